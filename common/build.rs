@@ -1,0 +1,14 @@
+//! Compiles the protos with a compiler written in Rust: a build needs no `protoc`.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = "../proto";
+    let files = [
+        "kol/v1/types.proto",
+        "kol/v1/cluster.proto",
+        "kol/v1/jobs.proto",
+    ];
+    println!("cargo:rerun-if-changed={root}");
+    let descriptors = protox::compile(files, [root])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

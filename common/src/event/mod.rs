@@ -1,0 +1,1 @@
+//! Creators' events, from bytes to numbers.

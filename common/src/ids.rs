@@ -1,0 +1,94 @@
+//! Names of things, as newtypes: a job id cannot be passed where an executor id is meant.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! prefixed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// A new one; ids made later sort later.
+            pub fn generate() -> Self {
+                Self(format!(concat!($prefix, "{}"), Uuid::now_v7().simple()))
+            }
+
+            /// An id that came over the wire or from the store.
+            pub fn from_wire(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            /// With its prefix, as people see it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+prefixed_id!(
+    /// One submitted job: `job_…`. A job that is submitted again under the same name gets a new id.
+    JobId,
+    "job_"
+);
+prefixed_id!(
+    /// What the master calls an executor: `exe_…`. New for each incarnation.
+    ExecutorId,
+    "exe_"
+);
+prefixed_id!(
+    /// One life of an executor process, chosen by the process itself.
+    Incarnation,
+    "inc_"
+);
+
+/// One Kafka topic-partition: the unit of assignment, checkpoint, failure and move.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourcePartition {
+    /// Topic name as Kafka has it.
+    pub topic: String,
+    /// Partition number within the topic.
+    pub partition: u32,
+}
+
+impl SourcePartition {
+    /// A partition of a topic.
+    pub fn new(topic: impl Into<String>, partition: u32) -> Self {
+        Self {
+            topic: topic.into(),
+            partition,
+        }
+    }
+}
+
+impl fmt::Display for SourcePartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+impl From<crate::proto::SourcePartition> for SourcePartition {
+    fn from(p: crate::proto::SourcePartition) -> Self {
+        Self::new(p.topic, p.partition)
+    }
+}
+
+impl From<&SourcePartition> for crate::proto::SourcePartition {
+    fn from(p: &SourcePartition) -> Self {
+        Self {
+            topic: p.topic.clone(),
+            partition: p.partition,
+        }
+    }
+}

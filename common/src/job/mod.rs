@@ -1,0 +1,3 @@
+//! The job spec: what a user submits.
+mod spec;
+pub use spec::*;

@@ -1,0 +1,349 @@
+//! The typed job spec. A spec is input, not code: everything in it was checked by the parser
+//! (`job::parse`) before one of these exists, and secrets stay references until the moment of use.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Millis;
+
+/// One job: what it reads, how it scores and where it writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// Unique among the jobs that are not over: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// Where events come from.
+    pub source: SourceSpec,
+    /// How creators are scored.
+    pub scoring: ScoringSpec,
+    /// Where rankings go.
+    pub sink: SinkSpec,
+    /// Where and how often state is made durable.
+    pub checkpoint: CheckpointSpec,
+}
+
+/// The Kafka topics of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// `host:port,host:port`.
+    pub bootstrap: String,
+    /// Topic names; at least one, none twice.
+    pub topics: Vec<String>,
+    /// Consumer group under which offsets are published for lag tools; never used for ownership.
+    pub group_id: String,
+    /// Where a job without state starts.
+    pub starting_offsets: StartingOffsets,
+    /// What to do when records are gone from the log before they were read.
+    pub on_data_loss: OnDataLoss,
+    /// Events a second and partition; 0 = as fast as possible.
+    pub max_rate_per_partition: u64,
+    /// Topic for records that cannot be used; without one they are only counted.
+    pub dead_letter: Option<String>,
+    /// Also dead-letter late events.
+    pub dead_letter_late: bool,
+    /// librdkafka properties from the allow-list; values may be secret references.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Where a job without state starts to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartingOffsets {
+    /// The oldest record that is still there.
+    Earliest,
+    /// Only what arrives after the submission.
+    Latest,
+    /// The first record at or after this time.
+    Timestamp(Millis),
+    /// An offset for each partition number of the first topic; partitions not named start at the oldest.
+    Partitions(BTreeMap<u32, u64>),
+}
+
+/// What to do when records are gone from the log before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDataLoss {
+    /// Count them, say so and go on behind the gap.
+    Continue,
+    /// End the job with an error.
+    Fail,
+}
+
+/// Which formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Gains, personal baseline, market mean and momentum.
+    Default,
+    /// What the old Spark job computed: it exists to prove parity.
+    SparkCompat,
+}
+
+/// What the counters in events mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counters {
+    /// Lifetime totals of a video: the gain is the difference of two readings.
+    Cumulative,
+    /// New engagement since the event before.
+    Delta,
+}
+
+/// Every constant of the score. Units: times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoringSpec {
+    /// Which formula.
+    pub profile: Profile,
+    /// What the counters in events mean.
+    pub counters: Counters,
+    /// Length of a window: a multiple of `slide`.
+    pub window: Millis,
+    /// Length of a pane.
+    pub slide: Millis,
+    /// How far behind its partition's clock an event may be.
+    pub lateness: Millis,
+    /// Silence after which the job clock goes on by itself; `None` = never.
+    pub idle_timeout: Option<Millis>,
+    /// Half-life of the personal baseline.
+    pub half_life: Millis,
+    /// A reading longer than this after the last one is a baseline again.
+    pub entity_ttl: Millis,
+    /// Silence after which a creator leaves the ranking.
+    pub retire_after: Millis,
+    /// Platform of events that name none; lower case.
+    pub default_platform: String,
+    /// Weights of the three terms of the raw score.
+    pub weights: Weights,
+    /// Smallest divisors.
+    pub floors: Floors,
+    /// The logistic curve from raw score to score.
+    pub curve: Curve,
+    /// Clamp of the momentum.
+    pub momentum: MomentumClamp,
+    /// Score thresholds of the labels.
+    pub labels: Labels,
+}
+
+/// `raw = personal · v/max(b, floor) + market · v/max(m, floor) + momentum · (1 + μ)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Of the growth over one's own baseline (0.5).
+    pub personal: f64,
+    /// Of the position in the market (0.3).
+    pub market: f64,
+    /// Of the momentum (0.2).
+    pub momentum: f64,
+}
+
+/// Smallest divisors, so that a creator at zero does not grow infinitely.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floors {
+    /// Of the baseline (1).
+    pub baseline: f64,
+    /// Of the market mean (1).
+    pub market: f64,
+    /// Of the velocity one window ago (1).
+    pub velocity: f64,
+}
+
+/// `score = 100 / (1 + exp(−steepness · (raw − midpoint)))`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curve {
+    /// 0.8.
+    pub steepness: f64,
+    /// Raw score that becomes 50 (2).
+    pub midpoint: f64,
+}
+
+/// Bounds of the momentum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MomentumClamp {
+    /// −1.
+    pub min: f64,
+    /// 5.
+    pub max: f64,
+}
+
+/// Scores, rounded to two decimals, from which on a label is given; below `normal` it is `Cold`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// 80.
+    pub viral: f64,
+    /// 60.
+    pub hot: f64,
+    /// 40.
+    pub warm: f64,
+    /// 25.
+    pub normal: f64,
+}
+
+/// The Redis of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkSpec {
+    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://` for TLS. A password only as a
+    /// reference in `password`.
+    pub url: String,
+    /// Reference to the password.
+    pub password: Option<SecretRef>,
+    /// How often changed scores are sent.
+    pub flush_interval: Millis,
+    /// Expiry of hashes; `None` = they leave at retirement only.
+    pub ttl: Option<Millis>,
+    /// Also write `streaming_scores:{kol}` for the default platform.
+    pub legacy_hashes: bool,
+    /// Key templates.
+    pub keys: KeyTemplates,
+}
+
+/// Templates of Redis keys. `{platform}`, `{kol}`, `{job}`, `{topic}`, `{partition}` are filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyTemplates {
+    /// `ranking:{platform}:trending`.
+    pub ranking: String,
+    /// `trending:{platform}:{kol}`.
+    pub hash: String,
+    /// `streaming_scores:{kol}`.
+    pub legacy_hash: String,
+    /// `streaming:fence:{job}:{topic}:{partition}`.
+    pub fence: String,
+    /// `streaming:last_update`.
+    pub last_update: String,
+    /// `streaming:last_event`.
+    pub last_event: String,
+}
+
+/// Where and how often state is made durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSpec {
+    /// `file:///…` below the master's checkpoint root, or an allowed `s3://bucket/…`.
+    pub location: String,
+    /// Time between two barriers.
+    pub interval: Millis,
+}
+
+/// Where a secret is kept: it is read where it is used, and never travels or prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretRef(pub String);
+
+/// Length of one second, minute, hour and day.
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+impl ScoringSpec {
+    /// The defaults of section "Scoring": they follow the counters, because public crawls read a
+    /// video once a day or so and a five-minute window would hold nothing.
+    pub fn defaults(profile: Profile, counters: Counters) -> Self {
+        let cumulative = counters == Counters::Cumulative;
+        let (window, slide) = if cumulative {
+            (DAY, HOUR)
+        } else {
+            (5 * MINUTE, MINUTE)
+        };
+        Self {
+            profile,
+            counters,
+            window: Millis(window),
+            slide: Millis(slide),
+            lateness: Millis(if cumulative { 7 * DAY } else { 5 * MINUTE }),
+            idle_timeout: (!cumulative).then_some(Millis(MINUTE)),
+            half_life: Millis(7 * DAY),
+            entity_ttl: Millis(30 * DAY),
+            retire_after: Self::default_retire_after(Millis(window)),
+            default_platform: "tiktok".into(),
+            weights: Weights {
+                personal: 0.5,
+                market: 0.3,
+                momentum: 0.2,
+            },
+            floors: Floors {
+                baseline: 1.0,
+                market: 1.0,
+                velocity: 1.0,
+            },
+            curve: Curve {
+                steepness: 0.8,
+                midpoint: 2.0,
+            },
+            momentum: MomentumClamp {
+                min: -1.0,
+                max: 5.0,
+            },
+            labels: Labels {
+                viral: 80.0,
+                hot: 60.0,
+                warm: 40.0,
+                normal: 25.0,
+            },
+        }
+    }
+
+    /// Three windows, and at least an hour.
+    pub fn default_retire_after(window: Millis) -> Millis {
+        Millis((3 * window.0).max(HOUR))
+    }
+}
+
+impl Default for SourceSpec {
+    fn default() -> Self {
+        Self {
+            bootstrap: "localhost:9092".into(),
+            topics: vec!["kol.videos.raw".into()],
+            group_id: "kol-streaming-consumer".into(),
+            starting_offsets: StartingOffsets::Latest,
+            on_data_loss: OnDataLoss::Continue,
+            max_rate_per_partition: 0,
+            dead_letter: None,
+            dead_letter_late: false,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for SinkSpec {
+    fn default() -> Self {
+        Self {
+            url: "redis://localhost:6379/0".into(),
+            password: None,
+            flush_interval: Millis(100),
+            ttl: None,
+            legacy_hashes: false,
+            keys: KeyTemplates::default(),
+        }
+    }
+}
+
+impl Default for KeyTemplates {
+    fn default() -> Self {
+        Self {
+            ranking: "ranking:{platform}:trending".into(),
+            hash: "trending:{platform}:{kol}".into(),
+            legacy_hash: "streaming_scores:{kol}".into(),
+            fence: "streaming:fence:{job}:{topic}:{partition}".into(),
+            last_update: "streaming:last_update".into(),
+            last_event: "streaming:last_event".into(),
+        }
+    }
+}
+
+impl Default for CheckpointSpec {
+    fn default() -> Self {
+        Self {
+            location: "file:///var/lib/kol/checkpoints".into(),
+            interval: Millis(SECOND),
+        }
+    }
+}

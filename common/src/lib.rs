@@ -1,0 +1,17 @@
+//! What two or more of the KOL binaries need: words (ids, time, errors), protos, the job spec, the
+//! decoding of creators' events, scoring, the actor kernel and telemetry.
+
+pub mod actor;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod kafka;
+pub mod proto;
+pub mod scoring;
+pub mod telemetry;
+pub mod time;
+
+pub use error::{Domain, KolError};
+pub use ids::{ExecutorId, Incarnation, JobId, SourcePartition};
+pub use time::Millis;

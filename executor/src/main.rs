@@ -1,0 +1,3 @@
+//! The executor process.
+
+fn main() {}
