@@ -1,1 +1,23 @@
-//! Scoring.
+//! Scoring: how a creator's events become a score (design section "Scoring"). Pure functions and
+//! plain data; the executor keeps the state, the Lua function in Redis adds slots up by the same
+//! rules, `kol-client explain` recomputes a score from its slots with this code.
+//!
+//! Words: a *pane* is a slide-long bucket of event time, numbered from the Unix epoch; pane `p`
+//! covers `[p·slide, (p+1)·slide)`. A window end `T` is a pane number too: the window that ends at
+//! `T` holds the panes `[T−K, T)`. Engagement `E` is counted in millionths (`_e6`), as integers.
+
+mod fields;
+mod market;
+mod merge;
+mod params;
+mod score;
+mod slot;
+mod spread;
+
+pub use fields::Fields;
+pub use market::{MarketSum, round_to_3_significant, velocity_e4};
+pub use merge::{Sums, merge};
+pub use params::Scoring;
+pub use score::Terms;
+pub use slot::{PackError, SLOT_BYTES, SLOTS_VERSION, Slot, pack_slots, unpack_slots};
+pub use spread::{Share, spread};

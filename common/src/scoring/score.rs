@@ -1,0 +1,174 @@
+//! From sums to a score: every term of the formula, by name.
+
+use super::merge::Sums;
+use super::params::Scoring;
+use crate::job::Profile;
+
+/// Baseline and market of the old job: constants, whatever happened.
+const SPARK_CONSTANT: f64 = 100.0;
+
+/// A score and all it was made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// `v`: engagement a minute in the window.
+    pub velocity: f64,
+    /// `v'`: the same one window earlier.
+    pub previous_velocity: f64,
+    /// `b`: the KOL's usual velocity, or the market's while it has no history of three windows.
+    pub baseline: f64,
+    /// Whether `b` is the KOL's own.
+    pub own_baseline: bool,
+    /// `m`: the market measure used.
+    pub market: f64,
+    /// `μ`.
+    pub momentum: f64,
+    /// `v / max(b, floor)`.
+    pub personal_growth: f64,
+    /// `v / max(m, floor)`.
+    pub market_position: f64,
+    /// The weighted sum.
+    pub raw: f64,
+    /// 0 to 100, not rounded.
+    pub score: f64,
+}
+
+impl Scoring {
+    /// Scores sums with market measure `market`.
+    pub fn score(&self, sums: &Sums, market: f64) -> Terms {
+        let spec = &self.spec;
+        let velocity = self.velocity(sums.engagement_e6, sums.events);
+        let previous_velocity = self.velocity(sums.previous_engagement_e6, sums.previous_events);
+        let (baseline, own_baseline, market, momentum) = match spec.profile {
+            Profile::SparkCompat => (SPARK_CONSTANT, true, SPARK_CONSTANT, 0.0),
+            Profile::Default => {
+                let own = self.own_baseline(sums);
+                let momentum =
+                    (velocity - previous_velocity) / previous_velocity.max(spec.floors.velocity);
+                (
+                    own.unwrap_or(market),
+                    own.is_some(),
+                    market,
+                    momentum.clamp(spec.momentum.min, spec.momentum.max),
+                )
+            }
+        };
+        let personal_growth = velocity / baseline.max(spec.floors.baseline);
+        let market_position = velocity / market.max(spec.floors.market);
+        let raw = spec.weights.personal * personal_growth
+            + spec.weights.market * market_position
+            + spec.weights.momentum * (1.0 + momentum);
+        let score = 100.0 / (1.0 + (-spec.curve.steepness * (raw - spec.curve.midpoint)).exp());
+        Terms {
+            velocity,
+            previous_velocity,
+            baseline,
+            own_baseline,
+            market,
+            momentum,
+            personal_growth,
+            market_position,
+            raw,
+            score,
+        }
+    }
+
+    /// `b` from the KOL's own history, once that is at least three windows long: the decayed sums,
+    /// scaled to one window and corrected for the part of the geometric weights not yet filled.
+    fn own_baseline(&self, sums: &Sums) -> Option<f64> {
+        let first_kept = sums.window_end.saturating_sub(2 * self.panes);
+        let history = first_kept.saturating_sub(sums.first_pane);
+        if history < 3 * self.panes {
+            return None;
+        }
+        let filled = 1.0 - self.decay(history as f64);
+        let factor = self.panes as f64 / filled;
+        Some(self.velocity(
+            factor * sums.baseline_engagement_e6,
+            factor * sums.baseline_events,
+        ))
+    }
+
+    /// The label of a score that was rounded to two decimals.
+    pub fn label(&self, rounded_score: f64) -> &'static str {
+        let labels = &self.spec.labels;
+        match rounded_score {
+            s if s >= labels.viral => "Viral",
+            s if s >= labels.hot => "Hot",
+            s if s >= labels.warm => "Warm",
+            s if s >= labels.normal => "Normal",
+            _ => "Cold",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Counters, ScoringSpec};
+
+    fn cumulative() -> Scoring {
+        Scoring::new(&ScoringSpec::defaults(
+            Profile::Default,
+            Counters::Cumulative,
+        ))
+    }
+
+    #[test]
+    fn a_kol_without_engagement_scores_what_the_old_job_gave_everyone() {
+        let spec = ScoringSpec::defaults(Profile::SparkCompat, Counters::Delta);
+        let terms = Scoring::new(&spec).score(&Sums::default(), 0.0);
+        assert_eq!(format!("{:.2}", terms.score), "19.15");
+    }
+
+    #[test]
+    fn momentum_and_position_follow_the_formula() {
+        // One day = 1440 minutes; 1440 engagements = velocity 1; 2880 now = velocity 2.
+        let sums = Sums {
+            window_end: 100,
+            first_pane: 99,
+            engagement_e6: 2_880e6,
+            previous_engagement_e6: 1_440e6,
+            ..Sums::default()
+        };
+        let terms = cumulative().score(&sums, 4.0);
+        assert_eq!((terms.velocity, terms.previous_velocity), (2.0, 1.0));
+        assert!(!terms.own_baseline);
+        assert_eq!(terms.momentum, 1.0);
+        assert_eq!((terms.personal_growth, terms.market_position), (0.5, 0.5));
+        assert!((terms.raw - (0.25 + 0.15 + 0.4)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_steady_creator_has_its_own_velocity_as_baseline_after_three_windows() {
+        let scoring = cumulative();
+        let h = 24 * 5;
+        let each = 60e6;
+        // What a steady 60 engagements a pane add up to over k panes.
+        let baseline = each * (1.0 - scoring.decay(h as f64));
+        let sums = Sums {
+            window_end: h + 48,
+            first_pane: 0,
+            engagement_e6: 24.0 * each,
+            previous_engagement_e6: 24.0 * each,
+            baseline_engagement_e6: baseline,
+            ..Sums::default()
+        };
+        let terms = scoring.score(&sums, 0.0);
+        assert!(terms.own_baseline);
+        assert!((terms.baseline - terms.velocity).abs() < 1e-9);
+        let young = Sums {
+            first_pane: h - 71,
+            ..sums
+        };
+        assert!(!scoring.score(&young, 0.0).own_baseline);
+    }
+
+    #[test]
+    fn the_label_goes_by_the_rounded_score() {
+        let scoring = cumulative();
+        assert_eq!(scoring.label(80.0), "Viral");
+        assert_eq!(scoring.label(79.99), "Hot");
+        assert_eq!(scoring.label(25.0), "Normal");
+        assert_eq!(scoring.label(24.99), "Cold");
+    }
+}
