@@ -8,9 +8,12 @@ pub mod ids;
 pub mod job;
 pub mod kafka;
 pub mod proto;
+pub mod redis;
 pub mod scoring;
+pub mod secrets;
 pub mod telemetry;
 pub mod time;
+pub mod view;
 
 pub use error::{Domain, KolError};
 pub use ids::{ExecutorId, Incarnation, JobId, SourcePartition};

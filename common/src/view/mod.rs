@@ -1,0 +1,163 @@
+//! What people and scripts read: the wire types as JSON, with the same names in the HTTP API and in
+//! `kol-client -o json`.
+
+use serde_json::{Map, Value, json};
+
+use crate::proto::{
+    ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, PartitionReport, PartitionState,
+    PartitionStatus, PlatformMarket,
+};
+
+/// A job.
+pub fn job_json(job: &JobStatus) -> Value {
+    let totals = job.totals.unwrap_or_default();
+    json!({
+        "job_id": job.job_id,
+        "name": job.name,
+        "state": job_state(job.state()),
+        "reason": job.reason,
+        "generation": job.generation,
+        "submitted_ms": job.submitted_ms,
+        "partitions": job.partition_count,
+        "executors": job.executors,
+        "lag_records": job.lag_records,
+        "events_total": totals.events,
+        "late_total": totals.late,
+        "dead_letter_total": totals.dead_letter,
+        "lost_total": totals.lost,
+        "merges_total": totals.merges,
+        "caught_up": job.caught_up,
+        "clock_ms": job.clock_ms,
+        "newest_event_ms": job.newest_event_ms,
+        "window_end_ms": job.window_end_ms,
+        "market": market(&job.market),
+        "kols": job.kols,
+        "state_bytes": job.state_bytes,
+        "warnings": job.warnings,
+        "problems": job.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        "ends_probed_ms": job.ends_probed_ms,
+        "now_ms": job.now_ms,
+    })
+}
+
+/// A partition of a job.
+pub fn partition_json(partition: &PartitionStatus) -> Value {
+    let mut view = partition
+        .report
+        .as_ref()
+        .map_or_else(|| json!({}), report_json);
+    view["executor_id"] = json!(partition.executor_id);
+    view["host"] = json!(partition.host);
+    view["start_offset"] = json!(partition.start_offset);
+    if let Some(p) = &partition.partition {
+        view["topic"] = json!(p.topic);
+        view["partition"] = json!(p.partition);
+    }
+    view
+}
+
+/// A partition as its owner reports it.
+pub fn report_json(report: &PartitionReport) -> Value {
+    let partition = report.partition.clone().unwrap_or_default();
+    let counters = report.counters.unwrap_or_default();
+    json!({
+        "job_id": report.job_id,
+        "topic": partition.topic,
+        "partition": partition.partition,
+        "assignment_epoch": report.assignment_epoch,
+        "state": partition_state(report.state()),
+        "position": report.position,
+        "end_offset": report.end_offset,
+        "lag_records": report.end_offset.map(|end| end.saturating_sub(report.position)),
+        "clock_ms": report.clock_ms,
+        "window_end_ms": report.window_end_ms,
+        "confirmed_position": report.confirmed.map(|c| c.position),
+        "events_total": counters.events,
+        "late_total": counters.late,
+        "dead_letter_total": counters.dead_letter,
+        "lost_total": counters.lost,
+        "merges_total": counters.merges,
+        "kols": report.kols,
+        "entities": report.entities,
+        "state_bytes": report.state_bytes,
+        "median_gap_ms": report.median_gap_ms,
+        "problem": report.problem.as_ref().map(problem_json),
+    })
+}
+
+/// An executor.
+pub fn executor_json(executor: &ExecutorStatus) -> Value {
+    json!({
+        "executor_id": executor.executor_id,
+        "incarnation": executor.incarnation,
+        "host": executor.host,
+        "http": executor.http,
+        "cores": executor.cores,
+        "memory_bytes": executor.memory_bytes,
+        "version": executor.version,
+        "state": executor_state(executor.state()),
+        "partitions": executor.partitions,
+        "rss_bytes": executor.rss_bytes,
+        "cpu_ms": executor.cpu_ms,
+        "heartbeat_age_ms": executor.heartbeat_age_ms,
+        "registered_ms": executor.registered_ms,
+    })
+}
+
+/// An error.
+pub fn problem_json(error: &ErrorInfo) -> Value {
+    json!({
+        "code": error.code,
+        "message": error.message,
+        "help": error.help,
+        "retryable": error.retryable,
+        "topic": error.partition.as_ref().map(|p| &p.topic),
+        "partition": error.partition.as_ref().map(|p| p.partition),
+        "offset": error.offset,
+    })
+}
+
+fn market(market: &[PlatformMarket]) -> Map<String, Value> {
+    market
+        .iter()
+        .map(|m| (m.platform.clone(), json!(m.mean)))
+        .collect()
+}
+
+/// The word for a job's state.
+pub fn job_state(state: JobState) -> &'static str {
+    match state {
+        JobState::Unspecified => "unknown",
+        JobState::Starting => "starting",
+        JobState::Running => "running",
+        JobState::Degraded => "degraded",
+        JobState::Stopping => "stopping",
+        JobState::Stopped => "stopped",
+        JobState::Cancelled => "cancelled",
+        JobState::Failed => "failed",
+    }
+}
+
+/// The word for an executor's state.
+pub fn executor_state(state: ExecutorState) -> &'static str {
+    match state {
+        ExecutorState::Unspecified => "unknown",
+        ExecutorState::Alive => "alive",
+        ExecutorState::Suspect => "suspect",
+        ExecutorState::Leaving => "leaving",
+        ExecutorState::Lost => "lost",
+    }
+}
+
+/// The word for a partition's state.
+pub fn partition_state(state: PartitionState) -> &'static str {
+    match state {
+        PartitionState::Unspecified => "unknown",
+        PartitionState::Unassigned => "unassigned",
+        PartitionState::Claiming => "claiming",
+        PartitionState::Holding => "holding",
+        PartitionState::Running => "running",
+        PartitionState::Draining => "draining",
+        PartitionState::Paused => "paused",
+    }
+}
