@@ -1,3 +1,6 @@
 //! The job spec: what a user submits.
+
+mod keys;
 mod spec;
+
 pub use spec::*;

@@ -56,6 +56,11 @@ impl Scoring {
         (self.ln_keep * panes).exp()
     }
 
+    /// `ln(1 − α)`, for the Lua function.
+    pub fn ln_keep(&self) -> f64 {
+        self.ln_keep
+    }
+
     /// Whether counters are lifetime totals.
     pub fn cumulative(&self) -> bool {
         self.spec.counters == Counters::Cumulative

@@ -1,0 +1,82 @@
+//! Redis keys of a job.
+
+use super::KeyTemplates;
+use crate::ids::SourcePartition;
+
+impl KeyTemplates {
+    /// Ranking of a platform.
+    pub fn ranking_key(&self, platform: &str) -> String {
+        self.ranking.replace("{platform}", platform)
+    }
+
+    /// Hash of a KOL. The name goes in last: whatever it contains stays as it is.
+    pub fn hash_key(&self, platform: &str, kol: &str) -> String {
+        fill(&self.hash, &[("{platform}", platform), ("{kol}", kol)])
+    }
+
+    /// Legacy hash of a KOL of the default platform.
+    pub fn legacy_key(&self, kol: &str) -> String {
+        fill(&self.legacy_hash, &[("{kol}", kol)])
+    }
+
+    /// Fence record of a partition.
+    pub fn fence_key(&self, job: &str, partition: &SourcePartition) -> String {
+        let number = partition.partition.to_string();
+        fill(
+            &self.fence,
+            &[
+                ("{job}", job),
+                ("{topic}", &partition.topic),
+                ("{partition}", &number),
+            ],
+        )
+    }
+}
+
+/// Fills placeholders in one pass, so that a placeholder inside a filled-in value stays text.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match values.iter().find(|(name, _)| rest.starts_with(name)) {
+            Some((name, value)) => {
+                out.push_str(value);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                out.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_what_dashboards_read() {
+        let keys = KeyTemplates::default();
+        assert_eq!(keys.ranking_key("tiktok"), "ranking:tiktok:trending");
+        assert_eq!(keys.hash_key("tiktok", "a"), "trending:tiktok:a");
+        assert_eq!(keys.legacy_key("a"), "streaming_scores:a");
+        assert_eq!(
+            keys.fence_key("kol", &SourcePartition::new("t", 7)),
+            "streaming:fence:kol:t:7"
+        );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_placeholder_stays_as_it_is() {
+        let keys = KeyTemplates::default();
+        assert_eq!(
+            keys.hash_key("{kol}", "{platform}"),
+            "trending:{kol}:{platform}"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! What an error of the Kafka client means, and what to do about it.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::KolError;
+
+/// Sorts an error of the Kafka client.
+pub fn classify(error: &KafkaError) -> KolError {
+    use RDKafkaErrorCode as E;
+    let Some(code) = error.rdkafka_error_code() else {
+        return KolError::user("SOURCE_CONFIG", format!("Kafka client: {error}"))
+            .help("Check [source] and its properties.");
+    };
+    let detail = |what: &str| format!("{what} ({code})");
+    match code {
+        E::BrokerTransportFailure
+        | E::AllBrokersDown
+        | E::Resolve
+        | E::OperationTimedOut
+        | E::RequestTimedOut
+        | E::MessageTimedOut
+        | E::NetworkException
+        | E::BrokerNotAvailable
+        | E::LeaderNotAvailable
+        | E::NotLeaderForPartition => {
+            KolError::external("SOURCE_UNREACHABLE", detail("Kafka cannot be reached"))
+                .help("Start the brokers or mend source.bootstrap; reading goes on by itself then.")
+        }
+        E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition => KolError::external(
+            "SOURCE_TOPIC_NOT_FOUND",
+            detail("no such topic or partition"),
+        )
+        .help("Create the topic or mend source.topics; the job starts by itself then."),
+        E::Authentication | E::SaslAuthenticationFailed | E::SecurityDisabled => {
+            KolError::external("SOURCE_AUTH", detail("Kafka refuses the login"))
+                .help("Check source.properties (security.protocol, sasl.*) and the secrets.")
+        }
+        E::TopicAuthorizationFailed
+        | E::GroupAuthorizationFailed
+        | E::ClusterAuthorizationFailed => {
+            KolError::external("SOURCE_DENIED", detail("Kafka denies access"))
+                .help("Give the user the right to read and describe the topics of the job.")
+        }
+        E::OffsetOutOfRange | E::AutoOffsetReset => KolError::external(
+            "SOURCE_OFFSET_GONE",
+            detail("the log no longer has the offset"),
+        ),
+        E::MessageSizeTooLarge | E::InvalidMessageSize => {
+            KolError::external("SOURCE_MESSAGE_SIZE", detail("a record is too large"))
+                .help("Raise max.message.bytes of the topic.")
+        }
+        E::QueueFull => KolError::external("SOURCE_BUSY", detail("the producer queue is full")),
+        _ => KolError::external("SOURCE_ERROR", detail("Kafka answers with an error"))
+            .help("See the log of the brokers."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_down_and_a_topic_that_is_missing_read_differently() {
+        let down = classify(&KafkaError::MetadataFetch(
+            RDKafkaErrorCode::BrokerTransportFailure,
+        ));
+        assert_eq!((down.code, down.retryable), ("SOURCE_UNREACHABLE", true));
+        let topic = classify(&KafkaError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ));
+        assert_eq!(topic.code, "SOURCE_TOPIC_NOT_FOUND");
+        let config = classify(&KafkaError::Nul(
+            std::ffi::CString::new(b"a\0b".to_vec()).unwrap_err(),
+        ));
+        assert!(!config.retryable);
+    }
+}

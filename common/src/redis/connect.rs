@@ -1,0 +1,50 @@
+//! Connecting.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _};
+
+use super::classify;
+use crate::KolError;
+use crate::job::SinkSpec;
+use crate::secrets::Secrets;
+
+/// Longest time to connect, and for one answer.
+const CONNECT: Duration = Duration::from_secs(3);
+const RESPONSE: Duration = Duration::from_secs(10);
+
+/// Opens a connection to a job's Redis. Small packets go out at once (TCP_NODELAY).
+///
+/// # Errors
+/// Code `SINK_…`: see [`classify`].
+pub async fn connect(
+    spec: &SinkSpec,
+    secrets: &Secrets,
+) -> Result<MultiplexedConnection, KolError> {
+    let mut info = spec
+        .url
+        .as_str()
+        .into_connection_info()
+        .map_err(|e| classify(&e))?;
+    let tcp = TcpSettings::default().set_nodelay(true);
+    info = info.set_tcp_settings(tcp);
+    if let Some(reference) = &spec.password {
+        let password = secrets.resolve(reference)?;
+        let settings = info.redis_settings().clone().set_password(password);
+        info = info.set_redis_settings(settings);
+    }
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(Some(RESPONSE));
+    let client = Client::open(info).map_err(|e| classify(&e))?;
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+        .map_err(|e| {
+            let mut error = classify(&e);
+            error.message = format!("{} ({})", error.message, spec.url);
+            error
+        })
+}
