@@ -1,3 +1,25 @@
-//! The executor process.
+//! `kol-executor`: parse, configure, log, run.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use kol_common::{KolError, telemetry};
+use kol_executor::config::Config;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    telemetry::init_logging(config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.cores() as usize)
+        .thread_name("kol-executor")
+        .enable_all()
+        .build()
+        .map_err(|e| KolError::internal("RUNTIME", e.to_string()));
+    match runtime.and_then(|runtime| runtime.block_on(kol_executor::run::run(config))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "kol-executor cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}

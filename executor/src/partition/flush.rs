@@ -1,0 +1,262 @@
+//! When a partition may send to Redis, and what Redis has confirmed: a machine without I/O.
+//!
+//! 1. Nothing is sent before the fence was claimed, nor until position and window end have reached
+//!    what the fence record says Redis may show already (the hold rule): no reader sees a ranking
+//!    fall apart and grow again.
+//! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
+//! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
+//!    the position, window end and market version at which it was taken.
+//! 4. The next flush begins no sooner than the interval after the last one began, and no sooner than
+//!    twice the time Redis took for it (Redis is at most half busy with this partition), and when the
+//!    partition is far behind, no sooner than a second.
+//! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
+//!    Redis lost is claimed again, and everything sent again.
+
+use std::time::Duration;
+
+use kol_common::proto::Confirmed;
+use tokio::time::Instant;
+
+use crate::sink::{Claimed, SinkError};
+
+/// Pace of the flushes.
+#[derive(Clone, Copy, Debug)]
+pub struct FlushLimits {
+    /// `sink.flush_interval`.
+    pub interval: Duration,
+}
+
+/// Least time between flushes while far behind.
+const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
+/// Bounds of the back-off after a failure.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How often the fence record is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Flusher {
+    limits: FlushLimits,
+    fence: FenceState,
+    hold: Option<(u64, u64)>,
+    sequence: u64,
+    /// `seq_done` that Redis confirmed last.
+    done: u64,
+    flight: Option<Flight>,
+    next_at: Instant,
+    look_at: Instant,
+    back_off: Duration,
+    confirmed: Option<Confirmed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FenceState {
+    Unclaimed,
+    Claiming,
+    Held,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    begun: Instant,
+    behind: bool,
+    /// What it confirms, if it took everything.
+    confirms: Option<Confirmed>,
+}
+
+/// What to do after an answer of the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing out of the ordinary.
+    GoOn,
+    /// What was in flight must be sent again.
+    SendAgain,
+    /// Redis lost data: everything must be sent again.
+    SendEverything,
+    /// Another owner holds the fence: this partition must end.
+    Stop,
+}
+
+impl Flusher {
+    /// Claims as soon as it is asked.
+    pub fn new(limits: FlushLimits, now: Instant) -> Self {
+        Self {
+            limits,
+            fence: FenceState::Unclaimed,
+            hold: None,
+            sequence: 0,
+            done: 0,
+            flight: None,
+            next_at: now,
+            look_at: now + LOOK_EVERY,
+            back_off: BACK_OFF.0,
+            confirmed: None,
+        }
+    }
+
+    /// Whether the fence should be claimed now; if so the caller claims it and reports the answer.
+    pub fn begin_claim(&mut self, now: Instant) -> bool {
+        let due = self.fence == FenceState::Unclaimed && self.flight.is_none();
+        if due && now >= self.next_at {
+            self.fence = FenceState::Claiming;
+            return true;
+        }
+        false
+    }
+
+    /// The answer to a claim.
+    pub fn claimed(&mut self, now: Instant, answer: &Result<Claimed, SinkError>) -> Next {
+        match answer {
+            Ok(claimed) => {
+                self.fence = FenceState::Held;
+                // After a loss the state here is ahead of any record: there is nothing to hold for.
+                if self.sequence == 0 {
+                    self.hold = claimed.shown;
+                }
+                self.sequence = self.sequence.max(claimed.begun);
+                self.back_off = BACK_OFF.0;
+                self.next_at = now;
+                Next::GoOn
+            }
+            Err(SinkError::Fenced) => Next::Stop,
+            Err(_) => {
+                self.fence = FenceState::Unclaimed;
+                self.wait(now);
+                Next::GoOn
+            }
+        }
+    }
+
+    /// Position and window end reached: may lift the hold.
+    pub fn reached(&mut self, position: u64, window_end: u64) {
+        if self
+            .hold
+            .is_some_and(|(p, t)| position >= p && window_end >= t)
+        {
+            self.hold = None;
+        }
+    }
+
+    /// What Redis may show already and the partition has not reached yet.
+    pub fn holding(&self) -> Option<(u64, u64)> {
+        self.hold
+    }
+
+    /// Whether the fence is held.
+    pub fn is_claimed(&self) -> bool {
+        self.fence == FenceState::Held
+    }
+
+    /// When a flush may begin; `None` while none may.
+    pub fn next_at(&self) -> Option<Instant> {
+        let may = self.fence == FenceState::Held && self.hold.is_none() && self.flight.is_none();
+        may.then_some(self.next_at)
+    }
+
+    /// Begins a flush: its sequence. `confirms` is what it confirms, if it takes everything.
+    pub fn begin(&mut self, now: Instant, behind: bool, confirms: Option<Confirmed>) -> u64 {
+        self.sequence += 1;
+        self.flight = Some(Flight {
+            begun: now,
+            behind,
+            confirms: confirms.map(|c| Confirmed {
+                sequence: self.sequence,
+                ..c
+            }),
+        });
+        self.sequence
+    }
+
+    /// The sequence that `begin` will give out.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence + 1
+    }
+
+    /// The answer to a flush.
+    pub fn flushed(&mut self, now: Instant, answer: &Result<Duration, SinkError>) -> Next {
+        let Some(flight) = self.flight.take() else {
+            return Next::GoOn;
+        };
+        match answer {
+            Ok(took) => {
+                self.done = self.sequence;
+                self.back_off = BACK_OFF.0;
+                self.look_at = now + LOOK_EVERY;
+                if flight.confirms.is_some() {
+                    self.confirmed = flight.confirms;
+                }
+                let pace = if flight.behind {
+                    self.limits.interval.max(BEHIND_INTERVAL)
+                } else {
+                    self.limits.interval
+                };
+                self.next_at = flight.begun + pace.max(2 * *took);
+                Next::GoOn
+            }
+            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Lost) => {
+                self.lost(now);
+                Next::SendEverything
+            }
+            Err(SinkError::Unavailable(_)) => {
+                self.wait(now);
+                Next::SendAgain
+            }
+        }
+    }
+
+    /// Nothing is left to send: Redis has everything up to here.
+    pub fn nothing_to_send(&mut self, at: Confirmed) {
+        if self.next_at().is_some() {
+            self.confirmed = Some(Confirmed {
+                sequence: self.sequence,
+                ..at
+            });
+        }
+    }
+
+    /// What Redis has confirmed.
+    pub fn confirmed(&self) -> Option<Confirmed> {
+        self.confirmed
+    }
+
+    /// Whether the fence record should be looked at now; if so the caller looks and reports.
+    pub fn begin_look(&mut self, now: Instant) -> bool {
+        let due = self.fence == FenceState::Held && self.flight.is_none() && now >= self.look_at;
+        if due {
+            self.look_at = now + LOOK_EVERY;
+        }
+        due
+    }
+
+    /// The answer to a look: the `seq_done` on record.
+    pub fn looked(&mut self, now: Instant, answer: &Result<u64, SinkError>) -> Next {
+        match answer {
+            // A flush that began after the look may have moved it on; less means lost writes.
+            Ok(done) if *done >= self.done => Next::GoOn,
+            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Unavailable(_)) => Next::GoOn,
+            Ok(_) | Err(SinkError::Lost) if self.fence == FenceState::Held => {
+                self.lost(now);
+                Next::SendEverything
+            }
+            Ok(_) | Err(SinkError::Lost) => Next::GoOn,
+        }
+    }
+
+    fn lost(&mut self, now: Instant) {
+        self.fence = FenceState::Unclaimed;
+        self.confirmed = None;
+        self.done = 0;
+        self.next_at = now;
+    }
+
+    fn wait(&mut self, now: Instant) {
+        self.next_at = now + self.back_off;
+        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+    }
+}
+
+#[cfg(test)]
+#[path = "flush_tests.rs"]
+mod tests;

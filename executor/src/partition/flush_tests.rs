@@ -1,0 +1,150 @@
+use super::*;
+use kol_common::KolError;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn flusher(now: Instant) -> Flusher {
+    let limits = FlushLimits { interval: 100 * MS };
+    Flusher::new(limits, now)
+}
+
+fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
+    let mut f = flusher(now);
+    assert!(f.begin_claim(now));
+    let claimed = Claimed { begun: 7, shown };
+    assert_eq!(f.claimed(now, &Ok(claimed)), Next::GoOn);
+    f
+}
+
+fn at(position: u64) -> Confirmed {
+    Confirmed {
+        position,
+        window_end_ms: 1,
+        market_version: 1,
+        sequence: 0,
+    }
+}
+
+fn away() -> SinkError {
+    KolError::external("SINK_UNREACHABLE", "away").into()
+}
+
+#[test]
+fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
+    let now = Instant::now();
+    let mut f = flusher(now);
+    assert_eq!(f.next_at(), None);
+    assert!(f.begin_claim(now));
+    assert!(!f.begin_claim(now), "one claim at a time");
+    let claimed = Claimed {
+        begun: 7,
+        shown: Some((500, 20)),
+    };
+    f.claimed(now, &Ok(claimed));
+    assert_eq!(f.next_at(), None);
+    f.reached(499, 30);
+    f.reached(500, 19);
+    assert_eq!(f.next_at(), None, "both must be reached");
+    f.reached(500, 20);
+    assert_eq!(f.next_at(), Some(now));
+    assert_eq!(
+        f.begin(now, false, None),
+        8,
+        "sequences go on from the record"
+    );
+}
+
+#[test]
+fn only_a_flush_that_took_everything_confirms() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, false, None);
+    f.flushed(now, &Ok(MS));
+    assert_eq!(f.confirmed(), None);
+    f.begin(now, false, Some(at(42)));
+    assert_eq!(f.confirmed(), None, "not before Redis answered");
+    f.flushed(now, &Ok(MS));
+    assert_eq!(
+        f.confirmed().map(|c| (c.position, c.sequence)),
+        Some((42, 9))
+    );
+}
+
+#[test]
+fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, false, None);
+    f.flushed(now + 10 * MS, &Ok(10 * MS));
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
+    f.begin(now, false, None);
+    f.flushed(now + 80 * MS, &Ok(80 * MS));
+    assert_eq!(f.next_at(), Some(now + 160 * MS));
+    f.begin(now, true, None);
+    f.flushed(now + 80 * MS, &Ok(80 * MS));
+    assert_eq!(f.next_at(), Some(now + 1_000 * MS));
+}
+
+#[test]
+fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    let first = f.begin(now, false, Some(at(1)));
+    assert_eq!(f.flushed(now, &Err(away())), Next::SendAgain);
+    assert_eq!(f.next_at(), Some(now + 50 * MS));
+    assert_eq!(f.confirmed(), None);
+    assert_eq!(f.begin(now, false, None), first + 1);
+    f.flushed(now, &Err(away()));
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
+    for _ in 0..20 {
+        f.begin(now, false, None);
+        f.flushed(now, &Err(away()));
+    }
+    assert_eq!(f.next_at(), Some(now + 2_000 * MS));
+}
+
+#[test]
+fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, false, Some(at(9)));
+    f.flushed(now, &Ok(MS));
+    let later = now + 2_000 * MS;
+    assert!(f.begin_look(later));
+    assert_eq!(
+        f.looked(later, &Ok(7)),
+        Next::SendEverything,
+        "restored from an old dump"
+    );
+    assert_eq!(f.confirmed(), None);
+    assert_eq!(f.next_at(), None);
+    assert!(f.begin_claim(later));
+    let old = Claimed {
+        begun: 3,
+        shown: Some((10_000, 99)),
+    };
+    f.claimed(later, &Ok(old));
+    assert_eq!(f.holding(), None);
+    assert!(f.begin(later, false, None) > 8, "sequences never go back");
+}
+
+#[test]
+fn a_newer_owner_stops_this_one_whatever_it_was_doing() {
+    let now = Instant::now();
+    let mut f = flusher(now);
+    f.begin_claim(now);
+    assert_eq!(f.claimed(now, &Err(SinkError::Fenced)), Next::Stop);
+    let mut f = held(now, None);
+    f.begin(now, false, None);
+    assert_eq!(f.flushed(now, &Err(SinkError::Fenced)), Next::Stop);
+    let mut f = held(now, None);
+    assert_eq!(f.looked(now, &Err(SinkError::Fenced)), Next::Stop);
+}
+
+#[test]
+fn a_look_that_fails_changes_nothing() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    assert_eq!(f.looked(now, &Err(away())), Next::GoOn);
+    assert!(f.next_at().is_some());
+}

@@ -1,0 +1,76 @@
+//! What a partition actor is told, and how it ends.
+
+use std::sync::Arc;
+
+use kol_common::actor::Address;
+use kol_common::job::JobSpec;
+use kol_common::proto::{JobTick, PartitionReport, SlotDetail};
+use kol_common::scoring::Scoring;
+use kol_common::{JobId, KolError, SourcePartition};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// What all partitions of a job share: the newest word from the master.
+pub type Ticks = watch::Receiver<Arc<JobTick>>;
+
+/// One assignment of one partition.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Job.
+    pub job: JobId,
+    /// Its spec.
+    pub spec: Arc<JobSpec>,
+    /// Its scoring constants.
+    pub scoring: Arc<Scoring>,
+    /// Generation of the job.
+    pub generation: u64,
+    /// The partition.
+    pub partition: SourcePartition,
+    /// Its number within the job.
+    pub slot: u32,
+    /// Assignment epoch.
+    pub epoch: u64,
+    /// Where to start reading.
+    pub offset: u64,
+}
+
+/// What a partition can be asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Stop reading, make Redis confirm everything, end.
+    Drain,
+    /// Everything about one KOL; `None` when this partition does not know it.
+    Explain {
+        /// Platform.
+        platform: String,
+        /// KOL.
+        kol: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Option<SlotDetail>>,
+    },
+}
+
+/// How a partition actor ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// As it was told to: position, and whether Redis confirmed everything up to it.
+    Released {
+        /// Offset of the next record.
+        position: u64,
+        /// Redis has all of it.
+        drained: bool,
+    },
+    /// By itself.
+    Failed(KolError),
+}
+
+/// A running partition, as its supervisor holds it.
+#[derive(Debug)]
+pub struct Partition {
+    /// Its mailbox.
+    pub address: Address<Command>,
+    /// Its newest report.
+    pub report: watch::Receiver<PartitionReport>,
+    /// Ends it at once.
+    pub stop_now: CancellationToken,
+}

@@ -1,0 +1,21 @@
+//! The partition actor: one for each source partition assigned to this executor. It reads, decodes,
+//! scores into state and hands changes to the sink.
+//!
+//! | file | does |
+//! |---|---|
+//! | `actor` | the loop: control before acknowledgements before time before data |
+//! | `intake` | records to state |
+//! | `flush` | what to send to Redis, and what became of it: a machine |
+//! | `outbox` | builds the flush and talks to the sink |
+//! | `message` | what the actor is told, and how it ends |
+
+mod actor;
+mod flush;
+mod intake;
+mod message;
+mod outbox;
+mod pace;
+
+pub use actor::{Deps, start};
+
+pub use message::{Assignment, Command, Ended, Partition, Ticks};

@@ -1,0 +1,381 @@
+//! Builds a partition's flushes and carries them to the sink and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::Millis;
+use kol_common::proto::{Confirmed, JobTick};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::flush::{FlushLimits, Flusher, Next};
+use super::message::Assignment;
+use crate::sink::encode::{CallContext, Encoder, KOLS_A_CALL};
+use crate::sink::{Claimed, Fence, FlushRequest, Sink, SinkError, SinkMessage};
+use crate::state::{KolIndex, Outgoing, State};
+use kol_common::KolError;
+use kol_common::actor::AskError;
+
+/// KOLs in one flush: near the head of the log, and far behind it.
+const FLUSH_KOLS: usize = 4_096;
+const FLUSH_KOLS_BEHIND: usize = 16_384;
+/// Slots looked at for rescoring in one flush.
+const SCAN_SLOTS: usize = 100_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Outbox {
+    assignment: Arc<Assignment>,
+    sink: Sink,
+    fence: Fence,
+    encoder: Encoder,
+    flusher: Flusher,
+    pending: Option<Pending>,
+    in_flight: Vec<(KolIndex, bool)>,
+    chunks: Vec<Vec<(KolIndex, Outgoing)>>,
+    scan: Scan,
+    problem: Option<KolError>,
+    merges: u64,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
+    Look(oneshot::Receiver<Result<u64, SinkError>>),
+    Flush(oneshot::Receiver<Result<Duration, SinkError>>),
+}
+
+/// An answer of the sink.
+#[derive(Debug)]
+pub enum Answer {
+    /// To a claim.
+    Claim(Result<Claimed, SinkError>),
+    /// To a look at the fence.
+    Look(Result<u64, SinkError>),
+    /// To a flush.
+    Flush(Result<Duration, SinkError>),
+}
+
+/// How far all slots were looked at for this window end and market version.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Scan {
+    at: usize,
+    window_end: u64,
+    market_version: u64,
+}
+
+/// Another owner holds the fence.
+#[derive(Clone, Copy, Debug)]
+pub struct Fenced;
+
+impl Outbox {
+    /// For one assignment; claims the fence at its first step.
+    pub fn new(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Self {
+        let spec = &assignment.spec;
+        Self {
+            fence: Fence {
+                key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
+                generation: assignment.generation,
+                epoch: assignment.epoch,
+            },
+            encoder: Encoder::new(&spec.sink, &spec.scoring.default_platform, assignment.slot),
+            flusher: Flusher::new(
+                FlushLimits {
+                    interval: spec.sink.flush_interval.duration(),
+                },
+                now,
+            ),
+            assignment,
+            sink,
+            pending: None,
+            in_flight: Vec::new(),
+            chunks: Vec::new(),
+            scan: Scan::default(),
+            problem: None,
+            merges: 0,
+        }
+    }
+
+    /// Whether the fence is held.
+    pub fn is_claimed(&self) -> bool {
+        self.flusher.is_claimed()
+    }
+
+    /// Place that must be reached before anything is sent.
+    pub fn holding(&self) -> Option<(u64, u64)> {
+        self.flusher.holding()
+    }
+
+    /// What Redis has confirmed.
+    pub fn confirmed(&self) -> Option<Confirmed> {
+        self.flusher.confirmed()
+    }
+
+    /// KOL merges that Redis confirmed.
+    pub fn merges(&self) -> u64 {
+        self.merges
+    }
+
+    /// Why Redis does not take what it is sent, if so.
+    pub fn problem(&self) -> Option<&KolError> {
+        self.problem.as_ref()
+    }
+
+    /// When `step` should be called although nothing happened: `None` when nothing is left to send or
+    /// nothing may be sent now.
+    pub fn wake_at(&self, state: &State, behind: bool, tick: &JobTick) -> Option<Instant> {
+        let rescore = self.scan.at < state.bound()
+            || (self.scan.window_end, self.scan.market_version)
+                != (state.window_end(), tick.market_version);
+        let wanted = !state.is_untouched() || (rescore && !behind);
+        if self.pending.is_some() || !wanted {
+            return None;
+        }
+        self.flusher.next_at()
+    }
+
+    /// Starts what is due: a claim, a flush, or a look at the fence.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        position: u64,
+        behind: bool,
+        tick: &JobTick,
+    ) {
+        if self.pending.is_some() {
+            return;
+        }
+        self.flusher.reached(position, state.window_end());
+        if self.flusher.begin_claim(now) {
+            let (reply, answer) = oneshot::channel();
+            let fence = self.fence.clone();
+            self.pending = Some(Pending::Claim(answer));
+            self.tell(SinkMessage::Claim { fence, reply });
+        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
+            self.flush(now, state, position, behind, tick);
+        }
+        if self.pending.is_none() && self.flusher.begin_look(now) {
+            let (reply, answer) = oneshot::channel();
+            let fence = self.fence.clone();
+            self.pending = Some(Pending::Look(answer));
+            self.tell(SinkMessage::Look { fence, reply });
+        }
+    }
+
+    /// Waits for the sink's answer; forever when nothing was asked.
+    pub async fn answer(&mut self) -> Answer {
+        let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
+        let answer = match &mut self.pending {
+            None => std::future::pending().await,
+            Some(Pending::Claim(rx)) => Answer::Claim(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
+        };
+        self.pending = None;
+        answer
+    }
+
+    /// Acts on an answer.
+    ///
+    /// # Errors
+    /// Another owner holds the fence: the partition must end.
+    pub fn answered(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        answer: &Answer,
+    ) -> Result<(), Fenced> {
+        let (next, error) = match answer {
+            Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
+            Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
+            Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
+        };
+        match error {
+            Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
+            Some(_) => {}
+            None => self.problem = None,
+        }
+        if matches!(answer, Answer::Flush(_)) {
+            let confirmed = error.is_none();
+            for (kol, removed) in self.in_flight.drain(..) {
+                if confirmed {
+                    state.confirmed(kol, removed);
+                    self.merges += 1;
+                } else {
+                    state.send_again(kol);
+                }
+            }
+        }
+        match next {
+            Next::GoOn | Next::SendAgain => Ok(()),
+            Next::SendEverything => {
+                tracing::warn!(
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    "Redis lost data: writing everything of this partition again"
+                );
+                state.send_everything_again();
+                self.scan = Scan::default();
+                Ok(())
+            }
+            Next::Stop => Err(Fenced),
+        }
+    }
+
+    fn flush(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        position: u64,
+        behind: bool,
+        tick: &JobTick,
+    ) {
+        let sequence = self.flusher.next_sequence();
+        let now_text = Millis::now().iso();
+        let mut merges = Vec::new();
+        let complete = self.collect(state, behind, tick, sequence, &now_text, &mut merges);
+        let confirms = complete.then(|| Confirmed {
+            position,
+            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
+            market_version: tick.market_version,
+            sequence,
+        });
+        if merges.is_empty() {
+            if let Some(confirms) = confirms {
+                self.flusher.nothing_to_send(confirms);
+            }
+            return;
+        }
+        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
+        let keys = &self.assignment.spec.sink.keys;
+        let request = Box::new(FlushRequest {
+            fence: self.fence.clone(),
+            sequence: self.flusher.begin(now, behind, confirms),
+            shown: (position, state.window_end()),
+            merges,
+            stamps: (keys.last_update.clone(), keys.last_event.clone()),
+            times: (
+                now_text,
+                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
+            ),
+        });
+        let (reply, answer) = oneshot::channel();
+        self.pending = Some(Pending::Flush(answer));
+        self.tell(SinkMessage::Flush { request, reply });
+    }
+
+    /// Takes what changed and, near the head of the log, what must be rescored; true when nothing is
+    /// left.
+    fn collect(
+        &mut self,
+        state: &mut State,
+        behind: bool,
+        tick: &JobTick,
+        sequence: u64,
+        now: &str,
+        merges: &mut Vec<redis::Cmd>,
+    ) -> bool {
+        let limit = if behind {
+            FLUSH_KOLS_BEHIND
+        } else {
+            FLUSH_KOLS
+        };
+        let mut call = Call {
+            tick,
+            sequence,
+            now,
+            merges,
+        };
+        while self.in_flight.len() < limit {
+            let Some(kol) = state.take_touched() else {
+                break;
+            };
+            self.take(state, kol, &mut call);
+        }
+        let target = (state.window_end(), tick.market_version);
+        if (self.scan.window_end, self.scan.market_version) != target {
+            self.scan = Scan {
+                at: 0,
+                window_end: target.0,
+                market_version: target.1,
+            };
+        }
+        if !behind {
+            let stop = state.bound().min(self.scan.at + SCAN_SLOTS);
+            while self.scan.at < stop && self.in_flight.len() < limit {
+                let kol = self.scan.at as KolIndex;
+                self.scan.at += 1;
+                if state.needs_rescore(kol, tick.market_version) {
+                    self.take(state, kol, &mut call);
+                }
+            }
+        }
+        for platform in 0..self.chunks.len() {
+            self.encode(state, platform, &mut call);
+        }
+        state.is_untouched() && self.scan.at >= state.bound()
+    }
+
+    fn take(&mut self, state: &mut State, kol: KolIndex, call: &mut Call<'_>) {
+        let Some(outgoing) = state.outgoing(kol) else {
+            return;
+        };
+        let Some((platform, _)) = state.name(kol) else {
+            return;
+        };
+        state.sending(kol, &outgoing, call.tick.market_version);
+        self.in_flight
+            .push((kol, matches!(outgoing, Outgoing::Remove)));
+        let platform = usize::from(platform);
+        if platform >= self.chunks.len() {
+            self.chunks.resize_with(platform + 1, Vec::new);
+        }
+        self.chunks[platform].push((kol, outgoing));
+        if self.chunks[platform].len() == KOLS_A_CALL {
+            self.encode(state, platform, call);
+        }
+    }
+
+    fn encode(&mut self, state: &State, platform: usize, call: &mut Call<'_>) {
+        if self.chunks[platform].is_empty() {
+            return;
+        }
+        let name = state.platform_name(platform as u16);
+        let market = call
+            .tick
+            .market
+            .iter()
+            .find(|m| m.platform == name)
+            .map_or(0.0, |m| m.mean);
+        let context = CallContext {
+            scoring: &self.assignment.scoring,
+            fence: &self.fence,
+            sequence: call.sequence,
+            platform: name,
+            market,
+            now: call.now,
+        };
+        let kols: Vec<(&str, Outgoing)> = self.chunks[platform]
+            .iter()
+            .map(|(kol, outgoing)| (state.name(*kol).map_or("", |(_, n)| n), *outgoing))
+            .collect();
+        call.merges.push(self.encoder.call(&context, &kols));
+        self.chunks[platform].clear();
+    }
+
+    /// Sends to the sink. When that fails the reply is dropped, which `answer` reads as "busy".
+    fn tell(&mut self, message: SinkMessage) {
+        if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
+            tracing::error!(job = %self.assignment.job, "the sink has ended");
+        }
+    }
+}
+
+/// What the merge calls of one flush have in common.
+struct Call<'a> {
+    tick: &'a JobTick,
+    sequence: u64,
+    now: &'a str,
+    merges: &'a mut Vec<redis::Cmd>,
+}

@@ -1,0 +1,113 @@
+//! Puts an executor together and runs it until SIGTERM.
+
+use std::time::Duration;
+
+use kol_common::actor::{Drained, Group, mailbox};
+use kol_common::secrets::Secrets;
+use kol_common::{Incarnation, KolError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::memory::Memory;
+use crate::session::{self, Identity, SessionEvent};
+use crate::supervisor::{Options, Supervisor};
+use crate::{http, telemetry};
+
+/// Messages of the session that may wait for the supervisor.
+const INBOX: usize = 256;
+/// How long the servers may take to end after the partitions have.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT, then gives the partitions back.
+///
+/// # Errors
+/// What keeps it from starting: an address in use, a master URL that is none.
+pub async fn run(config: Config) -> Result<(), KolError> {
+    let metrics = kol_common::telemetry::init_metrics()?;
+    let listener = TcpListener::bind(config.http).await.map_err(|e| {
+        KolError::user(
+            "HTTP_ADDRESS",
+            format!("cannot listen on {}: {e}", config.http),
+        )
+        .help("Choose another --http address; port 0 takes a free one.")
+    })?;
+    let http_address = listener
+        .local_addr()
+        .map_err(|e| KolError::external("HTTP_ADDRESS", e.to_string()))?;
+    let leave = leave_on_signals()?;
+    let memory = Memory::new(config.memory.as_u64());
+    memory.refresh();
+    let (reports, shown) = watch::channel(Vec::new());
+    let (ready, is_ready) = watch::channel(false);
+    let servers = Group::new("servers");
+    let partitions = Group::new("partitions");
+
+    let pages = http::Pages {
+        metrics,
+        reports: shown,
+        ready: is_ready,
+    };
+    let _runs_by_itself = servers.spawn("http", http::serve(listener, pages, servers.stop_token()));
+    let (address, inbox) = mailbox::<SessionEvent>("supervisor", INBOX);
+    let identity = Identity {
+        incarnation: Incarnation::generate(),
+        host: config.host.clone(),
+        http: http_address.to_string(),
+        cores: config.cores(),
+        memory_bytes: config.memory.as_u64(),
+    };
+    let session = session::run(
+        config.master.clone(),
+        identity,
+        address,
+        ready,
+        servers.stop_token(),
+    );
+    let mut session = servers.spawn("session", session);
+    let supervisor = Supervisor::new(
+        Options {
+            secrets: Secrets::new(config.secrets_dir.clone()),
+            memory,
+            drain_timeout: config.drain_timeout,
+            leave,
+            reports,
+        },
+        partitions.clone(),
+    );
+    println!("kol-executor ready http={http_address}");
+    let drained = tokio::select! {
+        drained = supervisor.run(inbox) => drained,
+        exit = session.exit() => return match exit {
+            kol_common::actor::Exit::Failed(error) => Err(error),
+            other => Err(KolError::internal("SESSION", format!("the session task ended: {other:?}"))),
+        },
+    };
+    partitions.drain(SHUTDOWN).await;
+    servers.drain(SHUTDOWN).await;
+    match drained {
+        Drained::InTime => tracing::info!("all partitions were given back: bye"),
+        Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
+    }
+    tracing::debug!(cpu_ms = telemetry::cpu_ms(), "processor time used");
+    Ok(())
+}
+
+fn leave_on_signals() -> Result<CancellationToken, KolError> {
+    let token = CancellationToken::new();
+    let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+    let leave = token.clone();
+    let _runs_by_itself = Group::new("signals").spawn("signals", async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("SIGINT"),
+        }
+        leave.cancel();
+        Ok(())
+    });
+    Ok(token)
+}

@@ -1,0 +1,188 @@
+//! The stream to the master: opened, kept, opened again after it broke. Partitions do not notice.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kol_common::actor::Address;
+use kol_common::proto::cluster_service_client::ClusterServiceClient;
+use kol_common::proto::executor_message::Body;
+use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition};
+use kol_common::{Incarnation, KolError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+
+/// Messages to the master that may wait.
+const OUTGOING: usize = 256;
+/// Longest time to connect, to be welcomed, and to hand an event to the supervisor.
+const CONNECT: Duration = Duration::from_secs(3);
+const WELCOME: Duration = Duration::from_secs(5);
+const HAND_OVER: Duration = Duration::from_secs(5);
+/// First and longest wait between two attempts.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Silence of the network after which the connection is given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// What the supervisor hears of the session.
+#[derive(Debug)]
+pub enum SessionEvent {
+    /// A new stream: answer with what runs.
+    Up(Up),
+    /// A message of the master.
+    Message(MasterMessage),
+    /// The stream broke.
+    Down,
+}
+
+/// A new stream.
+#[derive(Debug)]
+pub struct Up {
+    /// Where messages to the master go.
+    pub sender: mpsc::Sender<ExecutorMessage>,
+    /// Gets what runs, for the registration.
+    pub running: oneshot::Sender<Vec<RunningPartition>>,
+}
+
+/// Who this executor is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// This life of the process.
+    pub incarnation: Incarnation,
+    /// Host name.
+    pub host: String,
+    /// Address of the HTTP server.
+    pub http: String,
+    /// Cores for partitions.
+    pub cores: u32,
+    /// Memory limit, bytes.
+    pub memory_bytes: u64,
+}
+
+/// Keeps a session until told to stop; `ready` tells whether the master knows this executor now.
+///
+/// # Errors
+/// The master's address is not a URL.
+pub async fn run(
+    master: String,
+    identity: Identity,
+    supervisor: Address<SessionEvent>,
+    ready: watch::Sender<bool>,
+    stop: CancellationToken,
+) -> Result<(), KolError> {
+    let endpoint = endpoint(&master)?;
+    let mut wait = RETRY.0;
+    loop {
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            outcome = session(&endpoint, &identity, &supervisor, &ready) => outcome,
+        };
+        ready.send_replace(false);
+        let _supervisor_ended = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
+        match outcome {
+            Ok(()) => {
+                tracing::warn!(%master, "the master ended the session: connecting again");
+                wait = RETRY.0;
+            }
+            Err(status) => tracing::warn!(
+                %master, %status, retry_in = ?wait,
+                "no session with the master: partitions go on, connecting again"
+            ),
+        }
+        let jitter = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+        let pause = wait.mul_f64(0.5 + 0.5 * jitter);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+        wait = (wait * 2).min(RETRY.1);
+    }
+}
+
+fn endpoint(master: &str) -> Result<Endpoint, KolError> {
+    let endpoint = Endpoint::from_shared(master.to_owned()).map_err(|e| {
+        KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
+            .help("Give --master like http://127.0.0.1:7077.")
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true))
+}
+
+/// One stream, from its opening to its end.
+async fn session(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    supervisor: &Address<SessionEvent>,
+    ready: &watch::Sender<bool>,
+) -> Result<(), tonic::Status> {
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|e| tonic::Status::unavailable(chain(&e)))?;
+    let (sender, outgoing) = mpsc::channel(OUTGOING);
+    let mut client = ClusterServiceClient::new(channel).max_decoding_message_size(64 << 20);
+
+    // The registration goes first, so what runs is asked before the stream is opened; what the
+    // supervisor puts into the queue from then on comes after it.
+    let (running_in, running) = oneshot::channel();
+    let up = Up {
+        sender,
+        running: running_in,
+    };
+    let gone = |_| tonic::Status::cancelled("the supervisor has ended");
+    supervisor
+        .tell(SessionEvent::Up(up), HAND_OVER)
+        .await
+        .map_err(gone)?;
+    let running = running
+        .await
+        .map_err(|_| tonic::Status::cancelled("the supervisor has ended"))?;
+    let register = futures::stream::iter([registration(identity, running)]);
+    let stream = register.chain(ReceiverStream::new(outgoing));
+    let opened = tokio::time::timeout(WELCOME, client.session(stream)).await;
+    let mut incoming = opened
+        .map_err(|_| tonic::Status::deadline_exceeded("the master did not open the stream"))??
+        .into_inner();
+    while let Some(message) = incoming.message().await? {
+        if let Some(kol_common::proto::master_message::Body::Welcome(w)) = &message.body {
+            ready.send_replace(true);
+            tracing::info!(executor = %w.executor_id, "registered with the master");
+        }
+        supervisor
+            .tell(SessionEvent::Message(message), HAND_OVER)
+            .await
+            .map_err(gone)?;
+    }
+    Ok(())
+}
+
+fn registration(identity: &Identity, running: Vec<RunningPartition>) -> ExecutorMessage {
+    ExecutorMessage {
+        body: Some(Body::Register(Register {
+            incarnation: identity.incarnation.as_str().to_owned(),
+            host: identity.host.clone(),
+            http: identity.http.clone(),
+            cores: identity.cores,
+            memory_bytes: identity.memory_bytes,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            running,
+        })),
+    }
+}
+
+/// An error with its causes: what tonic says alone is "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

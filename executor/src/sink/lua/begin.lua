@@ -1,0 +1,18 @@
+-- Begins a flush. From here on Redis may show this partition up to `offset` and window end `t`, and
+-- merges of older flushes are refused.
+--
+-- KEYS[1]  fence record
+-- ARGV     generation, assignment epoch, sequence, offset, window end
+-- Answers  'OK', 'NOFENCE' (Redis lost the record) or 'FENCED'
+local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'off', 't')
+if not f[1] then
+    return 'NOFENCE'
+end
+if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or tonumber(ARGV[3]) <= tonumber(f[3]) then
+    return 'FENCED'
+end
+local offset = math.max(tonumber(f[4] or 0), tonumber(ARGV[4]))
+local window_end = math.max(tonumber(f[5] or 0), tonumber(ARGV[5]))
+redis.call('HSET', KEYS[1], 'begun', ARGV[3],
+    'off', string.format('%.0f', offset), 't', string.format('%.0f', window_end))
+return 'OK'

@@ -1,0 +1,216 @@
+-- Merges one partition's slots of some KOLs of one platform into their hashes and the ranking.
+--
+-- A KOL's hash holds in `_slots` one slot for each source partition that saw it (layout: see the Rust
+-- module kol_common::scoring::slot). A merge puts the partition's slot in place of the one it had;
+-- hash and ranking follow from all slots together. So a merge can be repeated, and merges of
+-- different partitions can come in any order.
+--
+-- Nearly every KOL has one slot: then the values that the executor computed are written as they are.
+-- Only where there are several does this script add up and score, by the same formula.
+--
+-- KEYS[1]  fence record          KEYS[2]  ranking of the platform
+-- KEYS[3..2+n]  hashes of n KOLs     KEYS[3+n..2+2n]  their legacy hashes, if any
+-- ARGV[1..9]  generation, assignment epoch, sequence, partition (4 bytes), platform, time now (ISO),
+--          n, time to live of hashes in ms (0 = none), scoring constants (numbers with blanks between)
+-- then for each KOL 14 values: name, slot (58 bytes; empty = remove it), score, trending_score, label,
+--          velocity, momentum, personal_growth, market_position, raw_score, baseline, event_count,
+--          total_engagement, window_end
+-- Answers  'OK', 'NOFENCE' (Redis lost the record) or 'FENCED' (a newer owner or a newer flush)
+
+local SLOT = '<I4I4I5dI4dI4ddI5'
+local SLOT_BYTES, PER_KOL, FIRST = 58, 14, 10
+
+local constants
+
+-- The scoring constants, read only when a KOL has several slots.
+local function scoring()
+    if not constants then
+        local c = {}
+        for number in string.gmatch(ARGV[9], '%S+') do
+            c[#c + 1] = tonumber(number)
+        end
+        constants = {
+            slide_ms = c[1], panes = c[2], minutes = c[3], ln_keep = c[4], market = c[5],
+            delta = c[6] == 1, spark = c[7] == 1,
+            w_personal = c[8], w_market = c[9], w_momentum = c[10],
+            floor_baseline = c[11], floor_market = c[12], floor_velocity = c[13],
+            steepness = c[14], midpoint = c[15], momentum_min = c[16], momentum_max = c[17],
+            viral = c[18], hot = c[19], warm = c[20], normal = c[21],
+        }
+    end
+    return constants
+end
+
+-- ISO 8601 of milliseconds since the epoch, by the civil calendar (days to year, month, day as in
+-- the proleptic Gregorian rules: eras of 400 years, years that start in March).
+local function iso(ms)
+    local days = math.floor(ms / 86400000)
+    local rest = ms - days * 86400000
+    local z = days + 719468
+    local era = math.floor(z / 146097)
+    local doe = z - era * 146097
+    local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524)
+        - math.floor(doe / 146096)) / 365)
+    local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+    local mp = math.floor((5 * doy + 2) / 153)
+    local day = doy - math.floor((153 * mp + 2) / 5) + 1
+    local month = mp < 10 and mp + 3 or mp - 9
+    local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+    local seconds = math.floor(rest / 1000)
+    return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
+        math.floor(seconds / 3600), math.floor(seconds / 60) % 60, seconds % 60, rest % 1000)
+end
+
+local function velocity(c, engagement_e6, events)
+    local rate = engagement_e6 / 1e6 / c.minutes
+    if c.delta then
+        return rate * (1 + 0.1 * math.log(1 + events))
+    end
+    return rate
+end
+
+-- Adds slots up: the newest window end wins; a slot that is behind counts as it stands, its baseline
+-- decayed by the distance.
+local function add_up(c, slots)
+    local s = {t = 0, e = 0, n = 0, pe = 0, pn = 0, be = 0, bn = 0, first = math.huge}
+    for i = 1, #slots do
+        s.t = math.max(s.t, slots[i][3])
+    end
+    for i = 1, #slots do
+        local x = slots[i]
+        local decay = math.exp(c.ln_keep * (s.t - x[3]))
+        s.e, s.n = s.e + x[4], s.n + x[5]
+        s.pe, s.pn = s.pe + x[6], s.pn + x[7]
+        s.be, s.bn = s.be + x[8] * decay, s.bn + x[9] * decay
+        s.first = math.min(s.first, x[10])
+    end
+    return s
+end
+
+local function clamp(x, low, high)
+    return math.max(low, math.min(high, x))
+end
+
+local function label(c, score)
+    if score >= c.viral then return 'Viral' end
+    if score >= c.hot then return 'Hot' end
+    if score >= c.warm then return 'Warm' end
+    if score >= c.normal then return 'Normal' end
+    return 'Cold'
+end
+
+-- The 12 values that the executor sends for a KOL with one slot, computed from several.
+local function score(c, s)
+    local v, pv = velocity(c, s.e, s.n), velocity(c, s.pe, s.pn)
+    local market, baseline, own = c.market, nil, 0
+    local momentum = clamp((v - pv) / math.max(pv, c.floor_velocity), c.momentum_min, c.momentum_max)
+    local history = math.max(s.t - 2 * c.panes, 0) - s.first
+    if c.spark then
+        market, baseline, own, momentum = 100, 100, 100, 0
+    elseif history >= 3 * c.panes then
+        local factor = c.panes / (1 - math.exp(c.ln_keep * history))
+        baseline = velocity(c, factor * s.be, factor * s.bn)
+        own = baseline
+    else
+        baseline = market
+    end
+    local growth = v / math.max(baseline, c.floor_baseline)
+    local position = v / math.max(market, c.floor_market)
+    local raw = c.w_personal * growth + c.w_market * position + c.w_momentum * (1 + momentum)
+    local total = 100 / (1 + math.exp(-c.steepness * (raw - c.midpoint)))
+    local rounded = string.format('%.2f', total)
+    return {
+        string.format('%.17g', total), rounded, label(c, tonumber(rounded)),
+        string.format('%.2f', v), string.format('%.2f', momentum), string.format('%.2f', growth),
+        string.format('%.2f', position), string.format('%.4f', raw), string.format('%.2f', own),
+        string.format('%.0f', s.n), string.format('%.0f', s.e / 1e6), iso(s.t * c.slide_ms),
+    }
+end
+
+-- The slots of other partitions in a `_slots` field, of this generation: as packed bytes and read.
+-- Slots of an older generation are ignored; one of a newer generation makes this merge void.
+local function others(field, generation, partition)
+    local packed, slots = {}, {}
+    for at = 2, #field, SLOT_BYTES do
+        local x = {struct.unpack(SLOT, field, at)}
+        if x[2] > generation then
+            return nil
+        end
+        if x[2] == generation and string.sub(field, at, at + 3) ~= partition then
+            packed[#packed + 1] = string.sub(field, at, at + SLOT_BYTES - 1)
+            slots[#slots + 1] = x
+        end
+    end
+    return packed, slots
+end
+
+local function fence_state()
+    local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
+    if not f[1] then
+        return 'NOFENCE'
+    end
+    if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or f[3] ~= ARGV[3] then
+        return 'FENCED'
+    end
+    return 'OK'
+end
+
+local state = fence_state()
+if state ~= 'OK' then
+    return state
+end
+
+local generation, partition, platform, now = tonumber(ARGV[1]), ARGV[4], ARGV[5], ARGV[6]
+local count, ttl = tonumber(ARGV[7]), tonumber(ARGV[8])
+local legacy = #KEYS > 2 + count
+local own_tag = partition .. struct.pack('<I4', generation)
+local version = string.char(1)
+local ranked, gone = {'ZADD', KEYS[2]}, {'ZREM', KEYS[2]}
+
+for i = 1, count do
+    local key, at = KEYS[2 + i], FIRST + (i - 1) * PER_KOL
+    local kol, slot = ARGV[at], ARGV[at + 1]
+    local field = redis.call('HGET', key, '_slots')
+    local packed, slots
+    local single = not field or (#field == 1 + SLOT_BYTES and string.sub(field, 2, 9) == own_tag)
+    if not single then
+        packed, slots = others(field, generation, partition)
+        single = packed and #packed == 0
+    end
+    if single and slot == '' then
+        redis.call('DEL', key)
+        if legacy then redis.call('DEL', KEYS[2 + count + i]) end
+        gone[#gone + 1] = kol
+    elseif single or packed then
+        local f
+        if single then
+            field = version .. slot
+        else
+            if slot ~= '' then
+                packed[#packed + 1] = slot
+                slots[#slots + 1] = {struct.unpack(SLOT, slot)}
+            end
+            field = version .. table.concat(packed)
+            f = score(scoring(), add_up(scoring(), slots))
+        end
+        local o = f and 0 or at + 1
+        f = f or ARGV
+        redis.call('HSET', key, 'kol_id', kol, 'platform', platform,
+            'trending_score', f[o + 2], 'trending_label', f[o + 3], 'velocity', f[o + 4],
+            'momentum', f[o + 5], 'personal_growth', f[o + 6], 'market_position', f[o + 7],
+            'raw_score', f[o + 8], 'baseline', f[o + 9], 'event_count', f[o + 10],
+            'total_engagement', f[o + 11], 'window_end', f[o + 12], 'updated_at', now,
+            'generation', ARGV[1], '_slots', field)
+        if ttl > 0 then redis.call('PEXPIRE', key, ttl) end
+        if legacy then
+            redis.call('HSET', KEYS[2 + count + i], 'username', kol, 'platform', platform,
+                'trending_score', f[o + 2], 'label', f[o + 3], 'score', f[o + 2],
+                'updated_at', now)
+        end
+        ranked[#ranked + 1] = f[o + 1]
+        ranked[#ranked + 1] = kol
+    end
+end
+if #ranked > 2 then redis.call(unpack(ranked)) end
+if #gone > 2 then redis.call(unpack(gone)) end
+return 'OK'

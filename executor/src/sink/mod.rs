@@ -1,0 +1,9 @@
+//! Writing Redis: one sink for each job on an executor. Partitions hand it whole flushes; it owns the
+//! connection, so that a Redis that is away is noticed once and tried again at one pace.
+
+mod connection;
+pub mod encode;
+pub mod script;
+mod service;
+
+pub use service::{Claimed, Fence, FlushRequest, Sink, SinkError, SinkMessage, start};

@@ -1,0 +1,251 @@
+//! The Kafka client of one job on this executor.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kol_common::job::SourceSpec;
+use kol_common::kafka::{classify, client_config};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, SourcePartition};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+use super::ends::LogEnd;
+use super::queue::PartitionQueue;
+
+/// How often the ends of the logs are asked for.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How long one such question may take.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Kafka client, shared by the partitions of one job.
+#[derive(Clone)]
+pub struct Source {
+    client: Arc<BaseConsumer<Events>>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the probe thread and the partitions share.
+#[derive(Debug, Default)]
+struct Shared {
+    ends: Mutex<BTreeMap<SourcePartition, Option<LogEnd>>>,
+    problem: Mutex<Option<KolError>>,
+    stop: CancellationToken,
+}
+
+/// librdkafka's callbacks: they go to the log; what concerns an operator is found by the probe.
+#[derive(Debug)]
+pub struct Events;
+
+impl ClientContext for Events {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the Kafka client reports");
+    }
+}
+
+impl ConsumerContext for Events {}
+
+impl Source {
+    /// Connects lazily: an unreachable broker shows as a problem, not as an error here.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses, secrets that are missing.
+    pub fn start(spec: &SourceSpec, secrets: &Secrets, client_id: &str) -> Result<Self, KolError> {
+        let mut config = client_config(spec, secrets, client_id)?;
+        for (key, value) in [
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "false"),
+        ] {
+            config.set(key, value);
+        }
+        for (key, value) in [
+            ("queued.max.messages.kbytes", "16384"),
+            ("queued.min.messages", "20000"),
+            ("fetch.wait.max.ms", "500"),
+            ("fetch.error.backoff.ms", "100"),
+            ("fetch.message.max.bytes", "4194304"),
+        ] {
+            if !spec.properties.contains_key(key) {
+                config.set(key, value);
+            }
+        }
+        let client: BaseConsumer<Events> = config
+            .create_with_context(Events)
+            .map_err(|e| classify(&e))?;
+        let source = Self {
+            client: Arc::new(client),
+            shared: Arc::new(Shared::default()),
+        };
+        source.spawn_probe()?;
+        Ok(source)
+    }
+
+    /// Starts to read a partition at an offset.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the assignment.
+    pub fn open(
+        &self,
+        partition: &SourcePartition,
+        offset: u64,
+    ) -> Result<PartitionQueue, KolError> {
+        let queue = PartitionQueue::open(&self.client, partition)?;
+        let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
+        self.client
+            .incremental_assign(&list)
+            .map_err(|e| classify(&e).partition(partition))?;
+        lock(&self.shared.ends).insert(partition.clone(), None);
+        Ok(queue)
+    }
+
+    /// Goes on reading at another offset: what is queued already is thrown away.
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn seek(
+        &self,
+        partition: &SourcePartition,
+        offset: u64,
+    ) -> Result<PartitionQueue, KolError> {
+        self.close(partition);
+        self.open(partition, offset)
+    }
+
+    /// Stops reading a partition.
+    pub fn close(&self, partition: &SourcePartition) {
+        lock(&self.shared.ends).remove(partition);
+        if let Ok(list) = list_of(partition, Offset::Invalid)
+            && let Err(error) = self.client.incremental_unassign(&list)
+        {
+            tracing::debug!(%partition, %error, "a partition was not assigned any more");
+        }
+    }
+
+    /// The end of a partition's log, as last asked for.
+    pub fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
+        lock(&self.shared.ends).get(partition).copied().flatten()
+    }
+
+    /// Oldest offset that is still there, and one past the newest.
+    ///
+    /// # Errors
+    /// The broker did not answer, or knows no such partition.
+    pub async fn watermarks(&self, partition: &SourcePartition) -> Result<(u64, u64), KolError> {
+        let client = Arc::clone(&self.client);
+        let partition = partition.clone();
+        tokio::task::spawn_blocking(move || {
+            client
+                .fetch_watermarks(
+                    &partition.topic,
+                    partition.partition.cast_signed(),
+                    PROBE_DEADLINE,
+                )
+                .map(|(low, high)| (low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+                .map_err(|e| classify(&e).partition(&partition))
+        })
+        .await
+        .unwrap_or_else(|_| Err(KolError::internal("WATERMARKS", "the question was dropped")))
+    }
+
+    /// Why the broker cannot be read, if it cannot.
+    pub fn problem(&self) -> Option<KolError> {
+        lock(&self.shared.problem).clone()
+    }
+
+    /// Ends the probe thread; the client itself ends with its last partition.
+    pub fn stop(&self) {
+        self.shared.stop.cancel();
+    }
+
+    /// A thread of its own, because these questions block: asks for the ends of all logs, and serves
+    /// the client's callbacks.
+    fn spawn_probe(&self) -> Result<(), KolError> {
+        let source = self.clone();
+        std::thread::Builder::new()
+            .name("kafka-probe".into())
+            .spawn(move || {
+                while !source.shared.stop.is_cancelled() {
+                    let begun = Instant::now();
+                    // Partitions have queues of their own: this serves callbacks only.
+                    let _callbacks_served = source.client.poll(Duration::ZERO);
+                    source.probe();
+                    std::thread::sleep(PROBE_EVERY.saturating_sub(begun.elapsed()));
+                }
+            })
+            .map(drop)
+            .map_err(|e| KolError::internal("SOURCE_THREAD", e.to_string()))
+    }
+
+    fn probe(&self) {
+        let partitions: Vec<_> = lock(&self.shared.ends).keys().cloned().collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let asked = Instant::now();
+        match self.ask_ends(&partitions) {
+            Ok(found) => {
+                let mut ends = lock(&self.shared.ends);
+                for (partition, end) in found {
+                    if let Some(known) = ends.get_mut(&partition) {
+                        *known = Some(LogEnd { end, asked });
+                    }
+                }
+                *lock(&self.shared.problem) = None;
+            }
+            Err(error) => *lock(&self.shared.problem) = Some(error),
+        }
+    }
+
+    fn ask_ends(
+        &self,
+        partitions: &[SourcePartition],
+    ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+        let mut question = TopicPartitionList::new();
+        for p in partitions {
+            // In this request, the "timestamp" -1 asks for the end of the log.
+            question
+                .add_partition_offset(&p.topic, p.partition.cast_signed(), Offset::End)
+                .map_err(|e| classify(&e))?;
+        }
+        let answer = self
+            .client
+            .offsets_for_times(question, PROBE_DEADLINE)
+            .map_err(|e| classify(&e))?;
+        let mut found = Vec::with_capacity(partitions.len());
+        for element in answer.elements() {
+            let partition =
+                SourcePartition::new(element.topic(), element.partition().cast_unsigned());
+            element
+                .error()
+                .map_err(|e| classify(&e).partition(&partition))?;
+            if let Offset::Offset(end) = element.offset() {
+                found.push((partition, end.max(0).cast_unsigned()));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn list_of(partition: &SourcePartition, offset: Offset) -> Result<TopicPartitionList, KolError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, partition.partition.cast_signed(), offset)
+        .map_err(|e| classify(&e).partition(partition))?;
+    Ok(list)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,17 @@
+//! Reading Kafka: one client for each job on an executor, one queue for each of its partitions.
+//!
+//! The master assigns partitions; this end never joins a consumer group. Records are taken from
+//! librdkafka in batches through its C interface, because taking them one by one costs more than
+//! decoding them.
+
+mod batch;
+mod client;
+mod dead_letter;
+mod ends;
+mod queue;
+
+pub use batch::{Batch, Record};
+pub use client::Source;
+pub use dead_letter::{DeadLetters, Rejected};
+pub use ends::LogEnd;
+pub use queue::PartitionQueue;

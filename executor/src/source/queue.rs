@@ -1,0 +1,102 @@
+//! The queue of one assigned partition.
+
+use std::ffi::{CString, c_void};
+use std::sync::Arc;
+
+use kol_common::{KolError, SourcePartition};
+use rdkafka::bindings as ffi;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::Notify;
+
+use super::batch::Batch;
+use super::client::Events;
+
+/// Where the records of one partition arrive. Dropping it gives the partition's queue back; the
+/// assignment itself is ended by [`super::Source::close`].
+pub struct PartitionQueue {
+    queue: *mut ffi::rd_kafka_queue_t,
+    arrived: Arc<Notify>,
+    // The client must outlive its queues.
+    _client: Arc<BaseConsumer<Events>>,
+}
+
+impl std::fmt::Debug for PartitionQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartitionQueue").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: librdkafka's queues may be used from any thread; this handle is the only user of its own.
+unsafe impl Send for PartitionQueue {}
+// SAFETY: all methods that touch the queue need `&mut self`.
+unsafe impl Sync for PartitionQueue {}
+
+impl PartitionQueue {
+    /// Takes the partition's records out of the client's common queue. Done before the partition is
+    /// assigned, so that none of its records can get there.
+    pub(super) fn open(
+        client: &Arc<BaseConsumer<Events>>,
+        partition: &SourcePartition,
+    ) -> Result<Self, KolError> {
+        let topic = CString::new(partition.topic.as_str())
+            .map_err(|_| KolError::user("TOPIC_NAME", "a topic name contains a zero byte"))?;
+        let number = i32::try_from(partition.partition)
+            .map_err(|_| KolError::user("PARTITION_NUMBER", "no such partition number"))?;
+        let arrived = Arc::new(Notify::new());
+        // SAFETY: the client is alive; a null destination means that the application reads the queue
+        // itself. The callback gets a pointer into an Arc that `drop` gives back only after the
+        // callback was disabled.
+        let queue = unsafe {
+            let rk = client.client().native_ptr();
+            let queue = ffi::rd_kafka_queue_get_partition(rk, topic.as_ptr(), number);
+            if !queue.is_null() {
+                ffi::rd_kafka_queue_forward(queue, std::ptr::null_mut());
+                let opaque = Arc::into_raw(Arc::clone(&arrived)).cast_mut().cast();
+                ffi::rd_kafka_queue_cb_event_enable(queue, Some(wake), opaque);
+            }
+            queue
+        };
+        if queue.is_null() {
+            return Err(
+                KolError::internal("SOURCE_QUEUE", "no queue for a partition").partition(partition),
+            );
+        }
+        Ok(Self {
+            queue,
+            arrived,
+            _client: Arc::clone(client),
+        })
+    }
+
+    /// Waits until records may have arrived since the queue was last found empty.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Takes what is there, up to `limit`, without waiting.
+    pub fn take(&mut self, batch: &mut Batch, limit: usize) {
+        // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
+        // client's inner state until they are destroyed.
+        unsafe { batch.fill(self.queue, limit) };
+    }
+}
+
+impl Drop for PartitionQueue {
+    fn drop(&mut self) {
+        // SAFETY: disabling takes the queue's lock, under which callbacks run: after it returns no
+        // callback uses the pointer, and the count it held can be given back.
+        unsafe {
+            ffi::rd_kafka_queue_cb_event_enable(self.queue, None, std::ptr::null_mut());
+            drop(Arc::from_raw(Arc::as_ptr(&self.arrived)));
+            ffi::rd_kafka_queue_destroy(self.queue);
+        }
+    }
+}
+
+/// Called by librdkafka's threads when an empty queue gets its first record.
+unsafe extern "C" fn wake(_rk: *mut ffi::rd_kafka_t, opaque: *mut c_void) {
+    // SAFETY: `opaque` came from `Arc::into_raw` and its count is held until the callback is
+    // disabled.
+    let arrived = unsafe { &*opaque.cast::<Notify>() };
+    arrived.notify_one();
+}

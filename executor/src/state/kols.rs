@@ -1,0 +1,178 @@
+//! The names of a partition's KOLs: each is interned once, and known by a dense index from then on.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// Most platforms one partition may see: input is hostile, and each platform is a ranking of its own.
+pub const MAX_PLATFORMS: usize = 1_000;
+
+/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
+pub type KolIndex = u32;
+
+/// The KOLs of one partition.
+#[derive(Debug, Default)]
+pub struct Kols {
+    table: HashTable<KolIndex>,
+    hasher: RandomState,
+    names: Vec<Option<Name>>,
+    free: Vec<KolIndex>,
+    platforms: Vec<Box<str>>,
+    text_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Name {
+    platform: u16,
+    kol: Box<str>,
+}
+
+/// A KOL that was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interned {
+    /// Known before.
+    Known(KolIndex),
+    /// Seen for the first time, or for the first time since it was forgotten.
+    New(KolIndex),
+    /// It names one platform too many.
+    TooManyPlatforms,
+}
+
+impl Kols {
+    /// The index of a KOL, made if need be.
+    pub fn intern(&mut self, platform: &str, kol: &str) -> Interned {
+        let Some(platform) = self.platform(platform) else {
+            return Interned::TooManyPlatforms;
+        };
+        let hash = self.hasher.hash_one((platform, kol));
+        if let Some(&index) = self.table.find(hash, |&i| self.is(i, platform, kol)) {
+            return Interned::Known(index);
+        }
+        let name = Name {
+            platform,
+            kol: kol.into(),
+        };
+        self.text_bytes += kol.len();
+        let index = if let Some(index) = self.free.pop() {
+            self.names[index as usize] = Some(name);
+            index
+        } else {
+            self.names.push(Some(name));
+            self.names.len() as KolIndex - 1
+        };
+        let (names, hasher) = (&self.names, &self.hasher);
+        self.table
+            .insert_unique(hash, index, |&i| hash_of(hasher, names, i));
+        Interned::New(index)
+    }
+
+    /// The index of a KOL that is known.
+    pub fn find(&self, platform: &str, kol: &str) -> Option<KolIndex> {
+        let platform = self.platforms.iter().position(|p| &**p == platform)? as u16;
+        let hash = self.hasher.hash_one((platform, kol));
+        self.table
+            .find(hash, |&i| self.is(i, platform, kol))
+            .copied()
+    }
+
+    /// Platform number and name of a KOL; `None` for an index that is free.
+    pub fn name(&self, index: KolIndex) -> Option<(u16, &str)> {
+        let name = self.names.get(index as usize)?.as_ref()?;
+        Some((name.platform, &name.kol))
+    }
+
+    /// The name of a platform number.
+    pub fn platform_name(&self, platform: u16) -> &str {
+        self.platforms
+            .get(usize::from(platform))
+            .map_or("", |p| &**p)
+    }
+
+    /// All platforms seen, by number.
+    pub fn platforms(&self) -> &[Box<str>] {
+        &self.platforms
+    }
+
+    /// Forgets a KOL; its index may be given to another.
+    pub fn forget(&mut self, index: KolIndex) {
+        let Some(name) = self.names[index as usize].take() else {
+            return;
+        };
+        self.text_bytes -= name.kol.len();
+        let hash = self.hasher.hash_one((name.platform, &*name.kol));
+        if let Ok(entry) = self.table.find_entry(hash, |&i| i == index) {
+            entry.remove();
+        }
+        self.free.push(index);
+    }
+
+    /// How many KOLs are known.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// One past the largest index in use.
+    pub fn bound(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Memory held, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.text_bytes
+            + self.names.capacity() * size_of::<Option<Name>>()
+            + self.table.capacity() * 5
+    }
+
+    fn platform(&mut self, platform: &str) -> Option<u16> {
+        // A job has a handful of platforms: looking along the list is faster than hashing.
+        if let Some(number) = self.platforms.iter().position(|p| &**p == platform) {
+            return Some(number as u16);
+        }
+        if self.platforms.len() == MAX_PLATFORMS {
+            return None;
+        }
+        self.platforms.push(platform.into());
+        Some(self.platforms.len() as u16 - 1)
+    }
+
+    fn is(&self, index: KolIndex, platform: u16, kol: &str) -> bool {
+        self.names[index as usize]
+            .as_ref()
+            .is_some_and(|n| n.platform == platform && &*n.kol == kol)
+    }
+}
+
+fn hash_of(hasher: &RandomState, names: &[Option<Name>], index: KolIndex) -> u64 {
+    names[index as usize]
+        .as_ref()
+        .map_or(0, |n| hasher.hash_one((n.platform, &*n.kol)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kol_keeps_its_index_until_it_is_forgotten() {
+        let mut kols = Kols::default();
+        assert_eq!(kols.intern("tiktok", "a"), Interned::New(0));
+        assert_eq!(kols.intern("youtube", "a"), Interned::New(1));
+        assert_eq!(kols.intern("tiktok", "a"), Interned::Known(0));
+        assert_eq!(kols.name(1), Some((1, "a")));
+        kols.forget(0);
+        assert_eq!(kols.find("tiktok", "a"), None);
+        assert_eq!(kols.intern("tiktok", "b"), Interned::New(0));
+        assert_eq!(kols.len(), 2);
+    }
+
+    #[test]
+    fn the_number_of_platforms_is_bounded() {
+        let mut kols = Kols::default();
+        for i in 0..MAX_PLATFORMS {
+            kols.intern(&format!("p{i}"), "a");
+        }
+        assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
+        assert!(matches!(kols.intern("p7", "b"), Interned::New(_)));
+    }
+}

@@ -1,0 +1,334 @@
+//! The state of one source partition: what its log, read up to some offset, amounts to.
+//!
+//! `apply` is the per-event path: it looks up at most one KOL and one reading, touches at most the
+//! panes of one slot, and allocates only for what is seen for the first time. Nothing here does I/O
+//! or asks for the time.
+
+mod gaps;
+mod kols;
+mod outgoing;
+mod panes;
+mod readings;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use kol_common::Millis;
+use kol_common::event::Event;
+use kol_common::scoring::{MarketSum, Scoring, spread};
+
+use gaps::Gaps;
+pub use kols::KolIndex;
+use kols::{Interned, Kols};
+pub use outgoing::Outgoing;
+use panes::Panes;
+use readings::{MISSING, Reading, Readings};
+
+/// State of one partition.
+#[derive(Debug)]
+pub struct State {
+    scoring: Arc<Scoring>,
+    kols: Kols,
+    slots: Vec<Slot>,
+    panes: Panes,
+    readings: Readings,
+    gaps: Gaps,
+    clock: Option<Millis>,
+    window_end: u64,
+    touched: VecDeque<KolIndex>,
+    market: Vec<MarketSum>,
+    market_at: u64,
+    market_stale: Vec<KolIndex>,
+    sweep_at: usize,
+}
+
+/// What a slot has besides its panes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Oldest event time, ms.
+    first: u64,
+    /// Newest event time, ms.
+    newest: u64,
+    /// Its velocity in the market sums, in 1/10000; [`MISSING`] when it is not part of them.
+    market_e4: u64,
+    /// Window end and market version of what Redis was last told (0 = nothing).
+    sent_at: u64,
+    sent_market: u64,
+    /// Changed since it was last taken for sending.
+    touched: bool,
+    /// Changed since the market sums were last brought up to date.
+    market_stale: bool,
+    /// Redis has this slot, or may have it.
+    in_redis: bool,
+    /// Being sent: must not be forgotten.
+    in_flight: bool,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        first: u64::MAX,
+        newest: 0,
+        market_e4: MISSING,
+        sent_at: 0,
+        sent_market: 0,
+        touched: false,
+        market_stale: false,
+        in_redis: false,
+        in_flight: false,
+    };
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It counts.
+    Counted,
+    /// It is older than the clock allows: no effect.
+    Late,
+    /// It names one platform too many: no effect.
+    TooManyPlatforms,
+}
+
+impl State {
+    /// Nothing read yet.
+    pub fn new(scoring: Arc<Scoring>) -> Self {
+        Self {
+            panes: Panes::new(scoring.kept),
+            scoring,
+            kols: Kols::default(),
+            slots: Vec::new(),
+            readings: Readings::default(),
+            gaps: Gaps::default(),
+            clock: None,
+            window_end: 0,
+            touched: VecDeque::new(),
+            market: Vec::new(),
+            market_at: 0,
+            market_stale: Vec::new(),
+            sweep_at: 0,
+        }
+    }
+
+    /// Applies the next event of the log. `time` is its effective event time.
+    ///
+    /// The clock advances first; an event older than the clock minus the lateness then has no effect.
+    pub fn apply(&mut self, event: &Event<'_>, time: Millis) -> Applied {
+        let clock = self.clock.map_or(time, |c| c.max(time));
+        self.clock = Some(clock);
+        self.raise_clock(clock);
+        let oldest = clock.since(self.scoring.spec.lateness);
+        if time < oldest {
+            return Applied::Late;
+        }
+        let kol = match self.kols.intern(&event.platform, &event.kol) {
+            Interned::Known(kol) => {
+                let dead = self.slots[kol as usize].newest + self.scoring.spec.entity_ttl.0;
+                if dead < oldest.0 {
+                    self.start_slot(kol);
+                }
+                kol
+            }
+            Interned::New(kol) => {
+                self.start_slot(kol);
+                kol
+            }
+            Interned::TooManyPlatforms => return Applied::TooManyPlatforms,
+        };
+        self.panes.advance(&self.scoring, kol, self.window_end);
+        if self.scoring.cumulative() {
+            self.read(kol, event, time.0, oldest.0);
+        } else {
+            let sum = [event.likes, event.comments, event.shares]
+                .into_iter()
+                .flatten()
+                .sum::<u64>();
+            self.seen(kol, time.0);
+            let pane = self.scoring.pane(time);
+            self.add(kol, pane..pane + 1, sum.saturating_mul(1_000_000), 1);
+        }
+        Applied::Counted
+    }
+
+    /// A reading of lifetime counters (design section "Scoring", "What an event adds").
+    fn read(&mut self, kol: KolIndex, event: &Event<'_>, time: u64, oldest: u64) {
+        let video = event.video_id.as_deref();
+        let now = counters(event);
+        let ttl = self.scoring.spec.entity_ttl.0;
+        let found = self
+            .readings
+            .find(kol, video)
+            .filter(|last| last.time + ttl >= oldest);
+        let Some(last) = found else {
+            self.seen(kol, time);
+            self.first_reading(kol, event, now, time);
+            return;
+        };
+        if time == last.time {
+            return;
+        }
+        let mut gained = None;
+        if time > last.time {
+            let span = time - last.time;
+            if span > ttl {
+                last.counters = now;
+            } else {
+                gained = Some((gain(last, now, video.is_some()), last.time));
+                for (old, new) in last.counters.iter_mut().zip(now) {
+                    if new != MISSING {
+                        *old = new;
+                    }
+                }
+                self.gaps.add(span);
+            }
+            last.time = time;
+        }
+        self.seen(kol, time);
+        let pane = time / self.scoring.spec.slide.0;
+        self.add(kol, pane..pane + 1, 0, 1);
+        if let Some((gain, since)) = gained {
+            self.add_gain(kol, gain, since, time);
+        }
+    }
+
+    /// A first reading is a baseline, unless the video was made while this slot was being watched:
+    /// then it is a gain from zero since the creation. The creation counts as a reading of zeros, so
+    /// one longer ago than `entity_ttl` gives no gain; a video whose reading was dropped by then can
+    /// therefore not be taken for a new one.
+    fn first_reading(&mut self, kol: KolIndex, event: &Event<'_>, now: [u64; 4], time: u64) {
+        let video = event.video_id.as_deref();
+        if let Some(last) = self.readings.find(kol, video) {
+            last.time = time;
+            last.counters = now;
+        } else {
+            self.readings.insert(kol, video, time, now);
+        }
+        let pane = time / self.scoring.spec.slide.0;
+        self.add(kol, pane..pane + 1, 0, 1);
+        let (Some(made), Some(_)) = (event.published, video) else {
+            return;
+        };
+        let first_event = self.slots[kol as usize].first;
+        if made.0 < time && made.0 >= first_event && time - made.0 <= self.scoring.spec.entity_ttl.0
+        {
+            let total = now[..3].iter().filter(|c| **c != MISSING).sum();
+            self.add_gain(kol, total, made.0, time);
+        }
+    }
+
+    fn add_gain(&mut self, kol: KolIndex, gain: u64, since: u64, now: u64) {
+        for share in spread(gain, since, now, self.scoring.spec.slide.0) {
+            if share.each_e6 > 0 {
+                self.add(kol, share.from..share.to, share.each_e6, 0);
+            }
+        }
+    }
+
+    fn add(&mut self, kol: KolIndex, panes: std::ops::Range<u64>, each_e6: u64, events: u32) {
+        self.panes.add(&self.scoring, kol, panes, each_e6, events);
+    }
+
+    /// Notes that an event with an effect arrived for a slot.
+    fn seen(&mut self, kol: KolIndex, time: u64) {
+        let slot = &mut self.slots[kol as usize];
+        slot.first = slot.first.min(time);
+        slot.newest = slot.newest.max(time);
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push_back(kol);
+        }
+        if !slot.market_stale {
+            slot.market_stale = true;
+            self.market_stale.push(kol);
+        }
+    }
+
+    fn start_slot(&mut self, kol: KolIndex) {
+        let index = kol as usize;
+        if index >= self.slots.len() {
+            self.slots.resize(index + 1, Slot::EMPTY);
+        }
+        let slot = &mut self.slots[index];
+        slot.first = u64::MAX;
+        slot.newest = 0;
+        self.panes.reset(kol);
+    }
+
+    /// Raises the window end to that of a clock; it never goes back.
+    pub fn raise_clock(&mut self, clock: Millis) {
+        self.window_end = self.window_end.max(self.scoring.window_end(clock));
+    }
+
+    /// The window end `T` at which this partition scores; 0 while no clock is known.
+    pub fn window_end(&self) -> u64 {
+        self.window_end
+    }
+
+    /// Newest event time seen.
+    pub fn clock(&self) -> Option<Millis> {
+        self.clock
+    }
+
+    /// KOLs and entities in state, and the memory they take, about.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let bytes = self.kols.bytes()
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.panes.bytes()
+            + self.readings.bytes();
+        (self.kols.len(), self.readings.len(), bytes)
+    }
+
+    /// Median time between two readings of an entity.
+    pub fn median_gap(&self) -> Option<Millis> {
+        self.gaps.median().map(Millis)
+    }
+
+    /// Drops what can never count again, a bounded piece at a time: readings, and the slots of KOLs
+    /// whose newest event is more than `entity_ttl` older than the partition's own clock allows.
+    /// `apply` treats such readings and slots as absent anyway, so it does not matter when.
+    pub fn sweep(&mut self, count: usize) {
+        let Some(clock) = self.clock else {
+            return;
+        };
+        let oldest = clock.since(self.scoring.spec.lateness);
+        let dead_before = oldest.since(self.scoring.spec.entity_ttl);
+        if dead_before.0 == 0 {
+            return;
+        }
+        self.readings.sweep(count, dead_before.0);
+        let count = count.min(self.kols.bound());
+        for _ in 0..count {
+            self.sweep_at = (self.sweep_at + 1) % self.kols.bound();
+            let index = self.sweep_at;
+            let slot = &self.slots[index];
+            let idle = !slot.touched && !slot.market_stale && !slot.in_redis && !slot.in_flight;
+            if idle && slot.newest < dead_before.0 && slot.market_e4 == MISSING {
+                self.kols.forget(index as KolIndex);
+                self.slots[index] = Slot::EMPTY;
+            }
+        }
+    }
+}
+
+fn counters(event: &Event<'_>) -> [u64; 4] {
+    let all = if event.video_id.is_some() {
+        [event.likes, event.comments, event.shares, event.views]
+    } else {
+        [event.followers, None, None, None]
+    };
+    all.map(|c| c.unwrap_or(MISSING))
+}
+
+/// Σ max(0, now − last) over the counters present in both; views are kept and not counted.
+fn gain(last: &Reading, now: [u64; 4], video: bool) -> u64 {
+    let counted = if video { 3 } else { 1 };
+    last.counters
+        .iter()
+        .zip(now)
+        .take(counted)
+        .filter(|(old, new)| **old != MISSING && *new != MISSING)
+        .map(|(old, new)| new.saturating_sub(*old))
+        .sum()
+}
+
+#[cfg(test)]
+mod tests;

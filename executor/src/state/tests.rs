@@ -1,0 +1,197 @@
+use std::borrow::Cow;
+
+use kol_common::job::{Counters, Profile, ScoringSpec};
+
+use super::*;
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+/// An hour border far from 1970.
+const T0: u64 = 485_000 * HOUR;
+
+fn state(counters: Counters) -> State {
+    let spec = ScoringSpec::defaults(Profile::Default, counters);
+    State::new(Arc::new(Scoring::new(&spec)))
+}
+
+fn video<'a>(kol: &'a str, id: &'a str, likes: u64) -> Event<'a> {
+    Event {
+        platform: Cow::Borrowed("tiktok"),
+        kol: Cow::Borrowed(kol),
+        video_id: Some(Cow::Borrowed(id)),
+        event_time: None,
+        published: None,
+        likes: Some(likes),
+        comments: None,
+        shares: None,
+        views: Some(9),
+        followers: None,
+    }
+}
+
+fn put(state: &State, kol: KolIndex) -> kol_common::scoring::Slot {
+    match state.outgoing(kol) {
+        Some(Outgoing::Put(slot)) => slot,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_gain_of_two_readings_counts_and_lifetime_totals_do_not() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 1_000), Millis(T0));
+    assert_eq!(put(&s, 0).engagement_e6, 0.0);
+    s.apply(&video("a", "v", 1_050), Millis(T0 + 2 * HOUR));
+    let slot = put(&s, 0);
+    assert_eq!(slot.engagement_e6, 50e6);
+    assert_eq!(slot.events, 2);
+}
+
+#[test]
+fn a_repeated_reading_has_no_effect_and_an_older_one_counts_as_an_event_only() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 1_000), Millis(T0 + 2 * HOUR));
+    s.apply(&video("a", "v", 7_000), Millis(T0 + 2 * HOUR));
+    assert_eq!(put(&s, 0).events, 1);
+    s.apply(&video("a", "v", 500), Millis(T0 + HOUR));
+    let slot = put(&s, 0);
+    assert_eq!((slot.events, slot.engagement_e6), (2, 0.0));
+}
+
+#[test]
+fn a_missing_counter_keeps_its_last_value_and_a_fall_is_no_loss() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 1_000), Millis(T0));
+    let mut missing = video("a", "v", 0);
+    missing.likes = None;
+    s.apply(&missing, Millis(T0 + 60_000));
+    s.apply(&video("a", "v", 900), Millis(T0 + 120_000));
+    s.apply(&video("a", "v", 1_010), Millis(T0 + 180_000));
+    assert_eq!(put(&s, 0).engagement_e6, 110e6);
+}
+
+#[test]
+fn a_video_made_while_its_creator_was_watched_gains_from_zero() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "old", 1), Millis(T0));
+    let mut new = video("a", "new", 40);
+    new.published = Some(Millis(T0 + HOUR));
+    s.apply(&new, Millis(T0 + 2 * HOUR));
+    assert_eq!(put(&s, 0).engagement_e6, 40e6);
+    let mut before = video("a", "before", 40);
+    before.published = Some(Millis(T0 - 1));
+    s.apply(&before, Millis(T0 + 2 * HOUR));
+    assert_eq!(put(&s, 0).engagement_e6, 40e6, "made before we looked");
+}
+
+#[test]
+fn a_late_event_has_no_effect_and_the_clock_decides_record_by_record() {
+    let mut s = state(Counters::Delta);
+    let minute = 60_000;
+    assert_eq!(s.apply(&video("a", "v", 1), Millis(T0)), Applied::Counted);
+    s.apply(&video("a", "v", 1), Millis(T0 + 6 * minute));
+    assert_eq!(s.apply(&video("b", "v", 1), Millis(T0)), Applied::Late);
+    assert_eq!(
+        s.apply(&video("b", "v", 1), Millis(T0 + minute)),
+        Applied::Counted
+    );
+    assert_eq!(s.size().0, 2);
+}
+
+#[test]
+fn a_quiet_slot_is_sent_once_as_it_became_empty_and_then_removed() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 1), Millis(T0));
+    let kol = s.take_touched().unwrap();
+    let out = s.outgoing(kol).unwrap();
+    s.sending(kol, &out, 1);
+    s.confirmed(kol, false);
+    assert!(!s.needs_rescore(kol, 1));
+    assert!(s.needs_rescore(kol, 2), "the market changed");
+    // Two windows after the pane of its event it is empty, whenever that is noticed.
+    s.raise_clock(Millis(T0 + 2 * DAY + 5 * HOUR));
+    assert!(s.needs_rescore(kol, 1));
+    let empty = s.outgoing(kol).unwrap();
+    assert!(
+        matches!(empty, Outgoing::Put(p) if p.window_end == T0 / HOUR + 1 + 48 && p.events == 0)
+    );
+    s.sending(kol, &empty, 1);
+    s.confirmed(kol, false);
+    assert!(
+        !s.needs_rescore(kol, 2),
+        "an empty slot does not depend on the market"
+    );
+    s.raise_clock(Millis(T0 + 3 * DAY));
+    assert_eq!(s.outgoing(kol), Some(Outgoing::Remove));
+    s.sending(kol, &Outgoing::Remove, 2);
+    s.confirmed(kol, true);
+    assert_eq!(s.outgoing(kol), None);
+}
+
+#[test]
+fn a_creator_who_returns_after_retirement_has_its_baseline_again() {
+    let mut s = state(Counters::Cumulative);
+    for day in 0..6 {
+        s.apply(&video("a", "v", 1_440 * day), Millis(T0 + day * DAY));
+    }
+    s.apply(&video("b", "v", 1), Millis(T0 + 10 * DAY));
+    assert_eq!(s.outgoing(0), None, "retired, and Redis never had it");
+    s.apply(&video("a", "w", 1), Millis(T0 + 10 * DAY));
+    let slot = put(&s, 0);
+    assert!(slot.baseline_engagement_e6 > 0.0);
+    assert_eq!(slot.first_pane, T0 / HOUR);
+}
+
+#[test]
+fn sweeping_or_not_gives_the_same_result() {
+    let run = |sweep: bool| {
+        let mut s = state(Counters::Cumulative);
+        s.apply(&video("a", "v", 100), Millis(T0));
+        s.apply(&video("a", "w", 5), Millis(T0 + DAY));
+        s.apply(&video("b", "v", 100), Millis(T0 + 50 * DAY));
+        if sweep {
+            s.refresh_market();
+            while let Some(kol) = s.take_touched() {
+                s.outgoing(kol);
+            }
+            s.sweep(1_000);
+            assert_eq!((s.size().0, s.size().1), (1, 1));
+        }
+        let mut new = video("a", "v", 160);
+        new.published = Some(Millis(T0 + 49 * DAY));
+        s.apply(&new, Millis(T0 + 50 * DAY));
+        s.apply(&video("a", "v", 170), Millis(T0 + 50 * DAY + 1));
+        let kol = s.kols.find("tiktok", "a").unwrap();
+        put(&s, kol)
+    };
+    assert_eq!(run(true), run(false));
+    assert_eq!(run(true).engagement_e6, 10e6);
+}
+
+#[test]
+fn the_market_sums_follow_every_change() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 0), Millis(T0));
+    s.apply(&video("a", "v", 1_440), Millis(T0 + HOUR));
+    s.apply(&video("b", "v", 0), Millis(T0 + 3 * HOUR));
+    s.refresh_market();
+    assert!(s.market_is_fresh());
+    // At T−2 panes: a gained 1,440 in 24 h, which is velocity 1; b's event is too new.
+    assert_eq!(s.market().1[0].slots, 1);
+    assert_eq!(s.market().1[0].velocity_e4, 10_000);
+    s.apply(&video("a", "w", 0), Millis(T0 + HOUR));
+    s.apply(&video("a", "w", 1_440), Millis(T0 + HOUR + 1));
+    assert!(!s.market_is_fresh());
+    s.refresh_market();
+    assert_eq!(s.market().1[0].velocity_e4, 20_000);
+    s.raise_clock(Millis(T0 + 4 * HOUR));
+    s.refresh_market();
+    assert_eq!(s.market().1[0].slots, 1);
+    s.raise_clock(Millis(T0 + 5 * HOUR));
+    s.refresh_market();
+    assert_eq!(
+        s.market().1[0].slots,
+        2,
+        "b's event has come into the market's window"
+    );
+}

@@ -1,0 +1,373 @@
+//! Runs the supervisor: takes the master's messages and the partitions' ends, does what the machine
+//! says, and sends heartbeats and reports. Nothing in this loop waits for work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use kol_common::actor::{Drained, Exit, Group, Mailbox};
+use kol_common::proto::executor_message::Body;
+use kol_common::proto::master_message::Body as FromMaster;
+use kol_common::proto::{self, PartitionReport};
+use kol_common::secrets::Secrets;
+use kol_common::{JobId, KolError, SourcePartition};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::jobs::Jobs;
+use super::machine::{Effect, Event, Key, Machine};
+use crate::memory::Memory;
+use crate::partition::{self, Assignment, Command, Ended, Partition};
+use crate::session::{SessionEvent, Up};
+
+/// How often reports go to the master.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// Reports between two heartbeats.
+const REPORTS_A_HEARTBEAT: u32 = 5;
+/// How long one partition may take to answer a question about a KOL.
+const EXPLAIN_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What the supervisor is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Resolves secret references of job specs.
+    pub secrets: Secrets,
+    /// Memory of the process.
+    pub memory: Memory,
+    /// How long partitions may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+    /// SIGTERM.
+    pub leave: CancellationToken,
+    /// Where the reports of all partitions are shown.
+    pub reports: watch::Sender<Vec<PartitionReport>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Supervisor {
+    options: Options,
+    group: Group,
+    machine: Machine,
+    jobs: Jobs,
+    assigned: BTreeMap<Key, Arc<Assignment>>,
+    partitions: BTreeMap<Key, Partition>,
+    ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
+    master: Option<mpsc::Sender<proto::ExecutorMessage>>,
+    round: u32,
+}
+
+impl Supervisor {
+    /// Partitions run in `group`.
+    pub fn new(options: Options, group: Group) -> Self {
+        Self {
+            options,
+            group,
+            machine: Machine::default(),
+            jobs: Jobs::default(),
+            assigned: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            ends: FuturesUnordered::new(),
+            master: None,
+            round: 0,
+        }
+    }
+
+    /// Runs until told to leave and everything was given back, or the drain timeout passed.
+    pub async fn run(mut self, mut inbox: Mailbox<SessionEvent>) -> Drained {
+        let mut reports = tokio::time::interval(REPORT_EVERY);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut deadline: Option<Instant> = None;
+        loop {
+            if deadline.is_some() && self.machine.is_idle() {
+                return Drained::InTime;
+            }
+            let leave = self.options.leave.clone();
+            tokio::select! {
+                biased;
+                () = leave.cancelled(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + self.options.drain_timeout);
+                    self.leave().await;
+                }
+                () = until(deadline) => {
+                    tracing::warn!(
+                        partitions = self.partitions.len(),
+                        "the drain timeout passed: ending what is left; nothing is lost, the next \
+                         owner reads it again"
+                    );
+                    return Drained::Aborted;
+                }
+                Some((key, how)) = self.ends.next(), if !self.ends.is_empty() => {
+                    self.ended(key, how).await;
+                }
+                Some(event) = inbox.recv() => self.session(event).await,
+                _ = reports.tick() => self.report(),
+            }
+        }
+    }
+
+    async fn session(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Up(Up { sender, running }) => {
+                let _session_ended = running.send(self.machine.running());
+                self.master = Some(sender);
+            }
+            SessionEvent::Down => self.master = None,
+            SessionEvent::Message(message) => match message.body {
+                Some(FromMaster::Assign(assign)) => self.assign(assign).await,
+                Some(FromMaster::Revoke(revoke)) => self.revoke(revoke).await,
+                Some(FromMaster::Tick(tick)) => {
+                    let id = JobId::from_wire(tick.job_id.clone());
+                    self.jobs.tick(&id, tick);
+                }
+                Some(FromMaster::Explain(query)) => self.explain(query),
+                Some(FromMaster::Welcome(_)) | None => {}
+            },
+        }
+    }
+
+    async fn assign(&mut self, assign: proto::Assign) {
+        let id = JobId::from_wire(assign.job_id);
+        for p in assign.partitions {
+            let Some(partition) = p.partition.map(SourcePartition::from) else {
+                continue;
+            };
+            let key = (id.clone(), partition.clone());
+            let opened = self
+                .jobs
+                .open(&id, &assign.spec_json, &self.options.secrets, &self.group);
+            let job = match opened {
+                Ok(job) => job,
+                Err(error) => {
+                    self.refuse(&key, p.assignment_epoch, &error);
+                    continue;
+                }
+            };
+            let assignment = Assignment {
+                job: id.clone(),
+                spec: Arc::clone(&job.spec),
+                scoring: Arc::clone(&job.scoring),
+                generation: assign.generation,
+                partition,
+                slot: p.slot,
+                epoch: p.assignment_epoch,
+                offset: p.offset,
+            };
+            self.assigned.insert(key.clone(), Arc::new(assignment));
+            let event = Event::Assign {
+                key,
+                epoch: p.assignment_epoch,
+                generation: assign.generation,
+            };
+            self.decide(event).await;
+        }
+        if let Some(tick) = assign.tick {
+            self.jobs.tick(&id, tick);
+        }
+    }
+
+    fn refuse(&mut self, key: &Key, epoch: u64, error: &KolError) {
+        self.tell(Body::PartitionFailed(proto::PartitionFailed {
+            job_id: key.0.as_str().to_owned(),
+            partition: Some((&key.1).into()),
+            assignment_epoch: epoch,
+            error: Some(error.to_info()),
+        }));
+    }
+
+    async fn revoke(&mut self, revoke: proto::Revoke) {
+        let drain = revoke.mode() == proto::RevokeMode::Drain;
+        if let Some(partition) = revoke.partition {
+            let key = (JobId::from_wire(revoke.job_id), partition.into());
+            let epoch = revoke.assignment_epoch;
+            self.decide(Event::Revoke { key, epoch, drain }).await;
+        }
+    }
+
+    async fn ended(&mut self, key: Key, how: Ended) {
+        match &how {
+            Ended::Released { position, drained } => tracing::info!(
+                job = %key.0, partition = %key.1, position, drained, "a partition was given back"
+            ),
+            Ended::Failed(error) => tracing::warn!(
+                job = %key.0, partition = %key.1, %error, "a partition stopped"
+            ),
+        }
+        self.partitions.remove(&key);
+        let id = key.0.clone();
+        self.decide(Event::Ended { key, how }).await;
+        if !self.machine.keys().any(|(job, _)| *job == id) {
+            self.jobs.close(&id).await;
+        }
+    }
+
+    async fn decide(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.machine.handle(event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Start(key, epoch) => self.start(key, epoch),
+                Effect::Drain(key) => self.drain(&key).await,
+                Effect::StopNow(key) => {
+                    if let Some(partition) = self.partitions.get(&key) {
+                        partition.stop_now.cancel();
+                    }
+                }
+                Effect::Send(body) => self.tell(body),
+            }
+        }
+    }
+
+    async fn drain(&self, key: &Key) {
+        if let Some(partition) = self.partitions.get(key) {
+            // A full mailbox means that nobody listens: then there is nothing to wait for.
+            if partition.address.try_tell(Command::Drain).is_err() {
+                partition.stop_now.cancel();
+            }
+        }
+    }
+
+    fn start(&mut self, key: Key, epoch: u64) {
+        let assigned = self.assigned.get(&key).filter(|a| a.epoch == epoch);
+        let Some(assignment) = assigned.map(Arc::clone) else {
+            return;
+        };
+        let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
+        let opened = self
+            .jobs
+            .open(&key.0, &spec, &self.options.secrets, &self.group);
+        let deps = match opened {
+            Ok(job) => job.deps(&self.options.memory),
+            Err(error) => {
+                self.ends
+                    .push(Box::pin(async move { (key, Ended::Failed(error)) }));
+                return;
+            }
+        };
+        tracing::info!(
+            job = %key.0, partition = %key.1, offset = assignment.offset, epoch,
+            "a partition starts"
+        );
+        let (partition, mut task, ended) = partition::start(&self.group, assignment, deps);
+        self.partitions.insert(key.clone(), partition);
+        self.ends.push(Box::pin(async move {
+            let how = match ended.await {
+                Ok(how) => how,
+                Err(_) => Ended::Failed(died(&key, task.exit().await)),
+            };
+            (key, how)
+        }));
+    }
+
+    /// Asks all partitions of the job in a task of its own.
+    fn explain(&mut self, query: proto::ExplainQuery) {
+        let Some(master) = self.master.clone() else {
+            return;
+        };
+        let job = JobId::from_wire(query.job_id);
+        let addresses: Vec<_> = self
+            .partitions
+            .iter()
+            .filter(|((id, _), _)| *id == job)
+            .map(|(_, partition)| partition.address.clone())
+            .collect();
+        let _runs_by_itself = self.group.spawn("explain", async move {
+            let mut slots = Vec::new();
+            for address in addresses {
+                let question = |reply: oneshot::Sender<_>| Command::Explain {
+                    platform: query.platform.clone(),
+                    kol: query.kol.clone(),
+                    reply,
+                };
+                if let Ok(Some(slot)) = address.ask(question, EXPLAIN_DEADLINE).await {
+                    slots.push(slot);
+                }
+            }
+            let reply = proto::ExplainReply {
+                query_id: query.query_id,
+                slots,
+            };
+            let message = proto::ExecutorMessage {
+                body: Some(Body::ExplainReply(reply)),
+            };
+            let _session_ended = master.try_send(message);
+            Ok(())
+        });
+    }
+
+    /// After SIGTERM: the master takes the partitions back one by one; without a master they drain
+    /// by themselves.
+    async fn leave(&mut self) {
+        tracing::info!(
+            partitions = self.partitions.len(),
+            "leaving: giving partitions back"
+        );
+        self.decide(Event::Leave).await;
+        if self.master.is_some() {
+            self.tell(Body::Leaving(proto::Leaving {
+                drain_timeout_ms: self.options.drain_timeout.as_millis() as u64,
+            }));
+        } else {
+            let keys: Vec<_> = self.machine.keys().cloned().collect();
+            for key in keys {
+                self.drain(&key).await;
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        self.options.memory.refresh();
+        let reports: Vec<_> = self
+            .partitions
+            .values()
+            .map(|p| p.report.borrow().clone())
+            .filter(|r| r.assignment_epoch > 0)
+            .collect();
+        crate::telemetry::publish(&reports, &self.options.memory);
+        self.options.reports.send_replace(reports.clone());
+        if !reports.is_empty() {
+            self.tell(Body::Reports(proto::Reports { reports }));
+        }
+        self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
+        if self.round == 0 {
+            self.tell(Body::Heartbeat(proto::Heartbeat {
+                rss_bytes: self.options.memory.resident(),
+                cpu_ms: crate::telemetry::cpu_ms(),
+                partitions: self.partitions.len() as u64,
+            }));
+        }
+    }
+
+    /// Sends to the master if it is there. What is lost with a session the master learns from the
+    /// next registration.
+    fn tell(&mut self, body: Body) {
+        if let Some(master) = &self.master {
+            let message = proto::ExecutorMessage { body: Some(body) };
+            if let Err(mpsc::error::TrySendError::Full(_)) = master.try_send(message) {
+                tracing::warn!("the master takes nothing: starting a new session");
+                self.master = None;
+            }
+        }
+    }
+}
+
+fn died(key: &Key, exit: Exit) -> KolError {
+    let what = match exit {
+        Exit::Failed(error) => return error,
+        Exit::Panicked(text) => format!("the partition hit a defect: {text}"),
+        Exit::Done | Exit::Aborted => "the partition was aborted".to_owned(),
+    };
+    let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);
+    error.retryable = true;
+    error
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

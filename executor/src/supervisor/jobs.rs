@@ -1,0 +1,120 @@
+//! What the partitions of one job share on this executor: Kafka client, Redis writer, dead-letter
+//! producer and the master's newest word. Made with its first partition, dropped with its last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::actor::Group;
+use kol_common::job::JobSpec;
+use kol_common::proto::JobTick;
+use kol_common::scoring::Scoring;
+use kol_common::secrets::Secrets;
+use kol_common::{JobId, KolError};
+use tokio::sync::watch;
+
+use crate::memory::Memory;
+use crate::partition::Deps;
+use crate::sink::{self, Sink};
+use crate::source::{DeadLetters, Source};
+
+/// How long dead letters may take to be written when a job ends.
+const DEAD_LETTER_FLUSH: Duration = Duration::from_secs(5);
+
+/// The jobs that have partitions here.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    jobs: BTreeMap<JobId, Job>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Job {
+    /// Its spec.
+    pub spec: Arc<JobSpec>,
+    /// Its scoring constants.
+    pub scoring: Arc<Scoring>,
+    source: Source,
+    sink: Sink,
+    dead_letters: Option<DeadLetters>,
+    ticks: watch::Sender<Arc<JobTick>>,
+}
+
+impl Jobs {
+    /// The job, made if it is new here.
+    ///
+    /// # Errors
+    /// The spec cannot be used on this executor: properties, secrets.
+    pub fn open(
+        &mut self,
+        id: &JobId,
+        spec_json: &str,
+        secrets: &Secrets,
+        group: &Group,
+    ) -> Result<&Job, KolError> {
+        if !self.jobs.contains_key(id) {
+            let job = Job::start(spec_json, secrets, group)?;
+            self.jobs.insert(id.clone(), job);
+        }
+        self.jobs
+            .get(id)
+            .ok_or_else(|| KolError::internal("JOB_TABLE", "a job vanished"))
+    }
+
+    /// The newest word of the master; an older one is ignored.
+    pub fn tick(&self, id: &JobId, tick: JobTick) {
+        if let Some(job) = self.jobs.get(id) {
+            job.ticks.send_if_modified(|known| {
+                let newer =
+                    tick.market_version >= known.market_version && tick.clock_ms >= known.clock_ms;
+                let changed = newer && **known != tick;
+                if changed {
+                    *known = Arc::new(tick);
+                }
+                changed
+            });
+        }
+    }
+
+    /// Drops a job without partitions; waits a bounded time for its dead letters.
+    pub async fn close(&mut self, id: &JobId) {
+        if let Some(job) = self.jobs.remove(id) {
+            job.source.stop();
+            if let Some(dead_letters) = &job.dead_letters {
+                dead_letters.flush(DEAD_LETTER_FLUSH).await;
+            }
+        }
+    }
+}
+
+impl Job {
+    fn start(spec_json: &str, secrets: &Secrets, group: &Group) -> Result<Self, KolError> {
+        let spec: JobSpec = serde_json::from_str(spec_json).map_err(|e| {
+            KolError::internal(
+                "SPEC_ENCODING",
+                format!("the master sent an unknown spec: {e}"),
+            )
+            .help("Run the same version of kol-master and kol-executor.")
+        })?;
+        let client_id = format!("kol-executor-{}", spec.name);
+        Ok(Self {
+            source: Source::start(&spec.source, secrets, &client_id)?,
+            sink: sink::start(group, spec.sink.clone(), secrets.clone()),
+            dead_letters: DeadLetters::start(&spec.source, secrets)?,
+            scoring: Arc::new(Scoring::new(&spec.scoring)),
+            ticks: watch::Sender::new(Arc::new(JobTick::default())),
+            spec: Arc::new(spec),
+        })
+    }
+
+    /// What a partition of this job gets.
+    pub fn deps(&self, memory: &Memory) -> Deps {
+        Deps {
+            source: self.source.clone(),
+            sink: self.sink.clone(),
+            dead_letters: self.dead_letters.clone(),
+            ticks: self.ticks.subscribe(),
+            memory: memory.clone(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What the supervisor decides: a machine without I/O.
+//!
+//! 1. A partition runs at most once. An assignment with the running epoch is a repetition; one with a
+//!    newer epoch first ends the running one, at once: its fence is lost anyway.
+//! 2. An older assignment or revocation than the one known is ignored: messages may be delayed.
+//! 3. Every revocation is answered with Released, also one for a partition that does not run.
+//! 4. After the order to leave nothing new is started.
+
+use std::collections::BTreeMap;
+
+use kol_common::proto;
+use kol_common::{JobId, SourcePartition};
+
+use crate::partition::Ended;
+
+/// A partition of a job.
+pub type Key = (JobId, SourcePartition);
+
+/// What happens to the supervisor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The master assigns a partition.
+    Assign {
+        /// Which.
+        key: Key,
+        /// Under this epoch.
+        epoch: u64,
+        /// Of this generation.
+        generation: u64,
+    },
+    /// The master wants a partition back.
+    Revoke {
+        /// Which.
+        key: Key,
+        /// Under this epoch.
+        epoch: u64,
+        /// Let it finish what it has.
+        drain: bool,
+    },
+    /// A partition ended.
+    Ended {
+        /// Which.
+        key: Key,
+        /// How.
+        how: Ended,
+    },
+    /// The process shall end.
+    Leave,
+}
+
+/// What the supervisor does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Start a partition under this epoch.
+    Start(Key, u64),
+    /// Ask a partition to drain.
+    Drain(Key),
+    /// End a partition at once.
+    StopNow(Key),
+    /// Tell the master.
+    Send(proto::executor_message::Body),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    epoch: u64,
+    generation: u64,
+    /// Epoch and generation to start under when this one has ended.
+    next: Option<(u64, u64)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Machine {
+    running: BTreeMap<Key, Running>,
+    leaving: bool,
+}
+
+impl Machine {
+    /// Takes an event, appends what is to be done.
+    pub fn handle(&mut self, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Assign {
+                key,
+                epoch,
+                generation,
+            } => self.assign(key, epoch, generation, out),
+            Event::Revoke { key, epoch, drain } => self.revoke(key, epoch, drain, out),
+            Event::Ended { key, how } => self.ended(key, how, out),
+            Event::Leave => self.leaving = true,
+        }
+    }
+
+    fn assign(&mut self, key: Key, epoch: u64, generation: u64, out: &mut Vec<Effect>) {
+        if self.leaving {
+            out.push(Effect::Send(released(&key, epoch, 0, false)));
+            return;
+        }
+        match self.running.get_mut(&key) {
+            None => {
+                let running = Running {
+                    epoch,
+                    generation,
+                    next: None,
+                };
+                self.running.insert(key.clone(), running);
+                out.push(Effect::Start(key, epoch));
+            }
+            Some(known) if epoch > known.epoch => {
+                known.next = Some(
+                    known
+                        .next
+                        .map_or((epoch, generation), |n| n.max((epoch, generation))),
+                );
+                out.push(Effect::StopNow(key));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn revoke(&mut self, key: Key, epoch: u64, drain: bool, out: &mut Vec<Effect>) {
+        let Some(known) = self.running.get_mut(&key) else {
+            out.push(Effect::Send(released(&key, epoch, 0, false)));
+            return;
+        };
+        if let Some((next, _)) = known.next
+            && next <= epoch
+        {
+            known.next = None;
+            out.push(Effect::Send(released(&key, next, 0, false)));
+        }
+        if known.epoch > epoch {
+            return;
+        }
+        out.push(if drain {
+            Effect::Drain(key)
+        } else {
+            Effect::StopNow(key)
+        });
+    }
+
+    fn ended(&mut self, key: Key, how: Ended, out: &mut Vec<Effect>) {
+        let Some(was) = self.running.remove(&key) else {
+            return;
+        };
+        out.push(Effect::Send(match how {
+            Ended::Released { position, drained } => released(&key, was.epoch, position, drained),
+            Ended::Failed(error) => {
+                proto::executor_message::Body::PartitionFailed(proto::PartitionFailed {
+                    job_id: key.0.as_str().to_owned(),
+                    partition: Some((&key.1).into()),
+                    assignment_epoch: was.epoch,
+                    error: Some(error.to_info()),
+                })
+            }
+        }));
+        if let Some((epoch, generation)) = was.next {
+            self.assign(key, epoch, generation, out);
+        }
+    }
+
+    /// What runs, for the master after a new connection.
+    pub fn running(&self) -> Vec<proto::RunningPartition> {
+        self.running
+            .iter()
+            .map(|((job, partition), running)| proto::RunningPartition {
+                job_id: job.as_str().to_owned(),
+                partition: Some(partition.into()),
+                generation: running.generation,
+                assignment_epoch: running.epoch,
+            })
+            .collect()
+    }
+
+    /// Keys of what runs.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.running.keys()
+    }
+
+    /// Whether nothing runs.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+}
+
+fn released(key: &Key, epoch: u64, position: u64, drained: bool) -> proto::executor_message::Body {
+    proto::executor_message::Body::Released(proto::Released {
+        job_id: key.0.as_str().to_owned(),
+        partition: Some((&key.1).into()),
+        assignment_epoch: epoch,
+        position,
+        drained,
+    })
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

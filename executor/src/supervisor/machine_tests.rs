@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proto::executor_message::Body;
+
+use super::*;
+
+fn key(n: u32) -> Key {
+    (JobId::from_wire("job_1"), SourcePartition::new("t", n))
+}
+
+fn assign(n: u32, epoch: u64) -> Event {
+    Event::Assign {
+        key: key(n),
+        epoch,
+        generation: 1,
+    }
+}
+
+fn revoke(n: u32, epoch: u64, drain: bool) -> Event {
+    Event::Revoke {
+        key: key(n),
+        epoch,
+        drain,
+    }
+}
+
+fn ended(n: u32) -> Event {
+    Event::Ended {
+        key: key(n),
+        how: Ended::Released {
+            position: 5,
+            drained: true,
+        },
+    }
+}
+
+fn run(machine: &mut Machine, event: Event) -> Vec<Effect> {
+    let mut out = Vec::new();
+    machine.handle(event, &mut out);
+    out
+}
+
+#[test]
+fn an_assignment_that_is_repeated_starts_nothing() {
+    let mut m = Machine::default();
+    assert_eq!(run(&mut m, assign(0, 3)), vec![Effect::Start(key(0), 3)]);
+    assert_eq!(run(&mut m, assign(0, 3)), vec![]);
+    assert_eq!(run(&mut m, assign(0, 2)), vec![], "a delayed message");
+}
+
+#[test]
+fn a_newer_assignment_replaces_the_running_one_after_it_has_ended() {
+    let mut m = Machine::default();
+    run(&mut m, assign(0, 3));
+    assert_eq!(run(&mut m, assign(0, 4)), vec![Effect::StopNow(key(0))]);
+    let out = run(&mut m, ended(0));
+    assert!(matches!(&out[0], Effect::Send(Body::Released(r)) if r.assignment_epoch == 3));
+    assert_eq!(out[1], Effect::Start(key(0), 4));
+}
+
+#[test]
+fn a_revocation_of_something_that_does_not_run_is_answered() {
+    let mut m = Machine::default();
+    let out = run(&mut m, revoke(0, 3, true));
+    assert!(matches!(&out[0], Effect::Send(Body::Released(r)) if r.assignment_epoch == 3));
+}
+
+#[test]
+fn nothing_is_started_after_the_order_to_leave() {
+    let mut m = Machine::default();
+    run(&mut m, Event::Leave);
+    let out = run(&mut m, assign(0, 1));
+    assert!(matches!(&out[0], Effect::Send(Body::Released(_))));
+    assert!(m.is_idle());
+}
+
+proptest! {
+    /// Whatever order messages come in, a partition runs at most once at a time, never under an
+    /// epoch older than one it ran under before, and every end is told.
+    #[test]
+    fn a_partition_never_runs_twice_and_never_under_an_older_epoch(
+        steps in prop::collection::vec((0u32..3, 0u64..6, 0u8..4), 1..200)
+    ) {
+        let mut m = Machine::default();
+        let mut alive: BTreeMap<Key, u64> = BTreeMap::new();
+        for (n, epoch, what) in steps {
+            let event = match what {
+                0 | 1 => assign(n, epoch),
+                2 => revoke(n, epoch, epoch % 2 == 0),
+                _ if alive.contains_key(&key(n)) => ended(n),
+                _ => continue,
+            };
+            let is_end = matches!(event, Event::Ended { .. });
+            let before = alive.get(&key(n)).copied();
+            if is_end {
+                alive.remove(&key(n));
+            }
+            for effect in run(&mut m, event) {
+                match effect {
+                    Effect::Start(k, e) => {
+                        prop_assert!(!alive.contains_key(&k), "runs twice");
+                        if is_end {
+                            prop_assert!(Some(e) > before);
+                        }
+                        alive.insert(k, e);
+                    }
+                    Effect::Drain(k) | Effect::StopNow(k) => {
+                        prop_assert!(alive.contains_key(&k));
+                    }
+                    Effect::Send(Body::Released(r)) if is_end => {
+                        prop_assert_eq!(Some(r.assignment_epoch), before);
+                    }
+                    Effect::Send(_) => {}
+                }
+            }
+            let told: Vec<_> = m.running().into_iter().map(|r| r.assignment_epoch).collect();
+            let really: Vec<_> = alive.values().copied().collect();
+            prop_assert_eq!(told, really);
+        }
+    }
+}

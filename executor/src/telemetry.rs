@@ -1,0 +1,67 @@
+//! The executor's metrics: counted locally by each partition, published here in batches.
+
+use kol_common::proto::PartitionReport;
+use metrics::{counter, gauge};
+
+use crate::memory::Memory;
+
+/// Publishes the newest reports.
+pub fn publish(reports: &[PartitionReport], memory: &Memory) {
+    gauge!("kol_executor_resident_bytes").set(memory.resident() as f64);
+    gauge!("kol_executor_memory_limit_bytes").set(memory.limit() as f64);
+    gauge!("kol_executor_partitions").set(reports.len() as f64);
+    counter!("kol_executor_cpu_milliseconds_total").absolute(cpu_ms());
+    for report in reports {
+        partition(report);
+    }
+}
+
+fn partition(report: &PartitionReport) {
+    let Some(p) = &report.partition else {
+        return;
+    };
+    let labels = [
+        ("job", report.job_id.clone()),
+        ("topic", p.topic.clone()),
+        ("partition", p.partition.to_string()),
+    ];
+    let counted = report.counters.unwrap_or_default();
+    for (name, value) in [
+        ("kol_partition_events_total", counted.events),
+        ("kol_partition_bytes_total", counted.bytes),
+        ("kol_partition_late_total", counted.late),
+        ("kol_partition_dead_letters_total", counted.dead_letter),
+        ("kol_partition_lost_total", counted.lost),
+        ("kol_partition_merges_total", counted.merges),
+    ] {
+        counter!(name, &labels).absolute(value);
+    }
+    let lag = report
+        .end_offset
+        .map(|end| end.saturating_sub(report.position));
+    for (name, value) in [
+        ("kol_partition_lag_records", lag),
+        ("kol_partition_kols", Some(report.kols)),
+        ("kol_partition_entities", Some(report.entities)),
+        ("kol_partition_state_bytes", Some(report.state_bytes)),
+        ("kol_partition_clock_milliseconds", report.clock_ms),
+    ] {
+        if let Some(value) = value {
+            gauge!(name, &labels).set(value as f64);
+        }
+    }
+}
+
+/// Processor time this process has used, user and system, in milliseconds.
+pub fn cpu_ms() -> u64 {
+    // Fields 14 and 15 of proc(5)'s stat, in ticks of 10 ms; the name before them may hold blanks.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum::<u64>()
+        * 10
+}
