@@ -1,0 +1,272 @@
+//! Whether a spec makes sense: ranges, and what depends on several keys.
+
+use std::collections::BTreeSet;
+
+use super::reader::Problems;
+use crate::job::{Counters, JobSpec, Profile, ScoringSpec, SinkSpec, SourceSpec};
+use crate::time::Millis;
+
+/// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
+const MAX_PANES: u64 = 10_080;
+/// More panes than this deserve a warning about memory.
+const MANY_PANES: u64 = 1_000;
+
+/// Notes problems; answers warnings.
+pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
+    let mut c = Checks {
+        problems,
+        warnings: Vec::new(),
+    };
+    let name_ok = is_name(&spec.name, 100);
+    c.require(
+        name_ok,
+        "name",
+        "use 1 to 100 letters, digits, `-`, `_` and `.`",
+    );
+    c.source(&spec.source);
+    c.scoring(&spec.scoring);
+    c.sink(&spec.sink, &spec.scoring);
+    let checkpoint = &spec.checkpoint;
+    let place = &checkpoint.location;
+    c.require(
+        (place.starts_with("file:///") || place.starts_with("s3://")) && !place.contains(".."),
+        "checkpoint.location",
+        "write file:///PATH or s3://BUCKET/PATH, without `..`",
+    );
+    c.within("checkpoint.interval", checkpoint.interval, 100, 3_600_000);
+    c.warnings
+}
+
+struct Checks<'p> {
+    problems: &'p Problems,
+    warnings: Vec<String>,
+}
+
+impl Checks<'_> {
+    fn require(&self, holds: bool, key: &str, message: &str) {
+        if !holds {
+            self.problems.of_key(key, message);
+        }
+    }
+
+    fn within(&self, key: &str, value: Millis, least: u64, most: u64) {
+        let holds = (least..=most).contains(&value.0);
+        let message = format!(
+            "{value} is not between {} and {}",
+            Millis(least),
+            Millis(most)
+        );
+        self.require(holds, key, &message);
+    }
+
+    fn source(&self, s: &SourceSpec) {
+        self.require(
+            !s.bootstrap.is_empty() && s.bootstrap.split(',').all(is_host_port),
+            "source.bootstrap",
+            "write host:port, or several with commas between",
+        );
+        self.require(
+            !s.topics.is_empty(),
+            "source.topics",
+            "name at least one topic",
+        );
+        let distinct: BTreeSet<_> = s.topics.iter().collect();
+        self.require(
+            distinct.len() == s.topics.len(),
+            "source.topics",
+            "a topic is named twice",
+        );
+        for topic in s.topics.iter().chain(&s.dead_letter) {
+            self.require(
+                is_name(topic, 249),
+                "source.topics",
+                &format!("`{topic}` is not a topic name: letters, digits, `.`, `_` and `-`"),
+            );
+        }
+        if let Some(dead_letter) = &s.dead_letter {
+            self.require(
+                !s.topics.contains(dead_letter),
+                "source.dead_letter",
+                "the job would read its own dead letters",
+            );
+        }
+        self.require(
+            !s.group_id.is_empty(),
+            "source.group_id",
+            "must not be empty",
+        );
+    }
+
+    fn scoring(&mut self, s: &ScoringSpec) {
+        let key = |name: &str| format!("scoring.{name}");
+        self.require(
+            !(s.profile == Profile::SparkCompat && s.counters == Counters::Cumulative),
+            "scoring.counters",
+            "the old job took counters as they stood: profile spark-compat needs \"delta\"",
+        );
+        for (name, value) in [
+            ("window", s.window),
+            ("slide", s.slide),
+            ("lateness", s.lateness),
+            ("half_life", s.half_life),
+        ] {
+            self.require(value.0 > 0, &key(name), "must be longer than zero");
+        }
+        self.panes(s);
+        self.require(
+            s.retire_after.0 >= 2 * s.window.0,
+            "scoring.retire_after",
+            "must be at least two windows: a creator cools down before it leaves",
+        );
+        self.require(
+            s.entity_ttl >= s.retire_after && s.entity_ttl >= s.window,
+            "scoring.entity_ttl",
+            "must be at least as long as scoring.retire_after and scoring.window",
+        );
+        let platform = &s.default_platform;
+        self.require(
+            !platform.is_empty() && platform.len() <= 64 && *platform == platform.to_lowercase(),
+            "scoring.default_platform",
+            "use 1 to 64 lower-case letters",
+        );
+        for (name, floor) in [
+            ("floors.baseline", s.floors.baseline),
+            ("floors.market", s.floors.market),
+            ("floors.velocity", s.floors.velocity),
+        ] {
+            self.require(
+                floor > 0.0,
+                &key(name),
+                "must be above zero: it is a divisor",
+            );
+        }
+        self.require(
+            s.momentum.min < s.momentum.max,
+            "scoring.momentum.min",
+            "must be below scoring.momentum.max",
+        );
+        let l = &s.labels;
+        self.require(
+            l.viral > l.hot && l.hot > l.warm && l.warm > l.normal,
+            "scoring.labels",
+            "must fall: viral, hot, warm, normal",
+        );
+    }
+
+    fn panes(&mut self, s: &ScoringSpec) {
+        if s.slide.0 == 0 || s.window.0 == 0 {
+            return;
+        }
+        let (window, slide) = (s.window.0, s.slide.0);
+        if !window.is_multiple_of(slide) {
+            // The next shorter slide of which a whole number makes the window.
+            let near = window
+                .div_ceil(slide)
+                .checked_add(1_000)
+                .and_then(|most| (window.div_ceil(slide)..most).find(|k| window.is_multiple_of(*k)))
+                .map(|panes| window / panes)
+                .filter(|near| *near >= 1_000);
+            let hint = near.map_or_else(String::new, |n| format!("; try {}", Millis(n)));
+            let message = format!("{} does not divide the window {}{hint}", s.slide, s.window);
+            self.require(false, "scoring.slide", &message);
+            return;
+        }
+        let panes = window / slide;
+        self.require(
+            panes <= MAX_PANES,
+            "scoring.slide",
+            &format!(
+                "{panes} panes in a window are too many (at most {MAX_PANES}): use a longer slide"
+            ),
+        );
+        if panes > MANY_PANES {
+            self.warnings.push(format!(
+                "scoring.slide: {panes} panes in a window take {} KiB of memory for each creator",
+                panes * 2 * 12 / 1024
+            ));
+        }
+    }
+
+    fn sink(&self, s: &SinkSpec, scoring: &ScoringSpec) {
+        let scheme = ["redis://", "rediss://"]
+            .iter()
+            .any(|scheme| s.url.starts_with(scheme));
+        self.require(
+            scheme,
+            "sink.url",
+            "write redis://host:port/db, or rediss:// for TLS",
+        );
+        let login = s
+            .url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('@'))
+            .map_or("", |(login, _)| login);
+        self.require(
+            !login.contains(':'),
+            "sink.url",
+            "a password does not belong here: use password = \"env:KOL_SECRET_…\" or \"file:…\"",
+        );
+        if let Some(reference) = &s.password {
+            self.require(
+                reference.0.starts_with("env:KOL_SECRET_") || reference.0.starts_with("file:"),
+                "sink.password",
+                "must be a reference: env:KOL_SECRET_NAME or file:NAME",
+            );
+        }
+        self.within("sink.flush_interval", s.flush_interval, 10, 60_000);
+        if let Some(ttl) = s.ttl {
+            self.require(
+                ttl.0 >= 2 * scoring.retire_after.0,
+                "sink.ttl",
+                "must be at least twice scoring.retire_after, or hashes vanish before their time",
+            );
+        }
+        let k = &s.keys;
+        for (key, template, needed) in [
+            ("sink.keys.ranking", &k.ranking, &["{platform}"][..]),
+            ("sink.keys.hash", &k.hash, &["{platform}", "{kol}"]),
+            ("sink.keys.legacy_hash", &k.legacy_hash, &["{kol}"]),
+            (
+                "sink.keys.fence",
+                &k.fence,
+                &["{job}", "{topic}", "{partition}"],
+            ),
+        ] {
+            for placeholder in needed {
+                self.require(
+                    template.contains(placeholder),
+                    key,
+                    &format!("must contain {placeholder}"),
+                );
+            }
+        }
+        let all = [
+            &k.ranking,
+            &k.hash,
+            &k.legacy_hash,
+            &k.fence,
+            &k.last_update,
+            &k.last_event,
+        ];
+        let distinct: BTreeSet<_> = all.iter().collect();
+        self.require(
+            distinct.len() == all.len(),
+            "sink.keys",
+            "two templates are the same: their keys would collide",
+        );
+    }
+}
+
+fn is_name(text: &str, most: usize) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !text.is_empty()
+        && text.len() <= most
+        && text.bytes().all(allowed)
+        && !matches!(text, "." | "..")
+}
+
+fn is_host_port(text: &str) -> bool {
+    text.trim()
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+}

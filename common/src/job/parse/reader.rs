@@ -1,0 +1,324 @@
+//! Takes typed values out of a TOML table. What has the wrong type is noted and read as absent; what
+//! nobody asked for is an unknown key.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use serde_spanned::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::SpecProblem;
+use crate::time::Millis;
+
+/// Collects problems while a spec is read.
+pub(super) struct Problems {
+    line_starts: Vec<usize>,
+    keys: BTreeMap<String, usize>,
+    found: RefCell<Vec<SpecProblem>>,
+}
+
+impl Problems {
+    pub(super) fn new(text: &str) -> Self {
+        let line_starts = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1)
+            .collect();
+        let mut keys = BTreeMap::new();
+        if let Ok(table) = DeTable::parse(text) {
+            note_places("", table.as_ref(), &mut keys);
+        }
+        Self {
+            line_starts,
+            keys,
+            found: RefCell::default(),
+        }
+    }
+
+    /// `at` is a byte offset into the text.
+    pub(super) fn add(&self, at: Option<usize>, key: &str, message: impl Into<String>) {
+        let line = at.map(|at| 1 + self.line_starts.partition_point(|start| *start <= at));
+        self.found.borrow_mut().push(SpecProblem {
+            line,
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    pub(super) fn into_sorted(self) -> Vec<SpecProblem> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
+        found
+    }
+
+    /// Notes a problem of a key after reading; its line, or that of the table around it, is known from
+    /// the text.
+    pub(super) fn of_key(&self, key: &str, message: impl Into<String>) {
+        let mut known = key;
+        let at = loop {
+            if let Some(at) = self.keys.get(known) {
+                break Some(*at);
+            }
+            match known.rsplit_once('.') {
+                Some((table, _)) => known = table,
+                None => break None,
+            }
+        };
+        self.add(at, key, message);
+    }
+}
+
+/// No time in a spec is longer than about a century: sums of several stay in range.
+const LONGEST: Millis = Millis(100 * 365 * 86_400_000);
+
+type Values<'i> = BTreeMap<String, (usize, DeValue<'i>)>;
+
+/// One table of the spec.
+pub(super) struct Section<'i, 'p> {
+    path: String,
+    values: RefCell<Values<'i>>,
+    asked: RefCell<Vec<&'static str>>,
+    pub(super) problems: &'p Problems,
+}
+
+impl<'i, 'p> Section<'i, 'p> {
+    pub(super) fn root(table: DeTable<'i>, problems: &'p Problems) -> Self {
+        Self::new(String::new(), table, problems)
+    }
+
+    fn new(path: String, table: DeTable<'i>, problems: &'p Problems) -> Self {
+        let entry = |(key, value): (Spanned<DeString<'i>>, Spanned<DeValue<'i>>)| {
+            let at = key.span().start;
+            (key.into_inner().into_owned(), (at, value.into_inner()))
+        };
+        Self {
+            path,
+            values: RefCell::new(table.into_iter().map(entry).collect()),
+            asked: RefCell::default(),
+            problems,
+        }
+    }
+
+    fn empty(path: String, problems: &'p Problems) -> Self {
+        Self {
+            path,
+            values: RefCell::default(),
+            asked: RefCell::default(),
+            problems,
+        }
+    }
+
+    /// The dotted name of a key of this table.
+    pub(super) fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn take(&self, key: &'static str) -> Option<(usize, DeValue<'i>)> {
+        self.asked.borrow_mut().push(key);
+        self.values.borrow_mut().remove(key)
+    }
+
+    /// Notes a problem with a key of this table.
+    pub(super) fn problem(&self, at: usize, key: &str, message: impl Into<String>) {
+        self.problems.add(Some(at), &self.dotted(key), message);
+    }
+
+    /// Reads a value with `read`, which says what it expected if it cannot.
+    pub(super) fn value<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&DeValue<'i>) -> Result<T, String>,
+    ) -> Option<T> {
+        let (at, value) = self.take(key)?;
+        read(&value)
+            .map_err(|expected| self.problem(at, key, expected))
+            .ok()
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<String> {
+        self.value(key, text)
+    }
+
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        self.value(key, |v| {
+            v.as_bool().ok_or_else(|| expected("true or false", v))
+        })
+    }
+
+    pub(super) fn whole(&self, key: &'static str) -> Option<u64> {
+        self.value(key, whole)
+    }
+
+    pub(super) fn number(&self, key: &'static str) -> Option<f64> {
+        self.value(key, number)
+    }
+
+    pub(super) fn duration(&self, key: &'static str) -> Option<Millis> {
+        self.value(key, duration)
+    }
+
+    /// A duration, or `"off"`.
+    pub(super) fn duration_or_off(&self, key: &'static str) -> Option<Option<Millis>> {
+        self.value(key, |v| match v.as_str() {
+            Some("off") => Ok(None),
+            _ => duration(v)
+                .map(Some)
+                .map_err(|e| format!("{e}, or \"off\"")),
+        })
+    }
+
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<String>> {
+        self.value(key, |v| {
+            let list = v.as_array().ok_or_else(|| expected("a list of texts", v))?;
+            list.iter().map(|item| text(item.as_ref())).collect()
+        })
+    }
+
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        self.value(key, |v| {
+            let word = text(v)?;
+            let found = words.iter().find(|(name, _)| *name == word);
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+                format!("`{word}` is not one of: {}", names.join(", "))
+            })
+        })
+    }
+
+    /// A table below this one; an empty one if it is absent.
+    pub(super) fn section(&self, key: &'static str) -> Section<'i, 'p> {
+        let path = self.dotted(key);
+        match self.take(key) {
+            Some((_, DeValue::Table(table))) => Section::new(path, table, self.problems),
+            Some((at, other)) => {
+                self.problem(at, key, expected("a table", &other));
+                Section::empty(path, self.problems)
+            }
+            None => Section::empty(path, self.problems),
+        }
+    }
+
+    /// All remaining keys with text values.
+    pub(super) fn all_texts(&self) -> Vec<(String, usize, String)> {
+        let values = std::mem::take(&mut *self.values.borrow_mut());
+        let mut all = Vec::new();
+        for (key, (at, value)) in values {
+            let as_text = match &value {
+                DeValue::Integer(i) => Ok(i.as_str().to_owned()),
+                DeValue::Boolean(b) => Ok(b.to_string()),
+                other => text(other),
+            };
+            match as_text {
+                Ok(text) => all.push((key, at, text)),
+                Err(expected) => self.problem(at, &key, expected),
+            }
+        }
+        all
+    }
+
+    /// Refuses what nobody asked for.
+    pub(super) fn end(&self) {
+        let asked = self.asked.borrow();
+        for (key, (at, _)) in &*self.values.borrow() {
+            let near = asked
+                .iter()
+                .map(|known| (distance(key, known), *known))
+                .min()
+                .filter(|(distance, known)| *distance <= known.len() / 2);
+            let hint = near.map_or_else(
+                || format!("known keys: {}", asked.join(", ")),
+                |(_, known)| format!("did you mean `{known}`?"),
+            );
+            self.problem(*at, key, format!("unknown key; {hint}"));
+        }
+    }
+}
+
+/// Notes where each key of a spec stands, by its dotted name.
+fn note_places(path: &str, table: &DeTable<'_>, places: &mut BTreeMap<String, usize>) {
+    for (key, value) in table.iter() {
+        let dotted = if path.is_empty() {
+            key.as_ref().to_string()
+        } else {
+            format!("{path}.{}", key.as_ref())
+        };
+        places.insert(dotted.clone(), key.span().start);
+        if let DeValue::Table(inner) = value.as_ref() {
+            note_places(&dotted, inner, places);
+        }
+    }
+}
+
+fn expected(what: &str, found: &DeValue<'_>) -> String {
+    format!("expected {what}, found {}", found.type_str())
+}
+
+pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+    let found = value.as_str();
+    found.map_or_else(|| Err(expected("a text", value)), |t| Ok(t.to_owned()))
+}
+
+pub(super) fn whole(value: &DeValue<'_>) -> Result<u64, String> {
+    let integer = value
+        .as_integer()
+        .ok_or_else(|| expected("a whole number", value))?;
+    u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix())
+        .map_err(|_| format!("`{}` is not a whole number from 0 on", integer.as_str()))
+}
+
+fn number(value: &DeValue<'_>) -> Result<f64, String> {
+    let text = match value {
+        DeValue::Integer(i) if i.radix() == 10 => i.as_str(),
+        DeValue::Float(f) => f.as_str(),
+        other => return Err(expected("a number", other)),
+    };
+    let number: f64 = text
+        .replace('_', "")
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number"))?;
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err(format!("`{text}` is not a finite number"))
+    }
+}
+
+fn duration(value: &DeValue<'_>) -> Result<Millis, String> {
+    const EXAMPLE: &str = "a time like \"24h\", \"5m\" or \"100ms\"";
+    let text = value.as_str().ok_or_else(|| expected(EXAMPLE, value))?;
+    let parsed = humantime::parse_duration(text)
+        .map(Millis::from)
+        .map_err(|_| format!("`{text}` is not {EXAMPLE}"))?;
+    if parsed > LONGEST {
+        return Err(format!("`{text}` is longer than {LONGEST}"));
+    }
+    Ok(parsed)
+}
+
+/// Edit distance, for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != *y))
+                .min(above + 1)
+                .min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::Millis;
+use crate::job::{Counters, OnDataLoss, Profile, ScoringSpec, SourceSpec, StartingOffsets};
+
+fn ok(text: &str) -> JobSpec {
+    parse(text, "job.toml")
+        .unwrap_or_else(|e| panic!("{e}"))
+        .spec
+}
+
+fn errors(text: &str) -> String {
+    parse(text, "job.toml").unwrap_err().to_string()
+}
+
+#[test]
+fn a_name_alone_gives_every_default() {
+    let spec = ok("name = \"kol\"");
+    assert_eq!(spec.source, SourceSpec::default());
+    let defaults = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+    assert_eq!(spec.scoring, defaults);
+    assert_eq!(spec.scoring.window, Millis(86_400_000));
+    assert_eq!(spec.scoring.retire_after, Millis(3 * 86_400_000));
+    assert_eq!(spec.scoring.idle_timeout, None);
+}
+
+#[test]
+fn windows_follow_the_counters() {
+    let spec = ok("name = \"kol\"\n[scoring]\ncounters = \"delta\"");
+    assert_eq!(
+        (spec.scoring.window, spec.scoring.slide),
+        (Millis(300_000), Millis(60_000))
+    );
+    assert_eq!(spec.scoring.idle_timeout, Some(Millis(60_000)));
+    assert_eq!(spec.scoring.retire_after, Millis(3_600_000));
+    let spark = ok("name = \"kol\"\n[scoring]\nprofile = \"spark-compat\"");
+    assert_eq!(spark.scoring.counters, Counters::Delta);
+}
+
+#[test]
+fn every_key_is_read() {
+    let spec = ok(r#"
+        name = "kol-trending"
+        [source]
+        bootstrap = "a:9092,b:9092"
+        topics = ["kol.videos.raw", "kol-profiles-raw"]
+        group_id = "g"
+        starting_offsets = { partitions = { "0" = 123, "7" = 1 } }
+        on_data_loss = "fail"
+        max_rate_per_partition = 1_000
+        dead_letter = "kol.dead"
+        properties = { "fetch.wait.max.ms" = 50, "sasl.password" = "env:KOL_SECRET_KAFKA" }
+        [scoring]
+        window = "2h"
+        slide = "10m"
+        idle_timeout = "5m"
+        weights = { personal = 1, market = 0.5, momentum = 0 }
+        labels = { viral = 90 }
+        [sink]
+        url = "rediss://user@redis:6380/2"
+        password = "file:redis"
+        ttl = "30d"
+        legacy_hashes = true
+        [checkpoint]
+        location = "s3://bucket/kol"
+        interval = "5s"
+    "#);
+    assert_eq!(spec.source.on_data_loss, OnDataLoss::Fail);
+    assert!(matches!(&spec.source.starting_offsets, StartingOffsets::Partitions(p) if p[&7] == 1));
+    assert_eq!(spec.source.properties["fetch.wait.max.ms"], "50");
+    assert_eq!(spec.scoring.retire_after, Millis(6 * 3_600_000));
+    assert_eq!(spec.scoring.weights.market, 0.5);
+    assert_eq!(
+        (spec.scoring.labels.viral, spec.scoring.labels.hot),
+        (90.0, 60.0)
+    );
+    assert!(spec.sink.legacy_hashes);
+    let again: JobSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+    assert_eq!(again, spec, "the spec travels as JSON");
+}
+
+#[test]
+fn a_spec_with_ten_mistakes_lists_all_ten_with_their_lines() {
+    let text = r#"name = "kol trending"
+[source]
+bootstrap = "localhost"
+topics = []
+starting_offsets = "newest"
+topic = "x"
+[source.properties]
+"plugin.library.paths" = "/tmp/x.so"
+"sasl.password" = "hunter2"
+[scoring]
+slide = "7h"
+half_life = 3
+[sink]
+url = "redis://user:hunter2@localhost"
+flush_interval = "1ms"
+"#;
+    let found = parse(text, "job.toml").unwrap_err();
+    let lines: Vec<_> = found.problems.iter().map(|p| p.line).collect();
+    let expected = [1, 3, 4, 5, 6, 8, 9, 11, 12, 14, 15].map(Some);
+    assert_eq!(lines, expected, "{found}");
+    let text = found.to_string();
+    assert!(text.contains("job.toml:6: source.topic: unknown key; did you mean `topics`?"));
+    assert!(
+        text.contains("7h does not divide the window 1day; try 6h"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"));
+}
+
+#[test]
+fn what_is_not_toml_is_one_problem_with_its_line() {
+    assert!(errors("name = \"a\"\n= 3").starts_with("job.toml:2: not TOML"));
+    assert!(errors("").contains("name: missing"));
+}
+
+#[test]
+fn a_wrong_type_is_named_and_an_unknown_table_refused() {
+    assert!(errors("name = 3").contains("expected a text, found integer"));
+    assert!(errors("name=\"a\"\n[sinks]\nurl=\"x\"").contains("did you mean `sink`?"));
+}
+
+#[test]
+fn keys_can_be_set_on_the_command_line_but_no_secrets() {
+    let set = |k: &str, v: &str| {
+        let sets = [(k.to_owned(), v.to_owned())];
+        with_overrides("name = \"a\"\n[scoring]\nwindow = \"1h\"", &sets)
+    };
+    let spec = ok(&set("scoring.slide", "30m").unwrap());
+    assert_eq!(spec.scoring.slide, Millis(1_800_000));
+    let spec = ok(&set("source.topics", "[\"x\"]").unwrap());
+    assert_eq!(spec.source.topics, ["x"]);
+    let spec = ok(&set("source.properties.fetch.wait.max.ms", "5").unwrap());
+    assert_eq!(spec.source.properties["fetch.wait.max.ms"], "5");
+    assert_eq!(set("sink.password", "x").unwrap_err().code, "SET_SECRET");
+    assert_eq!(set("name.x", "1").unwrap_err().code, "SET");
+}
+
+proptest! {
+    #[test]
+    fn no_text_crashes_the_parser(text in "\\PC{0,200}") {
+        let _any = parse(&text, "x");
+    }
+
+    #[test]
+    fn no_value_crashes_the_parser(
+        key in prop::sample::select(vec![
+            "window", "slide", "lateness", "half_life", "retire_after", "entity_ttl", "idle_timeout",
+        ]),
+        value in prop::sample::select(vec![
+            "\"0s\"", "\"1ns\"", "\"999999999d\"", "\"18446744073709551615s\"", "-1", "nan", "[]",
+            "{}", "\"off\"", "true", "1e400", "0x10", "2025-01-01",
+        ]),
+    ) {
+        let _any = parse(&format!("name = \"a\"\n[scoring]\n{key} = {value}"), "x");
+    }
+}
