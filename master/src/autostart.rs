@@ -1,0 +1,111 @@
+//! Specs in a folder that are submitted when the master starts. A job that a person stopped or
+//! cancelled stays so until its file changes: what was submitted last is kept in the meta store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kol_common::KolError;
+use kol_common::job::SpecPolicy;
+use kol_common::proto::{JobState, SubmitOutcome};
+
+use crate::controller::Handle;
+use crate::meta::{MetaError, MetaStore, Transaction, Write};
+use crate::specs;
+
+/// `autostart/{file name}` holds the text that was submitted last.
+const SUBMITTED: &str = "autostart/";
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new job.
+    Started,
+    /// The job runs already.
+    Running,
+    /// A person ended the job, and the file is as it was.
+    LeftEnded,
+}
+
+/// Submits every `*.toml` of `folder`, in the order of their names. A file that cannot be submitted
+/// is logged and does not keep the others from it.
+///
+/// # Errors
+/// The folder cannot be read.
+pub async fn submit_all(
+    folder: &Path,
+    controller: &Handle,
+    policy: &SpecPolicy,
+    meta: &Arc<dyn MetaStore>,
+) -> Result<(), KolError> {
+    for file in specs_in(folder)? {
+        match submit(&file, controller, policy, meta).await {
+            Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
+            Err(error) => {
+                tracing::error!(file = %file.display(), %error, "a spec of the autostart folder was not submitted");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn specs_in(folder: &Path) -> Result<Vec<PathBuf>, KolError> {
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        let what = format!("cannot read the autostart folder {}: {e}", folder.display());
+        KolError::user("AUTOSTART", what).help("Correct [jobs] autostart, or make the folder.")
+    })?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+async fn submit(
+    file: &Path,
+    controller: &Handle,
+    policy: &SpecPolicy,
+    meta: &Arc<dyn MetaStore>,
+) -> Result<Outcome, KolError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;
+    let parsed = specs::read(&text, &file.display().to_string(), policy)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let key = format!("{SUBMITTED}{name}");
+    let unchanged = meta
+        .get(&key)
+        .await
+        .map_err(failed)?
+        .is_some_and(|entry| entry.value == text.as_bytes());
+    if unchanged && ended_by_a_person(controller, &parsed.spec.name).await? {
+        return Ok(Outcome::LeftEnded);
+    }
+    let reply = controller.submit(parsed.spec, parsed.warnings).await?;
+    meta.commit(Transaction {
+        expected: Vec::new(),
+        writes: vec![Write::Put(key, text.into_bytes())],
+    })
+    .await
+    .map_err(failed)?;
+    Ok(match reply.outcome() {
+        SubmitOutcome::Unchanged => Outcome::Running,
+        _ => Outcome::Started,
+    })
+}
+
+/// Whether the newest job of that name was stopped or cancelled. A failed one is started again: what
+/// it failed on may be mended.
+async fn ended_by_a_person(controller: &Handle, name: &str) -> Result<bool, KolError> {
+    let jobs = controller.jobs().await?;
+    let newest = jobs.iter().find(|job| job.name == name);
+    Ok(newest.is_some_and(|job| {
+        matches!(
+            job.state(),
+            JobState::Stopped | JobState::Cancelled | JobState::Stopping
+        )
+    }))
+}
+
+fn failed(error: MetaError) -> KolError {
+    KolError::external("STATE_STORE", error.to_string())
+}

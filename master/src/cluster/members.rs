@@ -1,0 +1,434 @@
+//! Who belongs to the cluster: a machine over registrations, heartbeats and broken streams.
+//!
+//! 1. One incarnation is one member; its id follows from the incarnation, so that it keeps its name
+//!    when this master is started again.
+//! 2. ALIVE until its stream breaks, or it is silent for [`Limits::silence`]: then SUSPECT, which
+//!    means it keeps its partitions and is not called.
+//! 3. A SUSPECT is ALIVE again when the same incarnation opens a new stream or is heard again. It is
+//!    LOST when [`Limits::reconnect`] passed since the stream broke, or [`Limits::lease`] since it was
+//!    last heard.
+//! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
+//! 5. LEAVING asks for its partitions to be taken back; the end of its stream ends it at once.
+//! 6. A LOST incarnation that comes back is a member again, and runs nothing that we know of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kol_common::proto::{self, ExecutorState, Heartbeat, Register};
+use kol_common::{ExecutorId, Incarnation, Millis};
+
+/// One stream of one executor, numbered by the process that accepted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// How long what may last.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// An executor sends a heartbeat this often.
+    pub heartbeat: Duration,
+    /// Silence that makes it suspect.
+    pub silence: Duration,
+    /// Silence that loses it.
+    pub lease: Duration,
+    /// Time for a new stream after one broke.
+    pub reconnect: Duration,
+    /// How long a lost member stays in the list, for people to see.
+    pub remember: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            silence: Duration::from_secs(3),
+            lease: Duration::from_secs(5),
+            reconnect: Duration::from_secs(3),
+            remember: Duration::from_secs(600),
+        }
+    }
+}
+
+/// One executor.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What the master calls it.
+    pub id: ExecutorId,
+    /// What it said of itself.
+    pub register: Register,
+    /// Whether it may be called and keeps its partitions.
+    pub state: ExecutorState,
+    /// When it was last heard.
+    pub heard: Millis,
+    /// When it first registered.
+    pub registered: Millis,
+    /// Its newest heartbeat.
+    pub heartbeat: Heartbeat,
+    session: Option<SessionId>,
+    disconnected: Option<Millis>,
+}
+
+impl Member {
+    /// Its life.
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation::from_wire(self.register.incarnation.as_str())
+    }
+
+    /// For the list of executors; `partitions` is how many it has been assigned.
+    pub fn status(&self, now: Millis, partitions: u64) -> proto::ExecutorStatus {
+        let register = &self.register;
+        proto::ExecutorStatus {
+            executor_id: self.id.to_string(),
+            incarnation: register.incarnation.clone(),
+            host: register.host.clone(),
+            http: register.http.clone(),
+            cores: register.cores,
+            memory_bytes: register.memory_bytes,
+            version: register.version.clone(),
+            state: self.state as i32,
+            partitions,
+            rss_bytes: self.heartbeat.rss_bytes,
+            cpu_ms: self.heartbeat.cpu_ms,
+            heartbeat_age_ms: now.since(self.heard).0,
+            registered_ms: self.registered.0,
+        }
+    }
+}
+
+/// What a member did.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A stream was opened, and this was its first message.
+    Registered(SessionId, Register),
+    /// Any message came; a heartbeat brings its figures.
+    Heard(SessionId, Option<Heartbeat>),
+    /// It asked to leave.
+    Leaving(SessionId),
+    /// A stream ended.
+    Closed(SessionId),
+    /// Time passed.
+    Tick,
+}
+
+/// What follows for the rest of the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// May be called over this stream; `replaced` is an older one to close.
+    Connected {
+        /// Who.
+        id: ExecutorId,
+        /// Its stream.
+        session: SessionId,
+        /// The stream it had before.
+        replaced: Option<SessionId>,
+    },
+    /// Silent, and heard again on the same stream.
+    Recovered(ExecutorId),
+    /// Not to be called for now.
+    Suspected(ExecutorId),
+    /// Wants to give everything back.
+    Leaving(ExecutorId),
+    /// Gone: what it had must be fenced. Its stream, if it has one, must be closed.
+    Lost(ExecutorId, Option<SessionId>),
+}
+
+/// All members.
+#[derive(Debug, Default)]
+pub struct Members {
+    limits: Limits,
+    by_id: BTreeMap<ExecutorId, Member>,
+    by_session: BTreeMap<SessionId, ExecutorId>,
+}
+
+impl Members {
+    /// No members yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// All that are known, the lost ones of the last minutes too.
+    pub fn all(&self) -> impl Iterator<Item = &Member> {
+        self.by_id.values()
+    }
+
+    /// One of them.
+    pub fn get(&self, id: &ExecutorId) -> Option<&Member> {
+        self.by_id.get(id)
+    }
+
+    /// Whose stream it is.
+    pub fn of_session(&self, session: SessionId) -> Option<&ExecutorId> {
+        self.by_session.get(&session)
+    }
+
+    /// The id of an incarnation.
+    pub fn id_of(incarnation: &str) -> ExecutorId {
+        let bare = incarnation.strip_prefix("inc_").unwrap_or(incarnation);
+        ExecutorId::from_wire(format!("exe_{bare}"))
+    }
+
+    /// One step.
+    pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Change>) {
+        match input {
+            Input::Registered(session, register) => self.registered(now, session, register, out),
+            Input::Heard(session, heartbeat) => self.heard(now, session, heartbeat, out),
+            Input::Leaving(session) => self.leaving(now, session, out),
+            Input::Closed(session) => self.closed(now, session, out),
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    fn registered(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        register: Register,
+        out: &mut Vec<Change>,
+    ) {
+        let id = Self::id_of(&register.incarnation);
+        let member = self.by_id.entry(id.clone()).or_insert_with(|| Member {
+            id: id.clone(),
+            register: Register::default(),
+            state: ExecutorState::Alive,
+            heard: now,
+            registered: now,
+            heartbeat: Heartbeat::default(),
+            session: None,
+            disconnected: None,
+        });
+        member.register = register;
+        member.state = ExecutorState::Alive;
+        member.heard = now;
+        member.disconnected = None;
+        let replaced = member.session.replace(session);
+        if let Some(old) = replaced {
+            self.by_session.remove(&old);
+        }
+        self.by_session.insert(session, id.clone());
+        out.push(Change::Connected {
+            id,
+            session,
+            replaced,
+        });
+    }
+
+    fn member(&mut self, session: SessionId) -> Option<&mut Member> {
+        let id = self.by_session.get(&session)?;
+        self.by_id.get_mut(id)
+    }
+
+    fn heard(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        heartbeat: Option<Heartbeat>,
+        out: &mut Vec<Change>,
+    ) {
+        let Some(member) = self.member(session) else {
+            return;
+        };
+        member.heard = member.heard.max(now);
+        if let Some(heartbeat) = heartbeat {
+            member.heartbeat = heartbeat;
+        }
+        if member.state == ExecutorState::Suspect {
+            member.state = ExecutorState::Alive;
+            out.push(Change::Recovered(member.id.clone()));
+        }
+    }
+
+    fn leaving(&mut self, now: Millis, session: SessionId, out: &mut Vec<Change>) {
+        self.heard(now, session, None, out);
+        let Some(member) = self.member(session) else {
+            return;
+        };
+        if member.state == ExecutorState::Alive {
+            member.state = ExecutorState::Leaving;
+            out.push(Change::Leaving(member.id.clone()));
+        }
+    }
+
+    fn closed(&mut self, now: Millis, session: SessionId, out: &mut Vec<Change>) {
+        let Some(id) = self.by_session.remove(&session) else {
+            return;
+        };
+        let Some(member) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        member.session = None;
+        match member.state {
+            ExecutorState::Leaving => {
+                member.state = ExecutorState::Lost;
+                out.push(Change::Lost(id, None));
+            }
+            ExecutorState::Alive => {
+                member.disconnected = Some(now);
+                member.state = ExecutorState::Suspect;
+                out.push(Change::Suspected(id));
+            }
+            _ => member.disconnected = Some(now),
+        }
+    }
+
+    fn tick(&mut self, now: Millis, out: &mut Vec<Change>) {
+        let limits = self.limits;
+        let past = |since: Millis, limit: Duration| now.since(since) >= Millis::from(limit);
+        for member in self.by_id.values_mut() {
+            if member.state == ExecutorState::Lost {
+                continue;
+            }
+            let never_came_back = member
+                .disconnected
+                .is_some_and(|at| past(at, limits.reconnect));
+            if never_came_back || past(member.heard, limits.lease) {
+                member.state = ExecutorState::Lost;
+                let session = member.session.take();
+                if let Some(session) = session {
+                    self.by_session.remove(&session);
+                }
+                out.push(Change::Lost(member.id.clone(), session));
+            } else if member.state == ExecutorState::Alive && past(member.heard, limits.silence) {
+                member.state = ExecutorState::Suspect;
+                out.push(Change::Suspected(member.id.clone()));
+            }
+        }
+        self.by_id
+            .retain(|_, m| m.state != ExecutorState::Lost || !past(m.heard, limits.remember));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn register(incarnation: u8) -> Register {
+        Register {
+            incarnation: format!("inc_{incarnation}"),
+            ..Register::default()
+        }
+    }
+
+    fn step(members: &mut Members, now: u64, input: Input) -> Vec<Change> {
+        let mut out = Vec::new();
+        members.handle(Millis(now), input, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
+        let mut members = Members::new(Limits::default());
+        let id = Members::id_of("inc_1");
+        step(
+            &mut members,
+            0,
+            Input::Registered(SessionId(1), register(1)),
+        );
+        let out = step(&mut members, 100, Input::Closed(SessionId(1)));
+        assert_eq!(out, [Change::Suspected(id.clone())]);
+        assert_eq!(step(&mut members, 3_000, Input::Tick), []);
+        step(
+            &mut members,
+            3_050,
+            Input::Registered(SessionId(2), register(1)),
+        );
+        assert_eq!(step(&mut members, 3_200, Input::Tick), []);
+        step(&mut members, 3_300, Input::Closed(SessionId(2)));
+        let out = step(&mut members, 6_300, Input::Tick);
+        assert_eq!(out, [Change::Lost(id, None)]);
+    }
+
+    #[test]
+    fn a_silent_executor_is_suspect_first_and_lost_when_its_lease_ends() {
+        let mut members = Members::new(Limits::default());
+        let id = Members::id_of("inc_1");
+        step(
+            &mut members,
+            0,
+            Input::Registered(SessionId(1), register(1)),
+        );
+        let suspected = step(&mut members, 3_000, Input::Tick);
+        assert_eq!(suspected, [Change::Suspected(id.clone())]);
+        let heard = step(&mut members, 4_000, Input::Heard(SessionId(1), None));
+        assert_eq!(heard, [Change::Recovered(id.clone())]);
+        step(&mut members, 7_000, Input::Tick);
+        let lost = step(&mut members, 9_000, Input::Tick);
+        assert_eq!(lost, [Change::Lost(id, Some(SessionId(1)))]);
+    }
+
+    #[test]
+    fn the_end_of_a_replaced_stream_means_nothing() {
+        let mut members = Members::new(Limits::default());
+        step(
+            &mut members,
+            0,
+            Input::Registered(SessionId(1), register(1)),
+        );
+        step(
+            &mut members,
+            10,
+            Input::Registered(SessionId(2), register(1)),
+        );
+        assert_eq!(step(&mut members, 20, Input::Closed(SessionId(1))), []);
+        let id = Members::id_of("inc_1");
+        assert_eq!(members.get(&id).unwrap().state, ExecutorState::Alive);
+    }
+
+    #[test]
+    fn a_leaving_executor_is_gone_when_its_stream_ends() {
+        let mut members = Members::new(Limits::default());
+        let id = Members::id_of("inc_1");
+        step(
+            &mut members,
+            0,
+            Input::Registered(SessionId(1), register(1)),
+        );
+        let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
+        assert_eq!(leaving, [Change::Leaving(id.clone())]);
+        let lost = step(&mut members, 2, Input::Closed(SessionId(1)));
+        assert_eq!(lost, [Change::Lost(id, None)]);
+    }
+
+    fn input() -> impl Strategy<Value = (u64, u8, u8)> {
+        (0u64..2_500, 0u8..5, 0u8..4)
+    }
+
+    proptest! {
+        /// Whatever happens: a member that is alive was heard within its lease, one is lost once
+        /// for each time it came, and sessions point only to members that have them.
+        #[test]
+        fn leases_hold_under_any_interleaving(steps in prop::collection::vec(input(), 1..200)) {
+            let mut members = Members::new(Limits::default());
+            let (mut now, mut next, mut lost) = (0, 0, BTreeMap::<ExecutorId, bool>::new());
+            for (wait, kind, who) in steps {
+                now += wait;
+                let mut out = step(&mut members, now, Input::Tick);
+                let session = members.by_id.get(&Members::id_of(&format!("inc_{who}")))
+                    .and_then(|m| m.session).unwrap_or(SessionId(u64::MAX));
+                out.extend(step(&mut members, now, match kind {
+                    0 => { next += 1; Input::Registered(SessionId(next), register(who)) }
+                    1 | 2 => Input::Heard(session, Some(Heartbeat::default())),
+                    3 => Input::Leaving(session),
+                    _ => Input::Closed(session),
+                }));
+                for change in out {
+                    match change {
+                        Change::Connected { id, .. } => { lost.insert(id, false); }
+                        Change::Lost(id, _) => prop_assert_eq!(lost.insert(id, true), Some(false)),
+                        Change::Suspected(id) | Change::Recovered(id) | Change::Leaving(id) =>
+                            prop_assert_eq!(lost.get(&id), Some(&false)),
+                    }
+                }
+                for member in members.all().filter(|m| m.state == ExecutorState::Alive) {
+                    prop_assert!(now - member.heard.0 < 3_000);
+                    prop_assert!(member.session.is_some());
+                }
+                for (session, id) in &members.by_session {
+                    prop_assert_eq!(members.by_id[id].session, Some(*session));
+                }
+            }
+        }
+    }
+}

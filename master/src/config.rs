@@ -1,0 +1,218 @@
+//! Configuration: defaults ← TOML file ← `KOL_MASTER_*` in the environment ← flags.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use kol_common::KolError;
+use kol_common::telemetry::LogFormat;
+use serde::{Deserialize, Serialize};
+
+/// Keeps the jobs: looks up their topics, assigns partitions to executors, and shows how they do.
+///
+/// Every flag can also stand in the file given with --config, or in the environment as KOL_MASTER_…
+/// (for example KOL_MASTER_STATE_DIR); flags win over the environment, the environment over the file.
+/// Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot run, 2 for wrong flags.
+#[derive(Clone, Debug, Default, Parser, Serialize)]
+#[command(name = "kol-master", version)]
+pub struct Flags {
+    /// Configuration file (TOML).
+    #[arg(long, env = "KOL_MASTER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Address of the gRPC server; port 0 takes a free one [default: 127.0.0.1:7077].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Address of the HTTP server: health, metrics, API [default: 127.0.0.1:4040].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<SocketAddr>,
+    /// Folder of the master's own state [default: ./kol-master-state].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<PathBuf>,
+    /// Job specs may place checkpoints only below this folder [default: /var/lib/kol/checkpoints].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint_root: Option<PathBuf>,
+    /// Folder that `file:` secret references of job specs are read from.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets_dir: Option<PathBuf>,
+    /// How long a partition may take to finish when it is moved or stopped, and this process to end
+    /// [default: 10s].
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_timeout: Option<String>,
+    /// How log lines are written: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<String>,
+}
+
+/// The configuration of one master.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Address of the gRPC server.
+    pub listen: SocketAddr,
+    /// Address of the HTTP server.
+    pub http: SocketAddr,
+    /// Folder of the state store.
+    pub state_dir: PathBuf,
+    /// Checkpoints of jobs lie below this folder.
+    pub checkpoint_root: PathBuf,
+    /// Buckets that `s3://` checkpoints may be in.
+    pub checkpoint_buckets: Vec<String>,
+    /// Where `file:` secret references are read.
+    pub secrets_dir: Option<PathBuf>,
+    /// How long a partition may take to drain, and this process to end.
+    pub drain_timeout: Duration,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Folder of job specs that are submitted at start.
+    pub autostart: Option<PathBuf>,
+}
+
+/// The file as it is written; also the shape of the other layers.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    listen: SocketAddr,
+    http: SocketAddr,
+    state_dir: PathBuf,
+    checkpoint_root: PathBuf,
+    checkpoint_buckets: Vec<String>,
+    secrets_dir: Option<PathBuf>,
+    drain_timeout: String,
+    log_format: String,
+    jobs: RawJobs,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawJobs {
+    autostart: Option<PathBuf>,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            listen: local(7077),
+            http: local(4040),
+            state_dir: "./kol-master-state".into(),
+            checkpoint_root: "/var/lib/kol/checkpoints".into(),
+            checkpoint_buckets: Vec::new(),
+            secrets_dir: None,
+            drain_timeout: "10s".into(),
+            log_format: "text".into(),
+            jobs: RawJobs::default(),
+        }
+    }
+}
+
+/// The variables that are read. Others with the same prefix are somebody else's: Kubernetes sets
+/// `KOL_MASTER_PORT` and more for a service that is called kol-master.
+const VARIABLES: [&str; 8] = [
+    "listen",
+    "http",
+    "state_dir",
+    "checkpoint_root",
+    "secrets_dir",
+    "drain_timeout",
+    "log_format",
+    "jobs_autostart",
+];
+
+impl Config {
+    /// Puts the layers together.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value of the wrong kind: named with its place.
+    pub fn load(flags: &Flags) -> Result<Self, KolError> {
+        let mut layers = Figment::from(Serialized::defaults(Raw::default()));
+        if let Some(file) = &flags.config {
+            layers = layers.merge(Toml::file_exact(file));
+        }
+        let environment =
+            Env::prefixed("KOL_MASTER_")
+                .only(&VARIABLES)
+                .map(|key| match key.as_str() {
+                    "jobs_autostart" => "jobs.autostart".into(),
+                    other => other.into(),
+                });
+        let raw: Raw = layers
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|errors| {
+                let all: Vec<_> = errors.into_iter().map(|e| e.to_string()).collect();
+                wrong(all.join("; "))
+            })?;
+        Ok(Self {
+            listen: raw.listen,
+            http: raw.http,
+            state_dir: raw.state_dir,
+            checkpoint_root: raw.checkpoint_root,
+            checkpoint_buckets: raw.checkpoint_buckets,
+            secrets_dir: raw.secrets_dir,
+            drain_timeout: humantime::parse_duration(&raw.drain_timeout)
+                .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
+            log_format: raw.log_format.parse().map_err(wrong)?,
+            autostart: raw.jobs.autostart,
+        })
+    }
+}
+
+fn wrong(what: impl Into<String>) -> KolError {
+    KolError::user("CONFIG_INVALID", what).help("See kol-master --help for the keys there are.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, arguments: &[&str]) -> Result<Config, KolError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.toml");
+        std::fs::write(&file, toml).unwrap();
+        let mut all = vec!["kol-master", "--config", file.to_str().unwrap()];
+        all.extend(arguments);
+        Config::load(&Flags::try_parse_from(all).unwrap())
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let config = load(
+            "listen = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:2\"\ndrain_timeout = \"3s\"\n[jobs]\nautostart = \"specs\"\n",
+            &["--listen", "127.0.0.1:0", "--log-format", "json"],
+        )
+        .unwrap();
+        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.http.port(), 2);
+        assert_eq!(config.drain_timeout, Duration::from_secs(3));
+        assert_eq!(config.autostart, Some("specs".into()));
+        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!(config.state_dir, PathBuf::from("./kol-master-state"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = load("[jobs]\nauto_start = \"x\"\n", &[]).unwrap_err();
+        assert!(error.message.contains("auto_start"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_and_a_time_that_is_none_are_errors() {
+        let flags = Flags {
+            config: Some("/nonexistent/master.toml".into()),
+            ..Flags::default()
+        };
+        assert!(Config::load(&flags).is_err());
+        assert!(load("drain_timeout = \"soon\"", &[]).is_err());
+    }
+}

@@ -1,0 +1,350 @@
+//! The loop: one message or one tick at a time, decided by the machines, carried out here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kol_common::actor::{Address, Group, Mailbox};
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{MasterMessage, Register, Welcome};
+use kol_common::secrets::Secrets;
+use kol_common::{ExecutorId, JobId, KolError, Millis};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+
+use super::explain::Questions;
+use super::message::{Message, Sender};
+use super::store::JobStore;
+use crate::cluster::{Change, Input, Limits, Members, SessionId};
+use crate::job::discovery::{Query, discover};
+use crate::job::{Event, Job, JobRecord, Out};
+use crate::metrics::publish;
+
+/// How often time passes for the machines.
+const TICK: Duration = Duration::from_millis(100);
+/// How often metrics are published.
+const METRICS: Millis = Millis(1_000);
+/// Messages taken before time may pass: heartbeats that wait in the queue must count before leases
+/// are looked at, and a flood must not stop the clock.
+const BATCH: usize = 1_024;
+/// Longest wait to hand over what a look at Kafka found.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
+/// What a controller needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Resolves secret references when Kafka and Redis are asked.
+    pub secrets: Secrets,
+    /// How long a partition may take to finish when it is taken back.
+    pub drain: Duration,
+    /// Leases.
+    pub limits: Limits,
+}
+
+/// The actor.
+pub struct Controller {
+    pub(super) options: Options,
+    pub(super) store: JobStore,
+    pub(super) members: Members,
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    pub(super) questions: Questions,
+    senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
+    address: Address<Message>,
+    tasks: Group,
+    published: Millis,
+}
+
+impl Controller {
+    /// With the jobs of the store. `address` is its own; `tasks` gets its looks at Kafka.
+    pub fn new(
+        options: Options,
+        store: JobStore,
+        records: Vec<JobRecord>,
+        address: Address<Message>,
+        tasks: Group,
+    ) -> Self {
+        let now = Millis::now();
+        let jobs = records
+            .into_iter()
+            .map(|record| (record.id.clone(), Job::new(record, now, options.drain)))
+            .collect();
+        Self {
+            members: Members::new(options.limits),
+            options,
+            store,
+            jobs,
+            questions: Questions::default(),
+            senders: BTreeMap::new(),
+            address,
+            tasks,
+            published: Millis(0),
+        }
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// The store does not take writes any more: nothing may be decided then.
+    pub async fn run(
+        mut self,
+        mut inbox: Mailbox<Message>,
+        stop: CancellationToken,
+    ) -> Result<(), KolError> {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut taken = 0;
+        loop {
+            // Messages before time, so that what was heard in time counts; see BATCH.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(message) = inbox.recv(), if taken < BATCH => {
+                    taken += 1;
+                    self.message(message).await?;
+                }
+                _ = ticks.tick() => {
+                    taken = 0;
+                    self.tick().await?;
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), KolError> {
+        let now = Millis::now();
+        self.member(now, Input::Tick).await?;
+        self.tick_jobs(now).await?;
+        self.questions.tick(now);
+        if now.since(self.published) >= METRICS {
+            self.published = now;
+            publish(&self.job_statuses(now), &self.executor_statuses(now));
+        }
+        Ok(())
+    }
+
+    async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
+        for id in self.live() {
+            self.step(now, &id, Event::Tick).await?;
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, message: Message) -> Result<(), KolError> {
+        let now = Millis::now();
+        match message {
+            Message::Opened(session, register, sender) => {
+                self.opened(now, session, *register, sender).await
+            }
+            Message::Said(session, at, body) => self.said(now, session, at, *body).await,
+            Message::Closed(session) => self.member(now, Input::Closed(session)).await,
+            Message::Discovered(job, found) => self.step(now, &job, Event::Discovered(found)).await,
+            Message::Submit(spec, warnings, reply) => {
+                self.submit(now, *spec, warnings, reply).await
+            }
+            Message::End(job, end, reply) => self.end(now, &job, end, reply).await,
+            Message::Explain(request, reply) => {
+                self.explain(now, request, reply);
+                Ok(())
+            }
+            Message::Jobs(reply) => {
+                let _nobody_waits = reply.send(Ok(self.job_statuses(now)));
+                Ok(())
+            }
+            Message::Job(job, reply) => {
+                let _nobody_waits = reply.send(self.job_status(now, &job));
+                Ok(())
+            }
+            Message::Executors(reply) => {
+                let _nobody_waits = reply.send(Ok(self.executor_statuses(now)));
+                Ok(())
+            }
+        }
+    }
+
+    async fn opened(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        register: Register,
+        sender: Sender,
+    ) -> Result<(), KolError> {
+        let id = Members::id_of(&register.incarnation);
+        tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
+        self.senders.insert(id.clone(), (session, sender));
+        let limits = self.options.limits;
+        self.send(
+            &id,
+            ToExecutor::Welcome(Welcome {
+                executor_id: id.to_string(),
+                heartbeat_ms: Millis::from(limits.heartbeat).0,
+                lease_ms: Millis::from(limits.lease).0,
+            }),
+        );
+        let running = register.running.clone();
+        self.member(now, Input::Registered(session, register))
+            .await?;
+        for claim in &running {
+            let job = JobId::from_wire(claim.job_id.as_str());
+            if !self.jobs.get(&job).is_some_and(|j| j.header().is_live()) {
+                self.send(&id, crate::job::revoke_claim(claim));
+            }
+        }
+        for job in self.live() {
+            let of_job = running.iter().filter(|r| r.job_id == job.as_str());
+            let event = Event::Connected(id.clone(), of_job.cloned().collect());
+            self.step(now, &job, event).await?;
+        }
+        Ok(())
+    }
+
+    async fn said(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        at: Millis,
+        body: FromExecutor,
+    ) -> Result<(), KolError> {
+        let Some(id) = self.members.of_session(session).cloned() else {
+            return Ok(());
+        };
+        let input = match &body {
+            FromExecutor::Heartbeat(heartbeat) => Input::Heard(session, Some(*heartbeat)),
+            FromExecutor::Leaving(_) => Input::Leaving(session),
+            _ => Input::Heard(session, None),
+        };
+        self.member(at, input).await?;
+        match body {
+            FromExecutor::Reports(reports) => {
+                let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
+                for report in reports.reports {
+                    by_job
+                        .entry(report.job_id.clone())
+                        .or_default()
+                        .push(report);
+                }
+                for (job, reports) in by_job {
+                    let body = FromExecutor::Reports(kol_common::proto::Reports { reports });
+                    let event = Event::Said(id.clone(), body);
+                    self.step(now, &JobId::from_wire(job), event).await?;
+                }
+            }
+            FromExecutor::Released(ref released) => {
+                let job = JobId::from_wire(released.job_id.as_str());
+                self.step(now, &job, Event::Said(id, body)).await?;
+            }
+            FromExecutor::PartitionFailed(ref failed) => {
+                let job = JobId::from_wire(failed.job_id.as_str());
+                let error = failed.error.as_ref().map(kol_common::view::problem_json);
+                tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
+                self.step(now, &job, Event::Said(id, body)).await?;
+            }
+            FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
+            FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
+        }
+        Ok(())
+    }
+
+    /// One step of the members, and what follows from it for the jobs.
+    async fn member(&mut self, now: Millis, input: Input) -> Result<(), KolError> {
+        let mut changes = Vec::new();
+        self.members.handle(now, input, &mut changes);
+        let changed = !changes.is_empty();
+        for change in changes {
+            match change {
+                // A sender that was replaced went when the new one was put in its place.
+                Change::Connected { .. } => {}
+                Change::Recovered(id) => tracing::info!(executor = %id, "heard again"),
+                Change::Leaving(id) => {
+                    tracing::info!(executor = %id, "leaves: its partitions go elsewhere");
+                }
+                Change::Suspected(id) => {
+                    tracing::warn!(executor = %id, "silent or cut off: it keeps its partitions for now");
+                }
+                Change::Lost(id, _) => {
+                    self.senders.remove(&id);
+                    tracing::warn!(executor = %id, "gone: its partitions go elsewhere");
+                }
+            }
+        }
+        if changed {
+            self.tick_jobs(now).await?;
+        }
+        Ok(())
+    }
+
+    /// One step of a job: decided, made durable, told.
+    pub(super) async fn step(
+        &mut self,
+        now: Millis,
+        id: &JobId,
+        event: Event,
+    ) -> Result<(), KolError> {
+        let fleet = self.fleet(id);
+        let Some(job) = self.jobs.get_mut(id) else {
+            return Ok(());
+        };
+        let before = job.header().phase;
+        let mut out = Out::default();
+        job.handle(now, event, &fleet, &mut out);
+        let (after, reason) = (job.header().phase, job.header().reason.clone());
+        if out.persist {
+            let record = job.record();
+            self.store.save(&record).await?;
+        }
+        if before != after {
+            tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");
+        }
+        for (executor, message) in out.sends {
+            self.send(&executor, message);
+        }
+        if out.discover {
+            self.discover(id);
+        }
+        Ok(())
+    }
+
+    fn discover(&self, id: &JobId) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
+        let record = job.record();
+        let starting = record.generation == 0;
+        let known = record.partitions.into_iter().map(|p| p.partition);
+        let query = Query {
+            known: if starting {
+                Vec::new()
+            } else {
+                known.collect()
+            },
+            generation: self.store.generation(&record.spec.name),
+            spec: record.spec,
+        };
+        let (id, secrets) = (id.clone(), self.options.secrets.clone());
+        let address = self.address.clone();
+        let _runs_by_itself = self.tasks.spawn("discovery", async move {
+            let found = discover(query, secrets).await;
+            let told = address
+                .tell(Message::Discovered(id, found), HAND_OVER)
+                .await;
+            told.map_err(|e| KolError::internal("DISCOVERY", e.to_string()))
+        });
+    }
+
+    /// Without waiting: an executor that does not read loses its stream, not the master its pace.
+    pub(super) fn send(&mut self, executor: &ExecutorId, body: ToExecutor) {
+        let Some((_, sender)) = self.senders.get(executor) else {
+            return;
+        };
+        let message = MasterMessage { body: Some(body) };
+        match sender.try_send(Ok(message)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!(%executor, "it does not read what it is sent: its stream is closed");
+                self.senders.remove(executor);
+            }
+            Err(TrySendError::Closed(_)) => {
+                self.senders.remove(executor);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the controller is told and asked.
+
+use kol_common::job::JobSpec;
+use kol_common::proto::executor_message::Body;
+use kol_common::proto::{
+    ExecutorStatus, ExplainRequest, Explanation, JobStatus, MasterMessage, Register, SubmitReply,
+};
+use kol_common::{JobId, KolError, Millis};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cluster::SessionId;
+use crate::job::End;
+use crate::job::discovery::Found;
+
+/// Messages to one executor. Dropping it ends the stream.
+pub type Sender = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
+
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, KolError>>;
+
+/// What happened, or what somebody wants to know.
+#[derive(Debug)]
+pub enum Message {
+    /// An executor opened a stream and registered.
+    Opened(SessionId, Box<Register>, Sender),
+    /// An executor said something; the time is when it came in.
+    Said(SessionId, Millis, Box<Body>),
+    /// A stream ended.
+    Closed(SessionId),
+    /// A look at Kafka and Redis ended.
+    Discovered(JobId, Result<Found, KolError>),
+    /// A person submits a job; with what the parser remarked on its spec.
+    Submit(Box<JobSpec>, Vec<String>, Reply<SubmitReply>),
+    /// A person ends a job, by id or name.
+    End(String, End, Reply<JobStatus>),
+    /// All jobs, newest first.
+    Jobs(Reply<Vec<JobStatus>>),
+    /// One job, by id or name.
+    Job(String, Reply<JobStatus>),
+    /// All executors.
+    Executors(Reply<Vec<ExecutorStatus>>),
+    /// Every term of one creator's score.
+    Explain(ExplainRequest, Reply<Explanation>),
+}

@@ -1,0 +1,99 @@
+//! HTTP: health, metrics, and the API as JSON.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use kol_common::view::{executor_json, job_json, partition_json, problem_json};
+use kol_common::{Domain, KolError};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::Handle;
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// Prometheus text.
+    pub metrics: PrometheusHandle,
+    /// Where jobs and executors are known. It exists only while the store is open.
+    pub controller: Handle,
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    pages: Pages,
+    stop: CancellationToken,
+) -> Result<(), KolError> {
+    axum::serve(listener, router(pages))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .map_err(|e| KolError::external("HTTP", e.to_string()))
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/jobs", get(jobs))
+        .route("/api/v1/jobs/{job}", get(job))
+        .route("/api/v1/executors", get(executors))
+        .with_state(pages)
+}
+
+/// Ready when the controller answers: it is started after the store was read.
+async fn ready(State(pages): State<Pages>) -> Response {
+    match pages.controller.executors().await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(pages): State<Pages>) -> String {
+    pages.metrics.render()
+}
+
+async fn jobs(State(pages): State<Pages>) -> Response {
+    answer(pages.controller.jobs().await, |jobs| {
+        jobs.iter().map(job_json).collect()
+    })
+}
+
+async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
+    answer(pages.controller.job(job).await, |status| {
+        let mut shown = job_json(&status);
+        shown["partition_list"] = status.partitions.iter().map(partition_json).collect();
+        shown["spec"] = serde_json::from_str(&status.spec_json).unwrap_or_default();
+        shown
+    })
+}
+
+async fn executors(State(pages): State<Pages>) -> Response {
+    answer(pages.controller.executors().await, |executors| {
+        executors.iter().map(executor_json).collect()
+    })
+}
+
+fn answer<T>(outcome: Result<T, KolError>, show: impl FnOnce(T) -> Value) -> Response {
+    match outcome {
+        Ok(value) => Json(show(value)).into_response(),
+        Err(error) => {
+            let status = match error.domain {
+                _ if error.code.ends_with("NOT_FOUND") => StatusCode::NOT_FOUND,
+                Domain::User => StatusCode::BAD_REQUEST,
+                Domain::External => StatusCode::SERVICE_UNAVAILABLE,
+                Domain::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            let body = json!({ "error": problem_json(&error.to_info()) });
+            (status, Json(body)).into_response()
+        }
+    }
+}

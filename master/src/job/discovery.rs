@@ -1,0 +1,240 @@
+//! What a job must know before it runs, asked of Kafka and Redis: partitions, the offsets to start
+//! at, and the generation.
+
+use std::time::Duration;
+
+use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, Millis, SourcePartition};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// Longest wait for one answer of a broker.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Field of a fence record in Redis that holds the generation.
+const GENERATION_FIELD: &str = "gen";
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The job.
+    pub spec: JobSpec,
+    /// Its partitions so far; empty when it starts.
+    pub known: Vec<SourcePartition>,
+    /// The newest generation that was given out under this job's name.
+    pub generation: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// New partitions with the offset to start at, in the order of the topic list, then by number.
+    pub partitions: Vec<(SourcePartition, u64)>,
+    /// For a job that starts: above every generation that the store or Redis knows.
+    pub generation: u64,
+}
+
+/// Asks Kafka and, for a job that starts, Redis. Partitions that come later start at their beginning.
+///
+/// # Errors
+/// Retryable ones for what may mend itself or be mended without a new spec: a broker or a Redis that
+/// does not answer, a topic that does not exist yet. Others for a spec that cannot work.
+pub async fn discover(query: Query, secrets: Secrets) -> Result<Found, KolError> {
+    let starting = query.known.is_empty();
+    let for_kafka = (query.spec.source.clone(), query.known, secrets.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        let (source, known, secrets) = for_kafka;
+        ask_kafka(&source, &known, &secrets)
+    });
+    let partitions = asked
+        .await
+        .map_err(|e| KolError::internal("DISCOVERY", e.to_string()))??;
+    let mut generation = query.generation;
+    if starting {
+        let names = partitions.iter().map(|(name, _)| name);
+        generation = generation.max(newest_in_redis(&query.spec, names, &secrets).await?) + 1;
+    }
+    Ok(Found {
+        partitions,
+        generation,
+    })
+}
+
+fn ask_kafka(
+    source: &SourceSpec,
+    known: &[SourcePartition],
+    secrets: &Secrets,
+) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+    let consumer: BaseConsumer = kol_common::kafka::client_config(source, secrets, "kol-master")?
+        .create()
+        .map_err(|e| {
+            KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
+                .help("Correct [source] properties of the spec.")
+        })?;
+    let mut new = Vec::new();
+    for topic in &source.topics {
+        for number in partitions_of(&consumer, source, topic)? {
+            let name = SourcePartition::new(topic, number);
+            if !known.contains(&name) {
+                new.push(name);
+            }
+        }
+    }
+    if let (StartingOffsets::Timestamp(time), true) = (&source.starting_offsets, known.is_empty()) {
+        return at_time(&consumer, source, new, *time);
+    }
+    let mut started = Vec::with_capacity(new.len());
+    for name in new {
+        let number = broker_number(name.partition)?;
+        let (low, high) = consumer
+            .fetch_watermarks(&name.topic, number, ANSWER)
+            .map_err(|e| unreachable(source, &e).partition(&name))?;
+        let (low, high) = (offset(low), offset(high));
+        let start = if known.is_empty() {
+            resolve(source, &name, low, high)
+        } else {
+            low
+        };
+        started.push((name, start));
+    }
+    Ok(started)
+}
+
+/// Where a partition starts, given its oldest offset and its end.
+fn resolve(source: &SourceSpec, name: &SourcePartition, low: u64, high: u64) -> u64 {
+    match &source.starting_offsets {
+        StartingOffsets::Earliest | StartingOffsets::Timestamp(_) => low,
+        StartingOffsets::Latest => high,
+        StartingOffsets::Partitions(given) => {
+            let first = source.topics.first() == Some(&name.topic);
+            let asked = given.get(&name.partition).filter(|_| first);
+            asked.map_or(low, |offset| (*offset).clamp(low, high))
+        }
+    }
+}
+
+fn partitions_of(
+    consumer: &BaseConsumer,
+    source: &SourceSpec,
+    topic: &str,
+) -> Result<Vec<u32>, KolError> {
+    let metadata =
+        consumer
+            .fetch_metadata(Some(topic), ANSWER)
+            .map_err(|e| match e.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
+                ) => no_such_topic(source, topic),
+                _ => unreachable(source, &e),
+            })?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    let mut numbers: Vec<u32> = found
+        .filter(|t| t.error().is_none())
+        .map(|t| t.partitions())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|p| u32::try_from(p.id()).ok())
+        .collect();
+    if numbers.is_empty() {
+        return Err(no_such_topic(source, topic));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The first record at or after `time`, or the end where there is none.
+fn at_time(
+    consumer: &BaseConsumer,
+    source: &SourceSpec,
+    names: Vec<SourcePartition>,
+    time: Millis,
+) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+    let at = Offset::Offset(i64::try_from(time.0).unwrap_or(i64::MAX));
+    let mut question = TopicPartitionList::new();
+    for name in &names {
+        question
+            .add_partition_offset(&name.topic, broker_number(name.partition)?, at)
+            .map_err(|e| unreachable(source, &e))?;
+    }
+    let answer = consumer
+        .offsets_for_times(question, ANSWER)
+        .map_err(|e| unreachable(source, &e))?;
+    let mut started = Vec::with_capacity(names.len());
+    for name in names {
+        let number = broker_number(name.partition)?;
+        let found = answer.find_partition(&name.topic, number);
+        let start = match found.map(|f| f.offset()) {
+            Some(Offset::Offset(first)) => offset(first),
+            _ => {
+                let ends = consumer.fetch_watermarks(&name.topic, number, ANSWER);
+                offset(ends.map_err(|e| unreachable(source, &e))?.1)
+            }
+        };
+        started.push((name, start));
+    }
+    Ok(started)
+}
+
+fn broker_number(partition: u32) -> Result<i32, KolError> {
+    i32::try_from(partition)
+        .map_err(|_| KolError::internal("DISCOVERY", format!("partition number {partition}")))
+}
+
+fn offset(from_broker: i64) -> u64 {
+    u64::try_from(from_broker).unwrap_or(0)
+}
+
+fn no_such_topic(source: &SourceSpec, topic: &str) -> KolError {
+    KolError::external(
+        "SOURCE_TOPIC_NOT_THERE",
+        format!("topic `{topic}` does not exist at {}", source.bootstrap),
+    )
+    .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
+}
+
+fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
+    KolError::external(
+        "SOURCE_UNREACHABLE",
+        format!("Kafka at {} does not answer: {error}", source.bootstrap),
+    )
+    .help("Check that the broker runs and that [source] bootstrap names it; asked again by itself.")
+}
+
+/// The newest generation in the fence records of these partitions; 0 without any.
+async fn newest_in_redis(
+    spec: &JobSpec,
+    partitions: impl Iterator<Item = &SourcePartition>,
+    secrets: &Secrets,
+) -> Result<u64, KolError> {
+    let mut connection = kol_common::redis::connect(&spec.sink, secrets).await?;
+    let mut pipeline = redis::pipe();
+    for partition in partitions {
+        let key = spec.sink.keys.fence_key(&spec.name, partition);
+        pipeline.hget(key, GENERATION_FIELD);
+    }
+    let fences: Vec<Option<u64>> = pipeline
+        .query_async(&mut connection)
+        .await
+        .map_err(|e| kol_common::redis::classify(&e))?;
+    Ok(fences.into_iter().flatten().max().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_given_for_partitions_hold_for_the_first_topic_and_stay_within_the_log() {
+        let source = SourceSpec {
+            topics: vec!["a".into(), "b".into()],
+            starting_offsets: StartingOffsets::Partitions([(0, 5), (1, 99)].into()),
+            ..SourceSpec::default()
+        };
+        let at = |topic, number| resolve(&source, &SourcePartition::new(topic, number), 2, 50);
+        assert_eq!(at("a", 0), 5);
+        assert_eq!(at("a", 1), 50);
+        assert_eq!(at("a", 2), 2);
+        assert_eq!(at("b", 0), 2);
+    }
+}

@@ -1,0 +1,287 @@
+//! The life cycle under random interleavings of losses, returns, releases, failures, restarts of the
+//! master and time, with fake executors that answer late, lose messages, or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{ExecutorState, PartitionFailed, Released, RevokeMode, RunningPartition};
+use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
+use proptest::prelude::*;
+
+use super::discovery::Found;
+use super::machine::{Event, Executor, Fleet, Job, Out};
+use super::record::{End, JobRecord, Phase};
+use crate::testing::spec;
+
+const DRAIN: Duration = Duration::from_secs(2);
+const PARTITIONS: u32 = 6;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    Join(u8),
+    Lose(u8),
+    Suspect(u8),
+    Return(u8),
+    Leave(u8),
+    Answer(u8),
+    Fail(u8),
+    RestartMaster,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u64..4_000).prop_map(Step::Wait),
+        2 => (0u8..4).prop_map(Step::Join),
+        1 => (0u8..4).prop_map(Step::Lose),
+        1 => (0u8..4).prop_map(Step::Suspect),
+        2 => (0u8..4).prop_map(Step::Return),
+        1 => (0u8..4).prop_map(Step::Leave),
+        6 => (0u8..4).prop_map(Step::Answer),
+        1 => (0u8..4).prop_map(Step::Fail),
+        1 => Just(Step::RestartMaster),
+    ]
+}
+
+fn id(n: u8) -> ExecutorId {
+    ExecutorId::from_wire(format!("exe_{n}"))
+}
+
+/// What one executor runs, by partition number, and what it was asked and did not answer yet.
+#[derive(Debug, Default)]
+struct Fake {
+    runs: BTreeMap<u32, u64>,
+    asked: Vec<kol_common::proto::Revoke>,
+}
+
+struct World {
+    job: Job,
+    now: u64,
+    fleet: Fleet,
+    fakes: BTreeMap<u8, Fake>,
+    /// Every (partition, epoch) that was ever assigned.
+    epochs: BTreeSet<(u32, u64)>,
+    stored: JobRecord,
+}
+
+impl World {
+    fn new() -> Self {
+        let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
+        let mut world = Self {
+            job: Job::new(record.clone(), Millis(0), DRAIN),
+            now: 0,
+            fleet: Fleet::new(),
+            fakes: BTreeMap::new(),
+            epochs: BTreeSet::new(),
+            stored: record,
+        };
+        let partitions = (0..PARTITIONS).map(|i| (SourcePartition::new("t", i), 0));
+        world.event(Event::Discovered(Ok(Found {
+            partitions: partitions.collect(),
+            generation: 1,
+        })));
+        world
+    }
+
+    fn event(&mut self, event: Event) {
+        let mut out = Out::default();
+        self.job
+            .handle(Millis(self.now), event, &self.fleet, &mut out);
+        if out.persist {
+            self.stored = self.job.record();
+        }
+        for (to, message) in out.sends {
+            self.deliver(&to, message);
+        }
+    }
+
+    fn deliver(&mut self, to: &ExecutorId, message: ToExecutor) {
+        let state = self.fleet.get(to).map(|e| e.state);
+        assert!(
+            state.is_some_and(|s| s != ExecutorState::Suspect),
+            "{to} was called while it is {state:?}"
+        );
+        let n: u8 = to.as_str().trim_start_matches("exe_").parse().unwrap();
+        let fake = self.fakes.entry(n).or_default();
+        match message {
+            ToExecutor::Assign(assign) => {
+                for p in assign.partitions {
+                    let number = p.partition.unwrap().partition;
+                    let epoch = p.assignment_epoch;
+                    assert!(self.epochs.insert((number, epoch)), "one owner per epoch");
+                    let stored = &self.stored.partitions[number as usize];
+                    assert_eq!(stored.epoch, epoch, "durable before it is told");
+                    assert_eq!(
+                        stored.owner,
+                        Some(Incarnation::from_wire(format!("inc_{n}")))
+                    );
+                    fake.runs.insert(number, epoch);
+                }
+            }
+            ToExecutor::Revoke(revoke) => fake.asked.push(revoke),
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, n: u8) {
+        let executor = Executor {
+            incarnation: Incarnation::from_wire(format!("inc_{n}")),
+            state: ExecutorState::Alive,
+            host: String::new(),
+            others: 0,
+        };
+        self.fleet.insert(id(n), executor);
+        let runs = &self.fakes.entry(n).or_default().runs;
+        let running = runs
+            .iter()
+            .map(|(number, epoch)| RunningPartition {
+                job_id: "job_1".into(),
+                partition: Some((&SourcePartition::new("t", *number)).into()),
+                generation: 1,
+                assignment_epoch: *epoch,
+            })
+            .collect();
+        self.event(Event::Connected(id(n), running));
+    }
+
+    fn answer(&mut self, n: u8) {
+        let asked = std::mem::take(&mut self.fakes.entry(n).or_default().asked);
+        for revoke in asked {
+            let number = revoke.partition.as_ref().unwrap().partition;
+            let fake = self.fakes.entry(n).or_default();
+            if fake.runs.get(&number) == Some(&revoke.assignment_epoch) {
+                fake.runs.remove(&number);
+            }
+            let drained = revoke.mode() == RevokeMode::Drain;
+            let released = Released {
+                job_id: revoke.job_id,
+                partition: revoke.partition,
+                assignment_epoch: revoke.assignment_epoch,
+                position: 0,
+                drained,
+            };
+            self.event(Event::Said(id(n), FromExecutor::Released(released)));
+        }
+    }
+
+    fn fail(&mut self, n: u8) {
+        let Some((number, epoch)) = self.fakes.entry(n).or_default().runs.pop_first() else {
+            return;
+        };
+        let failed = PartitionFailed {
+            job_id: "job_1".into(),
+            partition: Some((&SourcePartition::new("t", number)).into()),
+            assignment_epoch: epoch,
+            error: None,
+        };
+        self.event(Event::Said(id(n), FromExecutor::PartitionFailed(failed)));
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Wait(ms) => self.now += ms,
+            Step::Join(n) | Step::Return(n) => self.join(*n),
+            Step::Lose(n) => {
+                self.fleet.remove(&id(*n));
+            }
+            Step::Suspect(n) | Step::Leave(n) => {
+                if let Some(executor) = self.fleet.get_mut(&id(*n)) {
+                    executor.state = match step {
+                        Step::Leave(_) => ExecutorState::Leaving,
+                        _ => ExecutorState::Suspect,
+                    };
+                }
+            }
+            Step::Answer(n) if self.callable(*n) => self.answer(*n),
+            Step::Fail(n) if self.callable(*n) => self.fail(*n),
+            Step::Answer(_) | Step::Fail(_) => {}
+            Step::RestartMaster => {
+                self.job = Job::new(self.stored.clone(), Millis(self.now), DRAIN);
+                self.fleet.clear();
+            }
+        }
+        self.event(Event::Tick);
+    }
+
+    fn callable(&self, n: u8) -> bool {
+        self.fleet.get(&id(n)).is_some_and(Executor::callable)
+    }
+
+    /// Everything answers from now on; long enough for deadlines, grace and back-off.
+    fn settle(&mut self) {
+        for _ in 0..400 {
+            self.now += 100;
+            self.event(Event::Tick);
+            for n in 0..4 {
+                if self.callable(n) {
+                    self.answer(n);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn after_any_faults_every_partition_runs_once_and_balanced_or_the_job_has_failed(
+        steps in prop::collection::vec(step(), 1..80)
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.apply(step);
+        }
+        // Faults end: one executor at least is well, none leaves or is silent.
+        let gone: Vec<u8> = (0..4).filter(|n| !world.fleet.contains_key(&id(*n))).collect();
+        for n in gone {
+            world.fakes.remove(&n);
+        }
+        for n in 0..4 {
+            if world.fleet.contains_key(&id(n)) || n == 0 {
+                world.join(n);
+            }
+        }
+        world.settle();
+        if world.job.header().phase == Phase::Over(End::Failed) {
+            prop_assert!(steps.iter().filter(|s| matches!(s, Step::Fail(_))).count() > 5);
+            return Ok(());
+        }
+        let counts: Vec<usize> = world.fleet.keys().map(|e| world.job.held_by(e)).collect();
+        prop_assert_eq!(counts.iter().sum::<usize>(), PARTITIONS as usize);
+        prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
+        // What the machine believes is what the executors run.
+        for partition in &world.stored.partitions {
+            let number = partition.partition.partition;
+            let runners: Vec<_> = world.fakes.iter()
+                .filter(|(_, f)| f.runs.get(&number) == Some(&partition.epoch))
+                .collect();
+            prop_assert_eq!(runners.len(), 1, "partition {}", number);
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_ended_ends_whatever_happens(
+        steps in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 0..40),
+        cancel in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.apply(step);
+        }
+        let end = if cancel { End::Cancelled } else { End::Stopped };
+        world.event(Event::End(end));
+        for step in &after {
+            world.apply(step);
+        }
+        let silent: Vec<ExecutorId> = world.fleet.iter()
+            .filter(|(_, e)| !e.callable()).map(|(id, _)| id.clone()).collect();
+        for executor in silent {
+            world.fleet.remove(&executor);
+        }
+        world.settle();
+        prop_assert!(matches!(world.job.header().phase, Phase::Over(_)));
+        prop_assert!(matches!(world.stored.phase, Phase::Over(_)));
+    }
+}

@@ -1,0 +1,349 @@
+//! A job's life cycle: a machine.
+//!
+//! STARTING until topics, starting offsets and the generation are known (asked again with back-off
+//! while they are not), then RUNNING: partitions are kept placed (see `ownership`), clock and market
+//! are shared, and now and then the topics are looked at for new partitions. A person, or an error
+//! that trying again cannot mend, ends it: partitions are taken back, then it is over.
+//!
+//! Rule for the driver: what [`Out::persist`] asks for is durable before any of [`Out::sends`] goes
+//! out. So no executor ever runs under an epoch that the store does not know.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{ExecutorState, JobTick, PartitionReport, RunningPartition};
+use kol_common::{ExecutorId, Incarnation, KolError, Millis};
+
+use super::discovery::Found;
+use super::measure::{Measure, Round};
+use super::partition::{Hold, Partition};
+use super::record::{End, JobRecord, PartitionRecord, Phase};
+
+/// How long executors have, after this master was started again, to say what they run.
+const CLAIM_GRACE: Duration = Duration::from_secs(6);
+/// How often the topics are looked at for new partitions.
+const REDISCOVER: Duration = Duration::from_secs(10);
+/// First and longest pause after a failure.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// Longest silence between two ticks.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// An executor, as far as placement is concerned. Lost ones are not in the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executor {
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Whether it may be called, and given partitions.
+    pub state: ExecutorState,
+    /// Its host, for people.
+    pub host: String,
+    /// How many partitions of other jobs it has.
+    pub others: usize,
+}
+
+impl Executor {
+    /// A suspect executor is never called.
+    pub fn callable(&self) -> bool {
+        matches!(self.state, ExecutorState::Alive | ExecutorState::Leaving)
+    }
+}
+
+/// All executors that are not lost.
+pub type Fleet = BTreeMap<ExecutorId, Executor>;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// An executor opened a stream and said what it runs of this job.
+    Connected(ExecutorId, Vec<RunningPartition>),
+    /// An executor sent `Reports`, `Released` or `PartitionFailed` about this job.
+    Said(ExecutorId, FromExecutor),
+    /// What a look at Kafka and Redis found.
+    Discovered(Result<Found, KolError>),
+    /// A person ends it.
+    End(End),
+    /// Time passed, or the fleet changed.
+    Tick,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// The record changed: make it durable first.
+    pub persist: bool,
+    /// Then tell executors.
+    pub sends: Vec<(ExecutorId, ToExecutor)>,
+    /// Look at Kafka and Redis, and answer with [`Event::Discovered`].
+    pub discover: bool,
+}
+
+/// One job.
+#[derive(Debug)]
+pub struct Job {
+    pub(super) record: JobRecord,
+    pub(super) partitions: Vec<Partition>,
+    pub(super) measure: Measure,
+    pub(super) drain: Duration,
+    /// The last look at Kafka and Redis failed.
+    pub(super) discovery_problem: Option<KolError>,
+    /// Partitions that did not confirm everything when the job ended.
+    pub(super) undrained: u64,
+    discovery: Lookup,
+    told: Option<(Millis, JobTick)>,
+}
+
+#[derive(Debug)]
+enum Lookup {
+    At(Millis, u32),
+    UnderWay(u32),
+}
+
+impl Job {
+    /// A job as it was submitted, or as the store has it. `drain` is how long a partition may take
+    /// to finish when it is taken back.
+    pub fn new(mut record: JobRecord, now: Millis, drain: Duration) -> Self {
+        let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
+        let restore = |p: PartitionRecord| Partition::restore(p, now, until);
+        let partitions = record.partitions.drain(..).map(restore).collect();
+        Self {
+            measure: Measure::new(now, record.clock),
+            record,
+            partitions,
+            drain,
+            discovery_problem: None,
+            undrained: 0,
+            discovery: Lookup::At(now, 0),
+            told: None,
+        }
+    }
+
+    /// What is to be persisted.
+    pub fn record(&self) -> JobRecord {
+        JobRecord {
+            clock: self.measure.clock(),
+            partitions: self.partitions.iter().map(|p| p.record.clone()).collect(),
+            ..self.record.clone()
+        }
+    }
+
+    /// The record without its partitions.
+    pub fn header(&self) -> &JobRecord {
+        &self.record
+    }
+
+    /// How many partitions an executor has of this job.
+    pub fn held_by(&self, executor: &ExecutorId) -> usize {
+        let mine = |p: &&Partition| p.hold.executor() == Some(executor);
+        self.partitions.iter().filter(mine).count()
+    }
+
+    /// Executors that have at least one partition.
+    pub fn executors(&self) -> Vec<ExecutorId> {
+        let mut all: Vec<_> = self
+            .partitions
+            .iter()
+            .filter_map(|p| p.hold.executor().cloned())
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// One step.
+    pub fn handle(&mut self, now: Millis, event: Event, fleet: &Fleet, out: &mut Out) {
+        match event {
+            Event::Connected(executor, running) => self.connected(now, &executor, &running, out),
+            Event::Said(executor, FromExecutor::Reports(r)) => {
+                for report in r.reports {
+                    self.reported(now, &executor, report);
+                }
+            }
+            Event::Said(executor, FromExecutor::Released(r)) => self.released(now, &executor, &r),
+            Event::Said(executor, FromExecutor::PartitionFailed(f)) => {
+                self.partition_failed(now, &executor, &f, out);
+            }
+            Event::Said(..) => {}
+            Event::Discovered(found) => self.discovered(now, found, out),
+            Event::End(end) => self.end(end, String::new(), out),
+            Event::Tick => {}
+        }
+        self.settle(now, fleet, out);
+    }
+
+    /// What follows from where things stand, whatever happened.
+    fn settle(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
+        match self.record.phase {
+            Phase::Over(_) => return,
+            Phase::Starting => self.look_up(now, out),
+            Phase::Running => {
+                self.look_up(now, out);
+                self.take_from_the_lost(now, fleet, out);
+                self.place(now, fleet, out);
+            }
+            Phase::Ending(end) => {
+                self.take_from_the_lost(now, fleet, out);
+                self.take_back_all(now, end, fleet, out);
+            }
+        }
+        self.share(now, fleet, out);
+    }
+
+    fn look_up(&mut self, now: Millis, out: &mut Out) {
+        if let Lookup::At(at, failures) = self.discovery
+            && now >= at
+        {
+            self.discovery = Lookup::UnderWay(failures);
+            out.discover = true;
+        }
+    }
+
+    fn discovered(&mut self, now: Millis, found: Result<Found, KolError>, out: &mut Out) {
+        let failures = match self.discovery {
+            Lookup::UnderWay(failures) | Lookup::At(_, failures) => failures,
+        };
+        match found {
+            Ok(found) => {
+                self.discovery_problem = None;
+                let next = Millis(now.0 + Millis::from(REDISCOVER).0);
+                self.discovery = Lookup::At(next, 0);
+                self.adopt_discovery(now, found, out);
+            }
+            Err(error) => {
+                if self.record.phase == Phase::Starting && !error.retryable {
+                    self.end(End::Failed, error.to_string(), out);
+                }
+                let pause = self.pause(failures, u64::from(failures));
+                self.discovery = Lookup::At(Millis(now.0 + pause.0), failures + 1);
+                self.discovery_problem = Some(error);
+            }
+        }
+    }
+
+    fn adopt_discovery(&mut self, now: Millis, found: Found, out: &mut Out) {
+        if !matches!(self.record.phase, Phase::Starting | Phase::Running) {
+            return;
+        }
+        for (partition, start_offset) in found.partitions {
+            if self
+                .partitions
+                .iter()
+                .any(|p| p.record.partition == partition)
+            {
+                continue;
+            }
+            let record = PartitionRecord {
+                partition,
+                slot: self.partitions.len() as u32,
+                start_offset,
+                epoch: 0,
+                owner: None,
+            };
+            self.partitions.push(Partition::restore(record, now, now));
+            out.persist = true;
+        }
+        if self.record.phase == Phase::Starting {
+            self.record.generation = found.generation;
+            self.record.phase = Phase::Running;
+            out.persist = true;
+        }
+    }
+
+    /// Starts the end. A cancellation overtakes a stop; nothing overtakes a failure.
+    pub(super) fn end(&mut self, end: End, reason: String, out: &mut Out) {
+        let overtakes = match self.record.phase {
+            Phase::Starting | Phase::Running => true,
+            Phase::Ending(End::Stopped) => end == End::Cancelled,
+            Phase::Ending(_) | Phase::Over(_) => false,
+        };
+        if overtakes {
+            self.record.phase = Phase::Ending(end);
+            self.record.reason = reason;
+            self.undrained = 0;
+            out.persist = true;
+        }
+    }
+
+    fn reported(&mut self, now: Millis, executor: &ExecutorId, report: PartitionReport) {
+        let Some(partition) = self.partitions.iter_mut().find(|p| {
+            report.partition.as_ref().is_some_and(|r| {
+                r.partition == p.record.partition.partition && r.topic == p.record.partition.topic
+            })
+        }) else {
+            return;
+        };
+        let current = report.assignment_epoch == partition.record.epoch
+            && partition.hold.executor() == Some(executor)
+            && !matches!(partition.hold, Hold::Awaited { .. });
+        if current {
+            let (slot, scoring) = (partition.record.slot, &self.record.spec.scoring);
+            self.measure.reported(now, slot, &report, scoring);
+            partition.report = Some(report);
+            partition.received = now;
+            partition.failure = None;
+        }
+    }
+
+    /// The newest report of each slot's current assignment.
+    pub(super) fn round(&self) -> Round<'_> {
+        let of = |p: &'_ Partition| p.record.slot;
+        self.partitions
+            .iter()
+            .map(|p| (of(p), p.current_report()))
+            .collect()
+    }
+
+    /// Moves clock and market on, and tells the executors what changed.
+    fn share(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
+        let mut measure = std::mem::take(&mut self.measure);
+        measure.advance(now, &self.record.spec.scoring, &self.round());
+        self.measure = measure;
+        let Some(tick) = self.tick() else {
+            return;
+        };
+        let due = self
+            .told
+            .as_ref()
+            .is_none_or(|(at, told)| *told != tick || now.since(*at) >= Millis::from(TICK_EVERY));
+        if !due {
+            return;
+        }
+        for executor in self.executors() {
+            if fleet.get(&executor).is_some_and(Executor::callable) {
+                out.sends.push((executor, ToExecutor::Tick(tick.clone())));
+            }
+        }
+        self.told = Some((now, tick));
+    }
+
+    /// What all partitions share; `None` before the first event, and after a restart of this master
+    /// until the market is known again.
+    pub(super) fn tick(&self) -> Option<JobTick> {
+        let clock = self.measure.clock()?;
+        self.measure.is_known().then(|| JobTick {
+            job_id: self.record.id.to_string(),
+            generation: self.record.generation,
+            clock_ms: Some(clock.0),
+            newest_event_ms: self.measure.newest_event().map(|t| t.0),
+            market_version: self.measure.version(),
+            market: self.measure.market_wire(),
+        })
+    }
+
+    /// How long to wait after `failures` failures: doubled each time, between half and whole of it.
+    /// `salt` tells apart what should not come back at the same moment.
+    pub(super) fn pause(&self, failures: u32, salt: u64) -> Millis {
+        let (first, longest) = (Millis::from(RETRY.0).0, Millis::from(RETRY.1).0);
+        let whole = first.saturating_mul(1 << failures.min(10)).min(longest);
+        Millis(whole / 2 + spread(self.record.id.as_str(), salt) % (whole / 2 + 1))
+    }
+}
+
+/// A number that looks random and follows from its input (FNV-1a): machines have no other chance.
+fn spread(text: &str, salt: u64) -> u64 {
+    let bytes = text.bytes().chain(salt.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

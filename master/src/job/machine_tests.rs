@@ -1,0 +1,377 @@
+use std::time::Duration;
+
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{
+    ErrorDomain, ErrorInfo, ExecutorState, JobState, PartitionFailed, PartitionReport,
+    PartitionState, Released, Reports, Revoke, RevokeMode, RunningPartition,
+};
+use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SourcePartition};
+
+use super::discovery::Found;
+use super::machine::{Event, Executor, Fleet, Job, Out};
+use super::record::{End, JobRecord, Phase};
+use crate::testing::spec;
+
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn executor(n: u8) -> ExecutorId {
+    ExecutorId::from_wire(format!("exe_{n}"))
+}
+
+fn fleet(alive: &[u8]) -> Fleet {
+    let member = |n: &u8| {
+        let executor_of = Executor {
+            incarnation: Incarnation::from_wire(format!("inc_{n}")),
+            state: ExecutorState::Alive,
+            host: format!("host{n}"),
+            others: 0,
+        };
+        (executor(*n), executor_of)
+    };
+    alive.iter().map(member).collect()
+}
+
+fn set(fleet: &mut Fleet, n: u8, state: ExecutorState) {
+    fleet.get_mut(&executor(n)).unwrap().state = state;
+}
+
+fn found(partitions: u32) -> Event {
+    let names = (0..partitions).map(|i| (SourcePartition::new("t", i), 100));
+    Event::Discovered(Ok(Found {
+        partitions: names.collect(),
+        generation: 4,
+    }))
+}
+
+struct Rig {
+    job: Job,
+    now: u64,
+    fleet: Fleet,
+}
+
+impl Rig {
+    fn starting(alive: &[u8]) -> Self {
+        let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
+        Self {
+            job: Job::new(record, Millis(0), DRAIN),
+            now: 0,
+            fleet: fleet(alive),
+        }
+    }
+
+    fn running(alive: &[u8], partitions: u32) -> (Self, Out) {
+        let mut rig = Self::starting(alive);
+        assert!(rig.tick().discover);
+        let out = rig.event(found(partitions));
+        (rig, out)
+    }
+
+    fn event(&mut self, event: Event) -> Out {
+        let mut out = Out::default();
+        self.job
+            .handle(Millis(self.now), event, &self.fleet, &mut out);
+        out
+    }
+
+    fn tick(&mut self) -> Out {
+        self.event(Event::Tick)
+    }
+
+    fn after(&mut self, ms: u64) -> Out {
+        self.now += ms;
+        self.tick()
+    }
+
+    fn state(&self) -> (JobState, String) {
+        let status = self.job.status(Millis(self.now), &self.fleet);
+        (status.state(), status.reason)
+    }
+
+    fn release(&mut self, by: u8, revoke: &Revoke, drained: bool) -> Out {
+        let released = Released {
+            job_id: revoke.job_id.clone(),
+            partition: revoke.partition.clone(),
+            assignment_epoch: revoke.assignment_epoch,
+            position: 0,
+            drained,
+        };
+        self.event(Event::Said(executor(by), FromExecutor::Released(released)))
+    }
+
+    fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
+        let failed = PartitionFailed {
+            job_id: "job_1".into(),
+            partition: Some((&SourcePartition::new("t", number)).into()),
+            assignment_epoch: epoch,
+            error: Some(ErrorInfo {
+                domain: domain as i32,
+                code: "BROKE".into(),
+                message: "it broke".into(),
+                ..ErrorInfo::default()
+            }),
+        };
+        self.event(Event::Said(
+            executor(by),
+            FromExecutor::PartitionFailed(failed),
+        ))
+    }
+}
+
+/// (executor, partition, epoch) of every assignment.
+fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
+    let mut all = Vec::new();
+    for (to, message) in &out.sends {
+        if let ToExecutor::Assign(assign) = message {
+            for p in &assign.partitions {
+                let number = p.partition.as_ref().unwrap().partition;
+                all.push((to.clone(), number, p.assignment_epoch));
+            }
+        }
+    }
+    all
+}
+
+fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {
+    let revokes = out.sends.iter().filter_map(|(to, message)| match message {
+        ToExecutor::Revoke(revoke) => Some((to.clone(), revoke.clone())),
+        _ => None,
+    });
+    revokes.collect()
+}
+
+#[test]
+fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
+    let (rig, out) = Rig::running(&[1, 2], 4);
+    assert!(out.persist);
+    assert_eq!(assigned(&out).len(), 4);
+    assert_eq!(rig.job.held_by(&executor(1)), 2);
+    assert_eq!(rig.job.record().generation, 4);
+    assert_eq!(rig.state(), (JobState::Running, String::new()));
+}
+
+#[test]
+fn a_missing_topic_keeps_it_starting_with_the_reason_and_is_asked_for_again() {
+    let mut rig = Rig::starting(&[1]);
+    rig.tick();
+    let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
+    rig.event(Event::Discovered(Err(error)));
+    assert_eq!(
+        rig.state(),
+        (JobState::Starting, "topic `t` does not exist".into())
+    );
+    assert!(!rig.after(200).discover);
+    assert!(rig.after(400).discover);
+    rig.event(found(1));
+    assert_eq!(rig.state().0, JobState::Running);
+}
+
+#[test]
+fn without_executors_it_is_degraded_and_says_what_to_start() {
+    let (mut rig, _) = Rig::running(&[], 2);
+    let (state, reason) = rig.state();
+    assert_eq!(state, JobState::Degraded);
+    assert!(
+        reason.starts_with("no executor is registered: start one"),
+        "{reason}"
+    );
+    rig.fleet = fleet(&[1]);
+    assert_eq!(assigned(&rig.tick()).len(), 2);
+    assert_eq!(rig.state().0, JobState::Running);
+}
+
+#[test]
+fn a_joining_executor_gets_partitions_only_after_they_were_released() {
+    let (mut rig, _) = Rig::running(&[1], 4);
+    rig.fleet = fleet(&[1, 2]);
+    let out = rig.tick();
+    let asked = revoked(&out);
+    assert_eq!(asked.len(), 2);
+    assert!(
+        asked
+            .iter()
+            .all(|(to, r)| *to == executor(1) && r.mode() == RevokeMode::Drain)
+    );
+    assert!(assigned(&out).is_empty());
+    let out = rig.release(1, &asked[0].1, true);
+    let given = assigned(&out);
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].0, executor(2));
+    assert!(given[0].2 > asked[0].1.assignment_epoch && out.persist);
+}
+
+#[test]
+fn a_leaving_executor_gives_everything_back_even_with_nobody_to_take_it() {
+    let (mut rig, _) = Rig::running(&[1], 2);
+    set(&mut rig.fleet, 1, ExecutorState::Leaving);
+    let asked = revoked(&rig.tick());
+    assert_eq!(asked.len(), 2);
+    for (_, revoke) in &asked {
+        rig.release(1, revoke, true);
+    }
+    assert_eq!(rig.job.held_by(&executor(1)), 0);
+}
+
+#[test]
+fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_epoch_elsewhere() {
+    let (mut rig, first) = Rig::running(&[1, 2], 4);
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    let out = rig.after(100);
+    assert!(out.sends.iter().all(|(to, _)| *to != executor(1)));
+    assert_eq!(rig.job.held_by(&executor(1)), 2);
+    rig.fleet.remove(&executor(1));
+    let out = rig.after(100);
+    let moved = assigned(&out);
+    assert_eq!(moved.len(), 2);
+    for (to, number, epoch) in moved {
+        assert_eq!(to, executor(2));
+        let before = assigned(&first)
+            .into_iter()
+            .find(|(_, n, _)| *n == number)
+            .unwrap();
+        assert!(epoch > before.2);
+    }
+}
+
+#[test]
+fn a_partition_that_is_not_released_in_time_is_revoked_at_once_then_fenced() {
+    let (mut rig, _) = Rig::running(&[1], 2);
+    rig.fleet = fleet(&[1, 2]);
+    let asked = revoked(&rig.tick());
+    assert_eq!(asked.len(), 1);
+    assert!(revoked(&rig.after(12_900)).is_empty());
+    let pressed = revoked(&rig.after(200));
+    assert_eq!(pressed[0].1.mode(), RevokeMode::Now);
+    rig.after(3_000);
+    let out = rig.tick();
+    let holders = (rig.job.held_by(&executor(1)), rig.job.held_by(&executor(2)));
+    assert_eq!(holders, (1, 1), "{out:?}");
+}
+
+#[test]
+fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_again() {
+    let (rig, first) = Rig::running(&[1, 2], 4);
+    let mut restarted = Rig {
+        job: Job::new(rig.job.record(), Millis(1_000), DRAIN),
+        now: 1_000,
+        fleet: fleet(&[1]),
+    };
+    let claims: Vec<RunningPartition> = assigned(&first)
+        .into_iter()
+        .filter(|(to, ..)| *to == executor(1))
+        .map(|(_, number, epoch)| RunningPartition {
+            job_id: "job_1".into(),
+            partition: Some((&SourcePartition::new("t", number)).into()),
+            generation: 4,
+            assignment_epoch: epoch,
+        })
+        .collect();
+    let mut running = claims.clone();
+    running[1].assignment_epoch += 1;
+    let out = restarted.event(Event::Connected(executor(1), running));
+    assert_eq!(revoked(&out).len(), 1);
+    assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
+    // The claimed one goes on; the one that did not match is free and assigned again.
+    let again = assigned(&out);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].1, claims[1].partition.as_ref().unwrap().partition);
+    // Executor 2 never comes: its partitions go to 1 after the grace.
+    assert!(assigned(&restarted.after(5_000)).is_empty());
+    assert_eq!(assigned(&restarted.after(1_500)).len(), 2);
+}
+
+#[test]
+fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_within_a_budget() {
+    let (mut rig, _) = Rig::running(&[1], 1);
+    for attempt in 0..5 {
+        let epoch = rig.job.record().partitions[0].epoch;
+        rig.fail(1, 0, epoch, ErrorDomain::External);
+        assert_eq!(
+            rig.state(),
+            (
+                JobState::Degraded,
+                "1 of 1 partitions wait for an executor".into()
+            )
+        );
+        assert!(assigned(&rig.after(100)).is_empty());
+        assert_eq!(assigned(&rig.after(10_000)).len(), 1, "attempt {attempt}");
+    }
+    let epoch = rig.job.record().partitions[0].epoch;
+    rig.fail(1, 0, epoch, ErrorDomain::External);
+    let (state, reason) = rig.state();
+    assert_eq!(state, JobState::Failed);
+    assert!(reason.contains("failed 6 times"), "{reason}");
+
+    let (mut rig, _) = Rig::running(&[1], 2);
+    let out = rig.fail(1, 0, 1, ErrorDomain::User);
+    assert_eq!(rig.state(), (JobState::Failed, "BROKE: it broke".into()));
+    assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
+}
+
+#[test]
+fn stopping_drains_and_says_what_was_not_drained() {
+    for (drained, word) in [(true, ""), (false, "1 of 2 partitions did not confirm")] {
+        let (mut rig, _) = Rig::running(&[1], 2);
+        let asked = revoked(&rig.event(Event::End(End::Stopped)));
+        assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
+        assert_eq!(rig.state().0, JobState::Stopping);
+        rig.release(1, &asked[0].1, true);
+        let out = rig.release(1, &asked[1].1, drained);
+        assert!(out.persist);
+        let (state, reason) = rig.state();
+        assert_eq!(state, JobState::Stopped);
+        assert!(
+            reason.starts_with(word) && reason.is_empty() == word.is_empty(),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_cancellation_overtakes_a_stop() {
+    let (mut rig, _) = Rig::running(&[1], 1);
+    rig.event(Event::End(End::Stopped));
+    let asked = revoked(&rig.event(Event::End(End::Cancelled)));
+    assert_eq!(asked[0].1.mode(), RevokeMode::Now);
+    rig.release(1, &asked[0].1, false);
+    assert_eq!(rig.job.header().phase, Phase::Over(End::Cancelled));
+}
+
+#[test]
+fn partitions_added_to_the_topic_get_the_next_slots() {
+    let (mut rig, _) = Rig::running(&[1], 2);
+    rig.now += 10_000;
+    assert!(rig.tick().discover);
+    let out = rig.event(found(3));
+    assert_eq!(assigned(&out).len(), 1);
+    let record = rig.job.record();
+    let slots: Vec<u32> = record.partitions.iter().map(|p| p.slot).collect();
+    assert_eq!(slots, [0, 1, 2]);
+    assert_eq!(record.generation, 4);
+}
+
+#[test]
+fn totals_do_not_fall_back_while_a_partition_has_no_report_of_its_new_owner() {
+    let (mut rig, first) = Rig::running(&[1], 1);
+    let (_, number, epoch) = assigned(&first)[0].clone();
+    let mut report = PartitionReport {
+        job_id: "job_1".into(),
+        partition: Some((&SourcePartition::new("t", number)).into()),
+        assignment_epoch: epoch,
+        state: PartitionState::Running as i32,
+        ..PartitionReport::default()
+    };
+    report.counters.get_or_insert_default().events = 70;
+    let reports = Reports {
+        reports: vec![report],
+    };
+    rig.event(Event::Said(executor(1), FromExecutor::Reports(reports)));
+    rig.fleet = fleet(&[2]);
+    rig.tick();
+    let status = rig.job.status(Millis(rig.now), &rig.fleet);
+    assert_eq!(status.totals.unwrap().events, 70);
+    assert!(
+        !status.caught_up,
+        "an old report says nothing about the new owner"
+    );
+}

@@ -1,0 +1,123 @@
+//! One partition as the job's machine sees it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kol_common::proto::{ErrorInfo, PartitionReport, RevokeMode};
+use kol_common::{ExecutorId, Millis};
+
+use super::record::PartitionRecord;
+use crate::cluster::Members;
+
+/// Failures within [`FAILURE_WINDOW`] after which a partition is not started again.
+pub const FAILURE_BUDGET: usize = 5;
+/// How long a failure counts.
+const FAILURE_WINDOW: Duration = Duration::from_secs(300);
+
+/// Who has a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody; it may be assigned from then on.
+    Free {
+        /// A pause after a failure.
+        after: Millis,
+    },
+    /// This master was started again; the owner on record may still run it and say so.
+    Awaited {
+        /// The owner on record.
+        executor: ExecutorId,
+        /// When waiting ends.
+        until: Millis,
+    },
+    /// An executor was told to run it.
+    Held {
+        /// Which one.
+        executor: ExecutorId,
+    },
+    /// An executor was told to give it back.
+    Releasing {
+        /// Which one.
+        executor: ExecutorId,
+        /// How.
+        mode: RevokeMode,
+        /// When waiting ends.
+        deadline: Millis,
+    },
+}
+
+impl Hold {
+    /// The executor that runs it or may run it.
+    pub fn executor(&self) -> Option<&ExecutorId> {
+        match self {
+            Self::Free { .. } => None,
+            Self::Awaited { executor, .. }
+            | Self::Held { executor }
+            | Self::Releasing { executor, .. } => Some(executor),
+        }
+    }
+}
+
+/// One partition of a job.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// What is persisted.
+    pub record: PartitionRecord,
+    /// Who has it.
+    pub hold: Hold,
+    /// Newest report, of this assignment or, until its owner's first one, of an earlier.
+    pub report: Option<PartitionReport>,
+    /// When it came.
+    pub received: Millis,
+    /// Why its last owner gave up; cleared by the next owner's first report.
+    pub failure: Option<ErrorInfo>,
+    failures: VecDeque<Millis>,
+}
+
+impl Partition {
+    /// As it was persisted; an owner on record has until `until` to say that it still runs it.
+    pub fn restore(record: PartitionRecord, now: Millis, until: Millis) -> Self {
+        let hold = match &record.owner {
+            Some(owner) => Hold::Awaited {
+                executor: Members::id_of(owner.as_str()),
+                until,
+            },
+            None => Hold::Free { after: now },
+        };
+        Self {
+            record,
+            hold,
+            report: None,
+            received: Millis(0),
+            failure: None,
+            failures: VecDeque::new(),
+        }
+    }
+
+    /// The newest report of the current assignment.
+    pub fn current_report(&self) -> Option<&PartitionReport> {
+        self.report
+            .as_ref()
+            .filter(|r| r.assignment_epoch == self.record.epoch && self.hold.executor().is_some())
+    }
+
+    /// Takes it from whoever has it: what they still write is refused once the next owner claims it.
+    pub fn fence(&mut self, after: Millis) {
+        self.record.epoch += 1;
+        self.record.owner = None;
+        self.hold = Hold::Free { after };
+    }
+
+    /// Counts a failure; answers how many there were lately.
+    pub fn failed(&mut self, now: Millis, error: ErrorInfo) -> usize {
+        self.failure = Some(error);
+        self.failures.push_back(now);
+        while self
+            .failures
+            .front()
+            .is_some_and(|first| now.since(*first) > Millis::from(FAILURE_WINDOW))
+        {
+            self.failures.pop_front();
+        }
+        self.failures.len()
+    }
+}

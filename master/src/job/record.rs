@@ -1,0 +1,98 @@
+//! What is persisted of a job: as JSON with a version, so that a person can read it and a later
+//! version of this program too.
+
+use kol_common::job::JobSpec;
+use kol_common::{Incarnation, JobId, Millis, SourcePartition};
+use serde::{Deserialize, Serialize};
+
+/// The version that this program writes.
+pub const VERSION: u32 = 1;
+
+/// How a job ended, or is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// A person stopped it: everything read is in Redis.
+    Stopped,
+    /// A person cancelled it: at once.
+    Cancelled,
+    /// It cannot run.
+    Failed,
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Looking up topics, starting offsets and the generation.
+    Starting,
+    /// Its partitions are assigned.
+    Running,
+    /// Its partitions are being taken back.
+    Ending(End),
+    /// Nothing runs any more.
+    Over(End),
+}
+
+/// One source partition of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// Topic and number.
+    pub partition: SourcePartition,
+    /// Its number within the job: names its slots in Redis, never reused.
+    pub slot: u32,
+    /// Where the job started to read it.
+    pub start_offset: u64,
+    /// Raised each time it is assigned or taken from an executor that does not answer.
+    pub epoch: u64,
+    /// Whom it was assigned to last, unless it was taken back since.
+    pub owner: Option<Incarnation>,
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Version of this shape.
+    pub version: u32,
+    /// Its id.
+    pub id: JobId,
+    /// What it does; secrets as references.
+    pub spec: JobSpec,
+    /// What the parser remarked on the spec.
+    pub warnings: Vec<String>,
+    /// When it was submitted.
+    pub submitted: Millis,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Why, for a person; empty when there is nothing to say.
+    pub reason: String,
+    /// One lineage of state; 0 before it is known.
+    pub generation: u64,
+    /// The job clock when this was written: a lower bound of what it is.
+    pub clock: Option<Millis>,
+    /// By slot: slot i stands at index i.
+    pub partitions: Vec<PartitionRecord>,
+}
+
+impl JobRecord {
+    /// A job that was just submitted.
+    pub fn new(id: JobId, spec: JobSpec, warnings: Vec<String>, now: Millis) -> Self {
+        Self {
+            version: VERSION,
+            id,
+            spec,
+            warnings,
+            submitted: now,
+            phase: Phase::Starting,
+            reason: String::new(),
+            generation: 0,
+            clock: None,
+            partitions: Vec::new(),
+        }
+    }
+
+    /// Whether it still has something to do.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.phase, Phase::Over(_))
+    }
+}

@@ -1,0 +1,175 @@
+//! What people see of a job.
+
+use std::collections::BTreeSet;
+
+use kol_common::proto::{self, ErrorInfo, JobState, PartitionCounters, PartitionReport};
+use kol_common::{KolError, Millis};
+
+use super::caught_up::{caught_up, ends_probed};
+use super::machine::{Executor, Fleet, Job};
+use super::partition::{Hold, Partition};
+use super::record::{End, Phase};
+use super::warnings::warnings;
+
+/// Problems shown of one job: one broken Redis makes one for each partition.
+const MOST_PROBLEMS: usize = 20;
+
+impl Job {
+    /// Everything there is to see, with one entry for each partition.
+    pub fn status(&self, now: Millis, fleet: &Fleet) -> proto::JobStatus {
+        let round = self.round();
+        let scoring = &self.record.spec.scoring;
+        let totals = self.totals();
+        let problems = self.problems(fleet);
+        let received = |slot: u32| self.partitions.get(slot as usize).map(|p| p.received);
+        let running: BTreeSet<_> = self
+            .partitions
+            .iter()
+            .filter_map(|p| p.hold.executor())
+            .filter(|id| fleet.contains_key(*id))
+            .collect();
+        let (state, reason) = self.state(&problems);
+        let mut all_warnings = self.record.warnings.clone();
+        all_warnings.extend(warnings(&self.record.spec, &totals, self.reports()));
+        proto::JobStatus {
+            job_id: self.record.id.to_string(),
+            name: self.record.spec.name.clone(),
+            state: state as i32,
+            reason,
+            generation: self.record.generation,
+            submitted_ms: self.record.submitted.0,
+            partitions: self.partitions.iter().map(|p| entry(p, fleet)).collect(),
+            partition_count: self.partitions.len() as u64,
+            executors: running.len() as u64,
+            lag_records: self.partitions.iter().map(lag).sum(),
+            totals: Some(totals),
+            caught_up: caught_up(&self.measure, scoring, &round),
+            clock_ms: self.measure.clock().map(|t| t.0),
+            window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
+            market: self.measure.market_wire(),
+            ends_probed_ms: ends_probed(&round, received).map(|t| t.0),
+            now_ms: now.0,
+            problems,
+            warnings: all_warnings,
+            spec_json: self.spec_json(),
+            kols: self.reports().map(|r| r.kols).sum(),
+            state_bytes: self.reports().map(|r| r.state_bytes).sum(),
+            newest_event_ms: self.measure.newest_event().map(|t| t.0),
+        }
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &PartitionReport> {
+        self.partitions.iter().filter_map(|p| p.report.as_ref())
+    }
+
+    fn totals(&self) -> PartitionCounters {
+        let counters = self.reports().filter_map(|r| r.counters);
+        counters.fold(PartitionCounters::default(), |sum, c| PartitionCounters {
+            events: sum.events + c.events,
+            late: sum.late + c.late,
+            dead_letter: sum.dead_letter + c.dead_letter,
+            lost: sum.lost + c.lost,
+            keys_checked: sum.keys_checked + c.keys_checked,
+            keys_unmatched: sum.keys_unmatched + c.keys_unmatched,
+            bytes: sum.bytes + c.bytes,
+            merges: sum.merges + c.merges,
+        })
+    }
+
+    fn state(&self, problems: &[ErrorInfo]) -> (JobState, String) {
+        let first = problems.first().map(|p| p.message.clone());
+        let why = self.record.reason.clone();
+        match self.record.phase {
+            Phase::Starting => (JobState::Starting, first.unwrap_or_default()),
+            Phase::Running => match first {
+                Some(problem) => (JobState::Degraded, problem),
+                None => (JobState::Running, String::new()),
+            },
+            Phase::Ending(End::Failed) | Phase::Over(End::Failed) => (JobState::Failed, why),
+            Phase::Ending(_) => (JobState::Stopping, first.unwrap_or(why)),
+            Phase::Over(End::Stopped) => (JobState::Stopped, why),
+            Phase::Over(End::Cancelled) => (JobState::Cancelled, why),
+        }
+    }
+
+    /// What is wrong now: what stops most first, each once.
+    fn problems(&self, fleet: &Fleet) -> Vec<ErrorInfo> {
+        let mut problems: Vec<ErrorInfo> = Vec::new();
+        if matches!(self.record.phase, Phase::Over(_)) {
+            return problems;
+        }
+        let homeless = self.homeless(fleet);
+        let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
+        let reported = self.partitions.iter().filter_map(|p| {
+            let mut problem = p.current_report()?.problem.clone()?;
+            problem
+                .partition
+                .get_or_insert((&p.record.partition).into());
+            Some(problem)
+        });
+        let discovery = self.discovery_problem.iter().map(KolError::to_info);
+        for problem in homeless
+            .into_iter()
+            .chain(failures)
+            .chain(reported)
+            .chain(discovery)
+        {
+            let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
+            if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+
+    /// Partitions that nobody who answers has.
+    fn homeless(&self, fleet: &Fleet) -> Option<ErrorInfo> {
+        if self.record.phase != Phase::Running {
+            return None;
+        }
+        let unserved = |p: &&Partition| match &p.hold {
+            Hold::Free { .. } | Hold::Awaited { .. } => true,
+            Hold::Held { executor } | Hold::Releasing { executor, .. } => {
+                !fleet.get(executor).is_some_and(Executor::callable)
+            }
+        };
+        let count = self.partitions.iter().filter(unserved).count();
+        if count == 0 {
+            return None;
+        }
+        let all = self.partitions.len();
+        let error = if fleet.values().any(Executor::callable) {
+            KolError::external(
+                "PARTITIONS_WAITING",
+                format!("{count} of {all} partitions wait for an executor"),
+            )
+            .help("They are assigned by themselves within seconds; see kol-client partitions.")
+        } else {
+            KolError::external(
+                "NO_EXECUTOR",
+                "no executor is registered: start one with kol-executor --master http://HOST:7077",
+            )
+            .help(format!("{count} of {all} partitions wait for it."))
+        };
+        Some(error.job(&self.record.spec.name).to_info())
+    }
+}
+
+fn lag(partition: &Partition) -> u64 {
+    let report = partition.report.as_ref();
+    report.map_or(0, |r| {
+        r.end_offset.map_or(0, |end| end.saturating_sub(r.position))
+    })
+}
+
+fn entry(partition: &Partition, fleet: &Fleet) -> proto::PartitionStatus {
+    let owner = partition.hold.executor();
+    let host = owner.and_then(|id| fleet.get(id)).map(|e| e.host.clone());
+    proto::PartitionStatus {
+        partition: Some((&partition.record.partition).into()),
+        executor_id: owner.map(ToString::to_string).unwrap_or_default(),
+        host: host.unwrap_or_default(),
+        start_offset: partition.record.start_offset,
+        report: partition.report.clone(),
+    }
+}

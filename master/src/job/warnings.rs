@@ -1,0 +1,93 @@
+//! What a person should know about a job's input although the job runs as told.
+
+use kol_common::Millis;
+use kol_common::job::{Counters, JobSpec};
+use kol_common::proto::{PartitionCounters, PartitionReport};
+
+/// Keys that must have been compared before their share says anything.
+const ENOUGH_KEYS: u64 = 100;
+
+/// Warnings from the reports of all partitions and their summed counters.
+pub fn warnings<'a>(
+    spec: &JobSpec,
+    totals: &PartitionCounters,
+    reports: impl Iterator<Item = &'a PartitionReport>,
+) -> Vec<String> {
+    if spec.scoring.counters != Counters::Cumulative {
+        return Vec::new();
+    }
+    let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
+    [keys(totals), spacing(gaps, spec.scoring.window)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn keys(totals: &PartitionCounters) -> Option<String> {
+    let (checked, unmatched) = (totals.keys_checked, totals.keys_unmatched);
+    let percent = 100.0 * unmatched as f64 / checked.max(1) as f64;
+    (checked >= ENOUGH_KEYS && percent > 1.0).then(|| {
+        format!(
+            "gains are wrong: key the producers by username or video_id ({percent:.1} % of \
+             {checked} record keys match neither, so readings of one video come through several \
+             partitions and are counted more than once)"
+        )
+    })
+}
+
+/// The middle one of the partitions' medians stands for the job.
+fn spacing(mut gaps: Vec<u64>, window: Millis) -> Option<String> {
+    gaps.sort_unstable();
+    let median = Millis(*gaps.get(gaps.len() / 2)?);
+    (median > window).then(|| {
+        format!(
+            "half of the readings of a video are further apart ({median}) than the window \
+             ({window}): gains are spread thin; set [scoring] window to {median} or more"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::spec;
+
+    fn totals(checked: u64, unmatched: u64) -> PartitionCounters {
+        PartitionCounters {
+            keys_checked: checked,
+            keys_unmatched: unmatched,
+            ..PartitionCounters::default()
+        }
+    }
+
+    #[test]
+    fn keys_that_match_neither_creator_nor_video_are_called_out_above_one_percent() {
+        let of =
+            |checked, unmatched| warnings(&spec("a"), &totals(checked, unmatched), [].into_iter());
+        assert!(of(99, 99).is_empty());
+        assert!(of(1_000, 10).is_empty());
+        let loud = of(1_000, 990);
+        assert!(
+            loud[0].starts_with("gains are wrong: key the producers by username or video_id"),
+            "{loud:?}"
+        );
+        assert!(loud[0].contains("99.0 %"), "{loud:?}");
+        let mut delta = spec("a");
+        delta.scoring.counters = Counters::Delta;
+        assert!(warnings(&delta, &totals(1_000, 990), [].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn a_window_shorter_than_the_median_gap_is_called_out() {
+        let gap = |ms| PartitionReport {
+            median_gap_ms: Some(ms),
+            ..PartitionReport::default()
+        };
+        let day = 86_400_000;
+        let reports = [gap(day + 1), gap(day * 2), gap(1)];
+        let warned = warnings(&spec("a"), &totals(0, 0), reports.iter());
+        assert!(warned[0].contains("further apart"), "{warned:?}");
+        let fine = [gap(day)];
+        assert!(warnings(&spec("a"), &totals(0, 0), fine.iter()).is_empty());
+    }
+}

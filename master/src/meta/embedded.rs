@@ -1,0 +1,245 @@
+//! The store of a single master: one redb file in the state folder. Every commit is synced to disk
+//! before it is answered; the blocking work is done on the runtime's blocking threads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kol_common::KolError;
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+
+use super::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
+
+/// Name of the file in the state folder.
+const FILE: &str = "meta.redb";
+/// Key → (revision, value).
+const ENTRIES: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("entries");
+/// One row: the newest revision given out.
+const REVISIONS: TableDefinition<'_, &str, u64> = TableDefinition::new("revisions");
+const NEWEST: &str = "newest";
+
+/// A [`MetaStore`] in a file that one process holds open.
+#[derive(Clone, Debug)]
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder`, and makes both when they are not there.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the file is damaged, or another process has it open.
+    pub fn open(folder: &Path) -> Result<Self, KolError> {
+        let failed = |what: &str, error: String| {
+            KolError::external("STATE_STORE", format!("cannot {what}: {error}"))
+                .terminal()
+                .help(format!(
+                    "Give --state-dir a folder that this user may write and that no other master \
+                     uses (it is {}).",
+                    folder.display()
+                ))
+        };
+        std::fs::create_dir_all(folder)
+            .map_err(|e| failed("make the state folder", e.to_string()))?;
+        let database = Database::create(folder.join(FILE))
+            .map_err(|e| failed("open the state store", e.to_string()))?;
+        let store = Self {
+            database: Arc::new(database),
+        };
+        store
+            .make_tables()
+            .map_err(|e| failed("prepare the state store", e.to_string()))?;
+        Ok(store)
+    }
+
+    /// So that readers find tables before the first write.
+    fn make_tables(&self) -> Result<(), redb::Error> {
+        let writing = self.database.begin_write()?;
+        writing.open_table(ENTRIES)?;
+        writing.open_table(REVISIONS)?;
+        writing.commit()?;
+        Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, MetaError> {
+        let database = Arc::clone(&self.database);
+        let done = tokio::task::spawn_blocking(move || work(&database)).await;
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Refused::Conflict(key))) => Err(MetaError::Conflict { key }),
+            Ok(Err(Refused::Failed(error))) => Err(MetaError::Failed(error.to_string())),
+            Err(stopped) => Err(MetaError::Failed(stopped.to_string())),
+        }
+    }
+}
+
+enum Refused {
+    Conflict(String),
+    Failed(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+#[async_trait]
+impl MetaStore for EmbeddedStore {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, MetaError> {
+        let key = key.to_owned();
+        self.blocking(move |database| {
+            let table = database.begin_read()?.open_table(ENTRIES)?;
+            let found = table.get(key.as_str())?;
+            Ok(found.map(|guard| entry(&key, guard.value())))
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, MetaError> {
+        let prefix = prefix.to_owned();
+        self.blocking(move |database| {
+            let table = database.begin_read()?.open_table(ENTRIES)?;
+            let mut entries = Vec::new();
+            for row in table.range(prefix.as_str()..)? {
+                let (key, value) = row?;
+                if !key.value().starts_with(&prefix) {
+                    break;
+                }
+                entries.push(entry(key.value(), value.value()));
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, MetaError> {
+        self.blocking(move |database| apply(database, &transaction))
+            .await
+    }
+}
+
+fn entry(key: &str, (revision, value): (u64, &[u8])) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        value: value.to_vec(),
+        revision: Revision(revision),
+    }
+}
+
+/// A write transaction that is dropped before `commit` leaves nothing behind.
+fn apply(database: &Database, transaction: &Transaction) -> Result<Revision, Refused> {
+    let writing = database.begin_write()?;
+    let newest = {
+        let mut entries = writing.open_table(ENTRIES)?;
+        for (key, expected) in &transaction.expected {
+            let found = entries.get(key.as_str())?.map_or(0, |e| e.value().0);
+            if Revision(found) != *expected {
+                return Err(Refused::Conflict(key.clone()));
+            }
+        }
+        let mut revisions = writing.open_table(REVISIONS)?;
+        let newest = revisions.get(NEWEST)?.map_or(0, |r| r.value()) + 1;
+        revisions.insert(NEWEST, newest)?;
+        for write in &transaction.writes {
+            match write {
+                Write::Put(key, value) => {
+                    entries.insert(key.as_str(), (newest, value.as_slice()))?;
+                }
+                Write::Delete(key) => {
+                    entries.remove(key.as_str())?;
+                }
+            }
+        }
+        newest
+    };
+    writing.commit()?;
+    Ok(Revision(newest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, value: &str, expected: Revision) -> Transaction {
+        Transaction {
+            expected: vec![(key.into(), expected)],
+            writes: vec![Write::Put(key.into(), value.into())],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_relied_on_an_older_revision_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        let first = store.commit(put("a", "1", Revision::ABSENT)).await.unwrap();
+        let second = store.commit(put("a", "2", first)).await.unwrap();
+        assert!(second > first);
+        let mut stale = put("a", "3", first);
+        stale.writes.push(Write::Put("b".into(), b"x".to_vec()));
+        assert_eq!(
+            store.commit(stale).await,
+            Err(MetaError::Conflict { key: "a".into() })
+        );
+        let entry = store.get("a").await.unwrap().unwrap();
+        assert_eq!(
+            (entry.value.as_slice(), entry.revision),
+            (&b"2"[..], second)
+        );
+        assert_eq!(store.get("b").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_list_holds_the_keys_of_its_prefix_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        for key in ["job/b", "job/a", "jobs", "aa", "job/c"] {
+            store.commit(put(key, key, Revision::ABSENT)).await.unwrap();
+        }
+        store
+            .commit(Transaction {
+                expected: vec![],
+                writes: vec![Write::Delete("job/c".into())],
+            })
+            .await
+            .unwrap();
+        let listed = store.list("job/").await.unwrap();
+        let keys: Vec<_> = listed.iter().map(|e| e.key.as_str()).collect();
+        assert_eq!(keys, ["job/a", "job/b"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_after_a_crash_and_what_was_not_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let crashed = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        let revision = store.commit(put("a", "1", Revision::ABSENT)).await.unwrap();
+        // An open write transaction that never commits, and the file as a crash would leave it.
+        let writing = store.database.begin_write().unwrap();
+        writing
+            .open_table(ENTRIES)
+            .unwrap()
+            .insert("a", (9, &b"torn"[..]))
+            .unwrap();
+        std::fs::copy(folder.path().join(FILE), crashed.path().join(FILE)).unwrap();
+        let after = EmbeddedStore::open(crashed.path()).unwrap();
+        let entry = after.get("a").await.unwrap().unwrap();
+        assert_eq!(
+            (entry.value.as_slice(), entry.revision),
+            (&b"1"[..], revision)
+        );
+        assert!(after.commit(put("a", "2", revision)).await.unwrap() > revision);
+    }
+
+    #[test]
+    fn a_store_that_another_master_holds_is_refused_with_advice() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = EmbeddedStore::open(folder.path()).unwrap();
+        let error = EmbeddedStore::open(folder.path()).unwrap_err();
+        assert_eq!(error.code, "STATE_STORE");
+        assert!(error.help.contains("no other master"), "{error}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Puts a master together and runs it until SIGTERM or SIGINT.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::actor::{Drained, Exit, Group, Task, mailbox};
+use kol_common::job::SpecPolicy;
+use kol_common::proto::cluster_service_server::ClusterServiceServer;
+use kol_common::proto::job_service_server::JobServiceServer;
+use kol_common::secrets::Secrets;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::autostart;
+use crate::cluster::Limits;
+use crate::config::Config;
+use crate::controller::{Controller, Handle, JobStore, Options};
+use crate::http::{self, Pages};
+use crate::meta::{EmbeddedStore, MetaStore};
+use crate::rpc::{ClusterRpc, JobRpc};
+
+/// Messages that may wait for the controller.
+const INBOX: usize = 4_096;
+/// Silence of the network after which a connection is probed, and given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Largest message from an executor: reports of all its partitions.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// A master that runs.
+#[derive(Debug)]
+pub struct Master {
+    /// Where gRPC is served.
+    pub grpc: SocketAddr,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Its controller.
+    pub controller: Handle,
+    tasks: Group,
+    controller_task: Task,
+}
+
+impl Master {
+    /// Opens the store, starts the controller and serves.
+    ///
+    /// # Errors
+    /// An address in use; a state folder that cannot be written, or that another master uses.
+    pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
+        let state_dir = config.state_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&state_dir)).await;
+        let opened = opened.map_err(|e| KolError::internal("STATE_STORE", e.to_string()))??;
+        let meta: Arc<dyn MetaStore> = Arc::new(opened);
+        let (store, records) = JobStore::load(Arc::clone(&meta)).await?;
+        let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
+        let (http_listener, http) = bind("--http", config.http).await?;
+
+        let tasks = Group::new("master");
+        let (address, inbox) = mailbox("controller", INBOX);
+        let controller = Handle::new(address.clone());
+        let options = Options {
+            secrets: Secrets::new(config.secrets_dir.clone()),
+            drain: config.drain_timeout,
+            limits: Limits::default(),
+        };
+        tracing::info!(jobs = records.len(), state_dir = %config.state_dir.display(), "the state store is open");
+        let actor = Controller::new(options, store, records, address, tasks.clone());
+        let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
+
+        let policy = SpecPolicy {
+            checkpoint_root: Some(config.checkpoint_root.clone()),
+            checkpoint_buckets: config.checkpoint_buckets.clone(),
+        };
+        let pages = Pages {
+            metrics,
+            controller: controller.clone(),
+        };
+        let serving = http::serve(http_listener, pages, tasks.stop_token());
+        let _runs_by_itself = tasks.spawn("http", serving);
+        serve_grpc(grpc_listener, &controller, policy.clone(), &tasks);
+        if let Some(folder) = config.autostart.clone() {
+            let controller = controller.clone();
+            let _runs_by_itself = tasks.spawn("autostart", async move {
+                let submitted = autostart::submit_all(&folder, &controller, &policy, &meta).await;
+                submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
+            });
+        }
+        Ok(Self {
+            grpc,
+            http,
+            controller,
+            tasks,
+            controller_task,
+        })
+    }
+
+    /// Ends when the controller does, which it does by itself only when it cannot go on.
+    pub async fn failed(&mut self) -> KolError {
+        match self.controller_task.exit().await {
+            Exit::Failed(error) => error,
+            other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
+        }
+    }
+
+    /// Ends everything; executors go on by themselves.
+    pub async fn stop(&self, deadline: Duration) -> Drained {
+        self.tasks.drain(deadline).await
+    }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), KolError> {
+    let refused = |e: std::io::Error| {
+        KolError::external("ADDRESS", format!("cannot listen on {address}: {e}"))
+            .terminal()
+            .help(format!(
+                "Choose another {flag} address; port 0 takes a free one."
+            ))
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+fn serve_grpc(listener: TcpListener, controller: &Handle, policy: SpecPolicy, tasks: &Group) {
+    let cluster = ClusterRpc::new(controller.clone(), tasks.clone());
+    let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
+    let jobs = JobServiceServer::new(JobRpc::new(controller.clone(), policy));
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .add_service(cluster)
+        .add_service(jobs);
+    let stop = tasks.stop_token();
+    let _runs_by_itself = tasks.spawn("grpc", async move {
+        let accepted = TcpListenerStream::new(listener);
+        server
+            .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
+            .await
+            .map_err(|e| KolError::external("GRPC", e.to_string()))
+            .inspect_err(|error| tracing::error!(%error, "gRPC is not served any more"))
+    });
+}
+
+/// Runs until SIGTERM or SIGINT. Prints one line when it serves.
+///
+/// # Errors
+/// What keeps it from starting, or from going on.
+pub async fn run(config: Config) -> Result<(), KolError> {
+    let metrics = kol_common::telemetry::init_metrics()?;
+    let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+    let mut master = Master::start(&config, metrics).await?;
+    println!("kol-master ready grpc={} http={}", master.grpc, master.http);
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        error = master.failed() => return Err(error),
+    };
+    tracing::info!(signal, "ending; executors go on without this master");
+    match master.stop(config.drain_timeout).await {
+        Drained::InTime => tracing::info!("bye"),
+        Drained::Aborted => tracing::info!("bye; open connections were cut"),
+    }
+    Ok(())
+}

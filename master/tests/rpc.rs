@@ -1,0 +1,248 @@
+//! The master over real gRPC, with a fake executor, an embedded Kafka and its own store on disk.
+
+mod support;
+
+use std::time::Duration;
+
+use kol_common::error::info_of;
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{
+    Confirmed, ErrorInfo, ExplainReply, ExplainRequest, JobRef, JobState, MarketPartial,
+    PartitionReport, PartitionState, Released, Reports, RevokeMode, SlotDetail, SubmitOutcome,
+};
+use support::{FakeExecutor, Rig, is, people, running, submit, wait_for};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submitted_job_is_assigned_and_the_same_spec_again_is_unchanged() {
+    let rig = Rig::new("events", 3).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut executor = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    let reply = submit(&mut client, &rig.spec("a")).await.unwrap();
+    assert_eq!(reply.outcome(), SubmitOutcome::Created);
+    let assign = executor.assignment().await;
+    assert_eq!(assign.partitions.len(), 3);
+    assert_eq!(assign.generation, 1);
+    assert!(
+        assign
+            .partitions
+            .iter()
+            .all(|p| p.assignment_epoch == 1 && p.offset == 0)
+    );
+    let again = submit(&mut client, &rig.spec("a")).await.unwrap();
+    assert_eq!(again.outcome(), SubmitOutcome::Unchanged);
+    assert_eq!(again.job_id, reply.job_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_submitted_is_refused_with_the_reason() {
+    let rig = Rig::new("events", 1).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let refused = |status: tonic::Status| -> ErrorInfo { info_of(&status).unwrap() };
+
+    let other = rig.spec("a").replace("earliest", "latest");
+    let error = refused(submit(&mut client, &other).await.unwrap_err());
+    assert_eq!(error.code, "JOB_EXISTS");
+    assert!(
+        error
+            .message
+            .contains("source.starting_offsets was \"earliest\""),
+        "{error:?}"
+    );
+
+    let error = refused(submit(&mut client, &rig.spec("b")).await.unwrap_err());
+    assert_eq!(error.code, "SINK_KEYS_TAKEN");
+
+    let error = refused(
+        submit(&mut client, "name = 3\nnonsense = 1")
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(error.code, "SPEC_INVALID");
+
+    let missing = JobRef { job: "zzz".into() };
+    let status = client.get_job(missing).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_keeps_the_job_starting_until_it_is() {
+    let rig = Rig::new("other", 1).await;
+    // The mock broker would make the topic: ask for a broker that is not there instead.
+    let spec = rig.spec("a");
+    let gone = spec.replace(&rig.kafka.bootstrap_servers(), "127.0.0.1:1");
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &gone).await.unwrap();
+    let status = wait_for(&mut client, "a", |s| !s.problems.is_empty()).await;
+    assert_eq!(status.state(), JobState::Starting);
+    assert_eq!(status.problems[0].code, "SOURCE_UNREACHABLE");
+    client.cancel_job(JobRef { job: "a".into() }).await.unwrap();
+    wait_for(&mut client, "a", is(JobState::Cancelled)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_started_again_adopts_what_runs_and_revokes_what_it_does_not_know() {
+    let rig = Rig::new("events", 2).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut executor = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let assign = executor.assignment().await;
+    executor.kill().await;
+    drop(client);
+    master.stop(Duration::from_millis(100)).await;
+    drop(master);
+
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut claims = running(&assign);
+    claims.push({
+        let mut unknown = claims[0].clone();
+        unknown.job_id = "job_unknown".into();
+        unknown
+    });
+    let mut executor = FakeExecutor::connect(&master, "inc_1", claims).await;
+    let ToExecutor::Revoke(revoke) = executor.next().await else {
+        panic!("the unknown job is revoked first");
+    };
+    assert_eq!(
+        (revoke.job_id.as_str(), revoke.mode()),
+        ("job_unknown", RevokeMode::Now)
+    );
+    let status = wait_for(&mut client, "a", is(JobState::Running)).await;
+    assert_eq!(status.executors, 1);
+    // Past the grace: nothing was assigned again.
+    let quiet = tokio::time::timeout(Duration::from_secs(7), executor.assignment()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_of_a_killed_executor_run_elsewhere_within_ten_seconds() {
+    let rig = Rig::new("events", 4).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut first = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    let mut second = FakeExecutor::connect(&master, "inc_2", vec![]).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    assert_eq!(first.assignment().await.partitions.len(), 2);
+    assert_eq!(second.assignment().await.partitions.len(), 2);
+    let killed = tokio::time::Instant::now();
+    first.kill().await;
+    let moved = second.assignment().await;
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(moved.partitions.len(), 2);
+    assert!(moved.partitions.iter().all(|p| p.assignment_epoch > 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
+    let rig = Rig::new("events", 1).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut executor = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let assign = executor.assignment().await;
+    let hour = 3_600_000;
+    let report = |version: u64| PartitionReport {
+        job_id: assign.job_id.clone(),
+        partition: assign.partitions[0].partition.clone(),
+        assignment_epoch: 1,
+        state: PartitionState::Running as i32,
+        position: 5,
+        end_offset: Some(5),
+        clock_ms: Some(hour / 2),
+        window_end_ms: Some(hour),
+        market: vec![MarketPartial {
+            platform: "tiktok".into(),
+            velocity_sum_e4: 30_000,
+            slots: 2,
+        }],
+        confirmed: Some(Confirmed {
+            position: 5,
+            window_end_ms: hour,
+            market_version: version,
+            sequence: 1,
+        }),
+        ..PartitionReport::default()
+    };
+    let reports = |version| {
+        FromExecutor::Reports(Reports {
+            reports: vec![report(version)],
+        })
+    };
+    executor.send(reports(0)).await;
+    let tick = loop {
+        match executor.next().await {
+            ToExecutor::Tick(tick) if tick.market_version == 1 => break tick,
+            _ => {}
+        }
+    };
+    assert_eq!(tick.clock_ms, Some(hour / 2));
+    assert_eq!(tick.market[0].mean, 1.5);
+    executor.send(reports(1)).await;
+    let status = wait_for(&mut client, "a", |s| s.caught_up).await;
+    assert_eq!(status.window_end_ms, Some(hour));
+    assert!(status.ends_probed_ms.is_some());
+
+    client.stop_job(JobRef { job: "a".into() }).await.unwrap();
+    let revoke = loop {
+        match executor.next().await {
+            ToExecutor::Revoke(revoke) => break revoke,
+            _ => {}
+        }
+    };
+    assert_eq!(revoke.mode(), RevokeMode::Drain);
+    let released = Released {
+        job_id: revoke.job_id,
+        partition: revoke.partition,
+        assignment_epoch: revoke.assignment_epoch,
+        position: 5,
+        drained: true,
+    };
+    executor.send(FromExecutor::Released(released)).await;
+    let status = wait_for(&mut client, "a", is(JobState::Stopped)).await;
+    assert_eq!(status.reason, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_asks_the_executors_of_the_job() {
+    let rig = Rig::new("events", 1).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let mut executor = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    executor.assignment().await;
+    let request = ExplainRequest {
+        job: String::new(),
+        platform: String::new(),
+        kol: "alice".into(),
+    };
+    let answering = async {
+        let query = loop {
+            match executor.next().await {
+                ToExecutor::Explain(query) => break query,
+                _ => {}
+            }
+        };
+        let slots = vec![SlotDetail::default(); usize::from(query.kol == "alice")];
+        let reply = ExplainReply {
+            query_id: query.query_id,
+            slots,
+        };
+        executor.send(FromExecutor::ExplainReply(reply)).await;
+    };
+    let (explained, ()) = tokio::join!(client.explain(request), answering);
+    let explanation = explained.unwrap().into_inner();
+    assert_eq!(
+        (explanation.platform.as_str(), explanation.slots.len()),
+        ("tiktok", 1)
+    );
+}

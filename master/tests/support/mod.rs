@@ -1,0 +1,260 @@
+//! A master in this process, an embedded Kafka, a Redis that knows nothing, and a fake executor that
+//! speaks real gRPC.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use kol_common::actor::Group;
+use kol_common::proto::cluster_service_client::ClusterServiceClient;
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::job_service_client::JobServiceClient;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{
+    Assign, ExecutorMessage, Heartbeat, JobRef, JobState, JobStatus, MasterMessage, Register,
+    RunningPartition, SubmitReply, SubmitRequest,
+};
+use kol_common::telemetry::LogFormat;
+use kol_master::config::Config;
+use kol_master::run::Master;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+/// Longest wait for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Kafka, Redis and a folder that outlives masters.
+pub struct Rig {
+    pub kafka: MockCluster<'static, DefaultProducerContext>,
+    pub redis: SocketAddr,
+    pub folder: tempfile::TempDir,
+    tasks: Group,
+}
+
+impl Rig {
+    /// With one topic.
+    pub async fn new(topic: &str, partitions: i32) -> Self {
+        let kafka = MockCluster::new(1).unwrap();
+        kafka.create_topic(topic, partitions, 1).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let redis = listener.local_addr().unwrap();
+        let tasks = Group::new("rig");
+        let connections = tasks.clone();
+        let _runs_by_itself = tasks.spawn("redis", async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _runs_by_itself = connections.spawn("connection", know_nothing(stream));
+            }
+            Ok(())
+        });
+        Self {
+            kafka,
+            redis,
+            folder: tempfile::tempdir().unwrap(),
+            tasks,
+        }
+    }
+
+    pub fn config(&self) -> Config {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Config {
+            listen: free,
+            http: free,
+            state_dir: self.folder.path().join("state"),
+            checkpoint_root: "/".into(),
+            checkpoint_buckets: Vec::new(),
+            secrets_dir: None,
+            drain_timeout: Duration::from_secs(2),
+            log_format: LogFormat::Text,
+            autostart: None,
+        }
+    }
+
+    pub async fn master(&self) -> Master {
+        self.master_with(self.config()).await
+    }
+
+    pub async fn master_with(&self, config: Config) -> Master {
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        Master::start(&config, metrics).await.unwrap()
+    }
+
+    pub fn spec(&self, name: &str) -> String {
+        format!(
+            "name = \"{name}\"\n[source]\nbootstrap = \"{}\"\ntopics = [\"events\"]\n\
+             starting_offsets = \"earliest\"\n[sink]\nurl = \"redis://{}/0\"\n\
+             [checkpoint]\nlocation = \"file:///tmp/kol\"\n",
+            self.kafka.bootstrap_servers(),
+            self.redis
+        )
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+/// Speaks enough of Redis's protocol to say that it holds nothing.
+async fn know_nothing(stream: TcpStream) -> Result<(), kol_common::KolError> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
+        let words: usize = line.trim_start_matches('*').trim().parse().unwrap_or(0);
+        let mut command = Vec::new();
+        for _ in 0..words {
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+            let length: usize = line.trim_start_matches('$').trim().parse().unwrap();
+            let mut word = vec![0; length + 2];
+            stream.read_exact(&mut word).await.unwrap();
+            command.push(String::from_utf8_lossy(&word[..length]).to_uppercase());
+        }
+        let answer: &[u8] = match command.first().map(String::as_str) {
+            Some("HGET") => b"$-1\r\n",
+            _ => b"+OK\r\n",
+        };
+        stream.get_mut().write_all(answer).await.unwrap();
+        line.clear();
+    }
+    Ok(())
+}
+
+/// A client for people's questions.
+pub async fn people(master: &Master) -> JobServiceClient<Channel> {
+    JobServiceClient::connect(format!("http://{}", master.grpc))
+        .await
+        .unwrap()
+}
+
+pub async fn submit(
+    client: &mut JobServiceClient<Channel>,
+    spec: &str,
+) -> Result<SubmitReply, tonic::Status> {
+    let request = SubmitRequest {
+        spec_toml: spec.into(),
+        origin: "test.toml".into(),
+    };
+    client
+        .submit(request)
+        .await
+        .map(tonic::Response::into_inner)
+}
+
+/// Waits until a job looks as it should.
+pub async fn wait_for(
+    client: &mut JobServiceClient<Channel>,
+    job: &str,
+    what: impl Fn(&JobStatus) -> bool,
+) -> JobStatus {
+    let began = tokio::time::Instant::now();
+    loop {
+        let job_ref = JobRef { job: job.into() };
+        let status = client.get_job(job_ref).await.unwrap().into_inner();
+        if what(&status) {
+            return status;
+        }
+        assert!(began.elapsed() < PATIENCE, "last seen: {status:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub fn is(state: JobState) -> impl Fn(&JobStatus) -> bool {
+    move |status| status.state() == state
+}
+
+/// An executor that does only what a test tells it to, and sends heartbeats.
+pub struct FakeExecutor {
+    pub sender: mpsc::Sender<ExecutorMessage>,
+    pub incoming: Streaming<MasterMessage>,
+    pub id: String,
+    tasks: Group,
+}
+
+impl FakeExecutor {
+    pub async fn connect(
+        master: &Master,
+        incarnation: &str,
+        running: Vec<RunningPartition>,
+    ) -> Self {
+        let channel = Channel::from_shared(format!("http://{}", master.grpc)).unwrap();
+        let mut client = ClusterServiceClient::new(channel.connect().await.unwrap());
+        let (sender, outgoing) = mpsc::channel(64);
+        let register = FromExecutor::Register(Register {
+            incarnation: incarnation.into(),
+            host: "fake".into(),
+            running,
+            ..Register::default()
+        });
+        sender.send(message(register)).await.unwrap();
+        let incoming = client.session(ReceiverStream::new(outgoing)).await;
+        let tasks = Group::new("fake executor");
+        let beats = sender.clone();
+        let _runs_by_itself = tasks.spawn("heartbeat", async move {
+            let beat = || message(FromExecutor::Heartbeat(Heartbeat::default()));
+            while beats.send(beat()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Ok(())
+        });
+        let mut executor = Self {
+            sender,
+            incoming: incoming.unwrap().into_inner(),
+            id: String::new(),
+            tasks,
+        };
+        let ToExecutor::Welcome(welcome) = executor.next().await else {
+            panic!("Welcome comes first");
+        };
+        executor.id = welcome.executor_id;
+        executor
+    }
+
+    pub async fn send(&self, body: FromExecutor) {
+        self.sender.send(message(body)).await.unwrap();
+    }
+
+    pub async fn next(&mut self) -> ToExecutor {
+        let next = tokio::time::timeout(PATIENCE, self.incoming.message()).await;
+        next.unwrap().unwrap().unwrap().body.unwrap()
+    }
+
+    /// The next assignment; ticks are passed over.
+    pub async fn assignment(&mut self) -> Assign {
+        loop {
+            match self.next().await {
+                ToExecutor::Assign(assign) => return assign,
+                ToExecutor::Tick(_) => {}
+                other => panic!("expected an assignment, got {other:?}"),
+            }
+        }
+    }
+
+    /// Ends as a killed process does: at once.
+    pub async fn kill(self) {
+        self.tasks.drain(Duration::ZERO).await;
+    }
+}
+
+fn message(body: FromExecutor) -> ExecutorMessage {
+    ExecutorMessage { body: Some(body) }
+}
+
+/// What an executor says it runs of an assignment.
+pub fn running(assign: &Assign) -> Vec<RunningPartition> {
+    let partitions = assign.partitions.iter();
+    partitions
+        .map(|p| RunningPartition {
+            job_id: assign.job_id.clone(),
+            partition: p.partition.clone(),
+            generation: assign.generation,
+            assignment_epoch: p.assignment_epoch,
+        })
+        .collect()
+}
