@@ -1,0 +1,100 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use kol_common::telemetry::LogFormat;
+
+use crate::cmd;
+use crate::context::{Context, OutputFormat};
+
+/// Submits and watches jobs on a KOL cluster.
+#[derive(Debug, Parser)]
+#[command(name = "kol-client", version, about, after_help = crate::exit::HELP)]
+pub struct Cli {
+    /// URL of the master.
+    #[arg(
+        long,
+        global = true,
+        env = "KOL_MASTER",
+        default_value = "http://127.0.0.1:7077"
+    )]
+    pub master: String,
+    /// How answers are printed.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// How log lines are written: text or json.
+    #[arg(long, global = true, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Submit a job spec; submitting the same one again changes nothing.
+    Submit(cmd::submit::Args),
+    /// List jobs, newest first.
+    Jobs(cmd::jobs::Args),
+    /// Show one job; can wait for a state.
+    Status(cmd::status::Args),
+    /// Stop a job: no more input, everything confirmed by Redis.
+    Stop(cmd::stop::Args),
+    /// Cancel a job at once.
+    Cancel(cmd::cancel::Args),
+    /// List executors.
+    Executors(cmd::executors::Args),
+    /// List the partitions of a job.
+    Partitions(cmd::partitions::Args),
+    /// Show every term of a creator's score and what it was made of.
+    Explain(cmd::explain::Args),
+    /// Check a job spec; with --connect also whether Kafka, topics and Redis are there.
+    Check(cmd::check::Args),
+    /// Show records of a topic, raw beside decoded.
+    Peek(cmd::peek::Args),
+    /// Write a file of events to a topic.
+    Replay(cmd::replay::Args),
+    /// Print completions for a shell.
+    Completions(cmd::completions::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever the command reports; see [`crate::exit`].
+    pub async fn run(self) -> anyhow::Result<()> {
+        let ctx = Context {
+            master: self.master,
+            output: self.output,
+        };
+        match self.command {
+            Command::Submit(args) => cmd::submit::run(args, &ctx).await,
+            Command::Jobs(args) => cmd::jobs::run(args, &ctx).await,
+            Command::Status(args) => cmd::status::run(args, &ctx).await,
+            Command::Stop(args) => cmd::stop::run(args, &ctx).await,
+            Command::Cancel(args) => cmd::cancel::run(args, &ctx).await,
+            Command::Executors(args) => cmd::executors::run(args, &ctx).await,
+            Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
+            Command::Explain(args) => cmd::explain::run(args, &ctx).await,
+            Command::Check(args) => cmd::check::run(args, &ctx).await,
+            Command::Peek(args) => cmd::peek::run(args, &ctx).await,
+            Command::Replay(args) => cmd::replay::run(args, &ctx).await,
+            Command::Completions(args) => cmd::completions::run(args, &ctx).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_documents_its_exit_codes() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("5 a wait timed out"));
+    }
+}

@@ -1,0 +1,28 @@
+//! `cancel JOB`.
+
+use kol_common::proto::JobRef;
+use kol_common::view;
+
+use crate::Context;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Job id or name.
+    job: String,
+}
+
+/// Ends the job at once; what was not yet sent to Redis is dropped.
+///
+/// # Errors
+/// No such job.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let request = JobRef { job: args.job };
+    let status = ctx.jobs().await?.cancel_job(request).await?.into_inner();
+    if ctx.json() {
+        println!("{}", view::job_json(&status));
+    } else {
+        println!("{} {}", view::job_state(status.state()), status.job_id);
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! `executors`.
+
+use kol_common::proto::ListExecutorsRequest;
+use kol_common::view;
+use serde_json::Value;
+
+use crate::Context;
+use crate::render;
+
+/// Flags: none.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+/// The master cannot be reached.
+pub async fn run(_args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let reply = ctx
+        .jobs()
+        .await?
+        .list_executors(ListExecutorsRequest {})
+        .await?;
+    let executors = reply.into_inner().executors;
+    if ctx.json() {
+        let views = executors.iter().map(view::executor_json);
+        println!("{}", Value::from_iter(views));
+    } else {
+        print!("{}", render::cluster::executors(&executors));
+    }
+    Ok(())
+}

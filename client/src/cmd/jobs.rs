@@ -1,0 +1,27 @@
+//! `jobs`.
+
+use kol_common::proto::ListJobsRequest;
+use kol_common::view;
+use serde_json::Value;
+
+use crate::Context;
+use crate::render;
+
+/// Flags: none.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+/// The master cannot be reached.
+pub async fn run(_args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let reply = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
+    let jobs = reply.into_inner().jobs;
+    if ctx.json() {
+        println!("{}", Value::from_iter(jobs.iter().map(view::job_json)));
+    } else {
+        print!("{}", render::job::list(&jobs));
+    }
+    Ok(())
+}

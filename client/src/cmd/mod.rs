@@ -1,0 +1,22 @@
+//! One file a command.
+
+pub mod cancel;
+pub mod check;
+pub mod completions;
+pub mod executors;
+pub mod explain;
+pub mod jobs;
+pub mod partitions;
+pub mod peek;
+pub mod replay;
+pub mod status;
+pub mod stop;
+pub mod submit;
+
+/// Parses `key=value` of `--set`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not key=value"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}

@@ -1,0 +1,31 @@
+//! `partitions JOB`.
+
+use kol_common::proto::JobRef;
+use kol_common::view;
+use serde_json::Value;
+
+use crate::Context;
+use crate::render;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Job id or name.
+    job: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No such job.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let request = JobRef { job: args.job };
+    let status = ctx.jobs().await?.get_job(request).await?.into_inner();
+    if ctx.json() {
+        let views = status.partitions.iter().map(view::partition_json);
+        println!("{}", Value::from_iter(views));
+    } else {
+        print!("{}", render::cluster::partitions(&status.partitions));
+    }
+    Ok(())
+}

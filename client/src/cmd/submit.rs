@@ -1,0 +1,70 @@
+//! `submit FILE`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::job::{parse, with_overrides};
+use kol_common::proto::{SubmitOutcome, SubmitRequest};
+use serde_json::json;
+
+use super::status::{self, Until};
+use crate::Context;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job spec, TOML.
+    file: PathBuf,
+    /// Change a key of the spec, e.g. --set scoring.window=12h; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+    sets: Vec<(String, String)>,
+    /// Wait until the job runs.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The spec is wrong, the master refuses it, the wait times out.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let spec_toml = read_spec(&args.file, &args.sets)?;
+    let origin = args.file.display().to_string();
+    // What is wrong is found before anything is sent.
+    parse(&spec_toml, &origin).map_err(KolError::from)?;
+    let request = SubmitRequest { spec_toml, origin };
+    let reply = ctx.jobs().await?.submit(request).await?.into_inner();
+    let outcome = match reply.outcome() {
+        SubmitOutcome::Unchanged => "unchanged",
+        SubmitOutcome::Created | SubmitOutcome::Unspecified => "created",
+    };
+    if ctx.json() {
+        println!(
+            "{}",
+            json!({"job_id": reply.job_id, "outcome": outcome, "warnings": reply.warnings})
+        );
+    } else {
+        println!("{outcome} {}", reply.job_id);
+        for warning in &reply.warnings {
+            println!("warning: {warning}");
+        }
+    }
+    if args.wait {
+        status::wait(ctx, &reply.job_id, Until::Running, args.timeout).await?;
+    }
+    Ok(())
+}
+
+/// Reads a spec with `--set` applied.
+pub(super) fn read_spec(
+    file: &std::path::Path,
+    sets: &[(String, String)],
+) -> Result<String, KolError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| KolError::user("SPEC_FILE", format!("cannot read {}: {e}", file.display())))?;
+    with_overrides(&text, sets)
+}

@@ -1,0 +1,60 @@
+//! What every command needs: where the master is and how to print.
+
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::proto::job_service_client::JobServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For scripts.
+    Json,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// URL of the master.
+    pub master: String,
+    /// How to print.
+    pub output: OutputFormat,
+}
+
+/// Longest time to connect, and for one answer.
+const CONNECT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(30);
+
+impl Context {
+    /// A client of the master's job service.
+    ///
+    /// # Errors
+    /// The master cannot be reached.
+    pub async fn jobs(&self) -> Result<JobServiceClient<Channel>, KolError> {
+        let endpoint = Endpoint::from_shared(self.master.clone())
+            .map_err(|e| {
+                KolError::user("MASTER_URL", format!("`{}` is not a URL: {e}", self.master))
+                    .help("Give --master like http://127.0.0.1:7077.")
+            })?
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            .tcp_nodelay(true);
+        let channel = endpoint.connect().await.map_err(|_| {
+            KolError::external(
+                "MASTER_UNREACHABLE",
+                format!("no master answers at {}", self.master),
+            )
+            .help("Start kol-master, or give --master (or KOL_MASTER).")
+        })?;
+        Ok(JobServiceClient::new(channel).max_decoding_message_size(64 << 20))
+    }
+
+    /// Whether to print JSON.
+    pub fn json(&self) -> bool {
+        self.output == OutputFormat::Json
+    }
+}

@@ -1,0 +1,114 @@
+//! Exit codes, and how errors are printed.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use kol_common::proto::{ErrorDomain, ErrorInfo};
+use kol_common::{Domain, KolError};
+
+/// Listed in `kol-client --help`.
+pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
+found, 4 master, Kafka or Redis cannot be reached, 5 a wait timed out, 6 the job failed";
+
+/// Why a command ended without success, beyond an error of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// A wait reached its deadline.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The job failed while it was waited for.
+    #[error("{0}")]
+    JobFailed(String),
+}
+
+/// Prints an error as it should read, and chooses the exit code.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let (text, code) = describe(error);
+    eprintln!("{text}");
+    ExitCode::from(code)
+}
+
+fn describe(error: &anyhow::Error) -> (String, u8) {
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        let code = match ended {
+            Ended::TimedOut(_) => 5,
+            Ended::JobFailed(_) => 6,
+        };
+        return (ended.to_string(), code);
+    }
+    if let Some(own) = error.downcast_ref::<KolError>() {
+        let code = match own.domain {
+            _ if own.code.ends_with("NOT_FOUND") => 3,
+            Domain::User => 2,
+            Domain::External => 4,
+            Domain::Internal => 1,
+        };
+        return (own.to_string(), code);
+    }
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        return describe_status(status);
+    }
+    (format!("{error:#}"), 1)
+}
+
+fn describe_status(status: &tonic::Status) -> (String, u8) {
+    let Some(info) = kol_common::error::info_of(status) else {
+        let code = match status.code() {
+            tonic::Code::NotFound => 3,
+            tonic::Code::InvalidArgument => 2,
+            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => 4,
+            _ => 1,
+        };
+        return (status.message().to_owned(), code);
+    };
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _infallible = write!(text, "{}", Shown(&info));
+    let code = match info.domain() {
+        _ if info.code.ends_with("NOT_FOUND") => 3,
+        ErrorDomain::User => 2,
+        ErrorDomain::External => 4,
+        ErrorDomain::Internal | ErrorDomain::Unspecified => 1,
+    };
+    (text, code)
+}
+
+/// An error of another process, as its own would print.
+pub struct Shown<'a>(pub &'a ErrorInfo);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        kol_common::error::write_error(f, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: anyhow::Error) -> u8 {
+        describe(&error).1
+    }
+
+    #[test]
+    fn every_kind_of_failure_has_its_exit_code() {
+        assert_eq!(code(anyhow::anyhow!("x")), 1);
+        assert_eq!(code(KolError::user("SPEC_INVALID", "x").into()), 2);
+        let missing = KolError::user("JOB_NOT_FOUND", "x");
+        assert_eq!(code(missing.to_status().into()), 3);
+        assert_eq!(code(missing.into()), 3);
+        assert_eq!(
+            code(KolError::external("MASTER_UNREACHABLE", "x").into()),
+            4
+        );
+        assert_eq!(code(Ended::TimedOut("x".into()).into()), 5);
+        assert_eq!(code(Ended::JobFailed("x".into()).into()), 6);
+    }
+
+    #[test]
+    fn an_error_of_the_master_reads_like_one_of_our_own() {
+        let error = KolError::user("SPEC_INVALID", "two problems").help("Mend them.");
+        let text = describe(&anyhow::Error::from(error.to_status())).0;
+        assert_eq!(text, error.to_string());
+    }
+}

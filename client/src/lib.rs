@@ -1,0 +1,10 @@
+//! `kol-client`: what people and scripts ask of a cluster.
+
+pub mod cli;
+pub mod cmd;
+pub mod context;
+pub mod exit;
+pub mod producer;
+pub mod render;
+
+pub use context::{Context, OutputFormat};

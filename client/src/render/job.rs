@@ -1,0 +1,134 @@
+//! Jobs.
+
+use std::fmt::Write as _;
+
+use kol_common::Millis;
+use kol_common::proto::JobStatus;
+use kol_common::view::job_state;
+
+use super::{Table, age, bytes, grouped};
+use crate::exit::Shown;
+
+/// The list of jobs.
+pub fn list(jobs: &[JobStatus]) -> String {
+    if jobs.is_empty() {
+        return "No jobs yet: submit one with kol-client submit FILE.\n".into();
+    }
+    let mut table = Table::new(&[
+        "JOB",
+        "NAME",
+        "STATE",
+        "PARTITIONS",
+        "EXECUTORS",
+        "LAG",
+        "EVENTS",
+        "REASON",
+    ]);
+    for job in jobs {
+        table.row([
+            job.job_id.clone(),
+            job.name.clone(),
+            job_state(job.state()).to_owned(),
+            job.partition_count.to_string(),
+            job.executors.to_string(),
+            grouped(job.lag_records),
+            grouped(job.totals.unwrap_or_default().events),
+            job.reason.clone(),
+        ]);
+    }
+    table.render()
+}
+
+/// One job in full.
+pub fn details(job: &JobStatus) -> String {
+    let totals = job.totals.unwrap_or_default();
+    let caught_up = if job.caught_up { "yes" } else { "not yet" };
+    let mut rows = vec![
+        ("job", format!("{} ({})", job.name, job.job_id)),
+        ("state", job_state(job.state()).to_owned()),
+        ("reason", job.reason.clone()),
+        (
+            "runs on",
+            format!(
+                "{} partitions, {} executors",
+                job.partition_count, job.executors
+            ),
+        ),
+        ("lag", format!("{} records", grouped(job.lag_records))),
+        ("caught up", caught_up.to_owned()),
+        (
+            "read",
+            format!(
+                "{} events, {} late, {} unusable, {} lost",
+                grouped(totals.events),
+                grouped(totals.late),
+                grouped(totals.dead_letter),
+                grouped(totals.lost)
+            ),
+        ),
+        (
+            "state size",
+            format!("{} KOLs, {}", grouped(job.kols), bytes(job.state_bytes)),
+        ),
+    ];
+    if let Some(clock) = job.clock_ms {
+        let behind = age(job.now_ms.saturating_sub(clock));
+        rows.push((
+            "job clock",
+            format!("{} ({behind} ago)", Millis(clock).iso()),
+        ));
+    }
+    if let Some(end) = job.window_end_ms {
+        rows.push(("window end", Millis(end).iso()));
+    }
+    for market in &job.market {
+        rows.push(("market", format!("{} {}", market.platform, market.mean)));
+    }
+    let mut out = String::new();
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "{name:<11} {value}");
+    }
+    for problem in &job.problems {
+        let _infallible = writeln!(out, "problem     {}", Shown(problem));
+    }
+    for warning in &job.warnings {
+        let _infallible = writeln!(out, "warning     {warning}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::proto::{JobState, PartitionCounters};
+
+    use super::*;
+
+    #[test]
+    fn a_job_in_trouble_says_so_in_words() {
+        let problem = kol_common::KolError::external("SINK_UNREACHABLE", "Redis cannot be reached")
+            .help("Start Redis.");
+        let job = JobStatus {
+            job_id: "job_1".into(),
+            name: "kol".into(),
+            state: JobState::Degraded.into(),
+            reason: "Redis cannot be reached".into(),
+            totals: Some(PartitionCounters {
+                events: 1_234,
+                ..Default::default()
+            }),
+            problems: vec![problem.to_info()],
+            warnings: vec!["gains are wrong".into()],
+            ..JobStatus::default()
+        };
+        let text = details(&job);
+        assert!(text.contains("state       degraded\n"));
+        assert!(text.contains("read        1,234 events, 0 late, 0 unusable, 0 lost\n"));
+        assert!(
+            text.contains("problem     SINK_UNREACHABLE: Redis cannot be reached. Start Redis.\n")
+        );
+        assert!(text.contains("warning     gains are wrong\n"));
+        assert!(list(&[job]).contains("degraded"));
+        assert!(list(&[]).contains("submit"));
+    }
+}
