@@ -286,13 +286,7 @@ fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_wit
     for attempt in 0..5 {
         let epoch = rig.job.record().partitions[0].epoch;
         rig.fail(1, 0, epoch, ErrorDomain::External);
-        assert_eq!(
-            rig.state(),
-            (
-                JobState::Degraded,
-                "1 of 1 partitions wait for an executor".into()
-            )
-        );
+        assert_eq!(rig.state(), (JobState::Degraded, "it broke".into()));
         assert!(assigned(&rig.after(100)).is_empty());
         assert_eq!(assigned(&rig.after(10_000)).len(), 1, "attempt {attempt}");
     }

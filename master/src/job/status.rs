@@ -98,7 +98,13 @@ impl Job {
         if matches!(self.record.phase, Phase::Over(_)) {
             return problems;
         }
+        // Without any executor that is the reason for everything else; with one, it is a consequence.
         let homeless = self.homeless(fleet);
+        let (first, last) = if fleet.values().any(Executor::callable) {
+            (None, homeless)
+        } else {
+            (homeless, None)
+        };
         let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
         let reported = self.partitions.iter().filter_map(|p| {
             let mut problem = p.current_report()?.problem.clone()?;
@@ -108,12 +114,8 @@ impl Job {
             Some(problem)
         });
         let discovery = self.discovery_problem.iter().map(KolError::to_info);
-        for problem in homeless
-            .into_iter()
-            .chain(failures)
-            .chain(reported)
-            .chain(discovery)
-        {
+        let found = first.into_iter().chain(failures).chain(reported);
+        for problem in found.chain(discovery).chain(last) {
             let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
             if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
                 problems.push(problem);

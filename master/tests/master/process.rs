@@ -1,12 +1,10 @@
 //! The process itself, and what it serves over HTTP.
 
-mod support;
-
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use super::support::{PATIENCE, Rig, is, people, submit, wait_for};
 use kol_common::proto::{JobRef, JobState};
-use support::{Rig, is, people, wait_for};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -24,7 +22,7 @@ async fn the_http_api_shows_jobs_and_says_what_is_not_there() {
     let rig = Rig::new("events", 2).await;
     let master = rig.master().await;
     let mut client = people(&master).await;
-    support::submit(&mut client, &rig.spec("a")).await.unwrap();
+    submit(&mut client, &rig.spec("a")).await.unwrap();
     wait_for(&mut client, "a", is(JobState::Degraded)).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert!(
@@ -68,7 +66,7 @@ async fn autostart_submits_once_and_leaves_what_a_person_ended_until_its_file_ch
             let began = tokio::time::Instant::now();
             loop {
                 let jobs = master.controller.jobs().await.unwrap();
-                if jobs.len() >= count || began.elapsed() > support::PATIENCE {
+                if jobs.len() >= count || began.elapsed() > PATIENCE {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;

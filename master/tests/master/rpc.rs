@@ -1,9 +1,9 @@
 //! The master over real gRPC, with a fake executor, an embedded Kafka and its own store on disk.
 
-mod support;
-
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::support::{FakeExecutor, Rig, is, people, running, submit, wait_for};
 use kol_common::error::info_of;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
@@ -11,7 +11,6 @@ use kol_common::proto::{
     Confirmed, ErrorInfo, ExplainReply, ExplainRequest, JobRef, JobState, MarketPartial,
     PartitionReport, PartitionState, Released, Reports, RevokeMode, SlotDetail, SubmitOutcome,
 };
-use support::{FakeExecutor, Rig, is, people, running, submit, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_job_is_assigned_and_the_same_spec_again_is_unchanged() {
@@ -71,9 +70,23 @@ async fn what_cannot_be_submitted_is_refused_with_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_not_there_keeps_the_job_starting_until_it_is() {
     let rig = Rig::new("other", 1).await;
-    // The mock broker would make the topic: ask for a broker that is not there instead.
-    let spec = rig.spec("a");
-    let gone = spec.replace(&rig.kafka.bootstrap_servers(), "127.0.0.1:1");
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let status = wait_for(&mut client, "a", |s| !s.problems.is_empty()).await;
+    assert_eq!(status.state(), JobState::Starting);
+    assert_eq!(status.problems[0].code, "SOURCE_TOPIC_NOT_THERE");
+    rig.kafka.create_topic("events", 3, 1).unwrap();
+    let status = wait_for(&mut client, "a", |s| s.partition_count == 3).await;
+    assert_eq!(status.problems[0].code, "NO_EXECUTOR");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_down_keeps_the_job_starting_with_the_reason() {
+    let rig = Rig::new("events", 1).await;
+    let gone = rig
+        .spec("a")
+        .replace(&rig.kafka.bootstrap_servers(), "127.0.0.1:1");
     let master = rig.master().await;
     let mut client = people(&master).await;
     submit(&mut client, &gone).await.unwrap();
@@ -82,6 +95,18 @@ async fn a_topic_that_is_not_there_keeps_the_job_starting_until_it_is() {
     assert_eq!(status.problems[0].code, "SOURCE_UNREACHABLE");
     client.cancel_job(JobRef { job: "a".into() }).await.unwrap();
     wait_for(&mut client, "a", is(JobState::Cancelled)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_down_keeps_the_job_starting_with_the_reason() {
+    let rig = Rig::new("events", 1).await;
+    let gone = rig.spec("a").replace(&rig.redis.to_string(), "127.0.0.1:1");
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &gone).await.unwrap();
+    let status = wait_for(&mut client, "a", |s| !s.problems.is_empty()).await;
+    assert_eq!(status.state(), JobState::Starting);
+    assert!(status.problems[0].code.starts_with("SINK_"), "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,9 +219,8 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
 
     client.stop_job(JobRef { job: "a".into() }).await.unwrap();
     let revoke = loop {
-        match executor.next().await {
-            ToExecutor::Revoke(revoke) => break revoke,
-            _ => {}
+        if let ToExecutor::Revoke(revoke) = executor.next().await {
+            break revoke;
         }
     };
     assert_eq!(revoke.mode(), RevokeMode::Drain);
@@ -227,9 +251,8 @@ async fn explain_asks_the_executors_of_the_job() {
     };
     let answering = async {
         let query = loop {
-            match executor.next().await {
-                ToExecutor::Explain(query) => break query,
-                _ => {}
+            if let ToExecutor::Explain(query) = executor.next().await {
+                break query;
             }
         };
         let slots = vec![SlotDetail::default(); usize::from(query.kol == "alice")];
@@ -245,4 +268,22 @@ async fn explain_asks_the_executors_of_the_job() {
         (explanation.platform.as_str(), explanation.slots.len()),
         ("tiktok", 1)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_is_above_all_that_redis_and_earlier_jobs_of_that_name_had() {
+    let rig = Rig::new("events", 1).await;
+    rig.fences.store(7, Ordering::Relaxed);
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let first = wait_for(&mut client, "a", |s| s.generation > 0).await;
+    assert_eq!(first.generation, 8);
+    client.cancel_job(JobRef { job: "a".into() }).await.unwrap();
+    wait_for(&mut client, "a", is(JobState::Cancelled)).await;
+    rig.fences.store(0, Ordering::Relaxed);
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let second = wait_for(&mut client, "a", |s| s.generation > 0).await;
+    assert_ne!(second.job_id, first.job_id, "a name means the newest job");
+    assert_eq!(second.generation, 9);
 }

@@ -1,7 +1,9 @@
-//! A master in this process, an embedded Kafka, a Redis that knows nothing, and a fake executor that
+//! A master in this process, an embedded Kafka, a Redis that knows only fences, and a fake executor that
 //! speaks real gRPC.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -33,6 +35,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Rig {
     pub kafka: MockCluster<'static, DefaultProducerContext>,
     pub redis: SocketAddr,
+    /// The generation in every fence record; 0 = there are none.
+    pub fences: Arc<AtomicU64>,
     pub folder: tempfile::TempDir,
     tasks: Group,
 }
@@ -46,15 +50,19 @@ impl Rig {
         let redis = listener.local_addr().unwrap();
         let tasks = Group::new("rig");
         let connections = tasks.clone();
+        let fences = Arc::new(AtomicU64::new(0));
+        let answers = Arc::clone(&fences);
         let _runs_by_itself = tasks.spawn("redis", async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let _runs_by_itself = connections.spawn("connection", know_nothing(stream));
+                let _runs_by_itself =
+                    connections.spawn("connection", know_fences(stream, Arc::clone(&answers)));
             }
             Ok(())
         });
         Self {
             kafka,
             redis,
+            fences,
             folder: tempfile::tempdir().unwrap(),
             tasks,
         }
@@ -101,8 +109,11 @@ impl Drop for Rig {
     }
 }
 
-/// Speaks enough of Redis's protocol to say that it holds nothing.
-async fn know_nothing(stream: TcpStream) -> Result<(), kol_common::KolError> {
+/// Speaks enough of Redis's protocol to say what the fences hold.
+async fn know_fences(
+    stream: TcpStream,
+    fences: Arc<AtomicU64>,
+) -> Result<(), kol_common::KolError> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
@@ -116,11 +127,13 @@ async fn know_nothing(stream: TcpStream) -> Result<(), kol_common::KolError> {
             stream.read_exact(&mut word).await.unwrap();
             command.push(String::from_utf8_lossy(&word[..length]).to_uppercase());
         }
-        let answer: &[u8] = match command.first().map(String::as_str) {
-            Some("HGET") => b"$-1\r\n",
-            _ => b"+OK\r\n",
+        let generation = fences.load(Ordering::Relaxed).to_string();
+        let answer = match command.first().map(String::as_str) {
+            Some("HGET") if generation == "0" => "$-1\r\n".to_owned(),
+            Some("HGET") => format!("${}\r\n{generation}\r\n", generation.len()),
+            _ => "+OK\r\n".to_owned(),
         };
-        stream.get_mut().write_all(answer).await.unwrap();
+        stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
         line.clear();
     }
     Ok(())
