@@ -1,1 +1,5 @@
-//! Test harness.
+//! What proves the system: the reference fold that says what Redis must hold, and the harness that
+//! starts real servers and real binaries and compares.
+
+pub mod fold;
+pub mod harness;

@@ -1,0 +1,150 @@
+//! What Redis must hold.
+
+use std::collections::BTreeMap;
+
+use kol_common::Millis;
+use kol_common::job::ScoringSpec;
+
+use super::score::{self, Panes};
+use super::{Counts, Fold, Kol};
+
+/// Distance from a rounding edge, relative to the number, within which either side is right.
+const EDGE: f64 = 1e-9;
+
+/// All that Redis must hold at one window end.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Window end `t`, milliseconds.
+    pub window_end_ms: u64,
+    /// `m` of each platform with events.
+    pub market: BTreeMap<String, f64>,
+    /// What is in ranking and hashes.
+    pub kols: BTreeMap<Kol, KolView>,
+    /// What became of the records.
+    pub counts: Counts,
+}
+
+/// One KOL's ranking entry and hash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KolView {
+    /// Not rounded, as in the ranking.
+    pub score: f64,
+    /// Labels that may be shown: two when the score lies on an edge.
+    pub labels: Vec<&'static str>,
+    /// The numbers in the hash.
+    pub numbers: Vec<(&'static str, Number)>,
+    /// `window_end` in the hash.
+    pub window_end: String,
+}
+
+/// A number that is shown rounded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// Exact.
+    pub value: f64,
+    /// Digits after the point.
+    pub decimals: usize,
+}
+
+impl Number {
+    /// As C's `%.nf` prints it.
+    pub fn text(&self) -> String {
+        self.moved(0.0)
+    }
+
+    /// Whether a hash may show this: the rounded number, or its neighbour when the exact one lies
+    /// on the edge between them.
+    pub fn accepts(&self, shown: &str) -> bool {
+        let by = EDGE * self.value.abs().max(1.0);
+        [0.0, by, -by].iter().any(|by| self.moved(*by) == shown)
+    }
+
+    fn moved(&self, by: f64) -> String {
+        format!("{:.*}", self.decimals, self.value + by)
+    }
+}
+
+impl Fold {
+    /// What Redis must hold at the fold's own window end; `None` before the first event.
+    pub fn view(&self) -> Option<View> {
+        self.window_end().map(|end| self.view_at(end))
+    }
+
+    /// What Redis must hold at window end `end_ms` (a multiple of the slide, not before the clock).
+    pub fn view_at(&self, end_ms: u64) -> View {
+        let end = (end_ms / self.spec.slide.0) as i64;
+        let retire_panes = |newest: u64| end_ms.saturating_sub(newest) >= self.spec.retire_after.0;
+        let mut velocities: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let mut live: BTreeMap<Kol, Vec<Panes>> = BTreeMap::new();
+        for ((_, kol), slot) in &self.slots {
+            let panes = Panes::of(slot, &self.spec);
+            let window = panes.window(end - 2, score::panes(&self.spec));
+            let platform = velocities.entry(kol.0.clone()).or_default();
+            if window.0 > 0.0 || window.1 > 0.0 {
+                platform.push(score::velocity(window, &self.spec));
+            }
+            if !retire_panes(slot.newest) {
+                live.entry(kol.clone()).or_default().push(panes);
+            }
+        }
+        let market: BTreeMap<_, _> = velocities
+            .into_iter()
+            .map(|(platform, velocities)| (platform, score::mean(&velocities)))
+            .collect();
+        let kols = live
+            .into_iter()
+            .map(|(kol, slots)| {
+                let m = market.get(&kol.0).copied().unwrap_or(0.0);
+                let view = kol_view(&slots, end, m, &self.spec);
+                (kol, view)
+            })
+            .collect();
+        View {
+            window_end_ms: end_ms,
+            market,
+            kols,
+            counts: self.counts(),
+        }
+    }
+}
+
+/// Scores one KOL from its slots that are not retired.
+fn kol_view(slots: &[Panes], end: i64, market: f64, spec: &ScoringSpec) -> KolView {
+    let slots: Vec<&Panes> = slots.iter().collect();
+    let k = score::panes(spec);
+    let mut end = end;
+    let mut sums = score::sums(&slots, end, spec);
+    let nothing = (0.0, 0.0);
+    if sums.current == nothing && sums.previous == nothing {
+        // An empty slot was sent once, as of the end of its last pane and two windows: so it stays.
+        end = slots
+            .iter()
+            .map(|s| s.newest + 1 + 2 * k)
+            .max()
+            .unwrap_or(end);
+        sums = score::sums(&slots, end, spec);
+    }
+    let terms = score::score(&sums, market, spec);
+    let number = |value: f64, decimals: usize| Number { value, decimals };
+    let mut labels: Vec<&'static str> = [0.0, EDGE, -EDGE]
+        .iter()
+        .map(|by| score::label(terms.score + by, spec))
+        .collect();
+    labels.dedup();
+    KolView {
+        score: terms.score,
+        labels,
+        numbers: vec![
+            ("trending_score", number(terms.score, 2)),
+            ("velocity", number(terms.velocity, 2)),
+            ("momentum", number(terms.momentum, 2)),
+            ("personal_growth", number(terms.personal_growth, 2)),
+            ("market_position", number(terms.market_position, 2)),
+            ("raw_score", number(terms.raw, 4)),
+            ("baseline", number(terms.shown_baseline, 2)),
+            ("event_count", number(sums.current.1, 0)),
+            ("total_engagement", number(sums.current.0 / 1e6, 0)),
+        ],
+        window_end: Millis(end as u64 * spec.slide.0).iso(),
+    }
+}

@@ -1,0 +1,163 @@
+//! Kafka: the real one when its libraries are there, else librdkafka's mock cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use rdkafka::mocking::MockCluster;
+use tempfile::TempDir;
+
+use super::{Process, free_port, root, wait_for};
+
+/// A broker.
+#[derive(Debug)]
+pub struct Kafka {
+    bootstrap: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// One node that is broker and controller at once.
+    Real { _folder: TempDir, _process: Process },
+    /// Makes topics on the thread that keeps the mock cluster.
+    Embedded(SyncSender<(String, u32, SyncSender<()>)>),
+}
+
+impl Kafka {
+    /// The broker that the tests of one test binary share; topics have names of their own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Kafka> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
+    pub fn start() -> Self {
+        let libs = std::env::var_os("KOL_KAFKA_LIBS")
+            .map_or_else(|| root().join("target/tools/kafka/libs"), PathBuf::from);
+        if libs.is_dir() {
+            return Self::real(&libs);
+        }
+        eprintln!(
+            "NOT TESTED WITH REAL KAFKA: {} is missing (run tests/setup.sh with java and mvn \
+             installed). librdkafka's embedded mock broker stands in.",
+            libs.display()
+        );
+        Self::embedded()
+    }
+
+    /// `host:port`.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Whether it is Kafka itself.
+    pub fn is_real(&self) -> bool {
+        matches!(self.kind, Kind::Real { .. })
+    }
+
+    /// Makes a topic of the mock cluster; the real one is asked over the wire.
+    pub(super) fn create_embedded(&self, topic: &str, partitions: u32) -> bool {
+        let Kind::Embedded(requests) = &self.kind else {
+            return false;
+        };
+        let (done, made) = sync_channel(1);
+        let request = (topic.to_owned(), partitions, done);
+        requests.send(request).expect("the mock cluster lives");
+        made.recv().expect("the mock cluster answers");
+        true
+    }
+
+    fn real(libs: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (port, controller) = (free_port(), free_port());
+        let properties = folder.path().join("server.properties");
+        let settings = settings(folder.path(), port, controller);
+        std::fs::write(&properties, settings).expect("a properties file");
+        let class_path = format!("{}/*", libs.canonicalize().expect("libraries").display());
+        let file = properties.to_str().expect("a path in UTF-8");
+        format_storage(&class_path, file);
+        let heap = ["-Xmx640m", "-Xms256m", "-XX:+UseSerialGC"];
+        let arguments = [&heap[..], &["-cp", &class_path, "kafka.Kafka", file]].concat();
+        let process = Process::start("kafka", folder.path(), Path::new("java"), &arguments);
+        let bootstrap = format!("127.0.0.1:{port}");
+        wait_for("Kafka to start", Duration::from_secs(60), || {
+            let log = process.log();
+            if log.contains("Kafka Server started") {
+                return Ok(());
+            }
+            Err(log)
+        });
+        Self {
+            bootstrap,
+            kind: Kind::Real {
+                _folder: folder,
+                _process: process,
+            },
+        }
+    }
+
+    fn embedded() -> Self {
+        type Request = (String, u32, SyncSender<()>);
+        let (requests, inbox) = sync_channel::<Request>(16);
+        let (started, address) = sync_channel(1);
+        std::thread::spawn(move || {
+            let cluster = MockCluster::new(1).expect("a mock cluster");
+            let _asker_gone = started.send(cluster.bootstrap_servers());
+            for (topic, partitions, done) in inbox {
+                let made = cluster.create_topic(&topic, partitions as i32, 1);
+                made.expect("a topic of the mock cluster");
+                let _asker_gone = done.send(());
+            }
+        });
+        Self {
+            bootstrap: address.recv().expect("the mock cluster starts"),
+            kind: Kind::Embedded(requests),
+        }
+    }
+}
+
+fn settings(folder: &Path, port: u16, controller: u16) -> String {
+    let logs = folder.join("logs");
+    // Real data is older than any retention: it must not be collected while a test reads it.
+    [
+        "process.roles=broker,controller".to_owned(),
+        "node.id=1".to_owned(),
+        format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+        format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
+        "controller.listener.names=CONTROLLER".to_owned(),
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        format!("log.dirs={}", logs.display()),
+        "offsets.topic.replication.factor=1".to_owned(),
+        "transaction.state.log.replication.factor=1".to_owned(),
+        "transaction.state.log.min.isr=1".to_owned(),
+        "offsets.topic.num.partitions=1".to_owned(),
+        "auto.create.topics.enable=false".to_owned(),
+        "log.retention.ms=-1".to_owned(),
+        "message.max.bytes=20000000".to_owned(),
+        "group.initial.rebalance.delay.ms=0".to_owned(),
+    ]
+    .join("\n")
+}
+
+fn format_storage(class_path: &str, properties: &str) {
+    let tool = |arguments: &[&str]| {
+        let output = Command::new("java")
+            .args(["-cp", class_path, "kafka.tools.StorageTool"])
+            .args(arguments)
+            .output()
+            .expect("java");
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(
+            output.status.success(),
+            "kafka.tools.StorageTool: {text} {output:?}"
+        );
+        text
+    };
+    let id = tool(&["random-uuid"]);
+    let id = id.lines().last().expect("an id");
+    tool(&["format", "-t", id, "-c", properties]);
+}

@@ -1,0 +1,80 @@
+//! A Redis server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Process, free_port, wait_for};
+
+/// A Redis server without persistence: started again, it is empty.
+#[derive(Debug)]
+pub struct RedisServer {
+    folder: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    process: Option<Process>,
+}
+
+impl RedisServer {
+    /// Starts one on a free port.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments of redis-server.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let mut server = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            port: free_port(),
+            arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            process: None,
+        };
+        server.up();
+        server
+    }
+
+    /// `redis://…`, as job specs have it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it: everything in it is gone.
+    pub fn down(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn up(&mut self) {
+        let port = self.port.to_string();
+        let mut arguments = vec!["--port", &port, "--save", "", "--bind", "127.0.0.1"];
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        let program = Path::new("redis-server");
+        let process = Process::start("redis", self.folder.path(), program, &arguments);
+        self.process = Some(process);
+        wait_for("Redis to listen", Duration::from_secs(10), || {
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).map_err(|e| e.to_string())
+        });
+    }
+
+    /// A connection.
+    pub fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).expect("a Redis URL");
+        client.get_connection().expect("a Redis connection")
+    }
+
+    /// What `redis-cli` prints for a command as a person types it.
+    pub fn cli(&self, command: &str) -> String {
+        let output = std::process::Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(command.split(' '))
+            .output()
+            .expect("redis-cli");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}

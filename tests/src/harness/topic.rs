@@ -1,0 +1,135 @@
+//! Topics: made, filled, and read back as they lie in the log.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::{Kafka, wait_for};
+use crate::fold::Record;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A topic of its own for one scenario.
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: u32,
+    kafka: &'static Kafka,
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Topic {
+    /// Makes a topic whose name begins with `name`.
+    pub fn create(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
+        let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+        if !kafka.create_embedded(&name, partitions) {
+            create_real(kafka, &name, partitions);
+        }
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.bootstrap())
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "20000000")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("linger.ms", "5")
+            .create()
+            .expect("a producer");
+        Self {
+            name,
+            partitions,
+            kafka,
+            producer,
+        }
+    }
+
+    /// Produces records in order and waits until all are written. Records with a key go where the
+    /// key says; the others in turn to one partition after the other.
+    pub fn produce(&self, records: &[Record]) {
+        for (number, record) in records.iter().enumerate() {
+            let mut message = BaseRecord::<[u8], [u8]>::to(&self.name);
+            message.key = record.key.as_deref();
+            message.payload = record.value.as_deref();
+            message.timestamp = record.timestamp_ms.map(|ms| ms as i64);
+            if record.key.is_none() {
+                message.partition = Some((number % self.partitions as usize) as i32);
+            }
+            while let Err((error, back)) = self.producer.send(message) {
+                let full =
+                    error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull);
+                assert!(full, "cannot produce to {}: {error}", self.name);
+                std::thread::sleep(Duration::from_millis(10));
+                message = back;
+            }
+        }
+        self.producer.flush(TIMEOUT).expect("all records written");
+    }
+
+    /// All records of the log, each partition's in offset order.
+    pub fn read(&self) -> Vec<Record> {
+        let consumer = self.consumer();
+        let mut ends = Vec::new();
+        let mut all = TopicPartitionList::new();
+        for partition in 0..self.partitions as i32 {
+            let marks = consumer.fetch_watermarks(&self.name, partition, TIMEOUT);
+            ends.push(marks.expect("the ends of the log").1);
+            all.add_partition_offset(&self.name, partition, Offset::Beginning)
+                .expect("a partition");
+        }
+        consumer.assign(&all).expect("an assignment");
+        let mut left: i64 = ends.iter().sum();
+        let mut records = Vec::with_capacity(left as usize);
+        while left > 0 {
+            let record = consumer.poll(TIMEOUT).expect("a record within 30 s");
+            let record = record.expect("a readable record");
+            left -= 1;
+            records.push(Record {
+                partition: record.partition() as u32,
+                offset: record.offset() as u64,
+                timestamp_ms: record.timestamp().to_millis().map(|ms| ms as u64),
+                key: record.key().map(<[u8]>::to_vec),
+                value: record.payload().map(<[u8]>::to_vec),
+            });
+        }
+        records
+    }
+
+    /// The broker it lives on.
+    pub fn kafka(&self) -> &'static Kafka {
+        self.kafka
+    }
+
+    fn consumer(&self) -> BaseConsumer {
+        ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.bootstrap())
+            .set("group.id", "kol-tests")
+            .set("enable.auto.commit", "false")
+            .set("fetch.message.max.bytes", "20000000")
+            .set("check.crcs", "true")
+            .create()
+            .expect("a consumer")
+    }
+}
+
+fn create_real(kafka: &Kafka, name: &str, partitions: u32) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", kafka.bootstrap())
+        .create()
+        .expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let topic = NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1));
+    wait_for("the topic to be made", TIMEOUT, || {
+        let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new()));
+        match made.map_err(|e| e.to_string())?.remove(0) {
+            Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            Err((_, code)) => Err(code.to_string()),
+        }
+    });
+}
