@@ -63,7 +63,7 @@ pub struct Member {
     pub registered: Millis,
     /// Its newest heartbeat.
     pub heartbeat: Heartbeat,
-    session: Option<SessionId>,
+    pub(super) session: Option<SessionId>,
     disconnected: Option<Millis>,
 }
 
@@ -135,8 +135,8 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Members {
     limits: Limits,
-    by_id: BTreeMap<ExecutorId, Member>,
-    by_session: BTreeMap<SessionId, ExecutorId>,
+    pub(super) by_id: BTreeMap<ExecutorId, Member>,
+    pub(super) by_session: BTreeMap<SessionId, ExecutorId>,
 }
 
 impl Members {
@@ -296,139 +296,5 @@ impl Members {
         }
         self.by_id
             .retain(|_, m| m.state != ExecutorState::Lost || !past(m.heard, limits.remember));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn register(incarnation: u8) -> Register {
-        Register {
-            incarnation: format!("inc_{incarnation}"),
-            ..Register::default()
-        }
-    }
-
-    fn step(members: &mut Members, now: u64, input: Input) -> Vec<Change> {
-        let mut out = Vec::new();
-        members.handle(Millis(now), input, &mut out);
-        out
-    }
-
-    #[test]
-    fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
-        let mut members = Members::new(Limits::default());
-        let id = Members::id_of("inc_1");
-        step(
-            &mut members,
-            0,
-            Input::Registered(SessionId(1), register(1)),
-        );
-        let out = step(&mut members, 100, Input::Closed(SessionId(1)));
-        assert_eq!(out, [Change::Suspected(id.clone())]);
-        assert_eq!(step(&mut members, 3_000, Input::Tick), []);
-        step(
-            &mut members,
-            3_050,
-            Input::Registered(SessionId(2), register(1)),
-        );
-        assert_eq!(step(&mut members, 3_200, Input::Tick), []);
-        step(&mut members, 3_300, Input::Closed(SessionId(2)));
-        let out = step(&mut members, 6_300, Input::Tick);
-        assert_eq!(out, [Change::Lost(id, None)]);
-    }
-
-    #[test]
-    fn a_silent_executor_is_suspect_first_and_lost_when_its_lease_ends() {
-        let mut members = Members::new(Limits::default());
-        let id = Members::id_of("inc_1");
-        step(
-            &mut members,
-            0,
-            Input::Registered(SessionId(1), register(1)),
-        );
-        let suspected = step(&mut members, 3_000, Input::Tick);
-        assert_eq!(suspected, [Change::Suspected(id.clone())]);
-        let heard = step(&mut members, 4_000, Input::Heard(SessionId(1), None));
-        assert_eq!(heard, [Change::Recovered(id.clone())]);
-        step(&mut members, 7_000, Input::Tick);
-        let lost = step(&mut members, 9_000, Input::Tick);
-        assert_eq!(lost, [Change::Lost(id, Some(SessionId(1)))]);
-    }
-
-    #[test]
-    fn the_end_of_a_replaced_stream_means_nothing() {
-        let mut members = Members::new(Limits::default());
-        step(
-            &mut members,
-            0,
-            Input::Registered(SessionId(1), register(1)),
-        );
-        step(
-            &mut members,
-            10,
-            Input::Registered(SessionId(2), register(1)),
-        );
-        assert_eq!(step(&mut members, 20, Input::Closed(SessionId(1))), []);
-        let id = Members::id_of("inc_1");
-        assert_eq!(members.get(&id).unwrap().state, ExecutorState::Alive);
-    }
-
-    #[test]
-    fn a_leaving_executor_is_gone_when_its_stream_ends() {
-        let mut members = Members::new(Limits::default());
-        let id = Members::id_of("inc_1");
-        step(
-            &mut members,
-            0,
-            Input::Registered(SessionId(1), register(1)),
-        );
-        let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
-        assert_eq!(leaving, [Change::Leaving(id.clone())]);
-        let lost = step(&mut members, 2, Input::Closed(SessionId(1)));
-        assert_eq!(lost, [Change::Lost(id, None)]);
-    }
-
-    fn input() -> impl Strategy<Value = (u64, u8, u8)> {
-        (0u64..2_500, 0u8..5, 0u8..4)
-    }
-
-    proptest! {
-        /// Whatever happens: a member that is alive was heard within its lease, one is lost once
-        /// for each time it came, and sessions point only to members that have them.
-        #[test]
-        fn leases_hold_under_any_interleaving(steps in prop::collection::vec(input(), 1..200)) {
-            let mut members = Members::new(Limits::default());
-            let (mut now, mut next, mut lost) = (0, 0, BTreeMap::<ExecutorId, bool>::new());
-            for (wait, kind, who) in steps {
-                now += wait;
-                let mut out = step(&mut members, now, Input::Tick);
-                let session = members.by_id.get(&Members::id_of(&format!("inc_{who}")))
-                    .and_then(|m| m.session).unwrap_or(SessionId(u64::MAX));
-                out.extend(step(&mut members, now, match kind {
-                    0 => { next += 1; Input::Registered(SessionId(next), register(who)) }
-                    1 | 2 => Input::Heard(session, Some(Heartbeat::default())),
-                    3 => Input::Leaving(session),
-                    _ => Input::Closed(session),
-                }));
-                for change in out {
-                    match change {
-                        Change::Connected { id, .. } => { lost.insert(id, false); }
-                        Change::Lost(id, _) => prop_assert_eq!(lost.insert(id, true), Some(false)),
-                        Change::Suspected(id) | Change::Recovered(id) | Change::Leaving(id) =>
-                            prop_assert_eq!(lost.get(&id), Some(&false)),
-                    }
-                }
-                for member in members.all().filter(|m| m.state == ExecutorState::Alive) {
-                    prop_assert!(now - member.heard.0 < 3_000);
-                    prop_assert!(member.session.is_some());
-                }
-                for (session, id) in &members.by_session {
-                    prop_assert_eq!(members.by_id[id].session, Some(*session));
-                }
-            }
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The executors of the cluster: who is there, and who may be called.
 
 mod members;
+#[cfg(test)]
+mod members_tests;
 
 pub use members::{Change, Input, Limits, Member, Members, SessionId};

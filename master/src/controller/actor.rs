@@ -248,7 +248,9 @@ impl Controller {
     async fn member(&mut self, now: Millis, input: Input) -> Result<(), KolError> {
         let mut changes = Vec::new();
         self.members.handle(now, input, &mut changes);
-        let changed = !changes.is_empty();
+        // Who connects is told to the jobs with what it runs: before that they must not place anything.
+        let connected = |change: &Change| matches!(change, Change::Connected { .. });
+        let changed = !changes.iter().all(connected);
         for change in changes {
             match change {
                 // A sender that was replaced went when the new one was put in its place.

@@ -287,3 +287,18 @@ async fn a_generation_is_above_all_that_redis_and_earlier_jobs_of_that_name_had(
     assert_ne!(second.job_id, first.job_id, "a name means the newest job");
     assert_eq!(second.generation, 9);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_joins_a_waiting_job_is_assigned_each_partition_once() {
+    let rig = Rig::new("events", 3).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    let waiting = wait_for(&mut client, "a", is(JobState::Degraded)).await;
+    assert_eq!(waiting.problems[0].code, "NO_EXECUTOR");
+    let mut executor = FakeExecutor::connect(&master, "inc_1", vec![]).await;
+    let assign = executor.assignment().await;
+    assert!(assign.partitions.iter().all(|p| p.assignment_epoch == 1));
+    let quiet = tokio::time::timeout(Duration::from_secs(1), executor.assignment()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}
