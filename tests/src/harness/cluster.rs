@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
-use super::{Process, RedisServer, Topic, compare, compare_market, root, unexpected, wait_for};
+use super::{Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
 use crate::fold::Fold;
 
 const START: Duration = Duration::from_secs(20);
@@ -322,7 +322,6 @@ async fn connect(grpc: &str) -> Result<JobServiceClient<Channel>, tonic::Status>
 
 fn start_master(folder: &Path, listen: &str, http: &str) -> Process {
     let state = folder.join("state");
-    let checkpoints = folder.join("checkpoints");
     let arguments = [
         "--listen",
         listen,
@@ -330,8 +329,6 @@ fn start_master(folder: &Path, listen: &str, http: &str) -> Process {
         http,
         "--state-dir",
         state.to_str().expect("UTF-8"),
-        "--checkpoint-root",
-        checkpoints.to_str().expect("UTF-8"),
     ];
     Process::start("master", folder, &binary("kol-master"), &arguments)
 }

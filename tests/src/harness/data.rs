@@ -69,7 +69,7 @@ pub fn generated(key: Key, kols: u32, events: u32, seed: u64) -> Vec<Record> {
             "video_id": format!("{}", 7_000_000 + kol * 10 + random.random_range(0..5)),
             "like_count": likes,
             "comment_count": likes / 10,
-            "share_count_raw": if kol % 2 == 0 { "Share".to_owned() } else { format!("{:.1}K", likes as f64 / 1e4) },
+            "share_count_raw": if kol.is_multiple_of(2) { "Share".to_owned() } else { format!("{:.1}K", likes as f64 / 1e4) },
         });
         if number % 50 == 0 {
             event["comment_count"] = Value::Null;

@@ -1,0 +1,32 @@
+# `make help` lists the targets.
+PROFILE ?= fast
+CARGO ?= cargo
+# Scenarios of one test binary that run at the same time: each is a cluster of several processes.
+SCENARIOS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test matrix fmt fmt-check lint
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the tests need: Debian packages when root, Kafka through Maven
+	tests/setup.sh
+
+build: ## Build kol-master, kol-executor and kol-client into target/$(PROFILE)
+	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-client
+
+test: setup build ## All unit tests and scenarios with real servers and processes
+	$(CARGO) test --workspace --profile $(PROFILE) -- --test-threads=$(SCENARIOS)
+
+matrix: setup build ## Every combination of the replay scenario (long)
+	$(CARGO) test -p kol-tests --profile $(PROFILE) --test replay -- --ignored --nocapture --test-threads=1
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check: ## Fail when code is not formatted
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy on everything, warnings are errors
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
