@@ -91,12 +91,21 @@ pub(super) async fn wait(
                 Verdict::NotYet => {}
             }
         }
-        if Instant::now() >= deadline {
+        // A master that is away may come back; any other answer will not change by waiting.
+        let away = answer.as_ref().err().is_some_and(may_pass);
+        if Instant::now() >= deadline || (answer.is_err() && !away) {
             let status = answer?;
             return Err(Ended::TimedOut(timed_out(&status, until, timeout)).into());
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+fn may_pass(error: &anyhow::Error) -> bool {
+    let own = error.downcast_ref::<kol_common::KolError>();
+    let status = error.downcast_ref::<tonic::Status>();
+    own.is_some_and(|e| e.retryable)
+        || status.is_some_and(|s| s.code() == tonic::Code::Unavailable)
 }
 
 /// Whether a wait is over.

@@ -114,6 +114,10 @@ impl Supervisor {
             SessionEvent::Up(Up { sender, running }) => {
                 let _session_ended = running.send(self.machine.running());
                 self.master = Some(sender);
+                if self.options.leave.is_cancelled() {
+                    // The new session does not know yet; without this it would assign partitions.
+                    self.tell_leaving();
+                }
             }
             SessionEvent::Down => self.master = None,
             SessionEvent::Message(message) => match message.body {
@@ -307,15 +311,19 @@ impl Supervisor {
         );
         self.decide(Event::Leave).await;
         if self.master.is_some() {
-            self.tell(Body::Leaving(proto::Leaving {
-                drain_timeout_ms: self.options.drain_timeout.as_millis() as u64,
-            }));
+            self.tell_leaving();
         } else {
             let keys: Vec<_> = self.machine.keys().cloned().collect();
             for key in keys {
                 self.drain(&key).await;
             }
         }
+    }
+
+    fn tell_leaving(&mut self) {
+        self.tell(Body::Leaving(proto::Leaving {
+            drain_timeout_ms: self.options.drain_timeout.as_millis() as u64,
+        }));
     }
 
     fn report(&mut self) {

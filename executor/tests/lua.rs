@@ -1,0 +1,450 @@
+//! The shipped Lua scripts against the Rust scoring: they run in a Lua of the version that Redis
+//! embeds, over a table that stands in for the database.
+
+use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
+use kol_common::scoring::{Fields, Scoring, Slot, merge, pack_slots, unpack_slots};
+use kol_executor::sink::script;
+use mlua::{Function, Lua, Table, Value, Variadic};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// Slot sets tried: a million for each formula takes about a minute in an optimised build.
+fn cases() -> u32 {
+    if cfg!(debug_assertions) {
+        20_000
+    } else {
+        1_000_000
+    }
+}
+
+/// What Redis gives scripts, as far as ours use it.
+const REDIS: &str = r#"
+db = {}
+redis = {}
+local commands = {}
+function commands.HGET(key, field) return db[key] and db[key][field] or false end
+function commands.HMGET(key, ...)
+    local out = {}
+    for i, field in ipairs({...}) do out[i] = db[key] and db[key][field] or false end
+    return out
+end
+function commands.HSET(key, ...)
+    db[key] = db[key] or {}
+    local args = {...}
+    for i = 1, #args, 2 do db[key][args[i]] = tostring(args[i + 1]) end
+end
+function commands.DEL(key) db[key] = nil end
+function commands.ZADD(key, ...)
+    db[key] = db[key] or {}
+    local args = {...}
+    for i = 1, #args, 2 do db[key][args[i + 1]] = args[i] end
+end
+function commands.ZREM(key, ...)
+    for _, member in ipairs({...}) do db[key][member] = nil end
+end
+function commands.GET(key) return db[key] or false end
+function commands.SET(key, value) db[key] = value end
+function commands.PEXPIRE() end
+function redis.call(name, ...) return commands[name](...) end
+"#;
+
+struct Redis {
+    lua: Lua,
+    merge: Function,
+}
+
+impl Redis {
+    fn new() -> Self {
+        let lua = Lua::new();
+        let structs = lua.create_table().unwrap();
+        structs
+            .set("unpack", lua.create_function(unpack).unwrap())
+            .unwrap();
+        structs
+            .set(
+                "pack",
+                lua.create_function(|lua, (_, n): (String, u32)| {
+                    lua.create_string(n.to_le_bytes())
+                })
+                .unwrap(),
+            )
+            .unwrap();
+        lua.globals().set("struct", structs).unwrap();
+        lua.load(REDIS).exec().unwrap();
+        let merge = lua.load(script::MERGE_SOURCE).into_function().unwrap();
+        Self { lua, merge }
+    }
+
+    fn db(&self) -> Table {
+        self.lua.globals().get("db").unwrap()
+    }
+
+    /// The fence of generation 1, epoch 1, flush 1; and the slots that the hash of `a` has.
+    fn prepare(&self, slots: &[Slot]) {
+        let db = self.lua.create_table().unwrap();
+        let fence = self.lua.create_table().unwrap();
+        for (key, value) in [("gen", "1"), ("ae", "1"), ("begun", "1")] {
+            fence.set(key, value).unwrap();
+        }
+        db.set("fence", fence).unwrap();
+        if !slots.is_empty() {
+            let hash = self.lua.create_table().unwrap();
+            let packed = self.lua.create_string(pack_slots(slots)).unwrap();
+            hash.set("_slots", packed).unwrap();
+            db.set("hash", hash).unwrap();
+        }
+        self.lua.globals().set("db", db).unwrap();
+    }
+
+    /// Merges one slot of `a`; the values sent along are marked as the executor's.
+    fn merge(&self, scoring: &Scoring, market: f64, slot: Option<&Slot>, partition: u32) -> String {
+        let mut args: Vec<Vec<u8>> = ["1", "1", "1"]
+            .iter()
+            .map(|s| s.as_bytes().to_vec())
+            .collect();
+        args.push(partition.to_le_bytes().to_vec());
+        for text in ["tiktok", "now", "1", "0"] {
+            args.push(text.as_bytes().to_vec());
+        }
+        args.push(script::constants(scoring, market).into_bytes());
+        args.push(b"a".to_vec());
+        let mut packed = Vec::new();
+        if let Some(slot) = slot {
+            slot.pack_into(&mut packed);
+        }
+        args.push(packed);
+        args.extend(std::iter::repeat_n(b"sent".to_vec(), 12));
+        let argv = self.lua.create_table().unwrap();
+        for (i, arg) in args.iter().enumerate() {
+            argv.set(i + 1, self.lua.create_string(arg).unwrap())
+                .unwrap();
+        }
+        let keys = self
+            .lua
+            .create_sequence_from(["fence", "ranking", "hash"])
+            .unwrap();
+        self.lua.globals().set("KEYS", keys).unwrap();
+        self.lua.globals().set("ARGV", argv).unwrap();
+        self.merge.call::<String>(()).unwrap()
+    }
+
+    fn hash(&self) -> Option<Table> {
+        self.db().get("hash").unwrap()
+    }
+
+    fn field(&self, name: &str) -> String {
+        self.hash().unwrap().get(name).unwrap()
+    }
+}
+
+/// `struct.unpack` of the one layout that the script uses.
+fn unpack(
+    lua: &Lua,
+    (layout, bytes, at): (String, mlua::LuaString, Option<usize>),
+) -> mlua::Result<Variadic<Value>> {
+    assert_eq!(layout, "<I4I4I5dI4dI4ddI5");
+    let from = at.unwrap_or(1) - 1;
+    let mut field = vec![1];
+    field.extend_from_slice(&bytes.as_bytes()[from..from + 58]);
+    let slot = unpack_slots(&field).unwrap()[0];
+    let numbers = [
+        f64::from(slot.partition),
+        f64::from(slot.generation),
+        slot.window_end as f64,
+        slot.engagement_e6,
+        f64::from(slot.events),
+        slot.previous_engagement_e6,
+        f64::from(slot.previous_events),
+        slot.baseline_engagement_e6,
+        slot.baseline_events,
+        slot.first_pane as f64,
+    ];
+    let _ = lua;
+    Ok(numbers.into_iter().map(Value::Number).collect())
+}
+
+fn slot(partition: u32) -> impl Strategy<Value = Slot> {
+    let engagement = || prop_oneof![Just(0.0), (0u64..1_000_000_000_000).prop_map(|e| e as f64)];
+    let tuple = (
+        480_000u64..480_060,
+        engagement(),
+        0u32..5_000,
+        engagement(),
+        0u32..5_000,
+        0.0f64..1e12,
+        0.0f64..1e3,
+        479_000u64..480_050,
+    );
+    tuple.prop_map(move |(t, e, n, pe, pn, be, bn, first)| Slot {
+        partition,
+        generation: 1,
+        window_end: t,
+        engagement_e6: e,
+        events: n,
+        previous_engagement_e6: pe,
+        previous_events: pn,
+        baseline_engagement_e6: be,
+        baseline_events: bn,
+        first_pane: first.min(t - 1),
+    })
+}
+
+fn slots() -> impl Strategy<Value = Vec<Slot>> {
+    (1u32..=5).prop_flat_map(|n| (0..n).map(slot).collect::<Vec<_>>())
+}
+
+/// Whether two decimals are the same, or the number behind them lies on a rounding edge.
+fn same(ours: &str, theirs: &str, exact: f64, decimals: i32) -> bool {
+    let scaled = exact * 10f64.powi(decimals);
+    let edge = (scaled.fract().abs() - 0.5).abs();
+    ours == theirs || edge <= 1e-9 * scaled.abs().max(1.0)
+}
+
+fn agree(redis: &Redis, scoring: &Scoring, slots: &[Slot], market: f64) {
+    let (last, before) = slots.split_last().unwrap();
+    redis.prepare(before);
+    assert_eq!(
+        redis.merge(scoring, market, Some(last), last.partition),
+        "OK"
+    );
+    assert_eq!(redis.field("kol_id"), "a");
+    if before.is_empty() {
+        assert_eq!(
+            redis.field("trending_score"),
+            "sent",
+            "one slot: as the executor computed it"
+        );
+        return;
+    }
+    let sums = merge(scoring, slots);
+    let terms = scoring.score(&sums, market);
+    let mut f = Fields::default();
+    f.fill(scoring, &sums, &terms);
+    let own = if terms.own_baseline {
+        terms.baseline
+    } else {
+        0.0
+    };
+    for (name, ours, exact, decimals) in [
+        ("trending_score", &f.trending_score, terms.score, 2),
+        ("velocity", &f.velocity, terms.velocity, 2),
+        ("momentum", &f.momentum, terms.momentum, 2),
+        (
+            "personal_growth",
+            &f.personal_growth,
+            terms.personal_growth,
+            2,
+        ),
+        (
+            "market_position",
+            &f.market_position,
+            terms.market_position,
+            2,
+        ),
+        ("raw_score", &f.raw_score, terms.raw, 4),
+        ("baseline", &f.baseline, own, 2),
+        ("event_count", &f.event_count, sums.events, 0),
+        (
+            "total_engagement",
+            &f.total_engagement,
+            sums.engagement_e6 / 1e6,
+            0,
+        ),
+    ] {
+        let theirs = redis.field(name);
+        assert!(
+            same(ours, &theirs, exact, decimals),
+            "{name}: {ours} {theirs} of {slots:?}"
+        );
+    }
+    assert_eq!(
+        redis.field("trending_label"),
+        scoring.label(redis.field("trending_score").parse().unwrap())
+    );
+    assert_eq!(
+        redis.field("window_end"),
+        scoring.time(sums.window_end).iso()
+    );
+    let ranking: Table = redis.db().get("ranking").unwrap();
+    let rank: f64 = ranking.get::<String>("a").unwrap().parse().unwrap();
+    assert!((rank - terms.score).abs() < 1e-9, "{rank} {}", terms.score);
+}
+
+fn try_many(profile: Profile, counters: Counters) {
+    let scoring = Scoring::new(&ScoringSpec::defaults(profile, counters));
+    let redis = Redis::new();
+    let config = Config {
+        cases: cases(),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let market = prop_oneof![Just(0.0), 0.0f64..10_000.0];
+    TestRunner::new(config)
+        .run(&(slots(), market), |(slots, market)| {
+            agree(&redis, &scoring, &slots, market);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn lua_and_rust_agree_on_random_slot_sets_of_cumulative_jobs() {
+    try_many(Profile::Default, Counters::Cumulative);
+}
+
+#[test]
+fn lua_and_rust_agree_on_random_slot_sets_of_delta_jobs() {
+    try_many(Profile::Default, Counters::Delta);
+}
+
+#[test]
+fn lua_and_rust_agree_on_random_slot_sets_of_the_old_formula() {
+    try_many(Profile::SparkCompat, Counters::Delta);
+}
+
+fn scoring() -> Scoring {
+    Scoring::new(&ScoringSpec::defaults(
+        Profile::Default,
+        Counters::Cumulative,
+    ))
+}
+
+fn one(partition: u32, generation: u32) -> Slot {
+    Slot {
+        partition,
+        generation,
+        window_end: 480_000,
+        engagement_e6: 1e6,
+        events: 1,
+        first_pane: 479_999,
+        ..Slot::default()
+    }
+}
+
+#[test]
+fn a_slot_takes_the_place_of_the_one_its_partition_had_and_order_does_not_matter() {
+    let redis = Redis::new();
+    redis.prepare(&[one(0, 1), one(1, 1)]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(redis.field("event_count"), "2");
+}
+
+#[test]
+fn slots_of_an_older_generation_are_ignored_and_a_newer_one_is_not_touched() {
+    let redis = Redis::new();
+    redis.prepare(&[Slot {
+        generation: 0,
+        ..one(1, 0)
+    }]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(
+        redis.field("trending_score"),
+        "sent",
+        "the only slot of this generation"
+    );
+    redis.prepare(&[one(1, 2)]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(
+        redis
+            .hash()
+            .unwrap()
+            .get::<Option<String>>("kol_id")
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
+fn removing_the_last_slot_removes_hash_and_ranking_entry_together() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    redis.merge(&scoring(), 0.0, None, 0);
+    assert_eq!(redis.field("event_count"), "1");
+    redis.merge(&scoring(), 0.0, None, 1);
+    assert!(redis.hash().is_none());
+    let ranking: Table = redis.db().get("ranking").unwrap();
+    assert!(ranking.is_empty());
+}
+
+#[test]
+fn a_merge_without_its_fence_or_behind_a_newer_one_is_refused() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    let fence: Table = redis.db().get("fence").unwrap();
+    for (field, value) in [("gen", "2"), ("ae", "2"), ("begun", "2")] {
+        fence.set(field, value).unwrap();
+        assert_eq!(
+            redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0),
+            "FENCED",
+            "{field}"
+        );
+        fence.set(field, "1").unwrap();
+    }
+    redis.db().set("fence", Value::Nil).unwrap();
+    assert_eq!(redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0), "NOFENCE");
+    assert!(redis.hash().is_none());
+}
+
+#[test]
+fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
+    use kol_executor::sink::Fence;
+    use kol_executor::sink::encode::{CallContext, Encoder};
+    use kol_executor::state::Outgoing;
+    let scoring = scoring();
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        epoch: 1,
+    };
+    let context = CallContext {
+        scoring: &scoring,
+        fence: &fence,
+        sequence: 1,
+        platform: "tiktok",
+        market: 0.0,
+        now: "now",
+    };
+    let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
+    let cmd = encoder.call(&context, &[("a", Outgoing::Put(one(0, 1)))]);
+    let args: Vec<Vec<u8>> = cmd
+        .args_iter()
+        .map(|a| match a {
+            redis::Arg::Simple(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    // EVALSHA, hash, number of keys, three keys; then the arguments.
+    let argv = redis.lua.create_table().unwrap();
+    for (i, arg) in args[6..].iter().enumerate() {
+        argv.set(i + 1, redis.lua.create_string(arg).unwrap())
+            .unwrap();
+    }
+    let keys = redis
+        .lua
+        .create_sequence_from(["fence", "ranking", "hash"])
+        .unwrap();
+    redis.lua.globals().set("KEYS", keys).unwrap();
+    redis.lua.globals().set("ARGV", argv).unwrap();
+    assert_eq!(redis.merge.call::<String>(()).unwrap(), "OK");
+    assert_eq!(redis.field("window_end"), "2024-10-04T00:00:00.000Z");
+    assert_eq!(redis.field("event_count"), "1");
+    assert_eq!(redis.field("trending_label"), "Cold");
+    assert_eq!(redis.field("generation"), "1");
+    assert_eq!(
+        unpack_slots(
+            &redis
+                .hash()
+                .unwrap()
+                .get::<mlua::LuaString>("_slots")
+                .unwrap()
+                .as_bytes()
+        )
+        .unwrap(),
+        vec![one(0, 1)]
+    );
+}
