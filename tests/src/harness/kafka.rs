@@ -1,11 +1,14 @@
 //! Kafka: the real one when its libraries are there, else librdkafka's mock cluster.
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use tempfile::TempDir;
 
@@ -84,11 +87,7 @@ impl Kafka {
         let process = Process::start("kafka", folder.path(), Path::new("java"), &arguments);
         let bootstrap = format!("127.0.0.1:{port}");
         wait_for("Kafka to start", Duration::from_secs(60), || {
-            let log = process.log();
-            if log.contains("Kafka Server started") {
-                return Ok(());
-            }
-            Err(log)
+            answers(&bootstrap).map_err(|e| format!("{e}\n{}", process.log()))
         });
         Self {
             bootstrap,
@@ -117,6 +116,17 @@ impl Kafka {
             kind: Kind::Embedded(requests),
         }
     }
+}
+
+/// Whether the broker answers a request for metadata.
+fn answers(bootstrap: &str) -> Result<(), String> {
+    let _refused_early = TcpStream::connect(bootstrap).map_err(|e| e.to_string())?;
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .map_err(|e| e.to_string())?;
+    let metadata = client.fetch_metadata(None, Duration::from_secs(5));
+    metadata.map(|_| ()).map_err(|e| e.to_string())
 }
 
 fn settings(folder: &Path, port: u16, controller: u16) -> String {
