@@ -54,6 +54,8 @@ pub enum Command {
     Peek(cmd::peek::Args),
     /// Write a file of events to a topic.
     Replay(cmd::replay::Args),
+    /// Make up realistic events.
+    Generate(cmd::generate::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -80,6 +82,7 @@ impl Cli {
             Command::Check(args) => cmd::check::run(args, &ctx).await,
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
+            Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::Completions(args) => cmd::completions::run(args, &ctx).await,
         }
     }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod cmd;
 pub mod context;
 pub mod exit;
+pub mod generate;
 pub mod producer;
 pub mod render;
 

@@ -1,6 +1,11 @@
 //! The shipped Lua scripts against the Rust scoring: they run in a Lua of the version that Redis
 //! embeds, over a table that stands in for the database.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::{Fields, Scoring, Slot, merge, pack_slots, unpack_slots};
 use kol_executor::sink::script;

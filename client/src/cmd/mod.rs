@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod executors;
 pub mod explain;
+pub mod generate;
 pub mod jobs;
 pub mod partitions;
 pub mod peek;

@@ -104,8 +104,7 @@ pub(super) async fn wait(
 fn may_pass(error: &anyhow::Error) -> bool {
     let own = error.downcast_ref::<kol_common::KolError>();
     let status = error.downcast_ref::<tonic::Status>();
-    own.is_some_and(|e| e.retryable)
-        || status.is_some_and(|s| s.code() == tonic::Code::Unavailable)
+    own.is_some_and(|e| e.retryable) || status.is_some_and(|s| s.code() == tonic::Code::Unavailable)
 }
 
 /// Whether a wait is over.

@@ -1,0 +1,229 @@
+//! `generate`.
+
+use std::io::Write as _;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use kol_common::{KolError, Millis};
+use serde_json::json;
+
+use crate::Context;
+use crate::generate::{Generator, Options};
+use crate::producer::{KeyBy, TopicWriter};
+use crate::render::grouped;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Events a second once the present is reached, or max.
+    #[arg(long, default_value = "1000")]
+    rate: Rate,
+    /// Creators.
+    #[arg(long, default_value_t = 2_000)]
+    kols: u64,
+    /// Videos of each creator that are being read at any time.
+    #[arg(long, default_value_t = 8)]
+    videos_per_kol: u64,
+    /// The same seed gives the same events.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stop after so many events.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Stop after so long.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Begin so long ago, and catch up with the present at full speed; every video is read once a day.
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
+    history: Duration,
+    /// Event time of the first event, ISO 8601; makes events reproducible to the byte.
+    #[arg(long)]
+    start: Option<String>,
+    /// Number of a video that goes viral now (its creator is the number modulo --kols).
+    #[arg(long)]
+    viral: Option<u64>,
+    /// What the counters mean.
+    #[arg(long, value_enum, default_value_t)]
+    counters: CounterKind,
+    /// Where to write.
+    #[arg(long, value_enum, default_value_t)]
+    to: Target,
+    /// Topic, with --to kafka.
+    #[arg(long, default_value = "kol.videos.raw")]
+    topic: String,
+    /// Kafka brokers, with --to kafka.
+    #[arg(long, env = "KOL_BOOTSTRAP", default_value = "localhost:9092")]
+    bootstrap: String,
+    /// What the record keys are, with --to kafka.
+    #[arg(long, value_enum, default_value_t)]
+    key: KeyBy,
+}
+
+/// What the counters mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CounterKind {
+    /// Lifetime totals.
+    #[default]
+    Cumulative,
+    /// New engagement.
+    Delta,
+}
+
+/// Where events go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Target {
+    /// A topic.
+    Kafka,
+    /// Standard output, one event a line.
+    #[default]
+    Stdout,
+}
+
+/// Events a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// As fast as possible.
+    Max,
+    /// So many.
+    PerSecond(u64),
+}
+
+impl FromStr for Rate {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "max" => Ok(Self::Max),
+            Ok(rate) if rate > 0 => Ok(Self::PerSecond(rate)),
+            _ => Err(format!(
+                "`{text}` is not a rate: write max or a number like 5000"
+            )),
+        }
+    }
+}
+
+enum Output {
+    Kafka(TopicWriter, KeyBy),
+    Stdout(std::io::BufWriter<std::io::Stdout>),
+}
+
+impl Output {
+    fn write(&mut self, kol: u64, value: &[u8]) -> Result<(), KolError> {
+        match self {
+            Self::Kafka(writer, KeyBy::None) => writer.write(None, value),
+            Self::Kafka(writer, _) => {
+                writer.write(Some(Generator::username(kol).as_bytes()), value)
+            }
+            Self::Stdout(out) => out
+                .write_all(value)
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(|e| KolError::external("OUTPUT", e.to_string())),
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Kafka does not take the records; standard output is closed.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let as_json = ctx.json();
+    if args.key == KeyBy::VideoId {
+        return Err(
+            KolError::user("KEY", "made-up events are keyed by username or not at all").into(),
+        );
+    }
+    let to_kafka = args.to == Target::Kafka;
+    let (events, took) = tokio::task::spawn_blocking(move || generate(&args)).await??;
+    let rate = (events as f64 / took.as_secs_f64().max(1e-9)) as u64;
+    if to_kafka && as_json {
+        println!(
+            "{}",
+            json!({"records": events, "seconds": took.as_secs_f64()})
+        );
+    } else if to_kafka {
+        println!(
+            "{} events in {:.1} s ({} a second)",
+            grouped(events),
+            took.as_secs_f64(),
+            grouped(rate)
+        );
+    }
+    Ok(())
+}
+
+fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
+    let begun = Instant::now();
+    let mut generator = Generator::new(options(args)?);
+    let mut output = match args.to {
+        Target::Kafka => Output::Kafka(TopicWriter::new(&args.bootstrap, &args.topic)?, args.key),
+        Target::Stdout => Output::Stdout(std::io::BufWriter::new(std::io::stdout())),
+    };
+    let (mut events, mut value) = (0, Vec::with_capacity(1_024));
+    let over = |events: u64| {
+        args.count.is_some_and(|most| events >= most)
+            || args.duration.is_some_and(|most| begun.elapsed() >= most)
+    };
+    if !args.history.is_zero() {
+        while generator.now() < Millis::now() && !over(events) {
+            let meta = generator.next_into(&mut value);
+            output.write(meta.kol, &value)?;
+            events += 1;
+        }
+    }
+    if args.start.is_none() {
+        generator.set_pace(Millis::now(), step_us(args.rate));
+    }
+    let live = Instant::now();
+    let before = events;
+    while !over(events)
+        && (args.count.is_some() || args.duration.is_some() || args.rate != Rate::Max)
+    {
+        if let Rate::PerSecond(rate) = args.rate {
+            let due = live + Duration::from_secs_f64((events - before) as f64 / rate as f64);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let meta = generator.next_into(&mut value);
+        output.write(meta.kol, &value)?;
+        events += 1;
+    }
+    match output {
+        Output::Kafka(writer, _) => writer.finish().map(|(n, _)| (n, begun.elapsed())),
+        Output::Stdout(mut out) => {
+            out.flush()
+                .map_err(|e| KolError::external("OUTPUT", e.to_string()))?;
+            Ok((events, begun.elapsed()))
+        }
+    }
+}
+
+/// At full speed, event time passes as at 1,000 events a second.
+fn step_us(rate: Rate) -> u64 {
+    match rate {
+        Rate::Max => 1_000,
+        Rate::PerSecond(rate) => 1_000_000 / rate,
+    }
+}
+
+fn options(args: &Args) -> Result<Options, KolError> {
+    let now = Millis::now();
+    let start = match &args.start {
+        Some(text) => kol_common::event::parse_time(text)
+            .ok_or_else(|| KolError::user("START", format!("`{text}` is not an ISO 8601 time")))?,
+        None => now.since(args.history.into()),
+    };
+    let videos = (args.kols * args.videos_per_kol).max(1);
+    let once_a_day = 86_400_000_000 / videos;
+    Ok(Options {
+        kols: args.kols,
+        videos_per_kol: args.videos_per_kol,
+        seed: args.seed,
+        start,
+        step_us: if args.history.is_zero() {
+            step_us(args.rate)
+        } else {
+            once_a_day
+        },
+        delta: args.counters == CounterKind::Delta,
+        viral: args.viral.map(|video| (video, now)),
+    })
+}
