@@ -64,7 +64,13 @@ impl Scene {
 #[test]
 fn partitions_of_a_killed_executor_run_elsewhere_within_ten_seconds() {
     let mut scene = half_way(2, 4);
-    scene.cluster.allow("executor", "an executor was killed");
+    scene
+        .cluster
+        .allow("silent or cut off", "an executor was killed");
+    scene.cluster.allow(
+        "gone: its partitions go elsewhere",
+        "an executor was killed",
+    );
     let before = scene.owners();
     scene.cluster.executors[0].signal("KILL");
     let killed = Instant::now();
@@ -92,8 +98,9 @@ fn partitions_of_a_killed_executor_run_elsewhere_within_ten_seconds() {
 #[test]
 fn redis_away_for_twenty_seconds_and_back_empty_is_filled_again() {
     let mut scene = half_way(1, 4);
-    scene.cluster.allow("Redis", "Redis was away");
-    scene.cluster.allow("redis", "Redis was away");
+    scene
+        .cluster
+        .allow("Redis lost data", "Redis came back empty");
     scene.redis.down();
     let down = Instant::now();
     scene.topic.produce(&scene.second_half);
@@ -117,7 +124,7 @@ fn redis_away_for_twenty_seconds_and_back_empty_is_filled_again() {
 #[test]
 fn redis_emptied_while_all_is_idle_is_filled_again() {
     let mut scene = half_way(1, 2);
-    scene.cluster.allow("Redis", "Redis was emptied");
+    scene.cluster.allow("Redis lost data", "Redis was emptied");
     scene.redis.cli("FLUSHALL");
     wait_for("the ranking to come back", Duration::from_secs(10), || {
         let size = scene.redis.cli("ZCARD ranking:tiktok:trending");
@@ -134,8 +141,9 @@ fn redis_emptied_while_all_is_idle_is_filled_again() {
 #[test]
 fn a_master_killed_and_started_again_knows_its_jobs_and_goes_on() {
     let mut scene = half_way(2, 4);
-    scene.cluster.allow("master", "the master was killed");
-    scene.cluster.allow("session", "the master was killed");
+    scene
+        .cluster
+        .allow("no session with the master", "the master was killed");
     scene.cluster.restart_master();
     scene.topic.produce(&scene.second_half);
     scene.ends_as_the_fold();
@@ -146,6 +154,10 @@ fn a_master_killed_and_started_again_knows_its_jobs_and_goes_on() {
 fn sigterm_hands_partitions_over_and_exits_with_zero() {
     let mut scene = half_way(2, 4);
     let term = Duration::from_secs(12);
+    scene.cluster.allow(
+        "gone: its partitions go elsewhere",
+        "executors were told to leave",
+    );
     scene.cluster.executors[0].signal("TERM");
     let status = scene.cluster.executors[0].wait_exit(term);
     assert!(status.success(), "the executor ended with {status}");
