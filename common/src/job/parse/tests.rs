@@ -158,3 +158,18 @@ proptest! {
         let _any = parse(&format!("name = \"a\"\n[scoring]\n{key} = {value}"), "x");
     }
 }
+
+#[test]
+fn the_job_specs_that_are_shipped_parse_without_a_warning() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/jobs");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let parsed = parse(&text, &path.display().to_string()).unwrap_or_else(|e| panic!("{e}"));
+        assert!(parsed.warnings.is_empty(), "{:?}", parsed.warnings);
+        names.push(parsed.spec.name);
+    }
+    names.sort();
+    assert_eq!(names, ["kol-realtime", "kol-spark-compat", "kol-trending"]);
+}
