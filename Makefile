@@ -5,7 +5,7 @@ CARGO ?= cargo
 SCENARIOS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test matrix fmt fmt-check lint
+.PHONY: help setup build test matrix bench fmt fmt-check lint
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: setup build ## All unit tests and scenarios with real servers and processe
 
 matrix: setup build ## Every combination of the replay scenario (long)
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test replay -- --ignored --nocapture --test-threads=1
+
+bench: setup build ## Figures of this machine: drain, latency, merges, steady load (ONLY="drain merges" chooses)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-bench -- $(ONLY)
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -62,11 +62,11 @@ impl Job {
     }
 }
 
-/// A binary of the profile under test: beside the test's own binary, one folder up.
+/// A binary of the profile under test: beside the own binary, or, for a test, one folder up.
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of the test");
-    let built = own.parent().and_then(Path::parent).map(|f| f.join(name));
-    let built = built.filter(|path| path.exists());
+    let folders = own.ancestors().skip(1).take(2);
+    let built = folders.map(|f| f.join(name)).find(|path| path.is_file());
     built.unwrap_or_else(|| {
         panic!(
             "{name} is not built beside {}: run `make build`",
