@@ -48,6 +48,8 @@ pub enum Command {
     Partitions(cmd::partitions::Args),
     /// Show every term of a creator's score and what it was made of.
     Explain(cmd::explain::Args),
+    /// Show the live ranking.
+    Top(cmd::top::Args),
     /// Check a job spec; with --connect also whether Kafka, topics and Redis are there.
     Check(cmd::check::Args),
     /// Show records of a topic, raw beside decoded.
@@ -79,6 +81,7 @@ impl Cli {
             Command::Executors(args) => cmd::executors::run(args, &ctx).await,
             Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
+            Command::Top(args) => cmd::top::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,

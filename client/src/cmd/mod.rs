@@ -13,6 +13,7 @@ pub mod replay;
 pub mod status;
 pub mod stop;
 pub mod submit;
+pub mod top;
 
 /// Parses `key=value` of `--set`.
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod job;
 mod table;
+pub mod top;
 
 pub use table::Table;
 

@@ -1,0 +1,149 @@
+//! `top`: the live ranking.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use kol_common::job::{JobSpec, KeyTemplates, SinkSpec};
+use kol_common::proto::ListJobsRequest;
+use kol_common::redis::{classify, connect};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, Millis};
+use redis::aio::MultiplexedConnection;
+use serde_json::{Value, json};
+
+use crate::Context;
+use crate::render::top::{Row, Screen, table};
+
+/// How often the ranking is read.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Platform.
+    #[arg(long, default_value = "tiktok")]
+    platform: String,
+    /// How many creators.
+    #[arg(short, default_value_t = 10)]
+    n: usize,
+    /// Redis to read; that of the newest job when left out.
+    #[arg(long, env = "KOL_REDIS")]
+    redis: Option<String>,
+    /// Folder of `file:` secrets, when the job's Redis needs a password from there.
+    #[arg(long, env = "KOL_SECRETS_DIR")]
+    secrets_dir: Option<std::path::PathBuf>,
+    /// Print the ranking every second where output is not a terminal.
+    #[arg(long)]
+    follow: bool,
+}
+
+/// Redraws in place on a terminal until `q` or Ctrl-C; elsewhere prints once, or every second.
+///
+/// # Errors
+/// No Redis is known, or it cannot be reached.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let sink = sink_of(&args, ctx).await?;
+    let mut open = connect(&sink, &Secrets::new(args.secrets_dir.clone())).await?;
+    if ctx.json() {
+        let rows = read(&mut open, &sink.keys, &args).await?;
+        println!("{}", Value::from_iter(rows.iter().map(as_json)));
+        return Ok(());
+    }
+    if !std::io::stdout().is_terminal() {
+        loop {
+            print!("{}", table(&read(&mut open, &sink.keys, &args).await?));
+            if !args.follow {
+                return Ok(());
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+    let mut screen = Screen::open()?;
+    loop {
+        let rows = read(&mut open, &sink.keys, &args).await?;
+        let title = format!("Trending on {} at {}", args.platform, Millis::now().iso());
+        screen.draw(&title, &rows)?;
+        if screen.wait_or_quit(EVERY).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {
+    if let Some(url) = &args.redis {
+        return Ok(SinkSpec {
+            url: url.clone(),
+            ..SinkSpec::default()
+        });
+    }
+    let jobs = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
+    let newest = jobs.into_inner().jobs.into_iter().next().ok_or_else(|| {
+        KolError::user("JOB_NOT_FOUND", "no job was submitted yet")
+            .help("Give --redis (or KOL_REDIS) to read a Redis directly.")
+    })?;
+    let spec: JobSpec = serde_json::from_str(&newest.spec_json)
+        .map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
+    Ok(spec.sink)
+}
+
+/// The first `n` of the ranking with their hashes.
+async fn read(
+    open: &mut MultiplexedConnection,
+    keys: &KeyTemplates,
+    args: &Args,
+) -> Result<Vec<Row>, KolError> {
+    let fail = |e: redis::RedisError| classify(&e);
+    let ranked: Vec<(String, f64)> = redis::cmd("ZREVRANGE")
+        .arg(keys.ranking_key(&args.platform))
+        .arg(0)
+        .arg(args.n.saturating_sub(1))
+        .arg("WITHSCORES")
+        .query_async(open)
+        .await
+        .map_err(fail)?;
+    let mut hashes = redis::pipe();
+    for (kol, _) in &ranked {
+        hashes
+            .cmd("HMGET")
+            .arg(keys.hash_key(&args.platform, kol))
+            .arg(&[
+                "trending_label",
+                "velocity",
+                "momentum",
+                "total_engagement",
+                "updated_at",
+            ]);
+    }
+    let fields: Vec<Vec<Option<String>>> = if ranked.is_empty() {
+        Vec::new()
+    } else {
+        hashes.query_async(open).await.map_err(fail)?
+    };
+    let rows = ranked.into_iter().zip(fields).enumerate();
+    Ok(rows
+        .map(|(place, ((kol, score), fields))| row(place + 1, kol, score, fields))
+        .collect())
+}
+
+fn row(place: usize, kol: String, score: f64, fields: Vec<Option<String>>) -> Row {
+    let mut fields = fields.into_iter().map(Option::unwrap_or_default);
+    let mut next = || fields.next().unwrap_or_default();
+    Row {
+        place,
+        kol,
+        score,
+        label: next(),
+        velocity: next(),
+        momentum: next(),
+        engagement: next(),
+        updated: kol_common::event::parse_time(&next()),
+    }
+}
+
+fn as_json(row: &Row) -> Value {
+    json!({
+        "rank": row.place, "kol": row.kol, "score": row.score, "label": row.label,
+        "velocity": row.velocity, "momentum": row.momentum, "total_engagement": row.engagement,
+        "updated_ms": row.updated.map(|t| t.0),
+    })
+}
