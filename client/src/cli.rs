@@ -58,6 +58,8 @@ pub enum Command {
     Replay(cmd::replay::Args),
     /// Make up realistic events.
     Generate(cmd::generate::Args),
+    /// Turn the settings of a Spark job into a job spec.
+    ConvertSpark(cmd::convert_spark::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -86,6 +88,7 @@ impl Cli {
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
+            Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
             Command::Completions(args) => cmd::completions::run(args, &ctx).await,
         }
     }

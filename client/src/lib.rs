@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod context;
+pub mod convert;
 pub mod exit;
 pub mod generate;
 pub mod producer;

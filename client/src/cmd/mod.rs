@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod check;
 pub mod completions;
+pub mod convert_spark;
 pub mod executors;
 pub mod explain;
 pub mod generate;
