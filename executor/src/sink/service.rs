@@ -117,26 +117,59 @@ pub fn start(group: &Group, spec: SinkSpec, secrets: Secrets) -> Sink {
 /// Requests of different partitions may overlap; one partition sends its next only after the last
 /// was answered, so its order is kept.
 async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
-    let mut under_way: FuturesUnordered<BoxFuture<'static, Option<u64>>> = FuturesUnordered::new();
+    let mut under_way: FuturesUnordered<BoxFuture<'static, Served>> = FuturesUnordered::new();
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             biased;
             // Answers first: they make room and tell of a broken connection.
-            Some(broken) = under_way.next(), if !under_way.is_empty() => {
-                if let Some(number) = broken {
+            Some(served) = under_way.next(), if !under_way.is_empty() => {
+                if let Some(number) = served.broken {
                     connection.broken(number);
                 }
+                trouble.note(served.error.as_ref());
             }
             message = inbox.recv(), if under_way.len() < UNDER_WAY => {
                 let Some(message) = message else { break };
                 match connection.get().await {
                     Ok((number, open)) => under_way.push(Box::pin(serve(message, number, open))),
-                    Err(error) => refuse(message, error.into()),
+                    Err(error) => {
+                        trouble.note(Some(&error));
+                        refuse(message, error.into());
+                    }
                 }
             }
         }
     }
     while under_way.next().await.is_some() {}
+}
+
+/// Logs when Redis begins and ceases to be in trouble, not every request that fails meanwhile.
+#[derive(Default)]
+struct Trouble(Option<&'static str>);
+
+impl Trouble {
+    fn note(&mut self, error: Option<&KolError>) {
+        let code = error.map(|e| e.code);
+        // A forgotten script is loaded again at once: the next answer tells whether all is well.
+        if code == self.0 || code == Some("SINK_SCRIPT_MISSING") {
+            return;
+        }
+        match error {
+            Some(error) => {
+                tracing::warn!(%error, "Redis does not take writes: scoring goes on in memory")
+            }
+            None => tracing::info!("Redis takes writes again"),
+        }
+        self.0 = code;
+    }
+}
+
+/// How a request ended, for the loop.
+struct Served {
+    /// Number of a connection that proved broken.
+    broken: Option<u64>,
+    error: Option<KolError>,
 }
 
 fn refuse(message: SinkMessage, error: SinkError) {
@@ -148,23 +181,24 @@ fn refuse(message: SinkMessage, error: SinkError) {
     }
 }
 
-/// Serves one request; answers the connection's number when it proved broken.
-async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnection) -> Option<u64> {
+/// Serves one request.
+async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnection) -> Served {
+    // A partition that has ended meanwhile does not wait for its answer.
     match message {
         SinkMessage::Claim { fence, reply } => {
-            let (answer, broken) = settle(number, within(claim(&fence, &mut open)).await);
-            let _partition_ended = reply.send(answer);
-            broken
+            let (answer, served) = settle(number, within(claim(&fence, &mut open)).await);
+            drop(reply.send(answer));
+            served
         }
         SinkMessage::Look { fence, reply } => {
-            let (answer, broken) = settle(number, within(look(&fence, &mut open)).await);
-            let _partition_ended = reply.send(answer);
-            broken
+            let (answer, served) = settle(number, within(look(&fence, &mut open)).await);
+            drop(reply.send(answer));
+            served
         }
         SinkMessage::Flush { request, reply } => {
-            let (answer, broken) = settle(number, within(flush(*request, &mut open)).await);
-            let _partition_ended = reply.send(answer);
-            broken
+            let (answer, served) = settle(number, within(flush(*request, &mut open)).await);
+            drop(reply.send(answer));
+            served
         }
     }
 }
@@ -181,14 +215,22 @@ async fn within<T>(call: impl Future<Output = Answer<T>>) -> Answer<T> {
     }
 }
 
-fn settle<T>(number: u64, answer: Answer<T>) -> (Result<T, SinkError>, Option<u64>) {
+fn settle<T>(number: u64, answer: Answer<T>) -> (Result<T, SinkError>, Served) {
+    let well = Served {
+        broken: None,
+        error: None,
+    };
     match answer {
-        Ok(Ok(value)) => (Ok(value), None),
-        Ok(Err(error)) => (Err(error), None),
+        Ok(answer) => (answer, well),
         Err(error) => {
             // An answer that Redis gave leaves the connection usable, all else does not.
             let broken = error.is_io_error() || error.is_connection_dropped() || error.is_timeout();
-            (Err(classify(&error).into()), broken.then_some(number))
+            let error = classify(&error);
+            let served = Served {
+                broken: broken.then_some(number),
+                error: Some(error.clone()),
+            };
+            (Err(error.into()), served)
         }
     }
 }

@@ -127,6 +127,8 @@ pub enum Change {
     Suspected(ExecutorId),
     /// Wants to give everything back.
     Leaving(ExecutorId),
+    /// Gone as it announced: what it still had must be fenced.
+    Left(ExecutorId),
     /// Gone: what it had must be fenced. Its stream, if it has one, must be closed.
     Lost(ExecutorId, Option<SessionId>),
 }
@@ -261,7 +263,7 @@ impl Members {
         match member.state {
             ExecutorState::Leaving => {
                 member.state = ExecutorState::Lost;
-                out.push(Change::Lost(id, None));
+                out.push(Change::Left(id));
             }
             ExecutorState::Alive => {
                 member.disconnected = Some(now);

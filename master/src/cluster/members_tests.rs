@@ -89,8 +89,8 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
     );
     let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
     assert_eq!(leaving, [Change::Leaving(id.clone())]);
-    let lost = step(&mut members, 2, Input::Closed(SessionId(1)));
-    assert_eq!(lost, [Change::Lost(id, None)]);
+    let left = step(&mut members, 2, Input::Closed(SessionId(1)));
+    assert_eq!(left, [Change::Left(id)]);
 }
 
 fn input() -> impl Strategy<Value = (u64, u8, u8)> {
@@ -118,7 +118,7 @@ proptest! {
             for change in out {
                 match change {
                     Change::Connected { id, .. } => { lost.insert(id, false); }
-                    Change::Lost(id, _) => prop_assert_eq!(lost.insert(id, true), Some(false)),
+                    Change::Lost(id, _) | Change::Left(id) => prop_assert_eq!(lost.insert(id, true), Some(false)),
                     Change::Suspected(id) | Change::Recovered(id) | Change::Leaving(id) =>
                         prop_assert_eq!(lost.get(&id), Some(&false)),
                 }

@@ -262,6 +262,10 @@ impl Controller {
                 Change::Suspected(id) => {
                     tracing::warn!(executor = %id, "silent or cut off: it keeps its partitions for now");
                 }
+                Change::Left(id) => {
+                    self.senders.remove(&id);
+                    tracing::info!(executor = %id, "left");
+                }
                 Change::Lost(id, _) => {
                     self.senders.remove(&id);
                     tracing::warn!(executor = %id, "gone: its partitions go elsewhere");
