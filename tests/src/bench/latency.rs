@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use kol_client::producer::TopicWriter;
 use kol_common::Millis;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord};
 use redis::Commands as _;
 
 use super::{Plan, percentile};
@@ -19,11 +20,18 @@ pub fn latency(plan: &Plan) {
     let job = cluster.submit(&Job::replay("counters = \"delta\""), &topic, &redis);
     cluster.wait_caught_up(&job, 0, Duration::from_secs(30));
     let mut connection = redis.connect();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", topic.kafka().bootstrap())
+        .set("linger.ms", "0")
+        .create()
+        .unwrap();
+    // The first record also waits for the producer's connections.
+    one(&topic, &producer, &mut connection, usize::MAX);
     let mut samples: Vec<Duration> = (0..plan.samples)
         .map(|n| {
             // Out of step with every timer of the system.
             std::thread::sleep(Duration::from_millis(150 + (n as u64 * 37) % 100));
-            one(&topic, &mut connection, n)
+            one(&topic, &producer, &mut connection, n)
         })
         .collect();
     samples.sort();
@@ -39,24 +47,26 @@ pub fn latency(plan: &Plan) {
     }
 }
 
-fn one(topic: &Topic, redis: &mut redis::Connection, n: usize) -> Duration {
+fn one(
+    topic: &Topic,
+    producer: &BaseProducer,
+    redis: &mut redis::Connection,
+    n: usize,
+) -> Duration {
     let kol = format!("latency_{n}");
     let event = format!(
         r#"{{"username":"{kol}","event_time":"{}","like_count":5}}"#,
         Millis::now().iso()
     );
-    let mut writer = TopicWriter::new(topic.kafka().bootstrap(), &topic.name).unwrap();
-    let begun = Instant::now();
-    writer
-        .write(Some(kol.as_bytes()), event.as_bytes())
-        .unwrap();
-    writer.finish().unwrap();
+    let record = BaseRecord::to(&topic.name).key(&kol).payload(&event);
     let key = format!("trending:tiktok:{kol}");
+    let begun = Instant::now();
+    producer.send(record).map_err(|(e, _)| e).unwrap();
     while begun.elapsed() < LIMIT {
         if redis.exists::<_, bool>(&key).unwrap() {
-            return begun.elapsed();
+            break;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        producer.poll(Duration::from_millis(1));
     }
     begun.elapsed()
 }
