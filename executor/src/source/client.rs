@@ -73,7 +73,9 @@ impl Source {
         }
         for (key, value) in [
             ("queued.max.messages.kbytes", "16384"),
-            ("queued.min.messages", "20000"),
+            ("queued.min.messages", "50000"),
+            // By default a full queue stops fetching for a whole second.
+            ("fetch.queue.backoff.ms", "5"),
             ("fetch.wait.max.ms", "500"),
             ("fetch.error.backoff.ms", "100"),
             ("fetch.message.max.bytes", "4194304"),
