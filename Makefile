@@ -5,7 +5,7 @@ CARGO ?= cargo
 SCENARIOS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test matrix bench fmt fmt-check lint
+.PHONY: help setup build demo test matrix bench fmt fmt-check lint
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,11 @@ setup: ## Install what the tests need: Debian packages when root, Kafka through 
 
 build: ## Build kol-master, kol-executor and kol-client into target/$(PROFILE)
 	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-client
+
+demo: ## A whole cluster on this machine; DEMO_SECONDS=20 ends it, INPUT=FILE.jsonl.gz plays a file
+	tests/setup.sh demo
+	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-tests --bins
+	target/$(PROFILE)/kol-demo $(if $(INPUT),--input $(INPUT))
 
 test: setup build ## All unit tests and scenarios with real servers and processes
 	$(CARGO) test --workspace --profile $(PROFILE) -- --test-threads=$(SCENARIOS)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts in place what the tests need: Debian packages, and Kafka 3.9 through Maven.
+# Puts in place what the tests need: Debian packages, and Kafka 3.9 through Maven. `setup.sh demo`
+# stops at what the demo needs: its broker is embedded.
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); others are told their names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +22,9 @@ if ((${#missing[@]})); then
              "--no-install-recommends ${missing[*]}) and run this again." >&2
         exit 1
     fi
+fi
+if [[ ${1:-} == demo ]]; then
+    exit 0
 fi
 
 libs=${KOL_KAFKA_LIBS:-$PWD/target/tools/kafka/libs}

@@ -1,6 +1,8 @@
 //! What proves the system: the reference fold that says what Redis must hold, and the harness that
-//! starts real servers and real binaries and compares.
+//! starts real servers and real binaries and compares. Also the benchmark and the demo, which stand
+//! on both.
 
 pub mod bench;
+pub mod demo;
 pub mod fold;
 pub mod harness;

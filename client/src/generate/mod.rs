@@ -27,7 +27,7 @@ pub struct Options {
     pub step_us: u64,
     /// Counters are new engagement instead of lifetime totals.
     pub delta: bool,
-    /// A creator one of whose videos goes viral, and since when.
+    /// A video that goes viral, and since when. Its creator is its number modulo `kols`.
     pub viral: Option<(u64, Millis)>,
 }
 
@@ -96,9 +96,9 @@ impl Generator {
         self.options.step_us = step_us;
     }
 
-    /// Lets a video of a creator go viral from now on.
-    pub fn go_viral(&mut self, kol: u64, since: Millis) {
-        self.model.viral = Some((kol, since));
+    /// Lets a video go viral from now on.
+    pub fn go_viral(&mut self, video: u64, since: Millis) {
+        self.model.viral = Some((video, since));
     }
 
     /// Writes the next event's JSON over what `out` holds.
@@ -115,14 +115,13 @@ impl Generator {
             _ => now,
         });
         let kol = video % self.options.kols;
-        out.clear();
         if (9_000..9_000 + PROFILES).contains(&kind) && !self.options.delta {
+            out.clear();
             let followers = self.model.followers(kol, event_time);
             self.writer
                 .profile(out, &mut dice, kol, event_time, followers);
         } else {
-            let reading = self.model.reading(video, event_time, &mut dice);
-            self.writer.video(out, &mut dice, kol, event_time, &reading);
+            self.read_video(video, event_time, &mut dice, out);
         }
         let broken = kind >= 10_000 - BROKEN;
         if broken {
@@ -133,6 +132,26 @@ impl Generator {
             event_time,
             broken,
         }
+    }
+
+    /// Writes one more reading of a video, as of the next event's time: crawlers come back sooner to
+    /// a video that takes off.
+    pub fn reread_into(&mut self, video: u64, out: &mut Vec<u8>) -> Meta {
+        let mut dice = Dice::new(self.options.seed ^ video, self.next);
+        let event_time = self.now();
+        self.read_video(video, event_time, &mut dice, out);
+        Meta {
+            kol: video % self.options.kols,
+            event_time,
+            broken: false,
+        }
+    }
+
+    fn read_video(&mut self, video: u64, time: Millis, dice: &mut Dice, out: &mut Vec<u8>) {
+        out.clear();
+        let reading = self.model.reading(video, time, dice);
+        let kol = video % self.options.kols;
+        self.writer.video(out, dice, kol, time, &reading);
     }
 }
 

@@ -1,7 +1,8 @@
 //! How audiences and videos behave.
 //!
 //! A creator's audience follows a Pareto law. A video gathers `size · (1 − exp(−age/τ))` likes, τ about
-//! a day, and after six days another takes its place. A viral one gains thousands a second on top.
+//! a day, and after six days another takes its place. A viral one gains likes on top that double again
+//! and again, until as many come as a platform's largest hits get.
 
 use kol_common::Millis;
 
@@ -11,8 +12,11 @@ use super::random::Dice;
 const DAY: f64 = 86_400_000.0;
 /// How long a video is read before the next takes its place, ms.
 const LIFE: u64 = 6 * 86_400_000;
-/// Likes a second that a viral video gains.
-const VIRAL_RATE: f64 = 4_000.0;
+/// Likes that a viral video begins with, how long they take to double, and likes a second from when
+/// on they grow no faster.
+const VIRAL_SEED: f64 = 20.0;
+const VIRAL_DOUBLING: f64 = 1.15;
+const VIRAL_RATE: f64 = 40_000.0;
 
 #[derive(Debug)]
 pub(super) struct Model {
@@ -75,7 +79,8 @@ impl Model {
             && now > since
         {
             let seconds = now.since(since).0 as f64 / 1_000.0;
-            likes += VIRAL_RATE * if self.delta { 1.0 } else { seconds };
+            let (total, rate) = viral_likes(seconds);
+            likes += if self.delta { rate } else { total };
         }
         VideoReading {
             identity,
@@ -85,5 +90,28 @@ impl Model {
             shares: (likes / 80.0) as u64,
             views: (likes * 12.0) as u64,
         }
+    }
+}
+
+/// Likes that going viral has brought after so many seconds, and those of the last second.
+fn viral_likes(seconds: f64) -> (f64, f64) {
+    let growth = std::f64::consts::LN_2 / VIRAL_DOUBLING;
+    let steepest = (VIRAL_RATE / (VIRAL_SEED * growth)).ln() / growth;
+    let rising = VIRAL_SEED * (growth * seconds.min(steepest)).exp();
+    let steady = VIRAL_RATE * (seconds - steepest).max(0.0);
+    (rising + steady, rising * growth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viral_video_doubles_until_it_gains_as_fast_as_the_largest_hits() {
+        assert_eq!(viral_likes(0.0).0, VIRAL_SEED);
+        assert!((viral_likes(2.0 * VIRAL_DOUBLING).0 - 4.0 * VIRAL_SEED).abs() < 1e-6);
+        let gained = viral_likes(61.0).0 - viral_likes(60.0).0;
+        assert!((gained - VIRAL_RATE).abs() < 1.0, "{gained}");
+        assert!((viral_likes(60.0).1 - VIRAL_RATE).abs() < 1.0);
     }
 }

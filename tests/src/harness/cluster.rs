@@ -110,6 +110,7 @@ impl Cluster {
     pub fn add_executor(&mut self) -> usize {
         let number = self.executors.len();
         let url = format!("http://{}", self.grpc);
+        let name = format!("executor-{number}");
         let arguments = [
             "--master",
             &url,
@@ -119,8 +120,9 @@ impl Cluster {
             "512m",
             "--cores",
             "1",
+            "--host",
+            &name,
         ];
-        let name = format!("executor-{number}");
         let program = binary("kol-executor");
         let mut process = Process::start(&name, self.folder.path(), &program, &arguments);
         process.wait_line("kol-executor ready", 0, START);

@@ -51,6 +51,26 @@ impl Kafka {
         Self::embedded()
     }
 
+    /// librdkafka's mock cluster: it keeps 5 MiB of each partition, in memory.
+    pub fn embedded() -> Self {
+        type Request = (String, u32, SyncSender<()>);
+        let (requests, inbox) = sync_channel::<Request>(16);
+        let (started, address) = sync_channel(1);
+        std::thread::spawn(move || {
+            let cluster = MockCluster::new(1).expect("a mock cluster");
+            let _asker_gone = started.send(cluster.bootstrap_servers());
+            for (topic, partitions, done) in inbox {
+                let made = cluster.create_topic(&topic, partitions as i32, 1);
+                made.expect("a topic of the mock cluster");
+                let _asker_gone = done.send(());
+            }
+        });
+        Self {
+            bootstrap: address.recv().expect("the mock cluster starts"),
+            kind: Kind::Embedded(requests),
+        }
+    }
+
     /// `host:port`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
@@ -62,7 +82,7 @@ impl Kafka {
     }
 
     /// Makes a topic of the mock cluster; the real one is asked over the wire.
-    pub(super) fn create_embedded(&self, topic: &str, partitions: u32) -> bool {
+    pub fn create_embedded(&self, topic: &str, partitions: u32) -> bool {
         let Kind::Embedded(requests) = &self.kind else {
             return false;
         };
@@ -95,25 +115,6 @@ impl Kafka {
                 _folder: folder,
                 _process: process,
             },
-        }
-    }
-
-    fn embedded() -> Self {
-        type Request = (String, u32, SyncSender<()>);
-        let (requests, inbox) = sync_channel::<Request>(16);
-        let (started, address) = sync_channel(1);
-        std::thread::spawn(move || {
-            let cluster = MockCluster::new(1).expect("a mock cluster");
-            let _asker_gone = started.send(cluster.bootstrap_servers());
-            for (topic, partitions, done) in inbox {
-                let made = cluster.create_topic(&topic, partitions as i32, 1);
-                made.expect("a topic of the mock cluster");
-                let _asker_gone = done.send(());
-            }
-        });
-        Self {
-            bootstrap: address.recv().expect("the mock cluster starts"),
-            kind: Kind::Embedded(requests),
         }
     }
 }
