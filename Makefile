@@ -5,7 +5,7 @@ CARGO ?= cargo
 SCENARIOS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test matrix bench fmt fmt-check lint
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench fmt fmt-check lint
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,15 @@ demo: ## A whole cluster on this machine; DEMO_SECONDS=20 ends it, INPUT=FILE.js
 	tests/setup.sh demo
 	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-tests --bins
 	target/$(PROFILE)/kol-demo $(if $(INPUT),--input $(INPUT))
+
+streaming-start: build ## A cluster in the background with kol-trending.toml (BOOTSTRAP=, REDIS=, EXECUTORS=, KOL_RUN_DIR=)
+	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming start
+
+streaming-status: ## How it does
+	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming status
+
+streaming-stop: ## End it: the job is drained first
+	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming stop
 
 test: setup build ## All unit tests and scenarios with real servers and processes
 	$(CARGO) test --workspace --profile $(PROFILE) -- --test-threads=$(SCENARIOS)
