@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kol_common::actor::{Group, Mailbox, Task, mailbox};
-use kol_common::job::OnDataLoss;
 use kol_common::kafka::classify;
-use kol_common::proto::{self, JobTick, PartitionReport, PartitionState};
+use kol_common::proto::{self, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
@@ -18,9 +18,9 @@ use super::intake::Intake;
 use super::message::{Assignment, Command, Ended, Partition, Ticks};
 use super::outbox::{Answer, Outbox};
 use super::pace::Pace;
-use crate::memory::Memory;
+use crate::memory::{Memory, Share};
 use crate::sink::Sink;
-use crate::source::{Batch, DeadLetters, PartitionQueue, Source};
+use crate::source::{Batch, DeadLetters, Parked, PartitionQueue, Source};
 use crate::state::State;
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
@@ -74,24 +74,33 @@ pub fn start(
     (partition, task, ended_out)
 }
 
-struct Actor {
-    assignment: Arc<Assignment>,
-    deps: Deps,
+pub(super) struct Actor {
+    pub(super) assignment: Arc<Assignment>,
+    pub(super) deps: Deps,
     inbox: Mailbox<Command>,
     report: watch::Sender<PartitionReport>,
     stop_now: CancellationToken,
-    intake: Intake,
-    outbox: Outbox,
+    pub(super) intake: Intake,
+    pub(super) outbox: Outbox,
     pace: Pace,
     tick: Arc<JobTick>,
-    queue: Option<PartitionQueue>,
+    pub(super) queue: Option<PartitionQueue>,
     /// The last look at the queue found records: there may be more.
-    more: bool,
-    draining: bool,
-    source_problem: Option<KolError>,
+    pub(super) more: bool,
+    pub(super) draining: bool,
+    pub(super) source_problem: Option<KolError>,
+    /// The log does not have the position: its range must be asked for.
+    pub(super) range_unknown: bool,
+    pub(super) marks: Option<BoxFuture<'static, Marks>>,
+    /// Dead letters that found no room yet.
+    parked: Parked,
+    share: Share,
     housekeeping_at: Instant,
     market_pass_at: Instant,
 }
+
+/// Oldest offset and the one past the newest.
+pub(super) type Marks = Result<(u64, u64), KolError>;
 
 impl Actor {
     fn new(
@@ -108,6 +117,7 @@ impl Actor {
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink.clone(), now),
             pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
             tick: Arc::new(JobTick::default()),
+            share: deps.memory.share(),
             assignment,
             deps,
             inbox,
@@ -117,6 +127,9 @@ impl Actor {
             more: true,
             draining: false,
             source_problem: None,
+            range_unknown: false,
+            marks: None,
+            parked: Parked::default(),
             housekeeping_at: now,
             market_pass_at: now,
         }
@@ -167,11 +180,12 @@ impl Actor {
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
-                () = data(self.queue.as_ref(), self.more), if reads => {
-                    if let Some(ended) = self.read(&mut batch).await {
+                answer = asked(&mut self.marks) => {
+                    if let Some(ended) = self.found(answer) {
                         return ended;
                     }
                 }
+                () = data(self.queue.as_ref(), self.more), if reads => self.read(&mut batch),
             }
         }
     }
@@ -258,13 +272,16 @@ impl Actor {
     fn may_read(&self, now: Instant) -> bool {
         self.queue.is_some()
             && self.pace.ready_at().is_none_or(|at| now >= at)
+            && self.parked.is_empty()
             && !self.deps.memory.is_full()
     }
 
-    async fn read(&mut self, batch: &mut Batch) -> Option<Ended> {
+    fn read(&mut self, batch: &mut Batch) {
         let now = Instant::now();
         let limit = self.pace.allow(now, BATCH);
-        let queue = self.queue.as_mut()?;
+        let Some(queue) = self.queue.as_mut() else {
+            return;
+        };
         queue.take(batch, limit);
         self.more = !batch.is_empty();
         self.pace.used(batch.len());
@@ -272,66 +289,17 @@ impl Actor {
         let taken = self.intake.take(batch, &mut rejected);
         if let Some(dead_letters) = &self.deps.dead_letters {
             for one in &rejected {
-                if let Err(error) = dead_letters.send(&self.assignment.partition, one).await {
-                    tracing::warn!(%error, "a dead letter could not be written");
-                    self.source_problem = Some(error);
-                }
+                dead_letters.send(&self.assignment.partition, one, &mut self.parked);
             }
         }
         match taken {
-            Ok(()) => {
-                if self.more {
-                    self.source_problem = None;
-                }
-                None
-            }
-            Err(RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) => self.out_of_range().await,
+            Ok(()) if self.more => self.source_problem = None,
+            Ok(()) => {}
+            Err(RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) => self.range_unknown = true,
             Err(code) => {
                 let error = classify(&KafkaError::MessageConsumption(code.into()));
                 self.source_problem = Some(error.partition(&self.assignment.partition));
-                None
             }
-        }
-    }
-
-    /// The log no longer has our position: records were deleted before they could be read.
-    async fn out_of_range(&mut self) -> Option<Ended> {
-        let partition = &self.assignment.partition;
-        let (oldest, end) = match self.deps.source.watermarks(partition).await {
-            Ok(marks) => marks,
-            Err(error) => {
-                self.source_problem = Some(error);
-                return None;
-            }
-        };
-        let position = self.intake.position;
-        let lost = oldest.saturating_sub(position);
-        let what = if position > end {
-            format!("the log ends at offset {end}, before the position: the topic was made anew")
-        } else {
-            format!("{lost} records were deleted before they were read")
-        };
-        let error = KolError::user("DATA_LOSS", what)
-            .job(&self.assignment.spec.name)
-            .partition(partition)
-            .offset(position);
-        if self.assignment.spec.source.on_data_loss == OnDataLoss::Fail {
-            return Some(Ended::Failed(error.help(
-                "Set source.on_data_loss = \"continue\" to go on behind the gap, and raise the \
-                 retention of the topic.",
-            )));
-        }
-        tracing::warn!(%error, "going on at the oldest record");
-        self.intake.counters.lost += lost;
-        self.intake.position = oldest;
-        self.queue = None;
-        match self.deps.source.seek(partition, oldest) {
-            Ok(queue) => {
-                self.queue = Some(queue);
-                self.more = true;
-                None
-            }
-            Err(error) => Some(Ended::Failed(error)),
         }
     }
 
@@ -348,7 +316,7 @@ impl Actor {
     /// A drain is over when Redis has confirmed everything, or was shown more than this owner ever
     /// had to tell.
     fn drained(&self) -> Option<Ended> {
-        if !self.draining {
+        if !self.draining || !self.parked.is_empty() {
             return None;
         }
         if self.outbox.holding().is_some() {
@@ -373,9 +341,15 @@ impl Actor {
         // A wake-up that got lost costs this long at most.
         self.more = true;
         self.pace.lag = self.lag();
+        self.find_range();
+        self.let_go_of_a_log_that_is_gone();
+        if let Some(dead_letters) = &self.deps.dead_letters {
+            dead_letters.send_parked(&self.assignment.partition, &mut self.parked);
+        }
         self.intake.state.sweep(SWEEP);
         self.refresh_market(now);
         let report = self.make_report();
+        self.share.set(report.state_bytes);
         self.report.send_replace(report);
     }
 
@@ -392,88 +366,6 @@ impl Actor {
             self.market_pass_at = done + 10 * done.duration_since(now);
         }
     }
-
-    fn make_report(&self) -> PartitionReport {
-        let state = &self.intake.state;
-        let end = self.deps.source.end(&self.assignment.partition);
-        let (market_at, market) = state.market();
-        let (kols, entities, bytes) = state.size();
-        let platforms = state.platforms().iter().zip(market);
-        PartitionReport {
-            job_id: self.assignment.job.as_str().to_owned(),
-            partition: Some((&self.assignment.partition).into()),
-            assignment_epoch: self.assignment.epoch,
-            state: self.partition_state().into(),
-            position: self.intake.position,
-            end_offset: end.map(|e| e.end),
-            end_age_ms: end.map_or(0, |e| Millis::from(e.asked.elapsed()).0),
-            clock_ms: state.clock().map(|c| c.0),
-            // Sums of an older window end are labelled as such: they are not mixed with newer ones.
-            window_end_ms: (market_at > 0).then(|| self.assignment.scoring.time(market_at).0),
-            market: platforms
-                .filter(|(_, sum)| sum.slots > 0)
-                .map(|(platform, sum)| proto::MarketPartial {
-                    platform: platform.to_string(),
-                    velocity_sum_e4: sum.velocity_e4,
-                    slots: sum.slots,
-                })
-                .collect(),
-            confirmed: self.outbox.confirmed(),
-            counters: Some(proto::PartitionCounters {
-                merges: self.outbox.merges(),
-                ..self.intake.counters
-            }),
-            kols: kols as u64,
-            entities: entities as u64,
-            state_bytes: bytes as u64,
-            median_gap_ms: state.median_gap().map(|g| g.0),
-            problem: self.problem().map(|e| e.to_info()),
-        }
-    }
-
-    fn partition_state(&self) -> PartitionState {
-        if self.draining {
-            PartitionState::Draining
-        } else if self.deps.memory.is_full() {
-            PartitionState::Paused
-        } else if self.outbox.holding().is_some() {
-            PartitionState::Holding
-        } else if self.outbox.is_claimed() {
-            PartitionState::Running
-        } else {
-            PartitionState::Claiming
-        }
-    }
-
-    fn problem(&self) -> Option<KolError> {
-        let memory = self.deps.memory.is_full().then(|| {
-            let (kols, entities, _) = self.intake.state.size();
-            let mib = |bytes: u64| bytes / (1 << 20);
-            KolError::external(
-                "MEMORY_LIMIT",
-                format!(
-                    "reading waits: {} of {} MiB are in use ({kols} KOLs and {entities} videos in \
-                     this partition)",
-                    mib(self.deps.memory.resident()),
-                    mib(self.deps.memory.limit())
-                ),
-            )
-            .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
-        });
-        let source = || {
-            self.source_problem
-                .clone()
-                .or_else(|| self.deps.source.problem())
-        };
-        let problem = memory
-            .or_else(|| self.outbox.problem().cloned())
-            .or_else(source)?;
-        Some(
-            problem
-                .job(&self.assignment.spec.name)
-                .partition(&self.assignment.partition),
-        )
-    }
 }
 
 /// Ready when there may be records: at once after a batch that was not empty (letting other tasks go
@@ -482,6 +374,13 @@ async fn data(queue: Option<&PartitionQueue>, more: bool) {
     match queue {
         Some(_) if more => tokio::task::yield_now().await,
         Some(queue) => queue.arrived().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn asked(marks: &mut Option<BoxFuture<'static, Marks>>) -> Marks {
+    match marks {
+        Some(answer) => answer.await,
         None => std::future::pending().await,
     }
 }

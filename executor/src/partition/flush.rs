@@ -142,6 +142,12 @@ impl Flusher {
         self.hold
     }
 
+    /// There is nothing to hold for any more.
+    pub fn release(&mut self) {
+        self.hold = None;
+        self.confirmed = None;
+    }
+
     /// Whether the fence is held.
     pub fn is_claimed(&self) -> bool {
         self.fence == FenceState::Held

@@ -47,14 +47,26 @@ impl Intake {
     /// Takes a batch in. What cannot be used goes to `rejected`.
     ///
     /// # Errors
-    /// The first error that the client put in place of a record; records before it were taken in.
+    /// The last error that the client put in place of a record; all records were taken in.
     pub fn take<'b>(
         &mut self,
         batch: &'b Batch,
         rejected: &mut Vec<Rejected<'b>>,
     ) -> Result<(), RDKafkaRespErr> {
+        let mut outcome = Ok(());
         for record in batch.records() {
-            let record = record?;
+            let record = match record {
+                Ok(record) => record,
+                Err(mark) if mark.code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                    // The end of the log may be a marker of a transaction, or a compacted gap.
+                    self.position = self.position.max(mark.offset);
+                    continue;
+                }
+                Err(mark) => {
+                    outcome = Err(mark.code);
+                    continue;
+                }
+            };
             self.counters.events += 1;
             self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
             self.position = record.offset + 1;
@@ -67,7 +79,7 @@ impl Intake {
                 });
             }
         }
-        Ok(())
+        outcome
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `intake` | records to state |
+//! | `range`, `recover` | when the log does not have the position: the decision, and doing it |
+//! | `report` | what a partition says of itself |
 //! | `flush` | what to send to Redis, and what became of it: a machine |
 //! | `outbox` | builds the flush and talks to the sink |
 //! | `message` | what the actor is told, and how it ends |
@@ -15,6 +17,9 @@ mod intake;
 mod message;
 mod outbox;
 mod pace;
+mod range;
+mod recover;
+mod report;
 
 pub use actor::{Deps, start};
 

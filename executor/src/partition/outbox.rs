@@ -106,6 +106,14 @@ impl Outbox {
         self.flusher.holding()
     }
 
+    /// The log that Redis was shown is gone, and with it the state: nothing is left to hold for, and
+    /// what is on its way belongs to nobody.
+    pub fn start_over(&mut self) {
+        self.flusher.release();
+        self.in_flight.clear();
+        self.scan = Scan::default();
+    }
+
     /// What Redis has confirmed.
     pub fn confirmed(&self) -> Option<Confirmed> {
         self.flusher.confirmed()

@@ -6,6 +6,15 @@ use kol_common::Millis;
 use rdkafka::bindings as ffi;
 use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
 
+/// Something that the client put in place of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What happened; `__PARTITION_EOF` says that everything before `offset` was read.
+    pub code: RDKafkaRespErr,
+    /// Where.
+    pub offset: u64,
+}
+
 /// Records of one partition, in offset order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -16,7 +25,7 @@ pub struct Batch {
 // destroyed by any thread.
 unsafe impl Send for Batch {}
 
-/// One record, or an error that the client put in its place.
+/// One record.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Kafka offset.
@@ -63,13 +72,16 @@ impl Batch {
         self.messages.is_empty()
     }
 
-    /// The records, or the client's errors in their places.
-    pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, RDKafkaRespErr>> {
+    /// The records, or the client's marks in their places.
+    pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, Mark>> {
         self.messages.iter().map(|message| {
             // SAFETY: the message lives until this batch is cleared, which needs `&mut self`.
             let m = unsafe { message.as_ref() };
             if m.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return Err(m.err);
+                return Err(Mark {
+                    code: m.err,
+                    offset: u64::try_from(m.offset).unwrap_or(0),
+                });
             }
             let mut kind = ffi::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
             // SAFETY: as above; `kind` is written only.

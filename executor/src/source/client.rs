@@ -57,28 +57,36 @@ impl ClientContext for Events {
 impl ConsumerContext for Events {}
 
 impl Source {
-    /// Connects lazily: an unreachable broker shows as a problem, not as an error here.
+    /// Connects lazily: an unreachable broker shows as a problem, not as an error here. `memory` is
+    /// what the whole process may use, in bytes.
     ///
     /// # Errors
     /// Properties that librdkafka refuses, secrets that are missing.
-    pub fn start(spec: &SourceSpec, secrets: &Secrets, client_id: &str) -> Result<Self, KolError> {
+    pub fn start(
+        spec: &SourceSpec,
+        secrets: &Secrets,
+        client_id: &str,
+        memory: u64,
+    ) -> Result<Self, KolError> {
         let mut config = client_config(spec, secrets, client_id)?;
         for (key, value) in [
             ("auto.offset.reset", "error"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "false"),
+            ("enable.partition.eof", "true"),
         ] {
             config.set(key, value);
         }
+        let queue = queue_kib(memory);
+        let (queue, fetch) = (queue.to_string(), (queue.min(4_096) << 10).to_string());
         for (key, value) in [
-            ("queued.max.messages.kbytes", "16384"),
+            ("queued.max.messages.kbytes", &*queue),
             ("queued.min.messages", "50000"),
             // By default a full queue stops fetching for a whole second.
             ("fetch.queue.backoff.ms", "5"),
             ("fetch.wait.max.ms", "500"),
             ("fetch.error.backoff.ms", "100"),
-            ("fetch.message.max.bytes", "4194304"),
+            ("fetch.message.max.bytes", &*fetch),
         ] {
             if !spec.properties.contains_key(key) {
                 config.set(key, value);
@@ -104,6 +112,10 @@ impl Source {
         partition: &SourcePartition,
         offset: u64,
     ) -> Result<PartitionQueue, KolError> {
+        if lock(&self.shared.ends).contains_key(partition) {
+            // Whoever read it before ended without closing it, by a panic.
+            self.close(partition);
+        }
         let queue = PartitionQueue::open(&self.client, partition)?;
         let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
         self.client
@@ -145,10 +157,13 @@ impl Source {
     ///
     /// # Errors
     /// The broker did not answer, or knows no such partition.
-    pub async fn watermarks(&self, partition: &SourcePartition) -> Result<(u64, u64), KolError> {
+    pub fn watermarks(
+        &self,
+        partition: &SourcePartition,
+    ) -> impl Future<Output = Result<(u64, u64), KolError>> + Send + 'static {
         let client = Arc::clone(&self.client);
         let partition = partition.clone();
-        tokio::task::spawn_blocking(move || {
+        let asked = tokio::task::spawn_blocking(move || {
             client
                 .fetch_watermarks(
                     &partition.topic,
@@ -157,9 +172,11 @@ impl Source {
                 )
                 .map(|(low, high)| (low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
                 .map_err(|e| classify(&e).partition(&partition))
-        })
-        .await
-        .unwrap_or_else(|_| Err(KolError::internal("WATERMARKS", "the question was dropped")))
+        });
+        async {
+            let dropped = |_| Err(KolError::internal("WATERMARKS", "the question was dropped"));
+            asked.await.unwrap_or_else(dropped)
+        }
     }
 
     /// Why the broker cannot be read, if it cannot.
@@ -197,24 +214,23 @@ impl Source {
             return;
         }
         let asked = Instant::now();
-        match self.ask_ends(&partitions) {
-            Ok(found) => {
+        let problem = match self.ask_ends(&partitions) {
+            Ok((found, problem)) => {
                 let mut ends = lock(&self.shared.ends);
                 for (partition, end) in found {
                     if let Some(known) = ends.get_mut(&partition) {
                         *known = Some(LogEnd { end, asked });
                     }
                 }
-                *lock(&self.shared.problem) = None;
+                problem
             }
-            Err(error) => *lock(&self.shared.problem) = Some(error),
-        }
+            Err(error) => Some(error),
+        };
+        *lock(&self.shared.problem) = problem;
     }
 
-    fn ask_ends(
-        &self,
-        partitions: &[SourcePartition],
-    ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+    /// The ends that are known, and why others are not.
+    fn ask_ends(&self, partitions: &[SourcePartition]) -> Result<Ends, KolError> {
         let mut question = TopicPartitionList::new();
         for p in partitions {
             // In this request, the "timestamp" -1 asks for the end of the log.
@@ -227,18 +243,28 @@ impl Source {
             .offsets_for_times(question, PROBE_DEADLINE)
             .map_err(|e| classify(&e))?;
         let mut found = Vec::with_capacity(partitions.len());
+        let mut problem = None;
         for element in answer.elements() {
             let partition =
                 SourcePartition::new(element.topic(), element.partition().cast_unsigned());
-            element
-                .error()
-                .map_err(|e| classify(&e).partition(&partition))?;
+            if let Err(error) = element.error() {
+                problem = Some(classify(&error).partition(&partition));
+                continue;
+            }
             if let Offset::Offset(end) = element.offset() {
                 found.push((partition, end.max(0).cast_unsigned()));
             }
         }
-        Ok(found)
+        Ok((found, problem))
     }
+}
+
+type Ends = (Vec<(SourcePartition, u64)>, Option<KolError>);
+
+/// Room for the fetched records of one partition, KiB. Queues are not state: dozens of them must fit
+/// beside it.
+fn queue_kib(memory: u64) -> u64 {
+    (memory / 256 / 1_024).clamp(512, 16_384)
 }
 
 fn list_of(partition: &SourcePartition, offset: Offset) -> Result<TopicPartitionList, KolError> {

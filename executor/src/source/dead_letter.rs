@@ -1,24 +1,80 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
 //! headers: `kol-reason`, `kol-topic`, `kol-partition`, `kol-offset`.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kol_common::job::SourceSpec;
 use kol_common::kafka::{classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
-
-/// How long a full producer queue may hold a partition up.
-const ROOM_DEADLINE: Duration = Duration::from_secs(10);
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
 
 /// Producer for a job's dead-letter topic.
 #[derive(Clone)]
 pub struct DeadLetters {
     topic: String,
-    producer: ThreadedProducer<DefaultProducerContext>,
+    deliveries: Deliveries,
+    producer: ThreadedProducer<Deliveries>,
+}
+
+/// What became of the letters that were handed to the producer.
+#[derive(Clone, Debug, Default)]
+struct Deliveries(Arc<Mutex<Undelivered>>);
+
+#[derive(Debug, Default)]
+struct Undelivered {
+    count: u64,
+    last: Option<KolError>,
+}
+
+impl Deliveries {
+    fn failed(&self, error: KolError) {
+        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        undelivered.count += 1;
+        undelivered.last = Some(error);
+    }
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                undelivered.last = None;
+            }
+            Err((error, _)) => self.failed(classify(error)),
+        }
+    }
+}
+
+/// Letters that wait for room in the producer's queue. Whoever has some reads no further.
+#[derive(Debug, Default)]
+pub struct Parked(VecDeque<OwnedRejected>);
+
+#[derive(Debug)]
+struct OwnedRejected {
+    offset: u64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    reason: &'static str,
+}
+
+impl Parked {
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A record that cannot be used.
@@ -55,31 +111,70 @@ impl DeadLetters {
         config
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", "65536");
-        let producer = config.create().map_err(|e| classify(&e))?;
-        Ok(Some(Self { topic, producer }))
+        let deliveries = Deliveries::default();
+        let producer = config
+            .create_with_context(deliveries.clone())
+            .map_err(|e| classify(&e))?;
+        Ok(Some(Self {
+            topic,
+            deliveries,
+            producer,
+        }))
     }
 
-    /// Hands a record to the producer; waits a bounded time when its queue is full.
-    ///
-    /// # Errors
-    /// The record is not accepted, for example because the broker is away for long.
-    pub async fn send(
-        &self,
-        origin: &SourcePartition,
-        rejected: &Rejected<'_>,
-    ) -> Result<(), KolError> {
-        let deadline = tokio::time::Instant::now() + ROOM_DEADLINE;
-        loop {
-            match self.try_send(origin, rejected) {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))
-                    if tokio::time::Instant::now() < deadline =>
-                {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(e) => {
-                    return Err(classify(&e).partition(origin).offset(rejected.offset));
-                }
+    /// Hands a record to the producer, or parks it while the producer's queue is full. Order is kept.
+    pub fn send(&self, origin: &SourcePartition, rejected: &Rejected<'_>, parked: &mut Parked) {
+        if !parked.is_empty() || !self.handed_over(origin, rejected) {
+            parked.0.push_back(OwnedRejected {
+                offset: rejected.offset,
+                key: rejected.key.map(<[u8]>::to_vec),
+                value: rejected.value.map(<[u8]>::to_vec),
+                reason: rejected.reason,
+            });
+        }
+    }
+
+    /// Hands over what was parked, as far as there is room.
+    pub fn send_parked(&self, origin: &SourcePartition, parked: &mut Parked) {
+        while let Some(letter) = parked.0.front() {
+            let rejected = Rejected {
+                offset: letter.offset,
+                key: letter.key.as_deref(),
+                value: letter.value.as_deref(),
+                reason: letter.reason,
+            };
+            if !self.handed_over(origin, &rejected) {
+                return;
+            }
+            parked.0.pop_front();
+        }
+    }
+
+    /// Why the newest letters did not reach their topic, if so.
+    pub fn problem(&self) -> Option<KolError> {
+        let undelivered = self
+            .deliveries
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = undelivered.last.as_ref()?;
+        let (count, topic) = (undelivered.count, &self.topic);
+        let what = format!("{count} dead letters could not be written to {topic}: {last}");
+        Some(KolError::external("DEAD_LETTER", what).help(
+            "Create the topic, allow writing to it, and let it take records as large as the \
+                 input's (max.message.bytes). The records themselves are counted in any case.",
+        ))
+    }
+
+    /// False while there is no room. A record that the producer will never take counts as failed.
+    fn handed_over(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> bool {
+        match self.try_send(origin, rejected) {
+            Ok(()) => true,
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => false,
+            Err(error) => {
+                let error = classify(&error).partition(origin).offset(rejected.offset);
+                self.deliveries.failed(error);
+                true
             }
         }
     }

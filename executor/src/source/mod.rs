@@ -10,8 +10,8 @@ mod dead_letter;
 mod ends;
 mod queue;
 
-pub use batch::{Batch, Record};
+pub use batch::{Batch, Mark, Record};
 pub use client::Source;
-pub use dead_letter::{DeadLetters, Rejected};
+pub use dead_letter::{DeadLetters, Parked, Rejected};
 pub use ends::LogEnd;
 pub use queue::PartitionQueue;

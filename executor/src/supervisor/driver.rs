@@ -119,7 +119,13 @@ impl Supervisor {
                     self.tell_leaving();
                 }
             }
-            SessionEvent::Down => self.master = None,
+            SessionEvent::Down => {
+                self.master = None;
+                if self.options.leave.is_cancelled() {
+                    // Nobody is left to take the partitions back.
+                    self.drain_all().await;
+                }
+            }
             SessionEvent::Message(message) => match message.body {
                 Some(FromMaster::Assign(assign)) => self.assign(assign).await,
                 Some(FromMaster::Revoke(revoke)) => self.revoke(revoke).await,
@@ -140,9 +146,13 @@ impl Supervisor {
                 continue;
             };
             let key = (id.clone(), partition.clone());
-            let opened = self
-                .jobs
-                .open(&id, &assign.spec_json, &self.options.secrets, &self.group);
+            let opened = self.jobs.open(
+                &id,
+                &assign.spec_json,
+                &self.options.secrets,
+                &self.options.memory,
+                &self.group,
+            );
             let job = match opened {
                 Ok(job) => job,
                 Err(error) => {
@@ -202,9 +212,13 @@ impl Supervisor {
         }
         self.partitions.remove(&key);
         let id = key.0.clone();
+        let ended = key.clone();
         self.decide(Event::Ended { key, how }).await;
+        if !self.machine.keys().any(|key| *key == ended) {
+            self.assigned.remove(&ended);
+        }
         if !self.machine.keys().any(|(job, _)| *job == id) {
-            self.jobs.close(&id).await;
+            self.jobs.close(&id, &self.group);
         }
     }
 
@@ -240,9 +254,13 @@ impl Supervisor {
             return;
         };
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
-        let opened = self
-            .jobs
-            .open(&key.0, &spec, &self.options.secrets, &self.group);
+        let opened = self.jobs.open(
+            &key.0,
+            &spec,
+            &self.options.secrets,
+            &self.options.memory,
+            &self.group,
+        );
         let deps = match opened {
             Ok(job) => job.deps(&self.options.memory),
             Err(error) => {
@@ -313,10 +331,13 @@ impl Supervisor {
         if self.master.is_some() {
             self.tell_leaving();
         } else {
-            let keys: Vec<_> = self.machine.keys().cloned().collect();
-            for key in keys {
-                self.drain(&key).await;
-            }
+            self.drain_all().await;
+        }
+    }
+
+    async fn drain_all(&self) {
+        for key in self.machine.keys() {
+            self.drain(key).await;
         }
     }
 

@@ -50,10 +50,11 @@ impl Jobs {
         id: &JobId,
         spec_json: &str,
         secrets: &Secrets,
+        memory: &Memory,
         group: &Group,
     ) -> Result<&Job, KolError> {
         if !self.jobs.contains_key(id) {
-            let job = Job::start(spec_json, secrets, group)?;
+            let job = Job::start(spec_json, secrets, memory, group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
@@ -76,19 +77,29 @@ impl Jobs {
         }
     }
 
-    /// Drops a job without partitions; waits a bounded time for its dead letters.
-    pub async fn close(&mut self, id: &JobId) {
-        if let Some(job) = self.jobs.remove(id) {
-            job.source.stop();
-            if let Some(dead_letters) = &job.dead_letters {
+    /// Drops a job without partitions. Its dead letters get a bounded time to be written, beside the
+    /// supervisor's loop: heartbeats must go on.
+    pub fn close(&mut self, id: &JobId, group: &Group) {
+        let Some(job) = self.jobs.remove(id) else {
+            return;
+        };
+        job.source.stop();
+        if let Some(dead_letters) = job.dead_letters {
+            let _runs_by_itself = group.spawn("dead-letters", async move {
                 dead_letters.flush(DEAD_LETTER_FLUSH).await;
-            }
+                Ok(())
+            });
         }
     }
 }
 
 impl Job {
-    fn start(spec_json: &str, secrets: &Secrets, group: &Group) -> Result<Self, KolError> {
+    fn start(
+        spec_json: &str,
+        secrets: &Secrets,
+        memory: &Memory,
+        group: &Group,
+    ) -> Result<Self, KolError> {
         let spec: JobSpec = serde_json::from_str(spec_json).map_err(|e| {
             KolError::internal(
                 "SPEC_ENCODING",
@@ -98,7 +109,7 @@ impl Job {
         })?;
         let client_id = format!("kol-executor-{}", spec.name);
         Ok(Self {
-            source: Source::start(&spec.source, secrets, &client_id)?,
+            source: Source::start(&spec.source, secrets, &client_id, memory.limit())?,
             sink: sink::start(group, spec.sink.clone(), secrets.clone()),
             dead_letters: DeadLetters::start(&spec.source, secrets)?,
             scoring: Arc::new(Scoring::new(&spec.scoring)),

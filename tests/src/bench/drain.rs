@@ -77,7 +77,7 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
         topics: vec![topic.name.clone()],
         ..SourceSpec::default()
     };
-    let source = Source::start(&spec, &Secrets::default(), "bench").unwrap();
+    let source = Source::start(&spec, &Secrets::default(), "bench", 1 << 30).unwrap();
     let own = std::process::id();
     let (begun, before) = (Instant::now(), cpu(own));
     let mut queues: Vec<_> = (0..PARTITIONS)
