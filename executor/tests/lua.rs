@@ -51,6 +51,10 @@ function commands.GET(key) return db[key] or false end
 function commands.SET(key, value) db[key] = value end
 function commands.PEXPIRE() end
 function redis.call(name, ...) return commands[name](...) end
+function redis.pcall(name, key, ...)
+    if type(db[key]) == 'string' then return {err = 'WRONGTYPE'} end
+    return redis.call(name, key, ...)
+end
 "#;
 
 struct Redis {
@@ -103,6 +107,16 @@ impl Redis {
 
     /// Merges one slot of `a`; the values sent along are marked as the executor's.
     fn merge(&self, scoring: &Scoring, market: f64, slot: Option<&Slot>, partition: u32) -> String {
+        self.merge_as_of(scoring, (market, 1), slot, partition)
+    }
+
+    fn merge_as_of(
+        &self,
+        scoring: &Scoring,
+        (market, version): (f64, u64),
+        slot: Option<&Slot>,
+        partition: u32,
+    ) -> String {
         let mut args: Vec<Vec<u8>> = ["1", "1", "1"]
             .iter()
             .map(|s| s.as_bytes().to_vec())
@@ -111,7 +125,7 @@ impl Redis {
         for text in ["tiktok", "now", "1", "0"] {
             args.push(text.as_bytes().to_vec());
         }
-        args.push(script::constants(scoring, market).into_bytes());
+        args.push(script::constants(scoring, market, version).into_bytes());
         args.push(b"a".to_vec());
         let mut packed = Vec::new();
         if let Some(slot) = slot {
@@ -349,7 +363,8 @@ fn slots_of_an_older_generation_are_ignored_and_a_newer_one_is_not_touched() {
         "the only slot of this generation"
     );
     redis.prepare(&[one(1, 2)]);
-    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(answer, "FENCED");
     assert_eq!(
         redis
             .hash()
@@ -372,6 +387,36 @@ fn removing_the_last_slot_removes_hash_and_ranking_entry_together() {
     assert!(redis.hash().is_none());
     let ranking: Table = redis.db().get("ranking").unwrap();
     assert!(ranking.is_empty());
+}
+
+#[test]
+fn a_late_flush_does_not_bring_an_old_market_measure_back() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(0, 1)), 0);
+    redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(1, 1)), 1);
+    let newest = redis.field("raw_score");
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(0, 1)), 0);
+    assert_eq!(redis.field("raw_score"), newest);
+    redis.merge_as_of(&scoring(), (10.0, 3), Some(&one(0, 1)), 0);
+    assert_ne!(redis.field("raw_score"), newest);
+}
+
+#[test]
+fn a_key_of_another_type_is_named_and_slots_of_another_layout_are_written_anew() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.db().set("hash", "a string").unwrap();
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(answer, "BADKEY hash");
+    for field in [&b"\x02abc"[..], b"\x01abc", b""] {
+        redis.prepare(&[one(1, 1)]);
+        let slots = redis.lua.create_string(field).unwrap();
+        redis.hash().unwrap().set("_slots", slots).unwrap();
+        let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+        assert_eq!(answer, "OK");
+        assert_eq!(redis.field("trending_score"), "sent");
+    }
 }
 
 #[test]
@@ -410,6 +455,7 @@ fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
         sequence: 1,
         platform: "tiktok",
         market: 0.0,
+        market_version: 1,
         now: "now",
     };
     let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);

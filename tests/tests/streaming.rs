@@ -98,11 +98,15 @@ fn the_old_commands_start_show_and_stop_a_cluster_and_may_be_repeated() {
         let lines = ranking.lines().count();
         if lines == 20 { Ok(()) } else { Err(ranking) }
     });
-    wait_for("the time of the last update", Duration::from_secs(5), || {
-        let last_update = redis.cli("GET streaming:last_update");
-        let is_time = last_update.starts_with("20");
-        is_time.then_some(()).ok_or(last_update)
-    });
+    wait_for(
+        "the time of the last update",
+        Duration::from_secs(5),
+        || {
+            let last_update = redis.cli("GET streaming:last_update");
+            let is_time = last_update.starts_with("20");
+            is_time.then_some(()).ok_or(last_update)
+        },
+    );
 
     let (code, text) = streaming.call("start");
     assert!(

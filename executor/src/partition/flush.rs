@@ -173,6 +173,11 @@ impl Flusher {
         self.sequence
     }
 
+    /// Sequence of the last flush that Redis confirmed.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
     /// The sequence that `begin` will give out.
     pub fn next_sequence(&self) -> u64 {
         self.sequence + 1

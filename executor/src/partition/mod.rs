@@ -9,6 +9,7 @@
 //! | `report` | what a partition says of itself |
 //! | `flush` | what to send to Redis, and what became of it: a machine |
 //! | `outbox` | builds the flush and talks to the sink |
+//! | `sweep` | finds what Redis has and the state does not |
 //! | `message` | what the actor is told, and how it ends |
 
 mod actor;
@@ -20,6 +21,7 @@ mod pace;
 mod range;
 mod recover;
 mod report;
+mod sweep;
 
 pub use actor::{Deps, start};
 

@@ -10,8 +10,11 @@ use tokio::time::Instant;
 
 use super::flush::{FlushLimits, Flusher, Next};
 use super::message::Assignment;
+use super::sweep::Sweep;
 use crate::sink::encode::{CallContext, Encoder, KOLS_A_CALL};
-use crate::sink::{Claimed, Fence, FlushRequest, Sink, SinkError, SinkMessage};
+use crate::sink::{
+    Claimed, Fence, FlushRequest, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+};
 use crate::state::{KolIndex, Outgoing, State};
 use kol_common::KolError;
 use kol_common::actor::AskError;
@@ -34,6 +37,7 @@ pub struct Outbox {
     in_flight: Vec<(KolIndex, bool)>,
     chunks: Vec<Vec<(KolIndex, Outgoing)>>,
     scan: Scan,
+    sweep: Sweep,
     problem: Option<KolError>,
     merges: u64,
 }
@@ -43,6 +47,7 @@ enum Pending {
     Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
     Look(oneshot::Receiver<Result<u64, SinkError>>),
     Flush(oneshot::Receiver<Result<Duration, SinkError>>),
+    Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -54,6 +59,8 @@ pub enum Answer {
     Look(Result<u64, SinkError>),
     /// To a flush.
     Flush(Result<Duration, SinkError>),
+    /// To a look at a ranking.
+    Scan(Result<Scanned, SinkError>),
 }
 
 /// How far all slots were looked at for this window end and market version.
@@ -91,6 +98,7 @@ impl Outbox {
             in_flight: Vec::new(),
             chunks: Vec::new(),
             scan: Scan::default(),
+            sweep: Sweep::due(now),
             problem: None,
             merges: 0,
         }
@@ -112,6 +120,7 @@ impl Outbox {
         self.flusher.release();
         self.in_flight.clear();
         self.scan = Scan::default();
+        self.sweep = Sweep::due(Instant::now());
     }
 
     /// What Redis has confirmed.
@@ -135,11 +144,41 @@ impl Outbox {
         let rescore = self.scan.at < state.bound()
             || (self.scan.window_end, self.scan.market_version)
                 != (state.window_end(), tick.market_version);
-        let wanted = !state.is_untouched() || (rescore && !behind);
-        if self.pending.is_some() || !wanted {
+        let wanted = !state.is_untouched() || (rescore && !behind) || self.sweep.found_some();
+        if self.pending.is_some() {
             return None;
         }
-        self.flusher.next_at()
+        let flush = self.flusher.next_at().filter(|_| wanted);
+        let sweep = self.sweep.next_at().filter(|_| self.may_sweep(behind));
+        flush.into_iter().chain(sweep).min()
+    }
+
+    /// Near the head of the log, and once everything was sent: the sweep must not take out what is
+    /// only late to come.
+    fn may_sweep(&self, behind: bool) -> bool {
+        !behind && self.flusher.next_at().is_some() && self.flusher.confirmed().is_some()
+    }
+
+    fn scan_ranking(&mut self, state: &State) {
+        let (slot, generation) = (self.assignment.slot, self.assignment.generation);
+        let spec = &self.assignment.spec;
+        let Some((platform, cursor)) = self
+            .sweep
+            .begin(state.platforms(), &spec.scoring.default_platform)
+        else {
+            return;
+        };
+        let request = ScanRequest {
+            ranking: spec.sink.keys.ranking_key(&platform),
+            keys: spec.sink.keys.clone(),
+            platform,
+            cursor,
+            slot,
+            generation,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.pending = Some(Pending::Scan(answer));
+        self.tell(SinkMessage::Scan { request, reply });
     }
 
     /// Starts what is due: a claim, a flush, or a look at the fence.
@@ -163,6 +202,10 @@ impl Outbox {
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             self.flush(now, state, position, behind, tick);
         }
+        let sweeps = self.sweep.next_at().is_some_and(|at| now >= at);
+        if self.pending.is_none() && sweeps && self.may_sweep(behind) {
+            self.scan_ranking(state);
+        }
         if self.pending.is_none() && self.flusher.begin_look(now) {
             let (reply, answer) = oneshot::channel();
             let fence = self.fence.clone();
@@ -179,6 +222,7 @@ impl Outbox {
             Some(Pending::Claim(rx)) => Answer::Claim(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
         };
         self.pending = None;
         answer
@@ -198,6 +242,10 @@ impl Outbox {
             Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
             Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
             Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
+            Answer::Scan(a) => {
+                self.sweep.scanned(now, a.as_ref().ok(), state);
+                (Next::GoOn, a.as_ref().err())
+            }
         };
         match error {
             Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
@@ -206,6 +254,7 @@ impl Outbox {
         }
         if matches!(answer, Answer::Flush(_)) {
             let confirmed = error.is_none();
+            self.sweep.removed(confirmed);
             for (kol, removed) in self.in_flight.drain(..) {
                 if confirmed {
                     state.confirmed(kol, removed);
@@ -225,6 +274,7 @@ impl Outbox {
                 );
                 state.send_everything_again();
                 self.scan = Scan::default();
+                self.sweep = Sweep::due(now);
                 Ok(())
             }
             Next::Stop => Err(Fenced),
@@ -260,6 +310,7 @@ impl Outbox {
         let request = Box::new(FlushRequest {
             fence: self.fence.clone(),
             sequence: self.flusher.begin(now, behind, confirms),
+            confirmed: self.flusher.done(),
             shown: (position, state.window_end()),
             merges,
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
@@ -322,6 +373,7 @@ impl Outbox {
         for platform in 0..self.chunks.len() {
             self.encode(state, platform, &mut call);
         }
+        self.remove_strays(state, &mut call);
         state.is_untouched() && self.scan.at >= state.bound()
     }
 
@@ -350,26 +402,25 @@ impl Outbox {
             return;
         }
         let name = state.platform_name(platform as u16);
-        let market = call
-            .tick
-            .market
-            .iter()
-            .find(|m| m.platform == name)
-            .map_or(0.0, |m| m.mean);
-        let context = CallContext {
-            scoring: &self.assignment.scoring,
-            fence: &self.fence,
-            sequence: call.sequence,
-            platform: name,
-            market,
-            now: call.now,
-        };
+        let context = call.context(&self.assignment, &self.fence, name);
         let kols: Vec<(&str, Outgoing)> = self.chunks[platform]
             .iter()
             .map(|(kol, outgoing)| (state.name(*kol).map_or("", |(_, n)| n), *outgoing))
             .collect();
         call.merges.push(self.encoder.call(&context, &kols));
         self.chunks[platform].clear();
+    }
+
+    /// Takes KOLs out of Redis that the sweep found and nobody knows.
+    fn remove_strays(&mut self, state: &State, call: &mut Call<'_>) {
+        let strays = self.sweep.take(KOLS_A_CALL, state);
+        let Some((platform, kols)) = strays else {
+            return;
+        };
+        let context = call.context(&self.assignment, &self.fence, platform);
+        let removals: Vec<(&str, Outgoing)> =
+            kols.iter().map(|kol| (&**kol, Outgoing::Remove)).collect();
+        call.merges.push(self.encoder.call(&context, &removals));
     }
 
     /// Sends to the sink. When that fails the reply is dropped, which `answer` reads as "busy".
@@ -386,4 +437,24 @@ struct Call<'a> {
     sequence: u64,
     now: &'a str,
     merges: &'a mut Vec<redis::Cmd>,
+}
+
+impl Call<'_> {
+    fn context<'c>(
+        &'c self,
+        assignment: &'c Assignment,
+        fence: &'c Fence,
+        platform: &'c str,
+    ) -> CallContext<'c> {
+        let known = self.tick.market.iter().find(|m| m.platform == platform);
+        CallContext {
+            scoring: &assignment.scoring,
+            fence,
+            sequence: self.sequence,
+            platform,
+            market: known.map_or(0.0, |m| m.mean),
+            market_version: self.tick.market_version,
+            now: self.now,
+        }
+    }
 }

@@ -36,6 +36,8 @@ pub struct CallContext<'a> {
     pub platform: &'a str,
     /// Its market measure.
     pub market: f64,
+    /// The version of that.
+    pub market_version: u64,
     /// The time now, ISO 8601.
     pub now: &'a str,
 }
@@ -78,7 +80,11 @@ impl Encoder {
             .arg(context.now)
             .arg(kols.len())
             .arg(self.ttl_ms)
-            .arg(script::constants(context.scoring, context.market));
+            .arg(script::constants(
+                context.scoring,
+                context.market,
+                context.market_version,
+            ));
         for (kol, outgoing) in kols {
             self.kol(context, &mut cmd, kol, outgoing);
         }

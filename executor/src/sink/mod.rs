@@ -3,7 +3,9 @@
 
 mod connection;
 pub mod encode;
+mod scan;
 pub mod script;
 mod service;
 
+pub use scan::{ScanRequest, Scanned};
 pub use service::{Claimed, Fence, FlushRequest, Sink, SinkError, SinkMessage, start};

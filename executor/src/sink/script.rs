@@ -31,7 +31,7 @@ pub fn all() -> [&'static Script; 4] {
 
 /// The scoring constants as `merge.lua` reads them: numbers with blanks between, in the order of the
 /// table `constants` there.
-pub fn constants(scoring: &Scoring, market: f64) -> String {
+pub fn constants(scoring: &Scoring, market: f64, market_version: u64) -> String {
     let s = &scoring.spec;
     let numbers = [
         s.slide.0 as f64,
@@ -55,6 +55,7 @@ pub fn constants(scoring: &Scoring, market: f64) -> String {
         s.labels.hot,
         s.labels.warm,
         s.labels.normal,
+        market_version as f64,
     ];
     // `{:?}` is the shortest text that reads back as the same number.
     let texts: Vec<String> = numbers.iter().map(|n| format!("{n:?}")).collect();

@@ -15,6 +15,7 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind};
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
+use super::scan::{ScanRequest, Scanned, scan};
 use super::script;
 
 /// Requests that may wait, and that may be under way, at once.
@@ -50,6 +51,13 @@ pub enum SinkMessage {
         /// How long Redis took.
         reply: oneshot::Sender<Result<Duration, SinkError>>,
     },
+    /// Look at a piece of a ranking.
+    Scan {
+        /// Which.
+        request: ScanRequest,
+        /// Who in it has a slot that the asker answers for.
+        reply: oneshot::Sender<Result<Scanned, SinkError>>,
+    },
 }
 
 /// A partition's fence record, and who may write behind it.
@@ -80,6 +88,8 @@ pub struct FlushRequest {
     pub fence: Fence,
     /// Larger than that of any flush before.
     pub sequence: u64,
+    /// Sequence of the last flush that Redis confirmed: a record that knows less is from a backup.
+    pub confirmed: u64,
     /// Position and window end that the flush brings Redis to.
     pub shown: (u64, u64),
     /// Merge calls.
@@ -178,6 +188,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Claim { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Look { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Flush { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -200,11 +211,16 @@ async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnectio
             drop(reply.send(answer));
             served
         }
+        SinkMessage::Scan { request, reply } => {
+            let (answer, served) = settle(number, within(scan(&request, &mut open)).await);
+            drop(reply.send(answer));
+            served
+        }
     }
 }
 
 /// What a call to Redis ends with, before errors are sorted.
-type Answer<T> = Result<Result<T, SinkError>, RedisError>;
+pub(super) type Answer<T> = Result<Result<T, SinkError>, RedisError>;
 
 async fn within<T>(call: impl Future<Output = Answer<T>>) -> Answer<T> {
     match tokio::time::timeout(DEADLINE, call).await {
@@ -281,14 +297,24 @@ async fn flush(request: FlushRequest, open: &mut MultiplexedConnection) -> Answe
         }
         answers => answers?,
     };
+    let mut outcome = Ok(begun.elapsed());
     for answer in &answers {
         match answer.as_str() {
             "OK" => {}
             "NOFENCE" => return Ok(Err(SinkError::Lost)),
-            _ => return Ok(Err(SinkError::Fenced)),
+            other => match other.strip_prefix("BADKEY ") {
+                Some(key) => outcome = Err(bad_key(key).into()),
+                None => return Ok(Err(SinkError::Fenced)),
+            },
         }
     }
-    Ok(Ok(begun.elapsed()))
+    Ok(outcome)
+}
+
+fn bad_key(key: &str) -> KolError {
+    let what = format!("the Redis key {key} is not a hash: the creator it belongs to is left out");
+    KolError::external("SINK_KEY_TYPE", what)
+        .help("Rename or delete that key, or give the job other keys ([sink.keys] in its spec).")
 }
 
 fn pipeline(request: FlushRequest) -> Pipeline {
@@ -303,7 +329,8 @@ fn pipeline(request: FlushRequest) -> Pipeline {
         .arg(fence.epoch)
         .arg(request.sequence)
         .arg(request.shown.0)
-        .arg(request.shown.1);
+        .arg(request.shown.1)
+        .arg(request.confirmed);
     pipe.add_command(begin);
     let mut done = redis::cmd("EVALSHA");
     done.arg(script::DONE.get_hash())

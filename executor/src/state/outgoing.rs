@@ -104,6 +104,28 @@ impl State {
         }
     }
 
+    /// Redis has a KOL for which this partition answers. True when the state does not know it: then
+    /// only the finder can have it taken out. One that should not be there is sent as removed.
+    pub fn found_in_redis(&mut self, platform: &str, name: &str) -> bool {
+        let Some(kol) = self.kols.find(platform, name) else {
+            return true;
+        };
+        if self.outgoing(kol).is_none() {
+            let slot = &mut self.slots[kol as usize];
+            slot.in_redis = true;
+            if !slot.touched {
+                slot.touched = true;
+                self.touched.push_back(kol);
+            }
+        }
+        false
+    }
+
+    /// Whether the state knows a KOL.
+    pub fn knows(&self, platform: &str, name: &str) -> bool {
+        self.kols.find(platform, name).is_some()
+    }
+
     /// Redis confirmed a slot.
     pub fn confirmed(&mut self, kol: KolIndex, what_removed: bool) {
         let slot = &mut self.slots[kol as usize];

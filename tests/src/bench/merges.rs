@@ -111,6 +111,7 @@ fn merge_calls(names: &[String]) -> Vec<Cmd> {
         sequence: 1,
         platform: "tiktok",
         market: 4.73,
+        market_version: 1,
         now: "2025-07-01T09:00:00.000Z",
     };
     let slot = |i: usize| {

@@ -9,7 +9,7 @@ use crate::fold::{KolView, View};
 /// Largest distance of two scores in the ranking.
 const SCORE: f64 = 1e-9;
 /// Fields that depend on when and by whom they were written.
-const APART: [&str; 3] = ["updated_at", "generation", "_slots"];
+const APART: [&str; 4] = ["updated_at", "generation", "_slots", "_market"];
 
 /// Every way in which rankings and hashes differ from the fold; empty when they are equal.
 pub fn compare(redis: &mut redis::Connection, view: &View) -> Vec<String> {

@@ -2,14 +2,18 @@
 -- merges of older flushes are refused.
 --
 -- KEYS[1]  fence record
--- ARGV     generation, assignment epoch, sequence, offset, window end
--- Answers  'OK', 'NOFENCE' (Redis lost the record) or 'FENCED'
-local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'off', 't')
+-- ARGV     generation, assignment epoch, sequence, offset, window end, sequence that Redis confirmed
+--          last
+-- Answers  'OK', 'NOFENCE' (Redis lost the record, or went back to an older one) or 'FENCED'
+local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'off', 't', 'done')
 if not f[1] then
     return 'NOFENCE'
 end
 if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or tonumber(ARGV[3]) <= tonumber(f[3]) then
     return 'FENCED'
+end
+if tonumber(f[6] or 0) < tonumber(ARGV[6]) then
+    return 'NOFENCE'
 end
 local offset = math.max(tonumber(f[4] or 0), tonumber(ARGV[4]))
 local window_end = math.max(tonumber(f[5] or 0), tonumber(ARGV[5]))

@@ -6,7 +6,8 @@
 -- different partitions can come in any order.
 --
 -- Nearly every KOL has one slot: then the values that the executor computed are written as they are.
--- Only where there are several does this script add up and score, by the same formula.
+-- Only where there are several does this script add up and score, by the same formula; and because a
+-- flush may come late, by the newest market measure that any of the partitions knew (`_market`).
 --
 -- KEYS[1]  fence record          KEYS[2]  ranking of the platform
 -- KEYS[3..2+n]  hashes of n KOLs     KEYS[3+n..2+2n]  their legacy hashes, if any
@@ -15,7 +16,9 @@
 -- then for each KOL 14 values: name, slot (58 bytes; empty = remove it), score, trending_score, label,
 --          velocity, momentum, personal_growth, market_position, raw_score, baseline, event_count,
 --          total_engagement, window_end
--- Answers  'OK', 'NOFENCE' (Redis lost the record) or 'FENCED' (a newer owner or a newer flush)
+-- Answers  'OK', 'NOFENCE' (Redis lost the record), 'FENCED' (a newer owner, a newer flush or a newer
+--          generation of slots), or 'BADKEY ' and the key of a hash that is something else: that KOL
+--          was left out
 
 local SLOT = '<I4I4I5dI4dI4ddI5'
 local SLOT_BYTES, PER_KOL, FIRST = 58, 14, 10
@@ -35,7 +38,7 @@ local function scoring()
             w_personal = c[8], w_market = c[9], w_momentum = c[10],
             floor_baseline = c[11], floor_market = c[12], floor_velocity = c[13],
             steepness = c[14], midpoint = c[15], momentum_min = c[16], momentum_max = c[17],
-            viral = c[18], hot = c[19], warm = c[20], normal = c[21],
+            viral = c[18], hot = c[19], warm = c[20], normal = c[21], market_version = c[22],
         }
     end
     return constants
@@ -100,9 +103,9 @@ local function label(c, score)
 end
 
 -- The 12 values that the executor sends for a KOL with one slot, computed from several.
-local function score(c, s)
+local function score(c, s, market)
     local v, pv = velocity(c, s.e, s.n), velocity(c, s.pe, s.pn)
-    local market, baseline, own = c.market, nil, 0
+    local baseline, own = nil, 0
     local momentum = clamp((v - pv) / math.max(pv, c.floor_velocity), c.momentum_min, c.momentum_max)
     local history = math.max(s.t - 2 * c.panes, 0) - s.first
     if c.spark then
@@ -125,6 +128,25 @@ local function score(c, s)
         string.format('%.2f', position), string.format('%.4f', raw), string.format('%.2f', own),
         string.format('%.0f', s.n), string.format('%.0f', s.e / 1e6), iso(s.t * c.slide_ms),
     }
+end
+
+-- The market measure to score several slots by: the newest that was ever used for this KOL.
+local function newest_market(c, key, generation)
+    local known = redis.call('HGET', key, '_market')
+    if known then
+        local g, version, mean = string.match(known, '^(%d+) (%d+) (%S+)$')
+        if tonumber(g) == generation and tonumber(version) > c.market_version then
+            return tonumber(mean)
+        end
+    end
+    redis.call('HSET', key, '_market',
+        string.format('%.0f %.0f %.17g', generation, c.market_version, c.market))
+    return c.market
+end
+
+-- Whether a `_slots` field has the layout that this script knows; another is written anew.
+local function readable(field)
+    return string.byte(field) == 1 and (#field - 1) % SLOT_BYTES == 0
 end
 
 -- The slots of other partitions in a `_slots` field, of this generation: as packed bytes and read.
@@ -166,18 +188,23 @@ local legacy = #KEYS > 2 + count
 local own_tag = partition .. struct.pack('<I4', generation)
 local version = string.char(1)
 local ranked, gone = {'ZADD', KEYS[2]}, {'ZREM', KEYS[2]}
+local answer = 'OK'
 
 for i = 1, count do
     local key, at = KEYS[2 + i], FIRST + (i - 1) * PER_KOL
     local kol, slot = ARGV[at], ARGV[at + 1]
-    local field = redis.call('HGET', key, '_slots')
+    local field = redis.pcall('HGET', key, '_slots')
+    local bad = type(field) == 'table'
+    if bad or not field or not readable(field) then field = nil end
     local packed, slots
     local single = not field or (#field == 1 + SLOT_BYTES and string.sub(field, 2, 9) == own_tag)
     if not single then
         packed, slots = others(field, generation, partition)
         single = packed and #packed == 0
     end
-    if single and slot == '' then
+    if bad then
+        answer = 'BADKEY ' .. key
+    elseif single and slot == '' then
         redis.call('DEL', key)
         if legacy then redis.call('DEL', KEYS[2 + count + i]) end
         gone[#gone + 1] = kol
@@ -191,7 +218,7 @@ for i = 1, count do
                 slots[#slots + 1] = {struct.unpack(SLOT, slot)}
             end
             field = version .. table.concat(packed)
-            f = score(scoring(), add_up(scoring(), slots))
+            f = score(scoring(), add_up(scoring(), slots), newest_market(scoring(), key, generation))
         end
         local o = f and 0 or at + 1
         f = f or ARGV
@@ -209,8 +236,10 @@ for i = 1, count do
         end
         ranked[#ranked + 1] = f[o + 1]
         ranked[#ranked + 1] = kol
+    else
+        answer = 'FENCED'
     end
 end
 if #ranked > 2 then redis.call(unpack(ranked)) end
 if #gone > 2 then redis.call(unpack(gone)) end
-return 'OK'
+return answer

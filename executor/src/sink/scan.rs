@@ -1,0 +1,117 @@
+//! Reads a ranking piece by piece, to find what nobody would otherwise take out of it.
+
+use std::time::Duration;
+
+use kol_common::job::KeyTemplates;
+use kol_common::scoring::unpack_slots;
+use redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
+
+use super::service::Answer;
+
+/// Members looked at in one call: well below a millisecond of Redis.
+const PIECE: usize = 500;
+
+/// A piece of a ranking.
+#[derive(Clone, Debug)]
+pub struct ScanRequest {
+    /// Key of the ranking.
+    pub ranking: String,
+    /// Platform that it ranks.
+    pub platform: String,
+    /// Keys of the hashes.
+    pub keys: KeyTemplates,
+    /// Where to go on; 0 at the beginning.
+    pub cursor: u64,
+    /// Number of the partition that asks.
+    pub slot: u32,
+    /// Generation of the job.
+    pub generation: u64,
+}
+
+/// What is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Where to go on; 0 after the last piece.
+    pub cursor: u64,
+    /// KOLs with a slot of the partition, or with none of this generation.
+    pub kols: Vec<String>,
+    /// How long Redis took.
+    pub took: Duration,
+}
+
+pub(super) async fn scan(
+    request: &ScanRequest,
+    open: &mut MultiplexedConnection,
+) -> Answer<Scanned> {
+    let begun = Instant::now();
+    let (cursor, members): (u64, Vec<(String, f64)>) = redis::cmd("ZSCAN")
+        .arg(&request.ranking)
+        .arg(request.cursor)
+        .arg("COUNT")
+        .arg(PIECE)
+        .query_async(open)
+        .await?;
+    let mut fields: Vec<Option<Vec<u8>>> = Vec::new();
+    if !members.is_empty() {
+        let mut hashes = redis::pipe();
+        for (kol, _) in &members {
+            let key = request.keys.hash_key(&request.platform, kol);
+            hashes.cmd("HGET").arg(key).arg("_slots");
+        }
+        fields = hashes.query_async(open).await?;
+    }
+    let kols = members.into_iter().zip(fields);
+    Ok(Ok(Scanned {
+        cursor,
+        kols: kols
+            .filter(|(_, field)| concerns(request, field.as_deref()))
+            .map(|((kol, _), _)| kol)
+            .collect(),
+        took: begun.elapsed(),
+    }))
+}
+
+/// Whether a KOL with these slots is this partition's to answer for. One without slots that can be
+/// read is nobody's else.
+fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
+    let slots = field.and_then(|field| unpack_slots(field).ok());
+    let Some(slots) = slots else {
+        return true;
+    };
+    let ours = |generation: u32| u64::from(generation) >= request.generation;
+    slots.iter().any(|s| s.partition == request.slot) || !slots.iter().any(|s| ours(s.generation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kol_common::scoring::{Slot, pack_slots};
+
+    fn slots(of: &[(u32, u32)]) -> Vec<u8> {
+        let slot = |(partition, generation): &(u32, u32)| Slot {
+            partition: *partition,
+            generation: *generation,
+            ..Slot::default()
+        };
+        pack_slots(&of.iter().map(slot).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_partition_answers_for_its_own_slots_and_for_those_of_the_past() {
+        let request = ScanRequest {
+            ranking: "r".into(),
+            platform: "tiktok".into(),
+            keys: KeyTemplates::default(),
+            cursor: 0,
+            slot: 3,
+            generation: 2,
+        };
+        let concerns = |field: Option<&[u8]>| concerns(&request, field);
+        assert!(concerns(Some(&slots(&[(1, 2), (3, 2)]))));
+        assert!(!concerns(Some(&slots(&[(1, 2), (4, 2)]))));
+        assert!(concerns(Some(&slots(&[(9, 1)]))), "its generation is over");
+        assert!(!concerns(Some(&slots(&[(9, 1), (1, 2)]))));
+        assert!(concerns(None) && concerns(Some(b"?")));
+    }
+}
