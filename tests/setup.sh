@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 # program:package
 needed=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps
-        cmake:cmake g++:g++ make:make)
+        g++:g++ make:make perl:perl)
 missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")

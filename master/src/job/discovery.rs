@@ -109,7 +109,8 @@ fn resolve(source: &SourceSpec, name: &SourcePartition, low: u64, high: u64) -> 
         StartingOffsets::Partitions(given) => {
             let first = source.topics.first() == Some(&name.topic);
             let asked = given.get(&name.partition).filter(|_| first);
-            asked.map_or(low, |offset| (*offset).clamp(low, high))
+            // One that is gone stays: the executor counts and shows what is missing.
+            asked.map_or(low, |offset| (*offset).min(high))
         }
     }
 }
@@ -225,16 +226,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_given_for_partitions_hold_for_the_first_topic_and_stay_within_the_log() {
+    fn offsets_given_for_partitions_hold_for_the_first_topic_and_not_beyond_the_end() {
         let source = SourceSpec {
             topics: vec!["a".into(), "b".into()],
-            starting_offsets: StartingOffsets::Partitions([(0, 5), (1, 99)].into()),
+            starting_offsets: StartingOffsets::Partitions([(0, 5), (1, 99), (3, 1)].into()),
             ..SourceSpec::default()
         };
         let at = |topic, number| resolve(&source, &SourcePartition::new(topic, number), 2, 50);
         assert_eq!(at("a", 0), 5);
         assert_eq!(at("a", 1), 50);
         assert_eq!(at("a", 2), 2);
+        assert_eq!(at("a", 3), 1, "gone, and to be counted as lost");
         assert_eq!(at("b", 0), 2);
     }
 }

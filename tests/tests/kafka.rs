@@ -1,0 +1,174 @@
+//! What Kafka does to a log while a job reads it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
+
+use std::time::Duration;
+
+use kol_tests::fold::Record;
+use kol_tests::harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+const LIMIT: Duration = Duration::from_secs(40);
+const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
+
+/// These need what the embedded broker cannot do.
+fn real_kafka() -> Option<&'static Kafka> {
+    let kafka = Kafka::shared();
+    if !kafka.is_real() {
+        eprintln!("NOT TESTED: this scenario needs real Kafka");
+    }
+    kafka.is_real().then_some(kafka)
+}
+
+struct Scene {
+    topic: Topic,
+    redis: RedisServer,
+    cluster: Cluster,
+    job: String,
+}
+
+fn scene(kafka: &'static Kafka, partitions: u32, records: &[Record]) -> Scene {
+    let topic = Topic::create(kafka, "kafka", partitions);
+    topic.produce(records);
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let job = cluster.submit(&Job::replay(SCORING), &topic, &redis);
+    Scene {
+        topic,
+        redis,
+        cluster,
+        job,
+    }
+}
+
+fn write(producer: &BaseProducer, topic: &str, records: &[Record]) {
+    for record in records {
+        let message = BaseRecord::to(topic)
+            .key(record.key.as_deref().unwrap_or_default())
+            .payload(record.value.as_deref().unwrap_or_default())
+            .timestamp(record.timestamp_ms.unwrap_or_default() as i64);
+        producer.send(message).map_err(|(e, _)| e).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_ends_in_transaction_markers_is_read_to_its_end_without_what_was_aborted() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 2_000, 5);
+    let scene = scene(kafka, 2, &records[..500]);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.bootstrap())
+        .set("transactional.id", &scene.topic.name)
+        .create()
+        .unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    for (part, commit) in [
+        (500..1_000, true),
+        (1_000..1_500, false),
+        (1_500..2_000, true),
+    ] {
+        producer.begin_transaction().unwrap();
+        write(&producer, &scene.topic.name, &records[part]);
+        producer.flush(LIMIT).unwrap();
+        if commit {
+            producer.commit_transaction(LIMIT).unwrap();
+        } else {
+            producer.abort_transaction(LIMIT).unwrap();
+        }
+    }
+    let log = scene.topic.read();
+    assert_eq!(log.len(), 1_500);
+    scene
+        .cluster
+        .assert_equals_fold_of(&scene.job, &log, &scene.redis, LIMIT);
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn every_compression_that_producers_use_is_read() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 2_000, 6);
+    let scene = scene(kafka, 2, &[]);
+    for (number, compression) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().enumerate() {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", kafka.bootstrap())
+            .set("compression.type", *compression)
+            .create()
+            .unwrap();
+        write(
+            &producer,
+            &scene.topic.name,
+            &records[number * 400..][..400],
+        );
+        producer.flush(LIMIT).unwrap();
+    }
+    scene
+        .cluster
+        .assert_equals_fold(&scene.job, &scene.topic, &scene.redis, LIMIT);
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 2_000, 7);
+    let (old, new) = records.split_at(1_500);
+    let mut scene = scene(kafka, 2, old);
+    scene.cluster.allow("topic was made anew", "it was");
+    scene.cluster.wait_caught_up(&scene.job, 1_500, LIMIT);
+    scene.topic.make_anew();
+    scene.topic.produce(new);
+    // The position falls to that of the new log.
+    let what = "the new log is read";
+    scene
+        .cluster
+        .wait_status(&scene.job, what, LIMIT, |status| {
+            let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
+            reports.map(|r| r.position).sum::<u64>() == 500
+        });
+    // Creators of the old log that the new one does not have are swept out a little later.
+    let log = scene.topic.read();
+    assert_eq!(log.len(), 500);
+    kol_tests::harness::wait_for("Redis to equal the fold of the new log", LIMIT, || {
+        let status = scene
+            .cluster
+            .try_status(&scene.job)
+            .map_err(|e| e.to_string())?;
+        let spec = kol_tests::harness::scoring(&status);
+        let fold = kol_tests::fold::Fold::of(&spec, &log);
+        let end = status.window_end_ms.ok_or("no window end")?;
+        let view = fold.view_at(end);
+        let differences = kol_tests::harness::compare(&mut scene.redis.connect(), &view);
+        match differences.first() {
+            None => Ok(()),
+            Some(first) => Err(format!("{} differences: {first}", differences.len())),
+        }
+    });
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn records_that_were_deleted_before_they_were_read_are_counted_and_said() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 1_000, 8);
+    let topic = Topic::create(kafka, "deleted", 1);
+    topic.produce(&records);
+    topic.delete_before(0, 300);
+    let redis = RedisServer::start();
+    let mut cluster = Cluster::start(1);
+    cluster.allow("300 records were deleted", "they were");
+    let job = Job {
+        starting_offsets: "{ partitions = { \"0\" = 0 } }".into(),
+        ..Job::replay(SCORING)
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    let lost = cluster.try_status(&id).unwrap().totals.unwrap().lost;
+    assert_eq!(lost, 300);
+    cluster.assert_no_complaints();
+}
