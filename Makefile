@@ -45,5 +45,5 @@ fmt: ## Format the code
 fmt-check: ## Fail when code is not formatted
 	$(CARGO) fmt --all --check
 
-lint: ## Clippy on everything, warnings are errors
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+lint: ## Clippy on everything, warnings are errors; in the profile of the tests, whose C libraries it shares
+	$(CARGO) clippy --workspace --all-targets --profile $(PROFILE) -- -D warnings

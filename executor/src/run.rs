@@ -86,6 +86,8 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         },
     };
     partitions.drain(SHUTDOWN).await;
+    // The session ends by itself once the master has read that everything is given back.
+    let _master_is_silent = tokio::time::timeout(SHUTDOWN, session.exit()).await;
     servers.drain(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),

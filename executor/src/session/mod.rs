@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kol_common::actor::Address;
+use kol_common::actor::{Address, AskError};
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition};
@@ -59,7 +59,9 @@ pub struct Identity {
     pub memory_bytes: u64,
 }
 
-/// Keeps a session until told to stop; `ready` tells whether the master knows this executor now.
+/// Keeps a session until told to stop, or until its stream ends after the supervisor has: then all
+/// is given back, and the master has read the last word. `ready` tells whether the master knows this
+/// executor now.
 ///
 /// # Errors
 /// The master's address is not a URL.
@@ -79,7 +81,10 @@ pub async fn run(
             outcome = session(&endpoint, &identity, &supervisor, &ready) => outcome,
         };
         ready.send_replace(false);
-        let _supervisor_ended = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
+        let told = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
+        if matches!(told, Err(AskError::Gone(_))) {
+            return Ok(());
+        }
         match outcome {
             Ok(()) => {
                 tracing::warn!(%master, "the master ended the session: connecting again");
@@ -186,3 +191,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

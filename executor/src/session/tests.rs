@@ -1,0 +1,143 @@
+//! The session against a master that only speaks its protocol.
+
+use std::pin::Pin;
+
+use futures::Stream;
+use kol_common::actor::{Exit, Group, Mailbox, Task, mailbox};
+use kol_common::proto::Welcome;
+use kol_common::proto::cluster_service_server::{ClusterService, ClusterServiceServer};
+use kol_common::proto::master_message::Body as ToExecutor;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Welcomes whoever registers; ends its side of the stream when the executor has ended the other, or
+/// at once.
+struct Master {
+    patient: bool,
+    registrations: mpsc::Sender<Register>,
+}
+
+#[tonic::async_trait]
+impl ClusterService for Master {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<MasterMessage, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<ExecutorMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?.and_then(|m| m.body);
+        let Some(Body::Register(register)) = first else {
+            return Err(Status::invalid_argument("no registration"));
+        };
+        let _test_is_over = self.registrations.send(register).await;
+        let welcome = MasterMessage {
+            body: Some(ToExecutor::Welcome(Welcome::default())),
+        };
+        let welcome = futures::stream::iter([Ok(welcome)]);
+        if !self.patient {
+            return Ok(Response::new(Box::pin(welcome)));
+        }
+        let until_the_other_side_ends = incoming.filter_map(|_| async { None });
+        Ok(Response::new(Box::pin(
+            welcome.chain(until_the_other_side_ends),
+        )))
+    }
+}
+
+struct Scene {
+    group: Group,
+    session: Task,
+    supervisor: Mailbox<SessionEvent>,
+    registrations: mpsc::Receiver<Register>,
+}
+
+impl Scene {
+    async fn start(patient: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let master = format!("http://{}", listener.local_addr().unwrap());
+        let (registered, registrations) = mpsc::channel(16);
+        let service = ClusterServiceServer::new(Master {
+            patient,
+            registrations: registered,
+        });
+        let group = Group::new("test");
+        let _ends_with_the_group = group.spawn("master", async move {
+            let incoming = TcpListenerStream::new(listener);
+            let served = tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming);
+            served
+                .await
+                .map_err(|e| KolError::internal("TEST", e.to_string()))
+        });
+        let (address, supervisor) = mailbox("supervisor", 16);
+        let identity = Identity {
+            incarnation: Incarnation::generate(),
+            host: "here".into(),
+            http: "127.0.0.1:1".into(),
+            cores: 1,
+            memory_bytes: 1 << 20,
+        };
+        let (ready, _) = watch::channel(false);
+        let stop = group.stop_token();
+        let session = group.spawn("session", run(master, identity, address, ready, stop));
+        Self {
+            group,
+            session,
+            supervisor,
+            registrations,
+        }
+    }
+
+    /// Plays the supervisor at the start of a stream.
+    async fn come_up(&mut self) -> mpsc::Sender<ExecutorMessage> {
+        loop {
+            let event = tokio::time::timeout(LIMIT, self.supervisor.recv()).await;
+            match event.unwrap().unwrap() {
+                SessionEvent::Up(up) => {
+                    up.running.send(Vec::new()).unwrap();
+                    return up.sender;
+                }
+                SessionEvent::Message(_) | SessionEvent::Down => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
+    let mut scene = Scene::start(false).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let _sender = scene.come_up().await;
+        seen.push(scene.registrations.recv().await.unwrap().incarnation);
+    }
+    assert_eq!(seen[0], seen[1]);
+    scene.group.stop();
+    assert_eq!(
+        scene.session.exit().await,
+        Exit::Done,
+        "told to stop it stops"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
+    let mut scene = Scene::start(true).await;
+    let sender = scene.come_up().await;
+    scene.registrations.recv().await.unwrap();
+    let Scene {
+        mut session,
+        supervisor,
+        ..
+    } = scene;
+    drop((sender, supervisor));
+    let exit = tokio::time::timeout(LIMIT, session.exit()).await;
+    assert_eq!(exit.unwrap(), Exit::Done);
+}
