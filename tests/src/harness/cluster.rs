@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
+use super::client::{Answer, client};
 use super::{Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
 use crate::fold::{Fold, Record};
 
@@ -25,6 +26,7 @@ pub struct Cluster {
     pub executors: Vec<Process>,
     grpc: String,
     http: String,
+    environment: Vec<(&'static str, &'static str)>,
     allowed: Vec<(&'static str, &'static str)>,
 }
 
@@ -81,8 +83,14 @@ pub fn binary(name: &str) -> PathBuf {
 impl Cluster {
     /// Starts a master and `executors` executors.
     pub fn start(executors: usize) -> Self {
+        Self::start_with(executors, &[])
+    }
+
+    /// The same with variables in the environment of all of them, and of kol-client.
+    pub fn start_with(executors: usize, environment: &[(&'static str, &'static str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut master = start_master(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+        let any = "127.0.0.1:0";
+        let mut master = start_master(folder.path(), any, any, environment);
         let (grpc, http) = addresses(&mut master, 0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -96,6 +104,7 @@ impl Cluster {
             executors: Vec::new(),
             grpc,
             http,
+            environment: environment.to_vec(),
             allowed: Vec::new(),
         };
         for _ in 0..executors {
@@ -127,7 +136,9 @@ impl Cluster {
             &name,
         ];
         let program = binary("kol-executor");
-        let mut process = Process::start(&name, self.folder.path(), &program, &arguments);
+        let folder = self.folder.path();
+        let mut process =
+            Process::start_with(&name, folder, &program, &arguments, &self.environment);
         process.wait_line("kol-executor ready", 0, START);
         self.executors.push(process);
         number
@@ -137,7 +148,8 @@ impl Cluster {
     pub fn restart_master(&mut self) {
         self.master.kill();
         let from = self.master.log().len();
-        self.master = start_master(self.folder.path(), &self.grpc, &self.http);
+        let folder = self.folder.path();
+        self.master = start_master(folder, &self.grpc, &self.http, &self.environment);
         addresses(&mut self.master, from);
     }
 
@@ -151,20 +163,16 @@ impl Cluster {
         &self.http
     }
 
-    /// Runs kol-client with these arguments; answers exit code, output and errors.
-    pub fn client(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let output = std::process::Command::new(binary("kol-client"))
-            .args(arguments)
-            .env("KOL_MASTER", format!("http://{}", self.grpc))
-            .current_dir(self.folder.path())
-            .output()
-            .expect("kol-client");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.code(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
+    /// The folder that kol-client runs in, and that the logs of all processes lie in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs kol-client against this master.
+    pub fn client(&self, arguments: &[&str]) -> Answer {
+        let master = format!("http://{}", self.grpc);
+        let environment = [&self.environment[..], &[("KOL_MASTER", &master)]].concat();
+        client(self.folder.path(), arguments, &environment)
     }
 
     /// Submits a spec, or says why it was refused.
@@ -336,7 +344,7 @@ async fn connect(grpc: &str) -> Result<JobServiceClient<Channel>, tonic::Status>
     client.map_err(|e| tonic::Status::unavailable(e.to_string()))
 }
 
-fn start_master(folder: &Path, listen: &str, http: &str) -> Process {
+fn start_master(folder: &Path, listen: &str, http: &str, environment: &[(&str, &str)]) -> Process {
     let state = folder.join("state");
     let arguments = [
         "--listen",
@@ -346,7 +354,8 @@ fn start_master(folder: &Path, listen: &str, http: &str) -> Process {
         "--state-dir",
         state.to_str().expect("UTF-8"),
     ];
-    Process::start("master", folder, &binary("kol-master"), &arguments)
+    let program = binary("kol-master");
+    Process::start_with("master", folder, &program, &arguments, environment)
 }
 
 /// gRPC and HTTP addresses from the line that says the master is ready.

@@ -3,8 +3,8 @@
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -23,10 +23,17 @@ pub struct Kafka {
 
 #[derive(Debug)]
 enum Kind {
-    /// One node that is broker and controller at once.
-    Real { _folder: TempDir, _process: Process },
+    Real(Node),
     /// Makes topics on the thread that keeps the mock cluster.
     Embedded(SyncSender<(String, u32, SyncSender<()>)>),
+}
+
+/// One process that is broker and controller at once.
+#[derive(Debug)]
+struct Node {
+    folder: TempDir,
+    class_path: String,
+    process: Mutex<Option<Process>>,
 }
 
 impl Kafka {
@@ -34,6 +41,27 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// A real broker of a scenario's own, which may take it down; `None` when Kafka is not installed.
+    pub fn own() -> Option<&'static Self> {
+        let kafka = Self::start();
+        // It lives until it is taken down, at the latest until the test process ends.
+        kafka.is_real().then(|| &*Box::leak(Box::new(kafka)))
+    }
+
+    /// Kills the real broker; what it has written stays.
+    pub fn down(&self) {
+        if let Kind::Real(node) = &self.kind {
+            *node.process.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Starts the real broker again.
+    pub fn up(&self) {
+        if let Kind::Real(node) = &self.kind {
+            node.up(&self.bootstrap);
+        }
     }
 
     /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
@@ -78,7 +106,7 @@ impl Kafka {
 
     /// Whether it is Kafka itself.
     pub fn is_real(&self) -> bool {
-        matches!(self.kind, Kind::Real { .. })
+        matches!(self.kind, Kind::Real(_))
     }
 
     /// Makes a topic of the mock cluster; the real one is asked over the wire.
@@ -102,20 +130,31 @@ impl Kafka {
         let class_path = format!("{}/*", libs.canonicalize().expect("libraries").display());
         let file = properties.to_str().expect("a path in UTF-8");
         format_storage(&class_path, file);
-        let heap = ["-Xmx640m", "-Xms256m", "-XX:+UseSerialGC"];
-        let arguments = [&heap[..], &["-cp", &class_path, "kafka.Kafka", file]].concat();
-        let process = Process::start("kafka", folder.path(), Path::new("java"), &arguments);
+        let node = Node {
+            folder,
+            class_path,
+            process: Mutex::default(),
+        };
         let bootstrap = format!("127.0.0.1:{port}");
-        wait_for("Kafka to start", Duration::from_secs(60), || {
-            answers(&bootstrap).map_err(|e| format!("{e}\n{}", process.log()))
-        });
+        node.up(&bootstrap);
         Self {
             bootstrap,
-            kind: Kind::Real {
-                _folder: folder,
-                _process: process,
-            },
+            kind: Kind::Real(node),
         }
+    }
+}
+
+impl Node {
+    fn up(&self, bootstrap: &str) {
+        let folder = self.folder.path();
+        let heap = ["-Xmx640m", "-Xms256m", "-XX:+UseSerialGC"];
+        let class = ["-cp", &self.class_path, "kafka.Kafka", "server.properties"];
+        let arguments = [&heap[..], &class].concat();
+        let process = Process::start("kafka", folder, Path::new("java"), &arguments);
+        wait_for("Kafka to start", Duration::from_secs(60), || {
+            answers(bootstrap).map_err(|e| format!("{e}\n{}", process.log()))
+        });
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
 }
 

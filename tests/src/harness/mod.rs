@@ -11,6 +11,7 @@
     reason = "test support: a failure here is a failed test, and its message is the panic's"
 )]
 
+mod client;
 mod cluster;
 mod compare;
 mod data;
@@ -20,6 +21,7 @@ mod process;
 mod redis_server;
 mod topic;
 
+pub use client::{Answer, client};
 pub use cluster::{Cluster, Job, binary, scoring};
 pub use compare::{compare, compare_market};
 pub use data::{Key, generated, real_or_generated};
@@ -27,7 +29,7 @@ pub use kafka::Kafka;
 pub use logs::unexpected;
 pub use process::Process;
 pub use redis_server::RedisServer;
-pub use topic::Topic;
+pub use topic::{Letter, Topic};
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;

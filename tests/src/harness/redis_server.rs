@@ -13,6 +13,7 @@ pub struct RedisServer {
     folder: TempDir,
     port: u16,
     arguments: Vec<String>,
+    password: Option<&'static str>,
     process: Option<Process>,
 }
 
@@ -24,17 +25,27 @@ impl RedisServer {
 
     /// The same with more arguments of redis-server.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_as(arguments, None)
+    }
+
+    /// One that refuses everybody who does not give the password.
+    pub fn start_locked(password: &'static str) -> Self {
+        Self::start_as(&["--requirepass", password], Some(password))
+    }
+
+    fn start_as(arguments: &[&str], password: Option<&'static str>) -> Self {
         let mut server = Self {
             folder: tempfile::tempdir().expect("a folder"),
             port: free_port(),
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            password,
             process: None,
         };
         server.up();
         server
     }
 
-    /// `redis://…`, as job specs have it.
+    /// `redis://…`, as job specs have it: without the password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -64,7 +75,9 @@ impl RedisServer {
 
     /// A connection.
     pub fn connect(&self) -> redis::Connection {
-        let client = redis::Client::open(self.url()).expect("a Redis URL");
+        let login = self.password.map(|p| format!(":{p}@")).unwrap_or_default();
+        let url = format!("redis://{login}127.0.0.1:{}/0", self.port);
+        let client = redis::Client::open(url).expect("a Redis URL");
         client.get_connection().expect("a Redis connection")
     }
 
@@ -73,6 +86,7 @@ impl RedisServer {
         let output = std::process::Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
             .args(command.split(' '))
+            .envs(self.password.map(|p| ("REDISCLI_AUTH", p)))
             .output()
             .expect("redis-cli");
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -1,12 +1,13 @@
 //! Topics: made, filled, and read back as they lie in the log.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -25,13 +26,26 @@ pub struct Topic {
     producer: ThreadedProducer<DefaultProducerContext>,
 }
 
+/// A record with its headers.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The record.
+    pub record: Record,
+    /// Headers, as text.
+    pub headers: BTreeMap<String, String>,
+}
+
 impl Topic {
     /// Makes a topic whose name begins with `name`.
     pub fn create(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
+        let topic = Self::planned(kafka, name, partitions);
+        topic.make();
+        topic
+    }
+
+    /// A topic that is not there until it is made.
+    pub fn planned(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
         let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
-        if !kafka.create_embedded(&name, partitions) {
-            create_real(kafka, &name, partitions);
-        }
         let producer = ClientConfig::new()
             .set("bootstrap.servers", kafka.bootstrap())
             .set("partitioner", "murmur2_random")
@@ -45,6 +59,13 @@ impl Topic {
             partitions,
             kafka,
             producer,
+        }
+    }
+
+    /// Makes a planned topic.
+    pub fn make(&self) {
+        if !self.kafka.create_embedded(&self.name, self.partitions) {
+            create_real(self.kafka, &self.name, self.partitions);
         }
     }
 
@@ -72,6 +93,28 @@ impl Topic {
 
     /// All records of the log, each partition's in offset order.
     pub fn read(&self) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.each(|message| records.push(record(message)));
+        records
+    }
+
+    /// The same with the records' headers.
+    pub fn read_letters(&self) -> Vec<Letter> {
+        let mut letters = Vec::new();
+        self.each(|message| {
+            let headers = message.headers().into_iter().flat_map(|h| h.iter());
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            letters.push(Letter {
+                record: record(message),
+                headers: headers
+                    .map(|h| (h.key.to_owned(), h.value.map(text).unwrap_or_default()))
+                    .collect(),
+            });
+        });
+        letters
+    }
+
+    fn each(&self, mut visit: impl FnMut(&BorrowedMessage<'_>)) {
         let consumer = self.consumer();
         let mut all = TopicPartitionList::new();
         for partition in 0..self.partitions as i32 {
@@ -80,22 +123,14 @@ impl Topic {
         }
         consumer.assign(&all).expect("an assignment");
         let mut left = self.partitions;
-        let mut records = Vec::new();
         while left > 0 {
             match consumer.poll(TIMEOUT).expect("a record within 30 s") {
                 // The end may be a marker of a transaction, so offsets do not tell.
                 Err(KafkaError::PartitionEOF(_)) => left -= 1,
                 Err(error) => panic!("{} cannot be read: {error}", self.name),
-                Ok(record) => records.push(Record {
-                    partition: record.partition() as u32,
-                    offset: record.offset() as u64,
-                    timestamp_ms: record.timestamp().to_millis().map(|ms| ms as u64),
-                    key: record.key().map(<[u8]>::to_vec),
-                    value: record.payload().map(<[u8]>::to_vec),
-                }),
+                Ok(message) => visit(&message),
             }
         }
-        records
     }
 
     /// Deletes the records of a partition before an offset, as retention does.
@@ -132,6 +167,16 @@ impl Topic {
             .set("enable.partition.eof", "true")
             .create()
             .expect("a consumer")
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: message.partition() as u32,
+        offset: message.offset() as u64,
+        timestamp_ms: message.timestamp().to_millis().map(|ms| ms as u64),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
     }
 }
 
