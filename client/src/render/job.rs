@@ -9,6 +9,9 @@ use kol_common::view::job_state;
 use super::{Table, age, bytes, grouped};
 use crate::exit::Shown;
 
+/// Distance of the job clock from now that no clock of a machine that is looked after has.
+const AHEAD: u64 = 60_000;
+
 /// The list of jobs.
 pub fn list(jobs: &[JobStatus]) -> String {
     if jobs.is_empty() {
@@ -72,11 +75,7 @@ pub fn details(job: &JobStatus) -> String {
         ),
     ];
     if let Some(clock) = job.clock_ms {
-        let behind = age(job.now_ms.saturating_sub(clock));
-        rows.push((
-            "job clock",
-            format!("{} ({behind} ago)", Millis(clock).iso()),
-        ));
+        rows.push(("job clock", clock_text(clock, job.now_ms)));
     }
     if let Some(end) = job.window_end_ms {
         rows.push(("window end", Millis(end).iso()));
@@ -96,6 +95,20 @@ pub fn details(job: &JobStatus) -> String {
         let _infallible = writeln!(out, "warning     {warning}");
     }
     out
+}
+
+/// The job clock beside the time now. Clocks of machines differ a little; one that is far ahead came
+/// from a producer, and makes everybody else late.
+fn clock_text(clock: u64, now: u64) -> String {
+    let time = Millis(clock).iso();
+    let ahead = clock.saturating_sub(now);
+    if ahead < AHEAD {
+        return format!("{time} ({} ago)", age(now.saturating_sub(clock)));
+    }
+    format!(
+        "{time} ({} ahead: records came from a producer whose clock is wrong)",
+        age(ahead)
+    )
 }
 
 #[cfg(test)]
@@ -130,5 +143,11 @@ mod tests {
         assert!(text.contains("warning     gains are wrong\n"));
         assert!(list(&[job]).contains("degraded"));
         assert!(list(&[]).contains("submit"));
+    }
+    #[test]
+    fn a_job_clock_ahead_of_now_is_not_called_old() {
+        assert!(clock_text(60_000, 90_000).ends_with(" (30.0 s ago)"));
+        assert!(clock_text(90_000, 89_000).ends_with(" (0 ms ago)"));
+        assert!(clock_text(86_400_000, 0).contains(" (1.0 d ahead: "));
     }
 }

@@ -109,6 +109,8 @@ impl DeadLetters {
         };
         let mut config = client_config(spec, secrets, "kol-dead-letters")?;
         config
+            // What the spec says to consumers means nothing to a producer, which would warn of it.
+            .set("log_level", "0")
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", "65536");
         let deliveries = Deliveries::default();

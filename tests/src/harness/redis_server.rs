@@ -83,10 +83,15 @@ impl RedisServer {
 
     /// What `redis-cli` prints for a command as a person types it.
     pub fn cli(&self, command: &str) -> String {
+        self.cli_as(self.password, command)
+    }
+
+    /// The same with another password than the one it was started with.
+    pub fn cli_as(&self, password: Option<&str>, command: &str) -> String {
         let output = std::process::Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
             .args(command.split(' '))
-            .envs(self.password.map(|p| ("REDISCLI_AUTH", p)))
+            .envs(password.map(|p| ("REDISCLI_AUTH", p)))
             .output()
             .expect("redis-cli");
         String::from_utf8_lossy(&output.stdout).into_owned()
