@@ -44,6 +44,8 @@ pub enum Command {
     Cancel(cmd::cancel::Args),
     /// List executors.
     Executors(cmd::executors::Args),
+    /// List the checkpoints of a job that are kept, with what they cost.
+    Checkpoints(cmd::checkpoints::Args),
     /// List the partitions of a job.
     Partitions(cmd::partitions::Args),
     /// Show every term of a creator's score and what it was made of.
@@ -81,6 +83,7 @@ impl Cli {
             Command::Stop(args) => cmd::stop::run(args, &ctx).await,
             Command::Cancel(args) => cmd::cancel::run(args, &ctx).await,
             Command::Executors(args) => cmd::executors::run(args, &ctx).await,
+            Command::Checkpoints(args) => cmd::checkpoints::run(args, &ctx).await,
             Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
             Command::Top(args) => cmd::top::run(args, &ctx).await,

@@ -2,6 +2,7 @@
 //! decoding of creators' events, scoring, the actor kernel and telemetry.
 
 pub mod actor;
+pub mod checkpoint;
 pub mod error;
 pub mod event;
 pub mod ids;

@@ -35,7 +35,8 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<PathBuf>,
-    /// Job specs may place checkpoints only below this folder [default: /var/lib/kol/checkpoints].
+    /// Job specs may place checkpoints only below this folder [default: checkpoints in --state-dir].
+    /// Executors must reach it under the same path.
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_root: Option<PathBuf>,
@@ -65,8 +66,6 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Checkpoints of jobs lie below this folder.
     pub checkpoint_root: PathBuf,
-    /// Buckets that `s3://` checkpoints may be in.
-    pub checkpoint_buckets: Vec<String>,
     /// Where `file:` secret references are read.
     pub secrets_dir: Option<PathBuf>,
     /// How long a partition may take to drain, and this process to end.
@@ -84,8 +83,7 @@ struct Raw {
     listen: SocketAddr,
     http: SocketAddr,
     state_dir: PathBuf,
-    checkpoint_root: PathBuf,
-    checkpoint_buckets: Vec<String>,
+    checkpoint_root: Option<PathBuf>,
     secrets_dir: Option<PathBuf>,
     drain_timeout: String,
     log_format: String,
@@ -105,8 +103,7 @@ impl Default for Raw {
             listen: local(7077),
             http: local(4040),
             state_dir: "./kol-master-state".into(),
-            checkpoint_root: "/var/lib/kol/checkpoints".into(),
-            checkpoint_buckets: Vec::new(),
+            checkpoint_root: None,
             secrets_dir: None,
             drain_timeout: "10s".into(),
             log_format: "text".into(),
@@ -153,12 +150,16 @@ impl Config {
                 let all: Vec<_> = errors.into_iter().map(|e| e.to_string()).collect();
                 wrong(all.join("; "))
             })?;
+        let root = raw
+            .checkpoint_root
+            .unwrap_or_else(|| raw.state_dir.join("checkpoints"));
+        let root = std::path::absolute(&root)
+            .map_err(|e| wrong(format!("checkpoint_root `{}`: {e}", root.display())))?;
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
             state_dir: raw.state_dir,
-            checkpoint_root: raw.checkpoint_root,
-            checkpoint_buckets: raw.checkpoint_buckets,
+            checkpoint_root: root,
             secrets_dir: raw.secrets_dir,
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
@@ -198,6 +199,8 @@ mod tests {
         assert_eq!(config.autostart, Some("specs".into()));
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.state_dir, PathBuf::from("./kol-master-state"));
+        let root = &config.checkpoint_root;
+        assert!(root.is_absolute() && root.ends_with("kol-master-state/checkpoints"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Master {
         let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&state_dir)).await;
         let opened = opened.map_err(|e| KolError::internal("STATE_STORE", e.to_string()))??;
         let meta: Arc<dyn MetaStore> = Arc::new(opened);
-        let (store, records) = JobStore::load(Arc::clone(&meta)).await?;
+        let (store, stored) = JobStore::load(Arc::clone(&meta)).await?;
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
 
@@ -66,13 +66,12 @@ impl Master {
             drain: config.drain_timeout,
             limits: Limits::default(),
         };
-        tracing::info!(jobs = records.len(), state_dir = %config.state_dir.display(), "the state store is open");
-        let actor = Controller::new(options, store, records, address, tasks.clone());
+        tracing::info!(jobs = stored.len(), state_dir = %config.state_dir.display(), "the state store is open");
+        let actor = Controller::new(options, store, stored, address, tasks.clone());
         let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
 
         let policy = SpecPolicy {
             checkpoint_root: Some(config.checkpoint_root.clone()),
-            checkpoint_buckets: config.checkpoint_buckets.clone(),
         };
         let pages = Pages {
             metrics,

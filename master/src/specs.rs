@@ -8,7 +8,8 @@ use kol_common::job::{ParsedSpec, SpecPolicy, parse};
 /// # Errors
 /// Everything that is wrong with it, in one error.
 pub fn read(text: &str, origin: &str, policy: &SpecPolicy) -> Result<ParsedSpec, KolError> {
-    let parsed = parse(text, origin)?;
+    let mut parsed = parse(text, origin)?;
+    policy.complete(&mut parsed.spec);
     policy.check(&parsed.spec)?;
     Ok(parsed)
 }

@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod check;
+pub mod checkpoints;
 pub mod completions;
 pub mod convert_spark;
 pub mod executors;

@@ -193,7 +193,7 @@ fn location(old: Option<String>) -> String {
         Some(path) if path.starts_with('/') => format!("file://{path}"),
         Some(url) if url.starts_with("file:///") => url,
         Some(bucket) if bucket.starts_with("s3a://") => bucket.replacen("s3a://", "s3://", 1),
-        _ => "file:///var/lib/kol/checkpoints".into(),
+        _ => String::new(),
     }
 }
 

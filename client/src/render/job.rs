@@ -80,6 +80,10 @@ pub fn details(job: &JobStatus) -> String {
     if let Some(end) = job.window_end_ms {
         rows.push(("window end", Millis(end).iso()));
     }
+    if let Some(checkpoint) = &job.checkpoint {
+        let line = super::checkpoint::line(checkpoint, job.now_ms);
+        rows.push(("checkpoint", line));
+    }
     for market in &job.market {
         rows.push(("market", format!("{} {}", market.platform, market.mean)));
     }

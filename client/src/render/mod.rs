@@ -1,5 +1,6 @@
 //! Text for people: tables and details, as strings, so that tests can read them.
 
+pub mod checkpoint;
 pub mod cluster;
 pub mod job;
 mod table;

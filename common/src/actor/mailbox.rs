@@ -90,6 +90,11 @@ impl<M> Address<M> {
             .unwrap_or(Err(AskError::Deadline(self.name)))
     }
 
+    /// Messages it has room for now; of use to an only sender.
+    pub fn room(&self) -> usize {
+        self.sender.capacity()
+    }
+
     /// Whether the actor has ended.
     pub fn is_gone(&self) -> bool {
         self.sender.is_closed()

@@ -224,12 +224,21 @@ pub struct KeyTemplates {
 
 /// Where and how often state is made durable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct CheckpointSpec {
-    /// `file:///…` below the master's checkpoint root, or an allowed `s3://bucket/…`.
+    /// `file:///…` below the master's checkpoint root. Empty in a spec that does not name one: the
+    /// master then fills in that root.
     pub location: String,
     /// Time between two barriers.
     pub interval: Millis,
+    /// How long an epoch may take.
+    pub timeout: Millis,
+    /// Least time between the end of an epoch and the next barrier.
+    pub min_pause: Millis,
+    /// Epochs that fail in a row before the job says loudly that something is wrong.
+    pub max_failures: u64,
+    /// Committed epochs that are kept.
+    pub retain: u64,
 }
 
 /// Where a secret is kept: it is read where it is used, and never travels or prints.
@@ -342,8 +351,12 @@ impl Default for KeyTemplates {
 impl Default for CheckpointSpec {
     fn default() -> Self {
         Self {
-            location: "file:///var/lib/kol/checkpoints".into(),
+            location: String::new(),
             interval: Millis(SECOND),
+            timeout: Millis(MINUTE),
+            min_pause: Millis(0),
+            max_failures: 3,
+            retain: 3,
         }
     }
 }

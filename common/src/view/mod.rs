@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::proto::{
-    ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, PartitionReport, PartitionState,
-    PartitionStatus, PlatformMarket,
+    ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, Manifest, PartitionCheckpoint,
+    PartitionReport, PartitionState, PartitionStatus, PlatformMarket,
 };
 
 /// A job.
@@ -35,6 +35,15 @@ pub fn job_json(job: &JobStatus) -> Value {
         "state_bytes": job.state_bytes,
         "warnings": job.warnings,
         "problems": job.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        "checkpoint": job.checkpoint.as_ref().map(|c| json!({
+            "epoch": c.epoch,
+            "committed_ms": c.committed_ms,
+            "took_ms": c.took_ms,
+            "written_bytes": c.written_bytes,
+            "committed_total": c.committed_count,
+            "aborted_total": c.aborted_count,
+            "failures": c.failures,
+        })),
         "ends_probed_ms": job.ends_probed_ms,
         "now_ms": job.now_ms,
     })
@@ -82,6 +91,37 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "state_bytes": report.state_bytes,
         "median_gap_ms": report.median_gap_ms,
         "problem": report.problem.as_ref().map(problem_json),
+    })
+}
+
+/// A committed epoch.
+pub fn checkpoint_json(manifest: &Manifest) -> Value {
+    json!({
+        "epoch": manifest.epoch,
+        "parent": manifest.parent,
+        "generation": manifest.generation,
+        "begun_ms": manifest.begun_ms,
+        "took_ms": manifest.took_ms,
+        "clock_ms": manifest.clock_ms,
+        "market": market(&manifest.market),
+        "partitions": manifest.partitions.iter().map(partition_checkpoint_json).collect::<Vec<_>>(),
+    })
+}
+
+fn partition_checkpoint_json(checkpoint: &PartitionCheckpoint) -> Value {
+    let partition = checkpoint.partition.clone().unwrap_or_default();
+    json!({
+        "topic": partition.topic,
+        "partition": partition.partition,
+        "offset": checkpoint.offset,
+        "clock_ms": checkpoint.clock_ms,
+        "kols": checkpoint.kols,
+        "entities": checkpoint.entities,
+        "files": checkpoint.files.iter().map(|f| json!({"path": f.path, "bytes": f.bytes})).collect::<Vec<_>>(),
+        "written_bytes": checkpoint.written_bytes,
+        "pause_us": checkpoint.pause_us,
+        "durable_ms": checkpoint.durable_ms,
+        "confirmed_ms": checkpoint.confirmed_ms,
     })
 }
 
@@ -159,5 +199,6 @@ pub fn partition_state(state: PartitionState) -> &'static str {
         PartitionState::Running => "running",
         PartitionState::Draining => "draining",
         PartitionState::Paused => "paused",
+        PartitionState::Restoring => "restoring",
     }
 }

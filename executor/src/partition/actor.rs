@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::{STEP_EVERY, Taking};
 use super::intake::Intake;
 use super::message::{Assignment, Command, Ended, Partition, Ticks};
 use super::outbox::{Answer, Outbox};
@@ -47,6 +48,8 @@ pub struct Deps {
     pub ticks: Ticks,
     /// Memory of the process.
     pub memory: Memory,
+    /// Where state files are written.
+    pub files: Group,
 }
 
 /// Starts a partition; the task's receiver gets how it ended.
@@ -97,6 +100,9 @@ pub(super) struct Actor {
     share: Share,
     housekeeping_at: Instant,
     market_pass_at: Instant,
+    pub(super) taking: Taking,
+    /// The state of the last checkpoint is being read.
+    pub(super) restoring: bool,
 }
 
 /// Oldest offset and the one past the newest.
@@ -132,14 +138,19 @@ impl Actor {
             parked: Parked::default(),
             housekeeping_at: now,
             market_pass_at: now,
+            taking: Taking::default(),
+            restoring: false,
         }
     }
 
     async fn run(mut self) -> Ended {
+        if let Some(ended) = self.restore_unless_stopped().await {
+            return ended;
+        }
         let opened = self
             .deps
             .source
-            .open(&self.assignment.partition, self.assignment.offset);
+            .open(&self.assignment.partition, self.intake.position);
         let ended = match opened {
             Ok(queue) => {
                 self.queue = Some(queue);
@@ -153,6 +164,20 @@ impl Actor {
         ended
     }
 
+    /// Commands wait meanwhile: a state that is not whole has no answers.
+    async fn restore_unless_stopped(&mut self) -> Option<Ended> {
+        self.restoring = true;
+        self.show_report();
+        let stop = self.stop_now.clone();
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Some(self.released(false)),
+            restored = self.restore() => restored.err(),
+        };
+        self.restoring = false;
+        ended
+    }
+
     /// Stop and control come before acknowledgements, so that a revoked partition sends nothing
     /// more; those before time, so that a flush that ended makes room for the next; data comes last,
     /// because it is nearly always ready.
@@ -163,6 +188,7 @@ impl Actor {
             if now >= self.housekeeping_at {
                 self.keep_house(now);
             }
+            self.copy_some();
             self.step(now);
             if let Some(position) = self.drained() {
                 return position;
@@ -180,6 +206,7 @@ impl Actor {
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
+                (wanted, written) = self.taking.written() => self.wrote(wanted, written),
                 answer = asked(&mut self.marks) => {
                     if let Some(ended) = self.found(answer) {
                         return ended;
@@ -197,6 +224,11 @@ impl Actor {
                 self.queue = None;
                 self.deps.source.close(&self.assignment.partition);
             }
+            Command::Barrier {
+                epoch,
+                parent,
+                answer,
+            } => self.barrier(epoch, parent, answer),
             Command::Explain {
                 platform,
                 kol,
@@ -239,6 +271,7 @@ impl Actor {
                     .partition(&self.assignment.partition);
             return Some(Ended::Failed(error));
         }
+        self.acknowledge();
         if let (Answer::Claim(Ok(_)), Some((_, window_end))) = (answer, self.outbox.holding()) {
             // The job clock is at least what Redis was shown.
             let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
@@ -256,6 +289,7 @@ impl Actor {
             behind,
             &self.tick,
         );
+        self.acknowledge();
     }
 
     fn wake_at(&self, now: Instant) -> Instant {
@@ -263,7 +297,8 @@ impl Actor {
             .outbox
             .wake_at(&self.intake.state, self.is_behind(), &self.tick);
         let pace = self.pace.ready_at().filter(|at| *at > now);
-        [flush, pace]
+        let copy = self.taking.is_copying().then(|| now + STEP_EVERY);
+        [flush, pace, copy]
             .into_iter()
             .flatten()
             .fold(self.housekeeping_at, Instant::min)
@@ -348,6 +383,10 @@ impl Actor {
         }
         self.intake.state.sweep(SWEEP);
         self.refresh_market(now);
+        self.show_report();
+    }
+
+    pub(super) fn show_report(&mut self) {
         let report = self.make_report();
         self.share.set(report.state_bytes);
         self.report.send_replace(report);

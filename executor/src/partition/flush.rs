@@ -40,7 +40,7 @@ pub struct Flusher {
     fence: FenceState,
     hold: Option<(u64, u64)>,
     sequence: u64,
-    /// `seq_done` that Redis confirmed last.
+    /// `seq_done` that Redis confirmed last, to this owner or to one before it.
     done: u64,
     flight: Option<Flight>,
     next_at: Instant,
@@ -78,6 +78,11 @@ pub enum Next {
 }
 
 impl Flusher {
+    /// The owner before had been confirmed this sequence: a record that knows less has lost writes.
+    pub fn restored(&mut self, done: u64) {
+        self.done = done;
+    }
+
     /// Claims as soon as it is asked.
     pub fn new(limits: FlushLimits, now: Instant) -> Self {
         Self {
@@ -113,9 +118,12 @@ impl Flusher {
                 if self.sequence == 0 {
                     self.hold = claimed.shown;
                 }
-                self.sequence = self.sequence.max(claimed.begun);
+                self.sequence = self.sequence.max(claimed.begun).max(self.done);
                 self.back_off = BACK_OFF.0;
                 self.next_at = now;
+                if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
+                    return Next::SendEverything;
+                }
                 Next::GoOn
             }
             Err(SinkError::Fenced) => Next::Stop,

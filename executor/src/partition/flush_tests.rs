@@ -11,7 +11,11 @@ fn flusher(now: Instant) -> Flusher {
 fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
     let mut f = flusher(now);
     assert!(f.begin_claim(now));
-    let claimed = Claimed { begun: 7, shown };
+    let claimed = Claimed {
+        begun: 7,
+        done: 0,
+        shown,
+    };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::GoOn);
     f
 }
@@ -38,6 +42,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     assert!(!f.begin_claim(now), "one claim at a time");
     let claimed = Claimed {
         begun: 7,
+        done: 0,
         shown: Some((500, 20)),
     };
     f.claimed(now, &Ok(claimed));
@@ -121,6 +126,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
     assert!(f.begin_claim(later));
     let old = Claimed {
         begun: 3,
+        done: 3,
         shown: Some((10_000, 99)),
     };
     f.claimed(later, &Ok(old));
@@ -147,4 +153,24 @@ fn a_look_that_fails_changes_nothing() {
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(away())), Next::GoOn);
     assert!(f.next_at().is_some());
+}
+
+#[test]
+fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again() {
+    let now = Instant::now();
+    let claim = |known: u64| {
+        let mut f = flusher(now);
+        f.restored(9);
+        assert!(f.begin_claim(now));
+        let claimed = Claimed {
+            begun: known,
+            done: known,
+            shown: None,
+        };
+        (f.claimed(now, &Ok(claimed)), f.next_sequence())
+    };
+    assert_eq!(claim(9), (Next::GoOn, 10));
+    assert_eq!(claim(12), (Next::GoOn, 13));
+    assert_eq!(claim(8), (Next::SendEverything, 10), "an older backup");
+    assert_eq!(claim(0), (Next::SendEverything, 10), "emptied");
 }

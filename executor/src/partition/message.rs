@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kol_common::actor::Address;
 use kol_common::job::JobSpec;
-use kol_common::proto::{JobTick, PartitionReport, SlotDetail};
+use kol_common::proto::{JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
 use kol_common::scoring::Scoring;
 use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::{oneshot, watch};
@@ -30,8 +30,10 @@ pub struct Assignment {
     pub slot: u32,
     /// Assignment epoch.
     pub epoch: u64,
-    /// Where to start reading.
+    /// Where to start reading, without a state.
     pub offset: u64,
+    /// State to start with.
+    pub restore: Option<PartitionCheckpoint>,
 }
 
 /// What a partition can be asked for.
@@ -39,6 +41,15 @@ pub struct Assignment {
 pub enum Command {
     /// Stop reading, make Redis confirm everything, end.
     Drain,
+    /// Take part in an epoch.
+    Barrier {
+        /// Its number.
+        epoch: u64,
+        /// The last committed one.
+        parent: u64,
+        /// Gets the partition's part of it.
+        answer: super::checkpoint::Answer,
+    },
     /// Everything about one KOL; `None` when this partition does not know it.
     Explain {
         /// Platform.

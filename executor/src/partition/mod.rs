@@ -10,9 +10,13 @@
 //! | `flush` | what to send to Redis, and what became of it: a machine |
 //! | `outbox` | builds the flush and talks to the sink |
 //! | `sweep` | finds what Redis has and the state does not |
+//! | `epoch` | the partition's part in the epochs: a machine |
+//! | `checkpoint`, `writer` | captures state at barriers, writes it, and restores it |
 //! | `message` | what the actor is told, and how it ends |
 
 mod actor;
+mod checkpoint;
+mod epoch;
 mod flush;
 mod intake;
 mod message;
@@ -22,6 +26,7 @@ mod range;
 mod recover;
 mod report;
 mod sweep;
+mod writer;
 
 pub use actor::{Deps, start};
 

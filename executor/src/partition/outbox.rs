@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::Millis;
-use kol_common::proto::{Confirmed, JobTick};
+use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -40,6 +40,9 @@ pub struct Outbox {
     sweep: Sweep,
     problem: Option<KolError>,
     merges: u64,
+    /// Slots up to this place in the line must arrive; see `await_all_of`.
+    awaited: Option<u64>,
+    arrived: Option<(u64, Option<(u64, u64)>)>,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,8 @@ impl Outbox {
             sweep: Sweep::due(now),
             problem: None,
             merges: 0,
+            awaited: None,
+            arrived: None,
         }
     }
 
@@ -128,9 +133,50 @@ impl Outbox {
         self.flusher.confirmed()
     }
 
-    /// KOL merges that Redis confirmed.
-    pub fn merges(&self) -> u64 {
-        self.merges
+    /// Counters with the merges that Redis confirmed.
+    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
+        PartitionCounters {
+            merges: self.merges,
+            ..counters
+        }
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn restored(&mut self, checkpoint: &PartitionCheckpoint) {
+        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
+        self.flusher.restored(checkpoint.sequence);
+    }
+
+    /// Everything that waits to be sent now must arrive in Redis: `all_arrived` tells when.
+    pub fn await_all_of(&mut self, state: &State) {
+        self.awaited = Some(state.taken().1);
+        self.look_for_arrival(state);
+    }
+
+    /// What was awaited is in Redis: the newest confirmed sequence, and the window end (ms) and market
+    /// version at which Redis has every slot, if that is known. Told once.
+    pub fn all_arrived(&mut self) -> Option<(u64, Option<(u64, u64)>)> {
+        self.arrived.take()
+    }
+
+    /// Slots are sent in the order in which they came to wait, so all up to some place have arrived
+    /// once that many were taken and no flush is under way.
+    fn look_for_arrival(&mut self, state: &State) {
+        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
+        let arrived = |place: u64| level && self.in_flight.is_empty() && state.taken().0 >= place;
+        if self.awaited.is_some_and(arrived) {
+            self.awaited = None;
+            let told = self.flusher.confirmed();
+            let told = told.map(|c| (c.window_end_ms, c.market_version));
+            self.arrived = Some((self.flusher.done(), told));
+        }
+    }
+
+    /// What waits now includes what failed to arrive: it is at the end of the line again.
+    fn set_back(&mut self, state: &State) {
+        if self.awaited.is_some() {
+            self.awaited = Some(state.taken().1);
+        }
     }
 
     /// Why Redis does not take what it is sent, if so.
@@ -264,8 +310,14 @@ impl Outbox {
                 }
             }
         }
+        if matches!(answer, Answer::Flush(_)) && error.is_some() {
+            self.set_back(state);
+        }
         match next {
-            Next::GoOn | Next::SendAgain => Ok(()),
+            Next::GoOn | Next::SendAgain => {
+                self.look_for_arrival(state);
+                Ok(())
+            }
             Next::SendEverything => {
                 tracing::warn!(
                     job = %self.assignment.job,
@@ -273,6 +325,7 @@ impl Outbox {
                     "Redis lost data: writing everything of this partition again"
                 );
                 state.send_everything_again();
+                self.set_back(state);
                 self.scan = Scan::default();
                 self.sweep = Sweep::due(now);
                 Ok(())
@@ -303,6 +356,7 @@ impl Outbox {
             if let Some(confirms) = confirms {
                 self.flusher.nothing_to_send(confirms);
             }
+            self.look_for_arrival(state);
             return;
         }
         let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));

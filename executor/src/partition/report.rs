@@ -32,10 +32,7 @@ impl Actor {
                 })
                 .collect(),
             confirmed: self.outbox.confirmed(),
-            counters: Some(proto::PartitionCounters {
-                merges: self.outbox.merges(),
-                ..self.intake.counters
-            }),
+            counters: Some(self.outbox.counted(self.intake.counters)),
             kols: kols as u64,
             entities: entities as u64,
             state_bytes: bytes as u64,
@@ -45,7 +42,9 @@ impl Actor {
     }
 
     fn partition_state(&self) -> PartitionState {
-        if self.draining {
+        if self.restoring {
+            PartitionState::Restoring
+        } else if self.draining {
             PartitionState::Draining
         } else if self.outbox.holding().is_some() {
             PartitionState::Holding

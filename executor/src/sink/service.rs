@@ -76,6 +76,8 @@ pub struct Fence {
 pub struct Claimed {
     /// Newest flush that was begun.
     pub begun: u64,
+    /// Newest flush that ended.
+    pub done: u64,
     /// Redis may show this partition up to this offset and window end: the new owner sends nothing
     /// until it has reached both.
     pub shown: Option<(u64, u64)>,
@@ -264,6 +266,7 @@ async fn claim(fence: &Fence, open: &mut MultiplexedConnection) -> Answer<Claime
     }
     Ok(Ok(Claimed {
         begun: number(1).unwrap_or(0),
+        done: number(2).unwrap_or(0),
         shown: number(3).zip(number(4)),
     }))
 }

@@ -28,6 +28,24 @@ impl Gaps {
         self.total += 1;
     }
 
+    /// Buckets that are not empty, with their counts.
+    pub(super) fn counts(&self) -> Vec<(u16, u64)> {
+        let buckets = (0..).zip(self.counts.iter().copied());
+        buckets.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// From counts; unknown buckets are left out.
+    pub(super) fn restore(counts: &[(u16, u64)]) -> Self {
+        let mut gaps = Self::default();
+        for &(bucket, count) in counts {
+            if let Some(place) = gaps.counts.get_mut(usize::from(bucket)) {
+                *place = count;
+                gaps.total = gaps.total.saturating_add(count);
+            }
+        }
+        gaps
+    }
+
     /// The median, exact to a quarter of a doubling; `None` before the first gap.
     pub(super) fn median(&self) -> Option<u64> {
         let mut left = self.total.div_ceil(2);

@@ -107,6 +107,36 @@ impl Kols {
         self.free.push(index);
     }
 
+    /// Puts a name, or nothing, at an index; `restored` makes the table whole afterwards.
+    pub fn restore(&mut self, index: KolIndex, name: Option<(u16, &str)>) {
+        let at = index as usize;
+        if at >= self.names.len() {
+            self.names.resize_with(at + 1, || None);
+        }
+        let name = name.map(|(platform, kol)| Name {
+            platform,
+            kol: kol.into(),
+        });
+        self.names[at] = name;
+    }
+
+    /// All names were put in place.
+    pub fn restored(&mut self, platforms: Vec<Box<str>>) {
+        self.platforms = platforms;
+        self.table = HashTable::with_capacity(self.names.len());
+        self.text_bytes = 0;
+        for index in 0..self.names.len() as KolIndex {
+            let Some(name) = &self.names[index as usize] else {
+                self.free.push(index);
+                continue;
+            };
+            self.text_bytes += name.kol.len();
+            let (names, hasher) = (&self.names, &self.hasher);
+            let hash = |&i: &KolIndex| hash_of(hasher, names, i);
+            self.table.insert_unique(hash(&index), index, hash);
+        }
+    }
+
     /// How many KOLs are known.
     pub fn len(&self) -> usize {
         self.table.len()

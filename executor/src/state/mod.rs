@@ -4,25 +4,31 @@
 //! panes of one slot, and allocates only for what is seen for the first time. Nothing here does I/O
 //! or asks for the time.
 
+mod capture;
+mod changes;
 mod gaps;
 mod kols;
 mod outgoing;
 mod panes;
 mod readings;
+mod restore;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kol_common::Millis;
+use kol_common::checkpoint::{Pane, Record};
 use kol_common::event::Event;
 use kol_common::scoring::{MarketSum, Scoring, spread};
 
+use changes::Changes;
 use gaps::Gaps;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
 pub use outgoing::Outgoing;
 use panes::Panes;
 use readings::{MISSING, Reading, Readings};
+pub use restore::{Restorer, Told};
 
 /// State of one partition.
 #[derive(Debug)]
@@ -40,6 +46,12 @@ pub struct State {
     market_at: u64,
     market_stale: Vec<KolIndex>,
     sweep_at: usize,
+    /// How many slots were ever taken from `touched`.
+    taken: u64,
+    changes: Changes,
+    /// Records of the capture under way that were not fetched yet.
+    copies: Vec<u8>,
+    panes_copied: Vec<Pane>,
 }
 
 /// What a slot has besides its panes.
@@ -106,6 +118,10 @@ impl State {
             market_at: 0,
             market_stale: Vec::new(),
             sweep_at: 0,
+            taken: 0,
+            changes: Changes::default(),
+            copies: Vec::new(),
+            panes_copied: Vec::new(),
         }
     }
 
@@ -122,6 +138,7 @@ impl State {
         }
         let kol = match self.kols.intern(&event.platform, &event.kol) {
             Interned::Known(kol) => {
+                self.changing(kol);
                 let dead = self.slots[kol as usize].newest + self.scoring.spec.entity_ttl.0;
                 if dead < oldest.0 {
                     self.start_slot(kol);
@@ -129,6 +146,10 @@ impl State {
                 kol
             }
             Interned::New(kol) => {
+                if self.changes.note(kol) {
+                    // Its place was free when the capture began.
+                    Record::NoKol(kol).append(&mut self.copies);
+                }
                 self.start_slot(kol);
                 kol
             }
@@ -154,25 +175,24 @@ impl State {
         let video = event.video_id.as_deref();
         let now = counters(event);
         let ttl = self.scoring.spec.entity_ttl.0;
-        let found = self
-            .readings
-            .find(kol, video)
-            .filter(|last| last.time + ttl >= oldest);
-        let Some(last) = found else {
+        let last = self.readings.find(kol, video);
+        let Some(index) = last.filter(|&i| self.readings.get(i).time + ttl >= oldest) else {
             self.seen(kol, time);
             self.first_reading(kol, event, now, time);
             return;
         };
-        if time == last.time {
+        let since = self.readings.get(index).time;
+        if time == since {
             return;
         }
         let mut gained = None;
-        if time > last.time {
-            let span = time - last.time;
+        if time > since {
+            let span = time - since;
+            let last = self.readings.change(index, &mut self.copies);
             if span > ttl {
                 last.counters = now;
             } else {
-                gained = Some((gain(last, now, video.is_some()), last.time));
+                gained = Some(gain(last, now, video.is_some()));
                 for (old, new) in last.counters.iter_mut().zip(now) {
                     if new != MISSING {
                         *old = new;
@@ -185,7 +205,7 @@ impl State {
         self.seen(kol, time);
         let pane = time / self.scoring.spec.slide.0;
         self.add(kol, pane..pane + 1, 0, 1);
-        if let Some((gain, since)) = gained {
+        if let Some(gain) = gained {
             self.add_gain(kol, gain, since, time);
         }
     }
@@ -196,11 +216,13 @@ impl State {
     /// therefore not be taken for a new one.
     fn first_reading(&mut self, kol: KolIndex, event: &Event<'_>, now: [u64; 4], time: u64) {
         let video = event.video_id.as_deref();
-        if let Some(last) = self.readings.find(kol, video) {
+        if let Some(index) = self.readings.find(kol, video) {
+            let last = self.readings.change(index, &mut self.copies);
             last.time = time;
             last.counters = now;
         } else {
-            self.readings.insert(kol, video, time, now);
+            let copies = &mut self.copies;
+            self.readings.insert(kol, video, time, now, copies);
         }
         let pane = time / self.scoring.spec.slide.0;
         self.add(kol, pane..pane + 1, 0, 1);
@@ -273,7 +295,9 @@ impl State {
         let bytes = self.kols.bytes()
             + self.slots.capacity() * size_of::<Slot>()
             + self.panes.bytes()
-            + self.readings.bytes();
+            + self.readings.bytes()
+            + self.changes.bytes()
+            + self.copies.capacity();
         (self.kols.len(), self.readings.len(), bytes)
     }
 
@@ -294,14 +318,16 @@ impl State {
         if dead_before.0 == 0 {
             return;
         }
-        self.readings.sweep(count, dead_before.0);
+        self.readings.sweep(count, dead_before.0, &mut self.copies);
         let count = count.min(self.kols.bound());
         for _ in 0..count {
             self.sweep_at = (self.sweep_at + 1) % self.kols.bound();
             let index = self.sweep_at;
             let slot = &self.slots[index];
             let idle = !slot.touched && !slot.market_stale && !slot.in_redis && !slot.in_flight;
-            if idle && slot.newest < dead_before.0 && slot.market_e4 == MISSING {
+            let unknown = self.kols.name(index as KolIndex).is_none();
+            if idle && !unknown && slot.newest < dead_before.0 && slot.market_e4 == MISSING {
+                self.changing(index as KolIndex);
                 self.kols.forget(index as KolIndex);
                 self.slots[index] = Slot::EMPTY;
             }

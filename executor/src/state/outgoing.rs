@@ -24,8 +24,14 @@ impl State {
     /// Takes the slot that has waited longest since it changed.
     pub fn take_touched(&mut self) -> Option<KolIndex> {
         let kol = self.touched.pop_front()?;
+        self.taken += 1;
         self.slots[kol as usize].touched = false;
         Some(kol)
+    }
+
+    /// How many slots have been taken, ever, and how many will have been once all that wait now are.
+    pub fn taken(&self) -> (u64, u64) {
+        (self.taken, self.taken + self.touched.len() as u64)
     }
 
     /// Whether nothing has changed since it was last taken.

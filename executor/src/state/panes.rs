@@ -5,6 +5,7 @@
 //! form, so it does not matter whether a gain reaches an old pane before or after that pane was
 //! folded into the baseline.
 
+use kol_common::checkpoint::{KolRecord, Pane};
 use kol_common::scoring::Scoring;
 
 use super::kols::KolIndex;
@@ -144,6 +145,47 @@ impl Panes {
             }
         }
         (engagement, events)
+    }
+
+    /// The panes of a ring that are not empty, for its record; the rest of it is answered.
+    pub fn copy(&self, kol: KolIndex, panes: &mut Vec<Pane>) -> (u64, f64, f64) {
+        let head = self.heads[kol as usize];
+        panes.clear();
+        for pane in head.base..head.base + self.kept {
+            let at = self.at(kol, pane);
+            let (engagement_e6, events) = (self.engagement_e6[at], self.events[at]);
+            if engagement_e6 != 0 || events != 0 {
+                panes.push(Pane {
+                    after_base: (pane - head.base) as u32,
+                    engagement_e6,
+                    events,
+                });
+            }
+        }
+        (head.base, head.baseline_e6, head.baseline_events)
+    }
+
+    /// Puts a slot back as its record has it. False: the record is of a longer ring than this one.
+    #[must_use]
+    pub fn restore(&mut self, record: &KolRecord<'_>) -> bool {
+        self.reset(record.index);
+        self.heads[record.index as usize] = Head {
+            base: record.base,
+            baseline_e6: record.baseline_e6,
+            baseline_events: record.baseline_events,
+        };
+        for pane in record.panes.iter() {
+            if u64::from(pane.after_base) >= self.kept {
+                return false;
+            }
+            let Some(number) = record.base.checked_add(pane.after_base.into()) else {
+                return false;
+            };
+            let at = self.at(record.index, number);
+            self.engagement_e6[at] = pane.engagement_e6;
+            self.events[at] = pane.events;
+        }
+        true
     }
 
     /// Memory held, in bytes.

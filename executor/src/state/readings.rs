@@ -5,7 +5,9 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use kol_common::checkpoint::{ReadingRecord, Record, VideoId};
 
+use super::changes::Changes;
 use super::kols::KolIndex;
 
 /// A counter that no reading has shown yet.
@@ -45,6 +47,7 @@ pub struct Readings {
     free: Vec<u32>,
     long: LongIds,
     sweep_at: usize,
+    changes: Changes,
 }
 
 /// Ids that do not fit a key, counted by the readings that use them.
@@ -56,19 +59,37 @@ struct LongIds {
 }
 
 impl Readings {
-    /// The reading of an entity (`None` = the KOL's profile), if there is one.
-    pub fn find(&mut self, kol: KolIndex, video: Option<&str>) -> Option<&mut Reading> {
+    /// Index of the reading of an entity (`None` = the KOL's profile), if there is one.
+    pub fn find(&self, kol: KolIndex, video: Option<&str>) -> Option<u32> {
         let entity = self.key(video)?;
         let hash = self.hasher.hash_one((kol, entity));
         let list = &self.list;
-        let index = *self.table.find(hash, |&i| {
-            list[i as usize].kol == kol && list[i as usize].entity == entity
-        })?;
-        self.list.get_mut(index as usize)
+        let same = |&i: &u32| list[i as usize].kol == kol && list[i as usize].entity == entity;
+        self.table.find(hash, same).copied()
+    }
+
+    /// The reading at an index.
+    pub fn get(&self, index: u32) -> &Reading {
+        &self.list[index as usize]
+    }
+
+    /// The reading at an index, to change it; a capture's copy goes to `copies` first.
+    pub fn change(&mut self, index: u32, copies: &mut Vec<u8>) -> &mut Reading {
+        if self.changes.note(index) {
+            self.copy(index, copies);
+        }
+        &mut self.list[index as usize]
     }
 
     /// Adds the first reading of an entity that `find` did not find.
-    pub fn insert(&mut self, kol: KolIndex, video: Option<&str>, time: u64, counters: [u64; 4]) {
+    pub fn insert(
+        &mut self,
+        kol: KolIndex,
+        video: Option<&str>,
+        time: u64,
+        counters: [u64; 4],
+        copies: &mut Vec<u8>,
+    ) {
         let entity = match self.key(video) {
             Some(key) if key.0 & (7 << 120) != LONG => key,
             _ => EntityKey(LONG | u128::from(self.long.hold(video.unwrap_or_default()))),
@@ -86,21 +107,123 @@ impl Readings {
             self.list.push(reading);
             self.list.len() as u32 - 1
         };
-        let hash = self.hasher.hash_one((kol, entity));
+        if self.changes.note(index) {
+            // Its place was free when the capture began.
+            Record::NoReading(index).append(copies);
+        }
+        self.enter(index);
+    }
+
+    fn enter(&mut self, index: u32) {
         let (list, hasher) = (&self.list, &self.hasher);
-        self.table.insert_unique(hash, index, |&i| {
+        let hash = |&i: &u32| {
             let r = &list[i as usize];
             hasher.hash_one((r.kol, r.entity))
-        });
+        };
+        self.table.insert_unique(hash(&index), index, hash);
     }
 
     /// Looks at the next `count` readings and drops those not newer than `dead_before`.
-    pub fn sweep(&mut self, count: usize, dead_before: u64) {
+    pub fn sweep(&mut self, count: usize, dead_before: u64, copies: &mut Vec<u8>) {
         for _ in 0..count.min(self.list.len()) {
             self.sweep_at = (self.sweep_at + 1) % self.list.len();
             let reading = self.list[self.sweep_at];
             if reading.entity.0 != FREE && reading.time < dead_before {
-                self.remove(self.sweep_at as u32, reading);
+                let index = self.sweep_at as u32;
+                if self.changes.note(index) {
+                    self.copy(index, copies);
+                }
+                self.remove(index, reading);
+            }
+        }
+    }
+
+    /// What changed, for captures.
+    pub fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+
+    /// One past the largest index in use.
+    pub fn bound(&self) -> u32 {
+        self.list.len() as u32
+    }
+
+    /// Appends the record of a reading as it stands.
+    pub fn copy(&self, index: u32, copies: &mut Vec<u8>) {
+        let reading = &self.list[index as usize];
+        let key = reading.entity.0;
+        if key == FREE {
+            return Record::NoReading(index).append(copies);
+        }
+        let text;
+        let video = match key & (7 << 120) {
+            PROFILE => None,
+            DIGITS => Some(VideoId::Number(key as u64)),
+            _ => {
+                text = self.text(reading.entity);
+                Some(VideoId::Text(text.as_str().into()))
+            }
+        };
+        let record = ReadingRecord {
+            index,
+            kol: reading.kol,
+            video,
+            time: reading.time,
+            counters: reading.counters.map(|c| (c != MISSING).then_some(c)),
+        };
+        Record::Reading(record).append(copies);
+    }
+
+    /// Puts what a record says in its place; `restored` makes the table whole afterwards.
+    pub fn restore(&mut self, index: u32, record: Option<&ReadingRecord<'_>>) {
+        let at = index as usize;
+        if at >= self.list.len() {
+            let free = Reading {
+                entity: EntityKey(FREE),
+                time: 0,
+                counters: [MISSING; 4],
+                kol: 0,
+            };
+            self.list.resize(at + 1, free);
+        }
+        let before = self.list[at].entity.0;
+        if before & (7 << 120) == LONG {
+            self.long.release(before as u32);
+        }
+        let Some(record) = record else {
+            self.list[at].entity = EntityKey(FREE);
+            return;
+        };
+        let number;
+        let video = match &record.video {
+            None => None,
+            Some(VideoId::Text(text)) => Some(&**text),
+            Some(VideoId::Number(id)) => {
+                number = id.to_string();
+                Some(number.as_str())
+            }
+        };
+        let entity = match self.key(video) {
+            Some(key) if key.0 & (7 << 120) != LONG => key,
+            _ => EntityKey(LONG | u128::from(self.long.hold(video.unwrap_or_default()))),
+        };
+        self.list[at] = Reading {
+            entity,
+            time: record.time,
+            counters: record.counters.map(|c| c.unwrap_or(MISSING)),
+            kol: record.kol,
+        };
+    }
+
+    /// All records were put in place.
+    pub fn restored(&mut self) {
+        self.table = HashTable::with_capacity(self.list.len());
+        self.free.clear();
+        for index in 0..self.list.len() as u32 {
+            if self.list[index as usize].entity.0 == FREE {
+                self.free.push(index);
+            } else {
+                self.enter(index);
             }
         }
     }
@@ -122,6 +245,7 @@ impl Readings {
     pub fn bytes(&self) -> usize {
         self.list.capacity() * size_of::<Reading>()
             + self.table.capacity() * 5
+            + self.changes.bytes()
             + self
                 .long
                 .texts
@@ -231,14 +355,16 @@ mod tests {
     #[test]
     fn every_shape_of_id_is_an_entity_of_its_own() {
         let mut readings = Readings::default();
-        readings.insert(1, None, 5, [MISSING; 4]);
+        let copies = &mut Vec::new();
+        readings.insert(1, None, 5, [MISSING; 4], copies);
         for (i, id) in IDS.iter().enumerate() {
             assert!(readings.find(1, Some(id)).is_none());
-            readings.insert(1, Some(id), 10 + i as u64, [i as u64; 4]);
+            readings.insert(1, Some(id), 10 + i as u64, [i as u64; 4], copies);
             assert!(readings.find(2, Some(id)).is_none());
         }
         for (i, id) in IDS.iter().enumerate() {
-            assert_eq!(readings.find(1, Some(id)).unwrap().time, 10 + i as u64);
+            let found = readings.find(1, Some(id)).unwrap();
+            assert_eq!(readings.get(found).time, 10 + i as u64);
         }
         let mut texts: Vec<_> = readings.of_kol(1).map(|(id, _)| id).collect();
         texts.sort();
@@ -251,15 +377,16 @@ mod tests {
     #[test]
     fn a_sweep_drops_old_readings_and_reuses_their_places() {
         let mut readings = Readings::default();
+        let copies = &mut Vec::new();
         for (i, id) in IDS.iter().enumerate() {
-            readings.insert(0, Some(id), i as u64, [0; 4]);
+            readings.insert(0, Some(id), i as u64, [0; 4], copies);
         }
-        readings.sweep(100, 5);
+        readings.sweep(100, 5, copies);
         assert_eq!(readings.len(), 2);
         assert!(readings.find(0, Some(IDS[6])).is_some());
-        readings.sweep(100, 50);
+        readings.sweep(100, 50, copies);
         assert_eq!(readings.len(), 0);
-        readings.insert(3, Some(IDS[6]), 60, [0; 4]);
+        readings.insert(3, Some(IDS[6]), 60, [0; 4], copies);
         assert_eq!(readings.list.len(), IDS.len());
         assert_eq!(readings.long.texts.len(), 1);
     }

@@ -56,6 +56,7 @@ pub struct Supervisor {
     assigned: BTreeMap<Key, Arc<Assignment>>,
     partitions: BTreeMap<Key, Partition>,
     ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
+    barriers: FuturesUnordered<BoxFuture<'static, Option<Body>>>,
     master: Option<mpsc::Sender<proto::ExecutorMessage>>,
     round: u32,
 }
@@ -71,6 +72,7 @@ impl Supervisor {
             assigned: BTreeMap::new(),
             partitions: BTreeMap::new(),
             ends: FuturesUnordered::new(),
+            barriers: FuturesUnordered::new(),
             master: None,
             round: 0,
         }
@@ -103,6 +105,11 @@ impl Supervisor {
                 Some((key, how)) = self.ends.next(), if !self.ends.is_empty() => {
                     self.ended(key, how).await;
                 }
+                Some(answer) = self.barriers.next(), if !self.barriers.is_empty() => {
+                    if let Some(answer) = answer {
+                        self.tell(answer);
+                    }
+                }
                 Some(event) = inbox.recv() => self.session(event).await,
                 _ = reports.tick() => self.report(),
             }
@@ -134,6 +141,7 @@ impl Supervisor {
                     self.jobs.tick(&id, tick);
                 }
                 Some(FromMaster::Explain(query)) => self.explain(query),
+                Some(FromMaster::Barrier(barrier)) => self.barrier(&barrier),
                 Some(FromMaster::Welcome(_)) | None => {}
             },
         }
@@ -169,6 +177,7 @@ impl Supervisor {
                 slot: p.slot,
                 epoch: p.assignment_epoch,
                 offset: p.offset,
+                restore: p.restore,
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -262,16 +271,18 @@ impl Supervisor {
             &self.group,
         );
         let deps = match opened {
-            Ok(job) => job.deps(&self.options.memory),
+            Ok(job) => job.deps(&self.options.memory, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
                 return;
             }
         };
+        let state = assignment.restore.as_ref();
+        let offset = state.map_or(assignment.offset, |s| s.offset);
+        let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
-            job = %key.0, partition = %key.1, offset = assignment.offset, epoch,
-            "a partition starts"
+            job = %key.0, partition = %key.1, offset, epoch, files, "a partition starts"
         );
         let (partition, mut task, ended) = partition::start(&self.group, assignment, deps);
         self.partitions.insert(key.clone(), partition);
@@ -282,6 +293,32 @@ impl Supervisor {
             };
             (key, how)
         }));
+    }
+
+    /// Hands a barrier to every partition of the job; each answers when it is done with it.
+    fn barrier(&mut self, barrier: &proto::Barrier) {
+        let (epoch, parent) = (barrier.epoch, barrier.parent);
+        for (key, partition) in &self.partitions {
+            let assignment = self
+                .assigned
+                .get(key)
+                .filter(|a| a.job.as_str() == barrier.job_id && a.generation == barrier.generation);
+            let Some(assignment) = assignment.map(Arc::clone) else {
+                continue;
+            };
+            let (answer, answered) = oneshot::channel();
+            let command = Command::Barrier {
+                epoch,
+                parent,
+                answer,
+            };
+            // A mailbox without room drops the barrier, which reads as an answer.
+            let _full = partition.address.try_tell(command);
+            self.barriers.push(Box::pin(async move {
+                let answer = answered.await.ok()?;
+                Some(barrier_answer(&assignment, epoch, answer))
+            }));
+        }
     }
 
     /// Asks all partitions of the job in a task of its own.
@@ -392,6 +429,28 @@ fn died(key: &Key, exit: Exit) -> KolError {
     let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);
     error.retryable = true;
     error
+}
+
+fn barrier_answer(
+    assignment: &Assignment,
+    epoch: u64,
+    answer: Result<proto::PartitionCheckpoint, KolError>,
+) -> Body {
+    let job_id = assignment.job.as_str().to_owned();
+    match answer {
+        Ok(checkpoint) => Body::BarrierAck(proto::BarrierAck {
+            job_id,
+            epoch,
+            checkpoint: Some(checkpoint),
+        }),
+        Err(error) => Body::BarrierFailed(proto::BarrierFailed {
+            job_id,
+            epoch,
+            partition: Some((&assignment.partition).into()),
+            assignment_epoch: assignment.epoch,
+            error: Some(error.to_info()),
+        }),
+    }
 }
 
 async fn until(deadline: Option<Instant>) {

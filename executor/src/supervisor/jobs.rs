@@ -119,13 +119,14 @@ impl Job {
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&self, memory: &Memory) -> Deps {
+    pub fn deps(&self, memory: &Memory, group: &Group) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
             dead_letters: self.dead_letters.clone(),
             ticks: self.ticks.subscribe(),
             memory: memory.clone(),
+            files: group.clone(),
         }
     }
 }

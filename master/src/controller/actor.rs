@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::explain::Questions;
 use super::message::{Message, Sender};
-use super::store::JobStore;
+use super::store::{JobStore, Stored};
+use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Change, Input, Limits, Members, SessionId};
 use crate::job::discovery::{Query, discover};
-use crate::job::{Event, Job, JobRecord, Out};
+use crate::job::{Event, Job, Out};
 use crate::metrics::publish;
 
 /// How often time passes for the machines.
@@ -50,8 +51,9 @@ pub struct Controller {
     pub(super) questions: Questions,
     senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
     address: Address<Message>,
-    tasks: Group,
+    pub(super) tasks: Group,
     published: Millis,
+    pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
 }
 
 impl Controller {
@@ -59,14 +61,17 @@ impl Controller {
     pub fn new(
         options: Options,
         store: JobStore,
-        records: Vec<JobRecord>,
+        stored: Vec<Stored>,
         address: Address<Message>,
         tasks: Group,
     ) -> Self {
         let now = Millis::now();
-        let jobs = records
+        let jobs = stored
             .into_iter()
-            .map(|record| (record.id.clone(), Job::new(record, now, options.drain)))
+            .map(|(record, checkpoints)| {
+                let id = record.id.clone();
+                (id, Job::new(record, checkpoints, now, options.drain))
+            })
             .collect();
         Self {
             members: Members::new(options.limits),
@@ -78,6 +83,7 @@ impl Controller {
             address,
             tasks,
             published: Millis(0),
+            group_offsets: BTreeMap::new(),
         }
     }
 
@@ -152,6 +158,10 @@ impl Controller {
             }
             Message::Job(job, reply) => {
                 let _nobody_waits = reply.send(self.job_status(now, &job));
+                Ok(())
+            }
+            Message::Checkpoints(job, reply) => {
+                let _nobody_waits = reply.send(self.checkpoints(&job));
                 Ok(())
             }
             Message::Executors(reply) => {
@@ -238,6 +248,14 @@ impl Controller {
                 tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
                 self.step(now, &job, Event::Said(id, body)).await?;
             }
+            FromExecutor::BarrierAck(ref ack) => {
+                let job = JobId::from_wire(ack.job_id.as_str());
+                self.step(now, &job, Event::Said(id, body)).await?;
+            }
+            FromExecutor::BarrierFailed(ref failed) => {
+                let job = JobId::from_wire(failed.job_id.as_str());
+                self.step(now, &job, Event::Said(id, body)).await?;
+            }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
             FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
         }
@@ -297,6 +315,10 @@ impl Controller {
             let record = job.record();
             self.store.save(&record).await?;
         }
+        if let Some(commit) = &out.commit {
+            self.store.commit(id, commit).await?;
+            self.publish_offsets(id, &commit.manifest);
+        }
         if before != after {
             tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");
         }
@@ -305,6 +327,9 @@ impl Controller {
         }
         if out.discover {
             self.discover(id);
+        }
+        if !out.garbage.is_empty() {
+            self.collect(id, out.garbage);
         }
         Ok(())
     }

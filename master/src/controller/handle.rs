@@ -5,7 +5,9 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::actor::{Address, AskError};
 use kol_common::job::JobSpec;
-use kol_common::proto::{ExecutorStatus, ExplainRequest, Explanation, JobStatus, SubmitReply};
+use kol_common::proto::{
+    ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, SubmitReply,
+};
 
 use super::message::{Message, Reply};
 use crate::job::End;
@@ -78,6 +80,14 @@ impl Handle {
     /// There is no such job.
     pub async fn job(&self, job: String) -> Result<JobStatus, KolError> {
         self.ask(|reply| Message::Job(job, reply)).await
+    }
+
+    /// The kept checkpoints of a job, newest first.
+    ///
+    /// # Errors
+    /// There is no such job.
+    pub async fn checkpoints(&self, job: String) -> Result<ListCheckpointsReply, KolError> {
+        self.ask(|reply| Message::Checkpoints(job, reply)).await
     }
 
     /// All executors, those lost lately too.

@@ -71,7 +71,7 @@ impl Controller {
     }
 
     /// By id, or the newest by name; empty for the only live one.
-    fn find(&self, name: &str) -> Result<(&JobId, &Job), KolError> {
+    pub(super) fn find(&self, name: &str) -> Result<(&JobId, &Job), KolError> {
         if name.is_empty() {
             let mut live = self.jobs.iter().filter(|(_, j)| j.header().is_live());
             return match (live.next(), live.next()) {
@@ -116,8 +116,10 @@ impl Controller {
         let record = JobRecord::new(id.clone(), spec, warnings.clone(), now);
         self.store.save(&record).await?;
         tracing::info!(job = %id, name = %record.spec.name, "a job was submitted");
-        self.jobs
-            .insert(id.clone(), Job::new(record, now, self.options.drain));
+        self.jobs.insert(
+            id.clone(),
+            Job::new(record, vec![], now, self.options.drain),
+        );
         self.forget_oldest().await?;
         let _nobody_waits = reply.send(Ok(SubmitReply {
             job_id: id.to_string(),
@@ -162,6 +164,7 @@ impl Controller {
         let surplus = over.len().saturating_sub(REMEMBERED);
         for id in over.iter().take(surplus) {
             self.store.remove(id).await?;
+            self.collect_all(id);
             self.jobs.remove(id);
         }
         Ok(())

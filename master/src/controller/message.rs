@@ -3,7 +3,8 @@
 use kol_common::job::JobSpec;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
-    ExecutorStatus, ExplainRequest, Explanation, JobStatus, MasterMessage, Register, SubmitReply,
+    ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
+    Register, SubmitReply,
 };
 use kol_common::{JobId, KolError, Millis};
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,8 @@ pub enum Message {
     Jobs(Reply<Vec<JobStatus>>),
     /// One job, by id or name.
     Job(String, Reply<JobStatus>),
+    /// The kept checkpoints of a job.
+    Checkpoints(String, Reply<ListCheckpointsReply>),
     /// All executors.
     Executors(Reply<Vec<ExecutorStatus>>),
     /// Every term of one creator's score.

@@ -3,6 +3,7 @@
 //! messages and waits for answers.
 
 mod actor;
+mod checkpoints;
 mod explain;
 mod handle;
 mod jobs;

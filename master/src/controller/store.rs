@@ -1,22 +1,32 @@
 //! Jobs in the meta store: `job/{id}` holds a record, `generation/{name}` the newest generation ever
-//! given out under a job name, which outlives the jobs.
+//! given out under a job name, which outlives the jobs. `checkpoint/{id}/{epoch}` holds a committed
+//! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
+//! master left there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::proto::Manifest;
 use kol_common::{JobId, KolError};
+use prost::Message as _;
 use serde::de::DeserializeOwned;
 
+use crate::checkpoint::Commit;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
 
 const JOBS: &str = "job/";
 const GENERATIONS: &str = "generation/";
+const CHECKPOINTS: &str = "checkpoint/";
+const HEADS: &str = "head/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A job as the store has it, with its committed epochs, oldest first.
+pub type Stored = (JobRecord, Vec<Manifest>);
 
 /// The jobs' part of the meta store. It is the only writer of its keys: a conflict means that another
 /// master works on the same store.
@@ -31,7 +41,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The store failed, or holds what this version cannot read.
-    pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<JobRecord>), KolError> {
+    pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
             meta,
             revisions: BTreeMap::new(),
@@ -42,12 +52,22 @@ impl JobStore {
             store.generations.insert(name, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
-        let mut records = Vec::new();
-        for entry in store.meta.list(JOBS).await.map_err(failed)? {
-            records.push(read_job(&entry)?);
+        for entry in store.meta.list(HEADS).await.map_err(failed)? {
             store.revisions.insert(entry.key, entry.revision);
         }
-        Ok((store, records))
+        let mut jobs = Vec::new();
+        for entry in store.meta.list(JOBS).await.map_err(failed)? {
+            let record = read_job(&entry)?;
+            let checkpoints = store.meta.list(&checkpoints_of(&record.id)).await;
+            let checkpoints = checkpoints.map_err(failed)?;
+            let checkpoints = checkpoints
+                .iter()
+                .map(read_manifest)
+                .collect::<Result<_, _>>()?;
+            jobs.push((record, checkpoints));
+            store.revisions.insert(entry.key, entry.revision);
+        }
+        Ok((store, jobs))
     }
 
     /// The newest generation given out under this name; 0 when there was none.
@@ -79,18 +99,53 @@ impl JobStore {
         Ok(())
     }
 
-    /// Forgets a job that is over.
+    /// Commits an epoch: its manifest becomes the newest, and those that are not kept go.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn commit(&mut self, job: &JobId, commit: &Commit) -> Result<(), KolError> {
+        let folder = checkpoints_of(job);
+        let place = |epoch: u64| format!("{folder}{epoch:020}");
+        let head = format!("{HEADS}{job}");
+        let epoch = commit.manifest.epoch;
+        let mut writes = vec![
+            Write::Put(head.clone(), epoch.to_string().into_bytes()),
+            Write::Put(place(epoch), commit.manifest.encode_to_vec()),
+        ];
+        writes.extend(
+            commit
+                .forgotten
+                .iter()
+                .map(|old| Write::Delete(place(*old))),
+        );
+        let transaction = Transaction {
+            expected: Vec::new(),
+            writes,
+        };
+        let revision = self.write(transaction, std::slice::from_ref(&head)).await?;
+        self.revisions.insert(head, revision);
+        Ok(())
+    }
+
+    /// Forgets a job that is over, and its checkpoints.
     ///
     /// # Errors
     /// As [`Self::save`].
     pub async fn remove(&mut self, id: &JobId) -> Result<(), KolError> {
-        let key = format!("{JOBS}{id}");
+        let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
+        let checkpoints = self.meta.list(&checkpoints_of(id)).await.map_err(failed)?;
+        let gone = keys
+            .iter()
+            .cloned()
+            .chain(checkpoints.into_iter().map(|e| e.key));
         let transaction = Transaction {
             expected: Vec::new(),
-            writes: vec![Write::Delete(key.clone())],
+            writes: gone.map(Write::Delete).collect(),
         };
-        self.write(transaction, std::slice::from_ref(&key)).await?;
-        self.revisions.remove(&key);
+        self.write(transaction, &keys).await?;
+        for key in keys {
+            self.revisions.remove(&key);
+        }
         Ok(())
     }
 
@@ -115,6 +170,17 @@ impl JobStore {
             }
         }
     }
+}
+
+fn checkpoints_of(job: &JobId) -> String {
+    format!("{CHECKPOINTS}{job}/")
+}
+
+fn read_manifest(entry: &Entry) -> Result<Manifest, KolError> {
+    Manifest::decode(&*entry.value).map_err(|e| {
+        KolError::internal("STATE_STORE", format!("cannot read `{}`: {e}", entry.key))
+            .help("Start the version of kol-master that wrote it, or another --state-dir.")
+    })
 }
 
 fn failed(error: MetaError) -> KolError {
@@ -188,9 +254,39 @@ mod tests {
         store.save(&removed).await.unwrap();
         store.remove(&removed.id).await.unwrap();
         let (store, found) = JobStore::load(meta).await.unwrap();
-        assert_eq!(found, [kept]);
+        assert_eq!(found, [(kept, vec![])]);
         assert_eq!(store.generation("a"), 7, "generations outlive their jobs");
         assert_eq!(store.generation("b"), 0);
+    }
+
+    #[tokio::test]
+    async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let job = record("a", 1);
+        store.save(&job).await.unwrap();
+        let commit = |epoch: u64, forgotten: &[u64]| Commit {
+            manifest: Manifest {
+                epoch,
+                ..Manifest::default()
+            },
+            forgotten: forgotten.to_vec(),
+        };
+        for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
+            store
+                .commit(&job.id, &commit(epoch, forgotten))
+                .await
+                .unwrap();
+        }
+        let (mut other, found) = JobStore::load(meta.clone()).await.unwrap();
+        let epochs: Vec<u64> = found[0].1.iter().map(|m| m.epoch).collect();
+        assert_eq!(epochs, [10, 11]);
+        other.commit(&job.id, &commit(12, &[])).await.unwrap();
+        let late = store.commit(&job.id, &commit(13, &[])).await;
+        assert!(late.is_err(), "another master has committed meanwhile");
+        other.remove(&job.id).await.unwrap();
+        assert_eq!(meta.list("").await.unwrap().len(), 1, "its generation");
     }
 
     #[tokio::test]

@@ -70,7 +70,7 @@ impl World {
     fn new() -> Self {
         let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
         let mut world = Self {
-            job: Job::new(record.clone(), Millis(0), DRAIN),
+            job: Job::new(record.clone(), vec![], Millis(0), DRAIN),
             now: 0,
             fleet: Fleet::new(),
             fakes: BTreeMap::new(),
@@ -198,7 +198,7 @@ impl World {
             Step::Fail(n) if self.callable(*n) => self.fail(*n),
             Step::Answer(_) | Step::Fail(_) => {}
             Step::RestartMaster => {
-                self.job = Job::new(self.stored.clone(), Millis(self.now), DRAIN);
+                self.job = Job::new(self.stored.clone(), vec![], Millis(self.now), DRAIN);
                 self.fleet.clear();
             }
         }

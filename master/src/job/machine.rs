@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ExecutorState, JobTick, PartitionReport, RunningPartition};
+use kol_common::proto::{ExecutorState, JobTick, Manifest, PartitionReport, RunningPartition};
 use kol_common::{ExecutorId, Incarnation, KolError, Millis};
 
 use super::discovery::Found;
 use super::measure::{Measure, Round};
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, PartitionRecord, Phase};
+use crate::checkpoint::{Commit, Coordinator};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
@@ -73,10 +74,14 @@ pub enum Event {
 pub struct Out {
     /// The record changed: make it durable first.
     pub persist: bool,
+    /// An epoch is complete: make it durable as well.
+    pub commit: Option<Commit>,
     /// Then tell executors.
     pub sends: Vec<(ExecutorId, ToExecutor)>,
     /// Look at Kafka and Redis, and answer with [`Event::Discovered`].
     pub discover: bool,
+    /// State files to delete, once what is to be durable is.
+    pub garbage: Vec<String>,
 }
 
 /// One job.
@@ -85,6 +90,7 @@ pub struct Job {
     pub(super) record: JobRecord,
     pub(super) partitions: Vec<Partition>,
     pub(super) measure: Measure,
+    pub(super) epochs: Coordinator,
     pub(super) drain: Duration,
     /// The last look at Kafka and Redis failed.
     pub(super) discovery_problem: Option<KolError>,
@@ -101,14 +107,25 @@ enum Lookup {
 }
 
 impl Job {
-    /// A job as it was submitted, or as the store has it. `drain` is how long a partition may take
-    /// to finish when it is taken back.
-    pub fn new(mut record: JobRecord, now: Millis, drain: Duration) -> Self {
+    /// A job as it was submitted, or as the store has it, with its committed epochs, oldest first.
+    /// `drain` is how long a partition may take to finish when it is taken back.
+    pub fn new(
+        mut record: JobRecord,
+        checkpoints: Vec<Manifest>,
+        now: Millis,
+        drain: Duration,
+    ) -> Self {
         let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
         let restore = |p: PartitionRecord| Partition::restore(p, now, until);
         let partitions = record.partitions.drain(..).map(restore).collect();
+        let mut measure = Measure::new(now, record.clock);
+        if let Some(head) = checkpoints.last() {
+            measure.resume(head);
+        }
+        let limits = record.spec.checkpoint.clone();
         Self {
-            measure: Measure::new(now, record.clock),
+            measure,
+            epochs: Coordinator::new(limits, checkpoints, record.epochs_reserved, now),
             record,
             partitions,
             drain,
@@ -164,6 +181,12 @@ impl Job {
             Event::Said(executor, FromExecutor::PartitionFailed(f)) => {
                 self.partition_failed(now, &executor, &f, out);
             }
+            Event::Said(executor, FromExecutor::BarrierAck(ack)) => {
+                self.barrier_acked(now, &executor, ack, out);
+            }
+            Event::Said(executor, FromExecutor::BarrierFailed(failed)) => {
+                self.barrier_failed(now, &executor, failed);
+            }
             Event::Said(..) => {}
             Event::Discovered(found) => self.discovered(now, found, out),
             Event::End(end) => self.end(end, String::new(), out),
@@ -188,6 +211,12 @@ impl Job {
             }
         }
         self.share(now, fleet, out);
+        self.checkpoint(now, fleet, out);
+    }
+
+    /// The committed epochs that are kept, newest first.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Manifest> {
+        self.epochs.kept()
     }
 
     fn look_up(&mut self, now: Millis, out: &mut Out) {

@@ -54,7 +54,7 @@ impl Rig {
     fn starting(alive: &[u8]) -> Self {
         let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
         Self {
-            job: Job::new(record, Millis(0), DRAIN),
+            job: Job::new(record, vec![], Millis(0), DRAIN),
             now: 0,
             fleet: fleet(alive),
         }
@@ -252,7 +252,7 @@ fn a_partition_that_is_not_released_in_time_is_revoked_at_once_then_fenced() {
 fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_again() {
     let (rig, first) = Rig::running(&[1, 2], 4);
     let mut restarted = Rig {
-        job: Job::new(rig.job.record(), Millis(1_000), DRAIN),
+        job: Job::new(rig.job.record(), vec![], Millis(1_000), DRAIN),
         now: 1_000,
         fleet: fleet(&[1]),
     };

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::Millis;
 use kol_common::job::{Profile, ScoringSpec};
-use kol_common::proto::{PartitionReport, PartitionState, PlatformMarket};
+use kol_common::proto::{Manifest, PartitionReport, PartitionState, PlatformMarket};
 use kol_common::scoring::MarketSum;
 
 /// Distance from the measure in use, relative to it, at which it is replaced.
@@ -41,6 +41,8 @@ pub struct Measure {
     moved: Millis,
     market: Market,
     version: u64,
+    /// Executors may know a newer measure than this one.
+    outdated: bool,
     /// Window end and positions of the last round that was evaluated.
     evaluated: Option<(Option<Millis>, BTreeMap<u32, u64>)>,
     /// Slots that reported since then.
@@ -55,6 +57,14 @@ impl Measure {
             moved: now,
             ..Self::default()
         }
+    }
+
+    /// Goes on from a committed epoch.
+    pub fn resume(&mut self, head: &Manifest) {
+        self.clock = self.clock.max(head.clock_ms.map(Millis));
+        self.version = head.market_version;
+        let market = head.market.iter();
+        self.market = market.map(|m| (m.platform.clone(), m.mean)).collect();
     }
 
     /// The job clock, once any event was seen.
@@ -80,7 +90,7 @@ impl Measure {
     /// Whether clock, market and version belong together: not between a restart of this master and
     /// the first complete round, when only the version is known.
     pub fn is_known(&self) -> bool {
-        self.version == 0 || self.evaluated.is_some()
+        !self.outdated
     }
 
     /// The window end at which all creators are scored.
@@ -119,8 +129,11 @@ impl Measure {
             self.clock = self.clock.max(Some(Millis(end).since(scoring.slide)));
         }
         // A master that was started again continues the count that executors know.
-        if let Some(confirmed) = &report.confirmed {
-            self.version = self.version.max(confirmed.market_version);
+        if let Some(confirmed) = &report.confirmed
+            && confirmed.market_version > self.version
+        {
+            self.version = confirmed.market_version;
+            self.outdated = true;
         }
     }
 
@@ -146,9 +159,11 @@ impl Measure {
             Some((at, before)) => (*at != t, *before == positions),
             None => (true, false),
         };
-        if exact != self.market && (moved || quiet || drifted(&self.market, &exact)) {
+        let changes = exact != self.market && (moved || quiet || drifted(&self.market, &exact));
+        if changes || self.outdated {
             self.market = exact;
             self.version += 1;
+            self.outdated = false;
         }
         self.evaluated = Some((t, positions));
         self.fresh.clear();
@@ -169,7 +184,7 @@ pub fn exact_market(t: Option<Millis>, round: &Round<'_>) -> Option<Market> {
         let report = (*report)?;
         if matches!(
             report.state(),
-            PartitionState::Claiming | PartitionState::Holding
+            PartitionState::Claiming | PartitionState::Holding | PartitionState::Restoring
         ) {
             return None;
         }

@@ -4,6 +4,7 @@
 pub mod caught_up;
 pub mod difference;
 pub mod discovery;
+mod epochs;
 pub mod machine;
 pub mod measure;
 mod ownership;

@@ -8,14 +8,15 @@
 //! 4. After a new stream, an executor's own account counts: what it runs under the epoch on record is
 //!    adopted; anything else it runs is revoked at once; what it should run and does not is assigned
 //!    again under a new epoch.
+//! 5. An assignment brings the newest state of the partition that is not known to be damaged.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Assign, ErrorDomain, ErrorInfo, ExecutorState, PartitionAssignment, PartitionFailed, Released,
-    Revoke, RevokeMode, RunningPartition,
+    Assign, ErrorDomain, ErrorInfo, ExecutorState, PartitionAssignment, PartitionCheckpoint,
+    PartitionFailed, Released, Revoke, RevokeMode, RunningPartition,
 };
 use kol_common::{ExecutorId, KolError, Millis};
 
@@ -27,6 +28,8 @@ use super::record::{End, Phase};
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
 /// a revocation at once.
 const ANSWER: Duration = Duration::from_secs(3);
+/// Code of the error that says that a state cannot be read.
+const DAMAGED: &str = "CHECKPOINT_DAMAGED";
 
 impl Job {
     /// Rule 4.
@@ -123,6 +126,14 @@ impl Job {
         });
         let text = sentence(&error);
         self.undrained += 1;
+        if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
+            // An older state is tried at once: the log has what came after it.
+            self.epochs.is_damaged(partition.record.slot, epoch);
+            partition.failure = Some(error);
+            partition.fence(now);
+            out.persist = true;
+            return;
+        }
         let failures = partition.failed(now, error.clone());
         partition.fence(now);
         let (epoch, name) = (partition.record.epoch, partition.record.partition.clone());
@@ -178,7 +189,8 @@ impl Job {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
-                    let assignment = assign(partition, id, executor);
+                    let state = self.epochs.checkpoint_of(partition.record.slot);
+                    let assignment = assign(partition, id, executor, state);
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
@@ -319,7 +331,13 @@ fn candidates(fleet: &Fleet) -> BTreeMap<ExecutorId, usize> {
 }
 
 /// Rule 1; the caller persists before it tells.
-fn assign(partition: &mut Partition, id: &ExecutorId, executor: &Executor) -> PartitionAssignment {
+fn assign(
+    partition: &mut Partition,
+    id: &ExecutorId,
+    executor: &Executor,
+    state: Option<(u64, &PartitionCheckpoint)>,
+) -> PartitionAssignment {
+    partition.restored = state.map(|(epoch, _)| epoch);
     partition.record.epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
     partition.hold = Hold::Held {
@@ -330,6 +348,7 @@ fn assign(partition: &mut Partition, id: &ExecutorId, executor: &Executor) -> Pa
         slot: partition.record.slot,
         assignment_epoch: partition.record.epoch,
         offset: partition.record.start_offset,
+        restore: state.map(|(_, checkpoint)| checkpoint.clone()),
     }
 }
 
@@ -369,7 +388,7 @@ fn find<'a>(
 }
 
 /// An error as people read it.
-fn sentence(error: &ErrorInfo) -> String {
+pub(super) fn sentence(error: &ErrorInfo) -> String {
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _written = kol_common::error::write_error(&mut text, error);

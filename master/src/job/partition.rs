@@ -70,6 +70,8 @@ pub struct Partition {
     pub received: Millis,
     /// Why its last owner gave up; cleared by the next owner's first report.
     pub failure: Option<ErrorInfo>,
+    /// The epoch whose state it was last assigned with.
+    pub restored: Option<u64>,
     failures: VecDeque<Millis>,
 }
 
@@ -89,6 +91,7 @@ impl Partition {
             report: None,
             received: Millis(0),
             failure: None,
+            restored: None,
             failures: VecDeque::new(),
         }
     }

@@ -70,6 +70,9 @@ pub struct JobRecord {
     pub generation: u64,
     /// The job clock when this was written: a lower bound of what it is.
     pub clock: Option<Millis>,
+    /// Epochs up to this number may have been used.
+    #[serde(default)]
+    pub epochs_reserved: u64,
     /// By slot: slot i stands at index i.
     pub partitions: Vec<PartitionRecord>,
 }
@@ -87,6 +90,7 @@ impl JobRecord {
             reason: String::new(),
             generation: 0,
             clock: None,
+            epochs_reserved: 0,
             partitions: Vec::new(),
         }
     }

@@ -55,6 +55,7 @@ impl Job {
             kols: self.reports().map(|r| r.kols).sum(),
             state_bytes: self.reports().map(|r| r.state_bytes).sum(),
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
+            checkpoint: Some(self.epochs.status()),
         }
     }
 
@@ -115,7 +116,11 @@ impl Job {
         });
         let discovery = self.discovery_problem.iter().map(KolError::to_info);
         let found = first.into_iter().chain(failures).chain(reported);
-        for problem in found.chain(discovery).chain(last) {
+        let checkpoints = self.epochs.problem().map(|problem| {
+            let problem = problem.clone().job(&self.record.spec.name);
+            problem.to_info()
+        });
+        for problem in found.chain(discovery).chain(checkpoints).chain(last) {
             let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
             if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
                 problems.push(problem);

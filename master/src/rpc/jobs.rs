@@ -3,8 +3,8 @@
 use kol_common::job::SpecPolicy;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
-    ExplainRequest, Explanation, JobRef, JobStatus, ListExecutorsReply, ListExecutorsRequest,
-    ListJobsReply, ListJobsRequest, SubmitReply, SubmitRequest,
+    ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
+    ListExecutorsRequest, ListJobsReply, ListJobsRequest, SubmitReply, SubmitRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -82,6 +82,13 @@ impl JobService for JobRpc {
     ) -> Result<Response<ListExecutorsReply>, Status> {
         let executors = self.controller.executors().await;
         answer(executors.map(|executors| ListExecutorsReply { executors }))
+    }
+
+    async fn list_checkpoints(
+        &self,
+        request: Request<JobRef>,
+    ) -> Result<Response<ListCheckpointsReply>, Status> {
+        answer(self.controller.checkpoints(request.into_inner().job).await)
     }
 
     async fn explain(

@@ -75,7 +75,6 @@ impl Rig {
             http: free,
             state_dir: self.folder.path().join("state"),
             checkpoint_root: "/".into(),
-            checkpoint_buckets: Vec::new(),
             secrets_dir: None,
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,

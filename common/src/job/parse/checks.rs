@@ -29,11 +29,24 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
     let checkpoint = &spec.checkpoint;
     let place = &checkpoint.location;
     c.require(
-        (place.starts_with("file:///") || place.starts_with("s3://")) && !place.contains(".."),
+        (place.is_empty() || place.starts_with("file:///")) && !place.contains(".."),
         "checkpoint.location",
-        "write file:///PATH or s3://BUCKET/PATH, without `..`",
+        "write file:///PATH, without `..`: a folder that master and executors share",
     );
     c.within("checkpoint.interval", checkpoint.interval, 100, 3_600_000);
+    c.within("checkpoint.timeout", checkpoint.timeout, 1_000, 3_600_000);
+    c.within("checkpoint.min_pause", checkpoint.min_pause, 0, 3_600_000);
+    let (most, retain) = (1_000, checkpoint.retain);
+    c.require(
+        (1..=most).contains(&retain),
+        "checkpoint.retain",
+        "keep between 1 and 1000 epochs",
+    );
+    c.require(
+        checkpoint.max_failures >= 1,
+        "checkpoint.max_failures",
+        "at least 1",
+    );
     c.warnings
 }
 

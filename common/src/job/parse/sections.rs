@@ -227,6 +227,10 @@ fn checkpoint(s: &Section<'_, '_>) -> CheckpointSpec {
     let spec = CheckpointSpec {
         location: s.text("location").unwrap_or(d.location),
         interval: s.duration("interval").unwrap_or(d.interval),
+        timeout: s.duration("timeout").unwrap_or(d.timeout),
+        min_pause: s.duration("min_pause").unwrap_or(d.min_pause),
+        max_failures: s.whole("max_failures").unwrap_or(d.max_failures),
+        retain: s.whole("retain").unwrap_or(d.retain),
     };
     s.end();
     spec

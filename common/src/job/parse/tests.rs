@@ -63,8 +63,12 @@ fn every_key_is_read() {
         ttl = "30d"
         legacy_hashes = true
         [checkpoint]
-        location = "s3://bucket/kol"
+        location = "file:///srv/kol"
         interval = "5s"
+        timeout = "2m"
+        min_pause = "500ms"
+        max_failures = 5
+        retain = 10
     "#);
     assert_eq!(spec.source.on_data_loss, OnDataLoss::Fail);
     assert!(matches!(&spec.source.starting_offsets, StartingOffsets::Partitions(p) if p[&7] == 1));
@@ -76,6 +80,9 @@ fn every_key_is_read() {
         (90.0, 60.0)
     );
     assert!(spec.sink.legacy_hashes);
+    let checkpoint = &spec.checkpoint;
+    assert_eq!(checkpoint.timeout, Millis(120_000));
+    assert_eq!((checkpoint.max_failures, checkpoint.retain), (5, 10));
     let again: JobSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
     assert_eq!(again, spec, "the spec travels as JSON");
 }

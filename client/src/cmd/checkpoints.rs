@@ -1,0 +1,36 @@
+//! `checkpoints JOB`.
+
+use kol_common::proto::JobRef;
+use kol_common::view;
+use serde_json::{Value, json};
+
+use crate::Context;
+use crate::render;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Job id or name.
+    job: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No such job.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let request = JobRef { job: args.job };
+    let mut jobs = ctx.jobs().await?;
+    let kept = jobs.list_checkpoints(request).await?.into_inner();
+    if ctx.json() {
+        let views = kept.checkpoints.iter().map(view::checkpoint_json);
+        let checkpoints = Value::from_iter(views);
+        println!(
+            "{}",
+            json!({"location": kept.location, "checkpoints": checkpoints})
+        );
+    } else {
+        print!("{}", render::checkpoint::list(&kept));
+    }
+    Ok(())
+}

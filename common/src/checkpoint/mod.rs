@@ -1,0 +1,16 @@
+//! State files: what they hold ([`record`]), how they are written so that damage is noticed
+//! ([`frame`]), and where they are kept ([`store`]).
+//!
+//! A partition's state is a base file and the files of what changed after it. Records name what they
+//! describe by its index in the partition's dense tables, so the newest record of an index wins, and
+//! reading the files in order gives the state back with the same indexes.
+
+pub mod frame;
+pub mod record;
+pub mod store;
+
+pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
+pub use store::Store;
+
+#[cfg(test)]
+mod tests;

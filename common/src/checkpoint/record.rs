@@ -1,0 +1,127 @@
+//! What a state file says, one record after the other (postcard encoding). Records are appended to,
+//! never changed: a new kind gets a new variant at the end, a changed one a new version of the file.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record<'a> {
+    /// What concerns the partition as a whole; the first record of every file.
+    #[serde(borrow)]
+    Head(Head<'a>),
+    /// A KOL as it stands.
+    #[serde(borrow)]
+    Kol(KolRecord<'a>),
+    /// No KOL has this index (any more).
+    NoKol(u32),
+    /// A reading as it stands.
+    #[serde(borrow)]
+    Reading(ReadingRecord<'a>),
+    /// No reading has this index (any more).
+    NoReading(u32),
+}
+
+/// The partition as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Head<'a> {
+    /// Newest event time, ms.
+    pub clock: Option<u64>,
+    /// Window end at which it scores, in slides.
+    pub window_end: u64,
+    /// Platforms by their number.
+    #[serde(borrow)]
+    pub platforms: Vec<Cow<'a, str>>,
+    /// Histogram of the times between readings: bucket and count, empty ones left out.
+    pub gaps: Vec<(u16, u64)>,
+}
+
+/// A KOL: its name and its slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KolRecord<'a> {
+    /// Its index.
+    pub index: u32,
+    /// Number of its platform.
+    pub platform: u16,
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    /// Oldest and newest event time, ms.
+    pub first: u64,
+    /// See `first`.
+    pub newest: u64,
+    /// First pane of its ring.
+    pub base: u64,
+    /// Decayed sum of the engagement before the ring, in millionths.
+    pub baseline_e6: f64,
+    /// Decayed sum of the events before the ring.
+    pub baseline_events: f64,
+    /// Panes of the ring that are not empty.
+    pub panes: Cow<'a, [Pane]>,
+}
+
+/// A pane of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pane {
+    /// Panes after the first of the ring.
+    pub after_base: u32,
+    /// Engagement, millionths.
+    pub engagement_e6: u64,
+    /// Events.
+    pub events: u32,
+}
+
+/// The last reading of a video or a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadingRecord<'a> {
+    /// Its index.
+    pub index: u32,
+    /// Index of its KOL.
+    pub kol: u32,
+    /// Which video; the profile when there is none.
+    #[serde(borrow)]
+    pub video: Option<VideoId<'a>>,
+    /// Event time, ms.
+    pub time: u64,
+    /// Likes, comments, shares and views of a video; followers (first place) of a profile.
+    pub counters: [Option<u64>; 4],
+}
+
+/// The id of a video.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VideoId<'a> {
+    /// A decimal number in its one usual spelling.
+    Number(u64),
+    /// Anything else.
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+}
+
+impl Record<'_> {
+    /// Appends the record to a chunk.
+    pub fn append(&self, chunk: &mut Vec<u8>) {
+        // Writing into a vector does not fail, and these types have no unknown lengths.
+        let written = postcard::to_io(self, &mut *chunk);
+        debug_assert!(written.is_ok(), "{:?}", written.err());
+    }
+}
+
+/// The records of a chunk; `Err` once when it does not decode.
+pub fn records(mut chunk: &[u8]) -> impl Iterator<Item = Result<Record<'_>, postcard::Error>> {
+    std::iter::from_fn(move || {
+        if chunk.is_empty() {
+            return None;
+        }
+        match postcard::take_from_bytes(chunk) {
+            Ok((record, rest)) => {
+                chunk = rest;
+                Some(Ok(record))
+            }
+            Err(error) => {
+                chunk = &[];
+                Some(Err(error))
+            }
+        }
+    })
+}

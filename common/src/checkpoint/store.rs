@@ -1,0 +1,210 @@
+//! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
+//! written again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use tokio::time::timeout;
+
+use crate::KolError;
+use crate::proto::StateFile;
+
+/// Longest time one call to the store may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Parts of one file that may be under way.
+const PARTS: usize = 4;
+
+/// A checkpoint location.
+#[derive(Clone, Debug)]
+pub struct Store {
+    location: String,
+    objects: Arc<dyn ObjectStore>,
+}
+
+impl Store {
+    /// Opens a location, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be reached or written, or has an unknown scheme.
+    pub fn open(location: &str) -> Result<Self, KolError> {
+        let Some(path) = location.strip_prefix("file://") else {
+            return Err(KolError::user(
+                "CHECKPOINT_LOCATION",
+                format!("`{location}` is not supported"),
+            )
+            .help("Write file:///PATH: a folder that master and executors share."));
+        };
+        let objects = open_folder(Path::new(path)).map_err(|e| {
+            KolError::external("CHECKPOINT_STORE", format!("cannot use `{location}`: {e}"))
+                .help("Master and executors must be able to write to the same folder there.")
+        })?;
+        Ok(Self::over(location, Arc::new(objects)))
+    }
+
+    /// A location in a given store.
+    pub fn over(location: &str, objects: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            location: location.to_owned(),
+            objects,
+        }
+    }
+
+    /// As the job spec has it.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Starts a new file.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub async fn create(&self, path: String) -> Result<Upload, KolError> {
+        let place = object_store::path::Path::from(path.as_str());
+        let started = self.objects.put_multipart(&place);
+        let upload = within(started)
+            .await
+            .map_err(|e| self.failed("write", &path, &e))?;
+        Ok(Upload {
+            store: self.clone(),
+            path,
+            parts: WriteMultipart::new(upload),
+            bytes: 0,
+            crc: 0,
+        })
+    }
+
+    /// Reads a file, and checks that it is the one that was written.
+    ///
+    /// # Errors
+    /// `CHECKPOINT_DAMAGED` when it is missing or differs, `CHECKPOINT_STORE` when the store failed.
+    pub async fn read(&self, file: &StateFile) -> Result<Bytes, KolError> {
+        let place = object_store::path::Path::from(file.path.as_str());
+        let content = async { self.objects.get(&place).await?.bytes().await };
+        let content = match within(content).await {
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(self.damaged(&file.path, "it is missing"));
+            }
+            other => other.map_err(|e| self.failed("read", &file.path, &e))?,
+        };
+        if content.len() as u64 != file.bytes {
+            let what = format!("it has {} bytes instead of {}", content.len(), file.bytes);
+            return Err(self.damaged(&file.path, &what));
+        }
+        if crc32c::crc32c(&content) != file.crc32c {
+            return Err(self.damaged(&file.path, "its checksum does not hold"));
+        }
+        Ok(content)
+    }
+
+    /// Deletes a file; one that is gone already is as well.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn delete(&self, path: &str) -> Result<(), KolError> {
+        let place = object_store::path::Path::from(path);
+        match within(self.objects.delete(&place)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.failed("delete", path, &e)),
+        }
+    }
+
+    /// Paths and sizes of all files below a folder.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, KolError> {
+        let place = object_store::path::Path::from(folder);
+        let all = self.objects.list(Some(&place));
+        let found = all.map_ok(|meta| (meta.location.to_string(), meta.size));
+        within(found.try_collect())
+            .await
+            .map_err(|e| self.failed("list", folder, &e))
+    }
+
+    /// A file is not what was written.
+    pub fn damaged(&self, path: &str, what: &str) -> KolError {
+        let message = format!("state file {path} below {}: {what}", self.location);
+        KolError::external("CHECKPOINT_DAMAGED", message)
+    }
+
+    fn failed(&self, verb: &str, path: &str, error: &object_store::Error) -> KolError {
+        let message = format!("cannot {verb} {path} below {}: {error}", self.location);
+        KolError::external("CHECKPOINT_STORE", message)
+            .help("Processing goes on. Check space, permissions and reach of the location.")
+    }
+}
+
+/// A file that is being written. Dropped before [`Upload::finish`] it never becomes visible.
+#[derive(Debug)]
+pub struct Upload {
+    store: Store,
+    path: String,
+    parts: WriteMultipart,
+    bytes: u64,
+    crc: u32,
+}
+
+impl Upload {
+    /// Appends bytes; waits while too many are on their way.
+    ///
+    /// # Errors
+    /// The store does not take them.
+    pub async fn append(&mut self, bytes: &[u8]) -> Result<(), KolError> {
+        within(self.parts.wait_for_capacity(PARTS))
+            .await
+            .map_err(|e| self.store.failed("write", &self.path, &e))?;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.bytes += bytes.len() as u64;
+        self.parts.write(bytes);
+        Ok(())
+    }
+
+    /// Makes the file durable and visible.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub async fn finish(self) -> Result<StateFile, KolError> {
+        let Self {
+            store,
+            path,
+            parts,
+            bytes,
+            crc,
+        } = self;
+        within(parts.finish())
+            .await
+            .map_err(|e| store.failed("write", &path, &e))?;
+        Ok(StateFile {
+            path,
+            bytes,
+            crc32c: crc,
+        })
+    }
+
+    /// Gives up.
+    pub async fn abort(self) {
+        // What is left behind is collected with other files that no checkpoint refers to.
+        let _left_behind = within(self.parts.abort()).await;
+    }
+}
+
+async fn within<T>(
+    call: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, object_store::Error> {
+    timeout(DEADLINE, call).await.unwrap_or_else(|_| {
+        Err(object_store::Error::Generic {
+            store: "checkpoint store",
+            source: format!("no answer within {DEADLINE:?}").into(),
+        })
+    })
+}
+
+fn open_folder(path: &Path) -> Result<LocalFileSystem, Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(path)?;
+    Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true))
+}

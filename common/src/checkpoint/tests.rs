@@ -1,0 +1,189 @@
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::frame::{Damage, Decoder, Encoder};
+use super::record::records;
+use super::*;
+use crate::proto::StateFile;
+
+fn file_of(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut encoder = Encoder::default();
+    let mut file = Vec::new();
+    encoder.header(&mut file);
+    for chunk in chunks {
+        encoder.frame(chunk, &mut file);
+    }
+    encoder.trailer(&mut file);
+    file
+}
+
+fn read(file: &[u8]) -> Result<Vec<Vec<u8>>, Damage> {
+    Decoder::new(file)?.collect()
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8)) {
+        prop_assert_eq!(read(&file_of(&chunks)).unwrap(), chunks);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed(
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..100), 1..5),
+        at in any::<prop::sample::Index>(),
+        bit in 0..8u8,
+    ) {
+        let mut file = file_of(&chunks);
+        let at = at.index(file.len());
+        // The reserved bytes of the header say nothing.
+        prop_assume!(at != 10 && at != 11);
+        file[at] ^= 1 << bit;
+        prop_assert!(read(&file).is_err(), "byte {}", at);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_anywhere_is_noticed(
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..100), 0..5),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let file = file_of(&chunks);
+        prop_assert!(read(&file[..at.index(file.len())]).is_err());
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_the_readers_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _damage = read(&bytes);
+        records(&bytes).for_each(drop);
+    }
+}
+
+#[test]
+fn a_file_of_a_newer_version_says_so() {
+    let mut file = file_of(&[vec![1]]);
+    file[8] = 9;
+    assert_eq!(read(&file), Err(Damage::Newer(9)));
+    assert_eq!(read(b"something else"), Err(Damage::NotAStateFile));
+}
+
+fn some_records() -> Vec<Record<'static>> {
+    vec![
+        Record::Head(Head {
+            clock: Some(5),
+            window_end: 7,
+            platforms: vec!["tiktok".into(), "youtube".into()],
+            gaps: vec![(3, 9)],
+        }),
+        Record::Kol(KolRecord {
+            index: 4,
+            platform: 1,
+            name: "näme".into(),
+            first: 1,
+            newest: 2,
+            base: 3,
+            baseline_e6: 0.1,
+            baseline_events: f64::MIN_POSITIVE,
+            panes: Cow::Owned(vec![Pane {
+                after_base: 1,
+                engagement_e6: u64::MAX,
+                events: 2,
+            }]),
+        }),
+        Record::NoKol(8),
+        Record::Reading(ReadingRecord {
+            index: 0,
+            kol: 4,
+            video: Some(VideoId::Number(7_518_376_794_681_117_970)),
+            time: 1_750_000_000_000,
+            counters: [Some(0), None, Some(u64::MAX - 1), None],
+        }),
+        Record::Reading(ReadingRecord {
+            index: 1,
+            kol: 4,
+            video: Some(VideoId::Text("dQw4w9WgXcQ".into())),
+            time: 0,
+            counters: [None; 4],
+        }),
+        Record::NoReading(2),
+    ]
+}
+
+#[test]
+fn records_are_read_as_they_were_written() {
+    let mut chunk = Vec::new();
+    for record in some_records() {
+        record.append(&mut chunk);
+    }
+    let read: Vec<_> = records(&chunk).map(Result::unwrap).collect();
+    assert_eq!(read, some_records());
+    assert!(records(&chunk[..chunk.len() - 1]).any(|r| r.is_err()));
+}
+
+async fn put(store: &Store, path: &str, content: &[u8]) -> StateFile {
+    let mut upload = store.create(path.to_owned()).await.unwrap();
+    for part in content.chunks(1_000) {
+        upload.append(part).await.unwrap();
+    }
+    upload.finish().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_folder_keeps_whole_files_and_tells_damaged_from_missing_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("file://{}/below", folder.path().display());
+    let store = Store::open(&location).unwrap();
+    let content: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
+    let file = put(&store, "job/0/1.state", &content).await;
+    assert_eq!(file.bytes, content.len() as u64);
+    assert_eq!(store.read(&file).await.unwrap(), content);
+
+    let mut unfinished = store.create("job/0/2.state".into()).await.unwrap();
+    unfinished.append(&content).await.unwrap();
+    let seen = store.list("job").await.unwrap();
+    assert_eq!(
+        seen,
+        [(file.path.clone(), file.bytes)],
+        "only what is whole"
+    );
+    unfinished.abort().await;
+
+    let path = folder.path().join("below/job/0/1.state");
+    let mut torn = content.clone();
+    torn[500] ^= 1;
+    std::fs::write(&path, &torn).unwrap();
+    assert_eq!(
+        store.read(&file).await.unwrap_err().code,
+        "CHECKPOINT_DAMAGED"
+    );
+    std::fs::write(&path, &torn[..700]).unwrap();
+    assert!(
+        store
+            .read(&file)
+            .await
+            .unwrap_err()
+            .message
+            .contains("700 bytes")
+    );
+    store.delete(&file.path).await.unwrap();
+    store.delete(&file.path).await.unwrap();
+    assert!(
+        store
+            .read(&file)
+            .await
+            .unwrap_err()
+            .message
+            .contains("missing")
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_says_where_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("file");
+    std::fs::write(&in_the_way, "").unwrap();
+    let error = Store::open(&format!("file://{}", in_the_way.display())).unwrap_err();
+    assert_eq!(error.code, "CHECKPOINT_STORE");
+    assert!(error.help.contains("write to the same folder"), "{error}");
+    let error = Store::open("ftp://somewhere").unwrap_err();
+    assert_eq!(error.code, "CHECKPOINT_LOCATION");
+}

@@ -1,0 +1,237 @@
+//! A partition's part in the epochs: a machine without I/O.
+//!
+//! 1. At a barrier the epoch before is settled: it was committed if the barrier names it as parent;
+//!    otherwise it came to nothing, and what it had captured goes into this one.
+//! 2. The state of an epoch is a chain of files: a base, and what changed from one committed epoch to
+//!    the next. A file is relative to the newest file of the chain of the parent.
+//! 3. A new base is due when there is none, and when reading the chain would take longer than it
+//!    should: the changes outweigh half of the base, or there are very many of them. So recovery reads
+//!    at most one and a half times the state and [`MOST_FILES`] files, and writing bases costs no more
+//!    than twice what the changes do.
+//! 4. The epoch is acknowledged once its file is durable and Redis has confirmed what was read before
+//!    the barrier, in whichever order these come.
+
+use kol_common::proto::{PartitionCheckpoint, StateFile};
+use tokio::time::Instant;
+
+/// Files that make a new base due when they outweigh half of the base before, and in any case.
+const MANY_FILES: usize = 16;
+const MOST_FILES: usize = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Epochs {
+    /// Files of the last committed epoch, or of the one that was restored.
+    chain: Vec<StateFile>,
+    open: Option<Open>,
+}
+
+/// The newest epoch.
+#[derive(Debug)]
+struct Open {
+    epoch: u64,
+    begun: Instant,
+    /// What is known of the checkpoint so far.
+    checkpoint: PartitionCheckpoint,
+    durable: bool,
+    confirmed: bool,
+    acknowledged: bool,
+}
+
+/// What became of the epoch before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Its capture is to be kept.
+    Committed,
+    /// Its capture, if there is one, is to be put back.
+    Aborted,
+}
+
+/// What the file of an epoch has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Everything.
+    Base,
+    /// What changed.
+    Changes,
+}
+
+/// What Redis had confirmed when an epoch was.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Passed {
+    /// Sequence of the newest flush.
+    pub sequence: u64,
+    /// Every slot was sent at this window end and market version.
+    pub told: Option<kol_common::proto::Told>,
+}
+
+impl Epochs {
+    /// After a restore from these files.
+    pub fn restored(chain: Vec<StateFile>) -> Self {
+        Self { chain, open: None }
+    }
+
+    /// A barrier came: settles the epoch before.
+    pub fn settle(&mut self, parent: u64) -> Settled {
+        match self.open.take() {
+            Some(open) if open.acknowledged && open.epoch == parent => {
+                self.chain = open.checkpoint.files;
+                Settled::Committed
+            }
+            _ => Settled::Aborted,
+        }
+    }
+
+    /// What the next file has to hold.
+    pub fn wanted(&self) -> Wanted {
+        let Some((base, changes)) = self.chain.split_first() else {
+            return Wanted::Base;
+        };
+        let weight: u64 = changes.iter().map(|f| f.bytes).sum();
+        let heavy = changes.len() >= MANY_FILES && weight > base.bytes / 2;
+        if heavy || changes.len() >= MOST_FILES {
+            Wanted::Base
+        } else {
+            Wanted::Changes
+        }
+    }
+
+    /// Opens an epoch at a barrier. `checkpoint` says where the partition stands.
+    pub fn open(&mut self, now: Instant, epoch: u64, checkpoint: PartitionCheckpoint) {
+        self.open = Some(Open {
+            epoch,
+            begun: now,
+            checkpoint,
+            durable: false,
+            confirmed: false,
+            acknowledged: false,
+        });
+    }
+
+    /// Reading stood still for the epoch, for this long.
+    pub fn paused(&mut self, us: u64) {
+        if let Some(open) = &mut self.open {
+            open.checkpoint.pause_us = open.checkpoint.pause_us.max(us);
+        }
+    }
+
+    /// Nothing changed: the files of the parent are those of this epoch too.
+    pub fn unchanged(&mut self, now: Instant) {
+        let files = self.chain.clone();
+        self.durable(now, files, 0);
+    }
+
+    /// The epoch's file is durable.
+    pub fn written(&mut self, now: Instant, wanted: Wanted, file: StateFile) {
+        let bytes = file.bytes;
+        let mut files = match wanted {
+            Wanted::Base => Vec::new(),
+            Wanted::Changes => self.chain.clone(),
+        };
+        files.push(file);
+        self.durable(now, files, bytes);
+    }
+
+    fn durable(&mut self, now: Instant, files: Vec<StateFile>, bytes: u64) {
+        if let Some(open) = &mut self.open {
+            open.durable = true;
+            open.checkpoint.files = files;
+            open.checkpoint.written_bytes = bytes;
+            open.checkpoint.durable_ms = now.duration_since(open.begun).as_millis() as u64;
+        }
+    }
+
+    /// Redis has confirmed what was read before the barrier.
+    pub fn confirmed(&mut self, now: Instant, passed: Passed) {
+        if let Some(open) = self.open.as_mut().filter(|o| !o.confirmed) {
+            open.confirmed = true;
+            open.checkpoint.sequence = passed.sequence;
+            open.checkpoint.told = passed.told;
+            open.checkpoint.confirmed_ms = now.duration_since(open.begun).as_millis() as u64;
+        }
+    }
+
+    /// The acknowledgement, once.
+    pub fn acknowledge(&mut self) -> Option<PartitionCheckpoint> {
+        let open = self.open.as_mut()?;
+        let due = open.durable && open.confirmed && !open.acknowledged;
+        open.acknowledged |= due;
+        due.then(|| open.checkpoint.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, bytes: u64) -> StateFile {
+        StateFile {
+            path: path.into(),
+            bytes,
+            crc32c: 0,
+        }
+    }
+
+    fn paths(checkpoint: &PartitionCheckpoint) -> Vec<&str> {
+        checkpoint.files.iter().map(|f| f.path.as_str()).collect()
+    }
+
+    fn epoch(epochs: &mut Epochs, number: u64, wanted: Wanted, path: &str) -> PartitionCheckpoint {
+        let now = Instant::now();
+        epochs.open(now, number, PartitionCheckpoint::default());
+        epochs.written(now, wanted, file(path, 10));
+        assert_eq!(epochs.acknowledge(), None, "Redis has not confirmed");
+        epochs.confirmed(now, Passed::default());
+        let checkpoint = epochs.acknowledge().unwrap();
+        assert_eq!(epochs.acknowledge(), None, "once");
+        checkpoint
+    }
+
+    #[test]
+    fn a_file_is_relative_to_the_last_epoch_that_was_committed() {
+        let mut epochs = Epochs::default();
+        assert_eq!(epochs.settle(0), Settled::Aborted);
+        assert_eq!(epochs.wanted(), Wanted::Base);
+        let first = epoch(&mut epochs, 1, Wanted::Base, "base");
+        assert_eq!(paths(&first), ["base"]);
+        assert_eq!(epochs.settle(1), Settled::Committed);
+        assert_eq!(epochs.wanted(), Wanted::Changes);
+        let second = epoch(&mut epochs, 2, Wanted::Changes, "b");
+        assert_eq!(paths(&second), ["base", "b"]);
+        // It was acknowledged, and another partition made it come to nothing.
+        assert_eq!(epochs.settle(1), Settled::Aborted);
+        let third = epoch(&mut epochs, 3, Wanted::Changes, "c");
+        assert_eq!(paths(&third), ["base", "c"]);
+        assert_eq!(epochs.settle(3), Settled::Committed);
+        epochs.open(Instant::now(), 4, PartitionCheckpoint::default());
+        epochs.unchanged(Instant::now());
+        epochs.confirmed(Instant::now(), Passed::default());
+        let fourth = epochs.acknowledge().unwrap();
+        assert_eq!(
+            (paths(&fourth), fourth.written_bytes),
+            (vec!["base", "c"], 0)
+        );
+    }
+
+    #[test]
+    fn an_epoch_that_was_not_acknowledged_is_never_taken_for_committed() {
+        let mut epochs = Epochs::default();
+        epochs.open(Instant::now(), 1, PartitionCheckpoint::default());
+        epochs.written(Instant::now(), Wanted::Base, file("base", 1));
+        assert_eq!(epochs.acknowledge(), None);
+        assert_eq!(epochs.settle(1), Settled::Aborted);
+        assert_eq!(epochs.wanted(), Wanted::Base);
+    }
+
+    #[test]
+    fn a_new_base_is_due_when_the_changes_are_heavy_or_very_many() {
+        let chain = |base: u64, count: usize, each: u64| {
+            let changes = (0..count).map(|i| file(&i.to_string(), each));
+            Epochs::restored(std::iter::once(file("base", base)).chain(changes).collect())
+        };
+        assert_eq!(chain(1_000, 15, 100).wanted(), Wanted::Changes);
+        assert_eq!(chain(1_000, 16, 100).wanted(), Wanted::Base);
+        assert_eq!(chain(1_000, 16, 10).wanted(), Wanted::Changes);
+        assert_eq!(chain(1_000_000, 256, 10).wanted(), Wanted::Base);
+    }
+}

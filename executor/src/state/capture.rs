@@ -1,0 +1,104 @@
+//! Copies of the state as it stands at a barrier, for a state file. See [`super::changes`].
+
+use std::borrow::Cow;
+
+use kol_common::checkpoint::{Head, KolRecord, Record};
+
+use super::{KolIndex, State};
+
+impl State {
+    /// Whether the next capture has to be of everything: the last one that was is not kept.
+    pub fn owes_everything(&mut self) -> bool {
+        self.changes.owes_everything() || self.readings.changes().owes_everything()
+    }
+
+    /// Begins a capture of what changed since the last one that was kept; of everything, if `whole`.
+    pub fn begin_capture(&mut self, whole: bool) {
+        self.copies.clear();
+        let head = Head {
+            clock: self.clock.map(|c| c.0),
+            window_end: self.window_end,
+            platforms: self
+                .kols
+                .platforms()
+                .iter()
+                .map(|p| Cow::Borrowed(&**p))
+                .collect(),
+            gaps: self.gaps.counts(),
+        };
+        Record::Head(head).append(&mut self.copies);
+        let bound = self.kols.bound() as KolIndex;
+        self.changes.begin(whole.then_some(bound));
+        let bound = self.readings.bound();
+        self.readings.changes().begin(whole.then_some(bound));
+    }
+
+    /// Copies up to `count` entries more; false when all are copied.
+    pub fn capture_some(&mut self, count: usize) -> bool {
+        for _ in 0..count {
+            if let Some(kol) = self.changes.copy_next() {
+                self.copy_kol(kol);
+            } else if let Some(reading) = self.readings.changes().copy_next() {
+                self.readings.copy(reading, &mut self.copies);
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How many bytes of records wait to be fetched.
+    pub fn copied(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// Fetches the records copied so far.
+    pub fn take_copies(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.copies)
+    }
+
+    /// The capture is part of a committed epoch.
+    pub fn keep_capture(&mut self) {
+        self.changes.keep();
+        self.readings.changes().keep();
+    }
+
+    /// The capture came to nothing: what it had goes into the next one.
+    pub fn put_capture_back(&mut self) {
+        self.copies.clear();
+        self.changes.put_back();
+        self.readings.changes().put_back();
+    }
+
+    /// How many entries changed since the last capture.
+    pub fn changed(&mut self) -> usize {
+        self.changes.len() + self.readings.changes().len()
+    }
+
+    /// Notes that a KOL is about to change.
+    pub(super) fn changing(&mut self, kol: KolIndex) {
+        if self.changes.note(kol) {
+            self.copy_kol(kol);
+        }
+    }
+
+    fn copy_kol(&mut self, kol: KolIndex) {
+        let Some((platform, name)) = self.kols.name(kol) else {
+            return Record::NoKol(kol).append(&mut self.copies);
+        };
+        let (base, baseline_e6, baseline_events) = self.panes.copy(kol, &mut self.panes_copied);
+        let slot = &self.slots[kol as usize];
+        let record = KolRecord {
+            index: kol,
+            platform,
+            name: Cow::Borrowed(name),
+            first: slot.first,
+            newest: slot.newest,
+            base,
+            baseline_e6,
+            baseline_events,
+            panes: Cow::Borrowed(&self.panes_copied),
+        };
+        Record::Kol(record).append(&mut self.copies);
+    }
+}

@@ -1,0 +1,335 @@
+//! The state back from its files, read in the order in which they were written.
+
+use std::sync::Arc;
+
+use kol_common::Millis;
+use kol_common::checkpoint::Record;
+use kol_common::checkpoint::frame::{Damage, Decoder};
+use kol_common::checkpoint::record::records;
+use kol_common::scoring::Scoring;
+
+use super::gaps::Gaps;
+use super::{KolIndex, Slot, State};
+
+/// What Redis had of every slot, or newer, when a checkpoint was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Window end, in slides.
+    pub window_end: u64,
+    /// Version of the market measure.
+    pub market_version: u64,
+}
+
+/// A state that is being read.
+#[derive(Debug)]
+pub struct Restorer {
+    state: State,
+    platforms: Vec<Box<str>>,
+    frame: u32,
+}
+
+impl Restorer {
+    /// Nothing read yet.
+    pub fn new(scoring: Arc<Scoring>) -> Self {
+        Self {
+            state: State::new(scoring),
+            platforms: Vec::new(),
+            frame: 0,
+        }
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// It is damaged, or does not fit these scoring constants. Nothing of what was read may be used.
+    pub fn file(&mut self, file: &[u8]) -> Result<(), Damage> {
+        self.frame = 0;
+        for chunk in Decoder::new(file)? {
+            for record in records(&chunk?) {
+                let record = record.map_err(|_| Damage::Undecodable(self.frame))?;
+                self.record(&record)?;
+            }
+            self.frame += 1;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Damage> {
+        let state = &mut self.state;
+        match record {
+            Record::Head(head) => {
+                state.clock = head.clock.map(Millis);
+                state.window_end = head.window_end;
+                state.gaps = Gaps::restore(&head.gaps);
+                self.platforms = head.platforms.iter().map(|p| (&**p).into()).collect();
+            }
+            Record::Kol(kol) => {
+                let name = (kol.platform, &*kol.name);
+                state.kols.restore(kol.index, Some(name));
+                let slot = state.restore_slot(kol.index);
+                (slot.first, slot.newest) = (kol.first, kol.newest);
+                if !state.panes.restore(kol) {
+                    return Err(Damage::Undecodable(self.frame));
+                }
+            }
+            Record::NoKol(index) => {
+                state.kols.restore(*index, None);
+                *state.restore_slot(*index) = Slot::EMPTY;
+                state.panes.reset(*index);
+            }
+            Record::Reading(reading) => state.readings.restore(reading.index, Some(reading)),
+            Record::NoReading(index) => state.readings.restore(*index, None),
+        }
+        Ok(())
+    }
+
+    /// The state, once every file was read. What Redis was told before need not be sent again; if
+    /// that is not known, everything is.
+    ///
+    /// # Errors
+    /// Files are missing: a record refers to what none of them had.
+    pub fn finish(self, told: Option<Told>) -> Result<State, Damage> {
+        let Self {
+            mut state,
+            platforms,
+            frame,
+        } = self;
+        let known = |kol: KolIndex| state.kols.name(kol).map(|(platform, _)| platform);
+        let platforms_fit = (0..state.kols.bound() as KolIndex)
+            .filter_map(known)
+            .all(|platform| usize::from(platform) < platforms.len());
+        if !platforms_fit {
+            return Err(Damage::Undecodable(frame));
+        }
+        state.kols.restored(platforms);
+        state.readings.restored();
+        match told {
+            Some(told) => state.redis_was_told(told),
+            None => state.send_everything_again(),
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    fn restore_slot(&mut self, kol: KolIndex) -> &mut Slot {
+        let at = kol as usize;
+        if at >= self.slots.len() {
+            self.slots.resize(at + 1, Slot::EMPTY);
+        }
+        &mut self.slots[at]
+    }
+
+    /// The partition had read up to here, also where no record changed anything.
+    pub fn restore_clock(&mut self, clock: Millis) {
+        self.clock = self.clock.max(Some(clock));
+        self.raise_clock(clock);
+    }
+
+    /// Every slot was sent as of that window end and market, and confirmed.
+    fn redis_was_told(&mut self, told: Told) {
+        for kol in 0..self.slots.len() {
+            if self.kols.name(kol as KolIndex).is_none() {
+                continue;
+            }
+            let newest = Millis(self.slots[kol].newest);
+            let slot = &mut self.slots[kol];
+            slot.in_redis = !self.scoring.retired(newest, told.window_end);
+            slot.sent_at = told.window_end.min(self.scoring.empty_from(newest));
+            slot.sent_market = told.market_version;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use kol_common::checkpoint::frame::Encoder;
+    use kol_common::event::Event;
+    use kol_common::job::{Counters, Profile, ScoringSpec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const T0: u64 = 485_000 * HOUR;
+
+    fn scoring() -> Arc<Scoring> {
+        let mut spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+        // Short enough for entries to be forgotten, and their places used again.
+        spec.entity_ttl = Millis(24 * HOUR);
+        spec.lateness = Millis(48 * HOUR);
+        Arc::new(Scoring::new(&spec))
+    }
+
+    fn event(kol: u64, video: u64, likes: u64) -> (String, Option<String>, u64) {
+        let id = match video % 4 {
+            0 => None,
+            1 => Some(video.to_string()),
+            2 => Some(format!("short_{video}")),
+            _ => Some(format!("an id that is longer than the others {video}")),
+        };
+        (format!("kol_{kol}"), id, likes)
+    }
+
+    fn apply(state: &mut State, seed: u64, time: u64) {
+        let (kol, video, likes) = event(seed % 13, seed / 13 % 29, seed % 1_000);
+        let platform = if seed % 5 == 0 { "youtube" } else { "tiktok" };
+        let event = Event {
+            platform: Cow::Borrowed(platform),
+            kol: Cow::Borrowed(&kol),
+            video_id: video.as_deref().map(Cow::Borrowed),
+            event_time: None,
+            published: None,
+            likes: Some(likes),
+            comments: (seed % 3 == 0).then_some(likes / 2),
+            shares: None,
+            views: None,
+            followers: Some(likes * 10),
+        };
+        state.apply(&event, Millis(time));
+    }
+
+    /// The file of a capture that nothing is left of.
+    fn file(state: &mut State) -> Vec<u8> {
+        let mut encoder = Encoder::default();
+        let mut file = Vec::new();
+        encoder.header(&mut file);
+        encoder.frame(&state.take_copies(), &mut file);
+        while state.capture_some(3) {
+            encoder.frame(&state.take_copies(), &mut file);
+        }
+        encoder.frame(&state.take_copies(), &mut file);
+        encoder.trailer(&mut file);
+        file
+    }
+
+    /// Everything of a state that decides about its future.
+    fn essence(state: &State) -> Vec<String> {
+        let mut all = vec![format!(
+            "{:?} {} {:?} {:?}",
+            state.clock,
+            state.window_end,
+            state.gaps.counts(),
+            state.kols.platforms()
+        )];
+        for platform in ["tiktok", "youtube"] {
+            for kol in 0..13 {
+                let name = format!("kol_{kol}");
+                let mut detail = state.detail(platform, &name);
+                if let Some(detail) = &mut detail {
+                    detail.readings.sort_by(|a, b| a.video_id.cmp(&b.video_id));
+                }
+                all.push(format!("{platform} {name} {detail:?}"));
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_comes_back_from_its_files_as_it_was_at_the_barrier_and_goes_on_the_same(
+            events in prop::collection::vec((any::<u64>(), 0..90 * 60_000u64), 20..160),
+            barriers in prop::collection::vec((5..40usize, any::<bool>(), any::<bool>()), 1..6),
+        ) {
+            let scoring = scoring();
+            let mut state = State::new(Arc::clone(&scoring));
+            let (mut files, mut time) = (Vec::new(), T0);
+            let mut left = events.into_iter();
+            let mut next = |state: &mut State, count: usize| {
+                for (seed, step) in left.by_ref().take(count) {
+                    time += step;
+                    // Some readings come late.
+                    apply(state, seed, time - seed % 7 * 60_000);
+                    state.sweep(5);
+                }
+                time
+            };
+            for (count, whole, aborted) in barriers {
+                next(&mut state, count);
+                let whole = whole || files.is_empty() || state.owes_everything();
+                state.begin_capture(whole);
+                let at_barrier = essence(&state);
+                // Events between the barrier and the end of the copying.
+                state.capture_some(2);
+                next(&mut state, count / 3);
+                let captured = file(&mut state);
+                if aborted {
+                    state.put_capture_back();
+                    continue;
+                }
+                state.keep_capture();
+                if whole {
+                    files.clear();
+                }
+                files.push(captured);
+                let mut restorer = Restorer::new(Arc::clone(&scoring));
+                for file in &files {
+                    restorer.file(file).unwrap();
+                }
+                let restored = restorer.finish(None).unwrap();
+                prop_assert_eq!(essence(&restored), at_barrier);
+            }
+            // Two lives of one state from here on.
+            state.begin_capture(true);
+            let whole = file(&mut state);
+            state.keep_capture();
+            let mut restorer = Restorer::new(scoring);
+            restorer.file(&whole).unwrap();
+            let mut restored = restorer.finish(None).unwrap();
+            for seed in 0..40 {
+                apply(&mut state, seed * 7_919, T0 + 200 * HOUR + seed * HOUR);
+                apply(&mut restored, seed * 7_919, T0 + 200 * HOUR + seed * HOUR);
+            }
+            prop_assert_eq!(essence(&restored), essence(&state));
+        }
+    }
+
+    #[test]
+    fn what_redis_was_told_is_sent_again_only_when_window_or_market_moved() {
+        let scoring = scoring();
+        let mut state = State::new(Arc::clone(&scoring));
+        for seed in 0..50 {
+            apply(&mut state, seed, T0 + seed);
+        }
+        state.begin_capture(true);
+        let file = file(&mut state);
+        let back = |told| {
+            let mut restorer = Restorer::new(Arc::clone(&scoring));
+            restorer.file(&file).unwrap();
+            restorer.finish(told).unwrap()
+        };
+        let window_end = state.window_end();
+        let told = Told {
+            window_end,
+            market_version: 3,
+        };
+        let restored = back(Some(told));
+        assert!(restored.is_untouched());
+        let rescored = |version| {
+            let kols = 0..restored.bound() as KolIndex;
+            kols.filter(|kol| restored.needs_rescore(*kol, version))
+                .count()
+        };
+        assert_eq!(rescored(3), 0);
+        assert_eq!(rescored(4), restored.size().0);
+        assert_eq!(back(None).taken().1, restored.size().0 as u64, "everything");
+    }
+
+    #[test]
+    fn files_that_lack_one_or_have_other_constants_are_refused() {
+        let mut state = State::new(scoring());
+        for seed in 0..50 {
+            apply(&mut state, seed, T0 + seed * HOUR);
+        }
+        state.begin_capture(true);
+        let file = file(&mut state);
+        let mut spec = scoring().spec.clone();
+        spec.window = Millis(2 * HOUR);
+        let mut restorer = Restorer::new(Arc::new(Scoring::new(&spec)));
+        assert!(matches!(restorer.file(&file), Err(Damage::Undecodable(_))));
+        let mut restorer = Restorer::new(scoring());
+        assert!(restorer.file(&file[..file.len() - 1]).is_err());
+    }
+}

@@ -1,0 +1,341 @@
+//! The epochs of one job: a machine.
+//!
+//! 1. One epoch is open at a time. It begins when the interval since the last one began has passed and
+//!    every partition has an owner that can take part; the barrier names the last committed epoch as
+//!    its parent.
+//! 2. It is complete when every partition has acknowledged it under the assignment that it had when
+//!    the epoch began. Then it is committed: one transaction, which the driver makes durable before it
+//!    tells anybody anything.
+//! 3. It is given up when a partition changes hands, when one says that it cannot, or when its deadline
+//!    passes; the last two count as failures. Then the next number follows. An acknowledgement of any
+//!    other epoch, or of an older assignment, is refused.
+//! 4. A number is never used twice, also by a master that was started again: numbers are reserved in
+//!    the job's record before they are used, many at once, and what was reserved before is skipped.
+//! 5. The newest committed epochs are kept, as many as the spec says. A file of state is garbage once
+//!    no kept epoch refers to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use kol_common::job::CheckpointSpec;
+use kol_common::proto::{CheckpointStatus, Manifest, PartitionCheckpoint, PlatformMarket};
+use kol_common::{KolError, Millis};
+
+/// Numbers that are reserved at once.
+const RESERVE: u64 = 1_000;
+/// Stragglers that a message names.
+const NAMED: usize = 5;
+
+/// Who has a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Number of the partition within the job.
+    pub slot: u32,
+    /// Its assignment epoch.
+    pub assignment_epoch: u64,
+    /// It can take part in an epoch.
+    pub ready: bool,
+}
+
+/// An epoch to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Its number.
+    pub epoch: u64,
+    /// The last committed one.
+    pub parent: u64,
+}
+
+/// What a manifest says besides its partitions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Job id and name.
+    pub job: (String, String),
+    /// Generation of the job.
+    pub generation: u64,
+    /// The job clock.
+    pub clock: Option<Millis>,
+    /// Version of the market measure in use, and the measure.
+    pub market: (u64, Vec<PlatformMarket>),
+}
+
+/// A complete epoch, to be made durable in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// What is committed.
+    pub manifest: Manifest,
+    /// Epochs that are not kept any more.
+    pub forgotten: Vec<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Coordinator {
+    limits: CheckpointSpec,
+    /// Oldest first.
+    kept: VecDeque<Manifest>,
+    /// State that proved damaged: slot and epoch.
+    damaged: BTreeSet<(u32, u64)>,
+    next: u64,
+    reserved: u64,
+    open: Option<Open>,
+    begun: Millis,
+    ended: Millis,
+    committed: Option<Millis>,
+    committed_count: u64,
+    aborted_count: u64,
+    /// In a row.
+    failures: u64,
+    problem: Option<KolError>,
+    garbage: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    epoch: u64,
+    begun: Millis,
+    /// Assignment epoch of each slot that has not acknowledged yet.
+    waiting: BTreeMap<u32, u64>,
+    acknowledged: BTreeMap<u32, PartitionCheckpoint>,
+}
+
+impl Coordinator {
+    /// With the epochs that were kept, oldest first, and the numbers that may have been used.
+    pub fn new(limits: CheckpointSpec, kept: Vec<Manifest>, reserved: u64, now: Millis) -> Self {
+        let newest = kept.last().map_or(0, |m| m.epoch);
+        Self {
+            limits,
+            committed: kept.last().map(|m| Millis(m.begun_ms + m.took_ms)),
+            kept: kept.into(),
+            damaged: BTreeSet::new(),
+            next: newest.max(reserved) + 1,
+            reserved,
+            open: None,
+            begun: now,
+            ended: now,
+            committed_count: 0,
+            aborted_count: 0,
+            failures: 0,
+            problem: None,
+            garbage: Vec::new(),
+        }
+    }
+
+    /// The last committed epoch.
+    pub fn head(&self) -> Option<&Manifest> {
+        self.kept.back()
+    }
+
+    /// The kept epochs, newest first.
+    pub fn kept(&self) -> impl Iterator<Item = &Manifest> {
+        self.kept.iter().rev()
+    }
+
+    /// Numbers up to this one must count as used in the job's record.
+    pub fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    /// Why the last epochs failed, if so many did in a row that a person should know.
+    pub fn problem(&self) -> Option<&KolError> {
+        let loud = self.failures >= self.limits.max_failures;
+        self.problem.as_ref().filter(|_| loud)
+    }
+
+    /// For people.
+    pub fn status(&self) -> CheckpointStatus {
+        let head = self.head();
+        let written = |m: &Manifest| m.partitions.iter().map(|p| p.written_bytes).sum();
+        CheckpointStatus {
+            epoch: head.map_or(0, |m| m.epoch),
+            committed_ms: self.committed.map_or(0, |at| at.0),
+            took_ms: head.map_or(0, |m| m.took_ms),
+            written_bytes: head.map_or(0, written),
+            committed_count: self.committed_count,
+            aborted_count: self.aborted_count,
+            failures: self.failures,
+        }
+    }
+
+    /// The newest state of a partition that is not known to be damaged, and its epoch.
+    pub fn checkpoint_of(&self, slot: u32) -> Option<(u64, &PartitionCheckpoint)> {
+        self.kept().find_map(|manifest| {
+            let usable = !self.damaged.contains(&(slot, manifest.epoch));
+            let of_slot = manifest.partitions.iter().find(|p| p.slot == slot);
+            of_slot.filter(|_| usable).map(|p| (manifest.epoch, p))
+        })
+    }
+
+    /// The state of a partition in an epoch cannot be read.
+    pub fn is_damaged(&mut self, slot: u32, epoch: u64) {
+        self.damaged.insert((slot, epoch));
+    }
+
+    /// Files that nothing refers to any more.
+    pub fn take_garbage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.garbage)
+    }
+
+    /// Time passed, or owners changed: gives up what cannot end well any more, and says whether an
+    /// epoch is to begin.
+    pub fn step(
+        &mut self,
+        now: Millis,
+        owners: &[Owner],
+        name: impl Fn(u32) -> String,
+    ) -> Option<Begin> {
+        self.give_up_if_moved(now, owners);
+        self.give_up_if_late(now, name);
+        let due = self.begun.0 + self.limits.interval.0;
+        let rested = self.ended.0 + self.limits.min_pause.0;
+        let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
+        if self.open.is_some() || !ready || now.0 < due.max(rested) {
+            return None;
+        }
+        let epoch = self.next;
+        self.next += 1;
+        if epoch > self.reserved {
+            self.reserved = epoch + RESERVE;
+        }
+        self.begun = now;
+        self.open = Some(Open {
+            epoch,
+            begun: now,
+            waiting: owners
+                .iter()
+                .map(|o| (o.slot, o.assignment_epoch))
+                .collect(),
+            acknowledged: BTreeMap::new(),
+        });
+        let parent = self.head().map_or(0, |m| m.epoch);
+        Some(Begin { epoch, parent })
+    }
+
+    fn give_up_if_moved(&mut self, now: Millis, owners: &[Owner]) {
+        let Some(open) = &self.open else { return };
+        let of = |slot: u32| owners.iter().find(|o| o.slot == slot);
+        let acknowledged = open.acknowledged.values();
+        let acknowledged = acknowledged.map(|c| (c.slot, c.assignment_epoch));
+        let waiting = open.waiting.iter().map(|(slot, epoch)| (*slot, *epoch));
+        let same = waiting.chain(acknowledged).all(|(slot, epoch)| {
+            of(slot).is_some_and(|owner| owner.assignment_epoch == epoch && owner.ready)
+        });
+        let all = owners.len() == open.waiting.len() + open.acknowledged.len();
+        if !same || !all {
+            self.give_up(now);
+        }
+    }
+
+    fn give_up_if_late(&mut self, now: Millis, name: impl Fn(u32) -> String) {
+        let Some(open) = &self.open else { return };
+        if now.since(open.begun) < self.limits.timeout {
+            return;
+        }
+        let waiting = open.waiting.len();
+        let named: Vec<_> = open.waiting.keys().take(NAMED).map(|s| name(*s)).collect();
+        let more = waiting.saturating_sub(NAMED);
+        let and_more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let what = format!(
+            "epoch {} was given up after {}: {}{and_more} did not make it durable and confirmed by \
+             Redis in time",
+            open.epoch,
+            self.limits.timeout,
+            named.join(", "),
+        );
+        self.fail(now, KolError::external("CHECKPOINT_TIMEOUT", what).help(
+            "Processing goes on; after a failure more of the log is read again. Look whether Redis \
+             and the checkpoint location are slow, or raise checkpoint.timeout.",
+        ));
+    }
+
+    /// A partition cannot take part.
+    pub fn failed(&mut self, now: Millis, epoch: u64, slot: u32, assignment: u64, error: KolError) {
+        let concerned = |open: &Open| open.waiting.get(&slot) == Some(&assignment);
+        let of_open = self.open.as_ref().filter(|o| o.epoch == epoch);
+        if of_open.is_some_and(concerned) {
+            self.fail(now, error);
+        }
+    }
+
+    fn fail(&mut self, now: Millis, error: KolError) {
+        self.failures += 1;
+        self.problem = Some(error);
+        self.give_up(now);
+    }
+
+    /// Ends the open epoch without a result.
+    pub fn give_up(&mut self, now: Millis) {
+        let Some(open) = self.open.take() else { return };
+        self.ended = now;
+        self.aborted_count += 1;
+        let files = open.acknowledged.into_values().flat_map(|c| c.files);
+        let used = self.used();
+        let unused = files.map(|f| f.path).filter(|path| !used.contains(path));
+        let unused: Vec<_> = unused.collect();
+        self.garbage.extend(unused);
+    }
+
+    /// A partition's part is durable. True when the epoch is complete: it must be committed now.
+    #[must_use]
+    pub fn acknowledged(&mut self, epoch: u64, checkpoint: PartitionCheckpoint) -> bool {
+        let Some(open) = self.open.as_mut().filter(|o| o.epoch == epoch) else {
+            return false;
+        };
+        let slot = checkpoint.slot;
+        if open.waiting.get(&slot) != Some(&checkpoint.assignment_epoch) {
+            return false;
+        }
+        open.waiting.remove(&slot);
+        open.acknowledged.insert(slot, checkpoint);
+        open.waiting.is_empty()
+    }
+
+    /// Commits the complete epoch.
+    pub fn commit(&mut self, now: Millis, facts: Facts) -> Option<Commit> {
+        let open = self.open.take_if(|o| o.waiting.is_empty())?;
+        let manifest = Manifest {
+            job_id: facts.job.0,
+            job_name: facts.job.1,
+            generation: facts.generation,
+            epoch: open.epoch,
+            parent: self.head().map_or(0, |m| m.epoch),
+            begun_ms: open.begun.0,
+            took_ms: now.since(open.begun).0,
+            clock_ms: facts.clock.map(|c| c.0),
+            market_version: facts.market.0,
+            market: facts.market.1,
+            partitions: open.acknowledged.into_values().collect(),
+        };
+        self.ended = now;
+        self.committed = Some(now);
+        self.committed_count += 1;
+        self.failures = 0;
+        self.problem = None;
+        self.kept.push_back(manifest.clone());
+        let surplus = self
+            .kept
+            .len()
+            .saturating_sub(self.limits.retain.max(1) as usize);
+        let gone: Vec<Manifest> = self.kept.drain(..surplus).collect();
+        let used = self.used();
+        let files = gone.iter().flat_map(|m| &m.partitions);
+        let files = files.flat_map(|p| &p.files).map(|f| &f.path);
+        let garbage: BTreeSet<String> = files.filter(|p| !used.contains(*p)).cloned().collect();
+        self.garbage.extend(garbage);
+        let oldest = self.kept.front().map_or(0, |m| m.epoch);
+        self.damaged.retain(|(_, epoch)| *epoch >= oldest);
+        Some(Commit {
+            manifest,
+            forgotten: gone.iter().map(|m| m.epoch).collect(),
+        })
+    }
+
+    fn used(&self) -> BTreeSet<String> {
+        let partitions = self.kept.iter().flat_map(|m| &m.partitions);
+        let files = partitions.flat_map(|p| &p.files);
+        files.map(|f| f.path.clone()).collect()
+    }
+}

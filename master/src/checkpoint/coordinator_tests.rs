@@ -1,0 +1,312 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use kol_common::job::CheckpointSpec;
+use kol_common::proto::{PartitionCheckpoint, StateFile};
+use kol_common::{KolError, Millis};
+use proptest::prelude::*;
+
+use super::coordinator::Begin;
+use super::{Coordinator, Facts, Owner};
+
+fn limits() -> CheckpointSpec {
+    CheckpointSpec {
+        timeout: Millis(5_000),
+        retain: 2,
+        ..CheckpointSpec::default()
+    }
+}
+
+fn owners(epochs: &[u64]) -> Vec<Owner> {
+    let owner = |(slot, epoch): (usize, &u64)| Owner {
+        slot: slot as u32,
+        assignment_epoch: *epoch,
+        ready: true,
+    };
+    epochs.iter().enumerate().map(owner).collect()
+}
+
+fn part(slot: u32, assignment_epoch: u64, paths: &[&str]) -> PartitionCheckpoint {
+    let file = |path: &&str| StateFile {
+        path: (*path).to_owned(),
+        ..StateFile::default()
+    };
+    PartitionCheckpoint {
+        slot,
+        assignment_epoch,
+        files: paths.iter().map(file).collect(),
+        ..PartitionCheckpoint::default()
+    }
+}
+
+fn step(c: &mut Coordinator, now: u64, owners: &[Owner]) -> Option<Begin> {
+    c.step(Millis(now), owners, |slot| format!("t-{slot}"))
+}
+
+/// Lets one partition hold an epoch whose state is in these files.
+fn committed(c: &mut Coordinator, now: u64, paths: &[&str]) -> u64 {
+    let begin = step(c, now, &owners(&[1])).unwrap();
+    assert!(c.acknowledged(begin.epoch, part(0, 1, paths)));
+    c.commit(Millis(now), Facts::default())
+        .unwrap()
+        .manifest
+        .epoch
+}
+
+#[test]
+fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowledged() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let mut two = owners(&[4, 7]);
+    assert_eq!(step(&mut c, 999, &two), None, "the interval");
+    two[1].ready = false;
+    assert_eq!(step(&mut c, 2_000, &two), None, "one has not claimed");
+    two[1].ready = true;
+    let begin = step(&mut c, 2_000, &two).unwrap();
+    assert_eq!(
+        begin,
+        Begin {
+            epoch: 1,
+            parent: 0
+        }
+    );
+    assert_eq!(step(&mut c, 4_000, &two), None, "one at a time");
+    assert!(!c.acknowledged(1, part(0, 4, &[])));
+    assert!(!c.acknowledged(1, part(0, 4, &[])), "twice");
+    assert!(!c.acknowledged(1, part(1, 6, &[])), "an older assignment");
+    assert!(!c.acknowledged(2, part(1, 7, &[])), "another epoch");
+    assert_eq!(c.commit(Millis(4_000), Facts::default()), None);
+    assert!(c.acknowledged(1, part(1, 7, &[])));
+    let commit = c.commit(Millis(4_000), Facts::default()).unwrap();
+    assert_eq!((commit.manifest.epoch, commit.manifest.took_ms), (1, 2_000));
+    assert_eq!(commit.manifest.partitions.len(), 2);
+    let begin = step(&mut c, 4_000, &two).unwrap();
+    assert_eq!(
+        begin,
+        Begin {
+            epoch: 2,
+            parent: 1
+        }
+    );
+}
+
+#[test]
+fn an_epoch_that_takes_too_long_is_given_up_with_its_stragglers_named() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let three = owners(&[1, 1, 1]);
+    for failure in 1..=3u64 {
+        let now = failure * 10_000;
+        let begin = step(&mut c, now, &three).unwrap();
+        assert_eq!(begin.epoch, failure, "a number is used once");
+        assert!(!c.acknowledged(begin.epoch, part(0, 1, &["a"])));
+        assert_eq!(step(&mut c, now + 4_999, &three), None);
+        assert!(c.problem().is_none());
+        // The next one follows at once.
+        c.step(Millis(now + 5_000), &[], |slot| format!("t-{slot}"));
+    }
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    for _ in 0..3 {
+        let begun = c.status().aborted_count * 6_000 + 1_000;
+        let begin = step(&mut c, begun, &three).unwrap();
+        assert!(!c.acknowledged(begin.epoch, part(0, 1, &["a"])));
+        let mut late = three.clone();
+        // Nothing new begins while one is not ready; the straggler is.
+        late.iter_mut().for_each(|o| o.ready = true);
+        let next = step(&mut c, begun + 5_000, &late);
+        assert!(next.is_some(), "the next one begins");
+        c.give_up(Millis(begun + 5_000));
+    }
+    let problem = c.problem().expect("three in a row are loud").to_string();
+    assert!(problem.contains("t-1, t-2 did not"), "{problem}");
+    assert!(!problem.contains("t-0"), "{problem}");
+}
+
+#[test]
+fn a_partition_that_changes_hands_ends_the_epoch_and_that_is_no_failure() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let begin = step(&mut c, 1_000, &owners(&[1, 1])).unwrap();
+    assert!(!c.acknowledged(begin.epoch, part(0, 1, &["a"])));
+    assert_eq!(step(&mut c, 1_100, &owners(&[2, 1])), None);
+    assert!(
+        !c.acknowledged(begin.epoch, part(1, 1, &["b"])),
+        "it is over"
+    );
+    assert_eq!(c.take_garbage(), ["a"]);
+    assert_eq!((c.status().failures, c.status().aborted_count), (0, 1));
+    assert!(step(&mut c, 2_000, &owners(&[2, 1])).is_some());
+    step(&mut c, 2_100, &owners(&[2, 1, 1]));
+    assert_eq!(c.status().aborted_count, 2, "a partition was added");
+}
+
+#[test]
+fn a_partition_that_cannot_take_part_ends_the_epoch_and_a_commit_ends_the_trouble() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let full = || KolError::external("CHECKPOINT_STORE", "no space left");
+    for n in 1..=3 {
+        let begin = step(&mut c, n * 1_000, &owners(&[1])).unwrap();
+        c.failed(Millis(n * 1_000), begin.epoch, 0, 9, full());
+        assert_eq!(c.status().failures, n - 1, "another assignment");
+        c.failed(Millis(n * 1_000), begin.epoch, 0, 1, full());
+        assert_eq!(c.status().failures, n);
+    }
+    assert_eq!(c.problem().unwrap().message, "no space left");
+    committed(&mut c, 10_000, &["a"]);
+    assert!(c.problem().is_none());
+    assert_eq!(c.status().failures, 0);
+}
+
+#[test]
+fn state_is_garbage_once_no_kept_epoch_refers_to_it() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    committed(&mut c, 1_000, &["base", "1"]);
+    committed(&mut c, 2_000, &["base", "1", "2"]);
+    committed(&mut c, 3_000, &["base", "1", "2", "3"]);
+    assert_eq!(c.take_garbage(), [""; 0], "all of it is still in use");
+    committed(&mut c, 4_000, &["new"]);
+    committed(&mut c, 5_000, &["new", "5"]);
+    assert_eq!(c.take_garbage(), ["1", "2", "3", "base"]);
+    let kept: Vec<u64> = c.kept().map(|m| m.epoch).collect();
+    assert_eq!(kept, [5, 4]);
+}
+
+#[test]
+fn a_damaged_state_is_not_given_out_again() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let first = committed(&mut c, 1_000, &["a"]);
+    let second = committed(&mut c, 2_000, &["b"]);
+    let newest = |c: &Coordinator| c.checkpoint_of(0).map(|(epoch, _)| epoch);
+    assert_eq!(newest(&c), Some(second));
+    c.is_damaged(0, second);
+    assert_eq!(newest(&c), Some(first));
+    c.is_damaged(0, first);
+    assert_eq!(newest(&c), None);
+    let third = committed(&mut c, 3_000, &["c"]);
+    assert_eq!(newest(&c), Some(third));
+}
+
+#[derive(Clone, Debug)]
+enum Do {
+    Wait(u64),
+    Move(u32),
+    Ack(u32, bool),
+    Fail(u32),
+    Restart,
+}
+
+fn doing() -> impl Strategy<Value = Do> {
+    prop_oneof![
+        5 => (0..2_500u64).prop_map(Do::Wait),
+        1 => (0..3u32).prop_map(Do::Move),
+        12 => (0..3u32, prop::bool::weighted(0.1)).prop_map(|(slot, old)| Do::Ack(slot, old)),
+        1 => (0..3u32).prop_map(Do::Fail),
+        1 => Just(Do::Restart),
+    ]
+}
+
+/// Three partitions, and what a meta store would hold.
+struct World {
+    c: Coordinator,
+    now: u64,
+    epochs: [u64; 3],
+    open: Option<Begin>,
+    acked: BTreeMap<u32, u64>,
+    begun: BTreeSet<u64>,
+    head: u64,
+    stored: Vec<kol_common::proto::Manifest>,
+    reserved: u64,
+}
+
+impl World {
+    fn act(&mut self, what: Do) {
+        match what {
+            Do::Wait(ms) => self.now += ms,
+            Do::Move(slot) => self.epochs[slot as usize] += 1,
+            Do::Ack(slot, old) => self.ack(slot, old),
+            Do::Fail(slot) => {
+                let epoch = self.open.map_or(0, |b| b.epoch);
+                let error = KolError::external("X", "x");
+                let assignment = self.epochs[slot as usize];
+                self.c
+                    .failed(Millis(self.now), epoch, slot, assignment, error);
+            }
+            Do::Restart => {
+                let (stored, now) = (self.stored.clone(), Millis(self.now));
+                self.c = Coordinator::new(limits(), stored, self.reserved, now);
+                self.open = None;
+            }
+        }
+        self.step();
+    }
+
+    fn step(&mut self) {
+        let owners = owners(&self.epochs);
+        if let Some(begin) = step(&mut self.c, self.now, &owners) {
+            assert!(self.begun.insert(begin.epoch), "{begin:?} was used before");
+            assert!(self.begun.last() == Some(&begin.epoch), "numbers grow");
+            assert_eq!(begin.parent, self.head);
+            self.reserved = self.c.reserved();
+            assert!(begin.epoch <= self.reserved);
+            self.open = Some(begin);
+            self.acked.clear();
+        }
+    }
+
+    fn ack(&mut self, slot: u32, old: bool) {
+        let Some(begin) = self.open else { return };
+        let epoch = begin.epoch - u64::from(old);
+        let assignment = self.epochs[slot as usize];
+        let path = format!("{slot}/{epoch}");
+        let complete = self.c.acknowledged(epoch, part(slot, assignment, &[&path]));
+        if !old {
+            self.acked.insert(slot, assignment);
+        }
+        if !complete {
+            return;
+        }
+        let commit = self.c.commit(Millis(self.now), Facts::default()).unwrap();
+        let manifest = commit.manifest;
+        assert!(manifest.epoch > self.head, "committed epochs grow");
+        assert_eq!(manifest.parent, self.head);
+        let slots: Vec<u32> = manifest.partitions.iter().map(|p| p.slot).collect();
+        assert_eq!(slots, [0, 1, 2], "all partitions");
+        for p in &manifest.partitions {
+            assert_eq!(self.acked.get(&p.slot), Some(&p.assignment_epoch));
+            assert_eq!(self.epochs[p.slot as usize], p.assignment_epoch);
+        }
+        self.head = manifest.epoch;
+        self.stored.push(manifest);
+        self.stored.retain(|m| !commit.forgotten.contains(&m.epoch));
+        let used = self.stored.iter().flat_map(|m| &m.partitions);
+        let used: BTreeSet<&str> = used.flat_map(|p| &p.files).map(|f| &*f.path).collect();
+        let garbage = self.c.take_garbage();
+        assert!(garbage.iter().all(|path| !used.contains(&**path)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #[test]
+    fn committed_epochs_grow_cover_all_partitions_and_keep_their_files(
+        steps in prop::collection::vec(doing(), 0..80),
+    ) {
+        let mut world = World {
+            c: Coordinator::new(limits(), vec![], 0, Millis(0)),
+            now: 0,
+            epochs: [1; 3],
+            open: None,
+            acked: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            head: 0,
+            stored: Vec::new(),
+            reserved: 0,
+        };
+        for what in steps {
+            world.act(what);
+        }
+        // Left alone, it commits.
+        let before = world.head;
+        world.act(Do::Wait(10_000));
+        for slot in 0..3 {
+            world.act(Do::Ack(slot, false));
+        }
+        prop_assert!(world.head > before);
+    }
+}

@@ -1,0 +1,124 @@
+//! A job's part in its checkpoints: who can take part, what goes out, and what is committed.
+
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{Barrier, BarrierAck, BarrierFailed, PartitionState};
+use kol_common::{ExecutorId, KolError, Millis};
+
+use super::machine::{Executor, Fleet, Job, Out};
+use super::partition::{Hold, Partition};
+use super::record::Phase;
+use crate::checkpoint::{Facts, Owner};
+
+impl Job {
+    /// Moves the epochs on, while the job runs.
+    pub(super) fn checkpoint(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
+        if self.record.phase == Phase::Running {
+            self.begin_epoch(now, fleet, out);
+        } else {
+            self.epochs.give_up(now);
+        }
+        out.garbage.extend(self.epochs.take_garbage());
+    }
+
+    fn begin_epoch(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
+        let owners: Vec<Owner> = self.partitions.iter().map(|p| owner(p, fleet)).collect();
+        let partitions = &self.partitions;
+        let name = |slot: u32| {
+            let partition = partitions.get(slot as usize);
+            partition.map_or(String::new(), |p| p.record.partition.to_string())
+        };
+        let Some(begin) = self.epochs.step(now, &owners, name) else {
+            return;
+        };
+        if self.record.epochs_reserved != self.epochs.reserved() {
+            self.record.epochs_reserved = self.epochs.reserved();
+            out.persist = true;
+        }
+        for executor in self.executors() {
+            let barrier = Barrier {
+                job_id: self.record.id.to_string(),
+                generation: self.record.generation,
+                epoch: begin.epoch,
+                parent: begin.parent,
+            };
+            out.sends.push((executor, ToExecutor::Barrier(barrier)));
+        }
+    }
+
+    /// A partition's part of an epoch is durable.
+    pub(super) fn barrier_acked(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        ack: BarrierAck,
+        out: &mut Out,
+    ) {
+        let Some(checkpoint) = ack.checkpoint else {
+            return;
+        };
+        let current = self
+            .partitions
+            .get(checkpoint.slot as usize)
+            .is_some_and(|p| {
+                p.hold.executor() == Some(executor) && p.record.epoch == checkpoint.assignment_epoch
+            });
+        if !current || !self.epochs.acknowledged(ack.epoch, checkpoint) {
+            return;
+        }
+        let facts = Facts {
+            job: (self.record.id.to_string(), self.record.spec.name.clone()),
+            generation: self.record.generation,
+            clock: self.measure.clock(),
+            market: (self.measure.version(), self.measure.market_wire()),
+        };
+        out.commit = self.epochs.commit(now, facts);
+    }
+
+    /// A partition cannot take part in an epoch.
+    pub(super) fn barrier_failed(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        failed: BarrierFailed,
+    ) {
+        let Some(name) = failed.partition else {
+            return;
+        };
+        let partition = self.partitions.iter().find(|p| {
+            p.record.partition.topic == name.topic
+                && p.record.partition.partition == name.partition
+                && p.hold.executor() == Some(executor)
+        });
+        let Some(slot) = partition.map(|p| p.record.slot) else {
+            return;
+        };
+        let error = failed.error.as_ref().map_or_else(
+            || KolError::internal("CHECKPOINT_FAILED", "the executor gave no reason"),
+            |info| {
+                KolError::external("CHECKPOINT_FAILED", super::ownership::sentence(info))
+                    .help(info.help.clone())
+            },
+        );
+        let assignment = failed.assignment_epoch;
+        self.epochs
+            .failed(now, failed.epoch, slot, assignment, error);
+    }
+}
+
+/// Whether a partition can take part: its owner answers, and has claimed it.
+fn owner(partition: &Partition, fleet: &Fleet) -> Owner {
+    let held = match &partition.hold {
+        Hold::Held { executor } => fleet.get(executor).is_some_and(Executor::callable),
+        Hold::Free { .. } | Hold::Awaited { .. } | Hold::Releasing { .. } => false,
+    };
+    let state = partition.current_report().map(|r| r.state());
+    let serves = matches!(
+        state,
+        Some(PartitionState::Running | PartitionState::Holding | PartitionState::Paused)
+    );
+    Owner {
+        slot: partition.record.slot,
+        assignment_epoch: partition.record.epoch,
+        ready: held && serves,
+    }
+}
