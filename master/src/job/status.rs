@@ -43,7 +43,8 @@ impl Job {
             executors: running.len() as u64,
             lag_records: self.partitions.iter().map(lag).sum(),
             totals: Some(totals),
-            caught_up: caught_up(&self.measure, scoring, &round),
+            // What an owner said that does not answer any more may have become wrong.
+            caught_up: self.homeless(fleet).is_none() && caught_up(&self.measure, scoring, &round),
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
