@@ -10,7 +10,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::kafka::{Quiet, quiet};
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);
@@ -32,22 +34,40 @@ pub enum KeyBy {
 /// Writes records to one topic.
 pub struct TopicWriter {
     topic: String,
+    bootstrap: String,
     producer: ThreadedProducer<Deliveries>,
-    failed: Arc<AtomicU64>,
+    refused: Arc<Refused>,
     written: u64,
     begun: Instant,
 }
 
-/// Counts what the broker refused.
-struct Deliveries(Arc<AtomicU64>);
+/// What the broker refused.
+#[derive(Debug, Default)]
+struct Refused {
+    count: AtomicU64,
+    no_such_topic: AtomicBool,
+}
 
-impl ClientContext for Deliveries {}
+struct Deliveries(Arc<Refused>);
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if result.is_err() {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        let Err((error, _)) = result else {
+            return;
+        };
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
+        ) {
+            self.0.no_such_topic.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -58,8 +78,8 @@ impl TopicWriter {
     /// # Errors
     /// librdkafka refuses the settings.
     pub fn new(bootstrap: &str, topic: &str) -> Result<Self, KolError> {
-        let failed = Arc::new(AtomicU64::new(0));
-        let producer = ClientConfig::new()
+        let refused = Arc::new(Refused::default());
+        let producer = quiet(&mut ClientConfig::new())
             .set("bootstrap.servers", bootstrap)
             .set("client.id", "kol-client")
             .set("partitioner", "murmur2_random")
@@ -67,13 +87,15 @@ impl TopicWriter {
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000")
             .set("message.timeout.ms", "30000")
-            .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
-            .create_with_context(Deliveries(Arc::clone(&failed)))
+            // Long enough for a broker that makes topics by itself.
+            .set("topic.metadata.propagation.max.ms", "5000")
+            .create_with_context(Deliveries(Arc::clone(&refused)))
             .map_err(|e| classify(&e))?;
         Ok(Self {
             topic: topic.to_owned(),
+            bootstrap: bootstrap.to_owned(),
             producer,
-            failed,
+            refused,
             written: 0,
             begun: Instant::now(),
         })
@@ -109,15 +131,20 @@ impl TopicWriter {
     /// Some were refused, or the broker is away.
     pub fn finish(self) -> Result<(u64, Duration), KolError> {
         self.producer.flush(FLUSH).map_err(|e| classify(&e))?;
-        let failed = self.failed.load(Ordering::Relaxed);
+        let failed = self.refused.count.load(Ordering::Relaxed);
+        let what = format!("{failed} of {} records were not written", self.written);
+        let Self {
+            topic, bootstrap, ..
+        } = &self;
+        if self.refused.no_such_topic.load(Ordering::Relaxed) {
+            let what = format!("there is no topic {topic} on {bootstrap}: {what}");
+            return Err(KolError::user("TOPIC_NOT_FOUND", what)
+                .help("Create it, or give another with --topic."));
+        }
         if failed > 0 {
-            return Err(KolError::external(
-                "RECORDS_REFUSED",
-                format!("{failed} of {} records were not written", self.written),
-            )
-            .help(format!(
-                "Check that topic {} exists and its brokers run; records may be written again.",
-                self.topic
+            return Err(KolError::external("RECORDS_REFUSED", what).help(format!(
+                "Check that topic {topic} takes them and its brokers run; records may be written \
+                 again."
             )));
         }
         Ok((self.written, self.begun.elapsed()))

@@ -7,10 +7,11 @@ use kol_common::KolError;
 use kol_common::job::{JobSpec, parse};
 use kol_common::kafka::{classify, client_config};
 use kol_common::secrets::Secrets;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use serde_json::json;
 
 use crate::Context;
+use crate::kafka::consumer;
 
 /// Longest time for one question to the broker.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -114,8 +115,7 @@ async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Result<String, KolErr
 fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
     let source = &spec.source;
     let what = format!("Kafka {}", source.bootstrap);
-    let client = client_config(source, secrets, "kol-client-check")
-        .and_then(|config| config.create::<BaseConsumer>().map_err(|e| classify(&e)));
+    let client = client_config(source, secrets, "kol-client-check").and_then(consumer);
     let client = match client {
         Ok(client) => client,
         Err(error) => {
@@ -145,7 +145,7 @@ fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let missing = || {
             KolError::user("TOPIC_NOT_FOUND", "there is no such topic")
-                .help("Create it, or mend source.topics.")
+                .help("Create it, or mend source.topics or source.dead_letter.")
         };
         findings.push(Finding {
             what: format!("topic {topic}"),

@@ -116,15 +116,24 @@ impl Output {
             Self::Stdout(out) => out
                 .write_all(value)
                 .and_then(|()| out.write_all(b"\n"))
-                .map_err(|e| KolError::external("OUTPUT", e.to_string())),
+                .map_err(|e| unwritten(&e)),
         }
     }
+}
+
+/// Code of an output whose reader has seen enough, as `head` has: that is no failure.
+const CLOSED: &str = "OUTPUT_CLOSED";
+
+fn unwritten(error: &std::io::Error) -> KolError {
+    let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+    let code = if closed { CLOSED } else { "OUTPUT" };
+    KolError::external(code, error.to_string())
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Kafka does not take the records; standard output is closed.
+/// Kafka does not take the records; standard output cannot be written.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
     if args.key == KeyBy::VideoId {
@@ -133,7 +142,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         );
     }
     let to_kafka = args.to == Target::Kafka;
-    let (events, took) = tokio::task::spawn_blocking(move || generate(&args)).await??;
+    let made = tokio::task::spawn_blocking(move || generate(&args)).await?;
+    if made.as_ref().is_err_and(|error| error.code == CLOSED) {
+        return Ok(());
+    }
+    let (events, took) = made?;
     let rate = (events as f64 / took.as_secs_f64().max(1e-9)) as u64;
     if to_kafka && as_json {
         println!(
@@ -189,8 +202,7 @@ fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
     match output {
         Output::Kafka(writer, _) => writer.finish().map(|(n, _)| (n, begun.elapsed())),
         Output::Stdout(mut out) => {
-            out.flush()
-                .map_err(|e| KolError::external("OUTPUT", e.to_string()))?;
+            out.flush().map_err(|e| unwritten(&e))?;
             Ok((events, begun.elapsed()))
         }
     }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use kol_common::KolError;
 use kol_common::event::Decoder;
 use kol_common::kafka::classify;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::Context;
+use crate::kafka::{Consumer, consumer};
 
 /// Longest time for one question to the broker, and for records to arrive.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -73,14 +74,13 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 }
 
 fn peek(args: &Args) -> Result<Vec<Value>, KolError> {
-    let consumer: BaseConsumer = ClientConfig::new()
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", &args.bootstrap)
         .set("group.id", "kol-client-peek")
         .set("enable.auto.commit", "false")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
-        .create()
-        .map_err(|e| classify(&e))?;
+        .set("allow.auto.create.topics", "false");
+    let consumer = consumer(config)?;
     let (list, expected) = ranges(&consumer, args)?;
     consumer.assign(&list).map_err(|e| classify(&e))?;
     let deadline = Instant::now() + ANSWER;
@@ -105,7 +105,7 @@ fn peek(args: &Args) -> Result<Vec<Value>, KolError> {
 type Counts = std::collections::BTreeMap<i32, i64>;
 
 /// Where to start in each partition, and how many records to expect.
-fn ranges(consumer: &BaseConsumer, args: &Args) -> Result<(TopicPartitionList, Counts), KolError> {
+fn ranges(consumer: &Consumer, args: &Args) -> Result<(TopicPartitionList, Counts), KolError> {
     let metadata = consumer
         .fetch_metadata(Some(&args.topic), ANSWER)
         .map_err(|e| classify(&e))?;

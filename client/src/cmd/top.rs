@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(short, default_value_t = 10)]
     n: usize,
     /// Redis to read; that of the newest job when left out.
-    #[arg(long, env = "KOL_REDIS")]
+    #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
     redis: Option<String>,
     /// Folder of `file:` secrets, when the job's Redis needs a password from there.
     #[arg(long, env = "KOL_SECRETS_DIR")]
@@ -43,7 +43,10 @@ pub struct Args {
 /// No Redis is known, or it cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let sink = sink_of(&args, ctx).await?;
-    let mut open = connect(&sink, &Secrets::new(args.secrets_dir.clone())).await?;
+    let secrets = Secrets::new(args.secrets_dir.clone());
+    let mut open = connect(&sink, &secrets)
+        .await
+        .map_err(|error| without_login(error, &sink.url))?;
     if ctx.json() {
         let rows = read(&mut open, &sink.keys, &args).await?;
         println!("{}", Value::from_iter(rows.iter().map(as_json)));
@@ -67,6 +70,17 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// A URL on the command line may hold a password, as one in a job spec may not.
+fn without_login(mut error: KolError, url: &str) -> KolError {
+    if let Some((scheme, rest)) = url.split_once("://")
+        && let Some((_, place)) = rest.rsplit_once('@')
+    {
+        let shown = format!("{scheme}://{place}");
+        error.message = error.message.replace(url, &shown);
+    }
+    error
 }
 
 async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {

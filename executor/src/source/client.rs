@@ -74,6 +74,8 @@ impl Source {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("enable.partition.eof", "true"),
+            // From its first moment on: the level that is set with the client takes effect later.
+            ("log_level", "0"),
         ] {
             config.set(key, value);
         }

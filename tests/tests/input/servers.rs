@@ -3,17 +3,21 @@
 
 use kol_common::proto::JobState;
 use kol_tests::harness::{
-    Cluster, Job, Kafka, Key, RedisServer, Topic, free_port, generated, wait_for,
+    Cluster, Job, Kafka, Key, RedisServer, Topic, free_port, generated, unexpected, wait_for,
 };
 
 use super::{DAYS, LIMIT, job, wait_problem};
+
+/// What the master's look at the topics lets the Kafka client write, and why it is let.
+const CLIENT_LOGS: (&str, &str) = ("librdkafka: ", "no broker listens");
 
 #[test]
 fn a_topic_or_a_broker_that_is_not_there_is_named_and_the_job_starts_when_the_topic_is_made() {
     let topic = Topic::planned(Kafka::shared(), "later", 2);
     let redis = RedisServer::start();
     let mut cluster = Cluster::start(1);
-    cluster.allow("rdkafka::client", "kol-master lets its Kafka client log");
+    let (part, reason) = CLIENT_LOGS;
+    cluster.allow(part, reason);
     let id = cluster.submit(&job("early", DAYS), &topic, &redis);
     let problem = wait_problem(&cluster, &id, "SOURCE_TOPIC_NOT_THERE");
     assert!(problem.message.contains(&topic.name), "{problem:?}");
@@ -45,12 +49,19 @@ fn a_broker_that_goes_down_and_comes_back_is_named_meanwhile_and_read_on() {
         return;
     };
     let topic = Topic::create(kafka, "down", 2);
+    let dead_letters = Topic::create(kafka, "dead", 1);
     let redis = RedisServer::start();
-    let cluster = Cluster::start(1);
+    let mut cluster = Cluster::start(1);
+    let (part, reason) = CLIENT_LOGS;
+    cluster.allow(part, reason);
+    let job = Job {
+        source: format!("dead_letter = \"{}\"", dead_letters.name),
+        ..Job::replay(DAYS)
+    };
     let records = generated(Key::Username, 20, 2_000, 32);
     let (before, after) = records.split_at(1_000);
     topic.produce(before);
-    let id = cluster.submit(&Job::replay(DAYS), &topic, &redis);
+    let id = cluster.submit(&job, &topic, &redis);
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
     kafka.down();
     let problem = wait_problem(&cluster, &id, "SOURCE_UNREACHABLE");
@@ -61,6 +72,14 @@ fn a_broker_that_goes_down_and_comes_back_is_named_meanwhile_and_read_on() {
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
     let status = cluster.wait_state(&id, JobState::Running);
     assert_eq!(status.problems, []);
+    let dropped = status.totals.unwrap().dead_letter as usize;
+    wait_for("all dead letters", LIMIT, || {
+        let found = dead_letters.read().len();
+        let all = found == dropped;
+        all.then_some(()).ok_or(format!("{found} of {dropped}"))
+    });
+    let executor = unexpected(&cluster.executors[0].log(), &[]);
+    assert_eq!(executor, Vec::<String>::new(), "the status says it");
     cluster.assert_no_complaints();
     kafka.down();
 }
