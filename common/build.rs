@@ -9,6 +9,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     println!("cargo:rerun-if-changed={root}");
     let descriptors = protox::compile(files, [root])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // Far larger than the other messages that travel beside it.
+        .boxed("kol.v1.ExecutorMessage.body.barrier_ack")
+        .compile_fds(descriptors)?;
     Ok(())
 }

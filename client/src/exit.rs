@@ -8,7 +8,13 @@ use kol_common::{Domain, KolError};
 
 /// Listed in `kol-client --help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
-found, 4 master, Kafka or Redis cannot be reached, 5 a wait timed out, 6 the job failed";
+found, 4 master, Kafka or Redis cannot be reached, 5 a wait timed out, 6 the job failed, 130 and 143 \
+ended by SIGINT and SIGTERM";
+
+/// Ended by SIGINT: 128 and its number, as shells have it.
+pub const INTERRUPTED: i32 = 130;
+/// Ended by SIGTERM.
+pub const TERMINATED: i32 = 143;
 
 /// Why a command ended without success, beyond an error of its own.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,6 @@ pub mod context;
 pub mod convert;
 pub mod exit;
 pub mod generate;
-mod kafka;
 pub mod producer;
 pub mod render;
 

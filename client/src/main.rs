@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use kol_client::cli::Cli;
 use kol_client::exit;
+use kol_common::actor::Group;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,11 +16,29 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => runtime.block_on(async {
+            end_on_signals()?;
+            cli.run().await
+        }),
         Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
     }
+}
+
+/// Ends the process as a shell expects it. As the first process of a container it would otherwise
+/// not end at all: the kernel gives that one no default handlers.
+fn end_on_signals() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let _runs_by_itself = Group::new("signals").spawn("signals", async move {
+        let code = tokio::select! {
+            _ = interrupt.recv() => exit::INTERRUPTED,
+            _ = terminate.recv() => exit::TERMINATED,
+        };
+        std::process::exit(code)
+    });
+    Ok(())
 }

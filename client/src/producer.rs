@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::kafka::{Quiet, quiet};
+use kol_common::kafka::{Quiet, quiet};
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);

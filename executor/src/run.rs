@@ -1,5 +1,6 @@
 //! Puts an executor together and runs it until SIGTERM.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
@@ -55,7 +56,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
-        http: http_address.to_string(),
+        http: reachable(&config.host, http_address),
         cores: config.cores(),
         memory_bytes: config.memory.as_u64(),
     };
@@ -97,6 +98,15 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     Ok(())
 }
 
+/// The address of a server as others see it: all interfaces have no address of their own.
+fn reachable(host: &str, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("{host}:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
 fn leave_on_signals() -> Result<CancellationToken, KolError> {
     let token = CancellationToken::new();
     let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
@@ -112,4 +122,17 @@ fn leave_on_signals() -> Result<CancellationToken, KolError> {
         Ok(())
     });
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_interfaces_is_called_by_its_host() {
+        let all = "0.0.0.0:4040".parse().unwrap();
+        assert_eq!(reachable("kol-7", all), "kol-7:4040");
+        let one = "10.1.2.3:4040".parse().unwrap();
+        assert_eq!(reachable("kol-7", one), "10.1.2.3:4040");
+    }
 }

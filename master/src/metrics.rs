@@ -11,6 +11,7 @@ pub fn publish(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
         ExecutorState::Suspect,
         ExecutorState::Leaving,
         ExecutorState::Lost,
+        ExecutorState::Left,
     ] {
         let count = executors.iter().filter(|e| e.state() == state).count();
         gauge!("kol_master_executors", "state" => executor_state(state)).set(count as f64);

@@ -11,7 +11,7 @@ use rdkafka::consumer::Consumer as _;
 use serde_json::json;
 
 use crate::Context;
-use crate::kafka::consumer;
+use kol_common::kafka::consumer;
 
 /// Longest time for one question to the broker.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::Context;
-use crate::kafka::{Consumer, consumer};
+use kol_common::kafka::{Consumer, consumer};
 
 /// Longest time for one question to the broker, and for records to arrive.
 const ANSWER: Duration = Duration::from_secs(5);

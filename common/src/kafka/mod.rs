@@ -2,6 +2,8 @@
 
 mod classify;
 mod config;
+mod quiet;
 
 pub use classify::classify;
 pub use config::client_config;
+pub use quiet::{Consumer, Quiet, consumer, quiet};

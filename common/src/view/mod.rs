@@ -186,6 +186,7 @@ pub fn executor_state(state: ExecutorState) -> &'static str {
         ExecutorState::Suspect => "suspect",
         ExecutorState::Leaving => "leaving",
         ExecutorState::Lost => "lost",
+        ExecutorState::Left => "left",
     }
 }
 

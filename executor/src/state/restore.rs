@@ -175,7 +175,7 @@ mod tests {
 
     fn apply(state: &mut State, seed: u64, time: u64) {
         let (kol, video, likes) = event(seed % 13, seed / 13 % 29, seed % 1_000);
-        let platform = if seed % 5 == 0 { "youtube" } else { "tiktok" };
+        let platform = if seed.is_multiple_of(5) { "youtube" } else { "tiktok" };
         let event = Event {
             platform: Cow::Borrowed(platform),
             kol: Cow::Borrowed(&kol),
@@ -183,7 +183,7 @@ mod tests {
             event_time: None,
             published: None,
             likes: Some(likes),
-            comments: (seed % 3 == 0).then_some(likes / 2),
+            comments: seed.is_multiple_of(3).then_some(likes / 2),
             shares: None,
             views: None,
             followers: Some(likes * 10),

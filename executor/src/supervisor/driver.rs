@@ -438,11 +438,11 @@ fn barrier_answer(
 ) -> Body {
     let job_id = assignment.job.as_str().to_owned();
     match answer {
-        Ok(checkpoint) => Body::BarrierAck(proto::BarrierAck {
+        Ok(checkpoint) => Body::BarrierAck(Box::new(proto::BarrierAck {
             job_id,
             epoch,
             checkpoint: Some(checkpoint),
-        }),
+        })),
         Err(error) => Body::BarrierFailed(proto::BarrierFailed {
             job_id,
             epoch,

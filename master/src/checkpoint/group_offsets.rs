@@ -4,10 +4,10 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use kol_common::job::SourceSpec;
-use kol_common::kafka::client_config;
+use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 /// Offset of the next record of each partition.
@@ -28,9 +28,7 @@ impl GroupOffsets {
         let mut config = client_config(spec, secrets, "kol-master-offsets")?;
         config.set("group.id", &spec.group_id);
         config.set("enable.auto.commit", "false");
-        let consumer: BaseConsumer = config
-            .create()
-            .map_err(|e| KolError::external("GROUP_OFFSETS", e.to_string()))?;
+        let consumer = consumer(config)?;
         let (newest, inbox) = sync_channel(1);
         std::thread::Builder::new()
             .name("group-offsets".into())
@@ -47,7 +45,7 @@ impl GroupOffsets {
     }
 }
 
-fn publish(consumer: &BaseConsumer, inbox: &Receiver<Offsets>) {
+fn publish(consumer: &Consumer, inbox: &Receiver<Offsets>) {
     while let Ok(offsets) = inbox.recv() {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in &offsets {

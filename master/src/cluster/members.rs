@@ -8,8 +8,8 @@
 //!    LOST when [`Limits::reconnect`] passed since the stream broke, or [`Limits::lease`] since it was
 //!    last heard.
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
-//! 5. LEAVING asks for its partitions to be taken back; the end of its stream ends it at once.
-//! 6. A LOST incarnation that comes back is a member again, and runs nothing that we know of.
+//! 5. LEAVING asks for its partitions to be taken back; with the end of its stream it has LEFT.
+//! 6. A LOST or LEFT incarnation that comes back is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +71,11 @@ impl Member {
     /// Its life.
     pub fn incarnation(&self) -> Incarnation {
         Incarnation::from_wire(self.register.incarnation.as_str())
+    }
+
+    /// Whether it belongs to the past.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, ExecutorState::Lost | ExecutorState::Left)
     }
 
     /// For the list of executors; `partitions` is how many it has been assigned.
@@ -262,7 +267,7 @@ impl Members {
         member.session = None;
         match member.state {
             ExecutorState::Leaving => {
-                member.state = ExecutorState::Lost;
+                member.state = ExecutorState::Left;
                 out.push(Change::Left(id));
             }
             ExecutorState::Alive => {
@@ -278,7 +283,7 @@ impl Members {
         let limits = self.limits;
         let past = |since: Millis, limit: Duration| now.since(since) >= Millis::from(limit);
         for member in self.by_id.values_mut() {
-            if member.state == ExecutorState::Lost {
+            if member.is_gone() {
                 continue;
             }
             let never_came_back = member
@@ -297,6 +302,6 @@ impl Members {
             }
         }
         self.by_id
-            .retain(|_, m| m.state != ExecutorState::Lost || !past(m.heard, limits.remember));
+            .retain(|_, m| !m.is_gone() || !past(m.heard, limits.remember));
     }
 }

@@ -27,7 +27,7 @@ impl Controller {
 
     /// The executors as one job sees them.
     pub(super) fn fleet(&self, job: &JobId) -> Fleet {
-        let here = |m: &&crate::cluster::Member| m.state != ExecutorState::Lost;
+        let here = |m: &&crate::cluster::Member| !m.is_gone();
         self.members
             .all()
             .filter(here)

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
+use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -66,12 +67,11 @@ fn ask_kafka(
     known: &[SourcePartition],
     secrets: &Secrets,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
-    let consumer: BaseConsumer = kol_common::kafka::client_config(source, secrets, "kol-master")?
-        .create()
-        .map_err(|e| {
-            KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
-                .help("Correct [source] properties of the spec.")
-        })?;
+    let config = client_config(source, secrets, "kol-master")?;
+    let consumer = consumer(config).map_err(|e| {
+        KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
+            .help("Correct [source] properties of the spec.")
+    })?;
     let mut new = Vec::new();
     for topic in &source.topics {
         for number in partitions_of(&consumer, source, topic)? {
@@ -116,7 +116,7 @@ fn resolve(source: &SourceSpec, name: &SourcePartition, low: u64, high: u64) -> 
 }
 
 fn partitions_of(
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     source: &SourceSpec,
     topic: &str,
 ) -> Result<Vec<u32>, KolError> {
@@ -146,7 +146,7 @@ fn partitions_of(
 
 /// The first record at or after `time`, or the end where there is none.
 fn at_time(
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     source: &SourceSpec,
     names: Vec<SourcePartition>,
     time: Millis,

@@ -182,7 +182,7 @@ impl Job {
                 self.partition_failed(now, &executor, &f, out);
             }
             Event::Said(executor, FromExecutor::BarrierAck(ack)) => {
-                self.barrier_acked(now, &executor, ack, out);
+                self.barrier_acked(now, &executor, *ack, out);
             }
             Event::Said(executor, FromExecutor::BarrierFailed(failed)) => {
                 self.barrier_failed(now, &executor, failed);

@@ -1,12 +1,13 @@
-//! The Kafka client as a person's tool needs it: what goes wrong is in the answers to what was asked,
-//! once and in words, not in lines of the client's own.
+//! The Kafka client for asking: what goes wrong is in the answers to what was asked, once and in words,
+//! not in lines of the client's own.
 
-use kol_common::KolError;
-use kol_common::kafka::classify;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
+
+use super::classify;
+use crate::KolError;
 
 /// A consumer that does not talk by itself.
 pub type Consumer = BaseConsumer<Quiet>;
