@@ -5,7 +5,7 @@ CARGO ?= cargo
 SCENARIOS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench fmt fmt-check lint
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos fmt fmt-check lint
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ matrix: setup build ## Every combination of the replay scenario (long)
 
 bench: setup build ## Figures of this machine: drain, latency, merges, steady load (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-bench -- $(ONLY)
+
+chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -60,6 +60,31 @@ fn job(status: &JobStatus) {
     if let Some(clock) = status.clock_ms {
         gauge!("kol_master_job_clock_milliseconds", &labels).set(clock as f64);
     }
+    let checkpoint = status.checkpoint.unwrap_or_default();
+    for (name, value) in [
+        ("kol_master_job_checkpoint_epoch", checkpoint.epoch),
+        (
+            "kol_master_job_checkpoint_age_milliseconds",
+            status.now_ms.saturating_sub(checkpoint.committed_ms),
+        ),
+        (
+            "kol_master_job_checkpoint_took_milliseconds",
+            checkpoint.took_ms,
+        ),
+        (
+            "kol_master_job_checkpoint_written_bytes",
+            checkpoint.written_bytes,
+        ),
+        ("kol_master_job_checkpoint_failures", checkpoint.failures),
+    ] {
+        if checkpoint.epoch > 0 {
+            gauge!(name, &labels).set(value as f64);
+        }
+    }
+    counter!("kol_master_job_checkpoints_committed_total", &labels)
+        .absolute(checkpoint.committed_count);
+    counter!("kol_master_job_checkpoints_aborted_total", &labels)
+        .absolute(checkpoint.aborted_count);
     let totals = status.totals.unwrap_or_default();
     for (name, value) in [
         ("kol_master_job_events_total", totals.events),

@@ -175,7 +175,11 @@ mod tests {
 
     fn apply(state: &mut State, seed: u64, time: u64) {
         let (kol, video, likes) = event(seed % 13, seed / 13 % 29, seed % 1_000);
-        let platform = if seed.is_multiple_of(5) { "youtube" } else { "tiktok" };
+        let platform = if seed.is_multiple_of(5) {
+            "youtube"
+        } else {
+            "tiktok"
+        };
         let event = Event {
             platform: Cow::Borrowed(platform),
             kol: Cow::Borrowed(&kol),

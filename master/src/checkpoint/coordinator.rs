@@ -86,7 +86,18 @@ pub struct Coordinator {
     /// In a row.
     failures: u64,
     problem: Option<KolError>,
+    news: Option<News>,
     garbage: Vec<String>,
+}
+
+/// What an operator's log should have: the first failure in a row, the one that makes it loud, and the
+/// end of it; not every one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// An epoch failed.
+    Failed(KolError),
+    /// Epochs are committed again, after this many failures.
+    Mended(u64),
 }
 
 #[derive(Debug)]
@@ -116,8 +127,14 @@ impl Coordinator {
             aborted_count: 0,
             failures: 0,
             problem: None,
+            news: None,
             garbage: Vec::new(),
         }
+    }
+
+    /// What should be logged since this was last asked.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.news.take()
     }
 
     /// The last committed epoch.
@@ -262,6 +279,9 @@ impl Coordinator {
 
     fn fail(&mut self, now: Millis, error: KolError) {
         self.failures += 1;
+        if self.failures == 1 || self.failures == self.limits.max_failures {
+            self.news = Some(News::Failed(error.clone()));
+        }
         self.problem = Some(error);
         self.give_up(now);
     }
@@ -312,6 +332,9 @@ impl Coordinator {
         self.ended = now;
         self.committed = Some(now);
         self.committed_count += 1;
+        if self.failures > 0 {
+            self.news = Some(News::Mended(self.failures));
+        }
         self.failures = 0;
         self.problem = None;
         self.kept.push_back(manifest.clone());

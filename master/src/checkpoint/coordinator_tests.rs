@@ -6,7 +6,7 @@ use kol_common::{KolError, Millis};
 use proptest::prelude::*;
 
 use super::coordinator::Begin;
-use super::{Coordinator, Facts, Owner};
+use super::{Coordinator, Facts, News, Owner};
 
 fn limits() -> CheckpointSpec {
     CheckpointSpec {
@@ -148,7 +148,9 @@ fn a_partition_that_cannot_take_part_ends_the_epoch_and_a_commit_ends_the_troubl
         assert_eq!(c.status().failures, n);
     }
     assert_eq!(c.problem().unwrap().message, "no space left");
+    assert_eq!(c.take_news(), Some(News::Failed(full())));
     committed(&mut c, 10_000, &["a"]);
+    assert_eq!(c.take_news(), Some(News::Mended(3)));
     assert!(c.problem().is_none());
     assert_eq!(c.status().failures, 0);
 }

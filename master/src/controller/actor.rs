@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::explain::Questions;
 use super::message::{Message, Sender};
 use super::store::{JobStore, Stored};
+use crate::checkpoint::News;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Change, Input, Limits, Members, SessionId};
 use crate::job::discovery::{Query, discover};
@@ -327,6 +328,15 @@ impl Controller {
         }
         if out.discover {
             self.discover(id);
+        }
+        match out.news {
+            Some(News::Failed(error)) => {
+                tracing::warn!(job = %id, %error, "an epoch was given up: processing goes on");
+            }
+            Some(News::Mended(failures)) => {
+                tracing::info!(job = %id, failures, "epochs are committed again");
+            }
+            None => {}
         }
         if !out.garbage.is_empty() {
             self.collect(id, out.garbage);

@@ -18,6 +18,7 @@ impl Job {
             self.epochs.give_up(now);
         }
         out.garbage.extend(self.epochs.take_garbage());
+        out.news = self.epochs.take_news();
     }
 
     fn begin_epoch(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {

@@ -20,7 +20,7 @@ use super::discovery::Found;
 use super::measure::{Measure, Round};
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, PartitionRecord, Phase};
-use crate::checkpoint::{Commit, Coordinator};
+use crate::checkpoint::{Commit, Coordinator, News};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
@@ -80,6 +80,8 @@ pub struct Out {
     pub sends: Vec<(ExecutorId, ToExecutor)>,
     /// Look at Kafka and Redis, and answer with [`Event::Discovered`].
     pub discover: bool,
+    /// What an operator should read about the checkpoints.
+    pub news: Option<News>,
     /// State files to delete, once what is to be durable is.
     pub garbage: Vec<String>,
 }

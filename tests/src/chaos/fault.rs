@@ -1,0 +1,183 @@
+//! The faults.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+
+use super::Scene;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An executor dies; another one is started.
+    KillExecutor,
+    /// An executor stands still until after its partitions have moved, and wakes up.
+    PauseExecutor,
+    /// The master dies and is started again.
+    KillMaster,
+    /// Redis loses everything.
+    EmptyRedis,
+    /// Redis dies and comes back empty.
+    KillRedis,
+    /// The checkpoint folder is away for a while.
+    TakeCheckpoints,
+    /// The newest state file is damaged, and an executor dies.
+    DamageState,
+    /// The broker dies and is started again.
+    KillBroker,
+}
+
+/// All of them.
+pub const ALL: [Fault; 8] = [
+    Fault::KillExecutor,
+    Fault::PauseExecutor,
+    Fault::KillMaster,
+    Fault::EmptyRedis,
+    Fault::KillRedis,
+    Fault::TakeCheckpoints,
+    Fault::DamageState,
+    Fault::KillBroker,
+];
+
+/// Lines at WARN or ERROR that these faults explain.
+pub const EXPLAINED: [(&str, &str); 13] = [
+    ("silent or cut off", "an executor was killed or paused"),
+    (
+        "gone: its partitions go elsewhere",
+        "an executor was killed or paused",
+    ),
+    (
+        "FENCED",
+        "a paused executor woke up after its partitions had moved",
+    ),
+    ("no session with the master", "the master was killed"),
+    (
+        "the master ended the session",
+        "the master was killed, or gave a paused executor up",
+    ),
+    ("the master takes nothing", "the master was killed"),
+    ("it does not read what it is sent", "an executor was paused"),
+    ("Redis lost data", "Redis was emptied"),
+    ("Redis does not take writes", "Redis was killed"),
+    ("an epoch was given up", "the checkpoint folder was away"),
+    ("CHECKPOINT_DAMAGED", "a state file was damaged"),
+    (
+        "DATA_LOSS",
+        "the broker was killed before it had written what it acknowledged",
+    ),
+    ("a partition failed", "see the executor's line"),
+];
+
+/// Whom a fault concerns.
+pub enum Victim {
+    /// The executor of this host name.
+    Executor(String),
+    /// Everybody.
+    All,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KillExecutor => "an executor killed, another started",
+            Self::PauseExecutor => "an executor paused for 7 s",
+            Self::KillMaster => "the master killed and started again",
+            Self::EmptyRedis => "Redis emptied",
+            Self::KillRedis => "Redis killed, back empty after 2 s",
+            Self::TakeCheckpoints => "the checkpoint folder away for 5 s",
+            Self::DamageState => "newest state damaged, an executor killed",
+            Self::KillBroker => "the broker killed and started again",
+        })
+    }
+}
+
+impl Fault {
+    /// Does it.
+    pub fn provoke(self, scene: &mut Scene, chance: &mut StdRng) -> Victim {
+        match self {
+            Self::KillExecutor => return kill_executor(scene, chance),
+            Self::PauseExecutor => {
+                let place = living(scene, chance);
+                let executor = &scene.cluster.executors[place];
+                executor.signal("STOP");
+                std::thread::sleep(Duration::from_secs(7));
+                executor.signal("CONT");
+                return Victim::Executor(format!("executor-{place}"));
+            }
+            Self::KillMaster => scene.cluster.restart_master(),
+            Self::EmptyRedis => {
+                scene.redis.cli("FLUSHALL");
+            }
+            Self::KillRedis => {
+                scene.redis.down();
+                std::thread::sleep(Duration::from_secs(2));
+                scene.redis.up();
+            }
+            Self::TakeCheckpoints => {
+                let folder = checkpoints(scene);
+                let aside = folder.with_file_name("aside");
+                std::fs::rename(&folder, &aside).expect("the folder moves");
+                std::fs::write(&folder, "in the way").expect("a file in its place");
+                std::thread::sleep(Duration::from_secs(5));
+                std::fs::remove_file(&folder).expect("the file goes");
+                std::fs::rename(&aside, &folder).expect("the folder is back");
+            }
+            Self::DamageState => {
+                damage_newest(scene);
+                return kill_executor(scene, chance);
+            }
+            Self::KillBroker => {
+                scene.kafka.down();
+                scene.kafka.up();
+            }
+        }
+        Victim::All
+    }
+}
+
+fn living(scene: &mut Scene, chance: &mut StdRng) -> usize {
+    let executors = &mut scene.cluster.executors;
+    let runs: Vec<usize> = (0..executors.len())
+        .filter(|n| executors[*n].runs())
+        .collect();
+    runs[chance.random_range(0..runs.len())]
+}
+
+fn kill_executor(scene: &mut Scene, chance: &mut StdRng) -> Victim {
+    let place = living(scene, chance);
+    scene.cluster.executors[place].kill();
+    scene.cluster.add_executor();
+    Victim::Executor(format!("executor-{place}"))
+}
+
+fn checkpoints(scene: &Scene) -> PathBuf {
+    scene.cluster.folder().join("state/checkpoints")
+}
+
+/// Flips a bit in the newest file of every partition.
+fn damage_newest(scene: &Scene) {
+    let answer = scene
+        .cluster
+        .client(&["checkpoints", &scene.job, "-o", "json"]);
+    let newest = answer.json()["checkpoints"][0]["partitions"].clone();
+    for partition in newest.as_array().into_iter().flatten() {
+        let file = partition["files"]
+            .as_array()
+            .and_then(|f| f.last())
+            .cloned();
+        let Some(path) = file.as_ref().and_then(|f| f["path"].as_str()) else {
+            continue;
+        };
+        let path = checkpoints(scene).join(path);
+        // It may have been collected meanwhile.
+        let Ok(mut content) = std::fs::read(&path) else {
+            continue;
+        };
+        let middle = content.len() / 2;
+        content[middle] ^= 1;
+        std::fs::write(&path, content).expect("the file is written");
+    }
+}

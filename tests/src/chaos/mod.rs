@@ -1,0 +1,170 @@
+//! `make chaos`: real processes and servers, a steady stream of events, and one fault after the other,
+//! chosen from a seed. In the end Redis must equal the fold of the log, key by key.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a run that cannot go on should say where and end"
+)]
+
+mod fault;
+mod feed;
+mod watch;
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use fault::{ALL, Fault, Victim};
+use feed::Feed;
+use watch::Watch;
+
+/// How much, and from which seed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Faults to provoke.
+    pub rounds: u64,
+    /// The same seed gives the same faults.
+    pub seed: u64,
+    /// Events a second.
+    pub rate: u64,
+}
+
+/// Partitions, executors, and the longest time in which a fault must be over.
+const PARTITIONS: u32 = 8;
+const EXECUTORS: usize = 3;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The real servers and processes of one run.
+pub struct Scene {
+    kafka: &'static Kafka,
+    cluster: Cluster,
+    redis: RedisServer,
+    topic: Topic,
+    job: String,
+}
+
+/// What one fault led to.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// What was done.
+    fault: Fault,
+    /// Until every partition had gone on and the job was well again.
+    recovery: Duration,
+    /// Longest standstill of a partition that the fault did not concern.
+    stall: Option<Duration>,
+}
+
+/// Runs the plan and prints what happened; panics when Redis is not what it should be.
+pub fn run(plan: &Plan) {
+    let Some(kafka) = Kafka::own() else {
+        eprintln!("NOT TESTED: faults need real Kafka");
+        return;
+    };
+    let mut scene = Scene::start(kafka);
+    let feed = Feed::start(&scene.topic, plan.rate, plan.seed);
+    let mut chance = StdRng::seed_from_u64(plan.seed);
+    Watch::new(&scene).recovered(&scene, LIMIT);
+    let mut rounds = Vec::new();
+    for number in 0..plan.rounds {
+        // Every kind once, in an order of chance, then again.
+        let place = number as usize % ALL.len();
+        let fault = order(plan.seed, number / ALL.len() as u64)[place];
+        std::thread::sleep(Duration::from_millis(chance.random_range(500..2_500)));
+        let round = scene.suffer(fault, &mut chance);
+        println!("{:>4} {}", number + 1, round.line());
+        rounds.push(round);
+    }
+    let events = feed.stop();
+    scene
+        .cluster
+        .assert_equals_fold(&scene.job, &scene.topic, &scene.redis, LIMIT);
+    scene.cluster.assert_no_complaints();
+    summary(plan, events, &rounds);
+}
+
+fn order(seed: u64, turn: u64) -> [Fault; ALL.len()] {
+    let mut all = ALL;
+    all.shuffle(&mut StdRng::seed_from_u64(seed ^ (turn + 1) << 32));
+    all
+}
+
+fn summary(plan: &Plan, events: u64, rounds: &[Round]) {
+    let mut recoveries: Vec<Duration> = rounds.iter().map(|r| r.recovery).collect();
+    recoveries.sort();
+    let worst = recoveries.last().copied().unwrap_or_default();
+    let stall = rounds.iter().filter_map(|r| r.stall).max();
+    println!(
+        "{events} events in at {}/s, {} faults (seed {}), as many recoveries: worst {worst:.1?}, worst \
+         standstill of partitions not concerned {:.1?} (positions are reported every 200 ms). Redis \
+         equals the fold.",
+        plan.rate,
+        rounds.len(),
+        plan.seed,
+        stall.unwrap_or_default(),
+    );
+    for fault in ALL {
+        let mut of: Vec<_> = rounds.iter().filter(|r| r.fault == fault).collect();
+        of.sort_by_key(|r| r.recovery);
+        if let (Some(first), Some(last)) = (of.first(), of.last()) {
+            println!(
+                "  {:<44} {:>4} times, recovered in {:.1?} to {:.1?}",
+                fault.to_string(),
+                of.len(),
+                first.recovery,
+                last.recovery
+            );
+        }
+    }
+}
+
+impl Round {
+    fn line(&self) -> String {
+        let stall = self.stall.map(|s| format!(", others stood for {s:.1?}"));
+        let fault = self.fault.to_string();
+        format!(
+            "{fault:<44} recovered in {:.1?}{}",
+            self.recovery,
+            stall.unwrap_or_default()
+        )
+    }
+}
+
+impl Scene {
+    fn start(kafka: &'static Kafka) -> Self {
+        let topic = Topic::create(kafka, "chaos", PARTITIONS);
+        let redis = RedisServer::start();
+        let mut cluster = Cluster::start(EXECUTORS);
+        for (part, reason) in fault::EXPLAINED {
+            cluster.allow(part, reason);
+        }
+        let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
+        let job = cluster.submit(&job, &topic, &redis);
+        Self {
+            kafka,
+            cluster,
+            redis,
+            topic,
+            job,
+        }
+    }
+
+    /// Provokes a fault and waits until it is over.
+    fn suffer(&mut self, fault: Fault, chance: &mut StdRng) -> Round {
+        let mut watch = Watch::new(self);
+        let victim = fault.provoke(self, chance);
+        if let Victim::Executor(host) = &victim {
+            watch.concerned(host);
+        }
+        let recovery = watch.recovered(self, LIMIT);
+        Round {
+            fault,
+            recovery,
+            stall: matches!(victim, Victim::Executor(_)).then(|| watch.stall()),
+        }
+    }
+}

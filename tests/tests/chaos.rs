@@ -1,0 +1,12 @@
+//! One fault of every kind while events flow; `make chaos` does more of them.
+
+use kol_tests::chaos::{Plan, run};
+
+#[test]
+fn after_one_fault_of_every_kind_redis_equals_the_fold() {
+    run(&Plan {
+        rounds: 8,
+        seed: 1,
+        rate: 1_000,
+    });
+}
