@@ -117,6 +117,8 @@ impl DeadLetters {
         config
             // What the spec says to consumers means nothing to a producer, which would warn of it.
             .set("log_level", "0")
+            // Half a minute by default, in which nobody would hear of a topic that is not there.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", "65536");
         let deliveries = Deliveries::default();

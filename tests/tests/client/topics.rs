@@ -104,8 +104,11 @@ fn a_topic_or_a_broker_that_is_not_there_is_said_in_one_line() {
     pack(folder.path());
     let none = ["--topic", "none", "--bootstrap", bootstrap];
     let replay = ["replay", "lines.jsonl.gz"];
-    let lost = alone(folder.path(), &[&replay[..], &none].concat());
-    assert!(lost.fails(3).contains("none"), "{lost:?}");
+    // The embedded broker makes a topic that somebody writes to.
+    if Kafka::shared().is_real() {
+        let lost = alone(folder.path(), &[&replay[..], &none].concat());
+        assert!(lost.fails(3).contains("none"), "{lost:?}");
+    }
     let unread = alone(
         folder.path(),
         &[&["replay", "absent.gz"][..], &none].concat(),

@@ -1,14 +1,16 @@
 //! Records that cannot be used, or hold what no producer should send.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use kol_common::job::ScoringSpec;
+use kol_common::proto::{JobState, JobStatus};
 use kol_tests::fold::{Fold, Record};
 use kol_tests::harness::{
     Cluster, Job, Kafka, Key, Letter, RedisServer, Topic, compare, generated, scoring, wait_for,
 };
 
-use super::{DAYS, HOUR, LIMIT, START, job, reading, record};
+use super::{DAYS, HOUR, LIMIT, START, job, reading, record, wait_problem};
 
 /// Values that no score can be made of, and why.
 fn unusable() -> Vec<(&'static str, Option<Vec<u8>>)> {
@@ -146,6 +148,49 @@ fn is_as_it_came(
     assert_eq!(header("kol-reason"), *reason, "{place:?}");
     assert_eq!(letter.record.key, record.key, "{place:?}");
     assert!(letter.record.value == record.value, "{place:?} {reason}");
+}
+
+#[test]
+fn a_dead_letter_topic_that_is_not_there_is_named_and_stops_nothing() {
+    let kafka = Kafka::shared();
+    if !kafka.is_real() {
+        eprintln!("NOT TESTED: the embedded broker makes a topic that somebody writes to");
+        return;
+    }
+    let topic = Topic::create(kafka, "spoiled", 1);
+    let dead_letters = Topic::planned(kafka, "dead", 1);
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let job = Job {
+        source: format!("dead_letter = \"{}\"", dead_letters.name),
+        ..Job::replay(DAYS)
+    };
+    topic.produce(&generated(Key::Username, 10, 600, 23));
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    let caught_up = Instant::now();
+    let problem = wait_problem(&cluster, &id, "DEAD_LETTER");
+    assert!(
+        caught_up.elapsed() < Duration::from_secs(15),
+        "it is said soon"
+    );
+    let named = problem.message.contains(&dead_letters.name);
+    assert!(
+        named && problem.help.contains("Create the topic"),
+        "{problem:?}"
+    );
+
+    dead_letters.make();
+    wait_for("a dead letter", LIMIT, || {
+        topic.produce(&[record("late", START, "no json")]);
+        let found = dead_letters.read().len();
+        (found > 0).then_some(()).ok_or("none".to_owned())
+    });
+    let what = "nothing is wrong any more";
+    let well = |status: &JobStatus| status.state() == JobState::Running;
+    cluster.wait_status(&id, what, LIMIT, well);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    cluster.assert_no_complaints();
 }
 
 /// Counters as no producer should send them, as JSON.
