@@ -1,8 +1,8 @@
 //! From a job spec to the configuration of librdkafka.
 
 use rdkafka::ClientConfig;
-use rdkafka::config::RDKafkaLogLevel;
 
+use super::quiet;
 use crate::KolError;
 use crate::job::{SecretRef, SourceSpec};
 use crate::secrets::Secrets;
@@ -27,9 +27,9 @@ pub fn client_config(
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "2000")
-        .set("topic.metadata.refresh.interval.ms", "30000")
-        // The client repeats what this system reports itself, in words.
-        .set_log_level(RDKafkaLogLevel::Emerg);
+        .set("topic.metadata.refresh.interval.ms", "30000");
+    // The client repeats what this system reports itself, in words.
+    quiet(&mut config);
     for (key, value) in &source.properties {
         let is_reference = value.starts_with("env:") || value.starts_with("file:");
         if is_reference {

@@ -22,6 +22,8 @@ use kol_common::actor::AskError;
 /// KOLs in one flush: near the head of the log, and far behind it.
 const FLUSH_KOLS: usize = 4_096;
 const FLUSH_KOLS_BEHIND: usize = 16_384;
+/// Code of the error that says that Redis has forgotten the scripts.
+const SCRIPT_MISSING: &str = "SINK_SCRIPT_MISSING";
 /// Slots looked at for rescoring in one flush.
 const SCAN_SLOTS: usize = 100_000;
 
@@ -294,6 +296,8 @@ impl Outbox {
             }
         };
         match error {
+            // Forgotten scripts are loaded again at once: nobody has to know.
+            Some(SinkError::Unavailable(e)) if e.code == SCRIPT_MISSING => {}
             Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
             Some(_) => {}
             None => self.problem = None,

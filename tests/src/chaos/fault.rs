@@ -72,9 +72,10 @@ pub const EXPLAINED: [(&str, &str); 13] = [
 ];
 
 /// Whom a fault concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
-    /// The executor of this host name.
-    Executor(String),
+    /// This executor of the cluster.
+    Executor(usize),
     /// Everybody.
     All,
 }
@@ -95,39 +96,35 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Does it.
+    /// Does it; what lasts is ended by `mend`, after [`Fault::lasts`].
     pub fn provoke(self, scene: &mut Scene, chance: &mut StdRng) -> Victim {
+        let place = living(scene, chance);
+        let executor = Victim::Executor(place);
         match self {
-            Self::KillExecutor => return kill_executor(scene, chance),
+            Self::KillExecutor => {
+                scene.cluster.executors[place].kill();
+                scene.cluster.add_executor();
+                return executor;
+            }
             Self::PauseExecutor => {
-                let place = living(scene, chance);
-                let executor = &scene.cluster.executors[place];
-                executor.signal("STOP");
-                std::thread::sleep(Duration::from_secs(7));
-                executor.signal("CONT");
-                return Victim::Executor(format!("executor-{place}"));
+                scene.cluster.executors[place].signal("STOP");
+                return executor;
+            }
+            Self::DamageState => {
+                damage_newest(scene);
+                scene.cluster.executors[place].kill();
+                scene.cluster.add_executor();
+                return executor;
             }
             Self::KillMaster => scene.cluster.restart_master(),
             Self::EmptyRedis => {
                 scene.redis.cli("FLUSHALL");
             }
-            Self::KillRedis => {
-                scene.redis.down();
-                std::thread::sleep(Duration::from_secs(2));
-                scene.redis.up();
-            }
+            Self::KillRedis => scene.redis.down(),
             Self::TakeCheckpoints => {
                 let folder = checkpoints(scene);
-                let aside = folder.with_file_name("aside");
-                std::fs::rename(&folder, &aside).expect("the folder moves");
+                std::fs::rename(&folder, aside(scene)).expect("the folder moves");
                 std::fs::write(&folder, "in the way").expect("a file in its place");
-                std::thread::sleep(Duration::from_secs(5));
-                std::fs::remove_file(&folder).expect("the file goes");
-                std::fs::rename(&aside, &folder).expect("the folder is back");
-            }
-            Self::DamageState => {
-                damage_newest(scene);
-                return kill_executor(scene, chance);
             }
             Self::KillBroker => {
                 scene.kafka.down();
@@ -135,6 +132,32 @@ impl Fault {
             }
         }
         Victim::All
+    }
+
+    /// How long it lasts.
+    pub fn lasts(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::PauseExecutor => 7,
+            Self::TakeCheckpoints => 5,
+            Self::KillRedis => 2,
+            _ => 0,
+        })
+    }
+
+    /// Ends it.
+    pub fn mend(self, scene: &mut Scene, victim: Victim) {
+        match (self, victim) {
+            (Self::PauseExecutor, Victim::Executor(place)) => {
+                scene.cluster.executors[place].signal("CONT");
+            }
+            (Self::KillRedis, _) => scene.redis.up(),
+            (Self::TakeCheckpoints, _) => {
+                let folder = checkpoints(scene);
+                std::fs::remove_file(&folder).expect("the file goes");
+                std::fs::rename(aside(scene), &folder).expect("the folder is back");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -146,15 +169,12 @@ fn living(scene: &mut Scene, chance: &mut StdRng) -> usize {
     runs[chance.random_range(0..runs.len())]
 }
 
-fn kill_executor(scene: &mut Scene, chance: &mut StdRng) -> Victim {
-    let place = living(scene, chance);
-    scene.cluster.executors[place].kill();
-    scene.cluster.add_executor();
-    Victim::Executor(format!("executor-{place}"))
-}
-
 fn checkpoints(scene: &Scene) -> PathBuf {
     scene.cluster.folder().join("state/checkpoints")
+}
+
+fn aside(scene: &Scene) -> PathBuf {
+    checkpoints(scene).with_file_name("aside")
 }
 
 /// Flips a bit in the newest file of every partition.

@@ -157,14 +157,20 @@ impl Scene {
     fn suffer(&mut self, fault: Fault, chance: &mut StdRng) -> Round {
         let mut watch = Watch::new(self);
         let victim = fault.provoke(self, chance);
-        if let Victim::Executor(host) = &victim {
+        let one = match victim {
+            Victim::Executor(place) => Some(self.cluster.executors[place].name().to_owned()),
+            Victim::All => None,
+        };
+        if let Some(host) = &one {
             watch.concerned(host);
         }
+        watch.look_for(self, fault.lasts());
+        fault.mend(self, victim);
         let recovery = watch.recovered(self, LIMIT);
         Round {
             fault,
             recovery,
-            stall: matches!(victim, Victim::Executor(_)).then(|| watch.stall()),
+            stall: one.map(|_| watch.stall()),
         }
     }
 }

@@ -9,11 +9,14 @@ use super::Scene;
 use crate::harness::wait_for;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A partition whose position has not changed for longer stands still: reports come every 200 ms.
+const STANDING: Duration = Duration::from_millis(600);
+/// By then every consequence of a fault shows.
+const NOTICED: Duration = Duration::from_secs(2);
 
 /// One partition, as last seen.
 struct Seen {
     host: String,
-    at_fault: u64,
     position: u64,
     since: Instant,
     longest: Duration,
@@ -22,6 +25,8 @@ struct Seen {
 /// What happened since a fault.
 pub struct Watch {
     begun: Instant,
+    /// Since when everything has been well, after the beginning.
+    well: Option<Duration>,
     partitions: BTreeMap<u32, Seen>,
 }
 
@@ -30,6 +35,7 @@ impl Watch {
     pub fn new(scene: &Scene) -> Self {
         let mut watch = Self {
             begun: Instant::now(),
+            well: None,
             partitions: BTreeMap::new(),
         };
         let _starting = watch.look(scene);
@@ -44,11 +50,27 @@ impl Watch {
             .for_each(|p| p.host.clear());
     }
 
-    /// Waits until every partition has gone on and the job is well; how long that was after the
-    /// fault.
+    /// Looks on for a while.
+    pub fn look_for(&mut self, scene: &Scene, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            // Whatever is wrong now may be so while the fault lasts.
+            let _yet = self.look(scene);
+        }
+    }
+
+    /// Waits until every partition goes on and the job is well, and it is late enough to have noticed;
+    /// since when that has been so, after the fault.
     pub fn recovered(&mut self, scene: &Scene, limit: Duration) -> Duration {
-        wait_for("everything to go on", limit, || self.look(scene));
-        self.begun.elapsed()
+        let least = self.begun.elapsed() + NOTICED;
+        wait_for("everything to go on", limit, || {
+            self.look(scene)?;
+            if self.begun.elapsed() < least {
+                return Err("not long enough".to_owned());
+            }
+            Ok(())
+        });
+        self.well.unwrap_or_default()
     }
 
     /// Longest standstill of a partition that was not concerned.
@@ -59,38 +81,39 @@ impl Watch {
 
     fn look(&mut self, scene: &Scene) -> Result<(), String> {
         std::thread::sleep(LOOK_EVERY);
-        let status = scene
-            .cluster
-            .try_status(&scene.job)
-            .map_err(|e| e.to_string())?;
+        let status = scene.cluster.try_status(&scene.job).map_err(|e| {
+            self.well = None;
+            e.to_string()
+        })?;
         let now = Instant::now();
         for partition in &status.partitions {
             let number = partition.partition.as_ref().map_or(0, |p| p.partition);
             let position = partition.report.as_ref().map_or(0, |r| r.position);
             let seen = self.partitions.entry(number).or_insert_with(|| Seen {
                 host: partition.host.clone(),
-                at_fault: position,
                 position,
                 since: now,
                 longest: Duration::ZERO,
             });
+            seen.longest = seen.longest.max(now - seen.since);
             if position != seen.position {
-                seen.longest = seen.longest.max(now - seen.since);
                 (seen.position, seen.since) = (position, now);
             }
         }
-        let behind: Vec<u32> = self
+        let standing: Vec<u32> = self
             .partitions
             .iter()
-            .filter(|(_, seen)| seen.position <= seen.at_fault)
+            .filter(|(_, seen)| now - seen.since > STANDING)
             .map(|(number, _)| *number)
             .collect();
         let known = self.partitions.len() == scene.topic.partitions as usize;
-        if status.state() == JobState::Running && known && behind.is_empty() {
+        if status.state() == JobState::Running && known && standing.is_empty() {
+            self.well.get_or_insert(self.begun.elapsed());
             return Ok(());
         }
+        self.well = None;
         Err(format!(
-            "{:?} `{}`, not yet further: {behind:?}",
+            "{:?} `{}`, standing still: {standing:?}",
             status.state(),
             status.reason
         ))

@@ -8,16 +8,11 @@ use kol_tests::harness::{
 
 use super::{DAYS, LIMIT, job, wait_problem};
 
-/// What the master's look at the topics lets the Kafka client write, and why it is let.
-const CLIENT_LOGS: (&str, &str) = ("librdkafka: ", "no broker listens");
-
 #[test]
 fn a_topic_or_a_broker_that_is_not_there_is_named_and_the_job_starts_when_the_topic_is_made() {
     let topic = Topic::planned(Kafka::shared(), "later", 2);
     let redis = RedisServer::start();
-    let mut cluster = Cluster::start(1);
-    let (part, reason) = CLIENT_LOGS;
-    cluster.allow(part, reason);
+    let cluster = Cluster::start(1);
     let id = cluster.submit(&job("early", DAYS), &topic, &redis);
     let problem = wait_problem(&cluster, &id, "SOURCE_TOPIC_NOT_THERE");
     assert!(problem.message.contains(&topic.name), "{problem:?}");
@@ -51,9 +46,7 @@ fn a_broker_that_goes_down_and_comes_back_is_named_meanwhile_and_read_on() {
     let topic = Topic::create(kafka, "down", 2);
     let dead_letters = Topic::create(kafka, "dead", 1);
     let redis = RedisServer::start();
-    let mut cluster = Cluster::start(1);
-    let (part, reason) = CLIENT_LOGS;
-    cluster.allow(part, reason);
+    let cluster = Cluster::start(1);
     let job = Job {
         source: format!("dead_letter = \"{}\"", dead_letters.name),
         ..Job::replay(DAYS)
