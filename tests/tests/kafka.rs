@@ -32,6 +32,26 @@ struct Scene {
     job: String,
 }
 
+impl Scene {
+    /// Waits until Redis equals the fold of a log at the window end that the job is at.
+    fn becomes(&self, log: &[Record]) {
+        kol_tests::harness::wait_for("Redis to equal the fold", LIMIT, || {
+            let status = self.cluster.try_status(&self.job);
+            let status = status.map_err(|e| e.to_string())?;
+            let spec = kol_tests::harness::scoring(&status);
+            let fold = kol_tests::fold::Fold::of(&spec, log);
+            let end = status.window_end_ms.ok_or("no window end")?;
+            let view = fold.view_at(end);
+            let differences = kol_tests::harness::compare(&mut self.redis.connect(), &view);
+            match differences.first() {
+                None if status.caught_up => Ok(()),
+                None => Err("not caught up".to_owned()),
+                Some(first) => Err(format!("{} differences: {first}", differences.len())),
+            }
+        });
+    }
+}
+
 fn scene(kafka: &'static Kafka, partitions: u32, records: &[Record]) -> Scene {
     let topic = Topic::create(kafka, "kafka", partitions);
     topic.produce(records);
@@ -134,21 +154,37 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     // Creators of the old log that the new one does not have are swept out a little later.
     let log = scene.topic.read();
     assert_eq!(log.len(), 500);
-    kol_tests::harness::wait_for("Redis to equal the fold of the new log", LIMIT, || {
-        let status = scene
-            .cluster
-            .try_status(&scene.job)
-            .map_err(|e| e.to_string())?;
-        let spec = kol_tests::harness::scoring(&status);
-        let fold = kol_tests::fold::Fold::of(&spec, &log);
-        let end = status.window_end_ms.ok_or("no window end")?;
-        let view = fold.view_at(end);
-        let differences = kol_tests::harness::compare(&mut scene.redis.connect(), &view);
-        match differences.first() {
-            None => Ok(()),
-            Some(first) => Err(format!("{} differences: {first}", differences.len())),
-        }
-    });
+    scene.becomes(&log);
+    // Checkpoints from here on are of the new log only.
+    let before = scene.cluster.try_status(&scene.job).unwrap();
+    let before = before.checkpoint.unwrap().committed_count;
+    let what = "three more checkpoints";
+    scene
+        .cluster
+        .wait_status(&scene.job, what, LIMIT, |status| {
+            status.checkpoint.unwrap().committed_count >= before + 3
+        });
+    scene.cluster.allow("silent or cut off", "it was killed");
+    scene.cluster.allow("gone: its partitions", "it was killed");
+    scene
+        .cluster
+        .allow("an epoch was given up", "the log was made anew");
+    scene.cluster.executors[0].kill();
+    scene.cluster.add_executor();
+    scene
+        .cluster
+        .wait_status(&scene.job, "it is gone", LIMIT, |status| !status.caught_up);
+    scene.becomes(&log);
+    let counted = scene
+        .cluster
+        .try_status(&scene.job)
+        .unwrap()
+        .totals
+        .unwrap();
+    assert_eq!(
+        counted.events, 2_000,
+        "1,500 of the old log, 500 of the new"
+    );
     scene.cluster.assert_no_complaints();
 }
 

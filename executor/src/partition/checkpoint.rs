@@ -105,6 +105,16 @@ impl Actor {
         self.acknowledge();
     }
 
+    /// The state begins anew, and with it the chain of its files: the next one is a base.
+    pub(super) fn forget_checkpoints(&mut self) {
+        let taking = std::mem::take(&mut self.taking);
+        if let Some(answer) = taking.answer {
+            let what = "the log was made anew, so the state begins anew";
+            let error = KolError::external("CHECKPOINT_NEW_LOG", what);
+            let _nobody_waits = answer.send(Err(error.partition(&self.assignment.partition)));
+        }
+    }
+
     /// Never the same twice: an owner that was replaced may still write.
     fn file_path(&self, epoch: u64) -> String {
         let a = &self.assignment;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// Files that make a new base due when they outweigh half of the base before, and in any case.
 const MANY_FILES: usize = 16;
-const MOST_FILES: usize = 256;
+const MOST_FILES: usize = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -232,6 +232,6 @@ mod tests {
         assert_eq!(chain(1_000, 15, 100).wanted(), Wanted::Changes);
         assert_eq!(chain(1_000, 16, 100).wanted(), Wanted::Base);
         assert_eq!(chain(1_000, 16, 10).wanted(), Wanted::Changes);
-        assert_eq!(chain(1_000_000, 256, 10).wanted(), Wanted::Base);
+        assert_eq!(chain(1_000_000, MOST_FILES, 10).wanted(), Wanted::Base);
     }
 }

@@ -63,6 +63,7 @@ impl Actor {
             GoOn::NewLog { .. } => {
                 self.intake.state = State::new(Arc::clone(&self.assignment.scoring));
                 self.outbox.start_over();
+                self.forget_checkpoints();
             }
         }
         self.read_on_at(at)

@@ -22,6 +22,9 @@ use kol_common::{KolError, Millis};
 
 /// Numbers that are reserved at once.
 const RESERVE: u64 = 1_000;
+/// Files left behind are looked for once in so many epochs, and soon after a start.
+const SWEEP_EVERY: u64 = 600;
+const SWEEP_FIRST: u64 = 10;
 /// Stragglers that a message names.
 const NAMED: usize = 5;
 
@@ -65,6 +68,18 @@ pub struct Commit {
     pub manifest: Manifest,
     /// Epochs that are not kept any more.
     pub forgotten: Vec<u64>,
+    /// Look for files that were left behind: now and then.
+    pub sweep: Option<Sweep>,
+}
+
+/// What tells files that were left behind, by owners that died and epochs that were given up, from
+/// those that are needed or still being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// The oldest kept epoch: files of epochs from here on are not looked at.
+    pub before: u64,
+    /// Paths that kept epochs refer to.
+    pub used: BTreeSet<String>,
 }
 
 /// See the module.
@@ -350,9 +365,14 @@ impl Coordinator {
         self.garbage.extend(garbage);
         let oldest = self.kept.front().map_or(0, |m| m.epoch);
         self.damaged.retain(|(_, epoch)| *epoch >= oldest);
+        let sweep = (self.committed_count % SWEEP_EVERY == SWEEP_FIRST).then_some(Sweep {
+            before: oldest,
+            used,
+        });
         Some(Commit {
             manifest,
             forgotten: gone.iter().map(|m| m.epoch).collect(),
+            sweep,
         })
     }
 

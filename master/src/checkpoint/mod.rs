@@ -5,7 +5,7 @@ pub mod collector;
 pub mod coordinator;
 pub mod group_offsets;
 
-pub use coordinator::{Commit, Coordinator, Facts, News, Owner};
+pub use coordinator::{Commit, Coordinator, Facts, News, Owner, Sweep};
 
 #[cfg(test)]
 mod coordinator_tests;

@@ -319,6 +319,9 @@ impl Controller {
         if let Some(commit) = &out.commit {
             self.store.commit(id, commit).await?;
             self.publish_offsets(id, &commit.manifest);
+            if let Some(sweep) = commit.sweep.clone() {
+                self.sweep(id, sweep);
+            }
         }
         if before != after {
             tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");

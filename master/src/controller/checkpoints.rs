@@ -4,7 +4,8 @@ use kol_common::proto::{ListCheckpointsReply, Manifest};
 use kol_common::{JobId, KolError, SourcePartition};
 
 use super::actor::Controller;
-use crate::checkpoint::collector::{collect, collect_all};
+use crate::checkpoint::Sweep;
+use crate::checkpoint::collector::{collect, collect_all, sweep};
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 impl Controller {
@@ -35,6 +36,16 @@ impl Controller {
         if let Some(job) = self.jobs.get(id) {
             let location = job.header().spec.checkpoint.location.clone();
             let _runs_by_itself = self.tasks.spawn("collector", collect(location, paths));
+        }
+    }
+
+    /// Deletes files that were left behind, beside the loop.
+    pub(super) fn sweep(&self, id: &JobId, what: Sweep) {
+        if let Some(job) = self.jobs.get(id) {
+            let location = job.header().spec.checkpoint.location.clone();
+            let _runs_by_itself = self
+                .tasks
+                .spawn("collector", sweep(location, id.clone(), what));
         }
     }
 

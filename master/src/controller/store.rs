@@ -272,6 +272,7 @@ mod tests {
                 ..Manifest::default()
             },
             forgotten: forgotten.to_vec(),
+            sweep: None,
         };
         for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
             store
