@@ -2,7 +2,8 @@
 //!
 //! 1. One epoch is open at a time. It begins when the interval since the last one began has passed and
 //!    every partition has an owner that can take part; the barrier names the last committed epoch as
-//!    its parent.
+//!    its parent. A committed epoch is followed by a rest three times as long as it took: while a
+//!    backlog is read everything changes all the time, and copying it must not take all the time.
 //! 2. It is complete when every partition has acknowledged it under the assignment that it had when
 //!    the epoch began. Then it is committed: one transaction, which the driver makes durable before it
 //!    tells anybody anything.
@@ -22,6 +23,8 @@ use kol_common::{KolError, Millis};
 
 /// Numbers that are reserved at once.
 const RESERVE: u64 = 1_000;
+/// Rest after a committed epoch, for each millisecond that it took.
+const REST: u64 = 3;
 /// Files left behind are looked for once in so many epochs, and soon after a start.
 const SWEEP_EVERY: u64 = 600;
 const SWEEP_FIRST: u64 = 10;
@@ -95,6 +98,8 @@ pub struct Coordinator {
     open: Option<Open>,
     begun: Millis,
     ended: Millis,
+    /// After `ended`.
+    rest: Millis,
     committed: Option<Millis>,
     committed_count: u64,
     aborted_count: u64,
@@ -138,6 +143,7 @@ impl Coordinator {
             open: None,
             begun: now,
             ended: now,
+            rest: Millis(0),
             committed_count: 0,
             aborted_count: 0,
             failures: 0,
@@ -218,7 +224,7 @@ impl Coordinator {
         self.give_up_if_moved(now, owners);
         self.give_up_if_late(now, name);
         let due = self.begun.0 + self.limits.interval.0;
-        let rested = self.ended.0 + self.limits.min_pause.0;
+        let rested = self.ended.0 + self.limits.min_pause.max(self.rest).0;
         let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
         if self.open.is_some() || !ready || now.0 < due.max(rested) {
             return None;
@@ -305,6 +311,7 @@ impl Coordinator {
     pub fn give_up(&mut self, now: Millis) {
         let Some(open) = self.open.take() else { return };
         self.ended = now;
+        self.rest = Millis(0);
         self.aborted_count += 1;
         let files = open.acknowledged.into_values().flat_map(|c| c.files);
         let used = self.used();
@@ -345,6 +352,7 @@ impl Coordinator {
             partitions: open.acknowledged.into_values().collect(),
         };
         self.ended = now;
+        self.rest = Millis(REST * manifest.took_ms);
         self.committed = Some(now);
         self.committed_count += 1;
         if self.failures > 0 {
