@@ -121,13 +121,9 @@ pub fn write(settings: &Settings) -> String {
         &mut out,
         "# The old job's streaming_scores:{kol} as well.\nlegacy_hashes = true",
     );
-    line(
-        &mut out,
-        &format!(
-            "\n[checkpoint]\nlocation = {}",
-            text(&location(get(&["checkpointLocation", "CHECKPOINT_DIR"])))
-        ),
-    );
+    if let Some(old) = get(&["checkpointLocation", "CHECKPOINT_DIR"]) {
+        line(&mut out, &format!("\n[checkpoint]\n{}", location(&old)));
+    }
     let unused = unused(settings);
     if !unused.is_empty() {
         line(&mut out, "\n# Not carried over:");
@@ -188,12 +184,16 @@ fn redis_url(settings: &Settings) -> String {
     )
 }
 
-fn location(old: Option<String>) -> String {
-    match old {
-        Some(path) if path.starts_with('/') => format!("file://{path}"),
-        Some(url) if url.starts_with("file:///") => url,
-        Some(bucket) if bucket.starts_with("s3a://") => bucket.replacen("s3a://", "s3://", 1),
-        _ => String::new(),
+/// Must lie below `--checkpoint-root` of kol-master, which is also the place when none is named.
+fn location(old: &str) -> String {
+    if old.starts_with('/') {
+        format!("location = {}", text(&format!("file://{old}")))
+    } else if old.starts_with("file:///") {
+        format!("location = {}", text(old))
+    } else {
+        format!(
+            "# {old} is no folder: name one that kol-master and all executors share.\n# location = \"file:///…\""
+        )
     }
 }
 

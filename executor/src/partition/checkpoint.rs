@@ -91,7 +91,7 @@ impl Actor {
         }
         self.taking.epochs.open(now, epoch, checkpoint);
         self.outbox.await_all_of(state);
-        let empty = wanted == Wanted::Base && kols == 0;
+        let empty = kols == 0 && self.taking.epochs.is_stateless();
         if empty || (wanted == Wanted::Changes && state.changed() == 0) {
             self.taking.epochs.unchanged(now);
         } else {

@@ -82,6 +82,11 @@ impl Epochs {
         }
     }
 
+    /// Whether no file holds any state yet.
+    pub fn is_stateless(&self) -> bool {
+        self.chain.is_empty()
+    }
+
     /// What the next file has to hold.
     pub fn wanted(&self) -> Wanted {
         let Some((base, changes)) = self.chain.split_first() else {
@@ -190,6 +195,7 @@ mod tests {
     #[test]
     fn a_file_is_relative_to_the_last_epoch_that_was_committed() {
         let mut epochs = Epochs::default();
+        assert!(epochs.is_stateless());
         assert_eq!(epochs.settle(0), Settled::Aborted);
         assert_eq!(epochs.wanted(), Wanted::Base);
         let first = epoch(&mut epochs, 1, Wanted::Base, "base");

@@ -8,7 +8,7 @@
 //! | `range`, `recover` | when the log does not have the position: the decision, and doing it |
 //! | `report` | what a partition says of itself |
 //! | `flush` | what to send to Redis, and what became of it: a machine |
-//! | `outbox` | builds the flush and talks to the sink |
+//! | `outbox`, `fill` | talks to the sink; fills a flush |
 //! | `sweep` | finds what Redis has and the state does not |
 //! | `epoch` | the partition's part in the epochs: a machine |
 //! | `checkpoint`, `writer` | captures state at barriers, writes it, and restores it |
@@ -17,6 +17,7 @@
 mod actor;
 mod checkpoint;
 mod epoch;
+mod fill;
 mod flush;
 mod intake;
 mod message;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::Millis;
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -11,35 +10,28 @@ use tokio::time::Instant;
 use super::flush::{FlushLimits, Flusher, Next};
 use super::message::Assignment;
 use super::sweep::Sweep;
-use crate::sink::encode::{CallContext, Encoder, KOLS_A_CALL};
-use crate::sink::{
-    Claimed, Fence, FlushRequest, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
-};
+use crate::sink::encode::Encoder;
+use crate::sink::{Claimed, Fence, ScanRequest, Scanned, Sink, SinkError, SinkMessage};
 use crate::state::{KolIndex, Outgoing, State};
 use kol_common::KolError;
 use kol_common::actor::AskError;
 
-/// KOLs in one flush: near the head of the log, and far behind it.
-const FLUSH_KOLS: usize = 4_096;
-const FLUSH_KOLS_BEHIND: usize = 16_384;
 /// Code of the error that says that Redis has forgotten the scripts.
 const SCRIPT_MISSING: &str = "SINK_SCRIPT_MISSING";
-/// Slots looked at for rescoring in one flush.
-const SCAN_SLOTS: usize = 100_000;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
-    assignment: Arc<Assignment>,
+    pub(super) assignment: Arc<Assignment>,
     sink: Sink,
-    fence: Fence,
-    encoder: Encoder,
-    flusher: Flusher,
-    pending: Option<Pending>,
-    in_flight: Vec<(KolIndex, bool)>,
-    chunks: Vec<Vec<(KolIndex, Outgoing)>>,
-    scan: Scan,
-    sweep: Sweep,
+    pub(super) fence: Fence,
+    pub(super) encoder: Encoder,
+    pub(super) flusher: Flusher,
+    pub(super) pending: Option<Pending>,
+    pub(super) in_flight: Vec<(KolIndex, bool)>,
+    pub(super) chunks: Vec<Vec<(KolIndex, Outgoing)>>,
+    pub(super) scan: Scan,
+    pub(super) sweep: Sweep,
     problem: Option<KolError>,
     merges: u64,
     /// Slots up to this place in the line must arrive; see `await_all_of`.
@@ -48,7 +40,7 @@ pub struct Outbox {
 }
 
 #[derive(Debug)]
-enum Pending {
+pub(super) enum Pending {
     Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
     Look(oneshot::Receiver<Result<u64, SinkError>>),
     Flush(oneshot::Receiver<Result<Duration, SinkError>>),
@@ -70,10 +62,10 @@ pub enum Answer {
 
 /// How far all slots were looked at for this window end and market version.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Scan {
-    at: usize,
-    window_end: u64,
-    market_version: u64,
+pub(super) struct Scan {
+    pub(super) at: usize,
+    pub(super) window_end: u64,
+    pub(super) market_version: u64,
 }
 
 /// Another owner holds the fence.
@@ -163,7 +155,7 @@ impl Outbox {
 
     /// Slots are sent in the order in which they came to wait, so all up to some place have arrived
     /// once that many were taken and no flush is under way.
-    fn look_for_arrival(&mut self, state: &State) {
+    pub(super) fn look_for_arrival(&mut self, state: &State) {
         let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
         let arrived = |place: u64| level && self.in_flight.is_empty() && state.taken().0 >= place;
         if self.awaited.is_some_and(arrived) {
@@ -338,181 +330,10 @@ impl Outbox {
         }
     }
 
-    fn flush(
-        &mut self,
-        now: Instant,
-        state: &mut State,
-        position: u64,
-        behind: bool,
-        tick: &JobTick,
-    ) {
-        let sequence = self.flusher.next_sequence();
-        let now_text = Millis::now().iso();
-        let mut merges = Vec::new();
-        let complete = self.collect(state, behind, tick, sequence, &now_text, &mut merges);
-        let confirms = complete.then(|| Confirmed {
-            position,
-            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
-            market_version: tick.market_version,
-            sequence,
-        });
-        if merges.is_empty() {
-            if let Some(confirms) = confirms {
-                self.flusher.nothing_to_send(confirms);
-            }
-            self.look_for_arrival(state);
-            return;
-        }
-        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
-        let keys = &self.assignment.spec.sink.keys;
-        let request = Box::new(FlushRequest {
-            fence: self.fence.clone(),
-            sequence: self.flusher.begin(now, behind, confirms),
-            confirmed: self.flusher.done(),
-            shown: (position, state.window_end()),
-            merges,
-            stamps: (keys.last_update.clone(), keys.last_event.clone()),
-            times: (
-                now_text,
-                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
-            ),
-        });
-        let (reply, answer) = oneshot::channel();
-        self.pending = Some(Pending::Flush(answer));
-        self.tell(SinkMessage::Flush { request, reply });
-    }
-
-    /// Takes what changed and, near the head of the log, what must be rescored; true when nothing is
-    /// left.
-    fn collect(
-        &mut self,
-        state: &mut State,
-        behind: bool,
-        tick: &JobTick,
-        sequence: u64,
-        now: &str,
-        merges: &mut Vec<redis::Cmd>,
-    ) -> bool {
-        let limit = if behind {
-            FLUSH_KOLS_BEHIND
-        } else {
-            FLUSH_KOLS
-        };
-        let mut call = Call {
-            tick,
-            sequence,
-            now,
-            merges,
-        };
-        while self.in_flight.len() < limit {
-            let Some(kol) = state.take_touched() else {
-                break;
-            };
-            self.take(state, kol, &mut call);
-        }
-        let target = (state.window_end(), tick.market_version);
-        if (self.scan.window_end, self.scan.market_version) != target {
-            self.scan = Scan {
-                at: 0,
-                window_end: target.0,
-                market_version: target.1,
-            };
-        }
-        if !behind {
-            let stop = state.bound().min(self.scan.at + SCAN_SLOTS);
-            while self.scan.at < stop && self.in_flight.len() < limit {
-                let kol = self.scan.at as KolIndex;
-                self.scan.at += 1;
-                if state.needs_rescore(kol, tick.market_version) {
-                    self.take(state, kol, &mut call);
-                }
-            }
-        }
-        for platform in 0..self.chunks.len() {
-            self.encode(state, platform, &mut call);
-        }
-        self.remove_strays(state, &mut call);
-        state.is_untouched() && self.scan.at >= state.bound()
-    }
-
-    fn take(&mut self, state: &mut State, kol: KolIndex, call: &mut Call<'_>) {
-        let Some(outgoing) = state.outgoing(kol) else {
-            return;
-        };
-        let Some((platform, _)) = state.name(kol) else {
-            return;
-        };
-        state.sending(kol, &outgoing, call.tick.market_version);
-        self.in_flight
-            .push((kol, matches!(outgoing, Outgoing::Remove)));
-        let platform = usize::from(platform);
-        if platform >= self.chunks.len() {
-            self.chunks.resize_with(platform + 1, Vec::new);
-        }
-        self.chunks[platform].push((kol, outgoing));
-        if self.chunks[platform].len() == KOLS_A_CALL {
-            self.encode(state, platform, call);
-        }
-    }
-
-    fn encode(&mut self, state: &State, platform: usize, call: &mut Call<'_>) {
-        if self.chunks[platform].is_empty() {
-            return;
-        }
-        let name = state.platform_name(platform as u16);
-        let context = call.context(&self.assignment, &self.fence, name);
-        let kols: Vec<(&str, Outgoing)> = self.chunks[platform]
-            .iter()
-            .map(|(kol, outgoing)| (state.name(*kol).map_or("", |(_, n)| n), *outgoing))
-            .collect();
-        call.merges.push(self.encoder.call(&context, &kols));
-        self.chunks[platform].clear();
-    }
-
-    /// Takes KOLs out of Redis that the sweep found and nobody knows.
-    fn remove_strays(&mut self, state: &State, call: &mut Call<'_>) {
-        let strays = self.sweep.take(KOLS_A_CALL, state);
-        let Some((platform, kols)) = strays else {
-            return;
-        };
-        let context = call.context(&self.assignment, &self.fence, platform);
-        let removals: Vec<(&str, Outgoing)> =
-            kols.iter().map(|kol| (&**kol, Outgoing::Remove)).collect();
-        call.merges.push(self.encoder.call(&context, &removals));
-    }
-
     /// Sends to the sink. When that fails the reply is dropped, which `answer` reads as "busy".
-    fn tell(&mut self, message: SinkMessage) {
+    pub(super) fn tell(&mut self, message: SinkMessage) {
         if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
             tracing::error!(job = %self.assignment.job, "the sink has ended");
-        }
-    }
-}
-
-/// What the merge calls of one flush have in common.
-struct Call<'a> {
-    tick: &'a JobTick,
-    sequence: u64,
-    now: &'a str,
-    merges: &'a mut Vec<redis::Cmd>,
-}
-
-impl Call<'_> {
-    fn context<'c>(
-        &'c self,
-        assignment: &'c Assignment,
-        fence: &'c Fence,
-        platform: &'c str,
-    ) -> CallContext<'c> {
-        let known = self.tick.market.iter().find(|m| m.platform == platform);
-        CallContext {
-            scoring: &assignment.scoring,
-            fence,
-            sequence: self.sequence,
-            platform,
-            market: known.map_or(0.0, |m| m.mean),
-            market_version: self.tick.market_version,
-            now: self.now,
         }
     }
 }

@@ -14,7 +14,7 @@ use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::proto::{self, PartitionReport};
 use kol_common::secrets::Secrets;
 use kol_common::{JobId, KolError, SourcePartition};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,6 @@ use crate::session::{SessionEvent, Up};
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Reports between two heartbeats.
 const REPORTS_A_HEARTBEAT: u32 = 5;
-/// How long one partition may take to answer a question about a KOL.
-const EXPLAIN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What the supervisor is started with.
 #[derive(Debug)]
@@ -50,14 +48,14 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Supervisor {
     options: Options,
-    group: Group,
+    pub(super) group: Group,
     machine: Machine,
     jobs: Jobs,
-    assigned: BTreeMap<Key, Arc<Assignment>>,
-    partitions: BTreeMap<Key, Partition>,
+    pub(super) assigned: BTreeMap<Key, Arc<Assignment>>,
+    pub(super) partitions: BTreeMap<Key, Partition>,
     ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
-    barriers: FuturesUnordered<BoxFuture<'static, Option<Body>>>,
-    master: Option<mpsc::Sender<proto::ExecutorMessage>>,
+    pub(super) barriers: FuturesUnordered<BoxFuture<'static, Body>>,
+    pub(super) master: Option<mpsc::Sender<proto::ExecutorMessage>>,
     round: u32,
 }
 
@@ -106,9 +104,7 @@ impl Supervisor {
                     self.ended(key, how).await;
                 }
                 Some(answer) = self.barriers.next(), if !self.barriers.is_empty() => {
-                    if let Some(answer) = answer {
-                        self.tell(answer);
-                    }
+                    self.tell(answer);
                 }
                 Some(event) = inbox.recv() => self.session(event).await,
                 _ = reports.tick() => self.report(),
@@ -295,68 +291,6 @@ impl Supervisor {
         }));
     }
 
-    /// Hands a barrier to every partition of the job; each answers when it is done with it.
-    fn barrier(&mut self, barrier: &proto::Barrier) {
-        let (epoch, parent) = (barrier.epoch, barrier.parent);
-        for (key, partition) in &self.partitions {
-            let assignment = self
-                .assigned
-                .get(key)
-                .filter(|a| a.job.as_str() == barrier.job_id && a.generation == barrier.generation);
-            let Some(assignment) = assignment.map(Arc::clone) else {
-                continue;
-            };
-            let (answer, answered) = oneshot::channel();
-            let command = Command::Barrier {
-                epoch,
-                parent,
-                answer,
-            };
-            // A mailbox without room drops the barrier, which reads as an answer.
-            let _full = partition.address.try_tell(command);
-            self.barriers.push(Box::pin(async move {
-                let answer = answered.await.ok()?;
-                Some(barrier_answer(&assignment, epoch, answer))
-            }));
-        }
-    }
-
-    /// Asks all partitions of the job in a task of its own.
-    fn explain(&mut self, query: proto::ExplainQuery) {
-        let Some(master) = self.master.clone() else {
-            return;
-        };
-        let job = JobId::from_wire(query.job_id);
-        let addresses: Vec<_> = self
-            .partitions
-            .iter()
-            .filter(|((id, _), _)| *id == job)
-            .map(|(_, partition)| partition.address.clone())
-            .collect();
-        let _runs_by_itself = self.group.spawn("explain", async move {
-            let mut slots = Vec::new();
-            for address in addresses {
-                let question = |reply: oneshot::Sender<_>| Command::Explain {
-                    platform: query.platform.clone(),
-                    kol: query.kol.clone(),
-                    reply,
-                };
-                if let Ok(Some(slot)) = address.ask(question, EXPLAIN_DEADLINE).await {
-                    slots.push(slot);
-                }
-            }
-            let reply = proto::ExplainReply {
-                query_id: query.query_id,
-                slots,
-            };
-            let message = proto::ExecutorMessage {
-                body: Some(Body::ExplainReply(reply)),
-            };
-            let _session_ended = master.try_send(message);
-            Ok(())
-        });
-    }
-
     /// After SIGTERM: the master takes the partitions back one by one; without a master they drain
     /// by themselves.
     async fn leave(&mut self) {
@@ -429,28 +363,6 @@ fn died(key: &Key, exit: Exit) -> KolError {
     let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);
     error.retryable = true;
     error
-}
-
-fn barrier_answer(
-    assignment: &Assignment,
-    epoch: u64,
-    answer: Result<proto::PartitionCheckpoint, KolError>,
-) -> Body {
-    let job_id = assignment.job.as_str().to_owned();
-    match answer {
-        Ok(checkpoint) => Body::BarrierAck(Box::new(proto::BarrierAck {
-            job_id,
-            epoch,
-            checkpoint: Some(checkpoint),
-        })),
-        Err(error) => Body::BarrierFailed(proto::BarrierFailed {
-            job_id,
-            epoch,
-            partition: Some((&assignment.partition).into()),
-            assignment_epoch: assignment.epoch,
-            error: Some(error.to_info()),
-        }),
-    }
 }
 
 async fn until(deadline: Option<Instant>) {

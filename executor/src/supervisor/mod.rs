@@ -4,6 +4,7 @@
 mod driver;
 mod jobs;
 mod machine;
+mod questions;
 
 pub use driver::{Options, Supervisor};
 pub use machine::{Effect, Event, Key, Machine};

@@ -7,6 +7,7 @@
     reason = "a benchmark that cannot go on should say where and end"
 )]
 
+mod checkpoint;
 mod drain;
 mod latency;
 mod merges;
@@ -14,6 +15,7 @@ mod steady;
 
 use std::time::Duration;
 
+pub use checkpoint::checkpoint;
 pub use drain::drain;
 pub use latency::latency;
 pub use merges::merges;
@@ -29,6 +31,8 @@ pub struct Plan {
     pub events: u64,
     /// Creators in them.
     pub kols: u64,
+    /// Creators of the checkpoint.
+    pub checkpoint_kols: u64,
     /// Length of the steady run.
     pub steady: Duration,
     /// Events a second of the steady run.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use kol_tests::bench::{Plan, drain, latency, merges, steady};
+use kol_tests::bench::{Plan, checkpoint, drain, latency, merges, steady};
 
 /// Measures the system on this machine.
 #[derive(Debug, Parser)]
@@ -23,7 +23,10 @@ struct Args {
     /// Single events whose way to Redis is timed.
     #[arg(long, default_value_t = 200)]
     samples: usize,
-    /// Only these: drain, latency, merges, steady.
+    /// Creators of the checkpoint.
+    #[arg(long, default_value_t = 1_000_000)]
+    checkpoint_kols: u64,
+    /// Only these: merges, latency, drain, checkpoint, steady.
     only: Vec<String>,
 }
 
@@ -32,6 +35,7 @@ fn main() {
     let plan = Plan {
         events: args.events,
         kols: args.kols,
+        checkpoint_kols: args.checkpoint_kols,
         steady: args.steady,
         rate: args.rate,
         samples: args.samples,
@@ -45,6 +49,9 @@ fn main() {
     }
     if wanted("drain") {
         drain(&plan);
+    }
+    if wanted("checkpoint") {
+        checkpoint(&plan);
     }
     if wanted("steady") {
         steady(&plan);

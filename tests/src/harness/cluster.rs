@@ -18,7 +18,6 @@ const START: Duration = Duration::from_secs(20);
 
 /// Three kinds of real processes on free ports.
 pub struct Cluster {
-    folder: TempDir,
     runtime: Runtime,
     /// The master.
     pub master: Process,
@@ -28,6 +27,8 @@ pub struct Cluster {
     http: String,
     environment: Vec<(&'static str, &'static str)>,
     allowed: Vec<(&'static str, &'static str)>,
+    /// Last, so that it goes when nobody writes into it any more.
+    folder: TempDir,
 }
 
 /// What a scenario says of its job; the rest is default.

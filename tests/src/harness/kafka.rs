@@ -31,9 +31,10 @@ enum Kind {
 /// One process that is broker and controller at once.
 #[derive(Debug)]
 struct Node {
-    folder: TempDir,
     class_path: String,
     process: Mutex<Option<Process>>,
+    /// Last: it goes when nobody writes into it any more.
+    folder: TempDir,
 }
 
 impl Kafka {

@@ -10,11 +10,12 @@ use super::{Process, free_port, wait_for};
 /// A Redis server without persistence: started again, it is empty.
 #[derive(Debug)]
 pub struct RedisServer {
-    folder: TempDir,
     port: u16,
     arguments: Vec<String>,
     password: Option<&'static str>,
     process: Option<Process>,
+    /// Last: it goes when nobody writes into it any more.
+    folder: TempDir,
 }
 
 impl RedisServer {

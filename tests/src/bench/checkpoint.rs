@@ -1,0 +1,217 @@
+//! A checkpoint of a large state of which a twentieth changed: what it costs to copy, pack and make
+//! durable, how long reading stands still for it, and how long it takes to read everything back.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kol_common::Millis;
+use kol_common::checkpoint::Store;
+use kol_common::checkpoint::frame::{Encoder, FRAME_RAW};
+use kol_common::event::Event;
+use kol_common::job::{Counters, Profile, ScoringSpec};
+use kol_common::proto::StateFile;
+use kol_common::scoring::Scoring;
+use kol_executor::state::{Restorer, State};
+use tokio::runtime::Runtime;
+
+use super::{Plan, percentile};
+
+const VIDEOS: u64 = 20;
+const PARTITIONS: u64 = 4;
+const ROUNDS: u64 = 20;
+/// Entries copied at once, as the partition does it.
+const STEP: usize = 1_000;
+const START: u64 = 1_750_000_000_000;
+
+/// Prints the figures.
+pub fn checkpoint(plan: &Plan) {
+    let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+    let scoring = Arc::new(Scoring::new(&spec));
+    let kols = plan.checkpoint_kols / PARTITIONS;
+    let mut states: Vec<State> = (0..PARTITIONS)
+        .map(|_| State::new(Arc::clone(&scoring)))
+        .collect();
+    for state in &mut states {
+        read_all(state, 0..kols, START);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("file://{}", folder.path().display())).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+
+    let base = epoch(&mut states, &runtime, &store, 0);
+    let full: u64 = base.files.iter().map(|f| f.bytes).sum();
+    let mut times = Vec::new();
+    let mut pause = Duration::ZERO;
+    let mut written = 0;
+    let mut chains: Vec<Vec<StateFile>> = base.files.into_iter().map(|f| vec![f]).collect();
+    for round in 1..=ROUNDS {
+        let share = kols / 20;
+        let from = round % 20 * share;
+        for state in &mut states {
+            read_all(state, from..from + share, START + round * 3_600_000);
+        }
+        let taken = epoch(&mut states, &runtime, &store, round);
+        times.push(taken.time);
+        pause = pause.max(taken.pause);
+        written += taken.files.iter().map(|f| f.bytes).sum::<u64>();
+        for (chain, file) in chains.iter_mut().zip(taken.files) {
+            chain.push(file);
+        }
+    }
+    times.sort();
+    let memory = resident();
+    drop(states);
+    let begun = Instant::now();
+    let restored: u64 = runtime.block_on(async {
+        let all = chains.iter().map(|chain| restore(&scoring, &store, chain));
+        futures::future::join_all(all).await.into_iter().sum()
+    });
+    let took = begun.elapsed();
+    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+    println!(
+        "checkpoint: {} creators with {VIDEOS} videos each in {PARTITIONS} partitions, 5 % changed, {ROUNDS} epochs",
+        kols * PARTITIONS
+    );
+    println!(
+        "  copied, packed and durable   median {:.0} ms, p99 {:.0} ms",
+        percentile(&times, 0.5).as_secs_f64() * 1e3,
+        percentile(&times, 0.99).as_secs_f64() * 1e3
+    );
+    println!(
+        "  longest standstill           {:.2} ms",
+        pause.as_secs_f64() * 1e3
+    );
+    println!(
+        "  bytes                        {:.1} MiB an epoch, {:.1} % of the full {:.0} MiB",
+        mib(written / ROUNDS),
+        100.0 * (written / ROUNDS) as f64 / full as f64,
+        mib(full)
+    );
+    println!(
+        "  everything read back         {:.1} s: {restored} creators, a base and {ROUNDS} files for each partition",
+        took.as_secs_f64()
+    );
+    println!("  memory                       {:.0} MiB", mib(memory));
+    println!(
+        "  base written                 {:.1} s",
+        base.time.as_secs_f64()
+    );
+}
+
+/// One reading of every video of these creators.
+fn read_all(state: &mut State, kols: std::ops::Range<u64>, time: u64) {
+    for kol in kols {
+        let name = format!("creator_{kol}");
+        for video in 0..VIDEOS {
+            let id = (7_000_000_000_000_000_000 + kol * VIDEOS + video).to_string();
+            let likes = time / 1_000_000 + kol % 1_000 * video;
+            let event = Event {
+                platform: Cow::Borrowed("tiktok"),
+                kol: Cow::Borrowed(&name),
+                video_id: Some(Cow::Borrowed(&id)),
+                event_time: None,
+                published: None,
+                likes: Some(likes),
+                comments: Some(likes / 10),
+                shares: Some(likes / 50),
+                views: Some(likes * 20),
+                followers: None,
+            };
+            state.apply(&event, Millis(time + video * 1_000));
+        }
+    }
+}
+
+struct Taken {
+    files: Vec<StateFile>,
+    time: Duration,
+    pause: Duration,
+}
+
+/// All partitions at once, each as its actor does it.
+fn epoch(states: &mut [State], runtime: &Runtime, store: &Store, number: u64) -> Taken {
+    let begun = Instant::now();
+    let done: Vec<(StateFile, Duration)> = std::thread::scope(|scope| {
+        let all = states.iter_mut().enumerate().map(|(slot, state)| {
+            let path = format!("bench/{slot}/{number}.state");
+            let capture = capture(state, store.clone(), path, number == 0);
+            scope.spawn(|| runtime.block_on(capture))
+        });
+        let all: Vec<_> = all.collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    Taken {
+        time: begun.elapsed(),
+        pause: done.iter().map(|(_, p)| *p).max().unwrap_or_default(),
+        files: done.into_iter().map(|(file, _)| file).collect(),
+    }
+}
+
+async fn capture(
+    state: &mut State,
+    store: Store,
+    path: String,
+    whole: bool,
+) -> (StateFile, Duration) {
+    let (chunks, mut inbox) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
+    let writer = async move {
+        let mut upload = store.create(path).await.unwrap();
+        let mut encoder = Encoder::default();
+        let mut packed = Vec::new();
+        encoder.header(&mut packed);
+        while let Some(records) = inbox.recv().await {
+            encoder.frame(&records, &mut packed);
+            upload.append(&packed).await.unwrap();
+            packed.clear();
+        }
+        encoder.trailer(&mut packed);
+        upload.append(&packed).await.unwrap();
+        upload.finish().await.unwrap()
+    };
+    let copier = async {
+        let begun = Instant::now();
+        state.begin_capture(whole);
+        let mut pause = begun.elapsed();
+        loop {
+            let step = Instant::now();
+            let more = state.capture_some(STEP);
+            pause = pause.max(step.elapsed());
+            if !more || state.copied() >= FRAME_RAW {
+                chunks.send(state.take_copies()).await.unwrap();
+            }
+            if !more {
+                break;
+            }
+        }
+        drop(chunks);
+        pause
+    };
+    let (pause, file) = tokio::join!(copier, writer);
+    state.keep_capture();
+    (file, pause)
+}
+
+async fn restore(scoring: &Arc<Scoring>, store: &Store, chain: &[StateFile]) -> u64 {
+    let mut restorer = Restorer::new(Arc::clone(scoring));
+    for file in chain {
+        let content = store.read(file).await.unwrap();
+        restorer = tokio::task::spawn_blocking(move || {
+            restorer.file(&content).unwrap();
+            restorer
+        })
+        .await
+        .unwrap();
+    }
+    restorer.finish(None).unwrap().size().0 as u64
+}
+
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1);
+    pages.and_then(|p| p.parse::<u64>().ok()).unwrap_or(0) * 4_096
+}
