@@ -138,8 +138,12 @@ impl Marks {
     }
 
     fn clear(&mut self) {
-        for &index in &self.list {
-            self.bits[index as usize / 64] = 0;
+        if self.list.len() > self.bits.len() {
+            self.bits.fill(0);
+        } else {
+            for &index in &self.list {
+                self.bits[index as usize / 64] = 0;
+            }
         }
         self.list.clear();
     }
