@@ -36,7 +36,7 @@ test: setup build ## All unit tests and scenarios with real servers and processe
 matrix: setup build ## Every combination of the replay scenario (long)
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test replay -- --ignored --nocapture --test-threads=1
 
-bench: setup build ## Figures of this machine: drain, latency, merges, steady load (ONLY="drain merges" chooses)
+bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-bench -- $(ONLY)
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
