@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kol_common::KolError;
-use kol_common::kafka::classify;
+use kol_common::kafka::{Quiet, classify, quiet};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,8 +11,6 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use kol_common::kafka::{Quiet, quiet};
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);

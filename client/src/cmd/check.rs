@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::job::{JobSpec, parse};
-use kol_common::kafka::{classify, client_config};
+use kol_common::kafka::{classify, client_config, consumer};
 use kol_common::secrets::Secrets;
 use rdkafka::consumer::Consumer as _;
 use serde_json::json;
 
 use crate::Context;
-use kol_common::kafka::consumer;
 
 /// Longest time for one question to the broker.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use kol_common::KolError;
 use kol_common::event::Decoder;
-use kol_common::kafka::classify;
+use kol_common::kafka::{Consumer, classify, consumer};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::Context;
-use kol_common::kafka::{Consumer, consumer};
 
 /// Longest time for one question to the broker, and for records to arrive.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -44,9 +44,7 @@ pub struct Args {
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let sink = sink_of(&args, ctx).await?;
     let secrets = Secrets::new(args.secrets_dir.clone());
-    let mut open = connect(&sink, &secrets)
-        .await
-        .map_err(|error| without_login(error, &sink.url))?;
+    let mut open = connect(&sink, &secrets).await?;
     if ctx.json() {
         let rows = read(&mut open, &sink.keys, &args).await?;
         println!("{}", Value::from_iter(rows.iter().map(as_json)));
@@ -70,17 +68,6 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// A URL on the command line may hold a password, as one in a job spec may not.
-fn without_login(mut error: KolError, url: &str) -> KolError {
-    if let Some((scheme, rest)) = url.split_once("://")
-        && let Some((_, place)) = rest.rsplit_once('@')
-    {
-        let shown = format!("{scheme}://{place}");
-        error.message = error.message.replace(url, &shown);
-    }
-    error
 }
 
 async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {

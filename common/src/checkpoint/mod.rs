@@ -10,7 +10,7 @@ pub mod record;
 pub mod store;
 
 pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
-pub use store::Store;
+pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
 
 #[cfg(test)]
 mod tests;

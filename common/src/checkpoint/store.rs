@@ -1,7 +1,7 @@
 //! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
 //! written again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use tokio::time::timeout;
 use crate::KolError;
 use crate::proto::StateFile;
 
+/// Code of the error that says that a state file is not what was written: another one may be.
+pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
+/// Code of the error that says that the store does not do as asked now.
+pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Longest time one call to the store may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Parts of one file that may be under way.
@@ -31,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be reached or written, or has an unknown scheme.
-    pub fn open(location: &str) -> Result<Self, KolError> {
+    pub async fn open(location: &str) -> Result<Self, KolError> {
         let Some(path) = location.strip_prefix("file://") else {
             return Err(KolError::user(
                 "CHECKPOINT_LOCATION",
@@ -39,11 +43,17 @@ impl Store {
             )
             .help("Write file:///PATH: a folder that master and executors share."));
         };
-        let objects = open_folder(Path::new(path)).map_err(|e| {
-            KolError::external("CHECKPOINT_STORE", format!("cannot use `{location}`: {e}"))
+        let refused = |why: String| {
+            KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
                 .help("Master and executors must be able to write to the same folder there.")
-        })?;
-        Ok(Self::over(location, Arc::new(objects)))
+        };
+        // A file system that hangs holds up a thread of its own, not the actors.
+        let path = PathBuf::from(path);
+        let opening = tokio::task::spawn_blocking(move || open_folder(&path));
+        let opened = timeout(DEADLINE, opening).await;
+        let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
+        let opened = opened.map_err(|e| refused(e.to_string()))?;
+        Ok(Self::over(location, Arc::new(opened.map_err(refused)?)))
     }
 
     /// A location in a given store.
@@ -81,7 +91,7 @@ impl Store {
     /// Reads a file, and checks that it is the one that was written.
     ///
     /// # Errors
-    /// `CHECKPOINT_DAMAGED` when it is missing or differs, `CHECKPOINT_STORE` when the store failed.
+    /// [`DAMAGED`] when it is missing or differs, [`UNAVAILABLE`] when the store failed.
     pub async fn read(&self, file: &StateFile) -> Result<Bytes, KolError> {
         let place = object_store::path::Path::from(file.path.as_str());
         let content = async { self.objects.get(&place).await?.bytes().await };
@@ -129,12 +139,12 @@ impl Store {
     /// A file is not what was written.
     pub fn damaged(&self, path: &str, what: &str) -> KolError {
         let message = format!("state file {path} below {}: {what}", self.location);
-        KolError::external("CHECKPOINT_DAMAGED", message)
+        KolError::external(DAMAGED, message)
     }
 
     fn failed(&self, verb: &str, path: &str, error: &object_store::Error) -> KolError {
         let message = format!("cannot {verb} {path} below {}: {error}", self.location);
-        KolError::external("CHECKPOINT_STORE", message)
+        KolError::external(UNAVAILABLE, message)
             .help("Processing goes on. Check space, permissions and reach of the location.")
     }
 }
@@ -204,7 +214,8 @@ async fn within<T>(
     })
 }
 
-fn open_folder(path: &Path) -> Result<LocalFileSystem, Box<dyn std::error::Error>> {
-    std::fs::create_dir_all(path)?;
-    Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true))
+fn open_folder(path: &Path) -> Result<LocalFileSystem, String> {
+    std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
+    let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
+    Ok(folder.with_fsync(true))
 }

@@ -62,8 +62,10 @@ const MISCONF: Meaning = (
     "Redis refuses writes because it cannot save its snapshot",
     "Free disk space for Redis, or see its log.",
 );
+/// Code of the error that says that Redis has forgotten the scripts: they are loaded again at once.
+pub const SCRIPTS_FORGOTTEN: &str = "SINK_SCRIPT_MISSING";
 const SCRIPT_MISSING: Meaning = (
-    "SINK_SCRIPT_MISSING",
+    SCRIPTS_FORGOTTEN,
     "Redis has forgotten the merge script",
     "It is loaded again by itself.",
 );

@@ -44,7 +44,33 @@ pub async fn connect(
         .await
         .map_err(|e| {
             let mut error = classify(&e);
-            error.message = format!("{} ({})", error.message, spec.url);
+            error.message = format!("{} ({})", error.message, without_login(&spec.url));
             error
         })
+}
+
+/// A URL as it may be shown: one from a command line may hold a password.
+fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            format!("{scheme}://{place}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_login() {
+        let shown = "redis://localhost:6379/0";
+        assert_eq!(without_login(shown), shown);
+        for login in ["user@", ":hunter2@", "user:p@ss@"] {
+            let url = format!("redis://{login}localhost:6379/0");
+            assert_eq!(without_login(&url), shown);
+        }
+    }
 }

@@ -3,5 +3,5 @@
 mod classify;
 mod connect;
 
-pub use classify::classify;
+pub use classify::{SCRIPTS_FORGOTTEN, classify};
 pub use connect::connect;

@@ -82,7 +82,7 @@ pub(super) struct Actor {
     pub(super) deps: Deps,
     inbox: Mailbox<Command>,
     report: watch::Sender<PartitionReport>,
-    stop_now: CancellationToken,
+    pub(super) stop_now: CancellationToken,
     pub(super) intake: Intake,
     pub(super) outbox: Outbox,
     pace: Pace,
@@ -161,20 +161,6 @@ impl Actor {
         };
         self.queue = None;
         self.deps.source.close(&self.assignment.partition);
-        ended
-    }
-
-    /// Commands wait meanwhile: a state that is not whole has no answers.
-    async fn restore_unless_stopped(&mut self) -> Option<Ended> {
-        self.restoring = true;
-        self.show_report();
-        let stop = self.stop_now.clone();
-        let ended = tokio::select! {
-            biased;
-            () = stop.cancelled() => Some(self.released(false)),
-            restored = self.restore() => restored.err(),
-        };
-        self.restoring = false;
         ended
     }
 
@@ -364,7 +350,7 @@ impl Actor {
             .then(|| self.released(true))
     }
 
-    fn released(&self, drained: bool) -> Ended {
+    pub(super) fn released(&self, drained: bool) -> Ended {
         Ended::Released {
             position: self.intake.position,
             drained,

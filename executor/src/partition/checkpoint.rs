@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::checkpoint::Store;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use kol_common::checkpoint::frame::FRAME_RAW;
+use kol_common::checkpoint::{Store, UNAVAILABLE};
 use kol_common::proto::{PartitionCheckpoint, StateFile, Told as WireTold};
 use kol_common::{KolError, Millis};
 use tokio::sync::oneshot;
@@ -184,21 +185,39 @@ impl Actor {
         }
     }
 
+    /// Commands wait meanwhile: a state that is not whole has no answers.
+    pub(super) async fn restore_unless_stopped(&mut self) -> Option<Ended> {
+        self.restoring = true;
+        self.show_report();
+        let stop = self.stop_now.clone();
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Some(self.released(false)),
+            restored = self.restore() => restored.err(),
+        };
+        self.restoring = false;
+        ended
+    }
+
     /// Starts from the state of a checkpoint. A store that fails is asked again; files that are
     /// damaged end the partition, and the master finds others.
-    pub(super) async fn restore(&mut self) -> Result<(), Ended> {
+    async fn restore(&mut self) -> Result<(), Ended> {
         let Some(checkpoint) = self.assignment.restore.clone() else {
             return Ok(());
         };
-        let mut wait = RETRY.0;
+        let mut waits = ExponentialBuilder::new()
+            .with_min_delay(RETRY.0)
+            .with_max_delay(RETRY.1)
+            .with_jitter()
+            .without_max_times()
+            .build();
         let state = loop {
             match read_state(Arc::clone(&self.assignment), &checkpoint).await {
                 Ok(state) => break state,
-                Err(error) if error.code == "CHECKPOINT_STORE" => {
+                Err(error) if error.code == UNAVAILABLE => {
                     self.source_problem = Some(error);
                     self.show_report();
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(RETRY.1);
+                    tokio::time::sleep(waits.next().unwrap_or(RETRY.1)).await;
                 }
                 Err(error) => {
                     let error = error.partition(&self.assignment.partition);
@@ -226,7 +245,7 @@ async fn read_state(
         window_end: told.window_end_ms / slide,
         market_version: told.market_version,
     });
-    let store = Store::open(&assignment.spec.checkpoint.location)?;
+    let store = Store::open(&assignment.spec.checkpoint.location).await?;
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {
         let content = store.read(file).await?;

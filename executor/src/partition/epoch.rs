@@ -5,9 +5,8 @@
 //! 2. The state of an epoch is a chain of files: a base, and what changed from one committed epoch to
 //!    the next. A file is relative to the newest file of the chain of the parent.
 //! 3. A new base is due when there is none, and when reading the chain would take longer than it
-//!    should: the changes outweigh half of the base, or there are very many of them. So recovery reads
-//!    at most one and a half times the state and [`MOST_FILES`] files, and writing bases costs no more
-//!    than twice what the changes do.
+//!    should: [`MANY_FILES`] files of changes outweigh half of the base, or there are [`MOST_FILES`] of
+//!    them. So recovery reads a bounded number of files.
 //! 4. The epoch is acknowledged once its file is durable and Redis has confirmed what was read before
 //!    the barrier, in whichever order these come.
 

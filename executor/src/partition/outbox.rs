@@ -1,9 +1,13 @@
-//! Builds a partition's flushes and carries them to the sink and back.
+//! Asks the sink for what is due, acts on its answers, and knows what has arrived in Redis. What a flush
+//! is filled with: see [`super::fill`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::KolError;
+use kol_common::actor::AskError;
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
+use kol_common::redis::SCRIPTS_FORGOTTEN;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -13,11 +17,6 @@ use super::sweep::Sweep;
 use crate::sink::encode::Encoder;
 use crate::sink::{Claimed, Fence, ScanRequest, Scanned, Sink, SinkError, SinkMessage};
 use crate::state::{KolIndex, Outgoing, State};
-use kol_common::KolError;
-use kol_common::actor::AskError;
-
-/// Code of the error that says that Redis has forgotten the scripts.
-const SCRIPT_MISSING: &str = "SINK_SCRIPT_MISSING";
 
 /// See the module.
 #[derive(Debug)]
@@ -118,6 +117,7 @@ impl Outbox {
     pub fn start_over(&mut self) {
         self.flusher.release();
         self.in_flight.clear();
+        (self.awaited, self.arrived) = (None, None);
         self.scan = Scan::default();
         self.sweep = Sweep::due(Instant::now());
     }
@@ -289,7 +289,7 @@ impl Outbox {
         };
         match error {
             // Forgotten scripts are loaded again at once: nobody has to know.
-            Some(SinkError::Unavailable(e)) if e.code == SCRIPT_MISSING => {}
+            Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
             Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
             Some(_) => {}
             None => self.problem = None,
@@ -305,9 +305,9 @@ impl Outbox {
                     state.send_again(kol);
                 }
             }
-        }
-        if matches!(answer, Answer::Flush(_)) && error.is_some() {
-            self.set_back(state);
+            if !confirmed {
+                self.set_back(state);
+            }
         }
         match next {
             Next::GoOn | Next::SendAgain => {

@@ -2,8 +2,8 @@
 //! store, beside the partition's loop.
 
 use kol_common::actor::Group;
-use kol_common::checkpoint::Store;
 use kol_common::checkpoint::frame::Encoder;
+use kol_common::checkpoint::{Store, Upload};
 use kol_common::proto::StateFile;
 use kol_common::{KolError, actor};
 use tokio::sync::oneshot;
@@ -73,7 +73,17 @@ async fn write(
     path: String,
     mut chunks: actor::Mailbox<Chunk>,
 ) -> Result<StateFile, KolError> {
-    let mut upload = Store::open(location)?.create(path).await?;
+    let mut upload = Store::open(location).await?.create(path).await?;
+    match fill(&mut upload, &mut chunks).await {
+        Ok(()) => upload.finish().await,
+        Err(error) => {
+            upload.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result<(), KolError> {
     let mut encoder = Encoder::default();
     let mut packed = Vec::new();
     encoder.header(&mut packed);
@@ -81,22 +91,14 @@ async fn write(
         match chunks.recv().await {
             Some(Chunk::Records(records)) => {
                 encoder.frame(&records, &mut packed);
-                let sent = upload.append(&packed).await;
+                upload.append(&packed).await?;
                 packed.clear();
-                if let Err(error) = sent {
-                    upload.abort().await;
-                    return Err(error);
-                }
             }
             Some(Chunk::End) => {
                 encoder.trailer(&mut packed);
-                upload.append(&packed).await?;
-                return upload.finish().await;
+                return upload.append(&packed).await;
             }
-            None => {
-                upload.abort().await;
-                return Err(KolError::internal("CHECKPOINT_WRITER", "given up"));
-            }
+            None => return Err(KolError::internal("CHECKPOINT_WRITER", "given up")),
         }
     }
 }

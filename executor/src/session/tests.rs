@@ -120,11 +120,8 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
     }
     assert_eq!(seen[0], seen[1]);
     scene.group.stop();
-    assert_eq!(
-        scene.session.exit().await,
-        Exit::Done,
-        "told to stop it stops"
-    );
+    let exit = tokio::time::timeout(LIMIT, scene.session.exit()).await;
+    assert_eq!(exit.unwrap(), Exit::Done, "told to stop it stops");
 }
 
 #[tokio::test]

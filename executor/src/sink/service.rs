@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
-use kol_common::redis::classify;
+use kol_common::redis::{SCRIPTS_FORGOTTEN, classify};
 use kol_common::secrets::Secrets;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind};
@@ -164,7 +164,7 @@ impl Trouble {
     fn note(&mut self, error: Option<&KolError>) {
         let code = error.map(|e| e.code);
         // A forgotten script is loaded again at once: the next answer tells whether all is well.
-        if code == self.0 || code == Some("SINK_SCRIPT_MISSING") {
+        if code == self.0 || code == Some(SCRIPTS_FORGOTTEN) {
             return;
         }
         match error {

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kol_common::job::SourceSpec;
-use kol_common::kafka::{classify, client_config};
+use kol_common::kafka::{Consumer, classify, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::ends::LogEnd;
@@ -24,7 +23,7 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 /// Kafka client, shared by the partitions of one job.
 #[derive(Clone)]
 pub struct Source {
-    client: Arc<BaseConsumer<Events>>,
+    client: Arc<Consumer>,
     shared: Arc<Shared>,
 }
 
@@ -44,18 +43,6 @@ struct Shared {
     stop: CancellationToken,
 }
 
-/// librdkafka's callbacks: they go to the log; what concerns an operator is found by the probe.
-#[derive(Debug)]
-pub struct Events;
-
-impl ClientContext for Events {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the Kafka client reports");
-    }
-}
-
-impl ConsumerContext for Events {}
-
 impl Source {
     /// Connects lazily: an unreachable broker shows as a problem, not as an error here. `memory` is
     /// what the whole process may use, in bytes.
@@ -74,8 +61,6 @@ impl Source {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("enable.partition.eof", "true"),
-            // From its first moment on: the level that is set with the client takes effect later.
-            ("log_level", "0"),
         ] {
             config.set(key, value);
         }
@@ -94,9 +79,7 @@ impl Source {
                 config.set(key, value);
             }
         }
-        let client: BaseConsumer<Events> = config
-            .create_with_context(Events)
-            .map_err(|e| classify(&e))?;
+        let client = consumer(config)?;
         let source = Self {
             client: Arc::new(client),
             shared: Arc::new(Shared::default()),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kol_common::job::SourceSpec;
-use kol_common::kafka::{classify, client_config};
+use kol_common::kafka::{Quiet, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientContext;
@@ -15,8 +15,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
-
-use super::client::Events;
 
 /// Producer for a job's dead-letter topic.
 #[derive(Clone)]
@@ -46,7 +44,7 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        Events.error(error, reason);
+        Quiet.error(error, reason);
     }
 }
 
@@ -115,8 +113,6 @@ impl DeadLetters {
         };
         let mut config = client_config(spec, secrets, "kol-dead-letters")?;
         config
-            // What the spec says to consumers means nothing to a producer, which would warn of it.
-            .set("log_level", "0")
             // Half a minute by default, in which nobody would hear of a topic that is not there.
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", "16777216")

@@ -3,13 +3,13 @@
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 
+use kol_common::kafka::Consumer;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::bindings as ffi;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
 use super::batch::Batch;
-use super::client::Events;
 
 /// Where the records of one partition arrive. Dropping it gives the partition's queue back; the
 /// assignment itself is ended by [`super::Source::close`].
@@ -17,7 +17,7 @@ pub struct PartitionQueue {
     queue: *mut ffi::rd_kafka_queue_t,
     arrived: Arc<Notify>,
     // The client must outlive its queues.
-    _client: Arc<BaseConsumer<Events>>,
+    _client: Arc<Consumer>,
 }
 
 impl std::fmt::Debug for PartitionQueue {
@@ -35,7 +35,7 @@ impl PartitionQueue {
     /// Takes the partition's records out of the client's common queue. Done before the partition is
     /// assigned, so that none of its records can get there.
     pub(super) fn open(
-        client: &Arc<BaseConsumer<Events>>,
+        client: &Arc<Consumer>,
         partition: &SourcePartition,
     ) -> Result<Self, KolError> {
         let topic = CString::new(partition.topic.as_str())

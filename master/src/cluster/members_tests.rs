@@ -90,7 +90,9 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
     let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
     assert_eq!(leaving, [Change::Leaving(id.clone())]);
     let left = step(&mut members, 2, Input::Closed(SessionId(1)));
-    assert_eq!(left, [Change::Left(id)]);
+    assert_eq!(left, [Change::Left(id.clone())]);
+    let state = members.get(&id).unwrap().status(Millis(3), 0).state();
+    assert_eq!(state, ExecutorState::Left, "and is not called lost");
 }
 
 fn input() -> impl Strategy<Value = (u64, u8, u8)> {

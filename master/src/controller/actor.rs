@@ -16,10 +16,11 @@ use super::explain::Questions;
 use super::message::{Message, Sender};
 use super::store::{JobStore, Stored};
 use crate::checkpoint::News;
+use crate::checkpoint::collector::{Collector, Garbage};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Change, Input, Limits, Members, SessionId};
 use crate::job::discovery::{Query, discover};
-use crate::job::{Event, Job, Out};
+use crate::job::{Event, Job, Out, Phase};
 use crate::metrics::publish;
 
 /// How often time passes for the machines.
@@ -52,9 +53,10 @@ pub struct Controller {
     pub(super) questions: Questions,
     senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
     address: Address<Message>,
-    pub(super) tasks: Group,
+    tasks: Group,
     published: Millis,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
+    pub(super) collector: Collector,
 }
 
 impl Controller {
@@ -82,6 +84,7 @@ impl Controller {
             questions: Questions::default(),
             senders: BTreeMap::new(),
             address,
+            collector: Collector::start(&tasks),
             tasks,
             published: Millis(0),
             group_offsets: BTreeMap::new(),
@@ -320,11 +323,14 @@ impl Controller {
             self.store.commit(id, commit).await?;
             self.publish_offsets(id, &commit.manifest);
             if let Some(sweep) = commit.sweep.clone() {
-                self.sweep(id, sweep);
+                self.collect(id, Garbage::LeftBehind(id.clone(), sweep));
             }
         }
         if before != after {
             tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");
+            if matches!(after, Phase::Over(_)) {
+                self.group_offsets.remove(id);
+            }
         }
         for (executor, message) in out.sends {
             self.send(&executor, message);
@@ -342,7 +348,7 @@ impl Controller {
             None => {}
         }
         if !out.garbage.is_empty() {
-            self.collect(id, out.garbage);
+            self.collect(id, Garbage::Files(out.garbage));
         }
         Ok(())
     }

@@ -4,8 +4,7 @@ use kol_common::proto::{ListCheckpointsReply, Manifest};
 use kol_common::{JobId, KolError, SourcePartition};
 
 use super::actor::Controller;
-use crate::checkpoint::Sweep;
-use crate::checkpoint::collector::{collect, collect_all, sweep};
+use crate::checkpoint::collector::Garbage;
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 impl Controller {
@@ -31,31 +30,11 @@ impl Controller {
         }
     }
 
-    /// Deletes state files beside the loop.
-    pub(super) fn collect(&self, id: &JobId, paths: Vec<String>) {
+    /// Deletes state of a job beside the loop.
+    pub(super) fn collect(&self, id: &JobId, what: Garbage) {
         if let Some(job) = self.jobs.get(id) {
             let location = job.header().spec.checkpoint.location.clone();
-            let _runs_by_itself = self.tasks.spawn("collector", collect(location, paths));
-        }
-    }
-
-    /// Deletes files that were left behind, beside the loop.
-    pub(super) fn sweep(&self, id: &JobId, what: Sweep) {
-        if let Some(job) = self.jobs.get(id) {
-            let location = job.header().spec.checkpoint.location.clone();
-            let _runs_by_itself = self
-                .tasks
-                .spawn("collector", sweep(location, id.clone(), what));
-        }
-    }
-
-    /// Deletes all state of a job that is being forgotten.
-    pub(super) fn collect_all(&self, id: &JobId) {
-        if let Some(job) = self.jobs.get(id) {
-            let location = job.header().spec.checkpoint.location.clone();
-            let _runs_by_itself = self
-                .tasks
-                .spawn("collector", collect_all(location, id.clone()));
+            self.collector.delete(location, what);
         }
     }
 

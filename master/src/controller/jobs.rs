@@ -12,6 +12,7 @@ use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::actor::Controller;
 use super::message::Reply;
+use crate::checkpoint::collector::Garbage;
 use crate::job::difference::{differences, shared_key};
 use crate::job::{End, Event, Executor, Fleet, Job, JobRecord, Phase};
 
@@ -164,7 +165,7 @@ impl Controller {
         let surplus = over.len().saturating_sub(REMEMBERED);
         for id in over.iter().take(surplus) {
             self.store.remove(id).await?;
-            self.collect_all(id);
+            self.collect(id, Garbage::Everything(id.clone()));
             self.jobs.remove(id);
         }
         Ok(())

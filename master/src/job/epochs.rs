@@ -2,7 +2,7 @@
 
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Barrier, BarrierAck, BarrierFailed, PartitionState};
-use kol_common::{ExecutorId, KolError, Millis};
+use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
 
 use super::machine::{Executor, Fleet, Job, Out};
 use super::partition::{Hold, Partition};
@@ -96,10 +96,11 @@ impl Job {
         let error = failed.error.as_ref().map_or_else(
             || KolError::internal("CHECKPOINT_FAILED", "the executor gave no reason"),
             |info| {
-                KolError::external("CHECKPOINT_FAILED", super::ownership::sentence(info))
-                    .help(info.help.clone())
+                let what = format!("{}: {}", info.code, info.message);
+                KolError::external("CHECKPOINT_FAILED", what).help(info.help.clone())
             },
         );
+        let error = error.partition(&SourcePartition::from(name));
         let assignment = failed.assignment_epoch;
         self.epochs
             .failed(now, failed.epoch, slot, assignment, error);

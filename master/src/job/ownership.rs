@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kol_common::checkpoint::DAMAGED;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     Assign, ErrorDomain, ErrorInfo, ExecutorState, PartitionAssignment, PartitionCheckpoint,
@@ -28,8 +29,6 @@ use super::record::{End, Phase};
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
 /// a revocation at once.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Code of the error that says that a state cannot be read.
-const DAMAGED: &str = "CHECKPOINT_DAMAGED";
 
 impl Job {
     /// Rule 4.
@@ -388,7 +387,7 @@ fn find<'a>(
 }
 
 /// An error as people read it.
-pub(super) fn sentence(error: &ErrorInfo) -> String {
+fn sentence(error: &ErrorInfo) -> String {
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _written = kol_common::error::write_error(&mut text, error);

@@ -36,12 +36,13 @@ pub fn checkpoint(plan: &Plan) {
         read_all(state, 0..kols, START);
     }
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&format!("file://{}", folder.path().display())).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
+    let location = format!("file://{}", folder.path().display());
+    let store = runtime.block_on(Store::open(&location)).unwrap();
 
     let base = epoch(&mut states, &runtime, &store, 0);
     let full: u64 = base.files.iter().map(|f| f.bytes).sum();

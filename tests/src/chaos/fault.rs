@@ -43,7 +43,7 @@ pub const ALL: [Fault; 8] = [
 ];
 
 /// Lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 13] = [
+pub const EXPLAINED: [(&str, &str); 12] = [
     ("silent or cut off", "an executor was killed or paused"),
     (
         "gone: its partitions go elsewhere",
@@ -64,10 +64,6 @@ pub const EXPLAINED: [(&str, &str); 13] = [
     ("Redis does not take writes", "Redis was killed"),
     ("an epoch was given up", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
-    (
-        "DATA_LOSS",
-        "the broker was killed before it had written what it acknowledged",
-    ),
     ("a partition failed", "see the executor's line"),
 ];
 

@@ -48,6 +48,9 @@ fn write(bootstrap: &str, topic: &str, rate: u64, seed: u64, stop: &AtomicBool) 
         .set("partitioner", "murmur2_random")
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
+        // What comes while the broker is away.
+        .set("queue.buffering.max.messages", "5000000")
+        .set("queue.buffering.max.kbytes", "2000000")
         .create()
         .expect("a producer");
     let mut generator = Generator::new(Options {

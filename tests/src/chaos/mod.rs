@@ -53,7 +53,7 @@ pub struct Scene {
 pub struct Round {
     /// What was done.
     fault: Fault,
-    /// Until every partition had gone on and the job was well again.
+    /// Until every partition had gone on, the ranking was whole and the job well again.
     recovery: Duration,
     /// Longest standstill of a partition that the fault did not concern.
     stall: Option<Duration>,

@@ -14,6 +14,12 @@ const STANDING: Duration = Duration::from_millis(600);
 /// By then every consequence of a fault shows.
 const NOTICED: Duration = Duration::from_secs(2);
 
+/// Creators in the ranking; `None` while Redis is away.
+fn ranked(scene: &Scene) -> Option<u64> {
+    let answer = scene.redis.cli("ZCARD ranking:tiktok:trending");
+    answer.trim().parse().ok()
+}
+
 /// One partition, as last seen.
 struct Seen {
     host: String,
@@ -28,6 +34,8 @@ pub struct Watch {
     /// Since when everything has been well, after the beginning.
     well: Option<Duration>,
     partitions: BTreeMap<u32, Seen>,
+    /// Creators in the ranking at the beginning.
+    ranked: u64,
 }
 
 impl Watch {
@@ -37,6 +45,7 @@ impl Watch {
             begun: Instant::now(),
             well: None,
             partitions: BTreeMap::new(),
+            ranked: ranked(scene).unwrap_or_default(),
         };
         let _starting = watch.look(scene);
         watch
@@ -59,7 +68,7 @@ impl Watch {
         }
     }
 
-    /// Waits until every partition goes on and the job is well, and it is late enough to have noticed;
+    /// Waits until every partition goes on, the ranking is whole and the job is well, and it is late enough to have noticed;
     /// since when that has been so, after the fault.
     pub fn recovered(&mut self, scene: &Scene, limit: Duration) -> Duration {
         let least = self.begun.elapsed() + NOTICED;
@@ -107,13 +116,15 @@ impl Watch {
             .map(|(number, _)| *number)
             .collect();
         let known = self.partitions.len() == scene.topic.partitions as usize;
-        if status.state() == JobState::Running && known && standing.is_empty() {
+        // Nobody in the feed goes quiet: all who were in the ranking must be there.
+        let filled = ranked(scene).is_some_and(|now| now >= self.ranked);
+        if status.state() == JobState::Running && known && filled && standing.is_empty() {
             self.well.get_or_insert(self.begun.elapsed());
             return Ok(());
         }
         self.well = None;
         Err(format!(
-            "{:?} `{}`, standing still: {standing:?}",
+            "{:?} `{}`, the ranking is whole: {filled}, standing still: {standing:?}",
             status.state(),
             status.reason
         ))
