@@ -13,7 +13,9 @@
 //!    partition's past would move every score for nothing. Partitions without a clock are empty.
 //! 3. The `m` in use changes when the window end moved, when the exact one is more than 1 % away
 //!    from it, or when no position changed since the round before: so it is exact once input stops.
-//! 4. Each change raises the version.
+//! 4. Each change raises the version. A master that was started again does not know what the one before
+//!    gave out last, and Redis may hold scores by it: so its versions begin above all that were, by the
+//!    clock, and everything is scored again once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +26,10 @@ use kol_common::scoring::MarketSum;
 
 /// Distance from the measure in use, relative to it, at which it is replaced.
 const DRIFT: f64 = 0.01;
+
+/// Versions for each millisecond of the clock: far more than a master gives out. They stay whole numbers
+/// for Lua (below 2^53) for the next two centuries.
+const VERSIONS_A_MS: u64 = 1_000;
 
 /// The market measure of each platform.
 pub type Market = BTreeMap<String, f64>;
@@ -50,11 +56,14 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// With the clock that was persisted.
+    /// With the clock that was persisted, if there was an event already: then executors may know a
+    /// market.
     pub fn new(now: Millis, clock: Option<Millis>) -> Self {
         Self {
             clock,
             moved: now,
+            version: now.0.saturating_mul(VERSIONS_A_MS),
+            outdated: clock.is_some(),
             ..Self::default()
         }
     }
@@ -62,7 +71,8 @@ impl Measure {
     /// Goes on from a committed epoch.
     pub fn resume(&mut self, head: &Manifest) {
         self.clock = self.clock.max(head.clock_ms.map(Millis));
-        self.version = head.market_version;
+        self.version = self.version.max(head.market_version + 1);
+        self.outdated = false;
         let market = head.market.iter();
         self.market = market.map(|m| (m.platform.clone(), m.mean)).collect();
     }
@@ -128,7 +138,7 @@ impl Measure {
         if let Some(end) = report.window_end_ms {
             self.clock = self.clock.max(Some(Millis(end).since(scoring.slide)));
         }
-        // A master that was started again continues the count that executors know.
+        // The clock of the master's machine went back.
         if let Some(confirmed) = &report.confirmed
             && confirmed.market_version > self.version
         {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use kol_common::Millis;
 use kol_common::job::{Counters, Profile, ScoringSpec};
-use kol_common::proto::{Confirmed, MarketPartial, PartitionReport, PartitionState};
+use kol_common::proto::{Confirmed, Manifest, MarketPartial, PartitionReport, PartitionState};
 use proptest::prelude::*;
 
 use super::measure::{Measure, window_end};
@@ -165,6 +165,30 @@ fn after_a_restart_the_count_of_versions_and_the_window_end_go_on() {
     look(&mut measure, 0, &scoring(), &[known]);
     assert!(measure.is_known());
     assert_eq!(measure.version(), 42);
+}
+
+#[test]
+fn a_master_that_was_started_again_gives_out_no_version_twice_and_goes_on_with_the_market_it_knows()
+{
+    let mut before = Measure::new(Millis(10), None);
+    let first = report(9, 5, 7 * HOUR, 1_000_000, 100);
+    round(&mut before, 10, &[first]);
+    let head = Manifest {
+        market_version: before.version(),
+        market: before.market_wire(),
+        clock_ms: before.clock().map(|c| c.0),
+        ..Manifest::default()
+    };
+    // Given out, and in no manifest.
+    let second = report(10, 5, 7 * HOUR, 2_000_000, 100);
+    round(&mut before, 11, &[second]);
+    assert!(before.version() > head.market_version);
+    let mut after = Measure::new(Millis(12), before.clock());
+    assert!(!after.is_known(), "executors may know a market");
+    after.resume(&head);
+    assert!(after.is_known() && after.version() > before.version());
+    assert_eq!(after.market_wire(), head.market);
+    assert_eq!(after.clock(), before.clock());
 }
 
 proptest! {
