@@ -38,14 +38,22 @@ pub enum Command {
     Jobs(cmd::jobs::Args),
     /// Show one job; can wait for a state.
     Status(cmd::status::Args),
-    /// Stop a job: no more input, everything confirmed by Redis.
+    /// Stop a job: no more input, everything confirmed by Redis, a last checkpoint.
     Stop(cmd::stop::Args),
     /// Cancel a job at once.
     Cancel(cmd::cancel::Args),
     /// List executors.
     Executors(cmd::executors::Args),
-    /// List the checkpoints of a job that are kept, with what they cost.
+    /// List the checkpoints of a job that are kept, with what they cost, and its savepoints.
     Checkpoints(cmd::checkpoints::Args),
+    /// Save the whole state of a running job in a folder of its own, to begin another job with.
+    Savepoint(cmd::savepoint::Args),
+    /// Begin a job again from an earlier point.
+    Rewind(cmd::rewind::Args),
+    /// Begin the job again that had this name before, with its spec.
+    Rollback(cmd::rollback::Args),
+    /// Look into state files without a cluster.
+    State(cmd::state::Args),
     /// List the partitions of a job.
     Partitions(cmd::partitions::Args),
     /// Show every term of a creator's score and what it was made of.
@@ -84,6 +92,10 @@ impl Cli {
             Command::Cancel(args) => cmd::cancel::run(args, &ctx).await,
             Command::Executors(args) => cmd::executors::run(args, &ctx).await,
             Command::Checkpoints(args) => cmd::checkpoints::run(args, &ctx).await,
+            Command::Savepoint(args) => cmd::savepoint::run(args, &ctx).await,
+            Command::Rewind(args) => cmd::rewind::run(args, &ctx).await,
+            Command::Rollback(args) => cmd::rollback::run(args, &ctx).await,
+            Command::State(args) => cmd::state::run(args, &ctx).await,
             Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
             Command::Top(args) => cmd::top::run(args, &ctx).await,

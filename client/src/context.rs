@@ -35,13 +35,24 @@ impl Context {
     /// # Errors
     /// The master cannot be reached.
     pub async fn jobs(&self) -> Result<JobServiceClient<Channel>, KolError> {
+        self.jobs_within(ANSWER).await
+    }
+
+    /// The same, for answers that may take longer.
+    ///
+    /// # Errors
+    /// The master cannot be reached.
+    pub async fn jobs_within(
+        &self,
+        answer: Duration,
+    ) -> Result<JobServiceClient<Channel>, KolError> {
         let endpoint = Endpoint::from_shared(self.master.clone())
             .map_err(|e| {
                 KolError::user("MASTER_URL", format!("`{}` is not a URL: {e}", self.master))
                     .help("Give --master like http://127.0.0.1:7077.")
             })?
             .connect_timeout(CONNECT)
-            .timeout(ANSWER)
+            .timeout(answer)
             .tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|_| {
             KolError::external(

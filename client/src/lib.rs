@@ -8,5 +8,6 @@ pub mod exit;
 pub mod generate;
 pub mod producer;
 pub mod render;
+pub mod state;
 
 pub use context::{Context, OutputFormat};

@@ -43,6 +43,11 @@ prefixed_id!(
     "job_"
 );
 prefixed_id!(
+    /// The state of a job that a person asked to keep: `sav_…`.
+    SavepointId,
+    "sav_"
+);
+prefixed_id!(
     /// What the master calls an executor: `exe_…`. New for each incarnation.
     ExecutorId,
     "exe_"

@@ -17,5 +17,5 @@ pub mod time;
 pub mod view;
 
 pub use error::{Domain, KolError};
-pub use ids::{ExecutorId, Incarnation, JobId, SourcePartition};
+pub use ids::{ExecutorId, Incarnation, JobId, SavepointId, SourcePartition};
 pub use time::Millis;

@@ -8,7 +8,7 @@ use kol_common::KolError;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::{JobState, SubmitOutcome};
 
-use crate::controller::Handle;
+use crate::controller::{Begin, Handle, Submission};
 use crate::meta::{MetaError, MetaStore, Transaction, Write};
 use crate::specs;
 
@@ -80,7 +80,13 @@ async fn submit(
     if unchanged && ended_by_a_person(controller, &parsed.spec.name).await? {
         return Ok(Outcome::LeftEnded);
     }
-    let reply = controller.submit(parsed.spec, parsed.warnings).await?;
+    let submission = Submission {
+        spec: parsed.spec,
+        warnings: parsed.warnings,
+        begin: Begin::GoOn,
+        replace: false,
+    };
+    let reply = controller.submit(submission).await?;
     meta.commit(Transaction {
         expected: Vec::new(),
         writes: vec![Write::Put(key, text.into_bytes())],

@@ -25,9 +25,10 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     if ctx.json() {
         let views = kept.checkpoints.iter().map(view::checkpoint_json);
         let checkpoints = Value::from_iter(views);
+        let savepoints = Value::from_iter(kept.savepoints.iter().map(view::savepoint_json));
         println!(
             "{}",
-            json!({"location": kept.location, "checkpoints": checkpoints})
+            json!({"location": kept.location, "checkpoints": checkpoints, "savepoints": savepoints})
         );
     } else {
         print!("{}", render::checkpoint::list(&kept));

@@ -1,28 +1,50 @@
 //! `stop JOB`.
 
-use kol_common::proto::JobRef;
+use kol_common::proto::StopRequest;
 use kol_common::view;
+use serde_json::json;
 
-use crate::Context;
+use super::savepoint::PATIENCE;
+use crate::{Context, render};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
     job: String,
+    /// Finish what was read: always done, for scripts that say so (`cancel` ends at once).
+    #[arg(long)]
+    drain: bool,
+    /// Take a savepoint at the very end.
+    #[arg(long)]
+    savepoint: bool,
+    /// Location below which the savepoint goes, as file:///PATH; by default the job's own.
+    #[arg(long, value_name = "LOCATION", requires = "savepoint")]
+    to: Option<String>,
 }
 
-/// Drains the job: no more input, everything confirmed by Redis.
+/// Stops the job: no more input, everything confirmed by Redis, a last checkpoint.
 ///
 /// # Errors
-/// No such job.
+/// No such job; the savepoint came to nothing.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let request = JobRef { job: args.job };
-    let status = ctx.jobs().await?.stop_job(request).await?.into_inner();
+    let request = StopRequest {
+        job: args.job,
+        savepoint: args.savepoint,
+        location: args.to.unwrap_or_default(),
+    };
+    let mut jobs = ctx.jobs_within(PATIENCE).await?;
+    let reply = jobs.stop_job(request).await?.into_inner();
+    let status = reply.status.unwrap_or_default();
     if ctx.json() {
-        println!("{}", view::job_json(&status));
+        let mut view = view::job_json(&status);
+        view["savepoint"] = json!(reply.savepoint.as_ref().map(view::savepoint_json));
+        println!("{view}");
     } else {
         println!("{} {}", view::job_state(status.state()), status.job_id);
+        if let Some(savepoint) = &reply.savepoint {
+            println!("{}", render::checkpoint::savepoint(savepoint));
+        }
     }
     Ok(())
 }

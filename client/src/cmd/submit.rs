@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::job::{parse, with_overrides};
-use kol_common::proto::{SubmitOutcome, SubmitRequest};
+use kol_common::proto::{SubmitOutcome, SubmitReply, SubmitRequest};
 use serde_json::json;
 
 use super::status::{self, Until};
@@ -19,6 +19,17 @@ pub struct Args {
     /// Change a key of the spec, e.g. --set scoring.window=12h; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     sets: Vec<(String, String)>,
+    /// Begin with this state: a savepoint (sav_…), the folder of one or of a job's checkpoints
+    /// (file:///PATH), or a job that is over (id or name). By default the job goes on from the last
+    /// checkpoint of the job of its name before it.
+    #[arg(long, value_name = "SAVEPOINT")]
+    from_savepoint: Option<String>,
+    /// If a job of that name runs, stop it with a last checkpoint and go on from there.
+    #[arg(long)]
+    replace: bool,
+    /// Begin without state, at the starting offsets of the spec.
+    #[arg(long, conflicts_with = "from_savepoint")]
+    discard_state: bool,
     /// Wait until the job runs.
     #[arg(long)]
     wait: bool,
@@ -36,8 +47,27 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let origin = args.file.display().to_string();
     // What is wrong is found before anything is sent.
     parse(&spec_toml, &origin).map_err(KolError::from)?;
-    let request = SubmitRequest { spec_toml, origin };
+    let request = SubmitRequest {
+        spec_toml,
+        origin,
+        from_savepoint: args.from_savepoint.unwrap_or_default(),
+        replace: args.replace,
+        discard_state: args.discard_state,
+    };
     let reply = ctx.jobs().await?.submit(request).await?.into_inner();
+    let wait = args.wait.then_some(args.timeout);
+    report(ctx, &reply, wait).await
+}
+
+/// Says what became of a submission, and waits until the job runs.
+///
+/// # Errors
+/// The wait times out.
+pub(super) async fn report(
+    ctx: &Context,
+    reply: &SubmitReply,
+    wait: Option<Duration>,
+) -> anyhow::Result<()> {
     let outcome = match reply.outcome() {
         SubmitOutcome::Unchanged => "unchanged",
         SubmitOutcome::Created | SubmitOutcome::Unspecified => "created",
@@ -45,16 +75,19 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     if ctx.json() {
         println!(
             "{}",
-            json!({"job_id": reply.job_id, "outcome": outcome, "warnings": reply.warnings})
+            json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings})
         );
     } else {
         println!("{outcome} {}", reply.job_id);
+        if !reply.origin.is_empty() {
+            println!("it begins with {}", reply.origin);
+        }
         for warning in &reply.warnings {
             println!("warning: {warning}");
         }
     }
-    if args.wait {
-        status::wait(ctx, &reply.job_id, Until::Running, args.timeout).await?;
+    if let Some(timeout) = wait {
+        status::wait(ctx, &reply.job_id, Until::Running, timeout).await?;
     }
     Ok(())
 }

@@ -1,15 +1,63 @@
 //! Checkpoints.
 
 use kol_common::Millis;
-use kol_common::proto::{CheckpointStatus, ListCheckpointsReply, Manifest, PartitionCheckpoint};
+use kol_common::proto::{
+    CheckpointStatus, ListCheckpointsReply, Manifest, PartitionCheckpoint, Savepoint,
+};
 
 use super::{Table, age, bytes, grouped};
 
-/// The kept checkpoints, newest first.
+/// The kept checkpoints and the savepoints, newest first.
 pub fn list(kept: &ListCheckpointsReply) -> String {
-    if kept.checkpoints.is_empty() {
-        return format!("No checkpoint yet in {}.\n", kept.location);
+    let mut text = if kept.checkpoints.is_empty() {
+        format!("No checkpoint yet in {}.\n", kept.location)
+    } else {
+        checkpoints(kept)
+    };
+    if !kept.savepoints.is_empty() {
+        text.push('\n');
+        text.push_str(&savepoints(kept));
     }
+    text
+}
+
+/// One savepoint, as it was taken.
+pub fn savepoint(savepoint: &Savepoint) -> String {
+    format!(
+        "{} in {} ({}, {} KOLs, {} ms)",
+        savepoint.id,
+        savepoint.location,
+        bytes(savepoint.bytes),
+        grouped(savepoint.kols),
+        savepoint.took_ms
+    )
+}
+
+fn savepoints(kept: &ListCheckpointsReply) -> String {
+    let mut table = Table::new(&[
+        "SAVEPOINT",
+        "MADE",
+        "OF",
+        "EPOCH",
+        "STATE",
+        "KOLS",
+        "LOCATION",
+    ]);
+    for s in &kept.savepoints {
+        table.row([
+            s.id.clone(),
+            Millis(s.made_ms).iso(),
+            s.job_id.clone(),
+            s.epoch.to_string(),
+            bytes(s.bytes),
+            grouped(s.kols),
+            s.location.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn checkpoints(kept: &ListCheckpointsReply) -> String {
     let mut table = Table::new(&[
         "EPOCH",
         "MADE",
@@ -20,6 +68,7 @@ pub fn list(kept: &ListCheckpointsReply) -> String {
         "DURABLE",
         "CONFIRMED",
         "PAUSE",
+        "ORIGIN",
     ]);
     for manifest in &kept.checkpoints {
         let ms = |of: fn(&PartitionCheckpoint) -> u64| format!("{} ms", most(manifest, of));
@@ -34,6 +83,7 @@ pub fn list(kept: &ListCheckpointsReply) -> String {
             ms(|p| p.durable_ms),
             ms(|p| p.confirmed_ms),
             format!("{:.1} ms", most(manifest, |p| p.pause_us) as f64 / 1e3),
+            manifest.origin.clone(),
         ]);
     }
     table.render()
@@ -86,9 +136,14 @@ mod tests {
         let reply = ListCheckpointsReply {
             location: "file:///x".into(),
             checkpoints: vec![manifest],
+            savepoints: vec![Savepoint {
+                id: "sav_1".into(),
+                location: "file:///y".into(),
+                ..Savepoint::default()
+            }],
         };
         let text = list(&reply);
-        for part in ["31 ms", "12 ms", "1.2 ms", "4 KiB"] {
+        for part in ["31 ms", "12 ms", "1.2 ms", "4 KiB", "sav_1", "file:///y"] {
             assert!(text.contains(part), "{part} in {text}");
         }
         let status = CheckpointStatus {

@@ -50,6 +50,7 @@ pub fn details(job: &JobStatus) -> String {
         ("job", format!("{} ({})", job.name, job.job_id)),
         ("state", job_state(job.state()).to_owned()),
         ("reason", job.reason.clone()),
+        ("began with", job.origin.clone()),
         (
             "runs on",
             format!(

@@ -1,5 +1,6 @@
 //! State files: what they hold ([`record`]), how they are written so that damage is noticed
-//! ([`frame`]), and where they are kept ([`store`]).
+//! ([`frame`]), where they are kept ([`store`]), and what says which of them belong together
+//! ([`snapshot`]).
 //!
 //! A partition's state is a base file and the files of what changed after it. Records name what they
 //! describe by its index in the partition's dense tables, so the newest record of an index wins, and
@@ -7,6 +8,7 @@
 
 pub mod frame;
 pub mod record;
+pub mod snapshot;
 pub mod store;
 
 pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};

@@ -31,18 +31,29 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether a location has a scheme that is known: its path.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn supports(location: &str) -> Result<&str, KolError> {
+        let path = location
+            .strip_prefix("file://")
+            .filter(|p| p.starts_with('/'));
+        path.ok_or_else(|| {
+            KolError::user(
+                "CHECKPOINT_LOCATION",
+                format!("`{location}` is not supported"),
+            )
+            .help("Write file:///PATH: a folder that master and executors share.")
+        })
+    }
+
     /// Opens a location, made if need be.
     ///
     /// # Errors
     /// It cannot be reached or written, or has an unknown scheme.
     pub async fn open(location: &str) -> Result<Self, KolError> {
-        let Some(path) = location.strip_prefix("file://") else {
-            return Err(KolError::user(
-                "CHECKPOINT_LOCATION",
-                format!("`{location}` is not supported"),
-            )
-            .help("Write file:///PATH: a folder that master and executors share."));
-        };
+        let path = Self::supports(location)?;
         let refused = |why: String| {
             KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
                 .help("Master and executors must be able to write to the same folder there.")
@@ -54,6 +65,21 @@ impl Store {
         let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
         let opened = opened.map_err(|e| refused(e.to_string()))?;
         Ok(Self::over(location, Arc::new(opened.map_err(refused)?)))
+    }
+
+    /// Opens a location that must be there already, to read from it.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `SAVEPOINT_NOT_FOUND` when it is not there.
+    pub async fn existing(location: &str) -> Result<Self, KolError> {
+        let path = Self::supports(location)?.to_owned();
+        let look = tokio::task::spawn_blocking(move || !Path::new(&path).exists());
+        if matches!(timeout(DEADLINE, look).await, Ok(Ok(true))) {
+            let what = format!("`{location}` is not there");
+            return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
+                .help("Name a folder that master and executors can read, as file:///PATH."));
+        }
+        Self::open(location).await
     }
 
     /// A location in a given store.
@@ -109,6 +135,30 @@ impl Store {
             return Err(self.damaged(&file.path, "its checksum does not hold"));
         }
         Ok(content)
+    }
+
+    /// Writes a small file as a whole, in place of one of that name.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub async fn put(&self, path: &str, content: Vec<u8>) -> Result<(), KolError> {
+        let place = object_store::path::Path::from(path);
+        let put = self.objects.put(&place, content.into());
+        let written = within(put).await.map(drop);
+        written.map_err(|e| self.failed("write", path, &e))
+    }
+
+    /// A small file as it is; `None` when it is not there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>, KolError> {
+        let place = object_store::path::Path::from(path);
+        match within(async { self.objects.get(&place).await?.bytes().await }).await {
+            Ok(content) => Ok(Some(content)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
     }
 
     /// Deletes a file; one that is gone already is as well.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::proto::{
     ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, Manifest, PartitionCheckpoint,
-    PartitionReport, PartitionState, PartitionStatus, PlatformMarket,
+    PartitionReport, PartitionState, PartitionStatus, PlatformMarket, Savepoint,
 };
 
 /// A job.
@@ -18,6 +18,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "reason": job.reason,
         "generation": job.generation,
         "submitted_ms": job.submitted_ms,
+        "origin": job.origin,
         "partitions": job.partition_count,
         "executors": job.executors,
         "lag_records": job.lag_records,
@@ -104,7 +105,24 @@ pub fn checkpoint_json(manifest: &Manifest) -> Value {
         "took_ms": manifest.took_ms,
         "clock_ms": manifest.clock_ms,
         "market": market(&manifest.market),
+        "origin": manifest.origin,
         "partitions": manifest.partitions.iter().map(partition_checkpoint_json).collect::<Vec<_>>(),
+    })
+}
+
+/// A savepoint.
+pub fn savepoint_json(savepoint: &Savepoint) -> Value {
+    json!({
+        "id": savepoint.id,
+        "location": savepoint.location,
+        "job_id": savepoint.job_id,
+        "job_name": savepoint.job_name,
+        "epoch": savepoint.epoch,
+        "made_ms": savepoint.made_ms,
+        "took_ms": savepoint.took_ms,
+        "bytes": savepoint.bytes,
+        "kols": savepoint.kols,
+        "files": savepoint.files.len(),
     })
 }
 
@@ -117,6 +135,7 @@ fn partition_checkpoint_json(checkpoint: &PartitionCheckpoint) -> Value {
         "clock_ms": checkpoint.clock_ms,
         "kols": checkpoint.kols,
         "entities": checkpoint.entities,
+        "location": checkpoint.location,
         "files": checkpoint.files.iter().map(|f| json!({"path": f.path, "bytes": f.bytes})).collect::<Vec<_>>(),
         "written_bytes": checkpoint.written_bytes,
         "pause_us": checkpoint.pause_us,

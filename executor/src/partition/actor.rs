@@ -90,6 +90,9 @@ pub(super) struct Actor {
     pub(super) queue: Option<PartitionQueue>,
     /// The last look at the queue found records: there may be more.
     pub(super) more: bool,
+    /// Nothing more is read.
+    pub(super) halted: bool,
+    /// It ends once Redis has confirmed everything.
     pub(super) draining: bool,
     pub(super) source_problem: Option<KolError>,
     /// The log does not have the position: its range must be asked for.
@@ -131,6 +134,7 @@ impl Actor {
             stop_now,
             queue: None,
             more: true,
+            halted: false,
             draining: false,
             source_problem: None,
             range_unknown: false,
@@ -207,14 +211,9 @@ impl Actor {
         match command {
             Command::Drain => {
                 self.draining = true;
-                self.queue = None;
-                self.deps.source.close(&self.assignment.partition);
+                self.halt();
             }
-            Command::Barrier {
-                epoch,
-                parent,
-                answer,
-            } => self.barrier(epoch, parent, answer),
+            Command::Barrier { barrier, answer } => self.barrier(&barrier, answer),
             Command::Explain {
                 platform,
                 kol,
@@ -231,6 +230,14 @@ impl Actor {
                 let _asker_gave_up = reply.send(detail);
             }
         }
+    }
+
+    /// Reads nothing more.
+    pub(super) fn halt(&mut self) {
+        self.halted = true;
+        self.queue = None;
+        self.range_unknown = false;
+        self.deps.source.close(&self.assignment.partition);
     }
 
     fn take_tick(&mut self) {
@@ -331,7 +338,7 @@ impl Actor {
     }
 
     fn is_behind(&self) -> bool {
-        !self.draining && self.pace.lag.map_or(self.more, |lag| lag > BEHIND)
+        !self.halted && self.pace.lag.map_or(self.more, |lag| lag > BEHIND)
     }
 
     /// A drain is over when Redis has confirmed everything, or was shown more than this owner ever

@@ -7,16 +7,16 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use kol_common::checkpoint::frame::FRAME_RAW;
 use kol_common::checkpoint::{Store, UNAVAILABLE};
-use kol_common::proto::{PartitionCheckpoint, StateFile, Told as WireTold};
+use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile, Told as WireTold};
 use kol_common::{KolError, Millis};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::actor::Actor;
-use super::epoch::{Epochs, Passed, Settled, Wanted};
+use super::epoch::{Epochs, Passed, Settled};
 use super::message::{Assignment, Ended};
 use super::writer::Writer;
-use crate::state::{Restorer, State, Told};
+use crate::state::{Capture, Restorer, State, Told};
 
 /// Entries copied between two batches: less than a millisecond of work.
 const STEP: usize = 1_000;
@@ -33,7 +33,7 @@ pub type Answer = oneshot::Sender<Result<PartitionCheckpoint, KolError>>;
 pub(super) struct Taking {
     pub(super) epochs: Epochs,
     answer: Option<Answer>,
-    file: Option<(Wanted, Writer)>,
+    file: Option<(Capture, Writer)>,
     copying: bool,
 }
 
@@ -51,7 +51,7 @@ impl Taking {
     }
 
     /// Waits for the file under way; forever when there is none.
-    pub(super) async fn written(&mut self) -> (Wanted, Result<StateFile, KolError>) {
+    pub(super) async fn written(&mut self) -> (Capture, Result<StateFile, KolError>) {
         let Some((wanted, writer)) = &mut self.file else {
             return std::future::pending().await;
         };
@@ -63,12 +63,15 @@ impl Taking {
 
 impl Actor {
     /// Cuts here, between two records.
-    pub(super) fn barrier(&mut self, epoch: u64, parent: u64, answer: Answer) {
+    pub(super) fn barrier(&mut self, barrier: &Barrier, answer: Answer) {
         let now = Instant::now();
+        if barrier.last && !self.halted {
+            self.halt();
+        }
         // Dropping the writer ends what an epoch before may still be writing.
         self.taking.file = None;
         self.taking.copying = false;
-        match self.taking.epochs.settle(parent) {
+        match self.taking.epochs.settle(barrier.parent) {
             Settled::Committed => self.intake.state.keep_capture(),
             Settled::Aborted => self.intake.state.put_capture_back(),
         }
@@ -84,21 +87,25 @@ impl Actor {
             counters: Some(self.outbox.counted(self.intake.counters)),
             kols: kols as u64,
             entities: entities as u64,
+            location: barrier.savepoint.clone(),
             ..PartitionCheckpoint::default()
         };
-        let mut wanted = self.taking.epochs.wanted();
-        if state.owes_everything() {
-            wanted = Wanted::Base;
-        }
-        self.taking.epochs.open(now, epoch, checkpoint);
+        let wanted = if !barrier.savepoint.is_empty() {
+            Capture::Savepoint
+        } else if state.owes_everything() {
+            Capture::Base
+        } else {
+            self.taking.epochs.wanted()
+        };
+        self.taking.epochs.open(now, barrier.epoch, checkpoint);
         self.outbox.await_all_of(state);
         let empty = kols == 0 && self.taking.epochs.is_stateless();
-        if empty || (wanted == Wanted::Changes && state.changed() == 0) {
+        if empty || (wanted == Capture::Changes && state.changed() == 0) {
             self.taking.epochs.unchanged(now);
         } else {
-            state.begin_capture(wanted == Wanted::Base);
-            let location = self.assignment.spec.checkpoint.location.clone();
-            let writer = Writer::start(&self.deps.files, location, self.file_path(epoch));
+            state.begin_capture(wanted);
+            let (location, path) = self.place_of_file(barrier);
+            let writer = Writer::start(&self.deps.files, location, path);
             self.taking.file = Some((wanted, writer));
             self.taking.copying = true;
         }
@@ -116,14 +123,20 @@ impl Actor {
         }
     }
 
-    /// Never the same twice: an owner that was replaced may still write.
-    fn file_path(&self, epoch: u64) -> String {
+    /// Location and path of the file. Never the same twice: an owner that was replaced may still write.
+    fn place_of_file(&self, barrier: &Barrier) -> (String, String) {
         let a = &self.assignment;
         let unique = uuid::Uuid::new_v4().simple();
-        format!(
-            "{}/{}/{epoch:012}-{}-{unique}.state",
-            a.job, a.slot, a.epoch
-        )
+        let name = format!(
+            "{}/{:012}-{}-{unique}.state",
+            a.slot, barrier.epoch, a.epoch
+        );
+        if barrier.savepoint.is_empty() {
+            let location = a.spec.checkpoint.location.clone();
+            (location, format!("{}/{name}", a.job))
+        } else {
+            (barrier.savepoint.clone(), name)
+        }
     }
 
     /// One bounded step of the copying.
@@ -152,7 +165,7 @@ impl Actor {
     }
 
     /// The file is durable, or could not be written: then the epoch is to be given up.
-    pub(super) fn wrote(&mut self, wanted: Wanted, written: Result<StateFile, KolError>) {
+    pub(super) fn wrote(&mut self, wanted: Capture, written: Result<StateFile, KolError>) {
         match written {
             Ok(file) => {
                 self.taking.epochs.written(Instant::now(), wanted, file);
@@ -230,7 +243,10 @@ impl Actor {
         self.intake.position = checkpoint.offset;
         self.intake.counters = checkpoint.counters.unwrap_or_default();
         self.outbox.restored(&checkpoint);
-        self.taking = Taking::restored(Epochs::restored(checkpoint.files));
+        // Files elsewhere are not ours to refer to: the first file here holds everything.
+        let ours = checkpoint.location.is_empty();
+        let chain = if ours { checkpoint.files } else { Vec::new() };
+        self.taking = Taking::restored(Epochs::restored(chain));
         Ok(())
     }
 }
@@ -245,7 +261,11 @@ async fn read_state(
         window_end: told.window_end_ms / slide,
         market_version: told.market_version,
     });
-    let store = Store::open(&assignment.spec.checkpoint.location).await?;
+    let store = if checkpoint.location.is_empty() {
+        Store::open(&assignment.spec.checkpoint.location).await?
+    } else {
+        Store::existing(&checkpoint.location).await?
+    };
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {
         let content = store.read(file).await?;

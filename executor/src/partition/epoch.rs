@@ -9,9 +9,13 @@
 //!    them. So recovery reads a bounded number of files.
 //! 4. The epoch is acknowledged once its file is durable and Redis has confirmed what was read before
 //!    the barrier, in whichever order these come.
+//! 5. A savepoint is an epoch that never becomes a parent: it has a file of its own, of everything, and
+//!    the chain stays as it is.
 
 use kol_common::proto::{PartitionCheckpoint, StateFile};
 use tokio::time::Instant;
+
+use crate::state::Capture;
 
 /// Files that make a new base due when they outweigh half of the base before, and in any case.
 const MANY_FILES: usize = 16;
@@ -46,15 +50,6 @@ pub enum Settled {
     Aborted,
 }
 
-/// What the file of an epoch has to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Everything.
-    Base,
-    /// What changed.
-    Changes,
-}
-
 /// What Redis had confirmed when an epoch was.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Passed {
@@ -87,16 +82,16 @@ impl Epochs {
     }
 
     /// What the next file has to hold.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> Capture {
         let Some((base, changes)) = self.chain.split_first() else {
-            return Wanted::Base;
+            return Capture::Base;
         };
         let weight: u64 = changes.iter().map(|f| f.bytes).sum();
         let heavy = changes.len() >= MANY_FILES && weight > base.bytes / 2;
         if heavy || changes.len() >= MOST_FILES {
-            Wanted::Base
+            Capture::Base
         } else {
-            Wanted::Changes
+            Capture::Changes
         }
     }
 
@@ -126,11 +121,11 @@ impl Epochs {
     }
 
     /// The epoch's file is durable.
-    pub fn written(&mut self, now: Instant, wanted: Wanted, file: StateFile) {
+    pub fn written(&mut self, now: Instant, wanted: Capture, file: StateFile) {
         let bytes = file.bytes;
         let mut files = match wanted {
-            Wanted::Base => Vec::new(),
-            Wanted::Changes => self.chain.clone(),
+            Capture::Base | Capture::Savepoint => Vec::new(),
+            Capture::Changes => self.chain.clone(),
         };
         files.push(file);
         self.durable(now, files, bytes);
@@ -180,7 +175,7 @@ mod tests {
         checkpoint.files.iter().map(|f| f.path.as_str()).collect()
     }
 
-    fn epoch(epochs: &mut Epochs, number: u64, wanted: Wanted, path: &str) -> PartitionCheckpoint {
+    fn epoch(epochs: &mut Epochs, number: u64, wanted: Capture, path: &str) -> PartitionCheckpoint {
         let now = Instant::now();
         epochs.open(now, number, PartitionCheckpoint::default());
         epochs.written(now, wanted, file(path, 10));
@@ -196,16 +191,16 @@ mod tests {
         let mut epochs = Epochs::default();
         assert!(epochs.is_stateless());
         assert_eq!(epochs.settle(0), Settled::Aborted);
-        assert_eq!(epochs.wanted(), Wanted::Base);
-        let first = epoch(&mut epochs, 1, Wanted::Base, "base");
+        assert_eq!(epochs.wanted(), Capture::Base);
+        let first = epoch(&mut epochs, 1, Capture::Base, "base");
         assert_eq!(paths(&first), ["base"]);
         assert_eq!(epochs.settle(1), Settled::Committed);
-        assert_eq!(epochs.wanted(), Wanted::Changes);
-        let second = epoch(&mut epochs, 2, Wanted::Changes, "b");
+        assert_eq!(epochs.wanted(), Capture::Changes);
+        let second = epoch(&mut epochs, 2, Capture::Changes, "b");
         assert_eq!(paths(&second), ["base", "b"]);
         // It was acknowledged, and another partition made it come to nothing.
         assert_eq!(epochs.settle(1), Settled::Aborted);
-        let third = epoch(&mut epochs, 3, Wanted::Changes, "c");
+        let third = epoch(&mut epochs, 3, Capture::Changes, "c");
         assert_eq!(paths(&third), ["base", "c"]);
         assert_eq!(epochs.settle(3), Settled::Committed);
         epochs.open(Instant::now(), 4, PartitionCheckpoint::default());
@@ -219,13 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn a_savepoint_leaves_the_chain_as_it_is() {
+        let mut epochs = Epochs::default();
+        epoch(&mut epochs, 1, Capture::Base, "base");
+        assert_eq!(epochs.settle(1), Settled::Committed);
+        let savepoint = epoch(&mut epochs, 2, Capture::Savepoint, "all");
+        assert_eq!(paths(&savepoint), ["all"]);
+        assert_eq!(epochs.settle(1), Settled::Aborted, "it is nobody's parent");
+        assert_eq!(epochs.wanted(), Capture::Changes);
+        let next = epoch(&mut epochs, 3, Capture::Changes, "c");
+        assert_eq!(paths(&next), ["base", "c"]);
+    }
+
+    #[test]
     fn an_epoch_that_was_not_acknowledged_is_never_taken_for_committed() {
         let mut epochs = Epochs::default();
         epochs.open(Instant::now(), 1, PartitionCheckpoint::default());
-        epochs.written(Instant::now(), Wanted::Base, file("base", 1));
+        epochs.written(Instant::now(), Capture::Base, file("base", 1));
         assert_eq!(epochs.acknowledge(), None);
         assert_eq!(epochs.settle(1), Settled::Aborted);
-        assert_eq!(epochs.wanted(), Wanted::Base);
+        assert_eq!(epochs.wanted(), Capture::Base);
     }
 
     #[test]
@@ -234,9 +242,9 @@ mod tests {
             let changes = (0..count).map(|i| file(&i.to_string(), each));
             Epochs::restored(std::iter::once(file("base", base)).chain(changes).collect())
         };
-        assert_eq!(chain(1_000, 15, 100).wanted(), Wanted::Changes);
-        assert_eq!(chain(1_000, 16, 100).wanted(), Wanted::Base);
-        assert_eq!(chain(1_000, 16, 10).wanted(), Wanted::Changes);
-        assert_eq!(chain(1_000_000, MOST_FILES, 10).wanted(), Wanted::Base);
+        assert_eq!(chain(1_000, 15, 100).wanted(), Capture::Changes);
+        assert_eq!(chain(1_000, 16, 100).wanted(), Capture::Base);
+        assert_eq!(chain(1_000, 16, 10).wanted(), Capture::Changes);
+        assert_eq!(chain(1_000_000, MOST_FILES, 10).wanted(), Capture::Base);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kol_common::actor::Address;
 use kol_common::job::JobSpec;
-use kol_common::proto::{JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
+use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
 use kol_common::scoring::Scoring;
 use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::{oneshot, watch};
@@ -43,10 +43,8 @@ pub enum Command {
     Drain,
     /// Take part in an epoch.
     Barrier {
-        /// Its number.
-        epoch: u64,
-        /// The last committed one.
-        parent: u64,
+        /// What the master says of it.
+        barrier: Arc<Barrier>,
         /// Gets the partition's part of it.
         answer: super::checkpoint::Answer,
     },

@@ -21,6 +21,9 @@ impl Actor {
     /// The range of the log is known, or could not be asked for.
     pub(super) fn found(&mut self, answer: Marks) -> Option<Ended> {
         self.marks = None;
+        if self.halted {
+            return None;
+        }
         let (oldest, end) = match answer {
             Ok(marks) => marks,
             Err(error) => {

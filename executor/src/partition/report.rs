@@ -44,7 +44,7 @@ impl Actor {
     fn partition_state(&self) -> PartitionState {
         if self.restoring {
             PartitionState::Restoring
-        } else if self.draining {
+        } else if self.halted {
             PartitionState::Draining
         } else if self.outbox.holding().is_some() {
             PartitionState::Holding

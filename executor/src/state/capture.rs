@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kol_common::checkpoint::{Head, KolRecord, Record};
 
-use super::{KolIndex, State};
+use super::{Capture, KolIndex, State};
 
 impl State {
     /// Whether the next capture has to be of everything: the last one that was is not kept.
@@ -12,8 +12,8 @@ impl State {
         self.changes.owes_everything() || self.readings.changes().owes_everything()
     }
 
-    /// Begins a capture of what changed since the last one that was kept; of everything, if `whole`.
-    pub fn begin_capture(&mut self, whole: bool) {
+    /// Begins a capture.
+    pub fn begin_capture(&mut self, what: Capture) {
         self.copies.clear();
         let head = Head {
             clock: self.clock.map(|c| c.0),
@@ -28,9 +28,9 @@ impl State {
         };
         Record::Head(head).append(&mut self.copies);
         let bound = self.kols.bound() as KolIndex;
-        self.changes.begin(whole.then_some(bound));
+        self.changes.begin(what, bound);
         let bound = self.readings.bound();
-        self.readings.changes().begin(whole.then_some(bound));
+        self.readings.changes().begin(what, bound);
     }
 
     /// Copies up to `count` entries more; false when all are copied.

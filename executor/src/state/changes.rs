@@ -5,10 +5,23 @@
 //! while the table goes on changing: an entry is copied before its first change after that moment, or
 //! when a step comes to it, whichever is first. Nothing stops for it.
 //!
+//! A capture for a savepoint is of everything, and changes nothing in what the next one has to hold.
+//!
 //! A capture that became part of a committed epoch is forgotten ([`Changes::keep`]); the entries of
 //! any other one count as changed again ([`Changes::put_back`]), so that the next capture has them.
 //! A capture of everything is not listed entry by entry, and when it comes to nothing, the next one is
 //! of everything too: so no step takes time by the size of the table, but for clearing bits.
+
+/// What a capture is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// What changed since the last one that was kept.
+    Changes,
+    /// Everything: the next one is of what changes from here on.
+    Base,
+    /// Everything, beside the chain of the other two.
+    Savepoint,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,6 +31,8 @@ pub(super) struct Changes {
     captured: Marks,
     /// The capture is of all entries below this.
     whole: Option<u32>,
+    /// The capture replaces what the chain of captures has.
+    base: bool,
     /// Entries of `captured`, or of the whole table, before this place are copied.
     next: usize,
     /// A capture of everything came to nothing.
@@ -44,18 +59,21 @@ impl Changes {
         self.owed
     }
 
-    /// Begins a capture of what changed since the last one, or of all entries below `whole`. The
-    /// capture before must have been kept or put back.
-    pub(super) fn begin(&mut self, whole: Option<u32>) {
+    /// Begins a capture of a table with entries below `bound`. The capture before must have been kept
+    /// or put back.
+    pub(super) fn begin(&mut self, what: Capture, bound: u32) {
         debug_assert!(self.captured.list.is_empty() && self.whole.is_none());
-        if let Some(bound) = whole {
-            self.changed.clear();
-            self.captured.fill(bound);
-        } else {
-            std::mem::swap(&mut self.changed, &mut self.captured);
+        match what {
+            Capture::Changes => std::mem::swap(&mut self.changed, &mut self.captured),
+            Capture::Base => self.changed.clear(),
+            Capture::Savepoint => {}
         }
-        self.whole = whole;
-        self.owed = false;
+        self.whole = (what != Capture::Changes).then_some(bound);
+        if self.whole.is_some() {
+            self.captured.fill(bound);
+        }
+        self.base = what == Capture::Base;
+        self.owed &= what == Capture::Savepoint;
         self.next = 0;
     }
 
@@ -84,7 +102,7 @@ impl Changes {
 
     /// The capture came to nothing.
     pub(super) fn put_back(&mut self) {
-        self.owed |= self.whole.is_some();
+        self.owed |= self.base && self.whole.is_some();
         for &index in &self.captured.list {
             self.changed.insert(index);
         }
@@ -159,7 +177,7 @@ mod tests {
     enum Step {
         Write(u32),
         Copy,
-        Begin(bool),
+        Begin(Capture),
         Keep,
         PutBack,
     }
@@ -168,7 +186,8 @@ mod tests {
         prop_oneof![
             8 => (0..20u32).prop_map(Step::Write),
             6 => Just(Step::Copy),
-            2 => any::<bool>().prop_map(Step::Begin),
+            2 => prop::sample::select(vec![Capture::Changes, Capture::Base, Capture::Savepoint])
+                .prop_map(Step::Begin),
             1 => Just(Step::Keep),
             1 => Just(Step::PutBack),
         ]
@@ -181,7 +200,7 @@ mod tests {
         table: Vec<u32>,
         at_begin: Vec<u32>,
         copied: Vec<(u32, u32)>,
-        open: bool,
+        open: Option<Capture>,
         reader: Vec<u32>,
     }
 
@@ -195,16 +214,22 @@ mod tests {
                 while let Some(index) = self.changes.copy_next() {
                     self.copy(index);
                 }
+                // A savepoint has a reader of its own, who knows nothing yet.
+                let mut alone = vec![u32::MAX; 20];
+                let reader = match self.open {
+                    Some(Capture::Savepoint) => &mut alone,
+                    _ => &mut self.reader,
+                };
                 for (index, value) in self.copied.drain(..) {
-                    self.reader[index as usize] = value;
+                    reader[index as usize] = value;
                 }
-                assert_eq!(self.reader, self.at_begin, "the table at its barrier");
+                assert_eq!(*reader, self.at_begin, "the table at its barrier");
                 self.changes.keep();
             } else {
                 self.copied.clear();
                 self.changes.put_back();
             }
-            self.open = false;
+            self.open = None;
         }
 
         fn apply(&mut self, number: u32, step: Step) {
@@ -220,17 +245,18 @@ mod tests {
                         self.copy(index);
                     }
                 }
-                Step::Begin(all) => {
-                    if self.open {
+                Step::Begin(what) => {
+                    if self.open.is_some() {
                         self.end(false);
                     }
                     self.at_begin.clone_from(&self.table);
-                    let all = all || self.changes.owes_everything();
-                    self.changes.begin(all.then_some(20));
-                    self.open = true;
+                    let owed = what == Capture::Changes && self.changes.owes_everything();
+                    let what = if owed { Capture::Base } else { what };
+                    self.changes.begin(what, 20);
+                    self.open = Some(what);
                 }
-                Step::Keep if self.open => self.end(true),
-                Step::PutBack if self.open => self.end(false),
+                Step::Keep if self.open.is_some() => self.end(true),
+                Step::PutBack if self.open.is_some() => self.end(false),
                 Step::Keep | Step::PutBack => {}
             }
         }
@@ -250,7 +276,7 @@ mod tests {
                 model.apply(number as u32, step);
             }
             for _ in 0..2 {
-                model.apply(0, Step::Begin(false));
+                model.apply(0, Step::Begin(Capture::Changes));
                 model.apply(0, Step::Keep);
             }
             prop_assert_eq!(model.changes.len(), 0);

@@ -21,6 +21,7 @@ use kol_common::checkpoint::{Pane, Record};
 use kol_common::event::Event;
 use kol_common::scoring::{MarketSum, Scoring, spread};
 
+pub use changes::Capture;
 use changes::Changes;
 use gaps::Gaps;
 pub use kols::KolIndex;

@@ -151,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::Capture;
 
     const HOUR: u64 = 3_600_000;
     const T0: u64 = 485_000 * HOUR;
@@ -253,7 +254,7 @@ mod tests {
             for (count, whole, aborted) in barriers {
                 next(&mut state, count);
                 let whole = whole || files.is_empty() || state.owes_everything();
-                state.begin_capture(whole);
+                state.begin_capture(if whole { Capture::Base } else { Capture::Changes });
                 let at_barrier = essence(&state);
                 // Events between the barrier and the end of the copying.
                 state.capture_some(2);
@@ -276,7 +277,7 @@ mod tests {
                 prop_assert_eq!(essence(&restored), at_barrier);
             }
             // Two lives of one state from here on.
-            state.begin_capture(true);
+            state.begin_capture(Capture::Base);
             let whole = file(&mut state);
             state.keep_capture();
             let mut restorer = Restorer::new(scoring);
@@ -297,7 +298,7 @@ mod tests {
         for seed in 0..50 {
             apply(&mut state, seed, T0 + seed);
         }
-        state.begin_capture(true);
+        state.begin_capture(Capture::Base);
         let file = file(&mut state);
         let back = |told| {
             let mut restorer = Restorer::new(Arc::clone(&scoring));
@@ -327,7 +328,7 @@ mod tests {
         for seed in 0..50 {
             apply(&mut state, seed, T0 + seed * HOUR);
         }
-        state.begin_capture(true);
+        state.begin_capture(Capture::Base);
         let file = file(&mut state);
         let mut spec = scoring().spec.clone();
         spec.window = Millis(2 * HOUR);

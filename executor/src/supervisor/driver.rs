@@ -137,7 +137,7 @@ impl Supervisor {
                     self.jobs.tick(&id, tick);
                 }
                 Some(FromMaster::Explain(query)) => self.explain(query),
-                Some(FromMaster::Barrier(barrier)) => self.barrier(&barrier),
+                Some(FromMaster::Barrier(barrier)) => self.barrier(barrier),
                 Some(FromMaster::Welcome(_)) | None => {}
             },
         }

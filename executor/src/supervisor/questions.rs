@@ -17,8 +17,9 @@ const EXPLAIN_DEADLINE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Hands a barrier to every partition of the job; each answers when it is done with it.
-    pub(super) fn barrier(&mut self, barrier: &proto::Barrier) {
-        let (epoch, parent) = (barrier.epoch, barrier.parent);
+    pub(super) fn barrier(&mut self, barrier: proto::Barrier) {
+        let barrier = Arc::new(barrier);
+        let epoch = barrier.epoch;
         for (key, partition) in &self.partitions {
             let assignment = self
                 .assigned
@@ -29,8 +30,7 @@ impl Supervisor {
             };
             let (answer, answered) = oneshot::channel();
             let command = Command::Barrier {
-                epoch,
-                parent,
+                barrier: Arc::clone(&barrier),
                 answer,
             };
             // A mailbox without room drops the barrier, and so does a partition that ends.

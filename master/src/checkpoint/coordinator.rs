@@ -12,14 +12,18 @@
 //!    other epoch, or of an older assignment, is refused.
 //! 4. A number is never used twice, also by a master that was started again: numbers are reserved in
 //!    the job's record before they are used, many at once, and what was reserved before is skipped.
-//! 5. The newest committed epochs are kept, as many as the spec says. A file of state is garbage once
-//!    no kept epoch refers to it.
+//! 5. A job that goes on from another state has it as its first committed epoch.
+//!
+//! Savepoints and the last epoch of a job: see [`super::savepoint`]; what is kept: see [`super::kept`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{CheckpointStatus, Manifest, PartitionCheckpoint, PlatformMarket};
-use kol_common::{KolError, Millis};
+use kol_common::{KolError, Millis, SavepointId};
+
+use super::kept::Kept;
+use super::savepoint::{Kind, Wish};
 
 /// Numbers that are reserved at once.
 const RESERVE: u64 = 1_000;
@@ -43,12 +47,16 @@ pub struct Owner {
 }
 
 /// An epoch to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begin {
     /// Its number.
     pub epoch: u64,
     /// The last committed one.
     pub parent: u64,
+    /// Folder of the savepoint that it is for.
+    pub savepoint: Option<String>,
+    /// Nothing is to be read after it.
+    pub last: bool,
 }
 
 /// What a manifest says besides its partitions.
@@ -89,10 +97,7 @@ pub struct Sweep {
 #[derive(Debug)]
 pub struct Coordinator {
     limits: CheckpointSpec,
-    /// Oldest first.
-    kept: VecDeque<Manifest>,
-    /// State that proved damaged: slot and epoch.
-    damaged: BTreeSet<(u32, u64)>,
+    kept: Kept,
     next: u64,
     reserved: u64,
     open: Option<Open>,
@@ -107,7 +112,10 @@ pub struct Coordinator {
     failures: u64,
     problem: Option<KolError>,
     news: Option<News>,
-    garbage: Vec<String>,
+    pub(super) wish: Option<Wish>,
+    pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
+    /// The job ends: whether its last epoch is committed.
+    pub(super) finish: Option<bool>,
 }
 
 /// What an operator's log should have: the first failure in a row, the one that makes it loud, and the
@@ -123,6 +131,7 @@ pub enum News {
 #[derive(Debug)]
 struct Open {
     epoch: u64,
+    kind: Kind,
     begun: Millis,
     /// Assignment epoch of each slot that has not acknowledged yet.
     waiting: BTreeMap<u32, u64>,
@@ -132,13 +141,12 @@ struct Open {
 impl Coordinator {
     /// With the epochs that were kept, oldest first, and the numbers that may have been used.
     pub fn new(limits: CheckpointSpec, kept: Vec<Manifest>, reserved: u64, now: Millis) -> Self {
-        let newest = kept.last().map_or(0, |m| m.epoch);
+        let kept = Kept::new(kept);
         Self {
             limits,
-            committed: kept.last().map(|m| Millis(m.begun_ms + m.took_ms)),
-            kept: kept.into(),
-            damaged: BTreeSet::new(),
-            next: newest.max(reserved) + 1,
+            committed: kept.head().map(|m| Millis(m.begun_ms + m.took_ms)),
+            next: kept.newest().max(reserved) + 1,
+            kept,
             reserved,
             open: None,
             begun: now,
@@ -149,7 +157,9 @@ impl Coordinator {
             failures: 0,
             problem: None,
             news: None,
-            garbage: Vec::new(),
+            wish: None,
+            savepoints: Vec::new(),
+            finish: None,
         }
     }
 
@@ -160,12 +170,12 @@ impl Coordinator {
 
     /// The last committed epoch.
     pub fn head(&self) -> Option<&Manifest> {
-        self.kept.back()
+        self.kept.head()
     }
 
     /// The kept epochs, newest first.
     pub fn kept(&self) -> impl Iterator<Item = &Manifest> {
-        self.kept.iter().rev()
+        self.kept.iter()
     }
 
     /// Numbers up to this one must count as used in the job's record.
@@ -196,21 +206,23 @@ impl Coordinator {
 
     /// The newest state of a partition that is not known to be damaged, and its epoch.
     pub fn checkpoint_of(&self, slot: u32) -> Option<(u64, &PartitionCheckpoint)> {
-        self.kept().find_map(|manifest| {
-            let usable = !self.damaged.contains(&(slot, manifest.epoch));
-            let of_slot = manifest.partitions.iter().find(|p| p.slot == slot);
-            of_slot.filter(|_| usable).map(|p| (manifest.epoch, p))
-        })
+        self.kept.checkpoint_of(slot)
     }
 
     /// The state of a partition in an epoch cannot be read.
     pub fn is_damaged(&mut self, slot: u32, epoch: u64) {
-        self.damaged.insert((slot, epoch));
+        self.kept.is_damaged(slot, epoch);
+    }
+
+    /// Whether another job made the state of this epoch.
+    pub fn is_inherited(&self, epoch: u64) -> bool {
+        let of = |m: &&Manifest| m.epoch == epoch;
+        self.kept().find(of).is_some_and(|m| !m.origin.is_empty())
     }
 
     /// Files that nothing refers to any more.
     pub fn take_garbage(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.garbage)
+        self.kept.take_garbage()
     }
 
     /// Time passed, or owners changed: gives up what cannot end well any more, and says whether an
@@ -223,20 +235,23 @@ impl Coordinator {
     ) -> Option<Begin> {
         self.give_up_if_moved(now, owners);
         self.give_up_if_late(now, name);
-        let due = self.begun.0 + self.limits.interval.0;
-        let rested = self.ended.0 + self.limits.min_pause.max(self.rest).0;
         let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
-        if self.open.is_some() || !ready || now.0 < due.max(rested) {
+        if self.open.is_some() {
             return None;
         }
-        let epoch = self.next;
-        self.next += 1;
-        if epoch > self.reserved {
-            self.reserved = epoch + RESERVE;
-        }
+        self.drop_late_wish(now);
+        let due = self.begun.0 + self.limits.interval.0;
+        let rested = self.ended.0 + self.limits.min_pause.max(self.rest).0;
+        let kind = self.due(now.0 >= due.max(rested)).filter(|_| ready)?;
+        let epoch = self.take_number();
+        let savepoint = match kind {
+            Kind::Checkpoint => None,
+            Kind::Savepoint => self.wish.as_ref().map(|wish| wish.folder.clone()),
+        };
         self.begun = now;
         self.open = Some(Open {
             epoch,
+            kind,
             begun: now,
             waiting: owners
                 .iter()
@@ -244,8 +259,21 @@ impl Coordinator {
                 .collect(),
             acknowledged: BTreeMap::new(),
         });
-        let parent = self.head().map_or(0, |m| m.epoch);
-        Some(Begin { epoch, parent })
+        Some(Begin {
+            epoch,
+            parent: self.kept.newest(),
+            savepoint,
+            last: self.finish.is_some(),
+        })
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let epoch = self.next;
+        self.next += 1;
+        if epoch > self.reserved {
+            self.reserved = epoch + RESERVE;
+        }
+        epoch
     }
 
     fn give_up_if_moved(&mut self, now: Millis, owners: &[Owner]) {
@@ -299,6 +327,14 @@ impl Coordinator {
     }
 
     fn fail(&mut self, now: Millis, error: KolError) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|o| o.kind == Kind::Savepoint)
+        {
+            self.give_up(now);
+            return self.drop_wish(error);
+        }
         self.failures += 1;
         if self.failures == 1 || self.failures == self.limits.max_failures {
             self.news = Some(News::Failed(error.clone()));
@@ -313,11 +349,8 @@ impl Coordinator {
         self.ended = now;
         self.rest = Millis(0);
         self.aborted_count += 1;
-        let files = open.acknowledged.into_values().flat_map(|c| c.files);
-        let used = self.used();
-        let unused = files.map(|f| f.path).filter(|path| !used.contains(path));
-        let unused: Vec<_> = unused.collect();
-        self.garbage.extend(unused);
+        let parts: Vec<_> = open.acknowledged.into_values().collect();
+        self.kept.discard(&parts);
     }
 
     /// A partition's part is durable. True when the epoch is complete: it must be committed now.
@@ -335,7 +368,7 @@ impl Coordinator {
         open.waiting.is_empty()
     }
 
-    /// Commits the complete epoch.
+    /// Commits the complete epoch; a savepoint is handed over instead, and commits nothing.
     pub fn commit(&mut self, now: Millis, facts: Facts) -> Option<Commit> {
         let open = self.open.take_if(|o| o.waiting.is_empty())?;
         let manifest = Manifest {
@@ -343,50 +376,58 @@ impl Coordinator {
             job_name: facts.job.1,
             generation: facts.generation,
             epoch: open.epoch,
-            parent: self.head().map_or(0, |m| m.epoch),
+            parent: self.kept.newest(),
             begun_ms: open.begun.0,
             took_ms: now.since(open.begun).0,
             clock_ms: facts.clock.map(|c| c.0),
             market_version: facts.market.0,
             market: facts.market.1,
             partitions: open.acknowledged.into_values().collect(),
+            origin: String::new(),
         };
         self.ended = now;
+        if open.kind == Kind::Savepoint {
+            self.rest = Millis(0);
+            self.grant(manifest);
+            return None;
+        }
         self.rest = Millis(REST * manifest.took_ms);
-        self.committed = Some(now);
-        self.committed_count += 1;
         if self.failures > 0 {
             self.news = Some(News::Mended(self.failures));
         }
         self.failures = 0;
         self.problem = None;
-        self.kept.push_back(manifest.clone());
-        let surplus = self
-            .kept
-            .len()
-            .saturating_sub(self.limits.retain.max(1) as usize);
-        let gone: Vec<Manifest> = self.kept.drain(..surplus).collect();
-        let used = self.used();
-        let files = gone.iter().flat_map(|m| &m.partitions);
-        let files = files.flat_map(|p| &p.files).map(|f| &f.path);
-        let garbage: BTreeSet<String> = files.filter(|p| !used.contains(*p)).cloned().collect();
-        self.garbage.extend(garbage);
-        let oldest = self.kept.front().map_or(0, |m| m.epoch);
-        self.damaged.retain(|(_, epoch)| *epoch >= oldest);
-        let sweep = (self.committed_count % SWEEP_EVERY == SWEEP_FIRST).then_some(Sweep {
-            before: oldest,
-            used,
-        });
-        Some(Commit {
-            manifest,
-            forgotten: gone.iter().map(|m| m.epoch).collect(),
-            sweep,
-        })
+        self.finish = self.finish.map(|_| true);
+        Some(self.keep(now, manifest))
     }
 
-    fn used(&self) -> BTreeSet<String> {
-        let partitions = self.kept.iter().flat_map(|m| &m.partitions);
-        let files = partitions.flat_map(|p| &p.files);
-        files.map(|f| f.path.clone()).collect()
+    /// Goes on from a state that this job did not make: its partitions and facts are in `manifest`.
+    pub fn inherit(&mut self, now: Millis, mut manifest: Manifest) -> Commit {
+        manifest.epoch = self.take_number();
+        manifest.parent = 0;
+        self.keep(now, manifest)
+    }
+
+    /// Makes an epoch the head, and lets go of the oldest.
+    fn keep(&mut self, now: Millis, manifest: Manifest) -> Commit {
+        self.committed = Some(now);
+        self.committed_count += 1;
+        let forgotten = self
+            .kept
+            .keep(manifest.clone(), self.limits.retain as usize);
+        let sweep = (self.committed_count % SWEEP_EVERY == SWEEP_FIRST).then(|| Sweep {
+            before: self.kept.oldest(),
+            used: self.kept.used(),
+        });
+        Commit {
+            manifest,
+            forgotten,
+            sweep,
+        }
+    }
+
+    /// How long an epoch may take.
+    pub(super) fn timeout(&self) -> Millis {
+        self.limits.timeout
     }
 }

@@ -61,13 +61,7 @@ fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowle
     assert_eq!(step(&mut c, 2_000, &two), None, "one has not claimed");
     two[1].ready = true;
     let begin = step(&mut c, 2_000, &two).unwrap();
-    assert_eq!(
-        begin,
-        Begin {
-            epoch: 1,
-            parent: 0
-        }
-    );
+    assert_eq!((begin.epoch, begin.parent), (1, 0));
     assert_eq!(step(&mut c, 4_000, &two), None, "one at a time");
     assert!(!c.acknowledged(1, part(0, 4, &[])));
     assert!(!c.acknowledged(1, part(0, 4, &[])), "twice");
@@ -80,13 +74,7 @@ fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowle
     assert_eq!(commit.manifest.partitions.len(), 2);
     assert_eq!(step(&mut c, 9_999, &two), None, "a rest by what it took");
     let begin = step(&mut c, 10_000, &two).unwrap();
-    assert_eq!(
-        begin,
-        Begin {
-            epoch: 2,
-            parent: 1
-        }
-    );
+    assert_eq!((begin.epoch, begin.parent), (2, 1));
 }
 
 #[test]
@@ -214,7 +202,7 @@ impl World {
             Do::Move(slot) => self.epochs[slot as usize] += 1,
             Do::Ack(slot, old) => self.ack(slot, old),
             Do::Fail(slot) => {
-                let epoch = self.open.map_or(0, |b| b.epoch);
+                let epoch = self.open.as_ref().map_or(0, |b| b.epoch);
                 let error = KolError::external("X", "x");
                 let assignment = self.epochs[slot as usize];
                 self.c
@@ -243,7 +231,9 @@ impl World {
     }
 
     fn ack(&mut self, slot: u32, old: bool) {
-        let Some(begin) = self.open else { return };
+        let Some(begin) = self.open.clone() else {
+            return;
+        };
         let epoch = begin.epoch - u64::from(old);
         let assignment = self.epochs[slot as usize];
         let path = format!("{slot}/{epoch}");

@@ -1,9 +1,12 @@
-//! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), what is
-//! deleted ([`collector`]), and the offsets that lag tools read ([`group_offsets`]).
+//! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), savepoints
+//! (`savepoint`), what is written and deleted beside them ([`keeper`]), and the offsets that lag tools
+//! read ([`group_offsets`]).
 
-pub mod collector;
 pub mod coordinator;
 pub mod group_offsets;
+pub mod keeper;
+mod kept;
+mod savepoint;
 
 pub use coordinator::{Commit, Coordinator, Facts, News, Owner, Sweep};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::actor::{Address, Group, Mailbox};
+use kol_common::job::StartingOffsets;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{MasterMessage, Register, Welcome};
@@ -14,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::explain::Questions;
 use super::message::{Message, Sender};
+use super::savepoints::Waiting;
 use super::store::{JobStore, Stored};
 use crate::checkpoint::News;
-use crate::checkpoint::collector::{Collector, Garbage};
 use crate::checkpoint::group_offsets::GroupOffsets;
+use crate::checkpoint::keeper::{Chore, Keeper};
 use crate::cluster::{Change, Input, Limits, Members, SessionId};
 use crate::job::discovery::{Query, discover};
-use crate::job::{Event, Job, Out, Phase};
+use crate::job::{Event, Job, Out, Phase, Start};
 use crate::metrics::publish;
 
 /// How often time passes for the machines.
@@ -52,11 +54,12 @@ pub struct Controller {
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) questions: Questions,
     senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
-    address: Address<Message>,
-    tasks: Group,
+    pub(super) address: Address<Message>,
+    pub(super) tasks: Group,
     published: Millis,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
-    pub(super) collector: Collector,
+    pub(super) keeper: Keeper,
+    pub(super) waiting: Waiting,
 }
 
 impl Controller {
@@ -84,7 +87,8 @@ impl Controller {
             questions: Questions::default(),
             senders: BTreeMap::new(),
             address,
-            collector: Collector::start(&tasks),
+            keeper: Keeper::start(&tasks),
+            waiting: Waiting::default(),
             tasks,
             published: Millis(0),
             group_offsets: BTreeMap::new(),
@@ -134,7 +138,12 @@ impl Controller {
 
     async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
         for id in self.live() {
-            self.step(now, &id, Event::Tick).await?;
+            let event = if self.may_succeed(&id) {
+                Event::Succeed
+            } else {
+                Event::Tick
+            };
+            self.step(now, &id, event).await?;
         }
         Ok(())
     }
@@ -148,10 +157,17 @@ impl Controller {
             Message::Said(session, at, body) => self.said(now, session, at, *body).await,
             Message::Closed(session) => self.member(now, Input::Closed(session)).await,
             Message::Discovered(job, found) => self.step(now, &job, Event::Discovered(found)).await,
-            Message::Submit(spec, warnings, reply) => {
-                self.submit(now, *spec, warnings, reply).await
+            Message::Submit(submission, reply) => self.submit(now, *submission, reply).await,
+            Message::Rewind(request, reply) => self.rewind(now, request, reply).await,
+            Message::Rollback(job, reply) => self.roll_back(now, &job, reply).await,
+            Message::End(job, end, savepoint, reply) => {
+                self.end(now, &job, end, savepoint, reply).await
             }
-            Message::End(job, end, reply) => self.end(now, &job, end, reply).await,
+            Message::Savepoint(job, below, reply) => {
+                self.take_savepoint(now, &job, &below, reply).await
+            }
+            Message::SavepointWritten(id, written) => self.savepoint_written(&id, written).await,
+            Message::DeleteSavepoint(id, reply) => self.delete_savepoint(&id, reply).await,
             Message::Explain(request, reply) => {
                 self.explain(now, request, reply);
                 Ok(())
@@ -315,15 +331,16 @@ impl Controller {
         let mut out = Out::default();
         job.handle(now, event, &fleet, &mut out);
         let (after, reason) = (job.header().phase, job.header().reason.clone());
-        if out.persist {
-            let record = job.record();
-            self.store.save(&record).await?;
+        let record = out.persist.then(|| job.record());
+        let epoch = out.commit.as_ref().map(|commit| (id, commit));
+        if record.is_some() || epoch.is_some() {
+            self.store.save(record.as_ref(), epoch).await?;
         }
         if let Some(commit) = &out.commit {
-            self.store.commit(id, commit).await?;
             self.publish_offsets(id, &commit.manifest);
+            self.publish_manifest(id, &commit.manifest);
             if let Some(sweep) = commit.sweep.clone() {
-                self.collect(id, Garbage::LeftBehind(id.clone(), sweep));
+                self.keep_in_order(id, Chore::LeftBehind(id.clone(), sweep));
             }
         }
         if before != after {
@@ -348,7 +365,10 @@ impl Controller {
             None => {}
         }
         if !out.garbage.is_empty() {
-            self.collect(id, Garbage::Files(out.garbage));
+            self.keep_in_order(id, Chore::Files(out.garbage));
+        }
+        for (savepoint, saved) in out.savepoints {
+            self.state_is_saved(id, savepoint, saved);
         }
         Ok(())
     }
@@ -359,20 +379,30 @@ impl Controller {
         };
         let record = job.record();
         let starting = record.generation == 0;
-        let known = record.partitions.into_iter().map(|p| p.partition);
-        let query = Query {
-            known: if starting {
-                Vec::new()
-            } else {
-                known.collect()
-            },
+        // Partitions that come later start at their beginning.
+        let (start, known) = if starting {
+            (self.start_of(&record), Vec::new())
+        } else {
+            let known = record.partitions.into_iter().map(|p| p.partition);
+            (
+                Ok(Start::Offsets(StartingOffsets::Earliest)),
+                known.collect(),
+            )
+        };
+        let query = |start| Query {
+            start,
+            known,
             generation: self.store.generation(&record.spec.name),
             spec: record.spec,
         };
         let (id, secrets) = (id.clone(), self.options.secrets.clone());
         let address = self.address.clone();
+        let start = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
-            let found = discover(query, secrets).await;
+            let found = match start {
+                Ok(query) => discover(query, secrets).await,
+                Err(error) => Err(error),
+            };
             let told = address
                 .tell(Message::Discovered(id, found), HAND_OVER)
                 .await;

@@ -1,11 +1,12 @@
 //! What follows from a committed epoch, and what people ask about them.
 
-use kol_common::proto::{ListCheckpointsReply, Manifest};
+use kol_common::proto::{ListCheckpointsReply, Manifest, Snapshot};
 use kol_common::{JobId, KolError, SourcePartition};
 
 use super::actor::Controller;
-use crate::checkpoint::collector::Garbage;
 use crate::checkpoint::group_offsets::GroupOffsets;
+use crate::checkpoint::keeper::Chore;
+use crate::job::{JobRecord, Origin, Start};
 
 impl Controller {
     /// Tells lag tools how far the job is.
@@ -30,11 +31,56 @@ impl Controller {
         }
     }
 
-    /// Deletes state of a job beside the loop.
-    pub(super) fn collect(&self, id: &JobId, what: Garbage) {
+    /// Where a job begins, once what it follows is over.
+    pub(super) fn start_of(&self, record: &JobRecord) -> Result<Start, KolError> {
+        let (id, epoch) = match &record.origin {
+            Origin::Spec => {
+                let offsets = record.spec.source.starting_offsets.clone();
+                return Ok(Start::Offsets(offsets));
+            }
+            Origin::Offsets(offsets) => return Ok(Start::Offsets(offsets.clone())),
+            Origin::Savepoint { location } => return Ok(Start::Folder(location.clone())),
+            Origin::Job { id, epoch } => (id, *epoch),
+        };
+        let left = self.jobs.get(id).and_then(|job| job.state_left(epoch));
+        left.map(|state| Start::State(Box::new(state)))
+            .ok_or_else(|| {
+                let what = format!("{} is not known any more", record.origin);
+                KolError::user("EPOCH_NOT_FOUND", what)
+                    .help("Submit with --from-savepoint and a savepoint, or with --discard-state.")
+            })
+    }
+
+    /// Whether a job that waits for another one to end need not wait any more.
+    pub(super) fn may_succeed(&self, id: &JobId) -> bool {
+        let follows = self
+            .jobs
+            .get(id)
+            .and_then(|job| job.header().follows.as_ref());
+        follows.is_some_and(|before| {
+            let before = self.jobs.get(before);
+            before.is_none_or(|job| !job.header().is_live())
+        })
+    }
+
+    /// The manifest file of the job's folder says what was committed last.
+    pub(super) fn publish_manifest(&self, id: &JobId, manifest: &Manifest) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
+        let snapshot = Snapshot {
+            manifest: Some(manifest.clone()),
+            spec_json: job.spec_json(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.keep_in_order(id, Chore::Manifest(id.clone(), Box::new(snapshot)));
+    }
+
+    /// Has something done in the job's folder, beside the loop.
+    pub(super) fn keep_in_order(&self, id: &JobId, chore: Chore) {
         if let Some(job) = self.jobs.get(id) {
             let location = job.header().spec.checkpoint.location.clone();
-            self.collector.delete(location, what);
+            self.keeper.tell(location, chore);
         }
     }
 
@@ -43,6 +89,11 @@ impl Controller {
         Ok(ListCheckpointsReply {
             location: job.header().spec.checkpoint.location.clone(),
             checkpoints: job.checkpoints().cloned().collect(),
+            savepoints: self
+                .store
+                .savepoints(&job.header().spec.name)
+                .cloned()
+                .collect(),
         })
     }
 }

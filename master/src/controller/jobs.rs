@@ -1,23 +1,16 @@
-//! What people ask of the controller: submit, end, look, explain.
+//! What people ask of the controller: end, look, explain. New jobs: see [`super::submit`].
 
 use std::collections::BTreeMap;
 
-use kol_common::job::JobSpec;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    ExecutorState, ExecutorStatus, ExplainRequest, Explanation, JobStatus, SubmitOutcome,
-    SubmitReply,
+    ExecutorState, ExecutorStatus, ExplainRequest, Explanation, JobStatus, Savepoint,
 };
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::actor::Controller;
 use super::message::Reply;
-use crate::checkpoint::collector::Garbage;
-use crate::job::difference::{differences, shared_key};
-use crate::job::{End, Event, Executor, Fleet, Job, JobRecord, Phase};
-
-/// Jobs that are over and still listed.
-const REMEMBERED: usize = 100;
+use crate::job::{End, Event, Executor, Fleet, Job, Phase};
 
 impl Controller {
     /// Jobs that are not over.
@@ -92,90 +85,12 @@ impl Controller {
             })
     }
 
-    pub(super) async fn submit(
-        &mut self,
-        now: Millis,
-        spec: JobSpec,
-        warnings: Vec<String>,
-        reply: Reply<SubmitReply>,
-    ) -> Result<(), KolError> {
-        let id = match self.admit(&spec) {
-            Ok(None) => JobId::generate(),
-            Ok(Some(same)) => {
-                let _nobody_waits = reply.send(Ok(SubmitReply {
-                    job_id: same.to_string(),
-                    outcome: SubmitOutcome::Unchanged as i32,
-                    warnings,
-                }));
-                return Ok(());
-            }
-            Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
-                return Ok(());
-            }
-        };
-        let record = JobRecord::new(id.clone(), spec, warnings.clone(), now);
-        self.store.save(&record).await?;
-        tracing::info!(job = %id, name = %record.spec.name, "a job was submitted");
-        self.jobs.insert(
-            id.clone(),
-            Job::new(record, vec![], now, self.options.drain),
-        );
-        self.forget_oldest().await?;
-        let _nobody_waits = reply.send(Ok(SubmitReply {
-            job_id: id.to_string(),
-            outcome: SubmitOutcome::Created as i32,
-            warnings,
-        }));
-        self.step(now, &id, Event::Tick).await
-    }
-
-    /// Whether a spec may become a job; `Some` names the live job that is the same.
-    fn admit(&self, spec: &JobSpec) -> Result<Option<JobId>, KolError> {
-        let live = || self.jobs.iter().filter(|(_, job)| job.header().is_live());
-        for (id, job) in live() {
-            let other = &job.header().spec;
-            if other.name == spec.name {
-                return same_name(job, spec).map(|()| Some(id.clone()));
-            }
-        }
-        for (_, job) in live() {
-            let other = &job.header().spec;
-            if let Some(key) = shared_key(other, spec) {
-                return Err(KolError::user(
-                    "SINK_KEYS_TAKEN",
-                    format!(
-                        "job `{}` already writes the keys `{key}` in the same Redis",
-                        other.name
-                    ),
-                )
-                .job(&spec.name)
-                .help(
-                    "Stop that job, or give this one its own keys in [sink.keys], for example \
-                     with {job} in each.",
-                ));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn forget_oldest(&mut self) -> Result<(), KolError> {
-        let over = self.jobs.iter().filter(|(_, job)| !job.header().is_live());
-        let over: Vec<JobId> = over.map(|(id, _)| id.clone()).collect();
-        let surplus = over.len().saturating_sub(REMEMBERED);
-        for id in over.iter().take(surplus) {
-            self.store.remove(id).await?;
-            self.collect(id, Garbage::Everything(id.clone()));
-            self.jobs.remove(id);
-        }
-        Ok(())
-    }
-
     pub(super) async fn end(
         &mut self,
         now: Millis,
         name: &str,
         end: End,
+        savepoint: Option<(String, Reply<Savepoint>)>,
         reply: Reply<JobStatus>,
     ) -> Result<(), KolError> {
         let id = match self.find(name) {
@@ -191,7 +106,10 @@ impl Controller {
         };
         let answer = match id {
             Ok(id) => {
-                self.step(now, &id, Event::End(end)).await?;
+                if let Some((below, reply)) = savepoint {
+                    self.take_savepoint(now, id.as_str(), &below, reply).await?;
+                }
+                self.step(now, &id, Event::End(end, String::new())).await?;
                 self.job_status(now, id.as_str())
             }
             Err(error) => Err(error),
@@ -245,34 +163,4 @@ impl Controller {
             now_ms: now.0,
         }
     }
-}
-
-/// A live job has this name: fine if it is the same, and is to stay.
-fn same_name(job: &Job, spec: &JobSpec) -> Result<(), KolError> {
-    let record = job.header();
-    if let Phase::Ending(_) = record.phase {
-        return Err(KolError::user(
-            "JOB_ENDING",
-            format!("the job `{}` of that name is still ending", spec.name),
-        )
-        .job(&spec.name)
-        .help("Submit again when kol-client status says that it is over."));
-    }
-    let differences = differences(&record.spec, spec);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(KolError::user(
-        "JOB_EXISTS",
-        format!(
-            "job `{}` runs with another spec: {}",
-            spec.name,
-            differences.join("; ")
-        ),
-    )
-    .job(&spec.name)
-    .help(format!(
-        "Stop it first (kol-client stop {}), then submit again.",
-        spec.name
-    )))
 }

@@ -1,14 +1,14 @@
 //! What the controller is told and asked.
 
-use kol_common::job::JobSpec;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
     ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
-    Register, SubmitReply,
+    Register, RewindRequest, Savepoint, SubmitReply,
 };
-use kol_common::{JobId, KolError, Millis};
+use kol_common::{JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::submit::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
 use crate::job::discovery::Found;
@@ -30,10 +30,26 @@ pub enum Message {
     Closed(SessionId),
     /// A look at Kafka and Redis ended.
     Discovered(JobId, Result<Found, KolError>),
-    /// A person submits a job; with what the parser remarked on its spec.
-    Submit(Box<JobSpec>, Vec<String>, Reply<SubmitReply>),
-    /// A person ends a job, by id or name.
-    End(String, End, Reply<JobStatus>),
+    /// A person submits a job.
+    Submit(Box<Submission>, Reply<SubmitReply>),
+    /// A person ends a job, by id or name; with a savepoint below a location (or its default), if one
+    /// is wanted.
+    End(
+        String,
+        End,
+        Option<(String, Reply<Savepoint>)>,
+        Reply<JobStatus>,
+    ),
+    /// A person wants a savepoint of a job below a location (or its default).
+    Savepoint(String, String, Reply<Savepoint>),
+    /// The manifest file of a savepoint is durable, or could not be written.
+    SavepointWritten(SavepointId, Result<Box<Savepoint>, KolError>),
+    /// A person deletes a savepoint.
+    DeleteSavepoint(String, Reply<Savepoint>),
+    /// A person wants a job to begin again from an earlier point.
+    Rewind(RewindRequest, Reply<SubmitReply>),
+    /// A person wants the job before this one back.
+    Rollback(String, Reply<SubmitReply>),
     /// All jobs, newest first.
     Jobs(Reply<Vec<JobStatus>>),
     /// One job, by id or name.

@@ -8,9 +8,12 @@ mod explain;
 mod handle;
 mod jobs;
 mod message;
+mod savepoints;
 mod store;
+mod submit;
 
 pub use actor::{Controller, Options};
 pub use handle::Handle;
 pub use message::{Message, Sender};
 pub use store::JobStore;
+pub use submit::{Begin, Submission};

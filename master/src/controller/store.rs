@@ -1,13 +1,13 @@
 //! Jobs in the meta store: `job/{id}` holds a record, `generation/{name}` the newest generation ever
 //! given out under a job name, which outlives the jobs. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
-//! master left there.
+//! master left there. `savepoint/{id}` holds a savepoint that is complete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::proto::Manifest;
+use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{JobId, KolError};
 use prost::Message as _;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ const JOBS: &str = "job/";
 const GENERATIONS: &str = "generation/";
 const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
+const SAVEPOINTS: &str = "savepoint/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -34,6 +35,8 @@ pub struct JobStore {
     meta: Arc<dyn MetaStore>,
     revisions: BTreeMap<String, Revision>,
     generations: BTreeMap<String, u64>,
+    /// By id.
+    savepoints: BTreeMap<String, Savepoint>,
 }
 
 impl JobStore {
@@ -46,6 +49,7 @@ impl JobStore {
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
+            savepoints: BTreeMap::new(),
         };
         for entry in store.meta.list(GENERATIONS).await.map_err(failed)? {
             let name = entry.key.trim_start_matches(GENERATIONS).to_owned();
@@ -55,15 +59,17 @@ impl JobStore {
         for entry in store.meta.list(HEADS).await.map_err(failed)? {
             store.revisions.insert(entry.key, entry.revision);
         }
+        for entry in store.meta.list(SAVEPOINTS).await.map_err(failed)? {
+            let savepoint: Savepoint = decode(&entry)?;
+            store.savepoints.insert(savepoint.id.clone(), savepoint);
+            store.revisions.insert(entry.key, entry.revision);
+        }
         let mut jobs = Vec::new();
         for entry in store.meta.list(JOBS).await.map_err(failed)? {
             let record = read_job(&entry)?;
             let checkpoints = store.meta.list(&checkpoints_of(&record.id)).await;
             let checkpoints = checkpoints.map_err(failed)?;
-            let checkpoints = checkpoints
-                .iter()
-                .map(read_manifest)
-                .collect::<Result<_, _>>()?;
+            let checkpoints = checkpoints.iter().map(decode).collect::<Result<_, _>>()?;
             jobs.push((record, checkpoints));
             store.revisions.insert(entry.key, entry.revision);
         }
@@ -75,55 +81,77 @@ impl JobStore {
         self.generations.get(name).copied().unwrap_or(0)
     }
 
-    /// Makes a job's record durable.
+    /// Makes a job's record durable, an epoch of it, or both together. A committed epoch becomes the
+    /// newest, and those that are not kept go.
     ///
     /// # Errors
     /// The store failed for as long as it was tried, or another master writes to it: nothing may be
     /// decided any more.
-    pub async fn save(&mut self, record: &JobRecord) -> Result<(), KolError> {
-        let mut transaction = Transaction::default();
-        let mut keys = vec![format!("{JOBS}{}", record.id)];
-        transaction.writes.push(put(&keys[0], record)?);
-        let name = &record.spec.name;
-        if record.generation > self.generation(name) {
-            let key = format!("{GENERATIONS}{name}");
-            transaction.writes.push(put(&key, &record.generation)?);
+    pub async fn save(
+        &mut self,
+        record: Option<&JobRecord>,
+        epoch: Option<(&JobId, &Commit)>,
+    ) -> Result<(), KolError> {
+        let mut writes = Vec::new();
+        let mut keys = Vec::new();
+        if let Some(record) = record {
+            let key = format!("{JOBS}{}", record.id);
+            writes.push(put(&key, record)?);
             keys.push(key);
+            let name = &record.spec.name;
+            if record.generation > self.generation(name) {
+                let key = format!("{GENERATIONS}{name}");
+                writes.push(put(&key, &record.generation)?);
+                keys.push(key);
+            }
         }
-        let revision = self.write(transaction, &keys).await?;
-        for key in keys {
-            self.revisions.insert(key, revision);
+        if let Some((job, commit)) = epoch {
+            keys.push(format!("{HEADS}{job}"));
+            writes.extend(commit_writes(job, commit));
         }
-        let newest = self.generation(name).max(record.generation);
-        self.generations.insert(name.clone(), newest);
+        self.write(writes, keys).await?;
+        if let Some(record) = record {
+            let name = &record.spec.name;
+            let newest = self.generation(name).max(record.generation);
+            self.generations.insert(name.clone(), newest);
+        }
         Ok(())
     }
 
-    /// Commits an epoch: its manifest becomes the newest, and those that are not kept go.
+    /// A savepoint by its id.
+    pub fn savepoint(&self, id: &str) -> Option<&Savepoint> {
+        self.savepoints.get(id)
+    }
+
+    /// The savepoints of the jobs of a name, newest first.
+    pub fn savepoints(&self, name: &str) -> impl Iterator<Item = &Savepoint> {
+        let newest_first = self.savepoints.values().rev();
+        newest_first.filter(move |s| s.job_name == name)
+    }
+
+    /// Puts a savepoint on record.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn commit(&mut self, job: &JobId, commit: &Commit) -> Result<(), KolError> {
-        let folder = checkpoints_of(job);
-        let place = |epoch: u64| format!("{folder}{epoch:020}");
-        let head = format!("{HEADS}{job}");
-        let epoch = commit.manifest.epoch;
-        let mut writes = vec![
-            Write::Put(head.clone(), epoch.to_string().into_bytes()),
-            Write::Put(place(epoch), commit.manifest.encode_to_vec()),
-        ];
-        writes.extend(
-            commit
-                .forgotten
-                .iter()
-                .map(|old| Write::Delete(place(*old))),
-        );
-        let transaction = Transaction {
-            expected: Vec::new(),
-            writes,
-        };
-        let revision = self.write(transaction, std::slice::from_ref(&head)).await?;
-        self.revisions.insert(head, revision);
+    pub async fn keep_savepoint(&mut self, savepoint: &Savepoint) -> Result<(), KolError> {
+        let key = format!("{SAVEPOINTS}{}", savepoint.id);
+        let write = Write::Put(key.clone(), savepoint.encode_to_vec());
+        self.write(vec![write], vec![key]).await?;
+        let id = savepoint.id.clone();
+        self.savepoints.insert(id, savepoint.clone());
+        Ok(())
+    }
+
+    /// Takes a savepoint off the record.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn forget_savepoint(&mut self, id: &str) -> Result<(), KolError> {
+        let key = format!("{SAVEPOINTS}{id}");
+        let write = Write::Delete(key.clone());
+        self.write(vec![write], vec![key.clone()]).await?;
+        self.revisions.remove(&key);
+        self.savepoints.remove(id);
         Ok(())
     }
 
@@ -138,11 +166,8 @@ impl JobStore {
             .iter()
             .cloned()
             .chain(checkpoints.into_iter().map(|e| e.key));
-        let transaction = Transaction {
-            expected: Vec::new(),
-            writes: gone.map(Write::Delete).collect(),
-        };
-        self.write(transaction, &keys).await?;
+        let writes = gone.map(Write::Delete).collect();
+        self.write(writes, keys.to_vec()).await?;
         for key in keys {
             self.revisions.remove(&key);
         }
@@ -150,17 +175,20 @@ impl JobStore {
     }
 
     /// Writes if `keys` are as this master left them; tries again while the store fails.
-    async fn write(
-        &self,
-        mut transaction: Transaction,
-        keys: &[String],
-    ) -> Result<Revision, KolError> {
+    async fn write(&mut self, writes: Vec<Write>, keys: Vec<String>) -> Result<(), KolError> {
         let revision = |key| self.revisions.get(key).copied().unwrap_or_default();
-        transaction.expected = keys.iter().map(|k| (k.clone(), revision(k))).collect();
+        let transaction = Transaction {
+            expected: keys.iter().map(|k| (k.clone(), revision(k))).collect(),
+            writes,
+        };
         let mut attempt = 1;
         loop {
             match self.meta.commit(transaction.clone()).await {
-                Ok(revision) => return Ok(revision),
+                Ok(revision) => {
+                    let written = keys.into_iter().map(|key| (key, revision));
+                    self.revisions.extend(written);
+                    return Ok(());
+                }
                 Err(MetaError::Failed(error)) if attempt < ATTEMPTS => {
                     tracing::warn!(%error, attempt, "the state store does not take a write: trying again");
                     attempt += 1;
@@ -176,8 +204,22 @@ fn checkpoints_of(job: &JobId) -> String {
     format!("{CHECKPOINTS}{job}/")
 }
 
-fn read_manifest(entry: &Entry) -> Result<Manifest, KolError> {
-    Manifest::decode(&*entry.value).map_err(|e| {
+fn commit_writes(job: &JobId, commit: &Commit) -> Vec<Write> {
+    let folder = checkpoints_of(job);
+    let place = |epoch: u64| format!("{folder}{epoch:020}");
+    let epoch = commit.manifest.epoch;
+    let gone = commit.forgotten.iter();
+    let gone = gone.map(|old| Write::Delete(place(*old)));
+    let mut writes = vec![
+        Write::Put(format!("{HEADS}{job}"), epoch.to_string().into_bytes()),
+        Write::Put(place(epoch), commit.manifest.encode_to_vec()),
+    ];
+    writes.extend(gone);
+    writes
+}
+
+fn decode<T: prost::Message + Default>(entry: &Entry) -> Result<T, KolError> {
+    T::decode(&*entry.value).map_err(|e| {
         KolError::internal("STATE_STORE", format!("cannot read `{}`: {e}", entry.key))
             .help("Start the version of kol-master that wrote it, or another --state-dir.")
     })
@@ -250,8 +292,8 @@ mod tests {
         let (mut store, none) = JobStore::load(meta.clone()).await.unwrap();
         assert_eq!(none, []);
         let (kept, removed) = (record("a", 3), record("a", 7));
-        store.save(&kept).await.unwrap();
-        store.save(&removed).await.unwrap();
+        store.save(Some(&kept), None).await.unwrap();
+        store.save(Some(&removed), None).await.unwrap();
         store.remove(&removed.id).await.unwrap();
         let (store, found) = JobStore::load(meta).await.unwrap();
         assert_eq!(found, [(kept, vec![])]);
@@ -265,7 +307,7 @@ mod tests {
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
         let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
         let job = record("a", 1);
-        store.save(&job).await.unwrap();
+        store.save(Some(&job), None).await.unwrap();
         let commit = |epoch: u64, forgotten: &[u64]| Commit {
             manifest: Manifest {
                 epoch,
@@ -275,19 +317,47 @@ mod tests {
             sweep: None,
         };
         for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
-            store
-                .commit(&job.id, &commit(epoch, forgotten))
-                .await
-                .unwrap();
+            let commit = commit(epoch, forgotten);
+            store.save(None, Some((&job.id, &commit))).await.unwrap();
         }
         let (mut other, found) = JobStore::load(meta.clone()).await.unwrap();
         let epochs: Vec<u64> = found[0].1.iter().map(|m| m.epoch).collect();
         assert_eq!(epochs, [10, 11]);
-        other.commit(&job.id, &commit(12, &[])).await.unwrap();
-        let late = store.commit(&job.id, &commit(13, &[])).await;
+        let next = commit(12, &[]);
+        other.save(None, Some((&job.id, &next))).await.unwrap();
+        let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
         assert!(late.is_err(), "another master has committed meanwhile");
         other.remove(&job.id).await.unwrap();
         assert_eq!(meta.list("").await.unwrap().len(), 1, "its generation");
+    }
+
+    #[tokio::test]
+    async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let job = record("a", 1);
+        store.save(Some(&job), None).await.unwrap();
+        for (id, name) in [("sav_1", "a"), ("sav_2", "b"), ("sav_3", "a")] {
+            let savepoint = Savepoint {
+                id: id.into(),
+                job_name: name.into(),
+                ..Savepoint::default()
+            };
+            store.keep_savepoint(&savepoint).await.unwrap();
+        }
+        store.remove(&job.id).await.unwrap();
+        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let ids = |store: &JobStore| {
+            store
+                .savepoints("a")
+                .map(|s| s.id.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&store), ["sav_3", "sav_1"]);
+        store.forget_savepoint("sav_3").await.unwrap();
+        let (store, _) = JobStore::load(meta).await.unwrap();
+        assert_eq!(ids(&store), ["sav_1"]);
     }
 
     #[tokio::test]
@@ -296,13 +366,13 @@ mod tests {
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
         let (mut one, _) = JobStore::load(meta.clone()).await.unwrap();
         let mut job = record("a", 0);
-        one.save(&job).await.unwrap();
+        one.save(Some(&job), None).await.unwrap();
         let (mut two, _) = JobStore::load(meta.clone()).await.unwrap();
-        one.save(&job).await.unwrap();
-        let error = two.save(&job).await.unwrap_err();
+        one.save(Some(&job), None).await.unwrap();
+        let error = two.save(Some(&job), None).await.unwrap_err();
         assert!(error.help.contains("one master"), "{error}");
         job.version = VERSION + 1;
-        one.save(&job).await.unwrap();
+        one.save(Some(&job), None).await.unwrap();
         let error = JobStore::load(meta).await.err().unwrap();
         assert!(error.message.contains("newer kol-master"), "{error}");
     }

@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
+use kol_common::checkpoint::snapshot;
 use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::proto::Manifest;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+
+use super::lineage::{Start, fits, name_of, spec_of};
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -23,17 +27,21 @@ pub struct Query {
     pub spec: JobSpec,
     /// Its partitions so far; empty when it starts.
     pub known: Vec<SourcePartition>,
+    /// Where it begins, when it starts.
+    pub start: Start,
     /// The newest generation that was given out under this job's name.
     pub generation: u64,
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// New partitions with the offset to start at, in the order of the topic list, then by number.
     pub partitions: Vec<(SourcePartition, u64)>,
     /// For a job that starts: above every generation that the store or Redis knows.
     pub generation: u64,
+    /// For a job that starts: the state that it begins with.
+    pub state: Option<Box<Manifest>>,
 }
 
 /// Asks Kafka and, for a job that starts, Redis. Partitions that come later start at their beginning.
@@ -43,10 +51,11 @@ pub struct Found {
 /// does not answer, a topic that does not exist yet. Others for a spec that cannot work.
 pub async fn discover(query: Query, secrets: Secrets) -> Result<Found, KolError> {
     let starting = query.known.is_empty();
+    let (offsets, state) = look_up(query.start, &query.spec).await?;
     let for_kafka = (query.spec.source.clone(), query.known, secrets.clone());
     let asked = tokio::task::spawn_blocking(move || {
         let (source, known, secrets) = for_kafka;
-        ask_kafka(&source, &known, &secrets)
+        ask_kafka(&source, &known, &offsets, &secrets)
     });
     let partitions = asked
         .await
@@ -56,15 +65,50 @@ pub async fn discover(query: Query, secrets: Secrets) -> Result<Found, KolError>
         let names = partitions.iter().map(|(name, _)| name);
         generation = generation.max(newest_in_redis(&query.spec, names, &secrets).await?) + 1;
     }
+    if let Some(state) = &state {
+        all_are_there(state, &partitions)?;
+    }
     Ok(Found {
         partitions,
         generation,
+        state,
+    })
+}
+
+/// The offsets to start at, and the state.
+async fn look_up(
+    start: Start,
+    spec: &JobSpec,
+) -> Result<(StartingOffsets, Option<Box<Manifest>>), KolError> {
+    let state = match start {
+        Start::Offsets(offsets) => return Ok((offsets, None)),
+        Start::State(state) => state,
+        Start::Folder(location) => {
+            let snapshot = snapshot::read(&location).await?;
+            let old = spec_of(&location, &snapshot)?;
+            fits(&old, spec)?;
+            Box::new(snapshot.manifest.unwrap_or_default())
+        }
+    };
+    // Partitions that the state does not have came after it.
+    Ok((StartingOffsets::Earliest, Some(state)))
+}
+
+/// The offset of a state means nothing without its partition.
+fn all_are_there(state: &Manifest, found: &[(SourcePartition, u64)]) -> Result<(), KolError> {
+    let missing = state.partitions.iter().filter_map(name_of);
+    let mut missing = missing.filter(|name| !found.iter().any(|(p, _)| p == name));
+    missing.next().map_or(Ok(()), |name| {
+        let what = format!("the state has partition {name}, and the topic has no such partition");
+        Err(KolError::user("STATE_DOES_NOT_FIT", what)
+            .help("Is this the cluster that the state was made on? Start without it otherwise."))
     })
 }
 
 fn ask_kafka(
     source: &SourceSpec,
     known: &[SourcePartition],
+    offsets: &StartingOffsets,
     secrets: &Secrets,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
     let config = client_config(source, secrets, "kol-master")?;
@@ -81,7 +125,7 @@ fn ask_kafka(
             }
         }
     }
-    if let (StartingOffsets::Timestamp(time), true) = (&source.starting_offsets, known.is_empty()) {
+    if let (StartingOffsets::Timestamp(time), true) = (offsets, known.is_empty()) {
         return at_time(&consumer, source, new, *time);
     }
     let mut started = Vec::with_capacity(new.len());
@@ -92,7 +136,7 @@ fn ask_kafka(
             .map_err(|e| unreachable(source, &e).partition(&name))?;
         let (low, high) = (offset(low), offset(high));
         let start = if known.is_empty() {
-            resolve(source, &name, low, high)
+            resolve(source, offsets, &name, low, high)
         } else {
             low
         };
@@ -102,8 +146,14 @@ fn ask_kafka(
 }
 
 /// Where a partition starts, given its oldest offset and its end.
-fn resolve(source: &SourceSpec, name: &SourcePartition, low: u64, high: u64) -> u64 {
-    match &source.starting_offsets {
+fn resolve(
+    source: &SourceSpec,
+    offsets: &StartingOffsets,
+    name: &SourcePartition,
+    low: u64,
+    high: u64,
+) -> u64 {
+    match offsets {
         StartingOffsets::Earliest | StartingOffsets::Timestamp(_) => low,
         StartingOffsets::Latest => high,
         StartingOffsets::Partitions(given) => {
@@ -229,10 +279,13 @@ mod tests {
     fn offsets_given_for_partitions_hold_for_the_first_topic_and_not_beyond_the_end() {
         let source = SourceSpec {
             topics: vec!["a".into(), "b".into()],
-            starting_offsets: StartingOffsets::Partitions([(0, 5), (1, 99), (3, 1)].into()),
             ..SourceSpec::default()
         };
-        let at = |topic, number| resolve(&source, &SourcePartition::new(topic, number), 2, 50);
+        let given = StartingOffsets::Partitions([(0, 5), (1, 99), (3, 1)].into());
+        let at = |topic, number| {
+            let name = SourcePartition::new(topic, number);
+            resolve(&source, &given, &name, 2, 50)
+        };
         assert_eq!(at("a", 0), 5);
         assert_eq!(at("a", 1), 50);
         assert_eq!(at("a", 2), 2);

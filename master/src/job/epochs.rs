@@ -1,24 +1,92 @@
 //! A job's part in its checkpoints: who can take part, what goes out, and what is committed.
 
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{Barrier, BarrierAck, BarrierFailed, PartitionState};
-use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
+use kol_common::proto::{Barrier, BarrierAck, BarrierFailed, Manifest, PartitionState};
+use kol_common::{ExecutorId, KolError, Millis, SavepointId, SourcePartition};
 
+use super::lineage::inherited;
 use super::machine::{Executor, Fleet, Job, Out};
 use super::partition::{Hold, Partition};
 use super::record::Phase;
 use crate::checkpoint::{Facts, Owner};
 
 impl Job {
-    /// Moves the epochs on, while the job runs.
+    /// Moves the epochs on, while the job runs or finishes.
     pub(super) fn checkpoint(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
-        if self.record.phase == Phase::Running {
+        if self.record.phase == Phase::Running || self.finishing.is_some() {
             self.begin_epoch(now, fleet, out);
         } else {
-            self.epochs.give_up(now);
+            self.epochs.end(now);
         }
         out.garbage.extend(self.epochs.take_garbage());
         out.news = self.epochs.take_news();
+        out.savepoints.extend(self.epochs.take_savepoints());
+    }
+
+    /// Whether the last epoch of a job that stops is still to come, and can: it is worth as much time
+    /// as a partition may take to drain.
+    pub(super) fn finishes(&mut self, now: Millis, fleet: &Fleet) -> bool {
+        let Some(deadline) = self.finishing else {
+            return false;
+        };
+        let held = self.partitions.iter().any(|p| p.hold.executor().is_some());
+        let served = held || fleet.values().any(Executor::callable);
+        let done = self.partitions.is_empty() || self.epochs.is_finished();
+        if !done && served && now < deadline {
+            return true;
+        }
+        self.finishing = None;
+        if !done {
+            self.record.reason = match self.epochs.head() {
+                Some(head) => format!(
+                    "no last checkpoint could be made; what came after epoch {} is read again by a job \
+                     that goes on from there",
+                    head.epoch
+                ),
+                None => "no checkpoint could be made".to_owned(),
+            };
+        }
+        false
+    }
+
+    /// A person wants a savepoint.
+    pub(super) fn savepoint(
+        &mut self,
+        now: Millis,
+        id: SavepointId,
+        folder: String,
+        out: &mut Out,
+    ) {
+        let running = self.record.phase == Phase::Running || self.finishing.is_some();
+        let asked = if running {
+            self.epochs.ask_for_savepoint(now, id.clone(), folder)
+        } else {
+            let what = format!("job `{}` does not run", self.record.spec.name);
+            let error = KolError::user("SAVEPOINT_FAILED", what);
+            Err(error
+                .help("A job that was stopped is gone on from with submit --from-savepoint JOB."))
+        };
+        if let Err(error) = asked {
+            out.savepoints.push((id, Err(error)));
+        }
+    }
+
+    /// Goes on from a state that another job made.
+    pub(super) fn inherit(&mut self, now: Millis, state: Manifest, out: &mut Out) {
+        let records: Vec<_> = self.partitions.iter().map(|p| p.record.clone()).collect();
+        let manifest = Manifest {
+            job_id: self.record.id.to_string(),
+            job_name: self.record.spec.name.clone(),
+            generation: self.record.generation,
+            partitions: inherited(&state, &records),
+            begun_ms: now.0,
+            took_ms: 0,
+            origin: self.record.origin.to_string(),
+            ..state
+        };
+        self.measure.resume(&manifest);
+        out.commit = Some(self.epochs.inherit(now, manifest));
+        self.record.epochs_reserved = self.epochs.reserved();
     }
 
     fn begin_epoch(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
@@ -41,6 +109,8 @@ impl Job {
                 generation: self.record.generation,
                 epoch: begin.epoch,
                 parent: begin.parent,
+                last: begin.last,
+                savepoint: begin.savepoint.clone().unwrap_or_default(),
             };
             out.sends.push((executor, ToExecutor::Barrier(barrier)));
         }
@@ -73,6 +143,7 @@ impl Job {
             market: (self.measure.version(), self.measure.market_wire()),
         };
         out.commit = self.epochs.commit(now, facts);
+        out.savepoints.extend(self.epochs.take_savepoints());
     }
 
     /// A partition cannot take part in an epoch.
@@ -116,7 +187,13 @@ fn owner(partition: &Partition, fleet: &Fleet) -> Owner {
     let state = partition.current_report().map(|r| r.state());
     let serves = matches!(
         state,
-        Some(PartitionState::Running | PartitionState::Holding | PartitionState::Paused)
+        Some(
+            PartitionState::Running
+                | PartitionState::Holding
+                | PartitionState::Paused
+                // Of a job that stops, and reads nothing more.
+                | PartitionState::Draining
+        )
     );
     Owner {
         slot: partition.record.slot,

@@ -81,6 +81,7 @@ impl World {
         world.event(Event::Discovered(Ok(Found {
             partitions: partitions.collect(),
             generation: 1,
+            state: None,
         })));
         world
     }
@@ -271,7 +272,7 @@ proptest! {
             world.apply(step);
         }
         let end = if cancel { End::Cancelled } else { End::Stopped };
-        world.event(Event::End(end));
+        world.event(Event::End(end, String::new()));
         for step in &after {
             world.apply(step);
         }

@@ -14,9 +14,10 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{ExecutorState, JobTick, Manifest, PartitionReport, RunningPartition};
-use kol_common::{ExecutorId, Incarnation, KolError, Millis};
+use kol_common::{ExecutorId, Incarnation, KolError, Millis, SavepointId};
 
 use super::discovery::Found;
+use super::lineage::state_left;
 use super::measure::{Measure, Round};
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, PartitionRecord, Phase};
@@ -63,8 +64,12 @@ pub enum Event {
     Said(ExecutorId, FromExecutor),
     /// What a look at Kafka and Redis found.
     Discovered(Result<Found, KolError>),
-    /// A person ends it.
-    End(End),
+    /// It is to end: why, for a person, if there is more to say than that somebody asked.
+    End(End, String),
+    /// A person asks for a savepoint in this folder.
+    Savepoint(SavepointId, String),
+    /// The job that it follows is over.
+    Succeed,
     /// Time passed, or the fleet changed.
     Tick,
 }
@@ -84,6 +89,8 @@ pub struct Out {
     pub news: Option<News>,
     /// State files to delete, once what is to be durable is.
     pub garbage: Vec<String>,
+    /// Savepoints that only lack their manifest file, and those that came to nothing.
+    pub savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
 }
 
 /// One job.
@@ -98,6 +105,8 @@ pub struct Job {
     pub(super) discovery_problem: Option<KolError>,
     /// Partitions that did not confirm everything when the job ended.
     pub(super) undrained: u64,
+    /// While it stops: how long its last epoch may take.
+    pub(super) finishing: Option<Millis>,
     discovery: Lookup,
     told: Option<(Millis, JobTick)>,
 }
@@ -125,14 +134,20 @@ impl Job {
             measure.resume(head);
         }
         let limits = record.spec.checkpoint.clone();
+        let mut epochs = Coordinator::new(limits, checkpoints, record.epochs_reserved, now);
+        let stops = record.phase == Phase::Ending(End::Stopped);
+        if stops {
+            epochs.finish(now);
+        }
         Self {
             measure,
-            epochs: Coordinator::new(limits, checkpoints, record.epochs_reserved, now),
+            epochs,
             record,
             partitions,
             drain,
             discovery_problem: None,
             undrained: 0,
+            finishing: stops.then(|| Millis(now.0 + Millis::from(drain).0)),
             discovery: Lookup::At(now, 0),
             told: None,
         }
@@ -150,6 +165,21 @@ impl Job {
     /// The record without its partitions.
     pub fn header(&self) -> &JobRecord {
         &self.record
+    }
+
+    /// Whether it ever got as far as reading.
+    pub fn has_read(&self) -> bool {
+        !self.partitions.is_empty()
+    }
+
+    /// The state that it left, in an epoch that is kept or in its last one.
+    pub fn state_left(&self, epoch: Option<u64>) -> Option<Manifest> {
+        let manifest = match epoch {
+            Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?),
+            None => self.epochs.head(),
+        };
+        let records: Vec<_> = self.partitions.iter().map(|p| p.record.clone()).collect();
+        Some(state_left(&self.record.spec, &records, manifest))
     }
 
     /// How many partitions an executor has of this job.
@@ -191,7 +221,12 @@ impl Job {
             }
             Event::Said(..) => {}
             Event::Discovered(found) => self.discovered(now, found, out),
-            Event::End(end) => self.end(end, String::new(), out),
+            Event::End(end, why) => self.end(now, end, why, out),
+            Event::Savepoint(id, folder) => self.savepoint(now, id, folder, out),
+            Event::Succeed => {
+                self.record.follows = None;
+                out.persist = true;
+            }
             Event::Tick => {}
         }
         self.settle(now, fleet, out);
@@ -201,6 +236,7 @@ impl Job {
     fn settle(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
         match self.record.phase {
             Phase::Over(_) => return,
+            Phase::Starting if self.record.follows.is_some() => {}
             Phase::Starting => self.look_up(now, out),
             Phase::Running => {
                 self.look_up(now, out);
@@ -209,7 +245,11 @@ impl Job {
             }
             Phase::Ending(end) => {
                 self.take_from_the_lost(now, fleet, out);
-                self.take_back_all(now, end, fleet, out);
+                if self.finishes(now, fleet) {
+                    self.place(now, fleet, out);
+                } else {
+                    self.take_back_all(now, end, fleet, out);
+                }
             }
         }
         self.share(now, fleet, out);
@@ -243,7 +283,7 @@ impl Job {
             }
             Err(error) => {
                 if self.record.phase == Phase::Starting && !error.retryable {
-                    self.end(End::Failed, error.to_string(), out);
+                    self.end(now, End::Failed, error.to_string(), out);
                 }
                 let pause = self.pause(failures, u64::from(failures));
                 self.discovery = Lookup::At(Millis(now.0 + pause.0), failures + 1);
@@ -278,11 +318,14 @@ impl Job {
             self.record.generation = found.generation;
             self.record.phase = Phase::Running;
             out.persist = true;
+            if let Some(state) = found.state {
+                self.inherit(now, *state, out);
+            }
         }
     }
 
     /// Starts the end. A cancellation overtakes a stop; nothing overtakes a failure.
-    pub(super) fn end(&mut self, end: End, reason: String, out: &mut Out) {
+    pub(super) fn end(&mut self, now: Millis, end: End, reason: String, out: &mut Out) {
         let overtakes = match self.record.phase {
             Phase::Starting | Phase::Running => true,
             Phase::Ending(End::Stopped) => end == End::Cancelled,
@@ -292,6 +335,11 @@ impl Job {
             self.record.phase = Phase::Ending(end);
             self.record.reason = reason;
             self.undrained = 0;
+            self.finishing = None;
+            if end == End::Stopped {
+                self.finishing = Some(Millis(now.0 + Millis::from(self.drain).0));
+                self.epochs.finish(now);
+            }
             out.persist = true;
         }
     }

@@ -5,6 +5,7 @@ pub mod caught_up;
 pub mod difference;
 pub mod discovery;
 mod epochs;
+pub mod lineage;
 pub mod machine;
 pub mod measure;
 mod ownership;
@@ -14,6 +15,7 @@ pub mod record;
 mod status;
 mod warnings;
 
+pub use lineage::{Origin, Start};
 pub use machine::{Event, Executor, Fleet, Job, Out};
 pub use ownership::revoke_claim;
 pub use record::{End, JobRecord, Phase};

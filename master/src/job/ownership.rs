@@ -126,25 +126,29 @@ impl Job {
         let text = sentence(&error);
         self.undrained += 1;
         if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
-            // An older state is tried at once: the log has what came after it.
-            self.epochs.is_damaged(partition.record.slot, epoch);
             partition.failure = Some(error);
             partition.fence(now);
             out.persist = true;
-            return;
+            let slot = partition.record.slot;
+            if self.epochs.is_inherited(epoch) {
+                let why = format!("the state to begin with cannot be used: {text}");
+                return self.end(now, End::Failed, why, out);
+            }
+            // An older state is tried at once: the log has what came after it.
+            return self.epochs.is_damaged(slot, epoch);
         }
         let failures = partition.failed(now, error.clone());
         partition.fence(now);
         let (epoch, name) = (partition.record.epoch, partition.record.partition.clone());
         out.persist = true;
         if error.domain() == ErrorDomain::User {
-            self.end(End::Failed, text, out);
+            self.end(now, End::Failed, text, out);
         } else if failures > FAILURE_BUDGET {
             let reason = format!(
                 "partition {name} failed {failures} times within 5 minutes, last with {text}. \
                  Mend the cause, then submit the job again"
             );
-            self.end(End::Failed, reason, out);
+            self.end(now, End::Failed, reason, out);
         } else {
             let pause = self.pause(failures as u32 - 1, epoch);
             let after = Millis(now.0 + pause.0);
@@ -195,7 +199,7 @@ impl Job {
                 Hold::Held { executor } => {
                     let asked = fleet.get(executor).is_some_and(Executor::callable);
                     if asked && target != Some(executor) {
-                        self.ask_back(index, RevokeMode::Drain, now, out);
+                        self.ask_back(index, RevokeMode::Drain, self.drain + ANSWER, now, out);
                     }
                 }
                 Hold::Releasing { .. } => self.press(index, now, fleet, out),
@@ -237,7 +241,7 @@ impl Job {
         self.partitions.iter().filter_map(movable).collect()
     }
 
-    /// Rule 3, when the job ends.
+    /// Rule 3, when the job ends: what is left to drain after a last epoch is nothing.
     pub(super) fn take_back_all(&mut self, now: Millis, end: End, fleet: &Fleet, out: &mut Out) {
         let wanted = match end {
             End::Stopped => RevokeMode::Drain,
@@ -246,14 +250,14 @@ impl Job {
         for index in 0..self.partitions.len() {
             match &self.partitions[index].hold {
                 Hold::Held { executor } if fleet.get(executor).is_some_and(Executor::callable) => {
-                    self.ask_back(index, wanted, now, out);
+                    self.ask_back(index, wanted, ANSWER, now, out);
                 }
                 Hold::Releasing { executor, mode, .. }
                     if *mode == RevokeMode::Drain
                         && wanted == RevokeMode::Now
                         && fleet.get(executor).is_some_and(Executor::callable) =>
                 {
-                    self.ask_back(index, RevokeMode::Now, now, out);
+                    self.ask_back(index, RevokeMode::Now, ANSWER, now, out);
                 }
                 Hold::Releasing { .. } => self.press(index, now, fleet, out),
                 Hold::Free { .. } | Hold::Held { .. } | Hold::Awaited { .. } => {}
@@ -262,10 +266,11 @@ impl Job {
         let free = |p: &Partition| matches!(p.hold, Hold::Free { .. });
         if self.partitions.iter().all(free) {
             self.record.phase = Phase::Over(end);
-            if end == End::Stopped && self.undrained > 0 {
+            let complete = self.epochs.is_finished();
+            if end == End::Stopped && self.undrained > 0 && !complete {
                 self.record.reason = format!(
                     "{} of {} partitions did not confirm everything they had read before they \
-                     ended: submit the job again to bring Redis up to date",
+                     ended: go on with submit --from-savepoint and this job, to bring Redis up to date",
                     self.undrained,
                     self.partitions.len()
                 );
@@ -274,11 +279,14 @@ impl Job {
         }
     }
 
-    fn ask_back(&mut self, index: usize, mode: RevokeMode, now: Millis, out: &mut Out) {
-        let patience = match mode {
-            RevokeMode::Drain => self.drain + ANSWER,
-            _ => ANSWER,
-        };
+    fn ask_back(
+        &mut self,
+        index: usize,
+        mode: RevokeMode,
+        patience: Duration,
+        now: Millis,
+        out: &mut Out,
+    ) {
         let partition = &mut self.partitions[index];
         let Some(executor) = partition.hold.executor().cloned() else {
             return;
@@ -308,7 +316,7 @@ impl Job {
             return;
         }
         if *mode == RevokeMode::Drain {
-            self.ask_back(index, RevokeMode::Now, now, out);
+            self.ask_back(index, RevokeMode::Now, ANSWER, now, out);
         } else {
             self.undrained += 1;
             self.partitions[index].fence(now);
@@ -317,7 +325,7 @@ impl Job {
     }
 
     /// The spec for executors.
-    pub(super) fn spec_json(&self) -> String {
+    pub fn spec_json(&self) -> String {
         serde_json::to_string(&self.record.spec).unwrap_or_default()
     }
 }

@@ -5,6 +5,8 @@ use kol_common::job::JobSpec;
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 
+use super::lineage::Origin;
+
 /// The version that this program writes.
 pub const VERSION: u32 = 1;
 
@@ -73,6 +75,12 @@ pub struct JobRecord {
     /// Epochs up to this number may have been used.
     #[serde(default)]
     pub epochs_reserved: u64,
+    /// Where its first state comes from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// It starts once this job is over.
+    #[serde(default)]
+    pub follows: Option<JobId>,
     /// By slot: slot i stands at index i.
     pub partitions: Vec<PartitionRecord>,
 }
@@ -91,6 +99,8 @@ impl JobRecord {
             generation: 0,
             clock: None,
             epochs_reserved: 0,
+            origin: Origin::Spec,
+            follows: None,
             partitions: Vec::new(),
         }
     }

@@ -57,6 +57,7 @@ impl Job {
             state_bytes: self.reports().map(|r| r.state_bytes).sum(),
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
             checkpoint: Some(self.epochs.status()),
+            origin: self.record.origin.to_string(),
         }
     }
 
@@ -82,7 +83,11 @@ impl Job {
         let first = problems.first().map(|p| p.message.clone());
         let why = self.record.reason.clone();
         match self.record.phase {
-            Phase::Starting => (JobState::Starting, first.unwrap_or_default()),
+            Phase::Starting => {
+                let waits = self.record.follows.as_ref();
+                let waits = waits.map(|before| format!("it begins when {before} has ended"));
+                (JobState::Starting, waits.or(first).unwrap_or_default())
+            }
             Phase::Running => match first {
                 Some(problem) => (JobState::Degraded, problem),
                 None => (JobState::Running, String::new()),

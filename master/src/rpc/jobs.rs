@@ -1,15 +1,18 @@
 //! What people ask.
 
-use kol_common::job::SpecPolicy;
+use kol_common::KolError;
+use kol_common::checkpoint::snapshot;
+use kol_common::job::{JobSpec, SpecPolicy};
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
     ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
-    ListExecutorsRequest, ListJobsReply, ListJobsRequest, SubmitReply, SubmitRequest,
+    ListExecutorsRequest, ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef,
+    SavepointRequest, StopReply, StopRequest, SubmitReply, SubmitRequest,
 };
 use tonic::{Request, Response, Status};
 
-use crate::controller::Handle;
-use crate::job::End;
+use crate::controller::{Begin, Handle, Submission};
+use crate::job::{End, lineage};
 use crate::specs;
 
 /// Largest spec that is read, bytes.
@@ -30,8 +33,22 @@ impl JobRpc {
 }
 
 /// A typed answer, or the typed error in the status.
-fn answer<T>(outcome: Result<T, kol_common::KolError>) -> Result<Response<T>, Status> {
+fn answer<T>(outcome: Result<T, KolError>) -> Result<Response<T>, Status> {
     outcome.map(Response::new).map_err(|e| e.to_status())
+}
+
+/// Where a job is to begin. What a folder holds is looked at before anything is started or stopped.
+async fn begin(request: &SubmitRequest, spec: &JobSpec) -> Result<Begin, KolError> {
+    match request.from_savepoint.as_str() {
+        "" if request.discard_state => Ok(Begin::Anew),
+        "" => Ok(Begin::GoOn),
+        folder if folder.contains("://") => {
+            let snapshot = snapshot::read(folder).await?;
+            lineage::fits(&lineage::spec_of(folder, &snapshot)?, spec)?;
+            Ok(Begin::Folder(folder.to_owned()))
+        }
+        name => Ok(Begin::From(name.to_owned())),
+    }
 }
 
 #[tonic::async_trait]
@@ -46,7 +63,14 @@ impl JobService for JobRpc {
         }
         let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
         let parsed = parsed.map_err(|e| e.to_status())?;
-        answer(self.controller.submit(parsed.spec, parsed.warnings).await)
+        let begin = begin(&request, &parsed.spec).await;
+        let submission = Submission {
+            begin: begin.map_err(|e| e.to_status())?,
+            spec: parsed.spec,
+            warnings: parsed.warnings,
+            replace: request.replace,
+        };
+        answer(self.controller.submit(submission).await)
     }
 
     async fn list_jobs(
@@ -66,14 +90,51 @@ impl JobService for JobRpc {
         answer(self.controller.job(request.into_inner().job).await)
     }
 
-    async fn stop_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        let job = request.into_inner().job;
-        answer(self.controller.end(job, End::Stopped).await)
+    async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
+        let request = request.into_inner();
+        let savepoint = request.savepoint.then_some(request.location);
+        let ended = self.controller.end(request.job, End::Stopped, savepoint);
+        answer(ended.await.map(|(status, savepoint)| StopReply {
+            status: Some(status),
+            savepoint,
+        }))
     }
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
         let job = request.into_inner().job;
-        answer(self.controller.end(job, End::Cancelled).await)
+        let ended = self.controller.end(job, End::Cancelled, None).await;
+        answer(ended.map(|(status, _)| status))
+    }
+
+    async fn take_savepoint(
+        &self,
+        request: Request<SavepointRequest>,
+    ) -> Result<Response<Savepoint>, Status> {
+        let request = request.into_inner();
+        answer(
+            self.controller
+                .savepoint(request.job, request.location)
+                .await,
+        )
+    }
+
+    async fn delete_savepoint(
+        &self,
+        request: Request<SavepointRef>,
+    ) -> Result<Response<Savepoint>, Status> {
+        let savepoint = request.into_inner().savepoint;
+        answer(self.controller.delete_savepoint(savepoint).await)
+    }
+
+    async fn rewind(
+        &self,
+        request: Request<RewindRequest>,
+    ) -> Result<Response<SubmitReply>, Status> {
+        answer(self.controller.rewind(request.into_inner()).await)
+    }
+
+    async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
+        answer(self.controller.roll_back(request.into_inner().job).await)
     }
 
     async fn list_executors(

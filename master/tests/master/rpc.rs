@@ -8,8 +8,9 @@ use kol_common::error::info_of;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Confirmed, ErrorInfo, ExplainReply, ExplainRequest, JobRef, JobState, MarketPartial,
-    PartitionReport, PartitionState, Released, Reports, RevokeMode, SlotDetail, SubmitOutcome,
+    BarrierAck, Confirmed, ErrorInfo, ExplainReply, ExplainRequest, JobRef, JobState,
+    MarketPartial, PartitionCheckpoint, PartitionReport, PartitionState, Released, Reports,
+    RevokeMode, SlotDetail, StopRequest, SubmitOutcome,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,12 +218,35 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
     assert_eq!(status.window_end_ms, Some(hour));
     assert!(status.ends_probed_ms.is_some());
 
-    client.stop_job(JobRef { job: "a".into() }).await.unwrap();
+    let stop = StopRequest {
+        job: "a".into(),
+        ..StopRequest::default()
+    };
+    client.stop_job(stop).await.unwrap();
+    let mut last = 0;
     let revoke = loop {
-        if let ToExecutor::Revoke(revoke) = executor.next().await {
-            break revoke;
+        match executor.next().await {
+            ToExecutor::Barrier(barrier) if barrier.last => {
+                last = barrier.epoch;
+                let checkpoint = PartitionCheckpoint {
+                    partition: assign.partitions[0].partition.clone(),
+                    assignment_epoch: 1,
+                    offset: 5,
+                    ..PartitionCheckpoint::default()
+                };
+                let ack = BarrierAck {
+                    job_id: assign.job_id.clone(),
+                    epoch: last,
+                    checkpoint: Some(checkpoint),
+                };
+                executor.send(FromExecutor::BarrierAck(Box::new(ack))).await;
+            }
+            ToExecutor::Revoke(revoke) => break revoke,
+            _ => {}
         }
     };
+    let kept = client.list_checkpoints(JobRef { job: "a".into() }).await;
+    assert_eq!(kept.unwrap().into_inner().checkpoints[0].epoch, last);
     assert_eq!(revoke.mode(), RevokeMode::Drain);
     let released = Released {
         job_id: revoke.job_id,

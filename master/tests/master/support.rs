@@ -95,9 +95,10 @@ impl Rig {
         format!(
             "name = \"{name}\"\n[source]\nbootstrap = \"{}\"\ntopics = [\"events\"]\n\
              starting_offsets = \"earliest\"\n[sink]\nurl = \"redis://{}/0\"\n\
-             [checkpoint]\nlocation = \"file:///tmp/kol\"\n",
+             [checkpoint]\nlocation = \"file://{}\"\n",
             self.kafka.bootstrap_servers(),
-            self.redis
+            self.redis,
+            self.folder.path().join("checkpoints").display()
         )
     }
 }
@@ -152,6 +153,7 @@ pub async fn submit(
     let request = SubmitRequest {
         spec_toml: spec.into(),
         origin: "test.toml".into(),
+        ..SubmitRequest::default()
     };
     client
         .submit(request)

@@ -12,7 +12,7 @@ use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::proto::StateFile;
 use kol_common::scoring::Scoring;
-use kol_executor::state::{Restorer, State};
+use kol_executor::state::{Capture, Restorer, State};
 use tokio::runtime::Runtime;
 
 use super::{Plan, percentile};
@@ -176,7 +176,11 @@ async fn capture(
     };
     let copier = async {
         let begun = Instant::now();
-        state.begin_capture(whole);
+        state.begin_capture(if whole {
+            Capture::Base
+        } else {
+            Capture::Changes
+        });
         let mut pause = begun.elapsed();
         loop {
             let step = Instant::now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kol_common::job::{JobSpec, ScoringSpec};
 use kol_common::proto::job_service_client::JobServiceClient;
-use kol_common::proto::{JobRef, JobState, JobStatus, SubmitReply, SubmitRequest};
+use kol_common::proto::{JobRef, JobState, JobStatus, StopRequest, SubmitReply, SubmitRequest};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
@@ -179,7 +179,11 @@ impl Cluster {
     /// Submits a spec, or says why it was refused.
     pub fn try_submit(&self, spec_toml: String) -> Result<SubmitReply, tonic::Status> {
         let origin = "scenario.toml".to_owned();
-        let request = SubmitRequest { spec_toml, origin };
+        let request = SubmitRequest {
+            spec_toml,
+            origin,
+            ..SubmitRequest::default()
+        };
         self.runtime.block_on(async {
             let reply = connect(&self.grpc).await?.submit(request).await?;
             Ok(reply.into_inner())
@@ -205,12 +209,13 @@ impl Cluster {
 
     /// Stops a job with all its data in Redis.
     pub fn stop(&self, job: &str) -> JobStatus {
-        let reference = JobRef {
+        let request = StopRequest {
             job: job.to_owned(),
+            ..StopRequest::default()
         };
         let stopping = self
             .runtime
-            .block_on(async { connect(&self.grpc).await?.stop_job(reference).await });
+            .block_on(async { connect(&self.grpc).await?.stop_job(request).await });
         stopping.expect("the job stops");
         self.wait_state(job, JobState::Stopped)
     }

@@ -1,8 +1,11 @@
-//! Deletes state files that nothing refers to: one request after the other, beside everything else. What
-//! it has no room for, or cannot delete, stays behind until a sweep finds it.
+//! Keeps the folders of state files in order: writes the manifest file of each job after a commit, and
+//! deletes what nothing refers to. One request after the other, beside everything else. What it has no
+//! room for, or cannot do, is done after a later commit, or by a sweep.
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::checkpoint::Store;
+use kol_common::checkpoint::snapshot::{MANIFEST, encode};
+use kol_common::proto::Snapshot;
 use kol_common::{JobId, KolError};
 
 use super::Sweep;
@@ -10,29 +13,33 @@ use super::Sweep;
 /// Requests that may wait.
 const WAITING: usize = 64;
 
-/// What to delete below a location.
+/// What to do below a location.
 #[derive(Debug)]
-pub enum Garbage {
-    /// These files.
+pub enum Chore {
+    /// Write the manifest file of a job.
+    Manifest(JobId, Box<Snapshot>),
+    /// Delete these files.
     Files(Vec<String>),
-    /// What was left behind of a job.
+    /// Delete what was left behind of a job.
     LeftBehind(JobId, Sweep),
-    /// All state of a job.
+    /// Delete all state of a job.
     Everything(JobId),
+    /// Delete everything in the folder that the location is.
+    Folder,
 }
 
-/// A cheap way to the collector. It ends when all are gone.
+/// A cheap way to the keeper. It ends when all are gone.
 #[derive(Clone, Debug)]
-pub struct Collector {
-    address: Address<(String, Garbage)>,
+pub struct Keeper {
+    address: Address<(String, Chore)>,
 }
 
-impl Collector {
+impl Keeper {
     /// Starts one.
     pub fn start(group: &Group) -> Self {
-        let (address, inbox) = mailbox("collector", WAITING);
+        let (address, inbox) = mailbox("keeper", WAITING);
         let stop = group.stop_token();
-        let _runs_by_itself = group.spawn("collector", async move {
+        let _runs_by_itself = group.spawn("keeper", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = run(inbox) => {}
@@ -42,31 +49,39 @@ impl Collector {
         Self { address }
     }
 
-    /// Has it deleted, sooner or later.
-    pub fn delete(&self, location: String, what: Garbage) {
+    /// Has it done, sooner or later.
+    pub fn tell(&self, location: String, what: Chore) {
         if self.address.try_tell((location, what)).is_err() {
-            tracing::debug!("state files that are not needed stay until the next sweep");
+            tracing::debug!("checkpoint folders are put in order later");
         }
     }
 }
 
-async fn run(mut inbox: Mailbox<(String, Garbage)>) {
+async fn run(mut inbox: Mailbox<(String, Chore)>) {
     while let Some((location, what)) = inbox.recv().await {
-        if let Err(error) = delete(&location, what).await {
-            tracing::debug!(%error, "state files that are not needed stay until the next sweep");
+        if let Err(error) = carry_out(&location, what).await {
+            tracing::debug!(%error, "checkpoint folders are put in order later");
         }
     }
 }
 
-async fn delete(location: &str, what: Garbage) -> Result<(), KolError> {
+async fn carry_out(location: &str, what: Chore) -> Result<(), KolError> {
     let store = Store::open(location).await?;
     let paths = match what {
-        Garbage::Files(paths) => paths,
-        Garbage::Everything(job) => {
+        Chore::Manifest(job, snapshot) => {
+            let path = format!("{job}/{MANIFEST}");
+            return store.put(&path, encode(&relative(&job, *snapshot))).await;
+        }
+        Chore::Files(paths) => paths,
+        Chore::Everything(job) => {
             let files = store.list(job.as_str()).await?;
             files.into_iter().map(|(path, _)| path).collect()
         }
-        Garbage::LeftBehind(job, sweep) => {
+        Chore::Folder => {
+            let files = store.list("").await?;
+            files.into_iter().map(|(path, _)| path).collect()
+        }
+        Chore::LeftBehind(job, sweep) => {
             let files = store.list(job.as_str()).await?;
             let paths = files.into_iter().map(|(path, _)| path);
             let left: Vec<_> = paths.filter(|path| is_left_behind(path, &sweep)).collect();
@@ -80,6 +95,19 @@ async fn delete(location: &str, what: Garbage) -> Result<(), KolError> {
         store.delete(&path).await?;
     }
     Ok(())
+}
+
+/// With the paths of its own files below the folder of the job.
+fn relative(job: &JobId, mut snapshot: Snapshot) -> Snapshot {
+    let partitions = snapshot.manifest.iter_mut().flat_map(|m| &mut m.partitions);
+    let ours = partitions.filter(|p| p.location.is_empty());
+    for file in ours.flat_map(|p| &mut p.files) {
+        let below = file.path.strip_prefix(job.as_str());
+        if let Some(below) = below.and_then(|p| p.strip_prefix('/')) {
+            file.path = below.to_owned();
+        }
+    }
+    snapshot
 }
 
 /// The name of a state file begins with its epoch.
@@ -126,13 +154,15 @@ mod tests {
         }
         let there = || all.map(|path| folder.path().join(path).exists());
         let job = || JobId::from_wire("job_1");
-        let left_behind = Garbage::LeftBehind(job(), sweep());
-        delete(&location, left_behind).await.unwrap();
+        let left_behind = Chore::LeftBehind(job(), sweep());
+        carry_out(&location, left_behind).await.unwrap();
         assert_eq!(there(), [true, false, true, true]);
-        let files = Garbage::Files(vec![IN_THE_MAKING.to_owned(), LEFT.to_owned()]);
-        delete(&location, files).await.unwrap();
+        let files = Chore::Files(vec![IN_THE_MAKING.to_owned(), LEFT.to_owned()]);
+        carry_out(&location, files).await.unwrap();
         assert_eq!(there(), [true, false, false, true]);
-        delete(&location, Garbage::Everything(job())).await.unwrap();
+        carry_out(&location, Chore::Everything(job()))
+            .await
+            .unwrap();
         assert_eq!(there(), [false, false, false, true]);
     }
 }

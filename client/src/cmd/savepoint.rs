@@ -1,0 +1,54 @@
+//! `savepoint JOB`.
+
+use std::time::Duration;
+
+use kol_common::proto::{SavepointRef, SavepointRequest};
+use kol_common::view;
+
+use crate::{Context, render};
+
+/// Longest wait for a savepoint: the master gives up sooner, by `checkpoint.timeout`.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Job id or name.
+    #[arg(required_unless_present = "delete")]
+    job: Option<String>,
+    /// Location below which the savepoint goes, as file:///PATH; by default the job's own.
+    #[arg(long, value_name = "LOCATION")]
+    to: Option<String>,
+    /// Delete this savepoint and its files instead.
+    #[arg(long, value_name = "SAVEPOINT", conflicts_with_all = ["job", "to"])]
+    delete: Option<String>,
+}
+
+/// Writes the whole state of a running job to a folder of its own, and says where.
+///
+/// # Errors
+/// No such job or savepoint; it does not run; it came to nothing.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    let mut jobs = ctx.jobs_within(PATIENCE).await?;
+    let (savepoint, deleted) = match args.delete {
+        Some(savepoint) => {
+            let request = SavepointRef { savepoint };
+            (jobs.delete_savepoint(request).await?.into_inner(), true)
+        }
+        None => {
+            let request = SavepointRequest {
+                job: args.job.unwrap_or_default(),
+                location: args.to.unwrap_or_default(),
+            };
+            (jobs.take_savepoint(request).await?.into_inner(), false)
+        }
+    };
+    if ctx.json() {
+        println!("{}", view::savepoint_json(&savepoint));
+    } else if deleted {
+        println!("deleted {} in {}", savepoint.id, savepoint.location);
+    } else {
+        println!("{}", render::checkpoint::savepoint(&savepoint));
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `state inspect|verify LOCATION`.
+
+use kol_common::KolError;
+use kol_common::checkpoint::snapshot::{self, MANIFEST};
+use kol_common::checkpoint::{DAMAGED, Store};
+use kol_common::proto::{Manifest, Snapshot};
+use kol_common::view;
+use serde_json::{Value, json};
+
+use crate::state::{Verified, verify};
+use crate::{Context, render};
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Say what a savepoint or a job's folder of checkpoints holds.
+    Inspect(Place),
+    /// Read all of it, and say whether it is whole.
+    Verify(Place),
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The folder, as file:///PATH or a path; one that holds several is listed.
+    location: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Nothing is there, or it is damaged.
+pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    match args.what {
+        What::Inspect(place) => {
+            let location = place.url()?;
+            match snapshot::read(&location).await {
+                Ok(snapshot) => show(&location, &snapshot, ctx),
+                Err(error) if error.code == "SAVEPOINT_NOT_FOUND" => {
+                    let found = below(&location).await?;
+                    if found.is_empty() {
+                        return Err(error.into());
+                    }
+                    list(&found, ctx);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            Ok(())
+        }
+        What::Verify(place) => {
+            let location = place.url()?;
+            let manifest = snapshot::read(&location)
+                .await?
+                .manifest
+                .unwrap_or_default();
+            let verified = verify(&manifest).await?;
+            report(&location, &verified, ctx)
+        }
+    }
+}
+
+impl Place {
+    /// As a URL; a path is made absolute.
+    fn url(&self) -> Result<String, KolError> {
+        if self.location.contains("://") {
+            return Ok(self.location.clone());
+        }
+        let wrong = |e: std::io::Error| {
+            KolError::user("CHECKPOINT_LOCATION", format!("`{}`: {e}", self.location))
+        };
+        let path = std::path::absolute(&self.location).map_err(wrong)?;
+        Ok(format!("file://{}", path.display()))
+    }
+}
+
+/// Folders with a manifest file below a location that has none itself.
+async fn below(location: &str) -> Result<Vec<(String, Snapshot)>, KolError> {
+    let files = Store::existing(location).await?.list("").await?;
+    let mut found = Vec::new();
+    for (path, _) in files {
+        if let Some(folder) = path
+            .strip_suffix(MANIFEST)
+            .and_then(|p| p.strip_suffix('/'))
+        {
+            let folder = format!("{}/{folder}", location.trim_end_matches('/'));
+            let snapshot = snapshot::read(&folder).await?;
+            found.push((folder, snapshot));
+        }
+    }
+    Ok(found)
+}
+
+fn show(location: &str, snapshot: &Snapshot, ctx: &Context) {
+    let none = Manifest::default();
+    let manifest = snapshot.manifest.as_ref().unwrap_or(&none);
+    if ctx.json() {
+        let mut view = view::checkpoint_json(manifest);
+        view["location"] = json!(location);
+        view["job_id"] = json!(manifest.job_id);
+        view["job_name"] = json!(manifest.job_name);
+        view["version"] = json!(snapshot.version);
+        view["spec"] = serde_json::from_str(&snapshot.spec_json).unwrap_or(Value::Null);
+        println!("{view}");
+    } else {
+        print!("{}", render::state::details(location, snapshot, manifest));
+    }
+}
+
+fn list(found: &[(String, Snapshot)], ctx: &Context) {
+    let manifests = found
+        .iter()
+        .filter_map(|(folder, s)| Some((folder.as_str(), s.manifest.as_ref()?)));
+    if ctx.json() {
+        let views = manifests.map(|(folder, m)| {
+            json!({
+                "location": folder,
+                "job_id": m.job_id,
+                "job_name": m.job_name,
+                "epoch": m.epoch,
+                "begun_ms": m.begun_ms,
+            })
+        });
+        println!("{}", Value::from_iter(views));
+    } else {
+        print!("{}", render::state::list(manifests));
+    }
+}
+
+fn report(location: &str, verified: &[Verified], ctx: &Context) -> anyhow::Result<()> {
+    if ctx.json() {
+        let views = verified.iter().map(|v| {
+            json!({
+                "topic": v.partition.topic,
+                "partition": v.partition.partition,
+                "files": v.files,
+                "bytes": v.bytes,
+                "kols": v.kols,
+                "entities": v.entities,
+                "damage": v.damage.as_ref().map(|e| &e.message),
+            })
+        });
+        println!("{}", Value::from_iter(views));
+    } else {
+        print!("{}", render::state::verified(verified));
+    }
+    let damaged = verified.iter().filter(|v| v.damage.is_some()).count();
+    if damaged == 0 {
+        return Ok(());
+    }
+    let what = format!(
+        "{damaged} of {} partitions in {location} are damaged",
+        verified.len()
+    );
+    Err(KolError::external(DAMAGED, what)
+        .help("Use another savepoint, or start without state from the log.")
+        .into())
+}
