@@ -26,7 +26,7 @@ fn cases() -> u32 {
 const REDIS: &str = r#"
 db = {}
 redis = {}
-local commands = {}
+commands = {}
 function commands.HGET(key, field) return db[key] and db[key][field] or false end
 function commands.HMGET(key, ...)
     local out = {}
@@ -39,6 +39,16 @@ function commands.HSET(key, ...)
     for i = 1, #args, 2 do db[key][args[i]] = tostring(args[i + 1]) end
 end
 function commands.DEL(key) db[key] = nil end
+commands.UNLINK = commands.DEL
+function commands.EXISTS(key) return db[key] and 1 or 0 end
+function commands.RENAME(from, to) db[to], db[from] = db[from], nil end
+function commands.ZUNIONSTORE(to, _, a, b)
+    local all = {}
+    for _, key in ipairs({a, b}) do
+        for member, score in pairs(db[key]) do all[member] = score end
+    end
+    db[to] = all
+end
 function commands.ZADD(key, ...)
     db[key] = db[key] or {}
     local args = {...}
@@ -56,6 +66,8 @@ function redis.pcall(name, key, ...)
     return redis.call(name, key, ...)
 end
 "#;
+
+const KEYS: [&str; 6] = ["fence", "ranking", "record", "next", "before", "hash"];
 
 struct Redis {
     lua: Lua,
@@ -117,31 +129,45 @@ impl Redis {
         slot: Option<&Slot>,
         partition: u32,
     ) -> String {
-        let mut args: Vec<Vec<u8>> = ["1", "1", "1"]
+        let kols = [slot];
+        self.call(("1", "live"), scoring, (market, version), &kols, partition)
+    }
+
+    /// Merges one slot of `a`, or none of anybody.
+    fn call(
+        &self,
+        (generation, shown): (&str, &str),
+        scoring: &Scoring,
+        (market, version): (f64, u64),
+        kols: &[Option<&Slot>],
+        partition: u32,
+    ) -> String {
+        let mut args: Vec<Vec<u8>> = [generation, "1", "1"]
             .iter()
             .map(|s| s.as_bytes().to_vec())
             .collect();
         args.push(partition.to_le_bytes().to_vec());
-        for text in ["tiktok", "now", "1", "0"] {
+        let count = kols.len().to_string();
+        for text in ["tiktok", "now", &count, "0"] {
             args.push(text.as_bytes().to_vec());
         }
         args.push(script::constants(scoring, market, version).into_bytes());
-        args.push(b"a".to_vec());
-        let mut packed = Vec::new();
-        if let Some(slot) = slot {
-            slot.pack_into(&mut packed);
+        args.push(shown.as_bytes().to_vec());
+        for slot in kols {
+            args.push(b"a".to_vec());
+            let mut packed = Vec::new();
+            if let Some(slot) = slot {
+                slot.pack_into(&mut packed);
+            }
+            args.push(packed);
+            args.extend(std::iter::repeat_n(b"sent".to_vec(), 12));
         }
-        args.push(packed);
-        args.extend(std::iter::repeat_n(b"sent".to_vec(), 12));
         let argv = self.lua.create_table().unwrap();
         for (i, arg) in args.iter().enumerate() {
             argv.set(i + 1, self.lua.create_string(arg).unwrap())
                 .unwrap();
         }
-        let keys = self
-            .lua
-            .create_sequence_from(["fence", "ranking", "hash"])
-            .unwrap();
+        let keys = self.lua.create_sequence_from(KEYS).unwrap();
         self.lua.globals().set("KEYS", keys).unwrap();
         self.lua.globals().set("ARGV", argv).unwrap();
         self.merge.call::<String>(()).unwrap()
@@ -438,6 +464,78 @@ fn a_merge_without_its_fence_or_behind_a_newer_one_is_refused() {
     assert!(redis.hash().is_none());
 }
 
+/// The members of a ranking, and whether it is there.
+fn members(redis: &Redis, key: &str) -> Option<Vec<String>> {
+    let ranking: Option<Table> = redis.db().get(key).unwrap();
+    let ranking = ranking?;
+    let pairs = ranking.pairs::<String, Value>();
+    Some(pairs.map(|pair| pair.unwrap().0).collect())
+}
+
+#[test]
+fn a_generation_takes_the_place_of_an_older_one_at_once_or_later_and_never_beside_it() {
+    let a = || Some(vec!["a".to_owned()]);
+    let old = || Some(vec!["old".to_owned()]);
+    for shown in ["live", "next"] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        let merge = |generation: &str, shown: &str, slot: Option<&Slot>| {
+            let fence: Table = redis.db().get("fence").unwrap();
+            fence.set("gen", generation).unwrap();
+            let kols: Vec<_> = slot.into_iter().map(Some).collect();
+            redis.call((generation, shown), &scoring(), (0.0, 1), &kols, 0)
+        };
+        let lua = &redis.lua;
+        lua.load("commands.ZADD('ranking', 19, 'old')")
+            .exec()
+            .unwrap();
+        assert_eq!(merge("2", shown, Some(&one(0, 2))), "OK");
+        if shown == "next" {
+            assert_eq!(
+                (members(&redis, "ranking"), members(&redis, "next")),
+                (old(), a())
+            );
+            assert_eq!(
+                merge("1", "live", Some(&one(0, 1))),
+                "FENCED",
+                "an older one"
+            );
+            // Without a creator: there may be nothing else to say.
+            assert_eq!(merge("2", "live", None), "OK");
+        }
+        assert_eq!(
+            (members(&redis, "ranking"), members(&redis, "next")),
+            (a(), None)
+        );
+        assert_eq!(members(&redis, "before"), old());
+        assert_eq!(
+            merge("1", "live", Some(&one(0, 1))),
+            "FENCED",
+            "an older one"
+        );
+        assert_eq!(merge("2", "next", Some(&one(0, 2))), "OK", "late to know");
+        assert_eq!(
+            (members(&redis, "ranking"), members(&redis, "next")),
+            (a(), None)
+        );
+        // The next but one, while the first lies aside.
+        assert_eq!(merge("3", "live", Some(&one(0, 3))), "OK");
+        let mut aside = members(&redis, "before").unwrap();
+        aside.sort();
+        assert_eq!(aside, ["a", "old"]);
+    }
+}
+
+#[test]
+fn where_nothing_is_shown_nothing_is_waited_for() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    let one = one(0, 1);
+    let answer = redis.call(("1", "next"), &scoring(), (0.0, 1), &[Some(&one)], 0);
+    assert_eq!(answer, "OK");
+    assert_eq!(members(&redis, "ranking"), Some(vec!["a".to_owned()]));
+}
+
 #[test]
 fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
     use kol_executor::sink::Fence;
@@ -457,6 +555,7 @@ fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
         market: 0.0,
         market_version: 1,
         now: "now",
+        live: true,
     };
     let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
     let cmd = encoder.call(&context, &[("a", Outgoing::Put(one(0, 1)))]);
@@ -469,16 +568,13 @@ fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
         .collect();
     let redis = Redis::new();
     redis.prepare(&[]);
-    // EVALSHA, hash, number of keys, three keys; then the arguments.
+    // EVALSHA, hash, number of keys, six keys; then the arguments.
     let argv = redis.lua.create_table().unwrap();
-    for (i, arg) in args[6..].iter().enumerate() {
+    for (i, arg) in args[9..].iter().enumerate() {
         argv.set(i + 1, redis.lua.create_string(arg).unwrap())
             .unwrap();
     }
-    let keys = redis
-        .lua
-        .create_sequence_from(["fence", "ranking", "hash"])
-        .unwrap();
+    let keys = redis.lua.create_sequence_from(KEYS).unwrap();
     redis.lua.globals().set("KEYS", keys).unwrap();
     redis.lua.globals().set("ARGV", argv).unwrap();
     assert_eq!(redis.merge.call::<String>(()).unwrap(), "OK");

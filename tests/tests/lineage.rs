@@ -247,6 +247,70 @@ fn a_job_is_rewound_to_an_epoch_to_a_time_and_to_the_beginning() {
     scene.cluster.assert_no_complaints();
 }
 
+/// What a dashboard sees, and how far the job is then.
+#[derive(Debug)]
+struct Look {
+    size: u64,
+    /// One that only the generation before had is among them.
+    old: bool,
+    lag: u64,
+}
+
+/// Looks at the ranking until the job has caught up and its generation is shown.
+fn looks(scene: &Scene, job: &str) -> Vec<Look> {
+    let mut connection = scene.redis.connect();
+    let mut seen = Vec::new();
+    loop {
+        let (size, old): (u64, Option<f64>) = redis::pipe()
+            .atomic()
+            .zcard("ranking:tiktok:trending")
+            .zscore("ranking:tiktok:trending", "only_before")
+            .query(&mut connection)
+            .unwrap();
+        let status = scene.cluster.try_status(job).unwrap();
+        let old = old.is_some();
+        let lag = status.lag_records;
+        seen.push(Look { size, old, lag });
+        if status.caught_up && !old {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_rewind_shows_one_generation_or_the_other_and_never_both_in_one_ranking() {
+    let (scene, _) = Scene::half_way(2);
+    let slow = [
+        "--set",
+        "source.max_rate_per_partition=500",
+        "--replace",
+        "--wait",
+    ];
+    let mut job = scene.submit("", &slow).unwrap();
+    let whole = scene.caught_up(&job).kols;
+    for at_once in [false, true] {
+        scene
+            .redis
+            .cli("ZADD ranking:tiktok:trending 50 only_before");
+        let flags: &[&str] = if at_once { &["--at-once"] } else { &[] };
+        job = scene.next(&[&["rewind", &job, "--to-earliest"], flags].concat());
+        let seen = looks(&scene, &job);
+        let flip = seen.iter().position(|look| !look.old).unwrap();
+        let (before, after) = seen.split_at(flip);
+        assert!(before.iter().all(|l| l.size == whole + 1), "{before:?}");
+        assert!(after.iter().all(|l| !l.old), "one or the other: {after:?}");
+        let early = after.iter().any(|l| l.lag > 0);
+        assert_eq!(early, at_once, "{before:?} {after:?}");
+        assert!(
+            at_once || after.iter().all(|l| l.size == whole),
+            "{after:?}"
+        );
+        scene.is_the_fold(&job);
+    }
+    scene.cluster.assert_no_complaints();
+}
+
 #[test]
 fn a_savepoint_begins_a_job_in_another_cluster_and_is_verified_without_one() {
     let (scene, job) = Scene::half_way(2);

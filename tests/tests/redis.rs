@@ -80,7 +80,9 @@ fn creators_of_the_generation_before_leave_when_the_next_one_does_not_see_them()
     scene.cluster.wait_caught_up(&job, old.len() as u64, LIMIT);
     scene.cluster.stop(&job);
     scene.job.starting_offsets = "\"latest\"".into();
-    let job = scene.submit();
+    let job = scene
+        .cluster
+        .submit_anew(&scene.job, &scene.topic, &scene.redis);
     scene.cluster.wait_state(&job, JobState::Running);
     let before = scene.topic.read().len();
     scene.topic.produce(new);

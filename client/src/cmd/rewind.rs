@@ -17,6 +17,10 @@ pub struct Args {
     job: String,
     #[command(flatten)]
     to: Target,
+    /// Show its rankings while they grow, whatever sink.flip says; by default those of before stay
+    /// until it has caught up.
+    #[arg(long)]
+    at_once: bool,
     /// Wait until the job runs.
     #[arg(long)]
     wait: bool,
@@ -58,6 +62,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = RewindRequest {
         job: args.job,
         to: Some(to),
+        at_once: args.at_once,
     };
     let reply = ctx.jobs().await?.rewind(request).await?.into_inner();
     let wait = args.wait.then_some(args.timeout);

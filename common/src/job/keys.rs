@@ -9,6 +9,13 @@ impl KeyTemplates {
         self.ranking.replace("{platform}", platform)
     }
 
+    /// What lies beside the ranking of a platform while generations change: which generation it is
+    /// of, the ranking that will be shown, and the one that was shown before.
+    pub fn flip_keys(&self, platform: &str) -> [String; 3] {
+        let ranking = self.ranking_key(platform);
+        ["generation", "next", "before"].map(|what| format!("streaming:{ranking}:{what}"))
+    }
+
     /// Hash of a KOL. The name goes in last: whatever it contains stays as it is.
     pub fn hash_key(&self, platform: &str, kol: &str) -> String {
         fill(&self.hash, &[("{platform}", platform), ("{kol}", kol)])
@@ -63,6 +70,10 @@ mod tests {
     fn keys_are_what_dashboards_read() {
         let keys = KeyTemplates::default();
         assert_eq!(keys.ranking_key("tiktok"), "ranking:tiktok:trending");
+        assert_eq!(
+            keys.flip_keys("tiktok")[1],
+            "streaming:ranking:tiktok:trending:next"
+        );
         assert_eq!(keys.hash_key("tiktok", "a"), "trending:tiktok:a");
         assert_eq!(keys.legacy_key("a"), "streaming_scores:a");
         assert_eq!(

@@ -200,8 +200,22 @@ pub struct SinkSpec {
     pub ttl: Option<Millis>,
     /// Also write `streaming_scores:{kol}` for the default platform.
     pub legacy_hashes: bool,
+    /// When the rankings of a new generation take the place of those that are shown.
+    #[serde(default)]
+    pub flip: Flip,
     /// Key templates.
     pub keys: KeyTemplates,
+}
+
+/// When the rankings of a new generation take the place of those that are shown: never a mixture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flip {
+    /// At its first word: they grow while it catches up.
+    AtOnce,
+    /// When it has read what was in the log when it began, and Redis has all of it.
+    #[default]
+    WhenCaughtUp,
 }
 
 /// Templates of Redis keys. `{platform}`, `{kol}`, `{job}`, `{topic}`, `{partition}` are filled in.
@@ -330,6 +344,7 @@ impl Default for SinkSpec {
             flush_interval: Millis(100),
             ttl: None,
             legacy_hashes: false,
+            flip: Flip::default(),
             keys: KeyTemplates::default(),
         }
     }

@@ -111,6 +111,7 @@ impl Outbox {
         for platform in 0..self.chunks.len() {
             self.encode(state, platform, &mut call);
         }
+        self.show_rankings(state, &mut call);
         self.remove_strays(state, &mut call);
         state.is_untouched() && self.scan.at >= state.bound()
     }
@@ -147,6 +148,18 @@ impl Outbox {
             .collect();
         call.merges.push(self.encoder.call(&context, &kols));
         self.chunks[platform].clear();
+    }
+
+    /// Says of each platform that its ranking may be shown, once: there may be nothing else to say.
+    fn show_rankings(&mut self, state: &State, call: &mut Call<'_>) {
+        if !self.owes_the_flip(call.tick) {
+            return;
+        }
+        for platform in state.platforms() {
+            let context = call.context(&self.assignment, &self.fence, platform);
+            call.merges.push(self.encoder.call(&context, &[]));
+        }
+        self.showing = true;
     }
 
     /// Takes KOLs out of Redis that the sweep found and nobody knows.
@@ -186,6 +199,7 @@ impl Call<'_> {
             market: known.map_or(0.0, |m| m.mean),
             market_version: self.tick.market_version,
             now: self.now,
+            live: self.tick.live,
         }
     }
 }

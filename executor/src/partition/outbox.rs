@@ -31,6 +31,9 @@ pub struct Outbox {
     pub(super) chunks: Vec<Vec<(KolIndex, Outgoing)>>,
     pub(super) scan: Scan,
     pub(super) sweep: Sweep,
+    /// Redis was told, or is being told, that the rankings of this generation may be shown.
+    shown: bool,
+    pub(super) showing: bool,
     problem: Option<KolError>,
     merges: u64,
     /// Slots up to this place in the line must arrive; see `await_all_of`.
@@ -95,6 +98,8 @@ impl Outbox {
             chunks: Vec::new(),
             scan: Scan::default(),
             sweep: Sweep::due(now),
+            shown: false,
+            showing: false,
             problem: None,
             merges: 0,
             awaited: None,
@@ -173,6 +178,11 @@ impl Outbox {
         }
     }
 
+    /// Whether Redis must still be told that the rankings may be shown.
+    pub(super) fn owes_the_flip(&self, tick: &JobTick) -> bool {
+        tick.live && !self.shown
+    }
+
     /// Why Redis does not take what it is sent, if so.
     pub fn problem(&self) -> Option<&KolError> {
         self.problem.as_ref()
@@ -184,7 +194,10 @@ impl Outbox {
         let rescore = self.scan.at < state.bound()
             || (self.scan.window_end, self.scan.market_version)
                 != (state.window_end(), tick.market_version);
-        let wanted = !state.is_untouched() || (rescore && !behind) || self.sweep.found_some();
+        let wanted = !state.is_untouched()
+            || (rescore && !behind)
+            || self.sweep.found_some()
+            || self.owes_the_flip(tick);
         if self.pending.is_some() {
             return None;
         }
@@ -193,26 +206,33 @@ impl Outbox {
         flush.into_iter().chain(sweep).min()
     }
 
-    /// Near the head of the log, and once everything was sent: the sweep must not take out what is
-    /// only late to come.
+    /// Near the head of the log, and once everything was sent and is shown: the sweep must not take
+    /// out what is only late to come.
     fn may_sweep(&self, behind: bool) -> bool {
-        !behind && self.flusher.next_at().is_some() && self.flusher.confirmed().is_some()
+        let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
+        !behind && ready && self.shown
     }
 
     fn scan_ranking(&mut self, state: &State) {
         let (slot, generation) = (self.assignment.slot, self.assignment.generation);
         let spec = &self.assignment.spec;
-        let Some((platform, cursor)) = self
+        let Some(place) = self
             .sweep
             .begin(state.platforms(), &spec.scoring.default_platform)
         else {
             return;
         };
+        let keys = &spec.sink.keys;
+        let [_, _, before] = keys.flip_keys(&place.platform);
         let request = ScanRequest {
-            ranking: spec.sink.keys.ranking_key(&platform),
-            keys: spec.sink.keys.clone(),
-            platform,
-            cursor,
+            ranking: if place.before {
+                before
+            } else {
+                keys.ranking_key(&place.platform)
+            },
+            keys: keys.clone(),
+            platform: place.platform,
+            cursor: place.cursor,
             slot,
             generation,
         };
@@ -297,6 +317,8 @@ impl Outbox {
         if matches!(answer, Answer::Flush(_)) {
             let confirmed = error.is_none();
             self.sweep.removed(confirmed);
+            self.shown |= confirmed && self.showing;
+            self.showing = false;
             for (kol, removed) in self.in_flight.drain(..) {
                 if confirmed {
                     state.confirmed(kol, removed);

@@ -2,8 +2,8 @@
 //! the job, by the system before this one, or brought back by an old backup. Nobody else would ever take
 //! them out of the ranking.
 //!
-//! One sweep goes through the rankings of all platforms that the partition knows, piece by piece, at
-//! most a tenth of the time. It is due after each claim of the fence and whenever Redis lost data.
+//! One sweep goes through the rankings of all platforms that the partition knows, and those that were
+//! shown before this generation, piece by piece, at most a tenth of the time. It is due after each claim of the fence and whenever Redis lost data.
 
 use std::time::Duration;
 
@@ -20,13 +20,25 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Sweep {
     /// When the next piece may be read; `None` once all were.
     next_at: Option<Instant>,
-    /// Which of the platforms, and where in its ranking.
+    /// Which of the platforms, which of its rankings, and where in that.
     platform: usize,
+    before: bool,
     cursor: u64,
     /// Platform of the piece that is being read, or was read last.
     current: String,
     strays: Vec<String>,
     in_flight: usize,
+}
+
+/// Where a sweep is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Platform.
+    pub platform: String,
+    /// In the ranking that was shown before this generation, not in the one that is.
+    pub before: bool,
+    /// Where to go on; 0 at the beginning.
+    pub cursor: u64,
 }
 
 impl Sweep {
@@ -35,6 +47,7 @@ impl Sweep {
         Self {
             next_at: Some(now),
             platform: 0,
+            before: false,
             cursor: 0,
             current: String::new(),
             strays: Vec::new(),
@@ -52,9 +65,9 @@ impl Sweep {
         !self.strays.is_empty()
     }
 
-    /// Platform and cursor of the next piece; `None` when the sweep is over. The default platform is
-    /// looked at even when no event of it was seen.
-    pub fn begin(&mut self, known: &[Box<str>], default: &str) -> Option<(String, u64)> {
+    /// The next piece; `None` when the sweep is over. The default platform is looked at even when no
+    /// event of it was seen.
+    pub fn begin(&mut self, known: &[Box<str>], default: &str) -> Option<Place> {
         let others = known.iter().map(|p| &**p).filter(|p| *p != default);
         let platform = std::iter::once(default).chain(others).nth(self.platform);
         let Some(platform) = platform else {
@@ -62,7 +75,11 @@ impl Sweep {
             return None;
         };
         self.current = platform.to_owned();
-        Some((self.current.clone(), self.cursor))
+        Some(Place {
+            platform: self.current.clone(),
+            before: self.before,
+            cursor: self.cursor,
+        })
     }
 
     /// A piece was read, or could not be.
@@ -78,7 +95,8 @@ impl Sweep {
         }
         self.cursor = piece.cursor;
         if piece.cursor == 0 {
-            self.platform += 1;
+            self.platform += usize::from(self.before);
+            self.before = !self.before;
         }
         self.next_at = Some(now + 9 * piece.took);
     }
@@ -120,6 +138,14 @@ mod tests {
         state
     }
 
+    fn place(platform: &str, before: bool, cursor: u64) -> Option<Place> {
+        Some(Place {
+            platform: platform.into(),
+            before,
+            cursor,
+        })
+    }
+
     fn piece(kols: &[&str], cursor: u64) -> Scanned {
         Scanned {
             cursor,
@@ -134,10 +160,7 @@ mod tests {
         let mut state = state("known");
         let mut sweep = Sweep::due(now);
         let platforms = ["tiktok".into()];
-        assert_eq!(
-            sweep.begin(&platforms, "tiktok"),
-            Some(("tiktok".into(), 0))
-        );
+        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", false, 0));
         sweep.scanned(now, Some(&piece(&["known", "a", "b"], 7)), &mut state);
         assert_eq!(sweep.next_at(), None, "first what was found");
         let taken = sweep.take(1, &state).unwrap();
@@ -151,10 +174,9 @@ mod tests {
         sweep.removed(true);
         assert!(!sweep.found_some());
         assert_eq!(sweep.next_at(), Some(now + Duration::from_millis(18)));
-        assert_eq!(
-            sweep.begin(&platforms, "tiktok"),
-            Some(("tiktok".into(), 7))
-        );
+        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", false, 7));
+        sweep.scanned(now, Some(&piece(&[], 0)), &mut state);
+        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", true, 0));
         sweep.scanned(now, Some(&piece(&[], 0)), &mut state);
         assert_eq!(sweep.begin(&platforms, "tiktok"), None);
         assert_eq!(sweep.next_at(), None, "over");
@@ -166,10 +188,15 @@ mod tests {
         let mut state = state("known");
         let mut sweep = Sweep::due(now);
         let platforms = ["youtube".into(), "tiktok".into()];
-        for platform in ["tiktok", "youtube"] {
+        for (platform, before) in [
+            ("tiktok", false),
+            ("tiktok", true),
+            ("youtube", false),
+            ("youtube", true),
+        ] {
             assert_eq!(
                 sweep.begin(&platforms, "tiktok"),
-                Some((platform.into(), 0))
+                place(platform, before, 0)
             );
             sweep.scanned(now, None, &mut state);
             assert_eq!(sweep.next_at(), Some(now + RETRY));

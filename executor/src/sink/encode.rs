@@ -40,6 +40,8 @@ pub struct CallContext<'a> {
     pub market_version: u64,
     /// The time now, ISO 8601.
     pub now: &'a str,
+    /// The rankings of this generation may be shown.
+    pub live: bool,
 }
 
 impl Encoder {
@@ -55,15 +57,17 @@ impl Encoder {
         }
     }
 
-    /// One merge call for up to [`KOLS_A_CALL`] KOLs of one platform.
+    /// One merge call for up to [`KOLS_A_CALL`] KOLs of one platform; without any it only says whether
+    /// the ranking may be shown.
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
         let legacy = self.legacy_platform.as_deref() == Some(context.platform);
-        let keys = 2 + kols.len() * if legacy { 2 } else { 1 };
+        let keys = 5 + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::MERGE.get_hash())
             .arg(keys)
             .arg(&context.fence.key)
-            .arg(self.keys.ranking_key(context.platform));
+            .arg(self.keys.ranking_key(context.platform))
+            .arg(&self.keys.flip_keys(context.platform));
         for (kol, _) in kols {
             cmd.arg(self.keys.hash_key(context.platform, kol));
         }
@@ -84,7 +88,8 @@ impl Encoder {
                 context.scoring,
                 context.market,
                 context.market_version,
-            ));
+            ))
+            .arg(if context.live { "live" } else { "next" });
         for (kol, outgoing) in kols {
             self.kol(context, &mut cmd, kol, outgoing);
         }

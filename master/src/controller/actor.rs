@@ -392,7 +392,7 @@ impl Controller {
         let query = |start| Query {
             start,
             known,
-            generation: self.store.generation(&record.spec.name),
+            generation: self.store.generation(),
             spec: record.spec,
         };
         let (id, secrets) = (id.clone(), self.options.secrets.clone());

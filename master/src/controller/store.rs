@@ -1,5 +1,6 @@
 //! Jobs in the meta store: `job/{id}` holds a record, `generation/{name}` the newest generation ever
-//! given out under a job name, which outlives the jobs. `checkpoint/{id}/{epoch}` holds a committed
+//! given out under a job name, which outlives the jobs. A new one is newer than those of all names:
+//! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
 //! master left there. `savepoint/{id}` holds a savepoint that is complete.
 
@@ -76,8 +77,12 @@ impl JobStore {
         Ok((store, jobs))
     }
 
-    /// The newest generation given out under this name; 0 when there was none.
-    pub fn generation(&self, name: &str) -> u64 {
+    /// The newest generation ever given out; 0 when there was none.
+    pub fn generation(&self) -> u64 {
+        self.generations.values().copied().max().unwrap_or(0)
+    }
+
+    fn generation_of(&self, name: &str) -> u64 {
         self.generations.get(name).copied().unwrap_or(0)
     }
 
@@ -99,7 +104,7 @@ impl JobStore {
             writes.push(put(&key, record)?);
             keys.push(key);
             let name = &record.spec.name;
-            if record.generation > self.generation(name) {
+            if record.generation > self.generation_of(name) {
                 let key = format!("{GENERATIONS}{name}");
                 writes.push(put(&key, &record.generation)?);
                 keys.push(key);
@@ -112,7 +117,7 @@ impl JobStore {
         self.write(writes, keys).await?;
         if let Some(record) = record {
             let name = &record.spec.name;
-            let newest = self.generation(name).max(record.generation);
+            let newest = self.generation_of(name).max(record.generation);
             self.generations.insert(name.clone(), newest);
         }
         Ok(())
@@ -297,8 +302,7 @@ mod tests {
         store.remove(&removed.id).await.unwrap();
         let (store, found) = JobStore::load(meta).await.unwrap();
         assert_eq!(found, [(kept, vec![])]);
-        assert_eq!(store.generation("a"), 7, "generations outlive their jobs");
-        assert_eq!(store.generation("b"), 0);
+        assert_eq!(store.generation(), 7, "generations outlive their jobs");
     }
 
     #[tokio::test]

@@ -52,6 +52,8 @@ struct Next {
     spec: JobSpec,
     warnings: Vec<String>,
     origin: Origin,
+    /// Its rankings are shown at once, whatever the spec says.
+    at_once: bool,
     /// It follows this live job, which ends like this.
     follows: Option<(JobId, End)>,
 }
@@ -120,6 +122,7 @@ impl Controller {
         let id = JobId::generate();
         let mut record = JobRecord::new(id.clone(), next.spec, next.warnings.clone(), now);
         record.origin = next.origin;
+        record.live |= next.at_once;
         record.follows = next.follows.as_ref().map(|(before, _)| before.clone());
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
@@ -172,6 +175,7 @@ impl Controller {
             spec,
             warnings,
             origin,
+            at_once: false,
             follows: replaced.map(|id| (id.clone(), End::Stopped)),
         })))
     }
@@ -256,7 +260,9 @@ impl Controller {
                 return Err(KolError::user("REWIND", what));
             }
         };
-        Ok(self.successor(id, job, job, origin, End::Cancelled))
+        let mut next = self.successor(id, job, job, origin, End::Cancelled);
+        next.at_once = request.at_once;
+        Ok(next)
     }
 
     fn rolled_back(&self, name: &str) -> Result<Next, KolError> {
@@ -296,6 +302,7 @@ impl Controller {
             spec: record.spec.clone(),
             warnings: record.warnings.clone(),
             origin,
+            at_once: false,
             follows: job.header().is_live().then(|| (id.clone(), end)),
         }
     }

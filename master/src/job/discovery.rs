@@ -29,7 +29,7 @@ pub struct Query {
     pub known: Vec<SourcePartition>,
     /// Where it begins, when it starts.
     pub start: Start,
-    /// The newest generation that was given out under this job's name.
+    /// The newest generation that was given out.
     pub generation: u64,
 }
 
@@ -252,7 +252,8 @@ fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
     .help("Check that the broker runs and that [source] bootstrap names it; asked again by itself.")
 }
 
-/// The newest generation in the fence records of these partitions; 0 without any.
+/// The newest generation in the fence records of these partitions, and of the ranking that they will
+/// write to; 0 without any.
 async fn newest_in_redis(
     spec: &JobSpec,
     partitions: impl Iterator<Item = &SourcePartition>,
@@ -264,11 +265,16 @@ async fn newest_in_redis(
         let key = spec.sink.keys.fence_key(&spec.name, partition);
         pipeline.hget(key, GENERATION_FIELD);
     }
-    let fences: Vec<Option<u64>> = pipeline
+    let [record, ..] = spec.sink.keys.flip_keys(&spec.scoring.default_platform);
+    pipeline.get(record);
+    let found: Vec<Option<String>> = pipeline
         .query_async(&mut connection)
         .await
         .map_err(|e| kol_common::redis::classify(&e))?;
-    Ok(fences.into_iter().flatten().max().unwrap_or(0))
+    // A fence has the number alone, a ranking "N live" or "N next".
+    let number = |text: &String| text.split(' ').next()?.parse::<u64>().ok();
+    let numbers = found.iter().flatten().filter_map(number);
+    Ok(numbers.max().unwrap_or(0))
 }
 
 #[cfg(test)]

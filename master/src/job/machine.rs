@@ -358,6 +358,7 @@ impl Job {
         if current {
             let (slot, scoring) = (partition.record.slot, &self.record.spec.scoring);
             self.measure.reported(now, slot, &report, scoring);
+            partition.goal = partition.goal.or(report.end_offset);
             partition.report = Some(report);
             partition.received = now;
             partition.failure = None;
@@ -378,6 +379,10 @@ impl Job {
         let mut measure = std::mem::take(&mut self.measure);
         measure.advance(now, &self.record.spec.scoring, &self.round());
         self.measure = measure;
+        if !self.record.live && self.record.phase == Phase::Running {
+            self.record.live = self.partitions.iter().all(Partition::is_level);
+            out.persist |= self.record.live;
+        }
         let Some(tick) = self.tick() else {
             return;
         };
@@ -407,6 +412,7 @@ impl Job {
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
             market_version: self.measure.version(),
             market: self.measure.market_wire(),
+            live: self.record.live,
         })
     }
 

@@ -72,6 +72,8 @@ pub struct Partition {
     pub failure: Option<ErrorInfo>,
     /// The epoch whose state it was last assigned with.
     pub restored: Option<u64>,
+    /// The end of its log when that was first known: what must be in Redis before its job is shown.
+    pub goal: Option<u64>,
     failures: VecDeque<Millis>,
 }
 
@@ -92,6 +94,7 @@ impl Partition {
             received: Millis(0),
             failure: None,
             restored: None,
+            goal: None,
             failures: VecDeque::new(),
         }
     }
@@ -101,6 +104,13 @@ impl Partition {
         self.report
             .as_ref()
             .filter(|r| r.assignment_epoch == self.record.epoch && self.hold.executor().is_some())
+    }
+
+    /// Whether Redis has everything up to the goal.
+    pub fn is_level(&self) -> bool {
+        let confirmed = self.current_report().and_then(|r| r.confirmed);
+        let position = confirmed.map(|c| c.position);
+        self.goal.is_some() && position >= self.goal
     }
 
     /// Takes it from whoever has it: what they still write is refused once the next owner claims it.

@@ -1,7 +1,7 @@
 //! What is persisted of a job: as JSON with a version, so that a person can read it and a later
 //! version of this program too.
 
-use kol_common::job::JobSpec;
+use kol_common::job::{Flip, JobSpec};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,10 @@ pub struct PartitionRecord {
     pub owner: Option<Incarnation>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// One job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -81,6 +85,9 @@ pub struct JobRecord {
     /// It starts once this job is over.
     #[serde(default)]
     pub follows: Option<JobId>,
+    /// Its rankings may be shown. Those of a record that does not say so are.
+    #[serde(default = "yes")]
+    pub live: bool,
     /// By slot: slot i stands at index i.
     pub partitions: Vec<PartitionRecord>,
 }
@@ -91,7 +98,6 @@ impl JobRecord {
         Self {
             version: VERSION,
             id,
-            spec,
             warnings,
             submitted: now,
             phase: Phase::Starting,
@@ -101,7 +107,9 @@ impl JobRecord {
             epochs_reserved: 0,
             origin: Origin::Spec,
             follows: None,
+            live: spec.sink.flip == Flip::AtOnce,
             partitions: Vec::new(),
+            spec,
         }
     }
 

@@ -30,6 +30,12 @@ impl Job {
             .collect();
         let (state, reason) = self.state(&problems);
         let mut all_warnings = self.record.warnings.clone();
+        if !self.record.live && self.record.phase == Phase::Running {
+            all_warnings.push(format!(
+                "rankings that were there before generation {} stay until it has caught up",
+                self.record.generation
+            ));
+        }
         all_warnings.extend(warnings(&self.record.spec, &totals, self.reports()));
         proto::JobStatus {
             job_id: self.record.id.to_string(),

@@ -178,12 +178,14 @@ impl Cluster {
 
     /// Submits a spec, or says why it was refused.
     pub fn try_submit(&self, spec_toml: String) -> Result<SubmitReply, tonic::Status> {
-        let origin = "scenario.toml".to_owned();
-        let request = SubmitRequest {
+        self.try_submit_as(SubmitRequest {
             spec_toml,
-            origin,
             ..SubmitRequest::default()
-        };
+        })
+    }
+
+    fn try_submit_as(&self, mut request: SubmitRequest) -> Result<SubmitReply, tonic::Status> {
+        request.origin = "scenario.toml".to_owned();
         self.runtime.block_on(async {
             let reply = connect(&self.grpc).await?.submit(request).await?;
             Ok(reply.into_inner())
@@ -194,6 +196,16 @@ impl Cluster {
     pub fn submit(&self, job: &Job, topic: &Topic, redis: &RedisServer) -> String {
         let toml = job.toml(topic.kafka().bootstrap(), &[&topic.name], &redis.url());
         self.try_submit(toml).expect("the job is accepted").job_id
+    }
+
+    /// The same without the state of a job of its name before it.
+    pub fn submit_anew(&self, job: &Job, topic: &Topic, redis: &RedisServer) -> String {
+        let reply = self.try_submit_as(SubmitRequest {
+            spec_toml: job.toml(topic.kafka().bootstrap(), &[&topic.name], &redis.url()),
+            discard_state: true,
+            ..SubmitRequest::default()
+        });
+        reply.expect("the job is accepted").job_id
     }
 
     /// A job's status; an error while the master is away.

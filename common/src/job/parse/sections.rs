@@ -8,8 +8,8 @@ use super::properties;
 use super::reader::{Section, text, whole};
 use crate::event::parse_time;
 use crate::job::{
-    CheckpointSpec, Counters, JobSpec, KeyTemplates, OnDataLoss, Profile, ScoringSpec, SecretRef,
-    SinkSpec, SourceSpec, StartingOffsets,
+    CheckpointSpec, Counters, Flip, JobSpec, KeyTemplates, OnDataLoss, Profile, ScoringSpec,
+    SecretRef, SinkSpec, SourceSpec, StartingOffsets,
 };
 
 /// The whole spec; `None` if it has no name.
@@ -202,6 +202,15 @@ fn sink(s: &Section<'_, '_>) -> SinkSpec {
         flush_interval: s.duration("flush_interval").unwrap_or(d.flush_interval),
         ttl: s.duration_or_off("ttl").flatten(),
         legacy_hashes: s.flag("legacy_hashes").unwrap_or(d.legacy_hashes),
+        flip: s
+            .choice(
+                "flip",
+                &[
+                    ("when-caught-up", Flip::WhenCaughtUp),
+                    ("at-once", Flip::AtOnce),
+                ],
+            )
+            .unwrap_or(d.flip),
         keys: keys(&s.section("keys")),
     };
     s.end();

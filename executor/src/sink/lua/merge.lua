@@ -9,10 +9,18 @@
 -- Only where there are several does this script add up and score, by the same formula; and because a
 -- flush may come late, by the newest market measure that any of the partitions knew (`_market`).
 --
+-- A new generation does not write into the ranking that is shown beside an older one: it takes its
+-- place, at once or when all of it is there, and the older one is kept aside for a day, until
+-- executors have swept what nobody knows any more.
+--
 -- KEYS[1]  fence record          KEYS[2]  ranking of the platform
--- KEYS[3..2+n]  hashes of n KOLs     KEYS[3+n..2+2n]  their legacy hashes, if any
--- ARGV[1..9]  generation, assignment epoch, sequence, partition (4 bytes), platform, time now (ISO),
---          n, time to live of hashes in ms (0 = none), scoring constants (numbers with blanks between)
+-- KEYS[3]  which generation the ranking is of: "N live", or "N next" when that one is not shown yet
+-- KEYS[4]  the ranking that will be shown     KEYS[5]  the ranking that was shown before
+-- KEYS[6..5+n]  hashes of n KOLs (none to show a ranking only)
+-- KEYS[6+n..5+2n]  their legacy hashes, if any
+-- ARGV[1..10]  generation, assignment epoch, sequence, partition (4 bytes), platform, time now (ISO),
+--          n, time to live of hashes in ms (0 = none), scoring constants (numbers with blanks between),
+--          "live" or "next": whether this generation may be shown
 -- then for each KOL 14 values: name, slot (58 bytes; empty = remove it), score, trending_score, label,
 --          velocity, momentum, personal_growth, market_position, raw_score, baseline, event_count,
 --          total_engagement, window_end
@@ -21,7 +29,8 @@
 --          was left out
 
 local SLOT = '<I4I4I5dI4dI4ddI5'
-local SLOT_BYTES, PER_KOL, FIRST = 58, 14, 10
+local SLOT_BYTES, PER_KOL, FIRST, FIRST_HASH = 58, 14, 11, 6
+local ASIDE_MS = 86400000
 
 local constants
 
@@ -177,21 +186,64 @@ local function fence_state()
     return 'OK'
 end
 
+-- The ranking that is shown gives way; one that still lies aside is not lost.
+local function set_aside()
+    if redis.call('EXISTS', KEYS[2]) == 1 then
+        if redis.call('EXISTS', KEYS[5]) == 1 then
+            redis.call('ZUNIONSTORE', KEYS[5], 2, KEYS[5], KEYS[2])
+            redis.call('UNLINK', KEYS[2])
+        else
+            redis.call('RENAME', KEYS[2], KEYS[5])
+        end
+        redis.call('PEXPIRE', KEYS[5], ASIDE_MS)
+    end
+end
+
+-- The ranking that this generation writes; nil when a newer one is shown or will be.
+local function ranking_of(generation)
+    local held, shown = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%a+)$')
+    held = tonumber(held or 0)
+    if held > generation then
+        return nil
+    end
+    if held == generation and (shown == 'live' or ARGV[10] == 'next') then
+        return shown == 'live' and KEYS[2] or KEYS[4]
+    end
+    if held < generation then
+        redis.call('UNLINK', KEYS[4])
+    end
+    -- Where nothing is shown, nothing has to be waited for.
+    if ARGV[10] == 'next' and redis.call('EXISTS', KEYS[2]) == 1 then
+        redis.call('SET', KEYS[3], ARGV[1] .. ' next')
+        return KEYS[4]
+    end
+    set_aside()
+    if redis.call('EXISTS', KEYS[4]) == 1 then
+        redis.call('RENAME', KEYS[4], KEYS[2])
+    end
+    redis.call('SET', KEYS[3], ARGV[1] .. ' live')
+    return KEYS[2]
+end
+
 local state = fence_state()
 if state ~= 'OK' then
     return state
 end
+local ranking = ranking_of(tonumber(ARGV[1]))
+if not ranking then
+    return 'FENCED'
+end
 
 local generation, partition, platform, now = tonumber(ARGV[1]), ARGV[4], ARGV[5], ARGV[6]
 local count, ttl = tonumber(ARGV[7]), tonumber(ARGV[8])
-local legacy = #KEYS > 2 + count
+local legacy = #KEYS >= FIRST_HASH + count
 local own_tag = partition .. struct.pack('<I4', generation)
 local version = string.char(1)
-local ranked, gone = {'ZADD', KEYS[2]}, {'ZREM', KEYS[2]}
+local ranked, gone = {'ZADD', ranking}, {'ZREM', ranking}
 local answer = 'OK'
 
 for i = 1, count do
-    local key, at = KEYS[2 + i], FIRST + (i - 1) * PER_KOL
+    local key, at = KEYS[FIRST_HASH - 1 + i], FIRST + (i - 1) * PER_KOL
     local kol, slot = ARGV[at], ARGV[at + 1]
     local field = redis.pcall('HGET', key, '_slots')
     local bad = type(field) == 'table'
@@ -206,7 +258,7 @@ for i = 1, count do
         answer = 'BADKEY ' .. key
     elseif single and slot == '' then
         redis.call('DEL', key)
-        if legacy then redis.call('DEL', KEYS[2 + count + i]) end
+        if legacy then redis.call('DEL', KEYS[FIRST_HASH - 1 + count + i]) end
         gone[#gone + 1] = kol
     elseif single or packed then
         local f
@@ -230,7 +282,7 @@ for i = 1, count do
             'generation', ARGV[1], '_slots', field)
         if ttl > 0 then redis.call('PEXPIRE', key, ttl) end
         if legacy then
-            redis.call('HSET', KEYS[2 + count + i], 'username', kol, 'platform', platform,
+            redis.call('HSET', KEYS[FIRST_HASH - 1 + count + i], 'username', kol, 'platform', platform,
                 'trending_score', f[o + 2], 'label', f[o + 3], 'score', f[o + 2],
                 'updated_at', now)
         end
