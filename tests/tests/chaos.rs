@@ -5,7 +5,7 @@ use kol_tests::chaos::{Plan, run};
 #[test]
 fn after_one_fault_of_every_kind_redis_equals_the_fold() {
     run(&Plan {
-        rounds: 8,
+        rounds: 12,
         seed: 1,
         rate: 1_000,
     });

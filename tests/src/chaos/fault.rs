@@ -8,6 +8,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use super::Scene;
+use crate::harness::Link;
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +29,18 @@ pub enum Fault {
     DamageState,
     /// The broker dies and is started again.
     KillBroker,
+    /// All connections to Redis are cut, again and again.
+    CutRedis,
+    /// Nothing comes through to Redis; what was sent arrives late.
+    SilentRedis,
+    /// All streams between master and executors are cut.
+    CutMaster,
+    /// Nothing comes through between master and executors until all are given up.
+    SilentMaster,
 }
 
 /// All of them.
-pub const ALL: [Fault; 8] = [
+pub const ALL: [Fault; 12] = [
     Fault::KillExecutor,
     Fault::PauseExecutor,
     Fault::KillMaster,
@@ -40,10 +49,14 @@ pub const ALL: [Fault; 8] = [
     Fault::TakeCheckpoints,
     Fault::DamageState,
     Fault::KillBroker,
+    Fault::CutRedis,
+    Fault::SilentRedis,
+    Fault::CutMaster,
+    Fault::SilentMaster,
 ];
 
 /// Lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 12] = [
+pub const EXPLAINED: [(&str, &str); 13] = [
     ("silent or cut off", "an executor was killed or paused"),
     (
         "gone: its partitions go elsewhere",
@@ -53,7 +66,10 @@ pub const EXPLAINED: [(&str, &str); 12] = [
         "FENCED",
         "a paused executor woke up after its partitions had moved",
     ),
-    ("no session with the master", "the master was killed"),
+    (
+        "no session with the master",
+        "the master was killed or cut off",
+    ),
     (
         "the master ended the session",
         "the master was killed, or gave a paused executor up",
@@ -61,7 +77,8 @@ pub const EXPLAINED: [(&str, &str); 12] = [
     ("the master takes nothing", "the master was killed"),
     ("it does not read what it is sent", "an executor was paused"),
     ("Redis lost data", "Redis was emptied"),
-    ("Redis does not take writes", "Redis was killed"),
+    ("Redis does not take writes", "Redis was killed or cut off"),
+    ("PARTITIONS_WAITING", "all executors were given up at once"),
     ("an epoch was given up", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
     ("a partition failed", "see the executor's line"),
@@ -87,6 +104,10 @@ impl fmt::Display for Fault {
             Self::TakeCheckpoints => "the checkpoint folder away for 5 s",
             Self::DamageState => "newest state damaged, an executor killed",
             Self::KillBroker => "the broker killed and started again",
+            Self::CutRedis => "connections to Redis cut for 3 s",
+            Self::SilentRedis => "the link to Redis silent for 4 s",
+            Self::CutMaster => "streams to the master cut for 1 s",
+            Self::SilentMaster => "links to the master silent for 6 s",
         })
     }
 }
@@ -126,6 +147,10 @@ impl Fault {
                 scene.kafka.down();
                 scene.kafka.up();
             }
+            Self::CutRedis => scene.to_redis.set(Link::Cut),
+            Self::SilentRedis => scene.to_redis.set(Link::Silent),
+            Self::CutMaster => scene.to_master.set(Link::Cut),
+            Self::SilentMaster => scene.to_master.set(Link::Silent),
         }
         Victim::All
     }
@@ -134,8 +159,12 @@ impl Fault {
     pub fn lasts(self) -> Duration {
         Duration::from_secs(match self {
             Self::PauseExecutor => 7,
+            Self::SilentMaster => 6,
             Self::TakeCheckpoints => 5,
+            Self::SilentRedis => 4,
+            Self::CutRedis => 3,
             Self::KillRedis => 2,
+            Self::CutMaster => 1,
             _ => 0,
         })
     }
@@ -147,6 +176,8 @@ impl Fault {
                 scene.cluster.executors[place].signal("CONT");
             }
             (Self::KillRedis, _) => scene.redis.up(),
+            (Self::CutRedis | Self::SilentRedis, _) => scene.to_redis.set(Link::Open),
+            (Self::CutMaster | Self::SilentMaster, _) => scene.to_master.set(Link::Open),
             (Self::TakeCheckpoints, _) => {
                 let folder = checkpoints(scene);
                 std::fs::remove_file(&folder).expect("the file goes");

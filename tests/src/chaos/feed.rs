@@ -12,7 +12,8 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 
 use crate::harness::Topic;
 
-const KOLS: u64 = 500;
+/// Creators.
+pub const KOLS: u64 = 500;
 /// Event time between two events: a window end passes every few seconds.
 const STEP: Duration = Duration::from_millis(500);
 /// Longest time in which the broker must have taken everything.

@@ -10,6 +10,7 @@
 
 mod fault;
 mod feed;
+mod reader;
 mod watch;
 
 use std::time::Duration;
@@ -18,9 +19,10 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use crate::harness::{Cluster, Job, Kafka, Proxy, RedisServer, Topic};
 use fault::{ALL, Fault, Victim};
 use feed::Feed;
+use reader::Reader;
 use watch::Watch;
 
 /// How much, and from which seed.
@@ -46,6 +48,9 @@ pub struct Scene {
     redis: RedisServer,
     topic: Topic,
     job: String,
+    /// The links from executors.
+    to_redis: Proxy,
+    to_master: Proxy,
 }
 
 /// What one fault led to.
@@ -69,6 +74,7 @@ pub fn run(plan: &Plan) {
     let feed = Feed::start(&scene.topic, plan.rate, plan.seed);
     let mut chance = StdRng::seed_from_u64(plan.seed);
     Watch::new(&scene).recovered(&scene, LIMIT);
+    let reader = Reader::start(&scene.redis.url());
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {
         // Every kind once, in an order of chance, then again.
@@ -84,7 +90,14 @@ pub fn run(plan: &Plan) {
         .cluster
         .assert_equals_fold(&scene.job, &scene.topic, &scene.redis, LIMIT);
     scene.cluster.assert_no_complaints();
-    summary(plan, events, &rounds);
+    let seen = reader.stop();
+    assert!(
+        seen.regressions.is_empty(),
+        "a reader saw rankings go back: {:#?}",
+        seen.regressions
+    );
+    assert!(seen.looks > 1_000, "the reader looked {} times", seen.looks);
+    summary(plan, events, seen.looks, &rounds);
 }
 
 fn order(seed: u64, turn: u64) -> [Fault; ALL.len()] {
@@ -93,15 +106,15 @@ fn order(seed: u64, turn: u64) -> [Fault; ALL.len()] {
     all
 }
 
-fn summary(plan: &Plan, events: u64, rounds: &[Round]) {
+fn summary(plan: &Plan, events: u64, looks: u64, rounds: &[Round]) {
     let mut recoveries: Vec<Duration> = rounds.iter().map(|r| r.recovery).collect();
     recoveries.sort();
     let worst = recoveries.last().copied().unwrap_or_default();
     let stall = rounds.iter().filter_map(|r| r.stall).max();
     println!(
         "{events} events in at {}/s, {} faults (seed {}), as many recoveries: worst {worst:.1?}, worst \
-         standstill of partitions not concerned {:.1?} (positions are reported every 200 ms). Redis \
-         equals the fold.",
+         standstill of partitions not concerned {:.1?} (positions are reported every 200 ms). A reader \
+         looked {looks} times at creators and saw nobody go back. Redis equals the fold.",
         plan.rate,
         rounds.len(),
         plan.seed,
@@ -138,18 +151,27 @@ impl Scene {
     fn start(kafka: &'static Kafka) -> Self {
         let topic = Topic::create(kafka, "chaos", PARTITIONS);
         let redis = RedisServer::start();
-        let mut cluster = Cluster::start(EXECUTORS);
+        let mut cluster = Cluster::start(0);
+        let to_master = Proxy::to(cluster.grpc());
+        cluster.executors_connect_to(to_master.address());
+        for _ in 0..EXECUTORS {
+            cluster.add_executor();
+        }
         for (part, reason) in fault::EXPLAINED {
             cluster.allow(part, reason);
         }
+        let to_redis = Proxy::to(&format!("127.0.0.1:{}", redis.port()));
         let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
-        let job = cluster.submit(&job, &topic, &redis);
+        let url = format!("redis://{}/0", to_redis.address());
+        let job = cluster.submit_to(&job, &topic, &url);
         Self {
             kafka,
             cluster,
             redis,
             topic,
             job,
+            to_redis,
+            to_master,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Cluster {
     /// The executors that were started, also those that ended since.
     pub executors: Vec<Process>,
     grpc: String,
+    /// Where executors find the master.
+    door: String,
     http: String,
     environment: Vec<(&'static str, &'static str)>,
     allowed: Vec<(&'static str, &'static str)>,
@@ -103,6 +105,7 @@ impl Cluster {
             runtime,
             master,
             executors: Vec::new(),
+            door: grpc.clone(),
             grpc,
             http,
             environment: environment.to_vec(),
@@ -119,10 +122,15 @@ impl Cluster {
         self.allowed.push((part, reason));
     }
 
+    /// Executors that are started from here on find the master at this address.
+    pub fn executors_connect_to(&mut self, address: String) {
+        self.door = address;
+    }
+
     /// Starts one more executor; answers its place in `executors`.
     pub fn add_executor(&mut self) -> usize {
         let number = self.executors.len();
-        let url = format!("http://{}", self.grpc);
+        let url = format!("http://{}", self.door);
         let name = format!("executor-{number}");
         let arguments = [
             "--master",
@@ -194,7 +202,12 @@ impl Cluster {
 
     /// Submits a job that reads `topic` and writes to `redis`; answers its id.
     pub fn submit(&self, job: &Job, topic: &Topic, redis: &RedisServer) -> String {
-        let toml = job.toml(topic.kafka().bootstrap(), &[&topic.name], &redis.url());
+        self.submit_to(job, topic, &redis.url())
+    }
+
+    /// The same with the URL of a Redis.
+    pub fn submit_to(&self, job: &Job, topic: &Topic, redis: &str) -> String {
+        let toml = job.toml(topic.kafka().bootstrap(), &[&topic.name], redis);
         self.try_submit(toml).expect("the job is accepted").job_id
     }
 

@@ -188,6 +188,9 @@ fn settings(folder: &Path, port: u16, controller: u16) -> String {
         "offsets.topic.num.partitions=1".to_owned(),
         "auto.create.topics.enable=false".to_owned(),
         "log.retention.ms=-1".to_owned(),
+        // A broker that was killed may register again only when its session has ended.
+        "broker.session.timeout.ms=2000".to_owned(),
+        "broker.heartbeat.interval.ms=500".to_owned(),
         "message.max.bytes=20000000".to_owned(),
         "group.initial.rebalance.delay.ms=0".to_owned(),
     ]

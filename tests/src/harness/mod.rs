@@ -18,6 +18,7 @@ mod data;
 mod kafka;
 mod logs;
 mod process;
+mod proxy;
 mod redis_server;
 mod topic;
 
@@ -28,6 +29,7 @@ pub use data::{Key, generated, real_or_generated};
 pub use kafka::Kafka;
 pub use logs::unexpected;
 pub use process::Process;
+pub use proxy::{Link, Proxy};
 pub use redis_server::RedisServer;
 pub use topic::{Letter, Topic};
 

@@ -90,7 +90,7 @@ fn is_submitted_once(cluster: &Cluster) -> String {
     let again = run(&["submit", "job.toml", "-o", "json"]).json();
     assert_eq!(
         again,
-        json!({"job_id": id, "outcome": "unchanged", "warnings": []})
+        json!({"job_id": id, "outcome": "unchanged", "origin": "", "warnings": []})
     );
     let other = run(&["submit", "job.toml", "--set", "scoring.window=12h"]);
     let refusal = other.fails(2);
@@ -98,7 +98,7 @@ fn is_submitted_once(cluster: &Cluster) -> String {
         refusal.contains("scoring.window was 1day and is now 12h"),
         "{refusal}"
     );
-    assert!(refusal.contains("kol-client stop scenario"), "{refusal}");
+    assert!(refusal.contains("--replace"), "{refusal}");
     id.to_owned()
 }
 
