@@ -70,6 +70,9 @@ fn a_zombie_that_slept_through_three_reassignments_never_changes_redis() {
     );
     cluster.wait_caught_up(&job, 4_000, LIMIT);
     cluster.executors[0].signal("STOP");
+    // Given up before anybody else is there: nobody asks it to give a partition back.
+    let gone = "gone: its partitions go elsewhere";
+    cluster.master.wait_line(gone, 0, LIMIT);
 
     // Each owner reads on, so that the zombie has much to say that is not true any more.
     let mut epochs = vec![epochs_of(&cluster, &job)];
