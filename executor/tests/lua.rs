@@ -416,6 +416,18 @@ fn removing_the_last_slot_removes_hash_and_ranking_entry_together() {
 }
 
 #[test]
+fn a_slot_that_is_sent_again_is_scored_again() {
+    let redis = Redis::new();
+    redis.prepare(&[one(0, 1)]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(
+        redis.field("trending_score"),
+        "sent",
+        "by a new market measure"
+    );
+}
+
+#[test]
 fn a_late_flush_does_not_bring_an_old_market_measure_back() {
     let redis = Redis::new();
     redis.prepare(&[]);

@@ -7,3 +7,4 @@ pub mod chaos;
 pub mod demo;
 pub mod fold;
 pub mod harness;
+pub mod mutants;

@@ -177,6 +177,15 @@ async fn a_folder_keeps_whole_files_and_tells_damaged_from_missing_ones() {
 }
 
 #[tokio::test]
+async fn a_folder_syncs_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("file://{}", folder.path().display());
+    let store = Store::open(&location).await.unwrap();
+    // What a disk does when the power fails cannot be tried here: this asks the store itself.
+    assert!(format!("{store:?}").contains("fsync: true"), "{store:?}");
+}
+
+#[tokio::test]
 async fn a_store_that_takes_nothing_says_where_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let in_the_way = folder.path().join("file");
