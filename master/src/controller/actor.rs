@@ -138,12 +138,7 @@ impl Controller {
 
     async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
         for id in self.live() {
-            let event = if self.may_succeed(&id) {
-                Event::Succeed
-            } else {
-                Event::Tick
-            };
-            self.step(now, &id, event).await?;
+            self.succeed(now, &id).await?;
         }
         Ok(())
     }

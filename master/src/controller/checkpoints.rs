@@ -51,18 +51,6 @@ impl Controller {
             })
     }
 
-    /// Whether a job that waits for another one to end need not wait any more.
-    pub(super) fn may_succeed(&self, id: &JobId) -> bool {
-        let follows = self
-            .jobs
-            .get(id)
-            .and_then(|job| job.header().follows.as_ref());
-        follows.is_some_and(|before| {
-            let before = self.jobs.get(before);
-            before.is_none_or(|job| !job.header().is_live())
-        })
-    }
-
     /// The manifest file of the job's folder says what was committed last.
     pub(super) fn publish_manifest(&self, id: &JobId, manifest: &Manifest) {
         let Some(job) = self.jobs.get(id) else {

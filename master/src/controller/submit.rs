@@ -16,7 +16,7 @@ use super::message::Reply;
 use crate::checkpoint::keeper::Chore;
 use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::{Origin, fits};
-use crate::job::{End, Event, Job, JobRecord, Phase};
+use crate::job::{End, Event, Job, JobRecord, Phase, Predecessor};
 
 /// Jobs that are over and still listed.
 const REMEMBERED: usize = 100;
@@ -55,7 +55,7 @@ struct Next {
     /// Its rankings are shown at once, whatever the spec says.
     at_once: bool,
     /// It follows this live job, which ends like this.
-    follows: Option<(JobId, End)>,
+    follows: Option<Predecessor>,
 }
 
 impl Controller {
@@ -123,7 +123,7 @@ impl Controller {
         let mut record = JobRecord::new(id.clone(), next.spec, next.warnings.clone(), now);
         record.origin = next.origin;
         record.live |= next.at_once;
-        record.follows = next.follows.as_ref().map(|(before, _)| before.clone());
+        record.follows = next.follows;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
         tracing::info!(job = %id, %name, origin, "a job was submitted");
@@ -136,11 +136,28 @@ impl Controller {
             warnings: next.warnings,
             origin,
         }));
-        if let Some((before, end)) = next.follows {
-            let why = format!("{id} takes its place");
-            self.step(now, &before, Event::End(end, why)).await?;
+        self.succeed(now, &id).await
+    }
+
+    /// Lets a job begin whose predecessor is over, and ends one that is not: also when this master was
+    /// started again in between. For any other job time passes.
+    pub(super) async fn succeed(&mut self, now: Millis, id: &JobId) -> Result<(), KolError> {
+        let follows = self
+            .jobs
+            .get(id)
+            .and_then(|job| job.header().follows.clone());
+        let Some(before) = follows else {
+            return self.step(now, id, Event::Tick).await;
+        };
+        let phase = self.jobs.get(&before.id).map(|job| job.header().phase);
+        match phase {
+            None | Some(Phase::Over(_)) => self.step(now, id, Event::Succeed).await,
+            Some(Phase::Ending(_)) => self.step(now, id, Event::Tick).await,
+            Some(Phase::Starting | Phase::Running) => {
+                let event = Event::End(before.end, format!("{id} takes its place"));
+                self.step(now, &before.id, event).await
+            }
         }
-        self.step(now, &id, Event::Tick).await
     }
 
     /// Whether a spec may become a job, and where it begins.
@@ -176,7 +193,10 @@ impl Controller {
             warnings,
             origin,
             at_once: false,
-            follows: replaced.map(|id| (id.clone(), End::Stopped)),
+            follows: replaced.map(|id| Predecessor {
+                id: id.clone(),
+                end: End::Stopped,
+            }),
         })))
     }
 
@@ -303,7 +323,10 @@ impl Controller {
             warnings: record.warnings.clone(),
             origin,
             at_once: false,
-            follows: job.header().is_live().then(|| (id.clone(), end)),
+            follows: job.header().is_live().then(|| Predecessor {
+                id: id.clone(),
+                end,
+            }),
         }
     }
 

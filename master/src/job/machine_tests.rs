@@ -12,7 +12,7 @@ use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, 
 use super::discovery::Found;
 use super::lineage::Origin;
 use super::machine::{Event, Executor, Fleet, Job, Out};
-use super::record::{End, JobRecord, Phase};
+use super::record::{End, JobRecord, Phase, Predecessor};
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -424,7 +424,10 @@ fn a_stop_without_a_last_epoch_drains_in_the_end_and_says_what_is_missing() {
 #[test]
 fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
     let mut rig = Rig::starting(&[1]);
-    rig.job.record.follows = Some(JobId::from_wire("job_0"));
+    rig.job.record.follows = Some(Predecessor {
+        id: JobId::from_wire("job_0"),
+        end: End::Stopped,
+    });
     rig.job.record.origin = Origin::Job {
         id: JobId::from_wire("job_0"),
         epoch: None,

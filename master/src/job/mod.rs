@@ -18,7 +18,7 @@ mod warnings;
 pub use lineage::{Origin, Start};
 pub use machine::{Event, Executor, Fleet, Job, Out};
 pub use ownership::revoke_claim;
-pub use record::{End, JobRecord, Phase};
+pub use record::{End, JobRecord, Phase, Predecessor};
 
 #[cfg(test)]
 mod interleavings;

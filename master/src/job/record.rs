@@ -51,6 +51,15 @@ pub struct PartitionRecord {
     pub owner: Option<Incarnation>,
 }
 
+/// The job whose place another one takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessor {
+    /// Which.
+    pub id: JobId,
+    /// How it is to end.
+    pub end: End,
+}
+
 fn yes() -> bool {
     true
 }
@@ -82,9 +91,9 @@ pub struct JobRecord {
     /// Where its first state comes from.
     #[serde(default)]
     pub origin: Origin,
-    /// It starts once this job is over.
+    /// It starts once this job is over, and ends it.
     #[serde(default)]
-    pub follows: Option<JobId>,
+    pub follows: Option<Predecessor>,
     /// Its rankings may be shown. Those of a record that does not say so are.
     #[serde(default = "yes")]
     pub live: bool,

@@ -91,7 +91,7 @@ impl Job {
         match self.record.phase {
             Phase::Starting => {
                 let waits = self.record.follows.as_ref();
-                let waits = waits.map(|before| format!("it begins when {before} has ended"));
+                let waits = waits.map(|before| format!("it begins when {} has ended", before.id));
                 (JobState::Starting, waits.or(first).unwrap_or_default())
             }
             Phase::Running => match first {

@@ -1,0 +1,42 @@
+//! Jobs that take the place of others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::support::{Rig, is, people, submit, wait_for};
+use kol_common::proto::JobState;
+use kol_common::{JobId, Millis};
+use kol_master::controller::JobStore;
+use kol_master::job::{End, JobRecord, Predecessor};
+use kol_master::meta::EmbeddedStore;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_died_after_it_noted_the_next_job_still_ends_the_one_before() {
+    let rig = Rig::new("events", 1).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let before = submit(&mut client, &rig.spec("a")).await.unwrap().job_id;
+    wait_for(&mut client, &before, is(JobState::Degraded)).await;
+    master.stop(Duration::from_secs(5)).await;
+    drop((master, client));
+    // What such a master leaves.
+    let meta = EmbeddedStore::open(&rig.config().state_dir).unwrap();
+    let (mut store, stored) = JobStore::load(Arc::new(meta)).await.unwrap();
+    let spec = stored[0].0.spec.clone();
+    let mut next = JobRecord::new(JobId::generate(), spec, vec![], Millis::now());
+    next.follows = Some(Predecessor {
+        id: JobId::from_wire(before.as_str()),
+        end: End::Cancelled,
+    });
+    store.save(Some(&next), None).await.unwrap();
+    drop(store);
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    let status = wait_for(&mut client, &before, is(JobState::Cancelled)).await;
+    assert!(
+        status.reason.contains(next.id.as_str()),
+        "{}",
+        status.reason
+    );
+    wait_for(&mut client, next.id.as_str(), is(JobState::Degraded)).await;
+}
