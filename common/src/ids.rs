@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+
+use crate::world;
 
 macro_rules! prefixed_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
@@ -15,7 +16,7 @@ macro_rules! prefixed_id {
         impl $name {
             /// A new one; ids made later sort later.
             pub fn generate() -> Self {
-                Self(format!(concat!($prefix, "{}"), Uuid::now_v7().simple()))
+                Self(format!(concat!($prefix, "{}"), world::ordered_id().simple()))
             }
 
             /// An id that came over the wire or from the store.

@@ -15,6 +15,7 @@ pub mod secrets;
 pub mod telemetry;
 pub mod time;
 pub mod view;
+pub mod world;
 
 pub use error::{Domain, KolError};
 pub use ids::{ExecutorId, Incarnation, JobId, SavepointId, SourcePartition};

@@ -1,7 +1,7 @@
 //! Time as the system counts it: milliseconds since the Unix epoch.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,7 @@ pub struct Millis(pub u64);
 impl Millis {
     /// The wall clock. Only drivers and I/O may ask; machines are told the time.
     pub fn now() -> Self {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self::from(since)
+        crate::world::now()
     }
 
     /// `self − earlier`, zero when `earlier` is later.

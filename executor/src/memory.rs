@@ -33,15 +33,8 @@ impl Memory {
 
     /// Reads the resident size from the kernel.
     pub fn refresh(&self) {
-        let Ok(statm) = std::fs::read_to_string("/proc/self/statm") else {
-            return;
-        };
-        let pages = statm
-            .split_ascii_whitespace()
-            .nth(1)
-            .and_then(|text| text.parse::<u64>().ok());
-        if let Some(pages) = pages {
-            self.resident.store(pages * 4096, Ordering::Relaxed);
+        if let Some(bytes) = kol_common::world::resident_bytes() {
+            self.resident.store(bytes, Ordering::Relaxed);
         }
     }
 

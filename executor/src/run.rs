@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::memory::Memory;
 use crate::session::{self, Identity, SessionEvent};
 use crate::supervisor::{Options, Supervisor};
-use crate::{http, telemetry};
+use crate::http;
 
 /// Messages of the session that may wait for the supervisor.
 const INBOX: usize = 256;
@@ -94,7 +94,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),
         Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
     }
-    tracing::debug!(cpu_ms = telemetry::cpu_ms(), "processor time used");
+    tracing::debug!(cpu_ms = kol_common::world::cpu_ms(), "processor time used");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The executor's metrics: counted locally by each partition, published here in batches.
 
 use kol_common::proto::PartitionReport;
+use kol_common::world;
 use metrics::{counter, gauge};
 
 use crate::memory::Memory;
@@ -10,7 +11,7 @@ pub fn publish(reports: &[PartitionReport], memory: &Memory) {
     gauge!("kol_executor_resident_bytes").set(memory.resident() as f64);
     gauge!("kol_executor_memory_limit_bytes").set(memory.limit() as f64);
     gauge!("kol_executor_partitions").set(reports.len() as f64);
-    counter!("kol_executor_cpu_milliseconds_total").absolute(cpu_ms());
+    counter!("kol_executor_cpu_milliseconds_total").absolute(world::cpu_ms());
     for report in reports {
         partition(report);
     }
@@ -50,18 +51,4 @@ fn partition(report: &PartitionReport) {
             gauge!(name, &labels).set(value as f64);
         }
     }
-}
-
-/// Processor time this process has used, user and system, in milliseconds.
-pub fn cpu_ms() -> u64 {
-    // Fields 14 and 15 of proc(5)'s stat, in ticks of 10 ms; the name before them may hold blanks.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name
-        .split_ascii_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum::<u64>()
-        * 10
 }

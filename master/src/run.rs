@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::actor::{Drained, Exit, Group, Task, mailbox};
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
+use kol_common::{KolError, world};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,8 +51,9 @@ impl Master {
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
         let state_dir = config.state_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&state_dir)).await;
-        let opened = opened.map_err(|e| KolError::internal("STATE_STORE", e.to_string()))??;
+        let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
+        let hit_a_defect = || KolError::internal("STATE_STORE", "opening it hit a defect");
+        let opened = opened.ok_or_else(hit_a_defect)??;
         let meta: Arc<dyn MetaStore> = Arc::new(opened);
         let (store, stored) = JobStore::load(Arc::clone(&meta)).await?;
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;

@@ -11,8 +11,8 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
 use tokio::time::timeout;
 
-use crate::KolError;
 use crate::proto::StateFile;
+use crate::{KolError, world};
 
 /// Code of the error that says that a state file is not what was written: another one may be.
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
@@ -60,11 +60,11 @@ impl Store {
         };
         // A file system that hangs holds up a thread of its own, not the actors.
         let path = PathBuf::from(path);
-        let opening = tokio::task::spawn_blocking(move || open_folder(&path));
+        let opening = world::blocking(move || world::folder(&path));
         let opened = timeout(DEADLINE, opening).await;
         let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
-        let opened = opened.map_err(|e| refused(e.to_string()))?;
-        Ok(Self::over(location, Arc::new(opened.map_err(refused)?)))
+        let opened = opened.ok_or_else(|| refused("opening it hit a defect".to_owned()))?;
+        Ok(Self::over(location, opened.map_err(refused)?))
     }
 
     /// Opens a location that must be there already, to read from it.
@@ -264,7 +264,7 @@ async fn within<T>(
     })
 }
 
-fn open_folder(path: &Path) -> Result<LocalFileSystem, String> {
+pub(crate) fn open_folder(path: &Path) -> Result<LocalFileSystem, String> {
     std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
     let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
     Ok(folder.with_fsync(true))

@@ -8,7 +8,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use kol_common::checkpoint::frame::FRAME_RAW;
 use kol_common::checkpoint::{Store, UNAVAILABLE};
 use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile, Told as WireTold};
-use kol_common::{KolError, Millis};
+use kol_common::{KolError, Millis, world};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -126,7 +126,7 @@ impl Actor {
     /// Location and path of the file. Never the same twice: an owner that was replaced may still write.
     fn place_of_file(&self, barrier: &Barrier) -> (String, String) {
         let a = &self.assignment;
-        let unique = uuid::Uuid::new_v4().simple();
+        let unique = world::random_id().simple();
         let name = format!(
             "{}/{:012}-{}-{unique}.state",
             a.slot, barrier.epoch, a.epoch
@@ -222,6 +222,7 @@ impl Actor {
             .with_min_delay(RETRY.0)
             .with_max_delay(RETRY.1)
             .with_jitter()
+            .with_jitter_seed(world::random_id().as_u64_pair().0)
             .without_max_times()
             .build();
         let state = loop {
@@ -269,11 +270,11 @@ async fn read_state(
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {
         let content = store.read(file).await?;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = world::blocking(move || {
             let outcome = restorer.file(&content);
             outcome.map(|()| restorer)
         });
-        let read = read.await.map_err(|_| {
+        let read = read.await.ok_or_else(|| {
             KolError::internal("CHECKPOINT_READER", "reading a state file hit a defect")
         })?;
         restorer = read.map_err(|d| store.damaged(&file.path, &d.to_string()))?;

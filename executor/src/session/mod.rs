@@ -95,8 +95,7 @@ pub async fn run(
                 "no session with the master: partitions go on, connecting again"
             ),
         }
-        let jitter = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-        let pause = wait.mul_f64(0.5 + 0.5 * jitter);
+        let pause = wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}

@@ -57,7 +57,7 @@ impl Connection {
             }
             Err(error) => {
                 // Half to the whole of the wait, so that executors do not come back in step.
-                let jitter = self.wait.mul_f64(0.5 + 0.5 * jitter());
+                let jitter = self.wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
                 self.failed = Some((Instant::now() + jitter, error.clone()));
                 self.wait = (self.wait * 2).min(RETRY_MOST);
                 Err(error)
@@ -71,10 +71,4 @@ impl Connection {
             self.open = None;
         }
     }
-}
-
-/// Somewhere in [0, 1).
-fn jitter() -> f64 {
-    let bits = uuid::Uuid::new_v4().as_u64_pair().0;
-    (bits >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -335,7 +335,7 @@ impl Supervisor {
         if self.round == 0 {
             self.tell(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
-                cpu_ms: crate::telemetry::cpu_ms(),
+                cpu_ms: kol_common::world::cpu_ms(),
                 partitions: self.partitions.len() as u64,
             }));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kol_common::KolError;
+use kol_common::{KolError, world};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -66,12 +66,11 @@ impl EmbeddedStore {
         work: impl FnOnce(&Database) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, MetaError> {
         let database = Arc::clone(&self.database);
-        let done = tokio::task::spawn_blocking(move || work(&database)).await;
-        match done {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(Refused::Conflict(key))) => Err(MetaError::Conflict { key }),
-            Ok(Err(Refused::Failed(error))) => Err(MetaError::Failed(error.to_string())),
-            Err(stopped) => Err(MetaError::Failed(stopped.to_string())),
+        match world::blocking(move || work(&database)).await {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(Refused::Conflict(key))) => Err(MetaError::Conflict { key }),
+            Some(Err(Refused::Failed(error))) => Err(MetaError::Failed(error.to_string())),
+            None => Err(MetaError::Failed("it hit a defect".to_owned())),
         }
     }
 }
