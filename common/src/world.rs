@@ -79,9 +79,7 @@ pub fn fraction() -> f64 {
 }
 
 /// Runs work that may take long where it does not hold up the actors; `None` when it hit a defect.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (reply, done) = oneshot::channel();
     world().blocking(Box::new(move || {
         let _nobody_waits = reply.send(work());

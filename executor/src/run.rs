@@ -1,6 +1,7 @@
 //! Puts an executor together and runs it until SIGTERM.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
@@ -12,10 +13,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::memory::Memory;
-use crate::session::{self, Identity, SessionEvent};
-use crate::supervisor::{Options, Supervisor};
 use crate::http;
+use crate::memory::Memory;
+use crate::session::{self, Identity, Route, SessionEvent};
+use crate::source::KafkaLogs;
+use crate::supervisor::{Options, Supervisor};
 
 /// Messages of the session that may wait for the supervisor.
 const INBOX: usize = 256;
@@ -44,15 +46,12 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let (reports, shown) = watch::channel(Vec::new());
     let (ready, is_ready) = watch::channel(false);
     let servers = Group::new("servers");
-    let partitions = Group::new("partitions");
-
     let pages = http::Pages {
         metrics,
         reports: shown,
         ready: is_ready,
     };
     let _runs_by_itself = servers.spawn("http", http::serve(listener, pages, servers.stop_token()));
-    let (address, inbox) = mailbox::<SessionEvent>("supervisor", INBOX);
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
@@ -60,26 +59,48 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         cores: config.cores(),
         memory_bytes: config.memory.as_u64(),
     };
-    let session = session::run(
-        config.master.clone(),
-        identity,
-        address,
-        ready,
-        servers.stop_token(),
-    );
-    let mut session = servers.spawn("session", session);
-    let supervisor = Supervisor::new(
-        Options {
-            secrets: Secrets::new(config.secrets_dir.clone()),
-            memory,
-            drain_timeout: config.drain_timeout,
-            leave,
-            reports,
-        },
-        partitions.clone(),
-    );
+    let route = Route {
+        master: config.master.clone(),
+        network: Arc::new(session::Network),
+    };
+    let options = Options {
+        secrets: Secrets::new(config.secrets_dir.clone()),
+        logs: Arc::new(KafkaLogs),
+        redis: Arc::new(kol_common::redis::Network),
+        memory,
+        drain_timeout: config.drain_timeout,
+        leave,
+        reports,
+    };
     println!("kol-executor ready http={http_address}");
+    let drained = live(route, identity, options, ready).await?;
+    servers.drain(SHUTDOWN).await;
+    match drained {
+        Drained::InTime => tracing::info!("all partitions were given back: bye"),
+        Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
+    }
+    tracing::debug!(cpu_ms = kol_common::world::cpu_ms(), "processor time used");
+    Ok(())
+}
+
+/// What an executor does between its start and its end, its admin server aside. `ready` tells whether
+/// the master knows it now.
+///
+/// # Errors
+/// The master's URL is none.
+pub async fn live(
+    route: Route,
+    identity: Identity,
+    options: Options,
+    ready: watch::Sender<bool>,
+) -> Result<Drained, KolError> {
+    let (sessions, partitions) = (Group::new("session"), Group::new("partitions"));
+    let (address, inbox) = mailbox::<SessionEvent>("supervisor", INBOX);
+    let session = session::run(route, identity, address, ready, sessions.stop_token());
+    let mut session = sessions.spawn("session", session);
+    let supervisor = Supervisor::new(options, partitions.clone());
     let drained = tokio::select! {
+        biased;
         drained = supervisor.run(inbox) => drained,
         exit = session.exit() => return match exit {
             kol_common::actor::Exit::Failed(error) => Err(error),
@@ -89,13 +110,8 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     partitions.drain(SHUTDOWN).await;
     // The session ends by itself once the master has read that everything is given back.
     let _master_is_silent = tokio::time::timeout(SHUTDOWN, session.exit()).await;
-    servers.drain(SHUTDOWN).await;
-    match drained {
-        Drained::InTime => tracing::info!("all partitions were given back: bye"),
-        Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
-    }
-    tracing::debug!(cpu_ms = kol_common::world::cpu_ms(), "processor time used");
-    Ok(())
+    sessions.drain(SHUTDOWN).await;
+    Ok(drained)
 }
 
 /// The address of a server as others see it: all interfaces have no address of their own.
@@ -115,6 +131,7 @@ fn leave_on_signals() -> Result<CancellationToken, KolError> {
     let leave = token.clone();
     let _runs_by_itself = Group::new("signals").spawn("signals", async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => tracing::info!("SIGTERM"),
             _ = interrupt.recv() => tracing::info!("SIGINT"),
         }

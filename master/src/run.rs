@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
 use kol_common::actor::{Drained, Exit, Group, Task, mailbox};
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
@@ -11,16 +12,19 @@ use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, world};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 
 use crate::autostart;
 use crate::cluster::Limits;
 use crate::config::Config;
 use crate::controller::{Controller, Handle, JobStore, Options};
 use crate::http::{self, Pages};
+use crate::job::discovery::{Kafka, Outside};
 use crate::meta::{EmbeddedStore, MetaStore};
 use crate::rpc::{ClusterRpc, JobRpc};
 
@@ -38,10 +42,78 @@ pub struct Master {
     pub grpc: SocketAddr,
     /// Where HTTP is served.
     pub http: SocketAddr,
+    core: Core,
+}
+
+/// What a master is without its listeners: its state and who decides.
+#[derive(Debug)]
+pub struct Core {
     /// Its controller.
     pub controller: Handle,
-    tasks: Group,
+    /// All its tasks.
+    pub tasks: Group,
     controller_task: Task,
+}
+
+impl Core {
+    /// Loads the jobs of the store and starts the controller.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
+        let (store, stored) = JobStore::load(meta).await?;
+        tracing::info!(jobs = stored.len(), "the state store is open");
+        let tasks = Group::new("master");
+        let (address, inbox) = mailbox("controller", INBOX);
+        let controller = Handle::new(address.clone());
+        let actor = Controller::new(options, store, stored, address, tasks.clone());
+        let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
+        Ok(Self {
+            controller,
+            tasks,
+            controller_task,
+        })
+    }
+
+    /// Serves gRPC on these connections until it is told to stop; `policy` is what an operator allows
+    /// every spec.
+    ///
+    /// # Errors
+    /// Connections cannot be accepted any more.
+    pub fn serve<S>(
+        &self,
+        accepted: impl Stream<Item = std::io::Result<S>> + Send + 'static,
+        policy: SpecPolicy,
+    ) -> impl Future<Output = Result<(), KolError>> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
+        let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
+        let jobs = JobServiceServer::new(JobRpc::new(self.controller.clone(), policy));
+        let server = Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .add_service(cluster)
+            .add_service(jobs);
+        let stop = self.tasks.stop_token();
+        async move {
+            server
+                .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
+                .await
+                .map_err(|e| KolError::external("GRPC", e.to_string()))
+                .inspect_err(|error| tracing::error!(%error, "gRPC is not served any more"))
+        }
+    }
+
+    /// Ends when the controller does, which it does by itself only when it cannot go on.
+    pub async fn failed(&mut self) -> KolError {
+        match self.controller_task.exit().await {
+            Exit::Failed(error) => error,
+            other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
+        }
+    }
 }
 
 impl Master {
@@ -53,23 +125,22 @@ impl Master {
         let state_dir = config.state_dir.clone();
         let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
         let hit_a_defect = || KolError::internal("STATE_STORE", "opening it hit a defect");
-        let opened = opened.ok_or_else(hit_a_defect)??;
-        let meta: Arc<dyn MetaStore> = Arc::new(opened);
-        let (store, stored) = JobStore::load(Arc::clone(&meta)).await?;
+        let meta: Arc<dyn MetaStore> = Arc::new(opened.ok_or_else(hit_a_defect)??);
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
 
-        let tasks = Group::new("master");
-        let (address, inbox) = mailbox("controller", INBOX);
-        let controller = Handle::new(address.clone());
-        let options = Options {
+        let outside = Outside {
+            brokers: Arc::new(Kafka),
+            redis: Arc::new(kol_common::redis::Network),
             secrets: Secrets::new(config.secrets_dir.clone()),
+        };
+        let options = Options {
+            outside,
             drain: config.drain_timeout,
             limits: Limits::default(),
         };
-        tracing::info!(jobs = stored.len(), state_dir = %config.state_dir.display(), "the state store is open");
-        let actor = Controller::new(options, store, stored, address, tasks.clone());
-        let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
+        let core = Core::start(Arc::clone(&meta), options).await?;
+        let (controller, tasks) = (&core.controller, &core.tasks);
 
         let policy = SpecPolicy {
             checkpoint_root: Some(config.checkpoint_root.clone()),
@@ -80,7 +151,8 @@ impl Master {
         };
         let serving = http::serve(http_listener, pages, tasks.stop_token());
         let _runs_by_itself = tasks.spawn("http", serving);
-        serve_grpc(grpc_listener, &controller, policy.clone(), &tasks);
+        let accepted = TcpListenerStream::new(grpc_listener);
+        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone()));
         if let Some(folder) = config.autostart.clone() {
             let controller = controller.clone();
             let _runs_by_itself = tasks.spawn("autostart", async move {
@@ -88,26 +160,22 @@ impl Master {
                 submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
             });
         }
-        Ok(Self {
-            grpc,
-            http,
-            controller,
-            tasks,
-            controller_task,
-        })
+        Ok(Self { grpc, http, core })
     }
 
-    /// Ends when the controller does, which it does by itself only when it cannot go on.
+    /// Its controller.
+    pub fn controller(&self) -> &Handle {
+        &self.core.controller
+    }
+
+    /// Ends when it cannot go on.
     pub async fn failed(&mut self) -> KolError {
-        match self.controller_task.exit().await {
-            Exit::Failed(error) => error,
-            other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
-        }
+        self.core.failed().await
     }
 
     /// Ends everything; executors go on by themselves.
     pub async fn stop(&self, deadline: Duration) -> Drained {
-        self.tasks.drain(deadline).await
+        self.core.tasks.drain(deadline).await
     }
 }
 
@@ -124,27 +192,6 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAdd
     Ok((listener, bound))
 }
 
-fn serve_grpc(listener: TcpListener, controller: &Handle, policy: SpecPolicy, tasks: &Group) {
-    let cluster = ClusterRpc::new(controller.clone(), tasks.clone());
-    let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-    let jobs = JobServiceServer::new(JobRpc::new(controller.clone(), policy));
-    let server = Server::builder()
-        .tcp_nodelay(true)
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .add_service(cluster)
-        .add_service(jobs);
-    let stop = tasks.stop_token();
-    let _runs_by_itself = tasks.spawn("grpc", async move {
-        let accepted = TcpListenerStream::new(listener);
-        server
-            .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
-            .await
-            .map_err(|e| KolError::external("GRPC", e.to_string()))
-            .inspect_err(|error| tracing::error!(%error, "gRPC is not served any more"))
-    });
-}
-
 /// Runs until SIGTERM or SIGINT. Prints one line when it serves.
 ///
 /// # Errors
@@ -157,6 +204,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let mut master = Master::start(&config, metrics).await?;
     println!("kol-master ready grpc={} http={}", master.grpc, master.http);
     let signal = tokio::select! {
+        biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
         error = master.failed() => return Err(error),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _};
@@ -14,6 +15,33 @@ use crate::secrets::Secrets;
 /// Longest time to connect, and for one answer.
 const CONNECT: Duration = Duration::from_secs(3);
 const RESPONSE: Duration = Duration::from_secs(10);
+
+/// What opens connections to the Redis of jobs.
+pub trait Connect: std::fmt::Debug + Send + Sync {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// Code `SINK_…`: see [`classify`].
+    fn connect<'a>(
+        &'a self,
+        spec: &'a SinkSpec,
+        secrets: &'a Secrets,
+    ) -> BoxFuture<'a, Result<MultiplexedConnection, KolError>>;
+}
+
+/// Opens connections over this machine's network.
+#[derive(Clone, Copy, Debug)]
+pub struct Network;
+
+impl Connect for Network {
+    fn connect<'a>(
+        &'a self,
+        spec: &'a SinkSpec,
+        secrets: &'a Secrets,
+    ) -> BoxFuture<'a, Result<MultiplexedConnection, KolError>> {
+        Box::pin(connect(spec, secrets))
+    }
+}
 
 /// Opens a connection to a job's Redis. Small packets go out at once (TCP_NODELAY).
 ///

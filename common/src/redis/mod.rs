@@ -4,4 +4,4 @@ mod classify;
 mod connect;
 
 pub use classify::{SCRIPTS_FORGOTTEN, classify};
-pub use connect::connect;
+pub use connect::{Connect, Network, connect};

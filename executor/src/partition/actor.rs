@@ -405,7 +405,7 @@ impl Actor {
 async fn data(queue: Option<&PartitionQueue>, more: bool) {
     match queue {
         Some(_) if more => tokio::task::yield_now().await,
-        Some(queue) => queue.arrived().await,
+        Some(queue) => queue.arrived().notified().await,
         None => std::future::pending().await,
     }
 }

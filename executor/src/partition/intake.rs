@@ -54,17 +54,17 @@ impl Intake {
         rejected: &mut Vec<Rejected<'b>>,
     ) -> Result<(), RDKafkaRespErr> {
         let mut outcome = Ok(());
-        for record in batch.records() {
+        batch.records().for_each(|record| {
             let record = match record {
                 Ok(record) => record,
                 Err(mark) if mark.code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
                     // The end of the log may be a marker of a transaction, or a compacted gap.
                     self.position = self.position.max(mark.offset);
-                    continue;
+                    return;
                 }
                 Err(mark) => {
                     outcome = Err(mark.code);
-                    continue;
+                    return;
                 }
             };
             self.counters.events += 1;
@@ -78,7 +78,7 @@ impl Intake {
                     reason,
                 });
             }
-        }
+        });
         outcome
     }
 

@@ -14,7 +14,7 @@ impl Actor {
     pub(super) fn find_range(&mut self) {
         if self.range_unknown && self.marks.is_none() {
             let answer = self.deps.source.watermarks(&self.assignment.partition);
-            self.marks = Some(Box::pin(answer));
+            self.marks = Some(answer);
         }
     }
 

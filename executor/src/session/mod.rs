@@ -1,8 +1,10 @@
 //! The stream to the master: opened, kept, opened again after it broke. Partitions do not notice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use kol_common::actor::{Address, AskError};
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
@@ -11,7 +13,7 @@ use kol_common::{Incarnation, KolError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 /// Messages to the master that may wait.
 const OUTGOING: usize = 256;
@@ -23,6 +25,40 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Silence of the network after which the connection is given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// What opens connections to masters.
+pub trait Dial: std::fmt::Debug + Send + Sync {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// The master cannot be reached.
+    fn dial<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>>;
+}
+
+/// Opens connections over this machine's network.
+#[derive(Clone, Copy, Debug)]
+pub struct Network;
+
+impl Dial for Network {
+    fn dial<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>> {
+        Box::pin(endpoint.connect())
+    }
+}
+
+/// Where the master is, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its URL.
+    pub master: String,
+    /// Opens connections to it.
+    pub network: Arc<dyn Dial>,
+}
 
 /// What the supervisor hears of the session.
 #[derive(Debug)]
@@ -66,19 +102,20 @@ pub struct Identity {
 /// # Errors
 /// The master's address is not a URL.
 pub async fn run(
-    master: String,
+    route: Route,
     identity: Identity,
     supervisor: Address<SessionEvent>,
     ready: watch::Sender<bool>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
+    let Route { master, network } = route;
     let endpoint = endpoint(&master)?;
     let mut wait = RETRY.0;
     loop {
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            outcome = session(&endpoint, &identity, &supervisor, &ready) => outcome,
+            outcome = session(&*network, &endpoint, &identity, &supervisor, &ready) => outcome,
         };
         ready.send_replace(false);
         let told = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
@@ -97,6 +134,7 @@ pub async fn run(
         }
         let pause = wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
         }
@@ -119,13 +157,14 @@ fn endpoint(master: &str) -> Result<Endpoint, KolError> {
 
 /// One stream, from its opening to its end.
 async fn session(
+    network: &dyn Dial,
     endpoint: &Endpoint,
     identity: &Identity,
     supervisor: &Address<SessionEvent>,
     ready: &watch::Sender<bool>,
 ) -> Result<(), tonic::Status> {
-    let channel = endpoint
-        .connect()
+    let channel = network
+        .dial(endpoint)
         .await
         .map_err(|e| tonic::Status::unavailable(chain(&e)))?;
     let (sender, outgoing) = mpsc::channel(OUTGOING);

@@ -86,7 +86,11 @@ impl Scene {
         };
         let (ready, _) = watch::channel(false);
         let stop = group.stop_token();
-        let session = group.spawn("session", run(master, identity, address, ready, stop));
+        let route = Route {
+            master,
+            network: Arc::new(Network),
+        };
+        let session = group.spawn("session", run(route, identity, address, ready, stop));
         Self {
             group,
             session,

@@ -1,11 +1,12 @@
 //! The connection to Redis: made when needed, thrown away when it fails, tried again with a jittered
 //! back-off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::job::SinkSpec;
-use kol_common::redis::connect;
+use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 /// A connection that may be there.
 #[derive(Debug)]
 pub(super) struct Connection {
+    network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
     open: Option<(u64, MultiplexedConnection)>,
@@ -26,8 +28,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(spec: SinkSpec, secrets: Secrets) -> Self {
+    pub(super) fn new(network: Arc<dyn Connect>, spec: SinkSpec, secrets: Secrets) -> Self {
         Self {
+            network,
             spec,
             secrets,
             open: None,
@@ -47,7 +50,7 @@ impl Connection {
         {
             return Err(error.clone());
         }
-        match connect(&self.spec, &self.secrets).await {
+        match self.network.connect(&self.spec, &self.secrets).await {
             Ok(connection) => {
                 self.made += 1;
                 self.failed = None;

@@ -1,5 +1,6 @@
 //! The sink's loop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -8,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
-use kol_common::redis::{SCRIPTS_FORGOTTEN, classify};
+use kol_common::redis::{Connect, SCRIPTS_FORGOTTEN, classify};
 use kol_common::secrets::Secrets;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind};
@@ -117,10 +118,10 @@ pub enum SinkError {
 }
 
 /// Starts a sink; it ends when all addresses are gone.
-pub fn start(group: &Group, spec: SinkSpec, secrets: Secrets) -> Sink {
+pub fn start(group: &Group, network: Arc<dyn Connect>, spec: SinkSpec, secrets: Secrets) -> Sink {
     let (address, inbox) = mailbox("sink", WAITING);
     let _runs_by_itself = group.spawn("sink", async move {
-        run(Connection::new(spec, secrets), inbox).await;
+        run(Connection::new(network, spec, secrets), inbox).await;
         Ok(())
     });
     address

@@ -1,6 +1,7 @@
-//! A batch of records, borrowed from librdkafka until the batch is dropped.
+//! A batch of records: borrowed from librdkafka until the batch is dropped, or held by it.
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use kol_common::Millis;
 use rdkafka::bindings as ffi;
@@ -19,6 +20,20 @@ pub struct Mark {
 #[derive(Debug, Default)]
 pub struct Batch {
     messages: Vec<NonNull<RDKafkaMessage>>,
+    held: Vec<Arc<Held>>,
+}
+
+/// A record that does not come from librdkafka.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Where it stands in its partition.
+    pub offset: u64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// When it was appended; `None` if the log does not say.
+    pub timestamp: Option<Millis>,
 }
 
 // SAFETY: the messages are owned by this batch alone, and librdkafka allows a message to be read and
@@ -43,7 +58,14 @@ impl Batch {
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             messages: Vec::with_capacity(capacity),
+            held: Vec::new(),
         }
+    }
+
+    /// Holds these records instead of what it had.
+    pub fn hold(&mut self, records: impl IntoIterator<Item = Arc<Held>>) {
+        self.clear();
+        self.held.extend(records);
     }
 
     /// Takes what the queue has, up to the capacity, without waiting.
@@ -64,16 +86,28 @@ impl Batch {
 
     /// How many records there are.
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() + self.held.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.len() == 0
     }
 
-    /// The records, or the client's marks in their places.
+    /// The records, or the client's marks in their places. `for_each` goes through them fastest.
     pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, Mark>> {
+        let held = self.held.iter().map(|record| {
+            Ok(Record {
+                offset: record.offset,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                timestamp: record.timestamp,
+            })
+        });
+        self.borrowed().chain(held)
+    }
+
+    fn borrowed(&self) -> impl Iterator<Item = Result<Record<'_>, Mark>> {
         self.messages.iter().map(|message| {
             // SAFETY: the message lives until this batch is cleared, which needs `&mut self`.
             let m = unsafe { message.as_ref() };
@@ -99,6 +133,7 @@ impl Batch {
     }
 
     fn clear(&mut self) {
+        self.held.clear();
         for message in self.messages.drain(..) {
             // SAFETY: each message is owned by this batch and destroyed once.
             unsafe { ffi::rd_kafka_message_destroy(message.as_ptr()) };

@@ -2,34 +2,53 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kol_common::job::SourceSpec;
 use kol_common::kafka::{Consumer, classify, client_config, consumer};
 use kol_common::secrets::Secrets;
-use kol_common::{KolError, SourcePartition};
+use kol_common::{KolError, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ends::LogEnd;
-use super::queue::PartitionQueue;
+use super::log::{Log, Logs, PartitionQueue, Source};
+use super::queue::KafkaQueue;
 
 /// How often the ends of the logs are asked for.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How long one such question may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Opens the logs of jobs in their Kafka.
+#[derive(Clone, Copy, Debug)]
+pub struct KafkaLogs;
+
+impl Logs for KafkaLogs {
+    fn open(
+        &self,
+        spec: &SourceSpec,
+        secrets: &Secrets,
+        client_id: &str,
+        memory: u64,
+    ) -> Result<Source, KolError> {
+        Ok(Arc::new(Kafka::start(spec, secrets, client_id, memory)?))
+    }
+}
+
 /// Kafka client, shared by the partitions of one job.
 #[derive(Clone)]
-pub struct Source {
+pub struct Kafka {
     client: Arc<Consumer>,
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for Kafka {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source")
+        f.debug_struct("Kafka")
             .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
@@ -43,13 +62,9 @@ struct Shared {
     stop: CancellationToken,
 }
 
-impl Source {
-    /// Connects lazily: an unreachable broker shows as a problem, not as an error here. `memory` is
-    /// what the whole process may use, in bytes.
-    ///
-    /// # Errors
-    /// Properties that librdkafka refuses, secrets that are missing.
-    pub fn start(
+impl Kafka {
+    /// See [`Logs::open`].
+    fn start(
         spec: &SourceSpec,
         secrets: &Secrets,
         client_id: &str,
@@ -86,92 +101,6 @@ impl Source {
         };
         source.spawn_probe()?;
         Ok(source)
-    }
-
-    /// Starts to read a partition at an offset.
-    ///
-    /// # Errors
-    /// When librdkafka refuses the assignment.
-    pub fn open(
-        &self,
-        partition: &SourcePartition,
-        offset: u64,
-    ) -> Result<PartitionQueue, KolError> {
-        if lock(&self.shared.ends).contains_key(partition) {
-            // Whoever read it before ended without closing it, by a panic.
-            self.close(partition);
-        }
-        let queue = PartitionQueue::open(&self.client, partition)?;
-        let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
-        self.client
-            .incremental_assign(&list)
-            .map_err(|e| classify(&e).partition(partition))?;
-        lock(&self.shared.ends).insert(partition.clone(), None);
-        Ok(queue)
-    }
-
-    /// Goes on reading at another offset: what is queued already is thrown away.
-    ///
-    /// # Errors
-    /// When librdkafka refuses.
-    pub fn seek(
-        &self,
-        partition: &SourcePartition,
-        offset: u64,
-    ) -> Result<PartitionQueue, KolError> {
-        self.close(partition);
-        self.open(partition, offset)
-    }
-
-    /// Stops reading a partition.
-    pub fn close(&self, partition: &SourcePartition) {
-        lock(&self.shared.ends).remove(partition);
-        if let Ok(list) = list_of(partition, Offset::Invalid)
-            && let Err(error) = self.client.incremental_unassign(&list)
-        {
-            tracing::debug!(%partition, %error, "a partition was not assigned any more");
-        }
-    }
-
-    /// The end of a partition's log, as last asked for.
-    pub fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
-        lock(&self.shared.ends).get(partition).copied().flatten()
-    }
-
-    /// Oldest offset that is still there, and one past the newest.
-    ///
-    /// # Errors
-    /// The broker did not answer, or knows no such partition.
-    pub fn watermarks(
-        &self,
-        partition: &SourcePartition,
-    ) -> impl Future<Output = Result<(u64, u64), KolError>> + Send + 'static {
-        let client = Arc::clone(&self.client);
-        let partition = partition.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            client
-                .fetch_watermarks(
-                    &partition.topic,
-                    partition.partition.cast_signed(),
-                    PROBE_DEADLINE,
-                )
-                .map(|(low, high)| (low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
-                .map_err(|e| classify(&e).partition(&partition))
-        });
-        async {
-            let dropped = |_| Err(KolError::internal("WATERMARKS", "the question was dropped"));
-            asked.await.unwrap_or_else(dropped)
-        }
-    }
-
-    /// Why the broker cannot be read, if it cannot.
-    pub fn problem(&self) -> Option<KolError> {
-        lock(&self.shared.problem).clone()
-    }
-
-    /// Ends the probe thread; the client itself ends with its last partition.
-    pub fn stop(&self) {
-        self.shared.stop.cancel();
     }
 
     /// A thread of its own, because these questions block: asks for the ends of all logs, and serves
@@ -241,6 +170,70 @@ impl Source {
             }
         }
         Ok((found, problem))
+    }
+}
+
+impl Log for Kafka {
+    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+        if lock(&self.shared.ends).contains_key(partition) {
+            // Whoever read it before ended without closing it, by a panic.
+            self.close(partition);
+        }
+        let queue = KafkaQueue::open(&self.client, partition)?;
+        let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
+        self.client
+            .incremental_assign(&list)
+            .map_err(|e| classify(&e).partition(partition))?;
+        lock(&self.shared.ends).insert(partition.clone(), None);
+        Ok(Box::new(queue))
+    }
+
+    fn close(&self, partition: &SourcePartition) {
+        lock(&self.shared.ends).remove(partition);
+        if let Ok(list) = list_of(partition, Offset::Invalid)
+            && let Err(error) = self.client.incremental_unassign(&list)
+        {
+            tracing::debug!(%partition, %error, "a partition was not assigned any more");
+        }
+    }
+
+    fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
+        lock(&self.shared.ends).get(partition).copied().flatten()
+    }
+
+    fn watermarks(
+        &self,
+        partition: &SourcePartition,
+    ) -> BoxFuture<'static, Result<(u64, u64), KolError>> {
+        let client = Arc::clone(&self.client);
+        let partition = partition.clone();
+        let asked = world::blocking(move || {
+            client
+                .fetch_watermarks(
+                    &partition.topic,
+                    partition.partition.cast_signed(),
+                    PROBE_DEADLINE,
+                )
+                .map(|(low, high)| (low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+                .map_err(|e| classify(&e).partition(&partition))
+        });
+        Box::pin(async {
+            let dropped = || {
+                Err(KolError::internal(
+                    "WATERMARKS",
+                    "the question hit a defect",
+                ))
+            };
+            asked.await.unwrap_or_else(dropped)
+        })
+    }
+
+    fn problem(&self) -> Option<KolError> {
+        lock(&self.shared.problem).clone()
+    }
+
+    fn stop(&self) {
+        self.shared.stop.cancel();
     }
 }
 

@@ -214,8 +214,8 @@ impl DeadLetters {
     /// Waits until the broker has what was handed over.
     pub async fn flush(&self, deadline: Duration) {
         let producer = self.producer.clone();
-        let flushed = tokio::task::spawn_blocking(move || producer.flush(deadline)).await;
-        if !matches!(flushed, Ok(Ok(()))) {
+        let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
+        if !matches!(flushed, Some(Ok(()))) {
             tracing::warn!(topic = %self.topic, "some dead letters may not have been written");
         }
     }

@@ -1,6 +1,6 @@
 //! Where the log of a partition begins and ends, as last asked of the broker.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The answer of the broker for one partition.
 #[derive(Clone, Copy, Debug)]

@@ -8,10 +8,11 @@ mod batch;
 mod client;
 mod dead_letter;
 mod ends;
+mod log;
 mod queue;
 
-pub use batch::{Batch, Mark, Record};
-pub use client::Source;
+pub use batch::{Batch, Held, Mark, Record};
+pub use client::{Kafka, KafkaLogs};
 pub use dead_letter::{DeadLetters, Parked, Rejected};
 pub use ends::LogEnd;
-pub use queue::PartitionQueue;
+pub use log::{Log, Logs, PartitionQueue, Queue, Source};

@@ -10,28 +10,28 @@ use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
 use super::batch::Batch;
+use super::log::Queue;
 
-/// Where the records of one partition arrive. Dropping it gives the partition's queue back; the
-/// assignment itself is ended by [`super::Source::close`].
-pub struct PartitionQueue {
+/// One queue of the client: librdkafka fills it.
+pub struct KafkaQueue {
     queue: *mut ffi::rd_kafka_queue_t,
     arrived: Arc<Notify>,
     // The client must outlive its queues.
     _client: Arc<Consumer>,
 }
 
-impl std::fmt::Debug for PartitionQueue {
+impl std::fmt::Debug for KafkaQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PartitionQueue").finish_non_exhaustive()
+        f.debug_struct("KafkaQueue").finish_non_exhaustive()
     }
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; this handle is the only user of its own.
-unsafe impl Send for PartitionQueue {}
+unsafe impl Send for KafkaQueue {}
 // SAFETY: all methods that touch the queue need `&mut self`.
-unsafe impl Sync for PartitionQueue {}
+unsafe impl Sync for KafkaQueue {}
 
-impl PartitionQueue {
+impl KafkaQueue {
     /// Takes the partition's records out of the client's common queue. Done before the partition is
     /// assigned, so that none of its records can get there.
     pub(super) fn open(
@@ -67,21 +67,21 @@ impl PartitionQueue {
             _client: Arc::clone(client),
         })
     }
+}
 
-    /// Waits until records may have arrived since the queue was last found empty.
-    pub async fn arrived(&self) {
-        self.arrived.notified().await;
+impl Queue for KafkaQueue {
+    fn arrived(&self) -> &Notify {
+        &self.arrived
     }
 
-    /// Takes what is there, up to `limit`, without waiting.
-    pub fn take(&mut self, batch: &mut Batch, limit: usize) {
+    fn take(&mut self, batch: &mut Batch, limit: usize) {
         // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
         // client's inner state until they are destroyed.
         unsafe { batch.fill(self.queue, limit) };
     }
 }
 
-impl Drop for PartitionQueue {
+impl Drop for KafkaQueue {
     fn drop(&mut self) {
         // SAFETY: disabling takes the queue's lock, under which callbacks run: after it returns no
         // callback uses the pointer, and the count it held can be given back.

@@ -12,6 +12,7 @@ use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::proto::{self, PartitionReport};
+use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
 use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::{mpsc, watch};
@@ -23,6 +24,7 @@ use super::machine::{Effect, Event, Key, Machine};
 use crate::memory::Memory;
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::session::{SessionEvent, Up};
+use crate::source::Logs;
 
 /// How often reports go to the master.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -34,6 +36,10 @@ const REPORTS_A_HEARTBEAT: u32 = 5;
 pub struct Options {
     /// Resolves secret references of job specs.
     pub secrets: Secrets,
+    /// Opens the logs of jobs.
+    pub logs: Arc<dyn Logs>,
+    /// Opens connections to their Redis.
+    pub redis: Arc<dyn Connect>,
     /// Memory of the process.
     pub memory: Memory,
     /// How long partitions may take to finish after SIGTERM.
@@ -150,13 +156,9 @@ impl Supervisor {
                 continue;
             };
             let key = (id.clone(), partition.clone());
-            let opened = self.jobs.open(
-                &id,
-                &assign.spec_json,
-                &self.options.secrets,
-                &self.options.memory,
-                &self.group,
-            );
+            let opened = self
+                .jobs
+                .open(&id, &assign.spec_json, &self.options, &self.group);
             let job = match opened {
                 Ok(job) => job,
                 Err(error) => {
@@ -259,13 +261,7 @@ impl Supervisor {
             return;
         };
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
-        let opened = self.jobs.open(
-            &key.0,
-            &spec,
-            &self.options.secrets,
-            &self.options.memory,
-            &self.group,
-        );
+        let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
             Ok(job) => job.deps(&self.options.memory, &self.group),
             Err(error) => {

@@ -9,10 +9,10 @@ use kol_common::actor::Group;
 use kol_common::job::JobSpec;
 use kol_common::proto::JobTick;
 use kol_common::scoring::Scoring;
-use kol_common::secrets::Secrets;
 use kol_common::{JobId, KolError};
 use tokio::sync::watch;
 
+use super::driver::Options;
 use crate::memory::Memory;
 use crate::partition::Deps;
 use crate::sink::{self, Sink};
@@ -49,12 +49,11 @@ impl Jobs {
         &mut self,
         id: &JobId,
         spec_json: &str,
-        secrets: &Secrets,
-        memory: &Memory,
+        options: &Options,
         group: &Group,
     ) -> Result<&Job, KolError> {
         if !self.jobs.contains_key(id) {
-            let job = Job::start(spec_json, secrets, memory, group)?;
+            let job = Job::start(spec_json, options, group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
@@ -94,12 +93,7 @@ impl Jobs {
 }
 
 impl Job {
-    fn start(
-        spec_json: &str,
-        secrets: &Secrets,
-        memory: &Memory,
-        group: &Group,
-    ) -> Result<Self, KolError> {
+    fn start(spec_json: &str, options: &Options, group: &Group) -> Result<Self, KolError> {
         let spec: JobSpec = serde_json::from_str(spec_json).map_err(|e| {
             KolError::internal(
                 "SPEC_ENCODING",
@@ -108,9 +102,13 @@ impl Job {
             .help("Run the same version of kol-master and kol-executor.")
         })?;
         let client_id = format!("kol-executor-{}", spec.name);
+        let (secrets, memory) = (&options.secrets, options.memory.limit());
+        let redis = Arc::clone(&options.redis);
         Ok(Self {
-            source: Source::start(&spec.source, secrets, &client_id, memory.limit())?,
-            sink: sink::start(group, spec.sink.clone(), secrets.clone()),
+            source: options
+                .logs
+                .open(&spec.source, secrets, &client_id, memory)?,
+            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),
             dead_letters: DeadLetters::start(&spec.source, secrets)?,
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: watch::Sender::new(Arc::new(JobTick::default())),

@@ -8,7 +8,6 @@ use kol_common::job::StartingOffsets;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{MasterMessage, Register, Welcome};
-use kol_common::secrets::Secrets;
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,7 @@ use crate::checkpoint::News;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::{Chore, Keeper};
 use crate::cluster::{Change, Input, Limits, Members, SessionId};
-use crate::job::discovery::{Query, discover};
+use crate::job::discovery::{Outside, Query, discover};
 use crate::job::{Event, Job, Out, Phase, Start};
 use crate::metrics::publish;
 
@@ -38,8 +37,8 @@ const HAND_OVER: Duration = Duration::from_secs(60);
 /// What a controller needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Resolves secret references when Kafka and Redis are asked.
-    pub secrets: Secrets,
+    /// Whom to ask about the jobs' logs and Redis.
+    pub outside: Outside,
     /// How long a partition may take to finish when it is taken back.
     pub drain: Duration,
     /// Leases.
@@ -390,12 +389,12 @@ impl Controller {
             generation: self.store.generation(),
             spec: record.spec,
         };
-        let (id, secrets) = (id.clone(), self.options.secrets.clone());
+        let (id, outside) = (id.clone(), self.options.outside.clone());
         let address = self.address.clone();
         let start = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
             let found = match start {
-                Ok(query) => discover(query, secrets).await,
+                Ok(query) => discover(query, outside).await,
                 Err(error) => Err(error),
             };
             let told = address

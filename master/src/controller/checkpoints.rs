@@ -4,7 +4,6 @@ use kol_common::proto::{ListCheckpointsReply, Manifest, Snapshot};
 use kol_common::{JobId, KolError, SourcePartition};
 
 use super::actor::Controller;
-use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::Chore;
 use crate::job::{JobRecord, Origin, Start};
 
@@ -15,7 +14,8 @@ impl Controller {
             return;
         };
         if !self.group_offsets.contains_key(id) {
-            match GroupOffsets::start(&job.header().spec.source, &self.options.secrets) {
+            let (source, outside) = (&job.header().spec.source, &self.options.outside);
+            match outside.brokers.group_offsets(source, &outside.secrets) {
                 Ok(offsets) => self.group_offsets.insert(id.clone(), offsets),
                 Err(error) => {
                     return tracing::debug!(job = %id, %error, "lag tools will not see this job");

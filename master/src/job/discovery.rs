@@ -1,24 +1,96 @@
 //! What a job must know before it runs, asked of Kafka and Redis: partitions, the offsets to start
 //! at, and the generation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kol_common::checkpoint::snapshot;
 use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::proto::Manifest;
+use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
-use kol_common::{KolError, Millis, SourcePartition};
+use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::lineage::{Start, fits, name_of, spec_of};
+use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Field of a fence record in Redis that holds the generation.
 const GENERATION_FIELD: &str = "gen";
+
+/// What the master asks the brokers of a job, and tells them.
+pub trait Brokers: std::fmt::Debug + Send + Sync {
+    /// The partitions of the source that are not `known`, with the offset to start at, in the order
+    /// of the topic list, then by number. `offsets` says where, for a job that starts.
+    ///
+    /// # Errors
+    /// As [`discover`].
+    fn starts(
+        &self,
+        source: SourceSpec,
+        known: Vec<SourcePartition>,
+        offsets: StartingOffsets,
+        secrets: Secrets,
+    ) -> BoxFuture<'static, Result<Starts, KolError>>;
+
+    /// What publishes a job's offsets for lag tools.
+    ///
+    /// # Errors
+    /// They cannot be published.
+    fn group_offsets(
+        &self,
+        source: &SourceSpec,
+        secrets: &Secrets,
+    ) -> Result<GroupOffsets, KolError>;
+}
+
+/// Partitions with the offset to start at.
+pub type Starts = Vec<(SourcePartition, u64)>;
+
+/// The brokers of Kafka.
+#[derive(Clone, Copy, Debug)]
+pub struct Kafka;
+
+impl Brokers for Kafka {
+    fn starts(
+        &self,
+        source: SourceSpec,
+        known: Vec<SourcePartition>,
+        offsets: StartingOffsets,
+        secrets: Secrets,
+    ) -> BoxFuture<'static, Result<Starts, KolError>> {
+        Box::pin(async move {
+            let asked = world::blocking(move || ask_kafka(&source, &known, &offsets, &secrets)).await;
+            let hit_a_defect = || KolError::internal("DISCOVERY", "asking Kafka hit a defect");
+            asked.ok_or_else(hit_a_defect)?
+        })
+    }
+
+    fn group_offsets(
+        &self,
+        source: &SourceSpec,
+        secrets: &Secrets,
+    ) -> Result<GroupOffsets, KolError> {
+        GroupOffsets::start(source, secrets)
+    }
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// Brokers of the jobs.
+    pub brokers: Arc<dyn Brokers>,
+    /// Opens connections to their Redis.
+    pub redis: Arc<dyn Connect>,
+    /// Resolves secret references.
+    pub secrets: Secrets,
+}
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -37,7 +109,7 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// New partitions with the offset to start at, in the order of the topic list, then by number.
-    pub partitions: Vec<(SourcePartition, u64)>,
+    pub partitions: Starts,
     /// For a job that starts: above every generation that the store or Redis knows.
     pub generation: u64,
     /// For a job that starts: the state that it begins with.
@@ -49,21 +121,16 @@ pub struct Found {
 /// # Errors
 /// Retryable ones for what may mend itself or be mended without a new spec: a broker or a Redis that
 /// does not answer, a topic that does not exist yet. Others for a spec that cannot work.
-pub async fn discover(query: Query, secrets: Secrets) -> Result<Found, KolError> {
+pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError> {
     let starting = query.known.is_empty();
     let (offsets, state) = look_up(query.start, &query.spec).await?;
-    let for_kafka = (query.spec.source.clone(), query.known, secrets.clone());
-    let asked = tokio::task::spawn_blocking(move || {
-        let (source, known, secrets) = for_kafka;
-        ask_kafka(&source, &known, &offsets, &secrets)
-    });
-    let partitions = asked
-        .await
-        .map_err(|e| KolError::internal("DISCOVERY", e.to_string()))??;
+    let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
+    let asked = outside.brokers.starts(source, query.known, offsets, secrets);
+    let partitions = asked.await?;
     let mut generation = query.generation;
     if starting {
         let names = partitions.iter().map(|(name, _)| name);
-        generation = generation.max(newest_in_redis(&query.spec, names, &secrets).await?) + 1;
+        generation = generation.max(newest_in_redis(&query.spec, names, &outside).await?) + 1;
     }
     if let Some(state) = &state {
         all_are_there(state, &partitions)?;
@@ -257,9 +324,10 @@ fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
 async fn newest_in_redis(
     spec: &JobSpec,
     partitions: impl Iterator<Item = &SourcePartition>,
-    secrets: &Secrets,
+    outside: &Outside,
 ) -> Result<u64, KolError> {
-    let mut connection = kol_common::redis::connect(&spec.sink, secrets).await?;
+    let connected = outside.redis.connect(&spec.sink, &outside.secrets);
+    let mut connection = connected.await?;
     let mut pipeline = redis::pipe();
     for partition in partitions {
         let key = spec.sink.keys.fence_key(&spec.name, partition);

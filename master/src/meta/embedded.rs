@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kol_common::{KolError, world};
+use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -43,12 +44,23 @@ impl EmbeddedStore {
             .map_err(|e| failed("make the state folder", e.to_string()))?;
         let database = Database::create(folder.join(FILE))
             .map_err(|e| failed("open the state store", e.to_string()))?;
+        Self::over(database).map_err(|e| failed("prepare the state store", e.to_string()))
+    }
+
+    /// A store in memory, which is there for as long as somebody has it.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub fn in_memory() -> Result<Self, redb::Error> {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        Self::over(database)
+    }
+
+    fn over(database: Database) -> Result<Self, redb::Error> {
         let store = Self {
             database: Arc::new(database),
         };
-        store
-            .make_tables()
-            .map_err(|e| failed("prepare the state store", e.to_string()))?;
+        store.make_tables()?;
         Ok(store)
     }
 

@@ -8,7 +8,7 @@ use kol_client::producer::TopicWriter;
 use kol_common::SourcePartition;
 use kol_common::job::SourceSpec;
 use kol_common::secrets::Secrets;
-use kol_executor::source::{Batch, Source};
+use kol_executor::source::{Batch, KafkaLogs, Logs as _};
 
 use super::{Plan, cpu, history};
 use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
@@ -77,7 +77,9 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
         topics: vec![topic.name.clone()],
         ..SourceSpec::default()
     };
-    let source = Source::start(&spec, &Secrets::default(), "bench", 1 << 30).unwrap();
+    let source = KafkaLogs
+        .open(&spec, &Secrets::default(), "bench", 1 << 30)
+        .unwrap();
     let own = std::process::id();
     let (begun, before) = (Instant::now(), cpu(own));
     let mut queues: Vec<_> = (0..PARTITIONS)
