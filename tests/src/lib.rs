@@ -8,3 +8,4 @@ pub mod demo;
 pub mod fold;
 pub mod harness;
 pub mod mutants;
+pub mod sim;

@@ -11,12 +11,18 @@ const SCORE: f64 = 1e-9;
 /// Fields that depend on when and by whom they were written.
 const APART: [&str; 4] = ["updated_at", "generation", "_slots", "_market"];
 
+/// What Redis shows, by key.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Members and scores of the rankings.
+    pub rankings: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Fields of the creators' hashes.
+    pub hashes: BTreeMap<String, BTreeMap<String, String>>,
+}
+
 /// Every way in which rankings and hashes differ from the fold; empty when they are equal.
 pub fn compare(redis: &mut redis::Connection, view: &View) -> Vec<String> {
-    let mut differences = Vec::new();
-    rankings(redis, view, &mut differences);
-    hashes(redis, view, &mut differences);
-    differences
+    Shown::read(redis, view).differences(view)
 }
 
 /// How the market measure that `status` prints differs from the fold's, and the window end.
@@ -44,66 +50,94 @@ fn keys(redis: &mut redis::Connection, pattern: &str) -> BTreeSet<String> {
     redis::cmd("KEYS").arg(pattern).query(redis).expect("KEYS")
 }
 
-fn rankings(redis: &mut redis::Connection, view: &View, differences: &mut Vec<String>) {
-    let mut expected: BTreeMap<String, BTreeMap<&str, f64>> = BTreeMap::new();
-    for ((platform, kol), shown) in &view.kols {
-        let key = format!("ranking:{platform}:trending");
-        expected.entry(key).or_default().insert(kol, shown.score);
-    }
-    for key in keys(redis, "ranking:*") {
-        if !expected.contains_key(&key) {
-            differences.push(format!("{key} is in Redis, not in the fold"));
+/// Hashes asked for at once.
+const PIPELINE: usize = 1_000;
+
+impl Shown {
+    /// All of it; the fields only of those hashes that should be there.
+    fn read(redis: &mut redis::Connection, view: &View) -> Self {
+        let mut shown = Self::default();
+        for key in keys(redis, "ranking:*") {
+            let mut command = redis::cmd("ZRANGE");
+            let command = command.arg(&key).arg(0).arg(-1).arg("WITHSCORES");
+            let members: Vec<(String, f64)> = command.query(redis).expect("ZRANGE");
+            shown.rankings.insert(key, members.into_iter().collect());
         }
-    }
-    for (key, scores) in expected {
-        let mut command = redis::cmd("ZRANGE");
-        let command = command.arg(&key).arg(0).arg(-1).arg("WITHSCORES");
-        let shown: Vec<(String, f64)> = command.query(redis).expect("ZRANGE");
-        let shown: BTreeMap<String, f64> = shown.into_iter().collect();
-        for (kol, score) in &scores {
-            match shown.get(*kol) {
-                Some(is) if (is - score).abs() <= SCORE => {}
-                is => differences.push(format!("{key} {kol}: {is:?}, the fold has {score}")),
+        let there = keys(redis, "trending:*");
+        shown.hashes = there.into_iter().map(|k| (k, BTreeMap::new())).collect();
+        let wanted = view.kols.keys();
+        let names: Vec<_> = wanted
+            .map(|(platform, kol)| format!("trending:{platform}:{kol}"))
+            .collect();
+        for chunk in names.chunks(PIPELINE) {
+            let mut pipeline = redis::pipe();
+            for key in chunk {
+                pipeline.cmd("HGETALL").arg(key);
+            }
+            // `_slots` is binary.
+            let answers: Vec<BTreeMap<String, Vec<u8>>> = pipeline.query(redis).expect("HGETALL");
+            for (key, fields) in chunk.iter().zip(answers) {
+                let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                let fields = fields
+                    .into_iter()
+                    .map(|(field, bytes)| (field, text(bytes)));
+                shown.hashes.insert(key.clone(), fields.collect());
             }
         }
-        for kol in shown
-            .keys()
-            .filter(|kol| !scores.contains_key(kol.as_str()))
-        {
-            differences.push(format!("{key} {kol} is in Redis, not in the fold"));
+        shown
+    }
+
+    /// Every way in which it differs from the fold.
+    pub fn differences(&self, view: &View) -> Vec<String> {
+        let mut differences = Vec::new();
+        self.compare_rankings(view, &mut differences);
+        self.compare_hashes(view, &mut differences);
+        differences
+    }
+
+    fn compare_rankings(&self, view: &View, differences: &mut Vec<String>) {
+        let mut expected: BTreeMap<String, BTreeMap<&str, f64>> = BTreeMap::new();
+        for ((platform, kol), shown) in &view.kols {
+            let key = format!("ranking:{platform}:trending");
+            expected.entry(key).or_default().insert(kol, shown.score);
+        }
+        for key in self.rankings.keys() {
+            if !expected.contains_key(key) {
+                differences.push(format!("{key} is in Redis, not in the fold"));
+            }
+        }
+        let none = BTreeMap::new();
+        for (key, scores) in expected {
+            let shown = self.rankings.get(&key).unwrap_or(&none);
+            for (kol, score) in &scores {
+                match shown.get(*kol) {
+                    Some(is) if (is - score).abs() <= SCORE => {}
+                    is => differences.push(format!("{key} {kol}: {is:?}, the fold has {score}")),
+                }
+            }
+            for kol in shown
+                .keys()
+                .filter(|kol| !scores.contains_key(kol.as_str()))
+            {
+                differences.push(format!("{key} {kol} is in Redis, not in the fold"));
+            }
         }
     }
-}
 
-fn hashes(redis: &mut redis::Connection, view: &View, differences: &mut Vec<String>) {
-    let mut names = keys(redis, "trending:*");
-    let kols: Vec<_> = view.kols.iter().collect();
-    for chunk in kols.chunks(1_000) {
-        let mut pipeline = redis::pipe();
-        for ((platform, kol), _) in chunk {
-            pipeline
-                .cmd("HGETALL")
-                .arg(format!("trending:{platform}:{kol}"));
-        }
-        // `_slots` is binary.
-        let answers: Vec<BTreeMap<String, Vec<u8>>> = pipeline.query(redis).expect("HGETALL");
-        for (((platform, kol), expected), shown) in chunk.iter().zip(answers) {
+    fn compare_hashes(&self, view: &View, differences: &mut Vec<String>) {
+        let mut names: BTreeSet<&str> = self.hashes.keys().map(String::as_str).collect();
+        let none = BTreeMap::new();
+        for ((platform, kol), expected) in &view.kols {
             let key = format!("trending:{platform}:{kol}");
-            names.remove(&key);
-            let shown = shown
-                .into_iter()
-                .map(|(field, bytes)| (field, String::from_utf8_lossy(&bytes).into_owned()))
-                .collect();
-            for difference in hash(&shown, platform, kol, expected) {
+            names.remove(key.as_str());
+            let shown = self.hashes.get(&key).unwrap_or(&none);
+            for difference in hash(shown, platform, kol, expected) {
                 differences.push(format!("{key} {difference}"));
             }
         }
+        let beyond = names.iter();
+        differences.extend(beyond.map(|key| format!("{key} is in Redis, not in the fold")));
     }
-    differences.extend(
-        names
-            .iter()
-            .map(|key| format!("{key} is in Redis, not in the fold")),
-    );
 }
 
 fn hash(

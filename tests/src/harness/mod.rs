@@ -24,7 +24,7 @@ mod topic;
 
 pub use client::{Answer, client};
 pub use cluster::{Cluster, Job, binary, scoring};
-pub use compare::{compare, compare_market};
+pub use compare::{Shown, compare, compare_market};
 pub use data::{Key, generated, real_or_generated};
 pub use kafka::Kafka;
 pub use logs::unexpected;

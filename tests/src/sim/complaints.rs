@@ -1,0 +1,74 @@
+//! Listens to what the product logs: an ERROR is a defect, whatever else comes out right.
+
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kol_common::Millis;
+use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Variable that says what is written to standard error, such as `info`.
+const LOG: &str = "KOL_SIM_LOG";
+/// Complaints that are kept.
+const MOST: usize = 20;
+
+/// What was logged as an error.
+#[derive(Clone, Debug, Default)]
+pub struct Complaints(Arc<Mutex<Vec<String>>>);
+
+impl Complaints {
+    /// Listens on this thread until the guard is dropped.
+    pub fn listen() -> (Self, DefaultGuard) {
+        let complaints = Self::default();
+        let listener = complaints.clone().with_filter(LevelFilter::ERROR);
+        let shown = std::env::var(LOG).ok().map(|filter| {
+            tracing_subscriber::fmt::layer()
+                .with_timer(VirtualTime)
+                .with_writer(std::io::stderr)
+                .with_filter(EnvFilter::new(filter))
+        });
+        let all = tracing_subscriber::registry().with(listener).with(shown);
+        (complaints, tracing::subscriber::set_default(all))
+    }
+
+    /// What was said.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Complaints {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        if *event.metadata().level() != Level::ERROR {
+            return;
+        }
+        let mut text = Text(format!("{} says:", event.metadata().target()));
+        event.record(&mut text);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MOST {
+            all.push(text.0);
+        }
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _a_string_takes_all = write!(self.0, " {}={value:?}", field.name());
+    }
+}
+
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        w.write_str(&Millis::now().iso())
+    }
+}

@@ -1,0 +1,86 @@
+//! Events from a seed, as they happen: few creators, several partitions of each, some late or
+//! unreadable, none in the order of their times.
+
+use kol_common::Millis;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use super::log::MemoryLog;
+
+/// Partitions of the topic.
+pub const PARTITIONS: u32 = 4;
+/// Longest time between two events, milliseconds.
+const PAUSE: u64 = 40;
+/// Creators.
+const KOLS: u32 = 12;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Feed {
+    random: StdRng,
+    next: Millis,
+    /// Whether events count what is new, rather than what there ever was.
+    delta: bool,
+}
+
+impl Feed {
+    /// From this time on.
+    pub fn new(seed: u64, start: Millis) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            next: start,
+            delta: seed.is_multiple_of(2),
+        }
+    }
+
+    /// What the job is told about its input and how to score it.
+    pub fn scoring(&self) -> &'static str {
+        if self.delta {
+            "counters = \"delta\"\nwindow = \"6s\"\nslide = \"2s\"\nlateness = \"4s\"\n\
+             retire_after = \"12s\"\nhalf_life = \"1m\"\n"
+        } else {
+            "window = \"6s\"\nslide = \"2s\"\nlateness = \"10s\"\nretire_after = \"12s\"\n\
+             half_life = \"1m\"\n"
+        }
+    }
+
+    /// Appends what has happened by now.
+    pub fn happen(&mut self, now: Millis, log: &MemoryLog) {
+        while self.next <= now {
+            let (partition, event) = self.event();
+            log.append(partition, self.next, event);
+            self.next.0 += self.random.random_range(1..=PAUSE);
+        }
+    }
+
+    fn event(&mut self) -> (u32, String) {
+        let random = &mut self.random;
+        if random.random_ratio(1, 50) {
+            return (random.random_range(0..PARTITIONS), "{".to_owned());
+        }
+        let kol = random.random_range(0..KOLS);
+        let video = random.random_range(0..2);
+        // Readings of one video come through one partition; the videos of one creator through two.
+        let partition = (kol + video) % PARTITIONS;
+        let delay = if random.random_ratio(1, 20) {
+            random.random_range(0..8_000)
+        } else {
+            random.random_range(0..500)
+        };
+        let likes = if self.delta {
+            random.random_range(0..1_000)
+        } else {
+            (self.next.0 % 10_000_000) * u64::from(kol + 1) / 10
+        };
+        let event = json!({
+            "event_time": Millis(self.next.0 - delay).iso(),
+            "username": format!("kol_{kol}"),
+            "video_id": format!("video_{kol}_{video}"),
+            "like_count": likes,
+            "comment_count": random.random_range(0..20),
+            "platform": if kol == 0 { "youtube" } else { "tiktok" },
+        });
+        (partition, event.to_string())
+    }
+}

@@ -1,0 +1,36 @@
+//! The simulation: master, executors, Redis, log and checkpoint store in one process and one thread, on
+//! turmoil's network and time, with faults from a seed. Everything that decides is the product's own;
+//! what it takes from outside is here:
+//!
+//! | file | stands for |
+//! |---|---|
+//! | `world` | the clock, chance, threads, folders |
+//! | `net` | sockets, under the real tonic and the real Redis client |
+//! | `redis` | Redis, which runs the scripts that are shipped |
+//! | `log` | Kafka |
+//! | `store` | the checkpoint store |
+//! | `nodes` | the hosts |
+//! | `input`, `schedule` | events and faults, from the seed |
+//! | `watch`, `complaints` | a reader of Redis; a reader of logs |
+//! | `trace` | all that happened, as one number |
+//! | `run` | puts it together and judges |
+#![allow(
+    clippy::expect_used,
+    reason = "test support: a failure here is a failed test, and its message is the panic's"
+)]
+
+mod complaints;
+mod input;
+mod log;
+mod net;
+mod nodes;
+pub mod redis;
+mod run;
+mod schedule;
+mod store;
+mod trace;
+mod watch;
+mod world;
+
+pub use run::{Outcome, run};
+pub use schedule::Deed;

@@ -1,0 +1,164 @@
+//! What runs on the hosts of a simulation: the product's master and executors as they are, and the
+//! person who submits the job and looks at it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::Incarnation;
+use kol_common::job::SpecPolicy;
+use kol_common::proto::job_service_client::JobServiceClient;
+use kol_common::proto::{JobRef, JobStatus, SubmitRequest};
+use kol_common::secrets::Secrets;
+use kol_executor::memory::Memory;
+use kol_executor::run::live;
+use kol_executor::session::{Dial as _, Identity, Route};
+use kol_executor::supervisor;
+use kol_master::cluster::Limits;
+use kol_master::controller;
+use kol_master::job::discovery::Outside;
+use kol_master::meta::EmbeddedStore;
+use kol_master::run::Core;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use super::log::MemoryLog;
+use super::net::Net;
+use super::redis::Redis;
+
+/// Where the master listens.
+const PORT: u16 = 7077;
+const MASTER: &str = "http://master:7077";
+/// How long a partition, and an executor, may take to drain.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long the person waits for an answer, and between two questions.
+const ANSWER: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What the hosts share, and what outlives their crashes.
+pub struct Shared {
+    /// Opens connections.
+    pub net: Net,
+    /// The input.
+    pub log: MemoryLog,
+    /// Redis.
+    pub redis: Rc<Redis>,
+    /// The master's store.
+    pub meta: EmbeddedStore,
+    /// Tells an executor to leave, as SIGTERM does.
+    pub leave: RefCell<BTreeMap<&'static str, CancellationToken>>,
+    /// The newest answer that the person got.
+    pub status: RefCell<Option<JobStatus>>,
+    /// The job spec.
+    pub spec: String,
+}
+
+/// The error of a host, which ends the simulation.
+type Failed = Box<dyn std::error::Error>;
+
+/// One life of the master.
+///
+/// # Errors
+/// It cannot go on.
+pub async fn master(shared: Rc<Shared>) -> Result<(), Failed> {
+    let outside = Outside {
+        brokers: Arc::new(shared.log.clone()),
+        redis: Arc::new(shared.net.clone()),
+        secrets: Secrets::default(),
+    };
+    let options = controller::Options {
+        outside,
+        drain: DRAIN,
+        limits: Limits::default(),
+    };
+    let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
+    let accepted = shared.net.clone().listen(PORT).await?;
+    let policy = SpecPolicy {
+        checkpoint_root: Some("/checkpoints".into()),
+    };
+    let serving = core.serve(Box::pin(accepted), policy);
+    let _ends_with_the_host = core.tasks.spawn("grpc", serving);
+    Err(core.failed().await.into())
+}
+
+/// One life of an executor; it ends by itself after it was told to leave.
+///
+/// # Errors
+/// It cannot go on.
+pub async fn executor(shared: Rc<Shared>, name: &'static str) -> Result<(), Failed> {
+    let leave = CancellationToken::new();
+    shared.leave.borrow_mut().insert(name, leave.clone());
+    let (reports, _) = watch::channel(Vec::new());
+    let (ready, _) = watch::channel(false);
+    let memory = 1 << 30;
+    let options = supervisor::Options {
+        secrets: Secrets::default(),
+        logs: Arc::new(shared.log.clone()),
+        redis: Arc::new(shared.net.clone()),
+        memory: Memory::new(memory),
+        drain_timeout: DRAIN,
+        leave,
+        reports,
+    };
+    let identity = Identity {
+        incarnation: Incarnation::generate(),
+        host: name.to_owned(),
+        http: String::new(),
+        cores: 1,
+        memory_bytes: memory,
+    };
+    let route = Route {
+        master: MASTER.to_owned(),
+        network: Arc::new(shared.net.clone()),
+    };
+    live(route, identity, options, ready).await?;
+    Ok(())
+}
+
+/// One life of Redis.
+///
+/// # Errors
+/// It cannot listen.
+pub async fn redis(shared: Rc<Shared>) -> Result<(), Failed> {
+    let redis = Rc::clone(&shared.redis);
+    Ok(redis.serve(shared.net.clone()).await?)
+}
+
+/// Submits the job until it is accepted, then looks at it for ever.
+///
+/// # Errors
+/// None: it is patient.
+pub async fn person(shared: Rc<Shared>) -> Result<(), Failed> {
+    let mut job = None;
+    loop {
+        match tokio::time::timeout(ANSWER, ask(&shared, job.as_deref())).await {
+            Ok(Ok(status)) => {
+                job.get_or_insert_with(|| status.job_id.clone());
+                shared.status.replace(Some(status));
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "no answer for the person"),
+            Err(_) => tracing::debug!("no answer for the person in time"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn ask(shared: &Shared, job: Option<&str>) -> Result<JobStatus, Failed> {
+    let endpoint = Endpoint::from_static(MASTER);
+    let channel: Channel = shared.net.dial(&endpoint).await?;
+    let mut client = JobServiceClient::new(channel);
+    let job = match job {
+        Some(job) => job.to_owned(),
+        None => {
+            let request = SubmitRequest {
+                spec_toml: shared.spec.clone(),
+                origin: "simulation.toml".into(),
+            };
+            client.submit(request).await?.into_inner().job_id
+        }
+    };
+    Ok(client.get_job(JobRef { job }).await?.into_inner())
+}

@@ -1,0 +1,209 @@
+//! What Redis holds, and the commands that this system uses.
+
+use std::collections::BTreeMap;
+
+/// An answer, before it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// A word, such as OK.
+    Status(&'static str),
+    /// A string, or none.
+    Bulk(Option<Vec<u8>>),
+    /// An integer.
+    Number(i64),
+    /// Several.
+    Array(Vec<Reply>),
+    /// A refusal, with its code in front.
+    Error(String),
+}
+
+impl Reply {
+    fn text(text: impl Into<Vec<u8>>) -> Self {
+        Self::Bulk(Some(text.into()))
+    }
+}
+
+/// Values by field.
+type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(Vec<u8>),
+    Hash(Hash),
+    Ranking(BTreeMap<Vec<u8>, f64>),
+}
+
+/// All keys.
+#[derive(Clone, Debug, Default)]
+pub struct Db {
+    keys: BTreeMap<Vec<u8>, Value>,
+}
+
+/// A command cannot be done on this value, or is none.
+type Refused = String;
+
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+impl Db {
+    /// Does a command.
+    pub fn run(&mut self, command: &[Vec<u8>]) -> Reply {
+        let name = command.first().map(|n| n.to_ascii_uppercase());
+        let name = String::from_utf8(name.unwrap_or_default()).unwrap_or_default();
+        let arguments = command.get(1..).unwrap_or_default();
+        self.command(&name, arguments).unwrap_or_else(Reply::Error)
+    }
+
+    fn command(&mut self, name: &str, arguments: &[Vec<u8>]) -> Result<Reply, Refused> {
+        let wrong_number = || format!("ERR wrong number of arguments for '{name}'");
+        let (key, rest) = match (name, arguments) {
+            ("PING" | "CLIENT" | "SELECT" | "FLUSHALL", _) => {
+                if name == "FLUSHALL" {
+                    self.keys.clear();
+                }
+                return Ok(Reply::Status(if name == "PING" { "PONG" } else { "OK" }));
+            }
+            (_, [key, rest @ ..]) => (key, rest),
+            _ => return Err(wrong_number()),
+        };
+        match (name, rest) {
+            ("GET", []) => match self.keys.get(key) {
+                None => Ok(Reply::Bulk(None)),
+                Some(Value::Text(text)) => Ok(Reply::text(text.clone())),
+                Some(_) => Err(WRONG_TYPE.into()),
+            },
+            ("SET", [text]) => {
+                self.keys.insert(key.clone(), Value::Text(text.clone()));
+                Ok(Reply::Status("OK"))
+            }
+            ("DEL", more) => {
+                let all = std::iter::once(key).chain(more);
+                let gone = all.filter(|key| self.keys.remove(*key).is_some()).count();
+                Ok(Reply::Number(gone as i64))
+            }
+            ("PEXPIRE", [_]) => Ok(Reply::Number(i64::from(self.keys.contains_key(key)))),
+            ("HGET", [field]) => Ok(Reply::Bulk(self.field(key, field)?)),
+            ("HMGET", fields @ [_, ..]) => {
+                let found = fields.iter().map(|f| Ok(Reply::Bulk(self.field(key, f)?)));
+                Ok(Reply::Array(found.collect::<Result<_, Refused>>()?))
+            }
+            ("HGETALL", []) => {
+                let hash = self.hash(key)?.into_iter().flatten();
+                let flat = hash.flat_map(|(f, v)| [Reply::text(f.clone()), Reply::text(v.clone())]);
+                Ok(Reply::Array(flat.collect()))
+            }
+            ("HSET", pairs @ [_, _, ..]) if pairs.len() % 2 == 0 => self.hset(key, pairs),
+            ("ZADD", pairs @ [_, _, ..]) if pairs.len() % 2 == 0 => self.zadd(key, pairs),
+            ("ZREM", members @ [_, ..]) => {
+                let Some(ranking) = self.ranking(key)? else {
+                    return Ok(Reply::Number(0));
+                };
+                let gone = members.iter().filter(|m| ranking.remove(*m).is_some());
+                let gone = gone.count() as i64;
+                if ranking.is_empty() {
+                    self.keys.remove(key);
+                }
+                Ok(Reply::Number(gone))
+            }
+            ("ZCARD", []) => Ok(Reply::Number(
+                self.ranking(key)?.map_or(0, |r| r.len() as i64),
+            )),
+            // All of it in one piece, as Redis does with a small one.
+            ("ZSCAN", [_, ..]) => {
+                let members = self.ranking(key)?.into_iter().flatten();
+                let pairs = members
+                    .flat_map(|(m, score)| [Reply::text(m.clone()), Reply::text(score.to_string())])
+                    .collect();
+                Ok(Reply::Array(vec![Reply::text("0"), Reply::Array(pairs)]))
+            }
+            ("GET" | "SET" | "HGET" | "HMGET" | "HSET" | "ZADD" | "ZREM" | "ZSCAN", _) => {
+                Err(wrong_number())
+            }
+            _ => Err(format!("ERR unknown command '{name}'")),
+        }
+    }
+
+    fn hash(&self, key: &[u8]) -> Result<Option<&Hash>, Refused> {
+        match self.keys.get(key) {
+            None => Ok(None),
+            Some(Value::Hash(hash)) => Ok(Some(hash)),
+            Some(_) => Err(WRONG_TYPE.into()),
+        }
+    }
+
+    fn field(&self, key: &[u8], field: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
+        Ok(self.hash(key)?.and_then(|hash| hash.get(field)).cloned())
+    }
+
+    fn ranking(&mut self, key: &[u8]) -> Result<Option<&mut BTreeMap<Vec<u8>, f64>>, Refused> {
+        match self.keys.get_mut(key) {
+            None => Ok(None),
+            Some(Value::Ranking(ranking)) => Ok(Some(ranking)),
+            Some(_) => Err(WRONG_TYPE.into()),
+        }
+    }
+
+    fn hset(&mut self, key: &[u8], pairs: &[Vec<u8>]) -> Result<Reply, Refused> {
+        let empty = || Value::Hash(BTreeMap::new());
+        let Value::Hash(hash) = self.keys.entry(key.to_vec()).or_insert_with(empty) else {
+            return Err(WRONG_TYPE.into());
+        };
+        let new = pairs.chunks_exact(2).filter(|pair| {
+            let before = hash.insert(pair[0].clone(), pair[1].clone());
+            before.is_none()
+        });
+        Ok(Reply::Number(new.count() as i64))
+    }
+
+    fn zadd(&mut self, key: &[u8], pairs: &[Vec<u8>]) -> Result<Reply, Refused> {
+        let score = |text: &[u8]| {
+            let text = std::str::from_utf8(text).ok()?;
+            text.parse::<f64>().ok()
+        };
+        let scores: Option<Vec<f64>> = pairs.chunks_exact(2).map(|p| score(&p[0])).collect();
+        let scores = scores.ok_or("ERR value is not a valid float")?;
+        let empty = || Value::Ranking(BTreeMap::new());
+        let Value::Ranking(ranking) = self.keys.entry(key.to_vec()).or_insert_with(empty) else {
+            return Err(WRONG_TYPE.into());
+        };
+        let members = pairs.chunks_exact(2).map(|pair| pair[1].clone());
+        let new = members
+            .zip(scores)
+            .filter(|(member, score)| ranking.insert(member.clone(), *score).is_none());
+        Ok(Reply::Number(new.count() as i64))
+    }
+
+    /// All hashes whose keys begin with this, by key.
+    pub fn hashes(&self, prefix: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let found = self.keys.iter().filter_map(|(key, value)| match value {
+            Value::Hash(hash) if key.starts_with(prefix.as_bytes()) => {
+                let fields = hash.iter().map(|(f, v)| (text(f), text(v)));
+                Some((text(key), fields.collect()))
+            }
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// All rankings whose keys begin with this, by key.
+    pub fn rankings(&self, prefix: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let found = self.keys.iter().filter_map(|(key, value)| match value {
+            Value::Ranking(ranking) if key.starts_with(prefix.as_bytes()) => {
+                let members = ranking.iter().map(|(member, score)| (text(member), *score));
+                Some((text(key), members.collect()))
+            }
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// The packed slots of every creator, by key.
+    pub fn slots(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.keys.iter().filter_map(|(key, value)| match value {
+            Value::Hash(hash) => Some((key.as_slice(), hash.get(&b"_slots"[..])?.as_slice())),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! A Redis for the simulation: the commands and scripts of the product over a database in memory, that
+//! can fail over, lose what is newest, stand still, and get a command twice.
+
+mod db;
+mod lua;
+mod resp;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use kol_common::{Millis, world};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use turmoil::net::TcpListener;
+
+use super::net::{Io, Net};
+use super::watch::Watch;
+
+pub use db::{Db, Reply};
+pub use lua::Scripts;
+
+/// Where it listens.
+pub const PORT: u16 = 6379;
+/// How often its state is kept for a failover, and for how long.
+const KEEP_EVERY: Millis = Millis(100);
+const KEEP_FOR: Millis = Millis(2_000);
+/// How often commands that come late are looked for.
+const LATE_EVERY: Duration = Duration::from_millis(50);
+/// Of so many commands one comes again, at most so much later.
+const REPEATED: f64 = 0.3;
+const LATEST: f64 = 3_000.0;
+
+/// One command with its arguments.
+type Command = Vec<Vec<u8>>;
+
+/// What outlives a restart of its process.
+pub struct Redis {
+    scripts: Scripts,
+    history: RefCell<VecDeque<(Millis, Db)>>,
+    frozen_until: Cell<Millis>,
+    repeats: Cell<bool>,
+    late: RefCell<BTreeMap<(Millis, u64), Command>>,
+    repeated: Cell<u64>,
+    watch: RefCell<Watch>,
+}
+
+impl Redis {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// Lua cannot be started.
+    pub fn new() -> mlua::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            scripts: Scripts::new(Rc::default())?,
+            history: RefCell::default(),
+            frozen_until: Cell::default(),
+            repeats: Cell::default(),
+            late: RefCell::default(),
+            repeated: Cell::default(),
+            watch: RefCell::default(),
+        }))
+    }
+
+    /// What it holds.
+    pub fn db(&self) -> Db {
+        self.scripts.db().borrow().clone()
+    }
+
+    /// What a reader saw that it should not.
+    pub fn seen_going_back(&self) -> Vec<String> {
+        self.watch.borrow().problems().to_vec()
+    }
+
+    /// The process ends; what it was told is kept.
+    pub fn restarted(&self) {
+        self.scripts.forget();
+        // What was on its way to it is gone with its connections.
+        self.late.borrow_mut().clear();
+    }
+
+    /// A replica takes over that had not heard of the newest writes.
+    pub fn fail_over(&self, now: Millis, lost: Millis) {
+        let at = Millis(now.0.saturating_sub(lost.0));
+        let mut history = self.history.borrow_mut();
+        while history.back().is_some_and(|(kept, _)| *kept > at) {
+            history.pop_back();
+        }
+        let db = history.back().map(|(_, db)| db.clone());
+        *self.scripts.db().borrow_mut() = db.unwrap_or_default();
+        self.watch.borrow_mut().data_was_lost();
+        self.restarted();
+    }
+
+    /// Somebody empties it.
+    pub fn empty(&self) {
+        *self.scripts.db().borrow_mut() = Db::default();
+        self.watch.borrow_mut().data_was_lost();
+    }
+
+    /// It does nothing for a while; what it is sent meanwhile it does then.
+    pub fn freeze(&self, until: Millis) {
+        self.frozen_until.set(until);
+    }
+
+    /// Commands come a second time, late, or do not.
+    pub fn set_repeats(&self, on: bool) {
+        self.repeats.set(on);
+    }
+
+    /// One life of the process.
+    ///
+    /// # Errors
+    /// Connections cannot be accepted.
+    pub async fn serve(self: Rc<Self>, net: Net) -> io::Result<()> {
+        let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+        let mut connections = FuturesUnordered::new();
+        let mut late = tokio::time::interval(LATE_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                Some(_ended) = connections.next(), if !connections.is_empty() => {}
+                accepted = listener.accept() => {
+                    connections.push(self.connection(net.raw(accepted?.0)));
+                }
+                _ = late.tick() => self.run_late(),
+            }
+        }
+    }
+
+    async fn connection(&self, mut io: Io) -> io::Result<()> {
+        let (mut read, mut answers) = (Vec::new(), Vec::new());
+        loop {
+            if io.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+            while Millis::now() < self.frozen_until.get() {
+                let until = self.frozen_until.get().since(Millis::now());
+                tokio::time::sleep(until.duration()).await;
+            }
+            loop {
+                let taken = resp::take(&mut read).map_err(io::Error::other)?;
+                let Some(command) = taken else { break };
+                resp::put(&self.execute(&command), &mut answers);
+                self.maybe_again(command);
+            }
+            // Who asked may be gone; what it asked for is done all the same.
+            io.write_all(&answers).await?;
+            answers.clear();
+        }
+    }
+
+    fn execute(&self, command: &[Vec<u8>]) -> Reply {
+        self.keep();
+        let reply = self.scripts.answer(command);
+        self.watch.borrow_mut().look(&self.scripts.db().borrow());
+        reply
+    }
+
+    /// Keeps the state as a replica would have it.
+    fn keep(&self) {
+        let (now, mut history) = (Millis::now(), self.history.borrow_mut());
+        let newest = history.back().map_or(Millis(0), |(at, _)| *at);
+        if now.since(newest) < KEEP_EVERY {
+            return;
+        }
+        history.push_back((now, self.scripts.db().borrow().clone()));
+        let old = |at: Millis| now.since(at) > KEEP_FOR;
+        while history.get(1).is_some_and(|(at, _)| old(*at)) {
+            history.pop_front();
+        }
+    }
+
+    fn maybe_again(&self, command: Command) {
+        let is_script = command.first().is_some_and(|n| n == b"EVALSHA");
+        if self.repeats.get() && is_script && world::fraction() < REPEATED {
+            let due = Millis::now().0 + (LATEST * world::fraction()) as u64;
+            let number = self.repeated.get();
+            self.repeated.set(number + 1);
+            let mut late = self.late.borrow_mut();
+            late.insert((Millis(due), number), command);
+        }
+    }
+
+    fn run_late(&self) {
+        let now = Millis::now();
+        loop {
+            let mut late = self.late.borrow_mut();
+            let due = late.first_entry().filter(|first| first.key().0 <= now);
+            let Some(command) = due.map(|first| first.remove()) else {
+                return;
+            };
+            drop(late);
+            let _nobody_waits = self.execute(&command);
+        }
+    }
+}

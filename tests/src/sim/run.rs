@@ -1,0 +1,304 @@
+//! One simulation from its seed to its verdict.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use kol_common::job::JobSpec;
+use kol_common::proto::{JobState, JobStatus};
+use kol_common::{Millis, world};
+use kol_master::meta::EmbeddedStore;
+use turmoil::{Builder, Sim};
+
+use super::complaints::Complaints;
+use super::input::{Feed, PARTITIONS};
+use super::log::MemoryLog;
+use super::net::Net;
+use super::nodes::{self, Shared};
+use super::redis::Redis;
+use super::schedule::{Deed, EXECUTORS, HEALED, LINKS, schedule};
+use super::store::{FlakyStore, Mood};
+use super::trace::Trace;
+use super::world::Virtual;
+use crate::fold::Fold;
+use crate::harness::{Shown, compare_market};
+
+/// When every simulation begins: a minute after a full hour of 2025.
+const START: Millis = Millis(1_760_000_460_000);
+/// Virtual time that all hosts take at once; messages take a multiple of it.
+const TICK: Millis = Millis(5);
+/// Fastest and slowest message.
+const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(15));
+/// After the last fault: by then everything that is amiss has been noticed; and the longest time until
+/// everything must be well.
+const NOTICED: Millis = Millis(4_000);
+const LIMIT: Millis = Millis(90_000);
+/// How often the verdict is looked for.
+const LOOK_EVERY: Millis = Millis(250);
+/// Differences that are shown.
+const MOST: usize = 10;
+
+/// How a simulation ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// All that was wrong; empty when the law holds.
+    pub problems: Vec<String>,
+    /// A number for all that happened, and how many messages that were.
+    pub sum: (u64, u64),
+    /// What was done, and when.
+    pub deeds: Vec<(Millis, Deed)>,
+    /// Virtual time from the last fault until all was well.
+    pub recovered: Millis,
+    /// Everything that happened, if that was asked for.
+    pub lines: Vec<String>,
+}
+
+/// Runs the simulation of this seed; with `lines` it tells all that happened.
+pub fn run(seed: u64, lines: bool) -> Outcome {
+    let (complaints, _until_the_end) = Complaints::listen();
+    let mut scene = Scene::new(seed, lines);
+    let deeds = schedule(seed);
+    let verdict = scene.play(&deeds);
+    let (mut problems, recovered) = match verdict {
+        Ok(recovered) => (Vec::new(), recovered),
+        Err(problems) => (problems, LIMIT),
+    };
+    problems.extend(scene.shared.redis.seen_going_back());
+    problems.extend(complaints.take());
+    Outcome {
+        problems,
+        sum: scene.trace.sum(),
+        deeds,
+        recovered,
+        lines: scene.trace.lines(),
+    }
+}
+
+struct Scene {
+    sim: Sim<'static>,
+    world: Rc<Virtual>,
+    shared: Rc<Shared>,
+    store: FlakyStore,
+    trace: Arc<Trace>,
+    feed: Feed,
+}
+
+impl Scene {
+    fn new(seed: u64, lines: bool) -> Self {
+        let store = FlakyStore::default();
+        let world = Virtual::new(seed, START, store.clone());
+        world::enter(Rc::clone(&world) as Rc<dyn world::World>);
+        let trace = Arc::new(Trace::new(lines));
+        let feed = Feed::new(seed, START);
+        let scoring = feed.scoring();
+        let spec = format!(
+            "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
+             starting_offsets = \"earliest\"\n[scoring]\nidle_timeout = \"off\"\n{scoring}\
+             [sink]\nurl = \"redis://redis:6379\"\n\
+             [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"5s\"\n"
+        );
+        let shared = Rc::new(Shared {
+            net: Net::new(Arc::clone(&trace)),
+            log: MemoryLog::new("events", PARTITIONS),
+            redis: Redis::new().expect("Lua"),
+            meta: EmbeddedStore::in_memory().expect("memory"),
+            leave: RefCell::new(BTreeMap::new()),
+            status: RefCell::new(None),
+            spec,
+        });
+        Self {
+            sim: hosts(seed, &shared),
+            world,
+            shared,
+            store,
+            trace,
+            feed,
+        }
+    }
+
+    /// Since the beginning.
+    fn now(&self) -> Millis {
+        Millis::from(self.sim.elapsed())
+    }
+
+    /// All hosts go on for one tick.
+    fn step(&mut self) -> Result<(), Vec<String>> {
+        self.sim
+            .step()
+            .map_err(|e| vec![format!("a host ended: {e}")])?;
+        self.world.set_now(Millis(START.0 + self.now().0));
+        Ok(())
+    }
+
+    /// Plays the schedule while events come, then waits until all is well: how long that took.
+    fn play(&mut self, deeds: &[(Millis, Deed)]) -> Result<Millis, Vec<String>> {
+        let mut deeds = deeds.iter().peekable();
+        while self.now() < HEALED {
+            while let Some((_, deed)) = deeds.next_if(|(at, _)| *at <= self.now()) {
+                self.trace.note(&format!("{deed:?}"), &[]);
+                tracing::info!(?deed, "the simulation does");
+                self.carry_out(*deed);
+            }
+            let now = Millis(START.0 + self.now().0);
+            self.feed.happen(now, &self.shared.log);
+            self.step()?;
+        }
+        self.heal();
+        self.shared.status.replace(None);
+        let mut last = vec!["no answer from the master".to_owned()];
+        while self.now().since(HEALED) < LIMIT {
+            for _ in 0..LOOK_EVERY.0 / TICK.0 {
+                self.step()?;
+            }
+            if self.now().since(HEALED) < NOTICED {
+                continue;
+            }
+            match self.verdict() {
+                Verdict::Well => return Ok(self.now().since(HEALED)),
+                Verdict::NotYet(why) => last = vec![why],
+                Verdict::Wrong(problems) => return Err(problems),
+            }
+        }
+        last.insert(0, format!("not well within {LIMIT}"));
+        Err(last)
+    }
+
+    fn carry_out(&mut self, deed: Deed) {
+        let now = Millis(START.0 + self.now().0);
+        let redis = &self.shared.redis;
+        match deed {
+            Deed::Crash(host) => {
+                self.sim.crash(host);
+                if host == "redis" {
+                    redis.restarted();
+                }
+            }
+            Deed::Restart(host) => {
+                if !self.sim.is_host_running(host) {
+                    self.sim.bounce(host);
+                }
+            }
+            Deed::Leave(host) => {
+                if let Some(token) = self.shared.leave.borrow().get(host) {
+                    token.cancel();
+                }
+            }
+            Deed::Hold((a, b)) => self.sim.hold(a, b),
+            Deed::Release((a, b)) => self.sim.release(a, b),
+            Deed::Cut((a, b)) => self.sim.partition(a, b),
+            Deed::Mend((a, b)) => self.sim.repair(a, b),
+            Deed::Slow((a, b), latency) => self.sim.set_link_latency(a, b, latency),
+            Deed::FailOver(lost) => {
+                redis.fail_over(now, lost);
+                self.sim.bounce("redis");
+            }
+            Deed::Empty => redis.empty(),
+            Deed::Freeze(time) => redis.freeze(Millis(now.0 + time.0)),
+            Deed::Repeats(on) => redis.set_repeats(on),
+            Deed::Store(mood) => self.store.set_mood(mood),
+            Deed::Away(away) => self.shared.log.set_away(away),
+        }
+    }
+
+    /// Whatever is still amiss is mended.
+    fn heal(&mut self) {
+        for link in LINKS {
+            self.carry_out(Deed::Release(link));
+            self.carry_out(Deed::Mend(link));
+        }
+        for host in EXECUTORS.into_iter().chain(["master", "redis"]) {
+            self.carry_out(Deed::Restart(host));
+        }
+        self.carry_out(Deed::Repeats(false));
+        self.carry_out(Deed::Store(Mood::Well));
+        self.carry_out(Deed::Away(false));
+    }
+
+    /// The law of the whole system, as far as it can be judged now.
+    fn verdict(&self) -> Verdict {
+        let status = self.shared.status.borrow();
+        let Some(status) = status.as_ref() else {
+            return Verdict::NotYet("no answer from the master".into());
+        };
+        if status.state() == JobState::Failed {
+            return Verdict::Wrong(vec![format!("the job failed: {}", status.reason)]);
+        }
+        let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
+        let read: u64 = reports.map(|r| r.position).sum();
+        if !status.caught_up || read < self.shared.log.written() {
+            return Verdict::NotYet(explain(status));
+        }
+        let spec: Result<JobSpec, _> = serde_json::from_str(&status.spec_json);
+        let fold = spec.map(|spec| Fold::of(&spec.scoring, &self.shared.log.records()));
+        let Some(view) = fold.ok().and_then(|fold| fold.view()) else {
+            return Verdict::Wrong(vec!["nothing was read".into()]);
+        };
+        let db = self.shared.redis.db();
+        let shown = Shown {
+            rankings: db.rankings("ranking:"),
+            hashes: db.hashes("trending:"),
+        };
+        let mut differences = shown.differences(&view);
+        differences.extend(compare_market(status, &view));
+        if differences.is_empty() {
+            return Verdict::Well;
+        }
+        let count = differences.len();
+        differences.truncate(MOST);
+        differences.insert(0, format!("{count} differences: {}", explain(status)));
+        Verdict::Wrong(differences)
+    }
+}
+
+enum Verdict {
+    Well,
+    NotYet(String),
+    Wrong(Vec<String>),
+}
+
+fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
+    let mut sim = Builder::new()
+        .rng_seed(seed)
+        .epoch(UNIX_EPOCH + START.duration())
+        .tick_duration(TICK.duration())
+        .min_message_latency(LATENCY.0)
+        .max_message_latency(LATENCY.1)
+        .simulation_duration(Duration::from_secs(3_600))
+        .tcp_capacity(1 << 16)
+        .build();
+    let of = |shared: &Rc<Shared>| Rc::clone(shared);
+    let shared_of = of(shared);
+    sim.host("redis", move || nodes::redis(Rc::clone(&shared_of)));
+    let shared_of = of(shared);
+    sim.host("master", move || nodes::master(Rc::clone(&shared_of)));
+    for name in EXECUTORS {
+        let shared_of = of(shared);
+        sim.host(name, move || nodes::executor(Rc::clone(&shared_of), name));
+    }
+    let shared_of = of(shared);
+    sim.host("person", move || nodes::person(Rc::clone(&shared_of)));
+    sim
+}
+
+fn explain(status: &JobStatus) -> String {
+    let partitions: Vec<_> = status
+        .partitions
+        .iter()
+        .map(|p| {
+            let report = p.report.as_ref();
+            let at = report.map(|r| (r.state().as_str_name(), r.position, r.end_offset));
+            (p.host.as_str(), at, report.and_then(|r| r.confirmed))
+        })
+        .collect();
+    format!(
+        "{:?} `{}`, generation {}, caught up {}, t {:?}, market {:?}, partitions {partitions:?}",
+        status.state(),
+        status.reason,
+        status.generation,
+        status.caught_up,
+        status.window_end_ms,
+        status.market
+    )
+}

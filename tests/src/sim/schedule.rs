@@ -1,0 +1,108 @@
+//! Faults from a seed: what happens when, and when it is over.
+
+use std::time::Duration;
+
+use kol_common::Millis;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::store::Mood;
+
+/// Executors of every simulation.
+pub const EXECUTORS: [&str; 3] = ["one", "two", "three"];
+/// When the first fault may come, and by when all are over.
+pub const CALM: Millis = Millis(3_000);
+/// See [`CALM`].
+pub const HEALED: Millis = Millis(16_000);
+/// Pairs of hosts that talk.
+pub const LINKS: [(&str, &str); 7] = [
+    ("one", "master"),
+    ("two", "master"),
+    ("three", "master"),
+    ("one", "redis"),
+    ("two", "redis"),
+    ("three", "redis"),
+    ("person", "master"),
+];
+
+/// Two hosts that talk.
+pub type Link = (&'static str, &'static str);
+
+/// What is done to the simulation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deed {
+    /// A host dies.
+    Crash(&'static str),
+    /// It starts again.
+    Restart(&'static str),
+    /// An executor is told to end.
+    Leave(&'static str),
+    /// What two hosts send each other waits.
+    Hold(Link),
+    /// It arrives.
+    Release(Link),
+    /// What two hosts send each other is lost.
+    Cut(Link),
+    /// No more.
+    Mend(Link),
+    /// What two hosts send each other takes so long.
+    Slow(Link, Duration),
+    /// A replica of Redis takes over that lacks the newest writes.
+    FailOver(Millis),
+    /// Redis is emptied.
+    Empty,
+    /// Redis does nothing for so long.
+    Freeze(Millis),
+    /// Redis gets commands a second time, or not any more.
+    Repeats(bool),
+    /// The checkpoint store is like that.
+    Store(Mood),
+    /// The brokers are away, or back.
+    Away(bool),
+}
+
+/// Deeds with their times, in order.
+pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut deeds = Vec::new();
+    for _ in 0..random.random_range(2..=6) {
+        let begin = random.random_range(CALM.0..HEALED.0 - 1_000);
+        let longest = (HEALED.0 - begin).min(7_000);
+        let end = begin + random.random_range(300..=longest);
+        let (first, last) = fault(&mut random, Millis(end - begin));
+        deeds.push((Millis(begin), first));
+        deeds.extend(last.map(|last| (Millis(end), last)));
+    }
+    deeds.sort_by_key(|(at, _)| *at);
+    deeds
+}
+
+/// What begins a fault, and what ends it.
+fn fault(random: &mut StdRng, time: Millis) -> (Deed, Option<Deed>) {
+    let executor = *EXECUTORS.choose(random).unwrap_or(&EXECUTORS[0]);
+    let link = *LINKS.choose(random).unwrap_or(&LINKS[0]);
+    match random.random_range(0..16) {
+        0 | 1 => (Deed::Crash(executor), Some(Deed::Restart(executor))),
+        2 => (Deed::Crash("master"), Some(Deed::Restart("master"))),
+        3 => (Deed::Crash("redis"), Some(Deed::Restart("redis"))),
+        4 => (Deed::Leave(executor), Some(Deed::Restart(executor))),
+        5 | 6 => (Deed::Hold(link), Some(Deed::Release(link))),
+        7 | 8 => (Deed::Cut(link), Some(Deed::Mend(link))),
+        9 => {
+            let latency = Duration::from_millis(random.random_range(100..1_000));
+            let usual = Duration::from_millis(5);
+            (Deed::Slow(link, latency), Some(Deed::Slow(link, usual)))
+        }
+        10 => (Deed::FailOver(Millis(random.random_range(50..1_000))), None),
+        11 => (Deed::Empty, None),
+        12 => (Deed::Freeze(time), None),
+        13 => (Deed::Repeats(true), Some(Deed::Repeats(false))),
+        14 => {
+            let slow = Mood::Slow(Duration::from_millis(random.random_range(200..4_000)));
+            let mood = *[slow, Mood::Failing].choose(random).unwrap_or(&slow);
+            (Deed::Store(mood), Some(Deed::Store(Mood::Well)))
+        }
+        _ => (Deed::Away(true), Some(Deed::Away(false))),
+    }
+}

@@ -1,0 +1,113 @@
+//! The checkpoint store: in memory, and for a while slow or failing.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// How the store does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// At once.
+    #[default]
+    Well,
+    /// Every call takes so long.
+    Slow(Duration),
+    /// No call succeeds.
+    Failing,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct FlakyStore {
+    objects: Arc<InMemory>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl FlakyStore {
+    /// From now on.
+    pub fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    async fn suffer(&self) -> Result<()> {
+        let mood = *self.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        match mood {
+            Mood::Well => Ok(()),
+            Mood::Slow(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Mood::Failing => Err(Error::Generic {
+                store: "flaky",
+                source: "it fails".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for FlakyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("flaky store")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FlakyStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        self.suffer().await?;
+        self.objects.put_opts(location, payload, opts).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.suffer().await?;
+        self.objects.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.suffer().await?;
+        self.objects.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.objects.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, listed) = (self.clone(), self.objects.list(prefix));
+        let first = futures::stream::once(async move { store.suffer().await });
+        let failed = first.filter_map(|outcome| async { outcome.err().map(Err) });
+        failed.chain(listed).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.suffer().await?;
+        self.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.suffer().await?;
+        self.objects.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,70 @@
+//! What happened, as one number: everything that was delivered, with its virtual time. Two runs of
+//! one seed must end with the same one.
+
+use std::sync::{Mutex, PoisonError};
+
+use kol_common::Millis;
+
+/// Start and factor of FNV-1a, 64 bits.
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0100_0000_01b3;
+/// Bytes of a message that a line shows.
+const SHOWN: usize = 160;
+
+/// Everything that happened so far.
+#[derive(Debug)]
+pub struct Trace {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    hash: u64,
+    messages: u64,
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    /// Nothing yet. With `lines` it keeps one for each event, to find where two runs part.
+    pub fn new(lines: bool) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                hash: OFFSET,
+                messages: 0,
+                lines: lines.then(Vec::new),
+            }),
+        }
+    }
+
+    /// Something was delivered, or happened.
+    pub fn note(&self, what: &str, bytes: &[u8]) {
+        let now = Millis::now().0;
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = now
+            .to_le_bytes()
+            .into_iter()
+            .chain(what.bytes())
+            .chain(bytes.iter().copied());
+        let hash = all.fold(inner.hash, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+        });
+        inner.hash = hash;
+        inner.messages += 1;
+        if let Some(lines) = &mut inner.lines {
+            let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii();
+            lines.push(format!("{now} {what} {} {shown}", bytes.len()));
+        }
+    }
+
+    /// The number for all of it, and how many events there were.
+    pub fn sum(&self) -> (u64, u64) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        (inner.hash, inner.messages)
+    }
+
+    /// The lines, if they were kept.
+    pub fn lines(&self) -> Vec<String> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.lines.clone().unwrap_or_default()
+    }
+}
