@@ -37,7 +37,36 @@ pub struct Job {
     source: Source,
     sink: Sink,
     dead_letters: Option<DeadLetters>,
-    ticks: watch::Sender<Arc<JobTick>>,
+    ticks: Ticks,
+}
+
+/// The master's newest word, for all partitions of a job. Each has a channel of its own: one that is
+/// shared wakes its readers in an order of chance, and a simulation could not be played again.
+#[derive(Debug, Default)]
+struct Ticks {
+    newest: Arc<JobTick>,
+    partitions: Vec<watch::Sender<Arc<JobTick>>>,
+}
+
+impl Ticks {
+    fn subscribe(&mut self) -> watch::Receiver<Arc<JobTick>> {
+        let (sender, receiver) = watch::channel(Arc::clone(&self.newest));
+        self.partitions.retain(|partition| !partition.is_closed());
+        self.partitions.push(sender);
+        receiver
+    }
+
+    /// An older word than the newest, or the same, is ignored.
+    fn say(&mut self, tick: JobTick) {
+        let known = &self.newest;
+        let newer = tick.market_version >= known.market_version && tick.clock_ms >= known.clock_ms;
+        if newer && **known != tick {
+            self.newest = Arc::new(tick);
+            for partition in &self.partitions {
+                partition.send_replace(Arc::clone(&self.newest));
+            }
+        }
+    }
 }
 
 impl Jobs {
@@ -51,28 +80,20 @@ impl Jobs {
         spec_json: &str,
         options: &Options,
         group: &Group,
-    ) -> Result<&Job, KolError> {
+    ) -> Result<&mut Job, KolError> {
         if !self.jobs.contains_key(id) {
             let job = Job::start(spec_json, options, group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
-            .get(id)
+            .get_mut(id)
             .ok_or_else(|| KolError::internal("JOB_TABLE", "a job vanished"))
     }
 
     /// The newest word of the master; an older one is ignored.
-    pub fn tick(&self, id: &JobId, tick: JobTick) {
-        if let Some(job) = self.jobs.get(id) {
-            job.ticks.send_if_modified(|known| {
-                let newer =
-                    tick.market_version >= known.market_version && tick.clock_ms >= known.clock_ms;
-                let changed = newer && **known != tick;
-                if changed {
-                    *known = Arc::new(tick);
-                }
-                changed
-            });
+    pub fn tick(&mut self, id: &JobId, tick: JobTick) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.ticks.say(tick);
         }
     }
 
@@ -111,13 +132,13 @@ impl Job {
             sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),
             dead_letters: DeadLetters::start(&spec.source, secrets)?,
             scoring: Arc::new(Scoring::new(&spec.scoring)),
-            ticks: watch::Sender::new(Arc::new(JobTick::default())),
+            ticks: Ticks::default(),
             spec: Arc::new(spec),
         })
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&self, memory: &Memory, group: &Group) -> Deps {
+    pub fn deps(&mut self, memory: &Memory, group: &Group) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),

@@ -41,6 +41,7 @@ impl Keeper {
         let stop = group.stop_token();
         let _runs_by_itself = group.spawn("keeper", async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = run(inbox) => {}
             }

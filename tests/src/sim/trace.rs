@@ -8,8 +8,6 @@ use kol_common::Millis;
 /// Start and factor of FNV-1a, 64 bits.
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
-/// Bytes of a message that a line shows.
-const SHOWN: usize = 160;
 
 /// Everything that happened so far.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Trace {
         inner.hash = hash;
         inner.messages += 1;
         if let Some(lines) = &mut inner.lines {
-            let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii();
+            let shown = bytes.escape_ascii();
             lines.push(format!("{now} {what} {} {shown}", bytes.len()));
         }
     }
