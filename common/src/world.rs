@@ -38,6 +38,9 @@ pub trait World {
     /// Why it cannot be used.
     fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String>;
 
+    /// Whether a folder is there. It may take long.
+    fn has_folder(&self, path: &Path) -> bool;
+
     /// Bytes of memory that the process has; `None` if the kernel does not say.
     fn resident_bytes(&self) -> Option<u64>;
 
@@ -95,6 +98,11 @@ pub fn folder(path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
     world().folder(path)
 }
 
+/// See [`World::has_folder`].
+pub fn has_folder(path: &Path) -> bool {
+    world().has_folder(path)
+}
+
 /// See [`World::resident_bytes`].
 pub fn resident_bytes() -> Option<u64> {
     world().resident_bytes()
@@ -109,6 +117,10 @@ pub fn cpu_ms() -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Machine;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "here is where the machine is asked"
+)]
 impl World for Machine {
     fn now(&self) -> Millis {
         let since = SystemTime::now()
@@ -133,6 +145,10 @@ impl World for Machine {
 
     fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
         Ok(Arc::new(open_folder(path)?))
+    }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        path.exists()
     }
 
     fn resident_bytes(&self) -> Option<u64> {

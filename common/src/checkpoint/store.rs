@@ -72,9 +72,9 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; `SAVEPOINT_NOT_FOUND` when it is not there.
     pub async fn existing(location: &str) -> Result<Self, KolError> {
-        let path = Self::supports(location)?.to_owned();
-        let look = tokio::task::spawn_blocking(move || !Path::new(&path).exists());
-        if matches!(timeout(DEADLINE, look).await, Ok(Ok(true))) {
+        let path = PathBuf::from(Self::supports(location)?);
+        let look = world::blocking(move || world::has_folder(&path));
+        if matches!(timeout(DEADLINE, look).await, Ok(Some(false))) {
             let what = format!("`{location}` is not there");
             return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
                 .help("Name a folder that master and executors can read, as file:///PATH."));

@@ -105,6 +105,10 @@ impl Kafka {
 
     /// A thread of its own, because these questions block: asks for the ends of all logs, and serves
     /// the client's callbacks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "librdkafka blocks: the thread is its own"
+    )]
     fn spawn_probe(&self) -> Result<(), KolError> {
         let source = self.clone();
         std::thread::Builder::new()

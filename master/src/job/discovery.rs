@@ -66,7 +66,8 @@ impl Brokers for Kafka {
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         Box::pin(async move {
-            let asked = world::blocking(move || ask_kafka(&source, &known, &offsets, &secrets)).await;
+            let asked =
+                world::blocking(move || ask_kafka(&source, &known, &offsets, &secrets)).await;
             let hit_a_defect = || KolError::internal("DISCOVERY", "asking Kafka hit a defect");
             asked.ok_or_else(hit_a_defect)?
         })
@@ -125,7 +126,9 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
     let starting = query.known.is_empty();
     let (offsets, state) = look_up(query.start, &query.spec).await?;
     let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
-    let asked = outside.brokers.starts(source, query.known, offsets, secrets);
+    let asked = outside
+        .brokers
+        .starts(source, query.known, offsets, secrets);
     let partitions = asked.await?;
     let mut generation = query.generation;
     if starting {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::SourceSpec;
+use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use kol_executor::source::{Batch, Held, Log, LogEnd, Logs, PartitionQueue, Queue, Source};
@@ -132,6 +132,7 @@ impl Brokers for MemoryLog {
         &self,
         _source: SourceSpec,
         known: Vec<SourcePartition>,
+        _offsets: StartingOffsets,
         _secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         let log = self.clone();

@@ -156,6 +156,7 @@ async fn ask(shared: &Shared, job: Option<&str>) -> Result<JobStatus, Failed> {
             let request = SubmitRequest {
                 spec_toml: shared.spec.clone(),
                 origin: "simulation.toml".into(),
+                ..SubmitRequest::default()
             };
             client.submit(request).await?.into_inner().job_id
         }

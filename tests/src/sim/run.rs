@@ -19,7 +19,7 @@ use super::net::Net;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
 use super::schedule::{Deed, EXECUTORS, HEALED, LINKS, schedule};
-use super::store::{FlakyStore, Mood};
+use super::store::{Folders, Mood};
 use super::trace::Trace;
 use super::world::Virtual;
 use crate::fold::Fold;
@@ -80,15 +80,15 @@ struct Scene {
     sim: Sim<'static>,
     world: Rc<Virtual>,
     shared: Rc<Shared>,
-    store: FlakyStore,
+    folders: Folders,
     trace: Arc<Trace>,
     feed: Feed,
 }
 
 impl Scene {
     fn new(seed: u64, lines: bool) -> Self {
-        let store = FlakyStore::default();
-        let world = Virtual::new(seed, START, store.clone());
+        let folders = Folders::default();
+        let world = Virtual::new(seed, START, folders.clone());
         world::enter(Rc::clone(&world) as Rc<dyn world::World>);
         let trace = Arc::new(Trace::new(lines));
         let feed = Feed::new(seed, START);
@@ -112,7 +112,7 @@ impl Scene {
             sim: hosts(seed, &shared),
             world,
             shared,
-            store,
+            folders,
             trace,
             feed,
         }
@@ -197,7 +197,7 @@ impl Scene {
             Deed::Empty => redis.empty(),
             Deed::Freeze(time) => redis.freeze(Millis(now.0 + time.0)),
             Deed::Repeats(on) => redis.set_repeats(on),
-            Deed::Store(mood) => self.store.set_mood(mood),
+            Deed::Store(mood) => self.folders.set_mood(mood),
             Deed::Away(away) => self.shared.log.set_away(away),
         }
     }

@@ -1,14 +1,16 @@
 //! The checkpoint store: in memory, and for a while slow or failing.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
-use object_store::path::Path;
+use object_store::path::Path as Place;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
@@ -26,21 +28,48 @@ pub enum Mood {
     Failing,
 }
 
-/// See the module.
+/// All folders there are; they share one mood.
 #[derive(Clone, Debug, Default)]
+pub struct Folders {
+    folders: Arc<Mutex<BTreeMap<PathBuf, Arc<InMemory>>>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl Folders {
+    /// From now on.
+    pub fn set_mood(&self, mood: Mood) {
+        *lock(&self.mood) = mood;
+    }
+
+    /// A folder, made if need be.
+    pub fn open(&self, path: &Path) -> FlakyStore {
+        let mut folders = lock(&self.folders);
+        FlakyStore {
+            objects: Arc::clone(folders.entry(path.to_owned()).or_default()),
+            mood: Arc::clone(&self.mood),
+        }
+    }
+
+    /// Whether it is there.
+    pub fn has(&self, path: &Path) -> bool {
+        lock(&self.folders).contains_key(path)
+    }
+}
+
+/// One folder.
+#[derive(Clone, Debug)]
 pub struct FlakyStore {
     objects: Arc<InMemory>,
     mood: Arc<Mutex<Mood>>,
 }
 
-impl FlakyStore {
-    /// From now on.
-    pub fn set_mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl FlakyStore {
     async fn suffer(&self) -> Result<()> {
-        let mood = *self.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        let mood = *lock(&self.mood);
         match mood {
             Mood::Well => Ok(()),
             Mood::Slow(time) => {
@@ -65,7 +94,7 @@ impl fmt::Display for FlakyStore {
 impl ObjectStore for FlakyStore {
     async fn put_opts(
         &self,
-        location: &Path,
+        location: &Place,
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
@@ -75,38 +104,38 @@ impl ObjectStore for FlakyStore {
 
     async fn put_multipart_opts(
         &self,
-        location: &Path,
+        location: &Place,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         self.suffer().await?;
         self.objects.put_multipart_opts(location, opts).await
     }
 
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+    async fn get_opts(&self, location: &Place, options: GetOptions) -> Result<GetResult> {
         self.suffer().await?;
         self.objects.get_opts(location, options).await
     }
 
     fn delete_stream(
         &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+        locations: BoxStream<'static, Result<Place>>,
+    ) -> BoxStream<'static, Result<Place>> {
         self.objects.delete_stream(locations)
     }
 
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list(&self, prefix: Option<&Place>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, listed) = (self.clone(), self.objects.list(prefix));
         let first = futures::stream::once(async move { store.suffer().await });
         let failed = first.filter_map(|outcome| async { outcome.err().map(Err) });
         failed.chain(listed).boxed()
     }
 
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+    async fn list_with_delimiter(&self, prefix: Option<&Place>) -> Result<ListResult> {
         self.suffer().await?;
         self.objects.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+    async fn copy_opts(&self, from: &Place, to: &Place, options: CopyOptions) -> Result<()> {
         self.suffer().await?;
         self.objects.copy_opts(from, to, options).await
     }

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use uuid::Uuid;
 
-use super::store::FlakyStore;
+use super::store::Folders;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,17 +21,17 @@ pub struct Virtual {
     ids: Cell<u64>,
     /// The time for what happens outside of all hosts.
     between: Cell<Millis>,
-    store: FlakyStore,
+    folders: Folders,
 }
 
 impl Virtual {
-    /// Every folder is this store.
-    pub fn new(seed: u64, start: Millis, store: FlakyStore) -> Rc<Self> {
+    /// With these folders.
+    pub fn new(seed: u64, start: Millis, folders: Folders) -> Rc<Self> {
         Rc::new(Self {
             random: RefCell::new(StdRng::seed_from_u64(seed)),
             ids: Cell::new(0),
             between: Cell::new(start),
-            store,
+            folders,
         })
     }
 
@@ -60,8 +60,12 @@ impl World for Virtual {
         work();
     }
 
-    fn folder(&self, _path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
-        Ok(Arc::new(self.store.clone()))
+    fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
+        Ok(Arc::new(self.folders.open(path)))
+    }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        self.folders.has(path)
     }
 
     fn resident_bytes(&self) -> Option<u64> {

@@ -22,6 +22,7 @@ use super::watch::Watch;
 
 pub use db::{Db, Reply};
 pub use lua::Scripts;
+pub use resp::take as parse;
 
 /// Where it listens.
 pub const PORT: u16 = 6379;

@@ -1,0 +1,15 @@
+//! The simulation: schedules of faults from seeds, and what makes it worth something: that a seed can be
+//! played again, and that the Redis in it answers as a real one.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say where"
+)]
+
+#[path = "sim/chance.rs"]
+mod chance;
+#[path = "sim/redis.rs"]
+mod redis;
+#[path = "sim/schedules.rs"]
+mod schedules;
