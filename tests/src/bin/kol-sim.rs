@@ -15,6 +15,9 @@ struct Args {
     /// The first seed; a new one each time when left out.
     #[arg(long)]
     seed: Option<u64>,
+    /// Play each seed twice, and fail when not the same happens.
+    #[arg(long)]
+    twice: bool,
     /// File for all that happened in the last one.
     #[arg(long)]
     trace: Option<std::path::PathBuf>,
@@ -27,7 +30,11 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let mut failed = 0;
     for seed in first..first + args.rounds {
-        let outcome = run(seed, args.trace.is_some());
+        let mut outcome = run(seed, args.trace.is_some() || args.twice);
+        if args.twice {
+            let parted = outcome.parts_from(&run(seed, true));
+            outcome.problems.extend(parted);
+        }
         if args.rounds == 1 || !outcome.problems.is_empty() {
             tell(seed, &outcome);
         }

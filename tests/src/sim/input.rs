@@ -1,5 +1,6 @@
-//! Events from a seed, as they happen: few creators, several partitions of each, some late or
-//! unreadable, none in the order of their times.
+//! Events from a seed, as they happen: few busy creators and more that are rare (what is lost of those
+//! nothing later makes good), several partitions of each, some late or unreadable, none in the order
+//! of their times.
 
 use kol_common::Millis;
 use rand::rngs::StdRng;
@@ -12,8 +13,9 @@ use super::log::MemoryLog;
 pub const PARTITIONS: u32 = 4;
 /// Longest time between two events, milliseconds.
 const PAUSE: u64 = 40;
-/// Creators.
-const KOLS: u32 = 12;
+/// Creators with many events, and those with one now and then.
+const BUSY: u32 = 10;
+const RARE: u32 = 60;
 
 /// See the module.
 #[derive(Debug)]
@@ -59,7 +61,12 @@ impl Feed {
         if random.random_ratio(1, 50) {
             return (random.random_range(0..PARTITIONS), "{".to_owned());
         }
-        let kol = random.random_range(0..KOLS);
+        let rare = random.random_ratio(1, 5);
+        let kol = if rare {
+            BUSY + random.random_range(0..RARE)
+        } else {
+            random.random_range(0..BUSY)
+        };
         let video = random.random_range(0..2);
         // Readings of one video come through one partition; the videos of one creator through two.
         let partition = (kol + video) % PARTITIONS;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,16 +29,35 @@ use super::trace::Trace;
 const CONNECT: Duration = Duration::from_secs(3);
 const RESPONSE: Duration = Duration::from_secs(10);
 
-/// Opens connections to other hosts of the simulation.
+/// Opens connections to other hosts of the simulation. Each life of a host has its own.
 #[derive(Clone, Debug)]
 pub struct Net {
     trace: Arc<Trace>,
+    sockets: Arc<Mutex<Vec<Socket>>>,
+}
+
+/// A stream, until it is closed.
+type Socket = Arc<Mutex<Option<TcpStream>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Net {
     /// Notes in `trace` what is read.
     pub fn new(trace: Arc<Trace>) -> Self {
-        Self { trace }
+        Self {
+            trace,
+            sockets: Arc::default(),
+        }
+    }
+
+    /// Closes everything, in the order in which it was opened: what uses it hears no more. A runtime
+    /// that is dropped would do it in an order that depends on what else the process has run.
+    pub fn close_all(&self) {
+        for socket in lock(&self.sockets).drain(..) {
+            lock(&socket).take();
+        }
     }
 
     /// Connections that others open to this host, for gRPC.
@@ -65,15 +84,22 @@ impl Net {
             host.unwrap_or_default()
         };
         let (from, to) = (name(stream.peer_addr()), name(stream.local_addr()));
+        let label = format!("{from}>{to}");
+        self.trace.note(&format!("{label} is open"), &[]);
+        let socket = Arc::new(Mutex::new(Some(stream)));
+        let mut sockets = lock(&self.sockets);
+        sockets.retain(|socket| Arc::strong_count(socket) > 1);
+        sockets.push(Arc::clone(&socket));
         Io {
-            stream,
-            label: format!("{from}>{to}"),
+            socket,
+            label,
             trace: Arc::clone(&self.trace),
             frames,
         }
     }
 
     async fn open(&self, host: &str, port: u16, frames: Option<Frames>) -> io::Result<Io> {
+        self.trace.note(&format!("to {host}: connects"), &[]);
         let stream = TcpStream::connect((host, port)).await?;
         Ok(self.io(stream, frames))
     }
@@ -133,10 +159,23 @@ impl Connect for Net {
 /// A stream that notes what is read from it.
 #[derive(Debug)]
 pub struct Io {
-    stream: TcpStream,
+    socket: Socket,
     label: String,
     trace: Arc<Trace>,
     frames: Option<Frames>,
+}
+
+impl Io {
+    /// Asks the stream; one that was closed under its user never answers.
+    fn stream<T>(
+        &self,
+        ask: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let mut socket = lock(&self.socket);
+        socket
+            .as_mut()
+            .map_or(Poll::Pending, |stream| ask(Pin::new(stream)))
+    }
 }
 
 impl AsyncRead for Io {
@@ -146,7 +185,7 @@ impl AsyncRead for Io {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let outcome = self.stream(|stream| stream.poll_read(cx, buf));
         let read = &buf.filled()[before..];
         if !read.is_empty() {
             let this = &mut *self;
@@ -161,19 +200,28 @@ impl AsyncRead for Io {
 
 impl AsyncWrite for Io {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.stream(|stream| stream.poll_write(cx, buf))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream(|stream| stream.poll_flush(cx))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream(|stream| stream.poll_shutdown(cx))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        // Of a host that died the streams are closed already, and this says nothing.
+        if lock(&self.socket).is_some() {
+            self.trace.note(&format!("{} is closed", self.label), &[]);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::log::MemoryLog;
 use super::net::Net;
 use super::redis::Redis;
+use super::trace::Trace;
 
 /// Where the master listens.
 const PORT: u16 = 7077;
@@ -40,8 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the hosts share, and what outlives their crashes.
 pub struct Shared {
-    /// Opens connections.
-    pub net: Net,
+    /// Notes what is delivered.
+    pub trace: Arc<Trace>,
     /// The input.
     pub log: MemoryLog,
     /// Redis.
@@ -50,6 +51,8 @@ pub struct Shared {
     pub meta: EmbeddedStore,
     /// Tells an executor to leave, as SIGTERM does.
     pub leave: RefCell<BTreeMap<&'static str, CancellationToken>>,
+    /// Tells a host that it dies: its connections end, and it does nothing more.
+    pub dying: RefCell<BTreeMap<&'static str, CancellationToken>>,
     /// The newest answer that the person got.
     pub status: RefCell<Option<JobStatus>>,
     /// The job spec.
@@ -59,14 +62,44 @@ pub struct Shared {
 /// The error of a host, which ends the simulation.
 type Failed = Box<dyn std::error::Error>;
 
-/// One life of the master.
+/// One life of a host, from its start until it ends by itself or is told to die.
 ///
 /// # Errors
 /// It cannot go on.
-pub async fn master(shared: Rc<Shared>) -> Result<(), Failed> {
+pub async fn life<F>(
+    shared: Rc<Shared>,
+    name: &'static str,
+    run: impl FnOnce(Rc<Shared>, Net) -> F,
+) -> Result<(), Failed>
+where
+    F: Future<Output = Result<(), Failed>>,
+{
+    let (net, dying) = (
+        Net::new(Arc::clone(&shared.trace)),
+        CancellationToken::new(),
+    );
+    shared.dying.borrow_mut().insert(name, dying.clone());
+    tokio::select! {
+        biased;
+        () = dying.cancelled() => {
+            net.close_all();
+            std::future::pending().await
+        }
+        ended = run(shared, net.clone()) => {
+            net.close_all();
+            ended
+        }
+    }
+}
+
+/// The master.
+///
+/// # Errors
+/// It cannot go on.
+pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let outside = Outside {
         brokers: Arc::new(shared.log.clone()),
-        redis: Arc::new(shared.net.clone()),
+        redis: Arc::new(net.clone()),
         secrets: Secrets::default(),
     };
     let options = controller::Options {
@@ -75,7 +108,7 @@ pub async fn master(shared: Rc<Shared>) -> Result<(), Failed> {
         limits: Limits::default(),
     };
     let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
-    let accepted = shared.net.clone().listen(PORT).await?;
+    let accepted = net.listen(PORT).await?;
     let policy = SpecPolicy {
         checkpoint_root: Some("/checkpoints".into()),
     };
@@ -84,11 +117,11 @@ pub async fn master(shared: Rc<Shared>) -> Result<(), Failed> {
     Err(core.failed().await.into())
 }
 
-/// One life of an executor; it ends by itself after it was told to leave.
+/// An executor; it ends by itself after it was told to leave.
 ///
 /// # Errors
 /// It cannot go on.
-pub async fn executor(shared: Rc<Shared>, name: &'static str) -> Result<(), Failed> {
+pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Result<(), Failed> {
     let leave = CancellationToken::new();
     shared.leave.borrow_mut().insert(name, leave.clone());
     let (reports, _) = watch::channel(Vec::new());
@@ -97,7 +130,7 @@ pub async fn executor(shared: Rc<Shared>, name: &'static str) -> Result<(), Fail
     let options = supervisor::Options {
         secrets: Secrets::default(),
         logs: Arc::new(shared.log.clone()),
-        redis: Arc::new(shared.net.clone()),
+        redis: Arc::new(net.clone()),
         memory: Memory::new(memory),
         drain_timeout: DRAIN,
         leave,
@@ -112,29 +145,28 @@ pub async fn executor(shared: Rc<Shared>, name: &'static str) -> Result<(), Fail
     };
     let route = Route {
         master: MASTER.to_owned(),
-        network: Arc::new(shared.net.clone()),
+        network: Arc::new(net),
     };
     live(route, identity, options, ready).await?;
     Ok(())
 }
 
-/// One life of Redis.
+/// Redis.
 ///
 /// # Errors
 /// It cannot listen.
-pub async fn redis(shared: Rc<Shared>) -> Result<(), Failed> {
-    let redis = Rc::clone(&shared.redis);
-    Ok(redis.serve(shared.net.clone()).await?)
+pub async fn redis(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
+    Ok(Rc::clone(&shared.redis).serve(net).await?)
 }
 
 /// Submits the job until it is accepted, then looks at it for ever.
 ///
 /// # Errors
 /// None: it is patient.
-pub async fn person(shared: Rc<Shared>) -> Result<(), Failed> {
+pub async fn person(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let mut job = None;
     loop {
-        match tokio::time::timeout(ANSWER, ask(&shared, job.as_deref())).await {
+        match tokio::time::timeout(ANSWER, ask(&shared, &net, job.as_deref())).await {
             Ok(Ok(status)) => {
                 job.get_or_insert_with(|| status.job_id.clone());
                 shared.status.replace(Some(status));
@@ -146,9 +178,9 @@ pub async fn person(shared: Rc<Shared>) -> Result<(), Failed> {
     }
 }
 
-async fn ask(shared: &Shared, job: Option<&str>) -> Result<JobStatus, Failed> {
+async fn ask(shared: &Shared, net: &Net, job: Option<&str>) -> Result<JobStatus, Failed> {
     let endpoint = Endpoint::from_static(MASTER);
-    let channel: Channel = shared.net.dial(&endpoint).await?;
+    let channel: Channel = net.dial(&endpoint).await?;
     let mut client = JobServiceClient::new(channel);
     let job = match job {
         Some(job) => job.to_owned(),

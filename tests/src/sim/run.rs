@@ -1,7 +1,6 @@
 //! One simulation from its seed to its verdict.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,7 +14,6 @@ use turmoil::{Builder, Sim};
 use super::complaints::Complaints;
 use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
-use super::net::Net;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
 use super::schedule::{Deed, EXECUTORS, HEALED, LINKS, schedule};
@@ -53,6 +51,17 @@ pub struct Outcome {
     pub recovered: Millis,
     /// Everything that happened, if that was asked for.
     pub lines: Vec<String>,
+}
+
+impl Outcome {
+    /// Where another run of the same seed went another way, if both told all that happened.
+    pub fn parts_from(&self, other: &Self) -> Option<String> {
+        let both = self.lines.iter().zip(&other.lines);
+        let first = both.enumerate().find(|(_, (a, b))| a != b);
+        let shown = first.map(|(at, (a, b))| format!("line {at}: `{a}`, and then `{b}`"));
+        let lengths = format!("{} lines, and then {}", self.lines.len(), other.lines.len());
+        shown.or_else(|| (self.sum != other.sum).then_some(lengths))
+    }
 }
 
 /// Runs the simulation of this seed; with `lines` it tells all that happened.
@@ -97,14 +106,15 @@ impl Scene {
             "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
              starting_offsets = \"earliest\"\n[scoring]\nidle_timeout = \"off\"\n{scoring}\
              [sink]\nurl = \"redis://redis:6379\"\n\
-             [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"5s\"\n"
+             [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"2s\"\n"
         );
         let shared = Rc::new(Shared {
-            net: Net::new(Arc::clone(&trace)),
+            trace: Arc::clone(&trace),
             log: MemoryLog::new("events", PARTITIONS),
             redis: Redis::new().expect("Lua"),
             meta: EmbeddedStore::in_memory().expect("memory"),
-            leave: RefCell::new(BTreeMap::new()),
+            leave: RefCell::default(),
+            dying: RefCell::default(),
             status: RefCell::new(None),
             spec,
         });
@@ -139,13 +149,13 @@ impl Scene {
             while let Some((_, deed)) = deeds.next_if(|(at, _)| *at <= self.now()) {
                 self.trace.note(&format!("{deed:?}"), &[]);
                 tracing::info!(?deed, "the simulation does");
-                self.carry_out(*deed);
+                self.carry_out(*deed)?;
             }
             let now = Millis(START.0 + self.now().0);
             self.feed.happen(now, &self.shared.log);
             self.step()?;
         }
-        self.heal();
+        self.heal()?;
         self.shared.status.replace(None);
         let mut last = vec!["no answer from the master".to_owned()];
         while self.now().since(HEALED) < LIMIT {
@@ -165,12 +175,12 @@ impl Scene {
         Err(last)
     }
 
-    fn carry_out(&mut self, deed: Deed) {
+    fn carry_out(&mut self, deed: Deed) -> Result<(), Vec<String>> {
         let now = Millis(START.0 + self.now().0);
-        let redis = &self.shared.redis;
+        let redis = Rc::clone(&self.shared.redis);
         match deed {
             Deed::Crash(host) => {
-                self.sim.crash(host);
+                self.crash(host)?;
                 if host == "redis" {
                     redis.restarted();
                 }
@@ -191,6 +201,7 @@ impl Scene {
             Deed::Mend((a, b)) => self.sim.repair(a, b),
             Deed::Slow((a, b), latency) => self.sim.set_link_latency(a, b, latency),
             Deed::FailOver(lost) => {
+                self.crash("redis")?;
                 redis.fail_over(now, lost);
                 self.sim.bounce("redis");
             }
@@ -200,20 +211,31 @@ impl Scene {
             Deed::Store(mood) => self.folders.set_mood(mood),
             Deed::Away(away) => self.shared.log.set_away(away),
         }
+        Ok(())
+    }
+
+    /// A host dies: first its connections, within a tick all of it.
+    fn crash(&mut self, host: &'static str) -> Result<(), Vec<String>> {
+        if let Some(token) = self.shared.dying.borrow().get(host) {
+            token.cancel();
+        }
+        self.step()?;
+        self.sim.crash(host);
+        Ok(())
     }
 
     /// Whatever is still amiss is mended.
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Result<(), Vec<String>> {
         for link in LINKS {
-            self.carry_out(Deed::Release(link));
-            self.carry_out(Deed::Mend(link));
+            self.carry_out(Deed::Release(link))?;
+            self.carry_out(Deed::Mend(link))?;
         }
         for host in EXECUTORS.into_iter().chain(["master", "redis"]) {
-            self.carry_out(Deed::Restart(host));
+            self.carry_out(Deed::Restart(host))?;
         }
-        self.carry_out(Deed::Repeats(false));
-        self.carry_out(Deed::Store(Mood::Well));
-        self.carry_out(Deed::Away(false));
+        self.carry_out(Deed::Repeats(false))?;
+        self.carry_out(Deed::Store(Mood::Well))?;
+        self.carry_out(Deed::Away(false))
     }
 
     /// The law of the whole system, as far as it can be judged now.
@@ -268,17 +290,24 @@ fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
         .simulation_duration(Duration::from_secs(3_600))
         .tcp_capacity(1 << 16)
         .build();
-    let of = |shared: &Rc<Shared>| Rc::clone(shared);
-    let shared_of = of(shared);
-    sim.host("redis", move || nodes::redis(Rc::clone(&shared_of)));
-    let shared_of = of(shared);
-    sim.host("master", move || nodes::master(Rc::clone(&shared_of)));
+    let of = Rc::<Shared>::clone;
+    let host = of(shared);
+    sim.host("redis", move || {
+        nodes::life(of(&host), "redis", nodes::redis)
+    });
+    let host = of(shared);
+    sim.host("master", move || {
+        nodes::life(of(&host), "master", nodes::master)
+    });
     for name in EXECUTORS {
-        let shared_of = of(shared);
-        sim.host(name, move || nodes::executor(Rc::clone(&shared_of), name));
+        let host = of(shared);
+        let run = move |shared, net| nodes::executor(shared, net, name);
+        sim.host(name, move || nodes::life(of(&host), name, run));
     }
-    let shared_of = of(shared);
-    sim.host("person", move || nodes::person(Rc::clone(&shared_of)));
+    let host = of(shared);
+    sim.host("person", move || {
+        nodes::life(of(&host), "person", nodes::person)
+    });
     sim
 }
 

@@ -66,7 +66,7 @@ pub enum Deed {
 pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deeds = Vec::new();
-    for _ in 0..random.random_range(2..=6) {
+    for _ in 0..random.random_range(2..=8) {
         let begin = random.random_range(CALM.0..HEALED.0 - 1_000);
         let longest = (HEALED.0 - begin).min(7_000);
         let end = begin + random.random_range(300..=longest);

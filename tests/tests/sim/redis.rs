@@ -31,13 +31,19 @@ fn plain(command: &str, reply: &Reply) -> String {
             if ["HGETALL", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
                 let pairs: BTreeMap<_, _> = all
                     .chunks(2)
-                    .map(|p| (p[0].clone(), p[1].clone()))
+                    .map(|p| (p[0].clone(), number(&p[1])))
                     .collect();
                 all = pairs.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
             }
             format!("{all:?}")
         }
     }
+}
+
+/// Scores: versions of Redis print the digits after the sixteenth differently.
+fn number(text: &str) -> String {
+    text.parse::<f64>()
+        .map_or_else(|_| text.to_owned(), |number| format!("{number:?}"))
 }
 
 fn of_real(value: Value) -> Reply {
