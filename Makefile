@@ -5,7 +5,7 @@ CARGO ?= cargo
 SCENARIOS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos mutants fmt fmt-check lint
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos sim mutants fmt fmt-check lint
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: setup build ## Figures of this machine: merges, latency, drain, checkpoin
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+
+sim: ## Faults on a virtual cluster, from a seed each (ROUNDS=, SEED=, TWICE=1 compares two runs, TRACE=FILE)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-sim -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice) $(if $(TRACE),--trace $(TRACE))
 
 mutants: setup ## Break what holds the system together, piece by piece: the tests must notice (ONLY=text; long)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-mutants -- "$(ONLY)"
