@@ -140,8 +140,13 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .take();
         }
         6 => {
+            let shown = "ranking:tiktok:trending";
+            let aside = ["next", "before"].map(|what| format!("streaming:{shown}:{what}"));
+            let ranking = aside
+                .get(random.random_range(0..4))
+                .map_or(shown, |key| key);
             return redis::cmd("ZSCAN")
-                .arg("ranking:tiktok:trending")
+                .arg(ranking)
                 .arg(0)
                 .arg("COUNT")
                 .arg(500)
@@ -179,6 +184,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 market: random.random_range(0.0..500.0),
                 market_version: random.random_range(1..5),
                 now: "2026-01-01T00:00:00.000Z",
+                live: random.random_bool(0.5),
             };
             return encoder.call(&context, &kols);
         }

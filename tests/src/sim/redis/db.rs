@@ -76,11 +76,18 @@ impl Db {
                 self.keys.insert(key.clone(), Value::Text(text.clone()));
                 Ok(Reply::Status("OK"))
             }
-            ("DEL", more) => {
+            ("DEL" | "UNLINK", more) => {
                 let all = std::iter::once(key).chain(more);
                 let gone = all.filter(|key| self.keys.remove(*key).is_some()).count();
                 Ok(Reply::Number(gone as i64))
             }
+            ("EXISTS", []) => Ok(Reply::Number(i64::from(self.keys.contains_key(key)))),
+            ("RENAME", [new]) => {
+                let value = self.keys.remove(key).ok_or("ERR no such key")?;
+                self.keys.insert(new.clone(), value);
+                Ok(Reply::Status("OK"))
+            }
+            ("ZUNIONSTORE", [count, sources @ ..]) if **count == *b"2" => self.union(key, sources),
             ("PEXPIRE", [_]) => Ok(Reply::Number(i64::from(self.keys.contains_key(key)))),
             ("HGET", [field]) => Ok(Reply::Bulk(self.field(key, field)?)),
             ("HMGET", fields @ [_, ..]) => {
@@ -171,6 +178,19 @@ impl Db {
             .zip(scores)
             .filter(|(member, score)| ranking.insert(member.clone(), *score).is_none());
         Ok(Reply::Number(new.count() as i64))
+    }
+
+    /// Puts the sums of some rankings into one.
+    fn union(&mut self, key: &[u8], sources: &[Vec<u8>]) -> Result<Reply, Refused> {
+        let mut sums = BTreeMap::new();
+        for source in sources {
+            for (member, score) in self.ranking(source)?.into_iter().flatten() {
+                *sums.entry(member.clone()).or_insert(0.0) += *score;
+            }
+        }
+        let count = sums.len() as i64;
+        self.keys.insert(key.to_vec(), Value::Ranking(sums));
+        Ok(Reply::Number(count))
     }
 
     /// All hashes whose keys begin with this, by key.
