@@ -159,7 +159,12 @@ impl Outbox {
             let context = call.context(&self.assignment, &self.fence, platform);
             call.merges.push(self.encoder.call(&context, &[]));
         }
-        self.showing = true;
+        if state.platforms().is_empty() {
+            // There is nothing to say it of, and no answer that would end the debt.
+            self.shown = true;
+        } else {
+            self.showing = true;
+        }
     }
 
     /// Takes KOLs out of Redis that the sweep found and nobody knows.

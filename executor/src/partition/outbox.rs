@@ -32,7 +32,7 @@ pub struct Outbox {
     pub(super) scan: Scan,
     pub(super) sweep: Sweep,
     /// Redis was told, or is being told, that the rankings of this generation may be shown.
-    shown: bool,
+    pub(super) shown: bool,
     pub(super) showing: bool,
     problem: Option<KolError>,
     merges: u64,
