@@ -5,8 +5,7 @@ use kol_common::proto::{PartitionCheckpoint, StateFile};
 use kol_common::{KolError, Millis};
 use proptest::prelude::*;
 
-use super::coordinator::Begin;
-use super::{Coordinator, Facts, News, Owner};
+use super::{Begin, Coordinator, Facts, News, Owner};
 
 fn limits() -> CheckpointSpec {
     CheckpointSpec {

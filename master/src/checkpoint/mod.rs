@@ -7,8 +7,10 @@ pub mod group_offsets;
 pub mod keeper;
 mod kept;
 mod savepoint;
+mod terms;
 
-pub use coordinator::{Commit, Coordinator, Facts, News, Owner, Sweep};
+pub use coordinator::Coordinator;
+pub use terms::{Begin, Commit, Facts, News, Owner, Sweep};
 
 #[cfg(test)]
 mod coordinator_tests;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use kol_common::actor::{Address, Group, Mailbox};
 use kol_common::job::StartingOffsets;
-use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::MasterMessage;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{MasterMessage, Register, Welcome};
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,7 @@ use super::store::{JobStore, Stored};
 use crate::checkpoint::News;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::{Chore, Keeper};
-use crate::cluster::{Change, Input, Limits, Members, SessionId};
+use crate::cluster::{Input, Limits, Members, SessionId};
 use crate::job::discovery::{Outside, Query, discover};
 use crate::job::{Event, Job, Out, Phase, Start};
 use crate::metrics::publish;
@@ -52,7 +51,7 @@ pub struct Controller {
     pub(super) members: Members,
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) questions: Questions,
-    senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
+    pub(super) senders: BTreeMap<ExecutorId, (SessionId, Sender)>,
     pub(super) address: Address<Message>,
     pub(super) tasks: Group,
     published: Millis,
@@ -135,7 +134,7 @@ impl Controller {
         Ok(())
     }
 
-    async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
+    pub(super) async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
         for id in self.live() {
             self.succeed(now, &id).await?;
         }
@@ -183,131 +182,6 @@ impl Controller {
                 Ok(())
             }
         }
-    }
-
-    async fn opened(
-        &mut self,
-        now: Millis,
-        session: SessionId,
-        register: Register,
-        sender: Sender,
-    ) -> Result<(), KolError> {
-        let id = Members::id_of(&register.incarnation);
-        tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
-        self.senders.insert(id.clone(), (session, sender));
-        let limits = self.options.limits;
-        self.send(
-            &id,
-            ToExecutor::Welcome(Welcome {
-                executor_id: id.to_string(),
-                heartbeat_ms: Millis::from(limits.heartbeat).0,
-                lease_ms: Millis::from(limits.lease).0,
-            }),
-        );
-        let running = register.running.clone();
-        self.member(now, Input::Registered(session, register))
-            .await?;
-        for claim in &running {
-            let job = JobId::from_wire(claim.job_id.as_str());
-            if !self.jobs.get(&job).is_some_and(|j| j.header().is_live()) {
-                self.send(&id, crate::job::revoke_claim(claim));
-            }
-        }
-        for job in self.live() {
-            let of_job = running.iter().filter(|r| r.job_id == job.as_str());
-            let event = Event::Connected(id.clone(), of_job.cloned().collect());
-            self.step(now, &job, event).await?;
-        }
-        Ok(())
-    }
-
-    async fn said(
-        &mut self,
-        now: Millis,
-        session: SessionId,
-        at: Millis,
-        body: FromExecutor,
-    ) -> Result<(), KolError> {
-        let Some(id) = self.members.of_session(session).cloned() else {
-            return Ok(());
-        };
-        let input = match &body {
-            FromExecutor::Heartbeat(heartbeat) => Input::Heard(session, Some(*heartbeat)),
-            FromExecutor::Leaving(_) => Input::Leaving(session),
-            _ => Input::Heard(session, None),
-        };
-        self.member(at, input).await?;
-        match body {
-            FromExecutor::Reports(reports) => {
-                let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
-                for report in reports.reports {
-                    by_job
-                        .entry(report.job_id.clone())
-                        .or_default()
-                        .push(report);
-                }
-                for (job, reports) in by_job {
-                    let body = FromExecutor::Reports(kol_common::proto::Reports { reports });
-                    let event = Event::Said(id.clone(), body);
-                    self.step(now, &JobId::from_wire(job), event).await?;
-                }
-            }
-            FromExecutor::Released(ref released) => {
-                let job = JobId::from_wire(released.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
-            }
-            FromExecutor::PartitionFailed(ref failed) => {
-                let job = JobId::from_wire(failed.job_id.as_str());
-                let error = failed.error.as_ref().map(kol_common::view::problem_json);
-                tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
-                self.step(now, &job, Event::Said(id, body)).await?;
-            }
-            FromExecutor::BarrierAck(ref ack) => {
-                let job = JobId::from_wire(ack.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
-            }
-            FromExecutor::BarrierFailed(ref failed) => {
-                let job = JobId::from_wire(failed.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
-            }
-            FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
-            FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
-        }
-        Ok(())
-    }
-
-    /// One step of the members, and what follows from it for the jobs.
-    async fn member(&mut self, now: Millis, input: Input) -> Result<(), KolError> {
-        let mut changes = Vec::new();
-        self.members.handle(now, input, &mut changes);
-        // Who connects is told to the jobs with what it runs: before that they must not place anything.
-        let connected = |change: &Change| matches!(change, Change::Connected { .. });
-        let changed = !changes.iter().all(connected);
-        for change in changes {
-            match change {
-                // A sender that was replaced went when the new one was put in its place.
-                Change::Connected { .. } => {}
-                Change::Recovered(id) => tracing::info!(executor = %id, "heard again"),
-                Change::Leaving(id) => {
-                    tracing::info!(executor = %id, "leaves: its partitions go elsewhere");
-                }
-                Change::Suspected(id) => {
-                    tracing::warn!(executor = %id, "silent or cut off: it keeps its partitions for now");
-                }
-                Change::Left(id) => {
-                    self.senders.remove(&id);
-                    tracing::info!(executor = %id, "left");
-                }
-                Change::Lost(id, _) => {
-                    self.senders.remove(&id);
-                    tracing::warn!(executor = %id, "gone: its partitions go elsewhere");
-                }
-            }
-        }
-        if changed {
-            self.tick_jobs(now).await?;
-        }
-        Ok(())
     }
 
     /// One step of a job: decided, made durable, told.

@@ -4,6 +4,7 @@
 
 mod actor;
 mod checkpoints;
+mod executors;
 mod explain;
 mod handle;
 mod jobs;

@@ -18,6 +18,7 @@ use kol_common::{ExecutorId, Incarnation, KolError, Millis, SavepointId};
 
 use super::discovery::Found;
 use super::lineage::state_left;
+use super::lookup::Lookup;
 use super::measure::{Measure, Round};
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, PartitionRecord, Phase};
@@ -25,8 +26,6 @@ use crate::checkpoint::{Commit, Coordinator, News};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
-/// How often the topics are looked at for new partitions.
-const REDISCOVER: Duration = Duration::from_secs(10);
 /// First and longest pause after a failure.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// Longest silence between two ticks.
@@ -107,14 +106,8 @@ pub struct Job {
     pub(super) undrained: u64,
     /// While it stops: how long its last epoch may take.
     pub(super) finishing: Option<Millis>,
-    discovery: Lookup,
+    pub(super) discovery: Lookup,
     told: Option<(Millis, JobTick)>,
-}
-
-#[derive(Debug)]
-enum Lookup {
-    At(Millis, u32),
-    UnderWay(u32),
 }
 
 impl Job {
@@ -259,69 +252,6 @@ impl Job {
     /// The committed epochs that are kept, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &Manifest> {
         self.epochs.kept()
-    }
-
-    fn look_up(&mut self, now: Millis, out: &mut Out) {
-        if let Lookup::At(at, failures) = self.discovery
-            && now >= at
-        {
-            self.discovery = Lookup::UnderWay(failures);
-            out.discover = true;
-        }
-    }
-
-    fn discovered(&mut self, now: Millis, found: Result<Found, KolError>, out: &mut Out) {
-        let failures = match self.discovery {
-            Lookup::UnderWay(failures) | Lookup::At(_, failures) => failures,
-        };
-        match found {
-            Ok(found) => {
-                self.discovery_problem = None;
-                let next = Millis(now.0 + Millis::from(REDISCOVER).0);
-                self.discovery = Lookup::At(next, 0);
-                self.adopt_discovery(now, found, out);
-            }
-            Err(error) => {
-                if self.record.phase == Phase::Starting && !error.retryable {
-                    self.end(now, End::Failed, error.to_string(), out);
-                }
-                let pause = self.pause(failures, u64::from(failures));
-                self.discovery = Lookup::At(Millis(now.0 + pause.0), failures + 1);
-                self.discovery_problem = Some(error);
-            }
-        }
-    }
-
-    fn adopt_discovery(&mut self, now: Millis, found: Found, out: &mut Out) {
-        if !matches!(self.record.phase, Phase::Starting | Phase::Running) {
-            return;
-        }
-        for (partition, start_offset) in found.partitions {
-            if self
-                .partitions
-                .iter()
-                .any(|p| p.record.partition == partition)
-            {
-                continue;
-            }
-            let record = PartitionRecord {
-                partition,
-                slot: self.partitions.len() as u32,
-                start_offset,
-                epoch: 0,
-                owner: None,
-            };
-            self.partitions.push(Partition::restore(record, now, now));
-            out.persist = true;
-        }
-        if self.record.phase == Phase::Starting {
-            self.record.generation = found.generation;
-            self.record.phase = Phase::Running;
-            out.persist = true;
-            if let Some(state) = found.state {
-                self.inherit(now, *state, out);
-            }
-        }
     }
 
     /// Starts the end. A cancellation overtakes a stop; nothing overtakes a failure.

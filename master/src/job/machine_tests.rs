@@ -3,21 +3,20 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, Manifest,
-    PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState, Released, Reports,
-    Revoke, RevokeMode, RunningPartition,
+    Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, PartitionCheckpoint,
+    PartitionFailed, PartitionReport, PartitionState, Released, Reports, Revoke, RevokeMode,
+    RunningPartition,
 };
-use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, SourcePartition};
+use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SourcePartition};
 
 use super::discovery::Found;
-use super::lineage::Origin;
 use super::machine::{Event, Executor, Fleet, Job, Out};
-use super::record::{End, JobRecord, Phase, Predecessor};
+use super::record::JobRecord;
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(10);
 
-fn executor(n: u8) -> ExecutorId {
+pub(super) fn executor(n: u8) -> ExecutorId {
     ExecutorId::from_wire(format!("exe_{n}"))
 }
 
@@ -47,14 +46,14 @@ fn found(partitions: u32) -> Event {
     }))
 }
 
-struct Rig {
-    job: Job,
+pub(super) struct Rig {
+    pub(super) job: Job,
     now: u64,
     fleet: Fleet,
 }
 
 impl Rig {
-    fn starting(alive: &[u8]) -> Self {
+    pub(super) fn starting(alive: &[u8]) -> Self {
         let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
         Self {
             job: Job::new(record, vec![], Millis(0), DRAIN),
@@ -63,35 +62,35 @@ impl Rig {
         }
     }
 
-    fn running(alive: &[u8], partitions: u32) -> (Self, Out) {
+    pub(super) fn running(alive: &[u8], partitions: u32) -> (Self, Out) {
         let mut rig = Self::starting(alive);
         assert!(rig.tick().discover);
         let out = rig.event(found(partitions));
         (rig, out)
     }
 
-    fn event(&mut self, event: Event) -> Out {
+    pub(super) fn event(&mut self, event: Event) -> Out {
         let mut out = Out::default();
         self.job
             .handle(Millis(self.now), event, &self.fleet, &mut out);
         out
     }
 
-    fn tick(&mut self) -> Out {
+    pub(super) fn tick(&mut self) -> Out {
         self.event(Event::Tick)
     }
 
-    fn after(&mut self, ms: u64) -> Out {
+    pub(super) fn after(&mut self, ms: u64) -> Out {
         self.now += ms;
         self.tick()
     }
 
-    fn state(&self) -> (JobState, String) {
+    pub(super) fn state(&self) -> (JobState, String) {
         let status = self.job.status(Millis(self.now), &self.fleet);
         (status.state(), status.reason)
     }
 
-    fn release(&mut self, by: u8, revoke: &Revoke, drained: bool) -> Out {
+    pub(super) fn release(&mut self, by: u8, revoke: &Revoke, drained: bool) -> Out {
         let released = Released {
             job_id: revoke.job_id.clone(),
             partition: revoke.partition.clone(),
@@ -103,7 +102,7 @@ impl Rig {
     }
 
     /// Says that everything that was assigned runs.
-    fn report_all(&mut self, out: &Out) {
+    pub(super) fn report_all(&mut self, out: &Out) {
         for (_, number, epoch) in assigned(out) {
             let report = PartitionReport {
                 partition: Some((&SourcePartition::new("t", number)).into()),
@@ -119,7 +118,7 @@ impl Rig {
     }
 
     /// A partition's part of an epoch.
-    fn ack(&mut self, epoch: u64, number: u32) -> Out {
+    pub(super) fn ack(&mut self, epoch: u64, number: u32) -> Out {
         let checkpoint = PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
             slot: number,
@@ -135,7 +134,7 @@ impl Rig {
         self.event(Event::Said(executor(1), ack))
     }
 
-    fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
+    pub(super) fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
         let failed = failure(number, epoch, domain);
         self.event(Event::Said(
             executor(by),
@@ -144,7 +143,7 @@ impl Rig {
     }
 }
 
-fn barriers(out: &Out) -> Vec<Barrier> {
+pub(super) fn barriers(out: &Out) -> Vec<Barrier> {
     let barrier = |(_, message): &(ExecutorId, ToExecutor)| match message {
         ToExecutor::Barrier(barrier) => Some(barrier.clone()),
         _ => None,
@@ -152,7 +151,7 @@ fn barriers(out: &Out) -> Vec<Barrier> {
     out.sends.iter().filter_map(barrier).collect()
 }
 
-fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> PartitionFailed {
+pub(super) fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> PartitionFailed {
     PartitionFailed {
         job_id: "job_1".into(),
         partition: Some((&SourcePartition::new("t", number)).into()),
@@ -167,7 +166,7 @@ fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> PartitionFailed {
 }
 
 /// (executor, partition, epoch) of every assignment.
-fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
+pub(super) fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
     let mut all = Vec::new();
     for (to, message) in &out.sends {
         if let ToExecutor::Assign(assign) = message {
@@ -180,7 +179,7 @@ fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
     all
 }
 
-fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {
+pub(super) fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {
     let revokes = out.sends.iter().filter_map(|(to, message)| match message {
         ToExecutor::Revoke(revoke) => Some((to.clone(), revoke.clone())),
         _ => None,
@@ -348,147 +347,6 @@ fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_wit
     let out = rig.fail(1, 0, 1, ErrorDomain::User);
     assert_eq!(rig.state(), (JobState::Failed, "BROKE: it broke".into()));
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
-}
-
-#[test]
-fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {
-    let (mut rig, first) = Rig::running(&[1], 2);
-    rig.report_all(&first);
-    let out = rig.event(Event::End(End::Stopped, String::new()));
-    assert_eq!(rig.state().0, JobState::Stopping);
-    assert!(revoked(&out).is_empty(), "not before the last epoch");
-    let last = barriers(&out).pop().unwrap();
-    assert!(last.last);
-    assert!(rig.ack(last.epoch, 0).commit.is_none());
-    let out = rig.ack(last.epoch, 1);
-    assert_eq!(out.commit.as_ref().unwrap().manifest.epoch, last.epoch);
-    let asked = revoked(&out);
-    assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
-    rig.release(1, &asked[0].1, true);
-    let out = rig.release(1, &asked[1].1, false);
-    assert!(out.persist);
-    let complete = (JobState::Stopped, String::new());
-    assert_eq!(rig.state(), complete, "the epoch has everything");
-}
-
-#[test]
-fn a_savepoint_that_a_stop_asks_for_comes_after_the_last_epoch() {
-    let (mut rig, first) = Rig::running(&[1], 1);
-    rig.report_all(&first);
-    let id = SavepointId::generate();
-    let folder = || "file:///s".to_owned();
-    let out = rig.event(Event::Savepoint(id.clone(), folder()));
-    let early = barriers(&out).pop().unwrap();
-    assert_eq!((early.savepoint.as_str(), early.last), ("file:///s", false));
-    let out = rig.event(Event::End(End::Stopped, String::new()));
-    let last = barriers(&out).pop().unwrap();
-    assert_eq!((last.savepoint.as_str(), last.last), ("", true));
-    assert!(
-        rig.ack(early.epoch, 0).savepoints.is_empty(),
-        "it was given up"
-    );
-    let out = rig.ack(last.epoch, 0);
-    let again = barriers(&out).pop().unwrap();
-    assert_eq!((again.savepoint, again.parent), (folder(), last.epoch));
-    let out = rig.ack(again.epoch, 0);
-    assert!(out.commit.is_none(), "a savepoint is no checkpoint");
-    let (granted, manifest) = &out.savepoints[0];
-    assert_eq!(
-        (granted, manifest.as_ref().unwrap().epoch),
-        (&id, again.epoch)
-    );
-    assert_eq!(revoked(&out).len(), 1);
-}
-
-#[test]
-fn a_stop_without_a_last_epoch_drains_in_the_end_and_says_what_is_missing() {
-    for (drained, word) in [
-        (true, "no checkpoint"),
-        (false, "1 of 2 partitions did not confirm"),
-    ] {
-        let (mut rig, first) = Rig::running(&[1], 2);
-        rig.report_all(&first);
-        rig.event(Event::End(End::Stopped, String::new()));
-        assert!(revoked(&rig.after(9_999)).is_empty());
-        let asked = revoked(&rig.after(1));
-        assert_eq!(asked.len(), 2);
-        assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
-        rig.release(1, &asked[0].1, true);
-        rig.release(1, &asked[1].1, drained);
-        let (state, reason) = rig.state();
-        assert_eq!(state, JobState::Stopped);
-        assert!(reason.starts_with(word), "{reason}");
-    }
-}
-
-#[test]
-fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
-    let mut rig = Rig::starting(&[1]);
-    rig.job.record.follows = Some(Predecessor {
-        id: JobId::from_wire("job_0"),
-        end: End::Stopped,
-    });
-    rig.job.record.origin = Origin::Job {
-        id: JobId::from_wire("job_0"),
-        epoch: None,
-    };
-    assert!(!rig.after(60_000).discover);
-    assert!(rig.state().1.contains("job_0 has ended"));
-    let out = rig.event(Event::Succeed);
-    assert!(out.persist && out.discover);
-    let state = Manifest {
-        clock_ms: Some(77),
-        partitions: vec![PartitionCheckpoint {
-            partition: Some((&SourcePartition::new("t", 1)).into()),
-            offset: 300,
-            location: "file:///job_0".into(),
-            ..PartitionCheckpoint::default()
-        }],
-        ..Manifest::default()
-    };
-    let out = rig.event(Event::Discovered(Ok(Found {
-        partitions: (0..2)
-            .map(|i| (SourcePartition::new("t", i), 100))
-            .collect(),
-        generation: 9,
-        state: Some(Box::new(state)),
-    })));
-    assert!(out.persist, "in one transaction with the epoch");
-    let head = &out.commit.as_ref().unwrap().manifest;
-    assert_eq!((head.epoch, head.parent, head.generation), (1, 0, 9));
-    assert_eq!(head.origin, "the last epoch of job_0");
-    assert!(rig.job.record().epochs_reserved >= 1);
-    let ToExecutor::Assign(assign) = &out.sends[0].1 else {
-        panic!("{:?}", out.sends);
-    };
-    let restored: Vec<_> = assign
-        .partitions
-        .iter()
-        .map(|p| p.restore.is_some())
-        .collect();
-    assert_eq!(restored, [false, true], "the first partition is new");
-    assert_eq!(rig.job.record().clock, Some(Millis(77)));
-    // That state cannot be read: there is no older one, and the log may not have it any more.
-    let (_, number, epoch) = assigned(&out)[1].clone();
-    let mut failed = failure(number, epoch, ErrorDomain::External);
-    failed.error.as_mut().unwrap().code = kol_common::checkpoint::DAMAGED.into();
-    rig.event(Event::Said(
-        executor(1),
-        FromExecutor::PartitionFailed(failed),
-    ));
-    let (state, reason) = rig.state();
-    assert_eq!(state, JobState::Failed);
-    assert!(reason.contains("the state to begin with"), "{reason}");
-}
-
-#[test]
-fn a_cancellation_overtakes_a_stop() {
-    let (mut rig, _) = Rig::running(&[1], 1);
-    rig.event(Event::End(End::Stopped, String::new()));
-    let asked = revoked(&rig.event(Event::End(End::Cancelled, String::new())));
-    assert_eq!(asked[0].1.mode(), RevokeMode::Now);
-    rig.release(1, &asked[0].1, false);
-    assert_eq!(rig.job.header().phase, Phase::Over(End::Cancelled));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod difference;
 pub mod discovery;
 mod epochs;
 pub mod lineage;
+mod lookup;
 pub mod machine;
 pub mod measure;
 mod ownership;
@@ -20,6 +21,8 @@ pub use machine::{Event, Executor, Fleet, Job, Out};
 pub use ownership::revoke_claim;
 pub use record::{End, JobRecord, Phase, Predecessor};
 
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]
