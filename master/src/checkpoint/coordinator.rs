@@ -317,6 +317,7 @@ impl Coordinator {
             market: facts.market.1,
             partitions: open.acknowledged.into_values().collect(),
             origin: String::new(),
+            older_chain: false,
         };
         self.ended = now;
         if open.kind == Kind::Savepoint {
@@ -345,7 +346,7 @@ impl Coordinator {
     fn keep(&mut self, now: Millis, manifest: Manifest) -> Commit {
         self.committed = Some(now);
         self.committed_count += 1;
-        let forgotten = self
+        let let_go = self
             .kept
             .keep(manifest.clone(), self.limits.retain as usize);
         let sweep = (self.committed_count % SWEEP_EVERY == SWEEP_FIRST).then(|| Sweep {
@@ -354,7 +355,8 @@ impl Coordinator {
         });
         Commit {
             manifest,
-            forgotten,
+            forgotten: let_go.forgotten,
+            reduced: let_go.reduced,
             sweep,
         }
     }

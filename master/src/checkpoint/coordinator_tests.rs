@@ -142,9 +142,45 @@ fn state_is_garbage_once_no_kept_epoch_refers_to_it() {
     assert_eq!(c.take_garbage(), [""; 0], "all of it is still in use");
     committed(&mut c, 4_000, &["new"]);
     committed(&mut c, 5_000, &["new", "5"]);
-    assert_eq!(c.take_garbage(), ["1", "2", "3", "base"]);
     let kept: Vec<u64> = c.kept().map(|m| m.epoch).collect();
     assert_eq!(kept, [5, 4]);
+    assert_eq!(c.take_garbage(), [""; 0], "the chain before");
+    committed(&mut c, 6_000, &["newer"]);
+    committed(&mut c, 7_000, &["newer", "7"]);
+    assert_eq!(c.take_garbage(), ["1", "2", "3", "base"]);
+}
+
+#[test]
+fn a_torn_base_leaves_the_newest_epoch_of_the_chain_before() {
+    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let mut stored = BTreeMap::new();
+    let mut commit = |c: &mut Coordinator, now: u64, paths: &[&str]| {
+        let begin = step(c, now, &owners(&[1])).unwrap();
+        assert!(c.acknowledged(begin.epoch, part(0, 1, paths)));
+        let commit = c.commit(Millis(now), Facts::default()).unwrap();
+        stored.insert(begin.epoch, commit.manifest);
+        stored.extend(commit.reduced.into_iter().map(|m| (m.epoch, m)));
+        stored.retain(|epoch, _| !commit.forgotten.contains(epoch));
+    };
+    commit(&mut c, 1_000, &["base"]);
+    commit(&mut c, 2_000, &["base", "2"]);
+    for now in 3..9 {
+        commit(&mut c, now * 1_000, &["torn", "more"]);
+    }
+    let newest = |c: &Coordinator| c.checkpoint_of(0).map(|(epoch, _)| epoch);
+    // Also after the master was started again.
+    let kept: Vec<_> = stored.into_values().collect();
+    let again = Coordinator::new(limits(), kept, 1_000, Millis(9_000));
+    for mut c in [c, again] {
+        for epoch in [8, 7] {
+            assert_eq!(newest(&c), Some(epoch));
+            c.is_damaged(0, epoch);
+        }
+        assert_eq!(newest(&c), Some(2));
+        c.is_damaged(0, 2);
+        assert_eq!(newest(&c), None);
+        assert_eq!(c.kept().count(), 2, "for people those that are whole");
+    }
 }
 
 #[test]
@@ -255,7 +291,13 @@ impl World {
         }
         self.head = manifest.epoch;
         self.stored.push(manifest);
-        self.stored.retain(|m| !commit.forgotten.contains(&m.epoch));
+        let gone = |epoch: u64| {
+            let reduced = commit.reduced.iter().any(|m| m.epoch == epoch);
+            reduced || commit.forgotten.contains(&epoch)
+        };
+        self.stored.retain(|m| !gone(m.epoch));
+        self.stored.extend(commit.reduced.clone());
+        self.stored.sort_by_key(|m| m.epoch);
         let used = self.stored.iter().flat_map(|m| &m.partitions);
         let used: BTreeSet<&str> = used.flat_map(|p| &p.files).map(|f| &*f.path).collect();
         let garbage = self.c.take_garbage();

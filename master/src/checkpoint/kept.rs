@@ -1,7 +1,10 @@
 //! The committed epochs of a job that are kept, and which files of state nothing refers to any more.
 //!
 //! 1. The newest are kept, as many as the spec says.
-//! 2. A file is garbage once no kept epoch refers to it. Files at other locations are nobody's garbage:
+//! 2. They may all stand on one base file. So for each partition the newest epoch with another base is
+//!    kept as well: a base that is torn costs what came after that epoch to be read again, and not the
+//!    whole log.
+//! 3. A file is garbage once no kept epoch refers to it. Files at other locations are nobody's garbage:
 //!    a job that goes on from another state does not own it.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -13,6 +16,8 @@ use kol_common::proto::{Manifest, PartitionCheckpoint};
 pub(super) struct Kept {
     /// Oldest first.
     manifests: VecDeque<Manifest>,
+    /// Rule 2: those that are kept for some of their partitions only, oldest first.
+    older: Vec<Manifest>,
     /// State that proved damaged: slot and epoch.
     damaged: BTreeSet<(u32, u64)>,
     garbage: Vec<String>,
@@ -21,8 +26,10 @@ pub(super) struct Kept {
 impl Kept {
     /// Those of the store, oldest first.
     pub(super) fn new(manifests: Vec<Manifest>) -> Self {
+        let (older, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|m| m.older_chain);
         Self {
-            manifests: manifests.into(),
+            manifests: kept.into(),
+            older,
             damaged: BTreeSet::new(),
             garbage: Vec::new(),
         }
@@ -38,7 +45,7 @@ impl Kept {
         self.head().map_or(0, |m| m.epoch)
     }
 
-    /// Number of the oldest; 0 without any.
+    /// Number of the oldest that is kept whole; 0 without any.
     pub(super) fn oldest(&self) -> u64 {
         self.manifests.front().map_or(0, |m| m.epoch)
     }
@@ -50,7 +57,8 @@ impl Kept {
 
     /// The newest state of a partition that is not known to be damaged, and its epoch.
     pub(super) fn checkpoint_of(&self, slot: u32) -> Option<(u64, &PartitionCheckpoint)> {
-        self.iter().find_map(|manifest| {
+        let all = self.iter().chain(self.older.iter().rev());
+        all.into_iter().find_map(|manifest| {
             let usable = !self.damaged.contains(&(slot, manifest.epoch));
             let of_slot = manifest.partitions.iter().find(|p| p.slot == slot);
             of_slot.filter(|_| usable).map(|p| (manifest.epoch, p))
@@ -62,17 +70,46 @@ impl Kept {
         self.damaged.insert((slot, epoch));
     }
 
-    /// Makes an epoch the newest, and forgets the oldest: those are the answer.
-    pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> Vec<u64> {
+    /// Makes an epoch the newest, and lets go of the oldest.
+    pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> LetGo {
         self.manifests.push_back(manifest);
-        let surplus = self.manifests.len().saturating_sub(retain.max(1));
-        let gone: Vec<Manifest> = self.manifests.drain(..surplus).collect();
-        for manifest in &gone {
-            self.discard(&manifest.partitions);
+        let mut let_go = LetGo::default();
+        while self.manifests.len() > retain.max(1) {
+            if let (Some(gone), Some(next)) = (self.manifests.pop_front(), self.manifests.front()) {
+                let (needed, unneeded) = last_of_a_chain(gone, next);
+                self.supersede(needed, &mut let_go);
+                self.discard(&unneeded);
+            }
         }
-        let oldest = self.oldest();
+        let oldest = self.older.first().map_or(self.oldest(), |m| m.epoch);
         self.damaged.retain(|(_, epoch)| *epoch >= oldest);
-        gone.iter().map(|m| m.epoch).collect()
+        let_go
+    }
+
+    /// These partitions need this epoch; what was kept for them before is not needed any more.
+    fn supersede(&mut self, needed: Manifest, let_go: &mut LetGo) {
+        let slots: BTreeSet<u32> = needed.partitions.iter().map(|p| p.slot).collect();
+        let mut unneeded = Vec::new();
+        for older in &mut self.older {
+            let before = older.partitions.len();
+            let parts = std::mem::take(&mut older.partitions).into_iter();
+            let (gone, still): (Vec<_>, Vec<_>) = parts.partition(|p| slots.contains(&p.slot));
+            older.partitions = still;
+            unneeded.extend(gone);
+            if older.partitions.is_empty() {
+                let_go.forgotten.push(older.epoch);
+            } else if older.partitions.len() < before {
+                let_go.reduced.push(older.clone());
+            }
+        }
+        self.older.retain(|m| !m.partitions.is_empty());
+        if slots.is_empty() {
+            let_go.forgotten.push(needed.epoch);
+        } else {
+            let_go.reduced.push(needed.clone());
+            self.older.push(needed);
+        }
+        self.discard(&unneeded);
     }
 
     /// These parts of epochs are not kept: their files go, but for those that kept ones refer to.
@@ -91,9 +128,33 @@ impl Kept {
 
     /// Files that kept epochs refer to.
     pub(super) fn used(&self) -> BTreeSet<String> {
-        let all = self.manifests.iter();
+        let all = self.manifests.iter().chain(&self.older);
         all.flat_map(|m| files_here(&m.partitions)).collect()
     }
+}
+
+/// What the store has to do with epochs that are not kept whole.
+#[derive(Debug, Default)]
+pub(super) struct LetGo {
+    /// Delete these.
+    pub(super) forgotten: Vec<u64>,
+    /// Put these in the place of what they were.
+    pub(super) reduced: Vec<Manifest>,
+}
+
+/// An epoch with the partitions only that have another base in the one after it, and the rest.
+fn last_of_a_chain(mut epoch: Manifest, next: &Manifest) -> (Manifest, Vec<PartitionCheckpoint>) {
+    let base = |p: &PartitionCheckpoint| p.files.first().map(|f| f.path.clone());
+    let is_last = |p: &PartitionCheckpoint| {
+        let after = next.partitions.iter().find(|n| n.slot == p.slot);
+        let has_state = p.location.is_empty() && !p.files.is_empty();
+        has_state && after.is_some_and(|after| base(after) != base(p))
+    };
+    let parts = std::mem::take(&mut epoch.partitions).into_iter();
+    let (last, rest) = parts.partition(is_last);
+    epoch.partitions = last;
+    epoch.older_chain = true;
+    (epoch, rest)
 }
 
 /// Paths of state files at the checkpoint location of the job.

@@ -49,6 +49,8 @@ pub struct Commit {
     pub manifest: Manifest,
     /// Epochs that are not kept any more.
     pub forgotten: Vec<u64>,
+    /// Epochs that are kept for fewer partitions than before.
+    pub reduced: Vec<Manifest>,
     /// Look for files that were left behind: now and then.
     pub sweep: Option<Sweep>,
 }

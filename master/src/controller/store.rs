@@ -215,11 +215,13 @@ fn commit_writes(job: &JobId, commit: &Commit) -> Vec<Write> {
     let epoch = commit.manifest.epoch;
     let gone = commit.forgotten.iter();
     let gone = gone.map(|old| Write::Delete(place(*old)));
+    let reduced = commit.reduced.iter();
+    let reduced = reduced.map(|m| Write::Put(place(m.epoch), m.encode_to_vec()));
     let mut writes = vec![
         Write::Put(format!("{HEADS}{job}"), epoch.to_string().into_bytes()),
         Write::Put(place(epoch), commit.manifest.encode_to_vec()),
     ];
-    writes.extend(gone);
+    writes.extend(gone.chain(reduced));
     writes
 }
 
@@ -318,6 +320,7 @@ mod tests {
                 ..Manifest::default()
             },
             forgotten: forgotten.to_vec(),
+            reduced: Vec::new(),
             sweep: None,
         };
         for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
