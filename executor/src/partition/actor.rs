@@ -19,6 +19,7 @@ use super::intake::Intake;
 use super::message::{Assignment, Command, Ended, Partition, Ticks};
 use super::outbox::{Answer, Outbox};
 use super::pace::Pace;
+use super::standstill::Standstill;
 use crate::memory::{Memory, Share};
 use crate::sink::Sink;
 use crate::source::{Batch, DeadLetters, Parked, PartitionQueue, Source};
@@ -86,6 +87,7 @@ pub(super) struct Actor {
     pub(super) intake: Intake,
     pub(super) outbox: Outbox,
     pace: Pace,
+    pub(super) standstill: Standstill,
     tick: Arc<JobTick>,
     pub(super) queue: Option<PartitionQueue>,
     /// The last look at the queue found records: there may be more.
@@ -125,6 +127,7 @@ impl Actor {
             intake: Intake::new(state, &assignment.spec, assignment.offset),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink.clone(), now),
             pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
+            standstill: Standstill::new(now),
             tick: Arc::new(JobTick::default()),
             share: deps.memory.share(),
             assignment,
@@ -312,6 +315,9 @@ impl Actor {
         };
         queue.take(batch, limit);
         self.more = !batch.is_empty();
+        if self.more {
+            self.standstill.records(now);
+        }
         self.pace.used(batch.len());
         let mut rejected = Vec::new();
         let taken = self.intake.take(batch, &mut rejected);

@@ -26,6 +26,7 @@ mod pace;
 mod range;
 mod recover;
 mod report;
+mod standstill;
 mod sweep;
 mod writer;
 

@@ -2,11 +2,13 @@
 
 use kol_common::proto::{self, PartitionReport, PartitionState};
 use kol_common::{KolError, Millis};
+use tokio::time::Instant;
 
 use super::actor::Actor;
 
 impl Actor {
-    pub(super) fn make_report(&self) -> PartitionReport {
+    pub(super) fn make_report(&mut self) -> PartitionReport {
+        let standstill = self.standstill.longest(Instant::now());
         let state = &self.intake.state;
         let end = self.deps.source.end(&self.assignment.partition);
         let (market_at, market) = state.market();
@@ -37,6 +39,7 @@ impl Actor {
             entities: entities as u64,
             state_bytes: bytes as u64,
             median_gap_ms: state.median_gap().map(|g| g.0),
+            standstill_ms: Millis::from(standstill).0,
             problem: self.problem().map(|e| e.to_info()),
         }
     }

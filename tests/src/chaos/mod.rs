@@ -60,7 +60,7 @@ pub struct Round {
     fault: Fault,
     /// Until every partition had gone on, the ranking was whole and the job well again.
     recovery: Duration,
-    /// Longest standstill of a partition that the fault did not concern.
+    /// Longest standstill of a partition that the fault did not concern, as it reports it.
     stall: Option<Duration>,
 }
 
@@ -113,8 +113,8 @@ fn summary(plan: &Plan, events: u64, looks: u64, rounds: &[Round]) {
     let stall = rounds.iter().filter_map(|r| r.stall).max();
     println!(
         "{events} events in at {}/s, {} faults (seed {}), as many recoveries: worst {worst:.1?}, worst \
-         standstill of partitions not concerned {:.1?} (positions are reported every 200 ms). A reader \
-         looked {looks} times at creators and saw nobody go back. Redis equals the fold.",
+         standstill of partitions not concerned {:.1?}. A reader looked {looks} times at creators and \
+         saw nobody go back. Redis equals the fold.",
         plan.rate,
         rounds.len(),
         plan.seed,

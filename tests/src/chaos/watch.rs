@@ -11,7 +11,7 @@ use crate::harness::wait_for;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A partition whose position has not changed for longer stands still: reports come every 200 ms.
 const STANDING: Duration = Duration::from_millis(600);
-/// By then every consequence of a fault shows.
+/// By then every consequence of a fault shows, and reports speak of nothing that was before it.
 const NOTICED: Duration = Duration::from_secs(2);
 
 /// Creators in the ranking; `None` while Redis is away.
@@ -104,7 +104,10 @@ impl Watch {
                 since: now,
                 longest: Duration::ZERO,
             });
-            seen.longest = seen.longest.max(now - seen.since);
+            if self.begun.elapsed() >= NOTICED {
+                let reported = partition.report.as_ref().map_or(0, |r| r.standstill_ms);
+                seen.longest = seen.longest.max(Duration::from_millis(reported));
+            }
             if position != seen.position {
                 (seen.position, seen.since) = (position, now);
             }
