@@ -69,10 +69,13 @@ mod tests {
             standstill.records(at(ms));
         }
         assert_eq!(standstill.longest(at(950)), Duration::from_millis(570));
-        for ms in (910..2_100).step_by(10) {
+        for ms in (960..1_900).step_by(10) {
             standstill.records(at(ms));
         }
-        assert_eq!(standstill.longest(at(1_890)), Duration::from_millis(570));
+        assert_eq!(standstill.longest(at(1_900)), Duration::from_millis(570));
+        for ms in (1_900..2_500).step_by(10) {
+            standstill.records(at(ms));
+        }
         assert_eq!(standstill.longest(at(2_500)), Duration::from_millis(10));
         assert_eq!(standstill.longest(at(9_000)), Duration::ZERO, "no input");
     }
