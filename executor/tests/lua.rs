@@ -539,6 +539,30 @@ fn a_generation_takes_the_place_of_an_older_one_at_once_or_later_and_never_besid
 }
 
 #[test]
+fn a_generation_record_that_was_evicted_does_not_cost_the_ranking() {
+    for (other, shown) in [("nothing", "ranking"), ("next", "next")] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        let fence: Table = redis.db().get("fence").unwrap();
+        fence.set("done", "1").unwrap();
+        let lua = &redis.lua;
+        lua.load("commands.ZADD('ranking', 19, 'b')")
+            .exec()
+            .unwrap();
+        lua.load(format!("commands.ZADD('{other}', 19, 'b')"))
+            .exec()
+            .unwrap();
+        let slot = one(0, 1);
+        let answer = redis.call(("1", "next"), &scoring(), (0.0, 1), &[Some(&slot)], 0);
+        assert_eq!(answer, "OK");
+        let mut there = members(&redis, shown).unwrap();
+        there.sort();
+        assert_eq!(there, ["a", "b"]);
+        assert_eq!(members(&redis, "before"), None);
+    }
+}
+
+#[test]
 fn where_nothing_is_shown_nothing_is_waited_for() {
     let redis = Redis::new();
     redis.prepare(&[]);

@@ -175,8 +175,9 @@ local function others(field, generation, partition)
     return packed, slots
 end
 
-local function fence_state()
-    local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
+local fence = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'done')
+
+local function fence_state(f)
     if not f[1] then
         return 'NOFENCE'
     end
@@ -201,7 +202,13 @@ end
 
 -- The ranking that this generation writes; nil when a newer one is shown or will be.
 local function ranking_of(generation)
-    local held, shown = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%a+)$')
+    local record = redis.call('GET', KEYS[3])
+    if not record and tonumber(fence[4] or 0) > 0 then
+        -- It was there at this partition's last flush: Redis lost it alone, and the ranking is ours.
+        record = ARGV[1] .. (redis.call('EXISTS', KEYS[4]) == 1 and ' next' or ' live')
+        redis.call('SET', KEYS[3], record)
+    end
+    local held, shown = string.match(record or '', '^(%d+) (%a+)$')
     held = tonumber(held or 0)
     if held > generation then
         return nil
@@ -225,7 +232,7 @@ local function ranking_of(generation)
     return KEYS[2]
 end
 
-local state = fence_state()
+local state = fence_state(fence)
 if state ~= 'OK' then
     return state
 end
