@@ -381,6 +381,12 @@ fn a_master_that_lost_its_own_store_goes_on_from_the_folder_of_checkpoints() {
 #[test]
 fn a_damaged_savepoint_is_named_before_anything_is_stopped_and_by_verify() {
     let (scene, job) = Scene::half_way(1);
+    let nowhere = ["savepoint", &job, "--to", "file:///proc/none"];
+    let refused = scene.cluster.client(&nowhere);
+    assert!(
+        refused.fails(4).contains("file:///proc/none"),
+        "{refused:?}"
+    );
     let savepoint = scene.client(&["savepoint", &job]);
     let folder = savepoint["location"].as_str().unwrap().to_owned();
     let path = folder.strip_prefix("file://").unwrap();

@@ -204,10 +204,10 @@ impl Controller {
         if record.is_some() || epoch.is_some() {
             self.store.save(record.as_ref(), epoch).await?;
         }
-        if let Some(commit) = &out.commit {
+        if let Some(commit) = out.commit {
             self.publish_offsets(id, &commit.manifest);
-            self.publish_manifest(id, &commit.manifest);
-            if let Some(sweep) = commit.sweep.clone() {
+            self.publish_manifest(id, commit.manifest);
+            if let Some(sweep) = commit.sweep {
                 self.keep_in_order(id, Chore::LeftBehind(id.clone(), sweep));
             }
         }

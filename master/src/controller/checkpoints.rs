@@ -52,12 +52,12 @@ impl Controller {
     }
 
     /// The manifest file of the job's folder says what was committed last.
-    pub(super) fn publish_manifest(&self, id: &JobId, manifest: &Manifest) {
+    pub(super) fn publish_manifest(&self, id: &JobId, manifest: Manifest) {
         let Some(job) = self.jobs.get(id) else {
             return;
         };
         let snapshot = Snapshot {
-            manifest: Some(manifest.clone()),
+            manifest: Some(manifest),
             spec_json: job.spec_json(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };

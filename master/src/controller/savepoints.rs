@@ -65,10 +65,12 @@ impl Controller {
             return;
         };
         let folder = folder.clone();
-        let (manifest, spec_json) = match (saved, self.jobs.get(job)) {
-            (Ok(manifest), Some(job)) => (manifest, job.spec_json()),
-            (Ok(_), None) => return,
-            (Err(error), _) => {
+        let spec_json = self.jobs.get(job).map(crate::job::Job::spec_json);
+        let spec_json = spec_json
+            .ok_or_else(|| KolError::internal("SAVEPOINT_FAILED", "its job is not known any more"));
+        let (manifest, spec_json) = match saved.and_then(|manifest| Ok((manifest, spec_json?))) {
+            Ok(saved) => saved,
+            Err(error) => {
                 self.keeper.tell(folder, Chore::Folder);
                 if let Some((_, reply)) = self.waiting.0.remove(&id) {
                     let _nobody_waits = reply.send(Err(error));

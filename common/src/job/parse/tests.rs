@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Millis;
-use crate::job::{Counters, OnDataLoss, Profile, ScoringSpec, SourceSpec, StartingOffsets};
+use crate::job::{Counters, Flip, OnDataLoss, Profile, ScoringSpec, SourceSpec, StartingOffsets};
 
 fn ok(text: &str) -> JobSpec {
     parse(text, "job.toml")
@@ -36,6 +36,15 @@ fn windows_follow_the_counters() {
     assert_eq!(spec.scoring.retire_after, Millis(3_600_000));
     let spark = ok("name = \"kol\"\n[scoring]\nprofile = \"spark-compat\"");
     assert_eq!(spark.scoring.counters, Counters::Delta);
+}
+
+#[test]
+fn a_ranking_flips_when_caught_up_unless_the_spec_says_at_once() {
+    let flip = |line: &str| ok(&format!("name = \"kol\"\n[sink]\n{line}")).sink.flip;
+    assert_eq!(flip(""), Flip::WhenCaughtUp);
+    assert_eq!(flip("flip = \"at-once\""), Flip::AtOnce);
+    let wrong = errors("name = \"kol\"\n[sink]\nflip = \"now\"");
+    assert!(wrong.contains("at-once"), "{wrong}");
 }
 
 #[test]
