@@ -187,7 +187,7 @@ fn finish(
             grouped(before.place),
             before.score,
             before.label,
-            now.place,
+            grouped(now.place),
             now.score,
             now.label
         );
