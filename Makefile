@@ -30,7 +30,10 @@ streaming-status: ## How it does
 streaming-stop: ## End it: the job is drained first
 	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming stop
 
-test: setup build ## All unit tests and scenarios with real servers and processes
+# One build of everything: the binaries on their own would be built with other features of what they use,
+# and most of it twice.
+test: setup ## All unit tests and scenarios with real servers and processes
+	$(CARGO) build --workspace --all-targets --profile $(PROFILE)
 	$(CARGO) test --workspace --profile $(PROFILE) -- --test-threads=$(SCENARIOS)
 
 matrix: setup build ## Every combination of the replay scenario (long)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts in place what the tests need: Debian packages, and Kafka 3.9 through Maven. `setup.sh demo`
+# Puts in place what the tests need: Debian packages, and Kafka 3.9 and an S3 server through Maven. `setup.sh demo`
 # stops at what the demo needs: its broker is embedded.
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); others are told their names.
 set -euo pipefail
@@ -27,31 +27,41 @@ if [[ ${1:-} == demo ]]; then
     exit 0
 fi
 
-libs=${KOL_KAFKA_LIBS:-$PWD/target/tools/kafka/libs}
-if [[ -n $(compgen -G "$libs/kafka_2.13-*.jar") ]]; then
-    exit 0
-fi
+# Servers that come as Java libraries: NAME and GROUP:ARTIFACT:VERSION of each, fetched with all that
+# they need into target/tools/NAME/libs.
+tools=$PWD/target/tools
+fetch() {
+    local name=$1 libs=$tools/$1/libs dependency work
+    shift
+    if [[ -d $libs ]]; then
+        return
+    fi
+    echo "setup: fetching $name through Maven into $libs"
+    work=$(mktemp -d)
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo "<groupId>kol</groupId><artifactId>$name-for-tests</artifactId><version>1</version><dependencies>"
+        for dependency; do
+            IFS=: read -r group artifact version <<<"$dependency"
+            echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId>" \
+                 "<version>$version</version></dependency>"
+        done
+        echo '</dependencies></project>'
+    } >"$work/pom.xml"
+    mvn -q -B -f "$work/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/libs"
+    # Moved at the end: an interrupted download never looks complete.
+    mkdir -p "$tools/$name"
+    mv "$work/libs" "$libs"
+    rm -rf "$work"
+}
+
 if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
-    echo "setup: NOT TESTED WITH REAL KAFKA: java and mvn are needed to fetch it. The scenarios run" \
-         "on librdkafka's embedded mock broker instead." >&2
+    echo "setup: NOT TESTED WITH REAL KAFKA AND S3: java and mvn are needed to fetch them. The scenarios" \
+         "run on librdkafka's embedded mock broker, and those with S3 not at all." >&2
     exit 0
 fi
-echo "setup: fetching Kafka 3.9.1 through Maven into $libs"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cat >"$work/pom.xml" <<'POM'
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>kol</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
-  <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>3.9.1</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>3.9.1</version></dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-  </dependencies>
-</project>
-POM
-mvn -q -B -f "$work/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/libs"
-# Moved at the end: an interrupted download never looks complete.
-mkdir -p "$(dirname "$libs")"
-rm -rf "$libs"
-mv "$work/libs" "$libs"
+if [[ -z ${KOL_KAFKA_LIBS:-} ]]; then
+    fetch kafka org.apache.kafka:kafka_2.13:3.9.1 org.apache.kafka:kafka-tools:3.9.1 \
+          org.slf4j:slf4j-simple:1.7.36
+fi
+fetch s3proxy org.gaul:s3proxy:2.9.0

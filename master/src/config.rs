@@ -8,6 +8,7 @@ use clap::Parser;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kol_common::KolError;
+use kol_common::checkpoint::Location;
 use kol_common::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +36,11 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<PathBuf>,
-    /// Job specs may place checkpoints only below this folder [default: checkpoints in --state-dir].
-    /// Executors must reach it under the same path.
-    #[arg(long, value_name = "DIR")]
+    /// Job specs may place checkpoints only below this folder or s3://BUCKET/PATH [default: checkpoints
+    /// in --state-dir]. Executors must reach it under the same name.
+    #[arg(long, value_name = "PLACE")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    checkpoint_root: Option<PathBuf>,
+    checkpoint_root: Option<String>,
     /// Folder that `file:` secret references of job specs are read from.
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,8 +65,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Folder of the state store.
     pub state_dir: PathBuf,
-    /// Checkpoints of jobs lie below this folder.
-    pub checkpoint_root: PathBuf,
+    /// Checkpoints of jobs lie below this.
+    pub checkpoint_root: Location,
     /// Where `file:` secret references are read.
     pub secrets_dir: Option<PathBuf>,
     /// How long a partition may take to drain, and this process to end.
@@ -83,7 +84,7 @@ struct Raw {
     listen: SocketAddr,
     http: SocketAddr,
     state_dir: PathBuf,
-    checkpoint_root: Option<PathBuf>,
+    checkpoint_root: Option<String>,
     secrets_dir: Option<PathBuf>,
     drain_timeout: String,
     log_format: String,
@@ -150,11 +151,11 @@ impl Config {
                 let all: Vec<_> = errors.into_iter().map(|e| e.to_string()).collect();
                 wrong(all.join("; "))
             })?;
-        let root = raw
-            .checkpoint_root
-            .unwrap_or_else(|| raw.state_dir.join("checkpoints"));
-        let root = std::path::absolute(&root)
-            .map_err(|e| wrong(format!("checkpoint_root `{}`: {e}", root.display())))?;
+        let root = match raw.checkpoint_root {
+            Some(place) if place.contains("://") => place.parse()?,
+            Some(path) => folder(path.into())?,
+            None => folder(raw.state_dir.join("checkpoints"))?,
+        };
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
@@ -167,6 +168,13 @@ impl Config {
             autostart: raw.jobs.autostart,
         })
     }
+}
+
+fn folder(path: PathBuf) -> Result<Location, KolError> {
+    let absolute = std::path::absolute(&path);
+    let absolute =
+        absolute.map_err(|e| wrong(format!("checkpoint_root `{}`: {e}", path.display())));
+    absolute.map(Location::Folder)
 }
 
 fn wrong(what: impl Into<String>) -> KolError {
@@ -200,7 +208,20 @@ mod tests {
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.state_dir, PathBuf::from("./kol-master-state"));
         let root = &config.checkpoint_root;
+        let Location::Folder(root) = root else {
+            panic!("{root}");
+        };
         assert!(root.is_absolute() && root.ends_with("kol-master-state/checkpoints"));
+    }
+
+    #[test]
+    fn checkpoints_may_go_to_a_folder_or_to_a_bucket() {
+        let root = |place: &str| load("", &["--checkpoint-root", place]).map(|c| c.checkpoint_root);
+        assert_eq!(root("/srv/kol").unwrap().to_string(), "file:///srv/kol");
+        for place in ["file:///srv/kol", "s3://kol-state/prod"] {
+            assert_eq!(root(place).unwrap().to_string(), place);
+        }
+        assert_eq!(root("ftp://x").unwrap_err().code, "CHECKPOINT_LOCATION");
     }
 
     #[test]

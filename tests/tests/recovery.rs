@@ -13,131 +13,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kol_common::proto::{JobState, JobStatus};
-use kol_tests::fold::Record;
-use kol_tests::harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated, wait_for};
+use kol_common::proto::JobState;
+use kol_tests::harness::{Cluster, RedisServer, Scene, wait_for};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 const LIMIT: Duration = Duration::from_secs(60);
-const GONE: [(&str, &str); 2] = [
-    ("silent or cut off", "an executor was killed"),
-    (
-        "gone: its partitions go elsewhere",
-        "an executor was killed",
-    ),
-];
-
-struct Scene {
-    cluster: Cluster,
-    topic: Topic,
-    redis: RedisServer,
-    job: String,
-    first: Vec<Record>,
-    second: Vec<Record>,
-}
 
 /// A job that has read half of a generated log, all of it in a committed epoch.
 fn half_way(executors: usize, partitions: u32) -> Scene {
-    let topic = Topic::create(Kafka::shared(), "recovery", partitions);
-    let mut first = generated(Key::Username, 300, 20_000, 21);
-    let second = first.split_off(first.len() / 2);
-    topic.produce(&first);
-    let redis = RedisServer::start();
-    let cluster = Cluster::start(executors);
-    let scoring = "window = \"24h\"\nslide = \"1h\"";
-    let job = cluster.submit(&Job::replay(scoring), &topic, &redis);
-    let scene = Scene {
-        cluster,
-        topic,
-        redis,
-        job,
-        first,
-        second,
-    };
+    let scene = Scene::half_way(Cluster::start(executors), "recovery", partitions);
     scene.wait_checkpoint(scene.first.len() as u64);
     scene
 }
 
-impl Scene {
-    /// The newest committed epoch, once it holds that many records.
-    fn wait_checkpoint(&self, records: u64) -> u64 {
-        wait_for("a checkpoint of everything", LIMIT, || {
-            let answer = self
-                .cluster
-                .client(&["checkpoints", &self.job, "-o", "json"]);
-            let newest = answer.json()["checkpoints"][0].clone();
-            let partitions = newest["partitions"].as_array().cloned().unwrap_or_default();
-            let read: u64 = partitions
-                .iter()
-                .map(|p| p["offset"].as_u64().unwrap())
-                .sum();
-            if read == records {
-                Ok(newest["epoch"].as_u64().unwrap())
-            } else {
-                Err(newest.to_string())
-            }
-        })
-    }
+/// Kills an executor, and waits until the master has noticed.
+fn kill(scene: &mut Scene, executor: usize) {
+    scene.kill(executor);
+    scene.wait_noticed();
+}
 
-    fn ends_as_the_fold(&self) -> JobStatus {
-        let Self {
-            cluster,
-            topic,
-            redis,
-            job,
-            ..
-        } = self;
-        cluster.assert_equals_fold(job, topic, redis, LIMIT);
-        cluster.assert_no_complaints();
-        cluster.try_status(job).unwrap()
-    }
+fn checkpoints(scene: &Scene) -> PathBuf {
+    scene.cluster.folder().join("state/checkpoints")
+}
 
-    /// Offsets at which an executor started partitions since `from` bytes of its log.
-    fn starts(&self, executor: usize, from: usize) -> Vec<u64> {
-        let log = self.cluster.executors[executor].log();
-        let lines = log[from..]
-            .lines()
-            .filter(|l| l.contains("a partition starts"));
-        let offset = |line: &str| {
-            let rest = line.split_once("offset=").unwrap().1;
-            rest.split(' ').next().unwrap().parse().unwrap()
-        };
-        lines.map(offset).collect()
-    }
-
-    /// All events were counted once: counters are part of the state.
-    fn counted_once(&self, status: &JobStatus) {
-        let all = (self.first.len() + self.second.len()) as u64;
-        assert_eq!(status.totals.unwrap().events, all);
-    }
-
-    fn allow(&mut self, explained: &[(&'static str, &'static str)]) {
-        for (part, reason) in explained {
-            self.cluster.allow(part, reason);
-        }
-    }
-
-    fn checkpoints(&self) -> PathBuf {
-        self.cluster.folder().join("state/checkpoints")
-    }
-
-    /// Kills an executor, and waits until the master has noticed.
-    fn kill(&mut self, executor: usize) {
-        self.allow(&GONE);
-        self.cluster.executors[executor].kill();
-        let what = "the loss is noticed";
-        self.cluster
-            .wait_status(&self.job, what, LIMIT, |status| !status.caught_up);
-    }
-
-    fn state_files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        walk(&self.checkpoints(), &mut files);
-        files.sort();
-        files
-    }
+fn state_files(scene: &Scene) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    walk(&checkpoints(scene), &mut files);
+    files.sort();
+    files
 }
 
 /// Reads the ranking all the time, as a dashboard does.
@@ -195,7 +100,7 @@ fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
     let mut scene = half_way(2, 4);
     let from = scene.cluster.executors[1].log().len();
     let reader = Reader::start(&scene.redis);
-    scene.kill(0);
+    kill(&mut scene, 0);
     // A few hours of events while the reader looks. Of days at once, partitions that are read later
     // would have creators who are quiet for days by the clock of the others.
     let (few, rest) = scene.second.split_at(500);
@@ -215,10 +120,11 @@ fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
 #[test]
 fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
     let mut scene = half_way(2, 4);
-    scene.allow(&GONE);
-    scene.allow(&[("no session with the master", "the master was killed")]);
-    for executor in &mut scene.cluster.executors {
-        executor.kill();
+    scene
+        .cluster
+        .allow("no session with the master", "the master was killed");
+    for executor in 0..2 {
+        scene.kill(executor);
     }
     scene.cluster.restart_master();
     let executor = scene.cluster.add_executor();
@@ -232,8 +138,8 @@ fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
 #[test]
 fn a_redis_that_lost_everything_while_nobody_wrote_is_filled_from_the_checkpoint() {
     let mut scene = half_way(1, 4);
-    scene.allow(&[("Redis lost data", "it was emptied")]);
-    scene.kill(0);
+    scene.cluster.allow("Redis lost data", "it was emptied");
+    kill(&mut scene, 0);
     scene.redis.cli("FLUSHALL");
     scene.cluster.add_executor();
     let status = scene.ends_as_the_fold();
@@ -243,11 +149,13 @@ fn a_redis_that_lost_everything_while_nobody_wrote_is_filled_from_the_checkpoint
 #[test]
 fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
     let mut scene = half_way(1, 2);
-    scene.allow(&[("CHECKPOINT_DAMAGED", "the file was damaged")]);
+    scene
+        .cluster
+        .allow("CHECKPOINT_DAMAGED", "the file was damaged");
     scene.topic.produce(&scene.second);
-    scene.wait_checkpoint((scene.first.len() + scene.second.len()) as u64);
-    scene.kill(0);
-    for file in scene.state_files() {
+    scene.wait_checkpoint(scene.all());
+    kill(&mut scene, 0);
+    for file in state_files(&scene) {
         let mut content = std::fs::read(&file).unwrap();
         let middle = content.len() / 2;
         content[middle] ^= 0x40;
@@ -263,8 +171,10 @@ fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
 #[test]
 fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     let mut scene = half_way(1, 2);
-    scene.allow(&[("an epoch was given up", "the folder is away")]);
-    let folder = scene.checkpoints();
+    scene
+        .cluster
+        .allow("an epoch was given up", "the folder is away");
+    let folder = checkpoints(&scene);
     let aside = folder.with_file_name("aside");
     std::fs::rename(&folder, &aside).unwrap();
     std::fs::write(&folder, "not a folder").unwrap();
@@ -281,11 +191,11 @@ fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     std::fs::remove_file(&folder).unwrap();
     std::fs::rename(&aside, &folder).unwrap();
     scene.topic.produce(&scene.second[1_000..]);
-    let all = (scene.first.len() + scene.second.len()) as u64;
+    let all = scene.all();
     scene.wait_checkpoint(all);
     let status = scene.ends_as_the_fold();
     assert_eq!(status.state(), JobState::Running, "{}", status.reason);
-    scene.kill(0);
+    kill(&mut scene, 0);
     scene.cluster.add_executor();
     let status = scene.ends_as_the_fold();
     scene.counted_once(&status);
@@ -318,8 +228,7 @@ fn lag_tools_see_the_offsets_of_committed_epochs() {
 #[test]
 fn state_files_that_were_left_behind_are_deleted_and_no_other() {
     let mut scene = half_way(1, 2);
-    let left = scene
-        .checkpoints()
+    let left = checkpoints(&scene)
         .join(&scene.job)
         .join("0/000000000000-1-left.state");
     std::fs::write(&left, "of an owner that died").unwrap();
@@ -331,14 +240,14 @@ fn state_files_that_were_left_behind_are_deleted_and_no_other() {
             Ok(())
         }
     });
-    let all = (scene.first.len() + scene.second.len()) as u64;
+    let all = scene.all();
     scene.wait_checkpoint(all);
     let answer = scene
         .cluster
         .client(&["checkpoints", &scene.job, "-o", "json"]);
     let kept = answer.json()["checkpoints"].as_array().unwrap().len();
     assert_eq!(kept, 3, "as many epochs as the spec says");
-    scene.kill(0);
+    kill(&mut scene, 0);
     let executor = scene.cluster.add_executor();
     let status = scene.ends_as_the_fold();
     scene.counted_once(&status);

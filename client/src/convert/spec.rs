@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use kol_common::checkpoint::Location;
+
 use super::Settings;
 
 /// Why a setting is not carried over; by prefix of its name.
@@ -186,14 +188,18 @@ fn redis_url(settings: &Settings) -> String {
 
 /// Must lie below `--checkpoint-root` of kol-master, which is also the place when none is named.
 fn location(old: &str) -> String {
-    if old.starts_with('/') {
-        format!("location = {}", text(&format!("file://{old}")))
-    } else if old.starts_with("file:///") {
-        format!("location = {}", text(old))
-    } else {
-        format!(
-            "# {old} is no folder: name one that kol-master and all executors share.\n# location = \"file:///…\""
-        )
+    let url = match old.split_once("://") {
+        None if old.starts_with('/') => format!("file://{old}"),
+        // Names of the Hadoop connectors for the same buckets.
+        Some(("s3a" | "s3n", place)) => format!("s3://{place}"),
+        _ => old.to_owned(),
+    };
+    match url.parse::<Location>() {
+        Ok(place) => format!("location = {}", text(&place.to_string())),
+        Err(_) => format!(
+            "# {old} cannot be used: name a folder that kol-master and all executors share, or a bucket.\n\
+             # location = \"file:///…\" or \"s3://…\""
+        ),
     }
 }
 
@@ -248,6 +254,16 @@ mod tests {
         assert!(spec.sink.legacy_hashes);
         assert_eq!(spec.checkpoint.location, "file:///opt/checkpoints");
         assert_eq!(spec.source.on_data_loss, kol_common::job::OnDataLoss::Fail);
+    }
+
+    #[test]
+    fn a_bucket_of_the_old_job_is_the_bucket_of_the_new_one() {
+        assert_eq!(location("s3a://old/ckp"), "location = \"s3://old/ckp\"");
+        let elsewhere = location("hdfs://namenode/ckp");
+        assert!(
+            elsewhere.starts_with("# hdfs://namenode/ckp"),
+            "{elsewhere}"
+        );
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! State files: what they hold ([`record`]), how they are written so that damage is noticed
-//! ([`frame`]), where they are kept ([`store`]), and what says which of them belong together
-//! ([`snapshot`]).
+//! ([`frame`]), where they are kept ([`location`], [`store`], [`s3`]), and what says which of them belong
+//! together ([`snapshot`]).
 //!
 //! A partition's state is a base file and the files of what changed after it. Records name what they
 //! describe by its index in the partition's dense tables, so the newest record of an index wins, and
 //! reading the files in order gives the state back with the same indexes.
 
 pub mod frame;
+pub mod location;
 pub mod record;
+pub mod s3;
 pub mod snapshot;
 pub mod store;
 
+pub use location::Location;
 pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
 pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
 

@@ -1,15 +1,21 @@
 //! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
 //! written again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
+
+use super::location::Location;
+use super::s3;
 
 use crate::proto::StateFile;
 use crate::{KolError, world};
@@ -20,6 +26,9 @@ pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Longest time one call to the store may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Bytes of a file that are sent as one: a smaller file is a single request, a larger one several parts,
+/// of which Amazon S3 wants at least 5 MiB.
+const PART: usize = 5 << 20;
 /// Parts of one file that may be under way.
 const PARTS: usize = 4;
 
@@ -31,36 +40,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether a location has a scheme that is known: its path.
-    ///
-    /// # Errors
-    /// It has not.
-    pub fn supports(location: &str) -> Result<&str, KolError> {
-        let path = location
-            .strip_prefix("file://")
-            .filter(|p| p.starts_with('/'));
-        path.ok_or_else(|| {
-            KolError::user(
-                "CHECKPOINT_LOCATION",
-                format!("`{location}` is not supported"),
-            )
-            .help("Write file:///PATH: a folder that master and executors share.")
-        })
-    }
-
     /// Opens a location, made if need be.
     ///
     /// # Errors
-    /// It cannot be reached or written, or has an unknown scheme.
+    /// It cannot be reached or written, or is none.
     pub async fn open(location: &str) -> Result<Self, KolError> {
-        let path = Self::supports(location)?;
+        let place: Location = location.parse()?;
         let refused = |why: String| {
             KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
-                .help("Master and executors must be able to write to the same folder there.")
+                .help(help(location))
         };
         // A file system that hangs holds up a thread of its own, not the actors.
-        let path = PathBuf::from(path);
-        let opening = world::blocking(move || world::folder(&path));
+        let opening = world::blocking(move || connect(&place));
         let opened = timeout(DEADLINE, opening).await;
         let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
         let opened = opened.ok_or_else(|| refused("opening it hit a defect".to_owned()))?;
@@ -72,12 +63,18 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; `SAVEPOINT_NOT_FOUND` when it is not there.
     pub async fn existing(location: &str) -> Result<Self, KolError> {
-        let path = PathBuf::from(Self::supports(location)?);
-        let look = world::blocking(move || world::has_folder(&path));
-        if matches!(timeout(DEADLINE, look).await, Ok(Some(false))) {
+        let there = match location.parse()? {
+            Location::Folder(path) => {
+                let look = world::blocking(move || world::has_folder(&path));
+                !matches!(timeout(DEADLINE, look).await, Ok(Some(false)))
+            }
+            // A folder of a bucket is there when something lies in it.
+            Location::Bucket { .. } => Self::open(location).await?.has_files().await?,
+        };
+        if !there {
             let what = format!("`{location}` is not there");
             return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("Name a folder that master and executors can read, as file:///PATH."));
+                .help("Name a folder that master and executors can read."));
         }
         Self::open(location).await
     }
@@ -96,22 +93,16 @@ impl Store {
     }
 
     /// Starts a new file.
-    ///
-    /// # Errors
-    /// The store does not take it.
-    pub async fn create(&self, path: String) -> Result<Upload, KolError> {
+    pub fn create(&self, path: String) -> Upload {
         let place = object_store::path::Path::from(path.as_str());
-        let started = self.objects.put_multipart(&place);
-        let upload = within(started)
-            .await
-            .map_err(|e| self.failed("write", &path, &e))?;
-        Ok(Upload {
+        let objects = Arc::clone(&self.objects);
+        Upload {
             store: self.clone(),
             path,
-            parts: WriteMultipart::new(upload),
+            writer: BufWriter::with_capacity(objects, place, PART).with_max_concurrency(PARTS),
             bytes: 0,
             crc: 0,
-        })
+        }
     }
 
     /// Reads a file, and checks that it is the one that was written.
@@ -161,15 +152,27 @@ impl Store {
         }
     }
 
-    /// Deletes a file; one that is gone already is as well.
+    /// Deletes files; one that is gone already is as well.
     ///
     /// # Errors
-    /// The store failed.
-    pub async fn delete(&self, path: &str) -> Result<(), KolError> {
-        let place = object_store::path::Path::from(path);
-        match within(self.objects.delete(&place)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.failed("delete", path, &e)),
+    /// The store failed; some may be gone.
+    pub async fn delete(&self, paths: Vec<String>) -> Result<(), KolError> {
+        let Some(first) = paths.first().cloned() else {
+            return Ok(());
+        };
+        let places = paths.into_iter().map(|path| Ok(path.into()));
+        let places = futures::stream::iter(places).boxed();
+        let gone = self.objects.delete_stream(places);
+        let failure = gone.filter_map(|outcome| async {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => None,
+                Err(e) => Some(e),
+            }
+        });
+        let mut failures = std::pin::pin!(failure);
+        match within(async { Ok(failures.next().await) }).await {
+            Ok(None) => Ok(()),
+            Ok(Some(e)) | Err(e) => Err(self.failed("delete", &first, &e)),
         }
     }
 
@@ -186,6 +189,14 @@ impl Store {
             .map_err(|e| self.failed("list", folder, &e))
     }
 
+    async fn has_files(&self) -> Result<bool, KolError> {
+        let mut all = self.objects.list(None);
+        let first = within(all.try_next()).await;
+        first
+            .map(|f| f.is_some())
+            .map_err(|e| self.failed("list", "what lies", &e))
+    }
+
     /// A file is not what was written.
     pub fn damaged(&self, path: &str, what: &str) -> KolError {
         let message = format!("state file {path} below {}: {what}", self.location);
@@ -193,9 +204,12 @@ impl Store {
     }
 
     fn failed(&self, verb: &str, path: &str, error: &object_store::Error) -> KolError {
-        let message = format!("cannot {verb} {path} below {}: {error}", self.location);
-        KolError::external(UNAVAILABLE, message)
-            .help("Processing goes on. Check space, permissions and reach of the location.")
+        let location = &self.location;
+        let message = format!(
+            "cannot {verb} {path} below {location}: {}",
+            s3::words(error)
+        );
+        KolError::external(UNAVAILABLE, message).help(help(location))
     }
 }
 
@@ -204,7 +218,7 @@ impl Store {
 pub struct Upload {
     store: Store,
     path: String,
-    parts: WriteMultipart,
+    writer: BufWriter,
     bytes: u64,
     crc: u32,
 }
@@ -214,42 +228,59 @@ impl Upload {
     ///
     /// # Errors
     /// The store does not take them.
-    pub async fn append(&mut self, bytes: &[u8]) -> Result<(), KolError> {
-        within(self.parts.wait_for_capacity(PARTS))
-            .await
-            .map_err(|e| self.store.failed("write", &self.path, &e))?;
-        self.crc = crc32c::crc32c_append(self.crc, bytes);
+    pub async fn append(&mut self, bytes: Vec<u8>) -> Result<(), KolError> {
+        self.crc = crc32c::crc32c_append(self.crc, &bytes);
         self.bytes += bytes.len() as u64;
-        self.parts.write(bytes);
-        Ok(())
+        let taken = within(self.writer.put(bytes.into())).await;
+        taken.map_err(|e| self.store.failed("write", &self.path, &e))
     }
 
     /// Makes the file durable and visible.
     ///
     /// # Errors
     /// The store does not take it.
-    pub async fn finish(self) -> Result<StateFile, KolError> {
-        let Self {
-            store,
-            path,
-            parts,
-            bytes,
-            crc,
-        } = self;
-        within(parts.finish())
-            .await
-            .map_err(|e| store.failed("write", &path, &e))?;
+    pub async fn finish(mut self) -> Result<StateFile, KolError> {
+        let whole = async {
+            let finished = self.writer.shutdown().await;
+            finished.map_err(|e| object_store::Error::Generic {
+                store: "checkpoint store",
+                source: e.into(),
+            })
+        };
+        let finished = within(whole).await;
+        finished.map_err(|e| self.store.failed("write", &self.path, &e))?;
         Ok(StateFile {
-            path,
-            bytes,
-            crc32c: crc,
+            path: self.path,
+            bytes: self.bytes,
+            crc32c: self.crc,
         })
     }
 
     /// Gives up.
-    pub async fn abort(self) {
+    pub async fn abort(mut self) {
         // What is left behind is collected with other files that no checkpoint refers to.
-        let _left_behind = within(self.parts.abort()).await;
+        let _left_behind = within(self.writer.abort()).await;
+    }
+}
+
+fn connect(place: &Location) -> Result<Arc<dyn ObjectStore>, String> {
+    match place {
+        Location::Folder(path) => world::folder(path),
+        Location::Bucket { bucket, path } => {
+            let objects = s3::bucket(bucket)?;
+            Ok(Arc::new(PrefixStore::new(objects, path.as_str())))
+        }
+    }
+}
+
+/// What to do when a location cannot be used.
+fn help(location: &str) -> &'static str {
+    if location.starts_with("s3://") {
+        "Processing goes on. Check the bucket, the AWS_… variables of kol-master and of every \
+         kol-executor, and that they may read, write, list and delete there."
+    } else {
+        "Processing goes on. Check space and permissions: master and executors must be able to write \
+         to the same folder there."
     }
 }
 

@@ -1,15 +1,14 @@
 //! What an operator allows every spec.
 
-use std::path::{Component, Path, PathBuf};
-
 use super::JobSpec;
 use crate::KolError;
+use crate::checkpoint::Location;
 
 /// Where checkpoints may go.
 #[derive(Clone, Debug, Default)]
 pub struct SpecPolicy {
-    /// Folder that `file://` locations must lie below; `None` allows any.
-    pub checkpoint_root: Option<PathBuf>,
+    /// Place that locations must lie below; `None` allows any.
+    pub checkpoint_root: Option<Location>,
 }
 
 impl SpecPolicy {
@@ -20,7 +19,7 @@ impl SpecPolicy {
             .as_ref()
             .filter(|_| spec.checkpoint.location.is_empty())
         {
-            spec.checkpoint.location = format!("file://{}", root.display());
+            spec.checkpoint.location = root.to_string();
         }
     }
 
@@ -29,25 +28,57 @@ impl SpecPolicy {
     /// # Errors
     /// It wants to write where it may not.
     pub fn check(&self, spec: &JobSpec) -> Result<(), KolError> {
-        let location = spec.checkpoint.location.as_str();
-        let refuse = |why: String| {
-            Err(
-                KolError::user("CHECKPOINT_LOCATION", format!("`{location}`: {why}"))
-                    .job(&spec.name),
-            )
-        };
-        if let Some(path) = location.strip_prefix("file://") {
-            let path = Path::new(path);
-            let escapes = path.components().any(|c| c == Component::ParentDir);
-            return match &self.checkpoint_root {
-                _ if escapes => refuse("`..` is not allowed".into()),
-                Some(root) if !path.starts_with(root) => refuse(format!(
-                    "must lie below {} (--checkpoint-root of kol-master)",
-                    root.display()
-                )),
-                _ => Ok(()),
-            };
+        let place: Location = spec.checkpoint.location.parse()?;
+        match &self.checkpoint_root {
+            Some(root) if !root.holds(&place) => {
+                let what = format!("checkpoint.location {place} does not lie below {root}");
+                Err(KolError::user("CHECKPOINT_LOCATION", what)
+                    .help("Leave it out, or start kol-master with another --checkpoint-root.")
+                    .job(&spec.name))
+            }
+            _ => Ok(()),
         }
-        refuse("write file:///PATH: a folder that master and executors share".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(root: &str) -> SpecPolicy {
+        SpecPolicy {
+            checkpoint_root: Some(root.parse().unwrap()),
+        }
+    }
+
+    fn spec(location: &str) -> JobSpec {
+        let toml = format!(
+            "name = \"x\"\n[source]\nbootstrap = \"k:9092\"\n[sink]\nurl = \"redis://r:6379/0\"\n\
+             [checkpoint]\nlocation = \"{location}\"\n"
+        );
+        crate::job::parse(&toml, "x").unwrap().spec
+    }
+
+    #[test]
+    fn a_spec_that_names_no_place_gets_the_one_of_the_operator() {
+        for root in ["file:///srv/kol", "s3://kol-state/prod"] {
+            let mut spec = spec("");
+            policy(root).complete(&mut spec);
+            assert_eq!(spec.checkpoint.location, root);
+            policy(root).check(&spec).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_spec_may_only_write_below_the_place_of_the_operator() {
+        policy("s3://kol-state")
+            .check(&spec("s3://kol-state/a"))
+            .unwrap();
+        for elsewhere in ["file:///srv/other", "s3://kol-state/prod"] {
+            let refused = policy("file:///srv/kol").check(&spec(elsewhere));
+            let error = refused.unwrap_err();
+            assert!(error.message.contains("below file:///srv/kol"), "{error}");
+            assert!(error.help.contains("--checkpoint-root"), "{error}");
+        }
     }
 }

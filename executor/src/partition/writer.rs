@@ -73,7 +73,7 @@ async fn write(
     path: String,
     mut chunks: actor::Mailbox<Chunk>,
 ) -> Result<StateFile, KolError> {
-    let mut upload = Store::open(location).await?.create(path).await?;
+    let mut upload = Store::open(location).await?.create(path);
     match fill(&mut upload, &mut chunks).await {
         Ok(()) => upload.finish().await,
         Err(error) => {
@@ -91,12 +91,11 @@ async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result
         match chunks.recv().await {
             Some(Chunk::Records(records)) => {
                 encoder.frame(&records, &mut packed);
-                upload.append(&packed).await?;
-                packed.clear();
+                upload.append(std::mem::take(&mut packed)).await?;
             }
             Some(Chunk::End) => {
                 encoder.trailer(&mut packed);
-                return upload.append(&packed).await;
+                return upload.append(packed).await;
             }
             None => return Err(KolError::internal("CHECKPOINT_WRITER", "given up")),
         }

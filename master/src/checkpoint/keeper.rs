@@ -20,6 +20,8 @@ pub enum Chore {
     Manifest(JobId, Box<Snapshot>),
     /// Delete these files.
     Files(Vec<String>),
+    /// Delete a savepoint with these files.
+    Savepoint(Vec<String>),
     /// Delete what was left behind of a job.
     LeftBehind(JobId, Sweep),
     /// Delete all state of a job.
@@ -74,6 +76,11 @@ async fn carry_out(location: &str, what: Chore) -> Result<(), KolError> {
             return store.put(&path, encode(&relative(&job, *snapshot))).await;
         }
         Chore::Files(paths) => paths,
+        Chore::Savepoint(paths) => {
+            // First what makes it one: what is left of a deletion that was cut short is no savepoint.
+            store.delete(vec![MANIFEST.to_owned()]).await?;
+            paths
+        }
         Chore::Everything(job) => {
             let files = store.list(job.as_str()).await?;
             files.into_iter().map(|(path, _)| path).collect()
@@ -92,10 +99,7 @@ async fn carry_out(location: &str, what: Chore) -> Result<(), KolError> {
             left
         }
     };
-    for path in paths {
-        store.delete(&path).await?;
-    }
-    Ok(())
+    store.delete(paths).await
 }
 
 /// With the paths of its own files below the folder of the job.
@@ -150,7 +154,7 @@ mod tests {
         let store = Store::open(&location).await.unwrap();
         let all = [IN_USE, LEFT, IN_THE_MAKING, OF_ANOTHER];
         for path in all {
-            let upload = store.create(path.to_owned()).await.unwrap();
+            let upload = store.create(path.to_owned());
             upload.finish().await.unwrap();
         }
         let there = || all.map(|path| folder.path().join(path).exists());

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::checkpoint::Store;
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
+use kol_common::checkpoint::{Location, Store};
 use kol_common::proto::{Manifest, Savepoint, Snapshot};
 use kol_common::{JobId, KolError, Millis, SavepointId};
 
@@ -44,7 +44,7 @@ impl Controller {
                 return Ok(());
             }
         };
-        if let Err(error) = Store::supports(&below) {
+        if let Err(error) = below.parse::<Location>() {
             let _nobody_waits = reply.send(Err(error));
             return Ok(());
         }
@@ -122,11 +122,9 @@ impl Controller {
             return Ok(());
         };
         self.store.forget_savepoint(&savepoint.id).await?;
-        let mut paths: Vec<String> = savepoint.files.iter().map(|f| f.path.clone()).collect();
-        // First what makes it one: what is left of a deletion that was cut short is no savepoint.
-        paths.insert(0, MANIFEST.to_owned());
+        let paths = savepoint.files.iter().map(|f| f.path.clone()).collect();
         self.keeper
-            .tell(savepoint.location.clone(), Chore::Files(paths));
+            .tell(savepoint.location.clone(), Chore::Savepoint(paths));
         let _nobody_waits = reply.send(Ok(savepoint));
         Ok(())
     }
@@ -141,11 +139,9 @@ async fn write(folder: &str, mut manifest: Manifest, spec_json: String) -> Resul
     }
     let files = manifest.partitions.iter().flat_map(|p| &p.files);
     let named: Vec<&str> = files.map(|f| &*f.path).collect();
-    for (path, _) in store.list("").await? {
-        if !named.contains(&&*path) {
-            store.delete(&path).await?;
-        }
-    }
+    let found = store.list("").await?.into_iter().map(|(path, _)| path);
+    let others = found.filter(|path| !named.contains(&&**path)).collect();
+    store.delete(others).await?;
     let snapshot = Snapshot {
         manifest: Some(manifest),
         spec_json,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kol_common::actor::Group;
+use kol_common::checkpoint::Location;
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::job_service_client::JobServiceClient;
@@ -74,7 +75,7 @@ impl Rig {
             listen: free,
             http: free,
             state_dir: self.folder.path().join("state"),
-            checkpoint_root: "/".into(),
+            checkpoint_root: Location::Folder("/".into()),
             secrets_dir: None,
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,

@@ -13,6 +13,7 @@ use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::proto::StateFile;
 use kol_common::scoring::Scoring;
 use kol_executor::state::{Capture, Restorer, State};
+use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
 use super::{Plan, percentile};
@@ -20,6 +21,8 @@ use super::{Plan, percentile};
 const VIDEOS: u64 = 20;
 const PARTITIONS: u64 = 4;
 const ROUNDS: u64 = 20;
+/// Threads that pack and write.
+const WORKERS: usize = 2;
 /// Entries copied at once, as the partition does it.
 const STEP: usize = 1_000;
 const START: u64 = 1_750_000_000_000;
@@ -37,7 +40,7 @@ pub fn checkpoint(plan: &Plan) {
     }
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .unwrap();
@@ -47,7 +50,7 @@ pub fn checkpoint(plan: &Plan) {
     let base = epoch(&mut states, &runtime, &store, 0);
     let full: u64 = base.files.iter().map(|f| f.bytes).sum();
     let mut times = Vec::new();
-    let mut pause = Duration::ZERO;
+    let mut pause = Pause::default();
     let mut written = 0;
     let mut chains: Vec<Vec<StateFile>> = base.files.into_iter().map(|f| vec![f]).collect();
     for round in 1..=ROUNDS {
@@ -58,7 +61,7 @@ pub fn checkpoint(plan: &Plan) {
         }
         let taken = epoch(&mut states, &runtime, &store, round);
         times.push(taken.time);
-        pause = pause.max(taken.pause);
+        pause = pause.worse_of(taken.pause);
         written += taken.files.iter().map(|f| f.bytes).sum::<u64>();
         for (chain, file) in chains.iter_mut().zip(taken.files) {
             chain.push(file);
@@ -84,8 +87,10 @@ pub fn checkpoint(plan: &Plan) {
         percentile(&times, 0.99).as_secs_f64() * 1e3
     );
     println!(
-        "  longest standstill           {:.2} ms",
-        pause.as_secs_f64() * 1e3
+        "  longest standstill           {:.2} ms of work, {:.2} ms by the clock while {} threads want the cores",
+        pause.work.as_secs_f64() * 1e3,
+        pause.clock.as_secs_f64() * 1e3,
+        PARTITIONS as usize + WORKERS
     );
     println!(
         "  bytes                        {:.1} MiB an epoch, {:.1} % of the full {:.0} MiB",
@@ -131,13 +136,49 @@ fn read_all(state: &mut State, kols: std::ops::Range<u64>, time: u64) {
 struct Taken {
     files: Vec<StateFile>,
     time: Duration,
-    pause: Duration,
+    pause: Pause,
+}
+
+/// How long reading stood still at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pause {
+    /// Time of the processor: what it would be with a core of its own.
+    work: Duration,
+    /// By the clock, with the time that others had the core.
+    clock: Duration,
+}
+
+impl Pause {
+    /// What a piece of work takes on this thread.
+    fn of<T>(work: impl FnOnce() -> T) -> (Self, T) {
+        let (work_begun, clock_begun) = (worked(), Instant::now());
+        let outcome = work();
+        let pause = Self {
+            work: worked().saturating_sub(work_begun),
+            clock: clock_begun.elapsed(),
+        };
+        (pause, outcome)
+    }
+
+    fn worse_of(self, other: Self) -> Self {
+        Self {
+            work: self.work.max(other.work),
+            clock: self.clock.max(other.clock),
+        }
+    }
+}
+
+/// Processor time of this thread.
+fn worked() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
 }
 
 /// All partitions at once, each as its actor does it.
 fn epoch(states: &mut [State], runtime: &Runtime, store: &Store, number: u64) -> Taken {
     let begun = Instant::now();
-    let done: Vec<(StateFile, Duration)> = std::thread::scope(|scope| {
+    let done: Vec<(StateFile, Pause)> = std::thread::scope(|scope| {
         let all = states.iter_mut().enumerate().map(|(slot, state)| {
             let path = format!("bench/{slot}/{number}.state");
             let capture = capture(state, store.clone(), path, number == 0);
@@ -148,44 +189,38 @@ fn epoch(states: &mut [State], runtime: &Runtime, store: &Store, number: u64) ->
     });
     Taken {
         time: begun.elapsed(),
-        pause: done.iter().map(|(_, p)| *p).max().unwrap_or_default(),
+        pause: done
+            .iter()
+            .fold(Pause::default(), |worst, (_, pause)| worst.worse_of(*pause)),
         files: done.into_iter().map(|(file, _)| file).collect(),
     }
 }
 
-async fn capture(
-    state: &mut State,
-    store: Store,
-    path: String,
-    whole: bool,
-) -> (StateFile, Duration) {
+async fn capture(state: &mut State, store: Store, path: String, whole: bool) -> (StateFile, Pause) {
     let (chunks, mut inbox) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
     let writer = async move {
-        let mut upload = store.create(path).await.unwrap();
+        let mut upload = store.create(path);
         let mut encoder = Encoder::default();
         let mut packed = Vec::new();
         encoder.header(&mut packed);
         while let Some(records) = inbox.recv().await {
             encoder.frame(&records, &mut packed);
-            upload.append(&packed).await.unwrap();
-            packed.clear();
+            upload.append(std::mem::take(&mut packed)).await.unwrap();
         }
         encoder.trailer(&mut packed);
-        upload.append(&packed).await.unwrap();
+        upload.append(packed).await.unwrap();
         upload.finish().await.unwrap()
     };
     let copier = async {
-        let begun = Instant::now();
-        state.begin_capture(if whole {
+        let wanted = if whole {
             Capture::Base
         } else {
             Capture::Changes
-        });
-        let mut pause = begun.elapsed();
+        };
+        let (mut pause, ()) = Pause::of(|| state.begin_capture(wanted));
         loop {
-            let step = Instant::now();
-            let more = state.capture_some(STEP);
-            pause = pause.max(step.elapsed());
+            let (step, more) = Pause::of(|| state.capture_some(STEP));
+            pause = pause.worse_of(step);
             if !more || state.copied() >= FRAME_RAW {
                 chunks.send(state.take_copies()).await.unwrap();
             }

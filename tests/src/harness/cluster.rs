@@ -27,7 +27,7 @@ pub struct Cluster {
     /// Where executors find the master.
     door: String,
     http: String,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(String, String)>,
     allowed: Vec<(&'static str, &'static str)>,
     /// Last, so that it goes when nobody writes into it any more.
     folder: TempDir,
@@ -86,14 +86,18 @@ pub fn binary(name: &str) -> PathBuf {
 impl Cluster {
     /// Starts a master and `executors` executors.
     pub fn start(executors: usize) -> Self {
-        Self::start_with(executors, &[])
+        Self::start_with::<&str, &str>(executors, &[])
     }
 
     /// The same with variables in the environment of all of them, and of kol-client.
-    pub fn start_with(executors: usize, environment: &[(&'static str, &'static str)]) -> Self {
+    pub fn start_with<N: AsRef<str>, V: AsRef<str>>(
+        executors: usize,
+        environment: &[(N, V)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let any = "127.0.0.1:0";
-        let mut master = start_master(folder.path(), any, any, environment);
+        let environment = owned(environment);
+        let mut master = start_master(folder.path(), any, any, &borrowed(&environment));
         let (grpc, http) = addresses(&mut master, 0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -108,7 +112,7 @@ impl Cluster {
             door: grpc.clone(),
             grpc,
             http,
-            environment: environment.to_vec(),
+            environment,
             allowed: Vec::new(),
         };
         for _ in 0..executors {
@@ -120,6 +124,11 @@ impl Cluster {
     /// A part of a WARN or ERROR line that this scenario provokes, and why.
     pub fn allow(&mut self, part: &'static str, reason: &'static str) {
         self.allowed.push((part, reason));
+    }
+
+    /// What is started from here on has these variables as well, or other values for them.
+    pub fn set_environment<N: AsRef<str>, V: AsRef<str>>(&mut self, environment: &[(N, V)]) {
+        self.environment.extend(owned(environment));
     }
 
     /// Executors that are started from here on find the master at this address.
@@ -146,8 +155,13 @@ impl Cluster {
         ];
         let program = binary("kol-executor");
         let folder = self.folder.path();
-        let mut process =
-            Process::start_with(&name, folder, &program, &arguments, &self.environment);
+        let mut process = Process::start_with(
+            &name,
+            folder,
+            &program,
+            &arguments,
+            &borrowed(&self.environment),
+        );
         process.wait_line("kol-executor ready", 0, START);
         self.executors.push(process);
         number
@@ -158,7 +172,7 @@ impl Cluster {
         self.master.kill();
         let from = self.master.log().len();
         let folder = self.folder.path();
-        self.master = start_master(folder, &self.grpc, &self.http, &self.environment);
+        self.master = start_master(folder, &self.grpc, &self.http, &borrowed(&self.environment));
         addresses(&mut self.master, from);
     }
 
@@ -180,7 +194,8 @@ impl Cluster {
     /// Runs kol-client against this master.
     pub fn client(&self, arguments: &[&str]) -> Answer {
         let master = format!("http://{}", self.grpc);
-        let environment = [&self.environment[..], &[("KOL_MASTER", &master)]].concat();
+        let mut environment = borrowed(&self.environment);
+        environment.push(("KOL_MASTER", &master));
         client(self.folder.path(), arguments, &environment)
     }
 
@@ -349,6 +364,17 @@ impl Cluster {
             );
         }
     }
+}
+
+fn owned<N: AsRef<str>, V: AsRef<str>>(environment: &[(N, V)]) -> Vec<(String, String)> {
+    let pairs = environment.iter();
+    let owned = pairs.map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()));
+    owned.collect()
+}
+
+fn borrowed(environment: &[(String, String)]) -> Vec<(&str, &str)> {
+    let pairs = environment.iter();
+    pairs.map(|(name, value)| (&**name, &**value)).collect()
 }
 
 /// The scoring that a job really runs with, every default filled in.

@@ -20,6 +20,8 @@ mod logs;
 mod process;
 mod proxy;
 mod redis_server;
+mod s3;
+mod scene;
 mod topic;
 
 pub use client::{Answer, client};
@@ -31,6 +33,8 @@ pub use logs::unexpected;
 pub use process::Process;
 pub use proxy::{Link, Proxy};
 pub use redis_server::RedisServer;
+pub use s3::S3;
+pub use scene::Scene;
 pub use topic::{Letter, Topic};
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::Incarnation;
+use kol_common::checkpoint::Location;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::proto::{JobRef, JobStatus, SubmitRequest};
@@ -110,7 +111,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
     let policy = SpecPolicy {
-        checkpoint_root: Some("/checkpoints".into()),
+        checkpoint_root: Some(Location::Folder("/checkpoints".into())),
     };
     let serving = core.serve(Box::pin(accepted), policy);
     let _ends_with_the_host = core.tasks.spawn("grpc", serving);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Problems;
+use crate::checkpoint::{Location, location};
 use crate::job::{Counters, JobSpec, Profile, ScoringSpec, SinkSpec, SourceSpec};
 use crate::time::Millis;
 
@@ -29,9 +30,9 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
     let checkpoint = &spec.checkpoint;
     let place = &checkpoint.location;
     c.require(
-        (place.is_empty() || place.starts_with("file:///")) && !place.contains(".."),
+        place.is_empty() || place.parse::<Location>().is_ok(),
         "checkpoint.location",
-        "write file:///PATH, without `..`: a folder that master and executors share",
+        location::HELP,
     );
     c.within("checkpoint.interval", checkpoint.interval, 100, 3_600_000);
     c.within("checkpoint.timeout", checkpoint.timeout, 1_000, 3_600_000);
