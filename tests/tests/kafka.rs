@@ -45,7 +45,7 @@ impl Scene {
             let differences = kol_tests::harness::compare(&mut self.redis.connect(), &view);
             match differences.first() {
                 None if status.caught_up => Ok(()),
-                None => Err("not caught up".to_owned()),
+                None => Err(format!("not caught up: {status:#?}")),
                 Some(first) => Err(format!("{} differences: {first}", differences.len())),
             }
         });
@@ -183,6 +183,73 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     assert_eq!(counted, 1_500 + log.len() as u64, "of both logs");
     let creators: std::collections::BTreeSet<_> = log.iter().map(|r| r.key.clone()).collect();
     assert_eq!(status.kols, creators.len() as u64, "of the new log only");
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_topic_that_is_made_anew_has_another_id() {
+    let Some(kafka) = real_kafka() else { return };
+    let topic = Topic::create(kafka, "ids", 1);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", kafka.bootstrap());
+    let consumer = kol_common::kafka::consumer(config).unwrap();
+    let names = [topic.name.clone(), "there-is-no-such-topic".to_owned()];
+    let id = || {
+        let ids = kol_common::kafka::topic_ids(&consumer, &names, LIMIT).unwrap();
+        assert_eq!(ids.len(), 1, "only of what is there: {ids:?}");
+        ids[&topic.name]
+    };
+    let first = id();
+    assert_eq!(id(), first);
+    topic.make_anew();
+    assert_ne!(id(), first);
+}
+
+#[test]
+fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 9_000, 10);
+    let (old, rest) = records.split_at(200);
+    let (second, third) = rest.split_at(4_400);
+    // Each log has creators that the next one does not have, and more records.
+    let of = |records: &[Record], ends: &[u8]| -> Vec<Record> {
+        let last = |r: &&Record| r.key.as_ref().and_then(|key| key.last().copied());
+        let chosen = |r: &&Record| last(r).is_some_and(|last| ends.contains(&last));
+        records.iter().filter(chosen).cloned().collect()
+    };
+    let (second, third) = (of(second, b"12"), of(third, b"234"));
+    assert!(old.len() * 2 < second.len() && second.len() * 5 < third.len() * 4);
+    let mut scene = scene(kafka, 2, old);
+    scene.cluster.allow("topic was made anew", "it was");
+    scene.cluster.allow("silent or cut off", "it was killed");
+    scene.cluster.allow("gone: its partitions", "it was killed");
+    scene
+        .cluster
+        .allow("an epoch was given up", "the log was made anew");
+    scene
+        .cluster
+        .wait_caught_up(&scene.job, old.len() as u64, LIMIT);
+    kol_tests::harness::wait_for("a checkpoint that knows its topic", LIMIT, || {
+        let asked = ["checkpoints", &scene.job, "-o", "json"];
+        let newest = scene.cluster.client(&asked).json()["checkpoints"][0].clone();
+        let parts = newest["partitions"].as_array().cloned();
+        let parts = parts.filter(|parts| parts.iter().all(|p| p["topic_id"].is_string()));
+        parts.map(drop).ok_or_else(|| newest.to_string())
+    });
+    // First while nobody looks, then under the eyes of a reader.
+    scene.cluster.executors[0].kill();
+    scene.topic.make_anew();
+    scene.topic.produce(&second);
+    scene.cluster.add_executor();
+    scene.becomes(&scene.topic.read());
+    scene.topic.make_anew();
+    scene.topic.produce(&third);
+    let log = scene.topic.read();
+    assert_eq!(log.len(), third.len());
+    scene.becomes(&log);
+    let status = scene.cluster.try_status(&scene.job).unwrap();
+    let creators: std::collections::BTreeSet<_> = log.iter().map(|r| r.key.clone()).collect();
+    assert_eq!(status.kols, creators.len() as u64, "of the last log only");
     scene.cluster.assert_no_complaints();
 }
 

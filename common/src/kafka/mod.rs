@@ -3,7 +3,9 @@
 mod classify;
 mod config;
 mod quiet;
+mod topic_ids;
 
 pub use classify::classify;
 pub use config::client_config;
 pub use quiet::{Consumer, Quiet, consumer, quiet};
+pub use topic_ids::topic_ids;

@@ -132,6 +132,7 @@ fn partition_checkpoint_json(checkpoint: &PartitionCheckpoint) -> Value {
     json!({
         "topic": partition.topic,
         "partition": partition.partition,
+        "topic_id": uuid::Uuid::from_slice(&checkpoint.topic_id).ok().map(|id| id.to_string()),
         "offset": checkpoint.offset,
         "clock_ms": checkpoint.clock_ms,
         "kols": checkpoint.kols,

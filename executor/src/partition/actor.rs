@@ -13,9 +13,11 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::checkpoint::{STEP_EVERY, Taking};
 use super::intake::Intake;
+use super::log_id::LogId;
 use super::message::{Assignment, Command, Ended, Partition, Ticks};
 use super::outbox::{Answer, Outbox};
 use super::pace::Pace;
@@ -97,8 +99,11 @@ pub(super) struct Actor {
     /// It ends once Redis has confirmed everything.
     pub(super) draining: bool,
     pub(super) source_problem: Option<KolError>,
-    /// The log does not have the position: its range must be asked for.
+    /// The log does not have the position, or is another one: its range must be asked for.
     pub(super) range_unknown: bool,
+    pub(super) log_id: LogId,
+    /// Another log than the state is of has this id.
+    pub(super) other_log: Option<Uuid>,
     pub(super) marks: Option<BoxFuture<'static, Marks>>,
     /// Dead letters that found no room yet.
     parked: Parked,
@@ -141,6 +146,8 @@ impl Actor {
             draining: false,
             source_problem: None,
             range_unknown: false,
+            log_id: LogId::new(now, None),
+            other_log: None,
             marks: None,
             parked: Parked::default(),
             housekeeping_at: now,
@@ -243,7 +250,7 @@ impl Actor {
         self.deps.source.close(&self.assignment.partition);
     }
 
-    fn take_tick(&mut self) {
+    pub(super) fn take_tick(&mut self) {
         self.tick = Arc::clone(&self.deps.ticks.borrow_and_update());
         if let Some(clock) = self.tick.clock_ms {
             self.intake.state.raise_clock(Millis(clock));
@@ -375,6 +382,7 @@ impl Actor {
         // A wake-up that got lost costs this long at most.
         self.more = true;
         self.pace.lag = self.lag();
+        self.notice_another_log();
         self.find_range();
         self.let_go_of_a_log_that_is_gone();
         if let Some(dead_letters) = &self.deps.dead_letters {

@@ -11,9 +11,11 @@ use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile, Told as WireTol
 use kol_common::{KolError, Millis, world};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::actor::Actor;
 use super::epoch::{Epochs, Passed, Settled};
+use super::log_id::LogId;
 use super::message::{Assignment, Ended};
 use super::writer::Writer;
 use crate::state::{Capture, Restorer, State, Told};
@@ -88,6 +90,11 @@ impl Actor {
             kols: kols as u64,
             entities: entities as u64,
             location: barrier.savepoint.clone(),
+            topic_id: self
+                .log_id
+                .known()
+                .map(|id| id.as_bytes().to_vec())
+                .unwrap_or_default(),
             ..PartitionCheckpoint::default()
         };
         let wanted = if !barrier.savepoint.is_empty() {
@@ -244,6 +251,8 @@ impl Actor {
         self.intake.position = checkpoint.offset;
         self.intake.counters = checkpoint.counters.unwrap_or_default();
         self.outbox.restored(&checkpoint);
+        let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
+        self.log_id = LogId::new(Instant::now(), topic);
         // Files elsewhere are not ours to refer to: the first file here holds everything.
         let ours = checkpoint.location.is_empty();
         let chain = if ours { checkpoint.files } else { Vec::new() };

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `intake` | records to state |
+//! | `log_id` | whether the log is still the same: a machine |
 //! | `range`, `recover` | when the log does not have the position: the decision, and doing it |
 //! | `report` | what a partition says of itself |
 //! | `flush` | what to send to Redis, and what became of it: a machine |
@@ -20,6 +21,7 @@ mod epoch;
 mod fill;
 mod flush;
 mod intake;
+mod log_id;
 mod message;
 mod outbox;
 mod pace;

@@ -3,13 +3,24 @@
 use kol_common::KolError;
 use kol_common::job::OnDataLoss;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 use super::actor::{Actor, Marks};
+use super::log_id::LogId;
 use super::message::Ended;
 use super::range::{GoOn, go_on};
 use crate::state::State;
 
 impl Actor {
+    /// Looks whether the topic is the one that the state is of.
+    pub(super) fn notice_another_log(&mut self) {
+        let answer = self.deps.source.identity(&self.assignment.partition);
+        if let Some(other) = answer.and_then(|answer| self.log_id.answered(answer)) {
+            self.other_log = Some(other);
+            self.range_unknown = !self.halted;
+        }
+    }
+
     /// Asks for the range of the log, until it is known, when the position is not in it.
     pub(super) fn find_range(&mut self) {
         if self.range_unknown && self.marks.is_none() {
@@ -32,20 +43,17 @@ impl Actor {
             }
         };
         let position = self.intake.position;
-        let decision = go_on(position, oldest, end);
+        let decision = match self.other_log {
+            Some(_) => GoOn::NewLog { at: oldest },
+            None => go_on(position, oldest, end),
+        };
         let (at, what) = match decision {
             GoOn::Here => (position, None),
             GoOn::BehindGap { at, lost } => (
                 at,
                 Some(format!("{lost} records were deleted before they were read")),
             ),
-            GoOn::NewLog { at } => (
-                at,
-                Some(format!(
-                    "the log ends at offset {end}, before the position: the topic was made anew, \
-                     and what was read of the old one is forgotten"
-                )),
-            ),
+            GoOn::NewLog { at } => (at, Some(self.new_log(end))),
         };
         if let Some(what) = what {
             let error = KolError::user("DATA_LOSS", what)
@@ -64,12 +72,24 @@ impl Actor {
             GoOn::Here => {}
             GoOn::BehindGap { lost, .. } => self.intake.counters.lost += lost,
             GoOn::NewLog { .. } => {
+                self.log_id = LogId::new(Instant::now(), self.other_log.take());
                 self.intake.state = State::new(Arc::clone(&self.assignment.scoring));
                 self.outbox.start_over();
                 self.forget_checkpoints();
+                // The job's clock is not the log's: a market waits until everybody is there.
+                self.take_tick();
             }
         }
         self.read_on_at(at)
+    }
+
+    /// Why this is another log.
+    fn new_log(&self, end: u64) -> String {
+        let sign = match (self.other_log, self.log_id.known()) {
+            (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
+            _ => format!("the log ends at offset {end}, before the position"),
+        };
+        format!("the topic was made anew, and what was read of the old one is forgotten: {sign}")
     }
 
     fn read_on_at(&mut self, offset: u64) -> Option<Ended> {

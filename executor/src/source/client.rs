@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::job::SourceSpec;
-use kol_common::kafka::{Consumer, classify, client_config, consumer};
+use kol_common::kafka::{Consumer, classify, client_config, consumer, topic_ids};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::ends::LogEnd;
+use super::ends::{Identity, LogEnd};
 use super::log::{Log, Logs, PartitionQueue, Source};
 use super::queue::KafkaQueue;
 
 /// How often the ends of the logs are asked for.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How often it is asked whether they are the same logs.
+const IDENTITY_EVERY: Duration = Duration::from_secs(2);
 /// How long one such question may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,8 @@ impl std::fmt::Debug for Kafka {
 #[derive(Debug, Default)]
 struct Shared {
     ends: Mutex<BTreeMap<SourcePartition, Option<LogEnd>>>,
+    /// By topic; `None` where brokers give no ids.
+    identities: Mutex<BTreeMap<String, Option<Identity>>>,
     problem: Mutex<Option<KolError>>,
     stop: CancellationToken,
 }
@@ -114,11 +119,15 @@ impl Kafka {
         std::thread::Builder::new()
             .name("kafka-probe".into())
             .spawn(move || {
+                let mut identity_at = Instant::now();
                 while !source.shared.stop.is_cancelled() {
                     let begun = Instant::now();
                     // Partitions have queues of their own: this serves callbacks only.
                     let _callbacks_served = source.client.poll(Duration::ZERO);
                     source.probe();
+                    if source.identify(begun >= identity_at) {
+                        identity_at = begun + IDENTITY_EVERY;
+                    }
                     std::thread::sleep(PROBE_EVERY.saturating_sub(begun.elapsed()));
                 }
             })
@@ -145,6 +154,31 @@ impl Kafka {
             Err(error) => Some(error),
         };
         *lock(&self.shared.problem) = problem;
+    }
+
+    /// Asks which topics these are, if that is `due` or of one of them not known yet.
+    fn identify(&self, due: bool) -> bool {
+        let mut topics: Vec<_> = lock(&self.shared.ends)
+            .keys()
+            .map(|p| p.topic.clone())
+            .collect();
+        topics.dedup();
+        let asked_for = |topic| lock(&self.shared.identities).contains_key(topic);
+        if topics.is_empty() || (!due && topics.iter().all(asked_for)) {
+            return false;
+        }
+        let asked = Instant::now();
+        match topic_ids(&self.client, &topics, PROBE_DEADLINE) {
+            Ok(found) => {
+                let identity = |id: &Uuid| Identity { topic: *id, asked };
+                let all = topics.into_iter();
+                let all = all.map(|name| (found.get(&name).map(identity), name));
+                lock(&self.shared.identities).extend(all.map(|(id, name)| (name, id)));
+            }
+            // A broker that cannot be reached shows by the ends.
+            Err(error) => tracing::debug!(%error, "the ids of topics are not known"),
+        }
+        true
     }
 
     /// The ends that are known, and why others are not.
@@ -203,6 +237,11 @@ impl Log for Kafka {
 
     fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
         lock(&self.shared.ends).get(partition).copied().flatten()
+    }
+
+    fn identity(&self, partition: &SourcePartition) -> Option<Identity> {
+        let identities = lock(&self.shared.identities);
+        identities.get(&partition.topic).copied().flatten()
     }
 
     fn watermarks(

@@ -11,7 +11,7 @@ use kol_common::{KolError, SourcePartition};
 use tokio::sync::Notify;
 
 use super::batch::Batch;
-use super::ends::LogEnd;
+use super::ends::{Identity, LogEnd};
 
 /// What opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {
@@ -46,6 +46,10 @@ pub trait Log: Debug + Send + Sync {
 
     /// The end of a partition's log, as last asked for.
     fn end(&self, partition: &SourcePartition) -> Option<LogEnd>;
+
+    /// What a partition's log is, as last asked for; `None` while that is not known, or where logs have
+    /// no identity.
+    fn identity(&self, partition: &SourcePartition) -> Option<Identity>;
 
     /// Oldest offset that is still there, and one past the newest.
     ///

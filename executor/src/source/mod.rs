@@ -14,5 +14,5 @@ mod queue;
 pub use batch::{Batch, Held, Mark, Record};
 pub use client::{Kafka, KafkaLogs};
 pub use dead_letter::{DeadLetters, Parked, Rejected};
-pub use ends::LogEnd;
+pub use ends::{Identity, LogEnd};
 pub use log::{Log, Logs, PartitionQueue, Queue, Source};

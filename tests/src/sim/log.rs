@@ -9,11 +9,14 @@ use futures::future::BoxFuture;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
-use kol_executor::source::{Batch, Held, Log, LogEnd, Logs, PartitionQueue, Queue, Source};
+use kol_executor::source::{
+    Batch, Held, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Source,
+};
 use kol_master::checkpoint::group_offsets::GroupOffsets;
 use kol_master::job::discovery::{Brokers, Starts};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::fold::Record;
 
@@ -199,6 +202,13 @@ impl Log for Reader {
             *known = Some(LogEnd { end, asked: now });
         }
         *known
+    }
+
+    fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
+        Some(Identity {
+            topic: Uuid::from_u128(1),
+            asked: Instant::now(),
+        })
     }
 
     fn watermarks(
