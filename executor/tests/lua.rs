@@ -59,6 +59,10 @@ function commands.ZREM(key, ...)
 end
 function commands.GET(key) return db[key] or false end
 function commands.SET(key, value) db[key] = value end
+function commands.SADD(key, member)
+    db[key] = db[key] or {}
+    db[key][member] = true
+end
 function commands.PEXPIRE() end
 function redis.call(name, ...) return commands[name](...) end
 function redis.pcall(name, key, ...)
@@ -67,7 +71,15 @@ function redis.pcall(name, key, ...)
 end
 "#;
 
-const KEYS: [&str; 6] = ["fence", "ranking", "record", "next", "before", "hash"];
+const KEYS: [&str; 7] = [
+    "fence",
+    "ranking",
+    "record",
+    "next",
+    "before",
+    "platforms",
+    "hash",
+];
 
 struct Redis {
     lua: Lua,
@@ -535,6 +547,7 @@ fn a_generation_takes_the_place_of_an_older_one_at_once_or_later_and_never_besid
         let mut aside = members(&redis, "before").unwrap();
         aside.sort();
         assert_eq!(aside, ["a", "old"]);
+        assert_eq!(members(&redis, "platforms"), Some(vec!["tiktok".into()]));
     }
 }
 
@@ -604,9 +617,9 @@ fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
         .collect();
     let redis = Redis::new();
     redis.prepare(&[]);
-    // EVALSHA, hash, number of keys, six keys; then the arguments.
+    // EVALSHA, hash, number of keys, seven keys; then the arguments.
     let argv = redis.lua.create_table().unwrap();
-    for (i, arg) in args[9..].iter().enumerate() {
+    for (i, arg) in args[10..].iter().enumerate() {
         argv.set(i + 1, redis.lua.create_string(arg).unwrap())
             .unwrap();
     }

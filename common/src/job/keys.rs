@@ -16,6 +16,12 @@ impl KeyTemplates {
         ["generation", "next", "before"].map(|what| format!("streaming:{ranking}:{what}"))
     }
 
+    /// All platforms that a ranking was ever written for: a generation that has no event of one of them
+    /// must take its ranking down.
+    pub fn platforms_key(&self) -> String {
+        format!("streaming:{}:platforms", self.ranking_key("*"))
+    }
+
     /// Hash of a KOL. The name goes in last: whatever it contains stays as it is.
     pub fn hash_key(&self, platform: &str, kol: &str) -> String {
         fill(&self.hash, &[("{platform}", platform), ("{kol}", kol)])
@@ -73,6 +79,10 @@ mod tests {
         assert_eq!(
             keys.flip_keys("tiktok")[1],
             "streaming:ranking:tiktok:trending:next"
+        );
+        assert_eq!(
+            keys.platforms_key(),
+            "streaming:ranking:*:trending:platforms"
         );
         assert_eq!(keys.hash_key("tiktok", "a"), "trending:tiktok:a");
         assert_eq!(keys.legacy_key("a"), "streaming_scores:a");

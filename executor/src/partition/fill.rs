@@ -155,11 +155,12 @@ impl Outbox {
         if !self.owes_the_flip(call.tick) {
             return;
         }
-        for platform in state.platforms() {
+        let platforms = self.platforms(state);
+        for platform in &platforms {
             let context = call.context(&self.assignment, &self.fence, platform);
             call.merges.push(self.encoder.call(&context, &[]));
         }
-        if state.platforms().is_empty() {
+        if platforms.is_empty() {
             // There is nothing to say it of, and no answer that would end the debt.
             self.shown = true;
         } else {

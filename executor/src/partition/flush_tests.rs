@@ -15,6 +15,7 @@ fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
         begun: 7,
         done: 0,
         shown,
+        platforms: Vec::new(),
     };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::GoOn);
     f
@@ -44,6 +45,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
         begun: 7,
         done: 0,
         shown: Some((500, 20)),
+        platforms: Vec::new(),
     };
     f.claimed(now, &Ok(claimed));
     assert_eq!(f.next_at(), None);
@@ -128,6 +130,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         begun: 3,
         done: 3,
         shown: Some((10_000, 99)),
+        platforms: Vec::new(),
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
@@ -166,6 +169,7 @@ fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again()
             begun: known,
             done: known,
             shown: None,
+            platforms: Vec::new(),
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };

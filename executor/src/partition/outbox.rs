@@ -31,6 +31,8 @@ pub struct Outbox {
     pub(super) chunks: Vec<Vec<(KolIndex, Outgoing)>>,
     pub(super) scan: Scan,
     pub(super) sweep: Sweep,
+    /// Platforms that had a ranking when the fence was claimed.
+    platforms: Vec<String>,
     /// Redis was told, or is being told, that the rankings of this generation may be shown.
     pub(super) shown: bool,
     pub(super) showing: bool,
@@ -98,6 +100,7 @@ impl Outbox {
             chunks: Vec::new(),
             scan: Scan::default(),
             sweep: Sweep::due(now),
+            platforms: Vec::new(),
             shown: false,
             showing: false,
             problem: None,
@@ -213,13 +216,23 @@ impl Outbox {
         !behind && ready && self.shown
     }
 
+    /// The platforms of Redis, then those that came since; each keeps its place.
+    pub(super) fn platforms(&self, state: &State) -> Vec<String> {
+        let mut all = self.platforms.clone();
+        for platform in state.platforms() {
+            if !all.iter().any(|known| **known == **platform) {
+                all.push(platform.to_string());
+            }
+        }
+        all
+    }
+
     fn scan_ranking(&mut self, state: &State) {
         let (slot, generation) = (self.assignment.slot, self.assignment.generation);
         let spec = &self.assignment.spec;
-        let Some(place) = self
-            .sweep
-            .begin(state.platforms(), &spec.scoring.default_platform)
-        else {
+        let platforms = self.platforms(state);
+        let default = &spec.scoring.default_platform;
+        let Some(place) = self.sweep.begin(&platforms, default) else {
             return;
         };
         let keys = &spec.sink.keys;
@@ -257,8 +270,13 @@ impl Outbox {
         if self.flusher.begin_claim(now) {
             let (reply, answer) = oneshot::channel();
             let fence = self.fence.clone();
+            let platforms = self.assignment.spec.sink.keys.platforms_key();
             self.pending = Some(Pending::Claim(answer));
-            self.tell(SinkMessage::Claim { fence, reply });
+            self.tell(SinkMessage::Claim {
+                fence,
+                platforms,
+                reply,
+            });
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             self.flush(now, state, position, behind, tick);
         }
@@ -298,6 +316,9 @@ impl Outbox {
         state: &mut State,
         answer: &Answer,
     ) -> Result<(), Fenced> {
+        if let Answer::Claim(Ok(claimed)) = answer {
+            self.platforms.clone_from(&claimed.platforms);
+        }
         let (next, error) = match answer {
             Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
             Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),

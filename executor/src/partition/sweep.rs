@@ -2,8 +2,9 @@
 //! the job, by the system before this one, or brought back by an old backup. Nobody else would ever take
 //! them out of the ranking.
 //!
-//! One sweep goes through the rankings of all platforms that the partition knows, and those that were
-//! shown before this generation, piece by piece, at most a tenth of the time. It is due after each claim of the fence and whenever Redis lost data.
+//! One sweep goes through the rankings of all platforms that the partition or Redis knows, and those that
+//! were shown before this generation, piece by piece, at most a tenth of the time. It is due after each
+//! claim of the fence and whenever Redis lost data.
 
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ impl Sweep {
 
     /// The next piece; `None` when the sweep is over. The default platform is looked at even when no
     /// event of it was seen.
-    pub fn begin(&mut self, known: &[Box<str>], default: &str) -> Option<Place> {
-        let others = known.iter().map(|p| &**p).filter(|p| *p != default);
+    pub fn begin(&mut self, known: &[String], default: &str) -> Option<Place> {
+        let others = known.iter().map(String::as_str).filter(|p| *p != default);
         let platform = std::iter::once(default).chain(others).nth(self.platform);
         let Some(platform) = platform else {
             self.next_at = None;

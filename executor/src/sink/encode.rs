@@ -61,13 +61,14 @@ impl Encoder {
     /// the ranking may be shown.
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
         let legacy = self.legacy_platform.as_deref() == Some(context.platform);
-        let keys = 5 + kols.len() * if legacy { 2 } else { 1 };
+        let keys = 6 + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::MERGE.get_hash())
             .arg(keys)
             .arg(&context.fence.key)
             .arg(self.keys.ranking_key(context.platform))
-            .arg(&self.keys.flip_keys(context.platform));
+            .arg(&self.keys.flip_keys(context.platform))
+            .arg(self.keys.platforms_key());
         for (kol, _) in kols {
             cmd.arg(self.keys.hash_key(context.platform, kol));
         }

@@ -24,6 +24,8 @@ const WAITING: usize = 256;
 const UNDER_WAY: usize = 4;
 /// Longest time one request may take in Redis.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// Platforms that are looked at.
+const MOST_PLATFORMS: usize = 1_000;
 
 /// Where partitions send to.
 pub type Sink = Address<SinkMessage>;
@@ -35,6 +37,8 @@ pub enum SinkMessage {
     Claim {
         /// The partition's fence.
         fence: Fence,
+        /// Key of the set of all platforms.
+        platforms: String,
         /// What the owner before left.
         reply: oneshot::Sender<Result<Claimed, SinkError>>,
     },
@@ -73,7 +77,7 @@ pub struct Fence {
 }
 
 /// What the fence record said when it was claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// Newest flush that was begun.
     pub begun: u64,
@@ -82,6 +86,8 @@ pub struct Claimed {
     /// Redis may show this partition up to this offset and window end: the new owner sends nothing
     /// until it has reached both.
     pub shown: Option<(u64, u64)>,
+    /// Platforms that have a ranking, whoever wrote it.
+    pub platforms: Vec<String>,
 }
 
 /// One flush of one partition.
@@ -199,8 +205,13 @@ fn refuse(message: SinkMessage, error: SinkError) {
 async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnection) -> Served {
     // A partition that has ended meanwhile does not wait for its answer.
     match message {
-        SinkMessage::Claim { fence, reply } => {
-            let (answer, served) = settle(number, within(claim(&fence, &mut open)).await);
+        SinkMessage::Claim {
+            fence,
+            platforms,
+            reply,
+        } => {
+            let claimed = within(claim(&fence, &platforms, &mut open)).await;
+            let (answer, served) = settle(number, claimed);
             drop(reply.send(answer));
             served
         }
@@ -254,7 +265,11 @@ fn settle<T>(number: u64, answer: Answer<T>) -> (Result<T, SinkError>, Served) {
     }
 }
 
-async fn claim(fence: &Fence, open: &mut MultiplexedConnection) -> Answer<Claimed> {
+async fn claim(
+    fence: &Fence,
+    platforms: &str,
+    open: &mut MultiplexedConnection,
+) -> Answer<Claimed> {
     let answer: Vec<String> = script::CLAIM
         .key(&fence.key)
         .arg(fence.generation)
@@ -265,10 +280,18 @@ async fn claim(fence: &Fence, open: &mut MultiplexedConnection) -> Answer<Claime
     if answer.first().map(String::as_str) != Some("CLAIMED") {
         return Ok(Err(SinkError::Fenced));
     }
+    let mut platforms: Vec<String> = redis::cmd("SMEMBERS")
+        .arg(platforms)
+        .query_async(open)
+        .await?;
+    // Redis has them in no order, and nobody has that many.
+    platforms.sort_unstable();
+    platforms.truncate(MOST_PLATFORMS);
     Ok(Ok(Claimed {
         begun: number(1).unwrap_or(0),
         done: number(2).unwrap_or(0),
         shown: number(3).zip(number(4)),
+        platforms,
     }))
 }
 

@@ -90,7 +90,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         epoch,
     };
     let mut command = redis::cmd("EVALSHA");
-    match random.random_range(0..10) {
+    match random.random_range(0..11) {
         0 => command
             .arg(script::CLAIM.get_hash())
             .arg(1)
@@ -160,6 +160,11 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         }
         7 if random.random_ratio(1, 20) => {
             return redis::cmd("DEL").arg("trending:tiktok:d").take();
+        }
+        8 => {
+            return redis::cmd("SMEMBERS")
+                .arg("streaming:ranking:*:trending:platforms")
+                .take();
         }
         7 => {
             return redis::cmd("GET")

@@ -16,8 +16,9 @@
 -- KEYS[1]  fence record          KEYS[2]  ranking of the platform
 -- KEYS[3]  which generation the ranking is of: "N live", or "N next" when that one is not shown yet
 -- KEYS[4]  the ranking that will be shown     KEYS[5]  the ranking that was shown before
--- KEYS[6..5+n]  hashes of n KOLs (none to show a ranking only)
--- KEYS[6+n..5+2n]  their legacy hashes, if any
+-- KEYS[6]  set of all platforms that have a ranking
+-- KEYS[7..6+n]  hashes of n KOLs (none to show a ranking only)
+-- KEYS[7+n..6+2n]  their legacy hashes, if any
 -- ARGV[1..10]  generation, assignment epoch, sequence, partition (4 bytes), platform, time now (ISO),
 --          n, time to live of hashes in ms (0 = none), scoring constants (numbers with blanks between),
 --          "live" or "next": whether this generation may be shown
@@ -29,7 +30,7 @@
 --          was left out
 
 local SLOT = '<I4I4I5dI4dI4ddI5'
-local SLOT_BYTES, PER_KOL, FIRST, FIRST_HASH = 58, 14, 11, 6
+local SLOT_BYTES, PER_KOL, FIRST, FIRST_HASH = 58, 14, 11, 7
 local ASIDE_MS = 86400000
 
 local constants
@@ -200,13 +201,20 @@ local function set_aside()
     end
 end
 
+-- Which generation the ranking is of from now on. The platform goes with it: whoever comes later must
+-- know that there is a ranking of it.
+local function record_generation(record)
+    redis.call('SET', KEYS[3], record)
+    redis.call('SADD', KEYS[6], ARGV[5])
+end
+
 -- The ranking that this generation writes; nil when a newer one is shown or will be.
 local function ranking_of(generation)
     local record = redis.call('GET', KEYS[3])
     if not record and tonumber(fence[4] or 0) > 0 then
         -- It was there at this partition's last flush: Redis lost it alone, and the ranking is ours.
         record = ARGV[1] .. (redis.call('EXISTS', KEYS[4]) == 1 and ' next' or ' live')
-        redis.call('SET', KEYS[3], record)
+        record_generation(record)
     end
     local held, shown = string.match(record or '', '^(%d+) (%a+)$')
     held = tonumber(held or 0)
@@ -221,14 +229,14 @@ local function ranking_of(generation)
     end
     -- Where nothing is shown, nothing has to be waited for.
     if ARGV[10] == 'next' and redis.call('EXISTS', KEYS[2]) == 1 then
-        redis.call('SET', KEYS[3], ARGV[1] .. ' next')
+        record_generation(ARGV[1] .. ' next')
         return KEYS[4]
     end
     set_aside()
     if redis.call('EXISTS', KEYS[4]) == 1 then
         redis.call('RENAME', KEYS[4], KEYS[2])
     end
-    redis.call('SET', KEYS[3], ARGV[1] .. ' live')
+    record_generation(ARGV[1] .. ' live')
     return KEYS[2]
 end
 

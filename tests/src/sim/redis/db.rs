@@ -1,6 +1,6 @@
 //! What Redis holds, and the commands that this system uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer, before it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,7 @@ enum Value {
     Text(Vec<u8>),
     Hash(Hash),
     Ranking(BTreeMap<Vec<u8>, f64>),
+    Set(BTreeSet<Vec<u8>>),
 }
 
 /// All keys.
@@ -112,6 +113,21 @@ impl Db {
                 }
                 Ok(Reply::Number(gone))
             }
+            ("SADD", [member]) => {
+                let empty = || Value::Set(BTreeSet::new());
+                let Value::Set(set) = self.keys.entry(key.clone()).or_insert_with(empty) else {
+                    return Err(WRONG_TYPE.into());
+                };
+                Ok(Reply::Number(i64::from(set.insert(member.clone()))))
+            }
+            ("SMEMBERS", []) => match self.keys.get(key) {
+                None => Ok(Reply::Array(Vec::new())),
+                Some(Value::Set(set)) => {
+                    let members = set.iter().map(|m| Reply::text(m.clone()));
+                    Ok(Reply::Array(members.collect()))
+                }
+                Some(_) => Err(WRONG_TYPE.into()),
+            },
             ("ZCARD", []) => Ok(Reply::Number(
                 self.ranking(key)?.map_or(0, |r| r.len() as i64),
             )),

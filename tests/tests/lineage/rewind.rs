@@ -1,0 +1,172 @@
+//! Going back, and what readers see of it.
+
+use super::*;
+
+#[test]
+fn a_job_is_rewound_to_an_epoch_to_a_time_and_to_the_beginning() {
+    let (scene, _) = Scene::half_way(2);
+    // Long enough to be there when it is asked for.
+    let keep = ["--set", "checkpoint.retain=1000", "--replace", "--wait"];
+    let job = scene.submit("", &keep).unwrap();
+    let epoch = || scene.client(&["checkpoints", "scenario"])["checkpoints"][0].clone();
+    let read = |epoch: &Value| -> usize {
+        let parts = epoch["partitions"].as_array().into_iter().flatten();
+        parts.map(|p| p["offset"].as_u64().unwrap() as usize).sum()
+    };
+    let kept = wait_for("an epoch of all", LIMIT, || {
+        let newest = epoch();
+        let own = newest["origin"] == "";
+        if own && read(&newest) == scene.first.len() {
+            Ok(newest)
+        } else {
+            Err(newest.to_string())
+        }
+    });
+    scene.topic.produce(&scene.second);
+    let number = kept["epoch"].to_string();
+    let wrong = scene
+        .cluster
+        .client(&["rewind", &job, "--to-epoch", "999999"]);
+    assert!(wrong.fails(3).contains("Kept are"), "{wrong:?}");
+    let to_epoch = scene.next(&["rewind", &job, "--to-epoch", &number]);
+    scene.is_the_fold(&to_epoch);
+    assert_eq!(scene.state(&job), JobState::Cancelled);
+    assert_eq!(total(&scene.starts(&to_epoch)), scene.first.len());
+
+    let earliest = scene.next(&["rewind", &to_epoch, "--to-earliest"]);
+    let status = scene.is_the_fold(&earliest);
+    assert_eq!(total(&scene.starts(&earliest)), 0);
+    assert!(status.origin.contains("the whole log"), "{}", status.origin);
+
+    let log = scene.topic.read();
+    let mut times: Vec<u64> = log.iter().filter_map(|r| r.timestamp_ms).collect();
+    times.sort_unstable();
+    let middle = times[times.len() * 3 / 4];
+    let time = kol_common::Millis(middle).iso();
+    let late = scene.next(&["rewind", &earliest, "--to-timestamp", &time]);
+    let (firsts, rest) = since(&log, middle);
+    assert!(!rest.is_empty() && rest.len() < log.len() / 2);
+    let (cluster, redis) = (&scene.cluster, &scene.redis);
+    cluster.assert_equals_fold_of(&late, &rest, redis, LIMIT);
+    let mut starts = scene.starts(&late);
+    starts.sort_unstable();
+    let mut wanted = firsts;
+    wanted.sort_unstable();
+    assert_eq!(starts, wanted);
+    scene.cluster.assert_no_complaints();
+}
+
+/// What a dashboard sees, and how far the job is then.
+#[derive(Debug)]
+struct Look {
+    size: u64,
+    /// One that only the generation before had is among them.
+    old: bool,
+    lag: u64,
+}
+
+/// Looks at the ranking until the job has caught up and its generation is shown.
+fn looks(scene: &Scene, job: &str) -> Vec<Look> {
+    let mut connection = scene.redis.connect();
+    let mut seen = Vec::new();
+    loop {
+        let (size, old): (u64, Option<f64>) = redis::pipe()
+            .atomic()
+            .zcard("ranking:tiktok:trending")
+            .zscore("ranking:tiktok:trending", "only_before")
+            .query(&mut connection)
+            .unwrap();
+        let status = scene.cluster.try_status(job).unwrap();
+        let old = old.is_some();
+        let lag = status.lag_records;
+        seen.push(Look { size, old, lag });
+        if status.caught_up && !old {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_rewind_shows_one_generation_or_the_other_and_never_both_in_one_ranking() {
+    let (scene, _) = Scene::half_way(2);
+    let slow = [
+        "--set",
+        "source.max_rate_per_partition=500",
+        "--replace",
+        "--wait",
+    ];
+    let mut job = scene.submit("", &slow).unwrap();
+    let whole = scene.caught_up(&job).kols;
+    for at_once in [false, true] {
+        scene
+            .redis
+            .cli("ZADD ranking:tiktok:trending 50 only_before");
+        let flags: &[&str] = if at_once { &["--at-once"] } else { &[] };
+        job = scene.next(&[&["rewind", &job, "--to-earliest"], flags].concat());
+        let seen = looks(&scene, &job);
+        let flip = seen.iter().position(|look| !look.old).unwrap();
+        let (before, after) = seen.split_at(flip);
+        assert!(before.iter().all(|l| l.size == whole + 1), "{before:?}");
+        assert!(after.iter().all(|l| !l.old), "one or the other: {after:?}");
+        let early = after.iter().any(|l| l.lag > 0);
+        assert_eq!(early, at_once, "{before:?} {after:?}");
+        assert!(
+            at_once || after.iter().all(|l| l.size == whole),
+            "{after:?}"
+        );
+        scene.is_the_fold(&job);
+    }
+    scene.cluster.assert_no_complaints();
+}
+
+/// Where the partitions of a log begin when it is read from a time on, and what is read then.
+fn since(log: &[Record], time: u64) -> (Vec<u64>, Vec<Record>) {
+    let first_of = |partition: u32| {
+        let mut of = log.iter().filter(|r| r.partition == partition);
+        of.find(|r| r.timestamp_ms >= Some(time))
+            .map_or(u64::MAX, |r| r.offset)
+    };
+    let firsts: Vec<u64> = (0..4).map(first_of).collect();
+    let read = |r: &&Record| r.offset >= firsts[r.partition as usize];
+    let rest = log.iter().filter(read).cloned().collect();
+    (firsts, rest)
+}
+
+/// The same reading, but of another platform.
+fn elsewhere(record: &Record) -> Option<Record> {
+    let mut event: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
+    event["platform"] = "youtube".into();
+    Some(Record {
+        value: Some(event.to_string().into_bytes()),
+        ..record.clone()
+    })
+}
+
+#[test]
+fn a_platform_that_only_the_generation_before_had_leaves_redis() {
+    let (scene, job) = Scene::half_way(2);
+    let readings = scene.first.iter().rev().take(200);
+    let others: Vec<Record> = readings.rev().filter_map(elsewhere).collect();
+    scene.topic.produce(&others);
+    scene.is_the_fold(&job);
+    let shown = || {
+        let hashes = scene.redis.cli("KEYS trending:youtube:*");
+        let ranking = scene.redis.cli("ZCARD ranking:youtube:trending");
+        (ranking.trim().to_owned(), hashes.lines().count())
+    };
+    assert_ne!(shown().0, "0");
+    scene.topic.produce(&scene.second);
+    let log = scene.topic.read();
+    let time = scene.second.iter().filter_map(|r| r.timestamp_ms).min();
+    let (_, rest) = since(&log, time.unwrap());
+    let time = kol_common::Millis(time.unwrap()).iso();
+    let next = scene.next(&["rewind", &job, "--to-timestamp", &time]);
+    wait_for("the other platform to leave", LIMIT, || match shown() {
+        (ranking, 0 | 1) if ranking == "0" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let (cluster, redis) = (&scene.cluster, &scene.redis);
+    cluster.assert_equals_fold_of(&next, &rest, redis, LIMIT);
+    scene.cluster.assert_no_complaints();
+}

@@ -1,0 +1,49 @@
+//! What is submitted under the name of a job takes its place and goes on with its state.
+
+use super::*;
+
+#[test]
+fn what_was_stopped_goes_on_when_it_is_submitted_again_unless_its_state_does_not_fit() {
+    let (scene, job) = Scene::half_way(2);
+    scene.cluster.stop(&job);
+    scene.topic.produce(&scene.second);
+    let refused = scene.submit("half_life = \"1d\"", &[]).unwrap_err();
+    assert!(refused.contains("scoring.half_life was 7days"), "{refused}");
+    assert!(refused.contains("--discard-state"), "{refused}");
+    let next = scene.submit("retire_after = \"100h\"", &[]).unwrap();
+    scene.is_the_fold(&next);
+    assert_eq!(total(&scene.starts(&next)), scene.first.len());
+    scene.cluster.stop(&next);
+    let anew = scene
+        .submit("half_life = \"1d\"", &["--discard-state"])
+        .unwrap();
+    scene.is_the_fold(&anew);
+    assert_eq!(total(&scene.starts(&anew)), 0, "the whole log");
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_running_job_is_replaced_with_other_weights_and_rolled_back() {
+    let (scene, job) = Scene::half_way(2);
+    let weights = "[scoring.weights]\npersonal = 0.2\nmarket = 0.3\nmomentum = 0.5";
+    let refused = scene.submit(weights, &[]).unwrap_err();
+    assert!(refused.contains("--replace"), "{refused}");
+    assert_eq!(scene.state(&job), JobState::Running, "nothing has happened");
+    let refused = scene
+        .submit("half_life = \"1d\"", &["--replace"])
+        .unwrap_err();
+    assert!(refused.contains("does not fit"), "{refused}");
+    assert_eq!(scene.state(&job), JobState::Running, "nothing has happened");
+    let next = scene.submit(weights, &["--replace", "--wait"]).unwrap();
+    assert_eq!(scene.state(&job), JobState::Stopped);
+    scene.topic.produce(&scene.second);
+    let status = scene.is_the_fold(&next);
+    assert_eq!(total(&scene.starts(&next)), scene.first.len());
+    assert!(status.spec_json.contains("\"momentum\":0.5"));
+    let back = scene.next(&["rollback", &next]);
+    let status = scene.is_the_fold(&back);
+    assert!(status.spec_json.contains("\"momentum\":0.2"));
+    let all = scene.first.len() + scene.second.len();
+    assert_eq!(total(&scene.starts(&back)), all, "the state went on");
+    scene.cluster.assert_no_complaints();
+}
