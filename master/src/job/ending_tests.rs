@@ -1,13 +1,17 @@
 //! How a job ends, and how the next one goes on.
 
+use std::time::Duration;
+
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ErrorDomain, JobState, Manifest, PartitionCheckpoint, RevokeMode};
+use kol_common::proto::{
+    ErrorDomain, JobState, Manifest, PartitionCheckpoint, PartitionCounters, RevokeMode,
+};
 use kol_common::{JobId, Millis, SavepointId, SourcePartition};
 
 use super::discovery::Found;
 use super::lineage::Origin;
-use super::machine::Event;
+use super::machine::{Event, Fleet, Job};
 use super::machine_tests::{Rig, assigned, barriers, executor, failure, revoked};
 use super::record::{End, Phase, Predecessor};
 
@@ -30,6 +34,34 @@ fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {
     assert!(out.persist);
     let complete = (JobState::Stopped, String::new());
     assert_eq!(rig.state(), complete, "the epoch has everything");
+}
+
+#[test]
+fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again() {
+    let counted = PartitionCheckpoint {
+        counters: Some(PartitionCounters {
+            events: 70,
+            ..PartitionCounters::default()
+        }),
+        kols: 7,
+        ..PartitionCheckpoint::default()
+    };
+    let (rig, _) = Rig::running(&[1], 2);
+    let mut record = rig.job.record();
+    record.phase = Phase::Over(End::Stopped);
+    let of_slot = |slot| PartitionCheckpoint {
+        slot,
+        ..counted.clone()
+    };
+    let last = Manifest {
+        epoch: 3,
+        partitions: vec![of_slot(0), of_slot(1)],
+        ..Manifest::default()
+    };
+    let job = Job::new(record, vec![last], Millis(1_000), Duration::from_secs(10));
+    let status = job.status(Millis(1_000), &Fleet::new());
+    assert_eq!(status.state(), JobState::Stopped);
+    assert_eq!((status.totals.unwrap().events, status.kols), (140, 14));
 }
 
 #[test]

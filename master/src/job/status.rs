@@ -59,7 +59,7 @@ impl Job {
             problems,
             warnings: all_warnings,
             spec_json: self.spec_json(),
-            kols: self.reports().map(|r| r.kols).sum(),
+            kols: self.counted().map(|(_, kols)| kols).sum(),
             state_bytes: self.reports().map(|r| r.state_bytes).sum(),
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
             checkpoint: Some(self.epochs.status()),
@@ -71,8 +71,20 @@ impl Job {
         self.partitions.iter().filter_map(|p| p.report.as_ref())
     }
 
+    /// Counters and KOLs of each partition: as it reports them, or while nobody does, as they were in the
+    /// last epoch.
+    fn counted(&self) -> impl Iterator<Item = (Option<PartitionCounters>, u64)> {
+        self.partitions.iter().filter_map(|p| match &p.report {
+            Some(report) => Some((report.counters, report.kols)),
+            None => {
+                let (_, checkpoint) = self.epochs.checkpoint_of(p.record.slot)?;
+                Some((checkpoint.counters, checkpoint.kols))
+            }
+        })
+    }
+
     fn totals(&self) -> PartitionCounters {
-        let counters = self.reports().filter_map(|r| r.counters);
+        let counters = self.counted().filter_map(|(counters, _)| counters);
         counters.fold(PartitionCounters::default(), |sum, c| PartitionCounters {
             events: sum.events + c.events,
             late: sum.late + c.late,
