@@ -72,6 +72,7 @@ impl Actor {
             GoOn::Here => {}
             GoOn::BehindGap { lost, .. } => self.intake.counters.lost += lost,
             GoOn::NewLog { .. } => {
+                self.intake.counters.new_logs += 1;
                 self.log_id = LogId::new(Instant::now(), self.other_log.take());
                 self.intake.state = State::new(Arc::clone(&self.assignment.scoring));
                 self.outbox.start_over();

@@ -94,6 +94,7 @@ impl Job {
             keys_unmatched: sum.keys_unmatched + c.keys_unmatched,
             bytes: sum.bytes + c.bytes,
             merges: sum.merges + c.merges,
+            new_logs: sum.new_logs + c.new_logs,
         })
     }
 

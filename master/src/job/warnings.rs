@@ -13,14 +13,32 @@ pub fn warnings<'a>(
     totals: &PartitionCounters,
     reports: impl Iterator<Item = &'a PartitionReport>,
 ) -> Vec<String> {
-    if spec.scoring.counters != Counters::Cumulative {
-        return Vec::new();
+    let mut all = vec![lost(totals), new_logs(totals)];
+    if spec.scoring.counters == Counters::Cumulative {
+        let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
+        all.extend([keys(totals), spacing(gaps, spec.scoring.window)]);
     }
-    let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
-    [keys(totals), spacing(gaps, spec.scoring.window)]
-        .into_iter()
-        .flatten()
-        .collect()
+    all.into_iter().flatten().collect()
+}
+
+fn lost(totals: &PartitionCounters) -> Option<String> {
+    let lost = totals.lost;
+    (lost > 0).then(|| {
+        format!(
+            "{lost} records were gone from the log before they could be read: raise the retention of \
+             the topic"
+        )
+    })
+}
+
+fn new_logs(totals: &PartitionCounters) -> Option<String> {
+    let count = totals.new_logs;
+    (count > 0).then(|| {
+        format!(
+            "partitions began anew {count} times because their topic was made anew: what was read of \
+             the old one is forgotten"
+        )
+    })
 }
 
 fn keys(totals: &PartitionCounters) -> Option<String> {
@@ -75,6 +93,20 @@ mod tests {
         let mut delta = spec("a");
         delta.scoring.counters = Counters::Delta;
         assert!(warnings(&delta, &totals(1_000, 990), [].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn records_that_are_gone_and_topics_that_were_made_anew_are_called_out() {
+        let totals = PartitionCounters {
+            lost: 300,
+            new_logs: 2,
+            ..PartitionCounters::default()
+        };
+        let mut delta = spec("a");
+        delta.scoring.counters = Counters::Delta;
+        let warned = warnings(&delta, &totals, [].into_iter());
+        assert!(warned[0].contains("300 records were gone"), "{warned:?}");
+        assert!(warned[1].contains("began anew 2 times"), "{warned:?}");
     }
 
     #[test]
