@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::actor::{Group, Mailbox, Task, mailbox};
+use kol_common::actor::Mailbox;
 use kol_common::kafka::classify;
 use kol_common::proto::{self, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,13 +18,13 @@ use uuid::Uuid;
 use super::checkpoint::{STEP_EVERY, Taking};
 use super::intake::Intake;
 use super::log_id::LogId;
-use super::message::{Assignment, Command, Ended, Partition, Ticks};
+use super::message::{Assignment, Command, Ended};
 use super::outbox::{Answer, Outbox};
 use super::pace::Pace;
 use super::standstill::Standstill;
-use crate::memory::{Memory, Share};
-use crate::sink::Sink;
-use crate::source::{Batch, DeadLetters, Parked, PartitionQueue, Source};
+use super::start::Deps;
+use crate::memory::Share;
+use crate::source::{Batch, Parked, PartitionQueue};
 use crate::state::State;
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
@@ -35,50 +35,6 @@ const BEHIND: u64 = 20_000;
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
 /// Readings and slots looked at in one sweep.
 const SWEEP: usize = 2_000;
-/// Commands that may wait.
-const COMMANDS: usize = 16;
-
-/// What a partition uses and shares with others.
-#[derive(Clone, Debug)]
-pub struct Deps {
-    /// Kafka client of the job.
-    pub source: Source,
-    /// Redis writer of the job.
-    pub sink: Sink,
-    /// Producer for records that cannot be used.
-    pub dead_letters: Option<DeadLetters>,
-    /// Newest word of the master about the job.
-    pub ticks: Ticks,
-    /// Memory of the process.
-    pub memory: Memory,
-    /// Where state files are written.
-    pub files: Group,
-}
-
-/// Starts a partition; the task's receiver gets how it ended.
-pub fn start(
-    group: &Group,
-    assignment: Arc<Assignment>,
-    deps: Deps,
-) -> (Partition, Task, oneshot::Receiver<Ended>) {
-    let (address, inbox) = mailbox("partition", COMMANDS);
-    let (report, report_out) = watch::channel(PartitionReport::default());
-    let (ended, ended_out) = oneshot::channel();
-    let stop_now = CancellationToken::new();
-    let token = stop_now.clone();
-    let task = group.spawn("partition", async move {
-        let actor = Actor::new(assignment, deps, inbox, report, token);
-        let end = actor.run().await;
-        let _supervisor_ended = ended.send(end);
-        Ok(())
-    });
-    let partition = Partition {
-        address,
-        report: report_out,
-        stop_now,
-    };
-    (partition, task, ended_out)
-}
 
 pub(super) struct Actor {
     pub(super) assignment: Arc<Assignment>,
@@ -119,7 +75,7 @@ pub(super) struct Actor {
 pub(super) type Marks = Result<(u64, u64), KolError>;
 
 impl Actor {
-    fn new(
+    pub(super) fn new(
         assignment: Arc<Assignment>,
         deps: Deps,
         inbox: Mailbox<Command>,
@@ -157,7 +113,7 @@ impl Actor {
         }
     }
 
-    async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self) -> Ended {
         if let Some(ended) = self.restore_unless_stopped().await {
             return ended;
         }

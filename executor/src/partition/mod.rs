@@ -3,6 +3,7 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `start` | what a partition needs, and how it is started |
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `intake` | records to state |
 //! | `log_id` | whether the log is still the same: a machine |
@@ -29,9 +30,9 @@ mod range;
 mod recover;
 mod report;
 mod standstill;
+mod start;
 mod sweep;
 mod writer;
 
-pub use actor::{Deps, start};
-
 pub use message::{Assignment, Command, Ended, Partition, Ticks};
+pub use start::{Deps, start};

@@ -1,0 +1,59 @@
+//! How a partition is started.
+
+use std::sync::Arc;
+
+use kol_common::actor::{Group, Task, mailbox};
+use kol_common::proto::PartitionReport;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::actor::Actor;
+use super::message::{Assignment, Ended, Partition, Ticks};
+use crate::memory::Memory;
+use crate::sink::Sink;
+use crate::source::{DeadLetters, Source};
+
+/// Commands that may wait.
+const COMMANDS: usize = 16;
+
+/// What a partition uses and shares with others.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Kafka client of the job.
+    pub source: Source,
+    /// Redis writer of the job.
+    pub sink: Sink,
+    /// Producer for records that cannot be used.
+    pub dead_letters: Option<DeadLetters>,
+    /// Newest word of the master about the job.
+    pub ticks: Ticks,
+    /// Memory of the process.
+    pub memory: Memory,
+    /// Where state files are written.
+    pub files: Group,
+}
+
+/// Starts a partition; the task's receiver gets how it ended.
+pub fn start(
+    group: &Group,
+    assignment: Arc<Assignment>,
+    deps: Deps,
+) -> (Partition, Task, oneshot::Receiver<Ended>) {
+    let (address, inbox) = mailbox("partition", COMMANDS);
+    let (report, report_out) = watch::channel(PartitionReport::default());
+    let (ended, ended_out) = oneshot::channel();
+    let stop_now = CancellationToken::new();
+    let token = stop_now.clone();
+    let task = group.spawn("partition", async move {
+        let actor = Actor::new(assignment, deps, inbox, report, token);
+        let end = actor.run().await;
+        let _supervisor_ended = ended.send(end);
+        Ok(())
+    });
+    let partition = Partition {
+        address,
+        report: report_out,
+        stop_now,
+    };
+    (partition, task, ended_out)
+}
