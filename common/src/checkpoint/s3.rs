@@ -4,6 +4,7 @@
 //! (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …); without keys there, the role of the container or of
 //! the instance is asked for. A job spec only says which bucket.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,12 @@ pub(super) fn bucket(name: &str) -> Result<Client, String> {
     if let Some((_, client)) = clients.iter().find(|(bucket, _)| bucket == name) {
         return Ok(Arc::clone(client));
     }
-    let client: Client = Arc::new(connect(name, std::env::vars())?);
+    let text = |(name, value): (OsString, OsString)| {
+        let pair = (name.into_string(), value.into_string());
+        pair.0.ok().zip(pair.1.ok())
+    };
+    let variables = std::env::vars_os().filter_map(text);
+    let client: Client = Arc::new(connect(name, variables)?);
     if clients.len() == KEPT {
         clients.remove(0);
     }
@@ -57,7 +63,6 @@ pub fn connect(
         .with_connect_timeout(CONNECT)
         .with_timeout(REQUEST);
     let start = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
         .with_client_options(limits)
         .with_retry(RetryConfig {
             max_retries: RETRIES,
@@ -67,6 +72,8 @@ pub fn connect(
     let builder = settings.fold(start, |builder, (key, value)| {
         builder.with_config(key, value)
     });
+    // Last: there are variables that name a bucket, too.
+    let builder = builder.with_bucket_name(bucket);
     let set = |key| builder.get_config_value(&key).unwrap_or_default();
     let endpoints = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint].map(set);
     let plain = endpoints.iter().find(|e| e.starts_with("http://"));
@@ -136,6 +143,16 @@ mod tests {
         let client = with(&[minio, keys[0], keys[1], ("AWS_ALLOW_HTTP", "true")]).unwrap();
         assert!(!format!("{client:?}").contains("s3cret"), "{client:?}");
         with(&[("AWS_ENDPOINT_URL", "https://minio:9000"), keys[0], keys[1]]).unwrap();
+    }
+
+    #[test]
+    fn the_bucket_is_the_one_of_the_location_whatever_the_variables_say() {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("AWS_BUCKET", "another"),
+        ];
+        assert_eq!(with(&keys).unwrap().to_string(), "AmazonS3(kol-state)");
     }
 
     #[test]
