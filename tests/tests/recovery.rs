@@ -8,12 +8,13 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kol_common::proto::JobState;
+use kol_common::proto::{JobState, JobStatus};
 use kol_tests::harness::{Cluster, RedisServer, Scene, wait_for};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
@@ -199,6 +200,89 @@ fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     scene.cluster.add_executor();
     let status = scene.ends_as_the_fold();
     scene.counted_once(&status);
+}
+
+/// A small file system of its own over a folder.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, loudly, where nobody may mount.
+    fn over(folder: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], &folder);
+        if !mounted {
+            eprintln!(
+                "NOT TESTED: a disk that is full or read-only, because mounting is not allowed"
+            );
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    fn set(&self, option: &str) {
+        let option = format!("remount,{option}");
+        assert!(mount(&["-o", &option], &self.0));
+    }
+
+    fn fill(&self) -> PathBuf {
+        let file = self.0.join("filler");
+        let written = std::fs::write(&file, vec![1; 4 << 20]);
+        assert!(written.is_err(), "there is room for more");
+        file
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) -> bool {
+    let status = Command::new("mount").args(arguments).arg(folder).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not() {
+    let cluster = Cluster::start(1);
+    let Some(disk) = SmallDisk::over(cluster.folder().join("state/checkpoints")) else {
+        return;
+    };
+    let mut scene = Scene::half_way(cluster, "recovery", 2);
+    // Unmounted first: the folder around it goes with the scene.
+    let disk = disk;
+    scene.wait_checkpoint(scene.first.len() as u64);
+    scene
+        .cluster
+        .allow("an epoch was given up", "the disk takes nothing");
+    let (third, rest) = scene.second.split_at(2_000);
+    for (records, words) in [(third, "Read-only file system"), (rest, "No space left")] {
+        let filler = if words.starts_with("No") {
+            Some(disk.fill())
+        } else {
+            disk.set("ro");
+            None
+        };
+        scene.topic.produce(records);
+        let named = |status: &JobStatus| {
+            let mut problems = status.problems.iter();
+            problems.any(|p| p.code == "CHECKPOINT_FAILED" && p.message.contains(words))
+        };
+        scene.cluster.wait_status(&scene.job, words, LIMIT, named);
+        match filler {
+            Some(file) => std::fs::remove_file(file).unwrap(),
+            None => disk.set("rw"),
+        }
+        let well = |status: &JobStatus| status.state() == JobState::Running;
+        scene.cluster.wait_status(&scene.job, "well", LIMIT, well);
+    }
+    scene.wait_checkpoint(scene.all());
+    kill(&mut scene, 0);
+    let executor = scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(executor, 0);
+    assert_eq!(starts.iter().sum::<u64>(), scene.all(), "from the disk");
 }
 
 #[test]
