@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -124,6 +124,7 @@ impl Kafka {
 
     fn real(libs: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        remove_when_we_end(folder.path());
         let (port, controller) = (free_port(), free_port());
         let properties = folder.path().join("server.properties");
         let settings = settings(folder.path(), port, controller);
@@ -157,6 +158,21 @@ impl Node {
         });
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
+}
+
+/// A broker that is shared is never dropped, and its folder would stay: a shell waits for the end of this
+/// process, however that comes, and removes it.
+fn remove_when_we_end(folder: &Path) {
+    let shell = Command::new("sh")
+        .args(["-c", "cat; sleep 2; rm -rf \"$0\""])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh");
+    // Its input is closed by the end of the process.
+    std::mem::forget(shell);
 }
 
 /// Whether the broker answers a request for metadata.
