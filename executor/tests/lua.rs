@@ -453,6 +453,27 @@ fn a_late_flush_does_not_bring_an_old_market_measure_back() {
 }
 
 #[test]
+fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_measure() {
+    let empty = Slot {
+        engagement_e6: 0.0,
+        events: 0,
+        previous_engagement_e6: 0.0,
+        previous_events: 0,
+        ..one(1, 1)
+    };
+    for late in [None, Some(&empty)] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(0, 1)), 0);
+        // Neither is sent again when the market changes: nobody would make it good.
+        redis.merge_as_of(&scoring(), (10.0, 1), late, 1);
+        let is = redis.field("market_position");
+        redis.merge_as_of(&scoring(), (500.0, 2), late, 1);
+        assert_eq!(redis.field("market_position"), is, "{late:?}");
+    }
+}
+
+#[test]
 fn a_key_of_another_type_is_named_and_slots_of_another_layout_are_written_anew() {
     let redis = Redis::new();
     redis.prepare(&[]);

@@ -7,7 +7,9 @@
 --
 -- Nearly every KOL has one slot: then the values that the executor computed are written as they are.
 -- Only where there are several does this script add up and score, by the same formula; and because a
--- flush may come late, by the newest market measure that any of the partitions knew (`_market`).
+-- flush may come late, by the newest market measure that any of the partitions knew. `_market` says by
+-- which one a hash was scored, also where the executor did it: another partition's slot, or its removal,
+-- may come later and know an older one.
 --
 -- A new generation does not write into the ranking that is shown beside an older one: it takes its
 -- place, at once or when all of it is there, and the older one is kept aside for a day, until
@@ -35,7 +37,7 @@ local ASIDE_MS = 86400000
 
 local constants
 
--- The scoring constants, read only when a KOL has several slots.
+-- The scoring constants, read once a call.
 local function scoring()
     if not constants then
         local c = {}
@@ -140,18 +142,27 @@ local function score(c, s, market)
     }
 end
 
--- The market measure to score several slots by: the newest that was ever used for this KOL.
+local own_market
+
+-- The market measure of this call, as `_market` keeps it.
+local function market_of_call(generation)
+    local c = scoring()
+    own_market = own_market
+        or string.format('%.0f %.0f %.17g', generation, c.market_version, c.market)
+    return own_market
+end
+
+-- The market measure to score several slots by: the newest that was ever used for this KOL. Also as
+-- `_market` keeps it.
 local function newest_market(c, key, generation)
     local known = redis.call('HGET', key, '_market')
     if known then
         local g, version, mean = string.match(known, '^(%d+) (%d+) (%S+)$')
         if tonumber(g) == generation and tonumber(version) > c.market_version then
-            return tonumber(mean)
+            return tonumber(mean), known
         end
     end
-    redis.call('HSET', key, '_market',
-        string.format('%.0f %.0f %.17g', generation, c.market_version, c.market))
-    return c.market
+    return c.market, market_of_call(generation)
 end
 
 -- Whether a `_slots` field has the layout that this script knows; another is written anew.
@@ -276,16 +287,18 @@ for i = 1, count do
         if legacy then redis.call('DEL', KEYS[FIRST_HASH - 1 + count + i]) end
         gone[#gone + 1] = kol
     elseif single or packed then
-        local f
+        local f, market
         if single then
-            field = version .. slot
+            field, market = version .. slot, market_of_call(generation)
         else
             if slot ~= '' then
                 packed[#packed + 1] = slot
                 slots[#slots + 1] = {struct.unpack(SLOT, slot)}
             end
             field = version .. table.concat(packed)
-            f = score(scoring(), add_up(scoring(), slots), newest_market(scoring(), key, generation))
+            local mean
+            mean, market = newest_market(scoring(), key, generation)
+            f = score(scoring(), add_up(scoring(), slots), mean)
         end
         local o = f and 0 or at + 1
         f = f or ARGV
@@ -294,7 +307,7 @@ for i = 1, count do
             'momentum', f[o + 5], 'personal_growth', f[o + 6], 'market_position', f[o + 7],
             'raw_score', f[o + 8], 'baseline', f[o + 9], 'event_count', f[o + 10],
             'total_engagement', f[o + 11], 'window_end', f[o + 12], 'updated_at', now,
-            'generation', ARGV[1], '_slots', field)
+            'generation', ARGV[1], '_slots', field, '_market', market)
         if ttl > 0 then redis.call('PEXPIRE', key, ttl) end
         if legacy then
             redis.call('HSET', KEYS[FIRST_HASH - 1 + count + i], 'username', kol, 'platform', platform,
