@@ -10,6 +10,7 @@
 //! | `log` | Kafka |
 //! | `store` | the checkpoint store |
 //! | `nodes` | the hosts |
+//! | `person` | whoever uses the job |
 //! | `input`, `schedule` | events and faults, from the seed |
 //! | `watch`, `complaints` | a reader of Redis; a reader of logs |
 //! | `trace` | all that happened, as one number |
@@ -24,6 +25,7 @@ mod input;
 mod log;
 mod net;
 mod nodes;
+mod person;
 pub mod redis;
 mod run;
 mod schedule;
@@ -32,5 +34,6 @@ mod trace;
 mod watch;
 mod world;
 
+pub use person::Errand;
 pub use run::{Outcome, run};
 pub use schedule::Deed;

@@ -1,8 +1,8 @@
-//! What runs on the hosts of a simulation: the product's master and executors as they are, and the
-//! person who submits the job and looks at it.
+//! What runs on the hosts of a simulation: the product's master and executors as they are, Redis, and the
+//! person who uses the job.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,11 @@ use std::time::Duration;
 use kol_common::Incarnation;
 use kol_common::checkpoint::Location;
 use kol_common::job::SpecPolicy;
-use kol_common::proto::job_service_client::JobServiceClient;
-use kol_common::proto::{JobRef, JobStatus, SubmitRequest};
+use kol_common::proto::JobStatus;
 use kol_common::secrets::Secrets;
 use kol_executor::memory::Memory;
 use kol_executor::run::live;
-use kol_executor::session::{Dial as _, Identity, Route};
+use kol_executor::session::{Identity, Route};
 use kol_executor::supervisor;
 use kol_master::cluster::Limits;
 use kol_master::controller;
@@ -24,21 +23,19 @@ use kol_master::meta::EmbeddedStore;
 use kol_master::run::Core;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 
 use super::log::MemoryLog;
 use super::net::Net;
+use super::person::{Errand, Person};
 use super::redis::Redis;
 use super::trace::Trace;
 
 /// Where the master listens.
 const PORT: u16 = 7077;
-const MASTER: &str = "http://master:7077";
+/// Its address.
+pub const MASTER: &str = "http://master:7077";
 /// How long a partition, and an executor, may take to drain.
 const DRAIN: Duration = Duration::from_secs(3);
-/// How long the person waits for an answer, and between two questions.
-const ANSWER: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the hosts share, and what outlives their crashes.
 pub struct Shared {
@@ -54,8 +51,12 @@ pub struct Shared {
     pub leave: RefCell<BTreeMap<&'static str, CancellationToken>>,
     /// Tells a host that it dies: its connections end, and it does nothing more.
     pub dying: RefCell<BTreeMap<&'static str, CancellationToken>>,
-    /// The newest answer that the person got.
+    /// What the person sees of the job now.
     pub status: RefCell<Option<JobStatus>>,
+    /// What the person has yet to do, and is doing.
+    pub errands: RefCell<VecDeque<Errand>>,
+    /// Why the last thing that the person tried came to nothing.
+    pub refusal: RefCell<String>,
     /// The job spec.
     pub spec: String,
 }
@@ -160,39 +161,11 @@ pub async fn redis(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     Ok(Rc::clone(&shared.redis).serve(net).await?)
 }
 
-/// Submits the job until it is accepted, then looks at it for ever.
+/// Whoever uses the job.
 ///
 /// # Errors
-/// None: it is patient.
+/// None: a person is patient.
 pub async fn person(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
-    let mut job = None;
-    loop {
-        match tokio::time::timeout(ANSWER, ask(&shared, &net, job.as_deref())).await {
-            Ok(Ok(status)) => {
-                job.get_or_insert_with(|| status.job_id.clone());
-                shared.status.replace(Some(status));
-            }
-            Ok(Err(error)) => tracing::debug!(%error, "no answer for the person"),
-            Err(_) => tracing::debug!("no answer for the person in time"),
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-async fn ask(shared: &Shared, net: &Net, job: Option<&str>) -> Result<JobStatus, Failed> {
-    let endpoint = Endpoint::from_static(MASTER);
-    let channel: Channel = net.dial(&endpoint).await?;
-    let mut client = JobServiceClient::new(channel);
-    let job = match job {
-        Some(job) => job.to_owned(),
-        None => {
-            let request = SubmitRequest {
-                spec_toml: shared.spec.clone(),
-                origin: "simulation.toml".into(),
-                ..SubmitRequest::default()
-            };
-            client.submit(request).await?.into_inner().job_id
-        }
-    };
-    Ok(client.get_job(JobRef { job }).await?.into_inner())
+    Person::new(shared, net).live().await;
+    Ok(())
 }

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::person::Errand;
 use super::store::Mood;
 
 /// Executors of every simulation.
@@ -60,6 +61,8 @@ pub enum Deed {
     Store(Mood),
     /// The brokers are away, or back.
     Away(bool),
+    /// The person is asked to do something with the job.
+    Ask(Errand),
 }
 
 /// Deeds with their times, in order.
@@ -74,8 +77,25 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         deeds.push((Millis(begin), first));
         deeds.extend(last.map(|last| (Millis(end), last)));
     }
+    for _ in 0..random.random_range(0..=2) {
+        let at = Millis(random.random_range(CALM.0..HEALED.0));
+        deeds.push((at, Deed::Ask(errand(&mut random))));
+    }
     deeds.sort_by_key(|(at, _)| *at);
     deeds
+}
+
+fn errand(random: &mut StdRng) -> Errand {
+    let at_once = random.random();
+    match random.random_range(0..7) {
+        0 => Errand::Savepoint,
+        1 => Errand::BackToSavepoint,
+        2 => Errand::RewindToEpoch { at_once },
+        3 => Errand::RewindToEarliest { at_once },
+        4 => Errand::StopAndGoOn,
+        5 => Errand::Replace,
+        _ => Errand::RollBack,
+    }
 }
 
 /// What begins a fault, and what ends it.
