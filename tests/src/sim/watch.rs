@@ -1,5 +1,10 @@
-//! A reader that looks at Redis after every command: within a generation no slot may go back, neither
-//! its window end nor, at one window end, what it counts. Only where Redis itself lost data may it.
+//! A reader that looks at Redis after every command. Only where Redis itself lost data may it see one of
+//! these broken:
+//!
+//! 1. Within a generation no slot goes back, neither its window end nor, at one window end, what it
+//!    counts.
+//! 2. A hash is of one generation, in all its slots, and never of an older one than before.
+//! 3. A ranking is of one generation, in all its entries, and never of an older one than before.
 
 use std::collections::BTreeMap;
 
@@ -17,30 +22,59 @@ pub struct Watch {
     packed: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By creator, partition and generation.
     seen: BTreeMap<(Vec<u8>, u32, u32), Slot>,
+    /// The newest generation of each hash and ranking.
+    generations: BTreeMap<Vec<u8>, u64>,
     problems: Vec<String>,
 }
 
 impl Watch {
     /// Compares with what was seen before.
     pub fn look(&mut self, db: &Db) {
-        for (key, packed) in db.slots() {
-            if self.packed.get(key).is_some_and(|before| before == packed) {
-                continue;
+        for (key, packed, generation) in db.slots() {
+            if self.packed.get(key).is_none_or(|before| before != packed) {
+                self.packed.insert(key.to_vec(), packed.to_vec());
+                self.look_at_hash(key, packed, generation);
             }
-            self.packed.insert(key.to_vec(), packed.to_vec());
-            let name = String::from_utf8_lossy(key).into_owned();
-            let Ok(slots) = unpack_slots(packed) else {
-                self.problem(format!("{name}: slots that cannot be read"));
-                continue;
-            };
-            for slot in slots {
-                let id = (key.to_vec(), slot.partition, slot.generation);
-                if let Some(before) = self.seen.insert(id, slot)
-                    && goes_back(&before, &slot)
-                {
-                    self.problem(format!("{name} went back from {before:?} to {slot:?}"));
-                }
+        }
+        for (key, oldest, newest) in db.writers("ranking:") {
+            if oldest != newest {
+                let name = String::from_utf8_lossy(key);
+                self.problem(format!("{name} is of generations {oldest} to {newest}"));
             }
+            self.look_at_generation(key, newest);
+        }
+    }
+
+    fn look_at_hash(&mut self, key: &[u8], packed: &[u8], generation: &[u8]) {
+        let name = String::from_utf8_lossy(key).into_owned();
+        let Ok(slots) = unpack_slots(packed) else {
+            return self.problem(format!("{name}: slots that cannot be read"));
+        };
+        let named = std::str::from_utf8(generation).ok();
+        let named: u64 = named.and_then(|g| g.parse().ok()).unwrap_or_default();
+        self.look_at_generation(key, named);
+        for slot in slots {
+            if u64::from(slot.generation) != named {
+                self.problem(format!("{name} of generation {named} has {slot:?}"));
+            }
+            let id = (key.to_vec(), slot.partition, slot.generation);
+            if let Some(before) = self.seen.insert(id, slot)
+                && goes_back(&before, &slot)
+            {
+                self.problem(format!("{name} went back from {before:?} to {slot:?}"));
+            }
+        }
+    }
+
+    fn look_at_generation(&mut self, key: &[u8], now: u64) {
+        let Some(before) = self.generations.get_mut(key) else {
+            self.generations.insert(key.to_vec(), now);
+            return;
+        };
+        let was = std::mem::replace(before, now.max(*before));
+        if now < was {
+            let name = String::from_utf8_lossy(key);
+            self.problem(format!("{name} went back from generation {was} to {now}"));
         }
     }
 
@@ -48,6 +82,7 @@ impl Watch {
     pub fn data_was_lost(&mut self) {
         self.packed.clear();
         self.seen.clear();
+        self.generations.clear();
     }
 
     /// What it should not have seen.

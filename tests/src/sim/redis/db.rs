@@ -31,14 +31,27 @@ type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
 enum Value {
     Text(Vec<u8>),
     Hash(Hash),
-    Ranking(BTreeMap<Vec<u8>, f64>),
+    Ranking(Ranking),
     Set(BTreeSet<Vec<u8>>),
+}
+
+/// Entries by member.
+type Ranking = BTreeMap<Vec<u8>, Entry>;
+
+/// Of a member of a ranking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Entry {
+    score: f64,
+    /// Generation of the job that wrote it; Redis would not know.
+    by: u64,
 }
 
 /// All keys.
 #[derive(Clone, Debug, Default)]
 pub struct Db {
     keys: BTreeMap<Vec<u8>, Value>,
+    /// Generation of the job whose command is being done.
+    writer: u64,
 }
 
 /// A command cannot be done on this value, or is none.
@@ -47,6 +60,11 @@ type Refused = String;
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 impl Db {
+    /// What is written from here on is written by this generation of a job.
+    pub fn written_by(&mut self, generation: u64) {
+        self.writer = generation;
+    }
+
     /// Does a command.
     pub fn run(&mut self, command: &[Vec<u8>]) -> Reply {
         let name = command.first().map(|n| n.to_ascii_uppercase());
@@ -135,7 +153,7 @@ impl Db {
             ("ZSCAN", [_, ..]) => {
                 let members = self.ranking(key)?.into_iter().flatten();
                 let pairs = members
-                    .flat_map(|(m, score)| [Reply::text(m.clone()), Reply::text(score.to_string())])
+                    .flat_map(|(m, e)| [Reply::text(m.clone()), Reply::text(e.score.to_string())])
                     .collect();
                 Ok(Reply::Array(vec![Reply::text("0"), Reply::Array(pairs)]))
             }
@@ -158,7 +176,7 @@ impl Db {
         Ok(self.hash(key)?.and_then(|hash| hash.get(field)).cloned())
     }
 
-    fn ranking(&mut self, key: &[u8]) -> Result<Option<&mut BTreeMap<Vec<u8>, f64>>, Refused> {
+    fn ranking(&mut self, key: &[u8]) -> Result<Option<&mut Ranking>, Refused> {
         match self.keys.get_mut(key) {
             None => Ok(None),
             Some(Value::Ranking(ranking)) => Ok(Some(ranking)),
@@ -185,6 +203,7 @@ impl Db {
         };
         let scores: Option<Vec<f64>> = pairs.chunks_exact(2).map(|p| score(&p[0])).collect();
         let scores = scores.ok_or("ERR value is not a valid float")?;
+        let by = self.writer;
         let empty = || Value::Ranking(BTreeMap::new());
         let Value::Ranking(ranking) = self.keys.entry(key.to_vec()).or_insert_with(empty) else {
             return Err(WRONG_TYPE.into());
@@ -192,16 +211,19 @@ impl Db {
         let members = pairs.chunks_exact(2).map(|pair| pair[1].clone());
         let new = members
             .zip(scores)
-            .filter(|(member, score)| ranking.insert(member.clone(), *score).is_none());
+            .map(|(member, score)| (member, Entry { score, by }))
+            .filter(|(member, entry)| ranking.insert(member.clone(), *entry).is_none());
         Ok(Reply::Number(new.count() as i64))
     }
 
     /// Puts the sums of some rankings into one.
     fn union(&mut self, key: &[u8], sources: &[Vec<u8>]) -> Result<Reply, Refused> {
-        let mut sums = BTreeMap::new();
+        let by = self.writer;
+        let mut sums = Ranking::new();
         for source in sources {
-            for (member, score) in self.ranking(source)?.into_iter().flatten() {
-                *sums.entry(member.clone()).or_insert(0.0) += *score;
+            for (member, entry) in self.ranking(source)?.into_iter().flatten() {
+                let none = Entry { score: 0.0, by };
+                sums.entry(member.clone()).or_insert(none).score += entry.score;
             }
         }
         let count = sums.len() as i64;
@@ -227,7 +249,7 @@ impl Db {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let found = self.keys.iter().filter_map(|(key, value)| match value {
             Value::Ranking(ranking) if key.starts_with(prefix.as_bytes()) => {
-                let members = ranking.iter().map(|(member, score)| (text(member), *score));
+                let members = ranking.iter().map(|(m, entry)| (text(m), entry.score));
                 Some((text(key), members.collect()))
             }
             _ => None,
@@ -235,11 +257,28 @@ impl Db {
         found.collect()
     }
 
-    /// The packed slots of every creator, by key.
-    pub fn slots(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// The packed slots of every creator, and the generation that its hash names, by key.
+    pub fn slots(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
         self.keys.iter().filter_map(|(key, value)| match value {
-            Value::Hash(hash) => Some((key.as_slice(), hash.get(&b"_slots"[..])?.as_slice())),
+            Value::Hash(hash) => {
+                let slots = hash.get(&b"_slots"[..])?;
+                let generation = hash.get(&b"generation"[..]).map_or(&[][..], |g| g);
+                Some((key.as_slice(), slots.as_slice(), generation))
+            }
             _ => None,
         })
+    }
+
+    /// The oldest and the newest generation that wrote a ranking whose key begins with this, by key.
+    pub fn writers(&self, prefix: &str) -> impl Iterator<Item = (&[u8], u64, u64)> {
+        self.keys
+            .iter()
+            .filter_map(move |(key, value)| match value {
+                Value::Ranking(ranking) if key.starts_with(prefix.as_bytes()) => {
+                    let by = || ranking.values().map(|entry| entry.by);
+                    Some((key.as_slice(), by().min()?, by().max()?))
+                }
+                _ => None,
+            })
     }
 }

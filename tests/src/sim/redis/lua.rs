@@ -91,6 +91,10 @@ impl Scripts {
         let Some(function) = function else {
             return Reply::Error("NOSCRIPT No matching script. Please use EVAL.".into());
         };
+        // All scripts of the product begin with it.
+        let generation = arguments.first().and_then(|g| std::str::from_utf8(g).ok());
+        let generation = generation.and_then(|g| g.parse().ok()).unwrap_or_default();
+        self.db.borrow_mut().written_by(generation);
         self.call(&function, keys, arguments)
             .unwrap_or_else(|error| Reply::Error(format!("ERR {error}")))
     }
