@@ -1,9 +1,11 @@
-//! Listens to what the product logs: an ERROR is a defect, whatever else comes out right.
+//! Listens to what the product logs: an ERROR is a defect, whatever else comes out right; and so is a state
+//! file that is not what was written, unless somebody damaged one.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kol_common::Millis;
+use kol_common::checkpoint::DAMAGED;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
@@ -18,15 +20,23 @@ const LOG: &str = "KOL_SIM_LOG";
 /// Complaints that are kept.
 const MOST: usize = 20;
 
-/// What was logged as an error.
+/// What was logged, and should not have been.
 #[derive(Clone, Debug, Default)]
-pub struct Complaints(Arc<Mutex<Vec<String>>>);
+pub struct Complaints(Arc<Mutex<Vec<Said>>>);
+
+/// One of them.
+#[derive(Debug)]
+struct Said {
+    text: String,
+    /// It is about a state file.
+    damage: bool,
+}
 
 impl Complaints {
     /// Listens on this thread until the guard is dropped.
     pub fn listen() -> (Self, DefaultGuard) {
         let complaints = Self::default();
-        let listener = complaints.clone().with_filter(LevelFilter::ERROR);
+        let listener = complaints.clone().with_filter(LevelFilter::WARN);
         let shown = std::env::var(LOG).ok().map(|filter| {
             tracing_subscriber::fmt::layer()
                 .with_timer(VirtualTime)
@@ -37,22 +47,26 @@ impl Complaints {
         (complaints, tracing::subscriber::set_default(all))
     }
 
-    /// What was said.
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What was said; but not about damaged state, where that was to be expected.
+    pub fn take(&self, damage_expected: bool) -> Vec<String> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = std::mem::take(&mut *all).into_iter();
+        let said = said.filter(|said| !(said.damage && damage_expected));
+        said.map(|said| said.text).collect()
     }
 }
 
 impl<S: Subscriber> Layer<S> for Complaints {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        if *event.metadata().level() != Level::ERROR {
-            return;
-        }
         let mut text = Text(format!("{} says:", event.metadata().target()));
         event.record(&mut text);
+        let damage = text.0.contains(DAMAGED);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < MOST {
-            all.push(text.0);
+        if (damage || *event.metadata().level() == Level::ERROR) && all.len() < MOST {
+            all.push(Said {
+                text: text.0,
+                damage,
+            });
         }
     }
 }

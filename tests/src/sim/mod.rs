@@ -14,7 +14,8 @@
 //! | `input`, `schedule` | events and faults, from the seed |
 //! | `watch`, `complaints` | a reader of Redis; a reader of logs |
 //! | `trace` | all that happened, as one number |
-//! | `run` | puts it together and judges |
+//! | `run` | puts it together |
+//! | `verdict` | judges |
 #![allow(
     clippy::expect_used,
     reason = "test support: a failure here is a failed test, and its message is the panic's"
@@ -31,6 +32,7 @@ mod run;
 mod schedule;
 mod store;
 mod trace;
+mod verdict;
 mod watch;
 mod world;
 

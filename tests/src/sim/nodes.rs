@@ -1,7 +1,7 @@
 //! What runs on the hosts of a simulation: the product's master and executors as they are, Redis, and the
 //! person who uses the job.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Shared {
     pub errands: RefCell<VecDeque<Errand>>,
     /// Why the last thing that the person tried came to nothing.
     pub refusal: RefCell<String>,
+    /// A state file was damaged.
+    pub torn: Cell<bool>,
     /// The job spec.
     pub spec: String,
 }

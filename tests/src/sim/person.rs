@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kol_common::checkpoint::DAMAGED;
 use kol_common::error::info_of;
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::proto::rewind_request::To;
@@ -173,7 +174,13 @@ impl Person {
 
     async fn look(&self) -> Result<JobStatus, Failed> {
         let mut master = self.master().await?;
-        within(ANSWER, master.get_job(self.job())).await
+        let status = within(ANSWER, master.get_job(self.job())).await?;
+        if status.state() == JobState::Failed && status.reason.contains(DAMAGED) {
+            // The state to begin with was damaged: the log has all of it.
+            self.rewind(To::Earliest(true), false).await?;
+            return Err(Failed::Silent("the job begins without state"));
+        }
+        Ok(status)
     }
 
     async fn savepoint(&self) -> Result<String, Failed> {

@@ -1,12 +1,10 @@
 //! One simulation from its seed to its verdict.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use kol_common::job::JobSpec;
-use kol_common::proto::{JobState, JobStatus};
 use kol_common::{Millis, world};
 use kol_master::meta::EmbeddedStore;
 use turmoil::{Builder, Sim};
@@ -17,11 +15,10 @@ use super::log::MemoryLog;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
 use super::schedule::{Deed, EXECUTORS, HEALED, LINKS, schedule};
-use super::store::{Folders, Mood};
+use super::store::{Damage, Folders, Mood};
 use super::trace::Trace;
+use super::verdict::{self, Verdict};
 use super::world::Virtual;
-use crate::fold::Fold;
-use crate::harness::{Shown, compare_market};
 
 /// When every simulation begins: a minute after a full hour of 2025.
 const START: Millis = Millis(1_760_000_460_000);
@@ -35,10 +32,6 @@ const NOTICED: Millis = Millis(4_000);
 const LIMIT: Millis = Millis(90_000);
 /// How often the verdict is looked for.
 const LOOK_EVERY: Millis = Millis(250);
-/// How a difference reads that is a creator too many.
-const STRAY: &str = "is in Redis, not in the fold";
-/// Differences that are shown.
-const MOST: usize = 10;
 
 /// How a simulation ended.
 #[derive(Clone, Debug)]
@@ -77,7 +70,7 @@ pub fn run(seed: u64, lines: bool) -> Outcome {
         Err(problems) => (problems, LIMIT),
     };
     problems.extend(scene.shared.redis.seen_going_back());
-    problems.extend(complaints.take());
+    problems.extend(complaints.take(scene.shared.torn.get()));
     Outcome {
         problems,
         sum: scene.trace.sum(),
@@ -120,6 +113,7 @@ impl Scene {
             status: RefCell::new(None),
             errands: RefCell::default(),
             refusal: RefCell::default(),
+            torn: Cell::default(),
             spec,
         });
         Self {
@@ -169,7 +163,7 @@ impl Scene {
             if self.now().since(HEALED) < NOTICED {
                 continue;
             }
-            match self.verdict() {
+            match verdict::of(&self.shared) {
                 Verdict::Well => return Ok(self.now().since(HEALED)),
                 Verdict::NotYet(why) => last = vec![why],
                 Verdict::Wrong(problems) => return Err(problems),
@@ -213,10 +207,23 @@ impl Scene {
             Deed::Freeze(time) => redis.freeze(Millis(now.0 + time.0)),
             Deed::Repeats(on) => redis.set_repeats(on),
             Deed::Store(mood) => self.folders.set_mood(mood),
+            Deed::Tear(host, how) => self.tear(host, how),
             Deed::Away(away) => self.shared.log.set_away(away),
             Deed::Ask(errand) => self.shared.errands.borrow_mut().push_back(errand),
         }
         Ok(())
+    }
+
+    /// Damages state of a partition that the host was last seen to run.
+    fn tear(&self, host: &str, how: Damage) {
+        let status = self.shared.status.borrow();
+        let partitions = status.iter().flat_map(|s| &s.partitions);
+        let mut of_host = partitions.filter(|p| p.host == host);
+        let name = of_host.next().and_then(|p| p.partition.as_ref());
+        let slot = name.map_or(0, |partition| partition.partition);
+        let found = self.folders.damage(slot, how);
+        self.shared.torn.set(found || self.shared.torn.get());
+        tracing::info!(slot, found, "a state file is damaged");
     }
 
     /// A host dies: first its connections, within a tick all of it.
@@ -242,57 +249,6 @@ impl Scene {
         self.carry_out(Deed::Store(Mood::Well))?;
         self.carry_out(Deed::Away(false))
     }
-
-    /// The law of the whole system, as far as it can be judged now.
-    fn verdict(&self) -> Verdict {
-        if let Some(errand) = self.shared.errands.borrow().front() {
-            let why = self.shared.refusal.borrow();
-            return Verdict::NotYet(format!("the person is not done with {errand:?}: {why}"));
-        }
-        let status = self.shared.status.borrow();
-        let Some(status) = status.as_ref() else {
-            return Verdict::NotYet("no answer from the master".into());
-        };
-        if status.state() == JobState::Failed {
-            return Verdict::Wrong(vec![format!("the job failed: {}", status.reason)]);
-        }
-        let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
-        let read: u64 = reports.map(|r| r.position).sum();
-        if !status.caught_up || read < self.shared.log.written() {
-            return Verdict::NotYet(explain(status));
-        }
-        let spec: Result<JobSpec, _> = serde_json::from_str(&status.spec_json);
-        let fold = spec.map(|spec| Fold::of(&spec.scoring, &self.shared.log.records()));
-        let Some(view) = fold.ok().and_then(|fold| fold.view()) else {
-            return Verdict::Wrong(vec!["nothing was read".into()]);
-        };
-        let db = self.shared.redis.db();
-        let shown = Shown {
-            rankings: db.rankings("ranking:"),
-            hashes: db.hashes("trending:"),
-        };
-        let mut differences = shown.differences(&view);
-        differences.extend(compare_market(status, &view));
-        if differences.is_empty() {
-            return Verdict::Well;
-        }
-        let count = differences.len();
-        // Nobody knows these any more: they are taken out behind everything else.
-        let all_strays = differences.iter().all(|d| d.ends_with(STRAY));
-        differences.truncate(MOST);
-        differences.insert(0, format!("{count} differences: {}", explain(status)));
-        if all_strays {
-            Verdict::NotYet(differences.join("; "))
-        } else {
-            Verdict::Wrong(differences)
-        }
-    }
-}
-
-enum Verdict {
-    Well,
-    NotYet(String),
-    Wrong(Vec<String>),
 }
 
 fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
@@ -324,25 +280,4 @@ fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
         nodes::life(of(&host), "person", nodes::person)
     });
     sim
-}
-
-fn explain(status: &JobStatus) -> String {
-    let partitions: Vec<_> = status
-        .partitions
-        .iter()
-        .map(|p| {
-            let report = p.report.as_ref();
-            let at = report.map(|r| (r.state().as_str_name(), r.position, r.end_offset));
-            (p.host.as_str(), at, report.and_then(|r| r.confirmed))
-        })
-        .collect();
-    format!(
-        "{:?} `{}`, generation {}, caught up {}, t {:?}, market {:?}, partitions {partitions:?}",
-        status.state(),
-        status.reason,
-        status.generation,
-        status.caught_up,
-        status.window_end_ms,
-        status.market
-    )
 }

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::person::Errand;
-use super::store::Mood;
+use super::store::{Damage, Mood};
 
 /// Executors of every simulation.
 pub const EXECUTORS: [&str; 3] = ["one", "two", "three"];
@@ -59,6 +59,8 @@ pub enum Deed {
     Repeats(bool),
     /// The checkpoint store is like that.
     Store(Mood),
+    /// The newest state file of a partition that this host runs is damaged.
+    Tear(&'static str, Damage),
     /// The brokers are away, or back.
     Away(bool),
     /// The person is asked to do something with the job.
@@ -77,12 +79,29 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         deeds.push((Millis(begin), first));
         deeds.extend(last.map(|last| (Millis(end), last)));
     }
+    if random.random_ratio(1, 4) {
+        deeds.extend(torn_state(&mut random));
+    }
     for _ in 0..random.random_range(0..=2) {
         let at = Millis(random.random_range(CALM.0..HEALED.0));
         deeds.push((at, Deed::Ask(errand(&mut random))));
     }
     deeds.sort_by_key(|(at, _)| *at);
     deeds
+}
+
+/// The newest state of a partition is damaged, and soon nobody has it in memory.
+fn torn_state(random: &mut StdRng) -> [(Millis, Deed); 3] {
+    let begin = random.random_range(CALM.0 + 1_000..HEALED.0 - 3_000);
+    let crash = begin + random.random_range(5..500);
+    let executor = *EXECUTORS.choose(random).unwrap_or(&EXECUTORS[0]);
+    let all = [Damage::Flipped, Damage::CutOff, Damage::Deleted];
+    let how = *all.choose(random).unwrap_or(&all[0]);
+    [
+        (Millis(begin), Deed::Tear(executor, how)),
+        (Millis(crash), Deed::Crash(executor)),
+        (Millis(crash + 2_000), Deed::Restart(executor)),
+    ]
 }
 
 fn errand(random: &mut StdRng) -> Errand {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
 use object_store::memory::InMemory;
 use object_store::path::Path as Place;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
 /// How the store does.
@@ -28,6 +29,17 @@ pub enum Mood {
     Failing,
 }
 
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A bit of its middle byte is another.
+    Flipped,
+    /// Its second half is gone.
+    CutOff,
+    /// It is gone.
+    Deleted,
+}
+
 /// All folders there are; they share one mood.
 #[derive(Clone, Debug, Default)]
 pub struct Folders {
@@ -39,6 +51,16 @@ impl Folders {
     /// From now on.
     pub fn set_mood(&self, mood: Mood) {
         *lock(&self.mood) = mood;
+    }
+
+    /// Damages the newest state file of a partition, of the newest job that has one; whether there is
+    /// one.
+    pub fn damage(&self, slot: u32, how: Damage) -> bool {
+        let folders = lock(&self.folders);
+        folders.values().any(|objects| {
+            let damaged = damage_newest(objects, slot, how).now_or_never();
+            damaged.flatten().is_some()
+        })
     }
 
     /// A folder, made if need be.
@@ -61,6 +83,30 @@ impl Folders {
 pub struct FlakyStore {
     objects: Arc<InMemory>,
     mood: Arc<Mutex<Mood>>,
+}
+
+/// State files lie in JOB/SLOT/, with names that begin with the epoch; savepoints lie elsewhere.
+async fn damage_newest(objects: &InMemory, slot: u32, how: Damage) -> Option<()> {
+    let mut files: Vec<Place> = objects
+        .list(None)
+        .filter_map(|listed| async { listed.ok().map(|meta| meta.location) })
+        .collect()
+        .await;
+    files.retain(|path| {
+        let parts: Vec<_> = path.parts().collect();
+        parts.len() == 3 && parts[1].as_ref() == slot.to_string()
+    });
+    files.sort();
+    let newest = files.pop()?;
+    let content = objects.get(&newest).await.ok()?.bytes().await.ok()?;
+    let mut content = content.to_vec();
+    let middle = content.len() / 2;
+    match how {
+        Damage::Flipped => *content.get_mut(middle)? ^= 1,
+        Damage::CutOff => content.truncate(middle),
+        Damage::Deleted => return objects.delete(&newest).await.ok(),
+    }
+    objects.put(&newest, content.into()).await.ok().map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
