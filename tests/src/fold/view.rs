@@ -70,6 +70,14 @@ impl Fold {
         self.window_end().map(|end| self.view_at(end))
     }
 
+    /// Engagement in millionths, and events, of one partition's share of a KOL in the window before pane
+    /// `end`; `None` for one without events.
+    pub fn window_of(&self, partition: u32, kol: &Kol, end: u64) -> Option<(f64, f64)> {
+        let slot = self.slots.get(&(partition, kol.clone()))?;
+        let panes = Panes::of(slot, &self.spec);
+        Some(panes.window(end as i64, score::panes(&self.spec)))
+    }
+
     /// What Redis must hold at window end `end_ms` (a multiple of the slide, not before the clock).
     pub fn view_at(&self, end_ms: u64) -> View {
         let end = (end_ms / self.spec.slide.0) as i64;

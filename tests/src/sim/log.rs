@@ -90,14 +90,30 @@ impl MemoryLog {
         let inner = self.lock();
         let numbered = (0u32..).zip(&inner.partitions);
         let all = numbered.flat_map(|(number, records)| records.iter().map(move |r| (number, r)));
-        all.map(|(partition, record)| Record {
-            partition,
-            offset: record.offset,
-            timestamp_ms: record.timestamp.map(|t| t.0),
-            key: record.key.clone(),
-            value: record.value.clone(),
-        })
-        .collect()
+        all.map(|(partition, held)| record(partition, held))
+            .collect()
+    }
+
+    /// Those of a partition from one offset on and before another.
+    pub fn between(&self, partition: u32, from: u64, to: u64) -> Vec<Record> {
+        let inner = self.lock();
+        let records = inner
+            .partitions
+            .get(partition as usize)
+            .into_iter()
+            .flatten();
+        let wanted = records.filter(|held| (from..to).contains(&held.offset));
+        wanted.map(|held| record(partition, held)).collect()
+    }
+}
+
+fn record(partition: u32, held: &Held) -> Record {
+    Record {
+        partition,
+        offset: held.offset,
+        timestamp_ms: held.timestamp.map(|t| t.0),
+        key: held.key.clone(),
+        value: held.value.clone(),
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `person` | whoever uses the job |
 //! | `input`, `schedule` | events and faults, from the seed |
 //! | `watch`, `complaints` | a reader of Redis; a reader of logs |
+//! | `covered` | what a committed epoch promises |
 //! | `trace` | all that happened, as one number |
 //! | `run` | puts it together |
 //! | `verdict` | judges |
@@ -22,6 +23,7 @@
 )]
 
 mod complaints;
+mod covered;
 mod input;
 mod log;
 mod net;

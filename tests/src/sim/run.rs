@@ -10,6 +10,7 @@ use kol_master::meta::EmbeddedStore;
 use turmoil::{Builder, Sim};
 
 use super::complaints::Complaints;
+use super::covered::Covered;
 use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
 use super::nodes::{self, Shared};
@@ -70,6 +71,7 @@ pub fn run(seed: u64, lines: bool) -> Outcome {
         Err(problems) => (problems, LIMIT),
     };
     problems.extend(scene.shared.redis.seen_going_back());
+    problems.extend(scene.covered.problems().to_vec());
     problems.extend(complaints.take(scene.shared.torn.get()));
     Outcome {
         problems,
@@ -87,6 +89,7 @@ struct Scene {
     folders: Folders,
     trace: Arc<Trace>,
     feed: Feed,
+    covered: Covered,
 }
 
 impl Scene {
@@ -123,6 +126,7 @@ impl Scene {
             folders,
             trace,
             feed,
+            covered: Covered::default(),
         }
     }
 
@@ -137,6 +141,10 @@ impl Scene {
             .step()
             .map_err(|e| vec![format!("a host ended: {e}")])?;
         self.world.set_now(Millis(START.0 + self.now().0));
+        for manifest in self.folders.take_manifests() {
+            self.covered
+                .look(&manifest, &self.shared.log, &self.shared.redis);
+        }
         Ok(())
     }
 
@@ -203,7 +211,7 @@ impl Scene {
                 redis.fail_over(now, lost);
                 self.sim.bounce("redis");
             }
-            Deed::Empty => redis.empty(),
+            Deed::Empty => redis.empty(now),
             Deed::Freeze(time) => redis.freeze(Millis(now.0 + time.0)),
             Deed::Repeats(on) => redis.set_repeats(on),
             Deed::Store(mood) => self.folders.set_mood(mood),

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
+use kol_common::checkpoint::snapshot::MANIFEST;
 use object_store::memory::InMemory;
 use object_store::path::Path as Place;
 use object_store::{
@@ -45,6 +47,7 @@ pub enum Damage {
 pub struct Folders {
     folders: Arc<Mutex<BTreeMap<PathBuf, Arc<InMemory>>>>,
     mood: Arc<Mutex<Mood>>,
+    manifests: Arc<Mutex<Vec<PutPayload>>>,
 }
 
 impl Folders {
@@ -69,7 +72,14 @@ impl Folders {
         FlakyStore {
             objects: Arc::clone(folders.entry(path.to_owned()).or_default()),
             mood: Arc::clone(&self.mood),
+            manifests: Arc::clone(&self.manifests),
         }
+    }
+
+    /// The manifest files that were written since this was last asked.
+    pub fn take_manifests(&self) -> Vec<Bytes> {
+        let written = std::mem::take(&mut *lock(&self.manifests));
+        written.into_iter().map(Bytes::from).collect()
     }
 
     /// Whether it is there.
@@ -83,6 +93,7 @@ impl Folders {
 pub struct FlakyStore {
     objects: Arc<InMemory>,
     mood: Arc<Mutex<Mood>>,
+    manifests: Arc<Mutex<Vec<PutPayload>>>,
 }
 
 /// State files lie in JOB/SLOT/, with names that begin with the epoch; savepoints lie elsewhere.
@@ -145,7 +156,14 @@ impl ObjectStore for FlakyStore {
         opts: PutOptions,
     ) -> Result<PutResult> {
         self.suffer().await?;
-        self.objects.put_opts(location, payload, opts).await
+        let written = self
+            .objects
+            .put_opts(location, payload.clone(), opts)
+            .await?;
+        if location.filename() == Some(MANIFEST) {
+            lock(&self.manifests).push(payload);
+        }
+        Ok(written)
     }
 
     async fn put_multipart_opts(

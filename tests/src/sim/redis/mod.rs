@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kol_common::{Millis, world};
+use kol_executor::sink::script;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use turmoil::net::TcpListener;
 
@@ -47,6 +48,9 @@ pub struct Redis {
     late: RefCell<BTreeMap<(Millis, u64), Command>>,
     repeated: Cell<u64>,
     watch: RefCell<Watch>,
+    /// When it lost data last, and when each fence was claimed last.
+    lost: Cell<Option<Millis>>,
+    claimed: RefCell<BTreeMap<Vec<u8>, Millis>>,
 }
 
 impl Redis {
@@ -63,6 +67,8 @@ impl Redis {
             late: RefCell::default(),
             repeated: Cell::default(),
             watch: RefCell::default(),
+            lost: Cell::default(),
+            claimed: RefCell::default(),
         }))
     }
 
@@ -92,14 +98,30 @@ impl Redis {
         }
         let db = history.back().map(|(_, db)| db.clone());
         *self.scripts.db().borrow_mut() = db.unwrap_or_default();
-        self.watch.borrow_mut().data_was_lost();
+        self.data_was_lost(now);
         self.restarted();
     }
 
     /// Somebody empties it.
-    pub fn empty(&self) {
+    pub fn empty(&self, now: Millis) {
         *self.scripts.db().borrow_mut() = Db::default();
+        self.data_was_lost(now);
+    }
+
+    fn data_was_lost(&self, now: Millis) {
+        self.lost.set(Some(now));
         self.watch.borrow_mut().data_was_lost();
+    }
+
+    /// Whether nothing that a partition was told from then on is lost: its owner knew of every loss.
+    pub fn has_lost_nothing_of(&self, partition: u32, since: Millis) -> bool {
+        let fence = format!(":{partition}");
+        let claimed = self.claimed.borrow();
+        let of = claimed
+            .iter()
+            .find(|(key, _)| key.ends_with(fence.as_bytes()));
+        let knew = |lost| of.is_some_and(|(_, at)| *at > lost && *at <= since);
+        self.lost.get().is_none_or(knew)
     }
 
     /// It does nothing for a while; what it is sent meanwhile it does then.
@@ -156,6 +178,12 @@ impl Redis {
 
     fn execute(&self, command: &[Vec<u8>]) -> Reply {
         self.keep();
+        if let [_, name, _, fence, ..] = command
+            && name.as_slice() == script::CLAIM.get_hash().as_bytes()
+        {
+            let mut claimed = self.claimed.borrow_mut();
+            claimed.insert(fence.clone(), Millis::now());
+        }
         let reply = self.scripts.answer(command);
         self.watch.borrow_mut().look(&self.scripts.db().borrow());
         reply
