@@ -15,7 +15,7 @@ use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
-use super::schedule::{Deed, EXECUTORS, HEALED, LINKS, schedule};
+use super::schedule::{Deed, EXECUTORS, HEALED, LAST, LINKS, schedule};
 use super::store::{Damage, Folders, Mood};
 use super::trace::Trace;
 use super::verdict::{self, Verdict};
@@ -27,7 +27,7 @@ const START: Millis = Millis(1_760_000_460_000);
 const TICK: Millis = Millis(5);
 /// Fastest and slowest message.
 const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(15));
-/// After the last fault: by then everything that is amiss has been noticed; and the longest time until
+/// After the last deed: by then everything that is amiss has been noticed; and the longest time until
 /// everything must be well.
 const NOTICED: Millis = Millis(4_000);
 const LIMIT: Millis = Millis(90_000);
@@ -65,7 +65,10 @@ pub fn run(seed: u64, lines: bool) -> Outcome {
     let (complaints, _until_the_end) = Complaints::listen();
     let mut scene = Scene::new(seed, lines);
     let deeds = schedule(seed);
-    let verdict = scene.play(&deeds);
+    let verdict = scene.play(&deeds).and_then(|recovered| {
+        scene.examine()?;
+        Ok(recovered)
+    });
     let (mut problems, recovered) = match verdict {
         Ok(recovered) => (Vec::new(), recovered),
         Err(problems) => (problems, LIMIT),
@@ -148,31 +151,58 @@ impl Scene {
         Ok(())
     }
 
-    /// Plays the schedule while events come, then waits until all is well: how long that took.
+    /// Plays the schedule, and waits until all is well: how long that took.
     fn play(&mut self, deeds: &[(Millis, Deed)]) -> Result<Millis, Vec<String>> {
+        let (faults, late) = deeds.split_at(deeds.partition_point(|(at, _)| *at < HEALED));
+        self.play_until(HEALED, faults)?;
+        self.heal()?;
+        self.play_until(LAST, late)?;
+        self.until_well()
+    }
+
+    fn play_until(&mut self, end: Millis, deeds: &[(Millis, Deed)]) -> Result<(), Vec<String>> {
         let mut deeds = deeds.iter().peekable();
-        while self.now() < HEALED {
+        while self.now() < end {
             while let Some((_, deed)) = deeds.next_if(|(at, _)| *at <= self.now()) {
                 self.trace.note(&format!("{deed:?}"), &[]);
                 tracing::info!(?deed, "the simulation does");
                 self.carry_out(*deed)?;
             }
-            let now = Millis(START.0 + self.now().0);
-            self.feed.happen(now, &self.shared.log);
+            if self.now() < HEALED {
+                let now = Millis(START.0 + self.now().0);
+                self.feed.happen(now, &self.shared.log);
+            }
             self.step()?;
         }
-        self.heal()?;
+        Ok(())
+    }
+
+    /// The last epoch holds all there is: everybody dies who has it in memory, and Redis loses it.
+    fn examine(&mut self) -> Result<Millis, Vec<String>> {
+        for host in EXECUTORS {
+            self.crash(host)?;
+        }
+        self.carry_out(Deed::Empty)?;
+        for host in EXECUTORS {
+            self.carry_out(Deed::Restart(host))?;
+        }
+        self.until_well()
+    }
+
+    /// Waits until the law holds: how long that took.
+    fn until_well(&mut self) -> Result<Millis, Vec<String>> {
         self.shared.status.replace(None);
+        let begun = self.now();
         let mut last = vec!["no answer from the master".to_owned()];
-        while self.now().since(HEALED) < LIMIT {
+        while self.now().since(begun) < LIMIT {
             for _ in 0..LOOK_EVERY.0 / TICK.0 {
                 self.step()?;
             }
-            if self.now().since(HEALED) < NOTICED {
+            if self.now().since(begun) < NOTICED {
                 continue;
             }
             match verdict::of(&self.shared) {
-                Verdict::Well => return Ok(self.now().since(HEALED)),
+                Verdict::Well => return Ok(self.now().since(begun)),
                 Verdict::NotYet(why) => last = vec![why],
                 Verdict::Wrong(problems) => return Err(problems),
             }

@@ -16,6 +16,8 @@ pub const EXECUTORS: [&str; 3] = ["one", "two", "three"];
 pub const CALM: Millis = Millis(3_000);
 /// See [`CALM`].
 pub const HEALED: Millis = Millis(16_000);
+/// No event comes any more, and Redis may yet lose data, until then.
+pub const LAST: Millis = Millis(18_000);
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -79,8 +81,15 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         deeds.push((Millis(begin), first));
         deeds.extend(last.map(|last| (Millis(end), last)));
     }
-    if random.random_ratio(1, 4) {
-        deeds.extend(torn_state(&mut random));
+    match random.random_range(0..6) {
+        0 => deeds.extend(torn_state(&mut random)),
+        1 => deeds.extend(lost_and_moved(&mut random)),
+        2 => deeds.extend(given_up_epoch(&mut random)),
+        _ => {}
+    }
+    if random.random_ratio(1, 2) {
+        let at = Millis(random.random_range(HEALED.0..LAST.0));
+        deeds.push((at, loss(&mut random)));
     }
     for _ in 0..random.random_range(0..=2) {
         let at = Millis(random.random_range(CALM.0..HEALED.0));
@@ -92,16 +101,44 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
 
 /// The newest state of a partition is damaged, and soon nobody has it in memory.
 fn torn_state(random: &mut StdRng) -> [(Millis, Deed); 3] {
-    let begin = random.random_range(CALM.0 + 1_000..HEALED.0 - 3_000);
-    let crash = begin + random.random_range(5..500);
-    let executor = *EXECUTORS.choose(random).unwrap_or(&EXECUTORS[0]);
     let all = [Damage::Flipped, Damage::CutOff, Damage::Deleted];
     let how = *all.choose(random).unwrap_or(&all[0]);
+    then_crash(random, 500, |executor| Deed::Tear(executor, how))
+}
+
+/// Redis loses data, and soon there is a new owner, who was never told of what is lost.
+fn lost_and_moved(random: &mut StdRng) -> [(Millis, Deed); 3] {
+    let lost = loss(random);
+    then_crash(random, 600, |_| lost)
+}
+
+/// An epoch is given up that some partitions had acknowledged, and later state is read back.
+fn given_up_epoch(random: &mut StdRng) -> [(Millis, Deed); 3] {
+    then_crash(random, 3_000, |_| Deed::Store(Mood::FailsOnce))
+}
+
+/// A deed, and soon an executor dies.
+fn then_crash(
+    random: &mut StdRng,
+    within_ms: u64,
+    first: impl FnOnce(&'static str) -> Deed,
+) -> [(Millis, Deed); 3] {
+    let begin = random.random_range(CALM.0 + 1_000..HEALED.0 - 3_000);
+    let crash = begin + random.random_range(5..within_ms);
+    let executor = *EXECUTORS.choose(random).unwrap_or(&EXECUTORS[0]);
     [
-        (Millis(begin), Deed::Tear(executor, how)),
+        (Millis(begin), first(executor)),
         (Millis(crash), Deed::Crash(executor)),
         (Millis(crash + 2_000), Deed::Restart(executor)),
     ]
+}
+
+fn loss(random: &mut StdRng) -> Deed {
+    if random.random() {
+        Deed::Empty
+    } else {
+        Deed::FailOver(Millis(random.random_range(50..2_000)))
+    }
 }
 
 fn errand(random: &mut StdRng) -> Errand {
@@ -133,8 +170,7 @@ fn fault(random: &mut StdRng, time: Millis) -> (Deed, Option<Deed>) {
             let usual = Duration::from_millis(5);
             (Deed::Slow(link, latency), Some(Deed::Slow(link, usual)))
         }
-        10 => (Deed::FailOver(Millis(random.random_range(50..1_000))), None),
-        11 => (Deed::Empty, None),
+        10 | 11 => (loss(random), None),
         12 => (Deed::Freeze(time), None),
         13 => (Deed::Repeats(true), Some(Deed::Repeats(false))),
         14 => {

@@ -29,6 +29,8 @@ pub enum Mood {
     Slow(Duration),
     /// No call succeeds.
     Failing,
+    /// The next state file cannot be written; then it does well again.
+    FailsOnce,
 }
 
 /// What becomes of a file.
@@ -128,16 +130,30 @@ impl FlakyStore {
     async fn suffer(&self) -> Result<()> {
         let mood = *lock(&self.mood);
         match mood {
-            Mood::Well => Ok(()),
+            Mood::Well | Mood::FailsOnce => Ok(()),
             Mood::Slow(time) => {
                 tokio::time::sleep(time).await;
                 Ok(())
             }
-            Mood::Failing => Err(Error::Generic {
-                store: "flaky",
-                source: "it fails".into(),
-            }),
+            Mood::Failing => Err(failure()),
         }
+    }
+
+    /// Whether this is the one state file that cannot be written.
+    fn fails_once(&self, location: &Place) -> bool {
+        let mut mood = lock(&self.mood);
+        let fails = *mood == Mood::FailsOnce && location.as_ref().ends_with(".state");
+        if fails {
+            *mood = Mood::Well;
+        }
+        fails
+    }
+}
+
+fn failure() -> Error {
+    Error::Generic {
+        store: "flaky",
+        source: "it fails".into(),
     }
 }
 
@@ -156,6 +172,9 @@ impl ObjectStore for FlakyStore {
         opts: PutOptions,
     ) -> Result<PutResult> {
         self.suffer().await?;
+        if self.fails_once(location) {
+            return Err(failure());
+        }
         let written = self
             .objects
             .put_opts(location, payload.clone(), opts)
