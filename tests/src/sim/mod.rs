@@ -15,6 +15,7 @@
 //! | `watch`, `complaints` | a reader of Redis; a reader of logs |
 //! | `covered` | what a committed epoch promises |
 //! | `trace` | all that happened, as one number |
+//! | `guard` | notices when time stands still |
 //! | `run` | puts it together |
 //! | `verdict` | judges |
 #![allow(
@@ -24,6 +25,7 @@
 
 mod complaints;
 mod covered;
+mod guard;
 mod input;
 mod log;
 mod net;

@@ -1,6 +1,7 @@
 //! One simulation from its seed to its verdict.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,6 +12,7 @@ use turmoil::{Builder, Sim};
 
 use super::complaints::Complaints;
 use super::covered::Covered;
+use super::guard::Guard;
 use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
 use super::nodes::{self, Shared};
@@ -31,6 +33,8 @@ const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 /// everything must be well.
 const NOTICED: Millis = Millis(4_000);
 const LIMIT: Millis = Millis(90_000);
+/// Exit code of a process in which a simulation hangs.
+const HUNG: i32 = 70;
 /// How often the verdict is looked for.
 const LOOK_EVERY: Millis = Millis(250);
 
@@ -93,6 +97,7 @@ struct Scene {
     trace: Arc<Trace>,
     feed: Feed,
     covered: Covered,
+    guard: Guard,
 }
 
 impl Scene {
@@ -124,6 +129,7 @@ impl Scene {
         });
         Self {
             sim: hosts(seed, &shared),
+            guard: guard(seed, &trace),
             world,
             shared,
             folders,
@@ -143,6 +149,7 @@ impl Scene {
         self.sim
             .step()
             .map_err(|e| vec![format!("a host ended: {e}")])?;
+        self.guard.step();
         self.world.set_now(Millis(START.0 + self.now().0));
         for manifest in self.folders.take_manifests() {
             self.covered
@@ -287,6 +294,20 @@ impl Scene {
         self.carry_out(Deed::Store(Mood::Well))?;
         self.carry_out(Deed::Away(false))
     }
+}
+
+/// Ends the process when the simulation hangs: its thread cannot be stopped.
+fn guard(seed: u64, trace: &Arc<Trace>) -> Guard {
+    let trace = Arc::clone(trace);
+    Guard::watch(move || {
+        let newest = trace.newest().join("\n  ");
+        let what = format!(
+            "seed {seed} hangs: some task wakes itself and never waits. Newest of what happened:\n  {newest}\n"
+        );
+        // A test would keep it until it is over.
+        let _there_is_nowhere_else = std::io::stderr().write_all(what.as_bytes());
+        std::process::exit(HUNG);
+    })
 }
 
 fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
