@@ -27,6 +27,8 @@ pub struct Feed {
     /// Whether windows are so short that most creators are silent for more than two of them: Redis is told
     /// of these once, and nothing later makes good what it loses then.
     short: bool,
+    /// Whether the clock goes on when no events come.
+    cools: bool,
 }
 
 impl Feed {
@@ -37,6 +39,7 @@ impl Feed {
             next: start,
             delta: seed.is_multiple_of(2),
             short: seed % 4 < 2,
+            cools: seed.is_multiple_of(5),
         }
     }
 
@@ -52,7 +55,8 @@ impl Feed {
         } else {
             "window = \"6s\"\nslide = \"2s\"\nretire_after = \"12s\"\n"
         };
-        format!("{counters}{windows}half_life = \"1m\"\n")
+        let idle = if self.cools { "2s" } else { "off" };
+        format!("{counters}{windows}half_life = \"1m\"\nidle_timeout = \"{idle}\"\n")
     }
 
     /// Appends what has happened by now.

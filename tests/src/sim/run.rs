@@ -108,10 +108,15 @@ impl Scene {
         let trace = Arc::new(Trace::new(lines));
         let feed = Feed::new(seed, START);
         let scoring = feed.scoring();
+        let flip = if seed.is_multiple_of(3) {
+            "at-once"
+        } else {
+            "when-caught-up"
+        };
         let spec = format!(
             "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
-             starting_offsets = \"earliest\"\n[scoring]\nidle_timeout = \"off\"\n{scoring}\
-             [sink]\nurl = \"redis://redis:6379\"\n\
+             starting_offsets = \"earliest\"\n[scoring]\n{scoring}\
+             [sink]\nurl = \"redis://redis:6379\"\nflip = \"{flip}\"\n\
              [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"2s\"\n"
         );
         let shared = Rc::new(Shared {
