@@ -134,6 +134,8 @@ impl Person {
     }
 
     async fn run(&mut self, errand: Errand) -> Result<(), Failed> {
+        // One that failed must begin again before anything else can be done with it.
+        self.look().await?;
         match errand {
             Errand::Savepoint => self.savepoint().await.map(drop),
             Errand::BackToSavepoint => {
