@@ -467,9 +467,9 @@ fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_me
         redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(0, 1)), 0);
         // Neither is sent again when the market changes: nobody would make it good.
         redis.merge_as_of(&scoring(), (10.0, 1), late, 1);
-        let is = redis.field("market_position");
+        let is = redis.field("raw_score");
         redis.merge_as_of(&scoring(), (500.0, 2), late, 1);
-        assert_eq!(redis.field("market_position"), is, "{late:?}");
+        assert_eq!(redis.field("raw_score"), is, "{late:?}");
     }
 }
 
