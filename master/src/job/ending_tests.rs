@@ -5,7 +5,7 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    ErrorDomain, JobState, Manifest, PartitionCheckpoint, PartitionCounters, RevokeMode,
+    BarrierAck, ErrorDomain, JobState, Manifest, PartitionCheckpoint, PartitionCounters, RevokeMode,
 };
 use kol_common::{JobId, Millis, SavepointId, SourcePartition};
 
@@ -172,6 +172,39 @@ fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
     let (state, reason) = rig.state();
     assert_eq!(state, JobState::Failed);
     assert!(reason.contains("the state to begin with"), "{reason}");
+}
+
+#[test]
+fn what_is_left_to_the_next_job_is_not_what_proved_damaged_to_this_one() {
+    let (mut rig, out) = Rig::running(&[1], 1);
+    rig.report_all(&out);
+    for offset in [10, 20] {
+        let epoch = barriers(&rig.after(1_000))[0].epoch;
+        let checkpoint = PartitionCheckpoint {
+            partition: Some((&SourcePartition::new("t", 0)).into()),
+            assignment_epoch: 1,
+            offset,
+            ..PartitionCheckpoint::default()
+        };
+        let ack = BarrierAck {
+            job_id: "job_1".into(),
+            epoch,
+            checkpoint: Some(checkpoint),
+        };
+        let ack = FromExecutor::BarrierAck(Box::new(ack));
+        assert!(rig.event(Event::Said(executor(1), ack)).commit.is_some());
+    }
+    let offset = |rig: &Rig| rig.job.state_left(None).unwrap().partitions[0].offset;
+    assert_eq!(offset(&rig), 20);
+    rig.fail(1, 0, 1, ErrorDomain::External);
+    let (_, number, epoch) = assigned(&rig.after(60_000))[0].clone();
+    let mut failed = failure(number, epoch, ErrorDomain::External);
+    failed.error.as_mut().unwrap().code = kol_common::checkpoint::DAMAGED.into();
+    rig.event(Event::Said(
+        executor(1),
+        FromExecutor::PartitionFailed(failed),
+    ));
+    assert_eq!(offset(&rig), 10);
 }
 
 #[test]

@@ -168,11 +168,23 @@ impl Job {
     /// The state that it left, in an epoch that is kept or in its last one.
     pub fn state_left(&self, epoch: Option<u64>) -> Option<Manifest> {
         let manifest = match epoch {
-            Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?),
-            None => self.epochs.head(),
+            Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?.clone()),
+            None => self.last_usable(),
         };
         let records: Vec<_> = self.partitions.iter().map(|p| p.record.clone()).collect();
-        Some(state_left(&self.record.spec, &records, manifest))
+        Some(state_left(&self.record.spec, &records, manifest.as_ref()))
+    }
+
+    /// The last epoch; where the state of a partition is known to be damaged, with the newest before it
+    /// that is not, if there is one: the log has what came after that.
+    fn last_usable(&self) -> Option<Manifest> {
+        let mut manifest = self.epochs.head()?.clone();
+        for part in &mut manifest.partitions {
+            if let Some((_, usable)) = self.epochs.checkpoint_of(part.slot) {
+                *part = usable.clone();
+            }
+        }
+        Some(manifest)
     }
 
     /// How many partitions an executor has of this job.
