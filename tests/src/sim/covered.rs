@@ -1,6 +1,6 @@
 //! The law of epochs: what a committed epoch covers is in Redis. Looked at whenever a manifest file was
 //! written: no slot of its generation may count less than the fold of each partition up to the offset of
-//! the epoch. Where Redis lost data, only epochs that began after the partition claimed its fence anew
+//! the epoch. Where Redis lost data, only epochs that began after the owner had claimed its fence anew
 //! count.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,9 @@ impl Covered {
         let confirmed: BTreeMap<u32, &PartitionCheckpoint> = manifest
             .partitions
             .iter()
-            .filter(|p| redis.has_lost_nothing_of(p.slot, Millis(manifest.begun_ms)))
+            .filter(|p| {
+                redis.has_lost_nothing_of(manifest.generation, p, Millis(manifest.begun_ms))
+            })
             .map(|p| (p.slot, p))
             .collect();
         for (key, packed, _) in redis.db().slots() {

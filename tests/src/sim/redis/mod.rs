@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use kol_common::proto::PartitionCheckpoint;
 use kol_common::{Millis, world};
 use kol_executor::sink::script;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,9 +49,10 @@ pub struct Redis {
     late: RefCell<BTreeMap<(Millis, u64), Command>>,
     repeated: Cell<u64>,
     watch: RefCell<Watch>,
-    /// When it lost data last, and when each fence was claimed last.
+    /// When it lost data last, and when each owner claimed its fence last: fence, generation and
+    /// assignment epoch.
     lost: Cell<Option<Millis>>,
-    claimed: RefCell<BTreeMap<Vec<u8>, Millis>>,
+    claimed: RefCell<BTreeMap<Command, Millis>>,
 }
 
 impl Redis {
@@ -113,14 +115,20 @@ impl Redis {
         self.watch.borrow_mut().data_was_lost();
     }
 
-    /// Whether nothing that a partition was told from then on is lost: its owner knew of every loss.
-    pub fn has_lost_nothing_of(&self, partition: u32, since: Millis) -> bool {
-        let fence = format!(":{partition}");
+    /// Whether the owner of a partition that took part in an epoch knew of every loss when it began.
+    pub fn has_lost_nothing_of(
+        &self,
+        generation: u64,
+        part: &PartitionCheckpoint,
+        begun: Millis,
+    ) -> bool {
+        let fence = format!(":{}", part.slot);
+        let owner = [generation, part.assignment_epoch].map(|n| n.to_string().into_bytes());
         let claimed = self.claimed.borrow();
         let of = claimed
             .iter()
-            .find(|(key, _)| key.ends_with(fence.as_bytes()));
-        let knew = |lost| of.is_some_and(|(_, at)| *at > lost && *at <= since);
+            .find(|(by, _)| by[0].ends_with(fence.as_bytes()) && by[1..] == owner);
+        let knew = |lost| of.is_some_and(|(_, at)| *at > lost && *at <= begun);
         self.lost.get().is_none_or(knew)
     }
 
@@ -178,11 +186,11 @@ impl Redis {
 
     fn execute(&self, command: &[Vec<u8>]) -> Reply {
         self.keep();
-        if let [_, name, _, fence, ..] = command
+        if let [_, name, _, owner @ ..] = command
             && name.as_slice() == script::CLAIM.get_hash().as_bytes()
         {
             let mut claimed = self.claimed.borrow_mut();
-            claimed.insert(fence.clone(), Millis::now());
+            claimed.insert(owner.to_vec(), Millis::now());
         }
         let reply = self.scripts.answer(command);
         self.watch.borrow_mut().look(&self.scripts.db().borrow());
