@@ -57,8 +57,12 @@ impl Ticks {
     }
 
     /// An older word than the newest, or the same, is ignored.
-    fn say(&mut self, tick: JobTick) {
+    fn say(&mut self, mut tick: JobTick) {
         let known = &self.newest;
+        if tick.market_version == 0 {
+            tick.market_version = known.market_version;
+            tick.market.clone_from(&known.market);
+        }
         let newer = tick.market_version >= known.market_version && tick.clock_ms >= known.clock_ms;
         if newer && **known != tick {
             self.newest = Arc::new(tick);
@@ -147,5 +151,35 @@ impl Job {
             memory: memory.clone(),
             files: group.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::proto::PlatformMarket;
+
+    use super::*;
+
+    #[test]
+    fn a_word_without_a_market_moves_the_clock_and_leaves_the_market() {
+        let tick = |clock, market_version, mean| JobTick {
+            clock_ms: Some(clock),
+            market_version,
+            market: vec![PlatformMarket {
+                platform: "tiktok".into(),
+                mean,
+            }],
+            ..JobTick::default()
+        };
+        let mut ticks = Ticks::default();
+        let partition = ticks.subscribe();
+        ticks.say(tick(5, 7, 1.5));
+        ticks.say(JobTick {
+            market: Vec::new(),
+            ..tick(9, 0, 0.0)
+        });
+        assert_eq!(**partition.borrow(), tick(9, 7, 1.5));
+        ticks.say(tick(8, 7, 1.5));
+        assert_eq!(partition.borrow().clock_ms, Some(9), "an older one");
     }
 }

@@ -343,17 +343,22 @@ impl Job {
         self.told = Some((now, tick));
     }
 
-    /// What all partitions share; `None` before the first event, and after a restart of this master
-    /// until the market is known again.
+    /// What all partitions share; `None` before the first event. After a restart of this master the
+    /// market is not known until all have reported at the job's clock: so they must be told that first.
     pub(super) fn tick(&self) -> Option<JobTick> {
         let clock = self.measure.clock()?;
-        self.measure.is_known().then(|| JobTick {
+        let (market_version, market) = if self.measure.is_known() {
+            (self.measure.version(), self.measure.market_wire())
+        } else {
+            (0, Vec::new())
+        };
+        Some(JobTick {
             job_id: self.record.id.to_string(),
             generation: self.record.generation,
             clock_ms: Some(clock.0),
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
-            market_version: self.measure.version(),
-            market: self.measure.market_wire(),
+            market_version,
+            market,
             live: self.record.live,
         })
     }

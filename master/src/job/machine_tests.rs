@@ -328,6 +328,31 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
 }
 
 #[test]
+fn after_a_restart_the_clock_is_told_also_while_the_market_is_not_known() {
+    let (rig, first) = Rig::running(&[1], 1);
+    let mut record = rig.job.record();
+    record.clock = Some(Millis(7));
+    let mut restarted = Rig {
+        job: Job::new(record, vec![], Millis(1_000), DRAIN),
+        now: 1_000,
+        fleet: fleet(&[1]),
+    };
+    let claims = assigned(&first).into_iter();
+    let claims = claims.map(|(_, number, epoch)| RunningPartition {
+        job_id: "job_1".into(),
+        partition: Some((&SourcePartition::new("t", number)).into()),
+        generation: 4,
+        assignment_epoch: epoch,
+    });
+    let out = restarted.event(Event::Connected(executor(1), claims.collect()));
+    let told = out.sends.iter().find_map(|(_, message)| match message {
+        ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version)),
+        _ => None,
+    });
+    assert_eq!(told, Some((Some(7), 0)));
+}
+
+#[test]
 fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_within_a_budget() {
     let (mut rig, _) = Rig::running(&[1], 1);
     for attempt in 0..5 {

@@ -153,8 +153,13 @@ impl Measure {
             let idle = now.since(self.moved).since(timeout);
             self.clock = self.clock.max(Some(Millis(newest.0 + idle.0)));
         }
+        if scoring.profile == Profile::SparkCompat {
+            // Its market is a constant.
+            self.outdated = false;
+            return;
+        }
         let complete = round.keys().all(|slot| self.fresh.contains(slot));
-        if round.is_empty() || !complete || scoring.profile == Profile::SparkCompat {
+        if round.is_empty() || !complete {
             return;
         }
         let t = self.window_end(scoring);

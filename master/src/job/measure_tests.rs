@@ -147,6 +147,14 @@ fn an_idle_clock_goes_on_after_the_timeout_and_a_replay_never_does() {
 }
 
 #[test]
+fn the_old_formula_needs_no_round_to_know_its_market() {
+    let mut measure = Measure::new(Millis(0), Some(Millis(5)));
+    let spark = ScoringSpec::defaults(Profile::SparkCompat, Counters::Delta);
+    look(&mut measure, 0, &spark, &[]);
+    assert!(measure.is_known());
+}
+
+#[test]
 fn after_a_restart_the_count_of_versions_and_the_window_end_go_on() {
     let mut measure = Measure::new(Millis(0), Some(Millis(5)));
     let mut known = report(9, 5, 7 * HOUR, 1_000_000, 100);
