@@ -16,7 +16,8 @@ pub struct Args {
     /// Job id or name.
     #[arg(required_unless_present = "delete")]
     job: Option<String>,
-    /// Location below which the savepoint goes, as file:///PATH; by default the job's own.
+    /// Location below which the savepoint goes, as file:///PATH or s3://BUCKET/PATH; by default the
+    /// job's own.
     #[arg(long, value_name = "LOCATION")]
     to: Option<String>,
     /// Delete this savepoint and its files instead.

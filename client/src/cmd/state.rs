@@ -27,7 +27,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// The folder, as file:///PATH or a path; one that holds several is listed.
+    /// The folder, as file:///PATH, s3://BUCKET/PATH or a path; one that holds several is listed.
     location: String,
 }
 

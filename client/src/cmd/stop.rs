@@ -18,7 +18,8 @@ pub struct Args {
     /// Take a savepoint at the very end.
     #[arg(long)]
     savepoint: bool,
-    /// Location below which the savepoint goes, as file:///PATH; by default the job's own.
+    /// Location below which the savepoint goes, as file:///PATH or s3://BUCKET/PATH; by default the
+    /// job's own.
     #[arg(long, value_name = "LOCATION", requires = "savepoint")]
     to: Option<String>,
 }

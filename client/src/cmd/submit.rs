@@ -20,8 +20,8 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     sets: Vec<(String, String)>,
     /// Begin with this state: a savepoint (sav_…), the folder of one or of a job's checkpoints
-    /// (file:///PATH), or a job that is over (id or name). By default the job goes on from the last
-    /// checkpoint of the job of its name before it.
+    /// (file:///PATH or s3://BUCKET/PATH), or a job that is over (id or name). By default the job goes on
+    /// from the last checkpoint of the job of its name before it.
     #[arg(long, value_name = "SAVEPOINT")]
     from_savepoint: Option<String>,
     /// If a job of that name runs, stop it with a last checkpoint and go on from there.

@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use super::location::Location;
 use super::s3;
-
 use crate::proto::StateFile;
 use crate::{KolError, world};
 

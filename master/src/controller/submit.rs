@@ -244,8 +244,10 @@ impl Controller {
         }
         let (id, job) = self.find(name).map_err(|_| {
             let what = format!("`{name}` is no savepoint, no job and no folder");
-            KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("kol-client checkpoints JOB lists savepoints; a folder is file:///PATH.")
+            KolError::user("SAVEPOINT_NOT_FOUND", what).help(
+                "kol-client checkpoints JOB lists savepoints; a folder is file:///PATH or \
+                     s3://BUCKET/PATH.",
+            )
         })?;
         if job.header().is_live() && Some(id) != replaced {
             let what = format!("job `{name}` is running: its state changes all the time");
