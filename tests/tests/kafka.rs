@@ -256,6 +256,26 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
 }
 
 #[test]
+fn partitions_that_are_added_are_read_while_the_others_go_on() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 4_000, 12);
+    let (before, after) = records.split_at(2_000);
+    let mut scene = scene(kafka, 2, before);
+    scene.cluster.wait_caught_up(&scene.job, 2_000, LIMIT);
+    scene.topic.grow(4);
+    scene.topic.produce(after);
+    let log = scene.topic.read();
+    assert!(log.iter().any(|r| r.partition > 1), "the new ones are used");
+    scene
+        .cluster
+        .assert_equals_fold_of(&scene.job, &log, &scene.redis, LIMIT);
+    let started = scene.cluster.executors[0].log();
+    let started = started.matches("a partition starts").count();
+    assert_eq!(started, 4, "each once");
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
 fn records_that_were_deleted_before_they_were_read_are_counted_and_said() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 1_000, 8);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -45,20 +45,11 @@ impl Topic {
 
     /// A topic that is not there until it is made.
     pub fn planned(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
-        let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", kafka.bootstrap())
-            .set("partitioner", "murmur2_random")
-            .set("message.max.bytes", "20000000")
-            .set("queue.buffering.max.messages", "1000000")
-            .set("linger.ms", "5")
-            .create()
-            .expect("a producer");
         Self {
-            name,
+            name: format!("{name}-{}", uuid::Uuid::new_v4().simple()),
             partitions,
             kafka,
-            producer,
+            producer: producer(kafka),
         }
     }
 
@@ -152,6 +143,17 @@ impl Topic {
         create_real(self.kafka, &self.name, self.partitions);
     }
 
+    /// Adds partitions to a topic of the real broker, up to this number.
+    pub fn grow(&mut self, partitions: u32) {
+        let wanted = NewPartitions::new(&self.name, partitions as usize);
+        let admin = admin(self.kafka);
+        let grown = block_on(admin.create_partitions(&[wanted], &AdminOptions::new()));
+        grown.expect("more partitions");
+        self.partitions = partitions;
+        // One that is old would go on to know the old number.
+        self.producer = producer(self.kafka);
+    }
+
     /// The broker it lives on.
     pub fn kafka(&self) -> &'static Kafka {
         self.kafka
@@ -168,6 +170,17 @@ impl Topic {
             .create()
             .expect("a consumer")
     }
+}
+
+fn producer(kafka: &Kafka) -> ThreadedProducer<DefaultProducerContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", kafka.bootstrap())
+        .set("partitioner", "murmur2_random")
+        .set("message.max.bytes", "20000000")
+        .set("queue.buffering.max.messages", "1000000")
+        .set("linger.ms", "5")
+        .create()
+        .expect("a producer")
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
