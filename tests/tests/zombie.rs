@@ -27,6 +27,9 @@ fn dump(redis: &RedisServer) -> BTreeMap<String, String> {
             redis::Value::SimpleString(kind) if kind == "hash" => {
                 ask(redis::cmd("HGETALL").arg(key))
             }
+            redis::Value::SimpleString(kind) if kind == "set" => {
+                ask(redis::cmd("SMEMBERS").arg(key))
+            }
             redis::Value::SimpleString(kind) if kind == "zset" => ask(redis::cmd("ZRANGE")
                 .arg(key)
                 .arg(&["0", "-1", "WITHSCORES"])),
