@@ -7,13 +7,29 @@
     reason = "a run that cannot go on should say where and end"
 )]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 const LIST: &str = include_str!("../mutants.toml");
+/// Builds what scenarios start, with the features that their test has.
+const BINARIES: [&str; 12] = [
+    "build",
+    "--profile",
+    "fast",
+    "--bins",
+    "-p",
+    "kol-tests",
+    "-p",
+    "kol-master",
+    "-p",
+    "kol-executor",
+    "-p",
+    "kol-client",
+];
 
 /// The list.
 #[derive(Debug, Deserialize)]
@@ -45,8 +61,13 @@ enum Outcome {
 /// Breaks all, or those whose name contains `only`; the names of those that nobody noticed.
 pub fn run(only: &str) -> Vec<String> {
     let list: List = toml::from_str(LIST).expect("mutants.toml");
-    let chosen = list.mutant.iter().filter(|m| m.name.contains(only));
+    let chosen: Vec<_> = list
+        .mutant
+        .iter()
+        .filter(|m| m.name.contains(only))
+        .collect();
     let copy = Copy::make();
+    copy.is_well(&chosen);
     let mut survived = Vec::new();
     for mutant in chosen {
         let begun = Instant::now();
@@ -87,6 +108,8 @@ impl Mutant {
 struct Copy {
     folder: PathBuf,
     target: PathBuf,
+    /// Kafka is looked for beside the sources otherwise.
+    kafka: PathBuf,
 }
 
 impl Copy {
@@ -115,18 +138,42 @@ impl Copy {
         }
         Self {
             target: root.join("target/mutants/target"),
+            kafka: root.join("target/tools/kafka/libs"),
             folder,
         }
     }
 
-    fn test(&self, arguments: &str) -> Outcome {
-        let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["test", "--profile", "fast"])
-            .args(arguments.split_whitespace())
+    /// A test that fails anyway notices nothing: all must pass while nothing is broken.
+    fn is_well(&self, mutants: &[&Mutant]) {
+        let tests: BTreeSet<_> = mutants.iter().flat_map(|m| &m.tests).collect();
+        for test in tests {
+            let outcome = self.test(test);
+            let what = format!("cargo test {test}, with nothing broken");
+            assert_eq!(outcome, Outcome::Passed, "{what}");
+        }
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Output {
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(arguments)
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("KOL_KAFKA_LIBS", &self.kafka)
             .output()
-            .expect("cargo");
+            .expect("cargo")
+    }
+
+    fn test(&self, arguments: &str) -> Outcome {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        // Scenarios start binaries, which their test does not build.
+        if arguments.contains(&"kol-tests") {
+            let built = self.cargo(&BINARIES);
+            if !built.status.success() {
+                eprintln!("{}", String::from_utf8_lossy(&built.stderr));
+                return Outcome::NotRun;
+            }
+        }
+        let output = self.cargo(&[&["test", "--profile", "fast"], &*arguments].concat());
         let text = String::from_utf8_lossy(&output.stdout);
         let ran = text.contains("... FAILED") || text.contains("... ok");
         match (ran, output.status.success()) {
