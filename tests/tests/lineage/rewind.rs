@@ -155,13 +155,13 @@ fn a_platform_that_only_the_generation_before_had_leaves_redis() {
         let ranking = scene.redis.cli("ZCARD ranking:youtube:trending");
         (ranking.trim().to_owned(), hashes.lines().count())
     };
+    let later = scene.second.iter().filter_map(|r| r.timestamp_ms).min();
+    let time = kol_common::Millis(later.unwrap()).iso();
     assert_ne!(shown().0, "0");
-    scene.topic.produce(&scene.second);
-    let log = scene.topic.read();
-    let time = scene.second.iter().filter_map(|r| r.timestamp_ms).min();
-    let (_, rest) = since(&log, time.unwrap());
-    let time = kol_common::Millis(time.unwrap()).iso();
     let next = scene.next(&["rewind", &job, "--to-timestamp", &time]);
+    // Only now: the job before would have seen them go quiet.
+    scene.topic.produce(&scene.second);
+    let (_, rest) = since(&scene.topic.read(), later.unwrap());
     wait_for("the other platform to leave", LIMIT, || match shown() {
         (ranking, 0 | 1) if ranking == "0" => Ok(()),
         other => Err(format!("{other:?}")),
