@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::checkpoint::{DAMAGED, Store, s3};
+use kol_common::checkpoint::{DAMAGED, Store, UNAVAILABLE, s3};
 use kol_common::proto::{JobState, JobStatus};
 use kol_tests::harness::{Cluster, S3, Scene, wait_for};
 
@@ -187,6 +187,10 @@ async fn a_file_of_many_parts_is_whole_or_not_there() {
     torn[5_000_000] ^= 1;
     std::fs::write(path, torn).unwrap();
     assert_eq!(store.read(&file).await.unwrap_err().code, DAMAGED);
+    let elsewhere = s3::connect("kol-other", server.environment()).unwrap();
+    let elsewhere = Store::over("s3://kol-other", Arc::new(elsewhere));
+    let no_bucket = elsewhere.read(&file).await.unwrap_err();
+    assert_eq!(no_bucket.code, UNAVAILABLE, "not damaged: {no_bucket}");
     store.delete(vec![file.path.clone()]).await.unwrap();
     store.delete(vec![file.path.clone()]).await.unwrap();
     let gone = store.read(&file).await.unwrap_err();

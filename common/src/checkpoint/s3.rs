@@ -86,6 +86,11 @@ pub fn connect(
     builder.build().map_err(|e| words(&e))
 }
 
+/// A bucket that is not there says nothing of what lies in it: another service may have been asked.
+pub(super) fn no_such_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("<Code>NoSuchBucket</Code>")
+}
+
 /// What a server said, without the markup around it and how often it was asked.
 pub(super) fn words(error: &object_store::Error) -> String {
     let all = error.to_string();

@@ -112,7 +112,7 @@ impl Store {
         let place = object_store::path::Path::from(file.path.as_str());
         let content = async { self.objects.get(&place).await?.bytes().await };
         let content = match within(content).await {
-            Err(object_store::Error::NotFound { .. }) => {
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => {
                 return Err(self.damaged(&file.path, "it is missing"));
             }
             other => other.map_err(|e| self.failed("read", &file.path, &e))?,
@@ -146,7 +146,7 @@ impl Store {
         let place = object_store::path::Path::from(path);
         match within(async { self.objects.get(&place).await?.bytes().await }).await {
             Ok(content) => Ok(Some(content)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => Ok(None),
             Err(e) => Err(self.failed("read", path, &e)),
         }
     }

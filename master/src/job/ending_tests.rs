@@ -5,7 +5,7 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    BarrierAck, ErrorDomain, JobState, Manifest, PartitionCheckpoint, PartitionCounters, RevokeMode,
+    ErrorDomain, JobState, Manifest, PartitionCheckpoint, PartitionCounters, RevokeMode,
 };
 use kol_common::{JobId, Millis, SavepointId, SourcePartition};
 
@@ -180,19 +180,7 @@ fn what_is_left_to_the_next_job_is_not_what_proved_damaged_to_this_one() {
     rig.report_all(&out);
     for offset in [10, 20] {
         let epoch = barriers(&rig.after(1_000))[0].epoch;
-        let checkpoint = PartitionCheckpoint {
-            partition: Some((&SourcePartition::new("t", 0)).into()),
-            assignment_epoch: 1,
-            offset,
-            ..PartitionCheckpoint::default()
-        };
-        let ack = BarrierAck {
-            job_id: "job_1".into(),
-            epoch,
-            checkpoint: Some(checkpoint),
-        };
-        let ack = FromExecutor::BarrierAck(Box::new(ack));
-        assert!(rig.event(Event::Said(executor(1), ack)).commit.is_some());
+        assert!(rig.ack_at(epoch, 0, offset).commit.is_some());
     }
     let offset = |rig: &Rig| rig.job.state_left(None).unwrap().partitions[0].offset;
     assert_eq!(offset(&rig), 20);

@@ -119,10 +119,16 @@ impl Rig {
 
     /// A partition's part of an epoch.
     pub(super) fn ack(&mut self, epoch: u64, number: u32) -> Out {
+        self.ack_at(epoch, number, 0)
+    }
+
+    /// The same of one that stands at an offset.
+    pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
         let checkpoint = PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
             slot: number,
             assignment_epoch: 1,
+            offset,
             ..PartitionCheckpoint::default()
         };
         let ack = BarrierAck {
