@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use kol_common::proto::JobState;
 use kol_tests::fold::Record;
 use kol_tests::harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
 use rdkafka::ClientConfig;
@@ -64,6 +65,17 @@ fn scene(kafka: &'static Kafka, partitions: u32, records: &[Record]) -> Scene {
         cluster,
         job,
     }
+}
+
+/// Waits for a checkpoint that has the id of the topic in all partitions.
+fn knows_its_topic(cluster: &Cluster, job: &str) {
+    kol_tests::harness::wait_for("a checkpoint that knows its topic", LIMIT, || {
+        let asked = ["checkpoints", job, "-o", "json"];
+        let newest = cluster.client(&asked).json()["checkpoints"][0].clone();
+        let parts = newest["partitions"].as_array().cloned();
+        let parts = parts.filter(|parts| parts.iter().all(|p| p["topic_id"].is_string()));
+        parts.map(drop).ok_or_else(|| newest.to_string())
+    });
 }
 
 fn write(producer: &BaseProducer, topic: &str, records: &[Record]) {
@@ -229,13 +241,7 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     scene
         .cluster
         .wait_caught_up(&scene.job, old.len() as u64, LIMIT);
-    kol_tests::harness::wait_for("a checkpoint that knows its topic", LIMIT, || {
-        let asked = ["checkpoints", &scene.job, "-o", "json"];
-        let newest = scene.cluster.client(&asked).json()["checkpoints"][0].clone();
-        let parts = newest["partitions"].as_array().cloned();
-        let parts = parts.filter(|parts| parts.iter().all(|p| p["topic_id"].is_string()));
-        parts.map(drop).ok_or_else(|| newest.to_string())
-    });
+    knows_its_topic(&scene.cluster, &scene.job);
     // First while nobody looks, then under the eyes of a reader.
     scene.cluster.executors[0].kill();
     scene.topic.make_anew();
@@ -253,6 +259,27 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     let told = |w: &String| w.contains("their topic was made anew");
     assert!(status.warnings.iter().any(told), "{:?}", status.warnings);
     scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_job_that_must_not_lose_data_fails_when_its_topic_was_made_anew() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 2_000, 13);
+    let topic = Topic::create(kafka, "fails", 1);
+    topic.produce(&records[..200]);
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let job = Job {
+        source: "on_data_loss = \"fail\"".into(),
+        ..Job::replay(SCORING)
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.wait_caught_up(&id, 200, LIMIT);
+    knows_its_topic(&cluster, &id);
+    topic.make_anew();
+    topic.produce(&records[200..]);
+    let status = cluster.wait_state(&id, JobState::Failed);
+    assert!(status.reason.contains("made anew"), "{}", status.reason);
 }
 
 #[test]
