@@ -83,7 +83,7 @@ async fn submit(
     let submission = Submission {
         spec: parsed.spec,
         warnings: parsed.warnings,
-        begin: Begin::GoOn,
+        begin: Begin::Resume,
         replace: false,
     };
     let reply = controller.submit(submission).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use kol_common::actor::{Drained, Exit, Group, Task, mailbox};
+use kol_common::actor::{Drained, Exit, Group, Task};
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
@@ -22,14 +22,12 @@ use tonic::transport::server::Connected;
 use crate::autostart;
 use crate::cluster::Limits;
 use crate::config::Config;
-use crate::controller::{Controller, Handle, JobStore, Options};
+use crate::controller::{self, Handle, Options};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::meta::{EmbeddedStore, MetaStore};
 use crate::rpc::{ClusterRpc, JobRpc};
 
-/// Messages that may wait for the controller.
-const INBOX: usize = 4_096;
 /// Silence of the network after which a connection is probed, and given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest message from an executor: reports of all its partitions.
@@ -61,13 +59,8 @@ impl Core {
     /// # Errors
     /// The store cannot be read.
     pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
-        let (store, stored) = JobStore::load(meta).await?;
-        tracing::info!(jobs = stored.len(), "the state store is open");
         let tasks = Group::new("master");
-        let (address, inbox) = mailbox("controller", INBOX);
-        let controller = Handle::new(address.clone());
-        let actor = Controller::new(options, store, stored, address, tasks.clone());
-        let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
+        let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
         Ok(Self {
             controller,
             tasks,

@@ -9,7 +9,7 @@ use kol_common::{JobId, KolError, SourcePartition};
 use serde::{Deserialize, Serialize};
 
 use super::difference::differences;
-use super::record::PartitionRecord;
+use super::record::{JobRecord, PartitionRecord};
 
 /// Keys of the spec that the state depends on: another value needs another state.
 const IN_THE_STATE: [&str; 6] = [
@@ -73,6 +73,35 @@ pub enum Start {
     State(Box<Manifest>),
     /// With the state that the manifest file of this folder describes.
     Folder(String),
+}
+
+/// What to look up for a job: where it begins, or, once it has begun, where partitions begin that came
+/// later. `left` gives the state that another job left, in an epoch or in its last one.
+///
+/// # Errors
+/// That state no longer exists.
+pub fn next_start(
+    record: &JobRecord,
+    left: impl Fn(&JobId, Option<u64>) -> Option<Manifest>,
+) -> Result<Start, KolError> {
+    if record.generation > 0 {
+        return Ok(Start::Offsets(StartingOffsets::Earliest));
+    }
+    let (id, epoch) = match &record.origin {
+        Origin::Spec => {
+            let offsets = record.spec.source.starting_offsets.clone();
+            return Ok(Start::Offsets(offsets));
+        }
+        Origin::Offsets(offsets) => return Ok(Start::Offsets(offsets.clone())),
+        Origin::Savepoint { location } => return Ok(Start::Folder(location.clone())),
+        Origin::Job { id, epoch } => (id, *epoch),
+    };
+    let state = left(id, epoch).map(|state| Start::State(Box::new(state)));
+    state.ok_or_else(|| {
+        let what = format!("{} no longer exists", record.origin);
+        KolError::user("EPOCH_NOT_FOUND", what)
+            .help("Submit with --from-savepoint and a savepoint, or with --discard-state.")
+    })
 }
 
 /// The state that a job of `spec` left: its epoch, or, when it has none, where it had begun to read.

@@ -16,7 +16,7 @@ pub mod record;
 mod status;
 mod warnings;
 
-pub use lineage::{Origin, Start};
+pub use lineage::{Origin, Start, next_start};
 pub use machine::{Event, Executor, Fleet, Job, Out};
 pub use ownership::revoke_claim;
 pub use record::{End, JobRecord, Phase, Predecessor};
