@@ -14,7 +14,10 @@ impl Controller {
         };
         if !self.group_offsets.contains_key(id) {
             let (source, outside) = (&job.header().spec.source, &self.options.outside);
-            match outside.brokers.group_offsets(source, &outside.secrets) {
+            match outside
+                .brokers
+                .group_offsets(source, &outside.secrets, &self.tasks)
+            {
                 Ok(offsets) => self.group_offsets.insert(id.clone(), offsets),
                 Err(error) => {
                     return tracing::debug!(job = %id, %error, "lag tools will not see this job");
