@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(100);
 const BATCH: usize = 1_024;
 
 /// Loads the jobs of the store and starts a controller in `tasks`. The task ends by itself only when the
-/// store does not take writes any more.
+/// store no longer takes writes.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -9,7 +9,7 @@ use kol_common::{JobId, KolError, Millis};
 
 use super::message::Stream;
 use super::state::Controller;
-use crate::cluster::{Change, Input, Members, SessionId};
+use crate::cluster::{Effect, Input, Members, SessionId};
 use crate::job::Event;
 
 impl Controller {
@@ -84,27 +84,27 @@ impl Controller {
                 }
                 for (job, reports) in by_job {
                     let body = FromExecutor::Reports(kol_common::proto::Reports { reports });
-                    let event = Event::Said(id.clone(), body);
+                    let event = Event::Received(id.clone(), body);
                     self.step(now, &JobId::from_wire(job), event).await?;
                 }
             }
             FromExecutor::Released(ref released) => {
                 let job = JobId::from_wire(released.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::PartitionFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 let error = failed.error.as_ref().map(kol_common::view::problem_json);
                 tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::BarrierAck(ref ack) => {
                 let job = JobId::from_wire(ack.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::BarrierFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
             FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
@@ -117,30 +117,30 @@ impl Controller {
     /// # Errors
     /// The store does not take writes.
     pub(super) async fn member(&mut self, now: Millis, input: Input) -> Result<(), KolError> {
-        let mut changes = Vec::new();
-        self.members.handle(now, input, &mut changes);
+        let mut effects = Vec::new();
+        self.members.handle(now, input, &mut effects);
         // The jobs learn of a new connection together with what runs there: before that they must not
         // place anything.
-        let connected = |change: &Change| matches!(change, Change::Connected { .. });
-        let changed = !changes.iter().all(connected);
-        for change in changes {
-            match change {
+        let connected = |effect: &Effect| matches!(effect, Effect::Connected { .. });
+        let changed = !effects.iter().all(connected);
+        for effect in effects {
+            match effect {
                 // The stream it had before was dropped when this one took its place.
-                Change::Connected { .. } => {}
-                Change::Recovered(id) => {
+                Effect::Connected { .. } => {}
+                Effect::Recovered(id) => {
                     tracing::info!(executor = %id, "an executor is heard again")
                 }
-                Change::Leaving(id) => {
+                Effect::Leaving(id) => {
                     tracing::info!(executor = %id, "an executor leaves: its partitions move to others");
                 }
-                Change::Suspected(id) => {
+                Effect::Suspected(id) => {
                     tracing::warn!(executor = %id, "an executor is silent or cut off: it keeps its partitions for now");
                 }
-                Change::Left(id) => {
+                Effect::Left(id) => {
                     self.streams.remove(&id);
                     tracing::info!(executor = %id, "an executor left");
                 }
-                Change::Lost(id, _) => {
+                Effect::Lost(id, _) => {
                     self.streams.remove(&id);
                     tracing::warn!(executor = %id, "an executor is lost: its partitions move to others");
                 }

@@ -30,9 +30,9 @@ impl Controller {
                 m.state == ExecutorState::Alive || m.state == ExecutorState::Leaving
             })
         };
-        let asked: Vec<ExecutorId> = executors.into_iter().filter(callable).collect();
-        let query = self.questions.ask(now, draft, &asked, reply);
-        for executor in asked {
+        let queried: Vec<ExecutorId> = executors.into_iter().filter(callable).collect();
+        let query = self.questions.ask(now, draft, &queried, reply);
+        for executor in queried {
             self.send(&executor, ToExecutor::Explain(query.clone()));
         }
     }

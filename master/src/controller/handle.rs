@@ -21,7 +21,7 @@ use crate::job::discovery::Found;
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
 /// recover.
 const ANSWER: Duration = Duration::from_secs(15);
-/// The same for what a task beside the controller found out: nobody waits for that task.
+/// The same for the result of a task beside the controller: no one waits for that task.
 const HAND_OVER: Duration = Duration::from_secs(60);
 /// Longest wait for a savepoint. The coordinator ends it after twice `checkpoint.timeout`; this ends the
 /// wait where the master itself does not get that far.
@@ -241,7 +241,7 @@ impl Handle {
     }
 }
 
-/// The controller as somebody sees it who gets no answer.
+/// What a requester reads that got no answer.
 fn unanswered(error: AskError) -> KolError {
     match error {
         AskError::Gone(_) => KolError::external("MASTER_ENDING", "the master is shutting down")

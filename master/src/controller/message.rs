@@ -20,7 +20,7 @@ pub(super) type Stream = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
 /// Where the answer to a request goes. The requester may be gone by then.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, KolError>>;
 
-/// A savepoint that somebody waits for.
+/// A savepoint that a person waits for.
 #[derive(Debug)]
 pub(super) struct SavepointRequest {
     /// URL of the folder that gets a folder for it; empty: `savepoints` below the job's checkpoint
@@ -30,7 +30,7 @@ pub(super) struct SavepointRequest {
     pub(super) reply: Reply<Savepoint>,
 }
 
-/// Something happened, or somebody requests something. Where a `job` is a text, it is an id or a name; a
+/// Something happened, or a person requests something. Where a `job` is a text, it is an id or a name; a
 /// name means the newest job of that name, an empty text the only job that runs.
 #[derive(Debug)]
 pub(super) enum Message {
@@ -117,7 +117,7 @@ pub(super) enum Message {
         /// As of a submission.
         reply: Reply<SubmitReply>,
     },
-    /// Somebody looks at what there is.
+    /// A question about what there is.
     Query(Query),
 }
 

@@ -107,7 +107,7 @@ impl Open {
             let message = format!("no answer within 2 s from {}", names.join(", "));
             Err(KolError::external("EXPLAIN_DEADLINE", message)
                 .job(&self.answer.job_id)
-                .help("Ask again; kol-client executors shows whether they are well."))
+                .help("Try again; kol-client executors shows whether they answer."))
         };
         let _nobody_waits = self.reply.send(outcome);
     }
@@ -138,7 +138,7 @@ mod tests {
         let both = [executor("a"), executor("b")];
         let query = questions.ask(Millis(0), Explanation::default(), &both, reply);
         questions.answered(&both[0], slots(query.query_id, 1));
-        // The same executor again, and one that was not asked, add nothing.
+        // The same executor again, and one that was not queried, add nothing.
         questions.answered(&both[0], slots(query.query_id, 1));
         questions.answered(&executor("c"), slots(query.query_id, 1));
         assert!(answer.try_recv().is_err());

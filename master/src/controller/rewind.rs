@@ -8,7 +8,8 @@ use kol_common::{JobId, KolError, Millis};
 use super::message::Reply;
 use super::state::Controller;
 use super::submit::{Next, not_ending};
-use crate::job::lineage::{Origin, fits};
+use crate::job::Origin;
+use crate::job::lineage::fits;
 use crate::job::{End, Job, Predecessor};
 
 impl Controller {

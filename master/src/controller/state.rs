@@ -31,7 +31,7 @@ pub struct Options {
     pub limits: Limits,
 }
 
-/// A savepoint that somebody waits for.
+/// A savepoint that a person waits for.
 #[derive(Debug)]
 pub(super) struct Awaited {
     /// Where its files go.
@@ -39,8 +39,8 @@ pub(super) struct Awaited {
     pub(super) reply: Reply<Savepoint>,
 }
 
-/// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what stands
-/// below it: this file, `committed`, `steps`, `ticks`, then what executors and people do, then `actor`.
+/// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes
+/// before it: this file, `committed`, `steps`, `ticks`, then what executors and people do, then `actor`.
 pub(super) struct Controller {
     pub(super) options: Options,
     pub(super) store: JobStore,

@@ -3,16 +3,16 @@
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
-use crate::checkpoint::News;
+use crate::checkpoint::Notice;
 use crate::checkpoint::keeper::Chore;
 use crate::job::discovery::{Query, discover};
-use crate::job::{Event, Out, Phase, next_start};
+use crate::job::{Effect, Event, Input, Job, Phase, next_start};
 
 impl Controller {
     /// Gives a job's machine one event, and carries out what follows.
     ///
     /// # Errors
-    /// The store does not take writes: nothing may be decided any more.
+    /// The store does not take writes: nothing may be decided then.
     pub(super) async fn step(
         &mut self,
         now: Millis,
@@ -24,20 +24,30 @@ impl Controller {
             return Ok(());
         };
         let before = job.header().phase;
-        let mut out = Out::default();
-        job.handle(now, event, &fleet, &mut out);
-        let record = out.persist.then(|| job.record());
-        let epoch = out.commit.as_ref().map(|commit| (id, commit));
+        let mut out = Vec::new();
+        let input = Input {
+            event,
+            fleet: &fleet,
+        };
+        job.handle(now, input, &mut out);
+        let persist = out.iter().any(|effect| matches!(effect, Effect::Persist));
+        let record = persist.then(|| job.record());
+        let epoch = out.iter().find_map(|effect| match effect {
+            Effect::Commit(commit) => Some((id, commit)),
+            _ => None,
+        });
         if record.is_some() || epoch.is_some() {
             self.store.save(record.as_ref(), epoch).await?;
         }
         self.note_phase(id, before);
-        self.carry_out(id, out);
+        for effect in out {
+            self.carry_out(id, effect);
+        }
         Ok(())
     }
 
     fn note_phase(&mut self, id: &JobId, before: Phase) {
-        let Some(record) = self.jobs.get(id).map(crate::job::Job::header) else {
+        let Some(record) = self.jobs.get(id).map(Job::header) else {
             return;
         };
         let (after, reason) = (record.phase, &record.reason);
@@ -50,34 +60,26 @@ impl Controller {
     }
 
     /// What is to be durable is.
-    fn carry_out(&mut self, id: &JobId, out: Out) {
-        if let Some(commit) = out.commit {
-            self.publish_offsets(id, &commit.manifest);
-            self.publish_manifest(id, commit.manifest);
-            if let Some(sweep) = commit.sweep {
-                self.clean_up(id, Chore::LeftBehind(id.clone(), sweep));
+    fn carry_out(&mut self, id: &JobId, effect: Effect) {
+        match effect {
+            Effect::Persist => {}
+            Effect::Commit(commit) => {
+                self.publish_offsets(id, &commit.manifest);
+                self.publish_manifest(id, commit.manifest);
+                if let Some(orphans) = commit.orphans {
+                    self.clean_up(id, Chore::Orphans(id.clone(), orphans));
+                }
             }
-        }
-        for (executor, message) in out.sends {
-            self.send(&executor, message);
-        }
-        if out.discover {
-            self.discover(id);
-        }
-        match out.news {
-            Some(News::Failed(error)) => {
-                tracing::warn!(job = %id, %error, "an epoch was given up: processing goes on");
+            Effect::Send(executor, message) => self.send(&executor, message),
+            Effect::Discover => self.discover(id),
+            Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),
+            Effect::Savepoint(savepoint, saved) => self.state_saved(id, savepoint, saved),
+            Effect::Notice(Notice::Failed(error)) => {
+                tracing::warn!(job = %id, %error, "an epoch was aborted: processing continues");
             }
-            Some(News::Mended(failures)) => {
+            Effect::Notice(Notice::Recovered(failures)) => {
                 tracing::info!(job = %id, failures, "epochs are committed again");
             }
-            None => {}
-        }
-        if !out.garbage.is_empty() {
-            self.clean_up(id, Chore::Files(out.garbage));
-        }
-        for (savepoint, saved) in out.savepoints {
-            self.state_saved(id, savepoint, saved);
         }
     }
 

@@ -14,8 +14,9 @@ use super::message::Reply;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
 use crate::checkpoint::keeper::Chore;
+use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
-use crate::job::lineage::{Origin, fits};
+use crate::job::lineage::fits;
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
 
 /// Jobs that are over and still listed.
@@ -70,7 +71,7 @@ impl Controller {
         let id = JobId::generate();
         let mut record = JobRecord::new(id.clone(), next.spec, next.warnings.clone(), now);
         record.origin = next.origin;
-        record.live |= next.at_once;
+        record.shown |= next.at_once;
         record.follows = next.follows;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());

@@ -36,7 +36,7 @@ impl Controller {
         };
         let phase = self.jobs.get(&before.id).map(|job| job.header().phase);
         match phase {
-            None | Some(Phase::Over(_)) => self.step(now, id, Event::Succeed).await,
+            None | Some(Phase::Over(_)) => self.step(now, id, Event::PredecessorEnded).await,
             Some(Phase::Ending(_)) => self.step(now, id, Event::Tick).await,
             Some(Phase::Starting | Phase::Running) => {
                 let event = Event::End(before.end, format!("{id} takes its place"));

@@ -3,15 +3,18 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, PartitionCheckpoint,
-    PartitionFailed, PartitionReport, PartitionState, Released, Reports, Revoke, RevokeMode,
-    RunningPartition,
+    Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, Manifest,
+    PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState, Released, Reports,
+    Revoke, RevokeMode, RunningPartition,
 };
-use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SourcePartition};
+use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, SourcePartition};
 
 use super::discovery::Found;
-use super::machine::{Event, Executor, Fleet, Job, Out};
+use super::effect::{Effect, Event, Input};
+use super::fleet::{Executor, Fleet};
+use super::machine::Job;
 use super::record::JobRecord;
+use crate::checkpoint::Commit;
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -46,6 +49,35 @@ fn found(partitions: u32) -> Event {
     }))
 }
 
+/// What came out of one step, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) persist: bool,
+    pub(super) commit: Option<Commit>,
+    pub(super) sends: Vec<(ExecutorId, ToExecutor)>,
+    pub(super) discover: bool,
+    pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
+}
+
+impl Out {
+    /// One step of a job.
+    pub(super) fn of(job: &mut Job, now: u64, event: Event, fleet: &Fleet) -> Self {
+        let (mut effects, mut out) = (Vec::new(), Self::default());
+        job.handle(Millis(now), Input { event, fleet }, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Persist => out.persist = true,
+                Effect::Commit(commit) => out.commit = Some(commit),
+                Effect::Send(to, message) => out.sends.push((to, message)),
+                Effect::Discover => out.discover = true,
+                Effect::Savepoint(id, saved) => out.savepoints.push((id, saved)),
+                Effect::Delete(_) | Effect::Notice(_) => {}
+            }
+        }
+        out
+    }
+}
+
 pub(super) struct Rig {
     pub(super) job: Job,
     now: u64,
@@ -54,7 +86,14 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn starting(alive: &[u8]) -> Self {
-        let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
+        Self::with(Self::record(), alive)
+    }
+
+    pub(super) fn record() -> JobRecord {
+        JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0))
+    }
+
+    pub(super) fn with(record: JobRecord, alive: &[u8]) -> Self {
         Self {
             job: Job::new(record, vec![], Millis(0), DRAIN),
             now: 0,
@@ -70,10 +109,7 @@ impl Rig {
     }
 
     pub(super) fn event(&mut self, event: Event) -> Out {
-        let mut out = Out::default();
-        self.job
-            .handle(Millis(self.now), event, &self.fleet, &mut out);
-        out
+        Out::of(&mut self.job, self.now, event, &self.fleet)
     }
 
     pub(super) fn tick(&mut self) -> Out {
@@ -98,7 +134,10 @@ impl Rig {
             position: 0,
             drained,
         };
-        self.event(Event::Said(executor(by), FromExecutor::Released(released)))
+        self.event(Event::Received(
+            executor(by),
+            FromExecutor::Released(released),
+        ))
     }
 
     /// Says that everything that was assigned runs.
@@ -113,7 +152,7 @@ impl Rig {
             let reports = Reports {
                 reports: vec![report],
             };
-            self.event(Event::Said(executor(1), FromExecutor::Reports(reports)));
+            self.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
         }
     }
 
@@ -122,7 +161,7 @@ impl Rig {
         self.ack_at(epoch, number, 0)
     }
 
-    /// The same of one that stands at an offset.
+    /// The same of one that is at an offset.
     pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
         let checkpoint = PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
@@ -137,12 +176,12 @@ impl Rig {
             checkpoint: Some(checkpoint),
         };
         let ack = FromExecutor::BarrierAck(Box::new(ack));
-        self.event(Event::Said(executor(1), ack))
+        self.event(Event::Received(executor(1), ack))
     }
 
     pub(super) fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
         let failed = failure(number, epoch, domain);
-        self.event(Event::Said(
+        self.event(Event::Received(
             executor(by),
             FromExecutor::PartitionFailed(failed),
         ))
@@ -204,7 +243,7 @@ fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
 }
 
 #[test]
-fn a_missing_topic_keeps_it_starting_with_the_reason_and_is_asked_for_again() {
+fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again() {
     let mut rig = Rig::starting(&[1]);
     rig.tick();
     let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
@@ -254,7 +293,7 @@ fn a_joining_executor_gets_partitions_only_after_they_were_released() {
 }
 
 #[test]
-fn a_leaving_executor_gives_everything_back_even_with_nobody_to_take_it() {
+fn a_leaving_executor_releases_everything_even_when_no_other_can_take_it() {
     let (mut rig, _) = Rig::running(&[1], 2);
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
     let asked = revoked(&rig.tick());
@@ -266,7 +305,7 @@ fn a_leaving_executor_gives_everything_back_even_with_nobody_to_take_it() {
 }
 
 #[test]
-fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_epoch_elsewhere() {
+fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_assignment_epoch_elsewhere() {
     let (mut rig, first) = Rig::running(&[1, 2], 4);
     set(&mut rig.fleet, 1, ExecutorState::Suspect);
     let out = rig.after(100);
@@ -324,7 +363,7 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
     let out = restarted.event(Event::Connected(executor(1), running));
     assert_eq!(revoked(&out).len(), 1);
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
-    // The claimed one goes on; the one that did not match is free and assigned again.
+    // The claimed one continues; the one that did not match is free and assigned again.
     let again = assigned(&out);
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].1, claims[1].partition.as_ref().unwrap().partition);
@@ -334,7 +373,7 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
 }
 
 #[test]
-fn after_a_restart_the_clock_is_told_also_while_the_market_is_not_known() {
+fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
     let (rig, first) = Rig::running(&[1], 1);
     let mut record = rig.job.record();
     record.clock = Some(Millis(7));
@@ -359,16 +398,16 @@ fn after_a_restart_the_clock_is_told_also_while_the_market_is_not_known() {
 }
 
 #[test]
-fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_within_a_budget() {
+fn a_failure_that_a_person_must_repair_ends_the_job_and_others_are_tried_again_within_a_budget() {
     let (mut rig, _) = Rig::running(&[1], 1);
     for attempt in 0..5 {
-        let epoch = rig.job.record().partitions[0].epoch;
+        let epoch = rig.job.record().partitions[0].assignment_epoch;
         rig.fail(1, 0, epoch, ErrorDomain::External);
         assert_eq!(rig.state(), (JobState::Degraded, "it broke".into()));
         assert!(assigned(&rig.after(100)).is_empty());
         assert_eq!(assigned(&rig.after(10_000)).len(), 1, "attempt {attempt}");
     }
-    let epoch = rig.job.record().partitions[0].epoch;
+    let epoch = rig.job.record().partitions[0].assignment_epoch;
     rig.fail(1, 0, epoch, ErrorDomain::External);
     let (state, reason) = rig.state();
     assert_eq!(state, JobState::Failed);
@@ -381,20 +420,20 @@ fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_wit
 }
 
 #[test]
-fn partitions_added_to_the_topic_get_the_next_slots() {
+fn partitions_added_to_the_topic_get_the_next_ordinals() {
     let (mut rig, _) = Rig::running(&[1], 2);
     rig.now += 10_000;
     assert!(rig.tick().discover);
     let out = rig.event(found(3));
     assert_eq!(assigned(&out).len(), 1);
     let record = rig.job.record();
-    let slots: Vec<u32> = record.partitions.iter().map(|p| p.slot).collect();
-    assert_eq!(slots, [0, 1, 2]);
+    let ordinals: Vec<u32> = record.partitions.iter().map(|p| p.ordinal).collect();
+    assert_eq!(ordinals, [0, 1, 2]);
     assert_eq!(record.generation, 4);
 }
 
 #[test]
-fn totals_do_not_fall_back_while_a_partition_has_no_report_of_its_new_owner() {
+fn totals_do_not_fall_while_a_partition_has_no_report_of_its_new_owner() {
     let (mut rig, first) = Rig::running(&[1], 1);
     let (_, number, epoch) = assigned(&first)[0].clone();
     let mut report = PartitionReport {
@@ -408,7 +447,7 @@ fn totals_do_not_fall_back_while_a_partition_has_no_report_of_its_new_owner() {
     let reports = Reports {
         reports: vec![report],
     };
-    rig.event(Event::Said(executor(1), FromExecutor::Reports(reports)));
+    rig.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
     rig.fleet = fleet(&[2]);
     rig.tick();
     let status = rig.job.status(Millis(rig.now), &rig.fleet);
