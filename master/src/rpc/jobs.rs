@@ -1,4 +1,4 @@
-//! What people ask.
+//! What people request.
 
 use kol_common::KolError;
 use kol_common::checkpoint::snapshot;
