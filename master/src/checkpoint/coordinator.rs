@@ -14,16 +14,16 @@
 //!    the job's record before they are used, many at once, and what was reserved before is skipped.
 //! 5. A job that resumes from another state has it as its first committed epoch.
 //!
-//! Savepoints and the last epoch of a job: see `savepoint`; what is kept: see `kept`.
-
-use std::collections::BTreeMap;
+//! The open epoch: see `open`; savepoints and the last epoch of a job: see `savepoint`; what is kept: see
+//! `kept`.
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{CheckpointStatus, Manifest, PartitionCheckpoint};
-use kol_common::{KolError, Millis, SourcePartition};
+use kol_common::{KolError, Millis};
 
 use super::effect::{Begin, Commit, Effect, Facts, Input, Notice, Orphans, Owner};
 use super::kept::Kept;
+use super::open::Open;
 use super::savepoint::{Kind, Wishes};
 
 /// Numbers that are reserved at once.
@@ -33,9 +33,6 @@ const REST: u64 = 3;
 /// Orphans are looked for once in so many epochs, and soon after a start.
 const ORPHANS_EVERY: u64 = 600;
 const ORPHANS_FIRST: u64 = 10;
-/// Stragglers that a message names.
-const NAMED: usize = 5;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -57,24 +54,6 @@ pub struct Coordinator {
     /// In a row.
     failures: u64,
     problem: Option<KolError>,
-}
-
-#[derive(Debug)]
-struct Open {
-    epoch: u64,
-    kind: Kind,
-    begun: Millis,
-    /// Those that have not acknowledged yet, by ordinal.
-    waiting: BTreeMap<u32, Straggler>,
-    acknowledged: BTreeMap<u32, PartitionCheckpoint>,
-}
-
-/// A partition that has not acknowledged the open epoch yet.
-#[derive(Debug)]
-struct Straggler {
-    assignment_epoch: u64,
-    /// For messages.
-    name: SourcePartition,
 }
 
 impl Coordinator {
@@ -126,8 +105,7 @@ impl Coordinator {
                 error,
             } => {
                 let of_open = self.open.as_ref().filter(|open| open.epoch == epoch);
-                let straggler = of_open.and_then(|open| open.waiting.get(&ordinal));
-                if straggler.is_some_and(|s| s.assignment_epoch == assignment_epoch) {
+                if of_open.is_some_and(|open| open.waits_for(ordinal, assignment_epoch)) {
                     self.fail(now, error, out);
                 }
             }
@@ -229,22 +207,7 @@ impl Coordinator {
     fn begin(&mut self, now: Millis, kind: Kind, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
         let epoch = self.take_number();
         self.begun = now;
-        let straggler = |o: &Owner<'_>| {
-            let name = o.partition.clone();
-            let assignment_epoch = o.assignment_epoch;
-            let straggler = Straggler {
-                assignment_epoch,
-                name,
-            };
-            (o.ordinal, straggler)
-        };
-        self.open = Some(Open {
-            epoch,
-            kind,
-            begun: now,
-            waiting: owners.iter().map(straggler).collect(),
-            acknowledged: BTreeMap::new(),
-        });
+        self.open = Some(Open::new(epoch, kind, now, owners));
         out.push(Effect::Begin(Begin {
             epoch,
             reserved: self.reserved,
@@ -267,16 +230,8 @@ impl Coordinator {
     }
 
     fn abort_if_moved(&mut self, now: Millis, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
-        let Some(open) = &self.open else { return };
-        let acknowledged = open.acknowledged.values();
-        let acknowledged = acknowledged.map(|c| (c.slot, c.assignment_epoch));
-        let waiting = open.waiting.iter().map(|(o, s)| (*o, s.assignment_epoch));
-        let same = waiting.chain(acknowledged).all(|(ordinal, assignment)| {
-            let owner = owners.iter().find(|o| o.ordinal == ordinal);
-            owner.is_some_and(|o| o.assignment_epoch == assignment && o.ready)
-        });
-        let all = owners.len() == open.waiting.len() + open.acknowledged.len();
-        if !same || !all {
+        let unmoved = |open: &Open| open.is_unmoved(owners);
+        if !self.open.as_ref().is_none_or(unmoved) {
             self.abort(now, out);
         }
     }
@@ -286,20 +241,11 @@ impl Coordinator {
         if now.since(open.begun) < self.limits.timeout {
             return;
         }
-        let stragglers = open.waiting.values();
-        let named: Vec<_> = stragglers.take(NAMED).map(|s| s.name.to_string()).collect();
-        let more = open.waiting.len().saturating_sub(NAMED);
-        let and_more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
         let what = format!(
-            "epoch {} was aborted after {}: {}{and_more} did not make it durable and confirmed by \
-             Redis in time",
+            "epoch {} was aborted after {}: {} did not make it durable and confirmed by Redis in time",
             open.epoch,
             self.limits.timeout,
-            named.join(", "),
+            open.stragglers(),
         );
         let error = KolError::external("CHECKPOINT_TIMEOUT", what).help(
             "Processing continues; after a failure more of the log is read again. Check whether Redis \
@@ -328,8 +274,7 @@ impl Coordinator {
         self.ended = now;
         self.rest = Millis(0);
         self.aborted_count += 1;
-        let parts: Vec<_> = open.acknowledged.into_values().collect();
-        self.kept.discard(&parts);
+        self.kept.discard(&open.into_parts());
         self.delete_garbage(out);
     }
 
@@ -341,40 +286,24 @@ impl Coordinator {
         facts: Facts,
         out: &mut Vec<Effect>,
     ) {
-        let Some(open) = self.open.as_mut().filter(|o| o.epoch == epoch) else {
+        let of_open = self.open.as_mut().filter(|open| open.epoch == epoch);
+        let assignment = checkpoint.assignment_epoch;
+        let waiting = of_open.filter(|open| open.waits_for(checkpoint.slot, assignment));
+        let Some(open) = waiting else {
             return;
         };
-        let ordinal = checkpoint.slot;
-        let straggler = open.waiting.get(&ordinal);
-        if straggler.is_none_or(|s| s.assignment_epoch != checkpoint.assignment_epoch) {
-            return;
-        }
-        open.waiting.remove(&ordinal);
-        open.acknowledged.insert(ordinal, checkpoint);
-        if let Some(open) = self.open.take_if(|open| open.waiting.is_empty()) {
+        open.acknowledge(checkpoint);
+        if let Some(open) = self.open.take_if(|open| open.is_complete()) {
             self.complete(now, open, facts, out);
         }
     }
 
     /// Commits a complete epoch; a savepoint is handed over instead, and commits nothing.
     fn complete(&mut self, now: Millis, open: Open, facts: Facts, out: &mut Vec<Effect>) {
-        let manifest = Manifest {
-            job_id: facts.job.0,
-            job_name: facts.job.1,
-            generation: facts.generation,
-            epoch: open.epoch,
-            parent: self.kept.newest(),
-            begun_ms: open.begun.0,
-            took_ms: now.since(open.begun).0,
-            clock_ms: facts.clock.map(|c| c.0),
-            market_version: facts.market.0,
-            market: facts.market.1,
-            partitions: open.acknowledged.into_values().collect(),
-            origin: String::new(),
-            older_chain: false,
-        };
         self.ended = now;
-        if open.kind == Kind::Savepoint {
+        let kind = open.kind;
+        let manifest = open.into_manifest(now, self.kept.newest(), facts);
+        if kind == Kind::Savepoint {
             self.rest = Millis(0);
             return self.wishes.settle(Ok(manifest), out);
         }

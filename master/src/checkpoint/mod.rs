@@ -7,6 +7,7 @@ mod effect;
 pub mod group_offsets;
 pub mod keeper;
 mod kept;
+mod open;
 mod savepoint;
 
 pub use coordinator::Coordinator;

@@ -40,7 +40,7 @@ pub(super) struct Awaited {
 }
 
 /// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes
-/// before it: this file, `committed`, `steps`, `ticks`, then what executors and people do, then `actor`.
+/// before it: this file, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
 pub(super) struct Controller {
     pub(super) options: Options,
     pub(super) store: JobStore,

@@ -13,9 +13,9 @@ use super::discovery::Found;
 use super::effect::Event;
 use super::fleet::Fleet;
 use super::machine::Job;
-use super::machine_tests::{Rig, assigned, barriers, executor, failure, revoked};
 use super::origin::Origin;
 use super::record::{End, Phase, Predecessor};
+use super::testing::{Rig, assigned, barriers, executor, failure, revoked};
 
 #[test]
 fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {

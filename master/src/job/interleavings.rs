@@ -14,8 +14,8 @@ use super::discovery::Found;
 use super::effect::Event;
 use super::fleet::{Executor, Fleet};
 use super::machine::Job;
-use super::machine_tests::Out;
 use super::record::{End, JobRecord, Phase};
+use super::testing::Out;
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(2);

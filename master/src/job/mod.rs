@@ -42,3 +42,5 @@ mod interleavings;
 mod machine_tests;
 #[cfg(test)]
 mod measure_tests;
+#[cfg(test)]
+mod testing;
