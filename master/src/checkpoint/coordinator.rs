@@ -97,7 +97,7 @@ impl Coordinator {
                 epoch,
                 checkpoint,
                 facts,
-            } => self.acknowledged(now, epoch, checkpoint, facts, out),
+            } => self.acknowledged(now, epoch, *checkpoint, facts, out),
             Input::Failed {
                 epoch,
                 ordinal,

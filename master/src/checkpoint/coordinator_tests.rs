@@ -76,7 +76,7 @@ impl Rig {
         let facts = Facts::default();
         let acknowledged = Input::Acknowledged {
             epoch,
-            checkpoint,
+            checkpoint: Box::new(checkpoint),
             facts,
         };
         self.handle(now, acknowledged).1

@@ -41,7 +41,7 @@ pub enum Input<'a> {
         /// The epoch.
         epoch: u64,
         /// What is durable.
-        checkpoint: PartitionCheckpoint,
+        checkpoint: Box<PartitionCheckpoint>,
         /// What the manifest says if this completes the epoch.
         facts: Facts,
     },

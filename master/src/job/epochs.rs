@@ -25,6 +25,12 @@ pub(super) struct Epochs {
     until: Option<Millis>,
 }
 
+/// The parts of a job that its epochs read and write.
+pub(super) struct JobParts<'a> {
+    pub(super) record: &'a mut JobRecord,
+    pub(super) partitions: &'a Partitions,
+}
+
 /// What became of the last epoch of a job that ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LastEpoch {
@@ -64,15 +70,9 @@ impl Epochs {
     }
 
     /// The job stops: one last epoch, at once.
-    pub(super) fn finish(
-        &mut self,
-        now: Millis,
-        record: &mut JobRecord,
-        partitions: &Partitions,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn finish(&mut self, now: Millis, job: JobParts<'_>, out: &mut Vec<Effect>) {
         self.until = Some(Millis(now.0 + Millis::from(self.drain).0));
-        self.step(now, Input::Finish, record, partitions, out);
+        self.step(now, Input::Finish, job, out);
     }
 
     /// The job ends without a last epoch.
@@ -119,16 +119,15 @@ impl Epochs {
     pub(super) fn tick(
         &mut self,
         now: Millis,
-        record: &mut JobRecord,
-        partitions: &Partitions,
+        job: JobParts<'_>,
         fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) {
-        if self.is_active(record) {
-            let owners: Vec<_> = partitions.iter().map(|p| owner(p, fleet)).collect();
-            self.step(now, Input::Tick(&owners), record, partitions, out);
+        if self.is_active(job.record) {
+            let owners: Vec<_> = job.partitions.iter().map(|p| owner(p, fleet)).collect();
+            self.step(now, Input::Tick(&owners), job, out);
         } else {
-            self.step(now, Input::End, record, partitions, out);
+            self.step(now, Input::End, job, out);
         }
     }
 
@@ -146,39 +145,39 @@ impl Epochs {
     pub(super) fn savepoint(
         &mut self,
         now: Millis,
-        record: &mut JobRecord,
-        partitions: &Partitions,
+        job: JobParts<'_>,
         id: SavepointId,
         folder: String,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(refused) = self.refusal(record) {
+        if let Some(refused) = self.refusal(job.record) {
             return out.push(Effect::Savepoint(id, Err(refused)));
         }
         let request = Input::Savepoint { id, folder };
-        self.step(now, request, record, partitions, out);
+        self.step(now, request, job, out);
     }
 
     /// The job resumes from a state that another one made, which becomes its first epoch.
     pub(super) fn inherit(
         &mut self,
         now: Millis,
-        record: &mut JobRecord,
-        partitions: &Partitions,
+        job: JobParts<'_>,
         state: Manifest,
         out: &mut Vec<Effect>,
     ) {
         let manifest = Manifest {
-            job_id: record.id.to_string(),
-            job_name: record.spec.name.clone(),
-            generation: record.generation,
-            partitions: inherited(&state, &partitions.records()),
+            job_id: job.record.id.to_string(),
+            job_name: job.record.spec.name.clone(),
+            generation: job.record.generation,
+            partitions: inherited(&state, &job.partitions.records()),
             begun_ms: now.0,
             took_ms: 0,
-            origin: record.origin.to_string(),
+            origin: job.record.origin.to_string(),
             ..state
         };
-        self.step(now, Input::Inherit(manifest), record, partitions, out);
+        let JobParts { record, partitions } = job;
+        let job = JobParts { record, partitions };
+        self.step(now, Input::Inherit(manifest), job, out);
         record.epochs_reserved = self.coordinator.reserved();
         out.push(Effect::Persist);
     }
@@ -189,15 +188,14 @@ impl Epochs {
         now: Millis,
         executor: &ExecutorId,
         ack: BarrierAck,
-        record: &mut JobRecord,
-        partitions: &Partitions,
+        job: JobParts<'_>,
         measure: &Measure,
         out: &mut Vec<Effect>,
     ) {
         let Some(checkpoint) = ack.checkpoint else {
             return;
         };
-        let current = partitions.get(checkpoint.slot).is_some_and(|p| {
+        let current = job.partitions.get(checkpoint.slot).is_some_and(|p| {
             p.hold.executor() == Some(executor)
                 && p.record.assignment_epoch == checkpoint.assignment_epoch
         });
@@ -206,15 +204,15 @@ impl Epochs {
         }
         let acknowledged = Input::Acknowledged {
             epoch: ack.epoch,
-            checkpoint,
+            checkpoint: Box::new(checkpoint),
             facts: Facts {
-                job: (record.id.to_string(), record.spec.name.clone()),
-                generation: record.generation,
+                job: (job.record.id.to_string(), job.record.spec.name.clone()),
+                generation: job.record.generation,
                 clock: measure.clock(),
                 market: (measure.version(), measure.market_wire()),
             },
         };
-        self.step(now, acknowledged, record, partitions, out);
+        self.step(now, acknowledged, job, out);
     }
 
     /// A partition cannot take part in an epoch.
@@ -223,14 +221,13 @@ impl Epochs {
         now: Millis,
         executor: &ExecutorId,
         failed: BarrierFailed,
-        record: &mut JobRecord,
-        partitions: &Partitions,
+        job: JobParts<'_>,
         out: &mut Vec<Effect>,
     ) {
         let Some(name) = failed.partition else {
             return;
         };
-        let Some(partition) = partitions.of_owner(executor, &name) else {
+        let Some(partition) = job.partitions.of_owner(executor, &name) else {
             return;
         };
         let error = failed.error.as_ref().map_or_else(
@@ -246,23 +243,18 @@ impl Epochs {
             assignment_epoch: failed.assignment_epoch,
             error: error.partition(&SourcePartition::from(name)),
         };
-        self.step(now, failed, record, partitions, out);
+        self.step(now, failed, job, out);
     }
 
     /// One step of the coordinator, and what follows from it for the job's driver.
-    fn step(
-        &mut self,
-        now: Millis,
-        input: Input<'_>,
-        record: &mut JobRecord,
-        partitions: &Partitions,
-        out: &mut Vec<Effect>,
-    ) {
+    fn step(&mut self, now: Millis, input: Input<'_>, job: JobParts<'_>, out: &mut Vec<Effect>) {
         let mut effects = Vec::new();
         self.coordinator.handle(now, input, &mut effects);
         for effect in effects {
             match effect {
-                checkpoint::Effect::Begin(begin) => begin_epoch(&begin, record, partitions, out),
+                checkpoint::Effect::Begin(begin) => {
+                    begin_epoch(&begin, job.record, job.partitions, out)
+                }
                 checkpoint::Effect::Commit(commit) => out.push(Effect::Commit(commit)),
                 checkpoint::Effect::Savepoint(id, saved) => out.push(Effect::Savepoint(id, saved)),
                 checkpoint::Effect::Delete(paths) => out.push(Effect::Delete(paths)),

@@ -14,7 +14,7 @@ use kol_common::{ExecutorId, KolError, Millis};
 
 use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
-use super::epochs::{Epochs, LastEpoch};
+use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
 use super::lineage::state_left;
 use super::lookup::Lookup;
@@ -161,9 +161,11 @@ impl Job {
             Event::Discovered(found) => self.discovered(now, found, out),
             Event::End(end, why) => self.end(now, end, why, out),
             Event::Savepoint(id, folder) => {
-                let (record, partitions) = (&mut self.record, &self.partitions);
-                self.epochs
-                    .savepoint(now, record, partitions, id, folder, out);
+                let job = JobParts {
+                    record: &mut self.record,
+                    partitions: &self.partitions,
+                };
+                self.epochs.savepoint(now, job, id, folder, out);
             }
             Event::PredecessorEnded => {
                 self.record.follows = None;
@@ -181,7 +183,10 @@ impl Job {
         body: FromExecutor,
         out: &mut Vec<Effect>,
     ) {
-        let (record, partitions) = (&mut self.record, &self.partitions);
+        let job = JobParts {
+            record: &mut self.record,
+            partitions: &self.partitions,
+        };
         match body {
             FromExecutor::Reports(reports) => {
                 for report in reports.reports {
@@ -196,11 +201,10 @@ impl Job {
             FromExecutor::BarrierAck(ack) => {
                 let measure = &self.measure;
                 self.epochs
-                    .acknowledged(now, executor, *ack, record, partitions, measure, out);
+                    .acknowledged(now, executor, *ack, job, measure, out);
             }
             FromExecutor::BarrierFailed(failed) => {
-                self.epochs
-                    .failed(now, executor, failed, record, partitions, out);
+                self.epochs.failed(now, executor, failed, job, out);
             }
             FromExecutor::Register(_)
             | FromExecutor::Heartbeat(_)
@@ -270,8 +274,11 @@ impl Job {
             out.push(Effect::Persist);
             if let Some(state) = found.state {
                 self.measure.resume(&state);
-                let (record, partitions) = (&mut self.record, &self.partitions);
-                self.epochs.inherit(now, record, partitions, *state, out);
+                let job = JobParts {
+                    record: &mut self.record,
+                    partitions: &self.partitions,
+                };
+                self.epochs.inherit(now, job, *state, out);
             }
         }
     }
@@ -290,8 +297,11 @@ impl Job {
         self.record.reason = reason;
         self.partitions.undrained = 0;
         if end == End::Stopped {
-            let (record, partitions) = (&mut self.record, &self.partitions);
-            self.epochs.finish(now, record, partitions, out);
+            let job = JobParts {
+                record: &mut self.record,
+                partitions: &self.partitions,
+            };
+            self.epochs.finish(now, job, out);
         } else {
             self.epochs.abandon();
         }
@@ -322,8 +332,11 @@ impl Job {
             }
         }
         self.share(now, fleet, out);
-        let (record, partitions) = (&mut self.record, &self.partitions);
-        self.epochs.tick(now, record, partitions, fleet, out);
+        let job = JobParts {
+            record: &mut self.record,
+            partitions: &self.partitions,
+        };
+        self.epochs.tick(now, job, fleet, out);
     }
 
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
