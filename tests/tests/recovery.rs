@@ -174,7 +174,7 @@ fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     let mut scene = half_way(1, 2);
     scene
         .cluster
-        .allow("an epoch was given up", "the folder is away");
+        .allow("an epoch was aborted", "the folder is away");
     let folder = checkpoints(&scene);
     let aside = folder.with_file_name("aside");
     std::fs::rename(&folder, &aside).unwrap();
@@ -254,7 +254,7 @@ fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not(
     scene.wait_checkpoint(scene.first.len() as u64);
     scene
         .cluster
-        .allow("an epoch was given up", "the disk takes nothing");
+        .allow("an epoch was aborted", "the disk takes nothing");
     let (third, rest) = scene.second.split_at(2_000);
     for (records, words) in [(third, "Read-only file system"), (rest, "No space left")] {
         let filler = if words.starts_with("No") {

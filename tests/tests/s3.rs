@@ -126,7 +126,7 @@ fn a_bucket_that_is_away_or_refuses_us_degrades_the_job_and_nothing_else() {
     scene.wait_checkpoint(scene.first.len() as u64);
     scene
         .cluster
-        .allow("an epoch was given up", "the bucket is away");
+        .allow("an epoch was aborted", "the bucket is away");
     server.down();
     scene.topic.produce(&scene.second[..1_000]);
     let said = wait_problem(&scene, "CHECKPOINT_FAILED");

@@ -1,4 +1,4 @@
-//! What people ask.
+//! What people request.
 
 use kol_common::KolError;
 use kol_common::checkpoint::snapshot;
@@ -40,8 +40,8 @@ fn answer<T>(outcome: Result<T, KolError>) -> Result<Response<T>, Status> {
 /// Where a job is to begin. What a folder holds is looked at before anything is started or stopped.
 async fn begin(request: &SubmitRequest, spec: &JobSpec) -> Result<Begin, KolError> {
     match request.from_savepoint.as_str() {
-        "" if request.discard_state => Ok(Begin::Anew),
-        "" => Ok(Begin::GoOn),
+        "" if request.discard_state => Ok(Begin::WithoutState),
+        "" => Ok(Begin::Resume),
         folder if folder.contains("://") => {
             let snapshot = snapshot::read(folder).await?;
             lineage::fits(&lineage::spec_of(folder, &snapshot)?, spec)?;

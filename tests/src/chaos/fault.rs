@@ -59,7 +59,7 @@ pub const ALL: [Fault; 12] = [
 pub const EXPLAINED: [(&str, &str); 13] = [
     ("silent or cut off", "an executor was killed or paused"),
     (
-        "gone: its partitions go elsewhere",
+        "an executor is lost: its partitions move to others",
         "an executor was killed or paused",
     ),
     (
@@ -79,7 +79,7 @@ pub const EXPLAINED: [(&str, &str); 13] = [
     ("Redis lost data", "Redis was emptied"),
     ("Redis does not take writes", "Redis was killed or cut off"),
     ("PARTITIONS_WAITING", "all executors were given up at once"),
-    ("an epoch was given up", "the checkpoint folder was away"),
+    ("an epoch was aborted", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
     ("a partition failed", "see the executor's line"),
 ];

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kol_common::actor::Group;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
@@ -208,6 +209,7 @@ impl Brokers for MemoryLog {
         &self,
         _source: &SourceSpec,
         _secrets: &Secrets,
+        _tasks: &Group,
     ) -> Result<GroupOffsets, KolError> {
         Err(KolError::user("GROUP_OFFSETS", "this log knows no groups"))
     }
