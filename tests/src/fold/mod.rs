@@ -1,7 +1,8 @@
 //! The reference fold: one thread, one record after the other, one rule after the other. It shares
-//! no decoding and no scoring code with the product, so that a mistake there shows as a difference.
+//! no decoding and no scoring code with the product, so that a mistake there shows as a difference. The rules
+//! are in `docs/protocol/scoring.md`.
 //!
-//! Feed it what lies in the log ([`Fold::apply`], in offset order per partition), then ask what Redis
+//! Feed it what lies in the log ([`Fold::apply`], in offset order per partition), then query what Redis
 //! must hold ([`Fold::view`]).
 
 mod decimal;
@@ -17,6 +18,8 @@ mod view;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod input_tests;
 #[cfg(test)]
 mod tests;
 
