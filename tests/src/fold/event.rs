@@ -190,7 +190,10 @@ mod tests {
         assert_eq!((event.kol.as_str(), event.video), ("b", None));
     }
 
-    fn input(explode: Explode, fields: &[(&str, &[&str])]) -> Input {
+    /// Names of fields, and the paths of each.
+    type Paths = [(&'static str, &'static [&'static str])];
+
+    fn input(explode: Explode, fields: &Paths) -> Input {
         let own = |paths: &&[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
         let fields = fields
             .iter()
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn every_shape_that_people_have_is_read_by_its_paths() {
         // A TikTok page, a scraped post, a video list, a downloader's info, a trending page: made up.
-        let cases: [(&str, &[(&str, &[&str])]); 5] = [
+        let cases: [(&str, &Paths); 5] = [
             (
                 r#"{"author":{"uniqueId":"ann"},"id":"7518376794681117970","createTime":1750000000,
                     "stats":{"diggCount":3,"commentCount":2,"shareCount":1,"playCount":90}}"#,
