@@ -46,7 +46,7 @@ pub enum Command {
         /// What the master says of it.
         barrier: Arc<Barrier>,
         /// Gets the partition's part of it.
-        answer: super::checkpoint::Answer,
+        answer: super::checkpointer::checkpoint::Answer,
     },
     /// Everything about one KOL; `None` when this partition does not know it.
     Explain {

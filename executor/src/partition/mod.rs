@@ -17,22 +17,14 @@
 //! | `message` | what the actor is told, and how it ends |
 
 mod actor;
-mod checkpoint;
-mod epoch;
-mod fill;
-mod flush;
-mod intake;
-mod log_id;
+mod checkpointer;
+mod delivery;
 mod message;
-mod outbox;
-mod pace;
-mod range;
-mod recover;
+mod reader;
 mod report;
-mod standstill;
+mod stage;
 mod start;
-mod sweep;
-mod writer;
 
+pub use delivery::encode;
 pub use message::{Assignment, Command, Ended, Partition, Ticks};
 pub use start::{Deps, start};

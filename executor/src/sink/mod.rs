@@ -2,7 +2,6 @@
 //! connection, so that a Redis that is away is noticed once and tried again at one pace.
 
 mod connection;
-pub mod encode;
 mod scan;
 pub mod script;
 mod service;

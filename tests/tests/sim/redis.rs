@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::{Scoring, Slot};
-use kol_executor::sink::encode::{CallContext, Encoder};
+use kol_executor::partition::encode::{CallContext, Encoder};
 use kol_executor::sink::{Fence, script};
 use kol_executor::state::Outgoing;
 use kol_tests::harness::RedisServer;

@@ -11,10 +11,10 @@ use kol_common::redis::SCRIPTS_FORGOTTEN;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::encode::Encoder;
 use super::flush::{FlushLimits, Flusher, Next};
-use super::message::Assignment;
-use super::sweep::Sweep;
-use crate::sink::encode::Encoder;
+use super::orphans::Sweep;
+use crate::partition::message::Assignment;
 use crate::sink::{Claimed, Fence, ScanRequest, Scanned, Sink, SinkError, SinkMessage};
 use crate::state::{KolIndex, Outgoing, State};
 

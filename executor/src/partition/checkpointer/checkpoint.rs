@@ -13,17 +13,17 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::actor::Actor;
-use super::epoch::{Epochs, Passed, Settled};
-use super::log_id::LogId;
-use super::message::{Assignment, Ended};
+use super::epochs::{Epochs, Passed, Settled};
 use super::writer::Writer;
+use crate::partition::actor::Actor;
+use crate::partition::message::{Assignment, Ended};
+use crate::partition::reader::log_id::LogId;
 use crate::state::{Capture, Restorer, State, Told};
 
 /// Entries copied between two batches: less than a millisecond of work.
 const STEP: usize = 1_000;
 /// How soon the next step comes when no input makes the loop turn.
-pub(super) const STEP_EVERY: Duration = Duration::from_millis(1);
+pub(in crate::partition) const STEP_EVERY: Duration = Duration::from_millis(1);
 /// First and longest wait before a store that failed is asked again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
@@ -32,15 +32,15 @@ pub type Answer = oneshot::Sender<Result<PartitionCheckpoint, KolError>>;
 
 /// An epoch under way.
 #[derive(Debug, Default)]
-pub(super) struct Taking {
-    pub(super) epochs: Epochs,
+pub(in crate::partition) struct Taking {
+    pub(in crate::partition) epochs: Epochs,
     answer: Option<Answer>,
     file: Option<(Capture, Writer)>,
     copying: bool,
 }
 
 impl Taking {
-    pub(super) fn restored(epochs: Epochs) -> Self {
+    pub(in crate::partition) fn restored(epochs: Epochs) -> Self {
         Self {
             epochs,
             ..Self::default()
@@ -48,12 +48,12 @@ impl Taking {
     }
 
     /// Whether the loop should come back soon although nothing happens.
-    pub(super) fn is_copying(&self) -> bool {
+    pub(in crate::partition) fn is_copying(&self) -> bool {
         self.copying
     }
 
     /// Waits for the file under way; forever when there is none.
-    pub(super) async fn written(&mut self) -> (Capture, Result<StateFile, KolError>) {
+    pub(in crate::partition) async fn written(&mut self) -> (Capture, Result<StateFile, KolError>) {
         let Some((wanted, writer)) = &mut self.file else {
             return std::future::pending().await;
         };
@@ -65,7 +65,7 @@ impl Taking {
 
 impl Actor {
     /// Cuts here, between two records.
-    pub(super) fn barrier(&mut self, barrier: &Barrier, answer: Answer) {
+    pub(in crate::partition) fn barrier(&mut self, barrier: &Barrier, answer: Answer) {
         let now = Instant::now();
         if barrier.last && !self.halted {
             self.halt();
@@ -121,7 +121,7 @@ impl Actor {
     }
 
     /// The state begins anew, and with it the chain of its files: the next one is a base.
-    pub(super) fn forget_checkpoints(&mut self) {
+    pub(in crate::partition) fn forget_checkpoints(&mut self) {
         let taking = std::mem::take(&mut self.taking);
         if let Some(answer) = taking.answer {
             let what = "the log was made anew, so the state begins anew";
@@ -147,7 +147,7 @@ impl Actor {
     }
 
     /// One bounded step of the copying.
-    pub(super) fn copy_some(&mut self) {
+    pub(in crate::partition) fn copy_some(&mut self) {
         let Some((_, writer)) = self.taking.file.as_ref().filter(|_| self.taking.copying) else {
             return;
         };
@@ -172,7 +172,11 @@ impl Actor {
     }
 
     /// The file is durable, or could not be written: then the epoch is to be given up.
-    pub(super) fn wrote(&mut self, wanted: Capture, written: Result<StateFile, KolError>) {
+    pub(in crate::partition) fn wrote(
+        &mut self,
+        wanted: Capture,
+        written: Result<StateFile, KolError>,
+    ) {
         match written {
             Ok(file) => {
                 self.taking.epochs.written(Instant::now(), wanted, file);
@@ -189,7 +193,7 @@ impl Actor {
     }
 
     /// Answers the barrier if everything is in place.
-    pub(super) fn acknowledge(&mut self) {
+    pub(in crate::partition) fn acknowledge(&mut self) {
         if let Some((sequence, told)) = self.outbox.all_arrived() {
             let told = told.map(|(window_end_ms, market_version)| WireTold {
                 window_end_ms,
@@ -206,7 +210,7 @@ impl Actor {
     }
 
     /// Commands wait meanwhile: a state that is not whole has no answers.
-    pub(super) async fn restore_unless_stopped(&mut self) -> Option<Ended> {
+    pub(in crate::partition) async fn restore_unless_stopped(&mut self) -> Option<Ended> {
         self.restoring = true;
         self.show_report();
         let stop = self.stop_now.clone();

@@ -4,8 +4,7 @@ use kol_common::job::{KeyTemplates, SinkSpec};
 use kol_common::scoring::{Fields, Scoring, Slot, merge};
 use redis::Cmd;
 
-use super::script;
-use super::service::Fence;
+use crate::sink::{Fence, script};
 use crate::state::Outgoing;
 
 /// KOLs in one merge call: enough to share one ZADD, few enough not to hold Redis up for more than a

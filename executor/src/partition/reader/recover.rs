@@ -5,15 +5,15 @@ use kol_common::job::OnDataLoss;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::actor::{Actor, Marks};
 use super::log_id::LogId;
-use super::message::Ended;
 use super::range::{GoOn, go_on};
+use crate::partition::actor::{Actor, Marks};
+use crate::partition::message::Ended;
 use crate::state::State;
 
 impl Actor {
     /// Looks whether the topic is the one that the state is of.
-    pub(super) fn notice_another_log(&mut self) {
+    pub(in crate::partition) fn notice_another_log(&mut self) {
         let answer = self.deps.source.identity(&self.assignment.partition);
         if let Some(other) = answer.and_then(|answer| self.log_id.answered(answer)) {
             self.other_log = Some(other);
@@ -22,7 +22,7 @@ impl Actor {
     }
 
     /// Asks for the range of the log, until it is known, when the position is not in it.
-    pub(super) fn find_range(&mut self) {
+    pub(in crate::partition) fn find_range(&mut self) {
         if self.range_unknown && self.marks.is_none() {
             let answer = self.deps.source.watermarks(&self.assignment.partition);
             self.marks = Some(answer);
@@ -30,7 +30,7 @@ impl Actor {
     }
 
     /// The range of the log is known, or could not be asked for.
-    pub(super) fn found(&mut self, answer: Marks) -> Option<Ended> {
+    pub(in crate::partition) fn found(&mut self, answer: Marks) -> Option<Ended> {
         self.marks = None;
         if self.halted {
             return None;
@@ -109,7 +109,7 @@ impl Actor {
 
     /// Redis was shown more than the whole log has: that was another log, and its end will never be
     /// reached.
-    pub(super) fn let_go_of_a_log_that_is_gone(&mut self) {
+    pub(in crate::partition) fn let_go_of_a_log_that_is_gone(&mut self) {
         let (Some((shown, _)), Some(log)) = (
             self.outbox.holding(),
             self.deps.source.end(&self.assignment.partition),

@@ -5,9 +5,9 @@ use kol_common::proto::{Confirmed, JobTick};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::message::Assignment;
+use super::encode::{CallContext, KOLS_A_CALL};
 use super::outbox::{Outbox, Pending, Scan};
-use crate::sink::encode::{CallContext, KOLS_A_CALL};
+use crate::partition::message::Assignment;
 use crate::sink::{Fence, FlushRequest, SinkMessage};
 use crate::state::{KolIndex, Outgoing, State};
 

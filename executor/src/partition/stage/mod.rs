@@ -1,0 +1,3 @@
+//! What becomes of the records that were read.
+
+pub(super) mod intake;
