@@ -608,9 +608,8 @@ fn where_nothing_is_shown_nothing_is_waited_for() {
 
 #[test]
 fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
-    use kol_executor::partition::encode::{CallContext, Encoder};
+    use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
     use kol_executor::sink::Fence;
-    use kol_executor::state::Outgoing;
     let scoring = scoring();
     let fence = Fence {
         key: "fence".into(),

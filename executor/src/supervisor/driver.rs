@@ -172,8 +172,8 @@ impl Supervisor {
                 scoring: Arc::clone(&job.scoring),
                 generation: assign.generation,
                 partition,
-                slot: p.slot,
-                epoch: p.assignment_epoch,
+                ordinal: p.slot,
+                assignment_epoch: p.assignment_epoch,
                 offset: p.offset,
                 restore: p.restore,
             };
@@ -256,7 +256,10 @@ impl Supervisor {
     }
 
     fn start(&mut self, key: Key, epoch: u64) {
-        let assigned = self.assigned.get(&key).filter(|a| a.epoch == epoch);
+        let assigned = self
+            .assigned
+            .get(&key)
+            .filter(|a| a.assignment_epoch == epoch);
         let Some(assignment) = assigned.map(Arc::clone) else {
             return;
         };

@@ -5,11 +5,19 @@ use kol_common::scoring::{Fields, Scoring, Slot, merge};
 use redis::Cmd;
 
 use crate::sink::{Fence, script};
-use crate::state::Outgoing;
 
 /// KOLs in one merge call: enough to share one ZADD, few enough not to hold Redis up for more than a
 /// millisecond or two.
 pub const KOLS_A_CALL: usize = 100;
+
+/// What to send for a KOL.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outgoing {
+    /// Put this slot in place of what Redis has. Partition and generation are filled in here.
+    Put(Slot),
+    /// Take the slot out.
+    Remove,
+}
 
 /// Makes merge calls for one partition of one job. Buffers are reused.
 #[derive(Debug)]
@@ -17,7 +25,7 @@ pub struct Encoder {
     keys: KeyTemplates,
     ttl_ms: u64,
     legacy_platform: Option<String>,
-    slot_number: u32,
+    ordinal: u32,
     fields: Fields,
     packed: Vec<u8>,
 }
@@ -44,13 +52,13 @@ pub struct CallContext<'a> {
 }
 
 impl Encoder {
-    /// For the partition with this slot number.
-    pub fn new(sink: &SinkSpec, default_platform: &str, slot_number: u32) -> Self {
+    /// For the partition with this ordinal in its job.
+    pub fn new(sink: &SinkSpec, default_platform: &str, ordinal: u32) -> Self {
         Self {
             keys: sink.keys.clone(),
             ttl_ms: sink.ttl.map_or(0, |t| t.0),
             legacy_platform: sink.legacy_hashes.then(|| default_platform.to_owned()),
-            slot_number,
+            ordinal,
             fields: Fields::default(),
             packed: Vec::new(),
         }
@@ -79,7 +87,7 @@ impl Encoder {
         cmd.arg(context.fence.generation)
             .arg(context.fence.epoch)
             .arg(context.sequence)
-            .arg(&self.slot_number.to_le_bytes())
+            .arg(&self.ordinal.to_le_bytes())
             .arg(context.platform)
             .arg(context.now)
             .arg(kols.len())
@@ -107,7 +115,7 @@ impl Encoder {
             }
             Outgoing::Put(slot) => {
                 let slot = Slot {
-                    partition: self.slot_number,
+                    partition: self.ordinal,
                     generation: u32::try_from(context.fence.generation).unwrap_or(u32::MAX),
                     ..*slot
                 };

@@ -1,205 +1,263 @@
-//! Fills one flush: what changed, what must be rescored, and strays, as merge calls.
+//! Fills flushes with what changed and what must be rescored, as merge calls, and keeps what Redis was
+//! sent.
 
-use kol_common::Millis;
-use kol_common::proto::{Confirmed, JobTick};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use kol_common::proto::JobTick;
+use kol_common::scoring::Scoring;
+use redis::Cmd;
 
-use super::encode::{CallContext, KOLS_A_CALL};
-use super::outbox::{Outbox, Pending, Scan};
-use crate::partition::message::Assignment;
-use crate::sink::{Fence, FlushRequest, SinkMessage};
-use crate::state::{KolIndex, Outgoing, State};
+use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
+use super::ledger::{Ledger, Sent};
+use super::line::Line;
+use crate::sink::Fence;
+use crate::state::{Consumer, KolIndex, State};
 
 /// KOLs in one flush: near the head of the log, and far behind it.
 const FLUSH_KOLS: usize = 4_096;
 const FLUSH_KOLS_BEHIND: usize = 16_384;
 /// Slots looked at for rescoring in one flush.
-const SCAN_SLOTS: usize = 100_000;
+const PASS_SLOTS: usize = 100_000;
 
-impl Outbox {
-    pub(super) fn flush(
-        &mut self,
-        now: Instant,
-        state: &mut State,
-        position: u64,
-        behind: bool,
-        tick: &JobTick,
-    ) {
-        let sequence = self.flusher.next_sequence();
-        let now_text = Millis::now().iso();
-        let mut merges = Vec::new();
-        let complete = self.collect(state, behind, tick, sequence, &now_text, &mut merges);
-        let confirms = complete.then(|| Confirmed {
-            position,
-            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
-            market_version: tick.market_version,
-            sequence,
-        });
-        if merges.is_empty() {
-            if let Some(confirms) = confirms {
-                self.flusher.nothing_to_send(confirms);
-            }
-            self.look_for_arrival(state);
-            return;
+/// See the module.
+#[derive(Debug)]
+pub struct Fill {
+    encoder: Encoder,
+    /// KOLs for the next merge call, by platform number.
+    chunks: Vec<Vec<(KolIndex, Outgoing)>>,
+    pass: Pass,
+    ledger: Ledger,
+    line: Line,
+}
+
+/// How far all slots were looked at for rescoring, at this window end and market version.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Pass {
+    next: usize,
+    window_end: u64,
+    market_version: u64,
+}
+
+/// What the merge calls of one flush have in common, and the calls.
+#[derive(Debug)]
+pub struct Calls<'a> {
+    /// Constants of the score.
+    pub scoring: &'a Scoring,
+    /// Fence of the partition.
+    pub fence: &'a Fence,
+    /// The newest word of the master.
+    pub tick: &'a JobTick,
+    /// Sequence of the flush.
+    pub sequence: u64,
+    /// The time now, ISO 8601.
+    pub now: &'a str,
+    /// The calls.
+    pub merges: Vec<Cmd>,
+}
+
+/// Whether a KOL in Redis is one that the state knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconciled {
+    /// It is; if it should not be there, it waits to be removed.
+    Known,
+    /// It is not: only whoever found it can have it removed.
+    Orphan,
+}
+
+impl Fill {
+    /// Of a partition that has sent nothing.
+    pub fn new(encoder: Encoder) -> Self {
+        Self {
+            encoder,
+            chunks: Vec::new(),
+            pass: Pass::default(),
+            ledger: Ledger::default(),
+            line: Line::default(),
         }
-        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
-        let keys = &self.assignment.spec.sink.keys;
-        let request = Box::new(FlushRequest {
-            fence: self.fence.clone(),
-            sequence: self.flusher.begin(now, behind, confirms),
-            confirmed: self.flusher.done(),
-            shown: (position, state.window_end()),
-            merges,
-            stamps: (keys.last_update.clone(), keys.last_event.clone()),
-            times: (
-                now_text,
-                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
-            ),
-        });
-        let (reply, answer) = oneshot::channel();
-        self.pending = Some(Pending::Flush(answer));
-        self.tell(SinkMessage::Flush { request, reply });
+    }
+
+    /// Starts from a restored state: of what Redis has, or of nothing, and then everything waits.
+    pub fn restored(&mut self, state: &mut State, sent: Option<Sent>) {
+        match sent {
+            Some(sent) => self.ledger = Ledger::of_confirmed(state, sent),
+            None => self.send_everything(state),
+        }
+    }
+
+    /// The state starts over, and what is in flight is of the one before.
+    pub fn start_over(&mut self) {
+        self.ledger = Ledger::default();
+        self.line.forget_awaited();
+        self.pass = Pass::default();
+    }
+
+    /// Nothing that was awaited will arrive.
+    pub fn forget_awaited(&mut self) {
+        self.line.forget_awaited();
     }
 
     /// Takes what changed and, near the head of the log, what must be rescored; true when nothing is
     /// left.
-    fn collect(
-        &mut self,
-        state: &mut State,
-        behind: bool,
-        tick: &JobTick,
-        sequence: u64,
-        now: &str,
-        merges: &mut Vec<redis::Cmd>,
-    ) -> bool {
+    pub fn collect(&mut self, state: &mut State, behind: bool, calls: &mut Calls<'_>) -> bool {
         let limit = if behind {
             FLUSH_KOLS_BEHIND
         } else {
             FLUSH_KOLS
         };
-        let mut call = Call {
-            tick,
-            sequence,
-            now,
-            merges,
-        };
-        while self.in_flight.len() < limit {
-            let Some(kol) = state.take_touched() else {
+        while self.ledger.in_flight() < limit {
+            let Some(kol) = state.take_changed(Consumer::Delivery) else {
                 break;
             };
-            self.take(state, kol, &mut call);
+            self.line.take_one();
+            self.take(state, kol, calls);
         }
-        let target = (state.window_end(), tick.market_version);
-        if (self.scan.window_end, self.scan.market_version) != target {
-            self.scan = Scan {
-                at: 0,
-                window_end: target.0,
-                market_version: target.1,
+        let market_version = calls.tick.market_version;
+        if !self.pass.is_of(state, market_version) {
+            self.pass = Pass {
+                next: 0,
+                window_end: state.window_end(),
+                market_version,
             };
         }
         if !behind {
-            let stop = state.bound().min(self.scan.at + SCAN_SLOTS);
-            while self.scan.at < stop && self.in_flight.len() < limit {
-                let kol = self.scan.at as KolIndex;
-                self.scan.at += 1;
-                if state.needs_rescore(kol, tick.market_version) {
-                    self.take(state, kol, &mut call);
+            let stop = state.bound().min(self.pass.next + PASS_SLOTS);
+            while self.pass.next < stop && self.ledger.in_flight() < limit {
+                let kol = self.pass.next as KolIndex;
+                self.pass.next += 1;
+                if self.ledger.is_outdated(state, kol, market_version) {
+                    self.take(state, kol, calls);
                 }
             }
         }
         for platform in 0..self.chunks.len() {
-            self.encode(state, platform, &mut call);
+            self.encode(state, platform, calls);
         }
-        self.show_rankings(state, &mut call);
-        self.remove_strays(state, &mut call);
-        state.is_untouched() && self.scan.at >= state.bound()
+        state.waiting(Consumer::Delivery) == 0 && self.pass.next >= state.bound()
     }
 
-    fn take(&mut self, state: &mut State, kol: KolIndex, call: &mut Call<'_>) {
-        let Some(outgoing) = state.outgoing(kol) else {
+    fn take(&mut self, state: &State, kol: KolIndex, calls: &mut Calls<'_>) {
+        let Some(outgoing) = self.ledger.outgoing(state, kol) else {
             return;
         };
         let Some((platform, _)) = state.name(kol) else {
             return;
         };
-        state.sending(kol, &outgoing, call.tick.market_version);
-        self.in_flight
-            .push((kol, matches!(outgoing, Outgoing::Remove)));
+        self.ledger
+            .sending(kol, &outgoing, calls.tick.market_version);
         let platform = usize::from(platform);
         if platform >= self.chunks.len() {
             self.chunks.resize_with(platform + 1, Vec::new);
         }
         self.chunks[platform].push((kol, outgoing));
         if self.chunks[platform].len() == KOLS_A_CALL {
-            self.encode(state, platform, call);
+            self.encode(state, platform, calls);
         }
     }
 
-    fn encode(&mut self, state: &State, platform: usize, call: &mut Call<'_>) {
+    fn encode(&mut self, state: &State, platform: usize, calls: &mut Calls<'_>) {
         if self.chunks[platform].is_empty() {
             return;
         }
         let name = state.platform_name(platform as u16);
-        let context = call.context(&self.assignment, &self.fence, name);
         let kols: Vec<(&str, Outgoing)> = self.chunks[platform]
             .iter()
             .map(|(kol, outgoing)| (state.name(*kol).map_or("", |(_, n)| n), *outgoing))
             .collect();
-        call.merges.push(self.encoder.call(&context, &kols));
+        let call = self.encoder.call(&calls.context(name), &kols);
+        calls.merges.push(call);
         self.chunks[platform].clear();
     }
 
-    /// Says of each platform that its ranking may be shown, once: there may be nothing else to say.
-    fn show_rankings(&mut self, state: &State, call: &mut Call<'_>) {
-        if !self.owes_the_flip(call.tick) {
-            return;
-        }
-        let platforms = self.platforms(state);
-        for platform in &platforms {
-            let context = call.context(&self.assignment, &self.fence, platform);
-            call.merges.push(self.encoder.call(&context, &[]));
-        }
-        if platforms.is_empty() {
-            // There is nothing to say it of, and no answer that would end the debt.
-            self.shown = true;
-        } else {
-            self.showing = true;
-        }
+    /// Says of a platform that its ranking may be shown: there may be nothing else to say.
+    pub fn show(&mut self, platform: &str, calls: &mut Calls<'_>) {
+        let call = self.encoder.call(&calls.context(platform), &[]);
+        calls.merges.push(call);
     }
 
-    /// Takes KOLs out of Redis that the sweep found and nobody knows.
-    fn remove_strays(&mut self, state: &State, call: &mut Call<'_>) {
-        let strays = self.sweep.take(KOLS_A_CALL, state);
-        let Some((platform, kols)) = strays else {
-            return;
+    /// Takes orphans out of Redis.
+    pub fn remove(&mut self, platform: &str, orphans: &[String], calls: &mut Calls<'_>) {
+        let removals: Vec<(&str, Outgoing)> = orphans
+            .iter()
+            .map(|kol| (&**kol, Outgoing::Remove))
+            .collect();
+        let call = self.encoder.call(&calls.context(platform), &removals);
+        calls.merges.push(call);
+    }
+
+    /// Whether KOLs are left to send at this window end and market version.
+    pub fn is_wanted(&self, state: &State, behind: bool, tick: &JobTick) -> bool {
+        let rescore =
+            self.pass.next < state.bound() || !self.pass.is_of(state, tick.market_version);
+        state.waiting(Consumer::Delivery) > 0 || (rescore && !behind)
+    }
+
+    /// Redis confirmed the flush: how many KOLs it had.
+    pub fn confirm(&mut self) -> usize {
+        self.ledger.confirm()
+    }
+
+    /// The flush failed: its KOLs wait again.
+    pub fn fail(&mut self, state: &mut State) {
+        self.ledger
+            .fail(|kol| state.put_back(Consumer::Delivery, kol));
+        self.line.set_back(state.waiting(Consumer::Delivery));
+    }
+
+    /// Redis lost data: everything waits again.
+    pub fn send_everything(&mut self, state: &mut State) {
+        self.ledger.forget_sent();
+        for kol in 0..state.bound() as KolIndex {
+            if state.name(kol).is_some() {
+                state.put_back(Consumer::Delivery, kol);
+            }
+        }
+        self.line.set_back(state.waiting(Consumer::Delivery));
+        self.pass = Pass::default();
+    }
+
+    /// Everything that waits now must arrive in Redis.
+    pub fn await_all(&mut self, state: &State) {
+        self.line.await_all(state.waiting(Consumer::Delivery));
+    }
+
+    /// Whether what is awaited has arrived; says so once.
+    pub fn settle(&mut self) -> bool {
+        self.ledger.in_flight() == 0 && self.line.settle()
+    }
+
+    /// Redis has a KOL for which this partition answers.
+    pub fn reconcile(&mut self, state: &mut State, platform: &str, name: &str) -> Reconciled {
+        let Some(kol) = state.find(platform, name) else {
+            return Reconciled::Orphan;
         };
-        let context = call.context(&self.assignment, &self.fence, platform);
-        let removals: Vec<(&str, Outgoing)> =
-            kols.iter().map(|kol| (&**kol, Outgoing::Remove)).collect();
-        call.merges.push(self.encoder.call(&context, &removals));
+        if self.ledger.outgoing(state, kol).is_none() {
+            self.ledger.found(kol);
+            state.put_back(Consumer::Delivery, kol);
+        }
+        Reconciled::Known
+    }
+
+    /// Whether a KOL's index must stay as it is: Redis has it, may have it, or is being sent it.
+    pub fn holds(&self, kol: KolIndex) -> bool {
+        self.ledger.holds(kol)
+    }
+
+    /// Memory held, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.ledger.bytes()
     }
 }
 
-/// What the merge calls of one flush have in common.
-struct Call<'a> {
-    tick: &'a JobTick,
-    sequence: u64,
-    now: &'a str,
-    merges: &'a mut Vec<redis::Cmd>,
+impl Pass {
+    fn is_of(&self, state: &State, market_version: u64) -> bool {
+        (self.window_end, self.market_version) == (state.window_end(), market_version)
+    }
 }
 
-impl Call<'_> {
-    fn context<'c>(
-        &'c self,
-        assignment: &'c Assignment,
-        fence: &'c Fence,
-        platform: &'c str,
-    ) -> CallContext<'c> {
+impl Calls<'_> {
+    fn context<'c>(&'c self, platform: &'c str) -> CallContext<'c> {
         let known = self.tick.market.iter().find(|m| m.platform == platform);
         CallContext {
-            scoring: &assignment.scoring,
-            fence,
+            scoring: self.scoring,
+            fence: self.fence,
             sequence: self.sequence,
             platform,
             market: known.map_or(0.0, |m| m.mean),

@@ -1,113 +1,144 @@
-//! Asks the sink for what is due, acts on its answers, and knows what has arrived in Redis. What a flush
-//! is filled with: see [`super::fill`].
+//! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
+//! in Redis.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use kol_common::KolError;
-use kol_common::actor::AskError;
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
 use kol_common::redis::SCRIPTS_FORGOTTEN;
-use tokio::sync::oneshot;
+use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, KOLS_A_CALL};
+use super::fill::{Calls, Fill, Reconciled};
 use super::flush::{FlushLimits, Flusher, Next};
-use super::orphans::Sweep;
+use super::ledger::Sent;
+use super::orphans::Orphans;
+use super::rankings::Rankings;
+use super::requests::{Answer, Requests};
 use crate::partition::message::Assignment;
-use crate::sink::{Claimed, Fence, ScanRequest, Scanned, Sink, SinkError, SinkMessage};
-use crate::state::{KolIndex, Outgoing, State};
+use crate::sink::{Fence, FlushRequest, ScanRequest, Sink, SinkError};
+use crate::state::{KolIndex, State};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
-    pub(super) assignment: Arc<Assignment>,
-    sink: Sink,
-    pub(super) fence: Fence,
-    pub(super) encoder: Encoder,
-    pub(super) flusher: Flusher,
-    pub(super) pending: Option<Pending>,
-    pub(super) in_flight: Vec<(KolIndex, bool)>,
-    pub(super) chunks: Vec<Vec<(KolIndex, Outgoing)>>,
-    pub(super) scan: Scan,
-    pub(super) sweep: Sweep,
-    /// Platforms that had a ranking when the fence was claimed.
-    platforms: Vec<String>,
-    /// Redis was told, or is being told, that the rankings of this generation may be shown.
-    pub(super) shown: bool,
-    pub(super) showing: bool,
+    assignment: Arc<Assignment>,
+    fence: Fence,
+    requests: Requests,
+    flusher: Flusher,
+    fill: Fill,
+    orphans: Orphans,
+    rankings: Rankings,
     problem: Option<KolError>,
+    /// KOLs that Redis has confirmed.
     merges: u64,
-    /// Slots up to this place in the line must arrive; see `await_all_of`.
-    awaited: Option<u64>,
-    arrived: Option<(u64, Option<(u64, u64)>)>,
 }
 
-#[derive(Debug)]
-pub(super) enum Pending {
-    Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
-    Look(oneshot::Receiver<Result<u64, SinkError>>),
-    Flush(oneshot::Receiver<Result<Duration, SinkError>>),
-    Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
-}
-
-/// An answer of the sink.
-#[derive(Debug)]
-pub enum Answer {
-    /// To a claim.
-    Claim(Result<Claimed, SinkError>),
-    /// To a look at the fence.
-    Look(Result<u64, SinkError>),
-    /// To a flush.
-    Flush(Result<Duration, SinkError>),
-    /// To a look at a ranking.
-    Scan(Result<Scanned, SinkError>),
-}
-
-/// How far all slots were looked at for this window end and market version.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Scan {
-    pub(super) at: usize,
-    pub(super) window_end: u64,
-    pub(super) market_version: u64,
-}
-
-/// Another owner holds the fence.
+/// How far the partition has read.
 #[derive(Clone, Copy, Debug)]
-pub struct Fenced;
+pub struct Reached {
+    /// Offset of the next record.
+    pub position: u64,
+    /// It is far behind: intermediate scores are not worth sending.
+    pub behind: bool,
+}
+
+/// Everything that was awaited is in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The newest sequence that Redis has confirmed.
+    pub sequence: u64,
+    /// Window end (ms) and market version at which Redis has every slot, if that is known.
+    pub as_of: Option<(u64, u64)>,
+}
+
+/// What an answer of the sink means for the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another owner holds the fence: the partition must end.
+    Fenced,
+    /// Nothing that concerns others, unless something awaited has arrived.
+    Served(Option<Arrived>),
+    /// The fence is held. Redis may show the partition up to this window end already: the job clock is at
+    /// least that far.
+    Claimed {
+        /// The window end, a pane number; `None` when there is nothing to hold for.
+        shown: Option<u64>,
+        /// As with `Served`.
+        arrived: Option<Arrived>,
+    },
+}
 
 impl Outbox {
     /// For one assignment; claims the fence at its first step.
     pub fn new(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Self {
         let spec = &assignment.spec;
+        let limits = FlushLimits {
+            interval: spec.sink.flush_interval.duration(),
+        };
         Self {
             fence: Fence {
                 key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
                 generation: assignment.generation,
-                epoch: assignment.epoch,
+                epoch: assignment.assignment_epoch,
             },
-            encoder: Encoder::new(&spec.sink, &spec.scoring.default_platform, assignment.slot),
-            flusher: Flusher::new(
-                FlushLimits {
-                    interval: spec.sink.flush_interval.duration(),
-                },
-                now,
-            ),
-            assignment,
-            sink,
-            pending: None,
-            in_flight: Vec::new(),
-            chunks: Vec::new(),
-            scan: Scan::default(),
-            sweep: Sweep::due(now),
-            platforms: Vec::new(),
-            shown: false,
-            showing: false,
+            fill: Fill::new(Encoder::new(
+                &spec.sink,
+                &spec.scoring.default_platform,
+                assignment.ordinal,
+            )),
+            flusher: Flusher::new(limits, now),
+            requests: Requests::new(assignment.job.clone(), sink),
+            orphans: Orphans::due(now),
+            rankings: Rankings::default(),
             problem: None,
             merges: 0,
-            awaited: None,
-            arrived: None,
+            assignment,
         }
+    }
+
+    /// Resumes from a checkpoint, whose state this is. What Redis had confirmed then need not be sent
+    /// again; when that is not known, everything is.
+    pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
+        let slide = self.assignment.scoring.spec.slide.0.max(1);
+        let sent = checkpoint.told.map(|told| Sent {
+            window_end: told.window_end_ms / slide,
+            market_version: told.market_version,
+        });
+        self.fill.restored(state, sent);
+        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
+        self.flusher.restored(checkpoint.sequence);
+    }
+
+    /// The log that Redis was sent no longer exists, and with it the state: what is in flight belongs to
+    /// no one, and there is nothing to hold for.
+    pub fn start_over(&mut self, now: Instant) {
+        self.fill.start_over();
+        self.give_up_hold(now);
+    }
+
+    /// The log ends here: when Redis was shown more, that was another log, and its end will never be
+    /// reached.
+    pub fn log_ends_at(&mut self, now: Instant, end: u64) {
+        let Some((shown, _)) = self.flusher.holding() else {
+            return;
+        };
+        if end < shown {
+            tracing::warn!(
+                job = %self.assignment.job,
+                partition = %self.assignment.partition,
+                shown,
+                end,
+                "Redis was shown more than the log has: the topic was recreated"
+            );
+            self.give_up_hold(now);
+        }
+    }
+
+    fn give_up_hold(&mut self, now: Instant) {
+        self.flusher.release();
+        self.fill.forget_awaited();
+        self.orphans = Orphans::due(now);
     }
 
     /// Whether the fence is held.
@@ -115,19 +146,9 @@ impl Outbox {
         self.flusher.is_claimed()
     }
 
-    /// Place that must be reached before anything is sent.
-    pub fn holding(&self) -> Option<(u64, u64)> {
-        self.flusher.holding()
-    }
-
-    /// The log that Redis was shown is gone, and with it the state: nothing is left to hold for, and
-    /// what is on its way belongs to nobody.
-    pub fn start_over(&mut self) {
-        self.flusher.release();
-        self.in_flight.clear();
-        (self.awaited, self.arrived) = (None, None);
-        self.scan = Scan::default();
-        self.sweep = Sweep::due(Instant::now());
+    /// Whether a place must be reached before anything is sent.
+    pub fn is_holding(&self) -> bool {
+        self.flusher.holding().is_some()
     }
 
     /// What Redis has confirmed.
@@ -143,69 +164,50 @@ impl Outbox {
         }
     }
 
-    /// Goes on from a checkpoint.
-    pub fn restored(&mut self, checkpoint: &PartitionCheckpoint) {
-        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
-        self.flusher.restored(checkpoint.sequence);
-    }
-
-    /// Everything that waits to be sent now must arrive in Redis: `all_arrived` tells when.
-    pub fn await_all_of(&mut self, state: &State) {
-        self.awaited = Some(state.taken().1);
-        self.look_for_arrival(state);
-    }
-
-    /// What was awaited is in Redis: the newest confirmed sequence, and the window end (ms) and market
-    /// version at which Redis has every slot, if that is known. Told once.
-    pub fn all_arrived(&mut self) -> Option<(u64, Option<(u64, u64)>)> {
-        self.arrived.take()
-    }
-
-    /// Slots are sent in the order in which they came to wait, so all up to some place have arrived
-    /// once that many were taken and no flush is under way.
-    pub(super) fn look_for_arrival(&mut self, state: &State) {
-        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
-        let arrived = |place: u64| level && self.in_flight.is_empty() && state.taken().0 >= place;
-        if self.awaited.is_some_and(arrived) {
-            self.awaited = None;
-            let told = self.flusher.confirmed();
-            let told = told.map(|c| (c.window_end_ms, c.market_version));
-            self.arrived = Some((self.flusher.done(), told));
-        }
-    }
-
-    /// What waits now includes what failed to arrive: it is at the end of the line again.
-    fn set_back(&mut self, state: &State) {
-        if self.awaited.is_some() {
-            self.awaited = Some(state.taken().1);
-        }
-    }
-
-    /// Whether Redis must still be told that the rankings may be shown.
-    pub(super) fn owes_the_flip(&self, tick: &JobTick) -> bool {
-        tick.live && !self.shown
-    }
-
     /// Why Redis does not take what it is sent, if so.
     pub fn problem(&self) -> Option<&KolError> {
         self.problem.as_ref()
     }
 
+    /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
+    pub fn holds(&self, kol: KolIndex) -> bool {
+        self.fill.holds(kol)
+    }
+
+    /// Memory held, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.fill.bytes()
+    }
+
+    /// Everything that waits to be sent now must arrive in Redis. Says so when it is there already;
+    /// otherwise `step` or `answered` will.
+    pub fn await_all(&mut self, state: &State) -> Option<Arrived> {
+        self.fill.await_all(state);
+        self.arrived()
+    }
+
+    fn arrived(&mut self) -> Option<Arrived> {
+        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
+        (level && self.fill.settle()).then(|| Arrived {
+            sequence: self.flusher.done(),
+            as_of: self
+                .flusher
+                .confirmed()
+                .map(|c| (c.window_end_ms, c.market_version)),
+        })
+    }
+
     /// When `step` should be called although nothing happened: `None` when nothing is left to send or
     /// nothing may be sent now.
     pub fn wake_at(&self, state: &State, behind: bool, tick: &JobTick) -> Option<Instant> {
-        let rescore = self.scan.at < state.bound()
-            || (self.scan.window_end, self.scan.market_version)
-                != (state.window_end(), tick.market_version);
-        let wanted = !state.is_untouched()
-            || (rescore && !behind)
-            || self.sweep.found_some()
-            || self.owes_the_flip(tick);
-        if self.pending.is_some() {
+        if !self.requests.are_idle() {
             return None;
         }
+        let wanted = self.fill.is_wanted(state, behind, tick)
+            || self.orphans.are_found()
+            || self.rankings.owes_the_flip(tick);
         let flush = self.flusher.next_at().filter(|_| wanted);
-        let sweep = self.sweep.next_at().filter(|_| self.may_sweep(behind));
+        let sweep = self.orphans.next_at().filter(|_| self.may_sweep(behind));
         flush.into_iter().chain(sweep).min()
     }
 
@@ -213,31 +215,107 @@ impl Outbox {
     /// out what is only late to come.
     fn may_sweep(&self, behind: bool) -> bool {
         let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
-        !behind && ready && self.shown
+        !behind && ready && self.rankings.are_shown()
     }
 
-    /// The platforms of Redis, then those that came since; each keeps its place.
-    pub(super) fn platforms(&self, state: &State) -> Vec<String> {
-        let mut all = self.platforms.clone();
-        for platform in state.platforms() {
-            if !all.iter().any(|known| **known == **platform) {
-                all.push(platform.to_string());
-            }
+    /// Starts what is due: a claim, a flush, a piece of a sweep, or a look at the fence.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        reached: Reached,
+        tick: &JobTick,
+    ) -> Option<Arrived> {
+        if !self.requests.are_idle() {
+            return None;
         }
-        all
+        let mut arrived = None;
+        self.flusher.reached(reached.position, state.window_end());
+        if self.flusher.begin_claim(now) {
+            let platforms = self.assignment.spec.sink.keys.platforms_key();
+            self.requests.claim(self.fence.clone(), platforms);
+        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
+            arrived = self.flush(now, state, reached, tick);
+        }
+        let sweeps = self.orphans.next_at().is_some_and(|at| now >= at);
+        if self.requests.are_idle() && sweeps && self.may_sweep(reached.behind) {
+            self.scan_ranking(state);
+        }
+        if self.requests.are_idle() && self.flusher.begin_look(now) {
+            self.requests.look(self.fence.clone());
+        }
+        arrived
+    }
+
+    fn flush(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        reached: Reached,
+        tick: &JobTick,
+    ) -> Option<Arrived> {
+        let sequence = self.flusher.next_sequence();
+        let now_text = Millis::now().iso();
+        let mut calls = Calls {
+            scoring: &self.assignment.scoring,
+            fence: &self.fence,
+            tick,
+            sequence,
+            now: &now_text,
+            merges: Vec::new(),
+        };
+        let complete = self.fill.collect(state, reached.behind, &mut calls);
+        if self.rankings.owes_the_flip(tick) {
+            let platforms = self.rankings.platforms(state.platforms());
+            for platform in &platforms {
+                self.fill.show(platform, &mut calls);
+            }
+            self.rankings.flipping(platforms.len());
+        }
+        let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
+        if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
+            self.fill.remove(platform, kols, &mut calls);
+        }
+        let merges = calls.merges;
+        let confirms = complete.then(|| Confirmed {
+            position: reached.position,
+            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
+            market_version: tick.market_version,
+            sequence,
+        });
+        if merges.is_empty() {
+            if let Some(confirms) = confirms {
+                self.flusher.nothing_to_send(confirms);
+            }
+            return self.arrived();
+        }
+        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
+        let keys = &self.assignment.spec.sink.keys;
+        self.requests.flush(Box::new(FlushRequest {
+            fence: self.fence.clone(),
+            sequence: self.flusher.begin(now, reached.behind, confirms),
+            confirmed: self.flusher.done(),
+            shown: (reached.position, state.window_end()),
+            merges,
+            stamps: (keys.last_update.clone(), keys.last_event.clone()),
+            times: (
+                now_text,
+                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
+            ),
+        }));
+        None
     }
 
     fn scan_ranking(&mut self, state: &State) {
-        let (slot, generation) = (self.assignment.slot, self.assignment.generation);
         let spec = &self.assignment.spec;
-        let platforms = self.platforms(state);
+        let platforms = self.rankings.platforms(state.platforms());
         let default = &spec.scoring.default_platform;
-        let Some(place) = self.sweep.begin(&platforms, default) else {
+        let Some(place) = self.orphans.begin(&platforms, default) else {
             return;
         };
         let keys = &spec.sink.keys;
         let [_, _, before] = keys.flip_keys(&place.platform);
-        let request = ScanRequest {
+        self.requests.scan(ScanRequest {
             ranking: if place.before {
                 before
             } else {
@@ -246,86 +324,29 @@ impl Outbox {
             keys: keys.clone(),
             platform: place.platform,
             cursor: place.cursor,
-            slot,
-            generation,
-        };
-        let (reply, answer) = oneshot::channel();
-        self.pending = Some(Pending::Scan(answer));
-        self.tell(SinkMessage::Scan { request, reply });
+            slot: self.assignment.ordinal,
+            generation: self.assignment.generation,
+        });
     }
 
-    /// Starts what is due: a claim, a flush, or a look at the fence.
-    pub fn step(
-        &mut self,
-        now: Instant,
-        state: &mut State,
-        position: u64,
-        behind: bool,
-        tick: &JobTick,
-    ) {
-        if self.pending.is_some() {
-            return;
-        }
-        self.flusher.reached(position, state.window_end());
-        if self.flusher.begin_claim(now) {
-            let (reply, answer) = oneshot::channel();
-            let fence = self.fence.clone();
-            let platforms = self.assignment.spec.sink.keys.platforms_key();
-            self.pending = Some(Pending::Claim(answer));
-            self.tell(SinkMessage::Claim {
-                fence,
-                platforms,
-                reply,
-            });
-        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
-            self.flush(now, state, position, behind, tick);
-        }
-        let sweeps = self.sweep.next_at().is_some_and(|at| now >= at);
-        if self.pending.is_none() && sweeps && self.may_sweep(behind) {
-            self.scan_ranking(state);
-        }
-        if self.pending.is_none() && self.flusher.begin_look(now) {
-            let (reply, answer) = oneshot::channel();
-            let fence = self.fence.clone();
-            self.pending = Some(Pending::Look(answer));
-            self.tell(SinkMessage::Look { fence, reply });
-        }
-    }
-
-    /// Waits for the sink's answer; forever when nothing was asked.
+    /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
-        let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
-        let answer = match &mut self.pending {
-            None => std::future::pending().await,
-            Some(Pending::Claim(rx)) => Answer::Claim(rx.await.unwrap_or_else(|_| Err(gone()))),
-            Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
-            Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
-            Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
-        };
-        self.pending = None;
-        answer
+        self.requests.answer().await
     }
 
     /// Acts on an answer.
-    ///
-    /// # Errors
-    /// Another owner holds the fence: the partition must end.
-    pub fn answered(
-        &mut self,
-        now: Instant,
-        state: &mut State,
-        answer: &Answer,
-    ) -> Result<(), Fenced> {
-        if let Answer::Claim(Ok(claimed)) = answer {
-            self.platforms.clone_from(&claimed.platforms);
-        }
+    pub fn answered(&mut self, now: Instant, state: &mut State, answer: &Answer) -> Outcome {
         let (next, error) = match answer {
             Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
             Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
             Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
             Answer::Scan(a) => {
-                self.sweep.scanned(now, a.as_ref().ok(), state);
-                (Next::GoOn, a.as_ref().err())
+                let fill = &mut self.fill;
+                let is_orphan = |platform: &str, kol: &str| {
+                    fill.reconcile(state, platform, kol) == Reconciled::Orphan
+                };
+                self.orphans.scanned(now, a.as_ref().ok(), is_orphan);
+                (Next::Continue, a.as_ref().err())
             }
         };
         match error {
@@ -335,48 +356,45 @@ impl Outbox {
             Some(_) => {}
             None => self.problem = None,
         }
-        if matches!(answer, Answer::Flush(_)) {
-            let confirmed = error.is_none();
-            self.sweep.removed(confirmed);
-            self.shown |= confirmed && self.showing;
-            self.showing = false;
-            for (kol, removed) in self.in_flight.drain(..) {
-                if confirmed {
-                    state.confirmed(kol, removed);
-                    self.merges += 1;
-                } else {
-                    state.send_again(kol);
-                }
-            }
-            if !confirmed {
-                self.set_back(state);
-            }
+        match answer {
+            Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
+            Answer::Flush(flushed) => self.flushed(state, flushed.is_ok()),
+            Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) => {}
         }
-        match next {
-            Next::GoOn | Next::SendAgain => {
-                self.look_for_arrival(state);
-                Ok(())
-            }
+        let arrived = match next {
+            Next::Stop => return Outcome::Fenced,
+            Next::Continue | Next::SendAgain => self.arrived(),
             Next::SendEverything => {
-                tracing::warn!(
-                    job = %self.assignment.job,
-                    partition = %self.assignment.partition,
-                    "Redis lost data: writing everything of this partition again"
-                );
-                state.send_everything_again();
-                self.set_back(state);
-                self.scan = Scan::default();
-                self.sweep = Sweep::due(now);
-                Ok(())
+                self.send_everything(now, state);
+                None
             }
-            Next::Stop => Err(Fenced),
+        };
+        match answer {
+            Answer::Claim(Ok(_)) => Outcome::Claimed {
+                shown: self.flusher.holding().map(|(_, window_end)| window_end),
+                arrived,
+            },
+            _ => Outcome::Served(arrived),
         }
     }
 
-    /// Sends to the sink. When that fails the reply is dropped, which `answer` reads as "busy".
-    pub(super) fn tell(&mut self, message: SinkMessage) {
-        if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
-            tracing::error!(job = %self.assignment.job, "the sink has ended");
+    fn flushed(&mut self, state: &mut State, confirmed: bool) {
+        self.orphans.removed(confirmed);
+        self.rankings.flushed(confirmed);
+        if confirmed {
+            self.merges += self.fill.confirm() as u64;
+        } else {
+            self.fill.fail(state);
         }
+    }
+
+    fn send_everything(&mut self, now: Instant, state: &mut State) {
+        tracing::warn!(
+            job = %self.assignment.job,
+            partition = %self.assignment.partition,
+            "Redis lost data: writing everything of this partition again"
+        );
+        self.fill.send_everything(state);
+        self.orphans = Orphans::due(now);
     }
 }

@@ -1,130 +1,68 @@
-//! When the log is not what it was: records that are gone, a topic that was made anew.
+//! When the log is not what it was: records that are gone, or a topic that was recreated.
 
 use kol_common::KolError;
 use kol_common::job::OnDataLoss;
-use std::sync::Arc;
-use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::log_id::LogId;
-use super::range::{GoOn, go_on};
-use crate::partition::actor::{Actor, Marks};
-use crate::partition::message::Ended;
-use crate::state::State;
+use super::range::{Resume, resume};
+use crate::partition::message::Assignment;
 
-impl Actor {
-    /// Looks whether the topic is the one that the state is of.
-    pub(in crate::partition) fn notice_another_log(&mut self) {
-        let answer = self.deps.source.identity(&self.assignment.partition);
-        if let Some(other) = answer.and_then(|answer| self.log_id.answered(answer)) {
-            self.other_log = Some(other);
-            self.range_unknown = !self.halted;
+/// What is known of a log whose range was queried.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence {
+    /// Offset of the next record.
+    pub position: u64,
+    /// Oldest offset that is still there.
+    pub oldest: u64,
+    /// One past the newest.
+    pub end: u64,
+    /// The id of the log that the state is of.
+    pub known: Option<Uuid>,
+    /// The id of another log that has its name now.
+    pub other: Option<Uuid>,
+}
+
+/// Decides where to resume. What is lost by that is logged.
+///
+/// # Errors
+/// `DATA_LOSS`, when the job must not lose any.
+pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, KolError> {
+    let decision = match evidence.other {
+        Some(_) => Resume::NewLog {
+            at: evidence.oldest,
+        },
+        None => resume(evidence.position, evidence.oldest, evidence.end),
+    };
+    let (at, what) = match decision {
+        Resume::Here => return Ok(decision),
+        Resume::BehindGap { at, lost } => {
+            let what = format!("{lost} records were deleted before they were read");
+            (at, what)
         }
+        Resume::NewLog { at } => (at, new_log(evidence)),
+    };
+    let error = KolError::user("DATA_LOSS", what)
+        .job(&assignment.spec.name)
+        .partition(&assignment.partition)
+        .offset(evidence.position);
+    if assignment.spec.source.on_data_loss == OnDataLoss::Fail {
+        return Err(error.help(
+            "Set source.on_data_loss = \"continue\" to resume behind the gap, and raise the retention of \
+             the topic.",
+        ));
     }
+    tracing::warn!(%error, at, "reading resumes at the oldest record");
+    Ok(decision)
+}
 
-    /// Asks for the range of the log, until it is known, when the position is not in it.
-    pub(in crate::partition) fn find_range(&mut self) {
-        if self.range_unknown && self.marks.is_none() {
-            let answer = self.deps.source.watermarks(&self.assignment.partition);
-            self.marks = Some(answer);
+/// Why this is another log.
+fn new_log(evidence: &Evidence) -> String {
+    let sign = match (evidence.other, evidence.known) {
+        (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
+        _ => {
+            let end = evidence.end;
+            format!("the log ends at offset {end}, before the position")
         }
-    }
-
-    /// The range of the log is known, or could not be asked for.
-    pub(in crate::partition) fn found(&mut self, answer: Marks) -> Option<Ended> {
-        self.marks = None;
-        if self.halted {
-            return None;
-        }
-        let (oldest, end) = match answer {
-            Ok(marks) => marks,
-            Err(error) => {
-                self.source_problem = Some(error);
-                return None;
-            }
-        };
-        let position = self.intake.position;
-        let decision = match self.other_log {
-            Some(_) => GoOn::NewLog { at: oldest },
-            None => go_on(position, oldest, end),
-        };
-        let (at, what) = match decision {
-            GoOn::Here => (position, None),
-            GoOn::BehindGap { at, lost } => (
-                at,
-                Some(format!("{lost} records were deleted before they were read")),
-            ),
-            GoOn::NewLog { at } => (at, Some(self.new_log(end))),
-        };
-        if let Some(what) = what {
-            let error = KolError::user("DATA_LOSS", what)
-                .job(&self.assignment.spec.name)
-                .partition(&self.assignment.partition)
-                .offset(position);
-            if self.assignment.spec.source.on_data_loss == OnDataLoss::Fail {
-                return Some(Ended::Failed(error.help(
-                    "Set source.on_data_loss = \"continue\" to go on behind the gap, and raise the \
-                     retention of the topic.",
-                )));
-            }
-            tracing::warn!(%error, at, "going on at the oldest record");
-        }
-        match decision {
-            GoOn::Here => {}
-            GoOn::BehindGap { lost, .. } => self.intake.counters.lost += lost,
-            GoOn::NewLog { .. } => {
-                self.intake.counters.new_logs += 1;
-                self.log_id = LogId::new(Instant::now(), self.other_log.take());
-                self.intake.state = State::new(Arc::clone(&self.assignment.scoring));
-                self.outbox.start_over();
-                self.forget_checkpoints();
-                // The job's clock is not the log's: a market waits until everybody is there.
-                self.take_tick();
-            }
-        }
-        self.read_on_at(at)
-    }
-
-    /// Why this is another log.
-    fn new_log(&self, end: u64) -> String {
-        let sign = match (self.other_log, self.log_id.known()) {
-            (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
-            _ => format!("the log ends at offset {end}, before the position"),
-        };
-        format!("the topic was made anew, and what was read of the old one is forgotten: {sign}")
-    }
-
-    fn read_on_at(&mut self, offset: u64) -> Option<Ended> {
-        self.range_unknown = false;
-        self.intake.position = offset;
-        self.queue = None;
-        match self.deps.source.seek(&self.assignment.partition, offset) {
-            Ok(queue) => {
-                self.queue = Some(queue);
-                self.more = true;
-                None
-            }
-            Err(error) => Some(Ended::Failed(error)),
-        }
-    }
-
-    /// Redis was shown more than the whole log has: that was another log, and its end will never be
-    /// reached.
-    pub(in crate::partition) fn let_go_of_a_log_that_is_gone(&mut self) {
-        let (Some((shown, _)), Some(log)) = (
-            self.outbox.holding(),
-            self.deps.source.end(&self.assignment.partition),
-        ) else {
-            return;
-        };
-        if log.end < shown {
-            tracing::warn!(
-                job = %self.assignment.job,
-                partition = %self.assignment.partition,
-                shown,
-                end = log.end,
-                "Redis was shown more than the log has: the topic was made anew"
-            );
-            self.outbox.start_over();
-        }
-    }
+    };
+    format!("the topic was recreated, and the state of the old one is dropped: {sign}")
 }

@@ -1,23 +1,33 @@
-//! From records to state: the per-event path of a partition.
+//! From records to state: the per-event path of a partition, and the care of the state between batches.
+
+use std::sync::Arc;
 
 use kol_common::event::{Decoder, Event, Reject, effective_time};
 use kol_common::job::Profile;
 use kol_common::proto::PartitionCounters;
-use rdkafka::types::RDKafkaRespErr;
+use kol_common::scoring::Scoring;
+use kol_common::{KolError, Millis};
+use tokio::time::Instant;
 
-use crate::source::{Batch, Record, Rejected};
-use crate::state::{Applied, State};
+use super::letters::Letters;
+use crate::partition::message::Assignment;
+use crate::source::{DeadLetters, Record};
+use crate::state::{Applied, KolIndex, State};
+
+/// Readings and slots looked at in one sweep.
+const SWEEP: usize = 2_000;
 
 /// Reads records into state and counts what became of them.
 #[derive(Debug)]
 pub struct Intake {
+    scoring: Arc<Scoring>,
     decoder: Decoder,
-    /// State of the partition.
-    pub state: State,
-    /// Counted since the assignment.
-    pub counters: PartitionCounters,
-    /// Offset of the next record.
-    pub position: u64,
+    state: State,
+    letters: Letters,
+    /// Counted since the start of the generation.
+    counters: PartitionCounters,
+    /// When the next pass over all slots for the market may begin.
+    market_pass_at: Instant,
     /// Lifetime totals: keys matter.
     check_keys: bool,
     /// The Kafka timestamp is the event time, whatever the event says.
@@ -31,55 +41,40 @@ const LATE: &str = "late";
 const TOO_MANY_PLATFORMS: &str = "too_many_platforms";
 
 impl Intake {
-    /// Starts at `position` with an empty state.
-    pub fn new(state: State, spec: &kol_common::job::JobSpec, position: u64) -> Self {
+    /// With an empty state.
+    pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
+        let spec = &assignment.spec;
         Self {
             decoder: Decoder::new(&spec.scoring.default_platform),
-            state,
+            state: State::new(Arc::clone(&assignment.scoring)),
+            letters: Letters::new(assignment.partition.clone(), dead_letters),
             counters: PartitionCounters::default(),
-            position,
+            market_pass_at: now,
             check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
             kafka_time: spec.scoring.profile == Profile::SparkCompat,
             reject_late: spec.source.dead_letter_late,
+            scoring: Arc::clone(&assignment.scoring),
         }
     }
 
-    /// Takes a batch in. What cannot be used goes to `rejected`.
-    ///
-    /// # Errors
-    /// The last error that the client put in place of a record; all records were taken in.
-    pub fn take<'b>(
-        &mut self,
-        batch: &'b Batch,
-        rejected: &mut Vec<Rejected<'b>>,
-    ) -> Result<(), RDKafkaRespErr> {
-        let mut outcome = Ok(());
-        batch.records().for_each(|record| {
-            let record = match record {
-                Ok(record) => record,
-                Err(mark) if mark.code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                    // The end of the log may be a marker of a transaction, or a compacted gap.
-                    self.position = self.position.max(mark.offset);
-                    return;
-                }
-                Err(mark) => {
-                    outcome = Err(mark.code);
-                    return;
-                }
-            };
-            self.counters.events += 1;
-            self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-            self.position = record.offset + 1;
-            if let Err(reason) = self.record(&record) {
-                rejected.push(Rejected {
-                    offset: record.offset,
-                    key: record.key,
-                    value: record.value,
-                    reason,
-                });
-            }
-        });
-        outcome
+    /// Resumes with the state and the counters of a checkpoint.
+    pub fn restored(&mut self, state: State, counters: PartitionCounters) {
+        self.state = state;
+        self.counters = counters;
+    }
+
+    /// Drops the state: the log that it was of no longer exists.
+    pub fn start_over(&mut self) {
+        self.state = State::new(Arc::clone(&self.scoring));
+    }
+
+    /// Takes the next record of the log.
+    pub fn take(&mut self, record: &Record<'_>) {
+        self.counters.events += 1;
+        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
+        if let Err(reason) = self.record(record) {
+            self.letters.reject(record, reason);
+        }
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
@@ -110,6 +105,58 @@ impl Intake {
                 Err(TOO_MANY_PLATFORMS)
             }
         }
+    }
+
+    /// Whether there is room for more records.
+    pub fn has_room(&self) -> bool {
+        self.letters.are_sent()
+    }
+
+    /// The job clock is at least this far.
+    pub fn raise_clock(&mut self, clock: Millis) {
+        self.state.raise_clock(clock);
+    }
+
+    /// Now and then: sends what waits, drops what can never count again, and brings the market sums up to
+    /// date. `may_forget`: see [`State::sweep`].
+    pub fn tend(&mut self, now: Instant, may_forget: impl Fn(KolIndex) -> bool) {
+        self.letters.send_parked();
+        self.state.sweep(SWEEP, may_forget);
+        self.refresh_market(now);
+    }
+
+    /// When the window end moved, all slots are looked at; while it moves all the time (far behind)
+    /// that may take a tenth of the time at most.
+    fn refresh_market(&mut self, now: Instant) {
+        let moved = self.state.market().0 != self.state.window_end();
+        if moved && now < self.market_pass_at {
+            return;
+        }
+        self.state.refresh_market();
+        if moved {
+            let done = Instant::now();
+            self.market_pass_at = done + 10 * done.duration_since(now);
+        }
+    }
+
+    /// State of the partition.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The same for consumers and captures, which take from its change-sets.
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// What became of the records so far.
+    pub fn counters(&self) -> PartitionCounters {
+        self.counters
+    }
+
+    /// Why dead letters do not reach their topic, if so.
+    pub fn problem(&self) -> Option<KolError> {
+        self.letters.problem()
     }
 }
 
