@@ -599,9 +599,8 @@ fn where_nothing_is_shown_nothing_is_waited_for() {
 
 #[test]
 fn the_encoder_sends_what_the_script_reads() {
+    use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
     use kol_executor::sink::Fence;
-    use kol_executor::sink::encode::{CallContext, Encoder};
-    use kol_executor::state::Outgoing;
     let scoring = scoring();
     let fence = Fence {
         key: "fence".into(),

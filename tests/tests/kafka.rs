@@ -155,6 +155,7 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     let new: Vec<Record> = new.iter().filter(few).cloned().collect();
     let mut scene = scene(kafka, 2, old);
     scene.cluster.allow("topic was made anew", "it was");
+    scene.cluster.allow("topic was recreated", "it was");
     scene.cluster.wait_caught_up(&scene.job, 1_500, LIMIT);
     scene.topic.make_anew();
     scene.topic.produce(&new);
@@ -233,6 +234,7 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     assert!(old.len() * 2 < second.len() && second.len() * 5 < third.len() * 4);
     let mut scene = scene(kafka, 2, old);
     scene.cluster.allow("topic was made anew", "it was");
+    scene.cluster.allow("topic was recreated", "it was");
     scene.cluster.allow("silent or cut off", "it was killed");
     scene.cluster.allow("gone: its partitions", "it was killed");
     scene
@@ -279,7 +281,7 @@ fn a_job_that_must_not_lose_data_fails_when_its_topic_was_made_anew() {
     topic.make_anew();
     topic.produce(&records[200..]);
     let status = cluster.wait_state(&id, JobState::Failed);
-    assert!(status.reason.contains("made anew"), "{}", status.reason);
+    assert!(status.reason.contains("was recreated"), "{}", status.reason);
 }
 
 #[test]

@@ -1,75 +1,45 @@
-//! The loop of a partition.
+//! The loop of a partition. It owns the parts, and passes on what one of them means for another.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use kol_common::actor::Mailbox;
-use kol_common::proto::{self, JobTick, PartitionReport};
+use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail, Told};
 use kol_common::{KolError, Millis};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::checkpoint::{STEP_EVERY, Taking};
-use super::intake::Intake;
-use super::log_id::LogId;
-use super::message::{Assignment, Command, Ended};
-use super::outbox::{Answer, Outbox};
-use super::pace::Pace;
-use super::standstill::Standstill;
-use super::start::Deps;
-use crate::memory::Share;
-use crate::source::{Batch, Parked, PartitionQueue, ReadError};
-use crate::state::State;
+use super::checkpointer::{Attempt, Checkpointer, Passed, Restore, STEP_EVERY};
+use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
+use super::deps::Deps;
+use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
+use super::reader::{BATCH, News, Reader, Recovered};
+use super::report::{Parts, report};
+use super::stage::Intake;
+use crate::memory::{Memory, Share};
+use crate::source::Batch;
 
-/// Records taken in between two looks at anything else: less than a millisecond of work.
-const BATCH: usize = 1_024;
-/// Lag above which a partition is far behind: then intermediate scores are not worth sending.
-const BEHIND: u64 = 20_000;
 /// How often the report is renewed and old state swept.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
-/// Readings and slots looked at in one sweep.
-const SWEEP: usize = 2_000;
 
+/// See the module.
 pub(super) struct Actor {
-    pub(super) assignment: Arc<Assignment>,
-    pub(super) deps: Deps,
+    assignment: Arc<Assignment>,
     inbox: Mailbox<Command>,
-    report: watch::Sender<PartitionReport>,
-    pub(super) stop_now: CancellationToken,
-    pub(super) intake: Intake,
-    pub(super) outbox: Outbox,
-    pace: Pace,
-    pub(super) standstill: Standstill,
+    ticks: Ticks,
     tick: Arc<JobTick>,
-    pub(super) queue: Option<PartitionQueue>,
-    /// The last look at the queue found records: there may be more.
-    pub(super) more: bool,
-    /// Nothing more is read.
-    pub(super) halted: bool,
-    /// It ends once Redis has confirmed everything.
-    pub(super) draining: bool,
-    pub(super) source_problem: Option<KolError>,
-    /// The log does not have the position, or is another one: its range must be asked for.
-    pub(super) range_unknown: bool,
-    pub(super) log_id: LogId,
-    /// Another log than the state is of has this id.
-    pub(super) other_log: Option<Uuid>,
-    pub(super) marks: Option<BoxFuture<'static, Marks>>,
-    /// Dead letters that found no room yet.
-    parked: Parked,
+    stop_now: CancellationToken,
+    reader: Reader,
+    intake: Intake,
+    outbox: Outbox,
+    checkpointer: Checkpointer,
+    restore_problem: Option<KolError>,
+    memory: Memory,
     share: Share,
+    report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
-    market_pass_at: Instant,
-    pub(super) taking: Taking,
-    /// The state of the last checkpoint is being read.
-    pub(super) restoring: bool,
 }
-
-/// Oldest offset and the one past the newest.
-pub(super) type Marks = Result<(u64, u64), KolError>;
 
 impl Actor {
     pub(super) fn new(
@@ -80,54 +50,36 @@ impl Actor {
         stop_now: CancellationToken,
     ) -> Self {
         let now = Instant::now();
-        let state = State::new(Arc::clone(&assignment.scoring));
         Self {
-            intake: Intake::new(state, &assignment.spec, assignment.offset),
-            outbox: Outbox::new(Arc::clone(&assignment), deps.sink.clone(), now),
-            pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
-            standstill: Standstill::new(now),
+            reader: Reader::new(Arc::clone(&assignment), deps.source, now),
+            intake: Intake::new(&assignment, deps.dead_letters, now),
+            outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
+            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.files),
+            restore_problem: None,
+            ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
             share: deps.memory.share(),
+            memory: deps.memory,
+            housekeeping_at: now,
             assignment,
-            deps,
             inbox,
             report,
             stop_now,
-            queue: None,
-            more: true,
-            halted: false,
-            draining: false,
-            source_problem: None,
-            range_unknown: false,
-            log_id: LogId::new(now, None),
-            other_log: None,
-            marks: None,
-            parked: Parked::default(),
-            housekeeping_at: now,
-            market_pass_at: now,
-            taking: Taking::default(),
-            restoring: false,
         }
     }
 
     pub(super) async fn run(mut self) -> Ended {
-        if let Some(ended) = self.restore_unless_stopped().await {
+        if let Err(ended) = self.restore_unless_stopped().await {
             return ended;
         }
-        let opened = self
-            .deps
-            .source
-            .open(&self.assignment.partition, self.intake.position);
-        let ended = match opened {
-            Ok(queue) => {
-                self.queue = Some(queue);
+        let ended = match self.reader.open() {
+            Ok(()) => {
                 self.take_tick();
                 self.serve().await
             }
             Err(error) => Ended::Failed(error),
         };
-        self.queue = None;
-        self.deps.source.close(&self.assignment.partition);
+        self.reader.close();
         ended
     }
 
@@ -141,244 +93,269 @@ impl Actor {
             if now >= self.housekeeping_at {
                 self.keep_house(now);
             }
-            self.copy_some();
+            self.checkpointer.copy_some(self.intake.state_mut());
             self.step(now);
-            if let Some(position) = self.drained() {
-                return position;
+            if self.is_drained() {
+                return self.released(true);
             }
             let wake = self.wake_at(now);
-            let reads = self.may_read(now);
+            let reads = self.intake.has_room() && !self.memory.is_full();
             tokio::select! {
                 biased;
                 () = self.stop_now.cancelled() => return self.released(false),
                 Some(command) = self.inbox.recv() => self.command(command),
-                Ok(()) = self.deps.ticks.changed() => self.take_tick(),
+                Ok(()) = self.ticks.changed() => self.take_tick(),
                 answer = self.outbox.answer() => {
-                    if let Some(ended) = self.answered(&answer) {
+                    if let Err(ended) = self.answered(&answer) {
                         return ended;
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
-                (wanted, written) = self.taking.written() => self.wrote(wanted, written),
-                answer = asked(&mut self.marks) => {
-                    if let Some(ended) = self.found(answer) {
-                        return ended;
+                written = self.checkpointer.written() => {
+                    self.checkpointer.settle_file(Instant::now(), written);
+                }
+                news = self.reader.news(now, reads) => {
+                    if let Err(error) = self.read(news, &mut batch) {
+                        return Ended::Failed(error);
                     }
                 }
-                () = data(self.queue.as_ref(), self.more), if reads => self.read(&mut batch),
             }
         }
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Drain => {
-                self.draining = true;
-                self.halt();
-            }
+            Command::Drain => self.reader.drain(),
             Command::Barrier { barrier, answer } => self.barrier(&barrier, answer),
             Command::Explain {
                 platform,
                 kol,
                 reply,
             } => {
-                let detail =
-                    self.intake
-                        .state
-                        .detail(&platform, &kol)
-                        .map(|detail| proto::SlotDetail {
-                            partition: Some((&self.assignment.partition).into()),
-                            ..detail
-                        });
+                let detail = self.intake.state().detail(&platform, &kol);
+                let detail = detail.map(|detail| SlotDetail {
+                    partition: Some((&self.assignment.partition).into()),
+                    ..detail
+                });
                 let _asker_gave_up = reply.send(detail);
             }
         }
     }
 
-    /// Reads nothing more.
-    pub(super) fn halt(&mut self) {
-        self.halted = true;
-        self.queue = None;
-        self.range_unknown = false;
-        self.deps.source.close(&self.assignment.partition);
-    }
-
-    pub(super) fn take_tick(&mut self) {
-        self.tick = Arc::clone(&self.deps.ticks.borrow_and_update());
+    fn take_tick(&mut self) {
+        self.tick = Arc::clone(&self.ticks.borrow_and_update());
         if let Some(clock) = self.tick.clock_ms {
-            self.intake.state.raise_clock(Millis(clock));
+            self.intake.raise_clock(Millis(clock));
         }
     }
 
-    fn answered(&mut self, answer: &Answer) -> Option<Ended> {
+    /// Cuts here, between two records.
+    fn barrier(&mut self, barrier: &Barrier, answer: BarrierAnswer) {
         let now = Instant::now();
-        if self
-            .outbox
-            .answered(now, &mut self.intake.state, answer)
-            .is_err()
-        {
-            let error =
-                KolError::external("FENCED", "a newer owner of this partition writes to Redis")
-                    .help(
-                        "Nothing to do after a move. If it repeats, two clusters run a job of this \
-                     name on one Redis: give one of them other keys.",
-                    )
-                    .job(&self.assignment.spec.name)
-                    .partition(&self.assignment.partition);
-            return Some(Ended::Failed(error));
+        if barrier.last {
+            self.reader.halt();
         }
-        self.acknowledge();
-        if let (Answer::Claim(Ok(_)), Some((_, window_end))) = (answer, self.outbox.holding()) {
-            // The job clock is at least what Redis was shown.
-            let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
-            self.intake.state.raise_clock(shown);
+        let checkpoint = self.checkpoint(barrier);
+        let state = self.intake.state_mut();
+        self.checkpointer
+            .open(now, barrier, checkpoint, state, answer);
+        let arrived = self.outbox.await_all(self.intake.state());
+        self.arrived(now, arrived);
+    }
+
+    /// Where the partition is now, for an epoch.
+    fn checkpoint(&self, barrier: &Barrier) -> PartitionCheckpoint {
+        let state = self.intake.state();
+        let (kols, entities, _) = state.size();
+        let counters = self.reader.counted(self.intake.counters());
+        let topic_id = self.reader.log_id();
+        PartitionCheckpoint {
+            partition: Some((&self.assignment.partition).into()),
+            slot: self.assignment.ordinal,
+            assignment_epoch: self.assignment.assignment_epoch,
+            offset: self.reader.position(),
+            clock_ms: state.clock().map(|c| c.0),
+            counters: Some(self.outbox.counted(counters)),
+            kols: kols as u64,
+            entities: entities as u64,
+            location: barrier.savepoint.clone(),
+            topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+            ..PartitionCheckpoint::default()
         }
-        None
+    }
+
+    /// Everything from before the last barrier is in Redis.
+    fn arrived(&mut self, now: Instant, arrived: Option<Arrived>) {
+        if let Some(arrived) = arrived {
+            let passed = Passed {
+                sequence: arrived.sequence,
+                sent: arrived.as_of.map(|(window_end_ms, market_version)| Told {
+                    window_end_ms,
+                    market_version,
+                }),
+            };
+            self.checkpointer.confirmed(now, passed);
+        }
+    }
+
+    fn answered(&mut self, answer: &Answer) -> Result<(), Ended> {
+        let now = Instant::now();
+        let state = self.intake.state_mut();
+        match self.outbox.answered(now, state, answer) {
+            Outcome::Fenced => return Err(Ended::Failed(self.fenced())),
+            Outcome::Served(arrived) => self.arrived(now, arrived),
+            Outcome::Claimed { shown, arrived } => {
+                self.arrived(now, arrived);
+                if let Some(window_end) = shown {
+                    // The job clock is at least what Redis was shown.
+                    let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
+                    self.intake.raise_clock(shown);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fenced(&self) -> KolError {
+        KolError::external("FENCED", "a newer owner of this partition writes to Redis")
+            .help(
+                "Nothing to do after a move. If it repeats, two clusters run a job of this name on one \
+                 Redis: give one of them other keys.",
+            )
+            .job(&self.assignment.spec.name)
+            .partition(&self.assignment.partition)
     }
 
     fn step(&mut self, now: Instant) {
-        let behind = self.is_behind();
-        self.outbox.step(
-            now,
-            &mut self.intake.state,
-            self.intake.position,
-            behind,
-            &self.tick,
-        );
-        self.acknowledge();
+        let reached = Reached {
+            position: self.reader.position(),
+            behind: self.reader.is_behind(),
+        };
+        let state = self.intake.state_mut();
+        let arrived = self.outbox.step(now, state, reached, &self.tick);
+        self.arrived(now, arrived);
     }
 
     fn wake_at(&self, now: Instant) -> Instant {
-        let flush = self
-            .outbox
-            .wake_at(&self.intake.state, self.is_behind(), &self.tick);
-        let pace = self.pace.ready_at().filter(|at| *at > now);
-        let copy = self.taking.is_copying().then(|| now + STEP_EVERY);
+        let behind = self.reader.is_behind();
+        let flush = self.outbox.wake_at(self.intake.state(), behind, &self.tick);
+        let pace = self.reader.ready_at().filter(|at| *at > now);
+        let copy = self.checkpointer.is_copying().then(|| now + STEP_EVERY);
         [flush, pace, copy]
             .into_iter()
             .flatten()
             .fold(self.housekeeping_at, Instant::min)
     }
 
-    fn may_read(&self, now: Instant) -> bool {
-        self.queue.is_some()
-            && self.pace.ready_at().is_none_or(|at| now >= at)
-            && self.parked.is_empty()
-            && !self.deps.memory.is_full()
-    }
-
-    fn read(&mut self, batch: &mut Batch) {
+    fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), KolError> {
         let now = Instant::now();
-        let limit = self.pace.allow(now, BATCH);
-        let Some(queue) = self.queue.as_mut() else {
-            return;
-        };
-        queue.take(batch, limit);
-        self.more = !batch.is_empty();
-        if self.more {
-            self.standstill.records(now);
-        }
-        self.pace.used(batch.len());
-        let mut rejected = Vec::new();
-        let taken = self.intake.take(batch, &mut rejected);
-        if let Some(dead_letters) = &self.deps.dead_letters {
-            for one in &rejected {
-                dead_letters.send(&self.assignment.partition, one, &mut self.parked);
+        match news {
+            News::Records => {
+                let intake = &mut self.intake;
+                self.reader.read(now, batch, |record| intake.take(record));
+            }
+            News::Range(range) => {
+                if self.reader.recover(now, range)? == Recovered::NewLog {
+                    self.start_over(now);
+                }
             }
         }
-        match taken {
-            Ok(()) if self.more => self.source_problem = None,
-            Ok(()) => {}
-            Err(ReadError::OffsetOutOfRange) => self.range_unknown = true,
-            Err(ReadError::Client(error)) => {
-                self.source_problem = Some(error.partition(&self.assignment.partition));
-            }
-        }
+        Ok(())
     }
 
-    /// Records between the position and the end of the log.
-    fn lag(&self) -> Option<u64> {
-        let end = self.deps.source.end(&self.assignment.partition)?.end;
-        Some(end.saturating_sub(self.intake.position))
-    }
-
-    fn is_behind(&self) -> bool {
-        !self.halted && self.pace.lag.map_or(self.more, |lag| lag > BEHIND)
+    /// Another log is read: nothing of the old one counts any more.
+    fn start_over(&mut self, now: Instant) {
+        self.intake.start_over();
+        self.outbox.start_over(now);
+        self.checkpointer.start_over();
+        // The job's clock is not the log's: a market waits until everybody is there.
+        self.take_tick();
     }
 
     /// A drain is over when Redis has confirmed everything, or was shown more than this owner ever
-    /// had to tell.
-    fn drained(&self) -> Option<Ended> {
-        if !self.draining || !self.parked.is_empty() {
-            return None;
+    /// had to send.
+    fn is_drained(&self) -> bool {
+        if !self.reader.is_draining() || !self.intake.has_room() {
+            return false;
         }
-        if self.outbox.holding().is_some() {
-            return Some(self.released(true));
-        }
-        let end = self.assignment.scoring.time(self.intake.state.window_end());
-        self.outbox
+        let end = self
+            .assignment
+            .scoring
+            .time(self.intake.state().window_end());
+        let everything = self
+            .outbox
             .confirmed()
-            .is_some_and(|c| c.position == self.intake.position && c.window_end_ms == end.0)
-            .then(|| self.released(true))
+            .is_some_and(|c| c.position == self.reader.position() && c.window_end_ms == end.0);
+        everything || self.outbox.is_holding()
     }
 
-    pub(super) fn released(&self, drained: bool) -> Ended {
+    fn released(&self, drained: bool) -> Ended {
         Ended::Released {
-            position: self.intake.position,
+            position: self.reader.position(),
             drained,
         }
     }
 
     fn keep_house(&mut self, now: Instant) {
         self.housekeeping_at = now + HOUSEKEEPING;
-        // A wake-up that got lost costs this long at most.
-        self.more = true;
-        self.pace.lag = self.lag();
-        self.notice_another_log();
-        self.find_range();
-        self.let_go_of_a_log_that_is_gone();
-        if let Some(dead_letters) = &self.deps.dead_letters {
-            dead_letters.send_parked(&self.assignment.partition, &mut self.parked);
+        self.reader.look();
+        if let Some(log) = self.reader.end() {
+            self.outbox.log_ends_at(now, log.end);
         }
-        self.intake.state.sweep(SWEEP);
-        self.refresh_market(now);
+        let outbox = &self.outbox;
+        self.intake.tend(now, |kol| !outbox.holds(kol));
         self.show_report();
     }
 
-    pub(super) fn show_report(&mut self) {
-        let report = self.make_report();
+    fn show_report(&mut self) {
+        let parts = Parts {
+            assignment: &self.assignment,
+            memory: &self.memory,
+            stall: self.reader.longest_stall(Instant::now()),
+            reader: &self.reader,
+            intake: &self.intake,
+            outbox: &self.outbox,
+            restore_problem: self.restore_problem.as_ref(),
+        };
+        let report = report(&parts);
         self.share.set(report.state_bytes);
         self.report.send_replace(report);
     }
 
-    /// When the window end moved, all slots are looked at; while it moves all the time (far behind)
-    /// that may take a tenth of the time at most.
-    fn refresh_market(&mut self, now: Instant) {
-        let moved = self.intake.state.market().0 != self.intake.state.window_end();
-        if moved && now < self.market_pass_at {
-            return;
-        }
-        self.intake.state.refresh_market();
-        if moved {
-            let done = Instant::now();
-            self.market_pass_at = done + 10 * done.duration_since(now);
+    /// Commands wait meanwhile: a state that is not whole has no answers.
+    async fn restore_unless_stopped(&mut self) -> Result<(), Ended> {
+        self.show_report();
+        let stop = self.stop_now.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(self.released(false)),
+            restored = self.restore() => restored.map_err(Ended::Failed),
         }
     }
-}
 
-/// Ready when there may be records: at once after a batch that was not empty (letting other tasks go
-/// first), otherwise when the queue says so.
-async fn data(queue: Option<&PartitionQueue>, more: bool) {
-    match queue {
-        Some(_) if more => tokio::task::yield_now().await,
-        Some(queue) => queue.arrived().notified().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn asked(marks: &mut Option<BoxFuture<'static, Marks>>) -> Marks {
-    match marks {
-        Some(answer) => answer.await,
-        None => std::future::pending().await,
+    /// Starts from the state of a checkpoint, if there is one.
+    async fn restore(&mut self) -> Result<(), KolError> {
+        let Some(checkpoint) = self.assignment.restore.clone() else {
+            return Ok(());
+        };
+        let mut restore = Restore::new(Arc::clone(&self.assignment), checkpoint.clone());
+        let mut state = loop {
+            match restore.attempt().await {
+                Attempt::Restored(state) => break *state,
+                Attempt::Failed(error) => return Err(error),
+                Attempt::Unavailable(error) => {
+                    self.restore_problem = Some(error);
+                    self.show_report();
+                    restore.pause().await;
+                }
+            }
+        };
+        self.restore_problem = None;
+        self.outbox.restored(&mut state, &checkpoint);
+        self.intake
+            .restored(state, checkpoint.counters.unwrap_or_default());
+        self.reader.restored(Instant::now(), &checkpoint);
+        self.checkpointer.restored(checkpoint);
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a partition actor is told, and how it ends.
+//! What a partition actor is started with and sent, and how it ends.
 
 use std::sync::Arc;
 
@@ -27,16 +27,19 @@ pub struct Assignment {
     /// The partition.
     pub partition: SourcePartition,
     /// Its number within the job.
-    pub slot: u32,
-    /// Assignment epoch.
-    pub epoch: u64,
+    pub ordinal: u32,
+    /// Grows with every assignment of the partition: fences its earlier owners.
+    pub assignment_epoch: u64,
     /// Where to start reading, without a state.
     pub offset: u64,
     /// State to start with.
     pub restore: Option<PartitionCheckpoint>,
 }
 
-/// What a partition can be asked for.
+/// Where the answer to a barrier goes: the partition's part of the epoch, or why there is none.
+pub type BarrierAnswer = oneshot::Sender<Result<PartitionCheckpoint, KolError>>;
+
+/// What a partition can be sent.
 #[derive(Debug)]
 pub enum Command {
     /// Stop reading, make Redis confirm everything, end.
@@ -46,7 +49,7 @@ pub enum Command {
         /// What the master says of it.
         barrier: Arc<Barrier>,
         /// Gets the partition's part of it.
-        answer: super::checkpoint::Answer,
+        answer: BarrierAnswer,
     },
     /// Everything about one KOL; `None` when this partition does not know it.
     Explain {
@@ -62,7 +65,7 @@ pub enum Command {
 /// How a partition actor ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {
-    /// As it was told to: position, and whether Redis confirmed everything up to it.
+    /// On command: position, and whether Redis confirmed everything up to it.
     Released {
         /// Offset of the next record.
         position: u64,

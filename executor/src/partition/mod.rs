@@ -1,38 +1,30 @@
 //! The partition actor: one for each source partition assigned to this executor. It reads, decodes,
 //! scores into state and hands changes to the sink.
 //!
-//! | file | does |
+//! | room or file | does |
 //! |---|---|
-//! | `start` | what a partition needs, and how it is started |
+//! | `reader` | reads the log: queue, position, pace, whether it is still the same log |
+//! | `stage` | takes the records: decodes them and applies them to the state |
+//! | `delivery` | sends what changed to the sink, and knows what has arrived in Redis |
+//! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
-//! | `intake` | records to state |
-//! | `log_id` | whether the log is still the same: a machine |
-//! | `range`, `recover` | when the log does not have the position: the decision, and doing it |
 //! | `report` | what a partition says of itself |
-//! | `flush` | what to send to Redis, and what became of it: a machine |
-//! | `outbox`, `fill` | talks to the sink; fills a flush |
-//! | `sweep` | finds what Redis has and the state does not |
-//! | `epoch` | the partition's part in the epochs: a machine |
-//! | `checkpoint`, `writer` | captures state at barriers, writes it, and restores it |
-//! | `message` | what the actor is told, and how it ends |
+//! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
+//!
+//! The rooms do not know each other: each is a part that the actor owns. A part answers with what it
+//! means for others, and the actor passes that on.
 
 mod actor;
-mod checkpoint;
-mod epoch;
-mod fill;
-mod flush;
-mod intake;
-mod log_id;
+mod checkpointer;
+mod delivery;
+mod deps;
 mod message;
-mod outbox;
-mod pace;
-mod range;
-mod recover;
+mod reader;
 mod report;
-mod standstill;
+mod stage;
 mod start;
-mod sweep;
-mod writer;
 
+pub use delivery::encode;
+pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, Partition, Ticks};
-pub use start::{Deps, start};
+pub use start::start;

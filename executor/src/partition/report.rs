@@ -1,95 +1,115 @@
 //! What a partition says of itself.
 
+use std::time::Duration;
+
 use kol_common::proto::{self, PartitionReport, PartitionState};
 use kol_common::{KolError, Millis};
-use tokio::time::Instant;
 
-use super::actor::Actor;
+use super::delivery::Outbox;
+use super::message::Assignment;
+use super::reader::Reader;
+use super::stage::Intake;
+use crate::memory::Memory;
 
-impl Actor {
-    pub(super) fn make_report(&mut self) -> PartitionReport {
-        let standstill = self.standstill.longest(Instant::now());
-        let state = &self.intake.state;
-        let end = self.deps.source.end(&self.assignment.partition);
-        let (market_at, market) = state.market();
-        let (kols, entities, bytes) = state.size();
-        let platforms = state.platforms().iter().zip(market);
-        PartitionReport {
-            job_id: self.assignment.job.as_str().to_owned(),
-            partition: Some((&self.assignment.partition).into()),
-            assignment_epoch: self.assignment.epoch,
-            state: self.partition_state().into(),
-            position: self.intake.position,
-            end_offset: end.map(|e| e.end),
-            end_age_ms: end.map_or(0, |e| Millis::from(e.asked.elapsed()).0),
-            clock_ms: state.clock().map(|c| c.0),
-            // Sums of an older window end are labelled as such: they are not mixed with newer ones.
-            window_end_ms: (market_at > 0).then(|| self.assignment.scoring.time(market_at).0),
-            market: platforms
-                .filter(|(_, sum)| sum.slots > 0)
-                .map(|(platform, sum)| proto::MarketPartial {
-                    platform: platform.to_string(),
-                    velocity_sum_e4: sum.velocity_e4,
-                    slots: sum.slots,
-                })
-                .collect(),
-            confirmed: self.outbox.confirmed(),
-            counters: Some(self.outbox.counted(self.intake.counters)),
-            kols: kols as u64,
-            entities: entities as u64,
-            state_bytes: bytes as u64,
-            median_gap_ms: state.median_gap().map(|g| g.0),
-            standstill_ms: Millis::from(standstill).0,
-            problem: self.problem().map(|e| e.to_info()),
-        }
+/// The parts that a report is of.
+pub(super) struct Parts<'a> {
+    pub(super) assignment: &'a Assignment,
+    pub(super) memory: &'a Memory,
+    pub(super) reader: &'a Reader,
+    pub(super) intake: &'a Intake,
+    pub(super) outbox: &'a Outbox,
+    /// The longest time without records lately.
+    pub(super) stall: Duration,
+    /// Why the state cannot be restored now, if so.
+    pub(super) restore_problem: Option<&'a KolError>,
+}
+
+/// The report of now.
+pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
+    let &Parts {
+        assignment,
+        reader,
+        intake,
+        outbox,
+        ..
+    } = parts;
+    let state = intake.state();
+    let end = reader.end();
+    let (market_at, market) = state.market();
+    let (kols, entities, bytes) = state.size();
+    let platforms = state.platforms().iter().zip(market);
+    PartitionReport {
+        job_id: assignment.job.as_str().to_owned(),
+        partition: Some((&assignment.partition).into()),
+        assignment_epoch: assignment.assignment_epoch,
+        state: partition_state(parts).into(),
+        position: reader.position(),
+        end_offset: end.map(|e| e.end),
+        end_age_ms: end.map_or(0, |e| Millis::from(e.asked.elapsed()).0),
+        clock_ms: state.clock().map(|c| c.0),
+        // Sums of an older window end are labelled as such: they are not mixed with newer ones.
+        window_end_ms: (market_at > 0).then(|| assignment.scoring.time(market_at).0),
+        market: platforms
+            .filter(|(_, sum)| sum.slots > 0)
+            .map(|(platform, sum)| proto::MarketPartial {
+                platform: platform.to_string(),
+                velocity_sum_e4: sum.velocity_e4,
+                slots: sum.slots,
+            })
+            .collect(),
+        confirmed: outbox.confirmed(),
+        counters: Some(outbox.counted(reader.counted(intake.counters()))),
+        kols: kols as u64,
+        entities: entities as u64,
+        state_bytes: (bytes + outbox.bytes()) as u64,
+        median_gap_ms: state.median_gap().map(|g| g.0),
+        standstill_ms: Millis::from(parts.stall).0,
+        problem: problem(parts).map(|e| e.to_info()),
     }
+}
 
-    fn partition_state(&self) -> PartitionState {
-        if self.restoring {
-            PartitionState::Restoring
-        } else if self.halted {
-            PartitionState::Draining
-        } else if self.outbox.holding().is_some() {
-            PartitionState::Holding
-        } else if self.deps.memory.is_full() {
-            PartitionState::Paused
-        } else if self.outbox.is_claimed() {
-            PartitionState::Running
-        } else {
-            PartitionState::Claiming
-        }
+fn partition_state(parts: &Parts<'_>) -> PartitionState {
+    if parts.reader.is_closed() {
+        PartitionState::Restoring
+    } else if parts.reader.is_halted() {
+        PartitionState::Draining
+    } else if parts.outbox.is_holding() {
+        PartitionState::Holding
+    } else if parts.memory.is_full() {
+        PartitionState::Paused
+    } else if parts.outbox.is_claimed() {
+        PartitionState::Running
+    } else {
+        PartitionState::Claiming
     }
+}
 
-    fn problem(&self) -> Option<KolError> {
-        let memory = self.deps.memory.is_full().then(|| {
-            let (kols, entities, _) = self.intake.state.size();
-            let mib = |bytes: u64| bytes / (1 << 20);
-            KolError::external(
-                "MEMORY_LIMIT",
-                format!(
-                    "reading waits: state fills {} of {} MiB ({kols} KOLs and {entities} videos in \
-                     this partition), {} MiB are in use",
-                    mib(self.deps.memory.state()),
-                    mib(self.deps.memory.limit()),
-                    mib(self.deps.memory.resident())
-                ),
-            )
-            .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
-        });
-        let source = || {
-            self.source_problem
-                .clone()
-                .or_else(|| self.deps.source.problem())
-        };
-        let letters = || self.deps.dead_letters.as_ref()?.problem();
-        let problem = memory
-            .or_else(|| self.outbox.problem().cloned())
-            .or_else(source)
-            .or_else(letters)?;
-        Some(
-            problem
-                .job(&self.assignment.spec.name)
-                .partition(&self.assignment.partition),
-        )
-    }
+fn problem(parts: &Parts<'_>) -> Option<KolError> {
+    let memory = parts.memory.is_full().then(|| memory_limit(parts));
+    let problem = memory
+        .or_else(|| parts.outbox.problem().cloned())
+        .or_else(|| parts.restore_problem.cloned())
+        .or_else(|| parts.reader.problem())
+        .or_else(|| parts.intake.problem())?;
+    Some(
+        problem
+            .job(&parts.assignment.spec.name)
+            .partition(&parts.assignment.partition),
+    )
+}
+
+fn memory_limit(parts: &Parts<'_>) -> KolError {
+    let (kols, entities, _) = parts.intake.state().size();
+    let mib = |bytes: u64| bytes / (1 << 20);
+    KolError::external(
+        "MEMORY_LIMIT",
+        format!(
+            "reading is paused: state fills {} of {} MiB ({kols} KOLs and {entities} videos in this \
+             partition), {} MiB are in use",
+            mib(parts.memory.state()),
+            mib(parts.memory.limit()),
+            mib(parts.memory.resident())
+        ),
+    )
+    .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
 }

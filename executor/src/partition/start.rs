@@ -8,30 +8,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
-use super::message::{Assignment, Ended, Partition, Ticks};
-use crate::memory::Memory;
-use crate::sink::Sink;
-use crate::source::{DeadLetters, Source};
+use super::deps::Deps;
+use super::message::{Assignment, Ended, Partition};
 
 /// Commands that may wait.
 const COMMANDS: usize = 16;
-
-/// What a partition uses and shares with others.
-#[derive(Clone, Debug)]
-pub struct Deps {
-    /// Kafka client of the job.
-    pub source: Source,
-    /// Redis writer of the job.
-    pub sink: Sink,
-    /// Producer for records that cannot be used.
-    pub dead_letters: Option<DeadLetters>,
-    /// Newest word of the master about the job.
-    pub ticks: Ticks,
-    /// Memory of the process.
-    pub memory: Memory,
-    /// Where state files are written.
-    pub files: Group,
-}
 
 /// Starts a partition; the task's receiver gets how it ended.
 pub fn start(

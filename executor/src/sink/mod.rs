@@ -9,11 +9,9 @@
 //! | `call` | how a call to Redis ends |
 //! | `connection` | the connection, and when it is opened again |
 //! | `script`, `merge_call` | the Lua scripts; keys and arguments of a merge by name |
-//! | `encode` | from slots to merge calls |
 
 mod call;
 mod connection;
-pub mod encode;
 mod fence;
 mod flush;
 pub mod merge_call;

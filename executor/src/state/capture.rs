@@ -63,7 +63,7 @@ impl State {
         self.readings.changes().keep();
     }
 
-    /// The capture came to nothing: what it had goes into the next one.
+    /// The capture was aborted: what it had goes into the next one.
     pub fn put_capture_back(&mut self) {
         self.copies.clear();
         self.changes.put_back();
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// How many entries changed since the last capture.
-    pub fn changed(&mut self) -> usize {
+    pub fn uncaptured(&mut self) -> usize {
         self.changes.len() + self.readings.changes().len()
     }
 

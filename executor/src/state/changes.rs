@@ -2,15 +2,15 @@
 //! were not copied yet.
 //!
 //! A capture is a copy of everything that changed, as it stood at one moment, taken in small steps
-//! while the table goes on changing: an entry is copied before its first change after that moment, or
+//! while the table keeps changing: an entry is copied before its first change after that moment, or
 //! when a step comes to it, whichever is first. Nothing stops for it.
 //!
 //! A capture for a savepoint is of everything, and changes nothing in what the next one has to hold.
 //!
 //! A capture that became part of a committed epoch is forgotten ([`Changes::keep`]); the entries of
 //! any other one count as changed again ([`Changes::put_back`]), so that the next capture has them.
-//! A capture of everything is not listed entry by entry, and when it comes to nothing, the next one is
-//! of everything too: so no step takes time by the size of the table, but for clearing bits.
+//! A capture of everything is not listed entry by entry, and when it is aborted, the next one is of
+//! everything too: so no step takes time by the size of the table, but for clearing bits.
 
 /// What a capture is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Changes {
     base: bool,
     /// Entries of `captured`, or of the whole table, before this place are copied.
     next: usize,
-    /// A capture of everything came to nothing.
+    /// A capture of everything was aborted.
     owed: bool,
 }
 
@@ -100,7 +100,7 @@ impl Changes {
         self.captured.clear();
     }
 
-    /// The capture came to nothing.
+    /// The capture was aborted.
     pub(super) fn put_back(&mut self) {
         self.owed |= self.base && self.whole.is_some();
         for &index in &self.captured.list {

@@ -2,18 +2,31 @@
 //!
 //! `apply` is the per-event path: it looks up at most one KOL and one reading, touches at most the
 //! panes of one slot, and allocates only for what is seen for the first time. Nothing here does I/O
-//! or asks for the time.
+//! or reads a clock, and nothing here knows what others do with the state.
+//!
+//! | file | does |
+//! |---|---|
+//! | `kols`, `readings`, `panes`, `gaps` | the tables |
+//! | `consumers` | which KOLs changed, for each consumer |
+//! | `shares` | what the slots amount to now, for consumers and `explain` |
+//! | `market` | the partition's share of the market |
+//! | `changes`, `capture`, `restore` | copies at a barrier, and the state back from them |
+//!
+//! **Indexes.** A KOL is known to consumers by its index. [`State::sweep`] forgets KOLs that can never
+//! count again, and their indexes are given to others. It does not forget a KOL that waits in a
+//! change-set, nor one that its caller still holds something for.
 
 mod capture;
 mod changes;
+mod consumers;
 mod gaps;
 mod kols;
-mod outgoing;
+mod market;
 mod panes;
 mod readings;
 mod restore;
+mod shares;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kol_common::Millis;
@@ -23,13 +36,15 @@ use kol_common::scoring::{MarketSum, Scoring, spread};
 
 pub use changes::Capture;
 use changes::Changes;
+pub use consumers::Consumer;
+use consumers::{ChangeSets, Waiting};
 use gaps::Gaps;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
-pub use outgoing::Outgoing;
 use panes::Panes;
 use readings::{MISSING, Reading, Readings};
-pub use restore::{Restorer, Told};
+pub use restore::Restorer;
+pub use shares::Phase;
 
 /// State of one partition.
 #[derive(Debug)]
@@ -42,13 +57,12 @@ pub struct State {
     gaps: Gaps,
     clock: Option<Millis>,
     window_end: u64,
-    touched: VecDeque<KolIndex>,
+    /// For consumers.
+    changed: ChangeSets,
     market: Vec<MarketSum>,
     market_at: u64,
-    market_stale: Vec<KolIndex>,
     sweep_at: usize,
-    /// How many slots were ever taken from `touched`.
-    taken: u64,
+    /// For captures.
     changes: Changes,
     /// Records of the capture under way that were not fetched yet.
     copies: Vec<u8>,
@@ -64,17 +78,8 @@ struct Slot {
     newest: u64,
     /// Its velocity in the market sums, in 1/10000; [`MISSING`] when it is not part of them.
     market_e4: u64,
-    /// Window end and market version of what Redis was last told (0 = nothing).
-    sent_at: u64,
-    sent_market: u64,
-    /// Changed since it was last taken for sending.
-    touched: bool,
-    /// Changed since the market sums were last brought up to date.
-    market_stale: bool,
-    /// Redis has this slot, or may have it.
-    in_redis: bool,
-    /// Being sent: must not be forgotten.
-    in_flight: bool,
+    /// Consumers that have not taken its newest change.
+    waiting: Waiting,
 }
 
 impl Slot {
@@ -82,12 +87,7 @@ impl Slot {
         first: u64::MAX,
         newest: 0,
         market_e4: MISSING,
-        sent_at: 0,
-        sent_market: 0,
-        touched: false,
-        market_stale: false,
-        in_redis: false,
-        in_flight: false,
+        waiting: Waiting::NOWHERE,
     };
 }
 
@@ -114,12 +114,10 @@ impl State {
             gaps: Gaps::default(),
             clock: None,
             window_end: 0,
-            touched: VecDeque::new(),
+            changed: ChangeSets::default(),
             market: Vec::new(),
             market_at: 0,
-            market_stale: Vec::new(),
             sweep_at: 0,
-            taken: 0,
             changes: Changes::default(),
             copies: Vec::new(),
             panes_copied: Vec::new(),
@@ -255,14 +253,7 @@ impl State {
         let slot = &mut self.slots[kol as usize];
         slot.first = slot.first.min(time);
         slot.newest = slot.newest.max(time);
-        if !slot.touched {
-            slot.touched = true;
-            self.touched.push_back(kol);
-        }
-        if !slot.market_stale {
-            slot.market_stale = true;
-            self.market_stale.push(kol);
-        }
+        self.changed.note(kol, &mut slot.waiting);
     }
 
     fn start_slot(&mut self, kol: KolIndex) {
@@ -310,7 +301,11 @@ impl State {
     /// Drops what can never count again, a bounded piece at a time: readings, and the slots of KOLs
     /// whose newest event is more than `entity_ttl` older than the partition's own clock allows.
     /// `apply` treats such readings and slots as absent anyway, so it does not matter when.
-    pub fn sweep(&mut self, count: usize) {
+    ///
+    /// An index is reused after its KOL was forgotten. `may_forget` says whether the caller holds nothing
+    /// more under that index: for delivery, that Redis does not have the KOL and nothing of it is in
+    /// flight. It is called only for KOLs that are due and wait in no change-set.
+    pub fn sweep(&mut self, count: usize, may_forget: impl Fn(KolIndex) -> bool) {
         let Some(clock) = self.clock else {
             return;
         };
@@ -325,9 +320,9 @@ impl State {
             self.sweep_at = (self.sweep_at + 1) % self.kols.bound();
             let index = self.sweep_at;
             let slot = &self.slots[index];
-            let idle = !slot.touched && !slot.market_stale && !slot.in_redis && !slot.in_flight;
-            let unknown = self.kols.name(index as KolIndex).is_none();
-            if idle && !unknown && slot.newest < dead_before.0 && slot.market_e4 == MISSING {
+            let dead = slot.newest < dead_before.0 && slot.market_e4 == MISSING;
+            let known = self.kols.name(index as KolIndex).is_some();
+            if dead && known && slot.waiting.is_nowhere() && may_forget(index as KolIndex) {
                 self.changing(index as KolIndex);
                 self.kols.forget(index as KolIndex);
                 self.slots[index] = Slot::EMPTY;

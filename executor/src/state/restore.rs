@@ -11,15 +11,6 @@ use kol_common::scoring::Scoring;
 use super::gaps::Gaps;
 use super::{KolIndex, Slot, State};
 
-/// What Redis had of every slot, or newer, when a checkpoint was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Window end, in slides.
-    pub window_end: u64,
-    /// Version of the market measure.
-    pub market_version: u64,
-}
-
 /// A state that is being read.
 #[derive(Debug)]
 pub struct Restorer {
@@ -83,12 +74,12 @@ impl Restorer {
         Ok(())
     }
 
-    /// The state, once every file was read. What Redis was told before need not be sent again; if
-    /// that is not known, everything is.
+    /// The state, once every file was read. Nothing waits for a consumer then: each of them starts from
+    /// everything that is there.
     ///
     /// # Errors
     /// Files are missing: a record refers to what none of them had.
-    pub fn finish(self, told: Option<Told>) -> Result<State, Damage> {
+    pub fn finish(self) -> Result<State, Damage> {
         let Self {
             mut state,
             platforms,
@@ -103,10 +94,6 @@ impl Restorer {
         }
         state.kols.restored(platforms);
         state.readings.restored();
-        match told {
-            Some(told) => state.redis_was_told(told),
-            None => state.send_everything_again(),
-        }
         Ok(state)
     }
 }
@@ -124,20 +111,6 @@ impl State {
     pub fn restore_clock(&mut self, clock: Millis) {
         self.clock = self.clock.max(Some(clock));
         self.raise_clock(clock);
-    }
-
-    /// Every slot was sent as of that window end and market, and confirmed.
-    fn redis_was_told(&mut self, told: Told) {
-        for kol in 0..self.slots.len() {
-            if self.kols.name(kol as KolIndex).is_none() {
-                continue;
-            }
-            let newest = Millis(self.slots[kol].newest);
-            let slot = &mut self.slots[kol];
-            slot.in_redis = !self.scoring.retired(newest, told.window_end);
-            slot.sent_at = told.window_end.min(self.scoring.empty_from(newest));
-            slot.sent_market = told.market_version;
-        }
     }
 }
 
@@ -234,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_state_comes_back_from_its_files_as_it_was_at_the_barrier_and_goes_on_the_same(
+        fn a_restored_state_is_what_it_was_at_the_barrier_and_takes_further_events_alike(
             events in prop::collection::vec((any::<u64>(), 0..90 * 60_000u64), 20..160),
             barriers in prop::collection::vec((5..40usize, any::<bool>(), any::<bool>()), 1..6),
         ) {
@@ -247,7 +220,7 @@ mod tests {
                     time += step;
                     // Some readings come late.
                     apply(state, seed, time - seed % 7 * 60_000);
-                    state.sweep(5);
+                    state.sweep(5, |_| true);
                 }
                 time
             };
@@ -273,7 +246,7 @@ mod tests {
                 for file in &files {
                     restorer.file(file).unwrap();
                 }
-                let restored = restorer.finish(None).unwrap();
+                let restored = restorer.finish().unwrap();
                 prop_assert_eq!(essence(&restored), at_barrier);
             }
             // Two lives of one state from here on.
@@ -282,44 +255,13 @@ mod tests {
             state.keep_capture();
             let mut restorer = Restorer::new(scoring);
             restorer.file(&whole).unwrap();
-            let mut restored = restorer.finish(None).unwrap();
+            let mut restored = restorer.finish().unwrap();
             for seed in 0..40 {
                 apply(&mut state, seed * 7_919, T0 + 200 * HOUR + seed * HOUR);
                 apply(&mut restored, seed * 7_919, T0 + 200 * HOUR + seed * HOUR);
             }
             prop_assert_eq!(essence(&restored), essence(&state));
         }
-    }
-
-    #[test]
-    fn what_redis_was_told_is_sent_again_only_when_window_or_market_moved() {
-        let scoring = scoring();
-        let mut state = State::new(Arc::clone(&scoring));
-        for seed in 0..50 {
-            apply(&mut state, seed, T0 + seed);
-        }
-        state.begin_capture(Capture::Base);
-        let file = file(&mut state);
-        let back = |told| {
-            let mut restorer = Restorer::new(Arc::clone(&scoring));
-            restorer.file(&file).unwrap();
-            restorer.finish(told).unwrap()
-        };
-        let window_end = state.window_end();
-        let told = Told {
-            window_end,
-            market_version: 3,
-        };
-        let restored = back(Some(told));
-        assert!(restored.is_untouched());
-        let rescored = |version| {
-            let kols = 0..restored.bound() as KolIndex;
-            kols.filter(|kol| restored.needs_rescore(*kol, version))
-                .count()
-        };
-        assert_eq!(rescored(3), 0);
-        assert_eq!(rescored(4), restored.size().0);
-        assert_eq!(back(None).taken().1, restored.size().0 as u64, "everything");
     }
 
     #[test]

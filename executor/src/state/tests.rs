@@ -30,10 +30,7 @@ fn video<'a>(kol: &'a str, id: &'a str, likes: u64) -> Event<'a> {
 }
 
 fn put(state: &State, kol: KolIndex) -> kol_common::scoring::Slot {
-    match state.outgoing(kol) {
-        Some(Outgoing::Put(slot)) => slot,
-        other => panic!("{other:?}"),
-    }
+    state.share(kol).unwrap()
 }
 
 #[test]
@@ -81,7 +78,11 @@ fn a_video_made_while_its_creator_was_watched_gains_from_zero() {
     let mut before = video("a", "before", 40);
     before.published = Some(Millis(T0 - 1));
     s.apply(&before, Millis(T0 + 2 * HOUR));
-    assert_eq!(put(&s, 0).engagement_e6, 40e6, "made before we looked");
+    assert_eq!(
+        put(&s, 0).engagement_e6,
+        40e6,
+        "published before the first event"
+    );
 }
 
 #[test]
@@ -99,33 +100,19 @@ fn a_late_event_has_no_effect_and_the_clock_decides_record_by_record() {
 }
 
 #[test]
-fn a_quiet_slot_is_sent_once_as_it_became_empty_and_then_removed() {
+fn a_quiet_slot_becomes_empty_at_a_fixed_window_end_and_then_retires() {
     let mut s = state(Counters::Cumulative);
     s.apply(&video("a", "v", 1), Millis(T0));
-    let kol = s.take_touched().unwrap();
-    let out = s.outgoing(kol).unwrap();
-    s.sending(kol, &out, 1);
-    s.confirmed(kol, false);
-    assert!(!s.needs_rescore(kol, 1));
-    assert!(s.needs_rescore(kol, 2), "the market changed");
+    assert_eq!(s.phase(0), Some(Phase::Live));
+    let empty_from = T0 / HOUR + 1 + 48;
     // Two windows after the pane of its event it is empty, whenever that is noticed.
     s.raise_clock(Millis(T0 + 2 * DAY + 5 * HOUR));
-    assert!(s.needs_rescore(kol, 1));
-    let empty = s.outgoing(kol).unwrap();
-    assert!(
-        matches!(empty, Outgoing::Put(p) if p.window_end == T0 / HOUR + 1 + 48 && p.events == 0)
-    );
-    s.sending(kol, &empty, 1);
-    s.confirmed(kol, false);
-    assert!(
-        !s.needs_rescore(kol, 2),
-        "an empty slot does not depend on the market"
-    );
+    assert_eq!(s.phase(0), Some(Phase::Empty { since: empty_from }));
+    let slot = put(&s, 0);
+    assert_eq!((slot.window_end, slot.events), (empty_from, 0));
     s.raise_clock(Millis(T0 + 3 * DAY));
-    assert_eq!(s.outgoing(kol), Some(Outgoing::Remove));
-    s.sending(kol, &Outgoing::Remove, 2);
-    s.confirmed(kol, true);
-    assert_eq!(s.outgoing(kol), None);
+    assert_eq!(s.phase(0), Some(Phase::Retired));
+    assert_eq!(s.share(0), None);
 }
 
 #[test]
@@ -135,7 +122,7 @@ fn a_creator_who_returns_after_retirement_has_its_baseline_again() {
         s.apply(&video("a", "v", 1_440 * day), Millis(T0 + day * DAY));
     }
     s.apply(&video("b", "v", 1), Millis(T0 + 10 * DAY));
-    assert_eq!(s.outgoing(0), None, "retired, and Redis never had it");
+    assert_eq!(s.share(0), None, "retired");
     s.apply(&video("a", "w", 1), Millis(T0 + 10 * DAY));
     let slot = put(&s, 0);
     assert!(slot.baseline_engagement_e6 > 0.0);
@@ -151,10 +138,8 @@ fn sweeping_or_not_gives_the_same_result() {
         s.apply(&video("b", "v", 100), Millis(T0 + 50 * DAY));
         if sweep {
             s.refresh_market();
-            while let Some(kol) = s.take_touched() {
-                s.outgoing(kol);
-            }
-            s.sweep(1_000);
+            while s.take_changed(Consumer::Delivery).is_some() {}
+            s.sweep(1_000, |_| true);
             assert_eq!((s.size().0, s.size().1), (1, 1));
         }
         let mut new = video("a", "v", 160);
@@ -175,13 +160,13 @@ fn the_market_sums_follow_every_change() {
     s.apply(&video("a", "v", 1_440), Millis(T0 + HOUR));
     s.apply(&video("b", "v", 0), Millis(T0 + 3 * HOUR));
     s.refresh_market();
-    assert!(s.market_is_fresh());
+    assert_eq!(s.market().0, s.window_end());
     // At T−2 panes: a gained 1,440 in 24 h, which is velocity 1; b's event is too new.
     assert_eq!(s.market().1[0].slots, 1);
     assert_eq!(s.market().1[0].velocity_e4, 10_000);
     s.apply(&video("a", "w", 0), Millis(T0 + HOUR));
     s.apply(&video("a", "w", 1_440), Millis(T0 + HOUR + 1));
-    assert!(!s.market_is_fresh());
+    assert_eq!(s.market().1[0].velocity_e4, 10_000, "not refreshed yet");
     s.refresh_market();
     assert_eq!(s.market().1[0].velocity_e4, 20_000);
     s.raise_clock(Millis(T0 + 4 * HOUR));
@@ -194,4 +179,24 @@ fn the_market_sums_follow_every_change() {
         2,
         "b's event has come into the market's window"
     );
+}
+
+#[test]
+fn a_kol_is_not_forgotten_while_a_consumer_has_not_taken_it_or_its_caller_holds_it() {
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 100), Millis(T0));
+    s.apply(&video("b", "v", 100), Millis(T0 + 50 * DAY));
+    s.refresh_market();
+    s.sweep(1_000, |_| true);
+    assert_eq!(s.size().0, 2, "delivery has not taken it");
+    while s.take_changed(Consumer::Delivery).is_some() {}
+    s.sweep(1_000, |_| false);
+    assert_eq!(s.size().0, 2, "the caller holds it");
+    s.put_back(Consumer::Delivery, 0);
+    s.sweep(1_000, |_| true);
+    assert_eq!(s.size().0, 2, "it waits again");
+    assert_eq!(s.take_changed(Consumer::Delivery), Some(0));
+    s.sweep(1_000, |_| true);
+    assert_eq!(s.size().0, 1);
+    assert_eq!(s.name(0), None);
 }

@@ -162,8 +162,8 @@ impl Supervisor {
                 scoring: Arc::clone(&job.scoring),
                 generation: assign.generation,
                 partition,
-                slot: p.slot,
-                epoch: p.assignment_epoch,
+                ordinal: p.slot,
+                assignment_epoch: p.assignment_epoch,
                 offset: p.offset,
                 restore: p.restore,
             };
@@ -250,7 +250,7 @@ impl Supervisor {
 
     fn start(&mut self, key: Key, assignment_epoch: u64) {
         let assigned = self.assigned.get(&key);
-        let assigned = assigned.filter(|a| a.epoch == assignment_epoch);
+        let assigned = assigned.filter(|a| a.assignment_epoch == assignment_epoch);
         let Some(assignment) = assigned.map(Arc::clone) else {
             return;
         };

@@ -109,7 +109,7 @@ fn barrier_reply(
             job_id,
             epoch,
             partition: Some((&assignment.partition).into()),
-            assignment_epoch: assignment.epoch,
+            assignment_epoch: assignment.assignment_epoch,
             error: Some(error.to_info()),
         }),
     }

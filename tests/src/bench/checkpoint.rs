@@ -247,7 +247,7 @@ async fn restore(scoring: &Arc<Scoring>, store: &Store, chain: &[StateFile]) -> 
         .await
         .unwrap();
     }
-    restorer.finish(None).unwrap().size().0 as u64
+    restorer.finish().unwrap().size().0 as u64
 }
 
 fn resident() -> u64 {

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::{Scoring, Slot};
-use kol_executor::sink::encode::{CallContext, Encoder, KOLS_A_CALL};
+use kol_executor::partition::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use kol_executor::sink::{Fence, script};
-use kol_executor::state::Outgoing;
 use redis::{Cmd, Pipeline};
 
 use crate::harness::RedisServer;

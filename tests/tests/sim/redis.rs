@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::{Scoring, Slot};
-use kol_executor::sink::encode::{CallContext, Encoder};
+use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
 use kol_executor::sink::{Fence, script};
-use kol_executor::state::Outgoing;
 use kol_tests::harness::RedisServer;
 use kol_tests::sim::redis::{Reply, Scripts, parse};
 use rand::rngs::StdRng;

@@ -2,7 +2,7 @@
 //!
 //! 1. Nothing is sent before the fence was claimed, nor until position and window end have reached
 //!    what the fence record says Redis may show already (the hold rule): no reader sees a ranking
-//!    fall apart and grow again.
+//!    shrink and grow again.
 //! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
 //! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
 //!    the position, window end and market version at which it was taken.
@@ -68,7 +68,7 @@ struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing out of the ordinary.
-    GoOn,
+    Continue,
     /// What was in flight must be sent again.
     SendAgain,
     /// Redis lost data: everything must be sent again.
@@ -83,7 +83,7 @@ impl Flusher {
         self.done = done;
     }
 
-    /// Claims as soon as it is asked.
+    /// Claims at the first [`Flusher::begin_claim`].
     pub fn new(limits: FlushLimits, now: Instant) -> Self {
         Self {
             limits,
@@ -124,13 +124,13 @@ impl Flusher {
                 if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
                     return Next::SendEverything;
                 }
-                Next::GoOn
+                Next::Continue
             }
             Err(SinkError::Fenced) => Next::Stop,
             Err(_) => {
                 self.fence = FenceState::Unclaimed;
                 self.wait(now);
-                Next::GoOn
+                Next::Continue
             }
         }
     }
@@ -150,7 +150,7 @@ impl Flusher {
         self.hold
     }
 
-    /// There is nothing to hold for any more.
+    /// Gives up the hold, and what was confirmed: both are of a log that no longer exists.
     pub fn release(&mut self) {
         self.hold = None;
         self.confirmed = None;
@@ -194,7 +194,7 @@ impl Flusher {
     /// The answer to a flush.
     pub fn flushed(&mut self, now: Instant, answer: &Result<Duration, SinkError>) -> Next {
         let Some(flight) = self.flight.take() else {
-            return Next::GoOn;
+            return Next::Continue;
         };
         match answer {
             Ok(took) => {
@@ -210,7 +210,7 @@ impl Flusher {
                     self.limits.interval
                 };
                 self.next_at = flight.begun + pace.max(2 * *took);
-                Next::GoOn
+                Next::Continue
             }
             Err(SinkError::Fenced) => Next::Stop,
             Err(SinkError::Lost) => {
@@ -252,14 +252,14 @@ impl Flusher {
     pub fn looked(&mut self, now: Instant, answer: &Result<u64, SinkError>) -> Next {
         match answer {
             // A flush that began after the look may have moved it on; less means lost writes.
-            Ok(done) if *done >= self.done => Next::GoOn,
+            Ok(done) if *done >= self.done => Next::Continue,
             Err(SinkError::Fenced) => Next::Stop,
-            Err(SinkError::Unavailable(_)) => Next::GoOn,
+            Err(SinkError::Unavailable(_)) => Next::Continue,
             Ok(_) | Err(SinkError::Lost) if self.fence == FenceState::Held => {
                 self.lost(now);
                 Next::SendEverything
             }
-            Ok(_) | Err(SinkError::Lost) => Next::GoOn,
+            Ok(_) | Err(SinkError::Lost) => Next::Continue,
         }
     }
 

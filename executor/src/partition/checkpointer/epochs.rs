@@ -1,7 +1,7 @@
 //! A partition's part in the epochs: a machine without I/O.
 //!
-//! 1. At a barrier the epoch before is settled: it was committed if the barrier names it as parent;
-//!    otherwise it came to nothing, and what it had captured goes into this one.
+//! 1. At a barrier the previous epoch is settled: it was committed if the barrier names it as parent;
+//!    otherwise it was aborted, and what it had captured goes into this one.
 //! 2. The state of an epoch is a chain of files: a base, and what changed from one committed epoch to
 //!    the next. A file is relative to the newest file of the chain of the parent.
 //! 3. A new base is due when there is none, and when reading the chain would take longer than it
@@ -12,7 +12,7 @@
 //! 5. A savepoint is an epoch that never becomes a parent: it has a file of its own, of everything, and
 //!    the chain stays as it is.
 
-use kol_common::proto::{PartitionCheckpoint, StateFile};
+use kol_common::proto::{PartitionCheckpoint, StateFile, Told};
 use tokio::time::Instant;
 
 use crate::state::Capture;
@@ -41,7 +41,7 @@ struct Open {
     acknowledged: bool,
 }
 
-/// What became of the epoch before.
+/// What became of the previous epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Its capture is to be kept.
@@ -50,13 +50,13 @@ pub enum Settled {
     Aborted,
 }
 
-/// What Redis had confirmed when an epoch was.
+/// What Redis had confirmed when it had everything from before a barrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Passed {
     /// Sequence of the newest flush.
     pub sequence: u64,
-    /// Every slot was sent at this window end and market version.
-    pub told: Option<kol_common::proto::Told>,
+    /// Every slot was sent as of this window end and market version.
+    pub sent: Option<Told>,
 }
 
 impl Epochs {
@@ -65,7 +65,7 @@ impl Epochs {
         Self { chain, open: None }
     }
 
-    /// A barrier came: settles the epoch before.
+    /// A barrier came: settles the previous epoch.
     pub fn settle(&mut self, parent: u64) -> Settled {
         match self.open.take() {
             Some(open) if open.acknowledged && open.epoch == parent => {
@@ -95,7 +95,7 @@ impl Epochs {
         }
     }
 
-    /// Opens an epoch at a barrier. `checkpoint` says where the partition stands.
+    /// Opens an epoch at a barrier. `checkpoint` says where the partition is.
     pub fn open(&mut self, now: Instant, epoch: u64, checkpoint: PartitionCheckpoint) {
         self.open = Some(Open {
             epoch,
@@ -107,7 +107,7 @@ impl Epochs {
         });
     }
 
-    /// Reading stood still for the epoch, for this long.
+    /// Reading paused for the epoch, for this long.
     pub fn paused(&mut self, us: u64) {
         if let Some(open) = &mut self.open {
             open.checkpoint.pause_us = open.checkpoint.pause_us.max(us);
@@ -145,7 +145,7 @@ impl Epochs {
         if let Some(open) = self.open.as_mut().filter(|o| !o.confirmed) {
             open.confirmed = true;
             open.checkpoint.sequence = passed.sequence;
-            open.checkpoint.told = passed.told;
+            open.checkpoint.told = passed.sent;
             open.checkpoint.confirmed_ms = now.duration_since(open.begun).as_millis() as u64;
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(epochs.wanted(), Capture::Changes);
         let second = epoch(&mut epochs, 2, Capture::Changes, "b");
         assert_eq!(paths(&second), ["base", "b"]);
-        // It was acknowledged, and another partition made it come to nothing.
+        // It was acknowledged, and another partition made it fail.
         assert_eq!(epochs.settle(1), Settled::Aborted);
         let third = epoch(&mut epochs, 3, Capture::Changes, "c");
         assert_eq!(paths(&third), ["base", "c"]);
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(epochs.settle(1), Settled::Committed);
         let savepoint = epoch(&mut epochs, 2, Capture::Savepoint, "all");
         assert_eq!(paths(&savepoint), ["all"]);
-        assert_eq!(epochs.settle(1), Settled::Aborted, "it is nobody's parent");
+        assert_eq!(epochs.settle(1), Settled::Aborted, "it is no parent");
         assert_eq!(epochs.wanted(), Capture::Changes);
         let next = epoch(&mut epochs, 3, Capture::Changes, "c");
         assert_eq!(paths(&next), ["base", "c"]);

@@ -17,7 +17,7 @@ fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
         shown,
         platforms: Vec::new(),
     };
-    assert_eq!(f.claimed(now, &Ok(claimed)), Next::GoOn);
+    assert_eq!(f.claimed(now, &Ok(claimed)), Next::Continue);
     f
 }
 
@@ -57,7 +57,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     assert_eq!(
         f.begin(now, false, None),
         8,
-        "sequences go on from the record"
+        "sequences continue from the record"
     );
 }
 
@@ -154,7 +154,7 @@ fn a_newer_owner_stops_this_one_whatever_it_was_doing() {
 fn a_look_that_fails_changes_nothing() {
     let now = Instant::now();
     let mut f = held(now, None);
-    assert_eq!(f.looked(now, &Err(away())), Next::GoOn);
+    assert_eq!(f.looked(now, &Err(away())), Next::Continue);
     assert!(f.next_at().is_some());
 }
 
@@ -173,8 +173,8 @@ fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again()
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };
-    assert_eq!(claim(9), (Next::GoOn, 10));
-    assert_eq!(claim(12), (Next::GoOn, 13));
+    assert_eq!(claim(9), (Next::Continue, 10));
+    assert_eq!(claim(12), (Next::Continue, 13));
     assert_eq!(claim(8), (Next::SendEverything, 10), "an older backup");
     assert_eq!(claim(0), (Next::SendEverything, 10), "emptied");
 }

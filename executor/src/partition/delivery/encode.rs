@@ -5,14 +5,21 @@ use kol_common::scoring::schema::{Market, Scored};
 use kol_common::scoring::{Scoring, Slot, merge};
 use redis::Cmd;
 
-use super::merge_call::{self, Argument, Key, PER_KOL};
-use super::message::Fence;
-use super::script;
-use crate::state::Outgoing;
+use crate::sink::merge_call::{self, Argument, Key, PER_KOL};
+use crate::sink::{Fence, script};
 
 /// KOLs in one merge call: enough to share one ZADD, few enough not to hold Redis up for more than a
 /// millisecond or two.
 pub const KOLS_A_CALL: usize = 100;
+
+/// What to send for a KOL.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outgoing {
+    /// Put this slot in place of what Redis has. Partition and generation are filled in here.
+    Put(Slot),
+    /// Take the slot out.
+    Remove,
+}
 
 /// Makes merge calls for one partition of one job. Buffers are reused.
 #[derive(Debug)]
@@ -20,7 +27,7 @@ pub struct Encoder {
     keys: KeyTemplates,
     ttl_ms: u64,
     legacy_platform: Option<String>,
-    slot_number: u32,
+    ordinal: u32,
     packed: Vec<u8>,
     text: String,
 }
@@ -47,13 +54,13 @@ pub struct CallContext<'a> {
 }
 
 impl Encoder {
-    /// For the partition with this slot number.
-    pub fn new(sink: &SinkSpec, default_platform: &str, slot_number: u32) -> Self {
+    /// For the partition with this ordinal in its job.
+    pub fn new(sink: &SinkSpec, default_platform: &str, ordinal: u32) -> Self {
         Self {
             keys: sink.keys.clone(),
             ttl_ms: sink.ttl.map_or(0, |t| t.0),
             legacy_platform: sink.legacy_hashes.then(|| default_platform.to_owned()),
-            slot_number,
+            ordinal,
             packed: Vec::new(),
             text: String::new(),
         }
@@ -106,7 +113,7 @@ impl Encoder {
                 Argument::Generation => cmd.arg(context.fence.generation),
                 Argument::AssignmentEpoch => cmd.arg(context.fence.assignment_epoch),
                 Argument::Sequence => cmd.arg(context.sequence),
-                Argument::Partition => cmd.arg(&self.slot_number.to_le_bytes()),
+                Argument::Partition => cmd.arg(&self.ordinal.to_le_bytes()),
                 Argument::Platform => cmd.arg(context.platform),
                 Argument::Now => cmd.arg(context.now),
                 Argument::Count => cmd.arg(kols),
@@ -128,7 +135,7 @@ impl Encoder {
             }
             Outgoing::Put(slot) => {
                 let slot = Slot {
-                    partition: self.slot_number,
+                    partition: self.ordinal,
                     generation: u32::try_from(context.fence.generation).unwrap_or(u32::MAX),
                     ..*slot
                 };

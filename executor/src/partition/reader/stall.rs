@@ -1,24 +1,24 @@
-//! How long a partition stood still lately: the longest time between two batches of records. With
-//! steady input that is what others' failures, moves and checkpoints cost it.
+//! How long a partition was stalled lately: the longest time between two batches of records. With steady
+//! input that is what the failures, moves and checkpoints of others cost it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Length of a period. The longest time of this one and of the one before is told, so that whoever asks
-/// several times in a period misses none.
+/// Length of a period. The longest time of this one and of the one before is reported, so that whoever
+/// looks several times in a period misses none.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Standstill {
+pub struct Stall {
     last: Instant,
     period: Instant,
     longest: Duration,
     longest_before: Duration,
 }
 
-impl Standstill {
+impl Stall {
     /// From now on.
     pub fn new(now: Instant) -> Self {
         Self {
@@ -61,22 +61,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_time_between_two_batches_is_told_for_a_second_at_least() {
+    fn the_longest_time_between_two_batches_is_reported_for_a_second_at_least() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut standstill = Standstill::new(start);
+        let mut stall = Stall::new(start);
         for ms in [10, 20, 320, 330, 900] {
-            standstill.records(at(ms));
+            stall.records(at(ms));
         }
-        assert_eq!(standstill.longest(at(950)), Duration::from_millis(570));
+        assert_eq!(stall.longest(at(950)), Duration::from_millis(570));
         for ms in (960..1_900).step_by(10) {
-            standstill.records(at(ms));
+            stall.records(at(ms));
         }
-        assert_eq!(standstill.longest(at(1_900)), Duration::from_millis(570));
+        assert_eq!(stall.longest(at(1_900)), Duration::from_millis(570));
         for ms in (1_900..2_500).step_by(10) {
-            standstill.records(at(ms));
+            stall.records(at(ms));
         }
-        assert_eq!(standstill.longest(at(2_500)), Duration::from_millis(10));
-        assert_eq!(standstill.longest(at(9_000)), Duration::ZERO, "no input");
+        assert_eq!(stall.longest(at(2_500)), Duration::from_millis(10));
+        assert_eq!(stall.longest(at(9_000)), Duration::ZERO, "no input");
     }
 }

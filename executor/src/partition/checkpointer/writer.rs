@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 /// Chunks that may wait to be packed.
 const WAITING: usize = 4;
 
-/// A file that is being written. Dropped before its end was told, it comes to nothing.
+/// A file that is being written. Dropped before [`Writer::end`], it is aborted.
 #[derive(Debug)]
 pub struct Writer {
     chunks: actor::Address<Chunk>,
@@ -42,7 +42,7 @@ impl Writer {
         if self.chunks.room() == 0 {
             return Err(records);
         }
-        // Whether the file failed, its result tells.
+        // Whether the file failed, its result says.
         let _failed = self.chunks.try_tell(Chunk::Records(records));
         Ok(())
     }
@@ -63,7 +63,12 @@ impl Writer {
 
     /// Waits for the file to be durable.
     pub async fn result(&mut self) -> Result<StateFile, KolError> {
-        let gone = |_| Err(KolError::internal("CHECKPOINT_WRITER", "the writer died"));
+        let gone = |_| {
+            Err(KolError::internal(
+                "CHECKPOINT_WRITER",
+                "the writer of the state file ended early",
+            ))
+        };
         (&mut self.result).await.unwrap_or_else(gone)
     }
 }
@@ -97,7 +102,12 @@ async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result
                 encoder.trailer(&mut packed);
                 return upload.append(packed).await;
             }
-            None => return Err(KolError::internal("CHECKPOINT_WRITER", "given up")),
+            None => {
+                return Err(KolError::internal(
+                    "CHECKPOINT_WRITER",
+                    "the epoch was aborted",
+                ));
+            }
         }
     }
 }

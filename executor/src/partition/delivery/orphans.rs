@@ -1,5 +1,5 @@
-//! Finds KOLs that Redis has and the state does not: left by an owner before, by an older generation of
-//! the job, by the system before this one, or brought back by an old backup. Nobody else would ever take
+//! Finds KOLs that Redis has and the state does not: left by an earlier owner, by an older generation of
+//! the job, by the system before this one, or restored from an old backup. No one else would ever take
 //! them out of the ranking.
 //!
 //! One sweep goes through the rankings of all platforms that the partition or Redis knows, and those that
@@ -11,14 +11,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::sink::Scanned;
-use crate::state::State;
 
 /// Wait after a piece could not be read.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Sweep {
+pub struct Orphans {
     /// When the next piece may be read; `None` once all were.
     next_at: Option<Instant>,
     /// Which of the platforms, which of its rankings, and where in that.
@@ -27,23 +26,23 @@ pub struct Sweep {
     cursor: u64,
     /// Platform of the piece that is being read, or was read last.
     current: String,
-    strays: Vec<String>,
+    found: Vec<String>,
     in_flight: usize,
 }
 
-/// Where a sweep is.
+/// How far a sweep has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Platform.
     pub platform: String,
     /// In the ranking that was shown before this generation, not in the one that is.
     pub before: bool,
-    /// Where to go on; 0 at the beginning.
+    /// Where to resume; 0 at the beginning.
     pub cursor: u64,
 }
 
-impl Sweep {
-    /// One that begins as soon as it may.
+impl Orphans {
+    /// None found; a sweep begins as soon as it may.
     pub fn due(now: Instant) -> Self {
         Self {
             next_at: Some(now),
@@ -51,23 +50,23 @@ impl Sweep {
             before: false,
             cursor: 0,
             current: String::new(),
-            strays: Vec::new(),
+            found: Vec::new(),
             in_flight: 0,
         }
     }
 
-    /// When the next piece may be read: not while strays wait to be sent.
+    /// When the next piece may be read: not while orphans wait to be removed.
     pub fn next_at(&self) -> Option<Instant> {
-        self.next_at.filter(|_| self.strays.is_empty())
+        self.next_at.filter(|_| self.found.is_empty())
     }
 
-    /// Whether there are strays to send.
-    pub fn found_some(&self) -> bool {
-        !self.strays.is_empty()
+    /// Whether there are orphans to remove.
+    pub fn are_found(&self) -> bool {
+        !self.found.is_empty()
     }
 
-    /// The next piece; `None` when the sweep is over. The default platform is looked at even when no
-    /// event of it was seen.
+    /// The next piece to read; `None` when the sweep is over. The default platform is looked at even when
+    /// no event of it was seen.
     pub fn begin(&mut self, known: &[String], default: &str) -> Option<Place> {
         let others = known.iter().map(String::as_str).filter(|p| *p != default);
         let platform = std::iter::once(default).chain(others).nth(self.platform);
@@ -83,15 +82,21 @@ impl Sweep {
         })
     }
 
-    /// A piece was read, or could not be.
-    pub fn scanned(&mut self, now: Instant, piece: Option<&Scanned>, state: &mut State) {
+    /// A piece was read, or could not be. `is_orphan` says of a platform's KOL whether the state does not
+    /// know it.
+    pub fn scanned(
+        &mut self,
+        now: Instant,
+        piece: Option<&Scanned>,
+        mut is_orphan: impl FnMut(&str, &str) -> bool,
+    ) {
         let Some(piece) = piece else {
             self.next_at = Some(now + RETRY);
             return;
         };
         for kol in &piece.kols {
-            if state.found_in_redis(&self.current, kol) {
-                self.strays.push(kol.clone());
+            if is_orphan(&self.current, kol) {
+                self.found.push(kol.clone());
             }
         }
         self.cursor = piece.cursor;
@@ -102,18 +107,22 @@ impl Sweep {
         self.next_at = Some(now + 9 * piece.took);
     }
 
-    /// Strays to take out now, at most `limit`, with their platform; they count as on their way until
-    /// `removed`. One that the state has come to know is none any more.
-    pub fn take(&mut self, limit: usize, state: &State) -> Option<(&str, &[String])> {
-        self.strays.retain(|kol| !state.knows(&self.current, kol));
-        self.in_flight = self.strays.len().min(limit);
-        (self.in_flight > 0).then(|| (&*self.current, &self.strays[..self.in_flight]))
+    /// Orphans to remove now, at most `limit`, with their platform; they count as in flight until
+    /// `removed`. A KOL that the state has come to know is no longer an orphan.
+    pub fn take(
+        &mut self,
+        limit: usize,
+        is_known: impl Fn(&str, &str) -> bool,
+    ) -> Option<(&str, &[String])> {
+        self.found.retain(|kol| !is_known(&self.current, kol));
+        self.in_flight = self.found.len().min(limit);
+        (self.in_flight > 0).then(|| (&*self.current, &self.found[..self.in_flight]))
     }
 
-    /// What was taken is gone, or must be taken again.
+    /// Those in flight are removed, or must be taken again.
     pub fn removed(&mut self, confirmed: bool) {
         if confirmed {
-            self.strays.drain(..self.in_flight);
+            self.found.drain(..self.in_flight);
         }
         self.in_flight = 0;
     }
@@ -122,21 +131,13 @@ impl Sweep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
-    use kol_common::Millis;
-    use kol_common::event::{Decoder, Event};
-    use kol_common::job::{Counters, Profile, ScoringSpec};
-    use kol_common::scoring::Scoring;
+    fn unknown(_: &str, kol: &str) -> bool {
+        kol != "known"
+    }
 
-    fn state(knows: &str) -> State {
-        let spec = ScoringSpec::defaults(Profile::Default, Counters::Delta);
-        let mut state = State::new(Arc::new(Scoring::new(&spec)));
-        let json = format!(r#"{{"username":"{knows}","like_count":1}}"#);
-        let decoder = Decoder::new("tiktok");
-        let event: Event<'_> = decoder.decode(Some(json.as_bytes())).unwrap();
-        state.apply(&event, Millis(1_750_000_000_000));
-        state
+    fn known(platform: &str, kol: &str) -> bool {
+        !unknown(platform, kol)
     }
 
     fn place(platform: &str, before: bool, cursor: u64) -> Option<Place> {
@@ -158,36 +159,43 @@ mod tests {
     #[test]
     fn only_kols_that_the_state_does_not_know_are_taken_out() {
         let now = Instant::now();
-        let mut state = state("known");
-        let mut sweep = Sweep::due(now);
+        let mut orphans = Orphans::due(now);
         let platforms = ["tiktok".into()];
-        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", false, 0));
-        sweep.scanned(now, Some(&piece(&["known", "a", "b"], 7)), &mut state);
-        assert_eq!(sweep.next_at(), None, "first what was found");
-        let taken = sweep.take(1, &state).unwrap();
-        assert_eq!(taken, ("tiktok", &["a".to_owned()][..]));
-        sweep.removed(false);
         assert_eq!(
-            sweep.take(9, &state).unwrap().1.len(),
+            orphans.begin(&platforms, "tiktok"),
+            place("tiktok", false, 0)
+        );
+        orphans.scanned(now, Some(&piece(&["known", "a", "b"], 7)), unknown);
+        assert_eq!(orphans.next_at(), None, "first what was found");
+        let taken = orphans.take(1, known).unwrap();
+        assert_eq!(taken, ("tiktok", &["a".to_owned()][..]));
+        orphans.removed(false);
+        assert_eq!(
+            orphans.take(9, known).unwrap().1.len(),
             2,
             "it failed: again"
         );
-        sweep.removed(true);
-        assert!(!sweep.found_some());
-        assert_eq!(sweep.next_at(), Some(now + Duration::from_millis(18)));
-        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", false, 7));
-        sweep.scanned(now, Some(&piece(&[], 0)), &mut state);
-        assert_eq!(sweep.begin(&platforms, "tiktok"), place("tiktok", true, 0));
-        sweep.scanned(now, Some(&piece(&[], 0)), &mut state);
-        assert_eq!(sweep.begin(&platforms, "tiktok"), None);
-        assert_eq!(sweep.next_at(), None, "over");
+        orphans.removed(true);
+        assert!(!orphans.are_found());
+        assert_eq!(orphans.next_at(), Some(now + Duration::from_millis(18)));
+        assert_eq!(
+            orphans.begin(&platforms, "tiktok"),
+            place("tiktok", false, 7)
+        );
+        orphans.scanned(now, Some(&piece(&[], 0)), unknown);
+        assert_eq!(
+            orphans.begin(&platforms, "tiktok"),
+            place("tiktok", true, 0)
+        );
+        orphans.scanned(now, Some(&piece(&[], 0)), unknown);
+        assert_eq!(orphans.begin(&platforms, "tiktok"), None);
+        assert_eq!(orphans.next_at(), None, "over");
     }
 
     #[test]
     fn every_platform_is_swept_and_the_default_one_first() {
         let now = Instant::now();
-        let mut state = state("known");
-        let mut sweep = Sweep::due(now);
+        let mut orphans = Orphans::due(now);
         let platforms = ["youtube".into(), "tiktok".into()];
         for (platform, before) in [
             ("tiktok", false),
@@ -196,13 +204,13 @@ mod tests {
             ("youtube", true),
         ] {
             assert_eq!(
-                sweep.begin(&platforms, "tiktok"),
+                orphans.begin(&platforms, "tiktok"),
                 place(platform, before, 0)
             );
-            sweep.scanned(now, None, &mut state);
-            assert_eq!(sweep.next_at(), Some(now + RETRY));
-            sweep.scanned(now, Some(&piece(&[], 0)), &mut state);
+            orphans.scanned(now, None, unknown);
+            assert_eq!(orphans.next_at(), Some(now + RETRY));
+            orphans.scanned(now, Some(&piece(&[], 0)), unknown);
         }
-        assert_eq!(sweep.begin(&platforms, "tiktok"), None);
+        assert_eq!(orphans.begin(&platforms, "tiktok"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! How fast a partition may read, and how far behind it is.
+//! How fast a partition may read.
 
 use std::time::Duration;
 
@@ -11,8 +11,6 @@ pub struct Pace {
     rate: u64,
     tokens: f64,
     filled_at: Instant,
-    /// Records to the end of the log, as last looked up.
-    pub lag: Option<u64>,
 }
 
 impl Pace {
@@ -22,7 +20,6 @@ impl Pace {
             rate,
             tokens: 0.0,
             filled_at: now,
-            lag: None,
         }
     }
 

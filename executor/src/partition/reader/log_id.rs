@@ -1,7 +1,7 @@
 //! Whether the log is still the one that the state is of: a machine.
 //!
-//! A topic that is deleted and made again is another log, also when it has grown past the position by the
-//! time somebody looks. Its id tells. Brokers learn of a new topic one after the other, so one answer
+//! A topic that is deleted and recreated is another log, also when it has grown past the position by the
+//! time somebody looks. Its id shows that. Brokers learn of a new topic one after the other, so one answer
 //! that differs proves nothing; the second one in a row does.
 
 use tokio::time::Instant;
@@ -12,10 +12,10 @@ use crate::source::Identity;
 /// See the module.
 #[derive(Debug)]
 pub struct LogId {
-    /// Answers to earlier questions are not of the log that is read now.
+    /// Answers to earlier queries are not of the log that is read now.
     since: Instant,
     known: Option<Uuid>,
-    /// Another one was named, when that was asked.
+    /// Another id that was answered, and when it was queried.
     other: Option<(Uuid, Instant)>,
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn another_log_is_certain_after_two_answers_to_two_questions() {
+    fn another_log_is_certain_after_two_answers_to_two_queries() {
         let (mut log, at) = id(Instant::now(), Some(OLD));
         assert_eq!(log.answered(at(NEW, 1)), None);
         assert_eq!(log.answered(at(NEW, 1)), None, "the same answer again");

@@ -1,0 +1,98 @@
+//! Reads the state of a checkpoint back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use kol_common::checkpoint::{Store, UNAVAILABLE};
+use kol_common::proto::PartitionCheckpoint;
+use kol_common::{KolError, Millis, world};
+
+use crate::partition::message::Assignment;
+use crate::state::{Restorer, State};
+
+/// First and longest wait before a store that failed is read again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// See the module: attempts, and the waits between them.
+#[derive(Debug)]
+pub struct Restore {
+    assignment: Arc<Assignment>,
+    checkpoint: PartitionCheckpoint,
+    waits: ExponentialBackoff,
+}
+
+/// What an attempt ended with.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The whole state.
+    Restored(Box<State>),
+    /// The store is not available: [`Restore::pause`], then try again.
+    Unavailable(KolError),
+    /// Files are damaged or missing: the partition must end, and the master finds others.
+    Failed(KolError),
+}
+
+impl Restore {
+    /// Of one checkpoint.
+    pub fn new(assignment: Arc<Assignment>, checkpoint: PartitionCheckpoint) -> Self {
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(RETRY.0)
+            .with_max_delay(RETRY.1)
+            .with_jitter()
+            .with_jitter_seed(world::random_id().as_u64_pair().0)
+            .without_max_times()
+            .build();
+        Self {
+            assignment,
+            checkpoint,
+            waits,
+        }
+    }
+
+    /// Reads all files once.
+    pub async fn attempt(&self) -> Attempt {
+        match read_state(&self.assignment, &self.checkpoint).await {
+            Ok(state) => Attempt::Restored(Box::new(state)),
+            Err(error) if error.code == UNAVAILABLE => Attempt::Unavailable(error),
+            Err(error) => Attempt::Failed(error.partition(&self.assignment.partition)),
+        }
+    }
+
+    /// Waits before the next attempt.
+    pub async fn pause(&mut self) {
+        tokio::time::sleep(self.waits.next().unwrap_or(RETRY.1)).await;
+    }
+}
+
+/// Reads the files of a checkpoint, one after the other.
+async fn read_state(
+    assignment: &Assignment,
+    checkpoint: &PartitionCheckpoint,
+) -> Result<State, KolError> {
+    let store = if checkpoint.location.is_empty() {
+        Store::open(&assignment.spec.checkpoint.location).await?
+    } else {
+        Store::existing(&checkpoint.location).await?
+    };
+    let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
+    for file in &checkpoint.files {
+        let content = store.read(file).await?;
+        let read = world::blocking(move || {
+            let outcome = restorer.file(&content);
+            outcome.map(|()| restorer)
+        });
+        let read = read.await.ok_or_else(|| {
+            KolError::internal("CHECKPOINT_READER", "the reader of a state file panicked")
+        })?;
+        restorer = read.map_err(|d| store.damaged(&file.path, &d.to_string()))?;
+    }
+    let mut state = restorer.finish().map_err(|d| {
+        let last = checkpoint.files.last().map_or("", |f| &f.path);
+        store.damaged(last, &d.to_string())
+    })?;
+    if let Some(clock) = checkpoint.clock_ms {
+        state.restore_clock(Millis(clock));
+    }
+    Ok(state)
+}

@@ -1,0 +1,183 @@
+//! What Redis was sent of each KOL, by the KOL's index in the state.
+//!
+//! An entry is blank when Redis does not have the KOL and nothing of it is in flight. Any other entry
+//! pins its index: the state must not forget the KOL ([`Ledger::holds`]).
+
+use crate::state::{KolIndex, Phase, State};
+
+use super::encode::Outgoing;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    /// KOLs of the flush that is under way, and whether it removes them.
+    in_flight: Vec<(KolIndex, bool)>,
+}
+
+/// What Redis was sent of one KOL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Window end and market version of what was sent last; 0: it must be sent in any case.
+    window_end: u64,
+    market_version: u64,
+    /// Redis has it, or may have it.
+    in_redis: bool,
+    in_flight: bool,
+}
+
+/// What Redis has of every KOL, or newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Window end, a pane number.
+    pub window_end: u64,
+    /// Version of the market measure.
+    pub market_version: u64,
+}
+
+impl Entry {
+    const BLANK: Self = Self {
+        window_end: 0,
+        market_version: 0,
+        in_redis: false,
+        in_flight: false,
+    };
+}
+
+impl Ledger {
+    /// Of a partition whose KOLs were all sent, and confirmed, as of this window end and market.
+    pub fn of_confirmed(state: &State, sent: Sent) -> Self {
+        let entry = |kol: KolIndex| {
+            state.name(kol)?;
+            let window_end = match state.phase_at(kol, sent.window_end)? {
+                Phase::Retired => return None,
+                Phase::Empty { since } => since,
+                Phase::Live => sent.window_end,
+            };
+            Some(Entry {
+                window_end,
+                market_version: sent.market_version,
+                in_redis: true,
+                in_flight: false,
+            })
+        };
+        let all = 0..state.bound() as KolIndex;
+        Self {
+            entries: all.map(|kol| entry(kol).unwrap_or(Entry::BLANK)).collect(),
+            in_flight: Vec::new(),
+        }
+    }
+
+    /// Whether the index must stay with its KOL: Redis has it, may have it, or is being sent it.
+    pub fn holds(&self, kol: KolIndex) -> bool {
+        let entry = self.get(kol);
+        entry.in_redis || entry.in_flight
+    }
+
+    /// What to send for a KOL now; `None` when Redis neither has it nor should have it.
+    pub fn outgoing(&self, state: &State, kol: KolIndex) -> Option<Outgoing> {
+        match state.share(kol) {
+            Some(slot) => Some(Outgoing::Put(slot)),
+            None => self.get(kol).in_redis.then_some(Outgoing::Remove),
+        }
+    }
+
+    /// Whether `outgoing` differs from what was sent last although no event arrived: because of the
+    /// window end or the market version.
+    pub fn is_outdated(&self, state: &State, kol: KolIndex, market_version: u64) -> bool {
+        let sent = self.get(kol);
+        match state.phase(kol) {
+            None => false,
+            Some(Phase::Retired) => sent.in_redis,
+            Some(Phase::Empty { since }) => sent.window_end != since,
+            Some(Phase::Live) => {
+                sent.window_end != state.window_end()
+                    || (state.uses_market() && sent.market_version != market_version)
+            }
+        }
+    }
+
+    /// Notes that a KOL goes out. Redis may have it from now on, whatever becomes of the flush.
+    pub fn sending(&mut self, kol: KolIndex, what: &Outgoing, market_version: u64) {
+        let entry = self.entry(kol);
+        entry.in_flight = true;
+        match what {
+            Outgoing::Put(slot) => {
+                entry.in_redis = true;
+                entry.window_end = slot.window_end;
+                entry.market_version = market_version;
+            }
+            Outgoing::Remove => entry.window_end = 0,
+        }
+        let removes = matches!(what, Outgoing::Remove);
+        self.in_flight.push((kol, removes));
+    }
+
+    /// How many KOLs the flush under way has.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Redis confirmed the flush: how many KOLs it had.
+    pub fn confirm(&mut self) -> usize {
+        let mut settled = std::mem::take(&mut self.in_flight);
+        let count = settled.len();
+        for (kol, removed) in settled.drain(..) {
+            let entry = self.entry(kol);
+            entry.in_flight = false;
+            if removed {
+                *entry = Entry::BLANK;
+            }
+        }
+        self.in_flight = settled;
+        count
+    }
+
+    /// The flush failed: its KOLs must be sent again, whatever Redis has of them.
+    pub fn fail(&mut self, mut send_again: impl FnMut(KolIndex)) {
+        let mut failed = std::mem::take(&mut self.in_flight);
+        for (kol, _) in failed.drain(..) {
+            let entry = self.entry(kol);
+            entry.in_flight = false;
+            entry.window_end = 0;
+            send_again(kol);
+        }
+        self.in_flight = failed;
+    }
+
+    /// Redis lost data: every KOL must be sent again.
+    pub fn forget_sent(&mut self) {
+        for entry in &mut self.entries {
+            entry.window_end = 0;
+        }
+    }
+
+    /// Redis has a KOL that it should not have: the next `outgoing` removes it.
+    pub fn found(&mut self, kol: KolIndex) {
+        self.entry(kol).in_redis = true;
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+    }
+
+    fn get(&self, kol: KolIndex) -> Entry {
+        self.entries
+            .get(kol as usize)
+            .copied()
+            .unwrap_or(Entry::BLANK)
+    }
+
+    fn entry(&mut self, kol: KolIndex) -> &mut Entry {
+        let index = kol as usize;
+        if index >= self.entries.len() {
+            self.entries.resize(index + 1, Entry::BLANK);
+        }
+        &mut self.entries[index]
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,0 +1,26 @@
+//! What is sent to Redis, and what has arrived there.
+//!
+//! | file | does |
+//! |---|---|
+//! | `outbox` | the part that the actor holds: starts what is due, acts on the sink's answers |
+//! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
+//! | `fill` | fills flushes with what changed and what must be rescored |
+//! | `ledger` | what Redis was sent of each KOL |
+//! | `line` | when everything that waited has arrived |
+//! | `rankings` | which rankings there are, and whether they may be shown |
+//! | `orphans` | KOLs that Redis has and the state does not |
+//! | `requests` | the request to the sink that is under way |
+//! | `encode` | from slots to merge calls |
+
+pub mod encode;
+mod fill;
+mod flush;
+mod ledger;
+mod line;
+mod orphans;
+mod outbox;
+mod rankings;
+mod requests;
+
+pub(super) use outbox::{Arrived, Outbox, Outcome, Reached};
+pub(super) use requests::Answer;

@@ -1,0 +1,400 @@
+//! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
+//! in Redis.
+
+use std::sync::Arc;
+
+use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
+use kol_common::redis::SCRIPTS_FORGOTTEN;
+use kol_common::{KolError, Millis};
+use tokio::time::Instant;
+
+use super::encode::{Encoder, KOLS_A_CALL};
+use super::fill::{Calls, Fill, Reconciled};
+use super::flush::{FlushLimits, Flusher, Next};
+use super::ledger::Sent;
+use super::orphans::Orphans;
+use super::rankings::Rankings;
+use super::requests::{Answer, Requests};
+use crate::partition::message::Assignment;
+use crate::sink::{Fence, FlushRequest, ScanRequest, Sink, SinkError};
+use crate::state::{KolIndex, State};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Outbox {
+    assignment: Arc<Assignment>,
+    fence: Fence,
+    requests: Requests,
+    flusher: Flusher,
+    fill: Fill,
+    orphans: Orphans,
+    rankings: Rankings,
+    problem: Option<KolError>,
+    /// KOLs that Redis has confirmed.
+    merges: u64,
+}
+
+/// How far the partition has read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// Offset of the next record.
+    pub position: u64,
+    /// It is far behind: intermediate scores are not worth sending.
+    pub behind: bool,
+}
+
+/// Everything that was awaited is in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The newest sequence that Redis has confirmed.
+    pub sequence: u64,
+    /// Window end (ms) and market version at which Redis has every slot, if that is known.
+    pub as_of: Option<(u64, u64)>,
+}
+
+/// What an answer of the sink means for the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another owner holds the fence: the partition must end.
+    Fenced,
+    /// Nothing that concerns others, unless something awaited has arrived.
+    Served(Option<Arrived>),
+    /// The fence is held. Redis may show the partition up to this window end already: the job clock is at
+    /// least that far.
+    Claimed {
+        /// The window end, a pane number; `None` when there is nothing to hold for.
+        shown: Option<u64>,
+        /// As with `Served`.
+        arrived: Option<Arrived>,
+    },
+}
+
+impl Outbox {
+    /// For one assignment; claims the fence at its first step.
+    pub fn new(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Self {
+        let spec = &assignment.spec;
+        let limits = FlushLimits {
+            interval: spec.sink.flush_interval.duration(),
+        };
+        Self {
+            fence: Fence {
+                key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
+                generation: assignment.generation,
+                assignment_epoch: assignment.assignment_epoch,
+            },
+            fill: Fill::new(Encoder::new(
+                &spec.sink,
+                &spec.scoring.default_platform,
+                assignment.ordinal,
+            )),
+            flusher: Flusher::new(limits, now),
+            requests: Requests::new(assignment.job.clone(), sink),
+            orphans: Orphans::due(now),
+            rankings: Rankings::default(),
+            problem: None,
+            merges: 0,
+            assignment,
+        }
+    }
+
+    /// Resumes from a checkpoint, whose state this is. What Redis had confirmed then need not be sent
+    /// again; when that is not known, everything is.
+    pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
+        let slide = self.assignment.scoring.spec.slide.0.max(1);
+        let sent = checkpoint.told.map(|told| Sent {
+            window_end: told.window_end_ms / slide,
+            market_version: told.market_version,
+        });
+        self.fill.restored(state, sent);
+        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
+        self.flusher.restored(checkpoint.sequence);
+    }
+
+    /// The log that Redis was sent no longer exists, and with it the state: what is in flight belongs to
+    /// no one, and there is nothing to hold for.
+    pub fn start_over(&mut self, now: Instant) {
+        self.fill.start_over();
+        self.give_up_hold(now);
+    }
+
+    /// The log ends here: when Redis was shown more, that was another log, and its end will never be
+    /// reached.
+    pub fn log_ends_at(&mut self, now: Instant, end: u64) {
+        let Some((shown, _)) = self.flusher.holding() else {
+            return;
+        };
+        if end < shown {
+            tracing::warn!(
+                job = %self.assignment.job,
+                partition = %self.assignment.partition,
+                shown,
+                end,
+                "Redis was shown more than the log has: the topic was recreated"
+            );
+            self.give_up_hold(now);
+        }
+    }
+
+    fn give_up_hold(&mut self, now: Instant) {
+        self.flusher.release();
+        self.fill.forget_awaited();
+        self.orphans = Orphans::due(now);
+    }
+
+    /// Whether the fence is held.
+    pub fn is_claimed(&self) -> bool {
+        self.flusher.is_claimed()
+    }
+
+    /// Whether a place must be reached before anything is sent.
+    pub fn is_holding(&self) -> bool {
+        self.flusher.holding().is_some()
+    }
+
+    /// What Redis has confirmed.
+    pub fn confirmed(&self) -> Option<Confirmed> {
+        self.flusher.confirmed()
+    }
+
+    /// Counters with the merges that Redis confirmed.
+    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
+        PartitionCounters {
+            merges: self.merges,
+            ..counters
+        }
+    }
+
+    /// Why Redis does not take what it is sent, if so.
+    pub fn problem(&self) -> Option<&KolError> {
+        self.problem.as_ref()
+    }
+
+    /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
+    pub fn holds(&self, kol: KolIndex) -> bool {
+        self.fill.holds(kol)
+    }
+
+    /// Memory held, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.fill.bytes()
+    }
+
+    /// Everything that waits to be sent now must arrive in Redis. Says so when it is there already;
+    /// otherwise `step` or `answered` will.
+    pub fn await_all(&mut self, state: &State) -> Option<Arrived> {
+        self.fill.await_all(state);
+        self.arrived()
+    }
+
+    fn arrived(&mut self) -> Option<Arrived> {
+        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
+        (level && self.fill.settle()).then(|| Arrived {
+            sequence: self.flusher.done(),
+            as_of: self
+                .flusher
+                .confirmed()
+                .map(|c| (c.window_end_ms, c.market_version)),
+        })
+    }
+
+    /// When `step` should be called although nothing happened: `None` when nothing is left to send or
+    /// nothing may be sent now.
+    pub fn wake_at(&self, state: &State, behind: bool, tick: &JobTick) -> Option<Instant> {
+        if !self.requests.are_idle() {
+            return None;
+        }
+        let wanted = self.fill.is_wanted(state, behind, tick)
+            || self.orphans.are_found()
+            || self.rankings.owes_the_flip(tick);
+        let flush = self.flusher.next_at().filter(|_| wanted);
+        let sweep = self.orphans.next_at().filter(|_| self.may_sweep(behind));
+        flush.into_iter().chain(sweep).min()
+    }
+
+    /// Near the head of the log, and once everything was sent and is shown: the sweep must not take
+    /// out what is only late to come.
+    fn may_sweep(&self, behind: bool) -> bool {
+        let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
+        !behind && ready && self.rankings.are_shown()
+    }
+
+    /// Starts what is due: a claim, a flush, a piece of a sweep, or a look at the fence.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        reached: Reached,
+        tick: &JobTick,
+    ) -> Option<Arrived> {
+        if !self.requests.are_idle() {
+            return None;
+        }
+        let mut arrived = None;
+        self.flusher.reached(reached.position, state.window_end());
+        if self.flusher.begin_claim(now) {
+            let platforms = self.assignment.spec.sink.keys.platforms_key();
+            self.requests.claim(self.fence.clone(), platforms);
+        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
+            arrived = self.flush(now, state, reached, tick);
+        }
+        let sweeps = self.orphans.next_at().is_some_and(|at| now >= at);
+        if self.requests.are_idle() && sweeps && self.may_sweep(reached.behind) {
+            self.scan_ranking(state);
+        }
+        if self.requests.are_idle() && self.flusher.begin_look(now) {
+            self.requests.look(self.fence.clone());
+        }
+        arrived
+    }
+
+    fn flush(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        reached: Reached,
+        tick: &JobTick,
+    ) -> Option<Arrived> {
+        let sequence = self.flusher.next_sequence();
+        let now_text = Millis::now().iso();
+        let mut calls = Calls {
+            scoring: &self.assignment.scoring,
+            fence: &self.fence,
+            tick,
+            sequence,
+            now: &now_text,
+            merges: Vec::new(),
+        };
+        let complete = self.fill.collect(state, reached.behind, &mut calls);
+        if self.rankings.owes_the_flip(tick) {
+            let platforms = self.rankings.platforms(state.platforms());
+            for platform in &platforms {
+                self.fill.show(platform, &mut calls);
+            }
+            self.rankings.flipping(platforms.len());
+        }
+        let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
+        if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
+            self.fill.remove(platform, kols, &mut calls);
+        }
+        let merges = calls.merges;
+        let confirms = complete.then(|| Confirmed {
+            position: reached.position,
+            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
+            market_version: tick.market_version,
+            sequence,
+        });
+        if merges.is_empty() {
+            if let Some(confirms) = confirms {
+                self.flusher.nothing_to_send(confirms);
+            }
+            return self.arrived();
+        }
+        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
+        let keys = &self.assignment.spec.sink.keys;
+        self.requests.flush(Box::new(FlushRequest {
+            fence: self.fence.clone(),
+            sequence: self.flusher.begin(now, reached.behind, confirms),
+            confirmed: self.flusher.done(),
+            shown: (reached.position, state.window_end()),
+            merges,
+            stamps: (keys.last_update.clone(), keys.last_event.clone()),
+            times: (
+                now_text,
+                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
+            ),
+        }));
+        None
+    }
+
+    fn scan_ranking(&mut self, state: &State) {
+        let spec = &self.assignment.spec;
+        let platforms = self.rankings.platforms(state.platforms());
+        let default = &spec.scoring.default_platform;
+        let Some(place) = self.orphans.begin(&platforms, default) else {
+            return;
+        };
+        let keys = &spec.sink.keys;
+        let [_, _, before] = keys.flip_keys(&place.platform);
+        self.requests.scan(ScanRequest {
+            ranking: if place.before {
+                before
+            } else {
+                keys.ranking_key(&place.platform)
+            },
+            keys: keys.clone(),
+            platform: place.platform,
+            cursor: place.cursor,
+            slot: self.assignment.ordinal,
+            generation: self.assignment.generation,
+        });
+    }
+
+    /// Waits for the sink's answer; forever while nothing is under way.
+    pub async fn answer(&mut self) -> Answer {
+        self.requests.answer().await
+    }
+
+    /// Acts on an answer.
+    pub fn answered(&mut self, now: Instant, state: &mut State, answer: &Answer) -> Outcome {
+        let (next, error) = match answer {
+            Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
+            Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
+            Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
+            Answer::Scan(a) => {
+                let fill = &mut self.fill;
+                let is_orphan = |platform: &str, kol: &str| {
+                    fill.reconcile(state, platform, kol) == Reconciled::Orphan
+                };
+                self.orphans.scanned(now, a.as_ref().ok(), is_orphan);
+                (Next::Continue, a.as_ref().err())
+            }
+        };
+        match error {
+            // Forgotten scripts are loaded again at once: nobody has to know.
+            Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
+            Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
+            Some(_) => {}
+            None => self.problem = None,
+        }
+        match answer {
+            Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
+            Answer::Flush(flushed) => self.flushed(state, flushed.is_ok()),
+            Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) => {}
+        }
+        let arrived = match next {
+            Next::Stop => return Outcome::Fenced,
+            Next::Continue | Next::SendAgain => self.arrived(),
+            Next::SendEverything => {
+                self.send_everything(now, state);
+                None
+            }
+        };
+        match answer {
+            Answer::Claim(Ok(_)) => Outcome::Claimed {
+                shown: self.flusher.holding().map(|(_, window_end)| window_end),
+                arrived,
+            },
+            _ => Outcome::Served(arrived),
+        }
+    }
+
+    fn flushed(&mut self, state: &mut State, confirmed: bool) {
+        self.orphans.removed(confirmed);
+        self.rankings.flushed(confirmed);
+        if confirmed {
+            self.merges += self.fill.confirm() as u64;
+        } else {
+            self.fill.fail(state);
+        }
+    }
+
+    fn send_everything(&mut self, now: Instant, state: &mut State) {
+        tracing::warn!(
+            job = %self.assignment.job,
+            partition = %self.assignment.partition,
+            "Redis lost data: writing everything of this partition again"
+        );
+        self.fill.send_everything(state);
+        self.orphans = Orphans::due(now);
+    }
+}

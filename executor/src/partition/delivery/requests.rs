@@ -1,0 +1,110 @@
+//! The request to the sink that is under way: one at a time, so that a partition's writes keep their
+//! order.
+
+use std::time::Duration;
+
+use kol_common::actor::AskError;
+use kol_common::{JobId, KolError};
+use tokio::sync::oneshot;
+
+use crate::sink::{
+    Claimed, Fence, FlushRequest, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Requests {
+    job: JobId,
+    sink: Sink,
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
+    Look(oneshot::Receiver<Result<u64, SinkError>>),
+    Flush(oneshot::Receiver<Result<Duration, SinkError>>),
+    Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
+}
+
+/// An answer of the sink.
+#[derive(Debug)]
+pub enum Answer {
+    /// To a claim.
+    Claim(Result<Claimed, SinkError>),
+    /// To a look at the fence.
+    Look(Result<u64, SinkError>),
+    /// To a flush.
+    Flush(Result<Duration, SinkError>),
+    /// To a look at a ranking.
+    Scan(Result<Scanned, SinkError>),
+}
+
+impl Requests {
+    /// None yet.
+    pub fn new(job: JobId, sink: Sink) -> Self {
+        Self {
+            job,
+            sink,
+            pending: None,
+        }
+    }
+
+    /// Whether a request may be sent.
+    pub fn are_idle(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// Raises the fence, and reads which platforms have a ranking.
+    pub fn claim(&mut self, fence: Fence, platforms: String) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Claim {
+            fence,
+            platforms,
+            reply,
+        };
+        self.send(Pending::Claim(answer), message);
+    }
+
+    /// Looks whether the fence is as this owner left it.
+    pub fn look(&mut self, fence: Fence) {
+        let (reply, answer) = oneshot::channel();
+        self.send(Pending::Look(answer), SinkMessage::Look { fence, reply });
+    }
+
+    /// Sends a flush.
+    pub fn flush(&mut self, request: Box<FlushRequest>) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Flush { request, reply };
+        self.send(Pending::Flush(answer), message);
+    }
+
+    /// Reads a piece of a ranking.
+    pub fn scan(&mut self, request: ScanRequest) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Scan { request, reply };
+        self.send(Pending::Scan(answer), message);
+    }
+
+    /// Waits for the sink's answer; forever while nothing is under way.
+    pub async fn answer(&mut self) -> Answer {
+        let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
+        let answer = match &mut self.pending {
+            None => std::future::pending().await,
+            Some(Pending::Claim(rx)) => Answer::Claim(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
+        };
+        self.pending = None;
+        answer
+    }
+
+    /// When the sink does not take the message the reply is dropped, which `answer` reads as "busy".
+    fn send(&mut self, pending: Pending, message: SinkMessage) {
+        self.pending = Some(pending);
+        if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
+            tracing::error!(job = %self.job, "the sink has ended");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a partition is given to work with.
+
+use kol_common::actor::Group;
+
+use super::message::Ticks;
+use crate::memory::Memory;
+use crate::sink::Sink;
+use crate::source::{DeadLetters, Source};
+
+/// What a partition uses and shares with others.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Kafka client of the job.
+    pub source: Source,
+    /// Redis writer of the job.
+    pub sink: Sink,
+    /// Producer for records that cannot be used.
+    pub dead_letters: Option<DeadLetters>,
+    /// Newest word of the master about the job.
+    pub ticks: Ticks,
+    /// Memory of the process.
+    pub memory: Memory,
+    /// Where state files are written.
+    pub files: Group,
+}

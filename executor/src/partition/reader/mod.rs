@@ -1,0 +1,311 @@
+//! What is read, from where, and how fast: the log of a partition, and the position in it.
+//!
+//! | file | does |
+//! |---|---|
+//! | `phase` | what the reader is doing, and what it waits for |
+//! | `pace`, `stall` | how fast it may read; how long it got nothing |
+//! | `log_id` | whether the log is still the same: a machine |
+//! | `range`, `recover` | where to resume when the log does not have the position |
+//!
+//! The reader hands records to whatever takes them ([`Reader::read`]) and knows nothing of what becomes
+//! of them.
+
+mod log_id;
+mod pace;
+mod phase;
+mod range;
+mod recover;
+mod stall;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::proto::{PartitionCheckpoint, PartitionCounters};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::log_id::LogId;
+use self::pace::Pace;
+pub use self::phase::News;
+use self::phase::{Arrivals, Log, Phase, Range, Reading};
+use self::range::Resume;
+use self::recover::{Evidence, recover};
+use self::stall::Stall;
+use crate::partition::message::Assignment;
+use crate::source::{Batch, LogEnd, Mark, ReadError, Record, Source};
+
+/// Records taken in between two looks at anything else: less than a millisecond of work.
+pub const BATCH: usize = 1_024;
+/// Lag above which a partition is far behind: then intermediate scores are not worth sending.
+const BEHIND: u64 = 20_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Reader {
+    assignment: Arc<Assignment>,
+    source: Source,
+    phase: Phase,
+    /// Offset of the next record.
+    position: u64,
+    pace: Pace,
+    stall: Stall,
+    log_id: LogId,
+    /// Records to the end of the log, as last looked up.
+    lag: Option<u64>,
+    problem: Option<KolError>,
+    /// Records that were deleted before they were read, and recreated topics that were read.
+    lost: u64,
+    new_logs: u64,
+}
+
+/// What became of a log that was in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// The state is still of the log that is read.
+    SameLog,
+    /// Another log is read from its beginning: the state must start over.
+    NewLog,
+}
+
+impl Reader {
+    /// At the start of the assignment, with nothing open.
+    pub fn new(assignment: Arc<Assignment>, source: Source, now: Instant) -> Self {
+        Self {
+            position: assignment.offset,
+            pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
+            stall: Stall::new(now),
+            log_id: LogId::new(now, None),
+            phase: Phase::Closed,
+            lag: None,
+            problem: None,
+            lost: 0,
+            new_logs: 0,
+            assignment,
+            source,
+        }
+    }
+
+    /// Resumes from a checkpoint.
+    pub fn restored(&mut self, now: Instant, checkpoint: &PartitionCheckpoint) {
+        let counters = checkpoint.counters.unwrap_or_default();
+        (self.lost, self.new_logs) = (counters.lost, counters.new_logs);
+        self.position = checkpoint.offset;
+        let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
+        self.log_id = LogId::new(now, topic);
+    }
+
+    /// Opens the log at the position.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub fn open(&mut self) -> Result<(), KolError> {
+        let queue = self
+            .source
+            .open(&self.assignment.partition, self.position)?;
+        self.phase = Phase::Reading(Reading::new(queue));
+        Ok(())
+    }
+
+    /// Reads nothing more.
+    pub fn halt(&mut self) {
+        if !self.is_halted() {
+            self.leave_for(Phase::Halted);
+        }
+    }
+
+    /// Reads nothing more; the partition ends once Redis has confirmed everything.
+    pub fn drain(&mut self) {
+        self.leave_for(Phase::Draining);
+    }
+
+    /// The partition ends.
+    pub fn close(&mut self) {
+        self.leave_for(Phase::Closed);
+    }
+
+    /// The queue must be gone before the log is closed.
+    fn leave_for(&mut self, phase: Phase) {
+        let was_closed = self.is_halted();
+        self.phase = phase;
+        if !was_closed {
+            self.source.close(&self.assignment.partition);
+        }
+    }
+
+    /// Waits for news; for records only if they are `wanted` and the pace allows them now.
+    pub async fn news(&mut self, now: Instant, wanted: bool) -> News {
+        let in_time = self.pace.ready_at().is_none_or(|at| now >= at);
+        match &mut self.phase {
+            Phase::Reading(reading) => reading.news(wanted && in_time).await,
+            Phase::Closed | Phase::Halted | Phase::Draining => std::future::pending().await,
+        }
+    }
+
+    /// Reads what has arrived, as much as the pace allows, and hands over the records in their order.
+    /// After each of them the position is behind it.
+    pub fn read(&mut self, now: Instant, batch: &mut Batch, mut take: impl FnMut(&Record<'_>)) {
+        let Phase::Reading(reading) = &mut self.phase else {
+            return;
+        };
+        reading.queue.take(batch, self.pace.allow(now, BATCH));
+        self.pace.used(batch.len());
+        if batch.is_empty() {
+            reading.arrivals = Arrivals::Awaited;
+            return;
+        }
+        reading.arrivals = Arrivals::Likely;
+        self.stall.records(now);
+        let (mut position, mut trouble) = (self.position, None);
+        batch.records().for_each(|record| match record {
+            Ok(record) => {
+                position = record.offset + 1;
+                take(&record);
+            }
+            // The end of the log may be a marker of a transaction, or a compacted gap.
+            Err(Mark::EndOfPartition { offset }) => position = position.max(offset),
+            Err(Mark::Failed(error)) => trouble = Some(error),
+        });
+        self.position = position;
+        match trouble {
+            None => self.problem = None,
+            Some(ReadError::OffsetOutOfRange) => reading.doubt(None),
+            Some(ReadError::Client(error)) => {
+                self.problem = Some(error.partition(&self.assignment.partition));
+            }
+        }
+    }
+
+    /// Looks up what is known of the log, now and then: its end, whether it is another one, and its range
+    /// when that is in doubt.
+    pub fn look(&mut self) {
+        self.lag = self.end().map(|log| log.end.saturating_sub(self.position));
+        let identity = self.source.identity(&self.assignment.partition);
+        let other = identity.and_then(|answer| self.log_id.answered(answer));
+        let Phase::Reading(reading) = &mut self.phase else {
+            return;
+        };
+        // A wake-up that got lost costs the time between two looks at most.
+        reading.arrivals = Arrivals::Likely;
+        if other.is_some() {
+            reading.doubt(other);
+        }
+        if let Log::Doubted { query, .. } = &mut reading.log {
+            query.get_or_insert_with(|| self.source.watermarks(&self.assignment.partition));
+        }
+    }
+
+    /// The range of the log was answered: resumes where that allows it.
+    ///
+    /// # Errors
+    /// Records are lost and the job must not lose any, or the log refuses.
+    pub fn recover(&mut self, now: Instant, range: Range) -> Result<Recovered, KolError> {
+        let Phase::Reading(reading) = &self.phase else {
+            return Ok(Recovered::SameLog);
+        };
+        let (oldest, end) = match range {
+            Ok(range) => range,
+            Err(error) => {
+                self.problem = Some(error);
+                return Ok(Recovered::SameLog);
+            }
+        };
+        let evidence = Evidence {
+            position: self.position,
+            oldest,
+            end,
+            known: self.log_id.known(),
+            other: match reading.log {
+                Log::Doubted { other, .. } => other,
+                Log::Trusted => None,
+            },
+        };
+        match recover(&self.assignment, &evidence)? {
+            Resume::Here => self.resume_at(self.position)?,
+            Resume::BehindGap { at, lost } => {
+                self.lost += lost;
+                self.resume_at(at)?;
+            }
+            Resume::NewLog { at } => {
+                self.new_logs += 1;
+                self.log_id = LogId::new(now, evidence.other);
+                self.resume_at(at)?;
+                return Ok(Recovered::NewLog);
+            }
+        }
+        Ok(Recovered::SameLog)
+    }
+
+    fn resume_at(&mut self, offset: u64) -> Result<(), KolError> {
+        self.position = offset;
+        // The queue must be gone before the log is closed.
+        self.phase = Phase::Closed;
+        let queue = self.source.seek(&self.assignment.partition, offset)?;
+        self.phase = Phase::Reading(Reading::new(queue));
+        Ok(())
+    }
+
+    /// Offset of the next record.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The end of the log, as last answered.
+    pub fn end(&self) -> Option<LogEnd> {
+        self.source.end(&self.assignment.partition)
+    }
+
+    /// The id of the log that the state is of.
+    pub fn log_id(&self) -> Option<Uuid> {
+        self.log_id.known()
+    }
+
+    /// Whether nothing is open yet.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// Whether nothing more is read.
+    pub fn is_halted(&self) -> bool {
+        matches!(self.phase, Phase::Halted | Phase::Draining)
+    }
+
+    /// Whether the partition is to end once Redis has confirmed everything.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining)
+    }
+
+    /// Whether so much is left to read that intermediate scores are not worth sending.
+    pub fn is_behind(&self) -> bool {
+        match &self.phase {
+            Phase::Reading(reading) => self
+                .lag
+                .map_or(reading.arrivals == Arrivals::Likely, |lag| lag > BEHIND),
+            Phase::Closed | Phase::Halted | Phase::Draining => false,
+        }
+    }
+
+    /// When the pace allows the next record; `None` without a limit.
+    pub fn ready_at(&self) -> Option<Instant> {
+        self.pace.ready_at()
+    }
+
+    /// The longest time without records in the last one to two seconds.
+    pub fn longest_stall(&mut self, now: Instant) -> Duration {
+        self.stall.longest(now)
+    }
+
+    /// Why the log cannot be read, if so.
+    pub fn problem(&self) -> Option<KolError> {
+        self.problem.clone().or_else(|| self.source.problem())
+    }
+
+    /// Counters with what the log lost.
+    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
+        PartitionCounters {
+            lost: self.lost,
+            new_logs: self.new_logs,
+            ..counters
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a reader is doing: a queue exists in one phase only, and doubt about the log only beside it.
+
+use futures::future::BoxFuture;
+use kol_common::KolError;
+use uuid::Uuid;
+
+use crate::source::PartitionQueue;
+
+/// Oldest offset of a log and the one past the newest, or why that is not known.
+pub type Range = Result<(u64, u64), KolError>;
+
+/// See the module.
+#[derive(Debug)]
+pub enum Phase {
+    /// Nothing is open: the state is being restored, or the log is about to be opened.
+    Closed,
+    /// Records are read.
+    Reading(Reading),
+    /// Nothing more is read.
+    Halted,
+    /// Nothing more is read, and the partition ends once Redis has confirmed everything.
+    Draining,
+}
+
+/// An open log.
+#[derive(Debug)]
+pub struct Reading {
+    /// Where its records arrive.
+    pub queue: PartitionQueue,
+    /// Whether there may be some.
+    pub arrivals: Arrivals,
+    /// Whether it is the log that the state is of, and has the position.
+    pub log: Log,
+}
+
+/// Whether a queue may have records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// The last look found some, or is too long ago.
+    Likely,
+    /// The last look found none: the queue notifies of the next one.
+    Awaited,
+}
+
+/// What is known of the log that is read.
+pub enum Log {
+    /// Nothing speaks against it.
+    Trusted,
+    /// It does not have the position, or is another one: its range must be queried.
+    Doubted {
+        /// The id of the other log that has its name now, if that is the reason.
+        other: Option<Uuid>,
+        /// The query that is under way.
+        query: Option<BoxFuture<'static, Range>>,
+    },
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Trusted => f.write_str("Trusted"),
+            Self::Doubted { other, .. } => f.debug_tuple("Doubted").field(other).finish(),
+        }
+    }
+}
+
+/// What happened to an open log.
+#[derive(Debug)]
+pub enum News {
+    /// There may be records to read.
+    Records,
+    /// The answer to the query of its range.
+    Range(Range),
+}
+
+impl Reading {
+    /// From a queue that was just opened.
+    pub fn new(queue: PartitionQueue) -> Self {
+        Self {
+            queue,
+            arrivals: Arrivals::Likely,
+            log: Log::Trusted,
+        }
+    }
+
+    /// Something speaks against the log; with the id of the other one, if that is it.
+    pub fn doubt(&mut self, reason: Option<Uuid>) {
+        match &mut self.log {
+            Log::Doubted { other, .. } => *other = reason.or(*other),
+            Log::Trusted => {
+                self.log = Log::Doubted {
+                    other: reason,
+                    query: None,
+                };
+            }
+        }
+    }
+
+    /// Waits for news; for records only if they are `wanted`.
+    pub async fn news(&mut self, wanted: bool) -> News {
+        tokio::select! {
+            biased;
+            range = answer(&mut self.log) => News::Range(range),
+            () = arrival(&self.queue, self.arrivals), if wanted => News::Records,
+        }
+    }
+}
+
+/// Waits for the answer to the query that is under way; forever when there is none.
+async fn answer(log: &mut Log) -> Range {
+    if let Log::Doubted { query, .. } = log
+        && let Some(under_way) = query
+    {
+        let range = under_way.await;
+        *query = None;
+        return range;
+    }
+    std::future::pending().await
+}
+
+/// Ready when there may be records: at once after a batch that was not empty (letting other tasks go
+/// first), otherwise when the queue says so.
+async fn arrival(queue: &PartitionQueue, arrivals: Arrivals) {
+    match arrivals {
+        Arrivals::Likely => tokio::task::yield_now().await,
+        Arrivals::Awaited => queue.arrived().notified().await,
+    }
+}

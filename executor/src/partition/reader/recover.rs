@@ -1,0 +1,68 @@
+//! When the log is not what it was: records that are gone, or a topic that was recreated.
+
+use kol_common::KolError;
+use kol_common::job::OnDataLoss;
+use uuid::Uuid;
+
+use super::range::{Resume, resume};
+use crate::partition::message::Assignment;
+
+/// What is known of a log whose range was queried.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence {
+    /// Offset of the next record.
+    pub position: u64,
+    /// Oldest offset that is still there.
+    pub oldest: u64,
+    /// One past the newest.
+    pub end: u64,
+    /// The id of the log that the state is of.
+    pub known: Option<Uuid>,
+    /// The id of another log that has its name now.
+    pub other: Option<Uuid>,
+}
+
+/// Decides where to resume. What is lost by that is logged.
+///
+/// # Errors
+/// `DATA_LOSS`, when the job must not lose any.
+pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, KolError> {
+    let decision = match evidence.other {
+        Some(_) => Resume::NewLog {
+            at: evidence.oldest,
+        },
+        None => resume(evidence.position, evidence.oldest, evidence.end),
+    };
+    let (at, what) = match decision {
+        Resume::Here => return Ok(decision),
+        Resume::BehindGap { at, lost } => {
+            let what = format!("{lost} records were deleted before they were read");
+            (at, what)
+        }
+        Resume::NewLog { at } => (at, new_log(evidence)),
+    };
+    let error = KolError::user("DATA_LOSS", what)
+        .job(&assignment.spec.name)
+        .partition(&assignment.partition)
+        .offset(evidence.position);
+    if assignment.spec.source.on_data_loss == OnDataLoss::Fail {
+        return Err(error.help(
+            "Set source.on_data_loss = \"continue\" to resume behind the gap, and raise the retention of \
+             the topic.",
+        ));
+    }
+    tracing::warn!(%error, at, "reading resumes at the oldest record");
+    Ok(decision)
+}
+
+/// Why this is another log.
+fn new_log(evidence: &Evidence) -> String {
+    let sign = match (evidence.other, evidence.known) {
+        (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
+        _ => {
+            let end = evidence.end;
+            format!("the log ends at offset {end}, before the position")
+        }
+    };
+    format!("the topic was recreated, and the state of the old one is dropped: {sign}")
+}

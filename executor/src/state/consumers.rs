@@ -1,0 +1,143 @@
+//! Which KOLs changed, for each consumer of the state on its own.
+//!
+//! A consumer keeps something in step with the state: the market sums, or what Redis has. Each has a
+//! change-set: the KOLs that changed since the consumer took them, in the order in which they first
+//! changed, each once. What a consumer does about a KOL is not known here. A consumer that could not do
+//! it puts the KOL back to the end of its line.
+//!
+//! An index that waits in a change-set is not reused: the state does not forget its KOL.
+
+use std::collections::VecDeque;
+
+use super::KolIndex;
+
+/// Who takes changes. Another one needs a variant here and a place in [`CONSUMERS`], nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consumer {
+    /// The state's own market sums.
+    Market,
+    /// What is sent to Redis.
+    Delivery,
+}
+
+/// How many consumers there are: one bit of [`Waiting`] for each.
+const CONSUMERS: usize = 2;
+const ALL: u8 = (1 << CONSUMERS) - 1;
+
+/// The change-sets in which one KOL waits. It lies in the KOL's slot, because the per-event path has that
+/// in the cache anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting(u8);
+
+impl Waiting {
+    pub(super) const NOWHERE: Self = Self(0);
+
+    /// Whether the KOL waits in no change-set.
+    pub(super) fn is_nowhere(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The consumer took the KOL.
+    pub(super) fn leave(&mut self, consumer: Consumer) {
+        self.0 &= !consumer.bit();
+    }
+}
+
+impl Consumer {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The lines in which KOLs wait.
+#[derive(Debug, Default)]
+pub(super) struct ChangeSets([VecDeque<KolIndex>; CONSUMERS]);
+
+impl ChangeSets {
+    /// A KOL changed. Costs one comparison when it waits for everybody already.
+    pub(super) fn note(&mut self, kol: KolIndex, waiting: &mut Waiting) {
+        if waiting.0 != ALL {
+            self.append(kol, waiting);
+        }
+    }
+
+    fn append(&mut self, kol: KolIndex, waiting: &mut Waiting) {
+        for (number, line) in self.0.iter_mut().enumerate() {
+            if waiting.0 & (1 << number) == 0 {
+                line.push_back(kol);
+            }
+        }
+        waiting.0 = ALL;
+    }
+
+    /// Puts a KOL at the end of one line, unless it waits there already.
+    pub(super) fn put_back(&mut self, consumer: Consumer, kol: KolIndex, waiting: &mut Waiting) {
+        if waiting.0 & consumer.bit() == 0 {
+            waiting.0 |= consumer.bit();
+            self.0[consumer as usize].push_back(kol);
+        }
+    }
+
+    /// The KOL that has waited longest; the caller takes its mark off ([`Waiting::leave`]).
+    pub(super) fn pop(&mut self, consumer: Consumer) -> Option<KolIndex> {
+        self.0[consumer as usize].pop_front()
+    }
+
+    /// Empties a line; the caller takes off the marks of all KOLs.
+    pub(super) fn clear(&mut self, consumer: Consumer) {
+        self.0[consumer as usize].clear();
+    }
+
+    /// How many KOLs wait.
+    pub(super) fn len(&self, consumer: Consumer) -> usize {
+        self.0[consumer as usize].len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_consumer_sees_every_change_once_in_the_order_of_the_changes() {
+        let mut sets = ChangeSets::default();
+        let mut waiting = [Waiting::NOWHERE; 3];
+        let mut change = |sets: &mut ChangeSets, kol: usize| {
+            sets.note(kol as KolIndex, &mut waiting[kol]);
+        };
+        for kol in [2, 0, 2, 1, 0] {
+            change(&mut sets, kol);
+        }
+        assert_eq!(sets.len(Consumer::Market), 3);
+        assert_eq!(sets.pop(Consumer::Delivery), Some(2));
+        waiting[2].leave(Consumer::Delivery);
+        for kol in [2, 0] {
+            sets.note(kol as KolIndex, &mut waiting[kol]);
+        }
+        let rest: Vec<_> = std::iter::from_fn(|| sets.pop(Consumer::Delivery)).collect();
+        assert_eq!(
+            rest,
+            [0, 1, 2],
+            "the one that was taken is at the end again"
+        );
+        let rest: Vec<_> = std::iter::from_fn(|| sets.pop(Consumer::Market)).collect();
+        assert_eq!(
+            rest,
+            [2, 0, 1],
+            "the other consumer has taken nothing so far"
+        );
+    }
+
+    #[test]
+    fn a_kol_that_is_put_back_waits_for_that_consumer_alone() {
+        let mut sets = ChangeSets::default();
+        let mut waiting = Waiting::NOWHERE;
+        sets.put_back(Consumer::Delivery, 7, &mut waiting);
+        sets.put_back(Consumer::Delivery, 7, &mut waiting);
+        assert_eq!(sets.len(Consumer::Delivery), 1);
+        assert_eq!(sets.len(Consumer::Market), 0);
+        assert!(!waiting.is_nowhere());
+        waiting.leave(Consumer::Delivery);
+        assert!(waiting.is_nowhere());
+    }
+}

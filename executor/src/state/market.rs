@@ -1,0 +1,65 @@
+//! The partition's share of the market: velocities of its slots, added up by platform.
+
+use kol_common::scoring::{MarketSum, velocity_e4};
+
+use super::consumers::Consumer;
+use super::readings::MISSING;
+use super::{KolIndex, State};
+
+impl State {
+    /// Brings the market sums up to date with the present window end. When that moved, this looks at
+    /// every slot, so the caller decides when.
+    pub fn refresh_market(&mut self) {
+        if !self.scoring.uses_market() {
+            while self.take_changed(Consumer::Market).is_some() {}
+            self.market_at = self.window_end;
+            return;
+        }
+        self.market
+            .resize(self.kols.platforms().len(), MarketSum::default());
+        if self.market_at != self.window_end {
+            self.market.fill(MarketSum::default());
+            self.market_at = self.window_end;
+            self.changed.clear(Consumer::Market);
+            for kol in 0..self.slots.len() as KolIndex {
+                let slot = &mut self.slots[kol as usize];
+                slot.waiting.leave(Consumer::Market);
+                slot.market_e4 = MISSING;
+                self.add_to_market(kol);
+            }
+            return;
+        }
+        while let Some(kol) = self.take_changed(Consumer::Market) {
+            let slot = &mut self.slots[kol as usize];
+            let old = std::mem::replace(&mut slot.market_e4, MISSING);
+            if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
+                self.market[usize::from(platform)].remove(old);
+            }
+            self.add_to_market(kol);
+        }
+    }
+
+    fn add_to_market(&mut self, kol: KolIndex) {
+        let Some((platform, _)) = self.kols.name(kol) else {
+            return;
+        };
+        let end = self.window_end.saturating_sub(2);
+        let sum = self
+            .panes
+            .sum(kol, end.saturating_sub(self.scoring.panes), end);
+        if sum.is_empty() {
+            return;
+        }
+        let velocity = self
+            .scoring
+            .velocity(sum.engagement_e6 as f64, f64::from(sum.events));
+        let rounded = velocity_e4(velocity);
+        self.slots[kol as usize].market_e4 = rounded;
+        self.market[usize::from(platform)].add(rounded);
+    }
+
+    /// The window end of the market sums, and the sums by platform number.
+    pub fn market(&self) -> (u64, &[MarketSum]) {
+        (self.market_at, &self.market)
+    }
+}

@@ -1,0 +1,177 @@
+//! What the slots amount to at the present window end `T`: this partition's share of each KOL.
+//!
+//! At `T` a slot is one of three things:
+//! 1. *retired*: silent for `retire_after`; it counts nowhere;
+//! 2. *empty*: nothing in its two windows; its numbers are those of the window end at which it became
+//!    empty, and nothing but an event changes them;
+//! 3. *live*: its numbers change with every event, and with `T`.
+
+use kol_common::Millis;
+use kol_common::proto;
+use kol_common::scoring::Slot as PackedSlot;
+
+use super::consumers::Consumer;
+use super::readings::{MISSING, Reading};
+use super::{KolIndex, State};
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Silent for so long that it counts nowhere, or without any event.
+    Retired,
+    /// Nothing in its two windows.
+    Empty {
+        /// The window end at which it became empty.
+        since: u64,
+    },
+    /// Something in its two windows.
+    Live,
+}
+
+impl State {
+    /// The next KOL that changed since this consumer took it, the one that has waited longest first.
+    pub fn take_changed(&mut self, consumer: Consumer) -> Option<KolIndex> {
+        let kol = self.changed.pop(consumer)?;
+        self.slots[kol as usize].waiting.leave(consumer);
+        Some(kol)
+    }
+
+    /// Puts a KOL at the end of a consumer's line, as if it had changed now.
+    pub fn put_back(&mut self, consumer: Consumer, kol: KolIndex) {
+        if let Some(slot) = self.slots.get_mut(kol as usize) {
+            self.changed.put_back(consumer, kol, &mut slot.waiting);
+        }
+    }
+
+    /// How many KOLs wait for a consumer.
+    pub fn waiting(&self, consumer: Consumer) -> usize {
+        self.changed.len(consumer)
+    }
+
+    /// One past the largest slot index.
+    pub fn bound(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The index of a KOL that is known.
+    pub fn find(&self, platform: &str, name: &str) -> Option<KolIndex> {
+        self.kols.find(platform, name)
+    }
+
+    /// Platform and name of a slot's KOL; `None` for an index that is free.
+    pub fn name(&self, kol: KolIndex) -> Option<(u16, &str)> {
+        self.kols.name(kol)
+    }
+
+    /// The name of a platform number.
+    pub fn platform_name(&self, platform: u16) -> &str {
+        self.kols.platform_name(platform)
+    }
+
+    /// All platforms, by number.
+    pub fn platforms(&self) -> &[Box<str>] {
+        self.kols.platforms()
+    }
+
+    /// What a slot is at the present window end; `None` for an index that is free.
+    pub fn phase(&self, kol: KolIndex) -> Option<Phase> {
+        self.kols.name(kol)?;
+        self.phase_at(kol, self.window_end)
+    }
+
+    /// What a slot was at an earlier window end, if it has had no event since; `None` for an index that is
+    /// free.
+    pub fn phase_at(&self, kol: KolIndex, window_end: u64) -> Option<Phase> {
+        let slot = self.slots.get(kol as usize)?;
+        let newest = Millis(slot.newest);
+        let silent = slot.newest == 0 && slot.first == u64::MAX;
+        if silent || self.scoring.retired(newest, window_end) {
+            return Some(Phase::Retired);
+        }
+        let since = self.scoring.empty_from(newest);
+        Some(if window_end >= since {
+            Phase::Empty { since }
+        } else {
+            Phase::Live
+        })
+    }
+
+    /// The numbers of a slot: as of the present window end, or of the one at which it became empty;
+    /// `None` when it is retired. Partition and generation are the caller's to fill in.
+    pub fn share(&self, kol: KolIndex) -> Option<PackedSlot> {
+        match self.phase(kol)? {
+            Phase::Retired => None,
+            Phase::Empty { since } => Some(self.packed(kol, since)),
+            Phase::Live => Some(self.packed(kol, self.window_end)),
+        }
+    }
+
+    /// Whether shares depend on the market in use.
+    pub fn uses_market(&self) -> bool {
+        self.scoring.uses_market()
+    }
+
+    /// A slot's numbers as of window end `at`, which is the present one, or an earlier one since
+    /// which the slot is empty.
+    fn packed(&self, kol: KolIndex, at: u64) -> PackedSlot {
+        let panes = self.scoring.panes;
+        let first_kept = at.saturating_sub(2 * panes);
+        let window = self.panes.sum(kol, at.saturating_sub(panes), at);
+        let previous = self.panes.sum(kol, first_kept, at.saturating_sub(panes));
+        let (baseline_e6, baseline_events) = self.panes.baseline(&self.scoring, kol, first_kept);
+        PackedSlot {
+            partition: 0,
+            generation: 0,
+            window_end: at,
+            engagement_e6: window.engagement_e6 as f64,
+            events: window.events,
+            previous_engagement_e6: previous.engagement_e6 as f64,
+            previous_events: previous.events,
+            baseline_engagement_e6: baseline_e6,
+            baseline_events,
+            first_pane: self.slots[kol as usize].first / self.scoring.spec.slide.0,
+        }
+    }
+
+    /// Everything about one KOL, for `explain`.
+    pub fn detail(&self, platform: &str, kol: &str) -> Option<proto::SlotDetail> {
+        let index = self.kols.find(platform, kol)?;
+        let slot = self.slots.get(index as usize)?;
+        let newest = Millis(slot.newest);
+        let at = self.window_end.min(self.scoring.empty_from(newest));
+        let packed = self.packed(index, at);
+        let readings = self
+            .readings
+            .of_kol(index)
+            .map(|(video_id, r)| reading_detail(video_id, r))
+            .collect();
+        Some(proto::SlotDetail {
+            window_end_ms: self.scoring.time(at).0,
+            engagement_e6: packed.engagement_e6 as u64,
+            events: packed.events.into(),
+            previous_engagement_e6: packed.previous_engagement_e6 as u64,
+            previous_events: packed.previous_events.into(),
+            baseline_engagement_e6: packed.baseline_engagement_e6,
+            baseline_events: packed.baseline_events,
+            first_event_ms: slot.first,
+            newest_event_ms: slot.newest,
+            retired: self.scoring.retired(newest, self.window_end),
+            readings,
+            ..Default::default()
+        })
+    }
+}
+
+fn reading_detail(video_id: String, reading: &Reading) -> proto::ReadingDetail {
+    let [a, b, c, d] = reading.counters.map(|c| (c != MISSING).then_some(c));
+    let profile = video_id.is_empty();
+    proto::ReadingDetail {
+        video_id,
+        time_ms: reading.time,
+        likes: a.filter(|_| !profile),
+        comments: b,
+        shares: c,
+        views: d,
+        followers: a.filter(|_| profile),
+    }
+}
