@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
 
 use crate::cmd;
@@ -83,6 +84,7 @@ impl Cli {
         let ctx = Context {
             master: self.master,
             output: self.output,
+            stores: Stores::of_this_machine(),
         };
         match self.command {
             Command::Submit(args) => cmd::submit::run(args, &ctx).await,

@@ -1,8 +1,9 @@
-//! What every command needs: where the master is and how to print.
+//! What commands share: where the master is, how state files are opened, and how to print.
 
 use std::time::Duration;
 
 use kol_common::KolError;
+use kol_common::checkpoint::Stores;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -23,6 +24,8 @@ pub struct Context {
     pub master: String,
     /// How to print.
     pub output: OutputFormat,
+    /// Opens the locations of state files.
+    pub stores: Stores,
 }
 
 /// Longest time to connect, and for one answer.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use kol_common::checkpoint::frame::{Damage, Decoder};
 use kol_common::checkpoint::record::records;
-use kol_common::checkpoint::{Record, Store};
+use kol_common::checkpoint::{Record, Stores};
 use kol_common::proto::{Manifest, PartitionCheckpoint};
 use kol_common::{KolError, SourcePartition};
 
@@ -59,16 +59,19 @@ impl Contents {
 ///
 /// # Errors
 /// The store does not answer; damage is part of the answer.
-pub async fn verify(manifest: &Manifest) -> Result<Vec<Verified>, KolError> {
+pub async fn verify(stores: &Stores, manifest: &Manifest) -> Result<Vec<Verified>, KolError> {
     let mut all = Vec::new();
     for part in &manifest.partitions {
-        all.push(verify_partition(part).await?);
+        all.push(verify_partition(stores, part).await?);
     }
     Ok(all)
 }
 
-async fn verify_partition(part: &PartitionCheckpoint) -> Result<Verified, KolError> {
-    let store = Store::existing(&part.location).await?;
+async fn verify_partition(
+    stores: &Stores,
+    part: &PartitionCheckpoint,
+) -> Result<Verified, KolError> {
+    let store = stores.existing(&part.location).await?;
     let mut contents = Contents::default();
     let mut damage = None;
     for file in &part.files {

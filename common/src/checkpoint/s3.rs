@@ -24,24 +24,29 @@ const MAX_SHOWN: usize = 300;
 
 type Client = Arc<dyn ObjectStore>;
 
-/// The client of a bucket; made at its first use. It may take long.
-pub(super) fn bucket(name: &str) -> Result<Client, String> {
-    static CLIENTS: Mutex<Vec<(String, Client)>> = Mutex::new(Vec::new());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, client)) = clients.iter().find(|(bucket, _)| bucket == name) {
-        return Ok(Arc::clone(client));
+/// Clients of the buckets that were used last.
+#[derive(Debug, Default)]
+pub(super) struct Buckets(Mutex<Vec<(String, Client)>>);
+
+impl Buckets {
+    /// The client of a bucket, made at its first use; that may take long.
+    pub(super) fn open(&self, name: &str) -> Result<Client, String> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(bucket, _)| bucket == name) {
+            return Ok(Arc::clone(client));
+        }
+        let text = |(name, value): (OsString, OsString)| {
+            let pair = (name.into_string(), value.into_string());
+            pair.0.ok().zip(pair.1.ok())
+        };
+        let variables = std::env::vars_os().filter_map(text);
+        let client: Client = Arc::new(connect(name, variables)?);
+        if clients.len() == KEPT {
+            clients.remove(0);
+        }
+        clients.push((name.to_owned(), Arc::clone(&client)));
+        Ok(client)
     }
-    let text = |(name, value): (OsString, OsString)| {
-        let pair = (name.into_string(), value.into_string());
-        pair.0.ok().zip(pair.1.ok())
-    };
-    let variables = std::env::vars_os().filter_map(text);
-    let client: Client = Arc::new(connect(name, variables)?);
-    if clients.len() == KEPT {
-        clients.remove(0);
-    }
-    clients.push((name.to_owned(), Arc::clone(&client)));
-    Ok(client)
 }
 
 /// A client with the settings of these variables. It does not ask the service for anything yet.

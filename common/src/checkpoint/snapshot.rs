@@ -7,7 +7,7 @@
 use prost::Message as _;
 
 use super::frame::{Damage, Decoder, Encoder};
-use super::store::Store;
+use super::stores::Stores;
 use crate::KolError;
 use crate::proto::Snapshot;
 
@@ -41,8 +41,8 @@ pub fn decode(file: &[u8]) -> Result<Snapshot, Damage> {
 ///
 /// # Errors
 /// There is none, it is damaged, or the store does not answer.
-pub async fn read(location: &str) -> Result<Snapshot, KolError> {
-    let store = Store::existing(location).await?;
+pub async fn read(stores: &Stores, location: &str) -> Result<Snapshot, KolError> {
+    let store = stores.existing(location).await?;
     let Some(file) = store.get(MANIFEST).await? else {
         let what = format!(
             "`{location}` has no file `{MANIFEST}`: it is no savepoint and no job's folder of checkpoints"
@@ -81,7 +81,8 @@ mod tests {
     async fn a_manifest_file_is_read_where_it_lies_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
-        let store = Store::open(&location).await.unwrap();
+        let stores = Stores::of_this_machine();
+        let store = stores.open(&location).await.unwrap();
         store
             .put("one/manifest", encode(&snapshot()))
             .await
@@ -89,7 +90,7 @@ mod tests {
         let moved = folder.path().join("moved");
         std::fs::rename(folder.path().join("one"), &moved).unwrap();
         let location = format!("file://{}", moved.display());
-        let manifest = read(&location).await.unwrap().manifest.unwrap();
+        let manifest = read(&stores, &location).await.unwrap().manifest.unwrap();
         assert_eq!(
             (manifest.epoch, manifest.partitions[0].location.as_str()),
             (7, &*location)
@@ -100,13 +101,14 @@ mod tests {
     async fn a_folder_without_one_a_missing_folder_and_a_damaged_file_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
+        let stores = Stores::of_this_machine();
         assert_eq!(
-            read(&location).await.unwrap_err().code,
+            read(&stores, &location).await.unwrap_err().code,
             "SAVEPOINT_NOT_FOUND"
         );
         let missing = format!("{location}/typo");
         assert_eq!(
-            read(&missing).await.unwrap_err().code,
+            read(&stores, &missing).await.unwrap_err().code,
             "SAVEPOINT_NOT_FOUND"
         );
         assert!(
@@ -118,7 +120,7 @@ mod tests {
         file[middle] ^= 1;
         std::fs::write(folder.path().join(MANIFEST), file).unwrap();
         assert_eq!(
-            read(&location).await.unwrap_err().code,
+            read(&stores, &location).await.unwrap_err().code,
             super::super::DAMAGED
         );
     }

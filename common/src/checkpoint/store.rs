@@ -1,30 +1,26 @@
 //! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
 //! written again.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::buffered::BufWriter;
-use object_store::local::LocalFileSystem;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::location::Location;
 use super::s3;
+use crate::KolError;
 use crate::proto::StateFile;
-use crate::{KolError, world};
 
 /// Code of the error that says that a state file is not what was written: another one may be.
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
-/// Code of the error that says that the store does not do as asked now.
+/// Code of the error that says that the store fails now, and may work later.
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Longest time one call to the store may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a file that are sent as one: a smaller file is a single request, a larger one several parts,
 /// of which Amazon S3 wants at least 5 MiB.
 const PART: usize = 5 << 20;
@@ -39,45 +35,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a location, made if need be.
-    ///
-    /// # Errors
-    /// It cannot be reached or written, or is none.
-    pub async fn open(location: &str) -> Result<Self, KolError> {
-        let place: Location = location.parse()?;
-        let refused = |why: String| {
-            KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
-                .help(help(location))
-        };
-        // A file system that hangs holds up a thread of its own, not the actors.
-        let opening = world::blocking(move || connect(&place));
-        let opened = timeout(DEADLINE, opening).await;
-        let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
-        let opened = opened.ok_or_else(|| refused("opening it hit a defect".to_owned()))?;
-        Ok(Self::over(location, opened.map_err(refused)?))
-    }
-
-    /// Opens a location that must be there already, to read from it.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; `SAVEPOINT_NOT_FOUND` when it is not there.
-    pub async fn existing(location: &str) -> Result<Self, KolError> {
-        let there = match location.parse()? {
-            Location::Folder(path) => {
-                let look = world::blocking(move || world::has_folder(&path));
-                !matches!(timeout(DEADLINE, look).await, Ok(Some(false)))
-            }
-            // A folder of a bucket is there when something lies in it.
-            Location::Bucket { .. } => Self::open(location).await?.has_files().await?,
-        };
-        if !there {
-            let what = format!("`{location}` is not there");
-            return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("Name a folder that master and executors can read."));
-        }
-        Self::open(location).await
-    }
-
     /// A location in a given store.
     pub fn over(location: &str, objects: Arc<dyn ObjectStore>) -> Self {
         Self {
@@ -188,7 +145,8 @@ impl Store {
             .map_err(|e| self.failed("list", folder, &e))
     }
 
-    async fn has_files(&self) -> Result<bool, KolError> {
+    /// Whether anything lies in it.
+    pub(super) async fn has_files(&self) -> Result<bool, KolError> {
         let mut all = self.objects.list(None);
         let first = within(all.try_next()).await;
         first
@@ -262,18 +220,8 @@ impl Upload {
     }
 }
 
-fn connect(place: &Location) -> Result<Arc<dyn ObjectStore>, String> {
-    match place {
-        Location::Folder(path) => world::folder(path),
-        Location::Bucket { bucket, path } => {
-            let objects = s3::bucket(bucket)?;
-            Ok(Arc::new(PrefixStore::new(objects, path.as_str())))
-        }
-    }
-}
-
 /// What to do when a location cannot be used.
-fn help(location: &str) -> &'static str {
+pub(super) fn help(location: &str) -> &'static str {
     if location.starts_with("s3://") {
         "Processing goes on. Check the bucket, the AWS_… variables of kol-master and of every \
          kol-executor, and that they may read, write, list and delete there."
@@ -292,10 +240,4 @@ async fn within<T>(
             source: format!("no answer within {DEADLINE:?}").into(),
         })
     })
-}
-
-pub(crate) fn open_folder(path: &Path) -> Result<LocalFileSystem, String> {
-    std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
-    let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
-    Ok(folder.with_fsync(true))
 }

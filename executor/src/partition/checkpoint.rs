@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use kol_common::checkpoint::frame::FRAME_RAW;
-use kol_common::checkpoint::{Store, UNAVAILABLE};
+use kol_common::checkpoint::{Stores, UNAVAILABLE};
 use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile, Told as WireTold};
 use kol_common::{KolError, Millis, world};
 use tokio::sync::oneshot;
@@ -112,7 +112,8 @@ impl Actor {
         } else {
             state.begin_capture(wanted);
             let (location, path) = self.place_of_file(barrier);
-            let writer = Writer::start(&self.deps.files, location, path);
+            let stores = self.deps.stores.clone();
+            let writer = Writer::start(&self.deps.files, stores, location, path);
             self.taking.file = Some((wanted, writer));
             self.taking.copying = true;
         }
@@ -233,7 +234,8 @@ impl Actor {
             .without_max_times()
             .build();
         let state = loop {
-            match read_state(Arc::clone(&self.assignment), &checkpoint).await {
+            let assignment = Arc::clone(&self.assignment);
+            match read_state(&self.deps.stores, assignment, &checkpoint).await {
                 Ok(state) => break state,
                 Err(error) if error.code == UNAVAILABLE => {
                     self.source_problem = Some(error);
@@ -263,6 +265,7 @@ impl Actor {
 
 /// Reads the files of a checkpoint, one after the other.
 async fn read_state(
+    stores: &Stores,
     assignment: Arc<Assignment>,
     checkpoint: &PartitionCheckpoint,
 ) -> Result<State, KolError> {
@@ -272,9 +275,9 @@ async fn read_state(
         market_version: told.market_version,
     });
     let store = if checkpoint.location.is_empty() {
-        Store::open(&assignment.spec.checkpoint.location).await?
+        stores.open(&assignment.spec.checkpoint.location).await?
     } else {
-        Store::existing(&checkpoint.location).await?
+        stores.existing(&checkpoint.location).await?
     };
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {

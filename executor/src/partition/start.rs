@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kol_common::actor::{Group, Task, mailbox};
+use kol_common::checkpoint::Stores;
 use kol_common::proto::PartitionReport;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,9 @@ pub struct Deps {
     pub ticks: Ticks,
     /// Memory of the process.
     pub memory: Memory,
-    /// Where state files are written.
+    /// Where state files are read and written.
+    pub stores: Stores,
+    /// Tasks that write state files.
     pub files: Group,
 }
 

@@ -9,6 +9,8 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kol_common::actor::{Drained, Exit, Group, Mailbox};
+use kol_common::checkpoint::Stores;
+use kol_common::process::Process;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::proto::{self, PartitionReport};
@@ -40,6 +42,10 @@ pub struct Options {
     pub logs: Arc<dyn Logs>,
     /// Opens connections to their Redis.
     pub redis: Arc<dyn Connect>,
+    /// Opens the places of their state files.
+    pub stores: Stores,
+    /// What the process knows about itself.
+    pub process: Arc<dyn Process>,
     /// Memory of the process.
     pub memory: Memory,
     /// How long partitions may take to finish after SIGTERM.
@@ -263,7 +269,7 @@ impl Supervisor {
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
         let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
-            Ok(job) => job.deps(&self.options.memory, &self.group),
+            Ok(job) => job.deps(&self.options, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
@@ -315,14 +321,16 @@ impl Supervisor {
     }
 
     fn report(&mut self) {
-        self.options.memory.refresh();
+        let process = self.options.process.as_ref();
+        self.options.memory.refresh(process);
+        let cpu_ms = process.cpu_ms();
         let reports: Vec<_> = self
             .partitions
             .values()
             .map(|p| p.report.borrow().clone())
             .filter(|r| r.assignment_epoch > 0)
             .collect();
-        crate::telemetry::publish(&reports, &self.options.memory);
+        crate::telemetry::publish(&reports, &self.options.memory, cpu_ms);
         self.options.reports.send_replace(reports.clone());
         if !reports.is_empty() {
             self.tell(Body::Reports(proto::Reports { reports }));
@@ -331,7 +339,7 @@ impl Supervisor {
         if self.round == 0 {
             self.tell(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
-                cpu_ms: kol_common::world::cpu_ms(),
+                cpu_ms,
                 partitions: self.partitions.len() as u64,
             }));
         }

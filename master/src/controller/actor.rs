@@ -70,6 +70,7 @@ impl Controller {
         tasks: Group,
     ) -> Self {
         let now = Millis::now();
+        let stores = options.outside.stores.clone();
         let jobs = stored
             .into_iter()
             .map(|(record, checkpoints)| {
@@ -85,7 +86,7 @@ impl Controller {
             questions: Questions::default(),
             senders: BTreeMap::new(),
             address,
-            keeper: Keeper::start(&tasks),
+            keeper: Keeper::start(&tasks, stores),
             waiting: Waiting::default(),
             tasks,
             published: Millis(0),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
-use kol_common::checkpoint::{Location, Store};
+use kol_common::checkpoint::{Location, Stores};
 use kol_common::proto::{Manifest, Savepoint, Snapshot};
 use kol_common::{JobId, KolError, Millis, SavepointId};
 
@@ -80,8 +80,9 @@ impl Controller {
         };
         let savepoint = describe(&id, &folder, &manifest);
         let address = self.address.clone();
+        let stores = self.options.outside.stores.clone();
         let _runs_by_itself = self.tasks.spawn("savepoint", async move {
-            let written = write(&folder, manifest, spec_json)
+            let written = write(&stores, &folder, manifest, spec_json)
                 .await
                 .map(|()| savepoint);
             let message = Message::SavepointWritten(id, written.map(Box::new));
@@ -132,8 +133,13 @@ impl Controller {
 
 /// Writes the manifest file, once nothing else lies in the folder but what it names: a partition that
 /// changed hands may have left files of an attempt before.
-async fn write(folder: &str, mut manifest: Manifest, spec_json: String) -> Result<(), KolError> {
-    let store = Store::open(folder).await?;
+async fn write(
+    stores: &Stores,
+    folder: &str,
+    mut manifest: Manifest,
+    spec_json: String,
+) -> Result<(), KolError> {
+    let store = stores.open(folder).await?;
     for partition in &mut manifest.partitions {
         partition.location.clear();
     }
