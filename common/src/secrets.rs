@@ -8,7 +8,7 @@ use crate::job::SecretRef;
 
 /// Prefix that an environment variable must have to be used as a secret: a spec cannot read the rest
 /// of a process's environment.
-pub const ENV_PREFIX: &str = "KOL_SECRET_";
+const ENV_PREFIX: &str = "KOL_SECRET_";
 /// Largest secret file, bytes.
 const MAX_FILE: u64 = 64 << 10;
 

@@ -45,7 +45,7 @@ pub fn velocity_e4(velocity: f64) -> u64 {
 }
 
 /// Rounds through the decimal text, so that everybody gets the same number.
-pub fn round_to_3_significant(value: f64) -> f64 {
+fn round_to_3_significant(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 

@@ -15,7 +15,7 @@ mod slot;
 mod spread;
 
 pub use fields::Fields;
-pub use market::{MarketSum, round_to_3_significant, velocity_e4};
+pub use market::{MarketSum, velocity_e4};
 pub use merge::{Sums, merge};
 pub use params::Scoring;
 pub use score::Terms;
