@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
 
@@ -30,7 +30,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What can be asked for.
+/// One variant a command; its doc comment is the command's help.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Submit a job spec; submitting the same one again changes nothing.
@@ -106,15 +106,16 @@ impl Cli {
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
-            Command::Completions(args) => cmd::completions::run(args, &ctx).await,
+            Command::Completions(args) => {
+                cmd::completions::run(args, Self::command());
+                Ok(())
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -1,9 +1,5 @@
 //! `completions SHELL`.
 
-use clap::CommandFactory as _;
-
-use crate::Context;
-use crate::cli::Cli;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -12,17 +8,12 @@ pub struct Args {
     shell: clap_complete::Shell,
 }
 
-/// Prints the completion script.
-///
-/// # Errors
-/// None.
-pub async fn run(args: Args, _ctx: &Context) -> anyhow::Result<()> {
-    let mut command = Cli::command();
+/// Prints the script that completes this command line.
+pub fn run(args: Args, mut command: clap::Command) {
     clap_complete::generate(
         args.shell,
         &mut command,
         "kol-client",
         &mut std::io::stdout(),
     );
-    Ok(())
 }
