@@ -1,6 +1,5 @@
 //! `completions SHELL`.
 
-
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
