@@ -13,7 +13,7 @@ ended by SIGINT and SIGTERM";
 
 /// Ended by SIGINT: 128 and its number, as shells have it.
 pub const INTERRUPTED: i32 = 130;
-/// Ended by SIGTERM.
+/// Ended by SIGTERM: 128 and its number.
 pub const TERMINATED: i32 = 143;
 
 /// Why a command ended without success, beyond an error of its own.

@@ -9,18 +9,18 @@ use kol_common::checkpoint::{Record, Stores};
 use kol_common::proto::{Manifest, PartitionCheckpoint};
 use kol_common::{KolError, SourcePartition};
 
-/// What is known of the state of one partition.
+/// What reading all state files of one partition found.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// Which.
+    /// As the manifest names it.
     pub partition: SourcePartition,
-    /// How many files it has.
+    /// Files that the manifest names: the base and those of changes after it.
     pub files: usize,
-    /// Their size.
+    /// Size of all files together.
     pub bytes: u64,
-    /// KOLs in it.
+    /// KOLs that are in use after all files.
     pub kols: u64,
-    /// Videos and profiles in it.
+    /// Videos and profiles that have a reading after all files.
     pub entities: u64,
     /// Why it cannot be used.
     pub damage: Option<KolError>,

@@ -81,7 +81,10 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     servers.drain(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),
-        Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
+        Drained::Aborted => tracing::warn!(
+            code = "DRAIN_TIMEOUT",
+            "ended before all partitions were given back: bye"
+        ),
     }
     tracing::debug!(cpu_ms = ThisProcess.cpu_ms(), "processor time used");
     Ok(())

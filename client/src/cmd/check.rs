@@ -15,7 +15,7 @@ use crate::Context;
 /// Longest time for one question to the broker.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Flags.
+/// Arguments of `kol-client check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The job spec, TOML.
@@ -37,7 +37,7 @@ struct Finding {
     outcome: Result<String, KolError>,
 }
 
-/// Runs the command.
+/// Prints what is right and wrong with the spec, and with what it needs.
 ///
 /// # Errors
 /// The spec is wrong, or something it needs is not there.

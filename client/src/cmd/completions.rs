@@ -1,6 +1,6 @@
 //! `completions SHELL`.
 
-/// Flags.
+/// Arguments of `kol-client completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// bash, zsh, fish, elvish or powershell.

@@ -12,7 +12,7 @@ use crate::generate::{Generator, Options};
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
 
-/// Flags.
+/// Arguments of `kol-client generate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Events a second once the present is reached, or max.
@@ -125,12 +125,13 @@ impl Output {
 const CLOSED: &str = "OUTPUT_CLOSED";
 
 fn unwritten(error: &std::io::Error) -> KolError {
-    let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
-    let code = if closed { CLOSED } else { "OUTPUT" };
-    KolError::external(code, error.to_string())
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => KolError::external(CLOSED, error.to_string()),
+        _ => KolError::external("OUTPUT", error.to_string()),
+    }
 }
 
-/// Runs the command.
+/// Writes generated events to a topic or to standard output.
 ///
 /// # Errors
 /// Kafka does not take the records; standard output cannot be written.

@@ -10,7 +10,7 @@ use kol_common::proto::rewind_request::To;
 use super::submit;
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client rewind`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.

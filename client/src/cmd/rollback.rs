@@ -7,7 +7,7 @@ use kol_common::proto::JobRef;
 use super::submit;
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client rollback`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.

@@ -10,7 +10,7 @@ use crate::{Context, render};
 /// Longest wait for a savepoint: the master gives up sooner, by `checkpoint.timeout`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Flags.
+/// Arguments of `kol-client savepoint`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::state::{Verified, verify};
 use crate::{Context, render};
 
-/// Flags.
+/// Arguments of `kol-client state`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -31,7 +31,7 @@ struct Place {
     location: String,
 }
 
-/// Runs the command.
+/// Prints what a folder of state files holds, or whether all of it is undamaged.
 ///
 /// # Errors
 /// Nothing is there, or it is damaged.

@@ -13,7 +13,7 @@ use crate::render;
 /// How often a wait asks.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Flags.
+/// Arguments of `kol-client status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
@@ -37,7 +37,7 @@ pub enum Until {
     Stopped,
 }
 
-/// Runs the command.
+/// Prints the job, at once or when it has reached the state that was waited for.
 ///
 /// # Errors
 /// No such job; the wait times out; the job fails meanwhile.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::savepoint::PATIENCE;
 use crate::{Context, render};
 
-/// Flags.
+/// Arguments of `kol-client stop`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.

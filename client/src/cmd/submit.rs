@@ -11,7 +11,7 @@ use serde_json::json;
 use super::status::{self, Until};
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client submit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The job spec, TOML.
@@ -38,7 +38,7 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Runs the command.
+/// Parses the spec, submits it, and prints the id of the job and what it begins with.
 ///
 /// # Errors
 /// The spec is wrong, the master refuses it, the wait times out.

@@ -18,7 +18,7 @@ use crate::render::top::{Screen, table};
 /// How often the ranking is read.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Flags.
+/// Arguments of `kol-client top`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Platform.

@@ -12,7 +12,7 @@ use crate::exit::Shown;
 /// Distance of the job clock from now that no clock of a machine that is looked after has.
 const AHEAD: u64 = 60_000;
 
-/// The list of jobs.
+/// One line a job, in the given order.
 pub fn list(jobs: &[JobStatus]) -> String {
     if jobs.is_empty() {
         return "No jobs yet: submit one with kol-client submit FILE.\n".into();
@@ -42,7 +42,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
     table.render()
 }
 
-/// One job in full.
+/// Everything that a status says of one job, one fact a line; problems and warnings last.
 pub fn details(job: &JobStatus) -> String {
     let totals = job.totals.unwrap_or_default();
     let caught_up = if job.caught_up { "yes" } else { "not yet" };

@@ -50,7 +50,7 @@ fn color(label: &str) -> Color {
     }
 }
 
-/// Plain lines.
+/// The ranking as aligned lines without color, for pipes and files.
 pub fn table(rows: &[Ranked]) -> String {
     if rows.is_empty() {
         return "The ranking is empty.\n".into();

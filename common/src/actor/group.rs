@@ -97,7 +97,7 @@ impl Group {
                 },
             };
             if let Exit::Panicked(text) = &exit {
-                tracing::error!(group, task, panic = %text, "a task panicked");
+                tracing::error!(code = "TASK_PANICKED", group, task, panic = %text, "a task panicked");
             }
             let _nobody_waits = sender.send(exit);
         });

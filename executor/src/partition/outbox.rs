@@ -359,6 +359,7 @@ impl Outbox {
             }
             Next::SendEverything => {
                 tracing::warn!(
+                    code = "REDIS_LOST_DATA",
                     job = %self.assignment.job,
                     partition = %self.assignment.partition,
                     "Redis lost data: writing everything of this partition again"
@@ -376,7 +377,7 @@ impl Outbox {
     /// Sends to the sink. When that fails the reply is dropped, which `answer` reads as "busy".
     pub(super) fn tell(&mut self, message: SinkMessage) {
         if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
-            tracing::error!(job = %self.assignment.job, "the sink has ended");
+            tracing::error!(code = "SINK_ENDED", job = %self.assignment.job, "the sink has ended");
         }
     }
 }

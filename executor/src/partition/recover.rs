@@ -66,7 +66,11 @@ impl Actor {
                      retention of the topic.",
                 )));
             }
-            tracing::warn!(%error, at, "going on at the oldest record");
+            let code = match decision {
+                GoOn::NewLog { .. } => "LOG_RECREATED",
+                GoOn::Here | GoOn::BehindGap { .. } => error.code,
+            };
+            tracing::warn!(code, %error, at, "going on at the oldest record");
         }
         match decision {
             GoOn::Here => {}
@@ -118,6 +122,7 @@ impl Actor {
         };
         if log.end < shown {
             tracing::warn!(
+                code = "LOG_RECREATED",
                 job = %self.assignment.job,
                 partition = %self.assignment.partition,
                 shown,

@@ -124,10 +124,11 @@ pub async fn run(
         }
         match outcome {
             Ok(()) => {
-                tracing::warn!(%master, "the master ended the session: connecting again");
+                tracing::warn!(code = "SESSION_ENDED", %master, "the master ended the session: connecting again");
                 wait = RETRY.0;
             }
             Err(status) => tracing::warn!(
+                code = "SESSION_LOST",
                 %master, %status, retry_in = ?wait,
                 "no session with the master: partitions go on, connecting again"
             ),

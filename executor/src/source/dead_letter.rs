@@ -216,7 +216,7 @@ impl DeadLetters {
         let producer = self.producer.clone();
         let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
         if !matches!(flushed, Some(Ok(()))) {
-            tracing::warn!(topic = %self.topic, "some dead letters may not have been written");
+            tracing::warn!(code = "DEAD_LETTERS_LOST", topic = %self.topic, "some dead letters may not have been written");
         }
     }
 }

@@ -106,6 +106,7 @@ impl Supervisor {
                 }
                 () = until(deadline) => {
                     tracing::warn!(
+                        code = "DRAIN_TIMEOUT",
                         partitions = self.partitions.len(),
                         "the drain timeout passed: ending what is left; nothing is lost, the next \
                          owner reads it again"
@@ -351,7 +352,10 @@ impl Supervisor {
         if let Some(master) = &self.master {
             let message = proto::ExecutorMessage { body: Some(body) };
             if let Err(mpsc::error::TrySendError::Full(_)) = master.try_send(message) {
-                tracing::warn!("the master takes nothing: starting a new session");
+                tracing::warn!(
+                    code = "MASTER_STALLED",
+                    "the master takes nothing: starting a new session"
+                );
                 self.master = None;
             }
         }

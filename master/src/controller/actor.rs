@@ -226,7 +226,7 @@ impl Controller {
         }
         match out.news {
             Some(News::Failed(error)) => {
-                tracing::warn!(job = %id, %error, "an epoch was given up: processing goes on");
+                tracing::warn!(code = "EPOCH_ABORTED", job = %id, %error, "an epoch was given up: processing goes on");
             }
             Some(News::Mended(failures)) => {
                 tracing::info!(job = %id, failures, "epochs are committed again");
@@ -288,7 +288,7 @@ impl Controller {
         match sender.try_send(Ok(message)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                tracing::warn!(%executor, "it does not read what it is sent: its stream is closed");
+                tracing::warn!(code = "EXECUTOR_STALLED", %executor, "it does not read what it is sent: its stream is closed");
                 self.senders.remove(executor);
             }
             Err(TrySendError::Closed(_)) => {

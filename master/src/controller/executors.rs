@@ -87,7 +87,7 @@ impl Controller {
             FromExecutor::PartitionFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 let error = failed.error.as_ref().map(kol_common::view::problem_json);
-                tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
+                tracing::warn!(code = "PARTITION_ENDED", executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
                 self.step(now, &job, Event::Said(id, body)).await?;
             }
             FromExecutor::BarrierAck(ref ack) => {
@@ -120,7 +120,7 @@ impl Controller {
                     tracing::info!(executor = %id, "leaves: its partitions go elsewhere");
                 }
                 Change::Suspected(id) => {
-                    tracing::warn!(executor = %id, "silent or cut off: it keeps its partitions for now");
+                    tracing::warn!(code = "EXECUTOR_SUSPECT", executor = %id, "silent or cut off: it keeps its partitions for now");
                 }
                 Change::Left(id) => {
                     self.senders.remove(&id);
@@ -128,7 +128,7 @@ impl Controller {
                 }
                 Change::Lost(id, _) => {
                     self.senders.remove(&id);
-                    tracing::warn!(executor = %id, "gone: its partitions go elsewhere");
+                    tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "gone: its partitions go elsewhere");
                 }
             }
         }
