@@ -1,5 +1,5 @@
-//! Reads state files without a cluster, to know that they are whole: every checksum, every record, and
-//! that they add up to what their manifest says.
+//! Verifies state files without a cluster: every checksum and every record is read, and the totals must
+//! equal those of the manifest.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,11 @@ pub struct Verified {
     pub kols: u64,
     /// Videos and profiles that have a reading after all files.
     pub entities: u64,
-    /// Why it cannot be used.
+    /// The first damage that was found.
     pub damage: Option<KolError>,
 }
 
-/// Indexes that are in use after all files so far.
+/// Indexes that are in use after the files read so far.
 #[derive(Debug, Default)]
 struct Contents {
     kols: BTreeSet<u32>,

@@ -16,7 +16,7 @@ pub enum Domain {
     User,
     /// Kafka, Redis, the disk or the network.
     External,
-    /// A defect of this system.
+    /// A bug of this system.
     Internal,
 }
 
@@ -25,7 +25,7 @@ pub enum Domain {
 pub struct KolError {
     /// Whose fault it is.
     pub domain: Domain,
-    /// Whether the same thing may succeed later without anybody changing the request.
+    /// Whether the same request may succeed later.
     pub retryable: bool,
     /// Stable, in capitals: `SINK_OUT_OF_MEMORY`.
     pub code: &'static str,
@@ -59,7 +59,7 @@ impl KolError {
         Self::new(Domain::External, true, code, message)
     }
 
-    /// A defect of this system.
+    /// A bug of this system.
     pub fn internal(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Domain::Internal, false, code, message)
     }

@@ -7,7 +7,7 @@ pub struct Args {
     shell: clap_complete::Shell,
 }
 
-/// Prints the script that completes this command line.
+/// Prints the script with which a shell completes this command line.
 pub fn run(args: Args, mut command: clap::Command) {
     clap_complete::generate(
         args.shell,

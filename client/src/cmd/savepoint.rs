@@ -25,10 +25,10 @@ pub struct Args {
     delete: Option<String>,
 }
 
-/// Writes the whole state of a running job to a folder of its own, and says where.
+/// Writes the whole state of a running job to a folder of its own, and prints where.
 ///
 /// # Errors
-/// No such job or savepoint; it does not run; it came to nothing.
+/// No such job or savepoint; it does not run; the savepoint failed.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let mut jobs = ctx.jobs_within(PATIENCE).await?;
     let (savepoint, deleted) = match args.delete {

@@ -19,9 +19,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Say what a savepoint or a job's folder of checkpoints holds.
+    /// Show what a savepoint or a job's folder of checkpoints holds.
     Inspect(Place),
-    /// Read all of it, and say whether it is whole.
+    /// Read every file, and show whether all of it is undamaged.
     Verify(Place),
 }
 
@@ -34,7 +34,7 @@ struct Place {
 /// Prints what a folder of state files holds, or whether all of it is undamaged.
 ///
 /// # Errors
-/// Nothing is there, or it is damaged.
+/// The folder does not exist or has no manifest, or something in it is damaged.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     match args.what {
         What::Inspect(place) => {

@@ -24,7 +24,7 @@ pub struct Args {
     /// Platform.
     #[arg(long, default_value = "tiktok")]
     platform: String,
-    /// How many creators.
+    /// Number of creators.
     #[arg(short, default_value_t = 10)]
     n: u64,
     /// Redis to read; that of the newest job when left out.
@@ -41,7 +41,7 @@ pub struct Args {
 /// Redraws in place on a terminal until `q` or Ctrl-C; elsewhere prints once, or every second.
 ///
 /// # Errors
-/// No Redis is known, or it cannot be reached.
+/// No job says which Redis to read, or it cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let sink = sink_of(&args, ctx).await?;
     let secrets = Secrets::new(args.secrets_dir.clone());

@@ -1,4 +1,4 @@
-//! Made-up events that look like what crawlers send: creators with heavy-tailed audiences, videos
+//! Generated events that look like what crawlers send: creators with heavy-tailed audiences, videos
 //! that appear, grow and fade, lifetime counters read at intervals, rounded strings, missing values,
 //! and a few records that are late or broken. The same options give the same events.
 

@@ -108,7 +108,7 @@ mod tests {
             address.ask(|r| r, second).await,
             Err(AskError::Deadline("partition"))
         );
-        // The mailbox still holds that request: it is full, and says so at once.
+        // The mailbox still holds that request: it is full, which a sender learns at once.
         let (reply, _answer) = oneshot::channel();
         assert_eq!(address.try_tell(reply), Err(AskError::Full("partition")));
         assert!(inbox.recv().await.is_some());

@@ -1,5 +1,5 @@
-//! The manifest file: beside state files it says what they are, so that a job can begin with them where
-//! nobody knows the one that made them: in another cluster, or after the master's own store is lost.
+//! The manifest file: it describes the state files beside it, so that a job can start with them where the
+//! job that wrote them is unknown: in another cluster, or after the master's own store is lost.
 //!
 //! It has the container of a state file with one frame, a `Snapshot` message. Its paths are relative
 //! to its folder, so a folder can be copied or moved as a whole.
@@ -24,7 +24,7 @@ pub fn encode(snapshot: &Snapshot) -> Vec<u8> {
     file
 }
 
-/// What a manifest file says.
+/// Decodes a manifest file.
 ///
 /// # Errors
 /// It is damaged, or something else.
@@ -36,16 +36,16 @@ pub fn decode(file: &[u8]) -> Result<Snapshot, Damage> {
     }
 }
 
-/// Reads the manifest file of a folder. Each partition says where its files are: there, unless the job
-/// went on from files elsewhere and has none of its own yet.
+/// Reads the manifest file of a folder. Each partition names the location of its files: this folder, or
+/// another one while the job that resumed from there has no files of its own yet.
 ///
 /// # Errors
-/// There is none, it is damaged, or the store does not answer.
+/// `SAVEPOINT_NOT_FOUND` without a manifest, [`super::DAMAGED`], or the store fails.
 pub async fn read(stores: &Stores, location: &str) -> Result<Snapshot, KolError> {
     let store = stores.existing(location).await?;
     let Some(file) = store.get(MANIFEST).await? else {
         let what = format!(
-            "`{location}` has no file `{MANIFEST}`: it is no savepoint and no job's folder of checkpoints"
+            "`{location}` has no file `{MANIFEST}`: it is neither a savepoint nor a job's folder of checkpoints"
         );
         return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
             .help("kol-client checkpoints JOB lists the savepoints with their folders."));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_manifest_file_is_read_where_it_lies_and_says_so() {
+    async fn a_manifest_file_names_the_folder_that_it_is_read_from() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
         let stores = Stores::of_this_machine();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_without_one_a_missing_folder_and_a_damaged_file_are_told_apart() {
+    async fn a_folder_without_manifest_a_missing_folder_and_a_damaged_file_differ() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
         let stores = Stores::of_this_machine();
@@ -113,7 +113,7 @@ mod tests {
         );
         assert!(
             !folder.path().join("typo").exists(),
-            "looking makes nothing"
+            "reading creates nothing"
         );
         let mut file = encode(&snapshot());
         let middle = file.len() / 2;

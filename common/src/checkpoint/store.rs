@@ -1,4 +1,4 @@
-//! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
+//! One opened location. A file is visible only as a whole and once it is durable, and is never
 //! written again.
 
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::s3;
 use crate::KolError;
 use crate::proto::StateFile;
 
-/// Code of the error that says that a state file is not what was written: another one may be.
+/// Error code: a state file is missing or not what was written; an older one may be undamaged.
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
-/// Code of the error that says that the store fails now, and may work later.
+/// Error code: the store fails now, and may work later.
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Longest time one call to the store may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A location in a given store.
+    /// A location over given objects.
     pub fn over(location: &str, objects: Arc<dyn ObjectStore>) -> Self {
         Self {
             location: location.to_owned(),
@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// As the job spec has it.
+    /// Its URL, as the job spec or a manifest has it.
     pub fn location(&self) -> &str {
         &self.location
     }
@@ -69,7 +69,7 @@ impl Store {
         let place = object_store::path::Path::from(file.path.as_str());
         let content = async { self.objects.get(&place).await?.bytes().await };
         let content = match within(content).await {
-            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => {
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::is_missing_bucket(&e) => {
                 return Err(self.damaged(&file.path, "it is missing"));
             }
             other => other.map_err(|e| self.failed("read", &file.path, &e))?,
@@ -87,7 +87,7 @@ impl Store {
     /// Writes a small file as a whole, in place of one of that name.
     ///
     /// # Errors
-    /// The store does not take it.
+    /// The store refuses it.
     pub async fn put(&self, path: &str, content: Vec<u8>) -> Result<(), KolError> {
         let place = object_store::path::Path::from(path);
         let put = self.objects.put(&place, content.into());
@@ -95,7 +95,7 @@ impl Store {
         written.map_err(|e| self.failed("write", path, &e))
     }
 
-    /// A small file as it is; `None` when it is not there.
+    /// A small file without any check; `None` when it does not exist.
     ///
     /// # Errors
     /// The store failed.
@@ -103,12 +103,12 @@ impl Store {
         let place = object_store::path::Path::from(path);
         match within(async { self.objects.get(&place).await?.bytes().await }).await {
             Ok(content) => Ok(Some(content)),
-            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => Ok(None),
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::is_missing_bucket(&e) => Ok(None),
             Err(e) => Err(self.failed("read", path, &e)),
         }
     }
 
-    /// Deletes files; one that is gone already is as well.
+    /// Deletes files; one that does not exist counts as deleted.
     ///
     /// # Errors
     /// The store failed; some may be gone.
@@ -145,13 +145,13 @@ impl Store {
             .map_err(|e| self.failed("list", folder, &e))
     }
 
-    /// Whether anything lies in it.
+    /// Whether it contains any file.
     pub(super) async fn has_files(&self) -> Result<bool, KolError> {
         let mut all = self.objects.list(None);
         let first = within(all.try_next()).await;
         first
             .map(|f| f.is_some())
-            .map_err(|e| self.failed("list", "what lies", &e))
+            .map_err(|e| self.failed("list", "the files", &e))
     }
 
     /// A file is not what was written.
@@ -184,7 +184,7 @@ impl Upload {
     /// Appends bytes; waits while too many are on their way.
     ///
     /// # Errors
-    /// The store does not take them.
+    /// The store refuses them.
     pub async fn append(&mut self, bytes: Vec<u8>) -> Result<(), KolError> {
         self.crc = crc32c::crc32c_append(self.crc, &bytes);
         self.bytes += bytes.len() as u64;
@@ -195,7 +195,7 @@ impl Upload {
     /// Makes the file durable and visible.
     ///
     /// # Errors
-    /// The store does not take it.
+    /// The store refuses it.
     pub async fn finish(mut self) -> Result<StateFile, KolError> {
         let whole = async {
             let finished = self.writer.shutdown().await;
@@ -213,7 +213,7 @@ impl Upload {
         })
     }
 
-    /// Gives up.
+    /// Drops what was written; the file never becomes visible.
     pub async fn abort(mut self) {
         // What is left behind is collected with other files that no checkpoint refers to.
         let _left_behind = within(self.writer.abort()).await;
@@ -223,10 +223,10 @@ impl Upload {
 /// What to do when a location cannot be used.
 pub(super) fn help(location: &str) -> &'static str {
     if location.starts_with("s3://") {
-        "Processing goes on. Check the bucket, the AWS_… variables of kol-master and of every \
+        "Processing continues. Check the bucket, the AWS_… variables of kol-master and of every \
          kol-executor, and that they may read, write, list and delete there."
     } else {
-        "Processing goes on. Check space and permissions: master and executors must be able to write \
+        "Processing continues. Check space and permissions: master and executors must be able to write \
          to the same folder there."
     }
 }

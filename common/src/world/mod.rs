@@ -1,13 +1,13 @@
 //! What makes two runs of one process differ, besides its sockets and files: the wall clock
-//! ([`Clock`]), chance ([`Chance`]) and threads ([`Threads`]).
+//! ([`Clock`]), randomness ([`Chance`]) and threads ([`Threads`]).
 //!
-//! Machines get the time and chance as arguments. Drivers and I/O call the functions of this module,
+//! Machines get time and randomness as arguments. Drivers and I/O call the functions of this module,
 //! which use the [`Machine`] unless the thread was given another [`World`]: the simulation's, whose time
-//! is virtual, whose chance comes from a seed and which has no threads.
+//! is virtual, whose random bits come from a seed and which has no threads.
 //!
 //! The choice is a thread-local, for the same reason that tokio's timers and runtime handle are one:
 //! ids, timestamps and jitter are made in constructors and `Display`-like leaves all over the system,
-//! and one leaf that was not given the seed would make a run irreproducible without anybody noticing.
+//! and one leaf that was not given the seed would make a run irreproducible without any error.
 //! Everything else from outside is a value that `main` makes and hands on: checkpoint stores
 //! ([`Stores`](crate::checkpoint::Stores)), Kafka, Redis, the facts about the process
 //! ([`Process`](crate::process::Process)).
@@ -23,7 +23,7 @@ pub use chance::{Chance, fraction, ordered_id, random_id};
 pub use clock::Clock;
 pub use threads::{Threads, blocking};
 
-/// Clock, chance and threads together.
+/// Clock, randomness and threads together.
 pub trait World: Clock + Chance + Threads {}
 
 impl<T: Clock + Chance + Threads> World for T {}
