@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use kol_common::Millis;
+use kol_common::error::Shown;
 use kol_common::proto::JobStatus;
 use kol_common::view::job_state;
 
 use super::{Table, age, bytes, grouped};
-use crate::exit::Shown;
 
 /// Largest lead of the job clock over the present that ordinary differences between machines explain, ms.
 const AHEAD: u64 = 60_000;
