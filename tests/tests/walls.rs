@@ -1,5 +1,5 @@
 //! The walls inside the crates: no modules of a crate import each other in a circle, neither files nor
-//! rooms (what lies directly below `src`).
+//! rooms (the modules directly below `src`).
 //!
 //! This reads text: paths that begin with `crate`, `super`, `self` or a child module, outside of tests.
 //! A re-export is not an import: who uses a name through it imports the module that declares the name.
@@ -232,7 +232,7 @@ fn read_tree<'t>(text: &'t str, prefix: &[String], found: &mut Vec<Found>) -> &'
     alias.map_or(after, |alias| &alias[name_end..])
 }
 
-/// The same between what lies directly below `src`.
+/// The same between the modules directly below `src`.
 fn rooms(files: &Graph) -> Graph {
     let mut rooms = Graph::new();
     for (module, others) in files {

@@ -46,7 +46,7 @@ impl Stores {
 
     /// Over this machine's file system, and S3 as its environment variables describe it.
     pub fn of_this_machine() -> Self {
-        Self::new(Arc::new(Machine::default()))
+        Self::new(Arc::new(ThisMachine::default()))
     }
 
     /// Opens a location; a folder is created if it does not exist.
@@ -104,11 +104,11 @@ fn connect(backend: &dyn Backend, place: &Location) -> Result<Arc<dyn ObjectStor
 
 /// Folders of this machine, and buckets over its network.
 #[derive(Debug, Default)]
-struct Machine {
+struct ThisMachine {
     buckets: Buckets,
 }
 
-impl Backend for Machine {
+impl Backend for ThisMachine {
     fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
         std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
         let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;

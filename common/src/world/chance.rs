@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Machine, current};
+use super::{ThisMachine, current};
 
 /// Gives random bits and ids.
 pub trait Chance {
@@ -33,7 +33,7 @@ pub fn fraction() -> f64 {
     clippy::disallowed_methods,
     reason = "the one place that uses the machine's random numbers"
 )]
-impl Chance for Machine {
+impl Chance for ThisMachine {
     fn random(&self) -> u128 {
         // Six bits of a UUID are fixed: two of them leave all bits random.
         let (high, low) = (Uuid::new_v4(), Uuid::new_v4());

@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Machine, current};
+use super::{ThisMachine, current};
 use crate::time::Millis;
 
 /// Tells the time.
@@ -19,7 +19,7 @@ impl Millis {
     }
 }
 
-impl Clock for Machine {
+impl Clock for ThisMachine {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the machine's clock"

@@ -2,11 +2,11 @@
 //! ([`Clock`]), randomness ([`Chance`]) and threads ([`Threads`]).
 //!
 //! Machines get time and randomness as arguments. Drivers and I/O call the functions of this module,
-//! which use the [`Machine`] unless the thread was given another [`World`]: the simulation's, whose time
+//! which use the [`ThisMachine`] unless the thread was given another [`World`]: the simulation's, whose time
 //! is virtual, whose random bits come from a seed and which has no threads.
 //!
 //! The choice is a thread-local, for the same reason that tokio's timers and runtime handle are one:
-//! ids, timestamps and jitter are made in constructors and `Display`-like leaves all over the system,
+//! ids, timestamps and jitter are made in constructors and other leaves all over the system,
 //! and one leaf that was not given the seed would make a run irreproducible without any error.
 //! Everything else from outside is a value that `main` makes and hands on: checkpoint stores
 //! ([`Stores`](crate::checkpoint::Stores)), Kafka, Redis, the facts about the process
@@ -30,10 +30,10 @@ impl<T: Clock + Chance + Threads> World for T {}
 
 /// The machine that the process runs on.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine;
+pub struct ThisMachine;
 
 thread_local! {
-    static WORLD: RefCell<Rc<dyn World>> = RefCell::new(Rc::new(Machine));
+    static WORLD: RefCell<Rc<dyn World>> = RefCell::new(Rc::new(ThisMachine));
 }
 
 /// Gives this thread another world, until it is given the next.

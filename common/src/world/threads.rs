@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{Machine, current};
+use super::{ThisMachine, current};
 
 /// Runs work that blocks.
 pub trait Threads {
@@ -19,7 +19,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     done.await.ok()
 }
 
-impl Threads for Machine {
+impl Threads for ThisMachine {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that uses the runtime's blocking threads"
