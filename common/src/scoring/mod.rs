@@ -1,4 +1,4 @@
-//! Scoring: how a creator's events become a score (see `docs/protocol/scoring.md`). Pure functions and
+//! Scoring: how a creator's events become a score (`docs/protocol/scoring.md`). Pure functions and
 //! plain data; the executor keeps the state, the Lua function in Redis adds slots up by the same
 //! rules, `kol-client explain` recomputes a score from its slots with this code.
 //!
