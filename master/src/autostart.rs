@@ -1,5 +1,5 @@
 //! Specs in a folder that are submitted when the master starts. A job that a person stopped or
-//! cancelled stays so until its file changes: what was submitted last is kept in the meta store.
+//! cancelled stays ended until its file changes: what was submitted last is kept in the meta store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub async fn submit_all(
 fn specs_in(folder: &Path) -> Result<Vec<PathBuf>, KolError> {
     let entries = std::fs::read_dir(folder).map_err(|e| {
         let what = format!("cannot read the autostart folder {}: {e}", folder.display());
-        KolError::user("AUTOSTART", what).help("Correct [jobs] autostart, or make the folder.")
+        KolError::user("AUTOSTART", what).help("Correct [jobs] autostart, or create the folder.")
     })?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -83,7 +83,7 @@ async fn submit(
     let submission = Submission {
         spec: parsed.spec,
         warnings: parsed.warnings,
-        begin: Begin::GoOn,
+        begin: Begin::Resume,
         replace: false,
     };
     let reply = controller.submit(submission).await?;
@@ -100,7 +100,7 @@ async fn submit(
 }
 
 /// Whether the newest job of that name was stopped or cancelled. A failed one is started again: what
-/// it failed on may be mended.
+/// it failed on may be repaired.
 async fn ended_by_a_person(controller: &Handle, name: &str) -> Result<bool, KolError> {
     let jobs = controller.jobs().await?;
     let newest = jobs.iter().find(|job| job.name == name);

@@ -12,7 +12,7 @@ use kol_common::checkpoint::Location;
 use kol_common::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
-/// Keeps the jobs: looks up their topics, assigns partitions to executors, and shows how they do.
+/// Keeps the jobs: looks up their topics, assigns partitions to executors, and shows their state.
 ///
 /// Every flag can also stand in the file given with --config, or in the environment as KOL_MASTER_…
 /// (for example KOL_MASTER_STATE_DIR); flags win over the environment, the environment over the file.
@@ -113,7 +113,7 @@ impl Default for Raw {
     }
 }
 
-/// The variables that are read. Others with the same prefix are somebody else's: Kubernetes sets
+/// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
 const VARIABLES: [&str; 8] = [
     "listen",

@@ -1,10 +1,14 @@
 //! `kol-master`: parse, configure, log, run.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use kol_common::{KolError, telemetry};
 use kol_master::config::{Config, Flags};
+
+/// Longest wait for calls that block, such as one to a broker that hangs, once everything else has ended.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let config = match Config::load(&Flags::parse()) {
@@ -17,7 +21,12 @@ fn main() -> ExitCode {
     telemetry::init_logging(config.log_format);
     let runtime =
         tokio::runtime::Runtime::new().map_err(|e| KolError::internal("RUNTIME", e.to_string()));
-    match runtime.and_then(|runtime| runtime.block_on(kol_master::run::run(config))) {
+    let outcome = runtime.and_then(|runtime| {
+        let outcome = runtime.block_on(kol_master::run::run(config));
+        runtime.shutdown_timeout(LAST_CALLS);
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "kol-master cannot run");

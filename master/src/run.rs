@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use kol_common::actor::{Drained, Exit, Group, Task, mailbox};
+use kol_common::actor::{Drained, Exit, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
@@ -23,15 +23,13 @@ use tonic::transport::server::Connected;
 use crate::autostart;
 use crate::cluster::Limits;
 use crate::config::Config;
-use crate::controller::{Controller, Handle, JobStore, Options};
+use crate::controller::{self, Handle, Options};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::meta::{EmbeddedStore, MetaStore};
 use crate::rpc::{ClusterRpc, JobRpc};
 
-/// Messages that may wait for the controller.
-const INBOX: usize = 4_096;
-/// Silence of the network after which a connection is probed, and given up.
+/// Silence of the network after which a connection is probed, and closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest message from an executor: reports of all its partitions.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -63,14 +61,9 @@ impl Core {
     /// # Errors
     /// The store cannot be read.
     pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
-        let (store, stored) = JobStore::load(meta).await?;
-        tracing::info!(jobs = stored.len(), "the state store is open");
         let tasks = Group::new("master");
-        let (address, inbox) = mailbox("controller", INBOX);
-        let controller = Handle::new(address.clone());
         let stores = options.outside.stores.clone();
-        let actor = Controller::new(options, store, stored, address, tasks.clone());
-        let controller_task = tasks.spawn("controller", actor.run(inbox, tasks.stop_token()));
+        let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
         Ok(Self {
             controller,
             tasks,
@@ -79,11 +72,11 @@ impl Core {
         })
     }
 
-    /// Serves gRPC on these connections until it is told to stop; `policy` is what an operator allows
+    /// Serves gRPC on these connections until the tasks are stopped; `policy` is what an operator allows
     /// every spec.
     ///
     /// # Errors
-    /// Connections cannot be accepted any more.
+    /// Connections can no longer be accepted.
     pub fn serve<S>(
         &self,
         accepted: impl Stream<Item = std::io::Result<S>> + Send + 'static,
@@ -108,11 +101,11 @@ impl Core {
                 .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
                 .await
                 .map_err(|e| KolError::external("GRPC", e.to_string()))
-                .inspect_err(|error| tracing::error!(%error, "gRPC is not served any more"))
+                .inspect_err(|error| tracing::error!(%error, "gRPC is no longer served"))
         }
     }
 
-    /// Ends when the controller does, which it does by itself only when it cannot go on.
+    /// Ends when the controller does, which it does by itself only when it cannot continue.
     pub async fn failed(&mut self) -> KolError {
         match self.controller_task.exit().await {
             Exit::Failed(error) => error,
@@ -129,8 +122,8 @@ impl Master {
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
         let state_dir = config.state_dir.clone();
         let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
-        let hit_a_defect = || KolError::internal("STATE_STORE", "opening it hit a defect");
-        let meta: Arc<dyn MetaStore> = Arc::new(opened.ok_or_else(hit_a_defect)??);
+        let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
+        let meta: Arc<dyn MetaStore> = Arc::new(opened.ok_or_else(panicked)??);
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
 
@@ -174,12 +167,12 @@ impl Master {
         &self.core.controller
     }
 
-    /// Ends when it cannot go on.
+    /// Ends when it cannot continue.
     pub async fn failed(&mut self) -> KolError {
         self.core.failed().await
     }
 
-    /// Ends everything; executors go on by themselves.
+    /// Ends everything; executors continue by themselves.
     pub async fn stop(&self, deadline: Duration) -> Drained {
         self.core.tasks.drain(deadline).await
     }
@@ -201,7 +194,7 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAdd
 /// Runs until SIGTERM or SIGINT. Prints one line when it serves.
 ///
 /// # Errors
-/// What keeps it from starting, or from going on.
+/// What keeps it from starting, or from continuing.
 pub async fn run(config: Config) -> Result<(), KolError> {
     let metrics = kol_common::telemetry::init_metrics()?;
     let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
@@ -215,7 +208,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         _ = interrupt.recv() => "SIGINT",
         error = master.failed() => return Err(error),
     };
-    tracing::info!(signal, "ending; executors go on without this master");
+    tracing::info!(signal, "ending; executors continue without this master");
     match master.stop(config.drain_timeout).await {
         Drained::InTime => tracing::info!("bye"),
         Drained::Aborted => tracing::info!("bye; open connections were cut"),

@@ -256,7 +256,7 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     let status = scene.cluster.try_status(&scene.job).unwrap();
     let creators: std::collections::BTreeSet<_> = log.iter().map(|r| r.key.clone()).collect();
     assert_eq!(status.kols, creators.len() as u64, "of the last log only");
-    let told = |w: &String| w.contains("their topic was made anew");
+    let told = |w: &String| w.contains("their topic was recreated");
     assert!(status.warnings.iter().any(told), "{:?}", status.warnings);
     scene.cluster.assert_no_complaints();
 }

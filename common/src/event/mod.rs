@@ -1,4 +1,4 @@
-//! Creators' events, from bytes to numbers (design section "Scoring", "Decoding").
+//! Creators' events, from bytes to numbers (`docs/protocol/scoring.md`, "Decoding").
 //!
 //! Decoding is tolerant and counted: a field that cannot be read is missing, which is not zero; a
 //! record that cannot be used at all is rejected with a reason.

@@ -267,7 +267,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl ScoringSpec {
-    /// The defaults of section "Scoring": they follow the counters, because public crawls read a
+    /// The defaults of `docs/protocol/scoring.md`: they follow the counters, because public crawls read a
     /// video once a day or so and a five-minute window would hold nothing.
     pub fn defaults(profile: Profile, counters: Counters) -> Self {
         let cumulative = counters == Counters::Cumulative;

@@ -9,6 +9,7 @@ use kol_common::actor::{Address, AskError};
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition};
+use kol_common::retry::Backoff;
 use kol_common::{Incarnation, KolError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,7 +24,7 @@ const WELCOME: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// First and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Silence of the network after which the connection is given up.
+/// Silence of the network after which the connection counts as broken.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// What opens connections to masters.
@@ -60,7 +61,7 @@ pub struct Route {
     pub network: Arc<dyn Dial>,
 }
 
-/// What the supervisor hears of the session.
+/// What happens to the session, for the supervisor.
 #[derive(Debug)]
 pub enum SessionEvent {
     /// A new stream: answer with what runs.
@@ -95,9 +96,9 @@ pub struct Identity {
     pub memory_bytes: u64,
 }
 
-/// Keeps a session until told to stop, or until its stream ends after the supervisor has: then all
-/// is given back, and the master has read the last word. `ready` tells whether the master knows this
-/// executor now.
+/// Keeps a session until it is stopped, or until its stream ends after the supervisor has: then all
+/// partitions are given back, and the master has read everything. `ready` says whether the master knows
+/// this executor now.
 ///
 /// # Errors
 /// The master's address is not a URL.
@@ -110,7 +111,7 @@ pub async fn run(
 ) -> Result<(), KolError> {
     let Route { master, network } = route;
     let endpoint = endpoint(&master)?;
-    let mut wait = RETRY.0;
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
         let outcome = tokio::select! {
             biased;
@@ -118,28 +119,30 @@ pub async fn run(
             outcome = session(&*network, &endpoint, &identity, &supervisor, &ready) => outcome,
         };
         ready.send_replace(false);
-        let told = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
-        if matches!(told, Err(AskError::Gone(_))) {
+        let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
+        if matches!(sent, Err(AskError::Gone(_))) {
             return Ok(());
         }
+        if outcome.is_ok() {
+            backoff.succeeded();
+        }
+        let pause = backoff.failed();
         match outcome {
-            Ok(()) => {
-                tracing::warn!(code = "SESSION_ENDED", %master, "the master ended the session: connecting again");
-                wait = RETRY.0;
-            }
+            Ok(()) => tracing::warn!(
+                code = "SESSION_ENDED",
+                %master, retry_in = ?pause, "the master ended the session: connecting again"
+            ),
             Err(status) => tracing::warn!(
                 code = "SESSION_LOST",
-                %master, %status, retry_in = ?wait,
-                "no session with the master: partitions go on, connecting again"
+                %master, %status, retry_in = ?pause,
+                "no session with the master: partitions continue, connecting again"
             ),
         }
-        let pause = wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
         }
-        wait = (wait * 2).min(RETRY.1);
     }
 }
 
@@ -171,7 +174,7 @@ async fn session(
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let mut client = ClusterServiceClient::new(channel).max_decoding_message_size(64 << 20);
 
-    // The registration goes first, so what runs is asked before the stream is opened; what the
+    // The registration goes first, so what runs is requested before the stream is opened; what the
     // supervisor puts into the queue from then on comes after it.
     let (running_in, running) = oneshot::channel();
     let up = Up {

@@ -171,7 +171,7 @@ impl State {
         Applied::Counted
     }
 
-    /// A reading of lifetime counters (design section "Scoring", "What an event adds").
+    /// A reading of lifetime counters (`docs/protocol/scoring.md`, "What an event adds").
     fn read(&mut self, kol: KolIndex, event: &Event<'_>, time: u64, oldest: u64) {
         let video = event.video_id.as_deref();
         let now = counters(event);

@@ -1,4 +1,4 @@
-//! The epochs of one job: a machine.
+//! The epochs of one job: a machine (its shape: see the crate).
 //!
 //! 1. One epoch is open at a time. It begins when the interval since the last one began has passed and
 //!    every partition has an owner that can take part; the barrier names the last committed epoch as
@@ -6,45 +6,45 @@
 //!    backlog is read everything changes all the time, and copying it must not take all the time.
 //! 2. It is complete when every partition has acknowledged it under the assignment that it had when
 //!    the epoch began. Then it is committed: one transaction, which the driver makes durable before it
-//!    tells anybody anything.
-//! 3. It is given up when a partition changes hands, when one says that it cannot, or when its deadline
-//!    passes; the last two count as failures. Then the next number follows. An acknowledgement of any
-//!    other epoch, or of an older assignment, is refused.
+//!    does anything else.
+//! 3. It is aborted when a partition changes hands, when one says that it cannot take part, or when its
+//!    deadline passes; the last two count as failures. Then the next number follows. An acknowledgement
+//!    of any other epoch, or of an older assignment, is refused.
 //! 4. A number is never used twice, also by a master that was started again: numbers are reserved in
 //!    the job's record before they are used, many at once, and what was reserved before is skipped.
-//! 5. A job that goes on from another state has it as its first committed epoch.
+//! 5. A job that resumes from another state has it as its first committed epoch.
 //!
-//! Savepoints and the last epoch of a job: see [`super::savepoint`]; what is kept: see [`super::kept`].
-
-use std::collections::BTreeMap;
+//! The open epoch: see `open`; savepoints and the last epoch of a job: see `savepoint`; what is kept: see
+//! `kept`.
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{CheckpointStatus, Manifest, PartitionCheckpoint};
-use kol_common::{KolError, Millis, SavepointId};
+use kol_common::{KolError, Millis};
 
+use super::effect::{Begin, Commit, Effect, Facts, Input, Notice, Orphans, Owner};
 use super::kept::Kept;
-use super::savepoint::{Kind, Wish};
-use super::terms::{Begin, Commit, Facts, News, Owner, Sweep};
+use super::open::Open;
+use super::savepoint::{Kind, Wishes};
 
 /// Numbers that are reserved at once.
 const RESERVE: u64 = 1_000;
 /// Rest after a committed epoch, for each millisecond that it took.
 const REST: u64 = 3;
-/// Files left behind are looked for once in so many epochs, and soon after a start.
-const SWEEP_EVERY: u64 = 600;
-const SWEEP_FIRST: u64 = 10;
-/// Stragglers that a message names.
-const NAMED: usize = 5;
-
+/// Orphans are looked for once in so many epochs, and soon after a start.
+const ORPHANS_EVERY: u64 = 600;
+const ORPHANS_FIRST: u64 = 10;
 /// See the module.
 #[derive(Debug)]
 pub struct Coordinator {
     limits: CheckpointSpec,
     kept: Kept,
+    wishes: Wishes,
     next: u64,
     reserved: u64,
     open: Option<Open>,
+    /// When the last epoch began.
     begun: Millis,
+    /// When the last epoch was committed or aborted.
     ended: Millis,
     /// After `ended`.
     rest: Millis,
@@ -54,29 +54,26 @@ pub struct Coordinator {
     /// In a row.
     failures: u64,
     problem: Option<KolError>,
-    news: Option<News>,
-    pub(super) wish: Option<Wish>,
-    pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
-    /// The job ends: whether its last epoch is committed.
-    pub(super) finish: Option<bool>,
-}
-
-#[derive(Debug)]
-struct Open {
-    epoch: u64,
-    kind: Kind,
-    begun: Millis,
-    /// Assignment epoch of each slot that has not acknowledged yet.
-    waiting: BTreeMap<u32, u64>,
-    acknowledged: BTreeMap<u32, PartitionCheckpoint>,
 }
 
 impl Coordinator {
-    /// With the epochs that were kept, oldest first, and the numbers that may have been used.
-    pub fn new(limits: CheckpointSpec, kept: Vec<Manifest>, reserved: u64, now: Millis) -> Self {
+    /// With the epochs that were kept, oldest first, and the numbers that may have been used. A job that
+    /// `stops` has only its last epoch to come.
+    pub fn new(
+        limits: CheckpointSpec,
+        kept: Vec<Manifest>,
+        reserved: u64,
+        now: Millis,
+        stops: bool,
+    ) -> Self {
         let kept = Kept::new(kept);
+        let mut wishes = Wishes::new(limits.timeout);
+        if stops {
+            wishes.finish();
+        }
         Self {
             limits,
+            wishes,
             committed: kept.head().map(|m| Millis(m.begun_ms + m.took_ms)),
             next: kept.newest().max(reserved) + 1,
             kept,
@@ -89,16 +86,43 @@ impl Coordinator {
             aborted_count: 0,
             failures: 0,
             problem: None,
-            news: None,
-            wish: None,
-            savepoints: Vec::new(),
-            finish: None,
         }
     }
 
-    /// What should be logged since this was last asked.
-    pub fn take_news(&mut self) -> Option<News> {
-        self.news.take()
+    /// One step.
+    pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
+        match input {
+            Input::Tick(owners) => self.tick(now, owners, out),
+            Input::Acknowledged {
+                epoch,
+                checkpoint,
+                facts,
+            } => self.acknowledged(now, epoch, *checkpoint, facts, out),
+            Input::Failed {
+                epoch,
+                ordinal,
+                assignment_epoch,
+                error,
+            } => {
+                let of_open = self.open.as_ref().filter(|open| open.epoch == epoch);
+                if of_open.is_some_and(|open| open.waits_for(ordinal, assignment_epoch)) {
+                    self.fail(now, error, out);
+                }
+            }
+            Input::Savepoint { id, folder } => self.wishes.request(now, id, folder, out),
+            Input::Inherit(manifest) => self.inherit(now, manifest, out),
+            Input::Finish => {
+                if self.wishes.finish() {
+                    self.abort(now, out);
+                }
+            }
+            Input::End => {
+                self.abort(now, out);
+                let what = "the job ended before its savepoint was complete";
+                let error = KolError::user("SAVEPOINT_FAILED", what);
+                self.wishes.settle(Err(error), out);
+            }
+        }
     }
 
     /// The last committed epoch.
@@ -114,6 +138,16 @@ impl Coordinator {
     /// Numbers up to this one must count as used in the job's record.
     pub fn reserved(&self) -> u64 {
         self.reserved
+    }
+
+    /// Whether the last epoch of a job that stops is committed, and no savepoint is to come.
+    pub fn is_finished(&self) -> bool {
+        self.wishes.is_finished()
+    }
+
+    /// Why no savepoint can be requested now, if none can.
+    pub fn refusal(&self) -> Option<KolError> {
+        self.wishes.refusal()
     }
 
     /// Why the last epochs failed, if so many did in a row that a person should know.
@@ -138,13 +172,13 @@ impl Coordinator {
     }
 
     /// The newest state of a partition that is not known to be damaged, and its epoch.
-    pub fn checkpoint_of(&self, slot: u32) -> Option<(u64, &PartitionCheckpoint)> {
-        self.kept.checkpoint_of(slot)
+    pub fn checkpoint_of(&self, ordinal: u32) -> Option<(u64, &PartitionCheckpoint)> {
+        self.kept.checkpoint_of(ordinal)
     }
 
-    /// The state of a partition in an epoch cannot be read.
-    pub fn is_damaged(&mut self, slot: u32, epoch: u64) {
-        self.kept.is_damaged(slot, epoch);
+    /// The state of a partition in an epoch cannot be read: it is not given out again.
+    pub fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
+        self.kept.mark_damaged(ordinal, epoch);
     }
 
     /// Whether another job made the state of this epoch.
@@ -153,51 +187,37 @@ impl Coordinator {
         self.kept().find(of).is_some_and(|m| !m.origin.is_empty())
     }
 
-    /// Files that nothing refers to any more.
-    pub fn take_garbage(&mut self) -> Vec<String> {
-        self.kept.take_garbage()
-    }
-
-    /// Time passed, or owners changed: gives up what cannot end well any more, and says whether an
-    /// epoch is to begin.
-    pub fn step(
-        &mut self,
-        now: Millis,
-        owners: &[Owner],
-        name: impl Fn(u32) -> String,
-    ) -> Option<Begin> {
-        self.give_up_if_moved(now, owners);
-        self.give_up_if_late(now, name);
-        let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
+    /// Aborts what can no longer complete, and begins an epoch if one is due.
+    fn tick(&mut self, now: Millis, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
+        self.abort_if_moved(now, owners, out);
+        self.abort_if_late(now, out);
         if self.open.is_some() {
-            return None;
+            return;
         }
-        self.drop_late_wish(now);
+        self.wishes.drop_late(now, out);
+        let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
         let due = self.begun.0 + self.limits.interval.0;
         let rested = self.ended.0 + self.limits.min_pause.max(self.rest).0;
-        let kind = self.due(now.0 >= due.max(rested)).filter(|_| ready)?;
+        let kind = self.wishes.due(now.0 >= due.max(rested));
+        if let Some(kind) = kind.filter(|_| ready) {
+            self.begin(now, kind, owners, out);
+        }
+    }
+
+    fn begin(&mut self, now: Millis, kind: Kind, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
         let epoch = self.take_number();
-        let savepoint = match kind {
-            Kind::Checkpoint => None,
-            Kind::Savepoint => self.wish.as_ref().map(|wish| wish.folder.clone()),
-        };
         self.begun = now;
-        self.open = Some(Open {
+        self.open = Some(Open::new(epoch, kind, now, owners));
+        out.push(Effect::Begin(Begin {
             epoch,
-            kind,
-            begun: now,
-            waiting: owners
-                .iter()
-                .map(|o| (o.slot, o.assignment_epoch))
-                .collect(),
-            acknowledged: BTreeMap::new(),
-        });
-        Some(Begin {
-            epoch,
+            reserved: self.reserved,
             parent: self.kept.newest(),
-            savepoint,
-            last: self.finish.is_some(),
-        })
+            savepoint: match kind {
+                Kind::Checkpoint => None,
+                Kind::Savepoint => self.wishes.folder(),
+            },
+            last: self.wishes.stops(),
+        }));
     }
 
     fn take_number(&mut self) -> u64 {
@@ -209,160 +229,124 @@ impl Coordinator {
         epoch
     }
 
-    fn give_up_if_moved(&mut self, now: Millis, owners: &[Owner]) {
-        let Some(open) = &self.open else { return };
-        let of = |slot: u32| owners.iter().find(|o| o.slot == slot);
-        let acknowledged = open.acknowledged.values();
-        let acknowledged = acknowledged.map(|c| (c.slot, c.assignment_epoch));
-        let waiting = open.waiting.iter().map(|(slot, epoch)| (*slot, *epoch));
-        let same = waiting.chain(acknowledged).all(|(slot, epoch)| {
-            of(slot).is_some_and(|owner| owner.assignment_epoch == epoch && owner.ready)
-        });
-        let all = owners.len() == open.waiting.len() + open.acknowledged.len();
-        if !same || !all {
-            self.give_up(now);
+    fn abort_if_moved(&mut self, now: Millis, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
+        let unmoved = |open: &Open| open.is_unmoved(owners);
+        if !self.open.as_ref().is_none_or(unmoved) {
+            self.abort(now, out);
         }
     }
 
-    fn give_up_if_late(&mut self, now: Millis, name: impl Fn(u32) -> String) {
+    fn abort_if_late(&mut self, now: Millis, out: &mut Vec<Effect>) {
         let Some(open) = &self.open else { return };
         if now.since(open.begun) < self.limits.timeout {
             return;
         }
-        let waiting = open.waiting.len();
-        let named: Vec<_> = open.waiting.keys().take(NAMED).map(|s| name(*s)).collect();
-        let more = waiting.saturating_sub(NAMED);
-        let and_more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
         let what = format!(
-            "epoch {} was given up after {}: {}{and_more} did not make it durable and confirmed by \
-             Redis in time",
+            "epoch {} was aborted after {}: {} did not make it durable and confirmed by Redis in time",
             open.epoch,
             self.limits.timeout,
-            named.join(", "),
+            open.stragglers(),
         );
-        self.fail(now, KolError::external("CHECKPOINT_TIMEOUT", what).help(
-            "Processing goes on; after a failure more of the log is read again. Look whether Redis \
+        let error = KolError::external("CHECKPOINT_TIMEOUT", what).help(
+            "Processing continues; after a failure more of the log is read again. Check whether Redis \
              and the checkpoint location are slow, or raise checkpoint.timeout.",
-        ));
+        );
+        self.fail(now, error, out);
     }
 
-    /// A partition cannot take part.
-    pub fn failed(&mut self, now: Millis, epoch: u64, slot: u32, assignment: u64, error: KolError) {
-        let concerned = |open: &Open| open.waiting.get(&slot) == Some(&assignment);
-        let of_open = self.open.as_ref().filter(|o| o.epoch == epoch);
-        if of_open.is_some_and(concerned) {
-            self.fail(now, error);
-        }
-    }
-
-    fn fail(&mut self, now: Millis, error: KolError) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|o| o.kind == Kind::Savepoint)
-        {
-            self.give_up(now);
-            return self.drop_wish(error);
+    fn fail(&mut self, now: Millis, error: KolError, out: &mut Vec<Effect>) {
+        let for_a_savepoint = |open: &Open| open.kind == Kind::Savepoint;
+        if self.open.as_ref().is_some_and(for_a_savepoint) {
+            self.abort(now, out);
+            return self.wishes.settle(Err(error), out);
         }
         self.failures += 1;
         if self.failures == 1 || self.failures == self.limits.max_failures {
-            self.news = Some(News::Failed(error.clone()));
+            out.push(Effect::Notice(Notice::Failed(error.clone())));
         }
         self.problem = Some(error);
-        self.give_up(now);
+        self.abort(now, out);
     }
 
     /// Ends the open epoch without a result.
-    pub fn give_up(&mut self, now: Millis) {
+    fn abort(&mut self, now: Millis, out: &mut Vec<Effect>) {
         let Some(open) = self.open.take() else { return };
         self.ended = now;
         self.rest = Millis(0);
         self.aborted_count += 1;
-        let parts: Vec<_> = open.acknowledged.into_values().collect();
-        self.kept.discard(&parts);
+        self.kept.discard(&open.into_parts());
+        self.delete_garbage(out);
     }
 
-    /// A partition's part is durable. True when the epoch is complete: it must be committed now.
-    #[must_use]
-    pub fn acknowledged(&mut self, epoch: u64, checkpoint: PartitionCheckpoint) -> bool {
-        let Some(open) = self.open.as_mut().filter(|o| o.epoch == epoch) else {
-            return false;
+    fn acknowledged(
+        &mut self,
+        now: Millis,
+        epoch: u64,
+        checkpoint: PartitionCheckpoint,
+        facts: Facts,
+        out: &mut Vec<Effect>,
+    ) {
+        let of_open = self.open.as_mut().filter(|open| open.epoch == epoch);
+        let assignment = checkpoint.assignment_epoch;
+        let waiting = of_open.filter(|open| open.waits_for(checkpoint.slot, assignment));
+        let Some(open) = waiting else {
+            return;
         };
-        let slot = checkpoint.slot;
-        if open.waiting.get(&slot) != Some(&checkpoint.assignment_epoch) {
-            return false;
+        open.acknowledge(checkpoint);
+        if let Some(open) = self.open.take_if(|open| open.is_complete()) {
+            self.complete(now, open, facts, out);
         }
-        open.waiting.remove(&slot);
-        open.acknowledged.insert(slot, checkpoint);
-        open.waiting.is_empty()
     }
 
-    /// Commits the complete epoch; a savepoint is handed over instead, and commits nothing.
-    pub fn commit(&mut self, now: Millis, facts: Facts) -> Option<Commit> {
-        let open = self.open.take_if(|o| o.waiting.is_empty())?;
-        let manifest = Manifest {
-            job_id: facts.job.0,
-            job_name: facts.job.1,
-            generation: facts.generation,
-            epoch: open.epoch,
-            parent: self.kept.newest(),
-            begun_ms: open.begun.0,
-            took_ms: now.since(open.begun).0,
-            clock_ms: facts.clock.map(|c| c.0),
-            market_version: facts.market.0,
-            market: facts.market.1,
-            partitions: open.acknowledged.into_values().collect(),
-            origin: String::new(),
-            older_chain: false,
-        };
+    /// Commits a complete epoch; a savepoint is handed over instead, and commits nothing.
+    fn complete(&mut self, now: Millis, open: Open, facts: Facts, out: &mut Vec<Effect>) {
         self.ended = now;
-        if open.kind == Kind::Savepoint {
+        let kind = open.kind;
+        let manifest = open.into_manifest(now, self.kept.newest(), facts);
+        if kind == Kind::Savepoint {
             self.rest = Millis(0);
-            self.grant(manifest);
-            return None;
+            return self.wishes.settle(Ok(manifest), out);
         }
         self.rest = Millis(REST * manifest.took_ms);
         if self.failures > 0 {
-            self.news = Some(News::Mended(self.failures));
+            out.push(Effect::Notice(Notice::Recovered(self.failures)));
         }
         self.failures = 0;
         self.problem = None;
-        self.finish = self.finish.map(|_| true);
-        Some(self.keep(now, manifest))
+        self.wishes.committed();
+        self.keep(now, manifest, out);
     }
 
-    /// Goes on from a state that this job did not make: its partitions and facts are in `manifest`.
-    pub fn inherit(&mut self, now: Millis, mut manifest: Manifest) -> Commit {
+    fn inherit(&mut self, now: Millis, mut manifest: Manifest, out: &mut Vec<Effect>) {
         manifest.epoch = self.take_number();
         manifest.parent = 0;
-        self.keep(now, manifest)
+        self.keep(now, manifest, out);
     }
 
-    /// Makes an epoch the head, and lets go of the oldest.
-    fn keep(&mut self, now: Millis, manifest: Manifest) -> Commit {
+    /// Makes an epoch the head, and releases the oldest.
+    fn keep(&mut self, now: Millis, manifest: Manifest, out: &mut Vec<Effect>) {
         self.committed = Some(now);
         self.committed_count += 1;
-        let let_go = self
-            .kept
-            .keep(manifest.clone(), self.limits.retain as usize);
-        let sweep = (self.committed_count % SWEEP_EVERY == SWEEP_FIRST).then(|| Sweep {
+        let retain = self.limits.retain as usize;
+        let released = self.kept.keep(manifest.clone(), retain);
+        let due = self.committed_count % ORPHANS_EVERY == ORPHANS_FIRST;
+        let orphans = due.then(|| Orphans {
             before: self.kept.oldest(),
             used: self.kept.used(),
         });
-        Commit {
+        out.push(Effect::Commit(Commit {
             manifest,
-            forgotten: let_go.forgotten,
-            reduced: let_go.reduced,
-            sweep,
-        }
+            forgotten: released.forgotten,
+            reduced: released.reduced,
+            orphans,
+        }));
+        self.delete_garbage(out);
     }
 
-    /// How long an epoch may take.
-    pub(super) fn timeout(&self) -> Millis {
-        self.limits.timeout
+    fn delete_garbage(&mut self, out: &mut Vec<Effect>) {
+        let garbage = self.kept.take_garbage();
+        if !garbage.is_empty() {
+            out.push(Effect::Delete(garbage));
+        }
     }
 }

@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{PartitionCheckpoint, StateFile};
-use kol_common::{KolError, Millis};
+use kol_common::{KolError, Millis, SourcePartition};
 use proptest::prelude::*;
 
-use super::{Begin, Coordinator, Facts, News, Owner};
+use super::{Begin, Commit, Coordinator, Effect, Facts, Input, Notice, Owner};
 
 fn limits() -> CheckpointSpec {
     CheckpointSpec {
@@ -15,169 +15,231 @@ fn limits() -> CheckpointSpec {
     }
 }
 
-fn owners(epochs: &[u64]) -> Vec<Owner> {
-    let owner = |(slot, epoch): (usize, &u64)| Owner {
-        slot: slot as u32,
-        assignment_epoch: *epoch,
-        ready: true,
-    };
-    epochs.iter().enumerate().map(owner).collect()
+/// A coordinator with the names of its partitions, and what came out of it beside what a helper answers with.
+struct Rig {
+    c: Coordinator,
+    names: Vec<SourcePartition>,
+    garbage: Vec<String>,
+    notices: Vec<Notice>,
 }
 
-fn part(slot: u32, assignment_epoch: u64, paths: &[&str]) -> PartitionCheckpoint {
+impl Rig {
+    fn new() -> Self {
+        Self::with(Coordinator::new(limits(), vec![], 0, Millis(0), false))
+    }
+
+    fn with(c: Coordinator) -> Self {
+        Self {
+            c,
+            names: (0..4).map(|i| SourcePartition::new("t", i)).collect(),
+            garbage: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// One step; answers with the epoch that it began and the one that it committed.
+    fn handle(&mut self, now: u64, input: Input<'_>) -> (Option<Begin>, Option<Commit>) {
+        let (mut out, mut begun, mut committed) = (Vec::new(), None, None);
+        self.c.handle(Millis(now), input, &mut out);
+        for effect in out {
+            match effect {
+                Effect::Begin(begin) => begun = Some(begin),
+                Effect::Commit(commit) => committed = Some(commit),
+                Effect::Delete(paths) => self.garbage.extend(paths),
+                Effect::Notice(notice) => self.notices.push(notice),
+                Effect::Savepoint(..) => {}
+            }
+        }
+        (begun, committed)
+    }
+
+    /// Time passes; each partition has an owner under one of these assignment epochs.
+    fn step(&mut self, now: u64, assignments: &[u64]) -> Option<Begin> {
+        self.step_with(now, assignments, u32::MAX)
+    }
+
+    /// The same, but for one owner that cannot take part.
+    fn step_with(&mut self, now: u64, assignments: &[u64], unready: u32) -> Option<Begin> {
+        let names = self.names.clone();
+        let owner = |(ordinal, assignment_epoch): (u32, &u64)| Owner {
+            partition: &names[ordinal as usize],
+            ordinal,
+            assignment_epoch: *assignment_epoch,
+            ready: ordinal != unready,
+        };
+        let owners: Vec<_> = (0..).zip(assignments).map(owner).collect();
+        self.handle(now, Input::Tick(&owners)).0
+    }
+
+    /// A partition's part is durable; answers with the epoch if that completes it.
+    fn ack(&mut self, now: u64, epoch: u64, checkpoint: PartitionCheckpoint) -> Option<Commit> {
+        let facts = Facts::default();
+        let acknowledged = Input::Acknowledged {
+            epoch,
+            checkpoint: Box::new(checkpoint),
+            facts,
+        };
+        self.handle(now, acknowledged).1
+    }
+
+    fn fail(&mut self, now: u64, epoch: u64, ordinal: u32, assignment_epoch: u64, error: KolError) {
+        let failed = Input::Failed {
+            epoch,
+            ordinal,
+            assignment_epoch,
+            error,
+        };
+        self.handle(now, failed);
+    }
+
+    /// Lets one partition commit an epoch whose state is in these files.
+    fn committed(&mut self, now: u64, paths: &[&str]) -> Commit {
+        let begin = self.step(now, &[1]).unwrap();
+        self.ack(now, begin.epoch, part(0, 1, paths)).unwrap()
+    }
+
+    fn take_garbage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.garbage)
+    }
+}
+
+fn part(ordinal: u32, assignment_epoch: u64, paths: &[&str]) -> PartitionCheckpoint {
     let file = |path: &&str| StateFile {
         path: (*path).to_owned(),
         ..StateFile::default()
     };
     PartitionCheckpoint {
-        slot,
+        slot: ordinal,
         assignment_epoch,
         files: paths.iter().map(file).collect(),
         ..PartitionCheckpoint::default()
     }
 }
 
-fn step(c: &mut Coordinator, now: u64, owners: &[Owner]) -> Option<Begin> {
-    c.step(Millis(now), owners, |slot| format!("t-{slot}"))
-}
-
-/// Lets one partition hold an epoch whose state is in these files.
-fn committed(c: &mut Coordinator, now: u64, paths: &[&str]) -> u64 {
-    let begin = step(c, now, &owners(&[1])).unwrap();
-    assert!(c.acknowledged(begin.epoch, part(0, 1, paths)));
-    c.commit(Millis(now), Facts::default())
-        .unwrap()
-        .manifest
-        .epoch
-}
-
 #[test]
 fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowledged() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
-    let mut two = owners(&[4, 7]);
-    assert_eq!(step(&mut c, 999, &two), None, "the interval");
-    two[1].ready = false;
-    assert_eq!(step(&mut c, 2_000, &two), None, "one has not claimed");
-    two[1].ready = true;
-    let begin = step(&mut c, 2_000, &two).unwrap();
+    let mut rig = Rig::new();
+    let two = [4, 7];
+    assert_eq!(rig.step(999, &two), None, "the interval");
+    assert_eq!(rig.step_with(2_000, &two, 1), None, "one has not claimed");
+    let begin = rig.step(2_000, &two).unwrap();
     assert_eq!((begin.epoch, begin.parent), (1, 0));
-    assert_eq!(step(&mut c, 4_000, &two), None, "one at a time");
-    assert!(!c.acknowledged(1, part(0, 4, &[])));
-    assert!(!c.acknowledged(1, part(0, 4, &[])), "twice");
-    assert!(!c.acknowledged(1, part(1, 6, &[])), "an older assignment");
-    assert!(!c.acknowledged(2, part(1, 7, &[])), "another epoch");
-    assert_eq!(c.commit(Millis(4_000), Facts::default()), None);
-    assert!(c.acknowledged(1, part(1, 7, &[])));
-    let commit = c.commit(Millis(4_000), Facts::default()).unwrap();
+    assert_eq!(rig.step(4_000, &two), None, "one at a time");
+    let mut refused = |epoch, part| rig.ack(4_000, epoch, part).is_none();
+    assert!(refused(1, part(0, 4, &[])));
+    assert!(refused(1, part(0, 4, &[])), "twice");
+    assert!(refused(1, part(1, 6, &[])), "an older assignment");
+    assert!(refused(2, part(1, 7, &[])), "another epoch");
+    let commit = rig.ack(4_000, 1, part(1, 7, &[])).unwrap();
     assert_eq!((commit.manifest.epoch, commit.manifest.took_ms), (1, 2_000));
     assert_eq!(commit.manifest.partitions.len(), 2);
-    assert_eq!(step(&mut c, 9_999, &two), None, "a rest by what it took");
-    let begin = step(&mut c, 10_000, &two).unwrap();
+    assert_eq!(rig.step(9_999, &two), None, "a rest by what it took");
+    let begin = rig.step(10_000, &two).unwrap();
     assert_eq!((begin.epoch, begin.parent), (2, 1));
 }
 
 #[test]
-fn an_epoch_that_takes_too_long_is_given_up_with_its_stragglers_named() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
-    let three = owners(&[1, 1, 1]);
+fn an_epoch_that_takes_too_long_is_aborted_with_its_stragglers_named() {
+    let mut rig = Rig::new();
+    let three = [1, 1, 1];
     let mut begun = 20_000;
-    step(&mut c, begun, &three).unwrap();
+    rig.step(begun, &three).unwrap();
     for failure in 1..=3 {
-        assert!(!c.acknowledged(failure, part(0, 1, &["a"])));
-        assert!(c.problem().is_none(), "fewer than three are not loud");
-        assert_eq!(step(&mut c, begun + 4_999, &three), None);
-        assert_eq!(c.status().failures, failure - 1);
+        assert_eq!(rig.ack(begun, failure, part(0, 1, &["a"])), None);
+        assert!(rig.c.problem().is_none(), "fewer than three are not loud");
+        assert_eq!(rig.step(begun + 4_999, &three), None);
+        assert_eq!(rig.c.status().failures, failure - 1);
         begun += 5_000;
-        let next = step(&mut c, begun, &three).unwrap();
+        let next = rig.step(begun, &three).unwrap();
         assert_eq!(next.epoch, failure + 1, "a number is used once");
-        assert_eq!(c.status().failures, failure);
+        assert_eq!(rig.c.status().failures, failure);
     }
-    let problem = c.problem().expect("three in a row are loud").to_string();
+    let problem = rig.c.problem().expect("three in a row are loud");
+    let problem = problem.to_string();
     assert!(problem.contains("t-1, t-2 did not"), "{problem}");
     assert!(!problem.contains("t-0"), "{problem}");
 }
 
 #[test]
-fn a_partition_that_changes_hands_ends_the_epoch_and_that_is_no_failure() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
-    let begin = step(&mut c, 1_000, &owners(&[1, 1])).unwrap();
-    assert!(!c.acknowledged(begin.epoch, part(0, 1, &["a"])));
-    assert_eq!(step(&mut c, 1_100, &owners(&[2, 1])), None);
-    assert!(
-        !c.acknowledged(begin.epoch, part(1, 1, &["b"])),
-        "it is over"
-    );
-    assert_eq!(c.take_garbage(), ["a"]);
-    assert_eq!((c.status().failures, c.status().aborted_count), (0, 1));
-    assert!(step(&mut c, 2_000, &owners(&[2, 1])).is_some());
-    step(&mut c, 2_100, &owners(&[2, 1, 1]));
-    assert_eq!(c.status().aborted_count, 2, "a partition was added");
+fn a_partition_that_changes_hands_aborts_the_epoch_and_that_is_no_failure() {
+    let mut rig = Rig::new();
+    let begin = rig.step(1_000, &[1, 1]).unwrap();
+    assert_eq!(rig.ack(1_000, begin.epoch, part(0, 1, &["a"])), None);
+    assert_eq!(rig.step(1_100, &[2, 1]), None);
+    let late = rig.ack(1_100, begin.epoch, part(1, 1, &["b"]));
+    assert_eq!(late, None, "it is over");
+    assert_eq!(rig.take_garbage(), ["a"]);
+    let status = rig.c.status();
+    assert_eq!((status.failures, status.aborted_count), (0, 1));
+    assert!(rig.step(2_000, &[2, 1]).is_some());
+    rig.step(2_100, &[2, 1, 1]);
+    assert_eq!(rig.c.status().aborted_count, 2, "a partition was added");
 }
 
 #[test]
-fn a_partition_that_cannot_take_part_ends_the_epoch_and_a_commit_ends_the_trouble() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+fn a_partition_that_cannot_take_part_aborts_the_epoch_and_a_commit_clears_the_problem() {
+    let mut rig = Rig::new();
     let full = || KolError::external("CHECKPOINT_STORE", "no space left");
     for n in 1..=3 {
-        let begin = step(&mut c, n * 1_000, &owners(&[1])).unwrap();
-        c.failed(Millis(n * 1_000), begin.epoch, 0, 9, full());
-        assert_eq!(c.status().failures, n - 1, "another assignment");
-        c.failed(Millis(n * 1_000), begin.epoch, 0, 1, full());
-        assert_eq!(c.status().failures, n);
+        let now = n * 1_000;
+        let begin = rig.step(now, &[1]).unwrap();
+        rig.fail(now, begin.epoch, 0, 9, full());
+        assert_eq!(rig.c.status().failures, n - 1, "another assignment");
+        rig.fail(now, begin.epoch, 0, 1, full());
+        assert_eq!(rig.c.status().failures, n);
     }
-    assert_eq!(c.problem().unwrap().message, "no space left");
-    assert_eq!(c.take_news(), Some(News::Failed(full())));
-    committed(&mut c, 10_000, &["a"]);
-    assert_eq!(c.take_news(), Some(News::Mended(3)));
-    assert!(c.problem().is_none());
-    assert_eq!(c.status().failures, 0);
+    assert_eq!(rig.c.problem().unwrap().message, "no space left");
+    rig.committed(10_000, &["a"]);
+    let loud = || Notice::Failed(full());
+    let notices = [loud(), loud(), Notice::Recovered(3)];
+    assert_eq!(rig.notices, notices, "the first, the third, and the end");
+    assert!(rig.c.problem().is_none());
+    assert_eq!(rig.c.status().failures, 0);
 }
 
 #[test]
 fn state_is_garbage_once_no_kept_epoch_refers_to_it() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
-    committed(&mut c, 1_000, &["base", "1"]);
-    committed(&mut c, 2_000, &["base", "1", "2"]);
-    committed(&mut c, 3_000, &["base", "1", "2", "3"]);
-    assert_eq!(c.take_garbage(), [""; 0], "all of it is still in use");
-    committed(&mut c, 4_000, &["new"]);
-    committed(&mut c, 5_000, &["new", "5"]);
-    let kept: Vec<u64> = c.kept().map(|m| m.epoch).collect();
+    let mut rig = Rig::new();
+    rig.committed(1_000, &["base", "1"]);
+    rig.committed(2_000, &["base", "1", "2"]);
+    rig.committed(3_000, &["base", "1", "2", "3"]);
+    assert_eq!(rig.take_garbage(), [""; 0], "all of it is still in use");
+    rig.committed(4_000, &["new"]);
+    rig.committed(5_000, &["new", "5"]);
+    let kept: Vec<u64> = rig.c.kept().map(|m| m.epoch).collect();
     assert_eq!(kept, [5, 4]);
-    assert_eq!(c.take_garbage(), [""; 0], "the chain before");
-    committed(&mut c, 6_000, &["newer"]);
-    committed(&mut c, 7_000, &["newer", "7"]);
-    assert_eq!(c.take_garbage(), ["1", "2", "3", "base"]);
+    assert_eq!(rig.take_garbage(), [""; 0], "the chain before");
+    rig.committed(6_000, &["newer"]);
+    rig.committed(7_000, &["newer", "7"]);
+    assert_eq!(rig.take_garbage(), ["1", "2", "3", "base"]);
 }
 
 #[test]
 fn a_torn_base_leaves_the_newest_epoch_of_the_chain_before() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
+    let mut rig = Rig::new();
     let mut stored = BTreeMap::new();
-    let mut commit = |c: &mut Coordinator, now: u64, paths: &[&str]| {
-        let begin = step(c, now, &owners(&[1])).unwrap();
-        assert!(c.acknowledged(begin.epoch, part(0, 1, paths)));
-        let commit = c.commit(Millis(now), Facts::default()).unwrap();
-        stored.insert(begin.epoch, commit.manifest);
+    let mut commit = |rig: &mut Rig, now: u64, paths: &[&str]| {
+        let commit = rig.committed(now, paths);
+        stored.insert(commit.manifest.epoch, commit.manifest);
         stored.extend(commit.reduced.into_iter().map(|m| (m.epoch, m)));
         stored.retain(|epoch, _| !commit.forgotten.contains(epoch));
     };
-    commit(&mut c, 1_000, &["base"]);
-    commit(&mut c, 2_000, &["base", "2"]);
+    commit(&mut rig, 1_000, &["base"]);
+    commit(&mut rig, 2_000, &["base", "2"]);
     for now in 3..9 {
-        commit(&mut c, now * 1_000, &["torn", "more"]);
+        commit(&mut rig, now * 1_000, &["torn", "more"]);
     }
     let newest = |c: &Coordinator| c.checkpoint_of(0).map(|(epoch, _)| epoch);
     // Also after the master was started again.
     let kept: Vec<_> = stored.into_values().collect();
-    let again = Coordinator::new(limits(), kept, 1_000, Millis(9_000));
-    for mut c in [c, again] {
+    let again = Coordinator::new(limits(), kept, 1_000, Millis(9_000), false);
+    for mut c in [rig.c, again] {
         for epoch in [8, 7] {
             assert_eq!(newest(&c), Some(epoch));
-            c.is_damaged(0, epoch);
+            c.mark_damaged(0, epoch);
         }
         assert_eq!(newest(&c), Some(2));
-        c.is_damaged(0, 2);
+        c.mark_damaged(0, 2);
         assert_eq!(newest(&c), None);
         assert_eq!(c.kept().count(), 2, "for people those that are whole");
     }
@@ -185,17 +247,17 @@ fn a_torn_base_leaves_the_newest_epoch_of_the_chain_before() {
 
 #[test]
 fn a_damaged_state_is_not_given_out_again() {
-    let mut c = Coordinator::new(limits(), vec![], 0, Millis(0));
-    let first = committed(&mut c, 1_000, &["a"]);
-    let second = committed(&mut c, 2_000, &["b"]);
-    let newest = |c: &Coordinator| c.checkpoint_of(0).map(|(epoch, _)| epoch);
-    assert_eq!(newest(&c), Some(second));
-    c.is_damaged(0, second);
-    assert_eq!(newest(&c), Some(first));
-    c.is_damaged(0, first);
-    assert_eq!(newest(&c), None);
-    let third = committed(&mut c, 3_000, &["c"]);
-    assert_eq!(newest(&c), Some(third));
+    let mut rig = Rig::new();
+    let first = rig.committed(1_000, &["a"]).manifest.epoch;
+    let second = rig.committed(2_000, &["b"]).manifest.epoch;
+    let newest = |rig: &Rig| rig.c.checkpoint_of(0).map(|(epoch, _)| epoch);
+    assert_eq!(newest(&rig), Some(second));
+    rig.c.mark_damaged(0, second);
+    assert_eq!(newest(&rig), Some(first));
+    rig.c.mark_damaged(0, first);
+    assert_eq!(newest(&rig), None);
+    let third = rig.committed(3_000, &["c"]).manifest.epoch;
+    assert_eq!(newest(&rig), Some(third));
 }
 
 #[derive(Clone, Debug)]
@@ -211,7 +273,7 @@ fn doing() -> impl Strategy<Value = Do> {
     prop_oneof![
         5 => (0..2_500u64).prop_map(Do::Wait),
         1 => (0..3u32).prop_map(Do::Move),
-        12 => (0..3u32, prop::bool::weighted(0.1)).prop_map(|(slot, old)| Do::Ack(slot, old)),
+        12 => (0..3u32, prop::bool::weighted(0.1)).prop_map(|(ordinal, old)| Do::Ack(ordinal, old)),
         1 => (0..3u32).prop_map(Do::Fail),
         1 => Just(Do::Restart),
     ]
@@ -219,9 +281,9 @@ fn doing() -> impl Strategy<Value = Do> {
 
 /// Three partitions, and what a meta store would hold.
 struct World {
-    c: Coordinator,
+    rig: Rig,
     now: u64,
-    epochs: [u64; 3],
+    assignments: [u64; 3],
     open: Option<Begin>,
     acked: BTreeMap<u32, u64>,
     begun: BTreeSet<u64>,
@@ -234,18 +296,18 @@ impl World {
     fn act(&mut self, what: Do) {
         match what {
             Do::Wait(ms) => self.now += ms,
-            Do::Move(slot) => self.epochs[slot as usize] += 1,
-            Do::Ack(slot, old) => self.ack(slot, old),
-            Do::Fail(slot) => {
+            Do::Move(ordinal) => self.assignments[ordinal as usize] += 1,
+            Do::Ack(ordinal, old) => self.ack(ordinal, old),
+            Do::Fail(ordinal) => {
                 let epoch = self.open.as_ref().map_or(0, |b| b.epoch);
                 let error = KolError::external("X", "x");
-                let assignment = self.epochs[slot as usize];
-                self.c
-                    .failed(Millis(self.now), epoch, slot, assignment, error);
+                let assignment = self.assignments[ordinal as usize];
+                self.rig.fail(self.now, epoch, ordinal, assignment, error);
             }
             Do::Restart => {
                 let (stored, now) = (self.stored.clone(), Millis(self.now));
-                self.c = Coordinator::new(limits(), stored, self.reserved, now);
+                let c = Coordinator::new(limits(), stored, self.reserved, now, false);
+                self.rig = Rig::with(c);
                 self.open = None;
             }
         }
@@ -253,41 +315,41 @@ impl World {
     }
 
     fn step(&mut self) {
-        let owners = owners(&self.epochs);
-        if let Some(begin) = step(&mut self.c, self.now, &owners) {
+        if let Some(begin) = self.rig.step(self.now, &self.assignments) {
             assert!(self.begun.insert(begin.epoch), "{begin:?} was used before");
             assert!(self.begun.last() == Some(&begin.epoch), "numbers grow");
             assert_eq!(begin.parent, self.head);
-            self.reserved = self.c.reserved();
+            self.reserved = begin.reserved;
+            assert_eq!(self.reserved, self.rig.c.reserved());
             assert!(begin.epoch <= self.reserved);
             self.open = Some(begin);
             self.acked.clear();
         }
     }
 
-    fn ack(&mut self, slot: u32, old: bool) {
+    fn ack(&mut self, ordinal: u32, old: bool) {
         let Some(begin) = self.open.clone() else {
             return;
         };
         let epoch = begin.epoch - u64::from(old);
-        let assignment = self.epochs[slot as usize];
-        let path = format!("{slot}/{epoch}");
-        let complete = self.c.acknowledged(epoch, part(slot, assignment, &[&path]));
+        let assignment = self.assignments[ordinal as usize];
+        let path = format!("{ordinal}/{epoch}");
+        let part = part(ordinal, assignment, &[&path]);
+        let commit = self.rig.ack(self.now, epoch, part);
         if !old {
-            self.acked.insert(slot, assignment);
+            self.acked.insert(ordinal, assignment);
         }
-        if !complete {
+        let Some(commit) = commit else {
             return;
-        }
-        let commit = self.c.commit(Millis(self.now), Facts::default()).unwrap();
+        };
         let manifest = commit.manifest;
         assert!(manifest.epoch > self.head, "committed epochs grow");
         assert_eq!(manifest.parent, self.head);
-        let slots: Vec<u32> = manifest.partitions.iter().map(|p| p.slot).collect();
-        assert_eq!(slots, [0, 1, 2], "all partitions");
+        let ordinals: Vec<u32> = manifest.partitions.iter().map(|p| p.slot).collect();
+        assert_eq!(ordinals, [0, 1, 2], "all partitions");
         for p in &manifest.partitions {
             assert_eq!(self.acked.get(&p.slot), Some(&p.assignment_epoch));
-            assert_eq!(self.epochs[p.slot as usize], p.assignment_epoch);
+            assert_eq!(self.assignments[p.slot as usize], p.assignment_epoch);
         }
         self.head = manifest.epoch;
         self.stored.push(manifest);
@@ -300,7 +362,7 @@ impl World {
         self.stored.sort_by_key(|m| m.epoch);
         let used = self.stored.iter().flat_map(|m| &m.partitions);
         let used: BTreeSet<&str> = used.flat_map(|p| &p.files).map(|f| &*f.path).collect();
-        let garbage = self.c.take_garbage();
+        let garbage = self.rig.take_garbage();
         assert!(garbage.iter().all(|path| !used.contains(&**path)));
     }
 }
@@ -312,9 +374,9 @@ proptest! {
         steps in prop::collection::vec(doing(), 0..80),
     ) {
         let mut world = World {
-            c: Coordinator::new(limits(), vec![], 0, Millis(0)),
+            rig: Rig::new(),
             now: 0,
-            epochs: [1; 3],
+            assignments: [1; 3],
             open: None,
             acked: BTreeMap::new(),
             begun: BTreeSet::new(),
@@ -327,10 +389,10 @@ proptest! {
         }
         // Left alone, it commits.
         let before = world.head;
-        world.c.give_up(Millis(world.now));
+        world.rig.step(world.now, &[0; 3]);
         world.act(Do::Wait(1_000_000));
-        for slot in 0..3 {
-            world.act(Do::Ack(slot, false));
+        for ordinal in 0..3 {
+            world.act(Do::Ack(ordinal, false));
         }
         prop_assert!(world.head > before);
     }

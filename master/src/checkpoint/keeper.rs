@@ -1,6 +1,6 @@
-//! Keeps the folders of state files in order: writes the manifest file of each job after a commit, and
+//! Cleans up the folders of state files: writes the manifest file of each job after a commit, and
 //! deletes what nothing refers to. One request after the other, beside everything else. What it has no
-//! room for, or cannot do, is done after a later commit, or by a sweep.
+//! room for, or cannot do, is done after a later commit, or when orphans are looked for.
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::checkpoint::Stores;
@@ -8,7 +8,7 @@ use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::Snapshot;
 use kol_common::{JobId, KolError};
 
-use super::Sweep;
+use super::effect::Orphans;
 
 /// Requests that may wait.
 const WAITING: usize = 64;
@@ -22,8 +22,8 @@ pub enum Chore {
     Files(Vec<String>),
     /// Delete a savepoint with these files.
     Savepoint(Vec<String>),
-    /// Delete what was left behind of a job.
-    LeftBehind(JobId, Sweep),
+    /// Delete the orphans of a job.
+    Orphans(JobId, Orphans),
     /// Delete all state of a job.
     Everything(JobId),
     /// Delete everything in the folder that the location is.
@@ -52,10 +52,10 @@ impl Keeper {
         Self { address }
     }
 
-    /// Has it done, sooner or later.
+    /// Requests a chore, which is done sooner or later.
     pub fn tell(&self, location: String, what: Chore) {
         if self.address.try_tell((location, what)).is_err() {
-            tracing::debug!("checkpoint folders are put in order later");
+            tracing::debug!("cleanup deferred: the keeper is busy");
         }
     }
 }
@@ -63,7 +63,7 @@ impl Keeper {
 async fn run(mut inbox: Mailbox<(String, Chore)>, stores: &Stores) {
     while let Some((location, what)) = inbox.recv().await {
         if let Err(error) = carry_out(stores, &location, what).await {
-            tracing::debug!(%error, "checkpoint folders are put in order later");
+            tracing::debug!(%error, "cleanup deferred: it failed");
         }
     }
 }
@@ -77,7 +77,7 @@ async fn carry_out(stores: &Stores, location: &str, what: Chore) -> Result<(), K
         }
         Chore::Files(paths) => paths,
         Chore::Savepoint(paths) => {
-            // First what makes it one: what is left of a deletion that was cut short is no savepoint.
+            // The manifest first: what remains of an interrupted deletion is not a savepoint.
             store.delete(vec![MANIFEST.to_owned()]).await?;
             paths
         }
@@ -89,14 +89,14 @@ async fn carry_out(stores: &Stores, location: &str, what: Chore) -> Result<(), K
             let files = store.list("").await?;
             files.into_iter().map(|(path, _)| path).collect()
         }
-        Chore::LeftBehind(job, sweep) => {
+        Chore::Orphans(job, orphans) => {
             let files = store.list(job.as_str()).await?;
             let paths = files.into_iter().map(|(path, _)| path);
-            let left: Vec<_> = paths.filter(|path| is_left_behind(path, &sweep)).collect();
-            if !left.is_empty() {
-                tracing::info!(%job, files = left.len(), "deleting state files that were left behind");
+            let found: Vec<_> = paths.filter(|path| is_orphan(path, &orphans)).collect();
+            if !found.is_empty() {
+                tracing::info!(%job, files = found.len(), "deleting orphans: state files that nothing refers to");
             }
-            left
+            found
         }
     };
     store.delete(paths).await
@@ -116,10 +116,10 @@ fn relative(job: &JobId, mut snapshot: Snapshot) -> Snapshot {
 }
 
 /// The name of a state file begins with its epoch.
-fn is_left_behind(path: &str, sweep: &Sweep) -> bool {
+fn is_orphan(path: &str, orphans: &Orphans) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let epoch = name.split('-').next().and_then(|e| e.parse::<u64>().ok());
-    epoch.is_some_and(|epoch| epoch < sweep.before) && !sweep.used.contains(path)
+    epoch.is_some_and(|epoch| epoch < orphans.before) && !orphans.used.contains(path)
 }
 
 #[cfg(test)]
@@ -131,16 +131,16 @@ mod tests {
     const IN_THE_MAKING: &str = "job_1/0/000000000040-2-c.state";
     const OF_ANOTHER: &str = "job_2/0/000000000001-1-d.state";
 
-    fn sweep() -> Sweep {
-        Sweep {
+    fn orphans() -> Orphans {
+        Orphans {
             before: 40,
             used: [IN_USE.to_owned()].into(),
         }
     }
 
     #[test]
-    fn only_files_of_the_past_that_nobody_refers_to_are_left_behind() {
-        let left = |path: &str| is_left_behind(path, &sweep());
+    fn only_older_files_that_nothing_refers_to_are_orphans() {
+        let left = |path: &str| is_orphan(path, &orphans());
         assert!(left(LEFT));
         assert!(!left(IN_USE));
         assert!(!left(IN_THE_MAKING));
@@ -160,8 +160,8 @@ mod tests {
         }
         let there = || all.map(|path| folder.path().join(path).exists());
         let job = || JobId::from_wire("job_1");
-        let left_behind = Chore::LeftBehind(job(), sweep());
-        carry_out(&stores, &location, left_behind).await.unwrap();
+        let orphans = Chore::Orphans(job(), orphans());
+        carry_out(&stores, &location, orphans).await.unwrap();
         assert_eq!(there(), [true, false, true, true]);
         let files = Chore::Files(vec![IN_THE_MAKING.to_owned(), LEFT.to_owned()]);
         carry_out(&stores, &location, files).await.unwrap();

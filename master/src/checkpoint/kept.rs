@@ -1,11 +1,11 @@
-//! The committed epochs of a job that are kept, and which files of state nothing refers to any more.
+//! The committed epochs of a job that are kept, and which files of state nothing refers to.
 //!
 //! 1. The newest are kept, as many as the spec says.
 //! 2. They may all stand on one base file. So for each partition the newest epoch with another base is
 //!    kept as well: a base that is torn costs what came after that epoch to be read again, and not the
 //!    whole log.
-//! 3. A file is garbage once no kept epoch refers to it. Files at other locations are nobody's garbage:
-//!    a job that goes on from another state does not own it.
+//! 3. A file is garbage once no kept epoch refers to it. Files at other locations are never garbage here:
+//!    a job that resumes from another state does not own it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -18,7 +18,7 @@ pub(super) struct Kept {
     manifests: VecDeque<Manifest>,
     /// Rule 2: those that are kept for some of their partitions only, oldest first.
     older: Vec<Manifest>,
-    /// State that proved damaged: slot and epoch.
+    /// State that proved damaged: ordinal and epoch.
     damaged: BTreeSet<(u32, u64)>,
     garbage: Vec<String>,
 }
@@ -56,63 +56,63 @@ impl Kept {
     }
 
     /// The newest state of a partition that is not known to be damaged, and its epoch.
-    pub(super) fn checkpoint_of(&self, slot: u32) -> Option<(u64, &PartitionCheckpoint)> {
+    pub(super) fn checkpoint_of(&self, ordinal: u32) -> Option<(u64, &PartitionCheckpoint)> {
         let all = self.iter().chain(self.older.iter().rev());
         all.into_iter().find_map(|manifest| {
-            let usable = !self.damaged.contains(&(slot, manifest.epoch));
-            let of_slot = manifest.partitions.iter().find(|p| p.slot == slot);
-            of_slot.filter(|_| usable).map(|p| (manifest.epoch, p))
+            let usable = !self.damaged.contains(&(ordinal, manifest.epoch));
+            let part = manifest.partitions.iter().find(|p| p.slot == ordinal);
+            part.filter(|_| usable).map(|p| (manifest.epoch, p))
         })
     }
 
-    /// The state of a partition in an epoch cannot be read.
-    pub(super) fn is_damaged(&mut self, slot: u32, epoch: u64) {
-        self.damaged.insert((slot, epoch));
+    /// The state of a partition in an epoch cannot be read: it is not given out again.
+    pub(super) fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
+        self.damaged.insert((ordinal, epoch));
     }
 
-    /// Makes an epoch the newest, and lets go of the oldest.
-    pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> LetGo {
+    /// Makes an epoch the newest, and releases the oldest.
+    pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> Released {
         self.manifests.push_back(manifest);
-        let mut let_go = LetGo::default();
+        let mut released = Released::default();
         while self.manifests.len() > retain.max(1) {
             if let (Some(gone), Some(next)) = (self.manifests.pop_front(), self.manifests.front()) {
                 let (needed, unneeded) = last_of_a_chain(gone, next);
-                self.supersede(needed, &mut let_go);
+                self.supersede(needed, &mut released);
                 self.discard(&unneeded);
             }
         }
         let oldest = self.older.first().map_or(self.oldest(), |m| m.epoch);
         self.damaged.retain(|(_, epoch)| *epoch >= oldest);
-        let_go
+        released
     }
 
-    /// These partitions need this epoch; what was kept for them before is not needed any more.
-    fn supersede(&mut self, needed: Manifest, let_go: &mut LetGo) {
-        let slots: BTreeSet<u32> = needed.partitions.iter().map(|p| p.slot).collect();
+    /// These partitions need this epoch; what was kept for them before is no longer needed.
+    fn supersede(&mut self, needed: Manifest, released: &mut Released) {
+        let ordinals: BTreeSet<u32> = needed.partitions.iter().map(|p| p.slot).collect();
         let mut unneeded = Vec::new();
         for older in &mut self.older {
             let before = older.partitions.len();
             let parts = std::mem::take(&mut older.partitions).into_iter();
-            let (gone, still): (Vec<_>, Vec<_>) = parts.partition(|p| slots.contains(&p.slot));
+            let (gone, still): (Vec<_>, Vec<_>) = parts.partition(|p| ordinals.contains(&p.slot));
             older.partitions = still;
             unneeded.extend(gone);
             if older.partitions.is_empty() {
-                let_go.forgotten.push(older.epoch);
+                released.forgotten.push(older.epoch);
             } else if older.partitions.len() < before {
-                let_go.reduced.push(older.clone());
+                released.reduced.push(older.clone());
             }
         }
         self.older.retain(|m| !m.partitions.is_empty());
-        if slots.is_empty() {
-            let_go.forgotten.push(needed.epoch);
+        if ordinals.is_empty() {
+            released.forgotten.push(needed.epoch);
         } else {
-            let_go.reduced.push(needed.clone());
+            released.reduced.push(needed.clone());
             self.older.push(needed);
         }
         self.discard(&unneeded);
     }
 
-    /// These parts of epochs are not kept: their files go, but for those that kept ones refer to.
+    /// These parts of epochs are not kept: their files are garbage, but for those that kept ones refer to.
     pub(super) fn discard(&mut self, parts: &[PartitionCheckpoint]) {
         let used = self.used();
         let files: BTreeSet<String> = files_here(parts).filter(|p| !used.contains(p)).collect();
@@ -121,7 +121,7 @@ impl Kept {
         self.garbage.extend(new);
     }
 
-    /// Files that nothing refers to any more.
+    /// Files that nothing refers to.
     pub(super) fn take_garbage(&mut self) -> Vec<String> {
         std::mem::take(&mut self.garbage)
     }
@@ -135,7 +135,7 @@ impl Kept {
 
 /// What the store has to do with epochs that are not kept whole.
 #[derive(Debug, Default)]
-pub(super) struct LetGo {
+pub(super) struct Released {
     /// Delete these.
     pub(super) forgotten: Vec<u64>,
     /// Put these in the place of what they were.

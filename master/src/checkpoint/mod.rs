@@ -3,14 +3,15 @@
 //! read ([`group_offsets`]).
 
 pub mod coordinator;
+mod effect;
 pub mod group_offsets;
 pub mod keeper;
 mod kept;
+mod open;
 mod savepoint;
-mod terms;
 
 pub use coordinator::Coordinator;
-pub use terms::{Begin, Commit, Facts, News, Owner, Sweep};
+pub use effect::{Begin, Commit, Effect, Facts, Input, Notice, Orphans, Owner};
 
 #[cfg(test)]
 mod coordinator_tests;

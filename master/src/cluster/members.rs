@@ -1,4 +1,4 @@
-//! Who belongs to the cluster: a machine over registrations, heartbeats and broken streams.
+//! Who belongs to the cluster: a machine (its shape: see the crate) over registrations, heartbeats and broken streams.
 //!
 //! 1. One incarnation is one member; its id follows from the incarnation, so that it keeps its name
 //!    when this master is started again.
@@ -8,8 +8,8 @@
 //!    LOST when [`Limits::reconnect`] passed since the stream broke, or [`Limits::lease`] since it was
 //!    last heard.
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
-//! 5. LEAVING asks for its partitions to be taken back; with the end of its stream it has LEFT.
-//! 6. A LOST or LEFT incarnation that comes back is a member again, and runs nothing that we know of.
+//! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
+//! 6. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use kol_common::{ExecutorId, Incarnation, Millis};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
-/// How long what may last.
+/// How long silence and a broken stream may last.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// An executor sends a heartbeat this often.
@@ -106,7 +106,7 @@ pub enum Input {
     Registered(SessionId, Register),
     /// Any message came; a heartbeat brings its figures.
     Heard(SessionId, Option<Heartbeat>),
-    /// It asked to leave.
+    /// It announced that it leaves.
     Leaving(SessionId),
     /// A stream ended.
     Closed(SessionId),
@@ -116,10 +116,10 @@ pub enum Input {
 
 /// What follows for the rest of the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Effect {
     /// May be called over this stream; `replaced` is an older one to close.
     Connected {
-        /// Who.
+        /// The executor.
         id: ExecutorId,
         /// Its stream.
         session: SessionId,
@@ -130,11 +130,11 @@ pub enum Change {
     Recovered(ExecutorId),
     /// Not to be called for now.
     Suspected(ExecutorId),
-    /// Wants to give everything back.
+    /// It wants to release everything.
     Leaving(ExecutorId),
-    /// Gone as it announced: what it still had must be fenced.
+    /// It left as it announced: what it still had must be fenced.
     Left(ExecutorId),
-    /// Gone: what it had must be fenced. Its stream, if it has one, must be closed.
+    /// It is lost: what it had must be fenced. Its stream, if it has one, must be closed.
     Lost(ExecutorId, Option<SessionId>),
 }
 
@@ -177,7 +177,7 @@ impl Members {
     }
 
     /// One step.
-    pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Change>) {
+    pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Registered(session, register) => self.registered(now, session, register, out),
             Input::Heard(session, heartbeat) => self.heard(now, session, heartbeat, out),
@@ -192,7 +192,7 @@ impl Members {
         now: Millis,
         session: SessionId,
         register: Register,
-        out: &mut Vec<Change>,
+        out: &mut Vec<Effect>,
     ) {
         let id = Self::id_of(&register.incarnation);
         let member = self.by_id.entry(id.clone()).or_insert_with(|| Member {
@@ -214,7 +214,7 @@ impl Members {
             self.by_session.remove(&old);
         }
         self.by_session.insert(session, id.clone());
-        out.push(Change::Connected {
+        out.push(Effect::Connected {
             id,
             session,
             replaced,
@@ -231,7 +231,7 @@ impl Members {
         now: Millis,
         session: SessionId,
         heartbeat: Option<Heartbeat>,
-        out: &mut Vec<Change>,
+        out: &mut Vec<Effect>,
     ) {
         let Some(member) = self.member(session) else {
             return;
@@ -242,22 +242,22 @@ impl Members {
         }
         if member.state == ExecutorState::Suspect {
             member.state = ExecutorState::Alive;
-            out.push(Change::Recovered(member.id.clone()));
+            out.push(Effect::Recovered(member.id.clone()));
         }
     }
 
-    fn leaving(&mut self, now: Millis, session: SessionId, out: &mut Vec<Change>) {
+    fn leaving(&mut self, now: Millis, session: SessionId, out: &mut Vec<Effect>) {
         self.heard(now, session, None, out);
         let Some(member) = self.member(session) else {
             return;
         };
         if member.state == ExecutorState::Alive {
             member.state = ExecutorState::Leaving;
-            out.push(Change::Leaving(member.id.clone()));
+            out.push(Effect::Leaving(member.id.clone()));
         }
     }
 
-    fn closed(&mut self, now: Millis, session: SessionId, out: &mut Vec<Change>) {
+    fn closed(&mut self, now: Millis, session: SessionId, out: &mut Vec<Effect>) {
         let Some(id) = self.by_session.remove(&session) else {
             return;
         };
@@ -268,18 +268,18 @@ impl Members {
         match member.state {
             ExecutorState::Leaving => {
                 member.state = ExecutorState::Left;
-                out.push(Change::Left(id));
+                out.push(Effect::Left(id));
             }
             ExecutorState::Alive => {
                 member.disconnected = Some(now);
                 member.state = ExecutorState::Suspect;
-                out.push(Change::Suspected(id));
+                out.push(Effect::Suspected(id));
             }
             _ => member.disconnected = Some(now),
         }
     }
 
-    fn tick(&mut self, now: Millis, out: &mut Vec<Change>) {
+    fn tick(&mut self, now: Millis, out: &mut Vec<Effect>) {
         let limits = self.limits;
         let past = |since: Millis, limit: Duration| now.since(since) >= Millis::from(limit);
         for member in self.by_id.values_mut() {
@@ -295,10 +295,10 @@ impl Members {
                 if let Some(session) = session {
                     self.by_session.remove(&session);
                 }
-                out.push(Change::Lost(member.id.clone(), session));
+                out.push(Effect::Lost(member.id.clone(), session));
             } else if member.state == ExecutorState::Alive && past(member.heard, limits.silence) {
                 member.state = ExecutorState::Suspect;
-                out.push(Change::Suspected(member.id.clone()));
+                out.push(Effect::Suspected(member.id.clone()));
             }
         }
         self.by_id

@@ -4,7 +4,7 @@ use kol_common::proto::{ExecutorState, Heartbeat, Register};
 use kol_common::{ExecutorId, Millis};
 use proptest::prelude::*;
 
-use super::members::{Change, Input, Limits, Members, SessionId};
+use super::members::{Effect, Input, Limits, Members, SessionId};
 
 fn register(incarnation: u8) -> Register {
     Register {
@@ -13,7 +13,7 @@ fn register(incarnation: u8) -> Register {
     }
 }
 
-fn step(members: &mut Members, now: u64, input: Input) -> Vec<Change> {
+fn step(members: &mut Members, now: u64, input: Input) -> Vec<Effect> {
     let mut out = Vec::new();
     members.handle(Millis(now), input, &mut out);
     out
@@ -29,7 +29,7 @@ fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
         Input::Registered(SessionId(1), register(1)),
     );
     let out = step(&mut members, 100, Input::Closed(SessionId(1)));
-    assert_eq!(out, [Change::Suspected(id.clone())]);
+    assert_eq!(out, [Effect::Suspected(id.clone())]);
     assert_eq!(step(&mut members, 3_000, Input::Tick), []);
     step(
         &mut members,
@@ -39,7 +39,7 @@ fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
     assert_eq!(step(&mut members, 3_200, Input::Tick), []);
     step(&mut members, 3_300, Input::Closed(SessionId(2)));
     let out = step(&mut members, 6_300, Input::Tick);
-    assert_eq!(out, [Change::Lost(id, None)]);
+    assert_eq!(out, [Effect::Lost(id, None)]);
 }
 
 #[test]
@@ -52,12 +52,12 @@ fn a_silent_executor_is_suspect_first_and_lost_when_its_lease_ends() {
         Input::Registered(SessionId(1), register(1)),
     );
     let suspected = step(&mut members, 3_000, Input::Tick);
-    assert_eq!(suspected, [Change::Suspected(id.clone())]);
+    assert_eq!(suspected, [Effect::Suspected(id.clone())]);
     let heard = step(&mut members, 4_000, Input::Heard(SessionId(1), None));
-    assert_eq!(heard, [Change::Recovered(id.clone())]);
+    assert_eq!(heard, [Effect::Recovered(id.clone())]);
     step(&mut members, 7_000, Input::Tick);
     let lost = step(&mut members, 9_000, Input::Tick);
-    assert_eq!(lost, [Change::Lost(id, Some(SessionId(1)))]);
+    assert_eq!(lost, [Effect::Lost(id, Some(SessionId(1)))]);
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
         Input::Registered(SessionId(1), register(1)),
     );
     let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
-    assert_eq!(leaving, [Change::Leaving(id.clone())]);
+    assert_eq!(leaving, [Effect::Leaving(id.clone())]);
     let left = step(&mut members, 2, Input::Closed(SessionId(1)));
-    assert_eq!(left, [Change::Left(id.clone())]);
+    assert_eq!(left, [Effect::Left(id.clone())]);
     let state = members.get(&id).unwrap().status(Millis(3), 0).state();
     assert_eq!(state, ExecutorState::Left, "and is not called lost");
 }
@@ -119,9 +119,9 @@ proptest! {
             }));
             for change in out {
                 match change {
-                    Change::Connected { id, .. } => { lost.insert(id, false); }
-                    Change::Lost(id, _) | Change::Left(id) => prop_assert_eq!(lost.insert(id, true), Some(false)),
-                    Change::Suspected(id) | Change::Recovered(id) | Change::Leaving(id) =>
+                    Effect::Connected { id, .. } => { lost.insert(id, false); }
+                    Effect::Lost(id, _) | Effect::Left(id) => prop_assert_eq!(lost.insert(id, true), Some(false)),
+                    Effect::Suspected(id) | Effect::Recovered(id) | Effect::Leaving(id) =>
                         prop_assert_eq!(lost.get(&id), Some(&false)),
                 }
             }

@@ -4,4 +4,4 @@ mod members;
 #[cfg(test)]
 mod members_tests;
 
-pub use members::{Change, Input, Limits, Member, Members, SessionId};
+pub use members::{Effect, Input, Limits, Member, Members, SessionId};

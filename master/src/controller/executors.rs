@@ -1,4 +1,4 @@
-//! What executors do: they register, speak and go silent.
+//! What executors do: they register, send messages and fall silent.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,26 @@ use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Register, Welcome};
 use kol_common::{JobId, KolError, Millis};
 
-use super::actor::Controller;
-use super::message::Sender;
-use crate::cluster::{Change, Input, Members, SessionId};
+use super::message::Stream;
+use super::state::Controller;
+use crate::cluster::{Effect, Input, Members, SessionId};
 use crate::job::Event;
 
 impl Controller {
+    /// An executor opened a stream and registered.
+    ///
+    /// # Errors
+    /// The store does not take writes.
     pub(super) async fn opened(
         &mut self,
         now: Millis,
         session: SessionId,
         register: Register,
-        sender: Sender,
+        stream: Stream,
     ) -> Result<(), KolError> {
         let id = Members::id_of(&register.incarnation);
         tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
-        self.senders.insert(id.clone(), (session, sender));
+        self.streams.insert(id.clone(), (session, stream));
         let limits = self.options.limits;
         self.send(
             &id,
@@ -49,7 +53,11 @@ impl Controller {
         Ok(())
     }
 
-    pub(super) async fn said(
+    /// An executor sent a message, which was read at `at`.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn received(
         &mut self,
         now: Millis,
         session: SessionId,
@@ -76,27 +84,27 @@ impl Controller {
                 }
                 for (job, reports) in by_job {
                     let body = FromExecutor::Reports(kol_common::proto::Reports { reports });
-                    let event = Event::Said(id.clone(), body);
+                    let event = Event::Received(id.clone(), body);
                     self.step(now, &JobId::from_wire(job), event).await?;
                 }
             }
             FromExecutor::Released(ref released) => {
                 let job = JobId::from_wire(released.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::PartitionFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 let error = failed.error.as_ref().map(kol_common::view::problem_json);
                 tracing::warn!(code = "PARTITION_ENDED", executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::BarrierAck(ref ack) => {
                 let job = JobId::from_wire(ack.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::BarrierFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
-                self.step(now, &job, Event::Said(id, body)).await?;
+                self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
             FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
@@ -105,30 +113,36 @@ impl Controller {
     }
 
     /// One step of the members, and what follows from it for the jobs.
+    ///
+    /// # Errors
+    /// The store does not take writes.
     pub(super) async fn member(&mut self, now: Millis, input: Input) -> Result<(), KolError> {
-        let mut changes = Vec::new();
-        self.members.handle(now, input, &mut changes);
-        // Who connects is told to the jobs with what it runs: before that they must not place anything.
-        let connected = |change: &Change| matches!(change, Change::Connected { .. });
-        let changed = !changes.iter().all(connected);
-        for change in changes {
-            match change {
-                // A sender that was replaced went when the new one was put in its place.
-                Change::Connected { .. } => {}
-                Change::Recovered(id) => tracing::info!(executor = %id, "heard again"),
-                Change::Leaving(id) => {
-                    tracing::info!(executor = %id, "leaves: its partitions go elsewhere");
+        let mut effects = Vec::new();
+        self.members.handle(now, input, &mut effects);
+        // The jobs learn of a new connection together with what runs there: before that they must not
+        // place anything.
+        let connected = |effect: &Effect| matches!(effect, Effect::Connected { .. });
+        let changed = !effects.iter().all(connected);
+        for effect in effects {
+            match effect {
+                // The stream it had before was dropped when this one took its place.
+                Effect::Connected { .. } => {}
+                Effect::Recovered(id) => {
+                    tracing::info!(executor = %id, "an executor is heard again")
                 }
-                Change::Suspected(id) => {
-                    tracing::warn!(code = "EXECUTOR_SUSPECT", executor = %id, "silent or cut off: it keeps its partitions for now");
+                Effect::Leaving(id) => {
+                    tracing::info!(executor = %id, "an executor leaves: its partitions move to others");
                 }
-                Change::Left(id) => {
-                    self.senders.remove(&id);
-                    tracing::info!(executor = %id, "left");
+                Effect::Suspected(id) => {
+                    tracing::warn!(code = "EXECUTOR_SUSPECT", executor = %id, "an executor is silent or cut off: it keeps its partitions for now");
                 }
-                Change::Lost(id, _) => {
-                    self.senders.remove(&id);
-                    tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "gone: its partitions go elsewhere");
+                Effect::Left(id) => {
+                    self.streams.remove(&id);
+                    tracing::info!(executor = %id, "an executor left");
+                }
+                Effect::Lost(id, _) => {
+                    self.streams.remove(&id);
+                    tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }
         }

@@ -1,168 +1,59 @@
-//! Questions about one creator, put to all executors of a job and answered together.
+//! Every term of one creator's score, collected from the executors of a job.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use kol_common::proto::{ExplainQuery, ExplainReply, Explanation};
-use kol_common::{ExecutorId, KolError, Millis};
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{ExecutorState, ExplainRequest, Explanation};
+use kol_common::{ExecutorId, JobId, Millis};
 
 use super::message::Reply;
+use super::state::Controller;
+use crate::job::Job;
 
-/// How long executors have to answer.
-const DEADLINE: Duration = Duration::from_secs(2);
-
-/// Questions that wait for answers.
-#[derive(Debug, Default)]
-pub(super) struct Questions {
-    next: u64,
-    open: BTreeMap<u64, Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    waiting: BTreeSet<ExecutorId>,
-    deadline: Millis,
-    answer: Explanation,
-    reply: Reply<Explanation>,
-}
-
-impl Questions {
-    /// Opens a question; the answer to return to `reply` is `draft` with the slots filled in.
-    /// What comes back is to be sent to each of `executors`.
-    pub(super) fn ask(
+impl Controller {
+    pub(super) fn explain(
         &mut self,
         now: Millis,
-        draft: Explanation,
-        executors: &[ExecutorId],
+        request: ExplainRequest,
         reply: Reply<Explanation>,
-    ) -> ExplainQuery {
-        self.next += 1;
-        let query = ExplainQuery {
-            query_id: self.next,
-            job_id: draft.job_id.clone(),
-            platform: draft.platform.clone(),
-            kol: draft.kol.clone(),
+    ) {
+        let (draft, executors) = match self.find(&request.job) {
+            Ok((id, job)) => (draft(now, id, job, &request), job.executors()),
+            Err(error) => {
+                let _nobody_waits = reply.send(Err(error));
+                return;
+            }
         };
-        let open = Open {
-            waiting: executors.iter().cloned().collect(),
-            deadline: Millis(now.0 + Millis::from(DEADLINE).0),
-            answer: draft,
-            reply,
+        let callable = |id: &ExecutorId| {
+            let member = self.members.get(id);
+            member.is_some_and(|m| {
+                m.state == ExecutorState::Alive || m.state == ExecutorState::Leaving
+            })
         };
-        if open.waiting.is_empty() {
-            open.close();
-        } else {
-            self.open.insert(self.next, open);
-        }
-        query
-    }
-
-    /// An executor answered.
-    pub(super) fn answered(&mut self, executor: &ExecutorId, reply: ExplainReply) {
-        let Some(open) = self.open.get_mut(&reply.query_id) else {
-            return;
-        };
-        if !open.waiting.remove(executor) {
-            return;
-        }
-        open.answer.slots.extend(reply.slots);
-        if open.waiting.is_empty()
-            && let Some(done) = self.open.remove(&reply.query_id)
-        {
-            done.close();
-        }
-    }
-
-    /// Answers what is due with what came so far.
-    pub(super) fn tick(&mut self, now: Millis) {
-        let due: Vec<u64> = self
-            .open
-            .iter()
-            .filter(|(_, open)| now >= open.deadline)
-            .map(|(id, _)| *id)
-            .collect();
-        for open in due.into_iter().filter_map(|id| self.open.remove(&id)) {
-            open.close();
+        let queried: Vec<ExecutorId> = executors.into_iter().filter(callable).collect();
+        let query = self.questions.ask(now, draft, &queried, reply);
+        for executor in queried {
+            self.send(&executor, ToExecutor::Explain(query.clone()));
         }
     }
 }
 
-impl Open {
-    fn close(mut self) {
-        let Explanation { platform, kol, .. } = &self.answer;
-        let outcome = if !self.answer.slots.is_empty() {
-            self.answer
-                .slots
-                .sort_by_key(|s| s.partition.as_ref().map(|p| (p.topic.clone(), p.partition)));
-            Ok(self.answer)
-        } else if self.waiting.is_empty() {
-            Err(KolError::user(
-                "KOL_NOT_FOUND",
-                format!("no partition knows a creator `{kol}` on {platform}"),
-            )
-            .job(&self.answer.job_id)
-            .help("Check the spelling and --platform; a creator is known from the first event on."))
-        } else {
-            let names: Vec<_> = self.waiting.iter().map(ToString::to_string).collect();
-            let message = format!("no answer within 2 s from {}", names.join(", "));
-            Err(KolError::external("EXPLAIN_DEADLINE", message)
-                .job(&self.answer.job_id)
-                .help("Ask again; kol-client executors shows whether they are well."))
-        };
-        let _nobody_waits = self.reply.send(outcome);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kol_common::proto::SlotDetail;
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    fn executor(name: &str) -> ExecutorId {
-        ExecutorId::from_wire(name)
-    }
-
-    fn slots(query_id: u64, count: usize) -> ExplainReply {
-        ExplainReply {
-            query_id,
-            slots: vec![SlotDetail::default(); count],
-        }
-    }
-
-    #[test]
-    fn slots_of_all_executors_are_put_together() {
-        let mut questions = Questions::default();
-        let (reply, mut answer) = oneshot::channel();
-        let both = [executor("a"), executor("b")];
-        let query = questions.ask(Millis(0), Explanation::default(), &both, reply);
-        questions.answered(&both[0], slots(query.query_id, 1));
-        // The same executor again, and one that was not asked, add nothing.
-        questions.answered(&both[0], slots(query.query_id, 1));
-        questions.answered(&executor("c"), slots(query.query_id, 1));
-        assert!(answer.try_recv().is_err());
-        questions.answered(&both[1], slots(query.query_id, 2));
-        assert_eq!(answer.try_recv().unwrap().unwrap().slots.len(), 3);
-    }
-
-    #[test]
-    fn silence_is_told_apart_from_an_unknown_creator() {
-        let mut questions = Questions::default();
-        let (reply, mut answer) = oneshot::channel();
-        questions.ask(Millis(0), Explanation::default(), &[executor("a")], reply);
-        questions.tick(Millis(1_999));
-        assert!(answer.try_recv().is_err());
-        questions.tick(Millis(2_000));
-        assert_eq!(
-            answer.try_recv().unwrap().unwrap_err().code,
-            "EXPLAIN_DEADLINE"
-        );
-        let (reply, mut answer) = oneshot::channel();
-        questions.ask(Millis(0), Explanation::default(), &[], reply);
-        assert_eq!(
-            answer.try_recv().unwrap().unwrap_err().code,
-            "KOL_NOT_FOUND"
-        );
+/// The answer without its slots.
+fn draft(now: Millis, id: &JobId, job: &Job, request: &ExplainRequest) -> Explanation {
+    let status = job.status(now, &BTreeMap::new());
+    let platform = if request.platform.is_empty() {
+        job.header().spec.scoring.default_platform.clone()
+    } else {
+        request.platform.to_lowercase()
+    };
+    let of_platform = status.market.iter().find(|m| m.platform == platform);
+    Explanation {
+        job_id: id.to_string(),
+        market: of_platform.map_or(0.0, |m| m.mean),
+        platform,
+        kol: request.kol.clone(),
+        slots: Vec::new(),
+        spec_json: status.spec_json,
+        now_ms: now.0,
     }
 }

@@ -1,58 +1,131 @@
-//! How the rest of the process asks the controller.
+//! How the rest of the process reaches the controller. Every wait has a deadline, and every refusal is a
+//! typed error.
 
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::actor::{Address, AskError};
+use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
-    ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, RewindRequest,
-    Savepoint, SubmitReply,
+    ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
+    Register, RewindRequest, Savepoint, SubmitReply,
 };
-use tokio::sync::oneshot;
+use kol_common::{JobId, KolError, Millis, SavepointId};
+use tokio::sync::{mpsc, oneshot};
 
-use super::message::{Message, Reply};
-use super::submit::Submission;
+use super::message::{Message, Query, Reply, SavepointRequest};
+use super::submission::Submission;
+use crate::cluster::SessionId;
 use crate::job::End;
+use crate::job::discovery::Found;
 
-/// Longest wait for an answer: a little more than the store may take to come back.
+/// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
+/// recover.
 const ANSWER: Duration = Duration::from_secs(15);
+/// The same for the result of a task beside the controller: no one waits for that task.
+const HAND_OVER: Duration = Duration::from_secs(60);
+/// Longest wait for a savepoint. The coordinator ends it after twice `checkpoint.timeout`; this ends the
+/// wait where the master itself does not get that far.
+const SAVEPOINT: Duration = Duration::from_secs(3_600);
+/// Messages to one executor that may wait: far more than a healthy one leaves unread.
+const OUTGOING: usize = 1_024;
 
-/// A cheap way to the controller.
+/// What an executor reads: the messages of its stream. It ends when the controller drops the stream.
+pub type Outgoing = mpsc::Receiver<Result<MasterMessage, tonic::Status>>;
+
+/// A cheap way to the controller. All methods fail with `MASTER_ENDING` when it has ended and with
+/// `MASTER_BUSY` when it does not answer in time, besides the errors they name.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    address: Address<Message>,
+    mailbox: Address<Message>,
 }
 
 impl Handle {
-    /// To the controller behind this address.
-    pub fn new(address: Address<Message>) -> Self {
-        Self { address }
-    }
-
-    /// For what is told without waiting for an answer.
-    pub fn address(&self) -> &Address<Message> {
-        &self.address
+    pub(super) fn new(mailbox: Address<Message>) -> Self {
+        Self { mailbox }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Message) -> Result<T, KolError> {
-        match self.address.ask(question, ANSWER).await {
-            Ok(answer) => answer,
-            Err(AskError::Gone(_)) => Err(KolError::external(
-                "MASTER_ENDING",
-                "the master is shutting down",
-            )
-            .help("Ask again when it is back.")),
-            Err(error) => Err(busy(&error.to_string())),
-        }
+        let answer = self.mailbox.ask(question, ANSWER).await;
+        answer.map_err(unanswered)?
+    }
+
+    async fn tell(&self, message: Message, deadline: Duration) -> Result<(), KolError> {
+        let told = self.mailbox.tell(message, deadline).await;
+        told.map_err(unanswered)
+    }
+
+    /// An executor opened a stream and registered. What comes back is what to send it; call
+    /// [`Self::closed`] when the stream ends.
+    ///
+    /// # Errors
+    /// See [`Handle`].
+    pub async fn opened(
+        &self,
+        session: SessionId,
+        register: Register,
+    ) -> Result<Outgoing, KolError> {
+        let (stream, outgoing) = mpsc::channel(OUTGOING);
+        let register = Box::new(register);
+        let opened = Message::Opened {
+            session,
+            register,
+            stream,
+        };
+        self.tell(opened, ANSWER).await.map(|()| outgoing)
+    }
+
+    /// An executor sent a message; `at` is when it came in.
+    ///
+    /// # Errors
+    /// See [`Handle`].
+    pub async fn received(
+        &self,
+        session: SessionId,
+        at: Millis,
+        body: Body,
+    ) -> Result<(), KolError> {
+        let body = Box::new(body);
+        let received = Message::Received { session, at, body };
+        self.tell(received, ANSWER).await
+    }
+
+    /// An executor's stream ended.
+    ///
+    /// # Errors
+    /// See [`Handle`].
+    pub async fn closed(&self, session: SessionId) -> Result<(), KolError> {
+        self.tell(Message::Closed { session }, ANSWER).await
+    }
+
+    /// A look at Kafka and Redis is over.
+    pub(super) async fn discovered(
+        &self,
+        job: JobId,
+        found: Result<Found, KolError>,
+    ) -> Result<(), KolError> {
+        let discovered = Message::Discovered { job, found };
+        self.tell(discovered, HAND_OVER).await
+    }
+
+    /// The manifest file of a savepoint is durable, or could not be written.
+    pub(super) async fn savepoint_written(
+        &self,
+        savepoint: SavepointId,
+        written: Result<Savepoint, KolError>,
+    ) -> Result<(), KolError> {
+        let written = written.map(Box::new);
+        let written = Message::SavepointWritten { savepoint, written };
+        self.tell(written, HAND_OVER).await
     }
 
     /// Starts a job, or says that it runs already.
     ///
     /// # Errors
-    /// Another job of that name lives, another live job writes the same Redis keys, or the state to
+    /// Another job of that name is live, another live job writes the same Redis keys, or the state to
     /// begin with does not fit.
     pub async fn submit(&self, submission: Submission) -> Result<SubmitReply, KolError> {
-        self.ask(|reply| Message::Submit(Box::new(submission), reply))
+        let submission = Box::new(submission);
+        self.ask(|reply| Message::Submit { submission, reply })
             .await
     }
 
@@ -60,7 +133,7 @@ impl Handle {
     /// is complete.
     ///
     /// # Errors
-    /// There is no such job, or it is over, or its savepoint came to nothing.
+    /// There is no such job, or it is over, or its savepoint failed.
     pub async fn end(
         &self,
         job: String,
@@ -68,9 +141,14 @@ impl Handle {
         savepoint: Option<String>,
     ) -> Result<(JobStatus, Option<Savepoint>), KolError> {
         let (reply, saved) = oneshot::channel();
-        let wanted = savepoint.map(|below| (below, reply));
-        let waits = wanted.is_some();
-        let ended = self.ask(|reply| Message::End(job, end, wanted, reply));
+        let savepoint = savepoint.map(|below| SavepointRequest { below, reply });
+        let waits = savepoint.is_some();
+        let ended = self.ask(|reply| Message::End {
+            job,
+            end,
+            savepoint,
+            reply,
+        });
         let status = ended.await?;
         let savepoint = if waits {
             Some(complete(saved).await?)
@@ -83,12 +161,12 @@ impl Handle {
     /// Takes a savepoint of a job below a location (empty: its default): answers once it is complete.
     ///
     /// # Errors
-    /// There is no such job, it does not run, or the savepoint came to nothing.
+    /// There is no such job, it does not run, or the savepoint failed.
     pub async fn savepoint(&self, job: String, below: String) -> Result<Savepoint, KolError> {
         let (reply, saved) = oneshot::channel();
-        let message = Message::Savepoint(job, below, reply);
-        let told = self.address.tell(message, ANSWER).await;
-        told.map_err(|e| busy(&e.to_string()))?;
+        let request = SavepointRequest { below, reply };
+        let take = Message::TakeSavepoint { job, request };
+        self.tell(take, ANSWER).await?;
         complete(saved).await
     }
 
@@ -96,8 +174,9 @@ impl Handle {
     ///
     /// # Errors
     /// There is no such savepoint.
-    pub async fn delete_savepoint(&self, id: String) -> Result<Savepoint, KolError> {
-        self.ask(|reply| Message::DeleteSavepoint(id, reply)).await
+    pub async fn delete_savepoint(&self, savepoint: String) -> Result<Savepoint, KolError> {
+        self.ask(|reply| Message::DeleteSavepoint { savepoint, reply })
+            .await
     }
 
     /// Begins a job again from an earlier point, as a new job.
@@ -105,23 +184,24 @@ impl Handle {
     /// # Errors
     /// There is no such job, or no such point.
     pub async fn rewind(&self, request: RewindRequest) -> Result<SubmitReply, KolError> {
-        self.ask(|reply| Message::Rewind(request, reply)).await
+        self.ask(|reply| Message::Rewind { request, reply }).await
     }
 
     /// Begins the job again that had this name before.
     ///
     /// # Errors
-    /// There is none.
+    /// There was none.
     pub async fn roll_back(&self, job: String) -> Result<SubmitReply, KolError> {
-        self.ask(|reply| Message::Rollback(job, reply)).await
+        self.ask(|reply| Message::RollBack { job, reply }).await
     }
 
     /// All jobs, newest first.
     ///
     /// # Errors
-    /// The controller does not answer.
+    /// See [`Handle`].
     pub async fn jobs(&self) -> Result<Vec<JobStatus>, KolError> {
-        self.ask(Message::Jobs).await
+        self.ask(|reply| Message::Query(Query::Jobs { reply }))
+            .await
     }
 
     /// One job by id or name.
@@ -129,23 +209,26 @@ impl Handle {
     /// # Errors
     /// There is no such job.
     pub async fn job(&self, job: String) -> Result<JobStatus, KolError> {
-        self.ask(|reply| Message::Job(job, reply)).await
+        self.ask(|reply| Message::Query(Query::Job { job, reply }))
+            .await
     }
 
-    /// The kept checkpoints of a job, newest first.
+    /// The kept checkpoints of a job, newest first, and its savepoints.
     ///
     /// # Errors
     /// There is no such job.
     pub async fn checkpoints(&self, job: String) -> Result<ListCheckpointsReply, KolError> {
-        self.ask(|reply| Message::Checkpoints(job, reply)).await
+        self.ask(|reply| Message::Query(Query::Checkpoints { job, reply }))
+            .await
     }
 
-    /// All executors, those lost lately too.
+    /// All executors, also those that were lost in the last minutes.
     ///
     /// # Errors
-    /// The controller does not answer.
+    /// See [`Handle`].
     pub async fn executors(&self) -> Result<Vec<ExecutorStatus>, KolError> {
-        self.ask(Message::Executors).await
+        self.ask(|reply| Message::Query(Query::Executors { reply }))
+            .await
     }
 
     /// Every term of one creator's score.
@@ -153,22 +236,57 @@ impl Handle {
     /// # Errors
     /// There is no such job, or no partition knows the creator.
     pub async fn explain(&self, request: ExplainRequest) -> Result<Explanation, KolError> {
-        self.ask(|reply| Message::Explain(request, reply)).await
+        self.ask(|reply| Message::Query(Query::Explain { request, reply }))
+            .await
     }
 }
 
-fn busy(what: &str) -> KolError {
-    KolError::external("MASTER_BUSY", what)
-        .help("Ask again; if it stays, look at the master's log and disk.")
+/// What a requester reads that got no answer.
+fn unanswered(error: AskError) -> KolError {
+    match error {
+        AskError::Gone(_) => KolError::external("MASTER_ENDING", "the master is shutting down")
+            .help("Try again when it is back."),
+        AskError::Deadline(_) | AskError::Full(_) => {
+            KolError::external("MASTER_BUSY", error.to_string())
+                .help("Try again; if it stays, look at the master's log and disk.")
+        }
+    }
 }
 
-/// Waits for a savepoint. It has a deadline where it is taken: this ends.
 async fn complete(
     saved: oneshot::Receiver<Result<Savepoint, KolError>>,
 ) -> Result<Savepoint, KolError> {
-    let ended = |_| {
-        let what = "the master ended before the savepoint was complete";
-        Err(KolError::external("SAVEPOINT_FAILED", what).help("Ask again when it is back."))
-    };
-    saved.await.unwrap_or_else(ended)
+    let failed = |what| KolError::external("SAVEPOINT_FAILED", what);
+    match tokio::time::timeout(SAVEPOINT, saved).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(
+            failed("the master ended before the savepoint was complete")
+                .help("Request it again when the master is back."),
+        ),
+        Err(_) => Err(failed("the savepoint was not complete within an hour").help(
+            "kol-client checkpoints JOB lists it if it still completes; look at the master's log.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kol_common::actor::mailbox;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_request_ends_at_its_deadline_or_with_the_controller() {
+        let (address, mut inbox) = mailbox("controller", 2);
+        let handle = Handle::new(address);
+        let error = handle.jobs().await.unwrap_err();
+        assert_eq!(error.code, "MASTER_BUSY");
+        let error = handle.savepoint("a".into(), String::new()).await;
+        assert_eq!(error.unwrap_err().code, "SAVEPOINT_FAILED");
+        // Both messages still wait: there is no room for another.
+        let error = handle.closed(SessionId(1)).await.unwrap_err();
+        assert_eq!(error.code, "MASTER_BUSY");
+        inbox.close();
+        let error = handle.jobs().await.unwrap_err();
+        assert_eq!(error.code, "MASTER_ENDING");
+    }
 }

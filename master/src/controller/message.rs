@@ -1,4 +1,5 @@
-//! What the controller is told and asked.
+//! What the controller receives. Only [`Handle`](super::Handle) makes these: the mailbox is known to no one
+//! else.
 
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
@@ -8,56 +9,150 @@ use kol_common::proto::{
 use kol_common::{JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::submit::Submission;
+use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
 use crate::job::discovery::Found;
 
-/// Messages to one executor. Dropping it ends the stream.
-pub type Sender = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
+/// The stream to one executor. It is bounded; dropping it ends the stream.
+pub(super) type Stream = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
 
-/// Where an answer goes.
-pub type Reply<T> = oneshot::Sender<Result<T, KolError>>;
+/// Where the answer to a request goes. The requester may be gone by then.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, KolError>>;
 
-/// What happened, or what somebody wants to know.
+/// A savepoint that a person waits for.
 #[derive(Debug)]
-pub enum Message {
+pub(super) struct SavepointRequest {
+    /// URL of the folder that gets a folder for it; empty: `savepoints` below the job's checkpoint
+    /// location.
+    pub(super) below: String,
+    /// Answered once the savepoint is complete, or cannot be.
+    pub(super) reply: Reply<Savepoint>,
+}
+
+/// Something happened, or a person requests something. Where a `job` is a text, it is an id or a name; a
+/// name means the newest job of that name, an empty text the only job that runs.
+#[derive(Debug)]
+pub(super) enum Message {
     /// An executor opened a stream and registered.
-    Opened(SessionId, Box<Register>, Sender),
-    /// An executor said something; the time is when it came in.
-    Said(SessionId, Millis, Box<Body>),
-    /// A stream ended.
-    Closed(SessionId),
-    /// A look at Kafka and Redis ended.
-    Discovered(JobId, Result<Found, KolError>),
+    Opened {
+        /// The stream, as the process that accepted it numbers it.
+        session: SessionId,
+        /// Its first message.
+        register: Box<Register>,
+        /// The way back to it.
+        stream: Stream,
+    },
+    /// An executor sent a message after its registration.
+    Received {
+        /// The stream that it came over.
+        session: SessionId,
+        /// When it was read off the network: it may have waited in the mailbox since.
+        at: Millis,
+        /// What it says.
+        body: Box<Body>,
+    },
+    /// An executor's stream ended.
+    Closed {
+        /// The stream.
+        session: SessionId,
+    },
+    /// A look at Kafka and Redis that a job requested is over.
+    Discovered {
+        /// The job.
+        job: JobId,
+        /// Partitions, starting offsets and generation, or why they are not known.
+        found: Result<Found, KolError>,
+    },
     /// A person submits a job.
-    Submit(Box<Submission>, Reply<SubmitReply>),
-    /// A person ends a job, by id or name; with a savepoint below a location (or its default), if one
-    /// is wanted.
-    End(
-        String,
-        End,
-        Option<(String, Reply<Savepoint>)>,
-        Reply<JobStatus>,
-    ),
-    /// A person wants a savepoint of a job below a location (or its default).
-    Savepoint(String, String, Reply<Savepoint>),
-    /// The manifest file of a savepoint is durable, or could not be written.
-    SavepointWritten(SavepointId, Result<Box<Savepoint>, KolError>),
+    Submit {
+        /// The job, and where it begins.
+        submission: Box<Submission>,
+        /// Answered once the job is durable, or found to run already.
+        reply: Reply<SubmitReply>,
+    },
+    /// A person ends a job.
+    End {
+        /// The job.
+        job: String,
+        /// Stopped or cancelled.
+        end: End,
+        /// A savepoint of its last state, if one is wanted.
+        savepoint: Option<SavepointRequest>,
+        /// Answered once the end has begun.
+        reply: Reply<JobStatus>,
+    },
+    /// A person requests a savepoint of a job that runs.
+    TakeSavepoint {
+        /// The job.
+        job: String,
+        /// Where, and who waits for it.
+        request: SavepointRequest,
+    },
+    /// The task that writes a savepoint's manifest file is over.
+    SavepointWritten {
+        /// The savepoint.
+        savepoint: SavepointId,
+        /// Its description, or why the file is not durable.
+        written: Result<Box<Savepoint>, KolError>,
+    },
     /// A person deletes a savepoint.
-    DeleteSavepoint(String, Reply<Savepoint>),
+    DeleteSavepoint {
+        /// Its id.
+        savepoint: String,
+        /// Answered with what it was once it is off the record; its files go later.
+        reply: Reply<Savepoint>,
+    },
     /// A person wants a job to begin again from an earlier point.
-    Rewind(RewindRequest, Reply<SubmitReply>),
-    /// A person wants the job before this one back.
-    Rollback(String, Reply<SubmitReply>),
+    Rewind {
+        /// The job and the point.
+        request: RewindRequest,
+        /// As of a submission.
+        reply: Reply<SubmitReply>,
+    },
+    /// A person wants the job back that had this name before.
+    RollBack {
+        /// The job to replace.
+        job: String,
+        /// As of a submission.
+        reply: Reply<SubmitReply>,
+    },
+    /// A question about what there is.
+    Query(Query),
+}
+
+/// What changes nothing. A `job` is as in [`Message`].
+#[derive(Debug)]
+pub(super) enum Query {
     /// All jobs, newest first.
-    Jobs(Reply<Vec<JobStatus>>),
-    /// One job, by id or name.
-    Job(String, Reply<JobStatus>),
-    /// The kept checkpoints of a job.
-    Checkpoints(String, Reply<ListCheckpointsReply>),
-    /// All executors.
-    Executors(Reply<Vec<ExecutorStatus>>),
+    Jobs {
+        /// Answered at once.
+        reply: Reply<Vec<JobStatus>>,
+    },
+    /// One job.
+    Job {
+        /// The job.
+        job: String,
+        /// Answered at once.
+        reply: Reply<JobStatus>,
+    },
+    /// The kept checkpoints and the savepoints of a job.
+    Checkpoints {
+        /// The job.
+        job: String,
+        /// Answered at once.
+        reply: Reply<ListCheckpointsReply>,
+    },
+    /// All executors, also those that were lost in the last minutes.
+    Executors {
+        /// Answered at once.
+        reply: Reply<Vec<ExecutorStatus>>,
+    },
     /// Every term of one creator's score.
-    Explain(ExplainRequest, Reply<Explanation>),
+    Explain {
+        /// The job and the creator.
+        request: ExplainRequest,
+        /// Answered when the executors of the job have answered, or are out of time.
+        reply: Reply<Explanation>,
+    },
 }

@@ -1,20 +1,40 @@
 //! The master's one actor: it owns the members and all jobs, tells their machines what happened, and
-//! carries out what they decide. Everything else (streams, gRPC, HTTP, looking at Kafka) sends it
-//! messages and waits for answers.
+//! carries out what they decide. Everything else (streams, gRPC, HTTP, looks at Kafka) reaches it through a
+//! [`Handle`]: messages with answers, each with a deadline.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `handle`, `message`, `submission` | how it is reached, and with what |
+//! | `state` | what it owns |
+//! | `committed`, `saved` | what follows from an epoch and from a savepoint |
+//! | `steps`, `ticks` | one step of a job's machine; how time passes |
+//! | `executors` | what executors do |
+//! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `statuses`, `explain`, `questions` | what people want to know |
+//! | `actor` | the loop |
+//! | `store` | jobs in the meta store |
 
 mod actor;
-mod checkpoints;
+mod committed;
+
 mod executors;
 mod explain;
 mod handle;
-mod jobs;
 mod message;
+mod questions;
+mod rewind;
+mod saved;
 mod savepoints;
+mod state;
+mod statuses;
+mod steps;
 mod store;
+mod submission;
 mod submit;
+mod ticks;
 
-pub use actor::{Controller, Options};
-pub use handle::Handle;
-pub use message::{Message, Sender};
+pub use actor::start;
+pub use handle::{Handle, Outgoing};
+pub use state::Options;
 pub use store::JobStore;
-pub use submit::{Begin, Submission};
+pub use submission::{Begin, Submission};

@@ -91,7 +91,7 @@ impl JobStore {
     ///
     /// # Errors
     /// The store failed for as long as it was tried, or another master writes to it: nothing may be
-    /// decided any more.
+    /// decided then.
     pub async fn save(
         &mut self,
         record: Option<&JobRecord>,
@@ -195,7 +195,7 @@ impl JobStore {
                     return Ok(());
                 }
                 Err(MetaError::Failed(error)) if attempt < ATTEMPTS => {
-                    tracing::warn!(%error, attempt, "the state store does not take a write: trying again");
+                    tracing::warn!(%error, attempt, "the state store does not take a write: the master tries again");
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -236,7 +236,7 @@ fn failed(error: MetaError) -> KolError {
     let help = match error {
         MetaError::Conflict { .. } => "Run one master on one state folder only.",
         MetaError::Failed(_) => {
-            "Check the disk of --state-dir; executors go on meanwhile, and a master that is started \
+            "Check the disk of --state-dir; executors continue meanwhile, and a master that is started \
              again adopts them."
         }
     };
@@ -321,7 +321,7 @@ mod tests {
             },
             forgotten: forgotten.to_vec(),
             reduced: Vec::new(),
-            sweep: None,
+            orphans: None,
         };
         for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
             let commit = commit(epoch, forgotten);

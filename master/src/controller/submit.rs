@@ -1,61 +1,36 @@
-//! New jobs: submitted, or made to follow one of the same name. Rules:
+//! New jobs: whether a submission becomes one, and where it begins. Rules:
 //!
-//! 1. A job name owns its state: a job goes on from the last epoch of the one before it, unless it is
-//!    told to begin elsewhere, or without state.
+//! 1. A job name owns its state: a job resumes from the last epoch of the one before it, unless it is to
+//!    begin elsewhere, or without state.
 //! 2. State that does not fit the new spec is never dropped unasked.
-//! 3. A job that follows a live one waits for it to end. One that carries its state on ends with a last
-//!    epoch; one whose state is not wanted any more ends at once.
+//! 3. A job that follows a live one waits for it to end. A live one whose state the next job takes over
+//!    ends with a last epoch; one whose state is no longer wanted ends at once.
 
-use kol_common::job::{JobSpec, StartingOffsets};
-use kol_common::proto::rewind_request::To;
-use kol_common::proto::{RewindRequest, SubmitOutcome, SubmitReply};
+use kol_common::job::JobSpec;
+use kol_common::proto::{SubmitOutcome, SubmitReply};
 use kol_common::{JobId, KolError, Millis};
 
-use super::actor::Controller;
 use super::message::Reply;
+use super::state::Controller;
+use super::submission::{Begin, Submission};
 use crate::checkpoint::keeper::Chore;
+use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
-use crate::job::lineage::{Origin, fits};
-use crate::job::{End, Event, Job, JobRecord, Phase, Predecessor};
+use crate::job::lineage::fits;
+use crate::job::{End, Job, JobRecord, Phase, Predecessor};
 
 /// Jobs that are over and still listed.
 const REMEMBERED: usize = 100;
 
-/// What a person wants started.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// What the job is to do.
-    pub spec: JobSpec,
-    /// What the parser remarked on it.
-    pub warnings: Vec<String>,
-    /// Where it begins.
-    pub begin: Begin,
-    /// It takes the place of a live job of its name.
-    pub replace: bool,
-}
-
-/// Where a submitted job begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// From the last epoch of the job of that name before it, if there was one.
-    GoOn,
-    /// Without state.
-    Anew,
-    /// From a job by id or name, or from a savepoint by id.
-    From(String),
-    /// From the manifest file in a folder; its state fits.
-    Folder(String),
-}
-
-/// A job that is about to be made.
-struct Next {
-    spec: JobSpec,
-    warnings: Vec<String>,
-    origin: Origin,
+/// A job that is about to be created.
+pub(super) struct Next {
+    pub(super) spec: JobSpec,
+    pub(super) warnings: Vec<String>,
+    pub(super) origin: Origin,
     /// Its rankings are shown at once, whatever the spec says.
-    at_once: bool,
+    pub(super) at_once: bool,
     /// It follows this live job, which ends like this.
-    follows: Option<Predecessor>,
+    pub(super) follows: Option<Predecessor>,
 }
 
 impl Controller {
@@ -83,37 +58,11 @@ impl Controller {
         }
     }
 
-    pub(super) async fn rewind(
-        &mut self,
-        now: Millis,
-        request: RewindRequest,
-        reply: Reply<SubmitReply>,
-    ) -> Result<(), KolError> {
-        match self.rewound(&request) {
-            Ok(next) => self.start(now, next, reply).await,
-            Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) async fn roll_back(
-        &mut self,
-        now: Millis,
-        name: &str,
-        reply: Reply<SubmitReply>,
-    ) -> Result<(), KolError> {
-        match self.rolled_back(name) {
-            Ok(next) => self.start(now, next, reply).await,
-            Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
-                Ok(())
-            }
-        }
-    }
-
-    async fn start(
+    /// Makes a job durable and lets it begin, or end what it follows.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn start(
         &mut self,
         now: Millis,
         next: Next,
@@ -122,7 +71,7 @@ impl Controller {
         let id = JobId::generate();
         let mut record = JobRecord::new(id.clone(), next.spec, next.warnings.clone(), now);
         record.origin = next.origin;
-        record.live |= next.at_once;
+        record.shown |= next.at_once;
         record.follows = next.follows;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
@@ -136,28 +85,7 @@ impl Controller {
             warnings: next.warnings,
             origin,
         }));
-        self.succeed(now, &id).await
-    }
-
-    /// Lets a job begin whose predecessor is over, and ends one that is not: also when this master was
-    /// started again in between. For any other job time passes.
-    pub(super) async fn succeed(&mut self, now: Millis, id: &JobId) -> Result<(), KolError> {
-        let follows = self
-            .jobs
-            .get(id)
-            .and_then(|job| job.header().follows.clone());
-        let Some(before) = follows else {
-            return self.step(now, id, Event::Tick).await;
-        };
-        let phase = self.jobs.get(&before.id).map(|job| job.header().phase);
-        match phase {
-            None | Some(Phase::Over(_)) => self.step(now, id, Event::Succeed).await,
-            Some(Phase::Ending(_)) => self.step(now, id, Event::Tick).await,
-            Some(Phase::Starting | Phase::Running) => {
-                let event = Event::End(before.end, format!("{id} takes its place"));
-                self.step(now, &before.id, event).await
-            }
-        }
+        self.advance(now, &id).await
     }
 
     /// Whether a spec may become a job, and where it begins.
@@ -172,21 +100,23 @@ impl Controller {
         let live = before.filter(|(_, job)| job.header().is_live());
         if let Some((id, job)) = live {
             let differences = differences(&job.header().spec, &spec);
-            if differences.is_empty() && begin == Begin::GoOn {
-                return still_running(job).map(|()| Admitted::Same(id.clone(), warnings));
+            if differences.is_empty() && begin == Begin::Resume {
+                return not_ending(job).map(|()| Admitted::Same(id.clone(), warnings));
             }
             if !replace {
                 return Err(runs_already(job, &differences));
             }
-            still_running(job)?;
+            not_ending(job)?;
         }
         let replaced = live.map(|(id, _)| id);
         self.keys_are_free(&spec, replaced)?;
         let origin = match begin {
-            Begin::Anew => Origin::Spec,
+            Begin::WithoutState => Origin::Spec,
             Begin::Folder(location) => Origin::Savepoint { location },
             Begin::From(name) => self.named_origin(&name, &spec, replaced)?,
-            Begin::GoOn => before.map_or(Ok(Origin::Spec), |(id, job)| go_on(id, job, &spec))?,
+            Begin::Resume => {
+                before.map_or(Ok(Origin::Spec), |(id, job)| last_state(id, job, &spec))?
+            }
         };
         Ok(Admitted::New(Box::new(Next {
             spec,
@@ -254,82 +184,7 @@ impl Controller {
             return Err(KolError::user("JOB_RUNNING", what)
                 .help("Take a savepoint of it (kol-client savepoint), and begin with that."));
         }
-        go_on(id, job, spec)
-    }
-
-    fn rewound(&self, request: &RewindRequest) -> Result<Next, KolError> {
-        let (id, job) = self.find(&request.job)?;
-        still_running(job)?;
-        let origin = match request.to {
-            Some(To::Epoch(epoch)) => {
-                if !job.checkpoints().any(|m| m.epoch == epoch) {
-                    let kept: Vec<_> = job.checkpoints().map(|m| m.epoch.to_string()).collect();
-                    let what = format!("epoch {epoch} of `{}` is not kept", request.job);
-                    return Err(KolError::user("EPOCH_NOT_FOUND", what)
-                        .help(format!("Kept are {}.", kept.join(", "))));
-                }
-                Origin::Job {
-                    id: id.clone(),
-                    epoch: Some(epoch),
-                }
-            }
-            Some(To::TimestampMs(time)) => {
-                Origin::Offsets(StartingOffsets::Timestamp(Millis(time)))
-            }
-            Some(To::Earliest(_)) => Origin::Offsets(StartingOffsets::Earliest),
-            None => {
-                let what = "the request does not say where to rewind to";
-                return Err(KolError::user("REWIND", what));
-            }
-        };
-        let mut next = self.successor(id, job, job, origin, End::Cancelled);
-        next.at_once = request.at_once;
-        Ok(next)
-    }
-
-    fn rolled_back(&self, name: &str) -> Result<Next, KolError> {
-        let (id, job) = self.find(name)?;
-        still_running(job)?;
-        let record = job.header();
-        let older = self.jobs.range(..id.clone()).rev();
-        let mut older = older.filter(|(_, j)| j.header().spec.name == record.spec.name);
-        let Some((before, job_before)) = older.next() else {
-            let what = format!("there was no job `{}` before this one", record.spec.name);
-            return Err(KolError::user("JOB_NOT_FOUND", what).help("kol-client jobs lists them."));
-        };
-        let spec = &job_before.header().spec;
-        let carried = Origin::Job {
-            id: before.clone(),
-            epoch: None,
-        };
-        // The state of the job before went on in this one: it goes on from here. Otherwise it is where
-        // that one left it, and the log has what came after.
-        let goes_on = record.origin == carried && fits(&record.spec, spec).is_ok();
-        let (origin, end) = if goes_on {
-            let here = Origin::Job {
-                id: id.clone(),
-                epoch: None,
-            };
-            (here, End::Stopped)
-        } else {
-            (carried, End::Cancelled)
-        };
-        Ok(self.successor(id, job, job_before, origin, end))
-    }
-
-    /// A job that follows `job` and does what `as_job` did.
-    fn successor(&self, id: &JobId, job: &Job, as_job: &Job, origin: Origin, end: End) -> Next {
-        let record = as_job.header();
-        Next {
-            spec: record.spec.clone(),
-            warnings: record.warnings.clone(),
-            origin,
-            at_once: false,
-            follows: job.header().is_live().then(|| Predecessor {
-                id: id.clone(),
-                end,
-            }),
-        }
+        last_state(id, job, spec)
     }
 
     async fn forget_oldest(&mut self) -> Result<(), KolError> {
@@ -347,7 +202,7 @@ impl Controller {
         let surplus = over.len().saturating_sub(REMEMBERED);
         for id in over.iter().filter(|id| !needed.contains(id)).take(surplus) {
             self.store.remove(id).await?;
-            self.keep_in_order(id, Chore::Everything(id.clone()));
+            self.clean_up(id, Chore::Everything(id.clone()));
             self.jobs.remove(id);
         }
         Ok(())
@@ -360,7 +215,7 @@ enum Admitted {
 }
 
 /// The last epoch of a job, if it ever read anything and its state fits.
-fn go_on(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
+pub(super) fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
     if !job.has_read() {
         return Ok(Origin::Spec);
     }
@@ -371,7 +226,8 @@ fn go_on(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
     })
 }
 
-fn still_running(job: &Job) -> Result<(), KolError> {
+/// Refuses a job that is ending: what follows it would not know how it ended.
+pub(super) fn not_ending(job: &Job) -> Result<(), KolError> {
     let record = job.header();
     if matches!(record.phase, Phase::Ending(_)) {
         return Err(KolError::user(
@@ -398,6 +254,6 @@ fn runs_already(job: &Job, differences: &[String]) -> KolError {
         )
     };
     KolError::user("JOB_EXISTS", what).job(name).help(
-        "Submit with --replace: the job stops with a last checkpoint, and the new one goes on from there.",
+        "Submit with --replace: the job stops with a last checkpoint, and the new one resumes from there.",
     )
 }

@@ -23,7 +23,7 @@ pub struct Pages {
     pub controller: Handle,
 }
 
-/// Serves until told to stop.
+/// Serves until `stop` is cancelled.
 ///
 /// # Errors
 /// The listener fails.

@@ -9,7 +9,7 @@ use super::measure::{Measure, Round, exact_market};
 /// Whether everything up to the known end of every log is read, and Redis has confirmed all of it at
 /// the final window end and market.
 ///
-/// 1. Every partition has a report of its current assignment, and its log's end was asked for.
+/// 1. Every partition has a report of its current assignment, and its log's end is known.
 /// 2. Every position is at that end or past it.
 /// 3. Every partition scores at the job's window end, and Redis confirmed its position at that
 ///    window end and with the market version in use.
@@ -42,13 +42,13 @@ fn confirmed_at(report: &PartitionReport, t: Millis, version: u64) -> bool {
         })
 }
 
-/// The master's time when the oldest of the known log ends was asked for; `None` while one is not
-/// known. `received` gives the time each slot's report came in.
+/// The master's time when the oldest of the known log ends was queried; `None` while one is not known.
+/// `received` gives the time at which a partition's report came in, by ordinal.
 pub fn ends_probed(round: &Round<'_>, received: impl Fn(u32) -> Option<Millis>) -> Option<Millis> {
-    let probed = |(slot, report): (&u32, &Option<&PartitionReport>)| {
+    let probed = |(ordinal, report): (&u32, &Option<&PartitionReport>)| {
         let report = (*report)?;
         report.end_offset?;
-        received(*slot).map(|at| at.since(Millis(report.end_age_ms)))
+        received(*ordinal).map(|at| at.since(Millis(report.end_age_ms)))
     };
     let all: Option<Vec<Millis>> = round.iter().map(probed).collect();
     all?.into_iter().min()
@@ -157,7 +157,7 @@ mod tests {
     fn the_oldest_probe_counts_and_an_unknown_one_makes_it_unknown() {
         let report = done(1);
         let round = BTreeMap::from([(0, Some(&report)), (1, Some(&report))]);
-        let at = |slot| Some(Millis(1_000 + u64::from(slot) * 500));
+        let at = |ordinal| Some(Millis(1_000 + u64::from(ordinal) * 500));
         assert_eq!(ends_probed(&round, at), Some(Millis(900)));
         let absent = BTreeMap::from([(0, Some(&report)), (1, None)]);
         assert_eq!(ends_probed(&absent, at), None);

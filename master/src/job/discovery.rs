@@ -1,10 +1,11 @@
-//! What a job must know before it runs, asked of Kafka and Redis: partitions, the offsets to start
+//! What a job must know before it runs, queried from Kafka and Redis: partitions, the offsets to start
 //! at, and the generation.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
@@ -24,7 +25,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Field of a fence record in Redis that holds the generation.
 const GENERATION_FIELD: &str = "gen";
 
-/// What the master asks the brokers of a job, and tells them.
+/// What the master queries from the brokers of a job, and publishes there.
 pub trait Brokers: std::fmt::Debug + Send + Sync {
     /// The partitions of the source that are not `known`, with the offset to start at, in the order
     /// of the topic list, then by number. `offsets` says where, for a job that starts.
@@ -39,7 +40,7 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>>;
 
-    /// What publishes a job's offsets for lag tools.
+    /// What publishes a job's offsets for lag tools, in a task of `tasks`.
     ///
     /// # Errors
     /// They cannot be published.
@@ -47,6 +48,7 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
         &self,
         source: &SourceSpec,
         secrets: &Secrets,
+        tasks: &Group,
     ) -> Result<GroupOffsets, KolError>;
 }
 
@@ -66,10 +68,9 @@ impl Brokers for Kafka {
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         Box::pin(async move {
-            let asked =
-                world::blocking(move || ask_kafka(&source, &known, &offsets, &secrets)).await;
-            let hit_a_defect = || KolError::internal("DISCOVERY", "asking Kafka hit a defect");
-            asked.ok_or_else(hit_a_defect)?
+            let query = move || query_kafka(&source, &known, &offsets, &secrets);
+            let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
+            world::blocking(query).await.ok_or_else(panicked)?
         })
     }
 
@@ -77,12 +78,13 @@ impl Brokers for Kafka {
         &self,
         source: &SourceSpec,
         secrets: &Secrets,
+        tasks: &Group,
     ) -> Result<GroupOffsets, KolError> {
-        GroupOffsets::start(source, secrets)
+        GroupOffsets::start(source, secrets, tasks)
     }
 }
 
-/// Whom to ask.
+/// What is outside of the master.
 #[derive(Clone, Debug)]
 pub struct Outside {
     /// Brokers of the jobs.
@@ -119,19 +121,19 @@ pub struct Found {
     pub state: Option<Box<Manifest>>,
 }
 
-/// Asks Kafka and, for a job that starts, Redis. Partitions that come later start at their beginning.
+/// Queries Kafka and, for a job that starts, Redis. Partitions that come later start at their beginning.
 ///
 /// # Errors
-/// Retryable ones for what may mend itself or be mended without a new spec: a broker or a Redis that
+/// Retryable ones for what may recover by itself or be repaired without a new spec: a broker or a Redis that
 /// does not answer, a topic that does not exist yet. Others for a spec that cannot work.
 pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError> {
     let starting = query.known.is_empty();
     let (offsets, state) = look_up(query.start, &query.spec, &outside.stores).await?;
     let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
-    let asked = outside
+    let starts = outside
         .brokers
         .starts(source, query.known, offsets, secrets);
-    let partitions = asked.await?;
+    let partitions = starts.await?;
     let mut generation = query.generation;
     if starting {
         let names = partitions.iter().map(|(name, _)| name);
@@ -178,7 +180,7 @@ fn all_are_there(state: &Manifest, found: &[(SourcePartition, u64)]) -> Result<(
     })
 }
 
-fn ask_kafka(
+fn query_kafka(
     source: &SourceSpec,
     known: &[SourcePartition],
     offsets: &StartingOffsets,
@@ -231,9 +233,9 @@ fn resolve(
         StartingOffsets::Latest => high,
         StartingOffsets::Partitions(given) => {
             let first = source.topics.first() == Some(&name.topic);
-            let asked = given.get(&name.partition).filter(|_| first);
-            // One that is gone stays: the executor counts and shows what is missing.
-            asked.map_or(low, |offset| (*offset).min(high))
+            let wanted = given.get(&name.partition).filter(|_| first);
+            // An offset that is no longer there is kept: the executor counts and shows what is missing.
+            wanted.map_or(low, |offset| (*offset).min(high))
         }
     }
 }
@@ -322,7 +324,7 @@ fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
         "SOURCE_UNREACHABLE",
         format!("Kafka at {} does not answer: {error}", source.bootstrap),
     )
-    .help("Check that the broker runs and that [source] bootstrap names it; asked again by itself.")
+    .help("Check that the broker runs and that [source] bootstrap names it; the master tries again by itself.")
 }
 
 /// The newest generation in the fence records of these partitions, and of the ranking that they will

@@ -1,4 +1,4 @@
-//! How a job ends, and how the next one goes on.
+//! How a job ends, and how the next one resumes.
 
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use kol_common::proto::{
 use kol_common::{JobId, Millis, SavepointId, SourcePartition};
 
 use super::discovery::Found;
-use super::lineage::Origin;
-use super::machine::{Event, Fleet, Job};
-use super::machine_tests::{Rig, assigned, barriers, executor, failure, revoked};
+use super::effect::Event;
+use super::fleet::Fleet;
+use super::machine::Job;
+use super::origin::Origin;
 use super::record::{End, Phase, Predecessor};
+use super::testing::{Rig, assigned, barriers, executor, failure, revoked};
 
 #[test]
 fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {
@@ -49,13 +51,13 @@ fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again(
     let (rig, _) = Rig::running(&[1], 2);
     let mut record = rig.job.record();
     record.phase = Phase::Over(End::Stopped);
-    let of_slot = |slot| PartitionCheckpoint {
-        slot,
+    let of_partition = |ordinal| PartitionCheckpoint {
+        slot: ordinal,
         ..counted.clone()
     };
     let last = Manifest {
         epoch: 3,
-        partitions: vec![of_slot(0), of_slot(1)],
+        partitions: vec![of_partition(0), of_partition(1)],
         ..Manifest::default()
     };
     let job = Job::new(record, vec![last], Millis(1_000), Duration::from_secs(10));
@@ -65,7 +67,7 @@ fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again(
 }
 
 #[test]
-fn a_savepoint_that_a_stop_asks_for_comes_after_the_last_epoch() {
+fn a_savepoint_requested_with_a_stop_comes_after_the_last_epoch() {
     let (mut rig, first) = Rig::running(&[1], 1);
     rig.report_all(&first);
     let id = SavepointId::generate();
@@ -78,7 +80,7 @@ fn a_savepoint_that_a_stop_asks_for_comes_after_the_last_epoch() {
     assert_eq!((last.savepoint.as_str(), last.last), ("", true));
     assert!(
         rig.ack(early.epoch, 0).savepoints.is_empty(),
-        "it was given up"
+        "it was aborted"
     );
     let out = rig.ack(last.epoch, 0);
     let again = barriers(&out).pop().unwrap();
@@ -115,19 +117,20 @@ fn a_stop_without_a_last_epoch_drains_in_the_end_and_says_what_is_missing() {
 }
 
 #[test]
-fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
-    let mut rig = Rig::starting(&[1]);
-    rig.job.record.follows = Some(Predecessor {
+fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
+    let mut record = Rig::record();
+    record.follows = Some(Predecessor {
         id: JobId::from_wire("job_0"),
         end: End::Stopped,
     });
-    rig.job.record.origin = Origin::Job {
+    record.origin = Origin::Job {
         id: JobId::from_wire("job_0"),
         epoch: None,
     };
+    let mut rig = Rig::with(record, &[1]);
     assert!(!rig.after(60_000).discover);
     assert!(rig.state().1.contains("job_0 has ended"));
-    let out = rig.event(Event::Succeed);
+    let out = rig.event(Event::PredecessorEnded);
     assert!(out.persist && out.discover);
     let state = Manifest {
         clock_ms: Some(77),
@@ -161,11 +164,11 @@ fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
         .collect();
     assert_eq!(restored, [false, true], "the first partition is new");
     assert_eq!(rig.job.record().clock, Some(Millis(77)));
-    // That state cannot be read: there is no older one, and the log may not have it any more.
+    // That state cannot be read: there is no older one, and the log may no longer have it.
     let (_, number, epoch) = assigned(&out)[1].clone();
     let mut failed = failure(number, epoch, ErrorDomain::External);
     failed.error.as_mut().unwrap().code = kol_common::checkpoint::DAMAGED.into();
-    rig.event(Event::Said(
+    rig.event(Event::Received(
         executor(1),
         FromExecutor::PartitionFailed(failed),
     ));
@@ -175,7 +178,7 @@ fn a_job_that_follows_another_waits_for_it_and_goes_on_from_its_state() {
 }
 
 #[test]
-fn what_is_left_to_the_next_job_is_not_what_proved_damaged_to_this_one() {
+fn a_job_does_not_leave_damaged_state_to_the_next_one() {
     let (mut rig, out) = Rig::running(&[1], 1);
     rig.report_all(&out);
     for offset in [10, 20] {
@@ -188,7 +191,7 @@ fn what_is_left_to_the_next_job_is_not_what_proved_damaged_to_this_one() {
     let (_, number, epoch) = assigned(&rig.after(60_000))[0].clone();
     let mut failed = failure(number, epoch, ErrorDomain::External);
     failed.error.as_mut().unwrap().code = kol_common::checkpoint::DAMAGED.into();
-    rig.event(Event::Said(
+    rig.event(Event::Received(
         executor(1),
         FromExecutor::PartitionFailed(failed),
     ));

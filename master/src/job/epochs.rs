@@ -1,167 +1,233 @@
-//! A job's part in its checkpoints: who can take part, what goes out, and what is committed.
+//! A job's part in its checkpoints: who can take part, what goes out, and how long its last epoch may take.
+
+use std::time::Duration;
 
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Barrier, BarrierAck, BarrierFailed, Manifest, PartitionState};
 use kol_common::{ExecutorId, KolError, Millis, SavepointId, SourcePartition};
 
+use super::effect::Effect;
+use super::fleet::{Executor, Fleet, is_callable};
 use super::lineage::inherited;
-use super::machine::{Executor, Fleet, Job, Out};
+use super::measure::Measure;
+use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
-use super::record::Phase;
-use crate::checkpoint::{Facts, Owner};
+use super::record::{End, JobRecord, Phase};
+use crate::checkpoint::{self, Coordinator, Facts, Input, Owner};
 
-impl Job {
-    /// Moves the epochs on, while the job runs or finishes.
-    pub(super) fn checkpoint(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
-        if self.record.phase == Phase::Running || self.finishing.is_some() {
-            self.begin_epoch(now, fleet, out);
-        } else {
-            self.epochs.end(now);
+/// The epochs of a job, and the end of the wait for its last one.
+#[derive(Debug)]
+pub(super) struct Epochs {
+    coordinator: Coordinator,
+    drain: Duration,
+    /// While the job stops: when waiting for its last epoch ends. It is worth as much time as a partition
+    /// may take to drain.
+    until: Option<Millis>,
+}
+
+/// The parts of a job that its epochs read and write.
+pub(super) struct JobParts<'a> {
+    pub(super) record: &'a mut JobRecord,
+    pub(super) partitions: &'a Partitions,
+}
+
+/// What became of the last epoch of a job that ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LastEpoch {
+    /// It is still to come, and can.
+    Awaited,
+    /// It is committed, or there is none to wait for.
+    Settled,
+    /// It can no longer come: what people should know.
+    Missed(String),
+}
+
+impl Epochs {
+    /// With the committed epochs of the store, oldest first.
+    pub(super) fn new(
+        record: &JobRecord,
+        checkpoints: Vec<Manifest>,
+        drain: Duration,
+        now: Millis,
+    ) -> Self {
+        let stops = record.phase == Phase::Ending(End::Stopped);
+        let limits = record.spec.checkpoint.clone();
+        let reserved = record.epochs_reserved;
+        Self {
+            coordinator: Coordinator::new(limits, checkpoints, reserved, now, stops),
+            drain,
+            until: stops.then(|| Millis(now.0 + Millis::from(drain).0)),
         }
-        out.garbage.extend(self.epochs.take_garbage());
-        out.news = self.epochs.take_news();
-        out.savepoints.extend(self.epochs.take_savepoints());
     }
 
-    /// Whether the last epoch of a job that stops is still to come, and can: it is worth as much time
-    /// as a partition may take to drain.
-    pub(super) fn finishes(&mut self, now: Millis, fleet: &Fleet) -> bool {
-        let Some(deadline) = self.finishing else {
-            return false;
+    pub(super) fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
+    }
+
+    /// See [`Coordinator::mark_damaged`].
+    pub(super) fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
+        self.coordinator.mark_damaged(ordinal, epoch);
+    }
+
+    /// The job stops: one last epoch, at once.
+    pub(super) fn finish(&mut self, now: Millis, job: JobParts<'_>, out: &mut Vec<Effect>) {
+        self.until = Some(Millis(now.0 + Millis::from(self.drain).0));
+        self.step(now, Input::Finish, job, out);
+    }
+
+    /// The job ends without a last epoch.
+    pub(super) fn abandon(&mut self) {
+        self.until = None;
+    }
+
+    /// What became of the last epoch of a job that ends.
+    pub(super) fn last(
+        &mut self,
+        now: Millis,
+        partitions: &Partitions,
+        fleet: &Fleet,
+    ) -> LastEpoch {
+        let Some(until) = self.until else {
+            return LastEpoch::Settled;
         };
-        let held = self.partitions.iter().any(|p| p.hold.executor().is_some());
+        let held = partitions.iter().any(|p| p.hold.executor().is_some());
         let served = held || fleet.values().any(Executor::callable);
-        let done = self.partitions.is_empty() || self.epochs.is_finished();
-        if !done && served && now < deadline {
-            return true;
+        let done = partitions.is_empty() || self.coordinator.is_finished();
+        if !done && served && now < until {
+            return LastEpoch::Awaited;
         }
-        self.finishing = None;
-        if !done {
-            self.record.reason = match self.epochs.head() {
-                Some(head) => format!(
-                    "no last checkpoint could be made; what came after epoch {} is read again by a job \
-                     that goes on from there",
-                    head.epoch
-                ),
-                None => "no checkpoint could be made".to_owned(),
-            };
+        self.until = None;
+        if done {
+            return LastEpoch::Settled;
         }
-        false
+        LastEpoch::Missed(match self.coordinator.head() {
+            Some(head) => format!(
+                "no last checkpoint could be made; what came after epoch {} is read again by a job \
+                 that resumes from there",
+                head.epoch
+            ),
+            None => "no checkpoint could be made".to_owned(),
+        })
     }
 
-    /// A person wants a savepoint.
+    /// Whether epochs may begin: the job runs, or its last epoch is to come.
+    fn is_active(&self, record: &JobRecord) -> bool {
+        record.phase == Phase::Running || self.until.is_some()
+    }
+
+    /// Time passed, or owners changed.
+    pub(super) fn tick(
+        &mut self,
+        now: Millis,
+        job: JobParts<'_>,
+        fleet: &Fleet,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.is_active(job.record) {
+            let owners: Vec<_> = job.partitions.iter().map(|p| owner(p, fleet)).collect();
+            self.step(now, Input::Tick(&owners), job, out);
+        } else {
+            self.step(now, Input::End, job, out);
+        }
+    }
+
+    /// Why no savepoint can be requested now, if none can.
+    pub(super) fn refusal(&self, record: &JobRecord) -> Option<KolError> {
+        if self.is_active(record) {
+            return self.coordinator.refusal();
+        }
+        let what = format!("job `{}` does not run", record.spec.name);
+        let help = "A job that was stopped is resumed with submit --from-savepoint JOB.";
+        Some(KolError::user("SAVEPOINT_FAILED", what).help(help))
+    }
+
+    /// A person requests a savepoint.
     pub(super) fn savepoint(
         &mut self,
         now: Millis,
+        job: JobParts<'_>,
         id: SavepointId,
         folder: String,
-        out: &mut Out,
+        out: &mut Vec<Effect>,
     ) {
-        let running = self.record.phase == Phase::Running || self.finishing.is_some();
-        let asked = if running {
-            self.epochs.ask_for_savepoint(now, id.clone(), folder)
-        } else {
-            let what = format!("job `{}` does not run", self.record.spec.name);
-            let error = KolError::user("SAVEPOINT_FAILED", what);
-            Err(error
-                .help("A job that was stopped is gone on from with submit --from-savepoint JOB."))
-        };
-        if let Err(error) = asked {
-            out.savepoints.push((id, Err(error)));
+        if let Some(refused) = self.refusal(job.record) {
+            return out.push(Effect::Savepoint(id, Err(refused)));
         }
+        let request = Input::Savepoint { id, folder };
+        self.step(now, request, job, out);
     }
 
-    /// Goes on from a state that another job made.
-    pub(super) fn inherit(&mut self, now: Millis, state: Manifest, out: &mut Out) {
-        let records: Vec<_> = self.partitions.iter().map(|p| p.record.clone()).collect();
+    /// The job resumes from a state that another one made, which becomes its first epoch.
+    pub(super) fn inherit(
+        &mut self,
+        now: Millis,
+        job: JobParts<'_>,
+        state: Manifest,
+        out: &mut Vec<Effect>,
+    ) {
         let manifest = Manifest {
-            job_id: self.record.id.to_string(),
-            job_name: self.record.spec.name.clone(),
-            generation: self.record.generation,
-            partitions: inherited(&state, &records),
+            job_id: job.record.id.to_string(),
+            job_name: job.record.spec.name.clone(),
+            generation: job.record.generation,
+            partitions: inherited(&state, &job.partitions.records()),
             begun_ms: now.0,
             took_ms: 0,
-            origin: self.record.origin.to_string(),
+            origin: job.record.origin.to_string(),
             ..state
         };
-        self.measure.resume(&manifest);
-        out.commit = Some(self.epochs.inherit(now, manifest));
-        self.record.epochs_reserved = self.epochs.reserved();
-    }
-
-    fn begin_epoch(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
-        let owners: Vec<Owner> = self.partitions.iter().map(|p| owner(p, fleet)).collect();
-        let partitions = &self.partitions;
-        let name = |slot: u32| {
-            let partition = partitions.get(slot as usize);
-            partition.map_or(String::new(), |p| p.record.partition.to_string())
-        };
-        let Some(begin) = self.epochs.step(now, &owners, name) else {
-            return;
-        };
-        if self.record.epochs_reserved != self.epochs.reserved() {
-            self.record.epochs_reserved = self.epochs.reserved();
-            out.persist = true;
-        }
-        for executor in self.executors() {
-            let barrier = Barrier {
-                job_id: self.record.id.to_string(),
-                generation: self.record.generation,
-                epoch: begin.epoch,
-                parent: begin.parent,
-                last: begin.last,
-                savepoint: begin.savepoint.clone().unwrap_or_default(),
-            };
-            out.sends.push((executor, ToExecutor::Barrier(barrier)));
-        }
+        let JobParts { record, partitions } = job;
+        let job = JobParts { record, partitions };
+        self.step(now, Input::Inherit(manifest), job, out);
+        record.epochs_reserved = self.coordinator.reserved();
+        out.push(Effect::Persist);
     }
 
     /// A partition's part of an epoch is durable.
-    pub(super) fn barrier_acked(
+    pub(super) fn acknowledged(
         &mut self,
         now: Millis,
         executor: &ExecutorId,
         ack: BarrierAck,
-        out: &mut Out,
+        job: JobParts<'_>,
+        measure: &Measure,
+        out: &mut Vec<Effect>,
     ) {
         let Some(checkpoint) = ack.checkpoint else {
             return;
         };
-        let current = self
-            .partitions
-            .get(checkpoint.slot as usize)
-            .is_some_and(|p| {
-                p.hold.executor() == Some(executor) && p.record.epoch == checkpoint.assignment_epoch
-            });
-        if !current || !self.epochs.acknowledged(ack.epoch, checkpoint) {
+        let current = job.partitions.get(checkpoint.slot).is_some_and(|p| {
+            p.hold.executor() == Some(executor)
+                && p.record.assignment_epoch == checkpoint.assignment_epoch
+        });
+        if !current {
             return;
         }
-        let facts = Facts {
-            job: (self.record.id.to_string(), self.record.spec.name.clone()),
-            generation: self.record.generation,
-            clock: self.measure.clock(),
-            market: (self.measure.version(), self.measure.market_wire()),
+        let acknowledged = Input::Acknowledged {
+            epoch: ack.epoch,
+            checkpoint: Box::new(checkpoint),
+            facts: Facts {
+                job: (job.record.id.to_string(), job.record.spec.name.clone()),
+                generation: job.record.generation,
+                clock: measure.clock(),
+                market: (measure.version(), measure.market_wire()),
+            },
         };
-        out.commit = self.epochs.commit(now, facts);
-        out.savepoints.extend(self.epochs.take_savepoints());
+        self.step(now, acknowledged, job, out);
     }
 
     /// A partition cannot take part in an epoch.
-    pub(super) fn barrier_failed(
+    pub(super) fn failed(
         &mut self,
         now: Millis,
         executor: &ExecutorId,
         failed: BarrierFailed,
+        job: JobParts<'_>,
+        out: &mut Vec<Effect>,
     ) {
         let Some(name) = failed.partition else {
             return;
         };
-        let partition = self.partitions.iter().find(|p| {
-            p.record.partition.topic == name.topic
-                && p.record.partition.partition == name.partition
-                && p.hold.executor() == Some(executor)
-        });
-        let Some(slot) = partition.map(|p| p.record.slot) else {
+        let Some(partition) = job.partitions.of_owner(executor, &name) else {
             return;
         };
         let error = failed.error.as_ref().map_or_else(
@@ -171,17 +237,61 @@ impl Job {
                 KolError::external("CHECKPOINT_FAILED", what).help(info.help.clone())
             },
         );
-        let error = error.partition(&SourcePartition::from(name));
-        let assignment = failed.assignment_epoch;
-        self.epochs
-            .failed(now, failed.epoch, slot, assignment, error);
+        let failed = Input::Failed {
+            epoch: failed.epoch,
+            ordinal: partition.record.ordinal,
+            assignment_epoch: failed.assignment_epoch,
+            error: error.partition(&SourcePartition::from(name)),
+        };
+        self.step(now, failed, job, out);
+    }
+
+    /// One step of the coordinator, and what follows from it for the job's driver.
+    fn step(&mut self, now: Millis, input: Input<'_>, job: JobParts<'_>, out: &mut Vec<Effect>) {
+        let mut effects = Vec::new();
+        self.coordinator.handle(now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                checkpoint::Effect::Begin(begin) => {
+                    begin_epoch(&begin, job.record, job.partitions, out)
+                }
+                checkpoint::Effect::Commit(commit) => out.push(Effect::Commit(commit)),
+                checkpoint::Effect::Savepoint(id, saved) => out.push(Effect::Savepoint(id, saved)),
+                checkpoint::Effect::Delete(paths) => out.push(Effect::Delete(paths)),
+                checkpoint::Effect::Notice(notice) => out.push(Effect::Notice(notice)),
+            }
+        }
+    }
+}
+
+/// Sends the barriers of an epoch, once its number is durable.
+fn begin_epoch(
+    begin: &checkpoint::Begin,
+    record: &mut JobRecord,
+    partitions: &Partitions,
+    out: &mut Vec<Effect>,
+) {
+    if record.epochs_reserved != begin.reserved {
+        record.epochs_reserved = begin.reserved;
+        out.push(Effect::Persist);
+    }
+    for executor in partitions.executors() {
+        let barrier = Barrier {
+            job_id: record.id.to_string(),
+            generation: record.generation,
+            epoch: begin.epoch,
+            parent: begin.parent,
+            last: begin.last,
+            savepoint: begin.savepoint.clone().unwrap_or_default(),
+        };
+        out.push(Effect::Send(executor, ToExecutor::Barrier(barrier)));
     }
 }
 
 /// Whether a partition can take part: its owner answers, and has claimed it.
-fn owner(partition: &Partition, fleet: &Fleet) -> Owner {
+fn owner<'a>(partition: &'a Partition, fleet: &Fleet) -> Owner<'a> {
     let held = match &partition.hold {
-        Hold::Held { executor } => fleet.get(executor).is_some_and(Executor::callable),
+        Hold::Held { executor } => is_callable(fleet, executor),
         Hold::Free { .. } | Hold::Awaited { .. } | Hold::Releasing { .. } => false,
     };
     let state = partition.current_report().map(|r| r.state());
@@ -196,8 +306,9 @@ fn owner(partition: &Partition, fleet: &Fleet) -> Owner {
         )
     );
     Owner {
-        slot: partition.record.slot,
-        assignment_epoch: partition.record.epoch,
+        partition: &partition.record.partition,
+        ordinal: partition.record.ordinal,
+        assignment_epoch: partition.record.assignment_epoch,
         ready: held && serves,
     }
 }

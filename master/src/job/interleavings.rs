@@ -11,8 +11,11 @@ use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
 use proptest::prelude::*;
 
 use super::discovery::Found;
-use super::machine::{Event, Executor, Fleet, Job, Out};
+use super::effect::Event;
+use super::fleet::{Executor, Fleet};
+use super::machine::Job;
 use super::record::{End, JobRecord, Phase};
+use super::testing::Out;
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(2);
@@ -49,11 +52,11 @@ fn id(n: u8) -> ExecutorId {
     ExecutorId::from_wire(format!("exe_{n}"))
 }
 
-/// What one executor runs, by partition number, and what it was asked and did not answer yet.
+/// What one executor runs, by partition number, and the revocations that it has not answered yet.
 #[derive(Debug, Default)]
 struct Fake {
     runs: BTreeMap<u32, u64>,
-    asked: Vec<kol_common::proto::Revoke>,
+    revocations: Vec<kol_common::proto::Revoke>,
 }
 
 struct World {
@@ -61,8 +64,8 @@ struct World {
     now: u64,
     fleet: Fleet,
     fakes: BTreeMap<u8, Fake>,
-    /// Every (partition, epoch) that was ever assigned.
-    epochs: BTreeSet<(u32, u64)>,
+    /// Every (partition, assignment epoch) there ever was.
+    assigned: BTreeSet<(u32, u64)>,
     stored: JobRecord,
 }
 
@@ -74,7 +77,7 @@ impl World {
             now: 0,
             fleet: Fleet::new(),
             fakes: BTreeMap::new(),
-            epochs: BTreeSet::new(),
+            assigned: BTreeSet::new(),
             stored: record,
         };
         let partitions = (0..PARTITIONS).map(|i| (SourcePartition::new("t", i), 0));
@@ -87,9 +90,7 @@ impl World {
     }
 
     fn event(&mut self, event: Event) {
-        let mut out = Out::default();
-        self.job
-            .handle(Millis(self.now), event, &self.fleet, &mut out);
+        let out = Out::of(&mut self.job, self.now, event, &self.fleet);
         if out.persist {
             self.stored = self.job.record();
         }
@@ -111,9 +112,10 @@ impl World {
                 for p in assign.partitions {
                     let number = p.partition.unwrap().partition;
                     let epoch = p.assignment_epoch;
-                    assert!(self.epochs.insert((number, epoch)), "one owner per epoch");
+                    let new = self.assigned.insert((number, epoch));
+                    assert!(new, "one owner per assignment epoch");
                     let stored = &self.stored.partitions[number as usize];
-                    assert_eq!(stored.epoch, epoch, "durable before it is told");
+                    assert_eq!(stored.assignment_epoch, epoch, "durable before it is sent");
                     assert_eq!(
                         stored.owner,
                         Some(Incarnation::from_wire(format!("inc_{n}")))
@@ -121,7 +123,7 @@ impl World {
                     fake.runs.insert(number, epoch);
                 }
             }
-            ToExecutor::Revoke(revoke) => fake.asked.push(revoke),
+            ToExecutor::Revoke(revoke) => fake.revocations.push(revoke),
             _ => {}
         }
     }
@@ -148,8 +150,8 @@ impl World {
     }
 
     fn answer(&mut self, n: u8) {
-        let asked = std::mem::take(&mut self.fakes.entry(n).or_default().asked);
-        for revoke in asked {
+        let revocations = std::mem::take(&mut self.fakes.entry(n).or_default().revocations);
+        for revoke in revocations {
             let number = revoke.partition.as_ref().unwrap().partition;
             let fake = self.fakes.entry(n).or_default();
             if fake.runs.get(&number) == Some(&revoke.assignment_epoch) {
@@ -163,7 +165,7 @@ impl World {
                 position: 0,
                 drained,
             };
-            self.event(Event::Said(id(n), FromExecutor::Released(released)));
+            self.event(Event::Received(id(n), FromExecutor::Released(released)));
         }
     }
 
@@ -177,7 +179,10 @@ impl World {
             assignment_epoch: epoch,
             error: None,
         };
-        self.event(Event::Said(id(n), FromExecutor::PartitionFailed(failed)));
+        self.event(Event::Received(
+            id(n),
+            FromExecutor::PartitionFailed(failed),
+        ));
     }
 
     fn apply(&mut self, step: &Step) {
@@ -255,7 +260,7 @@ proptest! {
         for partition in &world.stored.partitions {
             let number = partition.partition.partition;
             let runners: Vec<_> = world.fakes.iter()
-                .filter(|(_, f)| f.runs.get(&number) == Some(&partition.epoch))
+                .filter(|(_, f)| f.runs.get(&number) == Some(&partition.assignment_epoch))
                 .collect();
             prop_assert_eq!(runners.len(), 1, "partition {}", number);
         }

@@ -1,15 +1,12 @@
-//! Where a job's first state comes from. Each job has one generation: a rewind, a changed scoring or a
-//! start from a savepoint is a new job of the same name, which waits for the one before it to end.
-
-use std::fmt;
+//! Which state a job may take over, and as what.
 
 use kol_common::job::{JobSpec, StartingOffsets};
 use kol_common::proto::{Manifest, PartitionCheckpoint, Snapshot};
 use kol_common::{JobId, KolError, SourcePartition};
-use serde::{Deserialize, Serialize};
 
 use super::difference::differences;
-use super::record::PartitionRecord;
+use super::origin::Origin;
+use super::record::{JobRecord, PartitionRecord};
 
 /// Keys of the spec that the state depends on: another value needs another state.
 const IN_THE_STATE: [&str; 6] = [
@@ -21,49 +18,6 @@ const IN_THE_STATE: [&str; 6] = [
     "scoring.default_platform ",
 ];
 
-/// Where a job begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// Without state, at the starting offsets of its spec.
-    #[default]
-    Spec,
-    /// Without state, elsewhere.
-    Offsets(StartingOffsets),
-    /// With the state of another job that is over by then.
-    Job {
-        /// Which.
-        id: JobId,
-        /// In this epoch; in the last one, if none is named.
-        epoch: Option<u64>,
-    },
-    /// With the state that a manifest file describes.
-    Savepoint {
-        /// Folder of the file.
-        location: String,
-    },
-}
-
-impl fmt::Display for Origin {
-    /// For people; nothing for a job that began as its spec says.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spec => Ok(()),
-            Self::Offsets(StartingOffsets::Timestamp(time)) => {
-                write!(f, "no state, and the records from {} on", time.iso())
-            }
-            Self::Offsets(StartingOffsets::Earliest) => write!(f, "no state, and the whole log"),
-            Self::Offsets(_) => write!(f, "no state, and given offsets"),
-            Self::Job { id, epoch: None } => write!(f, "the last epoch of {id}"),
-            Self::Job {
-                id,
-                epoch: Some(epoch),
-            } => write!(f, "epoch {epoch} of {id}"),
-            Self::Savepoint { location } => write!(f, "the savepoint in {location}"),
-        }
-    }
-}
-
 /// An [`Origin`] with what was looked up for it.
 #[derive(Clone, Debug)]
 pub enum Start {
@@ -71,8 +25,37 @@ pub enum Start {
     Offsets(StartingOffsets),
     /// With this state.
     State(Box<Manifest>),
-    /// With the state that the manifest file of this folder describes.
+    /// With the state that the manifest file of this folder describes: looked up together with Kafka.
     Folder(String),
+}
+
+/// What to look up for a job: where it begins, or, once it has begun, where partitions begin that came
+/// later. `left` gives the state that another job left, in an epoch or in its last one.
+///
+/// # Errors
+/// That state no longer exists.
+pub fn next_start(
+    record: &JobRecord,
+    left: impl Fn(&JobId, Option<u64>) -> Option<Manifest>,
+) -> Result<Start, KolError> {
+    if record.generation > 0 {
+        return Ok(Start::Offsets(StartingOffsets::Earliest));
+    }
+    let (id, epoch) = match &record.origin {
+        Origin::Spec => {
+            let offsets = record.spec.source.starting_offsets.clone();
+            return Ok(Start::Offsets(offsets));
+        }
+        Origin::Offsets(offsets) => return Ok(Start::Offsets(offsets.clone())),
+        Origin::Savepoint { location } => return Ok(Start::Folder(location.clone())),
+        Origin::Job { id, epoch } => (id, *epoch),
+    };
+    let state = left(id, epoch).map(|state| Start::State(Box::new(state)));
+    state.ok_or_else(|| {
+        let what = format!("{} no longer exists", record.origin);
+        KolError::user("EPOCH_NOT_FOUND", what)
+            .help("Submit with --from-savepoint and a savepoint, or with --discard-state.")
+    })
 }
 
 /// The state that a job of `spec` left: its epoch, or, when it has none, where it had begun to read.
@@ -101,14 +84,14 @@ fn unread(partition: &PartitionRecord) -> PartitionCheckpoint {
     }
 }
 
-/// The partitions of a state as those of a new job. Redis knows nothing of the new generation: all is
-/// sent again.
+/// The partitions of a state as those of a new job. Redis has nothing of the new generation yet: everything
+/// is sent again.
 pub fn inherited(state: &Manifest, partitions: &[PartitionRecord]) -> Vec<PartitionCheckpoint> {
     let of = |record: &PartitionRecord| {
         let mut states = state.partitions.iter();
         let found = states.find(|p| name_of(p).as_ref() == Some(&record.partition));
         found.map(|p| PartitionCheckpoint {
-            slot: record.slot,
+            slot: record.ordinal,
             assignment_epoch: 0,
             sequence: 0,
             told: None,
@@ -141,7 +124,7 @@ pub fn spec_of(folder: &str, snapshot: &Snapshot) -> Result<JobSpec, KolError> {
     })
 }
 
-/// Whether the state of a job of the spec `old` can go on under the spec `new`.
+/// Whether a job of the spec `new` can take over the state of one of the spec `old`.
 ///
 /// # Errors
 /// What cannot be changed without a new state, in words.
@@ -153,7 +136,7 @@ pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
         .topics
         .iter()
         .filter(|t| !new.source.topics.contains(t));
-    found.extend(gone.map(|topic| format!("source.topics had `{topic}` and has it no more")));
+    found.extend(gone.map(|topic| format!("source.topics had `{topic}` and no longer has it")));
     if found.is_empty() {
         return Ok(());
     }
@@ -172,12 +155,12 @@ mod tests {
     use super::*;
     use crate::testing::spec;
 
-    fn record(slot: u32, number: u32) -> PartitionRecord {
+    fn record(ordinal: u32, number: u32) -> PartitionRecord {
         PartitionRecord {
             partition: SourcePartition::new("t", number),
-            slot,
+            ordinal,
             start_offset: 5,
-            epoch: 9,
+            assignment_epoch: 9,
             owner: None,
         }
     }
@@ -199,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_matched_by_partition_and_nothing_is_believed_of_redis() {
+    fn a_state_is_matched_by_partition_and_nothing_in_it_counts_as_confirmed_by_redis() {
         let part = |number: u32| PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
             slot: number,
@@ -229,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_an_epoch_is_gone_on_from_where_it_began() {
+    fn a_job_without_an_epoch_leaves_the_offsets_at_which_it_began() {
         let state = state_left(&spec("a"), &[record(0, 0)], None);
         assert_eq!(
             (state.partitions[0].offset, state.partitions[0].files.len()),

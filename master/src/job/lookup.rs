@@ -1,90 +1,59 @@
-//! Looking at Kafka and Redis: before the job can run, and from then on for new partitions.
+//! When a job looks at Kafka and Redis: before it can run, and from then on for new partitions.
 
 use std::time::Duration;
 
-use kol_common::{KolError, Millis};
+use kol_common::{JobId, KolError, Millis};
 
-use super::discovery::Found;
-use super::machine::{Job, Out};
-use super::partition::Partition;
-use super::record::{End, PartitionRecord, Phase};
+use super::backoff::pause;
+use super::effect::Effect;
 
 /// How often the topics are looked at for new partitions.
 const REDISCOVER: Duration = Duration::from_secs(10);
 
-/// When the topics are looked at next, or that they are now; with the failures in a row.
+/// When the topics are looked at next, and what was wrong the last time.
 #[derive(Debug)]
-pub(super) enum Lookup {
-    At(Millis, u32),
-    UnderWay(u32),
+pub(super) struct Lookup {
+    /// `None` while a look is under way.
+    next: Option<Millis>,
+    /// In a row.
+    failures: u32,
+    problem: Option<KolError>,
 }
 
-impl Job {
-    pub(super) fn look_up(&mut self, now: Millis, out: &mut Out) {
-        if let Lookup::At(at, failures) = self.discovery
-            && now >= at
-        {
-            self.discovery = Lookup::UnderWay(failures);
-            out.discover = true;
+impl Lookup {
+    /// At once.
+    pub(super) fn new(now: Millis) -> Self {
+        Self {
+            next: Some(now),
+            failures: 0,
+            problem: None,
         }
     }
 
-    pub(super) fn discovered(
-        &mut self,
-        now: Millis,
-        found: Result<Found, KolError>,
-        out: &mut Out,
-    ) {
-        let failures = match self.discovery {
-            Lookup::UnderWay(failures) | Lookup::At(_, failures) => failures,
+    /// Why the last look failed.
+    pub(super) fn problem(&self) -> Option<&KolError> {
+        self.problem.as_ref()
+    }
+
+    /// Requests a look when one is due.
+    pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Effect>) {
+        if self.next.is_some_and(|next| now >= next) {
+            self.next = None;
+            out.push(Effect::Discover);
+        }
+    }
+
+    /// A look is over: the next one comes after a while, or after a pause that grows.
+    pub(super) fn looked(&mut self, now: Millis, job: &JobId, failure: Option<KolError>) {
+        let wait = if failure.is_none() {
+            self.failures = 0;
+            Millis::from(REDISCOVER)
+        } else {
+            let wait = pause(job, self.failures, u64::from(self.failures));
+            self.failures += 1;
+            wait
         };
-        match found {
-            Ok(found) => {
-                self.discovery_problem = None;
-                let next = Millis(now.0 + Millis::from(REDISCOVER).0);
-                self.discovery = Lookup::At(next, 0);
-                self.adopt_discovery(now, found, out);
-            }
-            Err(error) => {
-                if self.record.phase == Phase::Starting && !error.retryable {
-                    self.end(now, End::Failed, error.to_string(), out);
-                }
-                let pause = self.pause(failures, u64::from(failures));
-                self.discovery = Lookup::At(Millis(now.0 + pause.0), failures + 1);
-                self.discovery_problem = Some(error);
-            }
-        }
-    }
-
-    fn adopt_discovery(&mut self, now: Millis, found: Found, out: &mut Out) {
-        if !matches!(self.record.phase, Phase::Starting | Phase::Running) {
-            return;
-        }
-        for (partition, start_offset) in found.partitions {
-            if self
-                .partitions
-                .iter()
-                .any(|p| p.record.partition == partition)
-            {
-                continue;
-            }
-            let record = PartitionRecord {
-                partition,
-                slot: self.partitions.len() as u32,
-                start_offset,
-                epoch: 0,
-                owner: None,
-            };
-            self.partitions.push(Partition::restore(record, now, now));
-            out.persist = true;
-        }
-        if self.record.phase == Phase::Starting {
-            self.record.generation = found.generation;
-            self.record.phase = Phase::Running;
-            out.persist = true;
-            if let Some(state) = found.state {
-                self.inherit(now, *state, out);
-            }
-        }
+        self.next = Some(Millis(now.0 + wait.0));
+        self.problem = failure;
     }
 }

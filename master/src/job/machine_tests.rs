@@ -1,197 +1,14 @@
-use std::time::Duration;
-
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, PartitionCheckpoint,
-    PartitionFailed, PartitionReport, PartitionState, Released, Reports, Revoke, RevokeMode,
+    ErrorDomain, ExecutorState, JobState, PartitionReport, PartitionState, Reports, RevokeMode,
     RunningPartition,
 };
-use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SourcePartition};
+use kol_common::{KolError, Millis, SourcePartition};
 
-use super::discovery::Found;
-use super::machine::{Event, Executor, Fleet, Job, Out};
-use super::record::JobRecord;
-use crate::testing::spec;
-
-const DRAIN: Duration = Duration::from_secs(10);
-
-pub(super) fn executor(n: u8) -> ExecutorId {
-    ExecutorId::from_wire(format!("exe_{n}"))
-}
-
-fn fleet(alive: &[u8]) -> Fleet {
-    let member = |n: &u8| {
-        let executor_of = Executor {
-            incarnation: Incarnation::from_wire(format!("inc_{n}")),
-            state: ExecutorState::Alive,
-            host: format!("host{n}"),
-            others: 0,
-        };
-        (executor(*n), executor_of)
-    };
-    alive.iter().map(member).collect()
-}
-
-fn set(fleet: &mut Fleet, n: u8, state: ExecutorState) {
-    fleet.get_mut(&executor(n)).unwrap().state = state;
-}
-
-fn found(partitions: u32) -> Event {
-    let names = (0..partitions).map(|i| (SourcePartition::new("t", i), 100));
-    Event::Discovered(Ok(Found {
-        partitions: names.collect(),
-        generation: 4,
-        state: None,
-    }))
-}
-
-pub(super) struct Rig {
-    pub(super) job: Job,
-    now: u64,
-    fleet: Fleet,
-}
-
-impl Rig {
-    pub(super) fn starting(alive: &[u8]) -> Self {
-        let record = JobRecord::new(JobId::from_wire("job_1"), spec("a"), vec![], Millis(0));
-        Self {
-            job: Job::new(record, vec![], Millis(0), DRAIN),
-            now: 0,
-            fleet: fleet(alive),
-        }
-    }
-
-    pub(super) fn running(alive: &[u8], partitions: u32) -> (Self, Out) {
-        let mut rig = Self::starting(alive);
-        assert!(rig.tick().discover);
-        let out = rig.event(found(partitions));
-        (rig, out)
-    }
-
-    pub(super) fn event(&mut self, event: Event) -> Out {
-        let mut out = Out::default();
-        self.job
-            .handle(Millis(self.now), event, &self.fleet, &mut out);
-        out
-    }
-
-    pub(super) fn tick(&mut self) -> Out {
-        self.event(Event::Tick)
-    }
-
-    pub(super) fn after(&mut self, ms: u64) -> Out {
-        self.now += ms;
-        self.tick()
-    }
-
-    pub(super) fn state(&self) -> (JobState, String) {
-        let status = self.job.status(Millis(self.now), &self.fleet);
-        (status.state(), status.reason)
-    }
-
-    pub(super) fn release(&mut self, by: u8, revoke: &Revoke, drained: bool) -> Out {
-        let released = Released {
-            job_id: revoke.job_id.clone(),
-            partition: revoke.partition.clone(),
-            assignment_epoch: revoke.assignment_epoch,
-            position: 0,
-            drained,
-        };
-        self.event(Event::Said(executor(by), FromExecutor::Released(released)))
-    }
-
-    /// Says that everything that was assigned runs.
-    pub(super) fn report_all(&mut self, out: &Out) {
-        for (_, number, epoch) in assigned(out) {
-            let report = PartitionReport {
-                partition: Some((&SourcePartition::new("t", number)).into()),
-                assignment_epoch: epoch,
-                state: PartitionState::Running as i32,
-                ..PartitionReport::default()
-            };
-            let reports = Reports {
-                reports: vec![report],
-            };
-            self.event(Event::Said(executor(1), FromExecutor::Reports(reports)));
-        }
-    }
-
-    /// A partition's part of an epoch.
-    pub(super) fn ack(&mut self, epoch: u64, number: u32) -> Out {
-        self.ack_at(epoch, number, 0)
-    }
-
-    /// The same of one that stands at an offset.
-    pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
-        let checkpoint = PartitionCheckpoint {
-            partition: Some((&SourcePartition::new("t", number)).into()),
-            slot: number,
-            assignment_epoch: 1,
-            offset,
-            ..PartitionCheckpoint::default()
-        };
-        let ack = BarrierAck {
-            job_id: "job_1".into(),
-            epoch,
-            checkpoint: Some(checkpoint),
-        };
-        let ack = FromExecutor::BarrierAck(Box::new(ack));
-        self.event(Event::Said(executor(1), ack))
-    }
-
-    pub(super) fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
-        let failed = failure(number, epoch, domain);
-        self.event(Event::Said(
-            executor(by),
-            FromExecutor::PartitionFailed(failed),
-        ))
-    }
-}
-
-pub(super) fn barriers(out: &Out) -> Vec<Barrier> {
-    let barrier = |(_, message): &(ExecutorId, ToExecutor)| match message {
-        ToExecutor::Barrier(barrier) => Some(barrier.clone()),
-        _ => None,
-    };
-    out.sends.iter().filter_map(barrier).collect()
-}
-
-pub(super) fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> PartitionFailed {
-    PartitionFailed {
-        job_id: "job_1".into(),
-        partition: Some((&SourcePartition::new("t", number)).into()),
-        assignment_epoch: epoch,
-        error: Some(ErrorInfo {
-            domain: domain as i32,
-            code: "BROKE".into(),
-            message: "it broke".into(),
-            ..ErrorInfo::default()
-        }),
-    }
-}
-
-/// (executor, partition, epoch) of every assignment.
-pub(super) fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
-    let mut all = Vec::new();
-    for (to, message) in &out.sends {
-        if let ToExecutor::Assign(assign) = message {
-            for p in &assign.partitions {
-                let number = p.partition.as_ref().unwrap().partition;
-                all.push((to.clone(), number, p.assignment_epoch));
-            }
-        }
-    }
-    all
-}
-
-pub(super) fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {
-    let revokes = out.sends.iter().filter_map(|(to, message)| match message {
-        ToExecutor::Revoke(revoke) => Some((to.clone(), revoke.clone())),
-        _ => None,
-    });
-    revokes.collect()
-}
+use super::effect::Event;
+use super::machine::Job;
+use super::testing::{DRAIN, Rig, assigned, executor, fleet, found, revoked, set};
 
 #[test]
 fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
@@ -204,7 +21,7 @@ fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
 }
 
 #[test]
-fn a_missing_topic_keeps_it_starting_with_the_reason_and_is_asked_for_again() {
+fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again() {
     let mut rig = Rig::starting(&[1]);
     rig.tick();
     let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
@@ -254,7 +71,7 @@ fn a_joining_executor_gets_partitions_only_after_they_were_released() {
 }
 
 #[test]
-fn a_leaving_executor_gives_everything_back_even_with_nobody_to_take_it() {
+fn a_leaving_executor_releases_everything_even_when_no_other_can_take_it() {
     let (mut rig, _) = Rig::running(&[1], 2);
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
     let asked = revoked(&rig.tick());
@@ -266,7 +83,7 @@ fn a_leaving_executor_gives_everything_back_even_with_nobody_to_take_it() {
 }
 
 #[test]
-fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_epoch_elsewhere() {
+fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_assignment_epoch_elsewhere() {
     let (mut rig, first) = Rig::running(&[1, 2], 4);
     set(&mut rig.fleet, 1, ExecutorState::Suspect);
     let out = rig.after(100);
@@ -324,7 +141,7 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
     let out = restarted.event(Event::Connected(executor(1), running));
     assert_eq!(revoked(&out).len(), 1);
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
-    // The claimed one goes on; the one that did not match is free and assigned again.
+    // The claimed one continues; the one that did not match is free and assigned again.
     let again = assigned(&out);
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].1, claims[1].partition.as_ref().unwrap().partition);
@@ -334,7 +151,7 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
 }
 
 #[test]
-fn after_a_restart_the_clock_is_told_also_while_the_market_is_not_known() {
+fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
     let (rig, first) = Rig::running(&[1], 1);
     let mut record = rig.job.record();
     record.clock = Some(Millis(7));
@@ -359,16 +176,16 @@ fn after_a_restart_the_clock_is_told_also_while_the_market_is_not_known() {
 }
 
 #[test]
-fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_within_a_budget() {
+fn a_failure_that_a_person_must_repair_ends_the_job_and_others_are_tried_again_within_a_budget() {
     let (mut rig, _) = Rig::running(&[1], 1);
     for attempt in 0..5 {
-        let epoch = rig.job.record().partitions[0].epoch;
+        let epoch = rig.job.record().partitions[0].assignment_epoch;
         rig.fail(1, 0, epoch, ErrorDomain::External);
         assert_eq!(rig.state(), (JobState::Degraded, "it broke".into()));
         assert!(assigned(&rig.after(100)).is_empty());
         assert_eq!(assigned(&rig.after(10_000)).len(), 1, "attempt {attempt}");
     }
-    let epoch = rig.job.record().partitions[0].epoch;
+    let epoch = rig.job.record().partitions[0].assignment_epoch;
     rig.fail(1, 0, epoch, ErrorDomain::External);
     let (state, reason) = rig.state();
     assert_eq!(state, JobState::Failed);
@@ -381,20 +198,20 @@ fn a_failure_that_a_person_must_mend_ends_the_job_and_others_are_tried_again_wit
 }
 
 #[test]
-fn partitions_added_to_the_topic_get_the_next_slots() {
+fn partitions_added_to_the_topic_get_the_next_ordinals() {
     let (mut rig, _) = Rig::running(&[1], 2);
     rig.now += 10_000;
     assert!(rig.tick().discover);
     let out = rig.event(found(3));
     assert_eq!(assigned(&out).len(), 1);
     let record = rig.job.record();
-    let slots: Vec<u32> = record.partitions.iter().map(|p| p.slot).collect();
-    assert_eq!(slots, [0, 1, 2]);
+    let ordinals: Vec<u32> = record.partitions.iter().map(|p| p.ordinal).collect();
+    assert_eq!(ordinals, [0, 1, 2]);
     assert_eq!(record.generation, 4);
 }
 
 #[test]
-fn totals_do_not_fall_back_while_a_partition_has_no_report_of_its_new_owner() {
+fn totals_do_not_fall_while_a_partition_has_no_report_of_its_new_owner() {
     let (mut rig, first) = Rig::running(&[1], 1);
     let (_, number, epoch) = assigned(&first)[0].clone();
     let mut report = PartitionReport {
@@ -408,7 +225,7 @@ fn totals_do_not_fall_back_while_a_partition_has_no_report_of_its_new_owner() {
     let reports = Reports {
         reports: vec![report],
     };
-    rig.event(Event::Said(executor(1), FromExecutor::Reports(reports)));
+    rig.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
     rig.fleet = fleet(&[2]);
     rig.tick();
     let status = rig.job.status(Millis(rig.now), &rig.fleet);

@@ -1,7 +1,7 @@
 //! What all partitions of a job share: its clock, and the market measure in use.
 //!
 //! Clock:
-//! 1. The job clock is the newest partition clock; with an idle timeout it goes on by itself when
+//! 1. The job clock is the newest partition clock; with an idle timeout it advances by itself when
 //!    nothing moved for longer than that.
 //! 2. It never goes back. An executor that scores at window end *t* knew a clock of at least
 //!    *t* − slide, so after a restart of this master the clock is at least that.
@@ -10,7 +10,7 @@
 //! 1. A round is complete when every partition has reported since the last round.
 //! 2. `m` is computed from a complete round in which every partition that has a clock reports at
 //!    the job's window end and none reads again what Redis already shows: a sum that lacks a
-//!    partition's past would move every score for nothing. Partitions without a clock are empty.
+//!    partition's past would move every score for no reason. Partitions without a clock are empty.
 //! 3. The `m` in use changes when the window end moved, when the exact one is more than 1 % away
 //!    from it, or when no position changed since the round before: so it is exact once input stops.
 //! 4. Each change raises the version. A master that was started again does not know what the one before
@@ -34,7 +34,7 @@ const VERSIONS_A_MS: u64 = 1_000;
 /// The market measure of each platform.
 pub type Market = BTreeMap<String, f64>;
 
-/// The newest report of each slot's current assignment; `None` while there is none.
+/// The newest report of each partition's current assignment, by ordinal; `None` while there is none.
 pub type Round<'a> = BTreeMap<u32, Option<&'a PartitionReport>>;
 
 /// Clock and market of one job.
@@ -42,7 +42,7 @@ pub type Round<'a> = BTreeMap<u32, Option<&'a PartitionReport>>;
 pub struct Measure {
     clock: Option<Millis>,
     newest_event: Option<Millis>,
-    /// Newest clock seen of each slot, over all its assignments.
+    /// Newest clock seen of each partition, by ordinal, over all its assignments.
     clocks: BTreeMap<u32, u64>,
     moved: Millis,
     market: Market,
@@ -51,7 +51,7 @@ pub struct Measure {
     outdated: bool,
     /// Window end and positions of the last round that was evaluated.
     evaluated: Option<(Option<Millis>, BTreeMap<u32, u64>)>,
-    /// Slots that reported since then.
+    /// Ordinals of those that reported since then.
     fresh: BTreeSet<u32>,
 }
 
@@ -68,7 +68,7 @@ impl Measure {
         }
     }
 
-    /// Goes on from a committed epoch.
+    /// Resumes from a committed epoch.
     pub fn resume(&mut self, head: &Manifest) {
         self.clock = self.clock.max(head.clock_ms.map(Millis));
         self.version = self.version.max(head.market_version + 1);
@@ -117,17 +117,17 @@ impl Measure {
         self.market.iter().map(wire).collect()
     }
 
-    /// A report of a slot's current assignment came in.
+    /// A report of a partition's current assignment came in.
     pub fn reported(
         &mut self,
         now: Millis,
-        slot: u32,
+        ordinal: u32,
         report: &PartitionReport,
         scoring: &ScoringSpec,
     ) {
-        self.fresh.insert(slot);
+        self.fresh.insert(ordinal);
         if let Some(clock) = report.clock_ms {
-            let newest = self.clocks.entry(slot).or_insert(0);
+            let newest = self.clocks.entry(ordinal).or_insert(0);
             if clock > *newest {
                 *newest = clock;
                 self.moved = now;
@@ -147,7 +147,7 @@ impl Measure {
         }
     }
 
-    /// Time passed, or reports came in: lets an idle clock go on and evaluates complete rounds.
+    /// Time passed, or reports came in: lets an idle clock advance and evaluates complete rounds.
     pub fn advance(&mut self, now: Millis, scoring: &ScoringSpec, round: &Round<'_>) {
         if let (Some(timeout), Some(newest)) = (scoring.idle_timeout, self.newest_event) {
             let idle = now.since(self.moved).since(timeout);
@@ -158,7 +158,7 @@ impl Measure {
             self.outdated = false;
             return;
         }
-        let complete = round.keys().all(|slot| self.fresh.contains(slot));
+        let complete = round.keys().all(|ordinal| self.fresh.contains(ordinal));
         if round.is_empty() || !complete {
             return;
         }
@@ -168,7 +168,7 @@ impl Measure {
         };
         let positions: BTreeMap<u32, u64> = round
             .iter()
-            .filter_map(|(slot, report)| Some((*slot, (*report)?.position)))
+            .filter_map(|(ordinal, report)| Some((*ordinal, (*report)?.position)))
             .collect();
         let (moved, quiet) = match &self.evaluated {
             Some((at, before)) => (*at != t, *before == positions),

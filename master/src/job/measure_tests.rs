@@ -31,8 +31,8 @@ fn report(position: u64, clock: u64, end: u64, sum: u64, slots: u64) -> Partitio
 
 /// All partitions report, then the round is looked at.
 fn round(measure: &mut Measure, now: u64, reports: &[PartitionReport]) {
-    for (slot, report) in reports.iter().enumerate() {
-        measure.reported(Millis(now), slot as u32, report, &scoring());
+    for (ordinal, report) in reports.iter().enumerate() {
+        measure.reported(Millis(now), ordinal as u32, report, &scoring());
     }
     look(measure, now, &scoring(), reports);
 }
@@ -130,7 +130,7 @@ fn spark_compat_has_no_market() {
 }
 
 #[test]
-fn an_idle_clock_goes_on_after_the_timeout_and_a_replay_never_does() {
+fn an_idle_clock_advances_after_the_timeout_and_a_replay_never_does() {
     let delta = ScoringSpec::defaults(Profile::Default, Counters::Delta);
     let mut idle = Measure::new(Millis(0), None);
     let reports = [report(1, 1_000, 60_000, 1, 1)];
@@ -155,7 +155,7 @@ fn the_old_formula_needs_no_round_to_know_its_market() {
 }
 
 #[test]
-fn after_a_restart_the_count_of_versions_and_the_window_end_go_on() {
+fn after_a_restart_versions_and_window_end_continue() {
     let mut measure = Measure::new(Millis(0), Some(Millis(5)));
     let mut known = report(9, 5, 7 * HOUR, 1_000_000, 100);
     known.confirmed = Some(Confirmed {
@@ -176,8 +176,7 @@ fn after_a_restart_the_count_of_versions_and_the_window_end_go_on() {
 }
 
 #[test]
-fn a_master_that_was_started_again_gives_out_no_version_twice_and_goes_on_with_the_market_it_knows()
-{
+fn a_restarted_master_gives_out_no_version_twice_and_resumes_with_the_market_it_knows() {
     let mut before = Measure::new(Millis(10), None);
     let first = report(9, 5, 7 * HOUR, 1_000_000, 100);
     round(&mut before, 10, &[first]);
@@ -212,13 +211,13 @@ proptest! {
         let mut measure = Measure::new(Millis(0), None);
         let mut reports: BTreeMap<u32, PartitionReport> = BTreeMap::new();
         let (mut now, mut last) = (0, (None, 0, None));
-        for (wait, slot, position, clock, sum) in steps {
+        for (wait, ordinal, position, clock, sum) in steps {
             now += wait;
             let end = measure.window_end(&scoring).unwrap_or(window_end(Millis(clock), scoring.slide));
             let new = report(position, clock, end.0, sum, 100);
-            measure.reported(Millis(now), slot, &new, &scoring);
-            reports.insert(slot, new);
-            let round = (0..3).map(|slot| (slot, reports.get(&slot))).collect();
+            measure.reported(Millis(now), ordinal, &new, &scoring);
+            reports.insert(ordinal, new);
+            let round = (0..3).map(|ordinal| (ordinal, reports.get(&ordinal))).collect();
             measure.advance(Millis(now), &scoring, &round);
             let state = (measure.clock(), measure.version(), measure.newest_event());
             prop_assert!(state.0 >= last.0 && state.1 >= last.1 && state.2 >= last.2);

@@ -1,23 +1,36 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, which asks Kafka and Redis.
+//! nothing here waits, except `discovery`, which queries Kafka and Redis.
+//!
+//! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
+//! `ownership` with `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
+//! what people see of them.
 
+mod backoff;
 pub mod caught_up;
 pub mod difference;
 pub mod discovery;
+mod effect;
 mod epochs;
+mod fleet;
 pub mod lineage;
 mod lookup;
 pub mod machine;
 pub mod measure;
+mod moves;
+mod origin;
 mod ownership;
 pub mod partition;
 pub mod placement;
 pub mod record;
+mod share;
 mod status;
 mod warnings;
 
-pub use lineage::{Origin, Start};
-pub use machine::{Event, Executor, Fleet, Job, Out};
+pub use effect::{Effect, Event, Input};
+pub use fleet::{Executor, Fleet};
+pub use lineage::{Start, next_start};
+pub use machine::Job;
+pub use origin::Origin;
 pub use ownership::revoke_claim;
 pub use record::{End, JobRecord, Phase, Predecessor};
 
@@ -29,3 +42,5 @@ mod interleavings;
 mod machine_tests;
 #[cfg(test)]
 mod measure_tests;
+#[cfg(test)]
+mod testing;

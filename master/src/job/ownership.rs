@@ -1,64 +1,194 @@
 //! Who runs which partition. Rules:
 //!
-//! 1. A partition is assigned under a new epoch, durable before the executor hears of it. So for one
-//!    partition and epoch there is one owner, ever.
-//! 2. From an executor that is lost, or that does not give a partition back in time, it is taken by
-//!    raising the epoch; the executor is not asked.
-//! 3. From an executor that answers, it is asked back: to drain, then at once, each with a deadline.
-//! 4. After a new stream, an executor's own account counts: what it runs under the epoch on record is
-//!    adopted; anything else it runs is revoked at once; what it should run and does not is assigned
-//!    again under a new epoch.
+//! 1. A partition is assigned under a new assignment epoch, durable before the executor learns of it. So
+//!    for one partition and assignment epoch there is one owner, ever.
+//! 2. From an executor that is lost, or that does not release a partition in time, it is taken by
+//!    raising the assignment epoch; the executor is not called.
+//! 3. From an executor that answers it is revoked: to drain, then at once, each with a deadline.
+//! 4. After a new stream, an executor's own account counts: what it runs under the assignment epoch on
+//!    record is adopted; anything else it runs is revoked at once; what it should run and does not is
+//!    assigned again under a new assignment epoch.
 //! 5. An assignment brings the newest state of the partition that is not known to be damaged.
+//!
+//! Here is what executors report and what they lose; `moves` assigns and takes back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::checkpoint::DAMAGED;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Assign, ErrorDomain, ErrorInfo, ExecutorState, PartitionAssignment, PartitionCheckpoint,
-    PartitionFailed, Released, Revoke, RevokeMode, RunningPartition,
+    self, ErrorDomain, ErrorInfo, PartitionFailed, PartitionReport, Released, Revoke, RevokeMode,
+    RunningPartition,
 };
-use kol_common::{ExecutorId, KolError, Millis};
+use kol_common::{ExecutorId, JobId, KolError, Millis, SourcePartition};
 
-use super::machine::{Executor, Fleet, Job, Out};
+use super::backoff::pause;
+use super::effect::Effect;
+use super::fleet::Fleet;
+use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
-use super::placement::{Movable, place};
-use super::record::{End, Phase};
+use super::record::PartitionRecord;
 
-/// What an executor may take longer than its drain timeout to answer, and how long it has to answer
-/// a revocation at once.
-const ANSWER: Duration = Duration::from_secs(3);
+/// The partitions of a job, and who runs them.
+#[derive(Debug)]
+pub(super) struct Partitions {
+    pub(super) job: JobId,
+    /// How long a partition may take to finish when it is taken back.
+    pub(super) drain: Duration,
+    /// By ordinal.
+    pub(super) all: Vec<Partition>,
+    /// Those that did not confirm everything they had read, since the job began to end.
+    pub(super) undrained: u64,
+}
 
-impl Job {
+/// What follows from a partition that failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing: it was not that executor's, or the partition is tried again.
+    Tolerated,
+    /// The state that it was assigned with is damaged. An older one is tried at once: the log has what
+    /// came after it.
+    Damaged {
+        /// The partition.
+        ordinal: u32,
+        /// The checkpoint epoch of that state.
+        epoch: u64,
+        /// What the executor said.
+        text: String,
+    },
+    /// Trying again cannot help: the job ends with this reason.
+    Fatal(String),
+}
+
+impl Partitions {
+    /// As they were persisted; owners on record have until `until` to say that they still run them.
+    pub(super) fn restore(
+        job: JobId,
+        records: Vec<PartitionRecord>,
+        drain: Duration,
+        now: Millis,
+        until: Millis,
+    ) -> Self {
+        let restore = |record| Partition::restore(record, now, until);
+        Self {
+            job,
+            drain,
+            all: records.into_iter().map(restore).collect(),
+            undrained: 0,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.all.iter()
+    }
+
+    pub(super) fn get(&self, ordinal: u32) -> Option<&Partition> {
+        self.all.get(ordinal as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// What is to be persisted.
+    pub(super) fn records(&self) -> Vec<PartitionRecord> {
+        self.all.iter().map(|p| p.record.clone()).collect()
+    }
+
+    /// A partition that was discovered, unless it is known: it gets the next ordinal.
+    pub(super) fn add(
+        &mut self,
+        now: Millis,
+        partition: SourcePartition,
+        start_offset: u64,
+    ) -> bool {
+        if self.all.iter().any(|p| p.record.partition == partition) {
+            return false;
+        }
+        let record = PartitionRecord {
+            partition,
+            ordinal: self.all.len() as u32,
+            start_offset,
+            assignment_epoch: 0,
+            owner: None,
+        };
+        self.all.push(Partition::restore(record, now, now));
+        true
+    }
+
+    /// How many of them an executor has.
+    pub(super) fn held_by(&self, executor: &ExecutorId) -> usize {
+        let of = |p: &&Partition| p.hold.executor() == Some(executor);
+        self.all.iter().filter(of).count()
+    }
+
+    /// Executors that have at least one.
+    pub(super) fn executors(&self) -> Vec<ExecutorId> {
+        let owners = self.all.iter().filter_map(|p| p.hold.executor().cloned());
+        let mut owners: Vec<_> = owners.collect();
+        owners.sort();
+        owners.dedup();
+        owners
+    }
+
+    /// The newest report of each partition's current assignment.
+    pub(super) fn round(&self) -> Round<'_> {
+        let report = |p: &'_ Partition| p.record.ordinal;
+        let all = self.all.iter();
+        all.map(|p| (report(p), p.current_report())).collect()
+    }
+
+    /// The one that an executor speaks of, if it has it.
+    pub(super) fn of_owner(
+        &self,
+        executor: &ExecutorId,
+        name: &proto::SourcePartition,
+    ) -> Option<&Partition> {
+        let mut owned = self.all.iter();
+        owned.find(|p| is_named(p, name) && p.hold.executor() == Some(executor))
+    }
+
+    /// A report came in; answers with the partition if the report is of its current assignment.
+    pub(super) fn reported(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        report: PartitionReport,
+    ) -> Option<&Partition> {
+        let epoch = report.assignment_epoch;
+        let partition = find(&mut self.all, executor, report.partition.as_ref(), epoch)?;
+        if matches!(partition.hold, Hold::Awaited { .. }) {
+            return None;
+        }
+        partition.goal = partition.goal.or(report.end_offset);
+        partition.report = Some(report);
+        partition.received = now;
+        partition.failure = None;
+        Some(partition)
+    }
+
     /// Rule 4.
     pub(super) fn connected(
         &mut self,
         now: Millis,
         executor: &ExecutorId,
         running: &[RunningPartition],
-        out: &mut Out,
+        generation: u64,
+        out: &mut Vec<Effect>,
     ) {
-        let generation = self.record.generation;
         let mut confirmed = Vec::new();
-        for claim in running {
-            let Some(name) = &claim.partition else {
+        for claim in running.iter().filter(|claim| claim.partition.is_some()) {
+            let name = claim.partition.as_ref();
+            let ours = find(&mut self.all, executor, name, claim.assignment_epoch);
+            let Some(partition) = ours.filter(|_| claim.generation == generation) else {
+                out.push(Effect::Send(executor.clone(), revoke_claim(claim)));
                 continue;
             };
-            let ours = self.partitions.iter_mut().find(|p| {
-                p.record.partition.topic == name.topic
-                    && p.record.partition.partition == name.partition
-            });
-            let matching = ours.filter(|p| {
-                p.hold.executor() == Some(executor)
-                    && p.record.epoch == claim.assignment_epoch
-                    && claim.generation == generation
-            });
-            let Some(partition) = matching else {
-                out.sends.push((executor.clone(), revoke_claim(claim)));
-                continue;
-            };
-            confirmed.push(partition.record.slot);
+            confirmed.push(partition.record.ordinal);
             match &partition.hold {
                 Hold::Awaited { .. } => {
                     partition.hold = Hold::Held {
@@ -67,104 +197,90 @@ impl Job {
                 }
                 // The first request may have been lost with the stream.
                 Hold::Releasing { mode, .. } => {
-                    let message = revoke(&self.record.id, partition, *mode);
-                    out.sends.push((executor.clone(), message));
+                    let message = revoke(&self.job, partition, *mode);
+                    out.push(Effect::Send(executor.clone(), message));
                 }
                 Hold::Free { .. } | Hold::Held { .. } => {}
             }
         }
-        for partition in &mut self.partitions {
+        for partition in &mut self.all {
             let gone = partition.hold.executor() == Some(executor)
-                && !confirmed.contains(&partition.record.slot);
+                && !confirmed.contains(&partition.record.ordinal);
             if gone {
                 self.undrained += 1;
                 partition.fence(now);
-                out.persist = true;
+                out.push(Effect::Persist);
             }
         }
     }
 
-    /// A partition came back.
+    /// An executor released a partition.
     pub(super) fn released(&mut self, now: Millis, executor: &ExecutorId, released: &Released) {
-        let Some(partition) = find(
-            &mut self.partitions,
-            executor,
-            released.partition.as_ref(),
-            released.assignment_epoch,
-        ) else {
+        let (name, epoch) = (released.partition.as_ref(), released.assignment_epoch);
+        let Some(partition) = find(&mut self.all, executor, name, epoch) else {
             return;
         };
         if !released.drained {
             self.undrained += 1;
         }
-        // No need to persist: the epoch is raised when it is assigned again, and after a restart its
-        // last owner will say that it does not run it.
+        // No need to persist: the assignment epoch is raised when it is assigned again, and after a restart
+        // its last owner will say that it does not run it.
         partition.record.owner = None;
         partition.hold = Hold::Free { after: now };
     }
 
-    /// An owner gave up. What a person must mend ends the job; the rest is tried again elsewhere,
-    /// later and later, within a budget.
-    pub(super) fn partition_failed(
+    /// An owner gave up. What a person must repair is fatal; the rest is tried again elsewhere, later and
+    /// later, within a budget.
+    pub(super) fn failed(
         &mut self,
         now: Millis,
         executor: &ExecutorId,
         failed: &PartitionFailed,
-        out: &mut Out,
-    ) {
-        let Some(partition) = find(
-            &mut self.partitions,
-            executor,
-            failed.partition.as_ref(),
-            failed.assignment_epoch,
-        ) else {
-            return;
+        out: &mut Vec<Effect>,
+    ) -> Failure {
+        let (name, epoch) = (failed.partition.as_ref(), failed.assignment_epoch);
+        let Some(partition) = find(&mut self.all, executor, name, epoch) else {
+            return Failure::Tolerated;
         };
         let error = failed.error.clone().unwrap_or_else(|| {
             KolError::internal("PARTITION_FAILED", "the executor gave no reason").to_info()
         });
         let text = sentence(&error);
         self.undrained += 1;
+        out.push(Effect::Persist);
         if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
             partition.failure = Some(error);
             partition.fence(now);
-            out.persist = true;
-            let slot = partition.record.slot;
-            if self.epochs.is_inherited(epoch) {
-                let why = format!("the state to begin with cannot be used: {text}");
-                return self.end(now, End::Failed, why, out);
-            }
-            // An older state is tried at once: the log has what came after it.
-            return self.epochs.is_damaged(slot, epoch);
+            let ordinal = partition.record.ordinal;
+            return Failure::Damaged {
+                ordinal,
+                epoch,
+                text,
+            };
         }
-        let failures = partition.failed(now, error.clone());
+        let domain = error.domain();
+        let failures = partition.failed(now, error);
         partition.fence(now);
-        let (epoch, name) = (partition.record.epoch, partition.record.partition.clone());
-        out.persist = true;
-        if error.domain() == ErrorDomain::User {
-            self.end(now, End::Failed, text, out);
-        } else if failures > FAILURE_BUDGET {
-            let reason = format!(
-                "partition {name} failed {failures} times within 5 minutes, last with {text}. \
-                 Mend the cause, then submit the job again"
-            );
-            self.end(now, End::Failed, reason, out);
-        } else {
-            let pause = self.pause(failures as u32 - 1, epoch);
-            let after = Millis(now.0 + pause.0);
-            let again = self
-                .partitions
-                .iter_mut()
-                .find(|p| p.record.partition == name);
-            if let Some(partition) = again {
-                partition.hold = Hold::Free { after };
-            }
+        if domain == ErrorDomain::User {
+            return Failure::Fatal(text);
         }
+        let name = &partition.record.partition;
+        if failures > FAILURE_BUDGET {
+            return Failure::Fatal(format!(
+                "partition {name} failed {failures} times within 5 minutes, last with {text}. \
+                 Repair the cause, then submit the job again"
+            ));
+        }
+        let salt = partition.record.assignment_epoch;
+        let after = Millis(now.0 + pause(&self.job, failures as u32 - 1, salt).0);
+        partition.hold = Hold::Free { after };
+        Failure::Tolerated
     }
 
-    /// Rule 2, for executors that are gone and for owners that never came back to us.
-    pub(super) fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
-        for partition in &mut self.partitions {
+    /// Rule 2, for executors that are lost and for owners that did not return after this master was started
+    /// again.
+    pub(super) fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        for partition in &mut self.all {
             let lost = match &partition.hold {
                 Hold::Free { .. } => false,
                 Hold::Awaited { until, .. } => now >= *until,
@@ -175,195 +291,17 @@ impl Job {
             if lost {
                 self.undrained += 1;
                 partition.fence(now);
-                out.persist = true;
+                out.push(Effect::Persist);
             }
         }
-    }
-
-    /// Keeps partitions where they should be: movers are asked back, free ones are assigned.
-    pub(super) fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Out) {
-        let plan = place(&self.movable(fleet), &candidates(fleet));
-        let mut assignments: BTreeMap<ExecutorId, Vec<PartitionAssignment>> = BTreeMap::new();
-        for index in 0..self.partitions.len() {
-            let partition = &mut self.partitions[index];
-            let target = plan.get(&partition.record.slot);
-            match &partition.hold {
-                Hold::Free { after } if *after <= now => {
-                    let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
-                        continue;
-                    };
-                    let state = self.epochs.checkpoint_of(partition.record.slot);
-                    let assignment = assign(partition, id, executor, state);
-                    assignments.entry(id.clone()).or_default().push(assignment);
-                }
-                Hold::Held { executor } => {
-                    let asked = fleet.get(executor).is_some_and(Executor::callable);
-                    if asked && target != Some(executor) {
-                        self.ask_back(index, RevokeMode::Drain, self.drain + ANSWER, now, out);
-                    }
-                }
-                Hold::Releasing { .. } => self.press(index, now, fleet, out),
-                Hold::Free { .. } | Hold::Awaited { .. } => {}
-            }
-        }
-        if assignments.is_empty() {
-            return;
-        }
-        out.persist = true;
-        let (tick, spec_json) = (self.tick(), self.spec_json());
-        for (executor, partitions) in assignments {
-            let message = Assign {
-                job_id: self.record.id.to_string(),
-                generation: self.record.generation,
-                spec_json: spec_json.clone(),
-                partitions,
-                tick: tick.clone(),
-            };
-            out.sends.push((executor, ToExecutor::Assign(message)));
-        }
-    }
-
-    /// Partitions that may be placed: not those of suspects and of owners that may still come back.
-    fn movable(&self, fleet: &Fleet) -> Vec<Movable> {
-        let movable = |p: &Partition| {
-            let holder = match &p.hold {
-                Hold::Free { .. } | Hold::Releasing { .. } => None,
-                Hold::Held { executor } if fleet.get(executor).is_some_and(Executor::callable) => {
-                    Some(executor.clone())
-                }
-                Hold::Held { .. } | Hold::Awaited { .. } => return None,
-            };
-            Some(Movable {
-                slot: p.record.slot,
-                holder,
-            })
-        };
-        self.partitions.iter().filter_map(movable).collect()
-    }
-
-    /// Rule 3, when the job ends: what is left to drain after a last epoch is nothing.
-    pub(super) fn take_back_all(&mut self, now: Millis, end: End, fleet: &Fleet, out: &mut Out) {
-        let wanted = match end {
-            End::Stopped => RevokeMode::Drain,
-            End::Cancelled | End::Failed => RevokeMode::Now,
-        };
-        for index in 0..self.partitions.len() {
-            match &self.partitions[index].hold {
-                Hold::Held { executor } if fleet.get(executor).is_some_and(Executor::callable) => {
-                    self.ask_back(index, wanted, ANSWER, now, out);
-                }
-                Hold::Releasing { executor, mode, .. }
-                    if *mode == RevokeMode::Drain
-                        && wanted == RevokeMode::Now
-                        && fleet.get(executor).is_some_and(Executor::callable) =>
-                {
-                    self.ask_back(index, RevokeMode::Now, ANSWER, now, out);
-                }
-                Hold::Releasing { .. } => self.press(index, now, fleet, out),
-                Hold::Free { .. } | Hold::Held { .. } | Hold::Awaited { .. } => {}
-            }
-        }
-        let free = |p: &Partition| matches!(p.hold, Hold::Free { .. });
-        if self.partitions.iter().all(free) {
-            self.record.phase = Phase::Over(end);
-            let complete = self.epochs.is_finished();
-            if end == End::Stopped && self.undrained > 0 && !complete {
-                self.record.reason = format!(
-                    "{} of {} partitions did not confirm everything they had read before they \
-                     ended: go on with submit --from-savepoint and this job, to bring Redis up to date",
-                    self.undrained,
-                    self.partitions.len()
-                );
-            }
-            out.persist = true;
-        }
-    }
-
-    fn ask_back(
-        &mut self,
-        index: usize,
-        mode: RevokeMode,
-        patience: Duration,
-        now: Millis,
-        out: &mut Out,
-    ) {
-        let partition = &mut self.partitions[index];
-        let Some(executor) = partition.hold.executor().cloned() else {
-            return;
-        };
-        let message = revoke(&self.record.id, partition, mode);
-        out.sends.push((executor.clone(), message));
-        partition.hold = Hold::Releasing {
-            executor,
-            mode,
-            deadline: Millis(now.0 + Millis::from(patience).0),
-        };
-    }
-
-    /// A partition that was asked back and did not come in time.
-    fn press(&mut self, index: usize, now: Millis, fleet: &Fleet, out: &mut Out) {
-        let Hold::Releasing {
-            executor,
-            mode,
-            deadline,
-        } = &self.partitions[index].hold
-        else {
-            return;
-        };
-        let callable = fleet.get(executor).is_some_and(Executor::callable);
-        // A suspect answers nothing: it comes back, or its lease ends.
-        if now < *deadline || !callable {
-            return;
-        }
-        if *mode == RevokeMode::Drain {
-            self.ask_back(index, RevokeMode::Now, ANSWER, now, out);
-        } else {
-            self.undrained += 1;
-            self.partitions[index].fence(now);
-            out.persist = true;
-        }
-    }
-
-    /// The spec for executors.
-    pub fn spec_json(&self) -> String {
-        serde_json::to_string(&self.record.spec).unwrap_or_default()
     }
 }
 
-fn candidates(fleet: &Fleet) -> BTreeMap<ExecutorId, usize> {
-    let alive = fleet
-        .iter()
-        .filter(|(_, e)| e.state == ExecutorState::Alive);
-    alive.map(|(id, e)| (id.clone(), e.others)).collect()
-}
-
-/// Rule 1; the caller persists before it tells.
-fn assign(
-    partition: &mut Partition,
-    id: &ExecutorId,
-    executor: &Executor,
-    state: Option<(u64, &PartitionCheckpoint)>,
-) -> PartitionAssignment {
-    partition.restored = state.map(|(epoch, _)| epoch);
-    partition.record.epoch += 1;
-    partition.record.owner = Some(executor.incarnation.clone());
-    partition.hold = Hold::Held {
-        executor: id.clone(),
-    };
-    PartitionAssignment {
-        partition: Some((&partition.record.partition).into()),
-        slot: partition.record.slot,
-        assignment_epoch: partition.record.epoch,
-        offset: partition.record.start_offset,
-        restore: state.map(|(_, checkpoint)| checkpoint.clone()),
-    }
-}
-
-fn revoke(job: &kol_common::JobId, partition: &Partition, mode: RevokeMode) -> ToExecutor {
+pub(super) fn revoke(job: &JobId, partition: &Partition, mode: RevokeMode) -> ToExecutor {
     ToExecutor::Revoke(Revoke {
         job_id: job.to_string(),
         partition: Some((&partition.record.partition).into()),
-        assignment_epoch: partition.record.epoch,
+        assignment_epoch: partition.record.assignment_epoch,
         mode: mode as i32,
     })
 }
@@ -378,18 +316,22 @@ pub fn revoke_claim(claim: &RunningPartition) -> ToExecutor {
     })
 }
 
-/// The partition an executor speaks of, if it has it under that epoch.
+fn is_named(partition: &Partition, name: &proto::SourcePartition) -> bool {
+    let own = &partition.record.partition;
+    own.topic == name.topic && own.partition == name.partition
+}
+
+/// The partition an executor speaks of, if it has it under that assignment epoch.
 fn find<'a>(
     partitions: &'a mut [Partition],
     executor: &ExecutorId,
-    name: Option<&kol_common::proto::SourcePartition>,
-    epoch: u64,
+    name: Option<&proto::SourcePartition>,
+    assignment_epoch: u64,
 ) -> Option<&'a mut Partition> {
     let name = name?;
     partitions.iter_mut().find(|p| {
-        p.record.partition.topic == name.topic
-            && p.record.partition.partition == name.partition
-            && p.record.epoch == epoch
+        is_named(p, name)
+            && p.record.assignment_epoch == assignment_epoch
             && p.hold.executor() == Some(executor)
     })
 }

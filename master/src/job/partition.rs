@@ -17,9 +17,9 @@ const FAILURE_WINDOW: Duration = Duration::from_secs(300);
 /// Who has a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// Nobody; it may be assigned from then on.
+    /// No executor has it.
     Free {
-        /// A pause after a failure.
+        /// It may be assigned from then on: not at once after a failure.
         after: Millis,
     },
     /// This master was started again; the owner on record may still run it and say so.
@@ -29,16 +29,16 @@ pub enum Hold {
         /// When waiting ends.
         until: Millis,
     },
-    /// An executor was told to run it.
+    /// It is assigned.
     Held {
-        /// Which one.
+        /// The executor that runs it.
         executor: ExecutorId,
     },
-    /// An executor was told to give it back.
+    /// It was revoked, and is not released yet.
     Releasing {
-        /// Which one.
+        /// The executor that may still run it.
         executor: ExecutorId,
-        /// How.
+        /// Whether it may drain first.
         mode: RevokeMode,
         /// When waiting ends.
         deadline: Millis,
@@ -66,11 +66,11 @@ pub struct Partition {
     pub hold: Hold,
     /// Newest report, of this assignment or, until its owner's first one, of an earlier.
     pub report: Option<PartitionReport>,
-    /// When it came.
+    /// When that came in.
     pub received: Millis,
     /// Why its last owner gave up; cleared by the next owner's first report.
     pub failure: Option<ErrorInfo>,
-    /// The epoch whose state it was last assigned with.
+    /// The checkpoint epoch whose state it was last assigned with.
     pub restored: Option<u64>,
     /// The end of its log when that was first known: what must be in Redis before its job is shown.
     pub goal: Option<u64>,
@@ -101,9 +101,9 @@ impl Partition {
 
     /// The newest report of the current assignment.
     pub fn current_report(&self) -> Option<&PartitionReport> {
-        self.report
-            .as_ref()
-            .filter(|r| r.assignment_epoch == self.record.epoch && self.hold.executor().is_some())
+        self.report.as_ref().filter(|r| {
+            r.assignment_epoch == self.record.assignment_epoch && self.hold.executor().is_some()
+        })
     }
 
     /// Whether Redis has everything up to the goal.
@@ -113,14 +113,14 @@ impl Partition {
         self.goal.is_some() && position >= self.goal
     }
 
-    /// Takes it from whoever has it: what they still write is refused once the next owner claims it.
+    /// Takes it from its owner: what that one still writes is refused once the next owner claims it.
     pub fn fence(&mut self, after: Millis) {
-        self.record.epoch += 1;
+        self.record.assignment_epoch += 1;
         self.record.owner = None;
         self.hold = Hold::Free { after };
     }
 
-    /// Counts a failure; answers how many there were lately.
+    /// Counts a failure; answers how many there were within the last minutes.
     pub fn failed(&mut self, now: Millis, error: ErrorInfo) -> usize {
         self.failure = Some(error);
         self.failures.push_back(now);

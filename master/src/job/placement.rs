@@ -14,12 +14,12 @@ use kol_common::ExecutorId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Movable {
     /// Its number within the job.
-    pub slot: u32,
+    pub ordinal: u32,
     /// Who has it and may keep it; `None` when it needs a place.
     pub holder: Option<ExecutorId>,
 }
 
-/// The executor each slot should be on. Empty when there are no executors.
+/// The executor each partition should be on, by ordinal. Empty when there are no executors.
 ///
 /// `executors` maps every executor that may take partitions to its number of partitions of other
 /// jobs. A holder that is not among them loses its partitions.
@@ -33,7 +33,7 @@ pub fn place(
     }
     let mut room = shares(partitions, executors);
     let mut ordered: Vec<&Movable> = partitions.iter().collect();
-    ordered.sort_by_key(|p| p.slot);
+    ordered.sort_by_key(|p| p.ordinal);
     let mut homeless = Vec::new();
     for partition in ordered {
         match partition
@@ -44,12 +44,12 @@ pub fn place(
             Some((holder, left)) if *left > 0 => {
                 let holder = holder.clone();
                 room.entry(holder.clone()).and_modify(|left| *left -= 1);
-                plan.insert(partition.slot, holder);
+                plan.insert(partition.ordinal, holder);
             }
-            _ => homeless.push(partition.slot),
+            _ => homeless.push(partition.ordinal),
         }
     }
-    for slot in homeless {
+    for ordinal in homeless {
         let roomiest = room
             .iter_mut()
             .max_by_key(|(id, left)| {
@@ -59,7 +59,7 @@ pub fn place(
             .filter(|(_, left)| **left > 0);
         if let Some((executor, left)) = roomiest {
             *left -= 1;
-            plan.insert(slot, executor.clone());
+            plan.insert(ordinal, executor.clone());
         }
     }
     plan
@@ -105,7 +105,7 @@ mod tests {
             let partitions = holders
                 .into_iter()
                 .enumerate()
-                .map(|(i, h)| Movable { slot: i as u32, holder: h.map(executor) })
+                .map(|(i, h)| Movable { ordinal: i as u32, holder: h.map(executor) })
                 .collect();
             (partitions, alive.into_iter().map(|(n, load)| (executor(n), load)).collect())
         }
@@ -136,7 +136,7 @@ mod tests {
             let plan = place(&partitions, &executors);
             let settled: Vec<_> = plan
                 .iter()
-                .map(|(slot, e)| Movable { slot: *slot, holder: Some(e.clone()) })
+                .map(|(ordinal, e)| Movable { ordinal: *ordinal, holder: Some(e.clone()) })
                 .collect();
             prop_assert_eq!(place(&settled, &executors), plan);
         }
@@ -151,7 +151,7 @@ mod tests {
                 let held = partitions.iter().filter(|p| p.holder.as_ref() == Some(id)).count();
                 let kept = partitions
                     .iter()
-                    .filter(|p| p.holder.as_ref() == Some(id) && plan.get(&p.slot) == Some(id))
+                    .filter(|p| p.holder.as_ref() == Some(id) && plan.get(&p.ordinal) == Some(id))
                     .count();
                 let floor = partitions.len() / executors.len();
                 prop_assert!(kept >= held.min(floor) && kept <= ceiling);
@@ -166,7 +166,7 @@ mod tests {
     fn single_partition_jobs_go_to_the_least_loaded_executor() {
         let executors = BTreeMap::from([(executor(1), 3), (executor(2), 1)]);
         let lone = [Movable {
-            slot: 0,
+            ordinal: 0,
             holder: None,
         }];
         assert_eq!(place(&lone, &executors)[&0], executor(2));

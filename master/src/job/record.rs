@@ -5,7 +5,7 @@ use kol_common::job::{Flip, JobSpec};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 
-use super::lineage::Origin;
+use super::origin::Origin;
 
 /// The version that this program writes.
 pub const VERSION: u32 = 1;
@@ -32,7 +32,7 @@ pub enum Phase {
     Running,
     /// Its partitions are being taken back.
     Ending(End),
-    /// Nothing runs any more.
+    /// Nothing of it runs.
     Over(End),
 }
 
@@ -42,21 +42,23 @@ pub struct PartitionRecord {
     /// Topic and number.
     pub partition: SourcePartition,
     /// Its number within the job: names its slots in Redis, never reused.
-    pub slot: u32,
+    #[serde(rename = "slot")]
+    pub ordinal: u32,
     /// Where the job started to read it.
     pub start_offset: u64,
     /// Raised each time it is assigned or taken from an executor that does not answer.
-    pub epoch: u64,
-    /// Whom it was assigned to last, unless it was taken back since.
+    #[serde(rename = "epoch")]
+    pub assignment_epoch: u64,
+    /// The executor it was assigned to last, unless it was taken back since.
     pub owner: Option<Incarnation>,
 }
 
 /// The job whose place another one takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessor {
-    /// Which.
+    /// The job that ends.
     pub id: JobId,
-    /// How it is to end.
+    /// How it is to end: stopped, if its state is taken over.
     pub end: End,
 }
 
@@ -91,13 +93,13 @@ pub struct JobRecord {
     /// Where its first state comes from.
     #[serde(default)]
     pub origin: Origin,
-    /// It starts once this job is over, and ends it.
+    /// The job that it supersedes: it ends that one, and starts once that one is over.
     #[serde(default)]
     pub follows: Option<Predecessor>,
-    /// Its rankings may be shown. Those of a record that does not say so are.
-    #[serde(default = "yes")]
-    pub live: bool,
-    /// By slot: slot i stands at index i.
+    /// Its rankings may be shown to readers. Those of a record that does not say so are.
+    #[serde(rename = "live", default = "yes")]
+    pub shown: bool,
+    /// By ordinal: number i stands at index i.
     pub partitions: Vec<PartitionRecord>,
 }
 
@@ -116,7 +118,7 @@ impl JobRecord {
             epochs_reserved: 0,
             origin: Origin::Spec,
             follows: None,
-            live: spec.sink.flip == Flip::AtOnce,
+            shown: spec.sink.flip == Flip::AtOnce,
             partitions: Vec::new(),
             spec,
         }

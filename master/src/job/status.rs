@@ -6,31 +6,45 @@ use kol_common::proto::{self, ErrorInfo, JobState, PartitionCounters, PartitionR
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
-use super::machine::{Executor, Fleet, Job};
+use super::fleet::{Executor, Fleet, is_callable};
+use super::measure::Measure;
+use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
-use super::record::{End, Phase};
+use super::record::{End, JobRecord, Phase};
 use super::warnings::warnings;
+use crate::checkpoint::Coordinator;
 
 /// Problems shown of one job: one broken Redis makes one for each partition.
 const MOST_PROBLEMS: usize = 20;
 
-impl Job {
-    /// Everything there is to see, with one entry for each partition.
-    pub fn status(&self, now: Millis, fleet: &Fleet) -> proto::JobStatus {
-        let round = self.round();
+/// The parts of a job that its status shows.
+pub(super) struct View<'a> {
+    pub(super) record: &'a JobRecord,
+    pub(super) partitions: &'a Partitions,
+    pub(super) measure: &'a Measure,
+    pub(super) epochs: &'a Coordinator,
+    /// Why the last look at Kafka and Redis failed.
+    pub(super) lookup_problem: Option<&'a KolError>,
+    pub(super) fleet: &'a Fleet,
+}
+
+impl View<'_> {
+    /// Everything but the spec.
+    pub(super) fn status(&self, now: Millis) -> proto::JobStatus {
+        let round = self.partitions.round();
         let scoring = &self.record.spec.scoring;
         let totals = self.totals();
-        let problems = self.problems(fleet);
-        let received = |slot: u32| self.partitions.get(slot as usize).map(|p| p.received);
+        let problems = self.problems();
+        let received = |ordinal: u32| self.partitions.get(ordinal).map(|p| p.received);
         let running: BTreeSet<_> = self
             .partitions
             .iter()
             .filter_map(|p| p.hold.executor())
-            .filter(|id| fleet.contains_key(*id))
+            .filter(|id| self.fleet.contains_key(*id))
             .collect();
         let (state, reason) = self.state(&problems);
         let mut all_warnings = self.record.warnings.clone();
-        if !self.record.live && self.record.phase == Phase::Running {
+        if !self.record.shown && self.record.phase == Phase::Running {
             all_warnings.push(format!(
                 "rankings that were there before generation {} stay until it has caught up",
                 self.record.generation
@@ -44,13 +58,17 @@ impl Job {
             reason,
             generation: self.record.generation,
             submitted_ms: self.record.submitted.0,
-            partitions: self.partitions.iter().map(|p| entry(p, fleet)).collect(),
+            partitions: self
+                .partitions
+                .iter()
+                .map(|p| entry(p, self.fleet))
+                .collect(),
             partition_count: self.partitions.len() as u64,
             executors: running.len() as u64,
             lag_records: self.partitions.iter().map(lag).sum(),
             totals: Some(totals),
-            // What an owner said that does not answer any more may have become wrong.
-            caught_up: self.homeless(fleet).is_none() && caught_up(&self.measure, scoring, &round),
+            // What an owner reported that no longer answers may have become wrong.
+            caught_up: self.unserved().is_none() && caught_up(self.measure, scoring, &round),
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
@@ -58,7 +76,7 @@ impl Job {
             now_ms: now.0,
             problems,
             warnings: all_warnings,
-            spec_json: self.spec_json(),
+            spec_json: String::new(),
             kols: self.counted().map(|(_, kols)| kols).sum(),
             state_bytes: self.reports().map(|r| r.state_bytes).sum(),
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
@@ -71,13 +89,13 @@ impl Job {
         self.partitions.iter().filter_map(|p| p.report.as_ref())
     }
 
-    /// Counters and KOLs of each partition: as it reports them, or while nobody does, as they were in the
+    /// Counters and KOLs of each partition: as its owner reports them, or without an owner, as they were in the
     /// last epoch.
     fn counted(&self) -> impl Iterator<Item = (Option<PartitionCounters>, u64)> {
         self.partitions.iter().filter_map(|p| match &p.report {
             Some(report) => Some((report.counters, report.kols)),
             None => {
-                let (_, checkpoint) = self.epochs.checkpoint_of(p.record.slot)?;
+                let (_, checkpoint) = self.epochs.checkpoint_of(p.record.ordinal)?;
                 Some((checkpoint.counters, checkpoint.kols))
             }
         })
@@ -119,17 +137,17 @@ impl Job {
     }
 
     /// What is wrong now: what stops most first, each once.
-    fn problems(&self, fleet: &Fleet) -> Vec<ErrorInfo> {
+    fn problems(&self) -> Vec<ErrorInfo> {
         let mut problems: Vec<ErrorInfo> = Vec::new();
         if matches!(self.record.phase, Phase::Over(_)) {
             return problems;
         }
         // Without any executor that is the reason for everything else; with one, it is a consequence.
-        let homeless = self.homeless(fleet);
-        let (first, last) = if fleet.values().any(Executor::callable) {
-            (None, homeless)
+        let unserved = self.unserved();
+        let (first, last) = if self.fleet.values().any(Executor::callable) {
+            (None, unserved)
         } else {
-            (homeless, None)
+            (unserved, None)
         };
         let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
         let reported = self.partitions.iter().filter_map(|p| {
@@ -139,7 +157,7 @@ impl Job {
                 .get_or_insert((&p.record.partition).into());
             Some(problem)
         });
-        let discovery = self.discovery_problem.iter().map(KolError::to_info);
+        let discovery = self.lookup_problem.map(KolError::to_info);
         let found = first.into_iter().chain(failures).chain(reported);
         let checkpoints = self.epochs.problem().map(|problem| {
             let problem = problem.clone().job(&self.record.spec.name);
@@ -154,15 +172,15 @@ impl Job {
         problems
     }
 
-    /// Partitions that nobody who answers has.
-    fn homeless(&self, fleet: &Fleet) -> Option<ErrorInfo> {
+    /// Partitions without an owner that answers.
+    fn unserved(&self) -> Option<ErrorInfo> {
         if self.record.phase != Phase::Running {
             return None;
         }
         let unserved = |p: &&Partition| match &p.hold {
             Hold::Free { .. } | Hold::Awaited { .. } => true,
             Hold::Held { executor } | Hold::Releasing { executor, .. } => {
-                !fleet.get(executor).is_some_and(Executor::callable)
+                !is_callable(self.fleet, executor)
             }
         };
         let count = self.partitions.iter().filter(unserved).count();
@@ -170,7 +188,7 @@ impl Job {
             return None;
         }
         let all = self.partitions.len();
-        let error = if fleet.values().any(Executor::callable) {
+        let error = if self.fleet.values().any(Executor::callable) {
             KolError::external(
                 "PARTITIONS_WAITING",
                 format!("{count} of {all} partitions wait for an executor"),

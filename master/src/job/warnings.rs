@@ -1,4 +1,4 @@
-//! What a person should know about a job's input although the job runs as told.
+//! What a person should know about a job's input although the job runs as specified.
 
 use kol_common::Millis;
 use kol_common::job::{Counters, JobSpec};
@@ -25,7 +25,7 @@ fn lost(totals: &PartitionCounters) -> Option<String> {
     let lost = totals.lost;
     (lost > 0).then(|| {
         format!(
-            "{lost} records were gone from the log before they could be read: raise the retention of \
+            "{lost} records were deleted from the log before they could be read: raise the retention of \
              the topic"
         )
     })
@@ -35,8 +35,8 @@ fn new_logs(totals: &PartitionCounters) -> Option<String> {
     let count = totals.new_logs;
     (count > 0).then(|| {
         format!(
-            "partitions began anew {count} times because their topic was made anew: what was read of \
-             the old one is forgotten"
+            "partitions started over {count} times because their topic was recreated: what was read \
+             of the old one is forgotten"
         )
     })
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_are_gone_and_topics_that_were_made_anew_are_called_out() {
+    fn records_that_were_deleted_and_topics_that_were_recreated_are_called_out() {
         let totals = PartitionCounters {
             lost: 300,
             new_logs: 2,
@@ -105,8 +105,8 @@ mod tests {
         let mut delta = spec("a");
         delta.scoring.counters = Counters::Delta;
         let warned = warnings(&delta, &totals, [].into_iter());
-        assert!(warned[0].contains("300 records were gone"), "{warned:?}");
-        assert!(warned[1].contains("began anew 2 times"), "{warned:?}");
+        assert!(warned[0].contains("300 records were deleted"), "{warned:?}");
+        assert!(warned[1].contains("started over 2 times"), "{warned:?}");
     }
 
     #[test]

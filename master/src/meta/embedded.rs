@@ -9,7 +9,7 @@ use kol_common::{KolError, world};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
-use super::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
+use super::contract::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
 
 /// Name of the file in the state folder.
 const FILE: &str = "meta.redb";
@@ -47,7 +47,7 @@ impl EmbeddedStore {
         Self::over(database).map_err(|e| failed("prepare the state store", e.to_string()))
     }
 
-    /// A store in memory, which is there for as long as somebody has it.
+    /// A store in memory, which lasts as long as one of its clones.
     ///
     /// # Errors
     /// There is not enough memory.
@@ -82,7 +82,7 @@ impl EmbeddedStore {
             Some(Ok(value)) => Ok(value),
             Some(Err(Refused::Conflict(key))) => Err(MetaError::Conflict { key }),
             Some(Err(Refused::Failed(error))) => Err(MetaError::Failed(error.to_string())),
-            None => Err(MetaError::Failed("it hit a defect".to_owned())),
+            None => Err(MetaError::Failed("it panicked".to_owned())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What people ask.
+//! What people request.
 
 use kol_common::KolError;
 use kol_common::checkpoint::{Stores, snapshot};
@@ -49,8 +49,8 @@ async fn begin(
     stores: &Stores,
 ) -> Result<Begin, KolError> {
     match request.from_savepoint.as_str() {
-        "" if request.discard_state => Ok(Begin::Anew),
-        "" => Ok(Begin::GoOn),
+        "" if request.discard_state => Ok(Begin::WithoutState),
+        "" => Ok(Begin::Resume),
         folder if folder.contains("://") => {
             let snapshot = snapshot::read(stores, folder).await?;
             lineage::fits(&lineage::spec_of(folder, &snapshot)?, spec)?;

@@ -11,3 +11,4 @@ mod lineage;
 mod process;
 mod rpc;
 mod support;
+mod walls;

@@ -102,6 +102,5 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
         }
     }
     let used = (begun.elapsed(), cpu(own) - before);
-    source.stop();
     used
 }

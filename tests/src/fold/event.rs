@@ -1,8 +1,10 @@
 //! From a record value to what the score needs of it.
 
-use serde_json::{Map, Value};
-
+use super::fields::{Input, Part, documents, parts};
+use super::json::Json;
+use super::name::creator;
 use super::number::counter;
+use super::time::time;
 
 const LARGEST_VALUE: usize = 1 << 20;
 const LONGEST_ID: usize = 1024;
@@ -17,6 +19,8 @@ pub struct Decoded {
     pub video: Option<String>,
     /// Its own time, when readable.
     pub time: Option<u64>,
+    /// It has a time of its own that cannot be read.
+    pub unreadable_time: bool,
     /// When the video was made, when known.
     pub created: Option<u64>,
     /// Likes, comments, shares; views are not counted.
@@ -24,73 +28,55 @@ pub struct Decoded {
     pub followers: Option<u64>,
 }
 
-/// Decodes a record value; `None` is a dead letter.
-pub fn decode(value: Option<&[u8]>, default_platform: &str) -> Option<Decoded> {
+/// Decodes all events of a record value; `None` is a dead letter, also when only one of them is.
+pub fn decode(value: Option<&[u8]>, default_platform: &str, input: &Input) -> Option<Vec<Decoded>> {
     let value = value.filter(|v| v.len() <= LARGEST_VALUE)?;
     let text = std::str::from_utf8(value).ok()?;
-    let json: Value = serde_json::from_str(text).ok()?;
-    let object = json.as_object()?;
+    let documents = documents(text, input)?;
+    let parts = parts(&documents, input)?;
+    let events = parts.iter().map(|part| one(part, default_platform, input));
+    events.collect()
+}
 
-    let name = id(object, "username")?;
-    let name = name.trim();
-    let kol = name.strip_prefix('@').unwrap_or(name).to_owned();
-    let platform = match object.get("platform").and_then(Value::as_str) {
-        Some(platform) if !platform.is_empty() => platform.to_lowercase(),
-        _ => default_platform.to_owned(),
-    };
-    let video = id(object, "video_id").filter(|id| !id.is_empty());
+fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded> {
+    let kol = creator(&part.find("username", id)?, input.lower_case);
+    let platform = part.find("platform", text).map(|name| name.to_lowercase());
+    let platform = platform.unwrap_or_else(|| default_platform.to_owned());
+    let video = part.find("video_id", id);
     let video_length = video.as_ref().map_or(0, String::len);
     let fits =
         kol.len() <= LONGEST_ID && video_length <= LONGEST_ID && platform.len() <= LONGEST_PLATFORM;
-    if kol.is_empty() || !fits {
+    if kol.is_empty() || platform.contains(':') || !fits {
         return None;
     }
+    let own_time = part.find_beside("event_time", time);
     let made = || made_at(&platform, video.as_deref()?);
     Some(Decoded {
-        time: time(object, "event_time"),
-        created: time(object, "published_at").or_else(made),
-        engagement: [
-            of_video(object, "like_count", "video_likes"),
-            of_video(object, "comment_count", "video_comments"),
-            of_video(object, "share_count", "video_shares"),
-        ],
-        followers: of_video(object, "followers_count", "followers"),
+        time: own_time,
+        unreadable_time: own_time.is_none() && part.has("event_time"),
+        created: part.find("published_at", time).or_else(made),
+        engagement: ["likes", "comments", "shares"].map(|name| part.find(name, counter)),
+        followers: part.find("followers", counter),
         kol,
         platform,
         video,
     })
 }
 
-/// The first readable of the two plain names and the two raw ones.
-fn of_video(object: &Map<String, Value>, name: &str, other: &str) -> Option<u64> {
-    let raw = [format!("{name}_raw"), format!("{other}_raw")];
-    [name, other, &raw[0], &raw[1]]
-        .into_iter()
-        .find_map(|name| counter(object.get(name)?))
-}
-
-/// A string, or the digits of an integer.
-fn id(object: &Map<String, Value>, name: &str) -> Option<String> {
-    match object.get(name)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(n) if n.is_i64() || n.is_u64() => Some(n.to_string()),
+/// A text that says something.
+fn text(value: &Json) -> Option<String> {
+    match value {
+        Json::Text(text) if !text.is_empty() => Some(text.clone()),
         _ => None,
     }
 }
 
-fn time(object: &Map<String, Value>, name: &str) -> Option<u64> {
-    let text = object.get(name)?.as_str()?.trim();
-    let with_offset = text.parse::<jiff::Timestamp>().ok();
-    let naive = || {
-        let civil: jiff::civil::DateTime = text.parse().ok()?;
-        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(zoned.timestamp())
-    };
-    let ms = with_offset
-        .or_else(naive)?
-        .as_nanosecond()
-        .div_euclid(1_000_000);
-    u64::try_from(ms).ok()
+/// A text, or the digits of an integer.
+fn id(value: &Json) -> Option<String> {
+    match value {
+        Json::Number(n) if !n.contains(['.', 'e', 'E']) => Some(n.clone()),
+        other => text(other),
+    }
 }
 
 /// The upper half of a TikTok id counts seconds since the epoch.
@@ -105,10 +91,15 @@ fn made_at(platform: &str, video: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::Explode;
     use super::*;
 
+    fn all(text: &str, input: &Input) -> Option<Vec<Decoded>> {
+        decode(Some(text.as_bytes()), "tiktok", input)
+    }
+
     fn read(json: &str) -> Option<Decoded> {
-        decode(Some(json.as_bytes()), "tiktok")
+        all(json, &Input::default()).map(|events| events[0].clone())
     }
 
     #[test]
@@ -129,13 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn a_naive_time_is_utc_and_a_time_before_1970_is_unreadable() {
-        let at = |time: &str| read(&format!(r#"{{"username":"a","event_time":"{time}"}}"#));
-        assert_eq!(at("1970-01-01T00:00:01").unwrap().time, Some(1_000));
-        assert_eq!(at("1970-01-01 00:00:01Z").unwrap().time, Some(1_000));
-        assert_eq!(at("1970-01-02").unwrap().time, Some(86_400_000));
-        assert_eq!(at("1969-12-31T23:59:59Z").unwrap().time, None);
-        assert_eq!(at("yesterday").unwrap().time, None);
+    fn an_unreadable_time_is_noted_and_a_missing_one_is_not() {
+        let event = |time: &str| {
+            let event = read(&format!(r#"{{"username":"a","event_time":{time}}}"#)).unwrap();
+            (event.time, event.unreadable_time)
+        };
+        assert_eq!(event(r#""1970-01-01T00:00:01""#), (Some(1_000), false));
+        assert_eq!(event(r#""1969-12-31T23:59:59Z""#), (None, true));
+        assert_eq!(event(r#""soon""#), (None, true));
+        assert_eq!(event("null"), (None, false));
+        assert_eq!(event("NaN"), (None, false));
     }
 
     #[test]
@@ -144,6 +138,8 @@ mod tests {
         let made = (7_518_376_794_681_117_970_u64 >> 32) * 1_000;
         let event = read(&format!(r#"{{"username":"a","video_id":"{id}"}}"#)).unwrap();
         assert_eq!(event.created, Some(made));
+        let number = read(&format!(r#"{{"username":"a","video_id":{id}}}"#)).unwrap();
+        assert_eq!(number.video.as_deref(), Some(id));
         let elsewhere = format!(r#"{{"username":"a","platform":"x","video_id":"{id}"}}"#);
         assert_eq!(read(&elsewhere).unwrap().created, None);
         let published = format!(
@@ -158,10 +154,15 @@ mod tests {
         let cases = [
             "no json".to_owned(),
             "[1]".to_owned(),
+            r#"[{"username":"a"}]"#.to_owned(),
+            r#""{\"username\":\"a\"}""#.to_owned(),
+            r#"{"username":"a"} {"username":"b"}"#.to_owned(),
             r#"{"like_count":1}"#.to_owned(),
-            r#"{"username":" @ "}"#.replace("@ ", "@"),
+            r#"{"username":" @"}"#.to_owned(),
+            r#"{"username":"\u200b"}"#.to_owned(),
             r#"{"username":null}"#.to_owned(),
             r#"{"username":1.5}"#.to_owned(),
+            r#"{"username":"a","platform":"a:b"}"#.to_owned(),
             format!(r#"{{"username":"{long}"}}"#),
             format!(r#"{{"username":"a","video_id":"{long}"}}"#),
             format!(r#"{{"username":"a","platform":"{}"}}"#, "p".repeat(65)),
@@ -175,13 +176,124 @@ mod tests {
         for case in cases {
             assert_eq!(read(&case), None, "{}", &case[..case.len().min(80)]);
         }
-        assert_eq!(decode(None, "tiktok"), None);
-        assert_eq!(decode(Some(b"{\"username\":\"\xff\"}"), "tiktok"), None);
+        let input = Input::default();
+        assert_eq!(decode(None, "tiktok", &input), None);
+        assert_eq!(
+            decode(Some(b"{\"username\":\"\xff\"}"), "tiktok", &input),
+            None
+        );
     }
 
     #[test]
     fn of_two_equal_keys_the_last_wins() {
         let event = read(r#"{"username":"a","username":"b","video_id":""}"#).unwrap();
         assert_eq!((event.kol.as_str(), event.video), ("b", None));
+    }
+
+    /// Names of fields, and the paths of each.
+    type Paths = [(&'static str, &'static [&'static str])];
+
+    fn input(explode: Explode, fields: &Paths) -> Input {
+        let own = |paths: &&[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        let fields = fields
+            .iter()
+            .map(|(name, paths)| ((*name).to_owned(), own(paths)));
+        Input {
+            fields: fields.collect(),
+            explode,
+            ..Input::default()
+        }
+    }
+
+    #[test]
+    fn every_shape_that_people_have_is_read_by_its_paths() {
+        // A TikTok page, a scraped post, a video list, a downloader's info, a trending page: made up.
+        let cases: [(&str, &Paths); 5] = [
+            (
+                r#"{"author":{"uniqueId":"ann"},"id":"7518376794681117970","createTime":1750000000,
+                    "stats":{"diggCount":3,"commentCount":2,"shareCount":1,"playCount":90}}"#,
+                &[
+                    ("username", &["author.uniqueId"]),
+                    ("video_id", &["id"]),
+                    ("published_at", &["createTime"]),
+                    ("likes", &["statsV2.diggCount", "stats.diggCount"]),
+                    ("comments", &["statsV2.commentCount", "stats.commentCount"]),
+                    ("shares", &["statsV2.shareCount", "stats.shareCount"]),
+                ],
+            ),
+            (
+                r#"{"ownerUsername":"ann","shortCode":"Cx1","likesCount":3,"commentsCount":2,
+                    "timestamp":"2025-06-15T15:06:40.000Z","like_count":99,"shares":1}"#,
+                &[
+                    ("username", &["ownerUsername"]),
+                    ("video_id", &["id", "shortCode"]),
+                    ("published_at", &["timestamp"]),
+                    ("likes", &["likesCount"]),
+                    ("comments", &["commentsCount"]),
+                    ("shares", &["shares"]),
+                ],
+            ),
+            (
+                r#"{"id":"dQ","snippet":{"channelTitle":"ann","publishedAt":"2025-06-15T15:06:40Z"},
+                    "statistics":{"likeCount":"3","commentCount":"2","shareCount":"1"}}"#,
+                &[
+                    ("username", &["snippet.channelTitle", "snippet.channelId"]),
+                    ("video_id", &["id"]),
+                    ("published_at", &["snippet.publishedAt"]),
+                    ("likes", &["statistics.likeCount"]),
+                    ("comments", &["statistics.commentCount"]),
+                    ("shares", &["statistics.shareCount"]),
+                ],
+            ),
+            (
+                r#"{"uploader_id":"@ann","channel_id":null,"id":"x","timestamp":1750000000,
+                    "like_count":3,"comment_count":2,"share_count":1}"#,
+                &[
+                    ("username", &["channel_id", "uploader_id"]),
+                    ("video_id", &["id"]),
+                    ("published_at", &["timestamp"]),
+                ],
+            ),
+            (
+                r#"{"rows":[{"channelName":"no"},{"channelName":"ann","videoId":7,"n":["3",2,1],
+                    "publishedAt":"Sun, 15 Jun 2025 15:06:40 GMT"}]}"#,
+                &[
+                    ("username", &["rows[1].channelName"]),
+                    ("video_id", &["rows[1].videoId"]),
+                    ("published_at", &["rows[1].publishedAt"]),
+                    ("likes", &["rows[1].n[0]"]),
+                    ("comments", &["rows[1].n[1]"]),
+                    ("shares", &["rows[1].n[2]"]),
+                ],
+            ),
+        ];
+        for (text, fields) in cases {
+            let events = all(text, &input(Explode::No, fields)).expect(text);
+            let event = &events[0];
+            assert_eq!(event.kol, "ann", "{text}");
+            assert!(event.video.is_some(), "{text}");
+            assert_eq!(event.created, Some(1_750_000_000_000), "{text}");
+            assert_eq!(event.engagement, [Some(3), Some(2), Some(1)], "{text}");
+        }
+    }
+
+    #[test]
+    fn the_events_of_a_record_share_its_time_and_are_taken_in_whole_or_not_at_all() {
+        let items = input(
+            Explode::Path("items".into()),
+            &[("event_time", &["fetched"]), ("likes", &["n"])],
+        );
+        let two = r#"{"fetched":1750000000,"items":[{"username":"a","n":1},
+            {"username":"b","n":2,"fetched":"2025-06-15T15:06:41Z"}]}"#;
+        let events = all(two, &items).unwrap();
+        let times: Vec<_> = events.iter().map(|event| event.time).collect();
+        assert_eq!(times, [Some(1_750_000_000_000), Some(1_750_000_001_000)]);
+        assert_eq!(events[1].engagement[0], Some(2));
+        let broken = r#"{"items":[{"username":"a","n":1},{"n":2}]}"#;
+        assert_eq!(all(broken, &items), None);
+        let lines = input(Explode::Lines, &[]);
+        let text = "{\"username\":\"a\"}\n{\"username\":\"b\"}\n";
+        assert_eq!(all(text, &lines).unwrap().len(), 2);
+        assert_eq!(all(&format!("{text}{{"), &lines), None);
     }
 }

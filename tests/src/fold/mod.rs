@@ -1,15 +1,25 @@
 //! The reference fold: one thread, one record after the other, one rule after the other. It shares
-//! no decoding and no scoring code with the product, so that a mistake there shows as a difference.
+//! no decoding and no scoring code with the product, so that a mistake there shows as a difference. The rules
+//! are in `docs/protocol/scoring.md`.
 //!
-//! Feed it what lies in the log ([`Fold::apply`], in offset order per partition), then ask what Redis
+//! Feed it what lies in the log ([`Fold::apply`], in offset order per partition), then query what Redis
 //! must hold ([`Fold::view`]).
 
+mod decimal;
 mod event;
+mod fields;
+mod json;
+mod name;
 mod number;
 mod score;
 mod slot;
+mod time;
 mod view;
 
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod input_tests;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +27,7 @@ use std::collections::BTreeMap;
 
 use kol_common::job::{Profile, ScoringSpec};
 
+pub use fields::{Explode, Input};
 pub use view::{KolView, Number, View};
 
 use event::Decoded;
@@ -40,13 +51,20 @@ pub struct Record {
 /// What became of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All records.
+    /// All events; a record that is not usable counts as one.
     pub events: u64,
-    /// Older than their partition's clock less the lateness.
+    /// Events that are older than their partition's clock less the lateness.
     pub late: u64,
-    /// Not usable.
+    /// Records that are not usable, also those that are ahead.
     pub dead_letter: u64,
+    /// Records with an event that is too far ahead of the present.
+    pub ahead: u64,
+    /// Events with a time of their own that cannot be read.
+    pub unreadable_time: u64,
 }
+
+/// A Kafka timestamp before 2005 is none: milliseconds since the epoch.
+const EARLIEST_TIMESTAMP: u64 = 1_104_537_600_000;
 
 /// A platform and a creator.
 pub type Kol = (String, String);
@@ -55,16 +73,20 @@ pub type Kol = (String, String);
 #[derive(Clone, Debug)]
 pub struct Fold {
     spec: ScoringSpec,
+    input: Input,
+    present: Option<u64>,
     clocks: BTreeMap<u32, u64>,
     slots: BTreeMap<(u32, Kol), Slot>,
     counts: Counts,
 }
 
 impl Fold {
-    /// An empty state under this spec.
+    /// An empty state under this spec, for records that are read in the usual way.
     pub fn new(spec: &ScoringSpec) -> Self {
         Self {
             spec: spec.clone(),
+            input: Input::default(),
+            present: None,
             clocks: BTreeMap::new(),
             slots: BTreeMap::new(),
             counts: Counts::default(),
@@ -80,16 +102,46 @@ impl Fold {
         fold
     }
 
-    /// Takes the next record of a partition in.
+    /// Reads records in another way.
+    pub fn with_input(mut self, input: Input) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// The present when the following records are read, in milliseconds. Without one nothing is ahead of it.
+    pub fn set_present(&mut self, ms: u64) {
+        self.present = Some(ms);
+    }
+
+    /// Takes the next record of a partition in: all of its events, or none.
     pub fn apply(&mut self, record: &Record) {
-        self.counts.events += 1;
-        let decoded = event::decode(record.value.as_deref(), &self.spec.default_platform);
-        let timed = decoded.and_then(|event| Some((self.event_time(&event, record)?, event)));
-        let Some((time, event)) = timed else {
+        let value = record.value.as_deref();
+        let decoded = event::decode(value, &self.spec.default_platform, &self.input);
+        let timed = decoded.and_then(|events| {
+            let times = events.iter().map(|event| self.event_time(event, record));
+            let times = times.collect::<Option<Vec<u64>>>()?;
+            Some((times, events))
+        });
+        let Some((times, events)) = timed else {
+            self.counts.events += 1;
             self.counts.dead_letter += 1;
             return;
         };
-        let clock = self.clocks.entry(record.partition).or_insert(time);
+        if times.iter().any(|time| self.is_ahead(*time)) {
+            self.counts.events += 1;
+            self.counts.dead_letter += 1;
+            self.counts.ahead += 1;
+            return;
+        }
+        for (time, event) in times.into_iter().zip(events) {
+            self.counts.events += 1;
+            self.counts.unreadable_time += u64::from(event.unreadable_time);
+            self.apply_event(record.partition, time, &event);
+        }
+    }
+
+    fn apply_event(&mut self, partition: u32, time: u64, event: &Decoded) {
+        let clock = self.clocks.entry(partition).or_insert(time);
         *clock = time.max(*clock);
         let oldest_accepted = clock.saturating_sub(self.spec.lateness.0);
         if time < oldest_accepted {
@@ -97,21 +149,32 @@ impl Fold {
             return;
         }
         let kol = (event.platform.clone(), event.kol.clone());
-        let slot = self.slots.entry((record.partition, kol)).or_default();
+        let slot = self.slots.entry((partition, kol)).or_default();
         slot.drop_outdated(oldest_accepted, &self.spec);
-        slot.apply(&event, time, &self.spec);
+        slot.apply(event, time, &self.spec);
     }
 
-    /// The event's own time when it is believable, else the record's.
+    /// The event's own time when the record's does not contradict it, else the record's.
     fn event_time(&self, event: &Decoded, record: &Record) -> Option<u64> {
         let own = match self.spec.profile {
             Profile::Default => event.time,
             Profile::SparkCompat => None,
         };
-        match (own, record.timestamp_ms) {
+        let kafka = record.timestamp_ms.filter(|at| self.is_sensible(*at));
+        match (own, kafka) {
             (Some(own), Some(kafka)) if own <= kafka => Some(own),
             (own, kafka) => kafka.or(own),
         }
+    }
+
+    /// Whether a Kafka timestamp says anything.
+    fn is_sensible(&self, timestamp: u64) -> bool {
+        timestamp >= EARLIEST_TIMESTAMP && !self.is_ahead(timestamp)
+    }
+
+    fn is_ahead(&self, time: u64) -> bool {
+        let bound = |present: u64| present.saturating_add(self.input.max_ahead_ms);
+        self.present.is_some_and(|present| time > bound(present))
     }
 
     /// What became of the records so far.

@@ -1,22 +1,18 @@
 //! Counters as producers write them.
 
-use serde_json::Value;
+use super::decimal::Decimal;
+use super::json::Json;
 
 /// Counters above this are not believed.
 const LARGEST: u128 = 1_000_000_000_000;
+/// Words that stand for no value.
+const NOTHING: [&str; 7] = ["", "null", "none", "nan", "undefined", "inf", "infinity"];
 
 /// A counter in any of its spellings; `None` is missing, which is not 0.
-pub fn counter(value: &Value) -> Option<u64> {
+pub fn counter(value: &Json) -> Option<u64> {
     match value {
-        Value::Number(number) => {
-            if let Some(whole) = number.as_u64() {
-                return believable(u128::from(whole));
-            }
-            let float = number.as_f64()?;
-            let whole = float >= 0.0 && float.fract() == 0.0 && float <= LARGEST as f64;
-            whole.then_some(float as u64)
-        }
-        Value::String(text) => text_counter(text.trim()),
+        Json::Number(number) => believable(Decimal::of_number(number)?.whole()?),
+        Json::Text(text) => text_counter(text.trim()),
         _ => None,
     }
 }
@@ -29,38 +25,32 @@ fn believable(number: u128) -> Option<u64> {
 }
 
 fn text_counter(text: &str) -> Option<u64> {
-    let lower = text.to_lowercase();
-    if ["", "null", "none", "nan", "undefined"].contains(&lower.as_str()) {
+    if NOTHING.contains(&text.to_lowercase().as_str()) {
         return None;
     }
     if text.chars().all(|c| c == ' ' || c.is_alphabetic()) {
-        // The label of a button that nobody pressed yet.
+        // The label of a button that nobody has pressed.
         return Some(0);
     }
-    let (number, factor) = match lower.chars().last()? {
-        'k' => (&text[..text.len() - 1], 1_000),
-        'm' => (&text[..text.len() - 1], 1_000_000),
-        'b' => (&text[..text.len() - 1], 1_000_000_000),
-        _ => (text, 1),
+    let zeros = match text.chars().last()? {
+        'k' | 'K' => 3,
+        'm' | 'M' => 6,
+        'b' | 'B' => 9,
+        _ => 0,
     };
-    decimal(number.trim_end(), factor)
-}
-
-/// `number · factor` when that is whole.
-fn decimal(number: &str, factor: u128) -> Option<u64> {
+    let number = if zeros > 0 {
+        // Whatever stands between number and letter, the letter may then be a word.
+        &text[..text.len() - 1]
+    } else {
+        text
+    };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let whole = without_commas(whole)?;
-    if !fraction.chars().all(|c| c.is_ascii_digit()) {
+    let separates_thousands = zeros == 0 && fraction.len() == 3;
+    let digits = fraction.chars().all(|c| c.is_ascii_digit());
+    if separates_thousands || !digits {
         return None;
     }
-    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
-    let divisor = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let product = digits.checked_mul(factor)?;
-    if product % divisor != 0 {
-        return None;
-    }
-    believable(product / divisor)
+    believable(Decimal::of(&without_commas(whole)?, fraction, zeros).whole()?)
 }
 
 /// Digits, all in groups of three when there is a comma at all.
@@ -76,55 +66,108 @@ fn without_commas(whole: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::json::parse;
     use super::*;
-    use serde_json::json;
+
+    fn read(json: &str) -> Option<u64> {
+        counter(&parse(json).unwrap())
+    }
 
     #[test]
     fn every_spelling_of_a_counter_is_read() {
         let cases = [
-            (json!(3701), 3701),
-            (json!(7.0), 7),
-            (json!("7.4K"), 7_400),
-            (json!("7.4k"), 7_400),
-            (json!("1,234"), 1_234),
-            (json!(" 1.25M "), 1_250_000),
-            (json!("2B"), 2_000_000_000),
-            (json!("12 K"), 12_000),
-            (json!("Share"), 0),
-            (json!("Chia sẻ"), 0),
-            (json!("K"), 0),
-            (json!("5.0"), 5),
-            (json!(1_000_000_000_000_u64), 1_000_000_000_000),
+            ("3701", 3701),
+            ("7.0", 7),
+            ("10.000", 10),
+            ("1e3", 1_000),
+            ("-0.0", 0),
+            (r#""3701""#, 3701),
+            (r#""7.4K""#, 7_400),
+            (r#""7.4k""#, 7_400),
+            (r#""10.000K""#, 10_000),
+            (r#""1.234M""#, 1_234_000),
+            (r#""0.0005M""#, 500),
+            (r#""1,234""#, 1_234),
+            (r#""1,234,567""#, 1_234_567),
+            (r#""1,234.5K""#, 1_234_500),
+            (r#"" 1.25M ""#, 1_250_000),
+            (r#""2B""#, 2_000_000_000),
+            (r#""1000B""#, 1_000_000_000_000),
+            (r#""Share""#, 0),
+            (r#""Chia sẻ""#, 0),
+            (r#""K""#, 0),
+            (r#""5.0""#, 5),
+            (r#""1234.0""#, 1_234),
+            (r#""12.0000""#, 12),
+            ("1000000000000", 1_000_000_000_000),
         ];
-        for (value, expected) in cases {
-            assert_eq!(counter(&value), Some(expected), "{value}");
+        for (text, expected) in cases {
+            assert_eq!(read(text), Some(expected), "{text}");
         }
     }
 
     #[test]
     fn what_cannot_be_a_counter_is_missing() {
         let cases = [
-            json!(null),
-            json!(-1),
-            json!(1.5),
-            json!("1.5"),
-            json!("7.4567K"),
-            json!(""),
-            json!("  "),
-            json!("NaN"),
-            json!("null"),
-            json!("undefined"),
-            json!("-3"),
-            json!("1,23"),
-            json!("1234,567"),
-            json!(",123"),
-            json!("1001B"),
-            json!(1_000_000_000_001_u64),
-            json!(true),
-            json!([3]),
+            "null",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "-1",
+            "-0.5",
+            "1.5",
+            "1e-1",
+            "1e300",
+            "1000000000001",
+            "18446744073709551616",
+            "true",
+            "[3]",
+            "{}",
         ];
-        for value in cases {
-            assert_eq!(counter(&value), None, "{value}");
+        let texts = [
+            "",
+            "  ",
+            "NaN",
+            "null",
+            "undefined",
+            "Infinity",
+            "-Infinity",
+            "1.5",
+            "7.4567K",
+            "-3",
+            "+3",
+            "1,23",
+            "12,5K",
+            "1234,567",
+            ",123",
+            "1,234,56",
+            "1001B",
+            "12 K",
+            "12 B",
+            "12,5 B",
+            "12\u{a0}B",
+            "3 M",
+            "10.000",
+            "9.900",
+            "1.234",
+            "0.000",
+            "1.234.567",
+            "1,234.000",
+            "1.2.3K",
+            "1.2万",
+            "12 mil",
+            "5%",
+            "K5",
+            "5KK",
+            "5\u{212a}",
+            "1_000",
+            "٣",
+        ];
+        for case in cases {
+            assert_eq!(read(case), None, "{case}");
+        }
+        for text in texts {
+            assert_eq!(counter(&Json::Text(text.into())), None, "{text}");
         }
     }
 }

@@ -35,7 +35,35 @@ pub struct Gain {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     time: u64,
-    counters: [Option<u64>; 3],
+    counters: [Counter; 3],
+}
+
+/// What is known of one counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counter {
+    /// The value that is believed; `None`: never seen.
+    value: Option<u64>,
+    /// The reading before had less than half of it.
+    fell: bool,
+}
+
+impl Counter {
+    fn new(value: Option<u64>) -> Self {
+        Self { value, fell: false }
+    }
+
+    /// Takes the next reading's value in: what is known then, and the gain. A fall to less than half is
+    /// believed when the next reading that has the counter shows one, too.
+    fn next(self, now: Option<u64>) -> (Self, u64) {
+        match (self.value, now) {
+            (_, None) => (self, 0),
+            (Some(last), Some(now)) if 2 * now < last && !self.fell => {
+                let fell = true;
+                (Self { fell, ..self }, 0)
+            }
+            (last, now) => (Self::new(now), gain(now, last)),
+        }
+    }
 }
 
 impl Slot {
@@ -78,18 +106,23 @@ impl Slot {
             return;
         }
         // More than the lifetime after the last reading there is nothing to compare with.
-        let start = last
-            .or_else(|| self.creation(event, time))
-            .filter(|start| time - start.time <= spec.entity_ttl.0);
-        let mut kept = counters;
-        if let Some(start) = start {
-            let gain = gain(&counters, &start.counters);
-            self.spread(start.time, time, gain, spec.slide.0);
-            if last.is_some() {
-                for (now, before) in kept.iter_mut().zip(start.counters) {
-                    *now = now.or(before);
-                }
+        let recent = |start: u64| time - start <= spec.entity_ttl.0;
+        let mut kept = counters.map(Counter::new);
+        let (start, gain) = match last {
+            Some(last) if recent(last.time) => {
+                let next: [_; 3] = std::array::from_fn(|i| last.counters[i].next(counters[i]));
+                kept = next.map(|(counter, _)| counter);
+                (last.time, next.iter().map(|(_, gain)| gain).sum())
             }
+            Some(_) => (time, 0),
+            // A video made while its creator was watched started from zero then.
+            None => match self.creation(event, time).filter(|made| recent(*made)) {
+                Some(made) => (made, counters.into_iter().flatten().sum()),
+                None => (time, 0),
+            },
+        };
+        if gain > 0 {
+            self.spread(start, time, gain, spec.slide.0);
         }
         let reading = Reading {
             time,
@@ -98,15 +131,12 @@ impl Slot {
         self.entities.insert(event.video.clone(), reading);
     }
 
-    /// A video made since this slot's first event started from zero then.
-    fn creation(&self, event: &Decoded, time: u64) -> Option<Reading> {
+    /// When a video was made, if that was before this reading and not before this slot's first event.
+    fn creation(&self, event: &Decoded, time: u64) -> Option<u64> {
         event.video.as_ref()?;
         let made = event.created?;
         let watched = made >= self.oldest? && made < time;
-        watched.then_some(Reading {
-            time: made,
-            counters: [Some(0); 3],
-        })
+        watched.then_some(made)
     }
 
     fn count(&mut self, time: u64, spec: &ScoringSpec) {
@@ -139,10 +169,8 @@ impl Slot {
     }
 }
 
-/// What was gained in counters that both readings have; a fall is no gain.
-fn gain(now: &[Option<u64>; 3], before: &[Option<u64>; 3]) -> u64 {
-    now.iter()
-        .zip(before)
-        .filter_map(|(now, before)| Some((*now)?.saturating_sub((*before)?)))
-        .sum()
+/// What was gained when both values are known; a fall is no gain.
+fn gain(now: Option<u64>, before: Option<u64>) -> u64 {
+    now.zip(before)
+        .map_or(0, |(now, before)| now.saturating_sub(before))
 }

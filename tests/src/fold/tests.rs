@@ -5,21 +5,21 @@ use kol_common::job::{Counters, Profile, ScoringSpec};
 
 use super::{Counts, Fold, KolView, Record};
 
-const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
+pub(super) const MINUTE: u64 = 60_000;
+pub(super) const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// A midnight in 2025.
-const T0: u64 = 1_750_636_800_000;
+pub(super) const T0: u64 = 1_750_636_800_000;
 
-fn cumulative() -> ScoringSpec {
+pub(super) fn cumulative() -> ScoringSpec {
     ScoringSpec::defaults(Profile::Default, Counters::Cumulative)
 }
 
-fn delta() -> ScoringSpec {
+pub(super) fn delta() -> ScoringSpec {
     ScoringSpec::defaults(Profile::Default, Counters::Delta)
 }
 
-fn record(partition: u32, time: u64, json: &str) -> Record {
+pub(super) fn record(partition: u32, time: u64, json: &str) -> Record {
     Record {
         partition,
         offset: 0,
@@ -38,12 +38,12 @@ fn an(fold: &Fold, end: u64) -> KolView {
     fold.view_at(end).kols[&("tiktok".to_owned(), "an".to_owned())].clone()
 }
 
-fn shown(view: &KolView, field: &str) -> String {
+pub(super) fn shown(view: &KolView, field: &str) -> String {
     let number = view.numbers.iter().find(|(name, _)| *name == field);
     number.unwrap().1.text()
 }
 
-fn field(fold: &Fold, name: &str) -> String {
+pub(super) fn field(fold: &Fold, name: &str) -> String {
     shown(&an(fold, fold.window_end().unwrap()), name)
 }
 
@@ -177,7 +177,7 @@ fn an_event_older_than_clock_less_lateness_is_late_and_has_no_effect() {
     let counts = Counts {
         events: 3,
         late: 1,
-        dead_letter: 0,
+        ..Counts::default()
     };
     assert_eq!(fold.counts(), counts);
     // Window [6, 11) holds the first only; the second lies in the window before.
@@ -185,20 +185,62 @@ fn an_event_older_than_clock_less_lateness_is_late_and_has_no_effect() {
 }
 
 #[test]
-fn an_unbelievable_event_time_is_replaced_by_the_records() {
-    let time = |own: &str, kafka: Option<u64>| {
-        let json = format!(r#"{{"username":"an","event_time":"{own}"}}"#);
-        let mut record = record(0, 0, &json);
-        record.timestamp_ms = kafka;
-        let fold = Fold::of(&delta(), [&record]);
-        (fold.clock(), fold.counts().dead_letter)
+fn a_deep_fall_is_believed_when_the_next_reading_shows_it_again() {
+    let gain = |likes: &[Option<u64>]| {
+        let readings = likes.iter().enumerate().map(|(hour, likes)| {
+            let counter = likes.map_or(String::new(), |n| format!(r#","like_count":{n}"#));
+            let json = format!(r#"{{"username":"an","video_id":"v"{counter}}}"#);
+            record(0, T0 + hour as u64 * HOUR, &json)
+        });
+        let log: Vec<_> = readings.collect();
+        field(&Fold::of(&cumulative(), &log), "total_engagement")
     };
-    assert_eq!(time("1970-01-01T00:00:02Z", Some(3_000)), (Some(2_000), 0));
-    assert_eq!(time("1970-01-01T00:00:04Z", Some(3_000)), (Some(3_000), 0));
-    assert_eq!(time("2100-01-01", Some(3_000)), (Some(3_000), 0));
-    assert_eq!(time("soon", Some(3_000)), (Some(3_000), 0));
-    assert_eq!(time("1970-01-01T00:00:02Z", None), (Some(2_000), 0));
-    assert_eq!(time("soon", None), (None, 1));
+    let some = |likes: &[u64]| gain(&likes.iter().map(|n| Some(*n)).collect::<Vec<_>>());
+    // A glitch.
+    assert_eq!(some(&[600, 0, 607]), "7");
+    assert_eq!(some(&[600, 299, 600, 299, 604]), "4");
+    // A real fall: the second reading that is low is the new value.
+    assert_eq!(some(&[600, 10, 12, 17]), "5");
+    assert_eq!(some(&[600, 10, 290, 295]), "5");
+    // Exactly half is a small fall, and real at once; so is one after a mark.
+    assert_eq!(some(&[600, 300, 303]), "3");
+    assert_eq!(some(&[600, 10, 400, 403]), "3");
+    // After a small fall the next deep one is the first again.
+    assert_eq!(some(&[600, 10, 400, 10, 404]), "4");
+    // A reading without the counter neither confirms nor clears.
+    assert_eq!(gain(&[Some(600), Some(0), None, Some(601)]), "1");
+    assert_eq!(gain(&[Some(600), Some(5), None, Some(6), Some(9)]), "3");
+    assert_eq!(some(&[1, 0, 3]), "2");
+    assert_eq!(some(&[0, 0, 5]), "5");
+}
+
+#[test]
+fn readings_that_do_not_count_neither_confirm_nor_clear_a_fall() {
+    let log = [
+        reading(0, T0, "v", 600),
+        reading(0, T0 + 2 * HOUR, "v", 5),
+        // A duplicate, and an older one.
+        reading(0, T0 + 2 * HOUR, "v", 5),
+        reading(0, T0 + HOUR, "v", 5),
+        reading(0, T0 + 3 * HOUR, "v", 610),
+    ];
+    let fold = Fold::of(&cumulative(), &log);
+    assert_eq!(field(&fold, "total_engagement"), "10");
+}
+
+#[test]
+fn the_falls_of_one_counter_do_not_hide_the_gains_of_another() {
+    let at = |hour: u64, likes: u64, comments: u64| {
+        let json = format!(
+            r#"{{"username":"an","video_id":"v","like_count":{likes},"comment_count":{comments}}}"#
+        );
+        record(0, T0 + hour * HOUR, &json)
+    };
+    let log = [at(0, 100, 10), at(1, 0, 14), at(2, 103, 15)];
+    assert_eq!(
+        field(&Fold::of(&cumulative(), &log), "total_engagement"),
+        "8"
+    );
 }
 
 #[test]

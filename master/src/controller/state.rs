@@ -1,0 +1,175 @@
+//! What the controller owns, and how its parts find things in it. Nothing here decides or waits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kol_common::actor::Group;
+use kol_common::proto::MasterMessage;
+use kol_common::proto::Savepoint;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::handle::Handle;
+use super::message::{Reply, Stream};
+use super::questions::Questions;
+use super::store::{JobStore, Stored};
+use crate::checkpoint::group_offsets::GroupOffsets;
+use crate::checkpoint::keeper::{Chore, Keeper};
+use crate::cluster::{Limits, Member, Members, SessionId};
+use crate::job::discovery::Outside;
+use crate::job::{Executor, Fleet, Job};
+
+/// What a controller needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The jobs' brokers and Redis, and the secrets to reach them.
+    pub outside: Outside,
+    /// How long a partition may take to finish when it is taken back.
+    pub drain: Duration,
+    /// Leases.
+    pub limits: Limits,
+}
+
+/// A savepoint that a person waits for.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    /// Where its files go.
+    pub(super) folder: String,
+    pub(super) reply: Reply<Savepoint>,
+}
+
+/// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes
+/// before it: this file, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
+pub(super) struct Controller {
+    pub(super) options: Options,
+    pub(super) store: JobStore,
+    pub(super) members: Members,
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    pub(super) questions: Questions,
+    pub(super) streams: BTreeMap<ExecutorId, (SessionId, Stream)>,
+    /// For tasks that report back.
+    pub(super) handle: Handle,
+    pub(super) tasks: Group,
+    /// When metrics were published last.
+    pub(super) published: Millis,
+    pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
+    pub(super) keeper: Keeper,
+    pub(super) awaited: BTreeMap<SavepointId, Awaited>,
+}
+
+impl Controller {
+    /// With the jobs of the store. `handle` leads to itself; `tasks` gets its looks at Kafka.
+    pub(super) fn new(
+        now: Millis,
+        options: Options,
+        store: JobStore,
+        stored: Vec<Stored>,
+        handle: Handle,
+        tasks: Group,
+    ) -> Self {
+        let stores = options.outside.stores.clone();
+        let jobs = stored
+            .into_iter()
+            .map(|(record, checkpoints)| {
+                let id = record.id.clone();
+                (id, Job::new(record, checkpoints, now, options.drain))
+            })
+            .collect();
+        Self {
+            members: Members::new(options.limits),
+            options,
+            store,
+            jobs,
+            questions: Questions::default(),
+            streams: BTreeMap::new(),
+            handle,
+            keeper: Keeper::start(&tasks, stores),
+            awaited: BTreeMap::new(),
+            tasks,
+            published: Millis(0),
+            group_offsets: BTreeMap::new(),
+        }
+    }
+
+    /// Jobs that are not over.
+    pub(super) fn live(&self) -> Vec<JobId> {
+        let live = self.jobs.iter().filter(|(_, job)| job.header().is_live());
+        live.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// A job by id, or the newest by name; by an empty text the only live one.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
+    pub(super) fn find(&self, name: &str) -> Result<(&JobId, &Job), KolError> {
+        if name.is_empty() {
+            let mut live = self.jobs.iter().filter(|(_, j)| j.header().is_live());
+            return match (live.next(), live.next()) {
+                (Some(only), None) => Ok(only),
+                (None, _) => Err(KolError::user("JOB_NOT_FOUND", "no job runs")
+                    .help("Submit one with kol-client submit FILE.")),
+                (Some(_), Some(_)) => Err(KolError::user("JOB_AMBIGUOUS", "several jobs run")
+                    .help("Name one; kol-client jobs lists them.")),
+            };
+        }
+        let mut newest_first = self.jobs.iter().rev();
+        newest_first
+            .find(|(id, job)| id.as_str() == name || job.header().spec.name == name)
+            .ok_or_else(|| {
+                KolError::user("JOB_NOT_FOUND", format!("there is no job `{name}`"))
+                    .help("kol-client jobs lists them.")
+            })
+    }
+
+    /// The executors as one job sees them.
+    pub(super) fn fleet(&self, job: &JobId) -> Fleet {
+        let present = self.members.all().filter(|m| !m.is_gone());
+        let executor = |m: &Member| {
+            let executor = Executor {
+                incarnation: m.incarnation(),
+                state: m.state,
+                host: m.register.host.clone(),
+                others: self.load(&m.id, Some(job)),
+            };
+            (m.id.clone(), executor)
+        };
+        present.map(executor).collect()
+    }
+
+    /// How many partitions an executor has, those of `except` not counted.
+    pub(super) fn load(&self, executor: &ExecutorId, except: Option<&JobId>) -> usize {
+        let counted = self
+            .jobs
+            .iter()
+            .filter(|(id, job)| job.header().is_live() && Some(*id) != except);
+        counted.map(|(_, job)| job.held_by(executor)).sum()
+    }
+
+    /// Without waiting: an executor that does not read loses its stream, and does not slow down the
+    /// master.
+    pub(super) fn send(&mut self, executor: &ExecutorId, body: ToExecutor) {
+        let Some((_, stream)) = self.streams.get(executor) else {
+            return;
+        };
+        let message = MasterMessage { body: Some(body) };
+        match stream.try_send(Ok(message)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!(code = "EXECUTOR_STALLED", %executor, "the executor does not read its messages: its stream is closed");
+                self.streams.remove(executor);
+            }
+            Err(TrySendError::Closed(_)) => {
+                self.streams.remove(executor);
+            }
+        }
+    }
+
+    /// Has something done in the job's checkpoint folder, beside the loop.
+    pub(super) fn clean_up(&self, id: &JobId, chore: Chore) {
+        if let Some(job) = self.jobs.get(id) {
+            let location = job.header().spec.checkpoint.location.clone();
+            self.keeper.tell(location, chore);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How time passes for the jobs, and how one job takes the place of another.
+
+use kol_common::{JobId, KolError, Millis};
+
+use super::state::Controller;
+use crate::job::{Event, Phase};
+use crate::metrics::publish;
+
+/// How often metrics are published.
+const METRICS: Millis = Millis(1_000);
+
+impl Controller {
+    /// Lets time pass for all jobs that are not over.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn tick_jobs(&mut self, now: Millis) -> Result<(), KolError> {
+        for id in self.live() {
+            self.advance(now, &id).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets a job begin whose predecessor is over, and ends a predecessor that is not: also when this
+    /// master was started again in between. For any other job time passes.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn advance(&mut self, now: Millis, id: &JobId) -> Result<(), KolError> {
+        let follows = self
+            .jobs
+            .get(id)
+            .and_then(|job| job.header().follows.clone());
+        let Some(before) = follows else {
+            return self.step(now, id, Event::Tick).await;
+        };
+        let phase = self.jobs.get(&before.id).map(|job| job.header().phase);
+        match phase {
+            None | Some(Phase::Over(_)) => self.step(now, id, Event::PredecessorEnded).await,
+            Some(Phase::Ending(_)) => self.step(now, id, Event::Tick).await,
+            Some(Phase::Starting | Phase::Running) => {
+                let event = Event::End(before.end, format!("{id} takes its place"));
+                self.step(now, &before.id, event).await
+            }
+        }
+    }
+
+    /// Publishes metrics when they are due.
+    pub(super) fn tick_metrics(&mut self, now: Millis) {
+        if now.since(self.published) >= METRICS {
+            self.published = now;
+            publish(&self.job_statuses(now), &self.executor_statuses(now));
+        }
+    }
+}

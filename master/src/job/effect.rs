@@ -1,0 +1,64 @@
+//! What goes into a job's machine and what comes out of it.
+
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{Manifest, RunningPartition};
+use kol_common::{ExecutorId, KolError, SavepointId};
+
+use super::discovery::Found;
+use super::fleet::Fleet;
+use super::record::End;
+use crate::checkpoint::{Commit, Notice};
+
+/// What happened, with the executors that there are then.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// What happened.
+    pub event: Event,
+    /// All executors that are not lost.
+    pub fleet: &'a Fleet,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// An executor opened a stream and said what it runs of this job.
+    Connected(ExecutorId, Vec<RunningPartition>),
+    /// An executor sent `Reports`, `Released`, `PartitionFailed`, `BarrierAck` or `BarrierFailed` about
+    /// this job.
+    Received(ExecutorId, FromExecutor),
+    /// What a look at Kafka and Redis found.
+    Discovered(Result<Found, KolError>),
+    /// It is to end. The text says why, for a person; it is empty where somebody requested it.
+    End(End, String),
+    /// A person requests a savepoint in this folder.
+    Savepoint(SavepointId, String),
+    /// The job that it supersedes is over.
+    PredecessorEnded,
+    /// Time passed, or the fleet changed.
+    Tick,
+}
+
+/// What is to be done.
+///
+/// Rule for the driver: once the step is over, what [`Effect::Persist`] and [`Effect::Commit`] want is made
+/// durable in one transaction, before any other effect of that step. So no executor ever runs under an
+/// assignment epoch that the store does not know, and no file goes that a durable epoch refers to. The
+/// other effects are carried out in their order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Make the job's record durable, as [`super::Job::record`] has it after the step.
+    Persist,
+    /// Make a complete epoch durable.
+    Commit(Commit),
+    /// Send a message to an executor.
+    Send(ExecutorId, ToExecutor),
+    /// Look at Kafka and Redis, and answer with [`Event::Discovered`].
+    Discover,
+    /// Delete state files that nothing refers to.
+    Delete(Vec<String>),
+    /// A savepoint only lacks its manifest file, or failed.
+    Savepoint(SavepointId, Result<Manifest, KolError>),
+    /// Tell the operator about the checkpoints.
+    Notice(Notice),
+}

@@ -1,0 +1,180 @@
+//! Keeps partitions where they should be: assigns free ones, and takes back those that should be elsewhere
+//! or whose job ends. The rules are those of `ownership`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kol_common::proto::{ExecutorState, PartitionAssignment, PartitionCheckpoint, RevokeMode};
+use kol_common::{ExecutorId, Millis};
+
+use super::effect::Effect;
+use super::fleet::{Executor, Fleet, is_callable};
+use super::ownership::{Partitions, revoke};
+use super::partition::{Hold, Partition};
+use super::placement::{Movable, place};
+
+/// What an executor may take longer than its drain timeout to answer, and how long it has to answer
+/// a revocation at once.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// What goes to each executor.
+pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
+
+impl Partitions {
+    /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
+    /// durable. `state` is the newest usable state of a partition, with its checkpoint epoch.
+    pub(super) fn place<'s>(
+        &mut self,
+        now: Millis,
+        fleet: &Fleet,
+        state: impl Fn(u32) -> Option<(u64, &'s PartitionCheckpoint)>,
+        out: &mut Vec<Effect>,
+    ) -> Assignments {
+        let plan = place(&self.movable(fleet), &candidates(fleet));
+        let mut assignments = Assignments::new();
+        for index in 0..self.all.len() {
+            let partition = &mut self.all[index];
+            let target = plan.get(&partition.record.ordinal);
+            match &partition.hold {
+                Hold::Free { after } if *after <= now => {
+                    let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
+                        continue;
+                    };
+                    let state = state(partition.record.ordinal);
+                    let assignment = assign(partition, id, executor, state);
+                    assignments.entry(id.clone()).or_default().push(assignment);
+                }
+                Hold::Held { executor } => {
+                    if is_callable(fleet, executor) && target != Some(executor) {
+                        let patience = self.drain + ANSWER;
+                        self.take_back(index, RevokeMode::Drain, patience, now, out);
+                    }
+                }
+                Hold::Releasing { .. } => self.press(index, now, fleet, out),
+                Hold::Free { .. } | Hold::Awaited { .. } => {}
+            }
+        }
+        if !assignments.is_empty() {
+            out.push(Effect::Persist);
+        }
+        assignments
+    }
+
+    /// Partitions that may be placed: not those of suspects and of owners that may still return.
+    fn movable(&self, fleet: &Fleet) -> Vec<Movable> {
+        let movable = |p: &Partition| {
+            let holder = match &p.hold {
+                Hold::Free { .. } | Hold::Releasing { .. } => None,
+                Hold::Held { executor } if is_callable(fleet, executor) => Some(executor.clone()),
+                Hold::Held { .. } | Hold::Awaited { .. } => return None,
+            };
+            Some(Movable {
+                ordinal: p.record.ordinal,
+                holder,
+            })
+        };
+        self.all.iter().filter_map(movable).collect()
+    }
+
+    /// Rule 3, when the job ends: what is left to drain after a last epoch is nothing. Answers whether all
+    /// partitions are free.
+    pub(super) fn take_back_all(
+        &mut self,
+        now: Millis,
+        wanted: RevokeMode,
+        fleet: &Fleet,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        for index in 0..self.all.len() {
+            match &self.all[index].hold {
+                Hold::Held { executor } if is_callable(fleet, executor) => {
+                    self.take_back(index, wanted, ANSWER, now, out);
+                }
+                Hold::Releasing { executor, mode, .. }
+                    if *mode == RevokeMode::Drain
+                        && wanted == RevokeMode::Now
+                        && is_callable(fleet, executor) =>
+                {
+                    self.take_back(index, RevokeMode::Now, ANSWER, now, out);
+                }
+                Hold::Releasing { .. } => self.press(index, now, fleet, out),
+                Hold::Free { .. } | Hold::Held { .. } | Hold::Awaited { .. } => {}
+            }
+        }
+        let free = |p: &Partition| matches!(p.hold, Hold::Free { .. });
+        self.all.iter().all(free)
+    }
+
+    fn take_back(
+        &mut self,
+        index: usize,
+        mode: RevokeMode,
+        patience: Duration,
+        now: Millis,
+        out: &mut Vec<Effect>,
+    ) {
+        let partition = &mut self.all[index];
+        let Some(executor) = partition.hold.executor().cloned() else {
+            return;
+        };
+        let message = revoke(&self.job, partition, mode);
+        out.push(Effect::Send(executor.clone(), message));
+        partition.hold = Hold::Releasing {
+            executor,
+            mode,
+            deadline: Millis(now.0 + Millis::from(patience).0),
+        };
+    }
+
+    /// A partition that was revoked and not released in time.
+    fn press(&mut self, index: usize, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        let Hold::Releasing {
+            executor,
+            mode,
+            deadline,
+        } = &self.all[index].hold
+        else {
+            return;
+        };
+        // A suspect answers nothing: it returns, or its lease ends.
+        if now < *deadline || !is_callable(fleet, executor) {
+            return;
+        }
+        if *mode == RevokeMode::Drain {
+            self.take_back(index, RevokeMode::Now, ANSWER, now, out);
+        } else {
+            self.undrained += 1;
+            self.all[index].fence(now);
+            out.push(Effect::Persist);
+        }
+    }
+}
+
+fn candidates(fleet: &Fleet) -> BTreeMap<ExecutorId, usize> {
+    let alive = fleet
+        .iter()
+        .filter(|(_, e)| e.state == ExecutorState::Alive);
+    alive.map(|(id, e)| (id.clone(), e.others)).collect()
+}
+
+/// Rule 1; the caller persists before it sends.
+fn assign(
+    partition: &mut Partition,
+    id: &ExecutorId,
+    executor: &Executor,
+    state: Option<(u64, &PartitionCheckpoint)>,
+) -> PartitionAssignment {
+    partition.restored = state.map(|(epoch, _)| epoch);
+    partition.record.assignment_epoch += 1;
+    partition.record.owner = Some(executor.incarnation.clone());
+    partition.hold = Hold::Held {
+        executor: id.clone(),
+    };
+    PartitionAssignment {
+        partition: Some((&partition.record.partition).into()),
+        slot: partition.record.ordinal,
+        assignment_epoch: partition.record.assignment_epoch,
+        offset: partition.record.start_offset,
+        restore: state.map(|(_, checkpoint)| checkpoint.clone()),
+    }
+}
