@@ -1,6 +1,11 @@
 //! The codes of errors and log events: `docs/errors.md` lists every one that the sources use, and no
 //! other; and no log line at WARN or ERROR is without one.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot continue should say where"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

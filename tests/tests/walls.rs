@@ -4,6 +4,11 @@
 //! This reads text: paths that begin with `crate`, `super`, `self` or a child module, outside of tests.
 //! A re-export is not an import: who uses a name through it imports the module that declares the name.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot continue should say where"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
