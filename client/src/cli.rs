@@ -1,6 +1,7 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
 
 use crate::cmd;
@@ -29,7 +30,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What can be asked for.
+/// One variant a command; its doc comment is the command's help.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Submit a job spec; submitting the same one again changes nothing.
@@ -46,13 +47,13 @@ pub enum Command {
     Executors(cmd::executors::Args),
     /// List the checkpoints of a job that are kept, with what they cost, and its savepoints.
     Checkpoints(cmd::checkpoints::Args),
-    /// Save the whole state of a running job in a folder of its own, to begin another job with.
+    /// Save the whole state of a running job in a folder of its own, from which another job can start.
     Savepoint(cmd::savepoint::Args),
-    /// Begin a job again from an earlier point.
+    /// Restart a job from an earlier point.
     Rewind(cmd::rewind::Args),
-    /// Begin the job again that had this name before, with its spec.
+    /// Restart the job that had this name before, with its spec.
     Rollback(cmd::rollback::Args),
-    /// Look into state files without a cluster.
+    /// Inspect or verify state files without a cluster.
     State(cmd::state::Args),
     /// List the partitions of a job.
     Partitions(cmd::partitions::Args),
@@ -60,13 +61,13 @@ pub enum Command {
     Explain(cmd::explain::Args),
     /// Show the live ranking.
     Top(cmd::top::Args),
-    /// Check a job spec; with --connect also whether Kafka, topics and Redis are there.
+    /// Check a job spec; with --connect also whether Kafka, topics and Redis can be reached.
     Check(cmd::check::Args),
     /// Show records of a topic, raw beside decoded.
     Peek(cmd::peek::Args),
     /// Write a file of events to a topic.
     Replay(cmd::replay::Args),
-    /// Make up realistic events.
+    /// Generate realistic events.
     Generate(cmd::generate::Args),
     /// Turn the settings of a Spark job into a job spec.
     ConvertSpark(cmd::convert_spark::Args),
@@ -83,6 +84,7 @@ impl Cli {
         let ctx = Context {
             master: self.master,
             output: self.output,
+            stores: Stores::of_this_machine(),
         };
         match self.command {
             Command::Submit(args) => cmd::submit::run(args, &ctx).await,
@@ -104,15 +106,16 @@ impl Cli {
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
-            Command::Completions(args) => cmd::completions::run(args, &ctx).await,
+            Command::Completions(args) => {
+                cmd::completions::run(args, Self::command());
+                Ok(())
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

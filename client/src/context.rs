@@ -1,31 +1,34 @@
-//! What every command needs: where the master is and how to print.
+//! What commands share: where the master is, how state files are opened, and how to print.
 
 use std::time::Duration;
 
 use kol_common::KolError;
+use kol_common::checkpoint::Stores;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
-/// How answers are printed.
+/// Form of what a command prints to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Tables and sentences, for people; may change between versions.
     #[default]
     Text,
-    /// For scripts.
+    /// One JSON value, for scripts; keys are stable.
     Json,
 }
 
-/// See the module.
+/// Made once from the global arguments; commands borrow it.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// URL of the master.
     pub master: String,
-    /// How to print.
+    /// From `--output`.
     pub output: OutputFormat,
+    /// Opens the locations of state files.
+    pub stores: Stores,
 }
 
-/// Longest time to connect, and for one answer.
+/// Longest time to connect, and for one response.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(30);
 

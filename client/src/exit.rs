@@ -1,10 +1,10 @@
 //! Exit codes, and how errors are printed.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use kol_common::KolError;
+use kol_common::error::{Shown, is_not_found};
 use kol_common::proto::{ErrorDomain, ErrorInfo};
-use kol_common::{Domain, KolError};
 
 /// Listed in `kol-client --help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
@@ -13,7 +13,7 @@ ended by SIGINT and SIGTERM";
 
 /// Ended by SIGINT: 128 and its number, as shells have it.
 pub const INTERRUPTED: i32 = 130;
-/// Ended by SIGTERM.
+/// Ended by SIGTERM: 128 and its number.
 pub const TERMINATED: i32 = 143;
 
 /// Why a command ended without success, beyond an error of its own.
@@ -43,13 +43,7 @@ fn describe(error: &anyhow::Error) -> (String, u8) {
         return (ended.to_string(), code);
     }
     if let Some(own) = error.downcast_ref::<KolError>() {
-        let code = match own.domain {
-            _ if own.code.ends_with("NOT_FOUND") => 3,
-            Domain::User => 2,
-            Domain::External => 4,
-            Domain::Internal => 1,
-        };
-        return (own.to_string(), code);
+        return describe_info(&own.to_info());
     }
     if let Some(status) = error.downcast_ref::<tonic::Status>() {
         return describe_status(status);
@@ -58,34 +52,27 @@ fn describe(error: &anyhow::Error) -> (String, u8) {
 }
 
 fn describe_status(status: &tonic::Status) -> (String, u8) {
-    let Some(info) = kol_common::error::info_of(status) else {
-        let code = match status.code() {
-            tonic::Code::NotFound => 3,
-            tonic::Code::InvalidArgument => 2,
-            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => 4,
-            _ => 1,
-        };
-        return (status.message().to_owned(), code);
+    if let Some(info) = kol_common::error::info_of(status) {
+        return describe_info(&info);
+    }
+    // From the transport, not from the master.
+    let code = match status.code() {
+        tonic::Code::NotFound => 3,
+        tonic::Code::InvalidArgument => 2,
+        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => 4,
+        _ => 1,
     };
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _infallible = write!(text, "{}", Shown(&info));
+    (status.message().to_owned(), code)
+}
+
+fn describe_info(info: &ErrorInfo) -> (String, u8) {
     let code = match info.domain() {
-        _ if info.code.ends_with("NOT_FOUND") => 3,
+        _ if is_not_found(&info.code) => 3,
         ErrorDomain::User => 2,
         ErrorDomain::External => 4,
         ErrorDomain::Internal | ErrorDomain::Unspecified => 1,
     };
-    (text, code)
-}
-
-/// An error of another process, as its own would print.
-pub struct Shown<'a>(pub &'a ErrorInfo);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        kol_common::error::write_error(f, self.0)
-    }
+    (Shown(info).to_string(), code)
 }
 
 #[cfg(test)]

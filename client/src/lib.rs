@@ -1,4 +1,4 @@
-//! `kol-client`: what people and scripts ask of a cluster.
+//! `kol-client`: how people and scripts use a cluster.
 
 pub mod cli;
 pub mod cmd;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);
-/// How long a full queue is waited for.
+/// How long to wait for room in a full queue.
 const ROOM: Duration = Duration::from_secs(30);
 
 /// What a record's key is.
@@ -23,7 +23,7 @@ pub enum KeyBy {
     /// The creator: readings of one video stay in one partition.
     #[default]
     Username,
-    /// The video (the creator where there is none).
+    /// The video; the creator for events without one.
     VideoId,
     /// No key: records are spread at random, and gains of cumulative counters are wrong.
     None,
@@ -102,7 +102,7 @@ impl TopicWriter {
     /// Hands a record over; waits a bounded time when the queue is full.
     ///
     /// # Errors
-    /// The broker takes nothing any more.
+    /// The broker accepts no more records.
     pub fn write(&mut self, key: Option<&[u8]>, value: &[u8]) -> Result<(), KolError> {
         let deadline = Instant::now() + ROOM;
         loop {

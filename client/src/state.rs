@@ -1,32 +1,32 @@
-//! Reads state files without a cluster, to know that they are whole: every checksum, every record, and
-//! that they add up to what their manifest says.
+//! Verifies state files without a cluster: every checksum and every record is read, and the totals must
+//! equal those of the manifest.
 
 use std::collections::BTreeSet;
 
 use kol_common::checkpoint::frame::{Damage, Decoder};
 use kol_common::checkpoint::record::records;
-use kol_common::checkpoint::{Record, Store};
+use kol_common::checkpoint::{Record, Stores};
 use kol_common::proto::{Manifest, PartitionCheckpoint};
 use kol_common::{KolError, SourcePartition};
 
-/// What is known of the state of one partition.
+/// What reading all state files of one partition found.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// Which.
+    /// As the manifest names it.
     pub partition: SourcePartition,
-    /// How many files it has.
+    /// Files that the manifest names: the base and those of changes after it.
     pub files: usize,
-    /// Their size.
+    /// Size of all files together.
     pub bytes: u64,
-    /// KOLs in it.
+    /// KOLs that are in use after all files.
     pub kols: u64,
-    /// Videos and profiles in it.
+    /// Videos and profiles that have a reading after all files.
     pub entities: u64,
-    /// Why it cannot be used.
+    /// The first damage that was found.
     pub damage: Option<KolError>,
 }
 
-/// Indexes that are in use after all files so far.
+/// Indexes that are in use after the files read so far.
 #[derive(Debug, Default)]
 struct Contents {
     kols: BTreeSet<u32>,
@@ -59,16 +59,19 @@ impl Contents {
 ///
 /// # Errors
 /// The store does not answer; damage is part of the answer.
-pub async fn verify(manifest: &Manifest) -> Result<Vec<Verified>, KolError> {
+pub async fn verify(stores: &Stores, manifest: &Manifest) -> Result<Vec<Verified>, KolError> {
     let mut all = Vec::new();
     for part in &manifest.partitions {
-        all.push(verify_partition(part).await?);
+        all.push(verify_partition(stores, part).await?);
     }
     Ok(all)
 }
 
-async fn verify_partition(part: &PartitionCheckpoint) -> Result<Verified, KolError> {
-    let store = Store::existing(&part.location).await?;
+async fn verify_partition(
+    stores: &Stores,
+    part: &PartitionCheckpoint,
+) -> Result<Verified, KolError> {
+    let store = stores.existing(&part.location).await?;
     let mut contents = Contents::default();
     let mut damage = None;
     for file in &part.files {

@@ -16,7 +16,7 @@ pub enum Domain {
     User,
     /// Kafka, Redis, the disk or the network.
     External,
-    /// A defect of this system.
+    /// A bug of this system.
     Internal,
 }
 
@@ -25,7 +25,7 @@ pub enum Domain {
 pub struct KolError {
     /// Whose fault it is.
     pub domain: Domain,
-    /// Whether the same thing may succeed later without anybody changing the request.
+    /// Whether the same request may succeed later.
     pub retryable: bool,
     /// Stable, in capitals: `SINK_OUT_OF_MEMORY`.
     pub code: &'static str,
@@ -59,7 +59,7 @@ impl KolError {
         Self::new(Domain::External, true, code, message)
     }
 
-    /// A defect of this system.
+    /// A bug of this system.
     pub fn internal(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Domain::Internal, false, code, message)
     }
@@ -115,7 +115,7 @@ impl KolError {
         self
     }
 
-    /// For the wire.
+    /// As it travels: in reports of executors, statuses of jobs and details of a gRPC status.
     pub fn to_info(&self) -> proto::ErrorInfo {
         proto::ErrorInfo {
             domain: match self.domain {
@@ -136,7 +136,7 @@ impl KolError {
     /// As a gRPC status with the whole error in its details.
     pub fn to_status(&self) -> tonic::Status {
         let code = match (self.domain, self.retryable) {
-            _ if self.code.ends_with("NOT_FOUND") => tonic::Code::NotFound,
+            _ if is_not_found(self.code) => tonic::Code::NotFound,
             (Domain::User, _) => tonic::Code::InvalidArgument,
             (_, true) => tonic::Code::Unavailable,
             (Domain::External, false) => tonic::Code::FailedPrecondition,
@@ -149,8 +149,13 @@ impl KolError {
 
 impl fmt::Display for KolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_error(f, &self.to_info())
+        Shown(&self.to_info()).fmt(f)
     }
+}
+
+/// Whether a code says that what was named does not exist.
+pub fn is_not_found(code: &str) -> bool {
+    code.ends_with("NOT_FOUND")
 }
 
 /// The `ErrorInfo` in a gRPC status, if the other side sent one.
@@ -162,25 +167,25 @@ pub fn info_of(status: &tonic::Status) -> Option<proto::ErrorInfo> {
 }
 
 /// The one way an error reads: `CODE: what happened (job x, partition t/3, offset 17). What to do.`
-pub fn write_error(f: &mut impl fmt::Write, e: &proto::ErrorInfo) -> fmt::Result {
-    write!(f, "{}: {}", e.code, e.message)?;
-    let mut place = Vec::new();
-    if !e.job.is_empty() {
-        place.push(format!("job {}", e.job));
+pub struct Shown<'a>(pub &'a proto::ErrorInfo);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        write!(f, "{}: {}", error.code, error.message)?;
+        let job = (!error.job.is_empty()).then(|| format!("job {}", error.job));
+        let partition = error.partition.as_ref();
+        let partition = partition.map(|p| format!("partition {}/{}", p.topic, p.partition));
+        let offset = error.offset.map(|offset| format!("offset {offset}"));
+        let place: Vec<_> = [job, partition, offset].into_iter().flatten().collect();
+        if !place.is_empty() {
+            write!(f, " ({})", place.join(", "))?;
+        }
+        if !error.help.is_empty() {
+            write!(f, ". {}", error.help)?;
+        }
+        Ok(())
     }
-    if let Some(p) = &e.partition {
-        place.push(format!("partition {}/{}", p.topic, p.partition));
-    }
-    if let Some(o) = e.offset {
-        place.push(format!("offset {o}"));
-    }
-    if !place.is_empty() {
-        write!(f, " ({})", place.join(", "))?;
-    }
-    if !e.help.is_empty() {
-        write!(f, ". {}", e.help)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ prefixed_id!(
     "job_"
 );
 prefixed_id!(
-    /// The state of a job that a person asked to keep: `sav_…`.
+    /// A job's state that a person chose to keep: `sav_…`.
     SavepointId,
     "sav_"
 );

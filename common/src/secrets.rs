@@ -8,7 +8,7 @@ use crate::job::SecretRef;
 
 /// Prefix that an environment variable must have to be used as a secret: a spec cannot read the rest
 /// of a process's environment.
-pub const ENV_PREFIX: &str = "KOL_SECRET_";
+const ENV_PREFIX: &str = "KOL_SECRET_";
 /// Largest secret file, bytes.
 const MAX_FILE: u64 = 64 << 10;
 
@@ -75,19 +75,24 @@ impl Secrets {
             return Err(missing("the path must be relative, without `..`"));
         }
         // A link must not lead out of the folder.
-        let root = dir.canonicalize().map_err(|_| missing("no such folder"))?;
+        let root = dir
+            .canonicalize()
+            .map_err(|_| missing("the folder does not exist"))?;
         let file = root
             .join(path)
             .canonicalize()
-            .map_err(|_| missing("not there"))?;
+            .map_err(|_| missing("it does not exist"))?;
         if !file.starts_with(&root) {
             return Err(missing("it lies outside of the folder"));
         }
-        let size = file.metadata().map_err(|_| missing("not readable"))?.len();
+        let size = file
+            .metadata()
+            .map_err(|_| missing("it cannot be read"))?
+            .len();
         if size > MAX_FILE {
             return Err(missing("it is too large"));
         }
-        let text = std::fs::read_to_string(&file).map_err(|_| missing("not readable"))?;
+        let text = std::fs::read_to_string(&file).map_err(|_| missing("it cannot be read"))?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 }

@@ -10,7 +10,7 @@ use crate::KolError;
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     #[default]
     Text,
     /// One JSON object a line, for machines.
@@ -28,10 +28,13 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-/// Starts logging to standard error. The level comes from `KOL_LOG` (`info` when unset), in the
-/// syntax of tracing's filters: `info,kol_executor::sink=debug`.
+/// Environment variable with the filter.
+const FILTER: &str = "KOL_LOG";
+
+/// Starts logging to standard error. The level comes from `KOL_LOG` (`info` when unset or malformed), in
+/// the syntax of tracing's filters: `info,kol_executor::sink=debug`.
 pub fn init_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("KOL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, malformed) = filter(std::env::var(FILTER).ok().as_deref());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -41,6 +44,17 @@ pub fn init_logging(format: LogFormat) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    if let Some(error) = malformed {
+        tracing::warn!(code = "LOG_FILTER", %error, "{FILTER} is not a filter: logging at info");
+    }
+}
+
+/// The filter of this text, and what is wrong with it.
+fn filter(text: Option<&str>) -> (EnvFilter, Option<String>) {
+    match EnvFilter::try_new(text.unwrap_or("info")) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
+    }
 }
 
 /// Installs the process-wide metrics recorder; its handle renders the Prometheus text format.
@@ -51,4 +65,21 @@ pub fn init_metrics() -> Result<PrometheusHandle, KolError> {
     PrometheusBuilder::new()
         .install_recorder()
         .map_err(|e| KolError::internal("METRICS", e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_filter_logs_at_info_and_is_reported() {
+        let (read, wrong) = filter(Some("warn,kol_executor::sink=debug"));
+        assert_eq!(wrong, None);
+        assert_eq!(read.to_string(), "kol_executor::sink=debug,warn");
+        for (text, reported) in [(None, false), (Some("kol_executor=loud"), true)] {
+            let (read, wrong) = filter(text);
+            assert_eq!(read.to_string(), "info");
+            assert_eq!(wrong.is_some(), reported, "{text:?}");
+        }
+    }
 }

@@ -13,11 +13,6 @@ use serde::{Deserialize, Serialize};
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// The wall clock. Only drivers and I/O may ask; machines are told the time.
-    pub fn now() -> Self {
-        crate::world::now()
-    }
-
     /// `self − earlier`, zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))

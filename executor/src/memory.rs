@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kol_common::process::Process;
+
 /// Shared view of the memory in use. Partitions stop reading before the kernel would end the process.
 ///
 /// What decides is the state of the partitions, because only that grows without end: fetch queues and
@@ -31,9 +33,9 @@ impl Memory {
         }
     }
 
-    /// Reads the resident size from the kernel.
-    pub fn refresh(&self) {
-        if let Some(bytes) = kol_common::world::resident_bytes() {
+    /// Takes the resident size of the process.
+    pub fn refresh(&self, process: &dyn Process) {
+        if let Some(bytes) = process.resident_bytes() {
             self.resident.store(bytes, Ordering::Relaxed);
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
+use kol_common::checkpoint::Stores;
+use kol_common::process::{Process as _, ThisProcess};
 use kol_common::secrets::Secrets;
 use kol_common::{Incarnation, KolError};
 use tokio::net::TcpListener;
@@ -42,7 +44,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         .map_err(|e| KolError::external("HTTP_ADDRESS", e.to_string()))?;
     let leave = leave_on_signals()?;
     let memory = Memory::new(config.memory.as_u64());
-    memory.refresh();
+    memory.refresh(&ThisProcess);
     let (reports, shown) = watch::channel(Vec::new());
     let (ready, is_ready) = watch::channel(false);
     let servers = Group::new("servers");
@@ -67,6 +69,8 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         secrets: Secrets::new(config.secrets_dir.clone()),
         logs: Arc::new(KafkaLogs),
         redis: Arc::new(kol_common::redis::Network),
+        stores: Stores::of_this_machine(),
+        process: Arc::new(ThisProcess),
         memory,
         drain_timeout: config.drain_timeout,
         leave,
@@ -77,9 +81,12 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     servers.drain(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),
-        Drained::Aborted => tracing::warn!("ended before all partitions were given back: bye"),
+        Drained::Aborted => tracing::warn!(
+            code = "DRAIN_TIMEOUT",
+            "ended before all partitions were given back: bye"
+        ),
     }
-    tracing::debug!(cpu_ms = kol_common::world::cpu_ms(), "processor time used");
+    tracing::debug!(cpu_ms = ThisProcess.cpu_ms(), "processor time used");
     Ok(())
 }
 

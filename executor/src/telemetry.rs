@@ -1,17 +1,16 @@
 //! The executor's metrics: counted locally by each partition, published here in batches.
 
 use kol_common::proto::PartitionReport;
-use kol_common::world;
 use metrics::{counter, gauge};
 
 use crate::memory::Memory;
 
-/// Publishes the newest reports.
-pub fn publish(reports: &[PartitionReport], memory: &Memory) {
+/// Publishes the newest reports, and the processor time used so far.
+pub fn publish(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) {
     gauge!("kol_executor_resident_bytes").set(memory.resident() as f64);
     gauge!("kol_executor_memory_limit_bytes").set(memory.limit() as f64);
     gauge!("kol_executor_partitions").set(reports.len() as f64);
-    counter!("kol_executor_cpu_milliseconds_total").absolute(world::cpu_ms());
+    counter!("kol_executor_cpu_milliseconds_total").absolute(cpu_ms);
     for report in reports {
         partition(report);
     }

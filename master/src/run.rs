@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use kol_common::actor::{Drained, Exit, Group, Task};
+use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
@@ -50,6 +51,7 @@ pub struct Core {
     pub controller: Handle,
     /// All its tasks.
     pub tasks: Group,
+    stores: Stores,
     controller_task: Task,
 }
 
@@ -60,10 +62,12 @@ impl Core {
     /// The store cannot be read.
     pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
+        let stores = options.outside.stores.clone();
         let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
         Ok(Self {
             controller,
             tasks,
+            stores,
             controller_task,
         })
     }
@@ -83,7 +87,8 @@ impl Core {
     {
         let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-        let jobs = JobServiceServer::new(JobRpc::new(self.controller.clone(), policy));
+        let jobs = JobRpc::new(self.controller.clone(), policy, self.stores.clone());
+        let jobs = JobServiceServer::new(jobs);
         let server = Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -125,6 +130,7 @@ impl Master {
         let outside = Outside {
             brokers: Arc::new(Kafka),
             redis: Arc::new(kol_common::redis::Network),
+            stores: Stores::of_this_machine(),
             secrets: Secrets::new(config.secrets_dir.clone()),
         };
         let options = Options {

@@ -52,10 +52,8 @@ fn redis_away_for_twenty_seconds_and_back_empty_is_filled_again() {
     let mut scene = half_way(1, 4);
     scene
         .cluster
-        .allow("Redis lost data", "Redis came back empty");
-    scene
-        .cluster
-        .allow("Redis does not take writes", "Redis was stopped");
+        .allow("REDIS_LOST_DATA", "Redis came back empty");
+    scene.cluster.allow("SINK_PAUSED", "Redis was stopped");
     scene.redis.down();
     let down = Instant::now();
     scene.topic.produce(&scene.second);
@@ -78,7 +76,7 @@ fn redis_away_for_twenty_seconds_and_back_empty_is_filled_again() {
 #[test]
 fn redis_emptied_while_all_is_idle_is_filled_again() {
     let mut scene = half_way(1, 2);
-    scene.cluster.allow("Redis lost data", "Redis was emptied");
+    scene.cluster.allow("REDIS_LOST_DATA", "Redis was emptied");
     scene.redis.cli("FLUSHALL");
     wait_for("the ranking to come back", Duration::from_secs(10), || {
         let size = scene.redis.cli("ZCARD ranking:tiktok:trending");
@@ -94,9 +92,7 @@ fn redis_emptied_while_all_is_idle_is_filled_again() {
 #[test]
 fn a_master_killed_and_started_again_knows_its_jobs_and_goes_on() {
     let mut scene = half_way(2, 4);
-    scene
-        .cluster
-        .allow("no session with the master", "the master was killed");
+    scene.cluster.allow("SESSION_LOST", "the master was killed");
     scene.cluster.restart_master();
     scene.topic.produce(&scene.second);
     scene.ends_as_the_fold();

@@ -154,8 +154,7 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     let few = |r: &&Record| r.key.as_ref().is_some_and(|key| key.ends_with(b"1"));
     let new: Vec<Record> = new.iter().filter(few).cloned().collect();
     let mut scene = scene(kafka, 2, old);
-    scene.cluster.allow("topic was made anew", "it was");
-    scene.cluster.allow("topic was recreated", "it was");
+    scene.cluster.allow("LOG_RECREATED", "it was");
     scene.cluster.wait_caught_up(&scene.job, 1_500, LIMIT);
     scene.topic.make_anew();
     scene.topic.produce(&new);
@@ -180,11 +179,11 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
         .wait_status(&scene.job, what, LIMIT, |status| {
             status.checkpoint.unwrap().committed_count >= before + 3
         });
-    scene.cluster.allow("silent or cut off", "it was killed");
-    scene.cluster.allow("gone: its partitions", "it was killed");
+    scene.cluster.allow("EXECUTOR_SUSPECT", "it was killed");
+    scene.cluster.allow("EXECUTOR_LOST", "it was killed");
     scene
         .cluster
-        .allow("an epoch was aborted", "the log was made anew");
+        .allow("EPOCH_ABORTED", "the log was made anew");
     scene.cluster.executors[0].kill();
     scene.cluster.add_executor();
     scene
@@ -233,13 +232,12 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     let (second, third) = (of(second, b"12"), of(third, b"234"));
     assert!(old.len() * 2 < second.len() && second.len() * 5 < third.len() * 4);
     let mut scene = scene(kafka, 2, old);
-    scene.cluster.allow("topic was made anew", "it was");
-    scene.cluster.allow("topic was recreated", "it was");
-    scene.cluster.allow("silent or cut off", "it was killed");
-    scene.cluster.allow("gone: its partitions", "it was killed");
+    scene.cluster.allow("LOG_RECREATED", "it was");
+    scene.cluster.allow("EXECUTOR_SUSPECT", "it was killed");
+    scene.cluster.allow("EXECUTOR_LOST", "it was killed");
     scene
         .cluster
-        .allow("an epoch was aborted", "the log was made anew");
+        .allow("EPOCH_ABORTED", "the log was made anew");
     scene
         .cluster
         .wait_caught_up(&scene.job, old.len() as u64, LIMIT);
@@ -313,7 +311,7 @@ fn records_that_were_deleted_before_they_were_read_are_counted_and_said() {
     topic.delete_before(0, 300);
     let redis = RedisServer::start();
     let mut cluster = Cluster::start(1);
-    cluster.allow("300 records were deleted", "they were");
+    cluster.allow("DATA_LOSS", "they were");
     let job = Job {
         starting_offsets: "{ partitions = { \"0\" = 0 } }".into(),
         ..Job::replay(SCORING)

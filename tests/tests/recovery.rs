@@ -121,9 +121,7 @@ fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
 #[test]
 fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
     let mut scene = half_way(2, 4);
-    scene
-        .cluster
-        .allow("no session with the master", "the master was killed");
+    scene.cluster.allow("SESSION_LOST", "the master was killed");
     for executor in 0..2 {
         scene.kill(executor);
     }
@@ -139,7 +137,7 @@ fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
 #[test]
 fn a_redis_that_lost_everything_while_nobody_wrote_is_filled_from_the_checkpoint() {
     let mut scene = half_way(1, 4);
-    scene.cluster.allow("Redis lost data", "it was emptied");
+    scene.cluster.allow("REDIS_LOST_DATA", "it was emptied");
     kill(&mut scene, 0);
     scene.redis.cli("FLUSHALL");
     scene.cluster.add_executor();
@@ -172,9 +170,7 @@ fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
 #[test]
 fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     let mut scene = half_way(1, 2);
-    scene
-        .cluster
-        .allow("an epoch was aborted", "the folder is away");
+    scene.cluster.allow("EPOCH_ABORTED", "the folder is away");
     let folder = checkpoints(&scene);
     let aside = folder.with_file_name("aside");
     std::fs::rename(&folder, &aside).unwrap();
@@ -254,7 +250,7 @@ fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not(
     scene.wait_checkpoint(scene.first.len() as u64);
     scene
         .cluster
-        .allow("an epoch was aborted", "the disk takes nothing");
+        .allow("EPOCH_ABORTED", "the disk takes nothing");
     let (third, rest) = scene.second.split_at(2_000);
     for (records, words) in [(third, "Read-only file system"), (rest, "No space left")] {
         let filler = if words.starts_with("No") {

@@ -108,10 +108,8 @@ fn a_redis_that_comes_back_from_an_old_backup_is_brought_up_to_date() {
     let (mut scene, records) = Scene::new(2, Key::VideoId);
     scene
         .cluster
-        .allow("Redis lost data", "it went back to a backup");
-    scene
-        .cluster
-        .allow("Redis does not take writes", "it was away");
+        .allow("REDIS_LOST_DATA", "it went back to a backup");
+    scene.cluster.allow("SINK_PAUSED", "it was away");
     let (first, rest) = records.split_at(1_000);
     let (second, third) = rest.split_at(1_900);
     scene.topic.produce(first);
@@ -130,7 +128,7 @@ fn a_redis_that_comes_back_from_an_old_backup_is_brought_up_to_date() {
 #[test]
 fn a_key_that_is_no_hash_is_named_and_holds_up_nobody_else() {
     let (mut scene, records) = Scene::new(2, Key::Username);
-    scene.cluster.allow("is not a hash", "it is a string");
+    scene.cluster.allow("SINK_KEY_TYPE", "it is a string");
     scene.redis.cli("SET trending:tiktok:kol_3 mine");
     scene.topic.produce(&records);
     let job = scene.submit();

@@ -124,9 +124,7 @@ fn a_bucket_that_is_away_or_refuses_us_degrades_the_job_and_nothing_else() {
     };
     let mut scene = Scene::half_way(cluster(&server, 1), "s3", 2);
     scene.wait_checkpoint(scene.first.len() as u64);
-    scene
-        .cluster
-        .allow("an epoch was aborted", "the bucket is away");
+    scene.cluster.allow("EPOCH_ABORTED", "the bucket is away");
     server.down();
     scene.topic.produce(&scene.second[..1_000]);
     let said = wait_problem(&scene, "CHECKPOINT_FAILED");

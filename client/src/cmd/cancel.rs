@@ -5,7 +5,7 @@ use kol_common::view;
 
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client cancel`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.

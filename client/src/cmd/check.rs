@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::Context;
 
-/// Longest time for one question to the broker.
+/// Longest time for one request to the broker.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Flags.
+/// Arguments of `kol-client check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The job spec, TOML.
@@ -23,7 +23,7 @@ pub struct Args {
     /// Change a key of the spec; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     sets: Vec<(String, String)>,
-    /// Also reach for Kafka, the topics and Redis.
+    /// Also connect to Kafka and Redis, and look for the topics.
     #[arg(long)]
     connect: bool,
     /// Folder of `file:` secrets.
@@ -31,16 +31,16 @@ pub struct Args {
     secrets_dir: Option<PathBuf>,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 struct Finding {
     what: String,
     outcome: Result<String, KolError>,
 }
 
-/// Runs the command.
+/// Prints what is right and wrong with the spec, and with what it needs.
 ///
 /// # Errors
-/// The spec is wrong, or something it needs is not there.
+/// The spec is wrong, or something that it needs does not exist or cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let text = super::submit::read_spec(&args.file, &args.sets)?;
     let origin = args.file.display().to_string();
@@ -144,7 +144,7 @@ fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let missing = || {
             KolError::user("TOPIC_NOT_FOUND", "there is no such topic")
-                .help("Create it, or mend source.topics or source.dead_letter.")
+                .help("Create it, or correct source.topics or source.dead_letter.")
         };
         findings.push(Finding {
             what: format!("topic {topic}"),

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::Context;
 use crate::render;
 
-/// Flags.
+/// Arguments of `kol-client checkpoints`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
     job: String,
 }
 
-/// Runs the command.
+/// Prints the kept checkpoints, what each one cost, and the savepoints.
 ///
 /// # Errors
 /// No such job.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::Context;
 use crate::convert::{Settings, find, write};
 
-/// Flags.
+/// Arguments of `kol-client convert-spark`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// spark-submit line, properties file, PySpark script or compose file; several may be given, later

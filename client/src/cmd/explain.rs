@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Context;
 use crate::render::{self, age, grouped};
 
-/// Flags.
+/// Arguments of `kol-client explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The creator.
@@ -23,7 +23,7 @@ pub struct Args {
     job: String,
 }
 
-/// Runs the command.
+/// Recomputes the score from the slots that executors report, and prints every term.
 ///
 /// # Errors
 /// No such creator or job.

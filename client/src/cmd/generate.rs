@@ -12,7 +12,7 @@ use crate::generate::{Generator, Options};
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
 
-/// Flags.
+/// Arguments of `kol-client generate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Events a second once the present is reached, or max.
@@ -27,13 +27,13 @@ pub struct Args {
     /// The same seed gives the same events.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Stop after so many events.
+    /// Stop after this number of events.
     #[arg(long)]
     count: Option<u64>,
-    /// Stop after so long.
+    /// Stop after this time.
     #[arg(long, value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-    /// Begin so long ago, and catch up with the present at full speed; every video is read once a day.
+    /// Start this long ago, and catch up with the present at full speed; every video is read once a day.
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
     history: Duration,
     /// Event time of the first event, ISO 8601; makes events reproducible to the byte.
@@ -62,29 +62,29 @@ pub struct Args {
 /// What the counters mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum CounterKind {
-    /// Lifetime totals.
+    /// Lifetime totals, as public crawls read them.
     #[default]
     Cumulative,
-    /// New engagement.
+    /// What is new since the event before.
     Delta,
 }
 
-/// Where events go.
+/// Where generated events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Target {
-    /// A topic.
+    /// The topic of `--topic`, on the brokers of `--bootstrap`.
     Kafka,
     /// Standard output, one event a line.
     #[default]
     Stdout,
 }
 
-/// Events a second.
+/// How fast events are written once the present is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
     /// As fast as possible.
     Max,
-    /// So many.
+    /// This number of events, above zero.
     PerSecond(u64),
 }
 
@@ -121,25 +121,28 @@ impl Output {
     }
 }
 
-/// Code of an output whose reader has seen enough, as `head` has: that is no failure.
+/// Code of an output that its reader closed, as `head` does: not a failure.
 const CLOSED: &str = "OUTPUT_CLOSED";
 
 fn unwritten(error: &std::io::Error) -> KolError {
-    let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
-    let code = if closed { CLOSED } else { "OUTPUT" };
-    KolError::external(code, error.to_string())
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => KolError::external(CLOSED, error.to_string()),
+        _ => KolError::external("OUTPUT", error.to_string()),
+    }
 }
 
-/// Runs the command.
+/// Writes generated events to a topic or to standard output.
 ///
 /// # Errors
 /// Kafka does not take the records; standard output cannot be written.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
     if args.key == KeyBy::VideoId {
-        return Err(
-            KolError::user("KEY", "made-up events are keyed by username or not at all").into(),
-        );
+        return Err(KolError::user(
+            "KEY",
+            "generated events are keyed by username or not at all",
+        )
+        .into());
     }
     let to_kafka = args.to == Target::Kafka;
     let made = tokio::task::spawn_blocking(move || generate(&args)).await?;

@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::Context;
 use crate::render;
 
-/// Flags: none.
+/// `kol-client jobs` has no arguments of its own.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs the command.
+/// Prints all jobs that the master knows.
 ///
 /// # Errors
 /// The master cannot be reached.

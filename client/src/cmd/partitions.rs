@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::Context;
 use crate::render;
 
-/// Flags.
+/// Arguments of `kol-client partitions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
     job: String,
 }
 
-/// Runs the command.
+/// Prints what the owner of each partition reports.
 ///
 /// # Errors
 /// No such job.

@@ -10,15 +10,15 @@ use kol_common::proto::rewind_request::To;
 use super::submit;
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client rewind`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
     job: String,
     #[command(flatten)]
     to: Target,
-    /// Show its rankings while they grow, whatever sink.flip says; by default those of before stay
-    /// until it has caught up.
+    /// Show its rankings while they grow, whatever sink.flip is; by default the rankings before stay
+    /// until the job has caught up.
     #[arg(long)]
     at_once: bool,
     /// Wait until the job runs.
@@ -29,7 +29,7 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Where to.
+/// The point to restart from: exactly one of these.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Target {
@@ -49,7 +49,7 @@ fn time(text: &str) -> Result<Millis, String> {
     parse_time(text).ok_or_else(wrong)
 }
 
-/// Ends the job at once, and begins it again from an earlier point under a new id and generation.
+/// Ends the job at once, and restarts it from an earlier point under a new id and generation.
 ///
 /// # Errors
 /// No such job, no such epoch; the wait times out.

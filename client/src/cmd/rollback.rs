@@ -7,7 +7,7 @@ use kol_common::proto::JobRef;
 use super::submit;
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client rollback`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
@@ -20,8 +20,8 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Ends the job, and begins the one again that had its name before, with its spec. Where the state can
-/// be kept it is; otherwise that job goes on from its own last checkpoint.
+/// Ends the job, and restarts the one that had its name before, with its spec. The state is kept where
+/// it fits that spec; otherwise that job resumes from its own last checkpoint.
 ///
 /// # Errors
 /// No such job, or none before it; the wait times out.

@@ -10,7 +10,7 @@ use crate::{Context, render};
 /// Longest wait for a savepoint: the master gives up sooner, by `checkpoint.timeout`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Flags.
+/// Arguments of `kol-client savepoint`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
@@ -25,10 +25,10 @@ pub struct Args {
     delete: Option<String>,
 }
 
-/// Writes the whole state of a running job to a folder of its own, and says where.
+/// Writes the whole state of a running job to a folder of its own, and prints where.
 ///
 /// # Errors
-/// No such job or savepoint; it does not run; it came to nothing.
+/// No such job or savepoint; it does not run; the savepoint failed.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let mut jobs = ctx.jobs_within(PATIENCE).await?;
     let (savepoint, deleted) = match args.delete {

@@ -2,7 +2,7 @@
 
 use kol_common::KolError;
 use kol_common::checkpoint::snapshot::{self, MANIFEST};
-use kol_common::checkpoint::{DAMAGED, Store};
+use kol_common::checkpoint::{DAMAGED, Stores};
 use kol_common::proto::{Manifest, Snapshot};
 use kol_common::view;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::state::{Verified, verify};
 use crate::{Context, render};
 
-/// Flags.
+/// Arguments of `kol-client state`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,9 +19,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Say what a savepoint or a job's folder of checkpoints holds.
+    /// Show what a savepoint or a job's folder of checkpoints holds.
     Inspect(Place),
-    /// Read all of it, and say whether it is whole.
+    /// Read every file, and show whether all of it is undamaged.
     Verify(Place),
 }
 
@@ -31,18 +31,18 @@ struct Place {
     location: String,
 }
 
-/// Runs the command.
+/// Prints what a folder of state files holds, or whether all of it is undamaged.
 ///
 /// # Errors
-/// Nothing is there, or it is damaged.
+/// The folder does not exist or has no manifest, or something in it is damaged.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     match args.what {
         What::Inspect(place) => {
             let location = place.url()?;
-            match snapshot::read(&location).await {
+            match snapshot::read(&ctx.stores, &location).await {
                 Ok(snapshot) => show(&location, &snapshot, ctx),
                 Err(error) if error.code == "SAVEPOINT_NOT_FOUND" => {
-                    let found = below(&location).await?;
+                    let found = below(&ctx.stores, &location).await?;
                     if found.is_empty() {
                         return Err(error.into());
                     }
@@ -54,11 +54,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         }
         What::Verify(place) => {
             let location = place.url()?;
-            let manifest = snapshot::read(&location)
+            let manifest = snapshot::read(&ctx.stores, &location)
                 .await?
                 .manifest
                 .unwrap_or_default();
-            let verified = verify(&manifest).await?;
+            let verified = verify(&ctx.stores, &manifest).await?;
             report(&location, &verified, ctx)
         }
     }
@@ -79,8 +79,8 @@ impl Place {
 }
 
 /// Folders with a manifest file below a location that has none itself.
-async fn below(location: &str) -> Result<Vec<(String, Snapshot)>, KolError> {
-    let files = Store::existing(location).await?.list("").await?;
+async fn below(stores: &Stores, location: &str) -> Result<Vec<(String, Snapshot)>, KolError> {
+    let files = stores.existing(location).await?.list("").await?;
     let mut found = Vec::new();
     for (path, _) in files {
         if let Some(folder) = path
@@ -88,7 +88,7 @@ async fn below(location: &str) -> Result<Vec<(String, Snapshot)>, KolError> {
             .and_then(|p| p.strip_suffix('/'))
         {
             let folder = format!("{}/{folder}", location.trim_end_matches('/'));
-            let snapshot = snapshot::read(&folder).await?;
+            let snapshot = snapshot::read(stores, &folder).await?;
             found.push((folder, snapshot));
         }
     }

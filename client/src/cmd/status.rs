@@ -10,15 +10,15 @@ use crate::Context;
 use crate::exit::Ended;
 use crate::render;
 
-/// How often a wait asks.
+/// Time between two requests of a wait.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Flags.
+/// Arguments of `kol-client status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
     job: String,
-    /// Wait until the job is there.
+    /// Wait until the job has reached this state.
     #[arg(long, value_enum)]
     wait: Option<Until>,
     /// How long to wait.
@@ -26,18 +26,18 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// What to wait for.
+/// The state that `--wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Until {
     /// All records that are in the log now were read, and Redis has confirmed them.
     CaughtUp,
     /// The job runs.
     Running,
-    /// The job is over.
+    /// The job has ended, in whichever way.
     Stopped,
 }
 
-/// Runs the command.
+/// Prints the job, at once or when it has reached the state that was waited for.
 ///
 /// # Errors
 /// No such job; the wait times out; the job fails meanwhile.
@@ -72,11 +72,11 @@ pub(super) async fn wait(
     timeout: Duration,
 ) -> anyhow::Result<JobStatus> {
     let deadline = Instant::now() + timeout;
-    let mut first_asked = None;
+    let mut wait_began = None;
     loop {
         let answer = get(ctx, job).await;
         if let Ok(status) = &answer {
-            let since = *first_asked.get_or_insert(status.now_ms);
+            let since = *wait_began.get_or_insert(status.now_ms);
             match judge(status, until, since) {
                 Verdict::Reached => return answer,
                 Verdict::Never => {
@@ -91,8 +91,8 @@ pub(super) async fn wait(
                 Verdict::NotYet => {}
             }
         }
-        // A master that is away may come back; any other answer will not change by waiting.
-        let away = answer.as_ref().err().is_some_and(may_pass);
+        // A master that is down may come back; no other error goes away by waiting.
+        let away = answer.as_ref().err().is_some_and(may_recover);
         if Instant::now() >= deadline || (answer.is_err() && !away) {
             let status = answer?;
             return Err(Ended::TimedOut(timed_out(&status, until, timeout)).into());
@@ -101,7 +101,7 @@ pub(super) async fn wait(
     }
 }
 
-fn may_pass(error: &anyhow::Error) -> bool {
+fn may_recover(error: &anyhow::Error) -> bool {
     let own = error.downcast_ref::<kol_common::KolError>();
     let status = error.downcast_ref::<tonic::Status>();
     own.is_some_and(|e| e.retryable) || status.is_some_and(|s| s.code() == tonic::Code::Unavailable)
@@ -115,8 +115,8 @@ enum Verdict {
     Never,
 }
 
-/// `since`: the master's time when the wait began. "Caught up" must have been found with ends of the
-/// logs that were asked for after that: records that were there when the wait began are included.
+/// `since`: the master's time when the wait began. "Caught up" counts only with log ends
+/// that were looked up after that, so records that existed when the wait began are included.
 fn judge(status: &JobStatus, until: Until, since: u64) -> Verdict {
     let over = matches!(
         status.state(),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn caught_up_counts_only_with_ends_asked_for_after_the_wait_began() {
+    fn caught_up_counts_only_with_log_ends_from_after_the_wait_began() {
         let early = status(JobState::Running, true, 99);
         assert_eq!(judge(&early, Until::CaughtUp, 100), Verdict::NotYet);
         let late = status(JobState::Running, true, 100);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::savepoint::PATIENCE;
 use crate::{Context, render};
 
-/// Flags.
+/// Arguments of `kol-client stop`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
@@ -27,7 +27,7 @@ pub struct Args {
 /// Stops the job: no more input, everything confirmed by Redis, a last checkpoint.
 ///
 /// # Errors
-/// No such job; the savepoint came to nothing.
+/// No such job; the savepoint failed.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = StopRequest {
         job: args.job,

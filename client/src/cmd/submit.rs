@@ -11,7 +11,7 @@ use serde_json::json;
 use super::status::{self, Until};
 use crate::Context;
 
-/// Flags.
+/// Arguments of `kol-client submit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The job spec, TOML.
@@ -19,15 +19,15 @@ pub struct Args {
     /// Change a key of the spec, e.g. --set scoring.window=12h; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     sets: Vec<(String, String)>,
-    /// Begin with this state: a savepoint (sav_…), the folder of one or of a job's checkpoints
-    /// (file:///PATH or s3://BUCKET/PATH), or a job that is over (id or name). By default the job goes on
+    /// Start with this state: a savepoint (sav_…), the folder of one or of a job's checkpoints
+    /// (file:///PATH or s3://BUCKET/PATH), or a job that is over (id or name). By default the job resumes
     /// from the last checkpoint of the job of its name before it.
     #[arg(long, value_name = "SAVEPOINT")]
     from_savepoint: Option<String>,
-    /// If a job of that name runs, stop it with a last checkpoint and go on from there.
+    /// If a job of that name runs, stop it with a last checkpoint and resume from there.
     #[arg(long)]
     replace: bool,
-    /// Begin without state, at the starting offsets of the spec.
+    /// Start without state, at the starting offsets of the spec.
     #[arg(long, conflicts_with = "from_savepoint")]
     discard_state: bool,
     /// Wait until the job runs.
@@ -38,7 +38,7 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Runs the command.
+/// Parses the spec, submits it, and prints the id of the job and the state that it starts with.
 ///
 /// # Errors
 /// The spec is wrong, the master refuses it, the wait times out.
@@ -59,7 +59,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     report(ctx, &reply, wait).await
 }
 
-/// Says what became of a submission, and waits until the job runs.
+/// Prints the outcome of a submission, and waits until the job runs.
 ///
 /// # Errors
 /// The wait times out.
@@ -80,7 +80,7 @@ pub(super) async fn report(
     } else {
         println!("{outcome} {}", reply.job_id);
         if !reply.origin.is_empty() {
-            println!("it begins with {}", reply.origin);
+            println!("it starts with {}", reply.origin);
         }
         for warning in &reply.warnings {
             println!("warning: {warning}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kol_common::job::{JobSpec, KeyTemplates, SinkSpec};
 use kol_common::proto::ListJobsRequest;
+use kol_common::redis::ranking::{self, Members, Ranked};
 use kol_common::redis::{classify, connect};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis};
@@ -12,20 +13,20 @@ use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
 use crate::Context;
-use crate::render::top::{Row, Screen, table};
+use crate::render::top::{Screen, table};
 
 /// How often the ranking is read.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Flags.
+/// Arguments of `kol-client top`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Platform.
     #[arg(long, default_value = "tiktok")]
     platform: String,
-    /// How many creators.
+    /// Number of creators.
     #[arg(short, default_value_t = 10)]
-    n: usize,
+    n: u64,
     /// Redis to read; that of the newest job when left out.
     #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
     redis: Option<String>,
@@ -40,7 +41,7 @@ pub struct Args {
 /// Redraws in place on a terminal until `q` or Ctrl-C; elsewhere prints once, or every second.
 ///
 /// # Errors
-/// No Redis is known, or it cannot be reached.
+/// No job says which Redis to read, or it cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let sink = sink_of(&args, ctx).await?;
     let secrets = Secrets::new(args.secrets_dir.clone());
@@ -87,61 +88,27 @@ async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {
     Ok(spec.sink)
 }
 
-/// The first `n` of the ranking with their hashes.
+/// The first `n` of the ranking with what their hashes show.
 async fn read(
     open: &mut MultiplexedConnection,
     keys: &KeyTemplates,
     args: &Args,
-) -> Result<Vec<Row>, KolError> {
+) -> Result<Vec<Ranked>, KolError> {
     let fail = |e: redis::RedisError| classify(&e);
-    let ranked: Vec<(String, f64)> = redis::cmd("ZREVRANGE")
-        .arg(keys.ranking_key(&args.platform))
-        .arg(0)
-        .arg(args.n.saturating_sub(1))
-        .arg("WITHSCORES")
-        .query_async(open)
-        .await
-        .map_err(fail)?;
-    let mut hashes = redis::pipe();
-    for (kol, _) in &ranked {
-        hashes
-            .cmd("HMGET")
-            .arg(keys.hash_key(&args.platform, kol))
-            .arg(&[
-                "trending_label",
-                "velocity",
-                "momentum",
-                "total_engagement",
-                "updated_at",
-            ]);
+    let key = keys.ranking_key(&args.platform);
+    let members = ranking::members(&key, 0, Some(args.n));
+    let members: Members = members.query_async(open).await.map_err(fail)?;
+    if members.is_empty() {
+        return Ok(Vec::new());
     }
-    let fields: Vec<Vec<Option<String>>> = if ranked.is_empty() {
-        Vec::new()
-    } else {
-        hashes.query_async(open).await.map_err(fail)?
-    };
-    let rows = ranked.into_iter().zip(fields).enumerate();
-    Ok(rows
-        .map(|(place, ((kol, score), fields))| row(place + 1, kol, score, fields))
-        .collect())
+    let hashes = members
+        .iter()
+        .map(|(kol, _)| keys.hash_key(&args.platform, kol));
+    let fields = ranking::fields(hashes).query_async(open).await;
+    Ok(ranking::rows(0, members, fields.map_err(fail)?))
 }
 
-fn row(place: usize, kol: String, score: f64, fields: Vec<Option<String>>) -> Row {
-    let mut fields = fields.into_iter().map(Option::unwrap_or_default);
-    let mut next = || fields.next().unwrap_or_default();
-    Row {
-        place,
-        kol,
-        score,
-        label: next(),
-        velocity: next(),
-        momentum: next(),
-        engagement: next(),
-        updated: kol_common::event::parse_time(&next()),
-    }
-}
-
-fn as_json(row: &Row) -> Value {
+fn as_json(row: &Ranked) -> Value {
     json!({
         "rank": row.place, "kol": row.kol, "score": row.score, "label": row.label,
         "velocity": row.velocity, "momentum": row.momentum, "total_engagement": row.engagement,

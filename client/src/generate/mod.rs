@@ -1,35 +1,18 @@
-//! Made-up events that look like what crawlers send: creators with heavy-tailed audiences, videos
+//! Generated events that look like what crawlers send: creators with heavy-tailed audiences, videos
 //! that appear, grow and fade, lifetime counters read at intervals, rounded strings, missing values,
 //! and a few records that are late or broken. The same options give the same events.
 
 mod format;
 mod model;
+mod options;
 mod random;
 
 use kol_common::Millis;
 
 use format::Writer;
 use model::Model;
+pub use options::Options;
 use random::Dice;
-
-/// What to make up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Creators.
-    pub kols: u64,
-    /// Videos of each creator that are being read at any time.
-    pub videos_per_kol: u64,
-    /// Chooses everything that is random.
-    pub seed: u64,
-    /// Event time of the first event.
-    pub start: Millis,
-    /// Event time between two events, microseconds.
-    pub step_us: u64,
-    /// Counters are new engagement instead of lifetime totals.
-    pub delta: bool,
-    /// A video that goes viral, and since when. Its creator is its number modulo `kols`.
-    pub viral: Option<(u64, Millis)>,
-}
 
 /// Share of events, of 10,000, that are read from a profile, late, out of order, or broken.
 const PROFILES: u64 = 200;
@@ -85,7 +68,7 @@ impl Generator {
         format!("creator_{kol:06}")
     }
 
-    /// Event time of the next event, before it is made late or put out of order.
+    /// Event time of the next event, before it is made late or out of order.
     pub fn now(&self) -> Millis {
         Millis(self.options.start.0 + self.next * self.options.step_us / 1_000)
     }

@@ -6,7 +6,7 @@
 
 use kol_common::Millis;
 
-use super::Options;
+use super::options::Options;
 use super::random::Dice;
 
 const DAY: f64 = 86_400_000.0;

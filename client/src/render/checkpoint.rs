@@ -1,4 +1,4 @@
-//! Checkpoints.
+//! Checkpoints and savepoints, with what each one cost.
 
 use kol_common::Millis;
 use kol_common::proto::{

@@ -1,11 +1,11 @@
-//! Executors and partitions.
+//! Executors, and the partitions of a job with their owners.
 
 use kol_common::proto::{ExecutorStatus, PartitionStatus};
 use kol_common::view::{executor_state, partition_state};
 
 use super::{Table, age, bytes, grouped};
 
-/// The list of executors.
+/// One line an executor, in the given order.
 pub fn executors(executors: &[ExecutorStatus]) -> String {
     if executors.is_empty() {
         return "No executors: start one with kol-executor --master URL.\n".into();
@@ -35,7 +35,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
     table.render()
 }
 
-/// The list of a job's partitions.
+/// One line a partition, as its owner reports it.
 pub fn partitions(partitions: &[PartitionStatus]) -> String {
     let mut table = Table::new(&[
         "TOPIC",

@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 
 use kol_common::Millis;
+use kol_common::error::Shown;
 use kol_common::proto::JobStatus;
 use kol_common::view::job_state;
 
 use super::{Table, age, bytes, grouped};
-use crate::exit::Shown;
 
-/// Distance of the job clock from now that no clock of a machine that is looked after has.
+/// Largest lead of the job clock over the present that ordinary differences between machines explain, ms.
 const AHEAD: u64 = 60_000;
 
-/// The list of jobs.
+/// One line a job, in the given order.
 pub fn list(jobs: &[JobStatus]) -> String {
     if jobs.is_empty() {
         return "No jobs yet: submit one with kol-client submit FILE.\n".into();
@@ -42,7 +42,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
     table.render()
 }
 
-/// One job in full.
+/// Everything that a status says of one job, one fact a line; problems and warnings last.
 pub fn details(job: &JobStatus) -> String {
     let totals = job.totals.unwrap_or_default();
     let caught_up = if job.caught_up { "yes" } else { "not yet" };
@@ -103,7 +103,7 @@ pub fn details(job: &JobStatus) -> String {
 }
 
 /// The job clock beside the time now. Clocks of machines differ a little; one that is far ahead came
-/// from a producer, and makes everybody else late.
+/// from a producer, and makes all other events late.
 fn clock_text(clock: u64, now: u64) -> String {
     let time = Millis(clock).iso();
     let ahead = clock.saturating_sub(now);
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_in_trouble_says_so_in_words() {
+    fn the_details_of_a_degraded_job_show_its_problems_and_warnings() {
         let problem = kol_common::KolError::external("SINK_UNREACHABLE", "Redis cannot be reached")
             .help("Start Redis.");
         let job = JobStatus {

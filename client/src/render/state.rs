@@ -1,4 +1,4 @@
-//! State files.
+//! Folders of state files: what they hold and whether they are damaged.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use kol_common::proto::{Manifest, Snapshot};
 use super::{Table, bytes, grouped};
 use crate::state::Verified;
 
-/// What a folder holds, in full.
+/// Everything that a folder's manifest says, and one line a partition.
 pub fn details(location: &str, snapshot: &Snapshot, manifest: &Manifest) -> String {
     let clock = manifest
         .clock_ms
@@ -66,7 +66,7 @@ pub fn list<'a>(found: impl Iterator<Item = (&'a str, &'a Manifest)>) -> String 
     table.render()
 }
 
-/// What was read, and whether it is whole.
+/// One line a partition: what its files hold, and whether they are undamaged.
 pub fn verified(all: &[Verified]) -> String {
     let mut table = Table::new(&["PARTITION", "FILES", "SIZE", "KOLS", "VIDEOS", "RESULT"]);
     for v in all {
@@ -77,7 +77,7 @@ pub fn verified(all: &[Verified]) -> String {
             bytes(v.bytes),
             grouped(v.kols),
             grouped(v.entities),
-            result.map_or("whole".to_owned(), |error| error.message.clone()),
+            result.map_or("undamaged".to_owned(), |error| error.message.clone()),
         ]);
     }
     table.render()

@@ -1,37 +1,17 @@
-//! The live ranking, as text and on a terminal.
+//! The live ranking, as text and drawn in place on a terminal.
 
 use std::time::Duration;
 
 use kol_common::Millis;
+use kol_common::redis::ranking::Ranked;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::Line;
-use ratatui::widgets::{Cell, Row as Cells, Table as Widget};
+use ratatui::widgets::{Cell, Row, Table as Widget};
 
 use super::{Table, age};
-
-/// A creator in the ranking.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// From 1.
-    pub place: usize,
-    /// Name.
-    pub kol: String,
-    /// Not rounded.
-    pub score: f64,
-    /// Label.
-    pub label: String,
-    /// Engagements a minute.
-    pub velocity: String,
-    /// Momentum.
-    pub momentum: String,
-    /// Engagements in the window.
-    pub engagement: String,
-    /// When Redis was last told.
-    pub updated: Option<Millis>,
-}
 
 const HEADINGS: [&str; 8] = [
     "RANK",
@@ -44,42 +24,40 @@ const HEADINGS: [&str; 8] = [
     "UPDATED",
 ];
 
-impl Row {
-    fn cells(&self) -> [String; 8] {
-        let updated = self.updated.map_or_else(String::new, |at| {
-            format!("{} ago", age(Millis::now().since(at).0))
-        });
-        [
-            self.place.to_string(),
-            self.kol.clone(),
-            format!("{:.2}", self.score),
-            self.label.clone(),
-            self.velocity.clone(),
-            self.momentum.clone(),
-            self.engagement.clone(),
-            updated,
-        ]
-    }
+fn cells(row: &Ranked) -> [String; 8] {
+    let updated = row.updated.map_or_else(String::new, |at| {
+        format!("{} ago", age(Millis::now().since(at).0))
+    });
+    [
+        row.place.to_string(),
+        row.kol.clone(),
+        format!("{:.2}", row.score),
+        row.label.clone(),
+        row.velocity.clone(),
+        row.momentum.clone(),
+        row.engagement.clone(),
+        updated,
+    ]
+}
 
-    fn color(&self) -> Color {
-        match self.label.as_str() {
-            "Viral" => Color::Red,
-            "Hot" => Color::LightRed,
-            "Warm" => Color::Yellow,
-            "Normal" => Color::Green,
-            _ => Color::Blue,
-        }
+fn color(label: &str) -> Color {
+    match label {
+        "Viral" => Color::Red,
+        "Hot" => Color::LightRed,
+        "Warm" => Color::Yellow,
+        "Normal" => Color::Green,
+        _ => Color::Blue,
     }
 }
 
-/// Plain lines.
-pub fn table(rows: &[Row]) -> String {
+/// The ranking as aligned lines without color, for pipes and files.
+pub fn table(rows: &[Ranked]) -> String {
     if rows.is_empty() {
         return "The ranking is empty.\n".into();
     }
     let mut table = Table::new(&HEADINGS);
     for row in rows {
-        table.row(row.cells());
+        table.row(cells(row));
     }
     table.render()
 }
@@ -105,16 +83,17 @@ impl Screen {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn draw(&mut self, title: &str, rows: &[Row]) -> std::io::Result<()> {
+    pub fn draw(&mut self, title: &str, rows: &[Ranked]) -> std::io::Result<()> {
         self.terminal.draw(|frame| {
             let layout = Layout::vertical([Constraint::Length(2), Constraint::Min(1)]);
             let [head, body] = layout.areas(frame.area());
             frame.render_widget(Line::from(format!("{title}   (q ends)")).bold(), head);
             let cells = rows.iter().map(|row| {
-                Cells::new(row.cells().map(Cell::from)).style(Style::new().fg(row.color()))
+                let style = Style::new().fg(color(&row.label));
+                Row::new(cells(row).map(Cell::from)).style(style)
             });
             let widths = [5, 26, 8, 8, 12, 9, 12, 12].map(Constraint::Length);
-            let heading = Cells::new(HEADINGS.map(Cell::from)).bold();
+            let heading = Row::new(HEADINGS.map(Cell::from)).bold();
             frame.render_widget(Widget::new(cells, widths).header(heading), body);
         })?;
         Ok(())
@@ -152,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_ranking_reads_from_the_top_with_two_decimals() {
-        let row = Row {
+        let row = Ranked {
             place: 1,
             kol: "creator_000003".into(),
             score: 84.127_56,
@@ -160,7 +139,7 @@ mod tests {
             velocity: "23.77".into(),
             momentum: "-0.68".into(),
             engagement: "34233".into(),
-            updated: None,
+            ..Ranked::default()
         };
         let text = table(&[row]);
         assert!(text.contains("creator_000003  84.13  Viral"), "{text}");

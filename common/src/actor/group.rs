@@ -1,4 +1,4 @@
-//! Groups of tasks: spawned under a name, told to stop together, awaited, and aborted when the
+//! Groups of tasks: spawned under a name, stopped together, awaited, and aborted when the
 //! deadline passes. A panic is an exit reason that the group's owner receives.
 
 use std::any::Any;
@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,9 +18,9 @@ use crate::KolError;
 pub enum Exit {
     /// It finished its work.
     Done,
-    /// It gave up.
+    /// It ended with an error.
     Failed(KolError),
-    /// It hit a defect.
+    /// It panicked: a bug.
     Panicked(String),
     /// It was aborted.
     Aborted,
@@ -31,18 +30,12 @@ pub enum Exit {
 #[derive(Debug)]
 pub struct Task {
     exit: oneshot::Receiver<Exit>,
-    abort: AbortHandle,
 }
 
 impl Task {
     /// Waits for its end.
     pub async fn exit(&mut self) -> Exit {
         (&mut self.exit).await.unwrap_or(Exit::Aborted)
-    }
-
-    /// Ends it at its next await.
-    pub fn abort(&self) {
-        self.abort.abort();
     }
 }
 
@@ -55,7 +48,7 @@ pub enum Drained {
     Aborted,
 }
 
-/// A set of tasks that are stopped together. Child groups stop with their parent.
+/// A set of tasks that are stopped together.
 #[derive(Clone, Debug)]
 pub struct Group {
     name: &'static str,
@@ -65,7 +58,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group of its own.
+    /// An empty group. `name` is what logs call it.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -75,24 +68,9 @@ impl Group {
         }
     }
 
-    /// A group that is told to stop when this one is.
-    pub fn child(&self, name: &'static str) -> Self {
-        Self {
-            name,
-            stop: self.stop.child_token(),
-            kill: self.kill.child_token(),
-            tracker: TaskTracker::new(),
-        }
-    }
-
     /// What tasks of the group select on: cancelled when they should finish.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
-    }
-
-    /// Asks all tasks to finish.
-    pub fn stop(&self) {
-        self.stop.cancel();
     }
 
     /// Runs a task. `task` names it in logs.
@@ -107,7 +85,7 @@ impl Group {
             clippy::disallowed_methods,
             reason = "the kernel is where tasks are spawned"
         )]
-        let handle = self.tracker.spawn(async move {
+        let _its_end_comes_by_the_channel = self.tracker.spawn(async move {
             let guarded = AssertUnwindSafe(future).catch_unwind();
             let exit = tokio::select! {
                 biased;
@@ -119,17 +97,14 @@ impl Group {
                 },
             };
             if let Exit::Panicked(text) = &exit {
-                tracing::error!(group, task, panic = %text, "a task panicked");
+                tracing::error!(code = "TASK_PANICKED", group, task, panic = %text, "a task panicked");
             }
             let _nobody_waits = sender.send(exit);
         });
-        Task {
-            exit,
-            abort: handle.abort_handle(),
-        }
+        Task { exit }
     }
 
-    /// Stops the group: asks, waits until the deadline, then aborts what is left.
+    /// Stops the group: cancels the stop token, waits until the deadline, then aborts what is left.
     pub async fn drain(&self, deadline: Duration) -> Drained {
         self.stop.cancel();
         self.tracker.close();

@@ -20,10 +20,10 @@ impl<M> Clone for Address<M> {
     }
 }
 
-/// The receiving end. `recv` answers `None` when every address is gone.
+/// The receiving end. `recv` returns `None` when every address is dropped.
 pub type Mailbox<M> = mpsc::Receiver<M>;
 
-/// Why a message or a question got no answer.
+/// Why a message was not delivered, or a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// The actor has ended.
@@ -67,20 +67,20 @@ impl<M> Address<M> {
         })
     }
 
-    /// Sends a question and waits for its answer. The actor may also answer by dropping the sender,
-    /// which reads as `Gone`.
+    /// Sends a request and waits for its answer. An actor that drops the reply sender declines, which
+    /// reads as `Gone`.
     ///
     /// # Errors
     /// `Gone` or `Deadline`.
     pub async fn ask<R>(
         &self,
-        question: impl FnOnce(oneshot::Sender<R>) -> M,
+        request: impl FnOnce(oneshot::Sender<R>) -> M,
         deadline: Duration,
     ) -> Result<R, AskError> {
         let (reply, answer) = oneshot::channel();
         let exchange = async {
             self.sender
-                .send(question(reply))
+                .send(request(reply))
                 .await
                 .map_err(|_| AskError::Gone(self.name))?;
             answer.await.map_err(|_| AskError::Gone(self.name))
@@ -90,14 +90,9 @@ impl<M> Address<M> {
             .unwrap_or(Err(AskError::Deadline(self.name)))
     }
 
-    /// Messages it has room for now; of use to an only sender.
+    /// Messages that it has room for now. With several senders the number is outdated at once.
     pub fn room(&self) -> usize {
         self.sender.capacity()
-    }
-
-    /// Whether the actor has ended.
-    pub fn is_gone(&self) -> bool {
-        self.sender.is_closed()
     }
 }
 
@@ -106,14 +101,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_question_nobody_answers_ends_at_its_deadline() {
+    async fn a_request_without_an_answer_ends_at_its_deadline() {
         let (address, mut inbox) = mailbox::<oneshot::Sender<u32>>("partition", 1);
         let second = Duration::from_secs(1);
         assert_eq!(
             address.ask(|r| r, second).await,
             Err(AskError::Deadline("partition"))
         );
-        // The mailbox still holds that question: it is full, and says so at once.
+        // The mailbox still holds that request: it is full, which a sender learns at once.
         let (reply, _answer) = oneshot::channel();
         assert_eq!(address.try_tell(reply), Err(AskError::Full("partition")));
         assert!(inbox.recv().await.is_some());

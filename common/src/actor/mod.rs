@@ -1,4 +1,4 @@
-//! The actor kernel: bounded mailboxes, questions with a deadline, and groups of tasks that end
+//! The actor kernel: bounded mailboxes, requests with a deadline, and groups of tasks that end
 //! together. Restarting is not its business: a dead partition comes back through the master, under a
 //! new assignment epoch, which is the opposite of a local restart.
 

@@ -13,9 +13,9 @@ pub const HELP: &str = "Write file:///PATH, a folder that master and executors s
 /// A checkpoint location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// `file:///PATH`: an absolute path that means the same folder to everybody.
+    /// `file:///PATH`: an absolute path of the same folder on every host.
     Folder(PathBuf),
-    /// `s3://BUCKET/PATH`, in S3 or what speaks like it.
+    /// `s3://BUCKET/PATH`, in S3 or a compatible service.
     Bucket {
         /// Its name.
         bucket: String,
@@ -49,7 +49,7 @@ impl Location {
     fn bucket(place: &str) -> Option<Self> {
         let (bucket, path) = place.split_once('/').unwrap_or((place, ""));
         let path = path.trim_end_matches('/');
-        // A key is what is signed and what is listed: none that has to be written differently for that.
+        // Keys are signed and listed: characters that would have to be escaped for that are refused.
         let plain = path.is_empty() || path.split('/').all(is_name);
         (is_bucket(bucket) && plain).then(|| Self::Bucket {
             bucket: bucket.to_owned(),
@@ -83,7 +83,7 @@ impl FromStr for Location {
             _ => None,
         };
         parsed.ok_or_else(|| {
-            let what = format!("`{text}` is no place for checkpoints");
+            let what = format!("`{text}` is not a location for checkpoints");
             KolError::user("CHECKPOINT_LOCATION", what).help(HELP)
         })
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_or_leads_out_of_one_is_refused() {
+    fn a_text_that_is_no_location_or_leads_out_of_one_is_refused() {
         for text in [
             "",
             "/srv/kol",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_holds_itself_and_what_lies_below_it() {
+    fn a_location_holds_itself_and_everything_below_it() {
         let holds = |root: &str, place: &str| parse(root).holds(&parse(place));
         assert!(holds("file:///srv/kol", "file:///srv/kol/a"));
         assert!(holds("s3://kol-state", "s3://kol-state/a"));

@@ -1,5 +1,5 @@
 //! State files: what they hold ([`record`]), how they are written so that damage is noticed
-//! ([`frame`]), where they are kept ([`location`], [`store`], [`s3`]), and what says which of them belong
+//! ([`frame`]), where they are kept ([`location`], [`Stores`], [`store`], [`s3`]), and what says which of them belong
 //! together ([`snapshot`]).
 //!
 //! A partition's state is a base file and the files of what changed after it. Records name what they
@@ -12,10 +12,12 @@ pub mod record;
 pub mod s3;
 pub mod snapshot;
 pub mod store;
+mod stores;
 
 pub use location::Location;
 pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
 pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
+pub use stores::{Backend, Stores};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a state file says, one record after the other (postcard encoding). Records are appended to,
+//! The content of a state file, one record after the other (postcard encoding). Records are appended to,
 //! never changed: a new kind gets a new variant at the end, a changed one a new version of the file.
 
 use std::borrow::Cow;
@@ -14,12 +14,12 @@ pub enum Record<'a> {
     /// A KOL as it stands.
     #[serde(borrow)]
     Kol(KolRecord<'a>),
-    /// No KOL has this index (any more).
+    /// No KOL has this index, or no longer.
     NoKol(u32),
     /// A reading as it stands.
     #[serde(borrow)]
     Reading(ReadingRecord<'a>),
-    /// No reading has this index (any more).
+    /// No reading has this index, or no longer.
     NoReading(u32),
 }
 
@@ -79,7 +79,7 @@ pub struct ReadingRecord<'a> {
     pub index: u32,
     /// Index of its KOL.
     pub kol: u32,
-    /// Which video; the profile when there is none.
+    /// The video; `None` for the profile.
     #[serde(borrow)]
     pub video: Option<VideoId<'a>>,
     /// Event time, ms.

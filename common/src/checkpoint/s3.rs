@@ -1,8 +1,8 @@
-//! Buckets in S3 and what speaks like it.
+//! Buckets in S3 and compatible services.
 //!
 //! Where the service is and who we are comes from the variables that every tool for S3 reads
 //! (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …); without keys there, the role of the container or of
-//! the instance is asked for. A job spec only says which bucket.
+//! the instance is used. A job spec only names the bucket.
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,27 +24,32 @@ const MAX_SHOWN: usize = 300;
 
 type Client = Arc<dyn ObjectStore>;
 
-/// The client of a bucket; made at its first use. It may take long.
-pub(super) fn bucket(name: &str) -> Result<Client, String> {
-    static CLIENTS: Mutex<Vec<(String, Client)>> = Mutex::new(Vec::new());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, client)) = clients.iter().find(|(bucket, _)| bucket == name) {
-        return Ok(Arc::clone(client));
+/// Clients of the buckets that were used last.
+#[derive(Debug, Default)]
+pub(super) struct Buckets(Mutex<Vec<(String, Client)>>);
+
+impl Buckets {
+    /// The client of a bucket, made at its first use; that may take long.
+    pub(super) fn open(&self, name: &str) -> Result<Client, String> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(bucket, _)| bucket == name) {
+            return Ok(Arc::clone(client));
+        }
+        let text = |(name, value): (OsString, OsString)| {
+            let pair = (name.into_string(), value.into_string());
+            pair.0.ok().zip(pair.1.ok())
+        };
+        let variables = std::env::vars_os().filter_map(text);
+        let client: Client = Arc::new(connect(name, variables)?);
+        if clients.len() == KEPT {
+            clients.remove(0);
+        }
+        clients.push((name.to_owned(), Arc::clone(&client)));
+        Ok(client)
     }
-    let text = |(name, value): (OsString, OsString)| {
-        let pair = (name.into_string(), value.into_string());
-        pair.0.ok().zip(pair.1.ok())
-    };
-    let variables = std::env::vars_os().filter_map(text);
-    let client: Client = Arc::new(connect(name, variables)?);
-    if clients.len() == KEPT {
-        clients.remove(0);
-    }
-    clients.push((name.to_owned(), Arc::clone(&client)));
-    Ok(client)
 }
 
-/// A client with the settings of these variables. It does not ask the service for anything yet.
+/// A client with the settings of these variables. It sends no request yet.
 ///
 /// # Errors
 /// What is wrong with the variables.
@@ -80,18 +85,19 @@ pub fn connect(
     let allowed = set(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp)) == "true";
     if let Some(endpoint) = plain.filter(|_| !allowed) {
         return Err(format!(
-            "{endpoint} is not encrypted: set AWS_ALLOW_HTTP=true if everybody on the way is trusted"
+            "{endpoint} is not encrypted: set AWS_ALLOW_HTTP=true if the network between is trusted"
         ));
     }
     builder.build().map_err(|e| words(&e))
 }
 
-/// A bucket that is not there says nothing of what lies in it: another service may have been asked.
-pub(super) fn no_such_bucket(error: &object_store::Error) -> bool {
+/// Whether the bucket itself does not exist. Its files are then not missing but unknown: the request may
+/// have gone to the wrong service.
+pub(super) fn is_missing_bucket(error: &object_store::Error) -> bool {
     error.to_string().contains("<Code>NoSuchBucket</Code>")
 }
 
-/// What a server said, without the markup around it and how often it was asked.
+/// The message of a server, without its markup and the number of attempts.
 pub(super) fn words(error: &object_store::Error) -> String {
     let all = error.to_string();
     let between = |start: &str, end: &str| {
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_shown_without_its_markup() {
+    fn the_message_of_a_server_is_shown_without_its_markup() {
         let answer = "Server returned 403: <?xml version='1.0'?><Error><Code>AccessDenied</Code>\
                       <Message>Access Denied.</Message></Error>";
         let error = object_store::Error::Generic {

@@ -1,5 +1,5 @@
-//! The manifest file: beside state files it says what they are, so that a job can begin with them where
-//! nobody knows the one that made them: in another cluster, or after the master's own store is lost.
+//! The manifest file: it describes the state files beside it, so that a job can start with them where the
+//! job that wrote them is unknown: in another cluster, or after the master's own store is lost.
 //!
 //! It has the container of a state file with one frame, a `Snapshot` message. Its paths are relative
 //! to its folder, so a folder can be copied or moved as a whole.
@@ -7,7 +7,7 @@
 use prost::Message as _;
 
 use super::frame::{Damage, Decoder, Encoder};
-use super::store::Store;
+use super::stores::Stores;
 use crate::KolError;
 use crate::proto::Snapshot;
 
@@ -24,7 +24,7 @@ pub fn encode(snapshot: &Snapshot) -> Vec<u8> {
     file
 }
 
-/// What a manifest file says.
+/// Decodes a manifest file.
 ///
 /// # Errors
 /// It is damaged, or something else.
@@ -36,16 +36,16 @@ pub fn decode(file: &[u8]) -> Result<Snapshot, Damage> {
     }
 }
 
-/// Reads the manifest file of a folder. Each partition says where its files are: there, unless the job
-/// went on from files elsewhere and has none of its own yet.
+/// Reads the manifest file of a folder. Each partition names the location of its files: this folder, or
+/// another one while the job that resumed from there has no files of its own yet.
 ///
 /// # Errors
-/// There is none, it is damaged, or the store does not answer.
-pub async fn read(location: &str) -> Result<Snapshot, KolError> {
-    let store = Store::existing(location).await?;
+/// `SAVEPOINT_NOT_FOUND` without a manifest, [`super::DAMAGED`], or the store fails.
+pub async fn read(stores: &Stores, location: &str) -> Result<Snapshot, KolError> {
+    let store = stores.existing(location).await?;
     let Some(file) = store.get(MANIFEST).await? else {
         let what = format!(
-            "`{location}` has no file `{MANIFEST}`: it is no savepoint and no job's folder of checkpoints"
+            "`{location}` has no file `{MANIFEST}`: it is neither a savepoint nor a job's folder of checkpoints"
         );
         return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
             .help("kol-client checkpoints JOB lists the savepoints with their folders."));
@@ -78,10 +78,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_manifest_file_is_read_where_it_lies_and_says_so() {
+    async fn a_manifest_file_names_the_folder_that_it_is_read_from() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
-        let store = Store::open(&location).await.unwrap();
+        let stores = Stores::of_this_machine();
+        let store = stores.open(&location).await.unwrap();
         store
             .put("one/manifest", encode(&snapshot()))
             .await
@@ -89,7 +90,7 @@ mod tests {
         let moved = folder.path().join("moved");
         std::fs::rename(folder.path().join("one"), &moved).unwrap();
         let location = format!("file://{}", moved.display());
-        let manifest = read(&location).await.unwrap().manifest.unwrap();
+        let manifest = read(&stores, &location).await.unwrap().manifest.unwrap();
         assert_eq!(
             (manifest.epoch, manifest.partitions[0].location.as_str()),
             (7, &*location)
@@ -97,28 +98,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_without_one_a_missing_folder_and_a_damaged_file_are_told_apart() {
+    async fn a_folder_without_manifest_a_missing_folder_and_a_damaged_file_differ() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
+        let stores = Stores::of_this_machine();
         assert_eq!(
-            read(&location).await.unwrap_err().code,
+            read(&stores, &location).await.unwrap_err().code,
             "SAVEPOINT_NOT_FOUND"
         );
         let missing = format!("{location}/typo");
         assert_eq!(
-            read(&missing).await.unwrap_err().code,
+            read(&stores, &missing).await.unwrap_err().code,
             "SAVEPOINT_NOT_FOUND"
         );
         assert!(
             !folder.path().join("typo").exists(),
-            "looking makes nothing"
+            "reading creates nothing"
         );
         let mut file = encode(&snapshot());
         let middle = file.len() / 2;
         file[middle] ^= 1;
         std::fs::write(folder.path().join(MANIFEST), file).unwrap();
         assert_eq!(
-            read(&location).await.unwrap_err().code,
+            read(&stores, &location).await.unwrap_err().code,
             super::super::DAMAGED
         );
     }

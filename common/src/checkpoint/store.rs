@@ -1,30 +1,26 @@
-//! Where state files are kept. A file is visible only as a whole and once it is durable, and is never
+//! One opened location. A file is visible only as a whole and once it is durable, and is never
 //! written again.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::buffered::BufWriter;
-use object_store::local::LocalFileSystem;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::location::Location;
 use super::s3;
+use crate::KolError;
 use crate::proto::StateFile;
-use crate::{KolError, world};
 
-/// Code of the error that says that a state file is not what was written: another one may be.
+/// Error code: a state file is missing or not what was written; an older one may be undamaged.
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
-/// Code of the error that says that the store does not do as asked now.
+/// Error code: the store fails now, and may work later.
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Longest time one call to the store may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a file that are sent as one: a smaller file is a single request, a larger one several parts,
 /// of which Amazon S3 wants at least 5 MiB.
 const PART: usize = 5 << 20;
@@ -39,46 +35,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a location, made if need be.
-    ///
-    /// # Errors
-    /// It cannot be reached or written, or is none.
-    pub async fn open(location: &str) -> Result<Self, KolError> {
-        let place: Location = location.parse()?;
-        let refused = |why: String| {
-            KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
-                .help(help(location))
-        };
-        // A file system that hangs holds up a thread of its own, not the actors.
-        let opening = world::blocking(move || connect(&place));
-        let opened = timeout(DEADLINE, opening).await;
-        let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
-        let opened = opened.ok_or_else(|| refused("opening it hit a defect".to_owned()))?;
-        Ok(Self::over(location, opened.map_err(refused)?))
-    }
-
-    /// Opens a location that must be there already, to read from it.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; `SAVEPOINT_NOT_FOUND` when it is not there.
-    pub async fn existing(location: &str) -> Result<Self, KolError> {
-        let there = match location.parse()? {
-            Location::Folder(path) => {
-                let look = world::blocking(move || world::has_folder(&path));
-                !matches!(timeout(DEADLINE, look).await, Ok(Some(false)))
-            }
-            // A folder of a bucket is there when something lies in it.
-            Location::Bucket { .. } => Self::open(location).await?.has_files().await?,
-        };
-        if !there {
-            let what = format!("`{location}` is not there");
-            return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("Name a folder that master and executors can read."));
-        }
-        Self::open(location).await
-    }
-
-    /// A location in a given store.
+    /// A location over given objects.
     pub fn over(location: &str, objects: Arc<dyn ObjectStore>) -> Self {
         Self {
             location: location.to_owned(),
@@ -86,7 +43,7 @@ impl Store {
         }
     }
 
-    /// As the job spec has it.
+    /// Its URL, as the job spec or a manifest has it.
     pub fn location(&self) -> &str {
         &self.location
     }
@@ -112,7 +69,7 @@ impl Store {
         let place = object_store::path::Path::from(file.path.as_str());
         let content = async { self.objects.get(&place).await?.bytes().await };
         let content = match within(content).await {
-            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => {
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::is_missing_bucket(&e) => {
                 return Err(self.damaged(&file.path, "it is missing"));
             }
             other => other.map_err(|e| self.failed("read", &file.path, &e))?,
@@ -130,7 +87,7 @@ impl Store {
     /// Writes a small file as a whole, in place of one of that name.
     ///
     /// # Errors
-    /// The store does not take it.
+    /// The store refuses it.
     pub async fn put(&self, path: &str, content: Vec<u8>) -> Result<(), KolError> {
         let place = object_store::path::Path::from(path);
         let put = self.objects.put(&place, content.into());
@@ -138,7 +95,7 @@ impl Store {
         written.map_err(|e| self.failed("write", path, &e))
     }
 
-    /// A small file as it is; `None` when it is not there.
+    /// A small file without any check; `None` when it does not exist.
     ///
     /// # Errors
     /// The store failed.
@@ -146,12 +103,12 @@ impl Store {
         let place = object_store::path::Path::from(path);
         match within(async { self.objects.get(&place).await?.bytes().await }).await {
             Ok(content) => Ok(Some(content)),
-            Err(e @ object_store::Error::NotFound { .. }) if !s3::no_such_bucket(&e) => Ok(None),
+            Err(e @ object_store::Error::NotFound { .. }) if !s3::is_missing_bucket(&e) => Ok(None),
             Err(e) => Err(self.failed("read", path, &e)),
         }
     }
 
-    /// Deletes files; one that is gone already is as well.
+    /// Deletes files; one that does not exist counts as deleted.
     ///
     /// # Errors
     /// The store failed; some may be gone.
@@ -188,12 +145,13 @@ impl Store {
             .map_err(|e| self.failed("list", folder, &e))
     }
 
-    async fn has_files(&self) -> Result<bool, KolError> {
+    /// Whether it contains any file.
+    pub(super) async fn has_files(&self) -> Result<bool, KolError> {
         let mut all = self.objects.list(None);
         let first = within(all.try_next()).await;
         first
             .map(|f| f.is_some())
-            .map_err(|e| self.failed("list", "what lies", &e))
+            .map_err(|e| self.failed("list", "the files", &e))
     }
 
     /// A file is not what was written.
@@ -226,7 +184,7 @@ impl Upload {
     /// Appends bytes; waits while too many are on their way.
     ///
     /// # Errors
-    /// The store does not take them.
+    /// The store refuses them.
     pub async fn append(&mut self, bytes: Vec<u8>) -> Result<(), KolError> {
         self.crc = crc32c::crc32c_append(self.crc, &bytes);
         self.bytes += bytes.len() as u64;
@@ -237,7 +195,7 @@ impl Upload {
     /// Makes the file durable and visible.
     ///
     /// # Errors
-    /// The store does not take it.
+    /// The store refuses it.
     pub async fn finish(mut self) -> Result<StateFile, KolError> {
         let whole = async {
             let finished = self.writer.shutdown().await;
@@ -255,30 +213,20 @@ impl Upload {
         })
     }
 
-    /// Gives up.
+    /// Drops what was written; the file never becomes visible.
     pub async fn abort(mut self) {
         // What is left behind is collected with other files that no checkpoint refers to.
         let _left_behind = within(self.writer.abort()).await;
     }
 }
 
-fn connect(place: &Location) -> Result<Arc<dyn ObjectStore>, String> {
-    match place {
-        Location::Folder(path) => world::folder(path),
-        Location::Bucket { bucket, path } => {
-            let objects = s3::bucket(bucket)?;
-            Ok(Arc::new(PrefixStore::new(objects, path.as_str())))
-        }
-    }
-}
-
 /// What to do when a location cannot be used.
-fn help(location: &str) -> &'static str {
+pub(super) fn help(location: &str) -> &'static str {
     if location.starts_with("s3://") {
-        "Processing goes on. Check the bucket, the AWS_… variables of kol-master and of every \
+        "Processing continues. Check the bucket, the AWS_… variables of kol-master and of every \
          kol-executor, and that they may read, write, list and delete there."
     } else {
-        "Processing goes on. Check space and permissions: master and executors must be able to write \
+        "Processing continues. Check space and permissions: master and executors must be able to write \
          to the same folder there."
     }
 }
@@ -292,10 +240,4 @@ async fn within<T>(
             source: format!("no answer within {DEADLINE:?}").into(),
         })
     })
-}
-
-pub(crate) fn open_folder(path: &Path) -> Result<LocalFileSystem, String> {
-    std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
-    let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
-    Ok(folder.with_fsync(true))
 }

@@ -128,10 +128,10 @@ async fn put(store: &Store, path: &str, content: &[u8]) -> StateFile {
 }
 
 #[tokio::test]
-async fn a_folder_keeps_whole_files_and_tells_damaged_from_missing_ones() {
+async fn a_folder_keeps_whole_files_and_distinguishes_damaged_from_missing_ones() {
     let folder = tempfile::tempdir().unwrap();
     let location = format!("file://{}/below", folder.path().display());
-    let store = Store::open(&location).await.unwrap();
+    let store = Stores::of_this_machine().open(&location).await.unwrap();
     let content: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
     let file = put(&store, "job/0/1.state", &content).await;
     assert_eq!(file.bytes, content.len() as u64);
@@ -180,21 +180,25 @@ async fn a_folder_keeps_whole_files_and_tells_damaged_from_missing_ones() {
 async fn a_folder_syncs_what_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let location = format!("file://{}", folder.path().display());
-    let store = Store::open(&location).await.unwrap();
-    // What a disk does when the power fails cannot be tried here: this asks the store itself.
+    let store = Stores::of_this_machine().open(&location).await.unwrap();
+    // What a disk does when the power fails cannot be tested here: the store's own settings are read.
     assert!(format!("{store:?}").contains("fsync: true"), "{store:?}");
 }
 
 #[tokio::test]
-async fn a_store_that_takes_nothing_says_where_and_what_to_do() {
+async fn the_error_of_a_store_that_refuses_writes_has_the_place_and_the_help() {
     let folder = tempfile::tempdir().unwrap();
     let in_the_way = folder.path().join("file");
     std::fs::write(&in_the_way, "").unwrap();
-    let error = Store::open(&format!("file://{}", in_the_way.display()))
+    let error = Stores::of_this_machine()
+        .open(&format!("file://{}", in_the_way.display()))
         .await
         .unwrap_err();
     assert_eq!(error.code, "CHECKPOINT_STORE");
     assert!(error.help.contains("the same folder"), "{error}");
-    let error = Store::open("ftp://somewhere").await.unwrap_err();
+    let error = Stores::of_this_machine()
+        .open("ftp://somewhere")
+        .await
+        .unwrap_err();
     assert_eq!(error.code, "CHECKPOINT_LOCATION");
 }

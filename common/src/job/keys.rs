@@ -9,8 +9,8 @@ impl KeyTemplates {
         self.ranking.replace("{platform}", platform)
     }
 
-    /// What lies beside the ranking of a platform while generations change: which generation it is
-    /// of, the ranking that will be shown, and the one that was shown before.
+    /// Keys beside the ranking of a platform while generations change: the generation of the ranking,
+    /// the ranking that will replace it, and the one before.
     pub fn flip_keys(&self, platform: &str) -> [String; 3] {
         let ranking = self.ranking_key(platform);
         ["generation", "next", "before"].map(|what| format!("streaming:{ranking}:{what}"))

@@ -12,7 +12,7 @@ pub struct SpecPolicy {
 }
 
 impl SpecPolicy {
-    /// Fills in what a spec leaves to the operator: where its checkpoints go.
+    /// Gives a spec without a checkpoint location that of the operator.
     pub fn complete(&self, spec: &mut JobSpec) {
         if let Some(root) = self
             .checkpoint_root
@@ -23,10 +23,10 @@ impl SpecPolicy {
         }
     }
 
-    /// Checks a spec.
+    /// Whether a spec writes only where it may.
     ///
     /// # Errors
-    /// It wants to write where it may not.
+    /// `CHECKPOINT_LOCATION`: malformed, or not below the root.
     pub fn check(&self, spec: &JobSpec) -> Result<(), KolError> {
         let place: Location = spec.checkpoint.location.parse()?;
         match &self.checkpoint_root {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_names_no_place_gets_the_one_of_the_operator() {
+    fn a_spec_without_a_location_gets_the_one_of_the_operator() {
         for root in ["file:///srv/kol", "s3://kol-state/prod"] {
             let mut spec = spec("");
             policy(root).complete(&mut spec);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_may_only_write_below_the_place_of_the_operator() {
+    fn a_spec_may_only_write_below_the_location_of_the_operator() {
         policy("s3://kol-state")
             .check(&spec("s3://kol-state/a"))
             .unwrap();

@@ -4,7 +4,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::KolError;
 
-/// Sorts an error of the Kafka client.
+/// Classifies an error of the Kafka client: where the operator must act, and whether trying again helps.
 pub fn classify(error: &KafkaError) -> KolError {
     use RDKafkaErrorCode as E;
     let Some(code) = error.rdkafka_error_code() else {
@@ -23,14 +23,15 @@ pub fn classify(error: &KafkaError) -> KolError {
         | E::BrokerNotAvailable
         | E::LeaderNotAvailable
         | E::NotLeaderForPartition => {
-            KolError::external("SOURCE_UNREACHABLE", detail("Kafka cannot be reached"))
-                .help("Start the brokers or mend source.bootstrap; reading goes on by itself then.")
+            KolError::external("SOURCE_UNREACHABLE", detail("Kafka cannot be reached")).help(
+                "Start the brokers or correct source.bootstrap; reading then resumes by itself.",
+            )
         }
         E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition => KolError::external(
             "SOURCE_TOPIC_NOT_FOUND",
             detail("no such topic or partition"),
         )
-        .help("Create the topic or mend source.topics; the job starts by itself then."),
+        .help("Create the topic or correct source.topics; the job then starts by itself."),
         E::Authentication | E::SaslAuthenticationFailed | E::SecurityDisabled => {
             KolError::external("SOURCE_AUTH", detail("Kafka refuses the login"))
                 .help("Check source.properties (security.protocol, sasl.*) and the secrets.")
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_that_is_down_and_a_topic_that_is_missing_read_differently() {
+    fn a_broker_that_is_down_and_a_missing_topic_have_different_codes() {
         let down = classify(&KafkaError::MetadataFetch(
             RDKafkaErrorCode::BrokerTransportFailure,
         ));

@@ -28,7 +28,7 @@ pub fn client_config(
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "2000")
         .set("topic.metadata.refresh.interval.ms", "30000");
-    // The client repeats what this system reports itself, in words.
+    // The client would repeat what this system reports itself.
     quiet(&mut config);
     for (key, value) in &source.properties {
         let is_reference = value.starts_with("env:") || value.starts_with("file:");

@@ -1,5 +1,5 @@
-//! The Kafka client for asking: what goes wrong is in the answers to what was asked, once and in words,
-//! not in lines of the client's own.
+//! A Kafka client for requests: its errors are in the responses, classified, and not in log lines of the
+//! client's own.
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -9,7 +9,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::classify;
 use crate::KolError;
 
-/// A consumer that does not talk by itself.
+/// A consumer that writes no log lines by itself.
 pub type Consumer = BaseConsumer<Quiet>;
 
 /// Keeps librdkafka's callbacks out of the output.
@@ -24,7 +24,7 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// Makes one; it connects when it is first asked for something.
+/// Creates one; it connects at its first request.
 ///
 /// # Errors
 /// librdkafka refuses the settings.

@@ -1,4 +1,4 @@
-//! Which topic a name stands for: a topic that is deleted and made again has another id, and its log has
+//! Which topic a name stands for: a topic that is deleted and recreated has another id, and its log has
 //! nothing to do with the one before. Source: KIP-516.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Consumer, Quiet, classify};
 use crate::KolError;
 
-/// Asks a broker for the ids of these topics. Brokers before 2.8 know none: such topics, and those that
+/// Requests the ids of these topics from a broker. Brokers before 2.8 know none: such topics, and those that
 /// do not exist, are left out.
 ///
 /// # Errors
@@ -27,16 +27,16 @@ pub fn topic_ids(
     let names: Result<Vec<_>, _> = topics.iter().map(|t| CString::new(t.as_str())).collect();
     let names =
         names.map_err(|_| KolError::user("TOPIC_NAME", "a topic name contains a zero byte"))?;
-    let question = Question::new(consumer.client(), &names);
-    let code = question.ask(deadline);
+    let request = Request::new(consumer.client(), &names);
+    let code = request.send(deadline);
     if code != ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         return Err(classify(&KafkaError::MetadataFetch(code.into())));
     }
-    Ok(question.answers())
+    Ok(request.results())
 }
 
-/// Everything that librdkafka wants for one question, given back at its end.
-struct Question<'c> {
+/// Everything that librdkafka needs for one request, freed at its end.
+struct Request<'c> {
     client: &'c Client<Quiet>,
     topics: *mut ffi::rd_kafka_TopicCollection_t,
     options: *mut ffi::rd_kafka_AdminOptions_t,
@@ -44,7 +44,7 @@ struct Question<'c> {
     answer: std::cell::Cell<*mut ffi::rd_kafka_event_t>,
 }
 
-impl<'c> Question<'c> {
+impl<'c> Request<'c> {
     fn new(client: &'c Client<Quiet>, names: &[CString]) -> Self {
         let mut pointers: Vec<*const c_char> = names.iter().map(|n| n.as_ptr()).collect();
         let operation = ffi::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
@@ -66,8 +66,8 @@ impl<'c> Question<'c> {
         }
     }
 
-    /// Sends it and waits: what went wrong, if anything did.
-    fn ask(&self, deadline: Duration) -> ffi::rd_kafka_resp_err_t {
+    /// Sends it and waits for the response: its error code.
+    fn send(&self, deadline: Duration) -> ffi::rd_kafka_resp_err_t {
         let ms = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: all four are alive until `drop`, after the request: it holds the queue until it has
         // answered. No room for an error text is given.
@@ -96,8 +96,8 @@ impl<'c> Question<'c> {
         }
     }
 
-    /// What the answer says of each topic; for after an `ask` without an error.
-    fn answers(&self) -> BTreeMap<String, Uuid> {
+    /// The id of each topic in the response; to be called after a `send` without an error.
+    fn results(&self) -> BTreeMap<String, Uuid> {
         let mut found = BTreeMap::new();
         let mut count = 0;
         // SAFETY: the answer lives until `drop`, and all that is read here belongs to it; the result is
@@ -129,9 +129,9 @@ impl<'c> Question<'c> {
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Request<'_> {
     fn drop(&mut self) {
-        // SAFETY: each was made by `new` or `ask`, is given back once, and the client still lives.
+        // SAFETY: each was created by `new` or `send`, is freed once, and the client still lives.
         unsafe {
             if !self.answer.get().is_null() {
                 ffi::rd_kafka_event_destroy(self.answer.get());

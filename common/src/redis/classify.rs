@@ -4,8 +4,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::KolError;
 
-/// Sorts an error of the Redis client. All are retryable: an operator can mend each of them while
-/// the job waits, and it then goes on by itself.
+/// Classifies an error of the Redis client. All are retryable: an operator can repair each of them while
+/// the job waits, and it then resumes by itself.
 pub fn classify(error: &RedisError) -> KolError {
     let text = error.to_string();
     let (code, what, help) = match error.kind() {
@@ -35,7 +35,7 @@ type Meaning = (&'static str, &'static str, &'static str);
 const UNREACHABLE: Meaning = (
     "SINK_UNREACHABLE",
     "Redis cannot be reached",
-    "Start Redis or mend sink.url; scoring goes on in memory and is written when it is back.",
+    "Start Redis or correct sink.url; scoring continues in memory and is written when Redis is back.",
 );
 const AUTH: Meaning = (
     "SINK_AUTH",
@@ -45,7 +45,7 @@ const AUTH: Meaning = (
 const OUT_OF_MEMORY: Meaning = (
     "SINK_OUT_OF_MEMORY",
     "Redis refuses writes because its memory is full",
-    "Raise maxmemory of Redis or shorten scoring.retire_after; writing goes on by itself then.",
+    "Raise maxmemory of Redis or shorten scoring.retire_after; writing then resumes by itself.",
 );
 const READ_ONLY: Meaning = (
     "SINK_READ_ONLY",
@@ -55,14 +55,14 @@ const READ_ONLY: Meaning = (
 const LOADING: Meaning = (
     "SINK_LOADING",
     "Redis is loading its data",
-    "Wait: writing goes on by itself when it is ready.",
+    "Wait: writing resumes by itself when it is ready.",
 );
 const MISCONF: Meaning = (
     "SINK_MISCONF",
     "Redis refuses writes because it cannot save its snapshot",
     "Free disk space for Redis, or see its log.",
 );
-/// Code of the error that says that Redis has forgotten the scripts: they are loaded again at once.
+/// Error code: Redis has forgotten the scripts; they are loaded again at once.
 pub const SCRIPTS_FORGOTTEN: &str = "SINK_SCRIPT_MISSING";
 const SCRIPT_MISSING: Meaning = (
     SCRIPTS_FORGOTTEN,

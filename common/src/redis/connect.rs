@@ -16,9 +16,9 @@ use crate::secrets::Secrets;
 const CONNECT: Duration = Duration::from_secs(3);
 const RESPONSE: Duration = Duration::from_secs(10);
 
-/// What opens connections to the Redis of jobs.
+/// Opens connections to the Redis of jobs; a simulation has a network of its own.
 pub trait Connect: std::fmt::Debug + Send + Sync {
-    /// Opens one.
+    /// Opens a connection to a job's Redis.
     ///
     /// # Errors
     /// Code `SINK_…`: see [`classify`].
@@ -77,7 +77,7 @@ pub async fn connect(
         })
 }
 
-/// A URL as it may be shown: one from a command line may hold a password.
+/// A URL without user and password: one from a command line may have them.
 fn without_login(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

@@ -44,8 +44,8 @@ pub fn velocity_e4(velocity: f64) -> u64 {
     (velocity * 1e4).round() as u64
 }
 
-/// Rounds through the decimal text, so that everybody gets the same number.
-pub fn round_to_3_significant(value: f64) -> f64 {
+/// Rounds through the decimal text, so that every process gets the same number.
+fn round_to_3_significant(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 

@@ -8,7 +8,7 @@ use crate::proto::{
     PartitionReport, PartitionState, PartitionStatus, PlatformMarket, Savepoint,
 };
 
-/// A job.
+/// A job with its totals, problems and warnings.
 pub fn job_json(job: &JobStatus) -> Value {
     let totals = job.totals.unwrap_or_default();
     json!({
@@ -111,7 +111,7 @@ pub fn checkpoint_json(manifest: &Manifest) -> Value {
     })
 }
 
-/// A savepoint.
+/// A savepoint, its files only by their number.
 pub fn savepoint_json(savepoint: &Savepoint) -> Value {
     json!({
         "id": savepoint.id,
@@ -146,7 +146,7 @@ fn partition_checkpoint_json(checkpoint: &PartitionCheckpoint) -> Value {
     })
 }
 
-/// An executor.
+/// An executor and the load of its process.
 pub fn executor_json(executor: &ExecutorStatus) -> Value {
     json!({
         "executor_id": executor.executor_id,
@@ -165,7 +165,7 @@ pub fn executor_json(executor: &ExecutorStatus) -> Value {
     })
 }
 
-/// An error.
+/// An error; its place in keys of their own.
 pub fn problem_json(error: &ErrorInfo) -> Value {
     json!({
         "code": error.code,

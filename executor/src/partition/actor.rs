@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{Attempt, Checkpointer, Passed, Restore, STEP_EVERY};
+use super::checkpointer::{Attempt, Checkpointer, Passed, STEP_EVERY};
 use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
 use super::deps::Deps;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
@@ -54,7 +54,7 @@ impl Actor {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
             intake: Intake::new(&assignment, deps.dead_letters, now),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
-            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.files),
+            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.stores, deps.files),
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
@@ -338,7 +338,7 @@ impl Actor {
         let Some(checkpoint) = self.assignment.restore.clone() else {
             return Ok(());
         };
-        let mut restore = Restore::new(Arc::clone(&self.assignment), checkpoint.clone());
+        let mut restore = self.checkpointer.restore(checkpoint.clone());
         let mut state = loop {
             match restore.attempt().await {
                 Attempt::Restored(state) => break *state,

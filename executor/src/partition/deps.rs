@@ -1,6 +1,7 @@
 //! What a partition is given to work with.
 
 use kol_common::actor::Group;
+use kol_common::checkpoint::Stores;
 
 use super::message::Ticks;
 use crate::memory::Memory;
@@ -20,6 +21,8 @@ pub struct Deps {
     pub ticks: Ticks,
     /// Memory of the process.
     pub memory: Memory,
-    /// Where state files are written.
+    /// Where state files are read and written.
+    pub stores: Stores,
+    /// Tasks that write state files.
     pub files: Group,
 }

@@ -129,9 +129,11 @@ pub async fn run(
         let pause = backoff.failed();
         match outcome {
             Ok(()) => tracing::warn!(
+                code = "SESSION_ENDED",
                 %master, retry_in = ?pause, "the master ended the session: connecting again"
             ),
             Err(status) => tracing::warn!(
+                code = "SESSION_LOST",
                 %master, %status, retry_in = ?pause,
                 "no session with the master: partitions continue, connecting again"
             ),

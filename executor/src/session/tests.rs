@@ -123,7 +123,7 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
         seen.push(scene.registrations.recv().await.unwrap().incarnation);
     }
     assert_eq!(seen[0], seen[1]);
-    scene.group.stop();
+    scene.group.stop_token().cancel();
     let exit = tokio::time::timeout(LIMIT, scene.session.exit()).await;
     assert_eq!(exit.unwrap(), Exit::Done, "it stops when it is stopped");
 }

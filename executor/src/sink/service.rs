@@ -76,7 +76,7 @@ impl Trouble {
         }
         match error {
             Some(error) => {
-                tracing::warn!(%error, "Redis does not take writes: scoring continues in memory")
+                tracing::warn!(code = "SINK_PAUSED", %error, "Redis does not take writes: scoring continues in memory")
             }
             None => tracing::info!("Redis takes writes again"),
         }

@@ -78,6 +78,7 @@ impl Supervisor {
                 }
                 () = until(deadline) => {
                     tracing::warn!(
+                        code = "DRAIN_TIMEOUT",
                         partitions = self.partitions.len(),
                         "the drain timeout passed: ending what is left; nothing is lost, the next \
                          owner reads it again"
@@ -257,7 +258,7 @@ impl Supervisor {
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
         let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
-            Ok(job) => job.deps(&self.options.memory, &self.group),
+            Ok(job) => job.deps(&self.options, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
@@ -309,14 +310,16 @@ impl Supervisor {
     }
 
     fn report(&mut self) {
-        self.options.memory.refresh();
+        let process = self.options.process.as_ref();
+        self.options.memory.refresh(process);
+        let cpu_ms = process.cpu_ms();
         let reports: Vec<_> = self
             .partitions
             .values()
             .map(|p| p.report.borrow().clone())
             .filter(|r| r.assignment_epoch > 0)
             .collect();
-        crate::telemetry::publish(&reports, &self.options.memory);
+        crate::telemetry::publish(&reports, &self.options.memory, cpu_ms);
         self.options.reports.send_replace(reports.clone());
         if !reports.is_empty() {
             self.send(Body::Reports(proto::Reports { reports }));
@@ -325,7 +328,7 @@ impl Supervisor {
         if self.round == 0 {
             self.send(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
-                cpu_ms: kol_common::world::cpu_ms(),
+                cpu_ms,
                 partitions: self.partitions.len() as u64,
             }));
         }
@@ -337,7 +340,10 @@ impl Supervisor {
         if let Some(master) = &self.master {
             let message = proto::ExecutorMessage { body: Some(body) };
             if let Err(mpsc::error::TrySendError::Full(_)) = master.try_send(message) {
-                tracing::warn!("the master reads nothing: starting a new session");
+                tracing::warn!(
+                    code = "MASTER_STALLED",
+                    "the master reads nothing: starting a new session"
+                );
                 self.master = None;
             }
         }

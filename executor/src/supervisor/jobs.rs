@@ -14,7 +14,6 @@ use kol_common::{JobId, KolError};
 use tokio::sync::watch;
 
 use super::options::Options;
-use crate::memory::Memory;
 use crate::partition::Deps;
 use crate::sink::{self, Sink};
 use crate::source::{DeadLetters, Source};
@@ -150,13 +149,14 @@ impl Job {
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&mut self, memory: &Memory, group: &Group) -> Deps {
+    pub fn deps(&mut self, options: &Options, group: &Group) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
             dead_letters: self.dead_letters.clone(),
             ticks: self.ticks.subscribe(),
-            memory: memory.clone(),
+            memory: options.memory.clone(),
+            stores: options.stores.clone(),
             files: group.clone(),
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::checkpoint::Stores;
+use kol_common::process::Process;
 use kol_common::proto::PartitionReport;
 use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
@@ -21,6 +23,10 @@ pub struct Options {
     pub logs: Arc<dyn Logs>,
     /// Opens connections to their Redis.
     pub redis: Arc<dyn Connect>,
+    /// Opens the locations of their state files.
+    pub stores: Stores,
+    /// What the process knows about itself.
+    pub process: Arc<dyn Process>,
     /// Memory of the process.
     pub memory: Memory,
     /// How long partitions may take to finish after SIGTERM.

@@ -3,7 +3,7 @@
 //! room for, or cannot do, is done after a later commit, or when orphans are looked for.
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
-use kol_common::checkpoint::Store;
+use kol_common::checkpoint::Stores;
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::Snapshot;
 use kol_common::{JobId, KolError};
@@ -38,14 +38,14 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts one.
-    pub fn start(group: &Group) -> Self {
+    pub fn start(group: &Group, stores: Stores) -> Self {
         let (address, inbox) = mailbox("keeper", WAITING);
         let stop = group.stop_token();
         let _runs_by_itself = group.spawn("keeper", async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = run(inbox) => {}
+                () = run(inbox, &stores) => {}
             }
             Ok(())
         });
@@ -60,16 +60,16 @@ impl Keeper {
     }
 }
 
-async fn run(mut inbox: Mailbox<(String, Chore)>) {
+async fn run(mut inbox: Mailbox<(String, Chore)>, stores: &Stores) {
     while let Some((location, what)) = inbox.recv().await {
-        if let Err(error) = carry_out(&location, what).await {
+        if let Err(error) = carry_out(stores, &location, what).await {
             tracing::debug!(%error, "cleanup deferred: it failed");
         }
     }
 }
 
-async fn carry_out(location: &str, what: Chore) -> Result<(), KolError> {
-    let store = Store::open(location).await?;
+async fn carry_out(stores: &Stores, location: &str, what: Chore) -> Result<(), KolError> {
+    let store = stores.open(location).await?;
     let paths = match what {
         Chore::Manifest(job, snapshot) => {
             let path = format!("{job}/{MANIFEST}");
@@ -151,7 +151,8 @@ mod tests {
     async fn what_is_to_be_deleted_goes_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let location = format!("file://{}", folder.path().display());
-        let store = Store::open(&location).await.unwrap();
+        let stores = Stores::of_this_machine();
+        let store = stores.open(&location).await.unwrap();
         let all = [IN_USE, LEFT, IN_THE_MAKING, OF_ANOTHER];
         for path in all {
             let upload = store.create(path.to_owned());
@@ -160,12 +161,12 @@ mod tests {
         let there = || all.map(|path| folder.path().join(path).exists());
         let job = || JobId::from_wire("job_1");
         let orphans = Chore::Orphans(job(), orphans());
-        carry_out(&location, orphans).await.unwrap();
+        carry_out(&stores, &location, orphans).await.unwrap();
         assert_eq!(there(), [true, false, true, true]);
         let files = Chore::Files(vec![IN_THE_MAKING.to_owned(), LEFT.to_owned()]);
-        carry_out(&location, files).await.unwrap();
+        carry_out(&stores, &location, files).await.unwrap();
         assert_eq!(there(), [true, false, false, true]);
-        carry_out(&location, Chore::Everything(job()))
+        carry_out(&stores, &location, Chore::Everything(job()))
             .await
             .unwrap();
         assert_eq!(there(), [false, false, false, true]);

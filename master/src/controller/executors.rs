@@ -95,7 +95,7 @@ impl Controller {
             FromExecutor::PartitionFailed(ref failed) => {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 let error = failed.error.as_ref().map(kol_common::view::problem_json);
-                tracing::warn!(executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
+                tracing::warn!(code = "PARTITION_ENDED", executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::BarrierAck(ref ack) => {
@@ -134,7 +134,7 @@ impl Controller {
                     tracing::info!(executor = %id, "an executor leaves: its partitions move to others");
                 }
                 Effect::Suspected(id) => {
-                    tracing::warn!(executor = %id, "an executor is silent or cut off: it keeps its partitions for now");
+                    tracing::warn!(code = "EXECUTOR_SUSPECT", executor = %id, "an executor is silent or cut off: it keeps its partitions for now");
                 }
                 Effect::Left(id) => {
                     self.streams.remove(&id);
@@ -142,7 +142,7 @@ impl Controller {
                 }
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);
-                    tracing::warn!(executor = %id, "an executor is lost: its partitions move to others");
+                    tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! From the state files of a savepoint to a savepoint: a task beside the loop writes the manifest file that
 //! makes it whole; then it is on record.
 
-use kol_common::checkpoint::Store;
+use kol_common::checkpoint::Stores;
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::{Manifest, Savepoint, Snapshot};
 use kol_common::{JobId, KolError, SavepointId};
@@ -37,8 +37,9 @@ impl Controller {
         };
         let savepoint = describe(&id, &folder, &manifest);
         let handle = self.handle.clone();
+        let stores = self.options.outside.stores.clone();
         let _runs_by_itself = self.tasks.spawn("savepoint", async move {
-            let written = write(&folder, manifest, spec_json).await;
+            let written = write(&stores, &folder, manifest, spec_json).await;
             let written = written.map(|()| savepoint);
             handle.savepoint_written(id, written).await
         });
@@ -69,8 +70,13 @@ impl Controller {
 
 /// Writes the manifest file, after it deleted what else lies in the folder: a partition that changed hands
 /// may have left files of an earlier attempt.
-async fn write(folder: &str, mut manifest: Manifest, spec_json: String) -> Result<(), KolError> {
-    let store = Store::open(folder).await?;
+async fn write(
+    stores: &Stores,
+    folder: &str,
+    mut manifest: Manifest,
+    spec_json: String,
+) -> Result<(), KolError> {
+    let store = stores.open(folder).await?;
     for partition in &mut manifest.partitions {
         partition.location.clear();
     }

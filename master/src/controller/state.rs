@@ -68,6 +68,7 @@ impl Controller {
         handle: Handle,
         tasks: Group,
     ) -> Self {
+        let stores = options.outside.stores.clone();
         let jobs = stored
             .into_iter()
             .map(|(record, checkpoints)| {
@@ -83,7 +84,7 @@ impl Controller {
             questions: Questions::default(),
             streams: BTreeMap::new(),
             handle,
-            keeper: Keeper::start(&tasks),
+            keeper: Keeper::start(&tasks, stores),
             awaited: BTreeMap::new(),
             tasks,
             published: Millis(0),
@@ -155,7 +156,7 @@ impl Controller {
         match stream.try_send(Ok(message)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                tracing::warn!(%executor, "the executor does not read its messages: its stream is closed");
+                tracing::warn!(code = "EXECUTOR_STALLED", %executor, "the executor does not read its messages: its stream is closed");
                 self.streams.remove(executor);
             }
             Err(TrySendError::Closed(_)) => {

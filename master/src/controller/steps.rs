@@ -75,7 +75,7 @@ impl Controller {
             Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),
             Effect::Savepoint(savepoint, saved) => self.state_saved(id, savepoint, saved),
             Effect::Notice(Notice::Failed(error)) => {
-                tracing::warn!(job = %id, %error, "an epoch was aborted: processing continues");
+                tracing::warn!(code = "EPOCH_ABORTED", job = %id, %error, "an epoch was aborted: processing continues");
             }
             Effect::Notice(Notice::Recovered(failures)) => {
                 tracing::info!(job = %id, failures, "epochs are committed again");

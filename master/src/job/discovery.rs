@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::actor::Group;
-use kol_common::checkpoint::snapshot;
+use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::proto::Manifest;
@@ -91,6 +91,8 @@ pub struct Outside {
     pub brokers: Arc<dyn Brokers>,
     /// Opens connections to their Redis.
     pub redis: Arc<dyn Connect>,
+    /// Opens the places of state files.
+    pub stores: Stores,
     /// Resolves secret references.
     pub secrets: Secrets,
 }
@@ -126,7 +128,7 @@ pub struct Found {
 /// does not answer, a topic that does not exist yet. Others for a spec that cannot work.
 pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError> {
     let starting = query.known.is_empty();
-    let (offsets, state) = look_up(query.start, &query.spec).await?;
+    let (offsets, state) = look_up(query.start, &query.spec, &outside.stores).await?;
     let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
     let starts = outside
         .brokers
@@ -151,12 +153,13 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
 async fn look_up(
     start: Start,
     spec: &JobSpec,
+    stores: &Stores,
 ) -> Result<(StartingOffsets, Option<Box<Manifest>>), KolError> {
     let state = match start {
         Start::Offsets(offsets) => return Ok((offsets, None)),
         Start::State(state) => state,
         Start::Folder(location) => {
-            let snapshot = snapshot::read(&location).await?;
+            let snapshot = snapshot::read(stores, &location).await?;
             let old = spec_of(&location, &snapshot)?;
             fits(&old, spec)?;
             Box::new(snapshot.manifest.unwrap_or_default())

@@ -338,8 +338,5 @@ fn find<'a>(
 
 /// An error as people read it.
 fn sentence(error: &ErrorInfo) -> String {
-    let mut text = String::new();
-    // Writing into a string cannot fail.
-    let _written = kol_common::error::write_error(&mut text, error);
-    text
+    kol_common::error::Shown(error).to_string()
 }

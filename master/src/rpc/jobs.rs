@@ -1,7 +1,7 @@
 //! What people request.
 
 use kol_common::KolError;
-use kol_common::checkpoint::snapshot;
+use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SpecPolicy};
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
@@ -23,12 +23,17 @@ const MAX_SPEC: usize = 1 << 20;
 pub struct JobRpc {
     controller: Handle,
     policy: SpecPolicy,
+    stores: Stores,
 }
 
 impl JobRpc {
-    /// `policy` is what an operator allows every spec.
-    pub fn new(controller: Handle, policy: SpecPolicy) -> Self {
-        Self { controller, policy }
+    /// `policy` is what an operator allows every spec; `stores` opens the state that a job begins with.
+    pub fn new(controller: Handle, policy: SpecPolicy, stores: Stores) -> Self {
+        Self {
+            controller,
+            policy,
+            stores,
+        }
     }
 }
 
@@ -38,12 +43,16 @@ fn answer<T>(outcome: Result<T, KolError>) -> Result<Response<T>, Status> {
 }
 
 /// Where a job is to begin. What a folder holds is looked at before anything is started or stopped.
-async fn begin(request: &SubmitRequest, spec: &JobSpec) -> Result<Begin, KolError> {
+async fn begin(
+    request: &SubmitRequest,
+    spec: &JobSpec,
+    stores: &Stores,
+) -> Result<Begin, KolError> {
     match request.from_savepoint.as_str() {
         "" if request.discard_state => Ok(Begin::WithoutState),
         "" => Ok(Begin::Resume),
         folder if folder.contains("://") => {
-            let snapshot = snapshot::read(folder).await?;
+            let snapshot = snapshot::read(stores, folder).await?;
             lineage::fits(&lineage::spec_of(folder, &snapshot)?, spec)?;
             Ok(Begin::Folder(folder.to_owned()))
         }
@@ -63,7 +72,7 @@ impl JobService for JobRpc {
         }
         let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
         let parsed = parsed.map_err(|e| e.to_status())?;
-        let begin = begin(&request, &parsed.spec).await;
+        let begin = begin(&request, &parsed.spec, &self.stores).await;
         let submission = Submission {
             begin: begin.map_err(|e| e.to_status())?,
             spec: parsed.spec,

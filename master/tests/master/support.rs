@@ -106,7 +106,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.tasks.stop();
+        self.tasks.stop_token().cancel();
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kol_common::Millis;
-use kol_common::checkpoint::Store;
 use kol_common::checkpoint::frame::{Encoder, FRAME_RAW};
+use kol_common::checkpoint::{Store, Stores};
 use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::proto::StateFile;
@@ -45,7 +45,8 @@ pub fn checkpoint(plan: &Plan) {
         .build()
         .unwrap();
     let location = format!("file://{}", folder.path().display());
-    let store = runtime.block_on(Store::open(&location)).unwrap();
+    let stores = Stores::of_this_machine();
+    let store = runtime.block_on(stores.open(&location)).unwrap();
 
     let base = epoch(&mut states, &runtime, &store, 0);
     let full: u64 = base.files.iter().map(|f| f.bytes).sum();

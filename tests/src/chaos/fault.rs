@@ -55,33 +55,27 @@ pub const ALL: [Fault; 12] = [
     Fault::SilentMaster,
 ];
 
-/// Lines at WARN or ERROR that these faults explain.
+/// Codes of lines at WARN or ERROR that these faults explain.
 pub const EXPLAINED: [(&str, &str); 13] = [
-    ("silent or cut off", "an executor was killed or paused"),
-    (
-        "an executor is lost: its partitions move to others",
-        "an executor was killed or paused",
-    ),
+    ("EXECUTOR_SUSPECT", "an executor was killed or paused"),
+    ("EXECUTOR_LOST", "an executor was killed or paused"),
     (
         "FENCED",
         "a paused executor woke up after its partitions had moved",
     ),
+    ("SESSION_LOST", "the master was killed or cut off"),
     (
-        "no session with the master",
-        "the master was killed or cut off",
-    ),
-    (
-        "the master ended the session",
+        "SESSION_ENDED",
         "the master was killed, or gave a paused executor up",
     ),
-    ("the master takes nothing", "the master was killed"),
-    ("it does not read what it is sent", "an executor was paused"),
-    ("Redis lost data", "Redis was emptied"),
-    ("Redis does not take writes", "Redis was killed or cut off"),
+    ("MASTER_STALLED", "the master was killed"),
+    ("EXECUTOR_STALLED", "an executor was paused"),
+    ("REDIS_LOST_DATA", "Redis was emptied"),
+    ("SINK_PAUSED", "Redis was killed or cut off"),
     ("PARTITIONS_WAITING", "all executors were given up at once"),
-    ("an epoch was aborted", "the checkpoint folder was away"),
+    ("EPOCH_ABORTED", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
-    ("a partition failed", "see the executor's line"),
+    ("PARTITION_ENDED", "see the executor's line"),
 ];
 
 /// Whom a fault concerns.

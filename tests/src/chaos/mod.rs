@@ -157,8 +157,8 @@ impl Scene {
         for _ in 0..EXECUTORS {
             cluster.add_executor();
         }
-        for (part, reason) in fault::EXPLAINED {
-            cluster.allow(part, reason);
+        for (code, reason) in fault::EXPLAINED {
+            cluster.allow(code, reason);
         }
         let to_redis = Proxy::to(&format!("127.0.0.1:{}", redis.port()));
         let job = Job::replay("window = \"24h\"\nslide = \"1h\"");

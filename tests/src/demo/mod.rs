@@ -15,18 +15,18 @@ use anyhow::Context as _;
 use kol_client::generate::Generator;
 use kol_client::render::grouped;
 use kol_common::job::parse;
+use kol_common::redis::ranking::Ranked;
 
 use crate::harness::{Cluster, Job, Kafka, RedisServer, compare, compare_market};
 
 use feed::{Feed, LIVE_RATE, Readings};
 use log::{Log, TOPIC};
-use ranking::Row;
 use show::{End, Show};
 
 /// How long the live part is calm before the planted video takes off.
 const CALM: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(60);
-const SHOWN: isize = 10;
+const SHOWN: u64 = 10;
 
 /// What to show.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ fn live(
     spec: String,
     mut log: Log,
     redis: &RedisServer,
-) -> anyhow::Result<(String, Feed, Option<Row>)> {
+) -> anyhow::Result<(String, Feed, Option<Ranked>)> {
     let generator = feed::history(&mut log)?;
     log.assert_whole()?;
     println!(
@@ -110,7 +110,7 @@ fn replay(
     spec: String,
     log: Log,
     readings: Readings,
-) -> anyhow::Result<(String, Feed, Option<Row>)> {
+) -> anyhow::Result<(String, Feed, Option<Ranked>)> {
     println!(
         "Playing {} readings; a video is read again after {}, so the window is {}.",
         grouped(readings.events.len() as u64),
@@ -159,7 +159,7 @@ fn finish(
     redis: &RedisServer,
     job: &str,
     log: &Log,
-    followed: Option<Row>,
+    followed: Option<Ranked>,
 ) -> anyhow::Result<bool> {
     let status = cluster.wait_caught_up(job, log.written(), LIMIT);
     let mut connection = redis.connect();

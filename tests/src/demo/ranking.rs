@@ -9,74 +9,71 @@ use std::time::Duration;
 
 use kol_common::Millis;
 use kol_common::event::parse_time;
+use kol_common::job::KeyTemplates;
+use kol_common::redis::ranking::{self, Members, Ranked};
 use redis::{Commands as _, RedisResult};
 
 use crate::harness::RedisServer;
 
-/// The ranking that the demo shows.
-const RANKING: &str = "ranking:tiktok:trending";
+/// The platform whose ranking the demo shows.
+const PLATFORM: &str = "tiktok";
 /// How many appearances the latency is taken over.
 const APPEARANCES: usize = 64;
 
-/// A creator in the ranking.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    /// From 1.
-    pub(super) place: u64,
-    /// Name.
-    pub(super) kol: String,
-    /// Not rounded.
-    pub(super) score: f64,
-    /// Label.
-    pub(super) label: String,
-    /// Engagements a minute.
-    pub(super) velocity: String,
-    /// Events in the window.
-    pub(super) events: String,
-}
-
 /// The first `n`.
-pub(super) fn top(redis: &mut redis::Connection, n: isize) -> RedisResult<Vec<Row>> {
-    let names: Vec<String> = redis.zrevrange(RANKING, 0, n - 1)?;
-    let rows = names.iter().map(|kol| row(redis, kol));
-    Ok(rows
-        .collect::<RedisResult<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+pub(super) fn top(redis: &mut redis::Connection, n: u64) -> RedisResult<Vec<Ranked>> {
+    read(redis, PLATFORM, 0, Some(n))
 }
 
 /// One creator, when it is there.
-pub(super) fn row(redis: &mut redis::Connection, kol: &str) -> RedisResult<Option<Row>> {
-    let place: Option<u64> = redis.zrevrank(RANKING, kol)?;
-    let score: Option<f64> = redis.zscore(RANKING, kol)?;
-    let fields = ["trending_label", "velocity", "event_count"];
-    let shown: Vec<Option<String>> = redis.hmget(format!("trending:tiktok:{kol}"), &fields)?;
+pub(super) fn row(redis: &mut redis::Connection, kol: &str) -> RedisResult<Option<Ranked>> {
+    let key = KeyTemplates::default().ranking_key(PLATFORM);
+    let place: Option<u64> = redis.zrevrank(&key, kol)?;
+    let score: Option<f64> = redis.zscore(&key, kol)?;
     let (Some(place), Some(score)) = (place, score) else {
         return Ok(None);
     };
-    let mut shown = shown.into_iter().map(Option::unwrap_or_default);
-    let mut next = || shown.next().unwrap_or_default();
-    Ok(Some(Row {
-        place: place + 1,
-        kol: kol.to_owned(),
-        score,
-        label: next(),
-        velocity: next(),
-        events: next(),
-    }))
+    let members = vec![(kol.to_owned(), score)];
+    Ok(rows(redis, PLATFORM, place, members)?.pop())
+}
+
+/// Part of a ranking with what the hashes show.
+fn read(
+    redis: &mut redis::Connection,
+    platform: &str,
+    first: u64,
+    count: Option<u64>,
+) -> RedisResult<Vec<Ranked>> {
+    let key = KeyTemplates::default().ranking_key(platform);
+    let members = ranking::members(&key, first, count).query(redis)?;
+    rows(redis, platform, first, members)
+}
+
+fn rows(
+    redis: &mut redis::Connection,
+    platform: &str,
+    first: u64,
+    members: Members,
+) -> RedisResult<Vec<Ranked>> {
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = KeyTemplates::default();
+    let hashes = members.iter().map(|(kol, _)| keys.hash_key(platform, kol));
+    let fields = ranking::fields(hashes).query(redis)?;
+    Ok(ranking::rows(first, members, fields))
 }
 
 /// How many creators are in it.
 pub(super) fn size(redis: &mut redis::Connection) -> RedisResult<u64> {
-    redis.zcard(RANKING)
+    redis.zcard(KeyTemplates::default().ranking_key(PLATFORM))
 }
 
 /// A creator that is not in the upper part: where there is room to climb.
 pub(super) fn underdog(redis: &mut redis::Connection) -> RedisResult<Option<String>> {
-    let place = (size(redis)? * 2 / 3) as isize;
-    let names: Vec<String> = redis.zrevrange(RANKING, place, place)?;
-    Ok(names.into_iter().next())
+    let place = size(redis)? * 2 / 3;
+    let found = read(redis, PLATFORM, place, Some(1))?;
+    Ok(found.into_iter().next().map(|row| row.kol))
 }
 
 /// How scores and labels spread over all platforms: distinct scores, creators of each label.
@@ -86,15 +83,9 @@ pub(super) fn spread(redis: &mut redis::Connection) -> RedisResult<(usize, BTree
     let rankings: Vec<String> = redis.keys("ranking:*:trending")?;
     for ranking in rankings {
         let platform = ranking.split(':').nth(1).unwrap_or_default().to_owned();
-        let all: Vec<(String, f64)> = redis.zrange_withscores(&ranking, 0, -1)?;
-        let mut hashes = redis::pipe();
-        for (kol, score) in &all {
-            scores.insert(format!("{score:.2}"));
-            hashes.hget(format!("trending:{platform}:{kol}"), "trending_label");
-        }
-        let shown: Vec<String> = hashes.query(redis)?;
-        for label in shown {
-            *labels.entry(label).or_default() += 1;
+        for row in read(redis, &platform, 0, None)? {
+            scores.insert(format!("{:.2}", row.score));
+            *labels.entry(row.label).or_default() += 1;
         }
     }
     Ok((scores.len(), labels))

@@ -4,13 +4,12 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use kol_client::render::{Table, grouped};
+use kol_common::redis::ranking::Ranked;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::style::Stylize as _;
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
-
-use super::ranking::Row;
 
 /// Everything that is on the screen at one moment.
 pub(super) struct Frame {
@@ -29,9 +28,9 @@ pub(super) struct Frame {
     /// Creators in the ranking.
     pub(super) size: u64,
     /// The upper end of the ranking.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<Ranked>,
     /// The creator whose video goes viral.
-    pub(super) followed: Option<Row>,
+    pub(super) followed: Option<Ranked>,
     /// What happened last.
     pub(super) messages: Vec<String>,
 }
@@ -127,7 +126,7 @@ impl Drop for Screen {
 pub(super) const OLD_JOB: f64 = 19.15;
 
 /// The ranking beside what the old job would have shown.
-pub(super) fn ranking(rows: &[Row]) -> String {
+pub(super) fn ranking(rows: &[Ranked]) -> String {
     let mut table = Table::new(&[
         "RANK",
         "KOL",

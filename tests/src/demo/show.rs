@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobStatus;
+use kol_common::redis::ranking::Ranked;
 use kol_common::view::job_state;
 
 use crate::harness::{Cluster, RedisServer};
 
 use super::SHOWN;
 use super::feed::Feed;
-use super::ranking::{self, Freshness, Row};
+use super::ranking::{self, Freshness};
 use super::screen::{Frame, Screen, Wish};
 
 /// Over how long the rate is taken.
@@ -33,7 +34,7 @@ pub(super) struct Show<'a> {
     cluster: &'a mut Cluster,
     redis: &'a RedisServer,
     job: &'a str,
-    followed: Option<Row>,
+    followed: Option<Ranked>,
     begun: Instant,
     messages: VecDeque<String>,
     read: VecDeque<(Instant, u64)>,
@@ -45,7 +46,7 @@ impl<'a> Show<'a> {
         cluster: &'a mut Cluster,
         redis: &'a RedisServer,
         job: &'a str,
-        followed: Option<Row>,
+        followed: Option<Ranked>,
     ) -> Self {
         Self {
             cluster,

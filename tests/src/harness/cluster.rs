@@ -121,9 +121,9 @@ impl Cluster {
         cluster
     }
 
-    /// A part of a WARN or ERROR line that this scenario provokes, and why.
-    pub fn allow(&mut self, part: &'static str, reason: &'static str) {
-        self.allowed.push((part, reason));
+    /// The code of a WARN or ERROR line (see `docs/errors.md`) that this scenario provokes, and why.
+    pub fn allow(&mut self, code: &'static str, reason: &'static str) {
+        self.allowed.push((code, reason));
     }
 
     /// What is started from here on has these variables as well, or other values for them.

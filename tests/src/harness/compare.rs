@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::JobStatus;
+use kol_common::redis::ranking::{self, Members};
 use kol_common::scoring::schema;
 
 use crate::fold::{KolView, View};
@@ -64,9 +65,8 @@ impl Shown {
     fn read(redis: &mut redis::Connection, view: &View) -> Self {
         let mut shown = Self::default();
         for key in keys(redis, "ranking:*") {
-            let mut command = redis::cmd("ZRANGE");
-            let command = command.arg(&key).arg(0).arg(-1).arg("WITHSCORES");
-            let members: Vec<(String, f64)> = command.query(redis).expect("ZRANGE");
+            let members = ranking::members(&key, 0, None);
+            let members: Members = members.query(redis).expect("ZREVRANGE");
             shown.rankings.insert(key, members.into_iter().collect());
         }
         let there = keys(redis, "trending:*");

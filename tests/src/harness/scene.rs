@@ -10,10 +10,7 @@ use crate::fold::Record;
 const LIMIT: Duration = Duration::from_secs(90);
 const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
 /// What is said of an executor that was killed.
-const GONE: [&str; 2] = [
-    "silent or cut off",
-    "an executor is lost: its partitions move to others",
-];
+const GONE: [&str; 2] = ["EXECUTOR_SUSPECT", "EXECUTOR_LOST"];
 
 /// A cluster with one job.
 pub struct Scene {
@@ -110,8 +107,8 @@ impl Scene {
 
     /// Kills an executor.
     pub fn kill(&mut self, executor: usize) {
-        for part in GONE {
-            self.cluster.allow(part, "an executor was killed");
+        for code in GONE {
+            self.cluster.allow(code, "an executor was killed");
         }
         self.cluster.executors[executor].kill();
     }

@@ -4,7 +4,7 @@
 //!
 //! | file | stands for |
 //! |---|---|
-//! | `world` | the clock, chance, threads, folders |
+//! | `world` | the clock, random numbers, threads, what the process uses |
 //! | `net` | sockets, under the real tonic and the real Redis client |
 //! | `redis` | Redis, which runs the scripts that are shipped |
 //! | `log` | Kafka |

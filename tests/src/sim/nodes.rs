@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::Incarnation;
-use kol_common::checkpoint::Location;
+use kol_common::checkpoint::{Location, Stores};
 use kol_common::job::SpecPolicy;
 use kol_common::proto::JobStatus;
 use kol_common::secrets::Secrets;
@@ -29,6 +29,7 @@ use super::net::Net;
 use super::person::{Errand, Person};
 use super::redis::Redis;
 use super::trace::Trace;
+use super::world::Weightless;
 
 /// Where the master listens.
 const PORT: u16 = 7077;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub log: MemoryLog,
     /// Redis.
     pub redis: Rc<Redis>,
+    /// Opens the folders of state files.
+    pub stores: Stores,
     /// The master's store.
     pub meta: EmbeddedStore,
     /// Tells an executor to leave, as SIGTERM does.
@@ -104,6 +107,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let outside = Outside {
         brokers: Arc::new(shared.log.clone()),
         redis: Arc::new(net.clone()),
+        stores: shared.stores.clone(),
         secrets: Secrets::default(),
     };
     let options = controller::Options {
@@ -135,6 +139,8 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
         secrets: Secrets::default(),
         logs: Arc::new(shared.log.clone()),
         redis: Arc::new(net.clone()),
+        stores: shared.stores.clone(),
+        process: Arc::new(Weightless),
         memory: Memory::new(memory),
         drain_timeout: DRAIN,
         leave,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use kol_common::checkpoint::Stores;
 use kol_common::{Millis, world};
 use kol_master::meta::EmbeddedStore;
 use turmoil::{Builder, Sim};
@@ -103,7 +104,7 @@ struct Scene {
 impl Scene {
     fn new(seed: u64, lines: bool) -> Self {
         let folders = Folders::default();
-        let world = Virtual::new(seed, START, folders.clone());
+        let world = Virtual::new(seed, START);
         world::enter(Rc::clone(&world) as Rc<dyn world::World>);
         let trace = Arc::new(Trace::new(lines));
         let feed = Feed::new(seed, START);
@@ -123,6 +124,7 @@ impl Scene {
             trace: Arc::clone(&trace),
             log: MemoryLog::new("events", PARTITIONS),
             redis: Redis::new().expect("Lua"),
+            stores: Stores::new(Arc::new(folders.clone())),
             meta: EmbeddedStore::in_memory().expect("memory"),
             leave: RefCell::default(),
             dying: RefCell::default(),

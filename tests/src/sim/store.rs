@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
+use kol_common::checkpoint::Backend;
 use kol_common::checkpoint::snapshot::MANIFEST;
 use object_store::memory::InMemory;
 use object_store::path::Path as Place;
@@ -68,25 +69,29 @@ impl Folders {
         })
     }
 
-    /// A folder, made if need be.
-    pub fn open(&self, path: &Path) -> FlakyStore {
-        let mut folders = lock(&self.folders);
-        FlakyStore {
-            objects: Arc::clone(folders.entry(path.to_owned()).or_default()),
-            mood: Arc::clone(&self.mood),
-            manifests: Arc::clone(&self.manifests),
-        }
-    }
-
     /// The manifest files that were written since this was last asked.
     pub fn take_manifests(&self) -> Vec<Bytes> {
         let written = std::mem::take(&mut *lock(&self.manifests));
         written.into_iter().map(Bytes::from).collect()
     }
+}
 
-    /// Whether it is there.
-    pub fn has(&self, path: &Path) -> bool {
+impl Backend for Folders {
+    fn folder(&self, path: &Path) -> std::result::Result<Arc<dyn ObjectStore>, String> {
+        let mut folders = lock(&self.folders);
+        Ok(Arc::new(FlakyStore {
+            objects: Arc::clone(folders.entry(path.to_owned()).or_default()),
+            mood: Arc::clone(&self.mood),
+            manifests: Arc::clone(&self.manifests),
+        }))
+    }
+
+    fn has_folder(&self, path: &Path) -> bool {
         lock(&self.folders).contains_key(path)
+    }
+
+    fn bucket(&self, name: &str) -> std::result::Result<Arc<dyn ObjectStore>, String> {
+        Err(format!("the simulation has no bucket {name}"))
     }
 }
 

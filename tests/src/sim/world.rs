@@ -1,18 +1,15 @@
-//! The world of a simulation: turmoil's time, chance from the seed, no threads, folders in memory.
+//! The world of a simulation: turmoil's time, chance from the seed, no threads; and a process that
+//! always uses the same of its machine.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::world::World;
-use object_store::ObjectStore;
+use kol_common::process::Process;
+use kol_common::world::{Chance, Clock, Threads};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use uuid::Uuid;
-
-use super::store::Folders;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,17 +18,15 @@ pub struct Virtual {
     ids: Cell<u64>,
     /// The time for what happens outside of all hosts.
     between: Cell<Millis>,
-    folders: Folders,
 }
 
 impl Virtual {
-    /// With these folders.
-    pub fn new(seed: u64, start: Millis, folders: Folders) -> Rc<Self> {
+    /// The world of a seed, at this time.
+    pub fn new(seed: u64, start: Millis) -> Rc<Self> {
         Rc::new(Self {
             random: RefCell::new(StdRng::seed_from_u64(seed)),
             ids: Cell::new(0),
             between: Cell::new(start),
-            folders,
         })
     }
 
@@ -41,11 +36,13 @@ impl Virtual {
     }
 }
 
-impl World for Virtual {
+impl Clock for Virtual {
     fn now(&self) -> Millis {
         turmoil::since_epoch().map_or(self.between.get(), Millis::from)
     }
+}
 
+impl Chance for Virtual {
     fn random(&self) -> u128 {
         self.random.borrow_mut().random()
     }
@@ -55,19 +52,20 @@ impl World for Virtual {
         self.ids.set(number);
         Uuid::from_u64_pair(self.now().0, number)
     }
+}
 
+impl Threads for Virtual {
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
         work();
     }
+}
 
-    fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
-        Ok(Arc::new(self.folders.open(path)))
-    }
+/// A process that uses nothing: what a real one uses would be in its heartbeats, and differ between two
+/// runs of a seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Weightless;
 
-    fn has_folder(&self, path: &Path) -> bool {
-        self.folders.has(path)
-    }
-
+impl Process for Weightless {
     fn resident_bytes(&self) -> Option<u64> {
         None
     }

@@ -82,7 +82,7 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     let topic = Topic::create(Kafka::shared(), "refused", 2);
     let redis = RedisServer::start_locked("right");
     let mut cluster = Cluster::start_with(1, &[("KOL_SECRET_REDIS", "right")]);
-    cluster.allow("SINK_", "Redis refuses");
+    cluster.allow("SINK_PAUSED", "Redis refuses");
     let records = generated(Key::Username, 60, 3_000, 33);
     let parts: Vec<_> = records.chunks(1_000).collect();
     let locked = Job {

@@ -79,9 +79,7 @@ fn a_master_that_lost_its_own_store_goes_on_from_the_folder_of_checkpoints() {
     scene.cluster.stop(&job);
     let state = scene.cluster.folder().join("state");
     std::fs::remove_file(state.join("meta.redb")).unwrap();
-    scene
-        .cluster
-        .allow("no session with the master", "it was killed");
+    scene.cluster.allow("SESSION_LOST", "it was killed");
     scene.cluster.restart_master();
     scene.topic.produce(&scene.second);
     let folder = format!("file://{}", state.join("checkpoints").join(&job).display());

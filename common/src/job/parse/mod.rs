@@ -17,6 +17,7 @@ mod sections;
 use std::fmt;
 
 pub use overrides::with_overrides;
+pub use reader::SpecProblem;
 use reader::{Problems, Section};
 
 use super::JobSpec;
@@ -29,17 +30,6 @@ pub struct ParsedSpec {
     pub spec: JobSpec,
     /// What its author should know although it can run.
     pub warnings: Vec<String>,
-}
-
-/// One thing that is wrong with a spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecProblem {
-    /// Line of the file, from 1; `None` for what is missing altogether.
-    pub line: Option<usize>,
-    /// Dotted key: `scoring.slide`.
-    pub key: String,
-    /// What is wrong, and what to write.
-    pub message: String,
 }
 
 /// Everything that is wrong with a spec, in the order of the file.

@@ -7,8 +7,18 @@ use std::collections::BTreeMap;
 use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::SpecProblem;
 use crate::time::Millis;
+
+/// One thing that is wrong with a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// Line of the file, from 1; `None` for what is missing altogether.
+    pub line: Option<usize>,
+    /// Dotted key: `scoring.slide`.
+    pub key: String,
+    /// What is wrong, and what to write.
+    pub message: String,
+}
 
 /// Collects problems while a spec is read.
 pub(super) struct Problems {

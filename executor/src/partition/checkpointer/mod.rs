@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
+use kol_common::checkpoint::Stores;
 use kol_common::checkpoint::frame::FRAME_RAW;
 use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile};
 use kol_common::{KolError, world};
@@ -22,7 +23,8 @@ use tokio::time::Instant;
 
 pub use self::epochs::Passed;
 use self::epochs::{Epochs, Settled};
-pub use self::restore::{Attempt, Restore};
+pub use self::restore::Attempt;
+use self::restore::Restore;
 use self::writer::Writer;
 use crate::partition::message::{Assignment, BarrierAnswer};
 use crate::state::{Capture, State};
@@ -37,6 +39,8 @@ pub const STEP_EVERY: Duration = Duration::from_millis(1);
 pub struct Checkpointer {
     assignment: Arc<Assignment>,
     /// Where files are written.
+    stores: Stores,
+    /// Tasks that write them.
     files: Group,
     epochs: Epochs,
     /// Where the acknowledgement of the open epoch goes.
@@ -62,14 +66,24 @@ pub struct Written {
 
 impl Checkpointer {
     /// Without a file so far.
-    pub fn new(assignment: Arc<Assignment>, files: Group) -> Self {
+    pub fn new(assignment: Arc<Assignment>, stores: Stores, files: Group) -> Self {
         Self {
             assignment,
+            stores,
             files,
             epochs: Epochs::default(),
             answer: None,
             file: None,
         }
+    }
+
+    /// Reads the state of a checkpoint back.
+    pub fn restore(&self, checkpoint: PartitionCheckpoint) -> Restore {
+        Restore::new(
+            self.stores.clone(),
+            Arc::clone(&self.assignment),
+            checkpoint,
+        )
     }
 
     /// Continues the chain of files of a checkpoint. Files at another location are not ours to refer to:
@@ -123,7 +137,7 @@ impl Checkpointer {
             let (location, path) = self.place_of_file(barrier);
             self.file = Some(File {
                 wanted,
-                writer: Writer::start(&self.files, location, path),
+                writer: Writer::start(&self.files, self.stores.clone(), location, path),
                 copying: true,
             });
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use kol_common::checkpoint::{Store, UNAVAILABLE};
+use kol_common::checkpoint::{Stores, UNAVAILABLE};
 use kol_common::proto::PartitionCheckpoint;
 use kol_common::{KolError, Millis, world};
 
@@ -17,6 +17,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// See the module: attempts, and the waits between them.
 #[derive(Debug)]
 pub struct Restore {
+    stores: Stores,
     assignment: Arc<Assignment>,
     checkpoint: PartitionCheckpoint,
     waits: ExponentialBackoff,
@@ -35,7 +36,11 @@ pub enum Attempt {
 
 impl Restore {
     /// Of one checkpoint.
-    pub fn new(assignment: Arc<Assignment>, checkpoint: PartitionCheckpoint) -> Self {
+    pub fn new(
+        stores: Stores,
+        assignment: Arc<Assignment>,
+        checkpoint: PartitionCheckpoint,
+    ) -> Self {
         let waits = ExponentialBuilder::new()
             .with_min_delay(RETRY.0)
             .with_max_delay(RETRY.1)
@@ -44,6 +49,7 @@ impl Restore {
             .without_max_times()
             .build();
         Self {
+            stores,
             assignment,
             checkpoint,
             waits,
@@ -52,7 +58,7 @@ impl Restore {
 
     /// Reads all files once.
     pub async fn attempt(&self) -> Attempt {
-        match read_state(&self.assignment, &self.checkpoint).await {
+        match read_state(&self.stores, &self.assignment, &self.checkpoint).await {
             Ok(state) => Attempt::Restored(Box::new(state)),
             Err(error) if error.code == UNAVAILABLE => Attempt::Unavailable(error),
             Err(error) => Attempt::Failed(error.partition(&self.assignment.partition)),
@@ -67,13 +73,14 @@ impl Restore {
 
 /// Reads the files of a checkpoint, one after the other.
 async fn read_state(
+    stores: &Stores,
     assignment: &Assignment,
     checkpoint: &PartitionCheckpoint,
 ) -> Result<State, KolError> {
     let store = if checkpoint.location.is_empty() {
-        Store::open(&assignment.spec.checkpoint.location).await?
+        stores.open(&assignment.spec.checkpoint.location).await?
     } else {
-        Store::existing(&checkpoint.location).await?
+        stores.existing(&checkpoint.location).await?
     };
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {

@@ -3,7 +3,7 @@
 
 use kol_common::actor::Group;
 use kol_common::checkpoint::frame::Encoder;
-use kol_common::checkpoint::{Store, Upload};
+use kol_common::checkpoint::{Stores, Upload};
 use kol_common::proto::StateFile;
 use kol_common::{KolError, actor};
 use tokio::sync::oneshot;
@@ -26,11 +26,11 @@ enum Chunk {
 
 impl Writer {
     /// Starts a file at `path` below `location`.
-    pub fn start(group: &Group, location: String, path: String) -> Self {
+    pub fn start(group: &Group, stores: Stores, location: String, path: String) -> Self {
         let (chunks, inbox) = actor::mailbox("state file", WAITING);
         let (reply, result) = oneshot::channel();
         let _runs_by_itself = group.spawn("state-file", async move {
-            let written = write(&location, path, inbox).await;
+            let written = write(&stores, &location, path, inbox).await;
             let _nobody_waits = reply.send(written);
             Ok(())
         });
@@ -74,11 +74,12 @@ impl Writer {
 }
 
 async fn write(
+    stores: &Stores,
     location: &str,
     path: String,
     mut chunks: actor::Mailbox<Chunk>,
 ) -> Result<StateFile, KolError> {
-    let mut upload = Store::open(location).await?.create(path);
+    let mut upload = stores.open(location).await?.create(path);
     match fill(&mut upload, &mut chunks).await {
         Ok(()) => upload.finish().await,
         Err(error) => {

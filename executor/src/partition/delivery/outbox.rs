@@ -125,6 +125,7 @@ impl Outbox {
         };
         if end < shown {
             tracing::warn!(
+                code = "LOG_RECREATED",
                 job = %self.assignment.job,
                 partition = %self.assignment.partition,
                 shown,
@@ -390,6 +391,7 @@ impl Outbox {
 
     fn send_everything(&mut self, now: Instant, state: &mut State) {
         tracing::warn!(
+            code = "REDIS_LOST_DATA",
             job = %self.assignment.job,
             partition = %self.assignment.partition,
             "Redis lost data: writing everything of this partition again"

@@ -104,7 +104,7 @@ impl Requests {
     fn send(&mut self, pending: Pending, message: SinkMessage) {
         self.pending = Some(pending);
         if let Err(AskError::Gone(_)) = self.sink.try_tell(message) {
-            tracing::error!(job = %self.job, "the sink has ended");
+            tracing::error!(code = "SINK_ENDED", job = %self.job, "the sink has ended");
         }
     }
 }

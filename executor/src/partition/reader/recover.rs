@@ -51,7 +51,11 @@ pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, K
              the topic.",
         ));
     }
-    tracing::warn!(%error, at, "reading resumes at the oldest record");
+    let code = match decision {
+        Resume::NewLog { .. } => "LOG_RECREATED",
+        Resume::Here | Resume::BehindGap { .. } => error.code,
+    };
+    tracing::warn!(code, %error, at, "reading resumes at the oldest record");
     Ok(decision)
 }
 

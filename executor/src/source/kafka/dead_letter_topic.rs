@@ -158,7 +158,7 @@ impl DeadLetterTopic for Producer {
         Box::pin(async move {
             let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
             if !matches!(flushed, Some(Ok(()))) {
-                tracing::warn!(%topic, "some dead letters may not have been written");
+                tracing::warn!(code = "DEAD_LETTERS_LOST", %topic, "some dead letters may not have been written");
             }
         })
     }

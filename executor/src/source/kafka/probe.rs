@@ -229,9 +229,9 @@ impl Probe {
                 return;
             };
             if timeout(STOP_DEADLINE, ended).await.is_err() {
-                tracing::warn!(waited = ?STOP_DEADLINE, "the Kafka probe thread did not end in time");
+                tracing::warn!(code = "KAFKA_PROBE_STALLED", waited = ?STOP_DEADLINE, "the Kafka probe thread did not end in time");
             } else if handle.join().is_err() {
-                tracing::error!("the Kafka probe thread panicked");
+                tracing::error!(code = "TASK_PANICKED", "the Kafka probe thread panicked");
             }
         })
     }

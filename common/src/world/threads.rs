@@ -1,0 +1,42 @@
+//! Work that may block a thread: file systems, librdkafka's synchronous calls, decoding of large files.
+
+use tokio::sync::oneshot;
+
+use super::{ThisMachine, current};
+
+/// Runs work that blocks.
+pub trait Threads {
+    /// Runs work that may take long where it does not hold up the actors.
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>);
+}
+
+/// Runs work that may take long where it does not hold up the actors; `None` when it panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (reply, done) = oneshot::channel();
+    current().blocking(Box::new(move || {
+        let _nobody_waits = reply.send(work());
+    }));
+    done.await.ok()
+}
+
+impl Threads for ThisMachine {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that uses the runtime's blocking threads"
+    )]
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        let _the_result_comes_by_the_channel = tokio::task::spawn_blocking(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_has_no_result() {
+        assert_eq!(blocking(|| 7).await, Some(7));
+        let answer = std::hint::black_box(42);
+        assert_eq!(blocking(move || assert_eq!(answer, 0)).await, None);
+    }
+}
