@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Entries of a batch that are read from its storage at once.
-pub const CHUNK: usize = 32;
+pub const CHUNK: usize = 16;
 
 /// Opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {

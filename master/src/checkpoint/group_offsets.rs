@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
-use kol_common::job::SourceSpec;
+use kol_common::job::KafkaSource;
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
@@ -26,7 +26,7 @@ impl GroupOffsets {
     ///
     /// # Errors
     /// Properties that the Kafka client refuses, secrets that are missing.
-    pub fn start(spec: &SourceSpec, secrets: &Secrets, tasks: &Group) -> Result<Self, KolError> {
+    pub fn start(spec: &KafkaSource, secrets: &Secrets, tasks: &Group) -> Result<Self, KolError> {
         let mut config = client_config(spec, secrets, "kol-master-offsets")?;
         config.set("group.id", &spec.group_id);
         config.set("enable.auto.commit", "false");
@@ -92,9 +92,9 @@ mod tests {
     async fn offsets_are_published_and_the_task_ends_with_its_owner_or_its_group() {
         let kafka = MockCluster::new(1).unwrap();
         kafka.create_topic("events", 1, 1).unwrap();
-        let spec = SourceSpec {
+        let spec = KafkaSource {
             bootstrap: kafka.bootstrap_servers(),
-            ..SourceSpec::default()
+            ..KafkaSource::default()
         };
         let (secrets, partition) = (Secrets::default(), SourcePartition::new("events", 0));
         let tasks = Group::new("test");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
-use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
+use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
@@ -68,7 +68,7 @@ impl Brokers for Kafka {
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         Box::pin(async move {
-            let query = move || query_kafka(&source, &known, &offsets, &secrets);
+            let query = move || query_kafka(source.kafka(), &known, &offsets, &secrets);
             let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
             world::blocking(query).await.ok_or_else(panicked)?
         })
@@ -80,7 +80,7 @@ impl Brokers for Kafka {
         secrets: &Secrets,
         tasks: &Group,
     ) -> Result<GroupOffsets, KolError> {
-        GroupOffsets::start(source, secrets, tasks)
+        GroupOffsets::start(source.kafka(), secrets, tasks)
     }
 }
 
@@ -181,7 +181,7 @@ fn all_are_there(state: &Manifest, found: &[(SourcePartition, u64)]) -> Result<(
 }
 
 fn query_kafka(
-    source: &SourceSpec,
+    source: &KafkaSource,
     known: &[SourcePartition],
     offsets: &StartingOffsets,
     secrets: &Secrets,
@@ -222,7 +222,7 @@ fn query_kafka(
 
 /// Where a partition starts, given its oldest offset and its end.
 fn resolve(
-    source: &SourceSpec,
+    source: &KafkaSource,
     offsets: &StartingOffsets,
     name: &SourcePartition,
     low: u64,
@@ -242,7 +242,7 @@ fn resolve(
 
 fn partitions_of(
     consumer: &Consumer,
-    source: &SourceSpec,
+    source: &KafkaSource,
     topic: &str,
 ) -> Result<Vec<u32>, KolError> {
     let metadata =
@@ -272,7 +272,7 @@ fn partitions_of(
 /// The first record at or after `time`, or the end where there is none.
 fn at_time(
     consumer: &Consumer,
-    source: &SourceSpec,
+    source: &KafkaSource,
     names: Vec<SourcePartition>,
     time: Millis,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
@@ -311,7 +311,7 @@ fn offset(from_broker: i64) -> u64 {
     u64::try_from(from_broker).unwrap_or(0)
 }
 
-fn no_such_topic(source: &SourceSpec, topic: &str) -> KolError {
+fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
     KolError::external(
         "SOURCE_TOPIC_NOT_THERE",
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
@@ -319,7 +319,7 @@ fn no_such_topic(source: &SourceSpec, topic: &str) -> KolError {
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
 }
 
-fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
+fn unreachable(source: &KafkaSource, error: &KafkaError) -> KolError {
     KolError::external(
         "SOURCE_UNREACHABLE",
         format!("Kafka at {} does not answer: {error}", source.bootstrap),
@@ -359,9 +359,9 @@ mod tests {
 
     #[test]
     fn offsets_given_for_partitions_hold_for_the_first_topic_and_not_beyond_the_end() {
-        let source = SourceSpec {
+        let source = KafkaSource {
             topics: vec!["a".into(), "b".into()],
-            ..SourceSpec::default()
+            ..KafkaSource::default()
         };
         let given = StartingOffsets::Partitions([(0, 5), (1, 99), (3, 1)].into());
         let at = |topic, number| {

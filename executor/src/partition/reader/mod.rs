@@ -73,7 +73,7 @@ impl Reader {
     pub fn new(assignment: Arc<Assignment>, source: Source, now: Instant) -> Self {
         Self {
             position: assignment.offset,
-            pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
+            pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
             log_id: LogId::new(now, None),
             phase: Phase::Closed,

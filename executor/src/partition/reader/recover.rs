@@ -45,7 +45,7 @@ pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, K
         .job(&assignment.spec.name)
         .partition(&assignment.partition)
         .offset(evidence.position);
-    if assignment.spec.source.on_data_loss == OnDataLoss::Fail {
+    if assignment.spec.source.on_data_loss() == OnDataLoss::Fail {
         return Err(error.help(
             "Set source.on_data_loss = \"continue\" to resume behind the gap, and raise the retention of \
              the topic.",

@@ -52,7 +52,7 @@ impl Intake {
             market_pass_at: now,
             check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
             kafka_time: spec.scoring.profile == Profile::SparkCompat,
-            reject_late: spec.source.dead_letter_late,
+            reject_late: spec.source.dead_letter_late(),
             scoring: Arc::clone(&assignment.scoring),
         }
     }
