@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::actor::Mailbox;
-use kol_common::kafka::classify;
 use kol_common::proto::{self, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +21,7 @@ use super::pace::Pace;
 use super::standstill::Standstill;
 use super::start::Deps;
 use crate::memory::Share;
-use crate::source::{Batch, Parked, PartitionQueue};
+use crate::source::{Batch, Parked, PartitionQueue, ReadError};
 use crate::state::State;
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
@@ -292,9 +289,8 @@ impl Actor {
         match taken {
             Ok(()) if self.more => self.source_problem = None,
             Ok(()) => {}
-            Err(RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) => self.range_unknown = true,
-            Err(code) => {
-                let error = classify(&KafkaError::MessageConsumption(code.into()));
+            Err(ReadError::OffsetOutOfRange) => self.range_unknown = true,
+            Err(ReadError::Client(error)) => {
                 self.source_problem = Some(error.partition(&self.assignment.partition));
             }
         }

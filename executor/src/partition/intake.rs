@@ -3,9 +3,8 @@
 use kol_common::event::{Decoder, Event, Reject, effective_time};
 use kol_common::job::Profile;
 use kol_common::proto::PartitionCounters;
-use rdkafka::types::RDKafkaRespErr;
 
-use crate::source::{Batch, Record, Rejected};
+use crate::source::{Batch, Mark, ReadError, Record, Rejected};
 use crate::state::{Applied, State};
 
 /// Reads records into state and counts what became of them.
@@ -47,23 +46,23 @@ impl Intake {
     /// Takes a batch in. What cannot be used goes to `rejected`.
     ///
     /// # Errors
-    /// The last error that the client put in place of a record; all records were taken in.
+    /// The last error that stands in place of a record; all records were taken in.
     pub fn take<'b>(
         &mut self,
         batch: &'b Batch,
         rejected: &mut Vec<Rejected<'b>>,
-    ) -> Result<(), RDKafkaRespErr> {
+    ) -> Result<(), ReadError> {
         let mut outcome = Ok(());
         batch.records().for_each(|record| {
             let record = match record {
                 Ok(record) => record,
-                Err(mark) if mark.code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                Err(Mark::EndOfPartition { offset }) => {
                     // The end of the log may be a marker of a transaction, or a compacted gap.
-                    self.position = self.position.max(mark.offset);
+                    self.position = self.position.max(offset);
                     return;
                 }
-                Err(mark) => {
-                    outcome = Err(mark.code);
+                Err(Mark::Failed(error)) => {
+                    outcome = Err(error);
                     return;
                 }
             };

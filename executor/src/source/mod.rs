@@ -1,18 +1,18 @@
-//! Reading Kafka: one client for each job on an executor, one queue for each of its partitions.
+//! Reading the log of a job.
 //!
-//! The master assigns partitions; this end never joins a consumer group. Records are taken from
-//! librdkafka in batches through its C interface, because taking them one by one costs more than
-//! decoding them.
+//! | file | does |
+//! |---|---|
+//! | `contract` | what a partition sees of a log: no type of a client |
+//! | `dead_letters` | the way of unusable records to their topic |
+//! | `kafka` | a log in Kafka |
 
-mod batch;
-mod client;
-mod dead_letter;
-mod ends;
-mod log;
-mod queue;
+mod contract;
+mod dead_letters;
+mod kafka;
 
-pub use batch::{Batch, Held, Mark, Record};
-pub use client::{Kafka, KafkaLogs};
-pub use dead_letter::{DeadLetters, Parked, Rejected};
-pub use ends::{Identity, LogEnd};
-pub use log::{Log, Logs, PartitionQueue, Queue, Source};
+pub use contract::{
+    Batch, CHUNK, Chunk, DeadLetterTopic, Entry, Identity, Log, LogEnd, Logs, Mark, Offered,
+    PartitionQueue, Queue, ReadError, Record, Records, Rejected, Source, Storage,
+};
+pub use dead_letters::{DeadLetters, Parked};
+pub use kafka::KafkaLogs;

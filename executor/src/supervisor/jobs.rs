@@ -101,19 +101,25 @@ impl Jobs {
         }
     }
 
-    /// Drops a job without partitions. Its dead letters get a bounded time to be written, beside the
-    /// supervisor's loop: heartbeats must go on.
+    /// Drops a job without partitions. Its source gets a bounded time to end and its dead letters to be
+    /// written, beside the supervisor's loop: heartbeats must not wait.
     pub fn close(&mut self, id: &JobId, group: &Group) {
-        let Some(job) = self.jobs.remove(id) else {
+        let Some(Job {
+            source,
+            dead_letters,
+            ..
+        }) = self.jobs.remove(id)
+        else {
             return;
         };
-        job.source.stop();
-        if let Some(dead_letters) = job.dead_letters {
-            let _runs_by_itself = group.spawn("dead-letters", async move {
+        let stopped = source.stop();
+        let _runs_by_itself = group.spawn("close-job", async move {
+            if let Some(dead_letters) = dead_letters {
                 dead_letters.flush(DEAD_LETTER_FLUSH).await;
-                Ok(())
-            });
-        }
+            }
+            stopped.await;
+            Ok(())
+        });
     }
 }
 
@@ -129,12 +135,12 @@ impl Job {
         let client_id = format!("kol-executor-{}", spec.name);
         let (secrets, memory) = (&options.secrets, options.memory.limit());
         let redis = Arc::clone(&options.redis);
+        let logs = &options.logs;
+        let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         Ok(Self {
-            source: options
-                .logs
-                .open(&spec.source, secrets, &client_id, memory)?,
+            source: logs.open(&spec.source, secrets, &client_id, memory)?,
             sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),
-            dead_letters: DeadLetters::start(&spec.source, secrets)?,
+            dead_letters: dead_letters.map(DeadLetters::new),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),
             spec: Arc::new(spec),

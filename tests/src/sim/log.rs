@@ -10,7 +10,8 @@ use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use kol_executor::source::{
-    Batch, Held, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Source,
+    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Record,
+    Source, Storage,
 };
 use kol_master::checkpoint::group_offsets::GroupOffsets;
 use kol_master::job::discovery::{Brokers, Starts};
@@ -18,10 +19,40 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::fold::Record;
+use crate::fold;
 
 /// How old the end of a log may be that a reader knows.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// A record as it lies in the log.
+#[derive(Debug)]
+struct Stored {
+    offset: u64,
+    value: Vec<u8>,
+    timestamp: Millis,
+}
+
+/// Records of one batch, shared with the log.
+#[derive(Debug, Default)]
+struct Shared(Vec<Arc<Stored>>);
+
+impl Storage for Shared {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
+        let rest = self.0.iter().skip(from);
+        chunk.fill(rest.map(|stored| {
+            Ok(Record {
+                offset: stored.offset,
+                key: None,
+                value: Some(&stored.value),
+                timestamp: Some(stored.timestamp),
+            })
+        }));
+    }
+}
 
 /// One topic.
 #[derive(Clone, Debug)]
@@ -32,7 +63,7 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct Inner {
-    partitions: Vec<Vec<Arc<Held>>>,
+    partitions: Vec<Vec<Arc<Stored>>>,
     /// Who waits for records, by partition.
     readers: Vec<(u32, Arc<Notify>)>,
     away: bool,
@@ -60,11 +91,10 @@ impl MemoryLog {
     pub fn append(&self, partition: u32, time: Millis, value: String) {
         let mut inner = self.lock();
         let records = &mut inner.partitions[partition as usize];
-        records.push(Arc::new(Held {
+        records.push(Arc::new(Stored {
             offset: records.len() as u64,
-            key: None,
-            value: Some(value.into_bytes()),
-            timestamp: Some(time),
+            value: value.into_bytes(),
+            timestamp: time,
         }));
         if !inner.away {
             inner.wake(|number| number == partition);
@@ -86,34 +116,34 @@ impl MemoryLog {
     }
 
     /// All of it, as the fold reads it.
-    pub fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<fold::Record> {
         let inner = self.lock();
         let numbered = (0u32..).zip(&inner.partitions);
         let all = numbered.flat_map(|(number, records)| records.iter().map(move |r| (number, r)));
-        all.map(|(partition, held)| record(partition, held))
+        all.map(|(partition, stored)| record(partition, stored))
             .collect()
     }
 
     /// Those of a partition from one offset on and before another.
-    pub fn between(&self, partition: u32, from: u64, to: u64) -> Vec<Record> {
+    pub fn between(&self, partition: u32, from: u64, to: u64) -> Vec<fold::Record> {
         let inner = self.lock();
         let records = inner
             .partitions
             .get(partition as usize)
             .into_iter()
             .flatten();
-        let wanted = records.filter(|held| (from..to).contains(&held.offset));
-        wanted.map(|held| record(partition, held)).collect()
+        let wanted = records.filter(|stored| (from..to).contains(&stored.offset));
+        wanted.map(|stored| record(partition, stored)).collect()
     }
 }
 
-fn record(partition: u32, held: &Held) -> Record {
-    Record {
+fn record(partition: u32, stored: &Stored) -> fold::Record {
+    fold::Record {
         partition,
-        offset: held.offset,
-        timestamp_ms: held.timestamp.map(|t| t.0),
-        key: held.key.clone(),
-        value: held.value.clone(),
+        offset: stored.offset,
+        timestamp_ms: Some(stored.timestamp.0),
+        key: None,
+        value: Some(stored.value.clone()),
     }
 }
 
@@ -143,6 +173,14 @@ impl Logs for MemoryLog {
             log: self.clone(),
             ends: Mutex::default(),
         }))
+    }
+
+    fn dead_letters(
+        &self,
+        _spec: &SourceSpec,
+        _secrets: &Secrets,
+    ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
+        Ok(None)
     }
 }
 
@@ -245,7 +283,9 @@ impl Log for Reader {
         self.log.lock().away.then(unreachable)
     }
 
-    fn stop(&self) {}
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Where one partition is read.
@@ -270,7 +310,10 @@ impl Queue for MemoryQueue {
             self.offset as usize
         };
         let records = inner.partitions[self.number as usize].iter().skip(from);
-        batch.hold(records.take(limit).map(Arc::clone));
+        batch.refill(limit, |shared: &mut Shared, limit| {
+            shared.0.clear();
+            shared.0.extend(records.take(limit).map(Arc::clone));
+        });
         self.offset += batch.len() as u64;
     }
 }

@@ -9,8 +9,8 @@ use rdkafka::bindings as ffi;
 use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
-use super::batch::Batch;
-use super::log::Queue;
+use super::messages::Messages;
+use crate::source::contract::{Batch, Queue};
 
 /// One queue of the client: librdkafka fills it.
 pub struct KafkaQueue {
@@ -44,7 +44,7 @@ impl KafkaQueue {
             .map_err(|_| KolError::user("PARTITION_NUMBER", "no such partition number"))?;
         let arrived = Arc::new(Notify::new());
         // SAFETY: the client is alive; a null destination means that the application reads the queue
-        // itself. The callback gets a pointer into an Arc that `drop` gives back only after the
+        // itself. The callback gets a pointer into an Arc that `drop` releases only after the
         // callback was disabled.
         let queue = unsafe {
             let rk = client.client().native_ptr();
@@ -75,16 +75,18 @@ impl Queue for KafkaQueue {
     }
 
     fn take(&mut self, batch: &mut Batch, limit: usize) {
-        // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
-        // client's inner state until they are destroyed.
-        unsafe { batch.fill(self.queue, limit) };
+        batch.refill(limit, |messages: &mut Messages, limit| {
+            // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
+            // client's inner state until they are destroyed.
+            unsafe { messages.fill(self.queue, limit) };
+        });
     }
 }
 
 impl Drop for KafkaQueue {
     fn drop(&mut self) {
         // SAFETY: disabling takes the queue's lock, under which callbacks run: after it returns no
-        // callback uses the pointer, and the count it held can be given back.
+        // callback uses the pointer, and the count it held can be released.
         unsafe {
             ffi::rd_kafka_queue_cb_event_enable(self.queue, None, std::ptr::null_mut());
             drop(Arc::from_raw(Arc::as_ptr(&self.arrived)));

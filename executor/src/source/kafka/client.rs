@@ -15,9 +15,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::ends::{Identity, LogEnd};
-use super::log::{Log, Logs, PartitionQueue, Source};
+use super::dead_letter_topic::Producer;
 use super::queue::KafkaQueue;
+use crate::source::contract::{
+    DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Source,
+};
 
 /// How often the ends of the logs are asked for.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +41,15 @@ impl Logs for KafkaLogs {
         memory: u64,
     ) -> Result<Source, KolError> {
         Ok(Arc::new(Kafka::start(spec, secrets, client_id, memory)?))
+    }
+
+    fn dead_letters(
+        &self,
+        spec: &SourceSpec,
+        secrets: &Secrets,
+    ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
+        let producer = Producer::start(spec, secrets)?;
+        Ok(producer.map(|producer| Arc::new(producer) as Arc<dyn DeadLetterTopic>))
     }
 }
 
@@ -275,8 +286,9 @@ impl Log for Kafka {
         lock(&self.shared.problem).clone()
     }
 
-    fn stop(&self) {
+    fn stop(&self) -> BoxFuture<'static, ()> {
         self.shared.stop.cancel();
+        Box::pin(std::future::ready(()))
     }
 }
 

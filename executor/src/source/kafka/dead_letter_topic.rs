@@ -1,0 +1,165 @@
+//! Records that cannot be used go to a topic of their own, as they came, with their origin in the
+//! headers: `kol-reason`, `kol-topic`, `kol-partition`, `kol-offset`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kol_common::job::SourceSpec;
+use kol_common::kafka::{Quiet, classify, client_config};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, SourcePartition};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
+
+use crate::source::contract::{DeadLetterTopic, Offered, Rejected};
+
+/// Producer for a job's dead-letter topic.
+pub(super) struct Producer {
+    topic: String,
+    deliveries: Deliveries,
+    producer: ThreadedProducer<Deliveries>,
+}
+
+/// Whether the records that the producer took were written.
+#[derive(Clone, Debug, Default)]
+struct Deliveries(Arc<Mutex<Undelivered>>);
+
+#[derive(Debug, Default)]
+struct Undelivered {
+    count: u64,
+    last: Option<KolError>,
+}
+
+impl Deliveries {
+    fn failed(&self, error: KolError) {
+        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        undelivered.count += 1;
+        undelivered.last = Some(error);
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                undelivered.last = None;
+            }
+            Err((error, _)) => self.failed(classify(error)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// For a spec that names a dead-letter topic; `None` for one that does not.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses, secrets that are missing.
+    pub(super) fn start(spec: &SourceSpec, secrets: &Secrets) -> Result<Option<Self>, KolError> {
+        let Some(topic) = spec.dead_letter.clone() else {
+            return Ok(None);
+        };
+        let mut config = client_config(spec, secrets, "kol-dead-letters")?;
+        config
+            // Half a minute by default, in which a missing topic would not be reported.
+            .set("topic.metadata.propagation.max.ms", "5000")
+            .set("message.max.bytes", "16777216")
+            .set("queue.buffering.max.kbytes", "65536");
+        let deliveries = Deliveries::default();
+        let producer = config
+            .create_with_context(deliveries.clone())
+            .map_err(|e| classify(&e))?;
+        Ok(Some(Self {
+            topic,
+            deliveries,
+            producer,
+        }))
+    }
+
+    fn try_send(
+        &self,
+        origin: &SourcePartition,
+        rejected: &Rejected<'_>,
+    ) -> Result<(), KafkaError> {
+        let partition = origin.partition.to_string();
+        let offset = rejected.offset.to_string();
+        let headers = [
+            ("kol-reason", rejected.reason),
+            ("kol-topic", &origin.topic),
+            ("kol-partition", &partition),
+            ("kol-offset", &offset),
+        ]
+        .into_iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
+        record.key = rejected.key;
+        record.payload = rejected.value;
+        self.producer.send(record).map_err(|(e, _)| e)
+    }
+}
+
+impl DeadLetterTopic for Producer {
+    /// A record that the producer will never take counts as not written.
+    fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
+        match self.try_send(origin, rejected) {
+            Ok(()) => Offered::Taken,
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => Offered::NoRoom,
+            Err(error) => {
+                let error = classify(&error).partition(origin).offset(rejected.offset);
+                self.deliveries.failed(error);
+                Offered::Taken
+            }
+        }
+    }
+
+    fn problem(&self) -> Option<KolError> {
+        let undelivered = self
+            .deliveries
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = undelivered.last.as_ref()?;
+        let (count, topic) = (undelivered.count, &self.topic);
+        let what = format!("{count} dead letters could not be written to {topic}: {last}");
+        Some(KolError::external("DEAD_LETTER", what).help(
+            "Create the topic, allow writing to it, and let it take records as large as the \
+                 input's (max.message.bytes). The records themselves are counted in any case.",
+        ))
+    }
+
+    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
+        let (producer, topic) = (self.producer.clone(), self.topic.clone());
+        Box::pin(async move {
+            let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
+            if !matches!(flushed, Some(Ok(()))) {
+                tracing::warn!(%topic, "some dead letters may not have been written");
+            }
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! Records of one batch, borrowed from librdkafka until the batch is filled again or dropped.
+
+use std::ptr::NonNull;
+
+use kol_common::Millis;
+use kol_common::kafka::classify;
+use rdkafka::bindings as ffi;
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
+
+use crate::source::contract::{Chunk, Entry, Mark, ReadError, Record, Storage};
+
+/// Messages that librdkafka handed over.
+#[derive(Debug, Default)]
+pub(super) struct Messages(Vec<NonNull<RDKafkaMessage>>);
+
+// SAFETY: the messages are owned by this value alone, and librdkafka allows a message to be read and
+// destroyed by any thread.
+unsafe impl Send for Messages {}
+
+impl Messages {
+    /// Takes what the queue has, up to `limit`, without waiting.
+    ///
+    /// # Safety
+    /// `queue` is a live queue of a live client that outlives the messages.
+    pub(super) unsafe fn fill(&mut self, queue: *mut ffi::rd_kafka_queue_t, limit: usize) {
+        self.clear();
+        self.0.reserve(limit);
+        // SAFETY: NonNull<T> has the layout of *mut T; librdkafka writes `taken` valid pointers, at
+        // most `limit` of them, into spare capacity that is at least that large.
+        unsafe {
+            let spare = self.0.as_mut_ptr().cast::<*mut RDKafkaMessage>();
+            let taken = ffi::rd_kafka_consume_batch_queue(queue, 0, spare, limit);
+            self.0.set_len(usize::try_from(taken).unwrap_or(0));
+        }
+    }
+
+    fn clear(&mut self) {
+        for message in self.0.drain(..) {
+            // SAFETY: each message is owned by this value and destroyed once.
+            unsafe { ffi::rd_kafka_message_destroy(message.as_ptr()) };
+        }
+    }
+}
+
+impl Storage for Messages {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
+        let rest = self.0.get(from..).unwrap_or_default();
+        chunk.fill(rest.iter().map(|message| {
+            // SAFETY: the message lives until `clear`, which needs `&mut self`.
+            unsafe { entry(message.as_ref()) }
+        }));
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// # Safety
+/// librdkafka owns what the message points to for `'a`.
+unsafe fn entry(message: &RDKafkaMessage) -> Entry<'_> {
+    let offset = u64::try_from(message.offset).unwrap_or(0);
+    if message.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(mark(message.err, offset));
+    }
+    let mut kind = ffi::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: the message is alive by the caller's promise; `kind` is written only.
+    let timestamp = unsafe { ffi::rd_kafka_message_timestamp(message, &raw mut kind) };
+    Ok(Record {
+        offset,
+        // SAFETY: librdkafka keeps `len` bytes at `payload` while the message lives.
+        key: unsafe { bytes(message.key.cast(), message.key_len) },
+        // SAFETY: as above.
+        value: unsafe { bytes(message.payload.cast(), message.len) },
+        timestamp: u64::try_from(timestamp).ok().map(Millis),
+    })
+}
+
+#[cold]
+fn mark(code: RDKafkaRespErr, offset: u64) -> Mark {
+    match code {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Mark::EndOfPartition { offset },
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET => {
+            Mark::Failed(ReadError::OffsetOutOfRange)
+        }
+        code => {
+            let error = classify(&KafkaError::MessageConsumption(code.into()));
+            Mark::Failed(ReadError::Client(Box::new(error)))
+        }
+    }
+}
+
+/// # Safety
+/// `data` is null, or `len` bytes are readable there for `'a`.
+unsafe fn bytes<'a>(data: *const u8, len: usize) -> Option<&'a [u8]> {
+    if data.is_null() {
+        return None;
+    }
+    // SAFETY: by the caller's promise.
+    Some(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_marks_say_what_the_partition_does_about_them() {
+        use RDKafkaRespErr as E;
+        let eof = mark(E::RD_KAFKA_RESP_ERR__PARTITION_EOF, 9);
+        assert!(matches!(eof, Mark::EndOfPartition { offset: 9 }));
+        let reset = mark(E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, 9);
+        assert!(matches!(reset, Mark::Failed(ReadError::OffsetOutOfRange)));
+        let Mark::Failed(ReadError::Client(error)) =
+            mark(E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 9)
+        else {
+            panic!("a refusal is an error of the client");
+        };
+        assert_eq!(error.code, "SOURCE_DENIED");
+    }
+}

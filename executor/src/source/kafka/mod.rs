@@ -1,0 +1,18 @@
+//! Logs in Kafka: one client for each job on an executor, one queue for each of its partitions.
+//!
+//! The master assigns partitions; this end never joins a consumer group. Records are taken from
+//! librdkafka in batches through its C interface, because taking them one by one costs more than
+//! decoding them.
+//!
+//! | file | does |
+//! |---|---|
+//! | `client` | opens a log, assigns its partitions |
+//! | `queue`, `messages` | records on their way out of librdkafka |
+//! | `dead_letter_topic` | the producer of dead letters |
+
+mod client;
+mod dead_letter_topic;
+mod messages;
+mod queue;
+
+pub use client::KafkaLogs;
