@@ -7,12 +7,14 @@
 //! | file | does |
 //! |---|---|
 //! | `client` | opens a log, assigns its partitions |
+//! | `probe` | the thread that asks where logs end, and which they are |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
 
 mod client;
 mod dead_letter_topic;
 mod messages;
+mod probe;
 mod queue;
 
 pub use client::KafkaLogs;

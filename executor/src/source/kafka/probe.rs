@@ -1,0 +1,238 @@
+//! The thread that asks the brokers where logs end and which topics they are: such requests block. It
+//! belongs to the log of one job and ends with it.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use futures::future::BoxFuture;
+use kol_common::kafka::{Consumer, classify, topic_ids};
+use kol_common::{KolError, SourcePartition};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use crate::source::contract::{Identity, LogEnd};
+
+/// How often the ends of the logs are requested.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How often the ids of the topics are requested.
+const IDENTITY_EVERY: Duration = Duration::from_secs(2);
+/// How long one request may take.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the thread may take to end: two requests, and a second for all else.
+const STOP_DEADLINE: Duration = Duration::from_secs(11);
+
+/// The client of a job, and what its brokers said last. The thread writes, the partitions read.
+pub(super) struct Probed {
+    client: Arc<Consumer>,
+    /// The partitions that are read; `None` until the first answer.
+    ends: DashMap<SourcePartition, Option<LogEnd>>,
+    /// By topic; `None` where brokers give no ids.
+    identities: DashMap<String, Option<Identity>>,
+    problem: Mutex<Option<KolError>>,
+}
+
+impl std::fmt::Debug for Probed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probed")
+            .field("ends", &self.ends)
+            .field("identities", &self.identities)
+            .field("problem", &self.problem)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Probed {
+    pub(super) fn new(client: Consumer) -> Self {
+        Self {
+            client: Arc::new(client),
+            ends: DashMap::new(),
+            identities: DashMap::new(),
+            problem: Mutex::default(),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Arc<Consumer> {
+        &self.client
+    }
+
+    /// Requests the end of this partition from now on.
+    pub(super) fn watch(&self, partition: &SourcePartition) {
+        self.ends.insert(partition.clone(), None);
+    }
+
+    pub(super) fn unwatch(&self, partition: &SourcePartition) {
+        self.ends.remove(partition);
+    }
+
+    pub(super) fn is_watched(&self, partition: &SourcePartition) -> bool {
+        self.ends.contains_key(partition)
+    }
+
+    pub(super) fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
+        self.ends.get(partition).and_then(|end| *end)
+    }
+
+    pub(super) fn identity(&self, topic: &str) -> Option<Identity> {
+        self.identities.get(topic).and_then(|identity| *identity)
+    }
+
+    pub(super) fn problem(&self) -> Option<KolError> {
+        self.lock_problem().clone()
+    }
+
+    fn lock_problem(&self) -> MutexGuard<'_, Option<KolError>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request_ends(&self) {
+        let partitions: BTreeSet<_> = self.ends.iter().map(|end| end.key().clone()).collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let asked = Instant::now();
+        let problem = match ends(&self.client, &partitions) {
+            Ok((found, problem)) => {
+                for (partition, end) in found {
+                    if let Some(mut known) = self.ends.get_mut(&partition) {
+                        *known = Some(LogEnd { end, asked });
+                    }
+                }
+                problem
+            }
+            Err(error) => Some(error),
+        };
+        *self.lock_problem() = problem;
+    }
+
+    /// Requests the ids of the topics if that is `due`, or if one of them was never requested. Returns
+    /// whether it did.
+    fn request_identities(&self, due: bool) -> bool {
+        let topics: BTreeSet<_> = self
+            .ends
+            .iter()
+            .map(|end| end.key().topic.clone())
+            .collect();
+        let topics: Vec<_> = topics.into_iter().collect();
+        let all_known = topics.iter().all(|t| self.identities.contains_key(t));
+        if topics.is_empty() || (!due && all_known) {
+            return false;
+        }
+        let asked = Instant::now();
+        match topic_ids(&self.client, &topics, REQUEST_DEADLINE) {
+            Ok(found) => {
+                let identity = |id: &Uuid| Identity { topic: *id, asked };
+                for name in topics {
+                    let id = found.get(&name).map(identity);
+                    self.identities.insert(name, id);
+                }
+            }
+            // A broker that cannot be reached shows by the ends.
+            Err(error) => tracing::debug!(%error, "the ids of topics are not known"),
+        }
+        true
+    }
+}
+
+type Ends = (Vec<(SourcePartition, u64)>, Option<KolError>);
+
+/// The ends that are known, and why others are not.
+fn ends(client: &Consumer, partitions: &BTreeSet<SourcePartition>) -> Result<Ends, KolError> {
+    let mut request = TopicPartitionList::new();
+    for p in partitions {
+        // In this request, the "timestamp" -1 stands for the end of the log.
+        request
+            .add_partition_offset(&p.topic, p.partition.cast_signed(), Offset::End)
+            .map_err(|e| classify(&e))?;
+    }
+    let answer = client
+        .offsets_for_times(request, REQUEST_DEADLINE)
+        .map_err(|e| classify(&e))?;
+    let mut found = Vec::with_capacity(partitions.len());
+    let mut problem = None;
+    for element in answer.elements() {
+        let partition = SourcePartition::new(element.topic(), element.partition().cast_unsigned());
+        if let Err(error) = element.error() {
+            problem = Some(classify(&error).partition(&partition));
+            continue;
+        }
+        if let Offset::Offset(end) = element.offset() {
+            found.push((partition, end.max(0).cast_unsigned()));
+        }
+    }
+    Ok((found, problem))
+}
+
+/// Owner of the thread. Dropped, it lets the thread end by itself, and does not wait.
+#[derive(Debug)]
+pub(super) struct Probe(Mutex<Option<Thread>>);
+
+#[derive(Debug)]
+struct Thread {
+    /// Nothing is sent: the thread ends when this is dropped.
+    keep: SyncSender<Infallible>,
+    ended: oneshot::Receiver<Infallible>,
+    handle: JoinHandle<()>,
+}
+
+impl Probe {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn start(probed: Arc<Probed>) -> Result<Self, KolError> {
+        let (keep, kept) = sync_channel::<Infallible>(0);
+        let (ends, ended) = oneshot::channel();
+        let handle = std::thread::Builder::new()
+            .name("kafka-probe".into())
+            .spawn(move || {
+                let _dropped_at_the_end = ends;
+                let mut identity_at = Instant::now();
+                loop {
+                    let begun = Instant::now();
+                    // Partitions have queues of their own: this serves callbacks only.
+                    let _callbacks_served = probed.client.poll(Duration::ZERO);
+                    probed.request_ends();
+                    if probed.request_identities(begun >= identity_at) {
+                        identity_at = begun + IDENTITY_EVERY;
+                    }
+                    let rest = PROBE_EVERY.saturating_sub(begun.elapsed());
+                    if kept.recv_timeout(rest) == Err(RecvTimeoutError::Disconnected) {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| KolError::internal("SOURCE_THREAD", e.to_string()))?;
+        Ok(Self(Mutex::new(Some(Thread {
+            keep,
+            ended,
+            handle,
+        }))))
+    }
+
+    /// Ends the thread and waits for that.
+    pub(super) fn stop(&self) -> BoxFuture<'static, ()> {
+        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let told = thread.map(|thread| {
+            drop(thread.keep);
+            (thread.ended, thread.handle)
+        });
+        Box::pin(async move {
+            let Some((ended, handle)) = told else {
+                return;
+            };
+            if timeout(STOP_DEADLINE, ended).await.is_err() {
+                tracing::warn!(waited = ?STOP_DEADLINE, "the Kafka probe thread did not end in time");
+            } else if handle.join().is_err() {
+                tracing::error!("the Kafka probe thread panicked");
+            }
+        })
+    }
+}
