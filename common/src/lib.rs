@@ -1,5 +1,5 @@
 //! What two or more of the KOL binaries need: words (ids, time, errors), protos, the job spec, the
-//! decoding of creators' events, scoring, the actor kernel and telemetry.
+//! decoding of creators' events, scoring, the actor kernel, back-off and telemetry.
 
 pub mod actor;
 pub mod checkpoint;
@@ -10,6 +10,7 @@ pub mod job;
 pub mod kafka;
 pub mod proto;
 pub mod redis;
+pub mod retry;
 pub mod scoring;
 pub mod secrets;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use kol_common::actor::{Address, AskError};
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition};
+use kol_common::retry::Backoff;
 use kol_common::{Incarnation, KolError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -110,7 +111,7 @@ pub async fn run(
 ) -> Result<(), KolError> {
     let Route { master, network } = route;
     let endpoint = endpoint(&master)?;
-    let mut wait = RETRY.0;
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
         let outcome = tokio::select! {
             biased;
@@ -122,23 +123,24 @@ pub async fn run(
         if matches!(told, Err(AskError::Gone(_))) {
             return Ok(());
         }
+        if outcome.is_ok() {
+            backoff.succeeded();
+        }
+        let pause = backoff.failed();
         match outcome {
-            Ok(()) => {
-                tracing::warn!(%master, "the master ended the session: connecting again");
-                wait = RETRY.0;
-            }
+            Ok(()) => tracing::warn!(
+                %master, retry_in = ?pause, "the master ended the session: connecting again"
+            ),
             Err(status) => tracing::warn!(
-                %master, %status, retry_in = ?wait,
-                "no session with the master: partitions go on, connecting again"
+                %master, %status, retry_in = ?pause,
+                "no session with the master: partitions continue, connecting again"
             ),
         }
-        let pause = wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
         }
-        wait = (wait * 2).min(RETRY.1);
     }
 }
 

@@ -1,5 +1,4 @@
-//! The connection to Redis: made when needed, thrown away when it fails, tried again with a jittered
-//! back-off.
+//! The connection to Redis: opened when needed, closed when it fails, opened again after a back-off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +6,25 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::job::SinkSpec;
 use kol_common::redis::Connect;
+use kol_common::retry::Backoff;
 use kol_common::secrets::Secrets;
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
 /// First and longest wait between two attempts.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MOST: Duration = Duration::from_secs(2);
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A connection that may be there.
+/// A connection that may be open.
 #[derive(Debug)]
 pub(super) struct Connection {
     network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
     open: Option<(u64, MultiplexedConnection)>,
-    made: u64,
-    wait: Duration,
+    /// Connections opened so far: their numbers tell them apart.
+    opened: u64,
+    backoff: Backoff,
+    /// When to try again, and why the last attempt failed.
     failed: Option<(Instant, KolError)>,
 }
 
@@ -34,8 +35,8 @@ impl Connection {
             spec,
             secrets,
             open: None,
-            made: 0,
-            wait: RETRY_FIRST,
+            opened: 0,
+            backoff: Backoff::new(RETRY.0, RETRY.1),
             failed: None,
         }
     }
@@ -52,24 +53,22 @@ impl Connection {
         }
         match self.network.connect(&self.spec, &self.secrets).await {
             Ok(connection) => {
-                self.made += 1;
+                self.opened += 1;
                 self.failed = None;
-                self.wait = RETRY_FIRST;
-                self.open = Some((self.made, connection.clone()));
-                Ok((self.made, connection))
+                self.backoff.succeeded();
+                self.open = Some((self.opened, connection.clone()));
+                Ok((self.opened, connection))
             }
             Err(error) => {
-                // Half to the whole of the wait, so that executors do not come back in step.
-                let jitter = self.wait.mul_f64(0.5 + 0.5 * kol_common::world::fraction());
-                self.failed = Some((Instant::now() + jitter, error.clone()));
-                self.wait = (self.wait * 2).min(RETRY_MOST);
+                let retry_at = Instant::now() + self.backoff.failed();
+                self.failed = Some((retry_at, error.clone()));
                 Err(error)
             }
         }
     }
 
-    /// Throws a connection away, unless a newer one took its place already.
-    pub(super) fn broken(&mut self, number: u64) {
+    /// Closes a connection that failed, unless a newer one took its place already.
+    pub(super) fn close(&mut self, number: u64) {
         if self.open.as_ref().is_some_and(|(n, _)| *n == number) {
             self.open = None;
         }

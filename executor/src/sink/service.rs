@@ -144,7 +144,7 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
             // Answers first: they make room and tell of a broken connection.
             Some(served) = under_way.next(), if !under_way.is_empty() => {
                 if let Some(number) = served.broken {
-                    connection.broken(number);
+                    connection.close(number);
                 }
                 trouble.note(served.error.as_ref());
             }
