@@ -7,7 +7,11 @@
 )]
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
-use kol_common::scoring::{Fields, Scoring, Slot, merge, pack_slots, unpack_slots};
+use kol_common::scoring::schema::{FIELDS, Field, Market, RANK, Scored, Shows};
+use kol_common::scoring::{
+    Packed, SLOT_BYTES, SLOT_LAYOUT, Scoring, Slot, merge, pack_slots, unpack_slots,
+};
+use kol_executor::sink::merge_call::{self, Argument, Key, PER_KOL};
 use kol_executor::sink::script;
 use mlua::{Function, Lua, Table, Value, Variadic};
 use proptest::prelude::*;
@@ -71,15 +75,18 @@ function redis.pcall(name, key, ...)
 end
 "#;
 
-const KEYS: [&str; 7] = [
-    "fence",
-    "ranking",
-    "record",
-    "next",
-    "before",
-    "platforms",
-    "hash",
-];
+/// The keys of a call that merges `a`.
+fn keys() -> Vec<&'static str> {
+    let common = Key::ALL.map(|key| match key {
+        Key::Fence => "fence",
+        Key::Ranking => "ranking",
+        Key::Record => "record",
+        Key::Next => "next",
+        Key::Before => "before",
+        Key::Platforms => "platforms",
+    });
+    common.into_iter().chain(["hash"]).collect()
+}
 
 struct Redis {
     lua: Lua,
@@ -104,7 +111,10 @@ impl Redis {
             .unwrap();
         lua.globals().set("struct", structs).unwrap();
         lua.load(REDIS).exec().unwrap();
-        let merge = lua.load(script::MERGE_SOURCE).into_function().unwrap();
+        let merge = lua
+            .load(script::MERGE_SOURCE.as_str())
+            .into_function()
+            .unwrap();
         Self { lua, merge }
     }
 
@@ -154,17 +164,22 @@ impl Redis {
         kols: &[Option<&Slot>],
         partition: u32,
     ) -> String {
-        let mut args: Vec<Vec<u8>> = [generation, "1", "1"]
-            .iter()
-            .map(|s| s.as_bytes().to_vec())
-            .collect();
-        args.push(partition.to_le_bytes().to_vec());
-        let count = kols.len().to_string();
-        for text in ["tiktok", "now", &count, "0"] {
-            args.push(text.as_bytes().to_vec());
-        }
-        args.push(script::constants(scoring, market, version).into_bytes());
-        args.push(shown.as_bytes().to_vec());
+        let market = Market {
+            mean: market,
+            version,
+        };
+        let common = Argument::ALL.map(|argument| match argument {
+            Argument::Generation => generation.into(),
+            Argument::AssignmentEpoch | Argument::Sequence => b"1".to_vec(),
+            Argument::Partition => partition.to_le_bytes().to_vec(),
+            Argument::Platform => b"tiktok".to_vec(),
+            Argument::Now => b"now".to_vec(),
+            Argument::Count => kols.len().to_string().into(),
+            Argument::Ttl => b"0".to_vec(),
+            Argument::Constants => merge_call::constants(scoring, &market).into(),
+            Argument::Shown => shown.into(),
+        });
+        let mut args = Vec::from(common);
         for slot in kols {
             args.push(b"a".to_vec());
             let mut packed = Vec::new();
@@ -172,14 +187,14 @@ impl Redis {
                 slot.pack_into(&mut packed);
             }
             args.push(packed);
-            args.extend(std::iter::repeat_n(b"sent".to_vec(), 12));
+            args.extend(std::iter::repeat_n(b"sent".to_vec(), PER_KOL - 2));
         }
         let argv = self.lua.create_table().unwrap();
         for (i, arg) in args.iter().enumerate() {
             argv.set(i + 1, self.lua.create_string(arg).unwrap())
                 .unwrap();
         }
-        let keys = self.lua.create_sequence_from(KEYS).unwrap();
+        let keys = self.lua.create_sequence_from(keys()).unwrap();
         self.lua.globals().set("KEYS", keys).unwrap();
         self.lua.globals().set("ARGV", argv).unwrap();
         self.merge.call::<String>(()).unwrap()
@@ -196,28 +211,24 @@ impl Redis {
 
 /// `struct.unpack` of the one layout that the script uses.
 fn unpack(
-    lua: &Lua,
+    _lua: &Lua,
     (layout, bytes, at): (String, mlua::LuaString, Option<usize>),
 ) -> mlua::Result<Variadic<Value>> {
-    assert_eq!(layout, "<I4I4I5dI4dI4ddI5");
-    let from = at.unwrap_or(1) - 1;
-    let mut field = vec![1];
-    field.extend_from_slice(&bytes.as_bytes()[from..from + 58]);
-    let slot = unpack_slots(&field).unwrap()[0];
-    let numbers = [
-        f64::from(slot.partition),
-        f64::from(slot.generation),
-        slot.window_end as f64,
-        slot.engagement_e6,
-        f64::from(slot.events),
-        slot.previous_engagement_e6,
-        f64::from(slot.previous_events),
-        slot.baseline_engagement_e6,
-        slot.baseline_events,
-        slot.first_pane as f64,
-    ];
-    let _ = lua;
-    Ok(numbers.into_iter().map(Value::Number).collect())
+    let items: String = SLOT_LAYOUT.iter().map(|field| field.number.lua()).collect();
+    assert_eq!(layout, format!("<{items}"));
+    let bytes = bytes.as_bytes();
+    let mut rest = &bytes[at.unwrap_or(1) - 1..][..SLOT_BYTES];
+    let numbers = SLOT_LAYOUT.iter().map(|field| {
+        let (packed, behind) = rest.split_at(field.number.bytes());
+        rest = behind;
+        let mut whole = [0; 8];
+        whole[..packed.len()].copy_from_slice(packed);
+        Value::Number(match field.number {
+            Packed::U32 | Packed::U40 => u64::from_le_bytes(whole) as f64,
+            Packed::F64 => f64::from_le_bytes(whole),
+        })
+    });
+    Ok(numbers.collect())
 }
 
 fn slot(partition: u32) -> impl Strategy<Value = Slot> {
@@ -250,9 +261,9 @@ fn slots() -> impl Strategy<Value = Vec<Slot>> {
     (1u32..=5).prop_flat_map(|n| (0..n).map(slot).collect::<Vec<_>>())
 }
 
-/// Whether two decimals are the same, or the number behind them lies on a rounding edge.
-fn same(ours: &str, theirs: &str, exact: f64, decimals: i32) -> bool {
-    let scaled = exact * 10f64.powi(decimals);
+/// Whether both show the same number, or the number behind them lies on a rounding edge.
+fn same(ours: &str, theirs: &str, exact: f64, decimals: usize) -> bool {
+    let scaled = exact * 10f64.powi(decimals as i32);
     let edge = (scaled.fract().abs() - 0.5).abs();
     ours == theirs || edge <= 1e-9 * scaled.abs().max(1.0)
 }
@@ -275,56 +286,39 @@ fn agree(redis: &Redis, scoring: &Scoring, slots: &[Slot], market: f64) {
     }
     let sums = merge(scoring, slots);
     let terms = scoring.score(&sums, market);
-    let mut f = Fields::default();
-    f.fill(scoring, &sums, &terms);
-    let own = if terms.own_baseline {
-        terms.baseline
-    } else {
-        0.0
+    let scored = Scored {
+        scoring,
+        sums: &sums,
+        terms: &terms,
     };
-    for (name, ours, exact, decimals) in [
-        ("trending_score", &f.trending_score, terms.score, 2),
-        ("velocity", &f.velocity, terms.velocity, 2),
-        ("momentum", &f.momentum, terms.momentum, 2),
-        (
-            "personal_growth",
-            &f.personal_growth,
-            terms.personal_growth,
-            2,
-        ),
-        (
-            "market_position",
-            &f.market_position,
-            terms.market_position,
-            2,
-        ),
-        ("raw_score", &f.raw_score, terms.raw, 4),
-        ("baseline", &f.baseline, own, 2),
-        ("event_count", &f.event_count, sums.events, 0),
-        (
-            "total_engagement",
-            &f.total_engagement,
-            sums.engagement_e6 / 1e6,
-            0,
-        ),
-    ] {
-        let theirs = redis.field(name);
+    let mut ours = String::new();
+    for field in FIELDS {
+        field.write(&scored, &mut ours);
+        let theirs = redis.field(field.name);
+        if field.name == "trending_label" {
+            // It goes by the score that is shown beside it, which may lie on an edge.
+            let shown = redis.field("trending_score").parse().unwrap();
+            ours.clear();
+            ours.push_str(scoring.label(shown));
+        }
         assert!(
-            same(ours, &theirs, exact, decimals),
-            "{name}: {ours} {theirs} of {slots:?}"
+            shows_the_same(field, &scored, &ours, &theirs),
+            "{}: {ours} {theirs} of {slots:?}",
+            field.name
         );
     }
-    assert_eq!(
-        redis.field("trending_label"),
-        scoring.label(redis.field("trending_score").parse().unwrap())
-    );
-    assert_eq!(
-        redis.field("window_end"),
-        scoring.time(sums.window_end).iso()
-    );
     let ranking: Table = redis.db().get("ranking").unwrap();
     let rank: f64 = ranking.get::<String>("a").unwrap().parse().unwrap();
-    assert!((rank - terms.score).abs() < 1e-9, "{rank} {}", terms.score);
+    RANK.write(&scored, &mut ours);
+    let ours: f64 = ours.parse().unwrap();
+    assert!((rank - ours).abs() < 1e-9, "{rank} {ours}");
+}
+
+fn shows_the_same(field: &Field, scored: &Scored<'_>, ours: &str, theirs: &str) -> bool {
+    match field.shows {
+        Shows::Rounded(decimals, number) => same(ours, theirs, number(scored), decimals),
+        Shows::Exact(_) | Shows::Text(_) => ours == theirs,
+    }
 }
 
 fn try_many(profile: Profile, counters: Counters) {
@@ -607,7 +601,7 @@ fn where_nothing_is_shown_nothing_is_waited_for() {
 }
 
 #[test]
-fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
+fn the_encoder_sends_what_the_script_reads() {
     use kol_executor::sink::Fence;
     use kol_executor::sink::encode::{CallContext, Encoder};
     use kol_executor::state::Outgoing;
@@ -638,20 +632,33 @@ fn the_encoder_sends_fourteen_values_a_kol_in_the_order_the_script_reads() {
         .collect();
     let redis = Redis::new();
     redis.prepare(&[]);
-    // EVALSHA, hash, number of keys, seven keys; then the arguments.
+    // EVALSHA, hash, number of keys, the keys; then the arguments.
     let argv = redis.lua.create_table().unwrap();
-    for (i, arg) in args[10..].iter().enumerate() {
+    for (i, arg) in args[3 + keys().len()..].iter().enumerate() {
         argv.set(i + 1, redis.lua.create_string(arg).unwrap())
             .unwrap();
     }
-    let keys = redis.lua.create_sequence_from(KEYS).unwrap();
-    redis.lua.globals().set("KEYS", keys).unwrap();
+    let sequence = redis.lua.create_sequence_from(keys()).unwrap();
+    redis.lua.globals().set("KEYS", sequence).unwrap();
     redis.lua.globals().set("ARGV", argv).unwrap();
     assert_eq!(redis.merge.call::<String>(()).unwrap(), "OK");
+    let sums = merge(&scoring, &[one(0, 1)]);
+    let terms = scoring.score(&sums, 0.0);
+    let scored = Scored {
+        scoring: &scoring,
+        sums: &sums,
+        terms: &terms,
+    };
+    let mut text = String::new();
+    for field in FIELDS {
+        field.write(&scored, &mut text);
+        assert_eq!(redis.field(field.name), text, "{}", field.name);
+    }
     assert_eq!(redis.field("window_end"), "2024-10-04T00:00:00.000Z");
     assert_eq!(redis.field("event_count"), "1");
     assert_eq!(redis.field("trending_label"), "Cold");
     assert_eq!(redis.field("generation"), "1");
+    assert_eq!(redis.field("updated_at"), "now");
     assert_eq!(
         unpack_slots(
             &redis

@@ -2,7 +2,8 @@
 
 use kol_common::job::JobSpec;
 use kol_common::proto::{ExplainRequest, Explanation, SlotDetail};
-use kol_common::scoring::{Scoring, Slot, Sums, Terms, merge};
+use kol_common::scoring::schema::{FIELDS, Scored, Shows};
+use kol_common::scoring::{Scoring, Slot, merge};
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
@@ -44,10 +45,15 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         .collect();
     let sums = merge(&scoring, &slots);
     let terms = scoring.score(&sums, found.market);
+    let scored = Scored {
+        scoring: &scoring,
+        sums: &sums,
+        terms: &terms,
+    };
     if ctx.json() {
-        println!("{}", as_json(&found, &sums, &terms, &scoring));
+        println!("{}", as_json(&found, &scored));
     } else {
-        print!("{}", as_text(&found, &sums, &terms, &scoring));
+        print!("{}", as_text(&found, &scored));
     }
     Ok(())
 }
@@ -67,12 +73,12 @@ fn packed(scoring: &Scoring, slot: &SlotDetail) -> Slot {
     }
 }
 
-fn label(scoring: &Scoring, terms: &Terms) -> &'static str {
-    let rounded = format!("{:.2}", terms.score).parse();
-    scoring.label(rounded.unwrap_or(terms.score))
-}
-
-fn as_json(found: &Explanation, sums: &Sums, terms: &Terms, scoring: &Scoring) -> Value {
+fn as_json(found: &Explanation, scored: &Scored<'_>) -> Value {
+    let Scored {
+        scoring,
+        sums,
+        terms,
+    } = scored;
     let readings = found.slots.iter().flat_map(|slot| {
         slot.readings.iter().map(|r| {
             json!({
@@ -82,22 +88,37 @@ fn as_json(found: &Explanation, sums: &Sums, terms: &Terms, scoring: &Scoring) -
             })
         })
     });
-    json!({
+    let mut explanation = json!({
         "job_id": found.job_id, "platform": found.platform, "kol": found.kol,
         "window_end_ms": scoring.time(sums.window_end).0,
-        "engagement": sums.engagement_e6 / 1e6, "event_count": sums.events,
-        "velocity": terms.velocity, "previous_velocity": terms.previous_velocity,
-        "baseline": terms.baseline, "own_baseline": terms.own_baseline,
-        "market": terms.market, "momentum": terms.momentum,
-        "personal_growth": terms.personal_growth, "market_position": terms.market_position,
-        "raw_score": terms.raw, "trending_score": terms.score,
-        "trending_label": label(scoring, terms),
+        "engagement": sums.engagement_e6 / 1e6,
+        "previous_velocity": terms.previous_velocity,
+        "own_baseline": terms.own_baseline,
+        "market": terms.market,
         "slots": found.slots.len(),
         "readings": readings.collect::<Vec<_>>(),
-    })
+    });
+    for field in FIELDS {
+        explanation[field.name] = match field.shows {
+            Shows::Exact(number) | Shows::Rounded(_, number) => number(scored).into(),
+            Shows::Text(_) => {
+                let mut text = String::new();
+                field.write(scored, &mut text);
+                text.into()
+            }
+        };
+    }
+    // The one that was used, also where it is the market's.
+    explanation["baseline"] = terms.baseline.into();
+    explanation
 }
 
-fn as_text(found: &Explanation, sums: &Sums, terms: &Terms, scoring: &Scoring) -> String {
+fn as_text(found: &Explanation, scored: &Scored<'_>) -> String {
+    let Scored {
+        scoring,
+        sums,
+        terms,
+    } = scored;
     let spec = &scoring.spec;
     let w = &spec.weights;
     let whose = if terms.own_baseline {
@@ -119,7 +140,7 @@ fn as_text(found: &Explanation, sums: &Sums, terms: &Terms, scoring: &Scoring) -
         found.kol,
         found.platform,
         terms.score,
-        label(scoring, terms),
+        scored.label(),
         spec.window,
         scoring.time(sums.window_end).iso(),
         sums.engagement_e6 / 1e6,

@@ -6,18 +6,20 @@
 //! covers `[p·slide, (p+1)·slide)`. A window end `T` is a pane number too: the window that ends at
 //! `T` holds the panes `[T−K, T)`. Engagement `E` is counted in millionths (`_e6`), as integers.
 
-mod fields;
 mod market;
 mod merge;
 mod params;
+pub mod schema;
 mod score;
 mod slot;
 mod spread;
 
-pub use fields::Fields;
 pub use market::{MarketSum, round_to_3_significant, velocity_e4};
 pub use merge::{Sums, merge};
 pub use params::Scoring;
 pub use score::Terms;
-pub use slot::{PackError, SLOT_BYTES, SLOTS_VERSION, Slot, pack_slots, unpack_slots};
+pub use slot::{
+    PackError, Packed, SLOT_BYTES, SLOT_LAYOUT, SLOTS_VERSION, Slot, SlotField, pack_slots,
+    unpack_slots,
+};
 pub use spread::{Share, spread};

@@ -1,26 +1,114 @@
 //! A slot: one source partition's share of one KOL, as numbers that add up, and its packed form in
 //! the `_slots` field of the KOL's hash.
 //!
-//! Layout, little endian: one version byte, then records of 58 bytes. One record with its version
-//! stays below the 64 bytes up to which Redis keeps a hash in its compact encoding.
-//!
-//! | bytes | content |
-//! |---|---|
-//! | 4 | partition: the slot number of the source partition within its job |
-//! | 4 | generation of the job |
-//! | 5 | window end `T`, a pane number |
-//! | 8 | `E` of the window, millionths, as f64 |
-//! | 4 | `n` of the window |
-//! | 8 | `E'` of the window before |
-//! | 4 | `n'` of the window before |
-//! | 8 | `B_E`, millionths, as f64 |
-//! | 8 | `B_n`, as f64 |
-//! | 5 | first pane seen |
+//! Layout, little endian: one version byte, then one record for each slot, as [`SLOT_LAYOUT`] says. One
+//! record with its version stays below the 64 bytes up to which Redis keeps a hash in its compact
+//! encoding.
 
-/// Version of the packed form.
+/// Version of the packed form: a new one whenever [`SLOT_LAYOUT`] changes.
 pub const SLOTS_VERSION: u8 = 1;
-/// Bytes of one packed slot, without the version byte.
-pub const SLOT_BYTES: usize = 58;
+
+/// One number of a packed slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotField {
+    /// Its name in [`Slot`], and in the Lua function.
+    pub name: &'static str,
+    /// How it is packed.
+    pub number: Packed,
+}
+
+/// How a number is packed, little endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packed {
+    /// A whole number in 4 bytes.
+    U32,
+    /// A whole number in 5 bytes: pane numbers.
+    U40,
+    /// A double.
+    F64,
+}
+
+impl Packed {
+    /// Bytes that it takes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U32 => 4,
+            Self::U40 => 5,
+            Self::F64 => 8,
+        }
+    }
+
+    /// Its code in the `struct` library of Redis' Lua.
+    pub const fn lua(self) -> &'static str {
+        match self {
+            Self::U32 => "I4",
+            Self::U40 => "I5",
+            Self::F64 => "d",
+        }
+    }
+}
+
+/// Packing and unpacking follow from one list of fields.
+macro_rules! slot_layout {
+    ($($field:ident: $number:ident,)*) => {
+        /// The numbers of a packed slot, in order.
+        pub const SLOT_LAYOUT: &[SlotField] = &[
+            $(SlotField { name: stringify!($field), number: Packed::$number },)*
+        ];
+
+        /// Bytes of one packed slot, without the version byte.
+        pub const SLOT_BYTES: usize = 0 $(+ Packed::$number.bytes())*;
+
+        impl Slot {
+            /// Appends the packed form.
+            pub fn pack_into(&self, out: &mut Vec<u8>) {
+                $(slot_layout!(@pack out, $number, self.$field);)*
+            }
+
+            fn unpack(bytes: &[u8; SLOT_BYTES]) -> Self {
+                let mut at = 0;
+                Self {
+                    $($field: slot_layout!(@unpack $number, next(bytes, &mut at)),)*
+                }
+            }
+        }
+    };
+    (@pack $out:ident, U40, $value:expr) => {
+        $out.extend_from_slice(&$value.to_le_bytes()[..5])
+    };
+    (@pack $out:ident, $number:ident, $value:expr) => {
+        $out.extend_from_slice(&$value.to_le_bytes())
+    };
+    (@unpack U32, $bytes:expr) => { u32::from_le_bytes($bytes) };
+    (@unpack U40, $bytes:expr) => { u40($bytes) };
+    (@unpack F64, $bytes:expr) => { f64::from_le_bytes($bytes) };
+}
+
+slot_layout! {
+    partition: U32,
+    generation: U32,
+    window_end: U40,
+    engagement_e6: F64,
+    events: U32,
+    previous_engagement_e6: F64,
+    previous_events: U32,
+    baseline_engagement_e6: F64,
+    baseline_events: F64,
+    first_pane: U40,
+}
+
+fn next<const N: usize>(bytes: &[u8; SLOT_BYTES], at: &mut usize) -> [u8; N] {
+    let from = *at;
+    *at += N;
+    std::array::from_fn(|i| bytes[from + i])
+}
+
+fn u40(bytes: [u8; 5]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |value, b| (value << 8) | u64::from(*b))
+}
 
 /// One partition's share of a KOL, as of window end `T`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,48 +144,6 @@ pub enum PackError {
     /// Not a whole number of slots.
     #[error("slots of {0} bytes are not whole")]
     Length(usize),
-}
-
-impl Slot {
-    /// Appends the packed form.
-    pub fn pack_into(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.partition.to_le_bytes());
-        out.extend_from_slice(&self.generation.to_le_bytes());
-        out.extend_from_slice(&self.window_end.to_le_bytes()[..5]);
-        out.extend_from_slice(&self.engagement_e6.to_le_bytes());
-        out.extend_from_slice(&self.events.to_le_bytes());
-        out.extend_from_slice(&self.previous_engagement_e6.to_le_bytes());
-        out.extend_from_slice(&self.previous_events.to_le_bytes());
-        out.extend_from_slice(&self.baseline_engagement_e6.to_le_bytes());
-        out.extend_from_slice(&self.baseline_events.to_le_bytes());
-        out.extend_from_slice(&self.first_pane.to_le_bytes()[..5]);
-    }
-
-    fn unpack(b: &[u8; SLOT_BYTES]) -> Self {
-        Self {
-            partition: u32::from_le_bytes(at(b, 0)),
-            generation: u32::from_le_bytes(at(b, 4)),
-            window_end: u40(at(b, 8)),
-            engagement_e6: f64::from_le_bytes(at(b, 13)),
-            events: u32::from_le_bytes(at(b, 21)),
-            previous_engagement_e6: f64::from_le_bytes(at(b, 25)),
-            previous_events: u32::from_le_bytes(at(b, 33)),
-            baseline_engagement_e6: f64::from_le_bytes(at(b, 37)),
-            baseline_events: f64::from_le_bytes(at(b, 45)),
-            first_pane: u40(at(b, 53)),
-        }
-    }
-}
-
-fn at<const N: usize>(bytes: &[u8; SLOT_BYTES], from: usize) -> [u8; N] {
-    std::array::from_fn(|i| bytes[from + i])
-}
-
-fn u40(bytes: [u8; 5]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |value, b| (value << 8) | u64::from(*b))
 }
 
 /// The `_slots` field for these slots.
@@ -145,7 +191,7 @@ mod tests {
             first_pane: 485_000,
         };
         let packed = pack_slots(&[slot, Slot::default()]);
-        assert_eq!(packed.len(), 1 + 2 * SLOT_BYTES);
+        assert_eq!(packed.len(), 1 + 2 * 58);
         const { assert!(1 + SLOT_BYTES < 64) };
         assert_eq!(unpack_slots(&packed), Ok(vec![slot, Slot::default()]));
         assert_eq!(unpack_slots(&packed[..60]), Err(PackError::Length(60)));

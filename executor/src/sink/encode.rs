@@ -1,9 +1,11 @@
 //! From slots to merge calls.
 
 use kol_common::job::{KeyTemplates, SinkSpec};
-use kol_common::scoring::{Fields, Scoring, Slot, merge};
+use kol_common::scoring::schema::{Market, Scored};
+use kol_common::scoring::{Scoring, Slot, merge};
 use redis::Cmd;
 
+use super::merge_call::{self, Argument, Key, PER_KOL};
 use super::script;
 use super::service::Fence;
 use crate::state::Outgoing;
@@ -19,8 +21,8 @@ pub struct Encoder {
     ttl_ms: u64,
     legacy_platform: Option<String>,
     slot_number: u32,
-    fields: Fields,
     packed: Vec<u8>,
+    text: String,
 }
 
 /// What all KOLs of one merge call have in common.
@@ -52,8 +54,8 @@ impl Encoder {
             ttl_ms: sink.ttl.map_or(0, |t| t.0),
             legacy_platform: sink.legacy_hashes.then(|| default_platform.to_owned()),
             slot_number,
-            fields: Fields::default(),
             packed: Vec::new(),
+            text: String::new(),
         }
     }
 
@@ -61,14 +63,10 @@ impl Encoder {
     /// the ranking may be shown.
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
         let legacy = self.legacy_platform.as_deref() == Some(context.platform);
-        let keys = 6 + kols.len() * if legacy { 2 } else { 1 };
+        let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script::MERGE.get_hash())
-            .arg(keys)
-            .arg(&context.fence.key)
-            .arg(self.keys.ranking_key(context.platform))
-            .arg(&self.keys.flip_keys(context.platform))
-            .arg(self.keys.platforms_key());
+        cmd.arg(script::MERGE.get_hash()).arg(keys);
+        self.common_keys(context, &mut cmd);
         for (kol, _) in kols {
             cmd.arg(self.keys.hash_key(context.platform, kol));
         }
@@ -77,24 +75,46 @@ impl Encoder {
                 cmd.arg(self.keys.legacy_key(kol));
             }
         }
-        cmd.arg(context.fence.generation)
-            .arg(context.fence.epoch)
-            .arg(context.sequence)
-            .arg(&self.slot_number.to_le_bytes())
-            .arg(context.platform)
-            .arg(context.now)
-            .arg(kols.len())
-            .arg(self.ttl_ms)
-            .arg(script::constants(
-                context.scoring,
-                context.market,
-                context.market_version,
-            ))
-            .arg(if context.live { "live" } else { "next" });
+        self.common_arguments(context, kols.len(), &mut cmd);
         for (kol, outgoing) in kols {
             self.kol(context, &mut cmd, kol, outgoing);
         }
         cmd
+    }
+
+    fn common_keys(&self, context: &CallContext<'_>, cmd: &mut Cmd) {
+        let [record, next, before] = self.keys.flip_keys(context.platform);
+        for key in Key::ALL {
+            match key {
+                Key::Fence => cmd.arg(&context.fence.key),
+                Key::Ranking => cmd.arg(self.keys.ranking_key(context.platform)),
+                Key::Record => cmd.arg(&record),
+                Key::Next => cmd.arg(&next),
+                Key::Before => cmd.arg(&before),
+                Key::Platforms => cmd.arg(self.keys.platforms_key()),
+            };
+        }
+    }
+
+    fn common_arguments(&self, context: &CallContext<'_>, kols: usize, cmd: &mut Cmd) {
+        let market = Market {
+            mean: context.market,
+            version: context.market_version,
+        };
+        for argument in Argument::ALL {
+            match argument {
+                Argument::Generation => cmd.arg(context.fence.generation),
+                Argument::AssignmentEpoch => cmd.arg(context.fence.epoch),
+                Argument::Sequence => cmd.arg(context.sequence),
+                Argument::Partition => cmd.arg(&self.slot_number.to_le_bytes()),
+                Argument::Platform => cmd.arg(context.platform),
+                Argument::Now => cmd.arg(context.now),
+                Argument::Count => cmd.arg(kols),
+                Argument::Ttl => cmd.arg(self.ttl_ms),
+                Argument::Constants => cmd.arg(merge_call::constants(context.scoring, &market)),
+                Argument::Shown => cmd.arg(if context.live { "live" } else { "next" }),
+            };
+        }
     }
 
     fn kol(&mut self, context: &CallContext<'_>, cmd: &mut Cmd, kol: &str, outgoing: &Outgoing) {
@@ -102,7 +122,7 @@ impl Encoder {
         cmd.arg(kol);
         match outgoing {
             Outgoing::Remove => {
-                for _ in 0..13 {
+                for _ in 1..PER_KOL {
                     cmd.arg("");
                 }
             }
@@ -115,21 +135,16 @@ impl Encoder {
                 slot.pack_into(&mut self.packed);
                 let sums = merge(context.scoring, std::slice::from_ref(&slot));
                 let terms = context.scoring.score(&sums, context.market);
-                self.fields.fill(context.scoring, &sums, &terms);
-                let f = &self.fields;
-                cmd.arg(&self.packed)
-                    .arg(&f.rank)
-                    .arg(&f.trending_score)
-                    .arg(f.trending_label)
-                    .arg(&f.velocity)
-                    .arg(&f.momentum)
-                    .arg(&f.personal_growth)
-                    .arg(&f.market_position)
-                    .arg(&f.raw_score)
-                    .arg(&f.baseline)
-                    .arg(&f.event_count)
-                    .arg(&f.total_engagement)
-                    .arg(context.scoring.time(slot.window_end).iso());
+                let scored = Scored {
+                    scoring: context.scoring,
+                    sums: &sums,
+                    terms: &terms,
+                };
+                cmd.arg(&self.packed);
+                for value in merge_call::values() {
+                    value.write(&scored, &mut self.text);
+                    cmd.arg(&self.text);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod connection;
 pub mod encode;
+pub mod merge_call;
 mod scan;
 pub mod script;
 mod service;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kol_common::job::KeyTemplates;
-use kol_common::scoring::unpack_slots;
+use kol_common::scoring::{schema, unpack_slots};
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ pub(super) async fn scan(
         let mut hashes = redis::pipe();
         for (kol, _) in &members {
             let key = request.keys.hash_key(&request.platform, kol);
-            hashes.cmd("HGET").arg(key).arg("_slots");
+            hashes.cmd("HGET").arg(key).arg(schema::SLOTS);
         }
         fields = hashes.query_async(open).await?;
     }

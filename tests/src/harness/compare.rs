@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::JobStatus;
+use kol_common::scoring::schema;
 
 use crate::fold::{KolView, View};
 
 /// Largest distance of two scores in the ranking.
 const SCORE: f64 = 1e-9;
 /// Fields that depend on when and by whom they were written.
-const APART: [&str; 4] = ["updated_at", "generation", "_slots", "_market"];
+const APART: [&str; 4] = [
+    schema::UPDATED_AT,
+    schema::GENERATION,
+    schema::SLOTS,
+    schema::MARKET,
+];
 
 /// What Redis shows, by key.
 #[derive(Clone, Debug, Default)]
@@ -155,18 +161,31 @@ fn hash(
             is => differences.push(format!("{field}: {is:?}, the fold has {want}")),
         }
     };
-    for (field, number) in &expected.numbers {
-        check(field, number.text(), &|is| number.accepts(is));
+    // The names are the product's; what they must show, the fold says by itself.
+    for field in schema::FIELDS {
+        let number = expected.numbers.iter().find(|(n, _)| *n == field.name);
+        match (field.name, number) {
+            (name, Some((_, number))) => check(name, number.text(), &|is| number.accepts(is)),
+            ("trending_label", None) => {
+                let labels = &expected.labels;
+                check(field.name, format!("{labels:?}"), &|is| {
+                    labels.contains(&is)
+                });
+            }
+            ("window_end", None) => check(field.name, expected.window_end.clone(), &|is| {
+                is == expected.window_end
+            }),
+            (name, None) => check(name, "no such field".to_owned(), &|_| false),
+        }
     }
-    let labels = &expected.labels;
-    check("trending_label", format!("{labels:?}"), &|is| {
-        labels.contains(&is)
-    });
-    check("window_end", expected.window_end.clone(), &|is| {
-        is == expected.window_end
-    });
-    check("kol_id", kol.to_owned(), &|is| is == kol);
-    check("platform", platform.to_owned(), &|is| is == platform);
+    check(schema::KOL_ID, kol.to_owned(), &|is| is == kol);
+    check(schema::PLATFORM, platform.to_owned(), &|is| is == platform);
+    let of_fold = expected.numbers.iter().map(|(name, _)| *name);
+    let missing = of_fold.filter(|name| !schema::FIELDS.iter().any(|f| f.name == *name));
+    let missing: Vec<_> = missing
+        .map(|name| format!("{name} is only in the fold"))
+        .collect();
+    differences.extend(missing);
     let beyond = left.into_iter().filter(|field| !APART.contains(field));
     let beyond: Vec<_> = beyond
         .map(|f| format!("{f} is no field of the fold"))

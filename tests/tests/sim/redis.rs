@@ -229,7 +229,7 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
     for source in [
         script::CLAIM_SOURCE,
         script::BEGIN_SOURCE,
-        script::MERGE_SOURCE,
+        script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE,
     ] {
         both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
