@@ -1,5 +1,5 @@
-//! Runs the supervisor: takes the master's messages and the partitions' ends, does what the machine
-//! says, and sends heartbeats and reports. Nothing in this loop waits for work.
+//! Runs the supervisor: takes the master's messages and the partitions' ends, executes the effects of the
+//! machine, and sends heartbeats and reports. Nothing in this loop waits for work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,59 +9,37 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kol_common::actor::{Drained, Exit, Group, Mailbox};
+use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
-use kol_common::proto::{self, PartitionReport};
-use kol_common::redis::Connect;
-use kol_common::secrets::Secrets;
 use kol_common::{JobId, KolError, SourcePartition};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 use super::jobs::Jobs;
 use super::machine::{Effect, Event, Key, Machine};
-use crate::memory::Memory;
+use super::options::Options;
+use super::requests;
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::session::{SessionEvent, Up};
-use crate::source::Logs;
 
 /// How often reports go to the master.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Reports between two heartbeats.
 const REPORTS_A_HEARTBEAT: u32 = 5;
 
-/// What the supervisor is started with.
-#[derive(Debug)]
-pub struct Options {
-    /// Resolves secret references of job specs.
-    pub secrets: Secrets,
-    /// Opens the logs of jobs.
-    pub logs: Arc<dyn Logs>,
-    /// Opens connections to their Redis.
-    pub redis: Arc<dyn Connect>,
-    /// Memory of the process.
-    pub memory: Memory,
-    /// How long partitions may take to finish after SIGTERM.
-    pub drain_timeout: Duration,
-    /// SIGTERM.
-    pub leave: CancellationToken,
-    /// Where the reports of all partitions are shown.
-    pub reports: watch::Sender<Vec<PartitionReport>>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Supervisor {
     options: Options,
-    pub(super) group: Group,
+    group: Group,
     machine: Machine,
     jobs: Jobs,
-    pub(super) assigned: BTreeMap<Key, Arc<Assignment>>,
-    pub(super) partitions: BTreeMap<Key, Partition>,
+    assigned: BTreeMap<Key, Arc<Assignment>>,
+    partitions: BTreeMap<Key, Partition>,
     ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
-    pub(super) barriers: FuturesUnordered<BoxFuture<'static, Body>>,
-    pub(super) master: Option<mpsc::Sender<proto::ExecutorMessage>>,
+    barriers: FuturesUnordered<BoxFuture<'static, Body>>,
+    master: Option<mpsc::Sender<proto::ExecutorMessage>>,
     round: u32,
 }
 
@@ -82,7 +60,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs until told to leave and everything was given back, or the drain timeout passed.
+    /// Runs until it shall leave and has given everything back, or until the drain timeout has passed.
     pub async fn run(mut self, mut inbox: Mailbox<SessionEvent>) -> Drained {
         let mut reports = tokio::time::interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,7 +74,7 @@ impl Supervisor {
                 biased;
                 () = leave.cancelled(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + self.options.drain_timeout);
-                    self.leave().await;
+                    self.leave();
                 }
                 () = until(deadline) => {
                     tracing::warn!(
@@ -107,49 +85,61 @@ impl Supervisor {
                     return Drained::Aborted;
                 }
                 Some((key, how)) = self.ends.next(), if !self.ends.is_empty() => {
-                    self.ended(key, how).await;
+                    self.ended(key, how);
                 }
-                Some(answer) = self.barriers.next(), if !self.barriers.is_empty() => {
-                    self.tell(answer);
+                Some(reply) = self.barriers.next(), if !self.barriers.is_empty() => {
+                    self.send(reply);
                 }
-                Some(event) = inbox.recv() => self.session(event).await,
+                Some(event) = inbox.recv() => self.session(event),
                 _ = reports.tick() => self.report(),
             }
         }
     }
 
-    async fn session(&mut self, event: SessionEvent) {
+    fn session(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Up(Up { sender, running }) => {
                 let _session_ended = running.send(self.machine.running());
                 self.master = Some(sender);
                 if self.options.leave.is_cancelled() {
-                    // The new session does not know yet; without this it would assign partitions.
-                    self.tell_leaving();
+                    // The master of the new session does not know yet, and would assign partitions.
+                    self.send_leaving();
                 }
             }
             SessionEvent::Down => {
                 self.master = None;
                 if self.options.leave.is_cancelled() {
-                    // Nobody is left to take the partitions back.
-                    self.drain_all().await;
+                    // There is no master to take the partitions back.
+                    self.drain_all();
                 }
             }
             SessionEvent::Message(message) => match message.body {
-                Some(FromMaster::Assign(assign)) => self.assign(assign).await,
-                Some(FromMaster::Revoke(revoke)) => self.revoke(revoke).await,
+                Some(FromMaster::Assign(assign)) => self.assign(assign),
+                Some(FromMaster::Revoke(revoke)) => self.revoke(revoke),
                 Some(FromMaster::Tick(tick)) => {
                     let id = JobId::from_wire(tick.job_id.clone());
                     self.jobs.tick(&id, tick);
                 }
                 Some(FromMaster::Explain(query)) => self.explain(query),
-                Some(FromMaster::Barrier(barrier)) => self.barrier(barrier),
+                Some(FromMaster::Barrier(barrier)) => {
+                    let replies = requests::barrier(barrier, &self.partitions, &self.assigned);
+                    self.barriers.extend(replies);
+                }
                 Some(FromMaster::Welcome(_)) | None => {}
             },
         }
     }
 
-    async fn assign(&mut self, assign: proto::Assign) {
+    fn explain(&mut self, query: proto::ExplainQuery) {
+        if let Some(master) = self.master.clone() {
+            let job = JobId::from_wire(query.job_id.clone());
+            let partitions = requests::addresses(&self.partitions, &job);
+            let explain = requests::explain(query, partitions, master);
+            let _runs_by_itself = self.group.spawn("explain", explain);
+        }
+    }
+
+    fn assign(&mut self, assign: proto::Assign) {
         let id = JobId::from_wire(assign.job_id);
         for p in assign.partitions {
             let Some(partition) = p.partition.map(SourcePartition::from) else {
@@ -180,35 +170,38 @@ impl Supervisor {
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
                 key,
-                epoch: p.assignment_epoch,
+                assignment_epoch: p.assignment_epoch,
                 generation: assign.generation,
             };
-            self.decide(event).await;
+            self.decide(event);
         }
         if let Some(tick) = assign.tick {
             self.jobs.tick(&id, tick);
         }
     }
 
-    fn refuse(&mut self, key: &Key, epoch: u64, error: &KolError) {
-        self.tell(Body::PartitionFailed(proto::PartitionFailed {
+    fn refuse(&mut self, key: &Key, assignment_epoch: u64, error: &KolError) {
+        self.send(Body::PartitionFailed(proto::PartitionFailed {
             job_id: key.0.as_str().to_owned(),
             partition: Some((&key.1).into()),
-            assignment_epoch: epoch,
+            assignment_epoch,
             error: Some(error.to_info()),
         }));
     }
 
-    async fn revoke(&mut self, revoke: proto::Revoke) {
+    fn revoke(&mut self, revoke: proto::Revoke) {
         let drain = revoke.mode() == proto::RevokeMode::Drain;
         if let Some(partition) = revoke.partition {
             let key = (JobId::from_wire(revoke.job_id), partition.into());
-            let epoch = revoke.assignment_epoch;
-            self.decide(Event::Revoke { key, epoch, drain }).await;
+            self.decide(Event::Revoke {
+                key,
+                assignment_epoch: revoke.assignment_epoch,
+                drain,
+            });
         }
     }
 
-    async fn ended(&mut self, key: Key, how: Ended) {
+    fn ended(&mut self, key: Key, how: Ended) {
         match &how {
             Ended::Released { position, drained } => tracing::info!(
                 job = %key.0, partition = %key.1, position, drained, "a partition was given back"
@@ -220,7 +213,7 @@ impl Supervisor {
         self.partitions.remove(&key);
         let id = key.0.clone();
         let ended = key.clone();
-        self.decide(Event::Ended { key, how }).await;
+        self.decide(Event::Ended { key, how });
         if !self.machine.keys().any(|key| *key == ended) {
             self.assigned.remove(&ended);
         }
@@ -229,34 +222,35 @@ impl Supervisor {
         }
     }
 
-    async fn decide(&mut self, event: Event) {
+    fn decide(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.machine.handle(event, &mut effects);
         for effect in effects {
             match effect {
-                Effect::Start(key, epoch) => self.start(key, epoch),
-                Effect::Drain(key) => self.drain(&key).await,
+                Effect::Start(key, assignment_epoch) => self.start(key, assignment_epoch),
+                Effect::Drain(key) => self.drain(&key),
                 Effect::StopNow(key) => {
                     if let Some(partition) = self.partitions.get(&key) {
                         partition.stop_now.cancel();
                     }
                 }
-                Effect::Send(body) => self.tell(body),
+                Effect::Send(body) => self.send(body),
             }
         }
     }
 
-    async fn drain(&self, key: &Key) {
+    fn drain(&self, key: &Key) {
         if let Some(partition) = self.partitions.get(key) {
-            // A full mailbox means that nobody listens: then there is nothing to wait for.
+            // A full mailbox means that the actor reads none: then there is nothing to wait for.
             if partition.address.try_tell(Command::Drain).is_err() {
                 partition.stop_now.cancel();
             }
         }
     }
 
-    fn start(&mut self, key: Key, epoch: u64) {
-        let assigned = self.assigned.get(&key).filter(|a| a.epoch == epoch);
+    fn start(&mut self, key: Key, assignment_epoch: u64) {
+        let assigned = self.assigned.get(&key);
+        let assigned = assigned.filter(|a| a.epoch == assignment_epoch);
         let Some(assignment) = assigned.map(Arc::clone) else {
             return;
         };
@@ -274,7 +268,7 @@ impl Supervisor {
         let offset = state.map_or(assignment.offset, |s| s.offset);
         let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
-            job = %key.0, partition = %key.1, offset, epoch, files, "a partition starts"
+            job = %key.0, partition = %key.1, offset, assignment_epoch, files, "a partition starts"
         );
         let (partition, mut task, ended) = partition::start(&self.group, assignment, deps);
         self.partitions.insert(key.clone(), partition);
@@ -289,27 +283,27 @@ impl Supervisor {
 
     /// After SIGTERM: the master takes the partitions back one by one; without a master they drain
     /// by themselves.
-    async fn leave(&mut self) {
+    fn leave(&mut self) {
         tracing::info!(
             partitions = self.partitions.len(),
             "leaving: giving partitions back"
         );
-        self.decide(Event::Leave).await;
+        self.decide(Event::Leave);
         if self.master.is_some() {
-            self.tell_leaving();
+            self.send_leaving();
         } else {
-            self.drain_all().await;
+            self.drain_all();
         }
     }
 
-    async fn drain_all(&self) {
+    fn drain_all(&self) {
         for key in self.machine.keys() {
-            self.drain(key).await;
+            self.drain(key);
         }
     }
 
-    fn tell_leaving(&mut self) {
-        self.tell(Body::Leaving(proto::Leaving {
+    fn send_leaving(&mut self) {
+        self.send(Body::Leaving(proto::Leaving {
             drain_timeout_ms: self.options.drain_timeout.as_millis() as u64,
         }));
     }
@@ -325,11 +319,11 @@ impl Supervisor {
         crate::telemetry::publish(&reports, &self.options.memory);
         self.options.reports.send_replace(reports.clone());
         if !reports.is_empty() {
-            self.tell(Body::Reports(proto::Reports { reports }));
+            self.send(Body::Reports(proto::Reports { reports }));
         }
         self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
         if self.round == 0 {
-            self.tell(Body::Heartbeat(proto::Heartbeat {
+            self.send(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
                 cpu_ms: kol_common::world::cpu_ms(),
                 partitions: self.partitions.len() as u64,
@@ -337,13 +331,13 @@ impl Supervisor {
         }
     }
 
-    /// Sends to the master if it is there. What is lost with a session the master learns from the
+    /// Sends to the master if there is a session. The master learns what is lost with a session from the
     /// next registration.
-    fn tell(&mut self, body: Body) {
+    fn send(&mut self, body: Body) {
         if let Some(master) = &self.master {
             let message = proto::ExecutorMessage { body: Some(body) };
             if let Err(mpsc::error::TrySendError::Full(_)) = master.try_send(message) {
-                tracing::warn!("the master takes nothing: starting a new session");
+                tracing::warn!("the master reads nothing: starting a new session");
                 self.master = None;
             }
         }
@@ -353,7 +347,7 @@ impl Supervisor {
 fn died(key: &Key, exit: Exit) -> KolError {
     let what = match exit {
         Exit::Failed(error) => return error,
-        Exit::Panicked(text) => format!("the partition hit a defect: {text}"),
+        Exit::Panicked(text) => format!("the partition panicked: {text}"),
         Exit::Done | Exit::Aborted => "the partition was aborted".to_owned(),
     };
     let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);

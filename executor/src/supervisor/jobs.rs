@@ -1,5 +1,6 @@
-//! What the partitions of one job share on this executor: Kafka client, Redis writer, dead-letter
-//! producer and the master's newest word. Made with its first partition, dropped with its last.
+//! What the partitions of one job share on this executor: the client of its log, the Redis writer, the
+//! dead-letter topic and the master's newest tick. Created with its first partition, dropped with its
+//! last.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use kol_common::scoring::Scoring;
 use kol_common::{JobId, KolError};
 use tokio::sync::watch;
 
-use super::driver::Options;
+use super::options::Options;
 use crate::memory::Memory;
 use crate::partition::Deps;
 use crate::sink::{self, Sink};
@@ -40,8 +41,9 @@ pub struct Job {
     ticks: Ticks,
 }
 
-/// The master's newest word, for all partitions of a job. Each has a channel of its own: one that is
-/// shared wakes its readers in an order of chance, and a simulation could not be played again.
+/// The master's newest tick, for all partitions of a job. Each has a channel of its own: a channel that
+/// is shared wakes its readers in random order, and a simulation would not be reproducible from its
+/// seed.
 #[derive(Debug, Default)]
 struct Ticks {
     newest: Arc<JobTick>,
@@ -56,8 +58,8 @@ impl Ticks {
         receiver
     }
 
-    /// An older word than the newest, or the same, is ignored.
-    fn say(&mut self, mut tick: JobTick) {
+    /// A tick that is not newer than the newest is ignored.
+    fn publish(&mut self, mut tick: JobTick) {
         let known = &self.newest;
         if tick.market_version == 0 {
             tick.market_version = known.market_version;
@@ -74,7 +76,7 @@ impl Ticks {
 }
 
 impl Jobs {
-    /// The job, made if it is new here.
+    /// The job, started if it is new here.
     ///
     /// # Errors
     /// The spec cannot be used on this executor: properties, secrets.
@@ -94,10 +96,10 @@ impl Jobs {
             .ok_or_else(|| KolError::internal("JOB_TABLE", "a job vanished"))
     }
 
-    /// The newest word of the master; an older one is ignored.
+    /// Publishes a tick of the master to the partitions of a job; an older one is ignored.
     pub fn tick(&mut self, id: &JobId, tick: JobTick) {
         if let Some(job) = self.jobs.get_mut(id) {
-            job.ticks.say(tick);
+            job.ticks.publish(tick);
         }
     }
 
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_without_a_market_moves_the_clock_and_leaves_the_market() {
+    fn a_tick_without_a_market_moves_the_clock_and_leaves_the_market() {
         let tick = |clock, market_version, mean| JobTick {
             clock_ms: Some(clock),
             market_version,
@@ -179,13 +181,13 @@ mod tests {
         };
         let mut ticks = Ticks::default();
         let partition = ticks.subscribe();
-        ticks.say(tick(5, 7, 1.5));
-        ticks.say(JobTick {
+        ticks.publish(tick(5, 7, 1.5));
+        ticks.publish(JobTick {
             market: Vec::new(),
             ..tick(9, 0, 0.0)
         });
         assert_eq!(**partition.borrow(), tick(9, 7, 1.5));
-        ticks.say(tick(8, 7, 1.5));
+        ticks.publish(tick(8, 7, 1.5));
         assert_eq!(partition.borrow().clock_ms, Some(9), "an older one");
     }
 }

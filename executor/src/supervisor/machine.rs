@@ -1,7 +1,7 @@
 //! What the supervisor decides: a machine without I/O.
 //!
-//! 1. A partition runs at most once. An assignment with the running epoch is a repetition; one with a
-//!    newer epoch first ends the running one, at once: its fence is lost anyway.
+//! 1. A partition runs at most once. An assignment with the running assignment epoch is a repetition; one
+//!    with a newer one first ends the running partition, at once: its fence is lost anyway.
 //! 2. An older assignment or revocation than the one known is ignored: messages may be delayed.
 //! 3. Every revocation is answered with Released, also one for a partition that does not run.
 //! 4. After the order to leave nothing new is started.
@@ -21,27 +21,27 @@ pub type Key = (JobId, SourcePartition);
 pub enum Event {
     /// The master assigns a partition.
     Assign {
-        /// Which.
+        /// The partition.
         key: Key,
-        /// Under this epoch.
-        epoch: u64,
+        /// Under this assignment epoch.
+        assignment_epoch: u64,
         /// Of this generation.
         generation: u64,
     },
     /// The master wants a partition back.
     Revoke {
-        /// Which.
+        /// The partition.
         key: Key,
-        /// Under this epoch.
-        epoch: u64,
+        /// Under this assignment epoch.
+        assignment_epoch: u64,
         /// Let it finish what it has.
         drain: bool,
     },
     /// A partition ended.
     Ended {
-        /// Which.
+        /// The partition.
         key: Key,
-        /// How.
+        /// Released, or failed with an error.
         how: Ended,
     },
     /// The process shall end.
@@ -51,21 +51,21 @@ pub enum Event {
 /// What the supervisor does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Start a partition under this epoch.
+    /// Start a partition under this assignment epoch.
     Start(Key, u64),
-    /// Ask a partition to drain.
+    /// Let a partition drain.
     Drain(Key),
     /// End a partition at once.
     StopNow(Key),
-    /// Tell the master.
+    /// Send this to the master.
     Send(proto::executor_message::Body),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    epoch: u64,
+    assignment_epoch: u64,
     generation: u64,
-    /// Epoch and generation to start under when this one has ended.
+    /// Assignment epoch and generation to start under when this one has ended.
     next: Option<(u64, u64)>,
 }
 
@@ -82,54 +82,55 @@ impl Machine {
         match event {
             Event::Assign {
                 key,
-                epoch,
+                assignment_epoch,
                 generation,
-            } => self.assign(key, epoch, generation, out),
-            Event::Revoke { key, epoch, drain } => self.revoke(key, epoch, drain, out),
+            } => self.assign(key, assignment_epoch, generation, out),
+            Event::Revoke {
+                key,
+                assignment_epoch,
+                drain,
+            } => self.revoke(key, assignment_epoch, drain, out),
             Event::Ended { key, how } => self.ended(key, how, out),
             Event::Leave => self.leaving = true,
         }
     }
 
-    fn assign(&mut self, key: Key, epoch: u64, generation: u64, out: &mut Vec<Effect>) {
+    fn assign(&mut self, key: Key, assignment_epoch: u64, generation: u64, out: &mut Vec<Effect>) {
         if self.leaving {
-            out.push(Effect::Send(released(&key, epoch, 0, false)));
+            out.push(Effect::Send(released(&key, assignment_epoch, 0, false)));
             return;
         }
         match self.running.get_mut(&key) {
             None => {
                 let running = Running {
-                    epoch,
+                    assignment_epoch,
                     generation,
                     next: None,
                 };
                 self.running.insert(key.clone(), running);
-                out.push(Effect::Start(key, epoch));
+                out.push(Effect::Start(key, assignment_epoch));
             }
-            Some(known) if epoch > known.epoch => {
-                known.next = Some(
-                    known
-                        .next
-                        .map_or((epoch, generation), |n| n.max((epoch, generation))),
-                );
+            Some(known) if assignment_epoch > known.assignment_epoch => {
+                // `None` is less than any.
+                known.next = known.next.max(Some((assignment_epoch, generation)));
                 out.push(Effect::StopNow(key));
             }
             Some(_) => {}
         }
     }
 
-    fn revoke(&mut self, key: Key, epoch: u64, drain: bool, out: &mut Vec<Effect>) {
+    fn revoke(&mut self, key: Key, assignment_epoch: u64, drain: bool, out: &mut Vec<Effect>) {
         let Some(known) = self.running.get_mut(&key) else {
-            out.push(Effect::Send(released(&key, epoch, 0, false)));
+            out.push(Effect::Send(released(&key, assignment_epoch, 0, false)));
             return;
         };
         if let Some((next, _)) = known.next
-            && next <= epoch
+            && next <= assignment_epoch
         {
             known.next = None;
             out.push(Effect::Send(released(&key, next, 0, false)));
         }
-        if known.epoch > epoch {
+        if known.assignment_epoch > assignment_epoch {
             return;
         }
         out.push(if drain {
@@ -144,18 +145,20 @@ impl Machine {
             return;
         };
         out.push(Effect::Send(match how {
-            Ended::Released { position, drained } => released(&key, was.epoch, position, drained),
+            Ended::Released { position, drained } => {
+                released(&key, was.assignment_epoch, position, drained)
+            }
             Ended::Failed(error) => {
                 proto::executor_message::Body::PartitionFailed(proto::PartitionFailed {
                     job_id: key.0.as_str().to_owned(),
                     partition: Some((&key.1).into()),
-                    assignment_epoch: was.epoch,
+                    assignment_epoch: was.assignment_epoch,
                     error: Some(error.to_info()),
                 })
             }
         }));
-        if let Some((epoch, generation)) = was.next {
-            self.assign(key, epoch, generation, out);
+        if let Some((assignment_epoch, generation)) = was.next {
+            self.assign(key, assignment_epoch, generation, out);
         }
     }
 
@@ -167,7 +170,7 @@ impl Machine {
                 job_id: job.as_str().to_owned(),
                 partition: Some(partition.into()),
                 generation: running.generation,
-                assignment_epoch: running.epoch,
+                assignment_epoch: running.assignment_epoch,
             })
             .collect()
     }
@@ -183,11 +186,16 @@ impl Machine {
     }
 }
 
-fn released(key: &Key, epoch: u64, position: u64, drained: bool) -> proto::executor_message::Body {
+fn released(
+    key: &Key,
+    assignment_epoch: u64,
+    position: u64,
+    drained: bool,
+) -> proto::executor_message::Body {
     proto::executor_message::Body::Released(proto::Released {
         job_id: key.0.as_str().to_owned(),
         partition: Some((&key.1).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         position,
         drained,
     })

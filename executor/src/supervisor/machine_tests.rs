@@ -12,7 +12,7 @@ fn key(n: u32) -> Key {
 fn assign(n: u32, epoch: u64) -> Event {
     Event::Assign {
         key: key(n),
-        epoch,
+        assignment_epoch: epoch,
         generation: 1,
     }
 }
@@ -20,7 +20,7 @@ fn assign(n: u32, epoch: u64) -> Event {
 fn revoke(n: u32, epoch: u64, drain: bool) -> Event {
     Event::Revoke {
         key: key(n),
-        epoch,
+        assignment_epoch: epoch,
         drain,
     }
 }
@@ -77,7 +77,7 @@ fn nothing_is_started_after_the_order_to_leave() {
 
 proptest! {
     /// Whatever order messages come in, a partition runs at most once at a time, never under an
-    /// epoch older than one it ran under before, and every end is told.
+    /// assignment epoch older than one it ran under before, and every end is reported.
     #[test]
     fn a_partition_never_runs_twice_and_never_under_an_older_epoch(
         steps in prop::collection::vec((0u32..3, 0u64..6, 0u8..4), 1..200)
@@ -114,9 +114,9 @@ proptest! {
                     Effect::Send(_) => {}
                 }
             }
-            let told: Vec<_> = m.running().into_iter().map(|r| r.assignment_epoch).collect();
+            let reported: Vec<_> = m.running().into_iter().map(|r| r.assignment_epoch).collect();
             let really: Vec<_> = alive.values().copied().collect();
-            prop_assert_eq!(told, really);
+            prop_assert_eq!(reported, really);
         }
     }
 }

@@ -1,10 +1,19 @@
-//! The executor's supervisor: it starts and ends partitions as the master says. `machine` decides,
-//! `driver` acts, `jobs` holds what the partitions of one job share.
+//! The executor's supervisor: it starts and ends partitions as the master says.
+//!
+//! | file | does |
+//! |---|---|
+//! | `machine` | decides what to start, drain and end: no I/O |
+//! | `driver` | the loop: takes messages and ends, executes the machine's effects |
+//! | `requests` | barriers and queries: requests to all partitions of a job |
+//! | `jobs` | what the partitions of one job share |
+//! | `options` | what a supervisor is started with |
 
 mod driver;
 mod jobs;
 mod machine;
-mod questions;
+mod options;
+mod requests;
 
-pub use driver::{Options, Supervisor};
+pub use driver::Supervisor;
 pub use machine::{Effect, Event, Key, Machine};
+pub use options::Options;
