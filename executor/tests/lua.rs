@@ -609,7 +609,7 @@ fn the_encoder_sends_what_the_script_reads() {
     let fence = Fence {
         key: "fence".into(),
         generation: 1,
-        epoch: 1,
+        assignment_epoch: 1,
     };
     let context = CallContext {
         scoring: &scoring,

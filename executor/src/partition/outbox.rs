@@ -84,7 +84,7 @@ impl Outbox {
             fence: Fence {
                 key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
                 generation: assignment.generation,
-                epoch: assignment.epoch,
+                assignment_epoch: assignment.epoch,
             },
             encoder: Encoder::new(&spec.sink, &spec.scoring.default_platform, assignment.slot),
             flusher: Flusher::new(

@@ -6,8 +6,8 @@ use kol_common::scoring::{Scoring, Slot, merge};
 use redis::Cmd;
 
 use super::merge_call::{self, Argument, Key, PER_KOL};
+use super::message::Fence;
 use super::script;
-use super::service::Fence;
 use crate::state::Outgoing;
 
 /// KOLs in one merge call: enough to share one ZADD, few enough not to hold Redis up for more than a
@@ -104,7 +104,7 @@ impl Encoder {
         for argument in Argument::ALL {
             match argument {
                 Argument::Generation => cmd.arg(context.fence.generation),
-                Argument::AssignmentEpoch => cmd.arg(context.fence.epoch),
+                Argument::AssignmentEpoch => cmd.arg(context.fence.assignment_epoch),
                 Argument::Sequence => cmd.arg(context.sequence),
                 Argument::Partition => cmd.arg(&self.slot_number.to_le_bytes()),
                 Argument::Platform => cmd.arg(context.platform),

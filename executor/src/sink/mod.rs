@@ -1,12 +1,28 @@
 //! Writing Redis: one sink for each job on an executor. Partitions hand it whole flushes; it owns the
-//! connection, so that a Redis that is away is noticed once and tried again at one pace.
+//! connection, so that a Redis that cannot be reached is noticed once and retried at one pace.
+//!
+//! | file | does |
+//! |---|---|
+//! | `message` | what partitions and sink say to each other |
+//! | `service` | the loop |
+//! | `fence`, `flush`, `scan` | one kind of request each |
+//! | `call` | how a call to Redis ends |
+//! | `connection` | the connection, and when it is opened again |
+//! | `script`, `merge_call` | the Lua scripts; keys and arguments of a merge by name |
+//! | `encode` | from slots to merge calls |
 
+mod call;
 mod connection;
 pub mod encode;
+mod fence;
+mod flush;
 pub mod merge_call;
+mod message;
 mod scan;
 pub mod script;
 mod service;
 
-pub use scan::{ScanRequest, Scanned};
-pub use service::{Claimed, Fence, FlushRequest, Sink, SinkError, SinkMessage, start};
+pub use message::{
+    Claimed, Fence, FlushRequest, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+};
+pub use service::start;

@@ -1,49 +1,20 @@
-//! Reads a ranking piece by piece, to find what nobody would otherwise take out of it.
+//! Reads a ranking piece by piece, to find orphans: creators that no one else would take out of it.
 
-use std::time::Duration;
-
-use kol_common::job::KeyTemplates;
 use kol_common::scoring::{schema, unpack_slots};
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
-use super::service::Answer;
+use super::call::CallResult;
+use super::message::{ScanRequest, Scanned};
 
-/// Members looked at in one call: well below a millisecond of Redis.
+/// Members read in one call: well below a millisecond of Redis.
 const PIECE: usize = 500;
 
-/// A piece of a ranking.
-#[derive(Clone, Debug)]
-pub struct ScanRequest {
-    /// Key of the ranking.
-    pub ranking: String,
-    /// Platform that it ranks.
-    pub platform: String,
-    /// Keys of the hashes.
-    pub keys: KeyTemplates,
-    /// Where to go on; 0 at the beginning.
-    pub cursor: u64,
-    /// Number of the partition that asks.
-    pub slot: u32,
-    /// Generation of the job.
-    pub generation: u64,
-}
-
-/// What is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scanned {
-    /// Where to go on; 0 after the last piece.
-    pub cursor: u64,
-    /// KOLs with a slot of the partition, or with none of this generation.
-    pub kols: Vec<String>,
-    /// How long Redis took.
-    pub took: Duration,
-}
-
+/// Reads one piece.
 pub(super) async fn scan(
     request: &ScanRequest,
     open: &mut MultiplexedConnection,
-) -> Answer<Scanned> {
+) -> CallResult<Scanned> {
     let begun = Instant::now();
     let (cursor, members): (u64, Vec<(String, f64)>) = redis::cmd("ZSCAN")
         .arg(&request.ranking)
@@ -72,8 +43,8 @@ pub(super) async fn scan(
     }))
 }
 
-/// Whether a KOL with these slots is this partition's to answer for. One without slots that can be
-/// read is nobody's else.
+/// Whether a KOL with these slots is for this partition to check. A KOL without slots that can be read is
+/// for every partition.
 fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
     let slots = field.and_then(|field| unpack_slots(field).ok());
     let Some(slots) = slots else {
@@ -86,6 +57,7 @@ fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kol_common::job::KeyTemplates;
     use kol_common::scoring::{Slot, pack_slots};
 
     fn slots(of: &[(u32, u32)]) -> Vec<u8> {
@@ -98,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_answers_for_its_own_slots_and_for_those_of_the_past() {
+    fn a_partition_checks_its_own_slots_and_those_of_older_generations() {
         let request = ScanRequest {
             ranking: "r".into(),
             platform: "tiktok".into(),

@@ -102,7 +102,7 @@ fn merge_calls(names: &[String]) -> Vec<Cmd> {
     let fence = Fence {
         key: "fence".into(),
         generation: 1,
-        epoch: 1,
+        assignment_epoch: 1,
     };
     let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
     let context = CallContext {

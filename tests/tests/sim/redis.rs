@@ -81,13 +81,13 @@ impl Both {
 }
 
 fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
-    let (generation, epoch) = (random.random_range(1..3), random.random_range(1..3u64));
+    let (generation, assignment_epoch) = (random.random_range(1..3), random.random_range(1..3u64));
     let sequence: u64 = random.random_range(1..5);
     let key = "fence".to_owned();
     let fence = Fence {
         key,
         generation,
-        epoch,
+        assignment_epoch,
     };
     let mut command = redis::cmd("EVALSHA");
     match random.random_range(0..11) {
@@ -96,7 +96,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(1)
             .arg("fence")
             .arg(generation)
-            .arg(epoch),
+            .arg(assignment_epoch),
         1 | 2 => {
             let (offset, end, done) = (
                 random.random_range(0..99),
@@ -108,7 +108,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .arg(1)
                 .arg("fence")
                 .arg(generation)
-                .arg(epoch)
+                .arg(assignment_epoch)
                 .arg(sequence)
                 .arg(offset)
                 .arg(end)
@@ -119,7 +119,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(3)
             .arg(&["fence", "update", "event"])
             .arg(generation)
-            .arg(epoch)
+            .arg(assignment_epoch)
             .arg(sequence)
             .arg("2026-01-01T00:00:00.000Z")
             .arg(

@@ -1,0 +1,57 @@
+//! How a call to Redis ends: within a deadline, and sorted into what the partition must do and what is
+//! wrong with the connection.
+
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::redis::classify;
+use redis::RedisError;
+
+use super::message::SinkError;
+
+/// Longest time one request may take in Redis.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How a call ends: inside, what a script or a check says; outside, what the client says.
+pub(super) type CallResult<T> = Result<Result<T, SinkError>, RedisError>;
+
+/// How a request ended, for the loop.
+pub(super) struct Served {
+    /// Number of a connection that proved broken.
+    pub(super) broken: Option<u64>,
+    /// What the client said, if something.
+    pub(super) error: Option<KolError>,
+}
+
+/// Waits for a call, within the deadline.
+pub(super) async fn within<T>(call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(result) => result,
+        Err(_) => Err(RedisError::from(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        ))),
+    }
+}
+
+/// Sorts the result of a call on connection `number`.
+pub(super) fn settle<T>(number: u64, result: CallResult<T>) -> (Result<T, SinkError>, Served) {
+    match result {
+        Ok(reply) => {
+            let well = Served {
+                broken: None,
+                error: None,
+            };
+            (reply, well)
+        }
+        Err(error) => {
+            // An error that Redis replied leaves the connection usable, all else does not.
+            let broken = error.is_io_error() || error.is_connection_dropped() || error.is_timeout();
+            let error = classify(&error);
+            let served = Served {
+                broken: broken.then_some(number),
+                error: Some(error.clone()),
+            };
+            (Err(error.into()), served)
+        }
+    }
+}

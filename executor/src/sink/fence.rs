@@ -1,0 +1,58 @@
+//! The fence record of a partition: claiming it, and looking whether it is still there.
+
+use redis::aio::MultiplexedConnection;
+
+use super::call::CallResult;
+use super::message::{Claimed, Fence, SinkError};
+use super::script;
+
+/// Platforms that are read, at most.
+const MOST_PLATFORMS: usize = 1_000;
+
+/// Claims a partition: see `lua/claim.lua`. `platforms` is the key of the set of all platforms.
+pub(super) async fn claim(
+    fence: &Fence,
+    platforms: &str,
+    open: &mut MultiplexedConnection,
+) -> CallResult<Claimed> {
+    let reply: Vec<String> = script::CLAIM
+        .key(&fence.key)
+        .arg(fence.generation)
+        .arg(fence.assignment_epoch)
+        .invoke_async(open)
+        .await?;
+    let number = |i: usize| reply.get(i).and_then(|text| text.parse::<u64>().ok());
+    if reply.first().map(String::as_str) != Some("CLAIMED") {
+        return Ok(Err(SinkError::Fenced));
+    }
+    let mut platforms: Vec<String> = redis::cmd("SMEMBERS")
+        .arg(platforms)
+        .query_async(open)
+        .await?;
+    // Redis has them in no order, and no job has that many.
+    platforms.sort_unstable();
+    platforms.truncate(MOST_PLATFORMS);
+    Ok(Ok(Claimed {
+        begun: number(1).unwrap_or(0),
+        done: number(2).unwrap_or(0),
+        shown: number(3).zip(number(4)),
+        platforms,
+    }))
+}
+
+/// The `seq_done` on record, if the fence is still this owner's.
+pub(super) async fn look(fence: &Fence, open: &mut MultiplexedConnection) -> CallResult<u64> {
+    let (generation, assignment_epoch, done): (Option<u64>, Option<u64>, Option<u64>) =
+        redis::cmd("HMGET")
+            .arg(&fence.key)
+            .arg(&["gen", "ae", "done"])
+            .query_async(open)
+            .await?;
+    let held = (generation.unwrap_or(0), assignment_epoch.unwrap_or(0));
+    let ours = (fence.generation, fence.assignment_epoch);
+    Ok(match held.cmp(&ours) {
+        std::cmp::Ordering::Less => Err(SinkError::Lost),
+        std::cmp::Ordering::Equal => Ok(done.unwrap_or(0)),
+        std::cmp::Ordering::Greater => Err(SinkError::Fenced),
+    })
+}

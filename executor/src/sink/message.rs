@@ -1,0 +1,133 @@
+//! What partitions and their sink say to each other.
+
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::actor::Address;
+use kol_common::job::KeyTemplates;
+use redis::Cmd;
+use tokio::sync::oneshot;
+
+/// Where partitions send to.
+pub type Sink = Address<SinkMessage>;
+
+/// What a partition requests.
+#[derive(Debug)]
+pub enum SinkMessage {
+    /// Raise the fence of a partition.
+    Claim {
+        /// The partition's fence.
+        fence: Fence,
+        /// Key of the set of all platforms.
+        platforms: String,
+        /// What the previous owner left.
+        reply: oneshot::Sender<Result<Claimed, SinkError>>,
+    },
+    /// Read the fence record: is it as its owner left it?
+    Look {
+        /// The partition's fence.
+        fence: Fence,
+        /// The `seq_done` it records.
+        reply: oneshot::Sender<Result<u64, SinkError>>,
+    },
+    /// Send a flush.
+    Flush {
+        /// What to send.
+        request: Box<FlushRequest>,
+        /// How long Redis took.
+        reply: oneshot::Sender<Result<Duration, SinkError>>,
+    },
+    /// Read a piece of a ranking.
+    Scan {
+        /// The piece, and the partition that it is for.
+        request: ScanRequest,
+        /// The KOLs in it that are for this partition to check.
+        reply: oneshot::Sender<Result<Scanned, SinkError>>,
+    },
+}
+
+/// A partition's fence record, and who may write behind it.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    /// Redis key.
+    pub key: String,
+    /// Generation of the job.
+    pub generation: u64,
+    /// Assignment epoch of the owner.
+    pub assignment_epoch: u64,
+}
+
+/// What the fence record said when it was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Newest flush that was begun.
+    pub begun: u64,
+    /// Newest flush that ended.
+    pub done: u64,
+    /// Redis may show this partition up to this offset and window end: the new owner sends nothing
+    /// until it has reached both.
+    pub shown: Option<(u64, u64)>,
+    /// Platforms that have a ranking, whoever wrote it.
+    pub platforms: Vec<String>,
+}
+
+/// One flush of one partition.
+#[derive(Debug)]
+pub struct FlushRequest {
+    /// The partition's fence.
+    pub fence: Fence,
+    /// Larger than that of any flush before.
+    pub sequence: u64,
+    /// Sequence of the last flush that Redis confirmed: a record that knows less is from a backup.
+    pub confirmed: u64,
+    /// Position and window end that the flush brings Redis to.
+    pub shown: (u64, u64),
+    /// Merge calls.
+    pub merges: Vec<Cmd>,
+    /// Keys of `last_update` and `last_event`.
+    pub stamps: (String, String),
+    /// The time now and the newest event time (may be empty), ISO 8601.
+    pub times: (String, String),
+}
+
+/// Why Redis did not do what was requested.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SinkError {
+    /// Another owner holds the fence: this one must stop.
+    #[error("another owner holds the fence")]
+    Fenced,
+    /// Redis lost the fence record, and with it data.
+    #[error("Redis lost data")]
+    Lost,
+    /// Redis cannot be reached or refuses: the same request may work later.
+    #[error(transparent)]
+    Unavailable(#[from] KolError),
+}
+
+/// A piece of a ranking.
+#[derive(Clone, Debug)]
+pub struct ScanRequest {
+    /// Key of the ranking.
+    pub ranking: String,
+    /// Platform that it ranks.
+    pub platform: String,
+    /// Keys of the hashes.
+    pub keys: KeyTemplates,
+    /// Where to continue; 0 at the beginning.
+    pub cursor: u64,
+    /// Number of the partition within its job.
+    pub slot: u32,
+    /// Generation of the job.
+    pub generation: u64,
+}
+
+/// What a piece holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Where to continue; 0 after the last piece.
+    pub cursor: u64,
+    /// KOLs with a slot of the partition, or without any slot of this generation.
+    pub kols: Vec<String>,
+    /// How long Redis took.
+    pub took: Duration,
+}
