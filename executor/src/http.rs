@@ -22,7 +22,7 @@ pub struct Pages {
     pub ready: watch::Receiver<bool>,
 }
 
-/// Serves until told to stop.
+/// Serves until it is stopped.
 ///
 /// # Errors
 /// The listener fails.

@@ -1,10 +1,7 @@
 //! The shipped Lua scripts against the Rust scoring: they run in a Lua of the version that Redis
 //! embeds, over a table that stands in for the database.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::schema::{FIELDS, Field, Market, RANK, Scored, Shows};
@@ -459,7 +456,7 @@ fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_me
         let redis = Redis::new();
         redis.prepare(&[]);
         redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(0, 1)), 0);
-        // Neither is sent again when the market changes: nobody would make it good.
+        // Neither is sent again when the market changes: nothing would correct it.
         redis.merge_as_of(&scoring(), (10.0, 1), late, 1);
         let is = redis.field("raw_score");
         redis.merge_as_of(&scoring(), (500.0, 2), late, 1);
@@ -468,7 +465,7 @@ fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_me
 }
 
 #[test]
-fn a_key_of_another_type_is_named_and_slots_of_another_layout_are_written_anew() {
+fn a_key_of_another_type_is_named_and_slots_of_another_layout_are_overwritten() {
     let redis = Redis::new();
     redis.prepare(&[]);
     redis.db().set("hash", "a string").unwrap();

@@ -24,7 +24,7 @@ const WELCOME: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// First and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Silence of the network after which the connection is given up.
+/// Silence of the network after which the connection counts as broken.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// What opens connections to masters.
@@ -61,7 +61,7 @@ pub struct Route {
     pub network: Arc<dyn Dial>,
 }
 
-/// What the supervisor hears of the session.
+/// What happens to the session, for the supervisor.
 #[derive(Debug)]
 pub enum SessionEvent {
     /// A new stream: answer with what runs.
@@ -96,9 +96,9 @@ pub struct Identity {
     pub memory_bytes: u64,
 }
 
-/// Keeps a session until told to stop, or until its stream ends after the supervisor has: then all
-/// is given back, and the master has read the last word. `ready` tells whether the master knows this
-/// executor now.
+/// Keeps a session until it is stopped, or until its stream ends after the supervisor has: then all
+/// partitions are given back, and the master has read everything. `ready` says whether the master knows
+/// this executor now.
 ///
 /// # Errors
 /// The master's address is not a URL.
@@ -119,8 +119,8 @@ pub async fn run(
             outcome = session(&*network, &endpoint, &identity, &supervisor, &ready) => outcome,
         };
         ready.send_replace(false);
-        let told = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
-        if matches!(told, Err(AskError::Gone(_))) {
+        let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
+        if matches!(sent, Err(AskError::Gone(_))) {
             return Ok(());
         }
         if outcome.is_ok() {
@@ -172,7 +172,7 @@ async fn session(
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let mut client = ClusterServiceClient::new(channel).max_decoding_message_size(64 << 20);
 
-    // The registration goes first, so what runs is asked before the stream is opened; what the
+    // The registration goes first, so what runs is requested before the stream is opened; what the
     // supervisor puts into the queue from then on comes after it.
     let (running_in, running) = oneshot::channel();
     let up = Up {

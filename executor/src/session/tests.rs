@@ -99,7 +99,7 @@ impl Scene {
         }
     }
 
-    /// Plays the supervisor at the start of a stream.
+    /// Acts as the supervisor at the start of a stream.
     async fn come_up(&mut self) -> mpsc::Sender<ExecutorMessage> {
         loop {
             let event = tokio::time::timeout(LIMIT, self.supervisor.recv()).await;
@@ -125,7 +125,7 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
     assert_eq!(seen[0], seen[1]);
     scene.group.stop();
     let exit = tokio::time::timeout(LIMIT, scene.session.exit()).await;
-    assert_eq!(exit.unwrap(), Exit::Done, "told to stop it stops");
+    assert_eq!(exit.unwrap(), Exit::Done, "it stops when it is stopped");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ fn keys(redis: &mut redis::Connection, pattern: &str) -> BTreeSet<String> {
     redis::cmd("KEYS").arg(pattern).query(redis).expect("KEYS")
 }
 
-/// Hashes asked for at once.
+/// Hashes read at once.
 const PIPELINE: usize = 1_000;
 
 impl Shown {

@@ -1,4 +1,4 @@
--- Claims a source partition: raises its fence and says what the owner before left.
+-- Claims a source partition: raises its fence and returns what the previous owner left.
 --
 -- KEYS[1]  fence record
 -- ARGV     generation, assignment epoch

@@ -12,7 +12,7 @@
 --
 -- A new generation does not write into the ranking that is shown beside an older one: it takes its
 -- place, at once or when all of it is there, and the older one is kept aside for a day, until
--- executors have swept what nobody knows any more.
+-- executors have removed the orphans.
 --
 -- The lines before these are generated (sink/merge_call.rs) from the tables that the executor sends by
 -- (kol_common::scoring::schema and ::slot). They name, in capitals, the keys (KEY_…) and arguments (ARG_…)

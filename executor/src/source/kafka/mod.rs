@@ -7,7 +7,7 @@
 //! | file | does |
 //! |---|---|
 //! | `client` | opens a log, assigns its partitions |
-//! | `probe` | the thread that asks where logs end, and which they are |
+//! | `probe` | the thread that requests where logs end and which topics they are |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
 

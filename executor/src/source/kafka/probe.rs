@@ -1,5 +1,5 @@
-//! The thread that asks the brokers where logs end and which topics they are: such requests block. It
-//! belongs to the log of one job and ends with it.
+//! The thread that requests from the brokers where logs end and which topics they are: such requests
+//! block. It belongs to the log of one job and ends with it.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -220,12 +220,12 @@ impl Probe {
     /// Ends the thread and waits for that.
     pub(super) fn stop(&self) -> BoxFuture<'static, ()> {
         let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let told = thread.map(|thread| {
+        let ending = thread.map(|thread| {
             drop(thread.keep);
             (thread.ended, thread.handle)
         });
         Box::pin(async move {
-            let Some((ended, handle)) = told else {
+            let Some((ended, handle)) = ending else {
                 return;
             };
             if timeout(STOP_DEADLINE, ended).await.is_err() {
