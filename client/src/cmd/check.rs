@@ -112,7 +112,7 @@ async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Result<String, KolErr
 }
 
 fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
-    let source = &spec.source;
+    let source = spec.source.kafka();
     let what = format!("Kafka {}", source.bootstrap);
     let client = client_config(source, secrets, "kol-client-check").and_then(consumer);
     let client = match client {

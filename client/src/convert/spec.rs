@@ -244,8 +244,8 @@ mod tests {
             .unwrap_or_else(|e| panic!("{e}\n{toml}"))
             .spec;
         assert_eq!(spec.name, "KOL-Trending-");
-        assert_eq!(spec.source.topics, ["kol.videos.raw", "kol.profiles.raw"]);
-        assert_eq!(spec.source.max_rate_per_partition, 0, "it never acted");
+        assert_eq!(spec.source.topics(), ["kol.videos.raw", "kol.profiles.raw"]);
+        assert_eq!(spec.source.max_rate_per_partition(), 0, "it never acted");
         assert!(toml.contains("# max_rate_per_partition = 1000"));
         assert!(
             toml.contains("spark.executor.memory = 2g: give it to each kol-executor as --memory")
@@ -253,7 +253,10 @@ mod tests {
         assert_eq!(spec.sink.url, "redis://redis:6379/0");
         assert!(spec.sink.legacy_hashes);
         assert_eq!(spec.checkpoint.location, "file:///opt/checkpoints");
-        assert_eq!(spec.source.on_data_loss, kol_common::job::OnDataLoss::Fail);
+        assert_eq!(
+            spec.source.on_data_loss(),
+            kol_common::job::OnDataLoss::Fail
+        );
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod keys;
 mod parse;
 mod policy;
+mod source;
 mod spec;
 
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};
 pub use policy::SpecPolicy;
+pub use source::SourceSpec;
 pub use spec::*;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::SourceSpec;
 use crate::time::Millis;
 
 /// One job: what it reads, how it scores and where it writes.
@@ -26,7 +27,7 @@ pub struct JobSpec {
 /// The Kafka topics of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SourceSpec {
+pub struct KafkaSource {
     /// `host:port,host:port`.
     pub bootstrap: String,
     /// Topic names; at least one, none twice.
@@ -320,7 +321,7 @@ impl ScoringSpec {
     }
 }
 
-impl Default for SourceSpec {
+impl Default for KafkaSource {
     fn default() -> Self {
         Self {
             bootstrap: "localhost:9092".into(),

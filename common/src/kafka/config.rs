@@ -4,7 +4,7 @@ use rdkafka::ClientConfig;
 
 use super::quiet;
 use crate::KolError;
-use crate::job::{SecretRef, SourceSpec};
+use crate::job::{KafkaSource, SecretRef};
 use crate::secrets::Secrets;
 
 /// Configuration for any client of a job's Kafka. `client_id` is what brokers log.
@@ -12,7 +12,7 @@ use crate::secrets::Secrets;
 /// # Errors
 /// A secret that a property refers to is missing.
 pub fn client_config(
-    source: &SourceSpec,
+    source: &KafkaSource,
     secrets: &Secrets,
     client_id: &str,
 ) -> Result<ClientConfig, KolError> {

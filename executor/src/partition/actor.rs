@@ -84,7 +84,7 @@ impl Actor {
         Self {
             intake: Intake::new(state, &assignment.spec, assignment.offset),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink.clone(), now),
-            pace: Pace::new(assignment.spec.source.max_rate_per_partition, now),
+            pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             standstill: Standstill::new(now),
             tick: Arc::new(JobTick::default()),
             share: deps.memory.share(),

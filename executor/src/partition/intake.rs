@@ -39,7 +39,7 @@ impl Intake {
             position,
             check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
             kafka_time: spec.scoring.profile == Profile::SparkCompat,
-            reject_late: spec.source.dead_letter_late,
+            reject_late: spec.source.dead_letter_late(),
         }
     }
 

@@ -60,7 +60,7 @@ impl Actor {
                 .job(&self.assignment.spec.name)
                 .partition(&self.assignment.partition)
                 .offset(position);
-            if self.assignment.spec.source.on_data_loss == OnDataLoss::Fail {
+            if self.assignment.spec.source.on_data_loss() == OnDataLoss::Fail {
                 return Some(Ended::Failed(error.help(
                     "Set source.on_data_loss = \"continue\" to go on behind the gap, and raise the \
                      retention of the topic.",

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use kol_common::job::SourceSpec;
+use kol_common::job::KafkaSource;
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
@@ -24,7 +24,7 @@ impl GroupOffsets {
     ///
     /// # Errors
     /// Properties that the Kafka client refuses, secrets that are missing, no more threads.
-    pub fn start(spec: &SourceSpec, secrets: &Secrets) -> Result<Self, KolError> {
+    pub fn start(spec: &KafkaSource, secrets: &Secrets) -> Result<Self, KolError> {
         let mut config = client_config(spec, secrets, "kol-master-offsets")?;
         config.set("group.id", &spec.group_id);
         config.set("enable.auto.commit", "false");

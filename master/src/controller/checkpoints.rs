@@ -35,7 +35,7 @@ impl Controller {
     pub(super) fn start_of(&self, record: &JobRecord) -> Result<Start, KolError> {
         let (id, epoch) = match &record.origin {
             Origin::Spec => {
-                let offsets = record.spec.source.starting_offsets.clone();
+                let offsets = record.spec.source.starting_offsets().clone();
                 return Ok(Start::Offsets(offsets));
             }
             Origin::Offsets(offsets) => return Ok(Start::Offsets(offsets.clone())),

@@ -80,6 +80,8 @@ fn templates(spec: &JobSpec) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::job::SourceSpec;
+
     use super::*;
     use crate::testing::spec;
 
@@ -88,7 +90,8 @@ mod tests {
         let (old, mut new) = (spec("a"), spec("a"));
         assert!(differences(&old, &new).is_empty());
         new.scoring.window = Millis(300_000);
-        new.source
+        let SourceSpec::Kafka(source) = &mut new.source;
+        source
             .properties
             .insert("fetch.min.bytes".into(), "1".into());
         assert_eq!(

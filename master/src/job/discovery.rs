@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::checkpoint::snapshot;
-use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
+use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
@@ -67,7 +67,8 @@ impl Brokers for Kafka {
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         Box::pin(async move {
             let asked =
-                world::blocking(move || ask_kafka(&source, &known, &offsets, &secrets)).await;
+                world::blocking(move || ask_kafka(source.kafka(), &known, &offsets, &secrets))
+                    .await;
             let hit_a_defect = || KolError::internal("DISCOVERY", "asking Kafka hit a defect");
             asked.ok_or_else(hit_a_defect)?
         })
@@ -78,7 +79,7 @@ impl Brokers for Kafka {
         source: &SourceSpec,
         secrets: &Secrets,
     ) -> Result<GroupOffsets, KolError> {
-        GroupOffsets::start(source, secrets)
+        GroupOffsets::start(source.kafka(), secrets)
     }
 }
 
@@ -176,7 +177,7 @@ fn all_are_there(state: &Manifest, found: &[(SourcePartition, u64)]) -> Result<(
 }
 
 fn ask_kafka(
-    source: &SourceSpec,
+    source: &KafkaSource,
     known: &[SourcePartition],
     offsets: &StartingOffsets,
     secrets: &Secrets,
@@ -217,7 +218,7 @@ fn ask_kafka(
 
 /// Where a partition starts, given its oldest offset and its end.
 fn resolve(
-    source: &SourceSpec,
+    source: &KafkaSource,
     offsets: &StartingOffsets,
     name: &SourcePartition,
     low: u64,
@@ -237,7 +238,7 @@ fn resolve(
 
 fn partitions_of(
     consumer: &Consumer,
-    source: &SourceSpec,
+    source: &KafkaSource,
     topic: &str,
 ) -> Result<Vec<u32>, KolError> {
     let metadata =
@@ -267,7 +268,7 @@ fn partitions_of(
 /// The first record at or after `time`, or the end where there is none.
 fn at_time(
     consumer: &Consumer,
-    source: &SourceSpec,
+    source: &KafkaSource,
     names: Vec<SourcePartition>,
     time: Millis,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
@@ -306,7 +307,7 @@ fn offset(from_broker: i64) -> u64 {
     u64::try_from(from_broker).unwrap_or(0)
 }
 
-fn no_such_topic(source: &SourceSpec, topic: &str) -> KolError {
+fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
     KolError::external(
         "SOURCE_TOPIC_NOT_THERE",
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
@@ -314,7 +315,7 @@ fn no_such_topic(source: &SourceSpec, topic: &str) -> KolError {
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
 }
 
-fn unreachable(source: &SourceSpec, error: &KafkaError) -> KolError {
+fn unreachable(source: &KafkaSource, error: &KafkaError) -> KolError {
     KolError::external(
         "SOURCE_UNREACHABLE",
         format!("Kafka at {} does not answer: {error}", source.bootstrap),
@@ -354,9 +355,9 @@ mod tests {
 
     #[test]
     fn offsets_given_for_partitions_hold_for_the_first_topic_and_not_beyond_the_end() {
-        let source = SourceSpec {
+        let source = KafkaSource {
             topics: vec!["a".into(), "b".into()],
-            ..SourceSpec::default()
+            ..KafkaSource::default()
         };
         let given = StartingOffsets::Partitions([(0, 5), (1, 99), (3, 1)].into());
         let at = |topic, number| {

@@ -150,9 +150,9 @@ pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
     let mut found: Vec<String> = differences(old, new).into_iter().filter(concerns).collect();
     let gone = old
         .source
-        .topics
+        .topics()
         .iter()
-        .filter(|t| !new.source.topics.contains(t));
+        .filter(|t| !new.source.topics().contains(t));
     found.extend(gone.map(|topic| format!("source.topics had `{topic}` and has it no more")));
     if found.is_empty() {
         return Ok(());
@@ -167,6 +167,7 @@ pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
 #[cfg(test)]
 mod tests {
     use kol_common::Millis;
+    use kol_common::job::SourceSpec;
     use kol_common::proto::{StateFile, Told};
 
     use super::*;
@@ -188,10 +189,12 @@ mod tests {
         new.scoring.weights.market = 0.4;
         new.scoring.retire_after = Millis(1);
         new.sink.flush_interval = Millis(7);
-        new.source.topics.push("more".into());
+        let SourceSpec::Kafka(source) = &mut new.source;
+        source.topics.push("more".into());
         assert_eq!(fits(&old, &new), Ok(()));
         new.scoring.window = Millis(1);
-        new.source.topics.remove(0);
+        let SourceSpec::Kafka(source) = &mut new.source;
+        source.topics.remove(0);
         let error = fits(&old, &new).unwrap_err();
         assert!(error.message.contains("scoring.window was 1day"), "{error}");
         assert!(error.message.contains("`kol.videos.raw`"), "{error}");

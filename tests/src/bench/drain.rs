@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kol_client::generate::Generator;
 use kol_client::producer::TopicWriter;
 use kol_common::SourcePartition;
-use kol_common::job::SourceSpec;
+use kol_common::job::KafkaSource;
 use kol_common::secrets::Secrets;
 use kol_executor::source::{Batch, KafkaLogs, Logs as _};
 
@@ -72,13 +72,13 @@ fn fill(topic: &Topic, plan: &Plan) {
 
 /// The same client and batches as the executor's, and nothing done with the records.
 fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
-    let spec = SourceSpec {
+    let spec = KafkaSource {
         bootstrap: topic.kafka().bootstrap().to_owned(),
         topics: vec![topic.name.clone()],
-        ..SourceSpec::default()
+        ..KafkaSource::default()
     };
     let source = KafkaLogs
-        .open(&spec, &Secrets::default(), "bench", 1 << 30)
+        .open(&spec.into(), &Secrets::default(), "bench", 1 << 30)
         .unwrap();
     let own = std::process::id();
     let (begun, before) = (Instant::now(), cpu(own));

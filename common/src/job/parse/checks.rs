@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::reader::Problems;
 use crate::checkpoint::{Location, location};
-use crate::job::{Counters, JobSpec, Profile, ScoringSpec, SinkSpec, SourceSpec};
+use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
 
 /// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
@@ -24,7 +24,7 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
         "name",
         "use 1 to 100 letters, digits, `-`, `_` and `.`",
     );
-    c.source(&spec.source);
+    c.source(spec.source.kafka());
     c.scoring(&spec.scoring);
     c.sink(&spec.sink, &spec.scoring);
     let checkpoint = &spec.checkpoint;
@@ -73,7 +73,7 @@ impl Checks<'_> {
         self.require(holds, key, &message);
     }
 
-    fn source(&self, s: &SourceSpec) {
+    fn source(&self, s: &KafkaSource) {
         self.require(
             !s.bootstrap.is_empty() && s.bootstrap.split(',').all(is_host_port),
             "source.bootstrap",

@@ -8,8 +8,8 @@ use super::properties;
 use super::reader::{Section, text, whole};
 use crate::event::parse_time;
 use crate::job::{
-    CheckpointSpec, Counters, Flip, JobSpec, KeyTemplates, OnDataLoss, Profile, ScoringSpec,
-    SecretRef, SinkSpec, SourceSpec, StartingOffsets,
+    CheckpointSpec, Counters, Flip, JobSpec, KafkaSource, KeyTemplates, OnDataLoss, Profile,
+    ScoringSpec, SecretRef, SinkSpec, SourceSpec, StartingOffsets,
 };
 
 /// The whole spec; `None` if it has no name.
@@ -34,8 +34,8 @@ pub(super) fn job(root: &Section<'_, '_>) -> Option<JobSpec> {
 }
 
 fn source(s: &Section<'_, '_>) -> SourceSpec {
-    let d = SourceSpec::default();
-    let spec = SourceSpec {
+    let d = KafkaSource::default();
+    let spec = KafkaSource {
         bootstrap: s.text("bootstrap").unwrap_or(d.bootstrap),
         topics: s.texts("topics").unwrap_or(d.topics),
         group_id: s.text("group_id").unwrap_or(d.group_id),
@@ -59,7 +59,7 @@ fn source(s: &Section<'_, '_>) -> SourceSpec {
         properties: properties(&s.section("properties")),
     };
     s.end();
-    spec
+    spec.into()
 }
 
 fn properties(s: &Section<'_, '_>) -> BTreeMap<String, String> {

@@ -79,9 +79,9 @@ fn every_key_is_read() {
         max_failures = 5
         retain = 10
     "#);
-    assert_eq!(spec.source.on_data_loss, OnDataLoss::Fail);
-    assert!(matches!(&spec.source.starting_offsets, StartingOffsets::Partitions(p) if p[&7] == 1));
-    assert_eq!(spec.source.properties["fetch.wait.max.ms"], "50");
+    assert_eq!(spec.source.on_data_loss(), OnDataLoss::Fail);
+    assert!(matches!(spec.source.starting_offsets(), StartingOffsets::Partitions(p) if p[&7] == 1));
+    assert_eq!(spec.source.kafka().properties["fetch.wait.max.ms"], "50");
     assert_eq!(spec.scoring.retire_after, Millis(6 * 3_600_000));
     assert_eq!(spec.scoring.weights.market, 0.5);
     assert_eq!(
@@ -148,9 +148,9 @@ fn keys_can_be_set_on_the_command_line_but_no_secrets() {
     let spec = ok(&set("scoring.slide", "30m").unwrap());
     assert_eq!(spec.scoring.slide, Millis(1_800_000));
     let spec = ok(&set("source.topics", "[\"x\"]").unwrap());
-    assert_eq!(spec.source.topics, ["x"]);
+    assert_eq!(spec.source.topics(), ["x"]);
     let spec = ok(&set("source.properties.fetch.wait.max.ms", "5").unwrap());
-    assert_eq!(spec.source.properties["fetch.wait.max.ms"], "5");
+    assert_eq!(spec.source.kafka().properties["fetch.wait.max.ms"], "5");
     assert_eq!(set("sink.password", "x").unwrap_err().code, "SET_SECRET");
     assert_eq!(set("name.x", "1").unwrap_err().code, "SET");
 }

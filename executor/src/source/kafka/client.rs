@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::SourceSpec;
+use kol_common::job::{KafkaSource, SourceSpec};
 use kol_common::kafka::{classify, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
@@ -33,7 +33,12 @@ impl Logs for KafkaLogs {
         client_id: &str,
         memory: u64,
     ) -> Result<Source, KolError> {
-        Ok(Arc::new(Kafka::start(spec, secrets, client_id, memory)?))
+        Ok(Arc::new(Kafka::start(
+            spec.kafka(),
+            secrets,
+            client_id,
+            memory,
+        )?))
     }
 
     fn dead_letters(
@@ -41,7 +46,7 @@ impl Logs for KafkaLogs {
         spec: &SourceSpec,
         secrets: &Secrets,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
-        let producer = Producer::start(spec, secrets)?;
+        let producer = Producer::start(spec.kafka(), secrets)?;
         Ok(producer.map(|producer| Arc::new(producer) as Arc<dyn DeadLetterTopic>))
     }
 }
@@ -57,7 +62,7 @@ struct Kafka {
 impl Kafka {
     /// See [`Logs::open`].
     fn start(
-        spec: &SourceSpec,
+        spec: &KafkaSource,
         secrets: &Secrets,
         client_id: &str,
         memory: u64,
@@ -72,7 +77,7 @@ impl Kafka {
 }
 
 fn config(
-    spec: &SourceSpec,
+    spec: &KafkaSource,
     secrets: &Secrets,
     client_id: &str,
     memory: u64,
@@ -187,9 +192,9 @@ mod tests {
 
     /// A log whose broker does not exist; nothing is read from it.
     fn unreachable_log() -> Kafka {
-        let spec = SourceSpec {
+        let spec = KafkaSource {
             bootstrap: "127.0.0.1:1".into(),
-            ..SourceSpec::default()
+            ..KafkaSource::default()
         };
         Kafka::start(&spec, &Secrets::default(), "test", 1 << 30).unwrap()
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::SourceSpec;
+use kol_common::job::KafkaSource;
 use kol_common::kafka::{Quiet, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
@@ -76,7 +76,7 @@ impl Producer {
     ///
     /// # Errors
     /// Properties that librdkafka refuses, secrets that are missing.
-    pub(super) fn start(spec: &SourceSpec, secrets: &Secrets) -> Result<Option<Self>, KolError> {
+    pub(super) fn start(spec: &KafkaSource, secrets: &Secrets) -> Result<Option<Self>, KolError> {
         let Some(topic) = spec.dead_letter.clone() else {
             return Ok(None);
         };
