@@ -2,7 +2,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `contract` | what a partition sees of a log: no type of a client |
+//! | `contract` | what a partition sees of a log: traits, and records in batches; no type of a client |
 //! | `dead_letters` | the way of unusable records to their topic |
 //! | `kafka` | a log in Kafka |
 
