@@ -10,6 +10,7 @@ use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Reply, Stream};
 use super::questions::Questions;
@@ -48,6 +49,7 @@ pub(super) struct Controller {
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) questions: Questions,
     pub(super) streams: BTreeMap<ExecutorId, (SessionId, Stream)>,
+    pub(super) clock: Clock,
     /// For tasks that report back.
     pub(super) handle: Handle,
     pub(super) tasks: Group,
@@ -61,13 +63,14 @@ pub(super) struct Controller {
 impl Controller {
     /// With the jobs of the store. `handle` leads to itself; `tasks` gets its looks at Kafka.
     pub(super) fn new(
-        now: Millis,
+        clock: Clock,
         options: Options,
         store: JobStore,
         stored: Vec<Stored>,
         handle: Handle,
         tasks: Group,
     ) -> Self {
+        let now = clock.now();
         let jobs = stored
             .into_iter()
             .map(|(record, checkpoints)| {
@@ -82,6 +85,7 @@ impl Controller {
             jobs,
             questions: Questions::default(),
             streams: BTreeMap::new(),
+            clock,
             handle,
             keeper: Keeper::start(&tasks),
             awaited: BTreeMap::new(),
