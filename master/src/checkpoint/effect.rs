@@ -25,6 +25,8 @@ pub struct Facts {
     pub job: (String, String),
     /// Generation of the job.
     pub generation: u64,
+    /// The wall clock, for people: the manifest says when the epoch began by it.
+    pub wall: Millis,
     /// The job clock.
     pub clock: Option<Millis>,
     /// Version of the market measure in use, and the measure.

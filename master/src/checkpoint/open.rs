@@ -98,14 +98,15 @@ impl Open {
 
     /// What it says once it is complete.
     pub(super) fn into_manifest(self, now: Millis, parent: u64, facts: Facts) -> Manifest {
+        let took = now.since(self.begun);
         Manifest {
             job_id: facts.job.0,
             job_name: facts.job.1,
             generation: facts.generation,
             epoch: self.epoch,
             parent,
-            begun_ms: self.begun.0,
-            took_ms: now.since(self.begun).0,
+            begun_ms: facts.wall.since(took).0,
+            took_ms: took.0,
             clock_ms: facts.clock.map(|c| c.0),
             market_version: facts.market.0,
             market: facts.market.1,

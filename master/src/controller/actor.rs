@@ -7,6 +7,7 @@ use kol_common::actor::{Group, Mailbox, Task, mailbox};
 use kol_common::{KolError, Millis};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Message, Query};
 use super::state::{Controller, Options};
@@ -36,15 +37,9 @@ pub async fn start(
     let (store, stored) = JobStore::load(meta).await?;
     tracing::info!(jobs = stored.len(), "the state store is open");
     let (address, inbox) = mailbox("controller", INBOX);
-    let handle = Handle::new(address);
-    let controller = Controller::new(
-        Millis::now(),
-        options,
-        store,
-        stored,
-        handle.clone(),
-        tasks.clone(),
-    );
+    let clock = Clock::start();
+    let handle = Handle::new(address, clock);
+    let controller = Controller::new(clock, options, store, stored, handle.clone(), tasks.clone());
     let task = tasks.spawn("controller", controller.run(inbox, tasks.stop_token()));
     Ok((handle, task))
 }
@@ -76,7 +71,7 @@ impl Controller {
     }
 
     async fn tick(&mut self) -> Result<(), KolError> {
-        let now = Millis::now();
+        let now = self.clock.now();
         self.member(now, Input::Tick).await?;
         self.tick_jobs(now).await?;
         self.questions.tick(now);
@@ -85,7 +80,7 @@ impl Controller {
     }
 
     async fn message(&mut self, message: Message) -> Result<(), KolError> {
-        let now = Millis::now();
+        let now = self.clock.now();
         match message {
             Message::Opened {
                 session,

@@ -9,9 +9,10 @@ use kol_common::proto::{
     ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
     Register, RewindRequest, Savepoint, SubmitReply,
 };
-use kol_common::{JobId, KolError, Millis, SavepointId};
+use kol_common::{JobId, KolError, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::Clock;
 use super::message::{Message, Query, Reply, SavepointRequest};
 use super::submission::Submission;
 use crate::cluster::SessionId;
@@ -37,11 +38,12 @@ pub type Outgoing = mpsc::Receiver<Result<MasterMessage, tonic::Status>>;
 #[derive(Clone, Debug)]
 pub struct Handle {
     mailbox: Address<Message>,
+    clock: Clock,
 }
 
 impl Handle {
-    pub(super) fn new(mailbox: Address<Message>) -> Self {
-        Self { mailbox }
+    pub(super) fn new(mailbox: Address<Message>, clock: Clock) -> Self {
+        Self { mailbox, clock }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Message) -> Result<T, KolError> {
@@ -74,17 +76,12 @@ impl Handle {
         self.tell(opened, ANSWER).await.map(|()| outgoing)
     }
 
-    /// An executor sent a message; `at` is when it came in.
+    /// An executor sent a message, just now.
     ///
     /// # Errors
     /// See [`Handle`].
-    pub async fn received(
-        &self,
-        session: SessionId,
-        at: Millis,
-        body: Body,
-    ) -> Result<(), KolError> {
-        let body = Box::new(body);
+    pub async fn received(&self, session: SessionId, body: Body) -> Result<(), KolError> {
+        let (at, body) = (self.clock.now(), Box::new(body));
         let received = Message::Received { session, at, body };
         self.tell(received, ANSWER).await
     }
@@ -277,7 +274,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_request_ends_at_its_deadline_or_with_the_controller() {
         let (address, mut inbox) = mailbox("controller", 2);
-        let handle = Handle::new(address);
+        let handle = Handle::new(address, Clock::start());
         let error = handle.jobs().await.unwrap_err();
         assert_eq!(error.code, "MASTER_BUSY");
         let error = handle.savepoint("a".into(), String::new()).await;

@@ -5,6 +5,7 @@
 //! | file | what is there |
 //! |---|---|
 //! | `handle`, `message`, `submission` | how it is reached, and with what |
+//! | `clock` | the time by which it decides |
 //! | `state` | what it owns |
 //! | `committed`, `saved` | what follows from an epoch and from a savepoint |
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
@@ -15,6 +16,7 @@
 //! | `store` | jobs in the meta store |
 
 mod actor;
+mod clock;
 mod committed;
 
 mod executors;
@@ -38,3 +40,6 @@ pub use handle::{Handle, Outgoing};
 pub use state::Options;
 pub use store::JobStore;
 pub use submission::{Begin, Submission};
+
+#[cfg(test)]
+mod clock_tests;

@@ -23,36 +23,47 @@ impl Controller {
         name: &str,
         request: SavepointRequest,
     ) -> Result<(), KolError> {
-        let SavepointRequest { below, reply } = request;
-        match self.place_of_savepoint(name, &below) {
-            Ok((job, below)) => {
-                let id = SavepointId::generate();
-                let folder = format!("{below}/{id}");
-                let awaited = Awaited {
-                    folder: folder.clone(),
-                    reply,
-                };
-                self.awaited.insert(id.clone(), awaited);
-                self.step(now, &job, Event::Savepoint(id, folder)).await
-            }
+        match self.place_of_savepoint(name, &request.below) {
+            Ok((job, below)) => self.begin_savepoint(now, &job, &below, request.reply).await,
             Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
+                let _nobody_waits = request.reply.send(Err(refused));
                 Ok(())
             }
         }
     }
 
-    /// The job, and the location below which its savepoint goes.
+    async fn begin_savepoint(
+        &mut self,
+        now: Millis,
+        job: &JobId,
+        below: &str,
+        reply: Reply<Savepoint>,
+    ) -> Result<(), KolError> {
+        let id = SavepointId::generate();
+        let folder = format!("{below}/{id}");
+        let awaited = Awaited {
+            folder: folder.clone(),
+            reply,
+        };
+        self.awaited.insert(id.clone(), awaited);
+        self.step(now, job, Event::Savepoint(id, folder)).await
+    }
+
+    /// The job, and the location below which its savepoint goes; or why none can be requested now.
     fn place_of_savepoint(&self, name: &str, below: &str) -> Result<(JobId, String), KolError> {
         let (id, job) = self.find(name)?;
         let location = &job.header().spec.checkpoint.location;
         let default = format!("{}/{FOLDER}", location.trim_end_matches('/'));
         let below = if below.is_empty() { &*default } else { below };
         below.parse::<Location>()?;
+        if let Some(refused) = job.savepoint_refusal() {
+            return Err(refused);
+        }
         Ok((id.clone(), below.trim_end_matches('/').to_owned()))
     }
 
-    /// A person ends a job.
+    /// A person ends a job. What is refused changes nothing: a job whose savepoint cannot be requested is
+    /// not ended either.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -64,27 +75,36 @@ impl Controller {
         savepoint: Option<SavepointRequest>,
         reply: Reply<JobStatus>,
     ) -> Result<(), KolError> {
-        let answer = match self.not_over(name) {
-            Ok(id) => {
-                if let Some(request) = savepoint {
-                    self.take_savepoint(now, id.as_str(), request).await?;
+        let answer = match self.endable(name, savepoint) {
+            Ok((id, savepoint)) => {
+                if let Some(SavepointRequest { below, reply }) = savepoint {
+                    self.begin_savepoint(now, &id, &below, reply).await?;
                 }
                 self.step(now, &id, Event::End(end, String::new())).await?;
                 self.job_status(now, id.as_str())
             }
-            Err(error) => Err(error),
+            Err(refused) => Err(refused),
         };
         let _nobody_waits = reply.send(answer);
         Ok(())
     }
 
-    fn not_over(&self, name: &str) -> Result<JobId, KolError> {
+    /// The job, and where its savepoint goes, if one is wanted.
+    fn endable(
+        &self,
+        name: &str,
+        savepoint: Option<SavepointRequest>,
+    ) -> Result<(JobId, Option<SavepointRequest>), KolError> {
         let (id, job) = self.find(name)?;
-        if !matches!(job.header().phase, Phase::Over(_)) {
-            return Ok(id.clone());
+        if matches!(job.header().phase, Phase::Over(_)) {
+            let what = format!("job `{}` is over already", job.header().spec.name);
+            return Err(KolError::user("JOB_OVER", what).job(id.as_str()));
         }
-        let what = format!("job `{}` is over already", job.header().spec.name);
-        Err(KolError::user("JOB_OVER", what).job(id.as_str()))
+        let Some(SavepointRequest { below, reply }) = savepoint else {
+            return Ok((id.clone(), None));
+        };
+        let (id, below) = self.place_of_savepoint(id.as_str(), &below)?;
+        Ok((id, Some(SavepointRequest { below, reply })))
     }
 
     /// Takes a savepoint off the record, and deletes its files.

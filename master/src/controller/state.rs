@@ -10,6 +10,7 @@ use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Reply, Stream};
 use super::questions::Questions;
@@ -48,6 +49,7 @@ pub(super) struct Controller {
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) questions: Questions,
     pub(super) streams: BTreeMap<ExecutorId, (SessionId, Stream)>,
+    pub(super) clock: Clock,
     /// For tasks that report back.
     pub(super) handle: Handle,
     pub(super) tasks: Group,
@@ -61,7 +63,7 @@ pub(super) struct Controller {
 impl Controller {
     /// With the jobs of the store. `handle` leads to itself; `tasks` gets its looks at Kafka.
     pub(super) fn new(
-        now: Millis,
+        clock: Clock,
         options: Options,
         store: JobStore,
         stored: Vec<Stored>,
@@ -69,6 +71,7 @@ impl Controller {
         tasks: Group,
     ) -> Self {
         let stores = options.outside.stores.clone();
+        let now = clock.now();
         let jobs = stored
             .into_iter()
             .map(|(record, checkpoints)| {
@@ -83,6 +86,7 @@ impl Controller {
             jobs,
             questions: Questions::default(),
             streams: BTreeMap::new(),
+            clock,
             handle,
             keeper: Keeper::start(&tasks, stores),
             awaited: BTreeMap::new(),

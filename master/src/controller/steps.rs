@@ -28,6 +28,7 @@ impl Controller {
         let input = Input {
             event,
             fleet: &fleet,
+            wall: Millis::now(),
         };
         job.handle(now, input, &mut out);
         let persist = out.iter().any(|effect| matches!(effect, Effect::Persist));

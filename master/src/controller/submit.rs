@@ -69,7 +69,8 @@ impl Controller {
         reply: Reply<SubmitReply>,
     ) -> Result<(), KolError> {
         let id = JobId::generate();
-        let mut record = JobRecord::new(id.clone(), next.spec, next.warnings.clone(), now);
+        let mut record =
+            JobRecord::new(id.clone(), next.spec, next.warnings.clone(), Millis::now());
         record.origin = next.origin;
         record.shown |= next.at_once;
         record.follows = next.follows;

@@ -3,20 +3,22 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Manifest, RunningPartition};
-use kol_common::{ExecutorId, KolError, SavepointId};
+use kol_common::{ExecutorId, KolError, Millis, SavepointId};
 
 use super::discovery::Found;
 use super::fleet::Fleet;
 use super::record::End;
 use crate::checkpoint::{Commit, Notice};
 
-/// What happened, with the executors that there are then.
+/// What happened, with the executors and the wall clock as they are then.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// What happened.
     pub event: Event,
     /// All executors that are not lost.
     pub fleet: &'a Fleet,
+    /// The wall clock, for what people read: unlike the time of a step it may go back.
+    pub wall: Millis,
 }
 
 /// What happened.

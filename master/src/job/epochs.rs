@@ -29,6 +29,8 @@ pub(super) struct Epochs {
 pub(super) struct JobParts<'a> {
     pub(super) record: &'a mut JobRecord,
     pub(super) partitions: &'a Partitions,
+    /// The wall clock, for what people read.
+    pub(super) wall: Millis,
 }
 
 /// What became of the last epoch of a job that ends.
@@ -170,13 +172,21 @@ impl Epochs {
             job_name: job.record.spec.name.clone(),
             generation: job.record.generation,
             partitions: inherited(&state, &job.partitions.records()),
-            begun_ms: now.0,
+            begun_ms: job.wall.0,
             took_ms: 0,
             origin: job.record.origin.to_string(),
             ..state
         };
-        let JobParts { record, partitions } = job;
-        let job = JobParts { record, partitions };
+        let JobParts {
+            record,
+            partitions,
+            wall,
+        } = job;
+        let job = JobParts {
+            record,
+            partitions,
+            wall,
+        };
         self.step(now, Input::Inherit(manifest), job, out);
         record.epochs_reserved = self.coordinator.reserved();
         out.push(Effect::Persist);
@@ -208,6 +218,7 @@ impl Epochs {
             facts: Facts {
                 job: (job.record.id.to_string(), job.record.spec.name.clone()),
                 generation: job.record.generation,
+                wall: job.wall,
                 clock: measure.clock(),
                 market: (measure.version(), measure.market_wire()),
             },

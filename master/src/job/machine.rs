@@ -38,6 +38,8 @@ pub struct Job {
     epochs: Epochs,
     lookup: Lookup,
     share: Share,
+    /// The wall clock at the newest step.
+    wall: Millis,
 }
 
 impl Job {
@@ -61,6 +63,7 @@ impl Job {
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
             share: Share::default(),
+            wall: now,
             record,
         }
     }
@@ -150,7 +153,8 @@ impl Job {
 
     /// One step.
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
-        let Input { event, fleet } = input;
+        let Input { event, fleet, wall } = input;
+        self.wall = wall;
         match event {
             Event::Connected(executor, running) => {
                 let generation = self.record.generation;
@@ -164,6 +168,7 @@ impl Job {
                 let job = JobParts {
                     record: &mut self.record,
                     partitions: &self.partitions,
+                    wall: self.wall,
                 };
                 self.epochs.savepoint(now, job, id, folder, out);
             }
@@ -186,6 +191,7 @@ impl Job {
         let job = JobParts {
             record: &mut self.record,
             partitions: &self.partitions,
+            wall: self.wall,
         };
         match body {
             FromExecutor::Reports(reports) => {
@@ -277,6 +283,7 @@ impl Job {
                 let job = JobParts {
                     record: &mut self.record,
                     partitions: &self.partitions,
+                    wall: self.wall,
                 };
                 self.epochs.inherit(now, job, *state, out);
             }
@@ -300,6 +307,7 @@ impl Job {
             let job = JobParts {
                 record: &mut self.record,
                 partitions: &self.partitions,
+                wall: self.wall,
             };
             self.epochs.finish(now, job, out);
         } else {
@@ -335,6 +343,7 @@ impl Job {
         let job = JobParts {
             record: &mut self.record,
             partitions: &self.partitions,
+            wall: self.wall,
         };
         self.epochs.tick(now, job, fleet, out);
     }

@@ -65,7 +65,15 @@ impl Out {
     /// One step of a job.
     pub(super) fn of(job: &mut Job, now: u64, event: Event, fleet: &Fleet) -> Self {
         let (mut effects, mut out) = (Vec::new(), Self::default());
-        job.handle(Millis(now), Input { event, fleet }, &mut effects);
+        job.handle(
+            Millis(now),
+            Input {
+                event,
+                fleet,
+                wall: Millis(now),
+            },
+            &mut effects,
+        );
         for effect in effects {
             match effect {
                 Effect::Persist => out.persist = true,

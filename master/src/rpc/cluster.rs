@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::Stream;
+use kol_common::KolError;
 use kol_common::actor::Group;
 use kol_common::proto::cluster_service_server::ClusterService;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register};
-use kol_common::{KolError, Millis};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -77,7 +77,7 @@ async fn registration(incoming: &mut Streaming<ExecutorMessage>) -> Result<Regis
     }
 }
 
-/// Hands on what the executor sends, with the time it came in, until the stream ends.
+/// Hands on what the executor sends until the stream ends.
 async fn read(
     mut incoming: Streaming<ExecutorMessage>,
     session: SessionId,
@@ -86,7 +86,7 @@ async fn read(
     // An error is a broken stream: the members' machine deals with it, by its end.
     while let Ok(Some(message)) = incoming.message().await {
         if let Some(body) = message.body {
-            controller.received(session, Millis::now(), body).await?;
+            controller.received(session, body).await?;
         }
     }
     Ok(())

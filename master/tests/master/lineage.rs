@@ -1,10 +1,11 @@
-//! Jobs that take the place of others.
+//! Jobs that end, and jobs that take the place of others.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{Rig, is, people, submit, wait_for};
-use kol_common::proto::JobState;
+use kol_common::error::info_of;
+use kol_common::proto::{JobState, StopRequest};
 use kol_common::{JobId, Millis};
 use kol_master::controller::JobStore;
 use kol_master::job::{End, JobRecord, Predecessor};
@@ -39,4 +40,35 @@ async fn a_master_that_died_after_it_noted_the_next_job_still_ends_the_one_befor
         status.reason
     );
     wait_for(&mut client, next.id.as_str(), is(JobState::Degraded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_whose_savepoint_is_refused_changes_nothing() {
+    let rig = Rig::new("events", 1).await;
+    let master = rig.master().await;
+    let mut client = people(&master).await;
+    submit(&mut client, &rig.spec("a")).await.unwrap();
+    wait_for(&mut client, "a", is(JobState::Degraded)).await;
+    let stop = |location: &str| StopRequest {
+        job: "a".into(),
+        savepoint: true,
+        location: location.into(),
+    };
+    let refused = client.stop_job(stop("/backup")).await.unwrap_err();
+    assert_eq!(info_of(&refused).unwrap().code, "CHECKPOINT_LOCATION");
+    wait_for(&mut client, "a", is(JobState::Degraded)).await;
+    // Without executors this savepoint waits: another one is refused.
+    let controller = master.controller().clone();
+    let waiting = controller.savepoint("a".into(), String::new());
+    let refused = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.stop_job(stop("")).await.unwrap_err()
+    };
+    let refused = tokio::select! {
+        biased;
+        saved = waiting => panic!("{saved:?}"),
+        refused = refused => refused,
+    };
+    assert_eq!(info_of(&refused).unwrap().code, "SAVEPOINT_BUSY");
+    wait_for(&mut client, "a", is(JobState::Degraded)).await;
 }
