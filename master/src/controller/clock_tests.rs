@@ -1,13 +1,13 @@
 //! The whole controller on a machine whose wall clock is set to other times.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::actor::Group;
+use kol_common::checkpoint::Stores;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
@@ -16,9 +16,8 @@ use kol_common::proto::{
     PartitionState, Register, Reports, RunningPartition,
 };
 use kol_common::secrets::Secrets;
-use kol_common::world::{self, Machine, World};
+use kol_common::world::{self, Chance, Clock, ThisMachine, Threads};
 use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
-use object_store::ObjectStore;
 use uuid::Uuid;
 
 use super::actor::start;
@@ -38,37 +37,25 @@ const SESSION: SessionId = SessionId(1);
 /// The machine, but for its wall clock.
 struct Shifted(Rc<Cell<i64>>);
 
-impl World for Shifted {
+impl Clock for Shifted {
     fn now(&self) -> Millis {
-        Millis(Machine.now().0.saturating_add_signed(self.0.get()))
+        Millis(ThisMachine.now().0.saturating_add_signed(self.0.get()))
     }
+}
 
+impl Chance for Shifted {
     fn random(&self) -> u128 {
-        Machine.random()
+        ThisMachine.random()
     }
 
     fn ordered_id(&self) -> Uuid {
-        Machine.ordered_id()
+        ThisMachine.ordered_id()
     }
+}
 
+impl Threads for Shifted {
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        Machine.blocking(work);
-    }
-
-    fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
-        Machine.folder(path)
-    }
-
-    fn has_folder(&self, path: &Path) -> bool {
-        Machine.has_folder(path)
-    }
-
-    fn resident_bytes(&self) -> Option<u64> {
-        None
-    }
-
-    fn cpu_ms(&self) -> u64 {
-        0
+        ThisMachine.blocking(work);
     }
 }
 
@@ -118,6 +105,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
     let outside = Outside {
         brokers: Arc::new(Away),
         redis: Arc::new(kol_common::redis::Network),
+        stores: Stores::of_this_machine(),
         secrets: Secrets::default(),
     };
     let options = Options {
