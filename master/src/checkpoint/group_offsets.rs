@@ -83,7 +83,7 @@ fn commit(consumer: &Consumer, offsets: &Offsets) {
 mod tests {
     use std::time::Duration;
 
-    use kol_common::actor::Drained;
+    use kol_common::actor::{AskError, Drained};
     use rdkafka::mocking::MockCluster;
 
     use super::*;
@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(found, Ok(Offset::Offset(9)));
         let drained = tasks.drain(Duration::from_secs(20)).await;
         assert_eq!(drained, Drained::InTime);
-        assert!(open.newest.is_gone());
+        let refused = open.newest.try_tell(Vec::new()).unwrap_err();
+        assert!(matches!(refused, AskError::Gone(_)), "{refused}");
     }
 }
