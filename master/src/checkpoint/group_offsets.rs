@@ -123,10 +123,7 @@ mod tests {
         assert_eq!(found, Ok(Offset::Offset(9)));
         let drained = tasks.drain(Duration::from_secs(20)).await;
         assert_eq!(drained, Drained::InTime);
-        let told = open.newest.try_tell(vec![]);
-        assert!(
-            matches!(told, Err(AskError::Gone(_))),
-            "its thread has ended"
-        );
+        let refused = open.newest.try_tell(Vec::new()).unwrap_err();
+        assert!(matches!(refused, AskError::Gone(_)), "{refused}");
     }
 }
