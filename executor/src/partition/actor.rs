@@ -283,7 +283,7 @@ impl Actor {
         }
         self.pace.used(batch.len());
         let mut rejected = Vec::new();
-        let taken = self.intake.take(batch, &mut rejected);
+        let taken = self.intake.take(batch, Millis::now(), &mut rejected);
         if let Some(dead_letters) = &self.deps.dead_letters {
             for one in &rejected {
                 dead_letters.send(&self.assignment.partition, one, &mut self.parked);

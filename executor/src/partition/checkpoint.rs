@@ -86,7 +86,7 @@ impl Actor {
             assignment_epoch: self.assignment.epoch,
             offset: self.intake.position,
             clock_ms: state.clock().map(|c| c.0),
-            counters: Some(self.outbox.counted(self.intake.counters)),
+            counters: Some(self.outbox.counted(&self.intake.counters)),
             kols: kols as u64,
             entities: entities as u64,
             location: barrier.savepoint.clone(),
@@ -249,7 +249,7 @@ impl Actor {
         self.source_problem = None;
         self.intake.state = state;
         self.intake.position = checkpoint.offset;
-        self.intake.counters = checkpoint.counters.unwrap_or_default();
+        self.intake.counters = checkpoint.counters.clone().unwrap_or_default();
         self.outbox.restored(&checkpoint);
         let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
         self.log_id = LogId::new(Instant::now(), topic);

@@ -1,5 +1,6 @@
 //! From records to state: the per-event path of a partition.
 
+use kol_common::Millis;
 use kol_common::event::{Decoder, Event, Reject, effective_time};
 use kol_common::job::Profile;
 use kol_common::proto::PartitionCounters;
@@ -12,47 +13,57 @@ use crate::state::{Applied, State};
 #[derive(Debug)]
 pub struct Intake {
     decoder: Decoder,
+    rules: Rules,
     /// State of the partition.
     pub state: State,
     /// Counted since the assignment.
     pub counters: PartitionCounters,
     /// Offset of the next record.
     pub position: u64,
+}
+
+/// What a job's spec says of every event.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
     /// Lifetime totals: keys matter.
     check_keys: bool,
     /// The Kafka timestamp is the event time, whatever the event says.
     kafka_time: bool,
+    /// Late events are dead letters.
     reject_late: bool,
+    /// How far ahead of the present an event may be.
+    max_ahead: Millis,
 }
-
-/// Reason of a late event's dead letter.
-const LATE: &str = "late";
-/// Reason of a dead letter that names one platform too many.
-const TOO_MANY_PLATFORMS: &str = "too_many_platforms";
 
 impl Intake {
     /// Starts at `position` with an empty state.
     pub fn new(state: State, spec: &kol_common::job::JobSpec, position: u64) -> Self {
         Self {
-            decoder: Decoder::new(&spec.scoring.default_platform),
+            decoder: Decoder::of(&spec.source, &spec.scoring.default_platform),
+            rules: Rules {
+                check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
+                kafka_time: spec.scoring.profile == Profile::SparkCompat,
+                reject_late: spec.source.dead_letter_late,
+                max_ahead: spec.source.max_ahead,
+            },
             state,
             counters: PartitionCounters::default(),
             position,
-            check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
-            kafka_time: spec.scoring.profile == Profile::SparkCompat,
-            reject_late: spec.source.dead_letter_late,
         }
     }
 
-    /// Takes a batch in. What cannot be used goes to `rejected`.
+    /// Takes a batch in. What cannot be used goes to `rejected`. `present` is the newest wall clock
+    /// that is known: an event too far ahead of it is not believed.
     ///
     /// # Errors
     /// The last error that the client put in place of a record; all records were taken in.
     pub fn take<'b>(
         &mut self,
         batch: &'b Batch,
+        present: Millis,
         rejected: &mut Vec<Rejected<'b>>,
     ) -> Result<(), RDKafkaRespErr> {
+        let latest = Millis(present.0.saturating_add(self.rules.max_ahead.0));
         let mut outcome = Ok(());
         batch.records().for_each(|record| {
             let record = match record {
@@ -67,49 +78,79 @@ impl Intake {
                     return;
                 }
             };
-            self.counters.events += 1;
             self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
             self.position = record.offset + 1;
-            if let Err(reason) = self.record(&record) {
-                rejected.push(Rejected {
-                    offset: record.offset,
-                    key: record.key,
-                    value: record.value,
-                    reason,
-                });
-            }
+            self.record(&record, latest, rejected);
         });
         outcome
     }
 
-    fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        let decoded = self.decoder.decode(record.value).and_then(|event| {
-            let stated = if self.kafka_time {
-                None
-            } else {
-                event.event_time
+    /// All events of a record are taken in before anything else happens: an epoch has them all or
+    /// none.
+    fn record<'b>(
+        &mut self,
+        record: &Record<'b>,
+        latest: Millis,
+        rejected: &mut Vec<Rejected<'b>>,
+    ) {
+        self.decoder.decode_each(record.value, |part, outcome| {
+            self.counters.events += 1;
+            let taken = outcome.and_then(|event| {
+                let counters = &mut self.counters;
+                self.rules
+                    .event(&event, record, latest, &mut self.state, counters)
+            });
+            let Err(reason) = taken else {
+                return;
             };
-            Ok((effective_time(stated, record.timestamp)?, event))
+            count(&mut self.counters, reason);
+            if reason != Reject::Late || self.rules.reject_late {
+                rejected.push(Rejected {
+                    offset: record.offset,
+                    key: record.key,
+                    value: part,
+                    reason,
+                });
+            }
         });
-        let (time, event) = decoded.map_err(|reject: Reject| {
-            self.counters.dead_letter += 1;
-            reject.as_str()
-        })?;
+    }
+}
+
+impl Rules {
+    fn event(
+        self,
+        event: &Event<'_>,
+        record: &Record<'_>,
+        latest: Millis,
+        state: &mut State,
+        counters: &mut PartitionCounters,
+    ) -> Result<(), Reject> {
+        let stated = event.event_time.filter(|_| !self.kafka_time);
+        let time = effective_time(stated, record.timestamp, latest)?;
+        counters.time_unreadable += u64::from(event.time_unreadable && !self.kafka_time);
+        counters.without_counters += u64::from(!event.has_counters());
         if self.check_keys {
-            self.counters.keys_checked += 1;
-            self.counters.keys_unmatched += u64::from(!key_matches(record.key, &event));
+            counters.keys_checked += 1;
+            counters.keys_unmatched += u64::from(!key_matches(record.key, event));
         }
-        match self.state.apply(&event, time) {
+        match state.apply(event, time) {
             Applied::Counted => Ok(()),
-            Applied::Late => {
-                self.counters.late += 1;
-                if self.reject_late { Err(LATE) } else { Ok(()) }
-            }
-            Applied::TooManyPlatforms => {
-                self.counters.dead_letter += 1;
-                Err(TOO_MANY_PLATFORMS)
-            }
+            Applied::Late => Err(Reject::Late),
+            Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),
         }
+    }
+}
+
+/// Counts a reject; allocates for the first one of each reason only.
+fn count(counters: &mut PartitionCounters, reason: Reject) {
+    if reason == Reject::Late {
+        counters.late += 1;
+    } else {
+        counters.dead_letter += 1;
+    }
+    match counters.rejected.get_mut(reason.as_str()) {
+        Some(number) => *number += 1,
+        None => drop(counters.rejected.insert(reason.as_str().to_owned(), 1)),
     }
 }
 
@@ -124,4 +165,100 @@ fn key_matches(key: Option<&[u8]>, event: &Event<'_>) -> bool {
             .video_id
             .as_deref()
             .is_some_and(|video| key == video.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kol_common::job::parse;
+    use kol_common::scoring::Scoring;
+
+    use super::*;
+    use crate::source::Held;
+
+    const PRESENT: Millis = Millis(1_795_669_200_000);
+
+    fn intake(source: &str) -> Intake {
+        let spec = parse(&format!("name = \"x\"\n[source]\n{source}"), "x")
+            .unwrap()
+            .spec;
+        let state = State::new(Arc::new(Scoring::new(&spec.scoring)));
+        Intake::new(state, &spec, 0)
+    }
+
+    fn batch(values: &[(&str, u64)]) -> Batch {
+        let mut batch = Batch::default();
+        batch.hold((0..).zip(values).map(|(offset, (value, timestamp))| {
+            Arc::new(Held {
+                offset,
+                key: Some(b"a".to_vec()),
+                value: Some(value.as_bytes().to_vec()),
+                timestamp: Some(Millis(*timestamp)),
+            })
+        }));
+        batch
+    }
+
+    #[test]
+    fn an_event_from_the_future_moves_no_clock_and_is_counted_and_rejected() {
+        let mut intake = intake("");
+        let in_2100 = 4_102_444_800_000;
+        let ahead = format!(r#"{{"username":"b","event_time":{in_2100},"like_count":1}}"#);
+        let batch = batch(&[
+            (r#"{"username":"a","like_count":1}"#, PRESENT.0),
+            (&ahead, in_2100),
+        ]);
+        let mut rejected = Vec::new();
+        intake.take(&batch, PRESENT, &mut rejected).unwrap();
+        assert_eq!(intake.state.clock(), Some(PRESENT));
+        assert_eq!((rejected[0].offset, rejected[0].reason), (1, Reject::Ahead));
+        assert_eq!(intake.counters.rejected["ahead"], 1);
+        assert_eq!(intake.counters.dead_letter, 1);
+        assert_eq!(intake.position, 2);
+        assert_eq!(intake.state.size().0, 1, "it has no effect");
+        // The bound is the spec's.
+        let mut generous = self::intake("max_ahead = \"1h\"");
+        let soon = PRESENT.0 + 3_000_000;
+        let soon = format!(r#"{{"username":"b","event_time":{soon},"like_count":1}}"#);
+        let batch = self::batch(&[(&soon, PRESENT.0 + 3_000_000)]);
+        generous.take(&batch, PRESENT, &mut Vec::new()).unwrap();
+        assert!(generous.counters.rejected.is_empty());
+    }
+
+    #[test]
+    fn the_events_of_one_record_share_its_offset_and_a_broken_one_is_rejected_alone() {
+        let mut intake = intake("explode = \"items\"");
+        let value = r#"[{"username":"a","like_count":1},{"like_count":1},{"username":"b"}]"#;
+        let batch = batch(&[(value, PRESENT.0)]);
+        let mut rejected = Vec::new();
+        intake.take(&batch, PRESENT, &mut rejected).unwrap();
+        assert_eq!((intake.position, intake.counters.events), (1, 3));
+        assert_eq!(intake.state.size().0, 2);
+        assert_eq!(rejected.len(), 1);
+        assert_eq!(rejected[0].value, Some(&br#"{"like_count":1}"#[..]));
+        assert_eq!(rejected[0].offset, 0);
+        assert_eq!(intake.counters.rejected["no_username"], 1);
+        assert_eq!(intake.counters.without_counters, 1);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_counted_and_late_events_are_a_reason_too() {
+        let mut intake = intake("");
+        let day = 86_400_000;
+        let unreadable = r#"{"username":"a","event_time":"yesterday","like_count":1}"#;
+        let late = r#"{"username":"a","like_count":1}"#;
+        let batch = batch(&[(unreadable, PRESENT.0), (late, PRESENT.0 - 8 * day)]);
+        let mut rejected = Vec::new();
+        intake.take(&batch, PRESENT, &mut rejected).unwrap();
+        assert_eq!(intake.counters.time_unreadable, 1);
+        assert_eq!(
+            (intake.counters.late, intake.counters.rejected["late"]),
+            (1, 1)
+        );
+        assert!(
+            rejected.is_empty(),
+            "late events are dead letters only if the spec says so"
+        );
+    }
 }

@@ -136,16 +136,16 @@ impl Outbox {
     }
 
     /// Counters with the merges that Redis confirmed.
-    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
+    pub fn counted(&self, counters: &PartitionCounters) -> PartitionCounters {
         PartitionCounters {
             merges: self.merges,
-            ..counters
+            ..counters.clone()
         }
     }
 
     /// Goes on from a checkpoint.
     pub fn restored(&mut self, checkpoint: &PartitionCheckpoint) {
-        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
+        self.merges = checkpoint.counters.as_ref().map_or(0, |c| c.merges);
         self.flusher.restored(checkpoint.sequence);
     }
 

@@ -34,7 +34,7 @@ impl Actor {
                 })
                 .collect(),
             confirmed: self.outbox.confirmed(),
-            counters: Some(self.outbox.counted(self.intake.counters)),
+            counters: Some(self.outbox.counted(&self.intake.counters)),
             kols: kols as u64,
             entities: entities as u64,
             state_bytes: bytes as u64,

@@ -1,10 +1,11 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
-//! headers: `kol-reason`, `kol-topic`, `kol-partition`, `kol-offset`.
+//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kol_common::event::Reject;
 use kol_common::job::SourceSpec;
 use kol_common::kafka::{Quiet, classify, client_config};
 use kol_common::secrets::Secrets;
@@ -71,7 +72,7 @@ struct OwnedRejected {
     offset: u64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
-    reason: &'static str,
+    reason: Reject,
 }
 
 impl Parked {
@@ -91,7 +92,7 @@ pub struct Rejected<'a> {
     /// Its value as it came.
     pub value: Option<&'a [u8]>,
     /// Why.
-    pub reason: &'static str,
+    pub reason: Reject,
 }
 
 impl std::fmt::Debug for DeadLetters {
@@ -192,8 +193,10 @@ impl DeadLetters {
     ) -> Result<(), KafkaError> {
         let partition = origin.partition.to_string();
         let offset = rejected.offset.to_string();
+        let detail = rejected.reason.to_string();
         let headers = [
-            ("kol-reason", rejected.reason),
+            ("kol-reason", rejected.reason.as_str()),
+            ("kol-detail", &detail),
             ("kol-topic", &origin.topic),
             ("kol-partition", &partition),
             ("kol-offset", &offset),

@@ -186,6 +186,7 @@ mod tests {
             kol: Cow::Borrowed(&kol),
             video_id: video.as_deref().map(Cow::Borrowed),
             event_time: None,
+            time_unreadable: false,
             published: None,
             likes: Some(likes),
             comments: seed.is_multiple_of(3).then_some(likes / 2),

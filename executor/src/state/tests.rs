@@ -20,6 +20,7 @@ fn video<'a>(kol: &'a str, id: &'a str, likes: u64) -> Event<'a> {
         kol: Cow::Borrowed(kol),
         video_id: Some(Cow::Borrowed(id)),
         event_time: None,
+        time_unreadable: false,
         published: None,
         likes: Some(likes),
         comments: None,
