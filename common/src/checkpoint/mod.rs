@@ -14,7 +14,7 @@ pub mod snapshot;
 pub mod store;
 
 pub use location::Location;
-pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
+pub use record::{FallenRecord, Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
 pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
 
 #[cfg(test)]

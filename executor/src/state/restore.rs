@@ -77,7 +77,15 @@ impl Restorer {
                 *state.restore_slot(*index) = Slot::EMPTY;
                 state.panes.reset(*index);
             }
-            Record::Reading(reading) => state.readings.restore(reading.index, Some(reading)),
+            Record::Reading(reading) => {
+                state.readings.restore(reading.index, Some((reading, 0)));
+            }
+            Record::FallenReading(record) => {
+                let (reading, fallen) = (&record.reading, record.fallen);
+                state
+                    .readings
+                    .restore(reading.index, Some((reading, fallen)));
+            }
             Record::NoReading(index) => state.readings.restore(*index, None),
         }
         Ok(())
