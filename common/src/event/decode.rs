@@ -128,7 +128,7 @@ impl Decoder {
     ) -> Result<Event<'a>, Reject> {
         let mut found = known();
         match scan(text, &self.event, &mut found) {
-            Some(Kind::Object) => self.event(found),
+            Some(Kind::Object) => self.event(&mut found),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
             None => self.mended(text, known()),
         }
@@ -140,13 +140,13 @@ impl Decoder {
         let mended = without_infinities(text).ok_or(Reject::NotJson)?;
         let mut found = known;
         match scan(&mended, &self.event, &mut found) {
-            Some(Kind::Object) => self.event(found).map(Event::into_owned),
+            Some(Kind::Object) => self.event(&mut found).map(Event::into_owned),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
             None => Err(Reject::NotJson),
         }
     }
 
-    fn event<'a>(&'a self, mut found: Found<'a>) -> Result<Event<'a>, Reject> {
+    fn event<'a>(&'a self, found: &mut Found<'a>) -> Result<Event<'a>, Reject> {
         let kol = found
             .usernames()
             .map(|name| creator(name, self.case))

@@ -242,12 +242,33 @@ pub(super) struct Plan {
 /// nearly all are told by their length alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    keys: Vec<(Box<str>, Target)>,
+    keys: Vec<Key>,
     /// Where the keys of each length begin; the last place is for all longer ones.
     begins: [u8; LENGTHS + 1],
     items: Vec<(u32, Target)>,
     /// Fields whose value stands here.
     pub leaves: Vec<Leaf>,
+}
+
+/// A key of an object that leads somewhere.
+#[derive(Clone, Debug)]
+struct Key {
+    /// See [`head`]: most names differ there, which is quickly compared.
+    head: u64,
+    name: Box<str>,
+    target: Target,
+}
+
+/// The first eight bytes of a name, as a number.
+#[inline]
+fn head(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match bytes.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => bytes
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    }
 }
 
 /// Names of up to 29 bytes are told by their length, all longer ones together.
@@ -258,12 +279,13 @@ impl Node {
     pub fn key(&self, name: &str) -> Target {
         let length = name.len().min(LENGTHS - 1);
         let range = usize::from(self.begins[length])..usize::from(self.begins[length + 1]);
-        for (key, target) in &self.keys[range] {
-            if **key == *name {
-                return *target;
-            }
+        let keys = &self.keys[range];
+        if keys.is_empty() {
+            return Target::Skip;
         }
-        Target::Skip
+        let head = head(name);
+        let found = keys.iter().find(|k| k.head == head && *k.name == *name);
+        found.map_or(Target::Skip, |key| key.target)
     }
 
     pub fn item(&self, number: u32) -> Target {
@@ -277,7 +299,7 @@ impl Node {
 
     fn child(&self, step: &Step) -> Option<u16> {
         let target = match step {
-            Step::Key(name) => self.keys.iter().find(|(key, _)| key == name)?.1,
+            Step::Key(name) => self.keys.iter().find(|key| key.name == *name)?.target,
             Step::Item(number) => self.item(*number),
         };
         match target {
@@ -302,7 +324,11 @@ impl Plan {
                         nodes.push(Node::default());
                         let target = Target::Node(new as u16);
                         match step {
-                            Step::Key(key) => nodes[at].keys.push((key.clone(), target)),
+                            Step::Key(name) => nodes[at].keys.push(Key {
+                                head: head(name),
+                                name: name.clone(),
+                                target,
+                            }),
                             Step::Item(number) => nodes[at].items.push((*number, target)),
                         }
                         new
@@ -313,7 +339,7 @@ impl Plan {
         }
         let short: Vec<Option<Leaf>> = nodes.iter().map(only_leaf).collect();
         for node in &mut nodes {
-            let keys = node.keys.iter_mut().map(|(_, target)| target);
+            let keys = node.keys.iter_mut().map(|key| &mut key.target);
             for target in keys.chain(node.items.iter_mut().map(|(_, target)| target)) {
                 if let Target::Node(number) = *target
                     && let Some(leaf) = short[usize::from(number)]
@@ -321,9 +347,9 @@ impl Plan {
                     *target = Target::Leaf(leaf);
                 }
             }
-            node.keys.sort_by_key(|(key, _)| key.len().min(LENGTHS - 1));
+            node.keys.sort_by_key(|key| key.name.len().min(LENGTHS - 1));
             for length in 0..=LENGTHS {
-                let shorter = |(key, _): &(Box<str>, Target)| key.len().min(LENGTHS - 1) < length;
+                let shorter = |key: &Key| key.name.len().min(LENGTHS - 1) < length;
                 node.begins[length] = node.keys.partition_point(shorter) as u8;
             }
         }
