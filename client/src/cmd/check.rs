@@ -21,7 +21,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The job spec, TOML.
+    /// The job spec, TOML. `source.shape` may be tiktok-api, tiktok-apify, instagram-apify,
+    /// youtube-api, yt-dlp or youtube-trending; `[source.fields]` names other fields.
     file: PathBuf,
     /// Change a key of the spec; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]

@@ -273,6 +273,34 @@ mod tests {
         assert!("fast".parse::<Speed>().is_err());
     }
 
+    fn opened(content: &str) -> Result<Vec<Vec<u8>>, KolError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.json");
+        std::fs::write(&path, content).unwrap();
+        let mut records = Records::open(&path, None, &ProgressBar::hidden()).unwrap();
+        until_usable(&path, &Cluster::default(), &mut records)
+    }
+
+    #[test]
+    fn a_file_without_a_usable_record_is_refused_with_the_table_that_fits() {
+        let apify = r#"[{"ownerUsername":"mia","likesCount":5},{"ownerUsername":"bo"}]"#;
+        let error = opened(apify).unwrap_err();
+        assert_eq!(error.code, "NO_USABLE_RECORD");
+        assert!(error.message.contains("none of 2 records"), "{error}");
+        assert!(error.message.contains("2: no_username"), "{error}");
+        assert!(
+            error.help.contains("username = [\"ownerUsername\"]"),
+            "{error}"
+        );
+        assert!(error.help.contains("--force"), "{error}");
+    }
+
+    #[test]
+    fn what_came_before_the_first_usable_record_is_sent_too() {
+        let waiting = opened("no json\n{\"username\":\"a\"}\n{\"username\":\"b\"}\n").unwrap();
+        assert_eq!(waiting, [&b"no json"[..], br#"{"username":"a"}"#]);
+    }
+
     #[test]
     fn a_profile_is_keyed_by_its_creator_also_when_videos_are_keyed_by_id() {
         let decoder = Decoder::new("tiktok");

@@ -235,6 +235,7 @@ impl Example {
 pub fn read(cluster: &Cluster, decoder: &Decoder, value: Option<&[u8]>) -> Vec<Reading> {
     let mut readings = Vec::new();
     let whole = value.and_then(text).unwrap_or_default();
+    let has_around = matches!(cluster.source.explode, Some(Explode::Items(_)));
     decoder.decode_each(value, |part, outcome| {
         let part = part.and_then(text).unwrap_or_default();
         let is_video = outcome.as_ref().is_ok_and(|event| event.video_id.is_some());
@@ -242,7 +243,8 @@ pub fn read(cluster: &Cluster, decoder: &Decoder, value: Option<&[u8]>) -> Vec<R
         let (mut taken, mut instead) = (Vec::new(), Vec::new());
         for field in Field::ALL {
             let paths = cluster.source.paths(field);
-            let place = |path: &FieldPath| if path.is_of_record() { whole } else { part };
+            let of_whole = |path: &FieldPath| has_around && path.is_of_record();
+            let place = |path: &FieldPath| if of_whole(path) { whole } else { part };
             let mut readable = paths.into_iter();
             if let Some(path) = readable.find(|p| read_at(place(p), field, p).is_some()) {
                 taken.push((field, path));

@@ -39,8 +39,9 @@ impl Decoder {
                 ranked.map(move |(rank, path)| (Leaf { field, rank }, path))
             })
             .collect();
-        let is_exploded = source.explode.is_some();
-        let of_event = |path: &FieldPath| !is_exploded || !path.is_of_record();
+        // Lines have nothing around them.
+        let has_around = matches!(source.explode, Some(Explode::Items(_)));
+        let of_event = |path: &FieldPath| !has_around || !path.is_of_record();
         let plan = |wanted: &dyn Fn(&FieldPath) -> bool| {
             let paths = all.iter().filter(|(_, path)| wanted(path));
             Plan::new(paths.map(|(leaf, path)| (*leaf, path)))

@@ -301,6 +301,36 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_was_not_believed_once_is_believed_the_second_time_also_after_a_restore() {
+        let read = |state: &mut State, likes, hour| {
+            let event = Event {
+                platform: Cow::Borrowed("tiktok"),
+                kol: Cow::Borrowed("a"),
+                video_id: Some(Cow::Borrowed("7")),
+                event_time: None,
+                time_unreadable: false,
+                published: None,
+                likes: Some(likes),
+                comments: None,
+                shares: None,
+                views: None,
+                followers: None,
+            };
+            state.apply(&event, Millis(T0 + hour * HOUR));
+        };
+        let mut state = State::new(scoring());
+        read(&mut state, 50_000, 0);
+        read(&mut state, 1_000, 1);
+        state.begin_capture(Capture::Base);
+        let mut restorer = Restorer::new(scoring());
+        restorer.file(&file(&mut state)).unwrap();
+        let mut restored = restorer.finish(None).unwrap();
+        read(&mut restored, 1_010, 2);
+        let detail = restored.detail("tiktok", "a").unwrap();
+        assert_eq!(detail.readings[0].likes, Some(1_010));
+    }
+
+    #[test]
     fn what_redis_was_told_is_sent_again_only_when_window_or_market_moved() {
         let scoring = scoring();
         let mut state = State::new(Arc::clone(&scoring));

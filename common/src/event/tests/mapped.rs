@@ -135,6 +135,8 @@ fn a_record_of_lines_is_several_events_and_a_broken_line_concerns_no_other() {
     let expected = ["tiktok a - 1 - - -", "not_json 15", "tiktok c - - - - -"];
     assert_eq!(seen(&decoder, value), expected);
     assert_eq!(seen(&decoder, " \n "), ["not_json 3"]);
+    let of_record = self::decoder("explode = \"lines\"\nfields = { username = \"$.who\" }");
+    assert_eq!(seen(&of_record, "{\"who\":\"a\"}"), ["tiktok a - - - - -"]);
 }
 
 #[test]
