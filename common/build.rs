@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={root}");
     let descriptors = protox::compile(files, [root])?;
     tonic_prost_build::configure()
+        // Iterated in one order, whatever was counted first.
+        .btree_map("kol.v1.PartitionCounters.rejected")
         // Far larger than the other messages that travel beside it.
         .boxed("kol.v1.ExecutorMessage.body.barrier_ack")
         .compile_fds(descriptors)?;

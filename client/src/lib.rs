@@ -6,6 +6,7 @@ pub mod context;
 pub mod convert;
 pub mod exit;
 pub mod generate;
+pub mod input;
 pub mod producer;
 pub mod render;
 pub mod state;

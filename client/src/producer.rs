@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use kol_common::KolError;
 use kol_common::kafka::{Quiet, classify, quiet};
-use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::input::cluster::Cluster;
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);
@@ -71,15 +72,21 @@ impl ProducerContext for Deliveries {
 }
 
 impl TopicWriter {
-    /// Connects lazily to `bootstrap`. Keys choose partitions as Java producers do.
+    /// To a cluster without a login.
     ///
     /// # Errors
     /// librdkafka refuses the settings.
     pub fn new(bootstrap: &str, topic: &str) -> Result<Self, KolError> {
+        Self::to(&Cluster::at(bootstrap), topic)
+    }
+
+    /// Connects lazily. Keys choose partitions as Java producers do.
+    ///
+    /// # Errors
+    /// librdkafka refuses the settings, or a secret is missing.
+    pub fn to(cluster: &Cluster, topic: &str) -> Result<Self, KolError> {
         let refused = Arc::new(Refused::default());
-        let producer = quiet(&mut ClientConfig::new())
-            .set("bootstrap.servers", bootstrap)
-            .set("client.id", "kol-client")
+        let producer = quiet(&mut cluster.config("kol-client")?)
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
             .set("compression.type", "lz4")
@@ -91,7 +98,7 @@ impl TopicWriter {
             .map_err(|e| classify(&e))?;
         Ok(Self {
             topic: topic.to_owned(),
-            bootstrap: bootstrap.to_owned(),
+            bootstrap: cluster.source.bootstrap.clone(),
             producer,
             refused,
             written: 0,

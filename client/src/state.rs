@@ -50,6 +50,7 @@ impl Contents {
             Record::Kol(kol) => drop(self.kols.insert(kol.index)),
             Record::NoKol(index) => drop(self.kols.remove(index)),
             Record::Reading(reading) => drop(self.readings.insert(reading.index)),
+            Record::FallenReading(fallen) => drop(self.readings.insert(fallen.reading.index)),
             Record::NoReading(index) => drop(self.readings.remove(index)),
         }
     }

@@ -25,7 +25,7 @@ fn partition(report: &PartitionReport) {
         ("topic", p.topic.clone()),
         ("partition", p.partition.to_string()),
     ];
-    let counted = report.counters.unwrap_or_default();
+    let counted = report.counters.clone().unwrap_or_default();
     for (name, value) in [
         ("kol_partition_events_total", counted.events),
         ("kol_partition_bytes_total", counted.bytes),

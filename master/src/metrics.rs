@@ -85,7 +85,7 @@ fn job(status: &JobStatus) {
         .absolute(checkpoint.committed_count);
     counter!("kol_master_job_checkpoints_aborted_total", &labels)
         .absolute(checkpoint.aborted_count);
-    let totals = status.totals.unwrap_or_default();
+    let totals = status.totals.clone().unwrap_or_default();
     for (name, value) in [
         ("kol_master_job_events_total", totals.events),
         ("kol_master_job_late_total", totals.late),

@@ -11,6 +11,9 @@ use rdkafka::consumer::Consumer as _;
 use serde_json::json;
 
 use crate::Context;
+use crate::input::cluster::Cluster;
+use crate::input::newest::{self, End};
+use crate::input::survey::Survey;
 
 /// Longest time for one request to the broker.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -18,12 +21,13 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Arguments of `kol-client check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The job spec, TOML.
+    /// The job spec, TOML. `source.shape` may be tiktok-api, tiktok-apify, instagram-apify,
+    /// youtube-api, yt-dlp or youtube-trending; `[source.fields]` names other fields.
     file: PathBuf,
     /// Change a key of the spec; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     sets: Vec<(String, String)>,
-    /// Also connect to Kafka and Redis, and look for the topics.
+    /// Also connect to Kafka and Redis, and look at the topics and their newest records.
     #[arg(long)]
     connect: bool,
     /// Folder of `file:` secrets.
@@ -31,10 +35,25 @@ pub struct Args {
     secrets_dir: Option<PathBuf>,
 }
 
+/// So many of a topic's newest records are looked at.
+const SURVEYED: u64 = 100;
+
 /// One thing that was checked.
 struct Finding {
     what: String,
     outcome: Result<String, KolError>,
+    /// What its owner should know although it works.
+    warnings: Vec<String>,
+}
+
+impl Finding {
+    fn new(what: String, outcome: Result<String, KolError>) -> Self {
+        Self {
+            what,
+            outcome,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// Prints what is right and wrong with the spec, and with what it needs.
@@ -45,13 +64,13 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let text = super::submit::read_spec(&args.file, &args.sets)?;
     let origin = args.file.display().to_string();
     let parsed = parse(&text, &origin).map_err(KolError::from)?;
-    let mut findings = vec![Finding {
-        what: format!("spec {origin}"),
-        outcome: Ok(format!("job {} is well formed", parsed.spec.name)),
-    }];
+    let well_formed = format!("job {} is well formed", parsed.spec.name);
+    let mut findings = vec![Finding::new(format!("spec {origin}"), Ok(well_formed))];
     if args.connect {
         findings.extend(reach(parsed.spec, Secrets::new(args.secrets_dir)).await);
     }
+    let found = findings.iter().flat_map(|f| &f.warnings);
+    let warnings: Vec<String> = parsed.warnings.iter().chain(found).cloned().collect();
     if ctx.json() {
         let views: Vec<_> = findings
             .iter()
@@ -60,10 +79,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
                 Err(e) => json!({"what": f.what, "ok": false, "found": e.to_string()}),
             })
             .collect();
-        println!(
-            "{}",
-            json!({"findings": views, "warnings": parsed.warnings})
-        );
+        println!("{}", json!({"findings": views, "warnings": warnings}));
     } else {
         for finding in &findings {
             match &finding.outcome {
@@ -71,7 +87,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
                 Err(error) => println!("problem  {}: {error}", finding.what),
             }
         }
-        for warning in &parsed.warnings {
+        for warning in &warnings {
             println!("warning  {warning}");
         }
     }
@@ -82,16 +98,12 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 }
 
 async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
-    let redis = Finding {
-        what: format!("Redis {}", spec.sink.url),
-        outcome: reach_redis(&spec, &secrets).await,
-    };
+    let redis = reach_redis(&spec, &secrets).await;
+    let redis = Finding::new(format!("Redis {}", spec.sink.url), redis);
     let kafka = tokio::task::spawn_blocking(move || reach_kafka(&spec, &secrets)).await;
     let mut findings = kafka.unwrap_or_else(|e| {
-        vec![Finding {
-            what: "Kafka".into(),
-            outcome: Err(KolError::internal("CHECK", e.to_string())),
-        }]
+        let error = KolError::internal("CHECK", e.to_string());
+        vec![Finding::new("Kafka".into(), Err(error))]
     });
     findings.push(redis);
     findings
@@ -117,41 +129,64 @@ fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
     let client = client_config(source, secrets, "kol-client-check").and_then(consumer);
     let client = match client {
         Ok(client) => client,
-        Err(error) => {
-            return vec![Finding {
-                what,
-                outcome: Err(error),
-            }];
-        }
+        Err(error) => return vec![Finding::new(what, Err(error))],
     };
     let reached = client
         .fetch_metadata(None, ANSWER)
         .map_err(|e| classify(&e));
     let metadata = match reached {
         Ok(metadata) => metadata,
-        Err(error) => {
-            return vec![Finding {
-                what,
-                outcome: Err(error),
-            }];
-        }
+        Err(error) => return vec![Finding::new(what, Err(error))],
     };
-    let mut findings = vec![Finding {
-        what,
-        outcome: Ok(format!("{} brokers", metadata.brokers().len())),
-    }];
+    let brokers = format!("{} brokers", metadata.brokers().len());
+    let mut findings = vec![Finding::new(what, Ok(brokers))];
     for topic in source.topics.iter().chain(&source.dead_letter) {
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let missing = || {
             KolError::user("TOPIC_NOT_FOUND", "there is no such topic")
                 .help("Create it, or correct source.topics or source.dead_letter.")
         };
-        findings.push(Finding {
-            what: format!("topic {topic}"),
-            outcome: found
-                .map(|t| format!("{} partitions", t.partitions().len()))
-                .ok_or_else(missing),
-        });
+        let partitions = found.map(|t| format!("{} partitions", t.partitions().len()));
+        let is_read = partitions.is_some() && source.topics.contains(topic);
+        findings.push(Finding::new(
+            format!("topic {topic}"),
+            partitions.ok_or_else(missing),
+        ));
+        if is_read {
+            findings.extend(look_into(spec, topic, secrets));
+        }
     }
     findings
+}
+
+/// What the newest records of a topic are made of; nothing where it has none.
+fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> {
+    let platform = spec.scoring.default_platform.clone();
+    let cluster = Cluster::new(spec.source.kafka().clone(), platform, secrets.clone());
+    let what = format!("records of {topic}");
+    let samples = match newest::read(&cluster, topic, End::End, 1, SURVEYED) {
+        Ok(samples) => samples,
+        Err(error) => return Some(Finding::new(what, Err(error))),
+    };
+    let mut survey = Survey::new(&cluster);
+    for sample in &samples {
+        let place = format!("{topic}/{}/{}", sample.partition, sample.offset);
+        survey.add(sample.value.as_deref(), &place);
+    }
+    if survey.events == 0 {
+        return None;
+    }
+    let found = format!(
+        "{} of the newest {} can be used",
+        survey.usable, survey.events
+    );
+    let mut finding = Finding::new(what, Ok(found));
+    let warnings = survey.warnings();
+    let of_topic = |warning| format!("topic {topic}: {warning}");
+    finding.warnings.extend(warnings.into_iter().map(of_topic));
+    if let Some(table) = survey.proposal() {
+        let fits = format!("topic {topic}: these lines fit its records better:\n{table}");
+        finding.warnings.push(fits);
+    }
+    Some(finding)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::Context;
 use crate::generate::{Generator, Options};
+use crate::input::cluster::ClusterArgs;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
 
@@ -51,9 +52,8 @@ pub struct Args {
     /// Topic, with --to kafka.
     #[arg(long, default_value = "kol.videos.raw")]
     topic: String,
-    /// Kafka brokers, with --to kafka.
-    #[arg(long, env = "KOL_BOOTSTRAP", default_value = "localhost:9092")]
-    bootstrap: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// What the record keys are, with --to kafka.
     #[arg(long, value_enum, default_value_t)]
     key: KeyBy,
@@ -171,7 +171,10 @@ fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
     let begun = Instant::now();
     let mut generator = Generator::new(options(args)?);
     let mut output = match args.to {
-        Target::Kafka => Output::Kafka(TopicWriter::new(&args.bootstrap, &args.topic)?, args.key),
+        Target::Kafka => Output::Kafka(
+            TopicWriter::to(&args.cluster.open()?, &args.topic)?,
+            args.key,
+        ),
         Target::Stdout => Output::Stdout(std::io::BufWriter::new(std::io::stdout())),
     };
     let (mut events, mut value) = (0, Vec::with_capacity(1_024));

@@ -1,18 +1,16 @@
 //! `peek TOPIC`.
 
-use std::time::{Duration, Instant};
-
 use kol_common::KolError;
-use kol_common::event::Decoder;
-use kol_common::kafka::{Consumer, classify, consumer};
-use rdkafka::consumer::Consumer as _;
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use kol_common::event::{Decoder, Event, Reject};
 use serde_json::{Value, json};
 
 use crate::Context;
+use crate::input::cluster::{Cluster, ClusterArgs};
+use crate::input::newest::{End, Sample, read};
+use crate::input::survey::{self, Reading, Survey};
 
-/// Longest time for one question to the broker, and for records to arrive.
-const ANSWER: Duration = Duration::from_secs(5);
+/// So many of the newest records decide which names are proposed.
+const SURVEYED: u64 = 100;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -22,151 +20,152 @@ pub struct Args {
     /// How many records of each partition.
     #[arg(short, default_value_t = 5)]
     n: u64,
-    /// Kafka brokers.
-    #[arg(long, env = "KOL_BOOTSTRAP", default_value = "localhost:9092")]
-    bootstrap: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Which end of the log.
     #[arg(long, value_enum, default_value_t)]
     from: End,
 }
 
-/// Which end of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum End {
-    /// The newest records.
-    #[default]
-    End,
-    /// The oldest records.
-    Start,
+/// What there is to print.
+struct Peeked {
+    records: Vec<Value>,
+    proposal: Option<String>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Kafka cannot be reached, the topic is not there.
+/// Kafka cannot be reached, the topic does not exist.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
-    let records = tokio::task::spawn_blocking(move || peek(&args)).await??;
+    let peeked = tokio::task::spawn_blocking(move || peek(&args)).await??;
     if as_json {
-        println!("{}", Value::Array(records));
+        println!("{}", Value::Array(peeked.records));
         return Ok(());
     }
-    for record in &records {
-        println!(
-            "{}/{} key={}",
-            record["partition"], record["offset"], record["key"]
-        );
-        println!(
-            "  raw      {}",
-            record["raw"].as_str().unwrap_or("(no value)")
-        );
-        println!("  decoded  {}", record["decoded"]);
-        if let Some(missing) = record["missing"].as_array().filter(|m| !m.is_empty()) {
-            let names: Vec<_> = missing.iter().filter_map(Value::as_str).collect();
-            println!("  missing  {}", names.join(", "));
-        }
+    for record in &peeked.records {
+        print(record);
     }
-    if records.is_empty() {
+    if peeked.records.is_empty() {
         println!("The topic is empty.");
+    }
+    if let Some(table) = &peeked.proposal {
+        println!("\nThese lines of a job spec fit the newest records better:\n\n{table}");
     }
     Ok(())
 }
 
-fn peek(args: &Args) -> Result<Vec<Value>, KolError> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &args.bootstrap)
-        .set("group.id", "kol-client-peek")
-        .set("enable.auto.commit", "false")
-        .set("allow.auto.create.topics", "false");
-    let consumer = consumer(config)?;
-    let (list, expected) = ranges(&consumer, args)?;
-    consumer.assign(&list).map_err(|e| classify(&e))?;
-    let deadline = Instant::now() + ANSWER;
-    let decoder = Decoder::new("tiktok");
-    let mut records = Vec::new();
-    let mut left = expected;
-    while left.values().any(|n| *n > 0) && Instant::now() < deadline {
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
-            continue;
-        };
-        let message = message.map_err(|e| classify(&e))?;
-        let Some(count) = left.get_mut(&message.partition()).filter(|n| **n > 0) else {
-            continue;
-        };
-        *count -= 1;
-        records.push(show(&decoder, &message));
-    }
-    records.sort_by_key(|r| (r["partition"].as_i64(), r["offset"].as_i64()));
-    Ok(records)
-}
-
-type Counts = std::collections::BTreeMap<i32, i64>;
-
-/// Where to start in each partition, and how many records to expect.
-fn ranges(consumer: &Consumer, args: &Args) -> Result<(TopicPartitionList, Counts), KolError> {
-    let metadata = consumer
-        .fetch_metadata(Some(&args.topic), ANSWER)
-        .map_err(|e| classify(&e))?;
-    let partitions = metadata
-        .topics()
-        .first()
-        .map_or(&[][..], |t| t.partitions());
-    if partitions.is_empty() {
-        return Err(KolError::user(
-            "TOPIC_NOT_FOUND",
-            format!("there is no topic {} on {}", args.topic, args.bootstrap),
-        ));
-    }
-    let n = i64::try_from(args.n).unwrap_or(i64::MAX);
-    let mut list = TopicPartitionList::new();
-    let mut counts = Counts::new();
-    for partition in partitions.iter().map(|p| p.id()) {
-        let (low, high) = consumer
-            .fetch_watermarks(&args.topic, partition, ANSWER)
-            .map_err(|e| classify(&e))?;
-        let start = match args.from {
-            End::Start => low,
-            End::End => low.max(high.saturating_sub(n)),
-        };
-        counts.insert(partition, n.min(high - start));
-        list.add_partition_offset(&args.topic, partition, Offset::Offset(start))
-            .map_err(|e| classify(&e))?;
-    }
-    Ok((list, counts))
-}
-
-fn show(decoder: &Decoder, message: &rdkafka::message::BorrowedMessage<'_>) -> Value {
-    let key = message.key().map(String::from_utf8_lossy);
-    let raw = message.payload().map(String::from_utf8_lossy);
-    let (decoded, missing) = match decoder.decode(message.payload()) {
-        Err(reject) => (json!({"rejected": reject.as_str()}), Vec::new()),
-        Ok(e) => {
-            let fields = [
-                ("likes", e.likes),
-                ("comments", e.comments),
-                ("shares", e.shares),
-                ("views", e.views),
-                ("followers", e.followers),
-                ("event_time", e.event_time.map(|t| t.0)),
-            ];
-            let wanted =
-                |name: &str| (name == "followers") == e.video_id.is_none() || name == "event_time";
-            let missing = fields
-                .iter()
-                .filter(|(name, v)| v.is_none() && wanted(name));
-            let decoded = json!({
-                "platform": e.platform, "kol": e.kol, "video_id": e.video_id,
-                "event_time": e.event_time.map(|t| t.iso()),
-                "published": e.published.map(|t| t.iso()),
-                "likes": e.likes, "comments": e.comments, "shares": e.shares,
-                "views": e.views, "followers": e.followers,
-            });
-            (decoded, missing.map(|(name, _)| *name).collect())
-        }
+fn print(record: &Value) {
+    println!(
+        "{}/{} key={}",
+        record["partition"], record["offset"], record["key"]
+    );
+    println!(
+        "  raw      {}",
+        record["raw"].as_str().unwrap_or("(no value)")
+    );
+    let listed = |of: &Value, name: &str| {
+        let texts: Vec<_> = of[name].as_array().into_iter().flatten().collect();
+        let texts: Vec<_> = texts.into_iter().filter_map(Value::as_str).collect();
+        texts.join(", ")
     };
-    json!({
-        "partition": message.partition(), "offset": message.offset(), "key": key, "raw": raw,
-        "timestamp_ms": message.timestamp().to_millis(), "decoded": decoded, "missing": missing,
+    let events = record["events"].as_array();
+    for event in events.into_iter().flatten() {
+        println!("  decoded  {}", event["decoded"]);
+        for name in ["from", "missing", "instead"] {
+            let texts = listed(event, name);
+            if !texts.is_empty() {
+                println!("  {name:<8} {texts}");
+            }
+        }
+    }
+}
+
+fn peek(args: &Args) -> Result<Peeked, KolError> {
+    let cluster = args.cluster.open()?;
+    let samples = read(&cluster, &args.topic, args.from, args.n, SURVEYED)?;
+    let mut survey = Survey::new(&cluster);
+    for sample in &samples {
+        survey.add(sample.value.as_deref(), "");
+    }
+    let shown = samples.chunk_by(|a, b| a.partition == b.partition);
+    let shown = shown.flat_map(|of_partition| {
+        let n = usize::try_from(args.n)
+            .unwrap_or(usize::MAX)
+            .min(of_partition.len());
+        match args.from {
+            End::Start => &of_partition[..n],
+            End::End => &of_partition[of_partition.len() - n..],
+        }
+    });
+    let decoder = cluster.decoder();
+    Ok(Peeked {
+        records: shown.map(|s| show(&cluster, &decoder, s)).collect(),
+        proposal: survey.proposal(),
     })
+}
+
+fn show(cluster: &Cluster, decoder: &Decoder, sample: &Sample) -> Value {
+    let key = sample.key.as_deref().map(String::from_utf8_lossy);
+    let raw = sample.value.as_deref().map(String::from_utf8_lossy);
+    let readings = survey::read(cluster, decoder, sample.value.as_deref());
+    let events: Vec<Value> = readings.iter().map(event).collect();
+    let mut record = json!({
+        "partition": sample.partition, "offset": sample.offset, "key": key, "raw": raw,
+        "timestamp_ms": sample.timestamp_ms,
+    });
+    // A record of one event, as nearly all are, says itself what it is read as.
+    if let ([Value::Object(only)], Value::Object(record)) = (events.as_slice(), &mut record) {
+        record.extend(only.clone());
+    }
+    record["events"] = Value::Array(events);
+    record
+}
+
+fn event(reading: &Reading) -> Value {
+    let (decoded, missing) = match &reading.outcome {
+        Err(reject) => (rejected(*reject), Vec::new()),
+        Ok(event) => (fields(event), missing(event)),
+    };
+    let from = reading.taken.iter();
+    let from = from.map(|(field, path)| format!("{field} = {}", path.as_str()));
+    let instead = reading.instead.iter().map(|(field, candidate)| {
+        let path = candidate.path.as_str();
+        format!("{path}: did you mean {field} = [\"{path}\"]?")
+    });
+    json!({
+        "decoded": decoded, "missing": missing, "from": from.collect::<Vec<_>>(),
+        "instead": instead.collect::<Vec<_>>(),
+    })
+}
+
+fn rejected(reject: Reject) -> Value {
+    json!({"rejected": reject.as_str(), "why": reject.to_string()})
+}
+
+fn fields(e: &Event<'_>) -> Value {
+    json!({
+        "platform": e.platform, "kol": e.kol, "video_id": e.video_id,
+        "event_time": e.event_time.map(|t| t.iso()),
+        "published": e.published.map(|t| t.iso()),
+        "likes": e.likes, "comments": e.comments, "shares": e.shares,
+        "views": e.views, "followers": e.followers,
+    })
+}
+
+fn missing(e: &Event<'_>) -> Vec<&'static str> {
+    let fields = [
+        ("likes", e.likes),
+        ("comments", e.comments),
+        ("shares", e.shares),
+        ("views", e.views),
+        ("followers", e.followers),
+        ("event_time", e.event_time.map(|t| t.0)),
+    ];
+    let wanted = |name: &str| (name == "followers") == e.video_id.is_none() || name == "event_time";
+    let missing = fields
+        .iter()
+        .filter(|(name, v)| v.is_none() && wanted(name));
+    missing.map(|(name, _)| *name).collect()
 }

@@ -1,32 +1,42 @@
 //! `replay FILE`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal as _, Read};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use kol_common::event::{Decoder, Event};
+use kol_common::event::{Decoder, Event, Explode};
 use kol_common::{KolError, Millis};
 use serde_json::json;
 
 use crate::Context;
+use crate::input::cluster::{Cluster, ClusterArgs};
+use crate::input::file::{Records, unreadable};
+use crate::input::survey::Survey;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
+
+/// Bytes of unusable records at the beginning of a file after which it is given up.
+const GIVE_UP: usize = 64 << 20;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One JSON event a line; .gz is unpacked.
+    /// JSON lines, a JSON array, or one document (see --explode); gzip and zstd are unpacked.
     file: PathBuf,
     /// Topic to write to.
     #[arg(long)]
     topic: String,
-    /// Kafka brokers.
-    #[arg(long, env = "KOL_BOOTSTRAP", default_value = "localhost:9092")]
-    bootstrap: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Path of the array in a document whose elements are the records, e.g. items. By default
+    /// source.explode of --spec.
+    #[arg(long)]
+    explode: Option<Explode>,
+    /// Send the file also if none of its records can be used.
+    #[arg(long)]
+    force: bool,
     /// What the record keys are.
     #[arg(long, value_enum, default_value_t)]
     key: KeyBy,
@@ -68,52 +78,139 @@ impl FromStr for Speed {
 /// The file cannot be read, Kafka does not take the records.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
-    let (records, took) = tokio::task::spawn_blocking(move || replay(&args)).await??;
-    let rate = records as f64 / took.as_secs_f64().max(1e-9);
+    let (sent, took) = tokio::task::spawn_blocking(move || replay(&args)).await??;
+    let rate = sent.records as f64 / took.as_secs_f64().max(1e-9);
     if as_json {
         println!(
             "{}",
-            json!({"records": records, "seconds": took.as_secs_f64(), "records_per_second": rate})
+            json!({"records": sent.records, "usable": sent.usable, "seconds": took.as_secs_f64(),
+                "records_per_second": rate})
         );
     } else {
         println!(
-            "{} records in {:.1} s ({} a second)",
-            grouped(records),
+            "{} records in {:.1} s ({} a second), {} usable",
+            grouped(sent.records),
             took.as_secs_f64(),
-            grouped(rate as u64)
+            grouped(rate as u64),
+            grouped(sent.usable)
         );
     }
     Ok(())
 }
 
-fn replay(args: &Args) -> Result<(u64, Duration), KolError> {
-    let decoder = Decoder::new("tiktok");
-    let mut writer = TopicWriter::new(&args.bootstrap, &args.topic)?;
-    let mut pace = Pace::new(args.speed);
+/// What was handed to the broker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    records: u64,
+    usable: u64,
+}
+
+fn replay(args: &Args) -> Result<(Sent, Duration), KolError> {
+    let mut cluster = args.cluster.open()?;
+    if args.explode.is_some() {
+        cluster.source.explode.clone_from(&args.explode);
+    }
+    let decoder = cluster.decoder();
+    let mut writer = None;
+    let mut sent = Sent::default();
     loop {
         let progress = progress(&args.file);
-        let mut lines = open(&args.file, &progress)?;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = lines.read_until(b'\n', &mut line);
-            if read.map_err(|e| unreadable(&args.file, &e))? == 0 {
-                break;
-            }
-            let value = line.trim_ascii();
-            if value.is_empty() {
-                continue;
-            }
-            let event = decoder.decode(Some(value)).ok();
-            pace.wait(event.as_ref().and_then(|e| e.event_time));
-            writer.write(event.as_ref().and_then(|e| key_of(e, args.key)), value)?;
+        let mut records = Records::open(&args.file, explode(&cluster), &progress)?;
+        let waiting = if args.force || writer.is_some() {
+            Vec::new()
+        } else {
+            until_usable(&args.file, &cluster, &mut records)?
+        };
+        // Nothing is sent, and Kafka not reached for, before a record was found that can be used.
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            none => none.insert(TopicWriter::to(&cluster, &args.topic)?),
+        };
+        let mut pace = Pace::new(args.speed);
+        for record in waiting.into_iter().map(Ok).chain(records) {
+            let value = record.map_err(|e| unreadable(&args.file, &e))?;
+            send(args, &decoder, &value, writer, &mut pace, &mut sent)?;
         }
         progress.finish_and_clear();
         if !args.repeat {
-            return writer.finish();
+            break;
         }
-        pace = Pace::new(args.speed);
     }
+    let writer = match writer {
+        Some(writer) => writer,
+        None => TopicWriter::to(&cluster, &args.topic)?,
+    };
+    let (records, took) = writer.finish()?;
+    sent.records = records;
+    Ok((sent, took))
+}
+
+/// Documents are taken apart here, unless a path of the job looks at the document as a whole.
+fn explode(cluster: &Cluster) -> Option<&Explode> {
+    let fields = &cluster.source.fields;
+    let of_whole = fields.values().flatten().any(|path| path.is_of_record());
+    cluster.source.explode.as_ref().filter(|_| !of_whole)
+}
+
+fn send(
+    args: &Args,
+    decoder: &Decoder,
+    value: &[u8],
+    writer: &mut TopicWriter,
+    pace: &mut Pace,
+    sent: &mut Sent,
+) -> Result<(), KolError> {
+    let mut first = None;
+    decoder.decode_each(Some(value), |_, outcome| {
+        if let (None, Ok(event)) = (&first, outcome) {
+            first = Some(event);
+        }
+    });
+    pace.wait(first.as_ref().and_then(|event| event.event_time));
+    writer.write(first.as_ref().and_then(|e| key_of(e, args.key)), value)?;
+    sent.usable += u64::from(first.is_some());
+    Ok(())
+}
+
+/// The records up to the first that can be used.
+fn until_usable(
+    file: &Path,
+    cluster: &Cluster,
+    records: &mut Records,
+) -> Result<Vec<Vec<u8>>, KolError> {
+    let mut survey = Survey::new(cluster);
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    for record in records {
+        let record = record.map_err(|e| unreadable(file, &e))?;
+        survey.add(Some(&record), "");
+        bytes += record.len();
+        waiting.push(record);
+        if survey.usable > 0 {
+            return Ok(waiting);
+        }
+        if bytes > GIVE_UP {
+            break;
+        }
+    }
+    Err(no_usable_record(file, waiting.len(), &survey))
+}
+
+fn no_usable_record(file: &Path, records: usize, survey: &Survey) -> KolError {
+    let mut what = format!(
+        "none of {records} records of {} can be used",
+        file.display()
+    );
+    for (reject, count) in survey.rejected() {
+        what.push_str(&format!("\n  {count}: {reject}"));
+    }
+    let help = match survey.proposal() {
+        Some(table) => format!(
+            "A job spec with these lines fits them (give it with --spec); --force sends them as \
+             they are.\n{table}"
+        ),
+        None => "--force sends them all the same.".to_owned(),
+    };
+    KolError::user("NO_USABLE_RECORD", what).help(help)
 }
 
 fn key_of<'e>(event: &'e Event<'_>, by: KeyBy) -> Option<&'e [u8]> {
@@ -123,23 +220,6 @@ fn key_of<'e>(event: &'e Event<'_>, by: KeyBy) -> Option<&'e [u8]> {
         KeyBy::VideoId => Some(event.video_id.as_ref().map_or(kol, |id| id.as_bytes())),
         KeyBy::None => None,
     }
-}
-
-fn unreadable(file: &Path, error: &std::io::Error) -> KolError {
-    KolError::user(
-        "INPUT_FILE",
-        format!("cannot read {}: {error}", file.display()),
-    )
-}
-
-fn open(file: &Path, progress: &ProgressBar) -> Result<Box<dyn BufRead>, KolError> {
-    let opened = File::open(file).map_err(|e| unreadable(file, &e))?;
-    let counted: Box<dyn Read> = Box::new(progress.wrap_read(opened));
-    Ok(if file.extension().is_some_and(|e| e == "gz") {
-        Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(counted))))
-    } else {
-        Box::new(BufReader::new(counted))
-    })
 }
 
 /// Follows the bytes of the file; hidden where nobody looks. It shows itself only after a while, so
@@ -191,6 +271,34 @@ mod tests {
         assert_eq!("100".parse(), Ok(Speed::Factor(100.0)));
         assert!("0".parse::<Speed>().is_err());
         assert!("fast".parse::<Speed>().is_err());
+    }
+
+    fn opened(content: &str) -> Result<Vec<Vec<u8>>, KolError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.json");
+        std::fs::write(&path, content).unwrap();
+        let mut records = Records::open(&path, None, &ProgressBar::hidden()).unwrap();
+        until_usable(&path, &Cluster::default(), &mut records)
+    }
+
+    #[test]
+    fn a_file_without_a_usable_record_is_refused_with_the_table_that_fits() {
+        let apify = r#"[{"ownerUsername":"mia","likesCount":5},{"ownerUsername":"bo"}]"#;
+        let error = opened(apify).unwrap_err();
+        assert_eq!(error.code, "NO_USABLE_RECORD");
+        assert!(error.message.contains("none of 2 records"), "{error}");
+        assert!(error.message.contains("2: no_username"), "{error}");
+        assert!(
+            error.help.contains("username = [\"ownerUsername\"]"),
+            "{error}"
+        );
+        assert!(error.help.contains("--force"), "{error}");
+    }
+
+    #[test]
+    fn what_came_before_the_first_usable_record_is_sent_too() {
+        let waiting = opened("no json\n{\"username\":\"a\"}\n{\"username\":\"b\"}\n").unwrap();
+        assert_eq!(waiting, [&b"no json"[..], br#"{"username":"a"}"#]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) async fn report(
 }
 
 /// Reads a spec with `--set` applied.
-pub(super) fn read_spec(
+pub(crate) fn read_spec(
     file: &std::path::Path,
     sets: &[(String, String)],
 ) -> Result<String, KolError> {

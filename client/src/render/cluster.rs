@@ -60,7 +60,7 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
             partition_state(report.state()).to_owned(),
             grouped(report.position),
             lag,
-            grouped(report.counters.unwrap_or_default().events),
+            grouped(report.counters.as_ref().map_or(0, |c| c.events)),
             grouped(report.kols),
             if p.executor_id.is_empty() {
                 "none".to_owned()

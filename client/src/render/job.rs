@@ -35,7 +35,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
             job.partition_count.to_string(),
             job.executors.to_string(),
             grouped(job.lag_records),
-            grouped(job.totals.unwrap_or_default().events),
+            grouped(job.totals.clone().unwrap_or_default().events),
             job.reason.clone(),
         ]);
     }
@@ -44,7 +44,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
 
 /// Everything that a status says of one job, one fact a line; problems and warnings last.
 pub fn details(job: &JobStatus) -> String {
-    let totals = job.totals.unwrap_or_default();
+    let totals = job.totals.clone().unwrap_or_default();
     let caught_up = if job.caught_up { "yes" } else { "not yet" };
     let mut rows = vec![
         ("job", format!("{} ({})", job.name, job.job_id)),

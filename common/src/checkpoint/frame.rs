@@ -1,4 +1,4 @@
-//! The container of a state file, version 1:
+//! The container of a state file, version 2 (version 1 had one kind of record less):
 //!
 //! ```text
 //! file    = header frame* trailer
@@ -12,7 +12,7 @@
 //! than [`MAX_RAW`].
 
 /// Version that is written.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Largest frame, before compression. A writer ends a frame at the first record that passes
 /// [`FRAME_RAW`]; one record is bounded by the largest Kafka record.
 pub const MAX_RAW: usize = 128 << 20;
@@ -106,7 +106,7 @@ impl<'a> Decoder<'a> {
             return Err(Damage::NotAStateFile);
         }
         match u16::from_le_bytes([header[8], header[9]]) {
-            VERSION => Ok(Self {
+            1..=VERSION => Ok(Self {
                 file,
                 at: HEADER,
                 frames: 0,

@@ -15,7 +15,7 @@ pub mod store;
 mod stores;
 
 pub use location::Location;
-pub use record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
+pub use record::{FallenRecord, Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
 pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
 pub use stores::{Backend, Stores};
 

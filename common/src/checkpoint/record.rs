@@ -21,6 +21,9 @@ pub enum Record<'a> {
     Reading(ReadingRecord<'a>),
     /// No reading has this index, or no longer.
     NoReading(u32),
+    /// A reading of which some counters fell too far to be believed. Since version 2.
+    #[serde(borrow)]
+    FallenReading(FallenRecord<'a>),
 }
 
 /// The partition as a whole.
@@ -86,6 +89,16 @@ pub struct ReadingRecord<'a> {
     pub time: u64,
     /// Likes, comments, shares and views of a video; followers (first place) of a profile.
     pub counters: [Option<u64>; 4],
+}
+
+/// A reading of which some counters fell too far to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FallenRecord<'a> {
+    /// The reading.
+    #[serde(borrow)]
+    pub reading: ReadingRecord<'a>,
+    /// Bit i stands for counter i.
+    pub fallen: u8,
 }
 
 /// The id of a video.

@@ -66,6 +66,14 @@ fn a_file_of_a_newer_version_says_so() {
     assert_eq!(read(b"something else"), Err(Damage::NotAStateFile));
 }
 
+#[test]
+fn a_file_of_the_version_before_is_read() {
+    let mut file = file_of(&[vec![1, 2]]);
+    assert_eq!(file[8..10], super::frame::VERSION.to_le_bytes());
+    file[8..10].copy_from_slice(&1_u16.to_le_bytes());
+    assert_eq!(read(&file), Ok(vec![vec![1, 2]]));
+}
+
 fn some_records() -> Vec<Record<'static>> {
     vec![
         Record::Head(Head {
@@ -105,6 +113,16 @@ fn some_records() -> Vec<Record<'static>> {
             counters: [None; 4],
         }),
         Record::NoReading(2),
+        Record::FallenReading(FallenRecord {
+            reading: ReadingRecord {
+                index: 3,
+                kol: 4,
+                video: None,
+                time: 9,
+                counters: [Some(50_000), None, None, None],
+            },
+            fallen: 1,
+        }),
     ]
 }
 

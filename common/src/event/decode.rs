@@ -1,95 +1,182 @@
-//! From a record value to an event: one pass over the JSON object, without a tree.
+//! From a record value to its event, or its events.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-use super::number::{read_counter_float, read_counter_text};
-use super::{Event, MAX_COUNTER, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject, parse_time};
+use super::explode::{Explode, lines, part};
+use super::fields::{Field, FieldPath, Leaf, Plan};
+use super::looks::closer;
+use super::names::{UsernameCase, creator, lower};
+use super::repair::without_infinities;
+use super::scan::{Found, Kind, scan};
+use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
 use crate::Millis;
+use crate::job::KafkaSource;
 
-/// Decodes record values. Cheap to clone; holds what a job fixes for all its events.
+/// Decodes record values. Holds what a job fixes for all its events.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     default_platform: Box<str>,
-}
-
-/// Deepest nesting of a value that is looked at.
-const MAX_DEPTH: usize = 127;
-/// Names of one counter, the plain before the raw; the first readable one counts.
-const COUNTER_NAMES: usize = 4;
-
-/// What one pass over the object found. A key that stands twice counts as it stands last.
-#[derive(Default)]
-struct Found<'a> {
-    username: Option<Cow<'a, str>>,
-    platform: Option<Cow<'a, str>>,
-    video_id: Option<Cow<'a, str>>,
-    event_time: Option<Millis>,
-    published_at: Option<Millis>,
-    likes: [Option<u64>; COUNTER_NAMES],
-    comments: [Option<u64>; COUNTER_NAMES],
-    shares: [Option<u64>; COUNTER_NAMES],
-    views: [Option<u64>; COUNTER_NAMES],
-    followers: [Option<u64>; COUNTER_NAMES],
+    case: UsernameCase,
+    explode: Option<Explode>,
+    /// What is read of an event.
+    event: Plan,
+    /// What is read of the record around exploded events.
+    record: Plan,
 }
 
 impl Decoder {
-    /// For a job whose events without a platform belong to `default_platform`.
+    /// For records with the default names. Events without a platform belong to `default_platform`.
     pub fn new(default_platform: &str) -> Self {
+        Self::of(&KafkaSource::default(), default_platform)
+    }
+
+    /// For the records of a job's source.
+    pub fn of(source: &KafkaSource, default_platform: &str) -> Self {
+        let all: Vec<(Leaf, FieldPath)> = Field::ALL
+            .into_iter()
+            .flat_map(|field| {
+                let ranked = (0..).zip(source.paths(field));
+                ranked.map(move |(rank, path)| (Leaf { field, rank }, path))
+            })
+            .collect();
+        // Lines have nothing around them.
+        let has_around = matches!(source.explode, Some(Explode::Items(_)));
+        let of_event = |path: &FieldPath| !has_around || !path.is_of_record();
+        let plan = |wanted: &dyn Fn(&FieldPath) -> bool| {
+            let paths = all.iter().filter(|(_, path)| wanted(path));
+            Plan::new(paths.map(|(leaf, path)| (*leaf, path)))
+        };
         Self {
             default_platform: default_platform.into(),
+            case: source.username_case,
+            explode: source.explode.clone(),
+            event: plan(&of_event),
+            record: plan(&|path| !of_event(path)),
         }
     }
 
-    /// Decodes one record value.
+    /// Decodes a value that holds one event.
     ///
     /// # Errors
-    /// Why the record cannot be used.
+    /// Why it cannot be used.
     pub fn decode<'a>(&'a self, value: Option<&'a [u8]>) -> Result<Event<'a>, Reject> {
         let value = value.ok_or(Reject::Tombstone)?;
-        if value.len() > MAX_VALUE {
-            return Err(Reject::TooLarge);
-        }
-        let text = std::str::from_utf8(value).map_err(|_| Reject::InvalidUtf8)?;
-        if is_too_deep(value) {
-            return Err(Reject::NotJson);
-        }
-        let mut json = sonic_rs::Deserializer::from_str(text);
-        let outcome = json.deserialize_any(ObjectVisitor);
-        let found = match outcome {
-            Ok(Some(found)) if json.end().is_ok() => found,
-            Ok(None) if json.end().is_ok() => return Err(Reject::NotAnObject),
-            _ => return Err(Reject::NotJson),
-        };
-        self.event(found)
+        let decoded = text_of(value).and_then(|text| self.one(text, &Found::default));
+        decoded.map_err(|reject| closer(without_mark(value), reject))
     }
 
-    fn event<'a>(&'a self, found: Found<'a>) -> Result<Event<'a>, Reject> {
-        let kol = found.username.map(creator).ok_or(Reject::NoUsername)?;
-        if kol.is_empty() {
-            return Err(Reject::NoUsername);
-        }
-        let platform = match found.platform {
-            Some(name) if !name.is_empty() => lower(name),
-            _ => Cow::Borrowed(&*self.default_platform),
+    /// Decodes all events of a record value, in their order: one, unless the source explodes records.
+    /// `each` is given the part of the value that an outcome is of; a part that cannot be used does not
+    /// concern the others. A value that cannot be taken apart has one outcome.
+    pub fn decode_each<'d, 'a: 'd>(
+        &'d self,
+        value: Option<&'a [u8]>,
+        mut each: impl FnMut(Option<&'a [u8]>, Result<Event<'d>, Reject>),
+    ) {
+        let (Some(explode), Some(whole)) = (&self.explode, value) else {
+            return each(value, self.decode(value));
         };
-        let video_id = found.video_id.filter(|id| !id.is_empty());
+        let outcome = match explode {
+            Explode::Lines if whole.len() <= MAX_VALUE => {
+                let mut any = false;
+                for line in lines(without_mark(whole)) {
+                    any = true;
+                    each(Some(line), self.decode(Some(line)));
+                }
+                if any { Ok(()) } else { Err(Reject::NotJson) }
+            }
+            Explode::Lines => Err(Reject::TooLarge),
+            Explode::Items(path) => self.items(whole, path, &mut each),
+        };
+        if let Err(reject) = outcome {
+            each(value, Err(closer(without_mark(whole), reject)));
+        }
+    }
+
+    /// The elements of an array in a record; the record itself where it has no such array.
+    fn items<'d, 'a: 'd>(
+        &'d self,
+        whole: &'a [u8],
+        path: &FieldPath,
+        each: &mut impl FnMut(Option<&'a [u8]>, Result<Event<'d>, Reject>),
+    ) -> Result<(), Reject> {
+        let text = text_of(whole)?;
+        let mut around = Found::default();
+        if let Some(kind) = scan(text, &self.record, &mut around) {
+            let element = |part: &'a str| {
+                let event = self.one(part, &|| around.clone());
+                each(
+                    Some(part.as_bytes()),
+                    event.map_err(|r| closer(part.as_bytes(), r)),
+                );
+            };
+            return take_apart(text, kind, path, element);
+        }
+        let mended = without_infinities(text).ok_or(Reject::NotJson)?;
+        let mut around = Found::default();
+        let kind = scan(&mended, &self.record, &mut around).ok_or(Reject::NotJson)?;
+        take_apart(&mended, kind, path, |part| {
+            let event = self.one(part, &|| around.clone()).map(Event::into_owned);
+            each(Some(whole), event);
+        })
+    }
+
+    /// One event, read after what is `known` already.
+    fn one<'a>(
+        &'a self,
+        text: &'a str,
+        known: &dyn Fn() -> Found<'a>,
+    ) -> Result<Event<'a>, Reject> {
+        let mut found = known();
+        match scan(text, &self.event, &mut found) {
+            Some(Kind::Object) => self.event(&mut found),
+            Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
+            None => self.mended(text, known()),
+        }
+    }
+
+    /// The event of a text that is JSON but for numbers that are none.
+    #[cold]
+    fn mended(&self, text: &str, known: Found<'_>) -> Result<Event<'static>, Reject> {
+        let mended = without_infinities(text).ok_or(Reject::NotJson)?;
+        let mut found = known;
+        match scan(&mended, &self.event, &mut found) {
+            Some(Kind::Object) => self.event(&mut found).map(Event::into_owned),
+            Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
+            None => Err(Reject::NotJson),
+        }
+    }
+
+    fn event<'a>(&'a self, found: &mut Found<'a>) -> Result<Event<'a>, Reject> {
+        let kol = found
+            .usernames()
+            .map(|name| creator(name, self.case))
+            .find(|name| !name.is_empty())
+            .ok_or(Reject::NoUsername)?;
+        let platform = match found.platform() {
+            Some(name) => lower(name),
+            None => Cow::Borrowed(&*self.default_platform),
+        };
+        if platform.contains(':') {
+            return Err(Reject::PlatformColon);
+        }
+        let video_id = found.video_id();
         let video_length = video_id.as_ref().map_or(0, |id| id.len());
         if kol.len() > MAX_ID || video_length > MAX_ID || platform.len() > MAX_PLATFORM {
             return Err(Reject::IdTooLong);
         }
         let made = || made_at(&platform, video_id.as_deref()?);
-        let first = |names: [Option<u64>; COUNTER_NAMES]| names.into_iter().flatten().next();
+        let (event_time, time_unreadable) = found.event_time();
+        let [likes, comments, shares, views, followers] = found.counters();
         Ok(Event {
-            event_time: found.event_time,
-            published: found.published_at.or_else(made),
-            likes: first(found.likes),
-            comments: first(found.comments),
-            shares: first(found.shares),
-            views: first(found.views),
-            followers: first(found.followers),
+            event_time,
+            time_unreadable,
+            published: found.published_at().or_else(made),
+            likes,
+            comments,
+            shares,
+            views,
+            followers,
             platform,
             kol,
             video_id,
@@ -97,28 +184,37 @@ impl Decoder {
     }
 }
 
-/// Whether brackets nest deeper than [`MAX_DEPTH`]: parsers recurse into them. Nearly every value has
-/// fewer brackets than that altogether, which is quickly counted.
-fn is_too_deep(value: &[u8]) -> bool {
-    let opening = value.iter().filter(|b| matches!(b, b'{' | b'[')).count();
-    if opening <= MAX_DEPTH {
-        return false;
+fn take_apart<'t>(
+    text: &'t str,
+    kind: Kind,
+    path: &FieldPath,
+    mut element: impl FnMut(&'t str),
+) -> Result<(), Reject> {
+    let array = match kind {
+        Kind::Array => Some(text),
+        Kind::Object => part(text, path),
+        Kind::Scalar => return Err(Reject::NotAnObject),
+    };
+    let Some(array) = array else {
+        element(text);
+        return Ok(());
+    };
+    for part in super::explode::elements(array) {
+        element(part.ok_or(Reject::NotJson)?);
     }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in value {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
+    Ok(())
+}
+
+/// The text of a value, without a byte order mark.
+fn text_of(value: &[u8]) -> Result<&str, Reject> {
+    if value.len() > MAX_VALUE {
+        return Err(Reject::TooLarge);
     }
-    false
+    std::str::from_utf8(without_mark(value)).map_err(|_| Reject::InvalidUtf8)
+}
+
+fn without_mark(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value)
 }
 
 /// TikTok's ids of 19 digits carry the time of creation: their upper 32 bits are Unix seconds.
@@ -131,259 +227,4 @@ fn made_at(platform: &str, video_id: &str) -> Option<Millis> {
     }
     let number: u64 = video_id.parse().ok()?;
     Some(Millis((number >> 32) * 1_000))
-}
-
-fn creator(name: Cow<'_, str>) -> Cow<'_, str> {
-    fn strip(name: &str) -> &str {
-        let name = name.trim();
-        name.strip_prefix('@').unwrap_or(name)
-    }
-    match name {
-        Cow::Borrowed(name) => Cow::Borrowed(strip(name)),
-        Cow::Owned(name) => Cow::Owned(strip(&name).to_owned()),
-    }
-}
-
-fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
-    let is_lower = name
-        .bytes()
-        .all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-    if is_lower {
-        name
-    } else {
-        Cow::Owned(name.to_lowercase())
-    }
-}
-
-/// Which field a key names.
-enum Key {
-    Username,
-    Platform,
-    VideoId,
-    EventTime,
-    PublishedAt,
-    Likes(usize),
-    Comments(usize),
-    Shares(usize),
-    Views(usize),
-    Followers(usize),
-    Unknown,
-}
-
-impl Key {
-    fn of(name: &str) -> Self {
-        match name {
-            "username" => Self::Username,
-            "platform" => Self::Platform,
-            "video_id" => Self::VideoId,
-            "event_time" => Self::EventTime,
-            "published_at" => Self::PublishedAt,
-            "like_count" => Self::Likes(0),
-            "video_likes" => Self::Likes(1),
-            "like_count_raw" => Self::Likes(2),
-            "video_likes_raw" => Self::Likes(3),
-            "comment_count" => Self::Comments(0),
-            "video_comments" => Self::Comments(1),
-            "comment_count_raw" => Self::Comments(2),
-            "video_comments_raw" => Self::Comments(3),
-            "share_count" => Self::Shares(0),
-            "video_shares" => Self::Shares(1),
-            "share_count_raw" => Self::Shares(2),
-            "video_shares_raw" => Self::Shares(3),
-            "view_count" => Self::Views(0),
-            "video_views" => Self::Views(1),
-            "view_count_raw" => Self::Views(2),
-            "video_views_raw" => Self::Views(3),
-            "followers_count" => Self::Followers(0),
-            "followers" => Self::Followers(1),
-            "followers_count_raw" => Self::Followers(2),
-            "followers_raw" => Self::Followers(3),
-            _ => Self::Unknown,
-        }
-    }
-}
-
-impl<'a> Found<'a> {
-    fn set(&mut self, key: &Key, value: Scalar<'a>) {
-        match key {
-            Key::Username => self.username = value.id(),
-            Key::VideoId => self.video_id = value.id(),
-            Key::Platform => self.platform = value.text(),
-            Key::EventTime => self.event_time = value.time(),
-            Key::PublishedAt => self.published_at = value.time(),
-            Key::Likes(i) => self.likes[*i] = value.counter(),
-            Key::Comments(i) => self.comments[*i] = value.counter(),
-            Key::Shares(i) => self.shares[*i] = value.counter(),
-            Key::Views(i) => self.views[*i] = value.counter(),
-            Key::Followers(i) => self.followers[*i] = value.counter(),
-            Key::Unknown => {}
-        }
-    }
-}
-
-/// A value as far as any field can use it.
-enum Scalar<'a> {
-    Text(Cow<'a, str>),
-    Whole(u64),
-    Negative(i64),
-    Float(f64),
-    /// null, a truth value, an array or an object.
-    Other,
-}
-
-impl<'a> Scalar<'a> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn id(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Whole(number) => Some(Cow::Owned(number.to_string())),
-            Self::Negative(number) => Some(Cow::Owned(number.to_string())),
-            Self::Float(_) | Self::Other => None,
-        }
-    }
-
-    fn time(self) -> Option<Millis> {
-        parse_time(&self.text()?)
-    }
-
-    fn counter(self) -> Option<u64> {
-        match self {
-            Self::Whole(number) => (number <= MAX_COUNTER).then_some(number),
-            Self::Float(number) => read_counter_float(number),
-            Self::Text(text) => read_counter_text(&text),
-            Self::Negative(_) | Self::Other => None,
-        }
-    }
-}
-
-/// Reads the top-level value: `None` when it is JSON but not an object.
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Option<Found<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Found::default();
-        while let Some(key) = map.next_key_seed(KeySeed)? {
-            if matches!(key, Key::Unknown) {
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                found.set(&key, map.next_value_seed(ScalarSeed)?);
-            }
-        }
-        Ok(Some(found))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-struct KeySeed;
-
-impl<'de> serde::de::DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-    fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<Key, D::Error> {
-        d.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Key;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-        Ok(Key::of(name))
-    }
-}
-
-struct ScalarSeed;
-
-impl<'de> serde::de::DeserializeSeed<'de> for ScalarSeed {
-    type Value = Scalar<'de>;
-    fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ScalarSeed {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Scalar::Whole(number))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(u64::try_from(number).map_or(Scalar::Negative(number), Scalar::Whole))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Float(number))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
 }

@@ -2,16 +2,44 @@
 //!
 //! Decoding is tolerant and counted: a field that cannot be read is missing, which is not zero; a
 //! record that cannot be used at all is rejected with a reason.
+//!
+//! | file | does |
+//! |---|---|
+//! | `decode` | from a record to its events |
+//! | `explode` | several events in one record |
+//! | `fields`, `shapes` | which names mean which field |
+//! | `scan`, `scalar` | the pass over the JSON |
+//! | `number`, `time`, `names` | counters, times, names of creators as people and programs write them |
+//! | `clock` | when an event happened, as far as clocks can be believed |
+//! | `reject`, `looks`, `repair` | what cannot be used, what it looks like, what can be read all the same |
+//! | `probe` | one field at one place, for people who look for the right names |
 
+mod clock;
 mod decode;
+mod explode;
+mod fields;
+mod looks;
+mod names;
 mod number;
+mod probe;
+mod reject;
+mod repair;
+mod scalar;
+mod scan;
+mod shapes;
 mod time;
 
 use std::borrow::Cow;
-use std::fmt;
 
+pub use clock::effective_time;
 pub use decode::Decoder;
+pub use explode::{Explode, elements, lines, part};
+pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
+pub use names::UsernameCase;
 pub use number::{MAX_COUNTER, read_counter_text};
+pub use probe::read_at;
+pub use reject::Reject;
+pub use shapes::Shape;
 pub use time::parse_time;
 
 use crate::Millis;
@@ -28,12 +56,14 @@ pub const MAX_PLATFORM: usize = 64;
 pub struct Event<'a> {
     /// Lower case.
     pub platform: Cow<'a, str>,
-    /// The creator's name, without spaces around it and without a leading `@`; never empty.
+    /// The creator's name, as `source.username_case` has it, never empty.
     pub kol: Cow<'a, str>,
     /// `None` for a reading of the profile.
     pub video_id: Option<Cow<'a, str>>,
     /// As the event states it; `None` if missing or unreadable.
     pub event_time: Option<Millis>,
+    /// It states a time that cannot be read.
+    pub time_unreadable: bool,
     /// When the video was made, if that is known.
     pub published: Option<Millis>,
     /// Likes; `None` = missing.
@@ -48,62 +78,35 @@ pub struct Event<'a> {
     pub followers: Option<u64>,
 }
 
-/// Why a record cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
-    /// The record has no value.
-    Tombstone,
-    /// The value is longer than [`MAX_VALUE`].
-    TooLarge,
-    /// The value is not UTF-8.
-    InvalidUtf8,
-    /// The value is not JSON.
-    NotJson,
-    /// The value is JSON, but not an object.
-    NotAnObject,
-    /// There is no username.
-    NoUsername,
-    /// Username, video id or platform are longer than any real one.
-    IdTooLong,
-    /// Neither the event nor Kafka says when it happened.
-    NoTime,
-}
-
-impl Reject {
-    /// Stable code, for headers and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tombstone => "tombstone",
-            Self::TooLarge => "too_large",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::NotJson => "not_json",
-            Self::NotAnObject => "not_an_object",
-            Self::NoUsername => "no_username",
-            Self::IdTooLong => "id_too_long",
-            Self::NoTime => "no_time",
+impl Event<'_> {
+    /// The same, independent of the record.
+    pub fn into_owned(self) -> Event<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Event {
+            platform: owned(self.platform),
+            kol: owned(self.kol),
+            video_id: self.video_id.map(owned),
+            event_time: self.event_time,
+            time_unreadable: self.time_unreadable,
+            published: self.published,
+            likes: self.likes,
+            comments: self.comments,
+            shares: self.shares,
+            views: self.views,
+            followers: self.followers,
         }
     }
-}
 
-impl fmt::Display for Reject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// When an event happened: its own word, unless that is missing or lies after the Kafka timestamp,
-/// so that one producer's wrong clock cannot move everyone's window.
-///
-/// # Errors
-/// `NoTime` when neither is known.
-pub fn effective_time(
-    event_time: Option<Millis>,
-    kafka_timestamp: Option<Millis>,
-) -> Result<Millis, Reject> {
-    match (event_time, kafka_timestamp) {
-        (Some(event), Some(kafka)) => Ok(event.min(kafka)),
-        (Some(time), None) | (None, Some(time)) => Ok(time),
-        (None, None) => Err(Reject::NoTime),
+    /// Whether it has a counter at all.
+    pub fn has_counters(&self) -> bool {
+        let all = [
+            self.likes,
+            self.comments,
+            self.shares,
+            self.views,
+            self.followers,
+        ];
+        all.iter().any(Option::is_some)
     }
 }
 

@@ -6,9 +6,11 @@ pub const MAX_COUNTER: u64 = 1_000_000_000_000;
 
 /// Reads a counter that came as text; `None` = missing.
 ///
-/// K, M and B multiply in decimal arithmetic; commas must part groups of three. Letters and spaces
-/// alone are a label and mean 0, except the words by which programs write "nothing". A result that
-/// is not whole, or beyond [`MAX_COUNTER`], is unreadable.
+/// K, M and B right behind the number multiply in decimal arithmetic; commas must part groups of
+/// three. Letters and spaces alone are a label and mean 0, except the words by which programs write
+/// "nothing". A result that is not whole, or beyond [`MAX_COUNTER`], is unreadable. So is what means
+/// different numbers in different countries: a suffix behind a blank (`12 B` is 12 thousand in
+/// Turkish), and without a suffix a dot before exactly three digits (`10.000`).
 pub fn read_counter_text(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, zeros) = match text.as_bytes().last()? {
@@ -18,10 +20,18 @@ pub fn read_counter_text(text: &str) -> Option<u64> {
         _ => (text, 0),
     };
     if number.bytes().any(|b| b.is_ascii_digit()) {
-        return decimal(number.trim_end(), zeros);
+        let grouped_by_dots = zeros == 0
+            && number
+                .rsplit_once('.')
+                .is_some_and(|(_, fraction)| fraction.len() == 3);
+        return if grouped_by_dots {
+            None
+        } else {
+            decimal(number, zeros)
+        };
     }
     let label = text.chars().all(|c| c.is_alphabetic() || c == ' ');
-    let nothing = ["null", "none", "nan", "undefined"]
+    let nothing = ["null", "none", "nan", "inf", "infinity", "undefined"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word));
     (label && !nothing).then_some(0)

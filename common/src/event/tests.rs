@@ -36,6 +36,23 @@ fn counters_are_read_as_people_and_programs_write_them() {
         ("1.25B", Some(1_250_000_000)),
         (" 12 ", Some(12)),
         ("7.0", Some(7)),
+        ("1234.0", Some(1_234)),
+        ("1.2340", None),
+        ("1.0000", Some(1)),
+        ("12B", Some(12_000_000_000)),
+        ("1.234K", Some(1_234)),
+        ("10.000K", Some(10_000)),
+        // Twelve thousand in Turkish, ten thousand in German.
+        ("12 B", None),
+        ("12,5 B", None),
+        ("12,5B", None),
+        ("7.4\u{a0}K", None),
+        ("10.000", None),
+        ("9.900", None),
+        ("1.234.567", None),
+        ("1,234.000", None),
+        ("Infinity", None),
+        ("-Infinity", None),
         ("Share", Some(0)),
         ("Chia sẻ", Some(0)),
         ("K", Some(0)),
@@ -89,6 +106,10 @@ fn what_cannot_be_used_is_rejected_with_its_reason() {
         (r#"{"username":"a"} x"#, Reject::NotJson),
         (r#"{"username":"a",}"#, Reject::NotJson),
         ("[1,2]", Reject::NotAnObject),
+        (
+            r#"{"username":"a","platform":"a:b"}"#,
+            Reject::PlatformColon,
+        ),
         ("\"a\"", Reject::NotAnObject),
         ("12", Reject::NotAnObject),
         ("null", Reject::NotAnObject),
@@ -134,6 +155,23 @@ fn times_are_read_in_all_their_usual_forms() {
         "2025-06-23T16:03:29+0700",
         "2025-06-23T16:03:29+07",
         "2025-06-23T04:33:29.0009-04:30",
+        "20250623T090329Z",
+        "20250623T090329",
+        "20250623 160329+0700",
+        "2025-06-23 09:03:29 UTC",
+        "2025-06-23 09:03:29 gmt",
+        "2025-06-23 09:03:29 +0000",
+        "2025-06-23 16:03:29.000123 +07:00",
+        "Mon, 23 Jun 2025 09:03:29 +0000",
+        "Mon, 23 Jun 2025 05:03:29 EDT",
+        "23 Jun 2025 09:03:29 GMT",
+        "Mon, 23 Jun 2025 16:03:29 +0700 (ICT)",
+        "Mon Jun 23 09:03:29 +0000 2025",
+        "Mon Jun 23 09:03:29 2025",
+        "Mon Jun 23 09:03:29 UTC 2025",
+        "1750669409",
+        "1750669409000",
+        "1750669409000123",
     ] {
         assert_eq!(parse_time(text), base, "{text}");
     }
@@ -152,7 +190,17 @@ fn times_are_read_in_all_their_usual_forms() {
         "1969-12-31T23:59:59Z",
         "2025-06-23T09:03:29+",
         "2025-06-23T09:03:29X",
-        "1750669409",
+        "1750669409.5",
+        "-1750669409",
+        "1e9",
+        "202506-23",
+        "2025-0623",
+        "20250623T0903:29",
+        "2025-06-23 09:03:29 CET",
+        "Mon, 32 Jun 2025 09:03:29 +0000",
+        "Mon Jun 23 09:03:29 +0000 25",
+        "Foo Jun 23 09:03:29 +0000 2025",
+        "Jun 23 2025",
         "2025-06-23T09:03:29.Z",
         "2025-6-23",
         "2025-06-23T",
@@ -163,13 +211,113 @@ fn times_are_read_in_all_their_usual_forms() {
 }
 
 #[test]
-fn an_event_cannot_be_newer_than_its_record() {
-    let (a, b) = (Millis(10), Millis(20));
-    assert_eq!(effective_time(Some(b), Some(a)), Ok(a));
-    assert_eq!(effective_time(Some(a), Some(b)), Ok(a));
-    assert_eq!(effective_time(None, Some(b)), Ok(b));
-    assert_eq!(effective_time(None, None), Err(Reject::NoTime));
+fn numbers_are_unix_time_in_the_unit_that_fits() {
+    for (json, ms) in [
+        ("1795669200", Some(1_795_669_200_000)),
+        ("1795669200000", Some(1_795_669_200_000)),
+        ("1795669200000123", Some(1_795_669_200_000)),
+        ("1795669200.123", Some(1_795_669_200_123)),
+        ("1795669200000.0", Some(1_795_669_200_000)),
+        ("99999999999", Some(99_999_999_999_000)),
+        ("100000000000", Some(100_000_000_000)),
+        ("0", Some(0)),
+        ("-1", None),
+        ("-0.5", None),
+        ("1e300", None),
+        ("[]", None),
+    ] {
+        let e = decode(&format!(r#"{{"username":"a","event_time":{json}}}"#)).unwrap();
+        assert_eq!(e.event_time, ms.map(Millis), "{json}");
+        assert_eq!(e.time_unreadable, ms.is_none(), "{json}");
+    }
+    for nothing in ["null", "\"\"", "\" \""] {
+        let e = decode(&format!(r#"{{"username":"a","event_time":{nothing}}}"#)).unwrap();
+        assert_eq!(
+            (e.event_time, e.time_unreadable),
+            (None, false),
+            "{nothing}"
+        );
+    }
 }
+
+#[test]
+fn a_number_that_is_none_is_a_missing_counter_and_no_broken_record() {
+    for number in ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"] {
+        let e = decode(&format!(
+            r#"{{"username":"Infinity","like_count":{number},"comment_count":2,"x":[{number}]}}"#
+        ));
+        let e = e.unwrap_or_else(|reject| panic!("{number}: {reject}"));
+        assert_eq!(
+            (e.likes, e.comments, &*e.kol),
+            (None, Some(2), "Infinity"),
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(&*decode("\u{feff}{\"username\":\"a\"}").unwrap().kol, "a");
+}
+
+#[test]
+fn a_reject_says_what_the_bytes_look_like_and_what_to_do() {
+    let decoder = Decoder::new("tiktok");
+    for (bytes, reason, said) in [
+        (&b"\x1f\x8b\x08\0\0"[..], "gzip", "compression.type"),
+        (b"\x28\xb5\x2f\xfd\0", "zstd", "compression.type"),
+        (b"\0\0\0\0\x07\x06ann\x02", "registry_binary", "schema id 7"),
+        (
+            b"\0\0\0\x01\0{\"username\":\"a\"}",
+            "registry_json",
+            "schema id 256",
+        ),
+        (b"Obj\x01\x04\x14avro.codec", "avro_file", "Avro file"),
+        (b"\xff\xfe{\0", "utf16", "UTF-8"),
+        (
+            br#""{\"username\":\"a\"}""#,
+            "json_in_string",
+            "serializes twice",
+        ),
+        (
+            br#"{"before":null,"after":{"username":"a"},"op":"c"}"#,
+            "envelope",
+            "source.fields",
+        ),
+        (
+            br#"{"schema":{},"payload":{"after":{"username":"a"}}}"#,
+            "envelope",
+            "payload.after.username",
+        ),
+        (
+            b"{\"username\":\"a\"}\n{\"username\":\"b\"}\n",
+            "events_in_lines",
+            "explode = \"lines\"",
+        ),
+        (
+            br#"[{"username":"a"}]"#,
+            "events_in_array",
+            "explode = \"items\"",
+        ),
+        (
+            br#"{"items":[{"id":"1"}]}"#,
+            "events_in_array",
+            "explode = \"items\"",
+        ),
+        (b"\0", "not_json", "JSON"),
+        (b"[1]", "not_an_object", "JSON"),
+        (b"\"a\"", "not_an_object", "JSON"),
+        (b"{\"a\":1}\nx", "events_in_lines", "explode"),
+    ] {
+        let reject = decoder.decode(Some(bytes)).unwrap_err();
+        let shown = String::from_utf8_lossy(bytes);
+        assert_eq!(reject.as_str(), reason, "{shown}");
+        assert!(reject.to_string().contains(said), "{shown}: {reject}");
+    }
+}
+
+mod mapped;
+mod records;
 
 mod properties {
     use proptest::prelude::*;

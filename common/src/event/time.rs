@@ -1,4 +1,7 @@
-//! ISO 8601 times, read without allocation: `2025-06-23T09:03:29.5+07:00` and its usual variants.
+//! Times as producers write them, read without allocation: ISO 8601 in its extended and basic forms,
+//! the forms of mail and of Unix tools (`words`), and Unix time.
+
+mod words;
 
 use crate::Millis;
 
@@ -6,13 +9,48 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Reads a time; `None` for anything that is not one, and for times before 1970.
 ///
-/// A date; optionally `T` or a blank and hours and minutes, seconds, a fraction (cut to
-/// milliseconds); optionally `Z` or an offset `±HH`, `±HHMM` or `±HH:MM`. Without one it is UTC.
+/// - Digits alone are Unix time, see [`unix_time`].
+/// - A date, `2025-06-23` or `20250623`; optionally `T` or a blank and hours and minutes, seconds, a
+///   fraction (cut to milliseconds), with colons or without; optionally, also behind a blank, `Z`,
+///   `UTC`, `GMT` or an offset `±HH`, `±HHMM` or `±HH:MM`. Without one it is UTC.
+/// - `Mon, 23 Jun 2025 09:03:29 +0000` and `Mon Jun 23 09:03:29 +0000 2025`.
 pub fn parse_time(text: &str) -> Option<Millis> {
     let bytes = text.trim().as_bytes();
+    match bytes {
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => {
+            if bytes.iter().all(u8::is_ascii_digit) {
+                return text.trim().parse().ok().map(unix_time);
+            }
+            iso(bytes)
+        }
+        _ => words::parse(text),
+    }
+}
+
+/// A number as Unix time: below 10^11 seconds, below 10^14 milliseconds, else microseconds.
+pub(super) fn unix_time(number: u64) -> Millis {
+    Millis(match number {
+        0..100_000_000_000 => number * 1_000,
+        100_000_000_000..100_000_000_000_000 => number,
+        _ => number / 1_000,
+    })
+}
+
+/// The same for a number with a fraction, to the nearest millisecond.
+pub(super) fn unix_time_float(number: f64) -> Option<Millis> {
+    let scale = match number {
+        n if n < 1e11 => 1e3,
+        n if n < 1e14 => 1.0,
+        _ => 1e-3,
+    };
+    let ms = (number * scale).round();
+    (0.0..1e18).contains(&ms).then_some(Millis(ms as u64))
+}
+
+fn iso(bytes: &[u8]) -> Option<Millis> {
     let mut at = Cursor { bytes, at: 0 };
     let (year, month, day) = at.date()?;
-    let mut ms = days_from_civil(year, month, day) * DAY_MS;
+    let mut ms = midnight(year, month, day)?;
     if at.done() {
         return millis(ms);
     }
@@ -20,12 +58,19 @@ pub fn parse_time(text: &str) -> Option<Millis> {
         return None;
     }
     ms += at.time_of_day()?;
+    while at.skip(b' ') {}
     ms -= at.offset()?;
     if at.done() { millis(ms) } else { None }
 }
 
 fn millis(ms: i64) -> Option<Millis> {
     u64::try_from(ms).ok().map(Millis)
+}
+
+/// The first millisecond of a day that exists.
+fn midnight(year: i64, month: i64, day: i64) -> Option<i64> {
+    let valid = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    valid.then(|| days_from_civil(year, month, day) * DAY_MS)
 }
 
 struct Cursor<'a> {
@@ -68,18 +113,26 @@ impl Cursor<'_> {
 
     fn date(&mut self) -> Option<(i64, i64, i64)> {
         let year = self.number(4)?;
-        let month = self.skip(b'-').then(|| self.number(2))??;
-        let day = self.skip(b'-').then(|| self.number(2))??;
-        let valid = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-        valid.then_some((year, month, day))
+        let extended = self.skip(b'-');
+        let month = self.number(2)?;
+        if extended != self.skip(b'-') {
+            return None;
+        }
+        Some((year, month, self.number(2)?))
     }
 
     fn time_of_day(&mut self) -> Option<i64> {
         let hour = self.number(2)?;
-        let minute = self.skip(b':').then(|| self.number(2))??;
+        let extended = self.skip(b':');
+        let minute = self.number(2)?;
         let mut second = 0;
         let mut fraction = 0;
-        if self.skip(b':') {
+        let more = if extended {
+            self.skip(b':')
+        } else {
+            self.peek().is_some_and(|byte| byte.is_ascii_digit())
+        };
+        if more {
             second = self.number(2)?;
             if self.skip(b'.') || self.skip(b',') {
                 fraction = self.fraction()?;
@@ -105,16 +158,13 @@ impl Cursor<'_> {
         any.then_some(value)
     }
 
+    /// Milliseconds ahead of UTC.
     fn offset(&mut self) -> Option<i64> {
         let sign = match self.peek() {
             None => return Some(0),
-            Some(b'Z' | b'z') => {
-                self.at += 1;
-                return Some(0);
-            }
             Some(b'+') => 1,
             Some(b'-') => -1,
-            Some(_) => return None,
+            Some(_) => return self.zone(),
         };
         self.at += 1;
         let hours = self.number(2)?;
@@ -128,6 +178,15 @@ impl Cursor<'_> {
             return None;
         }
         Some(sign * (hours * 60 + minutes) * 60_000)
+    }
+
+    /// The names of zones that mean one offset everywhere.
+    fn zone(&mut self) -> Option<i64> {
+        let name = &self.bytes[self.at..];
+        let utc = [&b"Z"[..], b"UTC", b"GMT", b"UT"];
+        let known = utc.iter().any(|zone| name.eq_ignore_ascii_case(zone));
+        self.at = self.bytes.len();
+        known.then_some(0)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::source::SourceSpec;
+use crate::event::{Explode, Field, FieldPath, FieldPaths, Shape, UsernameCase};
 use crate::time::Millis;
 
 /// One job: what it reads, how it scores and where it writes.
@@ -44,6 +45,21 @@ pub struct KafkaSource {
     pub dead_letter: Option<String>,
     /// Also dead-letter late events.
     pub dead_letter_late: bool,
+    /// How far ahead of the present an event may be; one further ahead is rejected.
+    #[serde(default = "default_max_ahead")]
+    pub max_ahead: Millis,
+    /// A ready table of field names.
+    #[serde(default)]
+    pub shape: Option<Shape>,
+    /// Where fields stand that neither the shape nor the default names find.
+    #[serde(default)]
+    pub fields: FieldPaths,
+    /// How a record holds several events; `None` = it holds one.
+    #[serde(default)]
+    pub explode: Option<Explode>,
+    /// Whether letters of usernames keep their case.
+    #[serde(default)]
+    pub username_case: UsernameCase,
     /// librdkafka properties from the allow-list; values may be secret references.
     pub properties: BTreeMap<String, String>,
 }
@@ -321,6 +337,27 @@ impl ScoringSpec {
     }
 }
 
+impl KafkaSource {
+    /// Where a field is looked for, in this order: as `fields` says, else as `shape` says, else under
+    /// its default names.
+    pub fn paths(&self, field: Field) -> Vec<FieldPath> {
+        if let Some(paths) = self.fields.get(&field) {
+            return paths.clone();
+        }
+        let of_shape = self.shape.map_or(&[][..], |shape| shape.paths(field));
+        let paths = if of_shape.is_empty() {
+            field.default_paths()
+        } else {
+            of_shape
+        };
+        paths.iter().filter_map(|path| path.parse().ok()).collect()
+    }
+}
+
+fn default_max_ahead() -> Millis {
+    Millis(10 * MINUTE)
+}
+
 impl Default for KafkaSource {
     fn default() -> Self {
         Self {
@@ -332,6 +369,11 @@ impl Default for KafkaSource {
             max_rate_per_partition: 0,
             dead_letter: None,
             dead_letter_late: false,
+            max_ahead: default_max_ahead(),
+            shape: None,
+            fields: FieldPaths::new(),
+            explode: None,
+            username_case: UsernameCase::default(),
             properties: BTreeMap::new(),
         }
     }

@@ -10,7 +10,7 @@ use crate::proto::{
 
 /// A job with its totals, problems and warnings.
 pub fn job_json(job: &JobStatus) -> Value {
-    let totals = job.totals.unwrap_or_default();
+    let totals = job.totals.clone().unwrap_or_default();
     json!({
         "job_id": job.job_id,
         "name": job.name,
@@ -69,7 +69,7 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
 /// A partition as its owner reports it.
 pub fn report_json(report: &PartitionReport) -> Value {
     let partition = report.partition.clone().unwrap_or_default();
-    let counters = report.counters.unwrap_or_default();
+    let counters = report.counters.clone().unwrap_or_default();
     json!({
         "job_id": report.job_id,
         "topic": partition.topic,

@@ -252,7 +252,9 @@ impl Actor {
         match news {
             News::Records => {
                 let intake = &mut self.intake;
-                self.reader.read(now, batch, |record| intake.take(record));
+                let latest = intake.latest(Millis::now());
+                self.reader
+                    .read(now, batch, |record| intake.take(record, latest));
             }
             News::Range(range) => {
                 if self.reader.recover(now, range)? == Recovered::NewLog {
@@ -353,7 +355,7 @@ impl Actor {
         self.restore_problem = None;
         self.outbox.restored(&mut state, &checkpoint);
         self.intake
-            .restored(state, checkpoint.counters.unwrap_or_default());
+            .restored(state, checkpoint.counters.clone().unwrap_or_default());
         self.reader.restored(Instant::now(), &checkpoint);
         self.checkpointer.restored(checkpoint);
         Ok(())

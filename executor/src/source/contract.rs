@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kol_common::event::Reject;
 use kol_common::job::SourceSpec;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
@@ -315,7 +316,7 @@ pub struct Rejected<'a> {
     /// Its value as it came.
     pub value: Option<&'a [u8]>,
     /// Why: a stable code.
-    pub reason: &'static str,
+    pub reason: Reject,
 }
 
 /// What became of a record that was offered to a [`DeadLetterTopic`].

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::event::Reject;
 use kol_common::{KolError, SourcePartition};
 
 use super::contract::{DeadLetterTopic, Offered, Rejected};
@@ -22,7 +23,7 @@ struct Owned {
     offset: u64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
-    reason: &'static str,
+    reason: Reject,
 }
 
 impl Parked {
@@ -122,7 +123,7 @@ mod tests {
                 offset,
                 key: None,
                 value: Some(b"?"),
-                reason: "late",
+                reason: Reject::Late,
             };
             letters.send(&origin, &rejected, parked);
         };

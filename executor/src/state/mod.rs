@@ -42,7 +42,7 @@ use gaps::Gaps;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
 use panes::Panes;
-use readings::{MISSING, Reading, Readings};
+use readings::{MISSING, Readings};
 pub use restore::Restorer;
 pub use shares::Phase;
 
@@ -189,14 +189,11 @@ impl State {
             let span = time - since;
             let last = self.readings.change(index, &mut self.copies);
             if span > ttl {
-                last.counters = now;
+                last.begin(now);
             } else {
-                gained = Some(gain(last, now, video.is_some()));
-                for (old, new) in last.counters.iter_mut().zip(now) {
-                    if new != MISSING {
-                        *old = new;
-                    }
-                }
+                // Views are kept, not counted; a profile has one counter.
+                let gains = last.advance(now);
+                gained = Some(gains[..3].iter().sum());
                 self.gaps.add(span);
             }
             last.time = time;
@@ -218,7 +215,7 @@ impl State {
         if let Some(index) = self.readings.find(kol, video) {
             let last = self.readings.change(index, &mut self.copies);
             last.time = time;
-            last.counters = now;
+            last.begin(now);
         } else {
             let copies = &mut self.copies;
             self.readings.insert(kol, video, time, now, copies);
@@ -338,18 +335,6 @@ fn counters(event: &Event<'_>) -> [u64; 4] {
         [event.followers, None, None, None]
     };
     all.map(|c| c.unwrap_or(MISSING))
-}
-
-/// Σ max(0, now − last) over the counters present in both; views are kept and not counted.
-fn gain(last: &Reading, now: [u64; 4], video: bool) -> u64 {
-    let counted = if video { 3 } else { 1 };
-    last.counters
-        .iter()
-        .zip(now)
-        .take(counted)
-        .filter(|(old, new)| **old != MISSING && *new != MISSING)
-        .map(|(old, new)| new.saturating_sub(*old))
-        .sum()
 }
 
 #[cfg(test)]

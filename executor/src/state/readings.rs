@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use kol_common::checkpoint::{ReadingRecord, Record, VideoId};
+use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
 use super::kols::KolIndex;
@@ -23,6 +23,42 @@ pub struct Reading {
     /// Counters, [`MISSING`] where none was seen.
     pub counters: [u64; 4],
     kol: KolIndex,
+    /// Bit i: the newest reading that had counter i showed less than half of it, and was not believed.
+    fallen: u8,
+}
+
+impl Reading {
+    /// A baseline: nothing that was known of the counters counts any more.
+    pub fn begin(&mut self, counters: [u64; 4]) {
+        self.counters = counters;
+        self.fallen = 0;
+    }
+
+    /// Takes the counters of a newer reading over: what each gained.
+    ///
+    /// A counter below half of its last value is not believed, as if it were missing, unless the
+    /// reading before that had it showed so, too: then it is the last value from now on, without a
+    /// gain (design section "Scoring", "counters that fall").
+    pub fn advance(&mut self, now: [u64; 4]) -> [u64; 4] {
+        let mut gains = [0; 4];
+        for (i, (last, now)) in self.counters.iter_mut().zip(now).enumerate() {
+            if now == MISSING {
+                continue;
+            }
+            let mark = 1 << i;
+            let falls = *last != MISSING && now < last.div_ceil(2);
+            if falls && self.fallen & mark == 0 {
+                self.fallen |= mark;
+                continue;
+            }
+            self.fallen &= !mark;
+            if *last != MISSING {
+                gains[i] = now.saturating_sub(*last);
+            }
+            *last = now;
+        }
+        gains
+    }
 }
 
 /// An entity in 16 bytes: the upper byte says how to read the rest. Videos of the large platforms
@@ -99,6 +135,7 @@ impl Readings {
             time,
             counters,
             kol,
+            fallen: 0,
         };
         let index = if let Some(index) = self.free.pop() {
             self.list[index as usize] = reading;
@@ -171,11 +208,18 @@ impl Readings {
             time: reading.time,
             counters: reading.counters.map(|c| (c != MISSING).then_some(c)),
         };
-        Record::Reading(record).append(copies);
+        let record = match reading.fallen {
+            0 => Record::Reading(record),
+            fallen => Record::FallenReading(FallenRecord {
+                reading: record,
+                fallen,
+            }),
+        };
+        record.append(copies);
     }
 
     /// Puts what a record says in its place; `restored` makes the table whole afterwards.
-    pub fn restore(&mut self, index: u32, record: Option<&ReadingRecord<'_>>) {
+    pub fn restore(&mut self, index: u32, record: Option<(&ReadingRecord<'_>, u8)>) {
         let at = index as usize;
         if at >= self.list.len() {
             let free = Reading {
@@ -183,6 +227,7 @@ impl Readings {
                 time: 0,
                 counters: [MISSING; 4],
                 kol: 0,
+                fallen: 0,
             };
             self.list.resize(at + 1, free);
         }
@@ -190,7 +235,7 @@ impl Readings {
         if before & (7 << 120) == LONG {
             self.long.release(before as u32);
         }
-        let Some(record) = record else {
+        let Some((record, fallen)) = record else {
             self.list[at].entity = EntityKey(FREE);
             return;
         };
@@ -212,6 +257,7 @@ impl Readings {
             time: record.time,
             counters: record.counters.map(|c| c.unwrap_or(MISSING)),
             kol: record.kol,
+            fallen,
         };
     }
 
@@ -351,6 +397,47 @@ mod tests {
         "exactly14bytes",
         "an id that is longer than the others are",
     ];
+
+    #[test]
+    fn a_reading_fills_one_cache_line() {
+        assert_eq!(size_of::<Reading>(), 64);
+    }
+
+    #[test]
+    fn a_counter_that_falls_by_more_than_half_is_believed_the_second_time() {
+        const M: u64 = MISSING;
+        for (values, gains, last) in [
+            // A glitch, also one that lasts while the counter is hidden.
+            (&[50_000, 0, 50_010][..], &[0, 0, 10][..], 50_010),
+            (&[50_000, 0, M, 50_010], &[0, 0, 0, 10], 50_010),
+            // The second low value is the last value; what comes after it is gain.
+            (&[50_000, 1_000, 1_010, 1_050], &[0, 0, 0, 40], 1_050),
+            (&[50_000, 1_000, M, 900, 905], &[0, 0, 0, 0, 5], 905),
+            // Any value of half or more clears the mark.
+            (&[100, 40, 60, 20, 61], &[0, 0, 0, 0, 1], 61),
+            // Half is no glitch, less than half is; of odd values, too.
+            (&[100, 50, 51], &[0, 0, 1], 51),
+            (&[101, 51, 52], &[0, 0, 1], 52),
+            (&[101, 50, 102], &[0, 0, 1], 102),
+            // A smaller fall is real.
+            (&[50_000, 49_500, 49_600], &[0, 0, 100], 49_600),
+            (&[M, 7, 9], &[0, 0, 2], 9),
+            (&[0, 0, 5], &[0, 0, 5], 5),
+        ] {
+            let mut readings = Readings::default();
+            let copies = &mut Vec::new();
+            readings.insert(0, None, 1, [values[0]; 4], copies);
+            for (now, gain) in values.iter().zip(gains).skip(1) {
+                let reading = readings.change(0, copies);
+                assert_eq!(
+                    reading.advance([*now; 4]),
+                    [*gain; 4],
+                    "{values:?} at {now}"
+                );
+            }
+            assert_eq!(readings.get(0).counters, [last; 4], "{values:?}");
+        }
+    }
 
     #[test]
     fn every_shape_of_id_is_an_entity_of_its_own() {

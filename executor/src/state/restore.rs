@@ -68,7 +68,15 @@ impl Restorer {
                 *state.restore_slot(*index) = Slot::EMPTY;
                 state.panes.reset(*index);
             }
-            Record::Reading(reading) => state.readings.restore(reading.index, Some(reading)),
+            Record::Reading(reading) => {
+                state.readings.restore(reading.index, Some((reading, 0)));
+            }
+            Record::FallenReading(record) => {
+                let (reading, fallen) = (&record.reading, record.fallen);
+                state
+                    .readings
+                    .restore(reading.index, Some((reading, fallen)));
+            }
             Record::NoReading(index) => state.readings.restore(*index, None),
         }
         Ok(())
@@ -159,6 +167,7 @@ mod tests {
             kol: Cow::Borrowed(&kol),
             video_id: video.as_deref().map(Cow::Borrowed),
             event_time: None,
+            time_unreadable: false,
             published: None,
             likes: Some(likes),
             comments: seed.is_multiple_of(3).then_some(likes / 2),
@@ -262,6 +271,36 @@ mod tests {
             }
             prop_assert_eq!(essence(&restored), essence(&state));
         }
+    }
+
+    #[test]
+    fn a_counter_that_was_not_believed_once_is_believed_the_second_time_also_after_a_restore() {
+        let read = |state: &mut State, likes, hour| {
+            let event = Event {
+                platform: Cow::Borrowed("tiktok"),
+                kol: Cow::Borrowed("a"),
+                video_id: Some(Cow::Borrowed("7")),
+                event_time: None,
+                time_unreadable: false,
+                published: None,
+                likes: Some(likes),
+                comments: None,
+                shares: None,
+                views: None,
+                followers: None,
+            };
+            state.apply(&event, Millis(T0 + hour * HOUR));
+        };
+        let mut state = State::new(scoring());
+        read(&mut state, 50_000, 0);
+        read(&mut state, 1_000, 1);
+        state.begin_capture(Capture::Base);
+        let mut restorer = Restorer::new(scoring());
+        restorer.file(&file(&mut state)).unwrap();
+        let mut restored = restorer.finish().unwrap();
+        read(&mut restored, 1_010, 2);
+        let detail = restored.detail("tiktok", "a").unwrap();
+        assert_eq!(detail.readings[0].likes, Some(1_010));
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn video<'a>(kol: &'a str, id: &'a str, likes: u64) -> Event<'a> {
         kol: Cow::Borrowed(kol),
         video_id: Some(Cow::Borrowed(id)),
         event_time: None,
+        time_unreadable: false,
         published: None,
         likes: Some(likes),
         comments: None,
@@ -65,6 +66,59 @@ fn a_missing_counter_keeps_its_last_value_and_a_fall_is_no_loss() {
     s.apply(&video("a", "v", 900), Millis(T0 + 120_000));
     s.apply(&video("a", "v", 1_010), Millis(T0 + 180_000));
     assert_eq!(put(&s, 0).engagement_e6, 110e6);
+}
+
+#[test]
+fn a_counter_that_is_hidden_for_a_day_gains_what_it_grew_and_not_all_of_it() {
+    let mut s = state(Counters::Cumulative);
+    for (hour, likes) in [50_000, 0, 50_010].into_iter().enumerate() {
+        s.apply(&video("a", "v", likes), Millis(T0 + hour as u64 * HOUR));
+    }
+    let slot = put(&s, 0);
+    assert_eq!((slot.events, slot.engagement_e6), (3, 10e6));
+    // A baseline after a long gap forgets that a value was not believed.
+    let mut s = state(Counters::Cumulative);
+    s.apply(&video("a", "v", 50_000), Millis(T0));
+    s.apply(&video("a", "v", 0), Millis(T0 + HOUR));
+    s.apply(&video("a", "v", 1_000), Millis(T0 + 40 * DAY));
+    s.apply(&video("a", "v", 400), Millis(T0 + 40 * DAY + HOUR));
+    s.apply(&video("a", "v", 1_001), Millis(T0 + 40 * DAY + 2 * HOUR));
+    assert_eq!(put(&s, 0).engagement_e6, 1e6);
+}
+
+/// Cases that are handed around beside the repository, when they are there: what each gains.
+#[test]
+fn the_shared_cases_gain_what_they_say() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../shared/cases/records.jsonl"
+    );
+    let Ok(cases) = std::fs::read_to_string(path) else {
+        return;
+    };
+    let decoder = kol_common::event::Decoder::new("tiktok");
+    for case in cases.lines() {
+        let case: serde_json::Value = serde_json::from_str(case).unwrap();
+        let mut s = State::new(Arc::new(Scoring::new(&long_window())));
+        for value in case["values"].as_array().unwrap() {
+            let event = decoder.decode(Some(value.as_str().unwrap().as_bytes()));
+            let event = event.unwrap_or_else(|e| panic!("{case}: {e}"));
+            s.apply(&event, event.event_time.unwrap());
+        }
+        let right = case["right"].as_str().unwrap();
+        let (_, gain) = right.split_once("gain ").unwrap();
+        let digits = gain.find(|c: char| !c.is_ascii_digit());
+        let gain: f64 = gain[..digits.unwrap_or(gain.len())].parse().unwrap();
+        assert_eq!(s.size().0, 1, "{case}");
+        assert_eq!(put(&s, 0).engagement_e6, gain * 1e6, "{case}");
+    }
+}
+
+/// A window that holds all readings of a case.
+fn long_window() -> ScoringSpec {
+    let mut spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+    spec.window = Millis(10 * DAY);
+    spec
 }
 
 #[test]

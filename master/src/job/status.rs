@@ -1,6 +1,6 @@
 //! What people see of a job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::{self, ErrorInfo, JobState, PartitionCounters, PartitionReport};
 use kol_common::{KolError, Millis};
@@ -93,10 +93,10 @@ impl View<'_> {
     /// last epoch.
     fn counted(&self) -> impl Iterator<Item = (Option<PartitionCounters>, u64)> {
         self.partitions.iter().filter_map(|p| match &p.report {
-            Some(report) => Some((report.counters, report.kols)),
+            Some(report) => Some((report.counters.clone(), report.kols)),
             None => {
                 let (_, checkpoint) = self.epochs.checkpoint_of(p.record.ordinal)?;
-                Some((checkpoint.counters, checkpoint.kols))
+                Some((checkpoint.counters.clone(), checkpoint.kols))
             }
         })
     }
@@ -113,6 +113,9 @@ impl View<'_> {
             bytes: sum.bytes + c.bytes,
             merges: sum.merges + c.merges,
             new_logs: sum.new_logs + c.new_logs,
+            rejected: added(sum.rejected, c.rejected),
+            time_unreadable: sum.time_unreadable + c.time_unreadable,
+            without_counters: sum.without_counters + c.without_counters,
         })
     }
 
@@ -203,6 +206,13 @@ impl View<'_> {
         };
         Some(error.job(&self.record.spec.name).to_info())
     }
+}
+
+fn added(mut sum: BTreeMap<String, u64>, more: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    for (reason, count) in more {
+        *sum.entry(reason).or_default() += count;
+    }
+    sum
 }
 
 fn lag(partition: &Partition) -> u64 {

@@ -122,6 +122,7 @@ fn read_all(state: &mut State, kols: std::ops::Range<u64>, time: u64) {
                 kol: Cow::Borrowed(&name),
                 video_id: Some(Cow::Borrowed(&id)),
                 event_time: None,
+                time_unreadable: false,
                 published: None,
                 likes: Some(likes),
                 comments: Some(likes / 10),

@@ -25,7 +25,7 @@ fn unusable() -> Vec<(&'static str, Option<Vec<u8>>)> {
         ("not_json", String::new()),
         ("not_json", "[".repeat(100_000)),
         ("not_json", nested),
-        ("not_an_object", r#"[{"username":"a"}]"#.to_owned()),
+        ("events_in_array", r#"[{"username":"a"}]"#.to_owned()),
         ("no_username", r#"{"like_count":5}"#.to_owned()),
         ("no_username", r#"{"username":" @ "}"#.to_owned()),
         ("id_too_long", format!(r#"{{"username":"{long}"}}"#)),

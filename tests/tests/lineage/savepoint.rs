@@ -18,7 +18,7 @@ fn an_upgrade_by_savepoint_goes_on_with_twice_the_executors_and_equals_the_fold(
     let status = scene.is_the_fold(&next);
     assert_eq!(total(&scene.starts(&next)), scene.first.len());
     let all = (scene.first.len() + scene.second.len()) as u64;
-    assert_eq!(status.totals.unwrap().events, all);
+    assert_eq!(status.totals.as_ref().unwrap().events, all);
     assert_eq!(status.executors, 2);
     assert!(
         status.generation > 1 && status.origin.contains(id),

@@ -9,6 +9,10 @@ use crate::time::Millis;
 
 /// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
 const MAX_PANES: u64 = 10_080;
+/// Constants of the score lie within these, so that no score can be infinite or undefined: a velocity
+/// is below 10^13, so every term stays far below the largest float.
+const LARGEST: f64 = 1e6;
+const SMALLEST_FLOOR: f64 = 1e-6;
 /// More panes than this deserve a warning about memory.
 const MANY_PANES: u64 = 1_000;
 
@@ -109,6 +113,7 @@ impl Checks<'_> {
             "source.group_id",
             "must not be empty",
         );
+        self.within("source.max_ahead", s.max_ahead, 0, 7 * 86_400_000);
     }
 
     fn scoring(&mut self, s: &ScoringSpec) {
@@ -139,9 +144,12 @@ impl Checks<'_> {
         );
         let platform = &s.default_platform;
         self.require(
-            !platform.is_empty() && platform.len() <= 64 && *platform == platform.to_lowercase(),
+            !platform.is_empty()
+                && platform.len() <= 64
+                && *platform == platform.to_lowercase()
+                && !platform.contains(':'),
             "scoring.default_platform",
-            "use 1 to 64 lower-case letters",
+            "use 1 to 64 lower-case letters, no `:`",
         );
         for (name, floor) in [
             ("floors.baseline", s.floors.baseline),
@@ -149,9 +157,24 @@ impl Checks<'_> {
             ("floors.velocity", s.floors.velocity),
         ] {
             self.require(
-                floor > 0.0,
+                (SMALLEST_FLOOR..=LARGEST).contains(&floor),
                 &key(name),
-                "must be above zero: it is a divisor",
+                "must be above zero, at least 0.000001: it is a divisor",
+            );
+        }
+        for (name, number) in [
+            ("weights.personal", s.weights.personal),
+            ("weights.market", s.weights.market),
+            ("weights.momentum", s.weights.momentum),
+            ("curve.steepness", s.curve.steepness),
+            ("curve.midpoint", s.curve.midpoint),
+            ("momentum.min", s.momentum.min),
+            ("momentum.max", s.momentum.max),
+        ] {
+            self.require(
+                (-LARGEST..=LARGEST).contains(&number),
+                &key(name),
+                "is too large to compute with: use at most 1000000",
             );
         }
         self.require(

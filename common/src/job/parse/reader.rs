@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_spanned::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use crate::event::{FieldPath, MAX_ALTERNATIVES};
 use crate::time::Millis;
 
 /// One thing that is wrong with a spec.
@@ -187,6 +188,28 @@ impl<'i, 'p> Section<'i, 'p> {
             let list = v.as_array().ok_or_else(|| expected("a list of texts", v))?;
             list.iter().map(|item| text(item.as_ref())).collect()
         })
+    }
+
+    /// A path, or several that are tried in their order. Each that is wrong is noted.
+    pub(super) fn paths(&self, key: &'static str) -> Option<Vec<FieldPath>> {
+        const EXAMPLE: &str = "a path like \"stats.diggCount\", or a list of them";
+        let (at, value) = self.take(key)?;
+        let texts = match &value {
+            DeValue::Array(list) => list.iter().map(|item| text(item.as_ref())).collect(),
+            other => vec![text(other).map_err(|_| expected(EXAMPLE, other))],
+        };
+        if texts.is_empty() || texts.len() > MAX_ALTERNATIVES {
+            let message = format!("name between one path and {MAX_ALTERNATIVES}");
+            self.problem(at, key, message);
+        }
+        let mut paths = Vec::new();
+        for text in texts {
+            match text.and_then(|text| text.parse()) {
+                Ok(path) => paths.push(path),
+                Err(why) => self.problem(at, key, why),
+            }
+        }
+        Some(paths)
     }
 
     /// One of some words.

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::properties;
 use super::reader::{Section, text, whole};
-use crate::event::parse_time;
+use crate::event::{Field, FieldPaths, Shape, UsernameCase, parse_time};
 use crate::job::{
     CheckpointSpec, Counters, Flip, JobSpec, KafkaSource, KeyTemplates, OnDataLoss, Profile,
     ScoringSpec, SecretRef, SinkSpec, SourceSpec, StartingOffsets,
@@ -20,7 +20,7 @@ pub(super) fn job(root: &Section<'_, '_>) -> Option<JobSpec> {
             .add(None, "name", "missing: every job needs a name");
     }
     let source = source(&root.section("source"));
-    let scoring = scoring(&root.section("scoring"));
+    let scoring = scoring(&root.section("scoring"), source.kafka().shape);
     let sink = sink(&root.section("sink"));
     let checkpoint = checkpoint(&root.section("checkpoint"));
     root.end();
@@ -56,10 +56,30 @@ fn source(s: &Section<'_, '_>) -> SourceSpec {
             .unwrap_or(d.max_rate_per_partition),
         dead_letter: s.text("dead_letter"),
         dead_letter_late: s.flag("dead_letter_late").unwrap_or(d.dead_letter_late),
+        max_ahead: s.duration("max_ahead").unwrap_or(d.max_ahead),
+        shape: s.choice("shape", &Shape::ALL.map(|shape| (shape.as_str(), shape))),
+        fields: fields(&s.section("fields")),
+        explode: s.value("explode", |v| text(v)?.parse()),
+        username_case: s
+            .choice(
+                "username_case",
+                &[("keep", UsernameCase::Keep), ("lower", UsernameCase::Lower)],
+            )
+            .unwrap_or(d.username_case),
         properties: properties(&s.section("properties")),
     };
     s.end();
     spec.into()
+}
+
+fn fields(s: &Section<'_, '_>) -> FieldPaths {
+    let named = Field::ALL.into_iter().filter_map(|field| {
+        let paths = s.paths(field.as_str())?;
+        Some((field, paths))
+    });
+    let fields = named.collect();
+    s.end();
+    fields
 }
 
 fn properties(s: &Section<'_, '_>) -> BTreeMap<String, String> {
@@ -105,7 +125,7 @@ fn starting_offsets(value: &DeValue<'_>) -> Result<StartingOffsets, String> {
     }
 }
 
-fn scoring(s: &Section<'_, '_>) -> ScoringSpec {
+fn scoring(s: &Section<'_, '_>, shape: Option<Shape>) -> ScoringSpec {
     let profile = s
         .choice(
             "profile",
@@ -141,6 +161,9 @@ fn scoring(s: &Section<'_, '_>) -> ScoringSpec {
     set(&mut d.entity_ttl, "entity_ttl");
     if let Some(idle) = s.duration_or_off("idle_timeout") {
         d.idle_timeout = idle;
+    }
+    if let Some(shape) = shape {
+        shape.platform().clone_into(&mut d.default_platform);
     }
     if let Some(platform) = s.text("default_platform") {
         d.default_platform = platform;

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Millis;
+use crate::event::{Field, UsernameCase};
 use crate::job::{Counters, Flip, OnDataLoss, Profile, ScoringSpec, SourceSpec, StartingOffsets};
 
 fn ok(text: &str) -> JobSpec {
@@ -60,6 +61,11 @@ fn every_key_is_read() {
         max_rate_per_partition = 1_000
         dead_letter = "kol.dead"
         properties = { "fetch.wait.max.ms" = 50, "sasl.password" = "env:KOL_SECRET_KAFKA" }
+        max_ahead = "1h"
+        shape = "youtube-api"
+        explode = "items"
+        username_case = "lower"
+        fields = { likes = ["a.b", "items[0].c"], username = "who" }
         [scoring]
         window = "2h"
         slide = "10m"
@@ -81,7 +87,22 @@ fn every_key_is_read() {
     "#);
     assert_eq!(spec.source.on_data_loss(), OnDataLoss::Fail);
     assert!(matches!(spec.source.starting_offsets(), StartingOffsets::Partitions(p) if p[&7] == 1));
-    assert_eq!(spec.source.kafka().properties["fetch.wait.max.ms"], "50");
+    let source = spec.source.kafka();
+    assert_eq!(source.properties["fetch.wait.max.ms"], "50");
+    assert_eq!(source.max_ahead, Millis(3_600_000));
+    assert_eq!(source.explode, Some("items".parse().unwrap()));
+    assert_eq!(source.username_case, UsernameCase::Lower);
+    let paths =
+        |field| -> Vec<String> { source.paths(field).into_iter().map(String::from).collect() };
+    assert_eq!(paths(Field::Likes), ["a.b", "items[0].c"]);
+    assert_eq!(paths(Field::Username), ["who"]);
+    assert_eq!(
+        paths(Field::Views),
+        ["statistics.viewCount"],
+        "of the shape"
+    );
+    assert_eq!(paths(Field::Platform), ["platform"], "the default");
+    assert_eq!(spec.scoring.default_platform, "youtube", "of the shape");
     assert_eq!(spec.scoring.retire_after, Millis(6 * 3_600_000));
     assert_eq!(spec.scoring.weights.market, 0.5);
     assert_eq!(
@@ -125,6 +146,62 @@ flush_interval = "1ms"
         "{text}"
     );
     assert!(!text.contains("hunter2"));
+}
+
+#[test]
+fn mistakes_in_the_names_of_fields_are_all_listed() {
+    let text = r#"name = "a"
+[source]
+shape = "tiktok"
+explode = "items["
+username_case = "upper"
+max_ahead = "30d"
+[source.fields]
+likes = ["a..b", "c[x]"]
+like = "x"
+views = []
+shares = 3
+comments = ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
+"#;
+    let found = parse(text, "job.toml").unwrap_err();
+    let lines: Vec<_> = found.problems.iter().map(|p| p.line).collect();
+    let expected = [3, 4, 5, 6, 8, 8, 9, 10, 11, 12].map(Some);
+    assert_eq!(lines, expected, "{found}");
+    let text = found.to_string();
+    assert!(
+        text.contains("tiktok-api, tiktok-apify, instagram-apify"),
+        "{text}"
+    );
+    assert!(text.contains("did you mean `likes`?"), "{text}");
+    assert!(text.contains("a list of them, found integer"), "{text}");
+}
+
+#[test]
+fn constants_of_which_no_score_can_be_made_are_refused() {
+    for line in [
+        "weights.personal = 1e308",
+        "weights.market = -1e308",
+        "curve.steepness = 1e300",
+        "momentum.max = 1e307",
+        "floors.market = 1e-300",
+        "floors.baseline = 0",
+        "default_platform = \"a:b\"",
+    ] {
+        let key = line.split(" =").next().unwrap();
+        let found = errors(&format!("name = \"a\"\n[scoring]\n{line}"));
+        assert!(found.contains(&format!("scoring.{key}")), "{line}: {found}");
+    }
+}
+
+#[test]
+fn a_spec_that_was_stored_before_records_had_shapes_is_read() {
+    let mut stored = serde_json::to_value(ok("name = \"a\"")).unwrap();
+    let source = stored["source"].as_object_mut().unwrap();
+    for new in ["max_ahead", "shape", "fields", "explode", "username_case"] {
+        source.remove(new).unwrap();
+    }
+    let read: JobSpec = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, ok("name = \"a\""));
 }
 
 #[test]

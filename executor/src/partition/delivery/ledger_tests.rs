@@ -24,6 +24,7 @@ fn apply(state: &mut State, kol: &str, time: u64) {
         kol: Cow::Borrowed(kol),
         video_id: Some(Cow::Borrowed("v")),
         event_time: None,
+        time_unreadable: false,
         published: None,
         likes: Some(1),
         comments: None,

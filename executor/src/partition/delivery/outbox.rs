@@ -106,7 +106,7 @@ impl Outbox {
             market_version: told.market_version,
         });
         self.fill.restored(state, sent);
-        self.merges = checkpoint.counters.map_or(0, |c| c.merges);
+        self.merges = checkpoint.counters.as_ref().map_or(0, |c| c.merges);
         self.flusher.restored(checkpoint.sequence);
     }
 

@@ -88,8 +88,8 @@ impl Reader {
 
     /// Resumes from a checkpoint.
     pub fn restored(&mut self, now: Instant, checkpoint: &PartitionCheckpoint) {
-        let counters = checkpoint.counters.unwrap_or_default();
-        (self.lost, self.new_logs) = (counters.lost, counters.new_logs);
+        let counters = checkpoint.counters.as_ref();
+        (self.lost, self.new_logs) = counters.map_or((0, 0), |c| (c.lost, c.new_logs));
         self.position = checkpoint.offset;
         let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
         self.log_id = LogId::new(now, topic);

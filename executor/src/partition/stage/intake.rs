@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::letters::Letters;
 use crate::partition::message::Assignment;
-use crate::source::{DeadLetters, Record};
+use crate::source::{DeadLetters, Record, Rejected};
 use crate::state::{Applied, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
@@ -22,37 +22,48 @@ const SWEEP: usize = 2_000;
 pub struct Intake {
     scoring: Arc<Scoring>,
     decoder: Decoder,
+    rules: Rules,
     state: State,
     letters: Letters,
     /// Counted since the start of the generation.
     counters: PartitionCounters,
     /// When the next pass over all slots for the market may begin.
     market_pass_at: Instant,
+}
+
+/// What a job's spec says of every event.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
     /// Lifetime totals: keys matter.
     check_keys: bool,
     /// The Kafka timestamp is the event time, whatever the event says.
     kafka_time: bool,
+    /// Late events are dead letters.
     reject_late: bool,
+    /// How far ahead of the present an event may be.
+    max_ahead: Millis,
 }
 
-/// Reason of a late event's dead letter.
-const LATE: &str = "late";
-/// Reason of a dead letter that names one platform too many.
-const TOO_MANY_PLATFORMS: &str = "too_many_platforms";
+/// Event times after this one are not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latest(Millis);
 
 impl Intake {
     /// With an empty state.
     pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
         let spec = &assignment.spec;
         Self {
-            decoder: Decoder::new(&spec.scoring.default_platform),
+            decoder: Decoder::of(spec.source.kafka(), &spec.scoring.default_platform),
+            rules: Rules {
+                check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
+                kafka_time: spec.scoring.profile == Profile::SparkCompat,
+                reject_late: spec.source.dead_letter_late(),
+                max_ahead: spec.source.kafka().max_ahead,
+            },
             state: State::new(Arc::clone(&assignment.scoring)),
             letters: Letters::new(assignment.partition.clone(), dead_letters),
             counters: PartitionCounters::default(),
             market_pass_at: now,
-            check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
-            kafka_time: spec.scoring.profile == Profile::SparkCompat,
-            reject_late: spec.source.dead_letter_late(),
             scoring: Arc::clone(&assignment.scoring),
         }
     }
@@ -68,43 +79,34 @@ impl Intake {
         self.state = State::new(Arc::clone(&self.scoring));
     }
 
-    /// Takes the next record of the log.
-    pub fn take(&mut self, record: &Record<'_>) {
-        self.counters.events += 1;
-        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        if let Err(reason) = self.record(record) {
-            self.letters.reject(record, reason);
-        }
+    /// The bound of event times, given the newest wall clock that is known. Asked once a batch.
+    pub fn latest(&self, present: Millis) -> Latest {
+        Latest(Millis(present.0.saturating_add(self.rules.max_ahead.0)))
     }
 
-    fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        let decoded = self.decoder.decode(record.value).and_then(|event| {
-            let stated = if self.kafka_time {
-                None
-            } else {
-                event.event_time
+    /// Takes the next record of the log. All events of it are taken in before anything else happens: an
+    /// epoch has them all or none.
+    pub fn take(&mut self, record: &Record<'_>, latest: Latest) {
+        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
+        let (counters, rules) = (&mut self.counters, self.rules);
+        let (state, letters) = (&mut self.state, &mut self.letters);
+        self.decoder.decode_each(record.value, |part, outcome| {
+            counters.events += 1;
+            let taken =
+                outcome.and_then(|event| rules.event(&event, record, latest, state, counters));
+            let Err(reason) = taken else {
+                return;
             };
-            Ok((effective_time(stated, record.timestamp)?, event))
+            count(counters, reason);
+            if reason != Reject::Late || rules.reject_late {
+                letters.reject(&Rejected {
+                    offset: record.offset,
+                    key: record.key,
+                    value: part,
+                    reason,
+                });
+            }
         });
-        let (time, event) = decoded.map_err(|reject: Reject| {
-            self.counters.dead_letter += 1;
-            reject.as_str()
-        })?;
-        if self.check_keys {
-            self.counters.keys_checked += 1;
-            self.counters.keys_unmatched += u64::from(!key_matches(record.key, &event));
-        }
-        match self.state.apply(&event, time) {
-            Applied::Counted => Ok(()),
-            Applied::Late => {
-                self.counters.late += 1;
-                if self.reject_late { Err(LATE) } else { Ok(()) }
-            }
-            Applied::TooManyPlatforms => {
-                self.counters.dead_letter += 1;
-                Err(TOO_MANY_PLATFORMS)
-            }
-        }
     }
 
     /// Whether there is room for more records.
@@ -151,12 +153,50 @@ impl Intake {
 
     /// What became of the records so far.
     pub fn counters(&self) -> PartitionCounters {
-        self.counters
+        self.counters.clone()
     }
 
     /// Why dead letters do not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
         self.letters.problem()
+    }
+}
+
+impl Rules {
+    fn event(
+        self,
+        event: &Event<'_>,
+        record: &Record<'_>,
+        latest: Latest,
+        state: &mut State,
+        counters: &mut PartitionCounters,
+    ) -> Result<(), Reject> {
+        let stated = event.event_time.filter(|_| !self.kafka_time);
+        let time = effective_time(stated, record.timestamp, latest.0)?;
+        counters.time_unreadable += u64::from(event.time_unreadable && !self.kafka_time);
+        counters.without_counters += u64::from(!event.has_counters());
+        if self.check_keys {
+            counters.keys_checked += 1;
+            counters.keys_unmatched += u64::from(!key_matches(record.key, event));
+        }
+        match state.apply(event, time) {
+            Applied::Counted => Ok(()),
+            Applied::Late => Err(Reject::Late),
+            Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),
+        }
+    }
+}
+
+/// Counts a reject; allocates for the first one of each reason only.
+fn count(counters: &mut PartitionCounters, reason: Reject) {
+    if reason == Reject::Late {
+        counters.late += 1;
+    } else {
+        counters.dead_letter += 1;
+    }
+    match counters.rejected.get_mut(reason.as_str()) {
+        Some(number) => *number += 1,
+        None => drop(counters.rejected.insert(reason.as_str().to_owned(), 1)),
     }
 }
 
@@ -172,3 +212,7 @@ fn key_matches(key: Option<&[u8]>, event: &Event<'_>) -> bool {
             .as_deref()
             .is_some_and(|video| key == video.as_bytes())
 }
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

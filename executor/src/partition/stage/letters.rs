@@ -2,7 +2,7 @@
 
 use kol_common::{KolError, SourcePartition};
 
-use crate::source::{DeadLetters, Parked, Record, Rejected};
+use crate::source::{DeadLetters, Parked, Rejected};
 
 /// See the module. A job without a dead-letter topic only counts such records.
 #[derive(Debug)]
@@ -23,16 +23,10 @@ impl Letters {
         }
     }
 
-    /// Sends a record, or parks it while there is no room.
-    pub fn reject(&mut self, record: &Record<'_>, reason: &'static str) {
+    /// Sends what cannot be used, or parks it while there is no room.
+    pub fn reject(&mut self, rejected: &Rejected<'_>) {
         if let Some(topic) = &self.topic {
-            let rejected = Rejected {
-                offset: record.offset,
-                key: record.key,
-                value: record.value,
-                reason,
-            };
-            topic.send(&self.origin, &rejected, &mut self.parked);
+            topic.send(&self.origin, rejected, &mut self.parked);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
-//! headers: `kol-reason`, `kol-topic`, `kol-partition`, `kol-offset`.
+//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -104,8 +104,10 @@ impl Producer {
     ) -> Result<(), KafkaError> {
         let partition = origin.partition.to_string();
         let offset = rejected.offset.to_string();
+        let detail = rejected.reason.to_string();
         let headers = [
-            ("kol-reason", rejected.reason),
+            ("kol-reason", rejected.reason.as_str()),
+            ("kol-detail", &detail),
             ("kol-topic", &origin.topic),
             ("kol-partition", &partition),
             ("kol-offset", &offset),

@@ -1,0 +1,106 @@
+//! One spelling for one creator, and for one platform.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// Whether letters of usernames keep their case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsernameCase {
+    /// `Ann` and `ann` are two creators.
+    #[default]
+    Keep,
+    /// They are one, `ann`.
+    Lower,
+}
+
+/// The name of a creator: in Unicode NFC, without zero-width characters, spaces around it and a
+/// leading `@`. Allocates only where the name changes inside.
+pub(super) fn creator(name: Cow<'_, str>, case: UsernameCase) -> Cow<'_, str> {
+    let name = if name.is_ascii() {
+        name
+    } else {
+        composed(name)
+    };
+    let name = stripped(name);
+    match case {
+        UsernameCase::Keep => name,
+        UsernameCase::Lower => lower(name),
+    }
+}
+
+/// In lower case.
+pub(super) fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
+    let is_lower = name
+        .bytes()
+        .all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    if is_lower {
+        name
+    } else {
+        Cow::Owned(name.to_lowercase())
+    }
+}
+
+fn stripped(name: Cow<'_, str>) -> Cow<'_, str> {
+    fn strip(name: &str) -> &str {
+        let name = name.trim();
+        name.strip_prefix('@').unwrap_or(name)
+    }
+    match name {
+        Cow::Borrowed(name) => Cow::Borrowed(strip(name)),
+        Cow::Owned(name) if strip(&name).len() == name.len() => Cow::Owned(name),
+        Cow::Owned(name) => Cow::Owned(strip(&name).to_owned()),
+    }
+}
+
+/// Zero-width characters go first: one between a letter and its accent would keep them apart.
+fn composed(name: Cow<'_, str>) -> Cow<'_, str> {
+    let name = if name.contains(is_zero_width) {
+        Cow::Owned(name.chars().filter(|c| !is_zero_width(*c)).collect())
+    } else {
+        name
+    };
+    let nfc = const { ComposingNormalizerBorrowed::new_nfc() };
+    match nfc.normalize(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(other) => Cow::Owned(other),
+    }
+}
+
+/// Zero-width space, joiners, marks of direction, word joiner and byte order mark.
+fn is_zero_width(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_that_look_the_same_are_one_creator() {
+        for (text, name) in [
+            ("ann", "ann"),
+            (" @a_b ", "a_b"),
+            ("@@a", "@a"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("e\u{200B}\u{301}", "\u{e9}"),
+            ("\u{FEFF}@an\u{200D}n\u{2060}", "ann"),
+            ("\u{a0}ann\u{3000}", "ann"),
+            ("\u{200B} @ ", ""),
+            ("Chị", "Chị"),
+            ("Ann", "Ann"),
+        ] {
+            assert_eq!(creator(text.into(), UsernameCase::Keep), name, "{text:?}");
+        }
+        assert_eq!(creator("ÉVA".into(), UsernameCase::Lower), "éva");
+        assert_eq!(creator("@Ann".into(), UsernameCase::Lower), "ann");
+    }
+
+    #[test]
+    fn a_composed_name_is_not_copied() {
+        let name = creator("  @Nguyễn ".into(), UsernameCase::Keep);
+        assert!(matches!(name, Cow::Borrowed("Nguyễn")), "{name:?}");
+    }
+}

@@ -1,0 +1,116 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kol_common::job::parse;
+use kol_common::{JobId, SourcePartition};
+
+use super::*;
+use crate::source::{DeadLetterTopic, Offered};
+
+const PRESENT: Millis = Millis(1_795_669_200_000);
+
+/// Remembers the offset, the value and the reason of what it was offered.
+#[derive(Debug, Default)]
+struct Topic(Mutex<Vec<(u64, String, Reject)>>);
+
+impl DeadLetterTopic for Topic {
+    fn offer(&self, _origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
+        let value = String::from_utf8_lossy(rejected.value.unwrap_or_default());
+        let letter = (rejected.offset, value.into_owned(), rejected.reason);
+        self.0.lock().unwrap().push(letter);
+        Offered::Taken
+    }
+
+    fn problem(&self) -> Option<KolError> {
+        None
+    }
+
+    fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// An intake of a job with these keys in `[source]`, and what it rejects.
+fn intake(source: &str) -> (Intake, Arc<Topic>) {
+    let text = format!("name = \"x\"\n[source]\n{source}");
+    let spec = parse(&text, "x").unwrap().spec;
+    let topic = Arc::new(Topic::default());
+    let assignment = Assignment {
+        job: JobId::generate(),
+        scoring: Arc::new(Scoring::new(&spec.scoring)),
+        spec: Arc::new(spec),
+        generation: 1,
+        partition: SourcePartition::new("t", 0),
+        ordinal: 0,
+        assignment_epoch: 1,
+        offset: 0,
+        restore: None,
+    };
+    let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
+    let intake = Intake::new(&assignment, Some(letters), Instant::now());
+    (intake, topic)
+}
+
+/// Takes records with these values and Kafka timestamps, from offset 0 on.
+fn take(intake: &mut Intake, values: &[(&str, u64)]) {
+    let latest = intake.latest(PRESENT);
+    for (offset, (value, timestamp)) in (0..).zip(values) {
+        let record = Record {
+            offset,
+            key: Some(b"a"),
+            value: Some(value.as_bytes()),
+            timestamp: Some(Millis(*timestamp)),
+        };
+        intake.take(&record, latest);
+    }
+}
+
+#[test]
+fn an_event_from_the_future_moves_no_clock_and_is_counted_and_rejected() {
+    let in_2100 = 4_102_444_800_000;
+    let ahead = format!(r#"{{"username":"b","event_time":{in_2100},"like_count":1}}"#);
+    let (mut strict, letters) = intake("");
+    let now = r#"{"username":"a","like_count":1}"#;
+    take(&mut strict, &[(now, PRESENT.0), (&ahead, in_2100)]);
+    assert_eq!(strict.state().clock(), Some(PRESENT));
+    assert_eq!(strict.state().size().0, 1, "it has no effect");
+    assert_eq!(strict.counters().rejected["ahead"], 1);
+    assert_eq!(strict.counters().dead_letter, 1);
+    assert_eq!(*letters.0.lock().unwrap(), [(1, ahead, Reject::Ahead)]);
+    // The bound is the spec's.
+    let (mut generous, _) = intake("max_ahead = \"1h\"");
+    let soon = PRESENT.0 + 3_000_000;
+    let value = format!(r#"{{"username":"b","event_time":{soon},"like_count":1}}"#);
+    take(&mut generous, &[(&value, soon)]);
+    assert!(generous.counters().rejected.is_empty());
+}
+
+#[test]
+fn the_events_of_one_record_share_its_offset_and_a_broken_one_is_rejected_alone() {
+    let (mut intake, letters) = intake("explode = \"items\"");
+    let value = r#"[{"username":"a","like_count":1},{"like_count":1},{"username":"b"}]"#;
+    take(&mut intake, &[(value, PRESENT.0)]);
+    assert_eq!(intake.counters().events, 3);
+    assert_eq!(intake.state().size().0, 2);
+    let broken = (0, r#"{"like_count":1}"#.to_owned(), Reject::NoUsername);
+    assert_eq!(*letters.0.lock().unwrap(), [broken]);
+    assert_eq!(intake.counters().rejected["no_username"], 1);
+    assert_eq!(intake.counters().without_counters, 1);
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_counted_and_late_events_are_a_reason_too() {
+    let day = 86_400_000;
+    let unreadable = r#"{"username":"a","event_time":"yesterday","like_count":1}"#;
+    let late = r#"{"username":"a","like_count":1}"#;
+    let values = [(unreadable, PRESENT.0), (late, PRESENT.0 - 8 * day)];
+    for (keys, kept) in [("", 0), ("dead_letter_late = true", 1)] {
+        let (mut intake, letters) = intake(keys);
+        take(&mut intake, &values);
+        assert_eq!(intake.counters().time_unreadable, 1);
+        let counters = intake.counters();
+        assert_eq!((counters.late, counters.rejected["late"]), (1, 1));
+        assert_eq!(letters.0.lock().unwrap().len(), kept, "{keys}");
+    }
+}
