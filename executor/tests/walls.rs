@@ -4,6 +4,11 @@
 //! name that a module only passes on (`pub use` of a child, not used in the file itself) is followed to
 //! the module that defines it; `mod` declarations are not imports. Tests do not count.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot continue should say where"
+)]
+
 #[path = "walls/source.rs"]
 mod source;
 
