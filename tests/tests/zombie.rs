@@ -56,7 +56,10 @@ fn a_zombie_that_slept_through_three_reassignments_never_changes_redis() {
     let mut cluster = Cluster::start(1);
     for (part, reason) in [
         ("silent or cut off", "executors were paused and killed"),
-        ("an executor is lost: its partitions move to others", "they were given up"),
+        (
+            "an executor is lost: its partitions move to others",
+            "they were given up",
+        ),
         ("no session with the master", "the master was killed"),
         (
             "the master ended the session",

@@ -10,7 +10,10 @@ use crate::fold::Record;
 const LIMIT: Duration = Duration::from_secs(90);
 const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
 /// What is said of an executor that was killed.
-const GONE: [&str; 2] = ["silent or cut off", "an executor is lost: its partitions move to others"];
+const GONE: [&str; 2] = [
+    "silent or cut off",
+    "an executor is lost: its partitions move to others",
+];
 
 /// A cluster with one job.
 pub struct Scene {
