@@ -156,8 +156,8 @@ fn an_epoch_that_takes_too_long_is_aborted_with_its_stragglers_named() {
     }
     let problem = rig.c.problem().expect("three in a row are loud");
     let problem = problem.to_string();
-    assert!(problem.contains("t-1, t-2 did not"), "{problem}");
-    assert!(!problem.contains("t-0"), "{problem}");
+    assert!(problem.contains("t/1, t/2 did not"), "{problem}");
+    assert!(!problem.contains("t/0"), "{problem}");
 }
 
 #[test]
