@@ -122,10 +122,10 @@ impl Sources {
             rest = &rest[1..];
         }
         let passed_on = rest.first().filter(|_| depth < 8).and_then(|name| {
-            let here = paths(self.0.get(&at)?).into_iter();
-            here.filter(|path| path.re_export)
-                .filter_map(|path| self.through(&at, &path, name, depth))
-                .next()
+            let mut re_exports = paths(self.0.get(&at)?)
+                .into_iter()
+                .filter(|path| path.re_export);
+            re_exports.find_map(|path| self.through(&at, &path, name, depth))
         });
         passed_on.or(Some(at))
     }
@@ -159,9 +159,9 @@ struct Found {
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let line = |line: &str| {
-        let comment = line.match_indices("//").map(|(at, _)| at);
+        let mut slashes = line.match_indices("//").map(|(at, _)| at);
         // An address has them, too.
-        let comment = comment.filter(|&at| !line[..at].ends_with(':')).next();
+        let comment = slashes.find(|&at| !line[..at].ends_with(':'));
         line[..comment.unwrap_or(line.len())].to_owned()
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")

@@ -101,6 +101,5 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    let used = (begun.elapsed(), cpu(own) - before);
-    used
+    (begun.elapsed(), cpu(own) - before)
 }
