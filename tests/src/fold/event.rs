@@ -49,11 +49,11 @@ fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded
     if kol.is_empty() || platform.contains(':') || !fits {
         return None;
     }
-    let own_time = part.find_beside("event_time", time);
+    let own_time = part.find("event_time", time);
     let made = || made_at(&platform, video.as_deref()?);
     Some(Decoded {
         time: own_time,
-        unreadable_time: own_time.is_none() && part.has("event_time"),
+        unreadable_time: own_time.is_none() && part.find("event_time", stated).is_some(),
         created: part.find("published_at", time).or_else(made),
         engagement: ["likes", "comments", "shares"].map(|name| part.find(name, counter)),
         followers: part.find("followers", counter),
@@ -61,6 +61,12 @@ fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded
         platform,
         video,
     })
+}
+
+/// Whether there is a time at all, readable or not.
+fn stated(value: &Json) -> Option<()> {
+    let blank = matches!(value, Json::Text(text) if text.trim().is_empty());
+    (!blank).then_some(())
 }
 
 /// A text that says something.
@@ -130,6 +136,7 @@ mod tests {
         assert_eq!(event(r#""soon""#), (None, true));
         assert_eq!(event("null"), (None, false));
         assert_eq!(event("NaN"), (None, false));
+        assert_eq!(event(r#"" ""#), (None, false));
     }
 
     #[test]
@@ -278,17 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn the_events_of_a_record_share_its_time_and_are_taken_in_whole_or_not_at_all() {
-        let items = input(
-            Explode::Path("items".into()),
-            &[("event_time", &["fetched"]), ("likes", &["n"])],
-        );
-        let two = r#"{"fetched":1750000000,"items":[{"username":"a","n":1},
-            {"username":"b","n":2,"fetched":"2025-06-15T15:06:41Z"}]}"#;
-        let events = all(two, &items).unwrap();
-        let times: Vec<_> = events.iter().map(|event| event.time).collect();
-        assert_eq!(times, [Some(1_750_000_000_000), Some(1_750_000_001_000)]);
-        assert_eq!(events[1].engagement[0], Some(2));
+    fn the_events_of_a_record_are_taken_in_whole_or_not_at_all() {
+        let items = input(Explode::Path("items".into()), &[("likes", &["n"])]);
+        let two = r#"{"items":[{"username":"a","n":1},{"username":"b","n":2}]}"#;
+        let likes = |event: &Decoded| event.engagement[0];
+        let gained: Vec<_> = all(two, &items).unwrap().iter().map(likes).collect();
+        assert_eq!(gained, [Some(1), Some(2)]);
         let broken = r#"{"items":[{"username":"a","n":1},{"n":2}]}"#;
         assert_eq!(all(broken, &items), None);
         let lines = input(Explode::Lines, &[]);

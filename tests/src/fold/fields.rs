@@ -25,7 +25,8 @@ pub enum Explode {
     No,
     /// One in each line.
     Lines,
-    /// The elements of the array at this path, or of the record when that is an array.
+    /// The elements of the array at this path, or of the record when that is an array; the record itself when
+    /// it has no array there.
     Path(String),
 }
 
@@ -45,32 +46,15 @@ impl Default for Input {
 pub struct Part<'j> {
     input: &'j Input,
     event: &'j Json,
-    /// All of the record.
-    whole: &'j Json,
 }
 
 impl<'j> Part<'j> {
     /// What `read` makes of the first path of `name` that it can read.
     pub fn find<T>(&self, name: &str, read: impl Fn(&Json) -> Option<T>) -> Option<T> {
-        self.values(name, self.event).find_map(read)
-    }
-
-    /// The same for a field that may also lie beside the array of events.
-    pub fn find_beside<T>(&self, name: &str, read: impl Fn(&Json) -> Option<T>) -> Option<T> {
-        let beside = || self.values(name, self.whole).find_map(&read);
-        self.find(name, &read).or_else(beside)
-    }
-
-    /// Whether there is any value at the paths of `name`.
-    pub fn has(&self, name: &str) -> bool {
-        self.find_beside(name, |_| Some(())).is_some()
-    }
-
-    fn values(&self, name: &str, root: &'j Json) -> impl Iterator<Item = &'j Json> + use<'j> {
         let own = self.input.fields.get(name).cloned();
         let paths = own.unwrap_or_else(|| usual(name).map(str::to_owned).collect());
-        let found = paths.into_iter().filter_map(move |path| at(root, &path));
-        found.filter(|value| **value != Json::Null)
+        let found = paths.iter().filter_map(|path| at(self.event, path));
+        found.filter(|value| **value != Json::Null).find_map(read)
     }
 }
 
@@ -134,33 +118,29 @@ pub fn documents(text: &str, input: &Input) -> Option<Vec<Json>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if input.explode == Explode::Lines {
         let lines = text.split('\n').filter(|line| !line.trim().is_empty());
-        return lines.map(parse).collect();
+        let documents: Vec<_> = lines.map(parse).collect::<Option<_>>()?;
+        return (!documents.is_empty()).then_some(documents);
     }
     Some(vec![parse(text)?])
 }
 
-/// The events of a record's documents; `None` when there is no array where they should be.
+/// The events of a record's documents; `None` when one of them is not an object.
 pub fn parts<'j>(documents: &'j [Json], input: &'j Input) -> Option<Vec<Part<'j>>> {
-    let mut parts = Vec::new();
+    let mut events = Vec::new();
     for whole in documents {
-        let part = |event| Part {
-            input,
-            event,
-            whole,
+        let array = match &input.explode {
+            Explode::Path(path) if matches!(whole, Json::Object(_)) => at(whole, path),
+            Explode::Path(_) => Some(whole),
+            Explode::No | Explode::Lines => None,
         };
-        match (&input.explode, whole) {
-            (Explode::Path(_), Json::List(items)) => parts.extend(items.iter().map(part)),
-            (Explode::Path(path), _) => {
-                let Json::List(items) = at(whole, path)? else {
-                    return None;
-                };
-                parts.extend(items.iter().map(part));
-            }
-            (Explode::No | Explode::Lines, _) => parts.push(part(whole)),
+        match array {
+            Some(Json::List(items)) => events.extend(items),
+            _ => events.push(whole),
         }
     }
-    let objects = |part: &Part<'_>| matches!(part.event, Json::Object(_));
-    parts.iter().all(objects).then_some(parts)
+    let objects = events.iter().all(|event| matches!(event, Json::Object(_)));
+    let parts = events.into_iter().map(|event| Part { input, event });
+    objects.then(|| parts.collect())
 }
 
 #[cfg(test)]
@@ -204,7 +184,9 @@ mod tests {
         assert_eq!(count(path(), "[{},{}]"), Some(2));
         assert_eq!(count(path(), r#"{"data":{"items":[]}}"#), Some(0));
         assert_eq!(count(path(), r#"{"data":{"items":[{},7]}}"#), None);
-        assert_eq!(count(path(), r#"{"data":{}}"#), None);
-        assert_eq!(count(path(), r#"{"data":{"items":{}}}"#), None);
+        assert_eq!(count(path(), r#"{"data":{}}"#), Some(1));
+        assert_eq!(count(path(), r#"{"data":{"items":{}}}"#), Some(1));
+        assert_eq!(count(path(), "7"), None);
+        assert_eq!(count(Explode::Lines, " \n\n"), None);
     }
 }

@@ -9,7 +9,8 @@ const DEEPEST: usize = 127;
 pub enum Json {
     /// `null`, or a number that is none.
     Null,
-    Bool,
+    /// `true`, `false`, or a text with half of a surrogate pair.
+    Other,
     /// As it was written.
     Number(String),
     Text(String),
@@ -56,10 +57,10 @@ impl Parser<'_> {
         match self.rest.chars().next()? {
             '{' if depth < DEEPEST => self.object(depth + 1),
             '[' if depth < DEEPEST => self.list(depth + 1),
-            '"' => self.text().map(Json::Text),
+            '"' => self.text().map(|text| text.map_or(Json::Other, Json::Text)),
             'n' => self.take("null").map(|()| Json::Null),
-            't' => self.take("true").map(|()| Json::Bool),
-            'f' => self.take("false").map(|()| Json::Bool),
+            't' => self.take("true").map(|()| Json::Other),
+            'f' => self.take("false").map(|()| Json::Other),
             'N' => self.take("NaN").map(|()| Json::Null),
             'I' => self.take("Infinity").map(|()| Json::Null),
             '-' if self.rest.starts_with("-I") => self.take("-Infinity").map(|()| Json::Null),
@@ -76,7 +77,7 @@ impl Parser<'_> {
         }
         loop {
             self.skip_blanks();
-            let key = self.text()?;
+            let key = self.text()?.unwrap_or_default();
             self.skip_blanks();
             self.take(":")?;
             entries.push((key, self.value(depth)?));
@@ -105,9 +106,11 @@ impl Parser<'_> {
         }
     }
 
-    fn text(&mut self) -> Option<String> {
+    /// `Some(None)`: a text that is no Unicode.
+    fn text(&mut self) -> Option<Option<String>> {
         self.take("\"")?;
         let mut text = String::new();
+        let mut whole = true;
         loop {
             let plain = self.rest.find(['"', '\\'])?;
             let (before, after) = self.rest.split_at(plain);
@@ -117,17 +120,21 @@ impl Parser<'_> {
             text.push_str(before);
             self.rest = after;
             if self.take("\"").is_some() {
-                return Some(text);
+                return Some(whole.then_some(text));
             }
             self.take("\\")?;
-            text.push(self.escaped()?);
+            match self.escaped()? {
+                Some(c) => text.push(c),
+                None => whole = false,
+            }
         }
     }
 
-    fn escaped(&mut self) -> Option<char> {
+    /// `Some(None)`: half of a surrogate pair.
+    fn escaped(&mut self) -> Option<Option<char>> {
         let kind = self.rest.chars().next()?;
         self.rest = &self.rest[kind.len_utf8()..];
-        Some(match kind {
+        Some(Some(match kind {
             '"' | '\\' | '/' => kind,
             'b' => '\u{8}',
             'f' => '\u{c}',
@@ -137,14 +144,21 @@ impl Parser<'_> {
             'u' => {
                 let unit = self.hex()?;
                 if !(0xd800..0xdc00).contains(&unit) {
-                    return char::from_u32(unit);
+                    return Some(char::from_u32(unit));
                 }
-                self.take("\\u")?;
-                let low = self.hex()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-                return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low);
+                let before = self.rest;
+                let low = self.take("\\u").and_then(|()| self.hex());
+                let low = low.filter(|low| (0xdc00..0xe000).contains(low));
+                let Some(low) = low else {
+                    self.rest = before;
+                    return Some(None);
+                };
+                return Some(char::from_u32(
+                    0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00),
+                ));
             }
             _ => return None,
-        })
+        }))
     }
 
     fn hex(&mut self) -> Option<u32> {
@@ -193,13 +207,24 @@ mod tests {
         assert_eq!(json.get("a"), Some(&Json::Number("7".into())));
         assert_eq!(json.get("b"), Some(&Json::Text("x\né😀".into())));
         assert_eq!(json.get("c"), Some(&Json::Null));
-        assert_eq!(json.get("d"), Some(&Json::Bool));
+        assert_eq!(json.get("d"), Some(&Json::Other));
         assert_eq!(json.get("e"), None);
         let list = parse("[ 1 , NaN, -Infinity , Infinity, 12345678901234567890123 ]").unwrap();
         let number = |digits: &str| Json::Number(digits.into());
         let (first, last) = (number("1"), number("12345678901234567890123"));
         let expected = [first, Json::Null, Json::Null, Json::Null, last];
         assert_eq!(list, Json::List(expected.into()));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_spoils_its_text_alone() {
+        let json =
+            parse(r#"{"a":"x\ud83d","b":"\ude00\n","c":"\ud83d\ud83d\ude00","\ud800":1,"d":"y"}"#);
+        let json = json.unwrap();
+        for key in ["a", "b", "c"] {
+            assert_eq!(json.get(key), Some(&Json::Other), "{key}");
+        }
+        assert_eq!(json.get("d"), Some(&Json::Text("y".into())));
     }
 
     #[test]
@@ -223,7 +248,6 @@ mod tests {
             "1e",
             "1 2",
             "\"\\x\"",
-            "\"\\ud800\"",
             "\"\\u12\"",
             "\"a\nb\"",
             "\u{feff}{}",

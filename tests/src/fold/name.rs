@@ -2,8 +2,10 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Characters without width: blanks, joiners, and the byte order mark.
-const ZERO_WIDTH: [char; 5] = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
+/// Characters without width: blanks, joiners, marks of direction, and the byte order mark.
+const ZERO_WIDTH: [char; 7] = [
+    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}',
+];
 
 /// A creator's name as it counts; may come out empty.
 pub fn creator(written: &str, lower_case: bool) -> String {
@@ -42,6 +44,7 @@ mod tests {
             assert_eq!(name(written), "café", "{written:?}");
         }
         assert_eq!(name("e\u{200d}\u{301}"), "\u{e9}");
+        assert_eq!(name("\u{200f}\u{2060}Ann\u{200c}\u{200e}"), "Ann");
         assert_eq!(name("@@Ann"), "@Ann");
         assert_eq!(name(" @\u{200b} "), "");
         assert_ne!(name("Ann"), name("ann"));

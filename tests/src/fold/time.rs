@@ -334,7 +334,7 @@ mod tests {
         }
         for other in [
             Json::Null,
-            Json::Bool,
+            Json::Other,
             Json::List(vec![]),
             Json::Number("-1".into()),
         ] {
