@@ -6,7 +6,7 @@ use super::explode::{Explode, lines, part};
 use super::fields::{Field, FieldPath, Leaf, Plan};
 use super::looks::closer;
 use super::names::{UsernameCase, creator, lower};
-use super::repair::without_infinities;
+use super::repair::{with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
 use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
 use crate::Millis;
@@ -129,18 +129,25 @@ impl Decoder {
     ) -> Result<Event<'a>, Reject> {
         let mut found = known();
         match scan(text, &self.event, &mut found) {
+            Some(Kind::Object) if found.has_float_id() => match with_long_numbers_as_text(text) {
+                Some(mended) => self.mended(&mended, known()),
+                None => self.event(&mut found),
+            },
             Some(Kind::Object) => self.event(&mut found),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
-            None => self.mended(text, known()),
+            None => {
+                let mended = without_infinities(text).ok_or(Reject::NotJson)?;
+                let long = with_long_numbers_as_text(&mended);
+                self.mended(long.as_deref().unwrap_or(&mended), known())
+            }
         }
     }
 
-    /// The event of a text that is JSON but for numbers that are none.
+    /// The event of a text that had to be changed to be read.
     #[cold]
-    fn mended(&self, text: &str, known: Found<'_>) -> Result<Event<'static>, Reject> {
-        let mended = without_infinities(text).ok_or(Reject::NotJson)?;
+    fn mended(&self, mended: &str, known: Found<'_>) -> Result<Event<'static>, Reject> {
         let mut found = known;
-        match scan(&mended, &self.event, &mut found) {
+        match scan(mended, &self.event, &mut found) {
             Some(Kind::Object) => self.event(&mut found).map(Event::into_owned),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
             None => Err(Reject::NotJson),

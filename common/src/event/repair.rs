@@ -1,34 +1,62 @@
 //! Numbers that are no JSON and that programs write all the same: Python's `json.dumps` writes `NaN`,
-//! `Infinity` and `-Infinity`; `1e999` is JSON, and infinite. Each is a missing value.
+//! `Infinity` and `-Infinity`; `1e999` is JSON, and infinite. Each is a missing value. And ids of more
+//! digits than numbers have.
+
+use std::ops::Range;
 
 /// The same text with null, or an empty array where there is no room, in place of such numbers;
 /// `None` when it has none. Only texts that a parser refused come here.
 #[cold]
 pub(super) fn without_infinities(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
     let mut mended: Option<Vec<u8>> = None;
-    let (mut at, mut in_string) = (0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if in_string => at += 1,
-            b'"' => in_string = !in_string,
-            b'N' | b'I' | b'-' | b'0'..=b'9' if !in_string => {
-                let is_token =
-                    |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-                let length = bytes[at..].iter().take_while(is_token).count();
-                if is_no_number(&text[at..at + length]) {
-                    let place = &mut mended.get_or_insert_with(|| bytes.to_vec())[at..at + length];
-                    place.fill(b' ');
-                    let nothing = if length < 4 { &b"[]"[..] } else { b"null" };
-                    place[..nothing.len()].copy_from_slice(nothing);
-                }
-                at += length - 1;
-            }
-            _ => {}
-        }
-        at += 1;
+    for token in numbers(text).filter(|token| is_no_number(&text[token.clone()])) {
+        let place = &mut mended.get_or_insert_with(|| text.into())[token];
+        place.fill(b' ');
+        let nothing = if place.len() < 4 { &b"[]"[..] } else { b"null" };
+        place[..nothing.len()].copy_from_slice(nothing);
     }
     mended.and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// The same text with quotes around whole numbers that no 64 bits hold; `None` when it has none. As a
+/// counter or a time such a number is unreadable either way; as an id it is its digits.
+#[cold]
+pub(super) fn with_long_numbers_as_text(text: &str) -> Option<String> {
+    let mut mended = String::new();
+    let mut from = 0;
+    for token in numbers(text) {
+        let digits = &text[token.clone()];
+        if digits.len() >= 20 && digits.bytes().all(|b| b.is_ascii_digit()) {
+            mended.push_str(&text[from..token.start]);
+            mended.extend(["\"", digits, "\""]);
+            from = token.end;
+        }
+    }
+    (from > 0).then(|| mended + &text[from..])
+}
+
+/// Where numbers, or what stands in place of one, are in a JSON text.
+fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let (mut at, mut in_string) = (0, false);
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'\\' if in_string => at += 1,
+                b'"' => in_string = !in_string,
+                b'N' | b'I' | b'-' | b'0'..=b'9' if !in_string => {
+                    let is_part =
+                        |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+                    let begin = at;
+                    at += bytes[begin..].iter().take_while(is_part).count();
+                    return Some(begin..at);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    })
 }
 
 fn is_no_number(token: &str) -> bool {
@@ -57,5 +85,14 @@ mod tests {
         ] {
             assert_eq!(without_infinities(text).as_deref(), mended, "{text}");
         }
+    }
+
+    #[test]
+    fn only_whole_numbers_beyond_64_bits_become_text() {
+        let text = r#"{"a":123456789012345678901,"b":"123456789012345678901","c":12}"#;
+        let mended = r#"{"a":"123456789012345678901","b":"123456789012345678901","c":12}"#;
+        assert_eq!(with_long_numbers_as_text(text).as_deref(), Some(mended));
+        assert_eq!(with_long_numbers_as_text(mended), None);
+        assert_eq!(with_long_numbers_as_text(r#"{"a":1.5}"#), None);
     }
 }

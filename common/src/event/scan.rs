@@ -22,6 +22,8 @@ pub(super) struct Found<'a> {
     texts: [[Option<Cow<'a, str>>; MAX_ALTERNATIVES]; 3],
     times: [[u64; MAX_ALTERNATIVES]; 2],
     counters: [[u64; MAX_ALTERNATIVES]; 5],
+    /// An id is a number that 64 bits do not hold, or has a fraction.
+    has_float_id: bool,
 }
 
 impl Default for Found<'_> {
@@ -32,6 +34,7 @@ impl Default for Found<'_> {
             texts: [NONE; 3],
             times: [[MISSING; MAX_ALTERNATIVES]; 2],
             counters: [[MISSING; MAX_ALTERNATIVES]; 5],
+            has_float_id: false,
         }
     }
 }
@@ -40,9 +43,12 @@ impl<'a> Found<'a> {
     fn set(&mut self, leaf: Leaf, value: Scalar<'a>) {
         let rank = usize::from(leaf.rank);
         match leaf.field {
-            Field::Username => self.texts[0][rank] = value.id(),
+            Field::Username | Field::VideoId => {
+                self.has_float_id |= matches!(value, Scalar::Float(_));
+                let ids = usize::from(leaf.field == Field::VideoId) * 2;
+                self.texts[ids][rank] = value.id();
+            }
             Field::Platform => self.texts[1][rank] = value.text(),
-            Field::VideoId => self.texts[2][rank] = value.id(),
             Field::EventTime => self.times[0][rank] = time(&value),
             Field::PublishedAt => self.times[1][rank] = time(&value),
             Field::Likes => self.counters[0][rank] = counter(&value),
@@ -56,6 +62,11 @@ impl<'a> Found<'a> {
     /// The names, ids and platforms found, in the order of their paths.
     pub fn usernames(&mut self) -> impl Iterator<Item = Cow<'a, str>> {
         self.texts[0].iter_mut().filter_map(Option::take)
+    }
+
+    /// Whether digits of an id were lost.
+    pub fn has_float_id(&self) -> bool {
+        self.has_float_id
     }
 
     pub fn platform(&mut self) -> Option<Cow<'a, str>> {
