@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `value` | what an expression can turn out to be |
 //! | `lookup` | follows names to where they are assigned |
+//! | `outside` | environment, and arguments of the application |
 //! | `call` | functions and methods whose result is known |
 
 mod call;
 mod lookup;
+mod outside;
 mod value;
 
 use super::model::{Origin, Setting, Settings, Text};

@@ -46,8 +46,8 @@ fn pair(line: &str) -> (String, String) {
     let rest = rest.trim_start();
     let rest = rest.strip_prefix(['=', ':']).unwrap_or(rest).trim_start();
     (
-        super::python::unescaped(key),
-        super::python::unescaped(rest),
+        super::strings::unescaped(key),
+        super::strings::unescaped(rest),
     )
 }
 

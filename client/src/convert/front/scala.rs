@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::python::unescaped;
+use super::strings::unescaped;
 use super::tree::{Builder, children, first_error, parse};
 use crate::convert::syntax::{Argument, Change, Expr, Kind, Program, ScopeKind};
 

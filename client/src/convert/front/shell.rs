@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tree_sitter::Node;
 
 use super::command_line;
-use super::python::unescaped;
+use super::strings::unescaped;
 use super::tree::{children, first_error, line, parse};
 use crate::convert::model::{Facts, Origin, Piece, Text};
 use crate::convert::secrets::{is_secret, shown};
