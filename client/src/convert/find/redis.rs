@@ -6,12 +6,13 @@ use crate::convert::model::{RedisUse, Setting, Settings};
 use crate::convert::syntax::{Argument, Expr, Kind};
 
 /// Constructors that take host, port and database, and the names of their positions.
-const CLIENTS: [(&str, &[&str]); 13] = [
+const CLIENTS: [(&str, &[&str]); 14] = [
     ("Redis", &["host", "port", "db", "password"]),
     ("StrictRedis", &["host", "port", "db", "password"]),
     ("ConnectionPool", &[]),
     ("BlockingConnectionPool", &[]),
     ("RedisCluster", &["host", "port"]),
+    ("Sentinel", &[]),
     ("Jedis", &["host", "port"]),
     (
         "JedisPool",
@@ -81,14 +82,22 @@ impl<'a> Finder<'a, '_> {
             }
             let name = argument.name.clone();
             let name = name.or_else(|| positions.get(i).map(|p| (*p).to_owned()));
-            if let Some(name) = name {
+            if let Some(name) = name
+                && self.eval.eval(&argument.value, place) != Value::Null
+            {
+                self.eval.take_notes();
                 let setting = self.eval.setting(&name, &argument.value, place);
                 options.insert(name, setting);
             }
         }
+        // Several servers, or what finds them, are more than host and port.
+        if matches!(name, "RedisCluster" | "Sentinel") && !options.contains_key("host") {
+            let setting = self.eval.setting_of("host", &Value::Null, expr, place);
+            options.insert("host".into(), setting);
+        }
         // A wrapper of the project's own that happens to have such a name says nothing.
-        let says_something =
-            options.contains_key("host") || (arguments.is_empty() && path.contains("redis."));
+        let has_default = matches!(name, "Redis" | "StrictRedis");
+        let says_something = options.contains_key("host") || has_default;
         if says_something {
             let origin = self.eval.origin(expr, place);
             self.facts.redis.push(RedisUse { origin, options });

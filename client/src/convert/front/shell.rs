@@ -117,7 +117,12 @@ impl Shell<'_> {
             all.truncate(MAX_WORDS);
             return;
         }
+        let notes = self.facts.notes.len();
         let mut value = value.map_or_else(|| Text::known(""), |v| self.value(v));
+        // What a secret is by default is a secret as well.
+        if is_secret(&name) {
+            self.facts.notes.truncate(notes);
+        }
         let before = self.variables.get(&name);
         if appends && let Some(before) = before {
             value = joined(vec![before.clone(), value], self.text(node));

@@ -99,6 +99,7 @@ impl Builder {
     /// Runs `inner` one level deeper; `None` if that is too deep.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if self.depth >= MAX_DEPTH {
+            self.program.broken_at.get_or_insert(1);
             return None;
         }
         self.depth += 1;

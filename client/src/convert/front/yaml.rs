@@ -4,6 +4,7 @@
 use super::documents::{Node, documents};
 use super::{command_line, java_properties, shell};
 use crate::convert::model::{Facts, Origin, Setting, Text};
+use crate::convert::secrets::is_secret;
 
 /// Keeps what all documents of a file say.
 ///
@@ -194,7 +195,12 @@ impl Walker<'_> {
     }
 
     fn variable(&mut self, name: &str, value: &str, line: usize) {
+        let notes = self.facts.notes.len();
         let value = self.interpolated(value, line);
+        // What a secret is by default is a secret as well.
+        if is_secret(name) {
+            self.facts.notes.truncate(notes);
+        }
         let origin = self.origin(line);
         self.facts.property(name, value, origin);
     }
@@ -203,9 +209,7 @@ impl Walker<'_> {
         let Node::Map(pairs) = node else { return };
         for (key, value) in pairs {
             if let Some((text, line)) = value.scalar() {
-                let value = self.interpolated(text, line);
-                let origin = self.origin(line);
-                self.facts.property(key, value, origin);
+                self.variable(key, text, line);
             }
         }
     }

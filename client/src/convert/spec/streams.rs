@@ -309,11 +309,13 @@ fn group(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) {
     match given.or_else(|| from_environment(facts, &names::GROUPS)) {
         Some(setting) => {
             draft.assumed(setting);
-            draft.answer(
-                "group_id",
-                &Answer::of(&setting.value),
-                Some(&setting.origin),
-            );
+            let answer = match Answer::of(&setting.value) {
+                Answer::Known(group) if group.is_empty() => {
+                    Answer::Ask("the consumer group; the old job's is empty".into())
+                }
+                answer => answer,
+            };
+            draft.answer("group_id", &answer, Some(&setting.origin));
         }
         None => draft.text("group_id", "kol-streaming-consumer"),
     }
