@@ -67,6 +67,14 @@ impl Text {
             .collect()
     }
 
+    /// The first expression in it that only the run knows.
+    pub fn first_unknown(&self) -> Option<&str> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Known(_) => None,
+            Piece::Unknown(expression) => Some(expression.as_str()),
+        })
+    }
+
     /// What a person has to find out, without secrets and on one line.
     pub fn question(&self) -> String {
         shown(&self.source)

@@ -108,8 +108,15 @@ impl<'a> Evaluator<'a> {
     /// The setting with a value that was found at `expr`.
     pub fn setting_of(&mut self, key: &str, value: &Value, expr: &Expr, place: Place) -> Setting {
         let mut text = value.to_text();
-        if text.value().is_none() {
-            text.source = self.source(expr, place);
+        if let Some(inner) = text.first_unknown() {
+            let source = self.source(expr, place);
+            text.source = if source.contains(inner) {
+                source
+            } else if inner.starts_with(&source) {
+                inner.to_owned()
+            } else {
+                format!("{source}, that is {inner}")
+            };
         }
         let notes = self.take_notes();
         Setting {

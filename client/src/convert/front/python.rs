@@ -229,6 +229,12 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
     let translated = match node.kind() {
         "identifier" => Some(Kind::Name(b.text(node).to_owned())),
         "integer" | "float" => Some(Kind::Atom(b.text(node).replace('_', ""))),
+        "unary_operator" => match expression_in(b, node) {
+            Some(Kind::Atom(number)) if b.text(node).starts_with('-') => {
+                Some(Kind::Atom(format!("-{number}")))
+            }
+            _ => None,
+        },
         "true" => Some(Kind::Atom("true".into())),
         "false" => Some(Kind::Atom("false".into())),
         "none" => Some(Kind::Null),
@@ -272,6 +278,10 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         _ => None,
     };
     translated.unwrap_or_else(|| Kind::Other(all(b, node)))
+}
+
+fn expression_in(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    field(b, node, "argument").map(|argument| argument.kind)
 }
 
 fn operator<'b>(b: &'b Builder, node: Node<'_>) -> &'b str {

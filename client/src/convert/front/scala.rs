@@ -189,7 +189,16 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         "interpolated_string_expression" => Some(interpolated(b, node)),
         "field_expression" => field(b, node, "value").and_then(|base| {
             let name = node.child_by_field_name("field")?;
-            Some(Kind::Member(base, b.text(name).to_owned()))
+            let name = b.text(name).to_owned();
+            let is_called = node.parent().is_some_and(|p| p.kind() == "call_expression");
+            let member = Kind::Member(base, name);
+            match &member {
+                // Scala calls a method without parentheses as well.
+                Kind::Member(_, method) if method == "load" && !is_called => {
+                    Some(Kind::Call(Box::new(b.expr(node, member)), Vec::new()))
+                }
+                _ => Some(member),
+            }
         }),
         "generic_function" => return field(b, node, "function").map_or(Kind::Null, |f| f.kind),
         "call_expression" => field(b, node, "function").map(|callee| {
