@@ -1,10 +1,142 @@
-//! From the settings of a Spark Structured Streaming job to a job spec.
+//! From what a Spark job was started with to a job spec. Files are parsed, never run, and are input
+//! like any other: bounded, and free to be broken.
 //!
-//! `settings` finds settings in whatever the old users have; `spec` writes the spec and says what has
-//! no meaning here, and why.
+//! | file | does |
+//! |---|---|
+//! | `front` | one front-end for each language: what a file says |
+//! | `syntax` | what Python and Scala have in common |
+//! | `eval` | follows names, defaults and environment look-ups to texts |
+//! | `find` | streams, Redis connections and settings in sources |
+//! | `model` | settings with their origin: what all of these answer |
+//! | `names` | environment variables that say something about a job |
+//! | `secrets` | what must not be written or said |
+//! | `spec` | writes the job spec, and says what became of every setting |
 
-mod settings;
+mod eval;
+mod find;
+mod front;
+mod kinds;
+mod model;
+mod names;
+mod secrets;
 mod spec;
+mod syntax;
+#[cfg(test)]
+mod tests;
 
-pub use settings::{Settings, find};
-pub use spec::write;
+use kol_common::KolError;
+
+use model::Facts;
+pub use spec::Converted;
+use syntax::Program;
+
+/// Largest file, bytes.
+pub const MAX_FILE: usize = 1 << 20;
+/// Most files.
+const MAX_FILES: usize = 64;
+/// Sources may nest deeply; what is walked recursively is bounded for this stack.
+const STACK: usize = 256 << 20;
+
+/// A file to convert.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name, as messages show it; the extension says what it is.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Converts the files of one job. `streams` are the numbers of those to take, from 1; all if empty.
+///
+/// # Errors
+/// Nothing of a Spark job was found, a file is too large, or its streams belong to several clusters.
+pub fn convert(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolError> {
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new()
+            .name("convert".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || convert_all(inputs, streams))
+            .map_err(|e| KolError::internal("CONVERT", format!("cannot start a thread: {e}")))?;
+        worker.join().unwrap_or_else(|_| {
+            Err(KolError::internal(
+                "CONVERT",
+                "the conversion panicked: this is a bug",
+            ))
+        })
+    })
+}
+
+fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolError> {
+    if inputs.len() > MAX_FILES {
+        return Err(KolError::user(
+            "TOO_MANY_FILES",
+            format!("more than {MAX_FILES} files"),
+        ));
+    }
+    let mut facts = Facts::default();
+    let mut programs: Vec<Program> = Vec::new();
+    for input in inputs {
+        if input.text.len() > MAX_FILE {
+            let what = format!("{} is larger than {} KiB", input.name, MAX_FILE >> 10);
+            return Err(
+                KolError::user("FILE_TOO_LARGE", what).help("Give the files of the job only.")
+            );
+        }
+        read(input, &mut facts, &mut programs)?;
+    }
+    find::find(&programs, &mut facts);
+    if facts.is_empty() {
+        let message = match facts.notes.first() {
+            Some(_) => format!(
+                "no setting of a Spark job was found:\n{}",
+                facts.notes.join("\n")
+            ),
+            None => "no setting of a Spark job was found".to_owned(),
+        };
+        return Err(KolError::user("NO_SETTINGS", message).help(
+            "Give a PySpark or Scala source, a spark-submit line, a properties file, a compose file or a \
+             SparkApplication.",
+        ));
+    }
+    spec::write(&facts, streams)
+}
+
+fn read(input: &Input, facts: &mut Facts, programs: &mut Vec<Program>) -> Result<(), KolError> {
+    let (name, text) = (
+        input.name.as_str(),
+        input.text.trim_start_matches('\u{feff}'),
+    );
+    let too_long = || {
+        let what = format!("{name} takes too long to parse");
+        KolError::user("FILE_TOO_COMPLEX", what).help("Give the part of it that sets the job up.")
+    };
+    let program = match kinds::kind(name, text) {
+        kinds::Kind::Python => front::python::read(name, text).ok_or_else(too_long)?,
+        kinds::Kind::Scala => front::scala::read(name, text).ok_or_else(too_long)?,
+        kinds::Kind::Shell => {
+            return front::shell::read(name, text, 1, facts)
+                .then_some(())
+                .ok_or_else(too_long);
+        }
+        kinds::Kind::Properties => {
+            front::java_properties::read(name, text, facts);
+            return Ok(());
+        }
+        kinds::Kind::Yaml => {
+            return front::yaml::read(name, text, facts).map_err(|(line, why)| {
+                KolError::user(
+                    "FILE_UNREADABLE",
+                    format!("{name}:{line}: this is not YAML: {why}"),
+                )
+                .help("Give the file as it is after templates were filled in.")
+            });
+        }
+    };
+    if let Some(line) = program.broken_at {
+        facts.note(format!(
+            "{name}:{line}: this could not be read; what stands near it may be missing"
+        ));
+    }
+    programs.push(program);
+    Ok(())
+}

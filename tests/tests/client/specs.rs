@@ -101,8 +101,7 @@ fn what_a_spark_job_was_started_with_becomes_a_spec_that_a_check_accepts() {
     }
     let convert = |names: &[&str]| alone(folder, &[&["convert-spark"][..], names].concat());
     for names in [
-        &["submit.sh"][..],
-        &["trending.py"],
+        &["trending.py"][..],
         &["submit.sh", "trending.py", "compose.yml"],
     ] {
         let converted = convert(names);
@@ -121,6 +120,13 @@ fn what_a_spark_job_was_started_with_becomes_a_spec_that_a_check_accepts() {
     ] {
         assert!(all.done().contains(line), "{line} in {}", all.out);
     }
+    let open = convert(&["submit.sh"]);
+    std::fs::write(folder.join("job.toml"), open.done()).unwrap();
+    let refused = check(folder, &[]).fails(2).to_owned();
+    assert!(
+        refused.contains("bootstrap: is still to be filled in"),
+        "{refused}"
+    );
     std::fs::write(folder.join("empty"), "nothing here").unwrap();
     assert!(convert(&["empty"]).fails(2).contains("spark-submit"));
     assert!(convert(&["absent"]).fails(2).contains("absent"));

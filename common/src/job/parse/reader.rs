@@ -146,7 +146,8 @@ impl<'i, 'p> Section<'i, 'p> {
         read: impl FnOnce(&DeValue<'i>) -> Result<T, String>,
     ) -> Option<T> {
         let (at, value) = self.take(key)?;
-        read(&value)
+        filled_in(&value)
+            .and_then(|()| read(&value))
             .map_err(|expected| self.problem(at, key, expected))
             .ok()
     }
@@ -296,7 +297,18 @@ fn expected(what: &str, found: &DeValue<'_>) -> String {
     format!("expected {what}, found {}", found.type_str())
 }
 
+/// What a converter could not know is not a value yet.
+fn filled_in(value: &DeValue<'_>) -> Result<(), String> {
+    match value.as_str() {
+        Some(open) if open.starts_with("FILL-IN") => {
+            Err(format!("is still to be filled in: {open}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+    filled_in(value)?;
     let found = value.as_str();
     found.map_or_else(|| Err(expected("a text", value)), |t| Ok(t.to_owned()))
 }

@@ -253,6 +253,31 @@ proptest! {
 }
 
 #[test]
+fn what_is_still_to_be_filled_in_is_refused_wherever_it_stands() {
+    let open = "\"FILL-IN: config[x]\"";
+    for (key, value) in [
+        ("name", open.to_owned()),
+        ("source.bootstrap", open.to_owned()),
+        ("source.topics", format!("[{open}]")),
+        ("source.group_id", open.to_owned()),
+        ("source.starting_offsets", open.to_owned()),
+        ("source.on_data_loss", open.to_owned()),
+        ("source.properties.\"sasl.username\"", open.to_owned()),
+        ("sink.url", open.to_owned()),
+        ("checkpoint.location", open.to_owned()),
+        ("scoring.window", open.to_owned()),
+    ] {
+        let name = if key == "name" { "" } else { "name = \"a\"\n" };
+        let errors = parse(&format!("{name}{key} = {value}\n"), "x").unwrap_err();
+        let said = errors.to_string();
+        assert!(
+            said.contains("still to be filled in: FILL-IN: config[x]"),
+            "{key}: {said}"
+        );
+    }
+}
+
+#[test]
 fn the_job_specs_that_are_shipped_parse_without_a_warning() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/jobs");
     let mut names = Vec::new();

@@ -1,0 +1,11 @@
+//! One front-end for each language: what it finds, in the common model.
+
+pub mod command_line;
+mod documents;
+pub mod java_properties;
+pub mod python;
+pub mod scala;
+pub mod shell;
+mod strings;
+mod tree;
+pub mod yaml;

@@ -1,0 +1,424 @@
+//! Python sources.
+
+use tree_sitter::Node;
+
+use super::strings::unescaped;
+use super::tree::{Builder, children, first_error, parse};
+use crate::convert::syntax::{Argument, Change, Expr, Kind, Program, ScopeKind};
+
+/// Translates a Python source; `None` if parsing takes too long.
+pub fn read(file: &str, source: &str) -> Option<Program> {
+    let tree = parse(&tree_sitter_python::LANGUAGE.into(), source)?;
+    let mut b = Builder::new(file, source);
+    b.program.broken_at = first_error(tree.root_node());
+    block(&mut b, tree.root_node());
+    Some(b.program)
+}
+
+fn block(b: &mut Builder, node: Node<'_>) {
+    for child in children(node) {
+        b.deeper(|b| statement(b, child));
+    }
+}
+
+fn statement(b: &mut Builder, node: Node<'_>) {
+    match node.kind() {
+        "function_definition" => function(b, node),
+        "class_definition" => class(b, node),
+        "expression_statement" => {
+            for child in children(node) {
+                match child.kind() {
+                    "assignment" => assignment(b, child),
+                    "augmented_assignment" => augmented(b, child),
+                    // A text that stands alone is a comment in all but name.
+                    "string" | "concatenated_string" => {}
+                    _ => alone(b, child),
+                }
+            }
+        }
+        "return_statement" => {
+            for child in children(node) {
+                let value = expression(b, child);
+                b.returns(value);
+            }
+        }
+        "if_statement" if is_main_guard(b, node) => block(b, node),
+        "if_statement" | "for_statement" | "while_statement" | "try_statement"
+        | "match_statement" => b.branch(|b| block(b, node)),
+        "block"
+        | "module"
+        | "decorated_definition"
+        | "with_statement"
+        | "else_clause"
+        | "elif_clause"
+        | "except_clause"
+        | "finally_clause"
+        | "case_clause"
+        | "ERROR" => block(b, node),
+        "import_statement"
+        | "import_from_statement"
+        | "future_import_statement"
+        | "global_statement"
+        | "nonlocal_statement"
+        | "pass_statement"
+        | "string"
+        | "concatenated_string" => {}
+        _ => alone(b, node),
+    }
+}
+
+/// `if __name__ == "__main__":` is executed.
+fn is_main_guard(b: &Builder, node: Node<'_>) -> bool {
+    node.child_by_field_name("condition")
+        .is_some_and(|condition| b.text(condition).contains("__name__"))
+}
+
+fn alone(b: &mut Builder, node: Node<'_>) {
+    let expr = expression(b, node);
+    // `options.update({…})` changes the dictionary.
+    if let Kind::Call(callee, arguments) = &expr.kind
+        && let Kind::Member(base, method) = &callee.kind
+        && method == "update"
+        && let Some(name) = base.path()
+        && arguments.len() == 1
+    {
+        let value = node
+            .child_by_field_name("arguments")
+            .and_then(|list| children(list).into_iter().next());
+        if let Some(value) = value {
+            let value = match value.kind() {
+                "keyword_argument" => expr,
+                _ => expression(b, value),
+            };
+            b.bind(name, Change::Merge, value);
+            return;
+        }
+    }
+    b.statement(expr);
+}
+
+fn assignment(b: &mut Builder, node: Node<'_>) {
+    let (Some(left), Some(right)) = (
+        node.child_by_field_name("left"),
+        node.child_by_field_name("right"),
+    ) else {
+        return;
+    };
+    if right.kind() == "assignment" {
+        // `a = b = value`
+        b.deeper(|b| assignment(b, right));
+        if let Some(value) = right.child_by_field_name("right") {
+            b.deeper(|b| assign(b, left, value));
+        }
+        return;
+    }
+    assign(b, left, right);
+}
+
+fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
+    match left.kind() {
+        "pattern_list" | "tuple_pattern" | "list_pattern"
+            if matches!(right.kind(), "expression_list" | "tuple" | "list") =>
+        {
+            for (left, right) in children(left).into_iter().zip(children(right)) {
+                b.deeper(|b| assign(b, left, right));
+            }
+        }
+        "subscript" => {
+            let target = expression(b, left);
+            let value = expression(b, right);
+            match target.kind {
+                Kind::Index(base, key) if base.path().is_some() => {
+                    let name = base.path().unwrap_or_default();
+                    b.bind(name, Change::Insert(*key), value);
+                }
+                _ => b.statement(value),
+            }
+        }
+        _ => {
+            let value = expression(b, right);
+            match expression(b, left).path() {
+                Some(name) => b.bind(name, Change::Set, value),
+                None => b.statement(value),
+            }
+        }
+    }
+}
+
+fn augmented(b: &mut Builder, node: Node<'_>) {
+    let (Some(left), Some(right)) = (
+        node.child_by_field_name("left"),
+        node.child_by_field_name("right"),
+    ) else {
+        return;
+    };
+    let operator = node.child_by_field_name("operator");
+    let change = match operator.map(|o| b.text(o)) {
+        Some("|=") => Change::Merge,
+        Some("+=") => Change::Append,
+        _ => return alone(b, right),
+    };
+    let value = expression(b, right);
+    match expression(b, left).path() {
+        Some(name) => b.bind(name, change, value),
+        None => b.statement(value),
+    }
+}
+
+fn function(b: &mut Builder, node: Node<'_>) {
+    let name = named(b, node);
+    let mut params = Vec::new();
+    for param in node
+        .child_by_field_name("parameters")
+        .map(children)
+        .unwrap_or_default()
+    {
+        let named = param.child_by_field_name("name");
+        let plain = if param.kind() == "identifier" {
+            Some(param)
+        } else {
+            children(param).into_iter().next()
+        };
+        let Some(name) = named.or(plain) else {
+            continue;
+        };
+        let name = b.text(name).to_owned();
+        let default = param.child_by_field_name("value").map(|v| expression(b, v));
+        params.push((name, default));
+    }
+    b.scoped(name, ScopeKind::Function, params, |b| {
+        if let Some(body) = node.child_by_field_name("body") {
+            block(b, body);
+        }
+    });
+}
+
+fn class(b: &mut Builder, node: Node<'_>) {
+    let name = named(b, node);
+    b.scoped(name, ScopeKind::Class, Vec::new(), |b| {
+        if let Some(body) = node.child_by_field_name("body") {
+            block(b, body);
+        }
+    });
+}
+
+fn named(b: &Builder, node: Node<'_>) -> String {
+    node.child_by_field_name("name")
+        .map_or_else(String::new, |name| b.text(name).to_owned())
+}
+
+/// Translates an expression.
+fn expression(b: &mut Builder, node: Node<'_>) -> Expr {
+    let kind = b.deeper(|b| kind(b, node));
+    b.expr(node, kind.unwrap_or(Kind::Other(Vec::new())))
+}
+
+fn all(b: &mut Builder, node: Node<'_>) -> Vec<Expr> {
+    children(node)
+        .into_iter()
+        .map(|child| expression(b, child))
+        .collect()
+}
+
+fn field(b: &mut Builder, node: Node<'_>, name: &str) -> Option<Box<Expr>> {
+    node.child_by_field_name(name)
+        .map(|child| Box::new(expression(b, child)))
+}
+
+fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
+    let translated = match node.kind() {
+        "identifier" => Some(Kind::Name(b.text(node).to_owned())),
+        "integer" | "float" => Some(Kind::Atom(b.text(node).replace('_', ""))),
+        "unary_operator" => match expression_in(b, node) {
+            Some(Kind::Atom(number)) if b.text(node).starts_with('-') => {
+                Some(Kind::Atom(format!("-{number}")))
+            }
+            _ => None,
+        },
+        "true" => Some(Kind::Atom("true".into())),
+        "false" => Some(Kind::Atom("false".into())),
+        "none" => Some(Kind::Null),
+        "string" => Some(string(b, node)),
+        "concatenated_string" => Some(Kind::Pieces(all(b, node))),
+        "attribute" => field(b, node, "object").and_then(|base| {
+            let name = node.child_by_field_name("attribute")?;
+            Some(Kind::Member(base, b.text(name).to_owned()))
+        }),
+        "subscript" => field(b, node, "value")
+            .zip(field(b, node, "subscript"))
+            .map(|(base, key)| Kind::Index(base, key)),
+        "call" => field(b, node, "function").map(|callee| {
+            let list = node.child_by_field_name("arguments");
+            let arguments = list.map(|list| arguments(b, list)).unwrap_or_default();
+            Kind::Call(callee, arguments)
+        }),
+        "dictionary" => Some(dictionary(b, node)),
+        "list" | "tuple" | "set" | "expression_list" => Some(Kind::List(all(b, node))),
+        "binary_operator" => sum(b, node),
+        "boolean_operator" if operator(b, node) == "or" => field(b, node, "left")
+            .zip(field(b, node, "right"))
+            .map(|(first, second)| Kind::Either(first, second)),
+        "conditional_expression" => {
+            // `a if condition else c`
+            let parts = children(node);
+            let values: Vec<Expr> = [parts.first(), parts.get(2)]
+                .into_iter()
+                .flatten()
+                .map(|child| expression(b, *child))
+                .collect();
+            Some(Kind::Choice(values))
+        }
+        "parenthesized_expression" | "await" => match children(node)[..] {
+            [only] => return expression(b, only).kind,
+            _ => None,
+        },
+        "named_expression" => {
+            return field(b, node, "value").map_or(Kind::Null, |value| value.kind);
+        }
+        _ => None,
+    };
+    translated.unwrap_or_else(|| Kind::Other(all(b, node)))
+}
+
+fn expression_in(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    field(b, node, "argument").map(|argument| argument.kind)
+}
+
+fn operator<'b>(b: &'b Builder, node: Node<'_>) -> &'b str {
+    node.child_by_field_name("operator")
+        .map_or("", |o| b.text(o))
+}
+
+/// `a + b`, `a | b` of dictionaries, `"%s:%s" % (a, b)`.
+fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    match operator(b, node) {
+        "+" | "|" => field(b, node, "left")
+            .zip(field(b, node, "right"))
+            .map(|(a, c)| Kind::Sum(a, c)),
+        "%" => {
+            let left = node.child_by_field_name("left")?;
+            let right = node.child_by_field_name("right")?;
+            let template = match string_of(b, left) {
+                Some(template) => template,
+                None => return None,
+            };
+            let mut values = if right.kind() == "tuple" {
+                all(b, right)
+            } else {
+                vec![expression(b, right)]
+            }
+            .into_iter();
+            let mut parts = Vec::new();
+            for (i, part) in template.split("%s").enumerate() {
+                if i > 0 {
+                    parts.push(values.next()?);
+                }
+                parts.push(b.expr(left, Kind::Literal(part.to_owned())));
+            }
+            Some(Kind::Pieces(parts))
+        }
+        _ => None,
+    }
+}
+
+fn string_of(b: &mut Builder, node: Node<'_>) -> Option<String> {
+    match expression(b, node).kind {
+        Kind::Literal(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn dictionary(b: &mut Builder, node: Node<'_>) -> Kind {
+    let mut pairs = Vec::new();
+    for child in children(node) {
+        match child.kind() {
+            "pair" => {
+                if let Some((key, value)) = field(b, child, "key").zip(field(b, child, "value")) {
+                    pairs.push((Some(*key), *value));
+                }
+            }
+            "dictionary_splat" => {
+                pairs.extend(all(b, child).into_iter().map(|value| (None, value)))
+            }
+            _ => {}
+        }
+    }
+    Kind::Map(pairs)
+}
+
+fn arguments(b: &mut Builder, list: Node<'_>) -> Vec<Argument> {
+    if list.kind() != "argument_list" {
+        let value = expression(b, list);
+        return vec![Argument {
+            name: None,
+            spread: false,
+            value,
+        }];
+    }
+    let mut arguments = Vec::new();
+    for child in children(list) {
+        let (name, spread, value) = match child.kind() {
+            "keyword_argument" => {
+                let name = named(b, child);
+                (Some(name), false, child.child_by_field_name("value"))
+            }
+            "dictionary_splat" | "list_splat" => (None, true, children(child).first().copied()),
+            _ => (None, false, Some(child)),
+        };
+        if let Some(value) = value {
+            let value = expression(b, value);
+            arguments.push(Argument {
+                name,
+                spread,
+                value,
+            });
+        }
+    }
+    arguments
+}
+
+/// A text, with what is interpolated in it.
+fn string(b: &mut Builder, node: Node<'_>) -> Kind {
+    let mut cursor = node.walk();
+    let parts: Vec<Node<'_>> = node.named_children(&mut cursor).collect();
+    let start = parts
+        .first()
+        .map_or("", |start| b.text(*start))
+        .to_ascii_lowercase();
+    let raw = start.contains('r');
+    let mut pieces = Vec::new();
+    for part in parts {
+        match part.kind() {
+            "string_content" => {
+                let text = b.text(part);
+                let text = if raw {
+                    text.to_owned()
+                } else {
+                    unescaped(text)
+                };
+                let text = if start.contains('f') {
+                    text.replace("{{", "{").replace("}}", "}")
+                } else {
+                    text
+                };
+                pieces.push(b.expr(part, Kind::Literal(text)));
+            }
+            "interpolation" => {
+                let value = part.child_by_field_name("expression").unwrap_or(part);
+                pieces.push(expression(b, value));
+            }
+            _ => {}
+        }
+    }
+    match pieces.pop() {
+        None => Kind::Literal(String::new()),
+        Some(Expr {
+            kind: Kind::Literal(text),
+            ..
+        }) if pieces.is_empty() => Kind::Literal(text),
+        Some(last) => {
+            pieces.push(last);
+            Kind::Pieces(pieces)
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Scala sources.
+
+use tree_sitter::Node;
+
+use super::strings::unescaped;
+use super::tree::{Builder, children, first_error, parse};
+use crate::convert::syntax::{Argument, Change, Expr, Kind, Program, ScopeKind};
+
+/// Translates a Scala source; `None` if parsing takes too long.
+pub fn read(file: &str, source: &str) -> Option<Program> {
+    let tree = parse(&tree_sitter_scala::LANGUAGE.into(), source)?;
+    let mut b = Builder::new(file, source);
+    b.program.broken_at = first_error(tree.root_node());
+    block(&mut b, tree.root_node());
+    Some(b.program)
+}
+
+fn block(b: &mut Builder, node: Node<'_>) {
+    for child in children(node) {
+        b.deeper(|b| statement(b, child));
+    }
+}
+
+fn statement(b: &mut Builder, node: Node<'_>) {
+    match node.kind() {
+        "val_definition" | "var_definition" => definition(b, node),
+        "assignment_expression" => assignment(b, node),
+        "function_definition" => function(b, node),
+        "object_definition" | "class_definition" | "trait_definition" | "package_object" => {
+            class(b, node)
+        }
+        "if_expression" | "match_expression" | "for_expression" | "while_expression"
+        | "try_expression" | "catch_clause" => b.branch(|b| block(b, node)),
+        "compilation_unit" | "template_body" | "block" | "indented_block" | "case_block"
+        | "case_clause" | "package_clause" | "finally_clause" | "ERROR" => block(b, node),
+        "import_declaration" | "package_identifier" | "string" => {}
+        _ => {
+            let expr = expression(b, node);
+            b.statement(expr);
+        }
+    }
+}
+
+fn definition(b: &mut Builder, node: Node<'_>) {
+    let (Some(pattern), Some(value)) = (
+        node.child_by_field_name("pattern"),
+        node.child_by_field_name("value"),
+    ) else {
+        return;
+    };
+    let value = expression(b, value);
+    if pattern.kind() == "identifier" {
+        let name = b.text(pattern).to_owned();
+        b.bind(name, Change::Set, value);
+    } else {
+        b.statement(value);
+    }
+}
+
+fn assignment(b: &mut Builder, node: Node<'_>) {
+    let (Some(left), Some(right)) = (
+        node.child_by_field_name("left"),
+        node.child_by_field_name("right"),
+    ) else {
+        return;
+    };
+    let value = expression(b, right);
+    match expression(b, left).path() {
+        Some(name) => b.bind(name, Change::Set, value),
+        None => b.statement(value),
+    }
+}
+
+fn function(b: &mut Builder, node: Node<'_>) {
+    let name = named(b, node);
+    let mut params = Vec::new();
+    let mut cursor = node.walk();
+    let lists: Vec<Node<'_>> = node
+        .children_by_field_name("parameters", &mut cursor)
+        .collect();
+    for list in lists {
+        parameters(b, list, "parameter", &mut params);
+    }
+    b.scoped(name, ScopeKind::Function, params, |b| {
+        let Some(body) = node.child_by_field_name("body") else {
+            return;
+        };
+        match body.kind() {
+            "block" | "indented_block" => {
+                let statements = children(body);
+                let (last, before) = match statements.split_last() {
+                    Some((last, before)) => (*last, before),
+                    None => return,
+                };
+                before.iter().for_each(|s| {
+                    b.deeper(|b| statement(b, *s));
+                });
+                result(b, last);
+            }
+            _ => result(b, body),
+        }
+    });
+}
+
+/// The last expression of a function is its result.
+fn result(b: &mut Builder, node: Node<'_>) {
+    match node.kind() {
+        "val_definition"
+        | "var_definition"
+        | "function_definition"
+        | "try_expression"
+        | "if_expression"
+        | "match_expression"
+        | "for_expression"
+        | "assignment_expression"
+        | "object_definition"
+        | "class_definition" => {
+            b.deeper(|b| statement(b, node));
+        }
+        _ => {
+            let value = expression(b, node);
+            b.returns(value);
+        }
+    }
+}
+
+fn class(b: &mut Builder, node: Node<'_>) {
+    let name = named(b, node);
+    let mut params = Vec::new();
+    if let Some(list) = node.child_by_field_name("class_parameters") {
+        parameters(b, list, "class_parameter", &mut params);
+    }
+    b.scoped(name, ScopeKind::Class, params, |b| {
+        if let Some(body) = node.child_by_field_name("body") {
+            block(b, body);
+        }
+    });
+}
+
+fn parameters(
+    b: &mut Builder,
+    list: Node<'_>,
+    kind: &str,
+    params: &mut Vec<(String, Option<Expr>)>,
+) {
+    for param in children(list).into_iter().filter(|p| p.kind() == kind) {
+        let name = named(b, param);
+        let default = param
+            .child_by_field_name("default_value")
+            .map(|v| expression(b, v));
+        params.push((name, default));
+    }
+}
+
+fn named(b: &Builder, node: Node<'_>) -> String {
+    node.child_by_field_name("name")
+        .map_or_else(String::new, |name| b.text(name).to_owned())
+}
+
+fn expression(b: &mut Builder, node: Node<'_>) -> Expr {
+    let kind = b.deeper(|b| kind(b, node));
+    b.expr(node, kind.unwrap_or(Kind::Other(Vec::new())))
+}
+
+fn all(b: &mut Builder, node: Node<'_>) -> Vec<Expr> {
+    children(node)
+        .into_iter()
+        .map(|child| expression(b, child))
+        .collect()
+}
+
+fn field(b: &mut Builder, node: Node<'_>, name: &str) -> Option<Box<Expr>> {
+    node.child_by_field_name(name)
+        .map(|child| Box::new(expression(b, child)))
+}
+
+fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
+    let translated = match node.kind() {
+        "identifier" => Some(Kind::Name(b.text(node).to_owned())),
+        "integer_literal" | "floating_point_literal" => {
+            let text = b
+                .text(node)
+                .trim_end_matches(['L', 'l', 'd', 'D', 'f', 'F']);
+            Some(Kind::Atom(text.replace('_', "")))
+        }
+        "boolean_literal" => Some(Kind::Atom(b.text(node).to_owned())),
+        "null_literal" => Some(Kind::Null),
+        "string" => Some(Kind::Literal(literal(b.text(node)))),
+        "interpolated_string_expression" => Some(interpolated(b, node)),
+        "field_expression" => field(b, node, "value").and_then(|base| {
+            let name = node.child_by_field_name("field")?;
+            let name = b.text(name).to_owned();
+            let is_called = node.parent().is_some_and(|p| p.kind() == "call_expression");
+            let member = Kind::Member(base, name);
+            match &member {
+                // Scala calls a method without parentheses as well.
+                Kind::Member(_, method) if method == "load" && !is_called => {
+                    Some(Kind::Call(Box::new(b.expr(node, member)), Vec::new()))
+                }
+                _ => Some(member),
+            }
+        }),
+        "generic_function" => return field(b, node, "function").map_or(Kind::Null, |f| f.kind),
+        "call_expression" => field(b, node, "function").map(|callee| {
+            let list = node.child_by_field_name("arguments");
+            let arguments = list.map(|list| arguments(b, list)).unwrap_or_default();
+            Kind::Call(callee, arguments)
+        }),
+        "instance_expression" => instance(b, node),
+        "infix_expression" => infix(b, node),
+        "postfix_expression" => postfix(b, node),
+        "tuple_expression" => Some(Kind::List(all(b, node))),
+        "if_expression" => {
+            let branches = ["consequence", "alternative"];
+            let values: Vec<Expr> = branches
+                .into_iter()
+                .filter_map(|name| field(b, node, name).map(|e| *e))
+                .collect();
+            Some(Kind::Choice(values))
+        }
+        "parenthesized_expression" | "block" | "indented_block" => match children(node)[..] {
+            [only] if !only.kind().ends_with("_definition") => return expression(b, only).kind,
+            _ => None,
+        },
+        "val_definition"
+        | "var_definition"
+        | "function_definition"
+        | "assignment_expression"
+        | "object_definition"
+        | "class_definition" => {
+            // Definitions inside of blocks that are expressions: lambdas, arguments.
+            b.deeper(|b| statement(b, node));
+            return Kind::Other(Vec::new());
+        }
+        _ => None,
+    };
+    translated.unwrap_or_else(|| Kind::Other(all(b, node)))
+}
+
+fn arguments(b: &mut Builder, list: Node<'_>) -> Vec<Argument> {
+    match list.kind() {
+        "arguments" | "tuple_expression" | "parenthesized_expression" => children(list)
+            .into_iter()
+            .map(|child| argument(b, child))
+            .collect(),
+        "unit" => Vec::new(),
+        _ => {
+            let value = expression(b, list);
+            vec![Argument {
+                name: None,
+                spread: false,
+                value,
+            }]
+        }
+    }
+}
+
+fn argument(b: &mut Builder, node: Node<'_>) -> Argument {
+    if node.kind() == "assignment_expression"
+        && let Some(left) = node.child_by_field_name("left")
+        && let Some(right) = node.child_by_field_name("right")
+    {
+        let name = Some(b.text(left).to_owned());
+        let value = expression(b, right);
+        return Argument {
+            name,
+            spread: false,
+            value,
+        };
+    }
+    let value = expression(b, node);
+    Argument {
+        name: None,
+        spread: false,
+        value,
+    }
+}
+
+/// `new Jedis("host", 6379)`.
+fn instance(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    let list = node.child_by_field_name("arguments")?;
+    let class = children(node).into_iter().find(|child| *child != list)?;
+    let name = b.text(class).rsplit('.').next().unwrap_or_default();
+    let name = name.split('[').next().unwrap_or_default().to_owned();
+    let callee = b.expr(class, Kind::Name(name));
+    let arguments = arguments(b, list);
+    Some(Kind::Call(Box::new(callee), arguments))
+}
+
+/// `a -> b`, `a + b`, `a ++ b`, and methods without a dot: `reader option("a", "b")`.
+fn infix(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    let operator = node.child_by_field_name("operator")?;
+    let right = node.child_by_field_name("right")?;
+    let left = field(b, node, "left")?;
+    let name = b.text(operator).to_owned();
+    match name.as_str() {
+        "->" => {
+            let value = expression(b, right);
+            Some(Kind::Map(vec![(Some(*left), value)]))
+        }
+        "+" | "++" => Some(Kind::Sum(left, Box::new(expression(b, right)))),
+        _ if name.starts_with(|c: char| c.is_alphabetic()) => {
+            let callee = b.expr(node, Kind::Member(left, name));
+            let arguments = arguments(b, right);
+            Some(Kind::Call(Box::new(callee), arguments))
+        }
+        _ => None,
+    }
+}
+
+/// `reader load`.
+fn postfix(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
+    let [base, name] = children(node)[..] else {
+        return None;
+    };
+    let base = Box::new(expression(b, base));
+    let name = b.text(name).to_owned();
+    let callee = b.expr(node, Kind::Member(base, name));
+    Some(Kind::Call(Box::new(callee), Vec::new()))
+}
+
+/// A literal without its quotes.
+fn literal(text: &str) -> String {
+    match text.strip_prefix("\"\"\"") {
+        Some(raw) => raw.strip_suffix("\"\"\"").unwrap_or(raw).to_owned(),
+        None => {
+            let inner = text.strip_prefix('"').unwrap_or(text);
+            unescaped(inner.strip_suffix('"').unwrap_or(inner))
+        }
+    }
+}
+
+/// `s"…$name…${expression}…"`.
+fn interpolated(b: &mut Builder, node: Node<'_>) -> Kind {
+    let Some(string) = children(node)
+        .into_iter()
+        .find(|c| c.kind() == "interpolated_string")
+    else {
+        return Kind::Other(Vec::new());
+    };
+    let raw = b.text(string).starts_with("\"\"\"");
+    let quotes = if raw { 3 } else { 1 };
+    let end = string.end_byte().saturating_sub(quotes);
+    let mut at = string.start_byte() + quotes;
+    let mut pieces = Vec::new();
+    let holes = children(string)
+        .into_iter()
+        .filter(|c| c.kind() == "interpolation");
+    for hole in holes {
+        pieces.push(between(b, string, at..hole.start_byte(), raw));
+        match children(hole)[..] {
+            [inner] => pieces.push(expression(b, inner)),
+            _ => pieces.push(b.expr(hole, Kind::Other(Vec::new()))),
+        }
+        at = hole.end_byte();
+    }
+    pieces.push(between(b, string, at..end, raw));
+    Kind::Pieces(pieces)
+}
+
+fn between(b: &Builder, node: Node<'_>, range: std::ops::Range<usize>, raw: bool) -> Expr {
+    let text = b.program.source.get(range).unwrap_or("").replace("$$", "$");
+    let text = if raw { text } else { unescaped(&text) };
+    b.expr(node, Kind::Literal(text))
+}

@@ -1,0 +1,171 @@
+//! What the front-ends with syntax trees share: parsing within bounds, and translating into the
+//! common model.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use tree_sitter::{Language, Node, ParseOptions, Parser, Tree};
+
+use crate::convert::syntax::{Binding, Change, Expr, Kind, Program, Scope, ScopeKind, Statement};
+
+/// Longest time for one file.
+const PARSE_TIME: Duration = Duration::from_secs(5);
+/// Deepest nesting that is translated; the conversion has a stack for it.
+const MAX_DEPTH: usize = 1_500;
+
+/// Parses a text; `None` if that takes too long.
+pub(super) fn parse(language: &Language, source: &str) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(language).ok()?;
+    let end = Instant::now() + PARSE_TIME;
+    let mut in_time = |_: &tree_sitter::ParseState| {
+        if Instant::now() > end {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let options = ParseOptions::new().progress_callback(&mut in_time);
+    let bytes = source.as_bytes();
+    let mut read = |at: usize, _: tree_sitter::Point| bytes.get(at..).unwrap_or(&[]);
+    parser.parse_with_options(&mut read, None, Some(options))
+}
+
+/// Line of the first place that could not be read as this language.
+pub(super) fn first_error(root: Node<'_>) -> Option<usize> {
+    let mut node = root;
+    if !node.has_error() {
+        return None;
+    }
+    loop {
+        let mut cursor = node.walk();
+        let inner = node
+            .children(&mut cursor)
+            .find(|child| child.has_error() || child.is_missing());
+        match inner {
+            Some(inner) if !node.is_error() => node = inner,
+            _ => return Some(line(node)),
+        }
+    }
+}
+
+/// Line of a node, from 1.
+pub(super) fn line(node: Node<'_>) -> usize {
+    node.start_position().row + 1
+}
+
+/// Named children without comments.
+pub(super) fn children<'t>(node: Node<'t>) -> Vec<Node<'t>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor)
+        .filter(|child| !child.kind().contains("comment"))
+        .collect()
+}
+
+/// Writes a program while a syntax tree is walked.
+pub(super) struct Builder {
+    pub(super) program: Program,
+    scope: usize,
+    order: usize,
+    depth: usize,
+    branches: usize,
+}
+
+impl Builder {
+    pub(super) fn new(file: &str, source: &str) -> Self {
+        Self {
+            program: Program::new(file, source),
+            scope: 0,
+            order: 0,
+            depth: 0,
+            branches: 0,
+        }
+    }
+
+    /// The text of a node.
+    pub(super) fn text(&self, node: Node<'_>) -> &str {
+        self.program.source.get(node.byte_range()).unwrap_or("")
+    }
+
+    /// An expression at a node.
+    pub(super) fn expr(&self, node: Node<'_>, kind: Kind) -> Expr {
+        Expr {
+            kind,
+            line: line(node),
+            span: node.byte_range(),
+        }
+    }
+
+    /// Runs `inner` one level deeper; `None` if that is too deep.
+    pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            self.program.broken_at.get_or_insert(1);
+            return None;
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        Some(result)
+    }
+
+    /// Runs `inner` for what may not be executed.
+    pub(super) fn branch(&mut self, inner: impl FnOnce(&mut Self)) {
+        self.branches += 1;
+        inner(self);
+        self.branches -= 1;
+    }
+
+    /// Runs `inner` in a scope of its own.
+    pub(super) fn scoped(
+        &mut self,
+        name: String,
+        kind: ScopeKind,
+        params: Vec<(String, Option<Expr>)>,
+        inner: impl FnOnce(&mut Self),
+    ) {
+        let (outside, branches) = (self.scope, std::mem::take(&mut self.branches));
+        self.program.scopes.push(Scope {
+            parent: Some(outside),
+            name,
+            kind,
+            params,
+            returns: Vec::new(),
+        });
+        self.scope = self.program.scopes.len() - 1;
+        inner(self);
+        self.scope = outside;
+        self.branches = branches;
+    }
+
+    /// Notes that a name gets a value.
+    pub(super) fn bind(&mut self, name: String, change: Change, value: Expr) {
+        self.order += 1;
+        self.program.bindings.push(Binding {
+            scope: self.scope,
+            order: self.order,
+            name,
+            change,
+            value,
+            conditional: self.branches > 0,
+        });
+    }
+
+    /// Notes an expression that stands alone.
+    pub(super) fn statement(&mut self, expr: Expr) {
+        self.order += 1;
+        self.program.statements.push(Statement {
+            scope: self.scope,
+            order: self.order,
+            expr,
+        });
+    }
+
+    /// Notes what the function returns.
+    pub(super) fn returns(&mut self, expr: Expr) {
+        self.order += 1;
+        let order = self.order;
+        if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+            scope.returns.push((order, expr));
+        }
+    }
+}

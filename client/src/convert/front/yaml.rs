@@ -1,0 +1,315 @@
+//! YAML: docker-compose files and Kubernetes objects, above all `SparkApplication`. The walker knows
+//! keys, not schemas: environment, commands and Spark's settings are found wherever they stand.
+
+use super::documents::{Node, documents};
+use super::{command_line, java_properties, shell};
+use crate::convert::model::{Facts, Origin, Setting, Text};
+use crate::convert::secrets::is_secret;
+
+/// Keeps what all documents of a file say.
+///
+/// # Errors
+/// Line and reason: it is not YAML, or too large.
+pub fn read(file: &str, source: &str, facts: &mut Facts) -> Result<(), (usize, String)> {
+    for document in documents(source)? {
+        let mut walker = Walker {
+            file,
+            facts,
+            is_object: false,
+        };
+        walker.document(&document);
+    }
+    Ok(())
+}
+
+struct Walker<'a> {
+    file: &'a str,
+    facts: &'a mut Facts,
+    /// It is an object of Kubernetes: dollars mean nothing in it.
+    is_object: bool,
+}
+
+impl Walker<'_> {
+    fn origin(&self, line: usize) -> Origin {
+        Origin {
+            file: self.file.to_owned(),
+            line,
+        }
+    }
+
+    fn document(&mut self, document: &Node) {
+        let kind = document
+            .get("kind")
+            .and_then(Node::scalar)
+            .map_or("", |(kind, _)| kind);
+        self.is_object = document.get("apiVersion").is_some();
+        match kind {
+            "SparkApplication" | "ScheduledSparkApplication" => self.application(document),
+            "Secret" => self.secret(document),
+            "ConfigMap" => self.config_map(document),
+            _ => {}
+        }
+        self.walk(document);
+    }
+
+    fn application(&mut self, document: &Node) {
+        if let Some((name, line)) = document
+            .get("metadata")
+            .and_then(|m| m.get("name"))
+            .and_then(Node::scalar)
+        {
+            self.facts.object_name = Some(Setting {
+                key: "metadata.name".into(),
+                value: Text::known(name),
+                origin: self.origin(line),
+                notes: Vec::new(),
+            });
+        }
+        let Some(spec) = document.get("spec") else {
+            return;
+        };
+        let spec = spec.get("template").unwrap_or(spec);
+        for (part, key, setting) in [
+            ("executor", "instances", "spark.executor.instances"),
+            ("executor", "memory", "spark.executor.memory"),
+            ("executor", "cores", "spark.executor.cores"),
+            ("driver", "memory", "spark.driver.memory"),
+            ("driver", "cores", "spark.driver.cores"),
+        ] {
+            if let Some((value, line)) = spec
+                .get(part)
+                .and_then(|p| p.get(key))
+                .and_then(Node::scalar)
+            {
+                let origin = self.origin(line);
+                self.facts.property(setting, Text::known(value), origin);
+            }
+        }
+        if let Some(Node::List(arguments)) = spec.get("arguments") {
+            let arguments = arguments.iter().filter_map(Node::scalar);
+            self.facts.arguments = arguments.map(|(text, _)| Text::known(text)).collect();
+        }
+    }
+
+    /// Names of secrets are known, their values are not looked at.
+    fn secret(&mut self, document: &Node) {
+        for part in ["data", "stringData"] {
+            if let Some(Node::Map(pairs)) = document.get(part) {
+                for (name, value) in pairs {
+                    let line = value.scalar().map_or(0, |(_, line)| line);
+                    let origin = self.origin(line);
+                    self.facts
+                        .property(name, Text::unknown(format!("the secret {name}")), origin);
+                }
+            }
+        }
+    }
+
+    fn config_map(&mut self, document: &Node) {
+        let Some(Node::Map(pairs)) = document.get("data") else {
+            return;
+        };
+        for (name, value) in pairs {
+            let Some((text, line)) = value.scalar() else {
+                continue;
+            };
+            if text.contains('\n') && (name.ends_with(".conf") || name.ends_with(".properties")) {
+                java_properties::read(self.file, text, self.facts);
+            } else {
+                let origin = self.origin(line);
+                self.facts.property(name, Text::known(text), origin);
+            }
+        }
+    }
+
+    fn walk(&mut self, node: &Node) {
+        match node {
+            Node::Scalar(..) => {}
+            Node::List(items) => items.iter().for_each(|item| self.walk(item)),
+            Node::Map(pairs) => {
+                for (key, value) in pairs {
+                    match key.as_str() {
+                        "environment" | "env" | "envVars" | "env_vars" => self.environment(value),
+                        "sparkConf" | "spark_conf" | "conf" => self.settings(value),
+                        "services" => self.services(value),
+                        "command" | "entrypoint" | "args" => {}
+                        _ => self.walk(value),
+                    }
+                }
+                self.command(node);
+            }
+        }
+    }
+
+    /// The services that run Spark come last: what they say counts.
+    fn services(&mut self, services: &Node) {
+        let Node::Map(pairs) = services else {
+            return self.walk(services);
+        };
+        let (spark, others): (Vec<_>, Vec<_>) = pairs
+            .iter()
+            .partition(|(name, service)| name.contains("spark") || service.mentions("spark"));
+        let (submits, spark): (Vec<_>, Vec<_>) = spark
+            .into_iter()
+            .partition(|(_, service)| service.mentions("spark-submit"));
+        for (_, service) in others.into_iter().chain(spark).chain(submits) {
+            self.walk(service);
+        }
+    }
+
+    fn environment(&mut self, node: &Node) {
+        match node {
+            Node::Map(pairs) => {
+                for (name, value) in pairs {
+                    match value.scalar() {
+                        Some((text, line)) => self.variable(name, text, line),
+                        None => self.walk(value),
+                    }
+                }
+            }
+            Node::List(items) => {
+                for item in items {
+                    if let Some((name, value)) =
+                        item.scalar().and_then(|(text, _)| text.split_once('='))
+                    {
+                        let line = item.scalar().map_or(0, |(_, line)| line);
+                        self.variable(name, value, line);
+                    } else if let Some((name, line)) = item.get("name").and_then(Node::scalar) {
+                        match item.get("value").and_then(Node::scalar) {
+                            Some((value, line)) => self.variable(name, value, line),
+                            None if item.get("valueFrom").is_some() => {
+                                let origin = self.origin(line);
+                                self.facts.property(
+                                    name,
+                                    Text::unknown(format!("${name}, from valueFrom")),
+                                    origin,
+                                );
+                            }
+                            None => {}
+                        }
+                    }
+                }
+            }
+            Node::Scalar(..) => {}
+        }
+    }
+
+    fn variable(&mut self, name: &str, value: &str, line: usize) {
+        let notes = self.facts.notes.len();
+        let value = self.interpolated(value, line);
+        // What a secret is by default is a secret as well.
+        if is_secret(name) {
+            self.facts.notes.truncate(notes);
+        }
+        let origin = self.origin(line);
+        self.facts.property(name, value, origin);
+    }
+
+    fn settings(&mut self, node: &Node) {
+        let Node::Map(pairs) = node else { return };
+        for (key, value) in pairs {
+            if let Some((text, line)) = value.scalar() {
+                self.variable(key, text, line);
+            }
+        }
+    }
+
+    /// Replaces `${NAME:-default}` in compose files.
+    fn interpolated(&mut self, text: &str, line: usize) -> Text {
+        if self.is_object || !text.contains('$') {
+            return Text::known(text);
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            parts.push(Text::known(&rest[..at]));
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                parts.push(Text::known("$"));
+                rest = after;
+            } else if let Some(inner) = rest.strip_prefix('{') {
+                let Some((hole, after)) = inner.split_once('}') else {
+                    break;
+                };
+                parts.push(self.hole(hole, line));
+                rest = after;
+            } else {
+                let end = rest
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len());
+                parts.push(self.hole(&rest[..end], line));
+                rest = &rest[end..];
+            }
+        }
+        parts.push(Text::known(rest));
+        shell::joined(parts, text)
+    }
+
+    fn hole(&mut self, hole: &str, line: usize) -> Text {
+        let end = hole
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(hole.len());
+        let (name, rest) = hole.split_at(end);
+        if let Some(known) = self.facts.environment.get(name) {
+            return known.value.clone();
+        }
+        let default = rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'));
+        match default {
+            Some(default) => {
+                let (default, origin) = (Text::known(default), self.origin(line));
+                self.facts.note_default(name, &default, &origin);
+                default
+            }
+            None => Text::unknown(format!("${name}")),
+        }
+    }
+
+    /// `command`, `entrypoint` and `args` are one command.
+    fn command(&mut self, node: &Node) {
+        let parts = ["entrypoint", "command", "args"].map(|key| node.get(key));
+        let mut words: Vec<(String, usize)> = Vec::new();
+        for part in parts.into_iter().flatten() {
+            match part {
+                Node::Scalar(text, line) => self.script(text, *line),
+                Node::List(items) => words.extend(
+                    items
+                        .iter()
+                        .filter_map(Node::scalar)
+                        .map(|(t, l)| (t.to_owned(), l)),
+                ),
+                Node::Map(_) => self.walk(part),
+            }
+        }
+        let Some((_, line)) = words.first() else {
+            return;
+        };
+        let origin = self.origin(*line);
+        // `["bash", "-c", "…"]`
+        if let Some(at) = words
+            .iter()
+            .position(|(word, _)| matches!(word.as_str(), "-c" | "-lc" | "-ec"))
+            && let Some((script, line)) = words.get(at + 1)
+        {
+            return self.script(&script.clone(), *line);
+        }
+        let words: Vec<Text> = words
+            .iter()
+            .map(|(word, line)| self.interpolated(word, *line))
+            .collect();
+        command_line::read(&words, &origin, self.facts);
+    }
+
+    fn script(&mut self, text: &str, line: usize) {
+        let text = if self.is_object {
+            text.to_owned()
+        } else {
+            text.replace("$$", "$")
+        };
+        if !shell::read(self.file, &text, line, self.facts) {
+            self.facts.note(format!(
+                "{}:{line}: this command takes too long to read",
+                self.file
+            ));
+        }
+    }
+}

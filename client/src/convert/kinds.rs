@@ -1,0 +1,100 @@
+//! What kind of file it is.
+
+/// Languages with a front-end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// PySpark.
+    Python,
+    /// Scala.
+    Scala,
+    /// Scripts, command lines, `.env` files.
+    Shell,
+    /// `spark-defaults.conf` and the like.
+    Properties,
+    /// docker-compose, Kubernetes.
+    Yaml,
+}
+
+/// By the file's extension; by its content if that says nothing.
+pub fn kind(name: &str, text: &str) -> Kind {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension.to_ascii_lowercase().as_str() {
+        "py" | "pyspark" => Kind::Python,
+        "scala" | "sc" => Kind::Scala,
+        "sh" | "bash" | "env" => Kind::Shell,
+        "properties" | "conf" => Kind::Properties,
+        "yml" | "yaml" => Kind::Yaml,
+        _ if file.starts_with(".env") => Kind::Shell,
+        _ => by_content(text),
+    }
+}
+
+fn by_content(text: &str) -> Kind {
+    let first = text.lines().next().unwrap_or_default();
+    if first.starts_with("#!") {
+        return if first.contains("python") {
+            Kind::Python
+        } else {
+            Kind::Shell
+        };
+    }
+    let lines = || text.lines().map(str::trim_start);
+    let any = |starts: &[&str]| lines().any(|line| starts.iter().any(|s| line.starts_with(s)));
+    if any(&["import org.apache.spark", "object ", "val ", "package "]) {
+        Kind::Scala
+    } else if any(&[
+        "from pyspark",
+        "import pyspark",
+        "def ",
+        "import os",
+        "from ",
+    ]) {
+        Kind::Python
+    } else if any(&["apiVersion:", "services:", "version:", "---"]) {
+        Kind::Yaml
+    } else if text.contains("-submit") || any(&["export ", "if ["]) {
+        Kind::Shell
+    } else if any(&["spark."]) && !any(&["spark.readStream", "spark.conf", "spark ="]) {
+        Kind::Properties
+    } else if text.contains("readStream") || text.contains("SparkSession") {
+        Kind::Python
+    } else {
+        Kind::Shell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_recognised_by_extension_and_by_content() {
+        for (name, text, is) in [
+            ("a/job.py", "", Kind::Python),
+            ("Job.scala", "", Kind::Scala),
+            (".env", "", Kind::Shell),
+            (".env.production", "", Kind::Shell),
+            ("spark-defaults.conf", "", Kind::Properties),
+            ("compose.yaml", "", Kind::Yaml),
+            ("job", "#!/usr/bin/env python3\n", Kind::Python),
+            ("job", "#!/bin/sh\n", Kind::Shell),
+            ("job", "import org.apache.spark.sql._\n", Kind::Scala),
+            (
+                "job",
+                "from pyspark.sql import SparkSession\n",
+                Kind::Python,
+            ),
+            (
+                "job",
+                "/opt/spark/bin/spark-submit --name x job.py",
+                Kind::Shell,
+            ),
+            ("job", "spark.executor.memory 2g\n", Kind::Properties),
+            ("job", "apiVersion: v1\n", Kind::Yaml),
+            ("job", "df = spark.readStream.format('kafka')", Kind::Python),
+        ] {
+            assert_eq!(kind(name, text), is, "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What all front-ends answer: settings with their origin.
+
+use std::collections::BTreeMap;
+
+use super::secrets::shown;
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// File, as it was given.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// It is known.
+    Known(String),
+    /// It is computed by this expression.
+    Unknown(String),
+}
+
+/// A text that may be known only in parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// Its parts, in order.
+    pub pieces: Vec<Piece>,
+    /// The expression that it is the value of, for messages.
+    pub source: String,
+}
+
+impl Text {
+    /// A text that is known.
+    pub fn known(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            source: text.clone(),
+            pieces: vec![Piece::Known(text)],
+        }
+    }
+
+    /// A text that only the run knows.
+    pub fn unknown(source: impl Into<String>) -> Self {
+        let source = source.into();
+        Self {
+            pieces: vec![Piece::Unknown(source.clone())],
+            source,
+        }
+    }
+
+    /// The text, if all of it is known.
+    pub fn value(&self) -> Option<String> {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Known(text) => Some(text.as_str()),
+                Piece::Unknown(_) => None,
+            })
+            .collect()
+    }
+
+    /// The first expression in it that only the run knows.
+    pub fn first_unknown(&self) -> Option<&str> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Known(_) => None,
+            Piece::Unknown(expression) => Some(expression.as_str()),
+        })
+    }
+
+    /// What a person has to find out, without secrets and on one line.
+    pub fn question(&self) -> String {
+        shown(&self.source)
+    }
+
+    /// Keeps memory bounded while texts are put together.
+    pub fn len(&self) -> usize {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Known(text) | Piece::Unknown(text) => text.len(),
+            })
+            .sum()
+    }
+
+    /// Whether it has no characters.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A setting of the old job.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Name as Spark, Kafka or Redis spells it.
+    pub key: String,
+    /// Its value.
+    pub value: Text,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What was assumed to get the value: defaults that were taken.
+    pub notes: Vec<String>,
+}
+
+/// Settings by key; the last one given counts.
+pub type Settings = BTreeMap<String, Setting>;
+
+/// A stream that the old job reads from Kafka.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Where it stands.
+    pub origin: Origin,
+    /// Its options.
+    pub options: Settings,
+    /// Its format, as far as it is known.
+    pub format: Option<Text>,
+    /// Options whose names are not known.
+    pub unnamed: Vec<Origin>,
+}
+
+/// A Redis that the old job connects to.
+#[derive(Clone, Debug)]
+pub struct RedisUse {
+    /// Where it stands.
+    pub origin: Origin,
+    /// `host`, `port`, `db`, `username`, `password`, `ssl` or `url`.
+    pub options: Settings,
+}
+
+/// Everything that was found in the files.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Settings of Spark: `spark.…`.
+    pub spark: Settings,
+    /// Environment of the old job.
+    pub environment: Settings,
+    /// Defaults of environment look-ups in sources.
+    pub lookups: Settings,
+    /// Arguments that the application was started with.
+    pub arguments: Vec<Text>,
+    /// Name of a Kubernetes object.
+    pub object_name: Option<Setting>,
+    /// Name that the source gives the application.
+    pub app_name: Option<Setting>,
+    /// Streams in the order of the files.
+    pub streams: Vec<Stream>,
+    /// Redis connections in the order of the files.
+    pub redis: Vec<RedisUse>,
+    /// `checkpointLocation` of queries.
+    pub checkpoints: Vec<Setting>,
+    /// Windows, watermarks, triggers and the like.
+    pub timing: Vec<Setting>,
+    /// What people should know, with file and line.
+    pub notes: Vec<String>,
+}
+
+impl Facts {
+    /// Notes something, once.
+    pub fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Whether nothing of a Spark job was found.
+    pub fn is_empty(&self) -> bool {
+        self.spark.is_empty()
+            && self.streams.is_empty()
+            && self.redis.is_empty()
+            && self.checkpoints.is_empty()
+            && self.app_name.is_none()
+            && self.object_name.is_none()
+            && super::names::ENVIRONMENT.iter().all(|name| {
+                !self.environment.contains_key(*name) && !self.lookups.contains_key(*name)
+            })
+    }
+}

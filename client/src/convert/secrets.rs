@@ -1,0 +1,151 @@
+//! Keeps secrets out of what is written and said.
+
+/// Longest expression or value that is shown.
+const LONGEST: usize = 160;
+
+/// Words in names of settings whose values are secrets.
+const WORDS: [&str; 14] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "jaas",
+    "apikey",
+    "api_key",
+    "api.key",
+    "access.key",
+    "access_key",
+    "private",
+];
+
+/// Whether a name, or a text with names in it, speaks of a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let whole_words = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| matches!(word, "auth" | "pass" | "pw" | "key" | "sas"));
+    whole_words || WORDS.iter().any(|word| name.contains(word))
+}
+
+/// A text on one line, not too long, without logins of URLs; without literals where it speaks of secrets.
+pub fn shown(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    let line = without_login(&line);
+    let line = if is_secret(&line) {
+        without_literals(&line)
+    } else {
+        line
+    };
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    let mut short: String = line.chars().take(LONGEST).collect();
+    short.push('…');
+    short
+}
+
+/// Replaces `//login@` of URLs by `//…@`.
+fn without_login(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//") {
+        let (before, after) = rest.split_at(at + 2);
+        out.push_str(before);
+        let end = after
+            .find(|c: char| matches!(c, '/' | '"' | '\'' | ',') || c.is_whitespace())
+            .unwrap_or(after.len());
+        // A password may itself contain `@`: the last one ends the login.
+        rest = match after.rfind('@') {
+            Some(login) if login < end || after[..login].contains(':') => {
+                out.push('…');
+                &after[login..]
+            }
+            _ => after,
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Replaces what stands in quotes, and what follows an equals sign.
+fn without_literals(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut quote = None;
+    let mut after_equals = false;
+    for c in text.chars() {
+        match quote {
+            Some(open) if c == open => {
+                quote = None;
+                out.push('…');
+                out.push(c);
+            }
+            Some(_) => {}
+            None if matches!(c, '"' | '\'') => {
+                quote = Some(c);
+                after_equals = false;
+                out.push(c);
+            }
+            None if c == '=' => {
+                after_equals = true;
+                out.push_str("=…");
+            }
+            None if after_equals && !matches!(c, ' ' | ',' | ')' | ';') => {}
+            None => {
+                after_equals = false;
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_texts_hold_no_password() {
+        for text in [
+            "redis://:hunter2@cache:6379/0",
+            "redis://me:hunter2@cache",
+            "f\"redis://:hunter2@{host}\"",
+            "redis://:hun/hunter2@cache:6379",
+            "login(password=\"hunter2\")",
+            "login(password=hunter2)",
+            "decrypt_secret('hunter2')",
+            "-Djavax.net.ssl.trustStorePassword=hunter2",
+            "password = 'a\nhunter2'",
+        ] {
+            assert!(!shown(text).contains("hunter2"), "{}", shown(text));
+        }
+    }
+
+    #[test]
+    fn names_of_secrets_are_noticed_and_others_are_not() {
+        for name in [
+            "spark.redis.auth",
+            "REDIS_PASSWORD",
+            "sasl.jaas.config",
+            "DB_PASS",
+            "API_TOKEN",
+            "fs.s3a.access.key",
+            "ACCOUNT_KEY",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "REDIS_HOST",
+            "spark.sql.shuffle.partitions",
+            "spark.executor.memory",
+            "author",
+            "keyspace",
+            "bypass",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}
