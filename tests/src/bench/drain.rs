@@ -11,7 +11,7 @@ use kol_common::secrets::Secrets;
 use kol_executor::source::{Batch, KafkaLogs, Logs as _};
 
 use super::{Plan, cpu, history};
-use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
 
 const PARTITIONS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(600);

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord};
 use redis::Commands as _;
 
 use super::{Plan, percentile};
-use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

@@ -10,7 +10,7 @@ use kol_executor::sink::{Fence, script};
 use kol_executor::state::Outgoing;
 use redis::{Cmd, Pipeline};
 
-use crate::harness::RedisServer;
+use kol_harness::RedisServer;
 
 const KOLS: usize = 100_000;
 const CALLS_A_PIPELINE: usize = 40;

@@ -8,7 +8,7 @@ use kol_client::producer::TopicWriter;
 use kol_common::Millis;
 
 use super::{Plan, cpu, history, percentile};
-use crate::harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
 
 const EVERY: Duration = Duration::from_secs(10);
 
