@@ -43,7 +43,7 @@ matrix: setup build ## Every combination of the replay scenario (long)
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios replay:: -- --ignored --nocapture --test-threads=1
 
 bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load (ONLY="drain merges" chooses)
-	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-bench -- $(ONLY)
+	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use kol_tests::bench::{Plan, checkpoint, drain, latency, merges, steady};
+use kol_bench::{Plan, checkpoint, drain, latency, merges, steady};
 
 /// Measures the system on this machine.
 #[derive(Debug, Parser)]
