@@ -17,7 +17,7 @@ help: ## This list
 setup: ## Install what the tests need: Debian packages when root, Kafka through Maven
 	tests/setup.sh
 
-build: ## Build kol-master, kol-executor and kol-client into target/release (TIME)
+build: ## Build kol-master, kol-executor and kol-client into target/release (the first time about five minutes on two cores; seconds after make demo)
 	tests/setup.sh build
 	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-client
 
