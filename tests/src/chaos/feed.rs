@@ -10,7 +10,7 @@ use kol_common::Millis;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
-use crate::harness::Topic;
+use kol_harness::Topic;
 
 /// Creators.
 pub const KOLS: u64 = 500;

@@ -19,9 +19,9 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::harness::{Cluster, Job, Kafka, Proxy, RedisServer, Topic};
 use fault::{ALL, Fault, Victim};
 use feed::Feed;
+use kol_harness::{Cluster, Job, Kafka, Proxy, RedisServer, Topic};
 use reader::Reader;
 use watch::Watch;
 

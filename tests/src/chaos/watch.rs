@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kol_common::proto::JobState;
 
 use super::Scene;
-use crate::harness::wait_for;
+use kol_harness::wait_for;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A partition whose position has not changed for longer stands still: reports come every 200 ms.

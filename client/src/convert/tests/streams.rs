@@ -100,7 +100,7 @@ fn what_is_no_stream_of_kafka_is_not_read() {
 #[test]
 fn offsets_that_a_spec_can_say_are_translated() {
     let at = |all: &[(u32, u64)]| {
-        &StartingOffsets::Partitions(all.iter().copied().collect::<BTreeMap<_, _>>())
+        StartingOffsets::Partitions(all.iter().copied().collect::<BTreeMap<_, _>>())
     };
     for (offsets, is) in [
         ("\"earliest\"", StartingOffsets::Earliest),

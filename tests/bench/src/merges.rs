@@ -1,0 +1,137 @@
+//! Merges into one Redis core, beside bare EVALSHA calls that only write a hash of 12 fields for each
+//! creator and one ZADD for all of them.
+
+use std::time::{Duration, Instant};
+
+use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
+use kol_common::scoring::{Scoring, Slot};
+use kol_executor::partition::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
+use kol_executor::sink::{Fence, script};
+use redis::{Cmd, Pipeline};
+
+use kol_harness::RedisServer;
+
+const KOLS: usize = 100_000;
+const CALLS_A_PIPELINE: usize = 40;
+const ROUNDS: u64 = 3;
+
+const BARE: &str = "
+local z = {'ZADD', KEYS[1]}
+for i = 2, #KEYS do
+    local at = (i - 2) * 13
+    redis.call('HSET', KEYS[i], 'a', ARGV[at + 2], 'b', ARGV[at + 3], 'c', ARGV[at + 4], 'd', ARGV[at + 5],
+        'e', ARGV[at + 6], 'f', ARGV[at + 7], 'g', ARGV[at + 8], 'h', ARGV[at + 9], 'i', ARGV[at + 10],
+        'j', ARGV[at + 11], 'k', ARGV[at + 12], 'l', ARGV[at + 13])
+    z[#z + 1] = ARGV[at + 2]
+    z[#z + 1] = ARGV[at + 1]
+end
+redis.call(unpack(z))
+return 'OK'";
+
+/// Prints the figures.
+pub fn merges() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    for script in script::all() {
+        script.prepare_invoke().load(&mut connection).unwrap();
+    }
+    let names: Vec<String> = (0..KOLS).map(|i| format!("creator_{i:06}")).collect();
+    let bare: redis::Script = redis::Script::new(BARE);
+    bare.prepare_invoke().load(&mut connection).unwrap();
+    let bare_calls: Vec<Cmd> = names
+        .chunks(KOLS_A_CALL)
+        .map(|c| bare_call(&bare, c))
+        .collect();
+    redis::cmd("HSET")
+        .arg("fence")
+        .arg(&["gen", "1", "ae", "1", "begun", "1"])
+        .exec(&mut connection)
+        .unwrap();
+    let merge_calls = merge_calls(&names);
+    let (mut bare_time, mut merge_time) = (Duration::MAX, Duration::MAX);
+    for _ in 0..ROUNDS {
+        bare_time = bare_time.min(time(&mut connection, &bare_calls));
+        merge_time = merge_time.min(time(&mut connection, &merge_calls));
+    }
+    let rate = |time: Duration| KOLS as f64 / time.as_secs_f64();
+    println!(
+        "merges into one Redis: {KOLS} creators, {KOLS_A_CALL} a call, best of {ROUNDS} rounds"
+    );
+    println!("  merge          {:>10.0} creators/s", rate(merge_time));
+    println!("  bare EVALSHA   {:>10.0} creators/s", rate(bare_time));
+    println!(
+        "  ratio          {:>10.2}",
+        rate(merge_time) / rate(bare_time)
+    );
+}
+
+fn time(connection: &mut redis::Connection, calls: &[Cmd]) -> Duration {
+    let begun = Instant::now();
+    for chunk in calls.chunks(CALLS_A_PIPELINE) {
+        let mut pipe = Pipeline::with_capacity(chunk.len());
+        for call in chunk {
+            pipe.add_command(call.clone());
+        }
+        let answers: Vec<String> = pipe.query(connection).unwrap();
+        assert!(answers.iter().all(|a| a == "OK"), "{answers:?}");
+    }
+    begun.elapsed()
+}
+
+fn bare_call(script: &redis::Script, names: &[String]) -> Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(script.get_hash())
+        .arg(1 + names.len())
+        .arg("bare:ranking");
+    for name in names {
+        cmd.arg(format!("bare:{name}"));
+    }
+    for name in names {
+        cmd.arg(name).arg("57.131878434543623");
+        for _ in 0..11 {
+            cmd.arg("12345.67");
+        }
+    }
+    cmd
+}
+
+fn merge_calls(names: &[String]) -> Vec<Cmd> {
+    let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+    let scoring = Scoring::new(&spec);
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        assignment_epoch: 1,
+    };
+    let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
+    let context = CallContext {
+        scoring: &scoring,
+        fence: &fence,
+        sequence: 1,
+        platform: "tiktok",
+        market: 4.73,
+        market_version: 1,
+        now: "2025-07-01T09:00:00.000Z",
+        live: true,
+    };
+    let slot = |i: usize| {
+        Outgoing::Put(Slot {
+            window_end: 486_000,
+            engagement_e6: i as f64 * 1e6,
+            events: 30,
+            first_pane: 485_000,
+            ..Slot::default()
+        })
+    };
+    let mut calls = Vec::new();
+    for (number, chunk) in names.chunks(KOLS_A_CALL).enumerate() {
+        let first = number * KOLS_A_CALL;
+        let kols: Vec<(&str, Outgoing)> = chunk
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str(), slot(first + i)))
+            .collect();
+        calls.push(encoder.call(&context, &kols));
+    }
+    calls
+}

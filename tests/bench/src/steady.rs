@@ -1,0 +1,130 @@
+//! A steady load for minutes: does the executor keep up, and does its memory stay flat.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use kol_client::generate::Generator;
+use kol_client::producer::TopicWriter;
+use kol_common::Millis;
+
+use super::{Plan, cpu, history, percentile};
+use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
+
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Prints a line every ten seconds, and a summary.
+pub fn steady(plan: &Plan) {
+    let topic = Topic::create(Kafka::shared(), "bench-steady", 4);
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let job = cluster.submit(&Job::replay(""), &topic, &redis);
+    println!(
+        "steady: {} events/s for {:?}, 1 executor",
+        plan.rate, plan.steady
+    );
+    let (bootstrap, name) = (topic.kafka().bootstrap().to_owned(), topic.name.clone());
+    let plan_there = plan.clone();
+    let producer = std::thread::spawn(move || produce(&bootstrap, &name, &plan_there));
+    let pid = cluster.executors[0].pid();
+    let (begun, before) = (Instant::now(), cpu(pid));
+    let (mut after_minute, mut worst_lag) = (None, 0);
+    let mut epochs = Epochs::default();
+    while begun.elapsed() < plan.steady {
+        std::thread::sleep(EVERY.min(plan.steady - begun.elapsed().min(plan.steady)));
+        let status = cluster.try_status(&job).unwrap();
+        let rss = cluster.executors[0].rss() >> 20;
+        epochs.sample(&cluster, &job);
+        if begun.elapsed() > Duration::from_secs(60) {
+            after_minute.get_or_insert(rss);
+            worst_lag = worst_lag.max(status.lag_records);
+        }
+        println!(
+            "  {:>4} s  {:>10} events  lag {:>8}  {:>5} MiB  {:>4.0} % of a core",
+            begun.elapsed().as_secs(),
+            status.totals.unwrap_or_default().events,
+            status.lag_records,
+            rss,
+            100.0 * (cpu(pid) - before).as_secs_f64() / begun.elapsed().as_secs_f64()
+        );
+    }
+    let written = producer.join().unwrap();
+    cluster.wait_caught_up(&job, written, Duration::from_secs(60));
+    println!(
+        "  all {written} events confirmed; memory {} MiB after the first minute, {} MiB at the end; worst lag after it {worst_lag} records",
+        after_minute.unwrap_or_default(),
+        cluster.executors[0].rss() >> 20
+    );
+    epochs.print();
+}
+
+/// What epochs took, by their numbers; of each partition: until its file was durable, until Redis had
+/// confirmed what came before the barrier, and how long reading stood still at once.
+#[derive(Default)]
+struct Epochs(BTreeMap<u64, Vec<[Duration; 3]>>);
+
+impl Epochs {
+    /// Notes those that are kept now.
+    fn sample(&mut self, cluster: &Cluster, job: &str) {
+        let answer = cluster.client(&["checkpoints", job, "-o", "json"]).json();
+        for epoch in answer["checkpoints"].as_array().into_iter().flatten() {
+            let parts = epoch["partitions"].as_array().into_iter().flatten();
+            let took = parts.map(|part| {
+                let us = |key: &str, unit: u64| {
+                    Duration::from_micros(unit * part[key].as_u64().unwrap_or_default())
+                };
+                [
+                    us("durable_ms", 1_000),
+                    us("confirmed_ms", 1_000),
+                    us("pause_us", 1),
+                ]
+            });
+            self.0
+                .insert(epoch["epoch"].as_u64().unwrap_or_default(), took.collect());
+        }
+    }
+
+    fn print(&self) {
+        println!(
+            "  {} epochs looked at, in each of their partitions:",
+            self.0.len()
+        );
+        let names = [
+            "state file durable",
+            "confirmed by Redis",
+            "reading stood still",
+        ];
+        for (place, name) in names.into_iter().enumerate() {
+            let mut all: Vec<_> = self.0.values().flatten().map(|took| took[place]).collect();
+            all.sort();
+            let [median, high, most] = [0.5, 0.99, 1.0].map(|share| percentile(&all, share));
+            println!(
+                "    {name:<20} median {:>7.2} ms, p99 {:>7.2} ms, longest {:>7.2} ms",
+                median.as_secs_f64() * 1e3,
+                high.as_secs_f64() * 1e3,
+                most.as_secs_f64() * 1e3
+            );
+        }
+    }
+}
+
+fn produce(bootstrap: &str, topic: &str, plan: &Plan) -> u64 {
+    let mut options = history(plan.kols, 1);
+    options.start = Millis::now();
+    options.step_us = (1_000_000 / plan.rate).max(1);
+    let mut generator = Generator::new(options);
+    let mut writer = TopicWriter::new(bootstrap, topic).unwrap();
+    let mut value = Vec::new();
+    let begun = Instant::now();
+    let mut written = 0;
+    while begun.elapsed() < plan.steady {
+        let due = (begun.elapsed().as_secs_f64() * plan.rate as f64) as u64;
+        while written < due {
+            let meta = generator.next_into(&mut value);
+            let key = Generator::username(meta.kol);
+            writer.write(Some(key.as_bytes()), &value).unwrap();
+            written += 1;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    writer.finish().unwrap().0
+}

@@ -1,0 +1,195 @@
+//! The live part: what is on the screen, and what the keys do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kol_common::proto::JobStatus;
+use kol_common::redis::ranking::Ranked;
+use kol_common::view::job_state;
+
+use kol_harness::{Cluster, RedisServer};
+
+use super::SHOWN;
+use super::feed::Feed;
+use super::ranking::{self, Freshness};
+use super::screen::{Frame, Screen, Wish};
+
+/// Over how long the rate is taken.
+const RATE_OVER: Duration = Duration::from_secs(2);
+/// How many of the last messages stay on the screen.
+const MESSAGES: usize = 5;
+
+/// Why the live part is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its time is up, its input has ended, or a person has seen enough.
+    Over,
+    /// At once, please.
+    Interrupted,
+}
+
+/// The cluster on stage.
+pub(super) struct Show<'a> {
+    cluster: &'a mut Cluster,
+    redis: &'a RedisServer,
+    job: &'a str,
+    followed: Option<Ranked>,
+    begun: Instant,
+    messages: VecDeque<String>,
+    read: VecDeque<(Instant, u64)>,
+}
+
+impl<'a> Show<'a> {
+    /// `followed` is the creator to keep an eye on.
+    pub(super) fn new(
+        cluster: &'a mut Cluster,
+        redis: &'a RedisServer,
+        job: &'a str,
+        followed: Option<Ranked>,
+    ) -> Self {
+        Self {
+            cluster,
+            redis,
+            job,
+            followed,
+            begun: Instant::now(),
+            messages: VecDeque::new(),
+            read: VecDeque::new(),
+        }
+    }
+
+    /// Shows frame after frame.
+    pub(super) fn run(
+        &mut self,
+        feed: &Feed,
+        length: Option<Duration>,
+        interrupted: &AtomicBool,
+    ) -> anyhow::Result<End> {
+        // Events of a file are years old: only made-up ones tell how far Redis is behind.
+        let freshness = self
+            .followed
+            .is_some()
+            .then(|| Freshness::watch(self.redis));
+        let mut redis = self.redis.connect();
+        let mut screen = Screen::open()?;
+        let mut due = Instant::now() + screen.interval();
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                return Ok(End::Interrupted);
+            }
+            let over = length.is_some_and(|length| self.begun.elapsed() >= length);
+            if over || feed.ended() {
+                return Ok(End::Over);
+            }
+            match screen.wait(due.saturating_duration_since(Instant::now()))? {
+                Some(Wish::Quit) => return Ok(End::Over),
+                Some(Wish::Interrupt) => return Ok(End::Interrupted),
+                Some(wish) => self.grant(wish, &mut redis),
+                None => {}
+            }
+            if Instant::now() >= due {
+                let latency = freshness.as_ref().and_then(Freshness::median);
+                let frame = self.frame(feed, &mut redis, latency)?;
+                screen.show(&frame)?;
+                due = Instant::now() + screen.interval();
+            }
+        }
+    }
+
+    fn frame(
+        &mut self,
+        feed: &Feed,
+        redis: &mut redis::Connection,
+        latency: Option<u64>,
+    ) -> anyhow::Result<Frame> {
+        let status = self.cluster.try_status(self.job)?;
+        let read = position(&status);
+        self.followed = match &self.followed {
+            Some(row) => ranking::row(redis, &row.kol)?.or_else(|| Some(row.clone())),
+            None => None,
+        };
+        Ok(Frame {
+            elapsed: self.begun.elapsed(),
+            rate: self.rate(read),
+            lag: feed.written().saturating_sub(read),
+            latency,
+            executors: executors(&status),
+            state: format!("{} {}", job_state(status.state()), status.reason),
+            size: ranking::size(redis)?,
+            rows: ranking::top(redis, SHOWN)?,
+            followed: self.followed.clone(),
+            messages: self.messages.iter().cloned().collect(),
+        })
+    }
+
+    fn rate(&mut self, read: u64) -> u64 {
+        let now = Instant::now();
+        self.read.push_back((now, read));
+        while self.read.len() > 2 && now - self.read[1].0 > RATE_OVER {
+            self.read.pop_front();
+        }
+        let (since, before) = self.read[0];
+        let seconds = (now - since).as_secs_f64().max(0.001);
+        (read.saturating_sub(before) as f64 / seconds) as u64
+    }
+
+    fn grant(&mut self, wish: Wish, redis: &mut redis::Connection) {
+        let text = match wish {
+            Wish::Kill => self.kill(),
+            Wish::Add => {
+                let number = self.cluster.add_executor();
+                format!("started executor-{number}: it is given partitions of the others")
+            }
+            Wish::Empty => match redis::cmd("FLUSHALL").exec(redis) {
+                Ok(()) => "emptied Redis: executors notice and send everything again".into(),
+                Err(error) => format!("Redis does not take FLUSHALL: {error}"),
+            },
+            Wish::Quit | Wish::Interrupt => return,
+        };
+        let at = self.begun.elapsed().as_secs();
+        self.messages.push_back(format!("{at:>4} s  {text}"));
+        while self.messages.len() > MESSAGES {
+            self.messages.pop_front();
+        }
+    }
+
+    fn kill(&mut self) -> String {
+        let executors = self.cluster.executors.iter_mut();
+        let mut running = executors.filter_map(|p| p.runs().then_some(p));
+        let (victim, another) = (running.next(), running.next().is_some());
+        match victim {
+            Some(victim) => {
+                victim.kill();
+                let name = victim.name().to_owned();
+                let next = if another {
+                    "its partitions move to the others within seconds"
+                } else {
+                    "it was the last: nothing is read until another is added (key a)"
+                };
+                format!("killed {name} with SIGKILL: {next}")
+            }
+            None => "no executor is left to kill (key a adds one)".into(),
+        }
+    }
+}
+
+/// Records up to which the job has read, all partitions together.
+fn position(status: &JobStatus) -> u64 {
+    let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
+    reports.map(|report| report.position).sum()
+}
+
+/// `executor-0: 32 partitions`, for each that has some.
+fn executors(status: &JobStatus) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for partition in &status.partitions {
+        let host = match partition.host.as_str() {
+            "" => "nobody",
+            host => host,
+        };
+        *counts.entry(host).or_default() += 1;
+    }
+    let text = |(host, n): (&str, usize)| format!("{host}: {n} partitions");
+    counts.into_iter().map(text).collect()
+}

@@ -1,0 +1,67 @@
+//! Starts real servers and real binaries on free ports and in folders of their own, and compares
+//! what they did with the reference fold.
+//!
+//! Everything here is synchronous and panics when something does not come about in time: a scenario
+//! reads from top to bottom, and its first failure is the message. Every process ends with the test
+//! that started it, also when that test fails or is killed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support: a failure here is a failed test, and its message is the panic's"
+)]
+
+mod client;
+mod cluster;
+mod compare;
+mod data;
+mod kafka;
+mod logs;
+mod process;
+mod proxy;
+mod redis_server;
+mod s3;
+mod scene;
+mod topic;
+
+pub use client::{Answer, client};
+pub use cluster::{Cluster, Job, binary, scoring};
+pub use compare::{Shown, compare, compare_market};
+pub use data::{Key, generated, real_or_generated};
+pub use kafka::Kafka;
+pub use logs::unexpected;
+pub use process::Process;
+pub use proxy::{Link, Proxy};
+pub use redis_server::RedisServer;
+pub use s3::S3;
+pub use scene::Scene;
+pub use topic::{Letter, Topic};
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A port of the loopback interface that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+/// Waits until `probe` answers, and panics with `what` and the last excuse after `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match probe() {
+            Ok(value) => return value,
+            Err(excuse) if Instant::now() > deadline => {
+                panic!("waited {limit:?} for {what}: {excuse}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}

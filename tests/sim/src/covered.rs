@@ -1,0 +1,112 @@
+//! The law of epochs: what a committed epoch covers is in Redis. Looked at whenever a manifest file was
+//! written: no slot of its generation may count less than the fold of each partition up to the offset of
+//! the epoch. Where Redis lost data, only epochs that began after the owner had claimed its fence anew
+//! count.
+
+use std::collections::BTreeMap;
+
+use kol_common::Millis;
+use kol_common::checkpoint::snapshot;
+use kol_common::job::JobSpec;
+use kol_common::proto::{Manifest, PartitionCheckpoint};
+use kol_common::scoring::{Slot, unpack_slots};
+
+use super::log::MemoryLog;
+use super::redis::Redis;
+use kol_fold::{Fold, Kol};
+
+/// Problems that are kept.
+const MOST: usize = 20;
+
+/// What the newest epoch covers.
+#[derive(Debug, Default)]
+pub struct Covered {
+    /// Of the job with this id, up to these offsets.
+    fold: Option<(String, Fold)>,
+    offsets: BTreeMap<u32, u64>,
+    problems: Vec<String>,
+}
+
+impl Covered {
+    /// A manifest file was written: judges by what Redis holds now.
+    pub fn look(&mut self, file: &[u8], log: &MemoryLog, redis: &Redis) {
+        let Ok(snapshot) = snapshot::decode(file) else {
+            return self.problem("a manifest file that cannot be read".to_owned());
+        };
+        let spec: Option<JobSpec> = serde_json::from_str(&snapshot.spec_json).ok();
+        let (Some(manifest), Some(spec)) = (snapshot.manifest, spec) else {
+            return self.problem("a manifest file that says nothing".to_owned());
+        };
+        // Redis knows nothing yet of the generation of a job that goes on from another.
+        if !manifest.origin.is_empty() {
+            return;
+        }
+        self.read_up_to(&manifest, &spec, log);
+        let confirmed: BTreeMap<u32, &PartitionCheckpoint> = manifest
+            .partitions
+            .iter()
+            .filter(|p| {
+                redis.has_lost_nothing_of(manifest.generation, p, Millis(manifest.begun_ms))
+            })
+            .map(|p| (p.slot, p))
+            .collect();
+        for (key, packed, _) in redis.db().slots() {
+            let key = String::from_utf8_lossy(key);
+            let Some((platform, kol)) = key
+                .strip_prefix("trending:")
+                .and_then(|k| k.split_once(':'))
+            else {
+                continue;
+            };
+            let kol = (platform.to_owned(), kol.to_owned());
+            for slot in unpack_slots(packed).unwrap_or_default() {
+                let same = u64::from(slot.generation) == manifest.generation;
+                if same && confirmed.contains_key(&slot.partition) {
+                    self.compare(&kol, &slot, manifest.epoch);
+                }
+            }
+        }
+    }
+
+    /// Epochs of which Redis did not hold all.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Takes in what the epoch covers; from the beginning when it goes back or is of another job.
+    fn read_up_to(&mut self, manifest: &Manifest, spec: &JobSpec, log: &MemoryLog) {
+        let goes_on =
+            |p: &PartitionCheckpoint| self.offsets.get(&p.slot).is_none_or(|o| p.offset >= *o);
+        let same = self.fold.take_if(|(job, _)| *job == manifest.job_id);
+        let same = same.filter(|_| manifest.partitions.iter().all(goes_on));
+        let (_, mut fold) = same.unwrap_or_else(|| {
+            self.offsets.clear();
+            (String::new(), Fold::new(&spec.scoring))
+        });
+        for part in &manifest.partitions {
+            let from = self.offsets.insert(part.slot, part.offset).unwrap_or(0);
+            for record in log.between(part.slot, from, part.offset) {
+                fold.apply(&record);
+            }
+        }
+        self.fold = Some((manifest.job_id.clone(), fold));
+    }
+
+    fn compare(&mut self, kol: &Kol, slot: &Slot, epoch: u64) {
+        let fold = self.fold.as_ref().map(|(_, fold)| fold);
+        let covered = fold.and_then(|fold| fold.window_of(slot.partition, kol, slot.window_end));
+        if let Some((engagement, events)) = covered
+            && (slot.engagement_e6 < engagement || f64::from(slot.events) < events)
+        {
+            self.problem(format!(
+                "epoch {epoch} covers {events} events and {engagement} of {kol:?}, and Redis has {slot:?}"
+            ));
+        }
+    }
+
+    fn problem(&mut self, what: String) {
+        if self.problems.len() < MOST {
+            self.problems.push(what);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The log: topics in memory, read by the executors' partitions without a network between. Its brokers
+//! may be away for a while; the ends that readers know are as old as Kafka's would be.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kol_common::actor::Group;
+use kol_common::job::{SourceSpec, StartingOffsets};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, Millis, SourcePartition};
+use kol_executor::source::{
+    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Record,
+    Source, Storage,
+};
+use kol_master::checkpoint::group_offsets::GroupOffsets;
+use kol_master::job::discovery::{Brokers, Starts};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// How old the end of a log may be that a reader knows.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// A record as it lies in the log.
+#[derive(Debug)]
+struct Stored {
+    offset: u64,
+    value: Vec<u8>,
+    timestamp: Millis,
+}
+
+/// Records of one batch, shared with the log.
+#[derive(Debug, Default)]
+struct Shared(Vec<Arc<Stored>>);
+
+impl Storage for Shared {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
+        let rest = self.0.iter().skip(from);
+        chunk.fill(rest.map(|stored| {
+            Ok(Record {
+                offset: stored.offset,
+                key: None,
+                value: Some(&stored.value),
+                timestamp: Some(stored.timestamp),
+            })
+        }));
+    }
+}
+
+/// One topic.
+#[derive(Clone, Debug)]
+pub struct MemoryLog {
+    topic: Arc<str>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    partitions: Vec<Vec<Arc<Stored>>>,
+    /// Who waits for records, by partition.
+    readers: Vec<(u32, Arc<Notify>)>,
+    away: bool,
+}
+
+impl MemoryLog {
+    /// An empty topic.
+    pub fn new(topic: &str, partitions: u32) -> Self {
+        let partitions = (0..partitions).map(|_| Vec::new()).collect();
+        Self {
+            topic: topic.into(),
+            inner: Arc::new(Mutex::new(Inner {
+                partitions,
+                readers: Vec::new(),
+                away: false,
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a record.
+    pub fn append(&self, partition: u32, time: Millis, value: String) {
+        let mut inner = self.lock();
+        let records = &mut inner.partitions[partition as usize];
+        records.push(Arc::new(Stored {
+            offset: records.len() as u64,
+            value: value.into_bytes(),
+            timestamp: time,
+        }));
+        if !inner.away {
+            inner.wake(|number| number == partition);
+        }
+    }
+
+    /// The brokers go away, or come back.
+    pub fn set_away(&self, away: bool) {
+        let mut inner = self.lock();
+        inner.away = away;
+        if !away {
+            inner.wake(|_| true);
+        }
+    }
+
+    /// Records in all partitions.
+    pub fn written(&self) -> u64 {
+        self.lock().partitions.iter().map(|p| p.len() as u64).sum()
+    }
+
+    /// All of it, as the fold reads it.
+    pub fn records(&self) -> Vec<kol_fold::Record> {
+        let inner = self.lock();
+        let numbered = (0u32..).zip(&inner.partitions);
+        let all = numbered.flat_map(|(number, records)| records.iter().map(move |r| (number, r)));
+        all.map(|(partition, stored)| record(partition, stored))
+            .collect()
+    }
+
+    /// Those of a partition from one offset on and before another.
+    pub fn between(&self, partition: u32, from: u64, to: u64) -> Vec<kol_fold::Record> {
+        let inner = self.lock();
+        let records = inner
+            .partitions
+            .get(partition as usize)
+            .into_iter()
+            .flatten();
+        let wanted = records.filter(|stored| (from..to).contains(&stored.offset));
+        wanted.map(|stored| record(partition, stored)).collect()
+    }
+}
+
+fn record(partition: u32, stored: &Stored) -> kol_fold::Record {
+    kol_fold::Record {
+        partition,
+        offset: stored.offset,
+        timestamp_ms: Some(stored.timestamp.0),
+        key: None,
+        value: Some(stored.value.clone()),
+    }
+}
+
+impl Inner {
+    fn wake(&mut self, whom: impl Fn(u32) -> bool) {
+        // A reader that is gone was the only other owner.
+        self.readers.retain(|(_, n)| Arc::strong_count(n) > 1);
+        for (_, reader) in self.readers.iter().filter(|(number, _)| whom(*number)) {
+            reader.notify_one();
+        }
+    }
+}
+
+fn unreachable() -> KolError {
+    KolError::external("SOURCE_UNREACHABLE", "the brokers are away")
+}
+
+impl Logs for MemoryLog {
+    fn open(
+        &self,
+        _spec: &SourceSpec,
+        _secrets: &Secrets,
+        _client_id: &str,
+        _memory: u64,
+    ) -> Result<Source, KolError> {
+        Ok(Arc::new(Reader {
+            log: self.clone(),
+            ends: Mutex::default(),
+        }))
+    }
+
+    fn dead_letters(
+        &self,
+        _spec: &SourceSpec,
+        _secrets: &Secrets,
+    ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
+        Ok(None)
+    }
+}
+
+impl Brokers for MemoryLog {
+    fn starts(
+        &self,
+        _source: SourceSpec,
+        known: Vec<SourcePartition>,
+        _offsets: StartingOffsets,
+        _secrets: Secrets,
+    ) -> BoxFuture<'static, Result<Starts, KolError>> {
+        let log = self.clone();
+        Box::pin(async move {
+            let inner = log.lock();
+            if inner.away {
+                return Err(unreachable());
+            }
+            let all =
+                (0..inner.partitions.len() as u32).map(|n| SourcePartition::new(&*log.topic, n));
+            Ok(all.filter(|p| !known.contains(p)).map(|p| (p, 0)).collect())
+        })
+    }
+
+    fn group_offsets(
+        &self,
+        _source: &SourceSpec,
+        _secrets: &Secrets,
+        _tasks: &Group,
+    ) -> Result<GroupOffsets, KolError> {
+        Err(KolError::user("GROUP_OFFSETS", "this log knows no groups"))
+    }
+}
+
+/// The log as one job on one executor sees it.
+#[derive(Debug)]
+struct Reader {
+    log: MemoryLog,
+    ends: Mutex<BTreeMap<SourcePartition, Option<LogEnd>>>,
+}
+
+impl Reader {
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<SourcePartition, Option<LogEnd>>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Reader {
+    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+        self.ends().insert(partition.clone(), None);
+        let arrived = Arc::new(Notify::new());
+        let number = partition.partition;
+        let mut inner = self.log.lock();
+        inner.readers.push((number, Arc::clone(&arrived)));
+        Ok(Box::new(MemoryQueue {
+            log: self.log.clone(),
+            number,
+            offset,
+            arrived,
+        }))
+    }
+
+    fn close(&self, partition: &SourcePartition) {
+        self.ends().remove(partition);
+    }
+
+    fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
+        let now = Instant::now();
+        let inner = self.log.lock();
+        let mut ends = self.ends();
+        let known = ends.get_mut(partition)?;
+        let fresh = known.is_some_and(|end| now < end.asked + PROBE_EVERY);
+        if !fresh && !inner.away {
+            let end = inner.partitions[partition.partition as usize].len() as u64;
+            *known = Some(LogEnd { end, asked: now });
+        }
+        *known
+    }
+
+    fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
+        Some(Identity {
+            topic: Uuid::from_u128(1),
+            asked: Instant::now(),
+        })
+    }
+
+    fn watermarks(
+        &self,
+        partition: &SourcePartition,
+    ) -> BoxFuture<'static, Result<(u64, u64), KolError>> {
+        let inner = self.log.lock();
+        let end = inner.partitions[partition.partition as usize].len() as u64;
+        let answer = if inner.away {
+            Err(unreachable())
+        } else {
+            Ok((0, end))
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn problem(&self) -> Option<KolError> {
+        self.log.lock().away.then(unreachable)
+    }
+
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Where one partition is read.
+#[derive(Debug)]
+struct MemoryQueue {
+    log: MemoryLog,
+    number: u32,
+    offset: u64,
+    arrived: Arc<Notify>,
+}
+
+impl Queue for MemoryQueue {
+    fn arrived(&self) -> &Notify {
+        &self.arrived
+    }
+
+    fn take(&mut self, batch: &mut Batch, limit: usize) {
+        let inner = self.log.lock();
+        let from = if inner.away {
+            usize::MAX
+        } else {
+            self.offset as usize
+        };
+        let records = inner.partitions[self.number as usize].iter().skip(from);
+        batch.refill(limit, |shared: &mut Shared, limit| {
+            shared.0.clear();
+            shared.0.extend(records.take(limit).map(Arc::clone));
+        });
+        self.offset += batch.len() as u64;
+    }
+}

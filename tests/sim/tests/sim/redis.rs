@@ -1,0 +1,255 @@
+//! The simulated Redis beside a real one: the same calls, the same answers.
+
+use std::collections::BTreeMap;
+
+use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
+use kol_common::scoring::{Scoring, Slot};
+use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
+use kol_executor::sink::{Fence, script};
+use kol_harness::RedisServer;
+use kol_sim::redis::{Reply, Scripts, parse};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use redis::{Cmd, Value};
+
+/// Calls of each kind, many of which are refused.
+const CALLS: u32 = 3_000;
+const KOLS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// An answer of either, so that they can be compared: whatever has no order is sorted.
+fn plain(command: &str, reply: &Reply) -> String {
+    match reply {
+        // Of an error only the code says the same in both.
+        Reply::Error(text) => format!("-{}", text.split(' ').next().unwrap_or_default()),
+        Reply::Status(text) => format!("+{text}"),
+        Reply::Number(number) => format!(":{number}"),
+        Reply::Bulk(None) => "none".to_owned(),
+        Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
+        Reply::Array(all) => {
+            let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
+            if ["HGETALL", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
+                let pairs: BTreeMap<_, _> = all
+                    .chunks(2)
+                    .map(|p| (p[0].clone(), number(&p[1])))
+                    .collect();
+                all = pairs.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+            }
+            format!("{all:?}")
+        }
+    }
+}
+
+/// Scores: versions of Redis print the digits after the sixteenth differently.
+fn number(text: &str) -> String {
+    text.parse::<f64>()
+        .map_or_else(|_| text.to_owned(), |number| format!("{number:?}"))
+}
+
+fn of_real(value: Value) -> Reply {
+    match value {
+        Value::Nil => Reply::Bulk(None),
+        Value::Int(number) => Reply::Number(number),
+        Value::BulkString(bytes) => Reply::Bulk(Some(bytes)),
+        Value::Okay => Reply::Status("OK"),
+        Value::Array(all) => Reply::Array(all.into_iter().map(of_real).collect()),
+        other => panic!("an answer that nobody expects: {other:?}"),
+    }
+}
+
+struct Both {
+    real: redis::Connection,
+    simulated: Scripts,
+}
+
+impl Both {
+    /// The same call to both; what they answer.
+    fn call(&mut self, command: &Cmd) -> String {
+        let mut packed = command.get_packed_command();
+        let words = parse(&mut packed).unwrap().unwrap();
+        let name = String::from_utf8_lossy(&words[0]).into_owned();
+        let real = match command.query::<Value>(&mut self.real) {
+            Ok(value) => of_real(value),
+            Err(error) => Reply::Error(error.code().unwrap_or("ERR").to_owned()),
+        };
+        let real = plain(&name, &real);
+        let simulated = plain(&name, &self.simulated.answer(&words));
+        let shown: Vec<_> = words.iter().map(|w| w.escape_ascii().to_string()).collect();
+        assert_eq!(simulated, real, "{shown:?}");
+        real
+    }
+}
+
+fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
+    let (generation, assignment_epoch) = (random.random_range(1..3), random.random_range(1..3u64));
+    let sequence: u64 = random.random_range(1..5);
+    let key = "fence".to_owned();
+    let fence = Fence {
+        key,
+        generation,
+        assignment_epoch,
+    };
+    let mut command = redis::cmd("EVALSHA");
+    match random.random_range(0..11) {
+        0 => command
+            .arg(script::CLAIM.get_hash())
+            .arg(1)
+            .arg("fence")
+            .arg(generation)
+            .arg(assignment_epoch),
+        1 | 2 => {
+            let (offset, end, done) = (
+                random.random_range(0..99),
+                480_000,
+                random.random_range(0..2),
+            );
+            command
+                .arg(script::BEGIN.get_hash())
+                .arg(1)
+                .arg("fence")
+                .arg(generation)
+                .arg(assignment_epoch)
+                .arg(sequence)
+                .arg(offset)
+                .arg(end)
+                .arg(done)
+        }
+        3 => command
+            .arg(script::DONE.get_hash())
+            .arg(3)
+            .arg(&["fence", "update", "event"])
+            .arg(generation)
+            .arg(assignment_epoch)
+            .arg(sequence)
+            .arg("2026-01-01T00:00:00.000Z")
+            .arg(
+                ["", "2026-01-01T00:00:00.000Z", "2025-01-01T00:00:00.000Z"]
+                    [random.random_range(0..3)],
+            ),
+        4 => {
+            return redis::cmd("HMGET")
+                .arg(&["fence", "gen", "ae", "begun", "done", "off", "t"])
+                .take();
+        }
+        5 => {
+            return redis::cmd("HGETALL")
+                .arg(format!(
+                    "trending:tiktok:{}",
+                    KOLS[random.random_range(0..4)]
+                ))
+                .take();
+        }
+        6 => {
+            let shown = "ranking:tiktok:trending";
+            let aside = ["next", "before"].map(|what| format!("streaming:{shown}:{what}"));
+            let ranking = aside
+                .get(random.random_range(0..4))
+                .map_or(shown, |key| key);
+            return redis::cmd("ZSCAN")
+                .arg(ranking)
+                .arg(0)
+                .arg("COUNT")
+                .arg(500)
+                .take();
+        }
+        7 if random.random_ratio(1, 20) => {
+            return redis::cmd("SET")
+                .arg("trending:tiktok:d")
+                .arg("not a hash")
+                .take();
+        }
+        7 if random.random_ratio(1, 20) => {
+            return redis::cmd("DEL").arg("trending:tiktok:d").take();
+        }
+        8 => {
+            return redis::cmd("SMEMBERS")
+                .arg("streaming:ranking:*:trending:platforms")
+                .take();
+        }
+        7 => {
+            return redis::cmd("GET")
+                .arg(["update", "event", "fence", "nothing"][random.random_range(0..4)])
+                .take();
+        }
+        _ => {
+            let kols: Vec<_> = KOLS
+                .iter()
+                .filter(|_| random.random_bool(0.6))
+                .copied()
+                .collect();
+            let kols: Vec<_> = kols
+                .into_iter()
+                .map(|kol| (kol, outgoing(random)))
+                .collect();
+            let context = CallContext {
+                scoring,
+                fence: &fence,
+                sequence,
+                platform: "tiktok",
+                market: random.random_range(0.0..500.0),
+                market_version: random.random_range(1..5),
+                now: "2026-01-01T00:00:00.000Z",
+                live: random.random_bool(0.5),
+            };
+            return encoder.call(&context, &kols);
+        }
+    };
+    command
+}
+
+fn outgoing(random: &mut StdRng) -> Outgoing {
+    if random.random_ratio(1, 4) {
+        return Outgoing::Remove;
+    }
+    Outgoing::Put(Slot {
+        window_end: random.random_range(480_000..480_050),
+        engagement_e6: f64::from(random.random_range(0..1_000_000)) * 1e4,
+        events: random.random_range(0..500),
+        previous_engagement_e6: f64::from(random.random_range(0..1_000_000)) * 1e4,
+        previous_events: random.random_range(0..500),
+        baseline_engagement_e6: random.random_range(0.0..1e12),
+        baseline_events: random.random_range(0.0..1e3),
+        first_pane: random.random_range(479_000..480_000),
+        ..Slot::default()
+    })
+}
+
+#[test]
+fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
+    let server = RedisServer::start();
+    let mut both = Both {
+        real: server.connect(),
+        simulated: Scripts::new(std::rc::Rc::default()).unwrap(),
+    };
+    let claim = redis::cmd("EVALSHA")
+        .arg(script::CLAIM.get_hash())
+        .arg(0)
+        .take();
+    assert_eq!(both.call(&claim), "-NOSCRIPT");
+    for source in [
+        script::CLAIM_SOURCE,
+        script::BEGIN_SOURCE,
+        script::MERGE_SOURCE.as_str(),
+        script::DONE_SOURCE,
+    ] {
+        both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
+    }
+    let scoring = Scoring::new(&ScoringSpec::defaults(
+        Profile::Default,
+        Counters::Cumulative,
+    ));
+    let mut encoders: Vec<_> = (0..3)
+        .map(|slot| Encoder::new(&SinkSpec::default(), "tiktok", slot))
+        .collect();
+    let mut random = StdRng::seed_from_u64(11);
+    let mut answers = BTreeMap::new();
+    for _ in 0..CALLS {
+        let encoder = &mut encoders[random.random_range(0..3)];
+        let command = calls(&mut random, &scoring, encoder);
+        let answer = both.call(&command);
+        let word = answer.split(' ').next().unwrap_or_default().to_owned();
+        *answers.entry(word).or_insert(0) += 1;
+    }
+    for word in ["OK", "FENCED", "NOFENCE", "BADKEY"] {
+        assert!(answers.contains_key(word), "no {word} among {answers:?}");
+    }
+}

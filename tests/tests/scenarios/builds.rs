@@ -1,0 +1,50 @@
+//! What is built for one purpose serves the others: no crate is compiled twice with different features.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support")]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use kol_harness::root;
+
+const BINARIES: [&str; 6] = ["-p", "kol-master", "-p", "kol-executor", "-p", "kol-client"];
+
+/// Every crate with its version and features, as cargo compiles it for this selection of packages.
+fn crates(selection: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["tree", "--locked", "--offline"])
+        .args(["--prefix", "none", "--format", "{p} {f}"])
+        .args(selection)
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // `(*)` marks a crate that was listed above already.
+    let names = text.lines().map(|line| line.trim_end_matches(" (*)"));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_binaries_and_the_demo_use_the_crates_that_the_tests_compile() {
+    let all = crates(&["--workspace", "--edges", "normal,dev,no-proc-macro"]);
+    assert!(all.len() > 100, "only {} crates", all.len());
+    let demo = ["-p", "kol-master", "-p", "kol-executor", "-p", "kol-demo"];
+    for selection in [BINARIES, demo] {
+        let selected = [&selection[..], &["--edges", "normal,no-proc-macro"]].concat();
+        let others: Vec<_> = crates(&selected).difference(&all).cloned().collect();
+        assert!(
+            others.is_empty(),
+            "compiled twice with these features, see features/Cargo.toml: {others:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_image_is_built_with_the_pinned_toolchain() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let pinned: toml::Table = read("rust-toolchain.toml").parse().unwrap();
+    let channel = pinned["toolchain"]["channel"].as_str().unwrap();
+    let first = format!("FROM rust:{channel}-bookworm AS build");
+    assert!(read("deploy/Dockerfile").contains(&first), "{first}");
+}

@@ -1,0 +1,17 @@
+//! Real binaries with real Kafka, Redis and S3, and what can happen to them. One test binary: it links once, and
+//! all scenarios share one Kafka. `cargo test -p kol-tests --test scenarios faults::` runs one file of them.
+
+mod builds;
+mod chaos;
+mod client;
+mod demo;
+mod faults;
+mod input;
+mod kafka;
+mod lineage;
+mod recovery;
+mod redis;
+mod replay;
+mod s3;
+mod streaming;
+mod zombie;

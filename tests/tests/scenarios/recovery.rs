@@ -1,0 +1,336 @@
+//! Checkpoints, and what is left after something died: state comes back from the last committed
+//! epoch, only what came after it is read again, and in the end Redis equals the fold.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use kol_common::proto::{JobState, JobStatus};
+use kol_harness::{Cluster, RedisServer, Scene, wait_for};
+use rdkafka::ClientConfig;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A job that has read half of a generated log, all of it in a committed epoch.
+fn half_way(executors: usize, partitions: u32) -> Scene {
+    let scene = Scene::half_way(Cluster::start(executors), "recovery", partitions);
+    scene.wait_checkpoint(scene.first.len() as u64);
+    scene
+}
+
+/// Kills an executor, and waits until the master has noticed.
+fn kill(scene: &mut Scene, executor: usize) {
+    scene.kill(executor);
+    scene.wait_noticed();
+}
+
+fn checkpoints(scene: &Scene) -> PathBuf {
+    scene.cluster.folder().join("state/checkpoints")
+}
+
+fn state_files(scene: &Scene) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    walk(&checkpoints(scene), &mut files);
+    files.sort();
+    files
+}
+
+/// Reads the ranking all the time, as a dashboard does.
+struct Reader {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(u64, u64, u64)>,
+}
+
+impl Reader {
+    fn start(redis: &RedisServer) -> Self {
+        let mut connection = redis.connect();
+        let mut size = move || -> u64 {
+            let asked = redis::cmd("ZCARD")
+                .arg("ranking:tiktok:trending")
+                .query(&mut connection);
+            asked.unwrap()
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let first = size();
+            let (mut least, mut looks) = (first, 0);
+            while !told.load(Ordering::Relaxed) {
+                least = least.min(size());
+                looks += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            (first, least, looks)
+        });
+        Self { stop, thread }
+    }
+
+    /// The generated log has no creator that goes quiet for long enough to leave.
+    fn saw_nobody_leave(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (first, least, looks) = self.thread.join().unwrap();
+        assert!(first > 0 && looks > 100, "{first} creators, {looks} looks");
+        assert_eq!(least, first, "the ranking fell apart");
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+#[test]
+fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
+    let mut scene = half_way(2, 4);
+    let from = scene.cluster.executors[1].log().len();
+    let reader = Reader::start(&scene.redis);
+    kill(&mut scene, 0);
+    // A few hours of events while the reader looks. Of days at once, partitions that are read later
+    // would have creators who are quiet for days by the clock of the others.
+    let (few, rest) = scene.second.split_at(500);
+    scene.topic.produce(few);
+    let read = (scene.first.len() + few.len()) as u64;
+    scene.cluster.wait_caught_up(&scene.job, read, LIMIT);
+    reader.saw_nobody_leave();
+    scene.topic.produce(rest);
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(1, from);
+    assert_eq!(starts.len(), 2, "only those of the dead one: {starts:?}");
+    let least = scene.first.len() as u64 / 4 / 2;
+    assert!(starts.iter().all(|offset| *offset > least), "{starts:?}");
+}
+
+#[test]
+fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
+    let mut scene = half_way(2, 4);
+    scene.cluster.allow("SESSION_LOST", "the master was killed");
+    for executor in 0..2 {
+        scene.kill(executor);
+    }
+    scene.cluster.restart_master();
+    let executor = scene.cluster.add_executor();
+    scene.topic.produce(&scene.second);
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(executor, 0);
+    assert_eq!(starts.iter().sum::<u64>(), scene.first.len() as u64);
+}
+
+#[test]
+fn a_redis_that_lost_everything_while_nobody_wrote_is_filled_from_the_checkpoint() {
+    let mut scene = half_way(1, 4);
+    scene.cluster.allow("REDIS_LOST_DATA", "it was emptied");
+    kill(&mut scene, 0);
+    scene.redis.cli("FLUSHALL");
+    scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    assert_eq!(status.totals.unwrap().events, scene.first.len() as u64);
+}
+
+#[test]
+fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
+    let mut scene = half_way(1, 2);
+    scene
+        .cluster
+        .allow("CHECKPOINT_DAMAGED", "the file was damaged");
+    scene.topic.produce(&scene.second);
+    scene.wait_checkpoint(scene.all());
+    kill(&mut scene, 0);
+    for file in state_files(&scene) {
+        let mut content = std::fs::read(&file).unwrap();
+        let middle = content.len() / 2;
+        content[middle] ^= 0x40;
+        std::fs::write(&file, content).unwrap();
+    }
+    let executor = scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(executor, 0);
+    assert!(starts.contains(&0), "from the log at last: {starts:?}");
+}
+
+#[test]
+fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
+    let mut scene = half_way(1, 2);
+    scene.cluster.allow("EPOCH_ABORTED", "the folder is away");
+    let folder = checkpoints(&scene);
+    let aside = folder.with_file_name("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "not a folder").unwrap();
+    let what = "the status names the checkpoints";
+    scene.topic.produce(&scene.second[..1_000]);
+    scene
+        .cluster
+        .wait_status(&scene.job, what, LIMIT, |status| {
+            let named = |p: &kol_common::proto::ErrorInfo| p.code == "CHECKPOINT_FAILED";
+            status.state() == JobState::Degraded && status.problems.iter().any(named)
+        });
+    let read = (scene.first.len() + 1_000) as u64;
+    scene.cluster.wait_caught_up(&scene.job, read, LIMIT);
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    scene.topic.produce(&scene.second[1_000..]);
+    let all = scene.all();
+    scene.wait_checkpoint(all);
+    let status = scene.ends_as_the_fold();
+    assert_eq!(status.state(), JobState::Running, "{}", status.reason);
+    kill(&mut scene, 0);
+    scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+}
+
+/// A small file system of its own over a folder.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, loudly, where nobody may mount.
+    fn over(folder: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], &folder);
+        if !mounted {
+            eprintln!(
+                "NOT TESTED: a disk that is full or read-only, because mounting is not allowed"
+            );
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    fn set(&self, option: &str) {
+        let option = format!("remount,{option}");
+        assert!(mount(&["-o", &option], &self.0));
+    }
+
+    fn fill(&self) -> PathBuf {
+        let file = self.0.join("filler");
+        let written = std::fs::write(&file, vec![1; 4 << 20]);
+        assert!(written.is_err(), "there is room for more");
+        file
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) -> bool {
+    let status = Command::new("mount").args(arguments).arg(folder).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not() {
+    let cluster = Cluster::start(1);
+    let Some(disk) = SmallDisk::over(cluster.folder().join("state/checkpoints")) else {
+        return;
+    };
+    let mut scene = Scene::half_way(cluster, "recovery", 2);
+    // Unmounted first: the folder around it goes with the scene.
+    let disk = disk;
+    scene.wait_checkpoint(scene.first.len() as u64);
+    scene
+        .cluster
+        .allow("EPOCH_ABORTED", "the disk takes nothing");
+    let (third, rest) = scene.second.split_at(2_000);
+    for (records, words) in [(third, "Read-only file system"), (rest, "No space left")] {
+        let filler = if words.starts_with("No") {
+            Some(disk.fill())
+        } else {
+            disk.set("ro");
+            None
+        };
+        scene.topic.produce(records);
+        let named = |status: &JobStatus| {
+            let mut problems = status.problems.iter();
+            problems.any(|p| p.code == "CHECKPOINT_FAILED" && p.message.contains(words))
+        };
+        scene.cluster.wait_status(&scene.job, words, LIMIT, named);
+        match filler {
+            Some(file) => std::fs::remove_file(file).unwrap(),
+            None => disk.set("rw"),
+        }
+        let well = |status: &JobStatus| status.state() == JobState::Running;
+        scene.cluster.wait_status(&scene.job, "well", LIMIT, well);
+    }
+    scene.wait_checkpoint(scene.all());
+    kill(&mut scene, 0);
+    let executor = scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(executor, 0);
+    assert_eq!(starts.iter().sum::<u64>(), scene.all(), "from the disk");
+}
+
+#[test]
+fn lag_tools_see_the_offsets_of_committed_epochs() {
+    let scene = half_way(1, 4);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.topic.kafka().bootstrap())
+        .set("group.id", "kol-streaming-consumer")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(&scene.topic.name, 0, 3);
+    wait_for("the group's offsets", LIMIT, || {
+        let committed = consumer
+            .committed_offsets(list.clone(), Duration::from_secs(5))
+            .map_err(|e| e.to_string())?;
+        let offsets = committed.elements().into_iter();
+        let sum: i64 = offsets.filter_map(|e| e.offset().to_raw()).sum();
+        if sum == scene.first.len() as i64 {
+            Ok(())
+        } else {
+            Err(format!("{committed:?}"))
+        }
+    });
+}
+
+#[test]
+fn state_files_that_were_left_behind_are_deleted_and_no_other() {
+    let mut scene = half_way(1, 2);
+    let left = checkpoints(&scene)
+        .join(&scene.job)
+        .join("0/000000000000-1-left.state");
+    std::fs::write(&left, "of an owner that died").unwrap();
+    scene.topic.produce(&scene.second);
+    wait_for("what was left behind to go", LIMIT, || {
+        if left.exists() {
+            Err("it is there".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+    let all = scene.all();
+    scene.wait_checkpoint(all);
+    let answer = scene
+        .cluster
+        .client(&["checkpoints", &scene.job, "-o", "json"]);
+    let kept = answer.json()["checkpoints"].as_array().unwrap().len();
+    assert_eq!(kept, 3, "as many epochs as the spec says");
+    kill(&mut scene, 0);
+    let executor = scene.cluster.add_executor();
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+    let starts = scene.starts(executor, 0);
+    assert_eq!(starts.iter().sum::<u64>(), all, "nothing was read again");
+}

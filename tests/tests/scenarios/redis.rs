@@ -1,0 +1,153 @@
+//! What Redis may hold that this job did not put there, or put there once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
+
+use std::time::Duration;
+
+use kol_common::proto::JobState;
+use kol_fold::{Fold, Record};
+use kol_harness::{
+    Cluster, Job, Kafka, Key, RedisServer, Topic, compare, generated, scoring, wait_for,
+};
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+struct Scene {
+    topic: Topic,
+    redis: RedisServer,
+    cluster: Cluster,
+    job: Job,
+}
+
+impl Scene {
+    fn new(partitions: u32, key: Key) -> (Self, Vec<Record>) {
+        let scene = Self {
+            topic: Topic::create(Kafka::shared(), "redis", partitions),
+            redis: RedisServer::start(),
+            cluster: Cluster::start(1),
+            job: Job::replay("window = \"24h\"\nslide = \"1h\""),
+        };
+        (scene, generated(key, 60, 3_000, 11))
+    }
+
+    fn submit(&self) -> String {
+        self.cluster.submit(&self.job, &self.topic, &self.redis)
+    }
+
+    /// Waits until Redis holds exactly what the fold of `log` says: sweeps come after the rest.
+    fn becomes(&self, job: &str, log: &[Record]) {
+        wait_for("Redis to equal the fold", LIMIT, || {
+            let status = self.cluster.try_status(job).map_err(|e| e.to_string())?;
+            let fold = Fold::of(&scoring(&status), log);
+            let view = fold.view().ok_or("no events")?;
+            let differences = compare(&mut self.redis.connect(), &view);
+            match differences.first() {
+                None => Ok(()),
+                Some(first) => Err(format!("{} differences: {first}", differences.len())),
+            }
+        });
+    }
+}
+
+#[test]
+fn creators_that_the_job_does_not_know_leave_the_ranking() {
+    let (scene, records) = Scene::new(2, Key::Username);
+    scene.topic.produce(&records);
+    // As the system before this one wrote them.
+    for n in 0..700 {
+        scene
+            .redis
+            .cli(&format!("ZADD ranking:tiktok:trending 19.15 old_{n}"));
+        scene.redis.cli(&format!(
+            "HSET trending:tiktok:old_{n} trending_score 19.15"
+        ));
+    }
+    let job = scene.submit();
+    scene.becomes(&job, &scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn creators_of_the_generation_before_leave_when_the_next_one_does_not_see_them() {
+    let (mut scene, records) = Scene::new(2, Key::Username);
+    let (old, new) = records.split_at(2_900);
+    scene.topic.produce(old);
+    let job = scene.submit();
+    scene.cluster.wait_caught_up(&job, old.len() as u64, LIMIT);
+    scene.cluster.stop(&job);
+    scene.job.starting_offsets = "\"latest\"".into();
+    let job = scene
+        .cluster
+        .submit_anew(&scene.job, &scene.topic, &scene.redis);
+    scene.cluster.wait_state(&job, JobState::Running);
+    let before = scene.topic.read().len();
+    scene.topic.produce(new);
+    let mut log = scene.topic.read();
+    assert_eq!(log.len(), before + new.len());
+    let ends: Vec<u64> = (0..2).map(|p| offset_after(&log, p, new)).collect();
+    log.retain(|record| record.offset >= ends[record.partition as usize]);
+    scene.becomes(&job, &log);
+    scene.cluster.assert_no_complaints();
+}
+
+/// Offset of the first of `new` in a partition.
+fn offset_after(log: &[Record], partition: u32, new: &[Record]) -> u64 {
+    let first = log.iter().filter(|r| r.partition == partition).find(|r| {
+        new.iter()
+            .any(|n| n.value == r.value && n.timestamp_ms == r.timestamp_ms)
+    });
+    first.map_or(u64::MAX, |record| record.offset)
+}
+
+#[test]
+fn a_redis_that_comes_back_from_an_old_backup_is_brought_up_to_date() {
+    let (mut scene, records) = Scene::new(2, Key::VideoId);
+    scene
+        .cluster
+        .allow("REDIS_LOST_DATA", "it went back to a backup");
+    scene.cluster.allow("SINK_PAUSED", "it was away");
+    let (first, rest) = records.split_at(1_000);
+    let (second, third) = rest.split_at(1_900);
+    scene.topic.produce(first);
+    let job = scene.submit();
+    scene.cluster.wait_caught_up(&job, 1_000, LIMIT);
+    assert!(scene.redis.cli("SAVE").starts_with("OK"));
+    scene.topic.produce(second);
+    scene.cluster.wait_caught_up(&job, 2_900, LIMIT);
+    scene.redis.down();
+    scene.redis.up();
+    scene.topic.produce(third);
+    scene.becomes(&job, &scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_key_that_is_no_hash_is_named_and_holds_up_nobody_else() {
+    let (mut scene, records) = Scene::new(2, Key::Username);
+    scene.cluster.allow("SINK_KEY_TYPE", "it is a string");
+    scene.redis.cli("SET trending:tiktok:kol_3 mine");
+    scene.topic.produce(&records);
+    let job = scene.submit();
+    let what = "the status names the key";
+    scene.cluster.wait_status(&job, what, LIMIT, |status| {
+        let named = |p: &kol_common::proto::ErrorInfo| p.message.contains("trending:tiktok:kol_3");
+        status.problems.iter().any(named)
+    });
+    wait_for("everybody else", LIMIT, || {
+        let shown = scene.redis.cli("ZCARD ranking:tiktok:trending");
+        if shown.trim() == "59" {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    });
+    scene.redis.cli("DEL trending:tiktok:kol_3");
+    scene
+        .cluster
+        .assert_equals_fold(&job, &scene.topic, &scene.redis, LIMIT);
+    scene.cluster.assert_no_complaints();
+}

@@ -1,0 +1,85 @@
+//! A whole log at full speed through Kafka, executors and Redis: what is in Redis equals the fold, to
+//! the digit, however the log is keyed and partitioned and however many executors read it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a scenario fails by panicking, also in its helpers"
+)]
+
+use std::time::Duration;
+
+use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, real_or_generated};
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// One way of scoring: its name, and its lines of `[scoring]`.
+type Way = (&'static str, &'static str);
+
+const DAYS: Way = ("24h/1h", "window = \"24h\"\nslide = \"1h\"");
+const MINUTES: Way = ("5m/1m", "window = \"5m\"\nslide = \"1m\"");
+const DELTA: Way = (
+    "delta",
+    "counters = \"delta\"\nwindow = \"5m\"\nslide = \"1m\"",
+);
+const SPARK: Way = (
+    "spark-compat",
+    "profile = \"spark-compat\"\ncounters = \"delta\"\nwindow = \"5m\"\nslide = \"1m\"",
+);
+const KEYS: [Key; 3] = [Key::Username, Key::VideoId, Key::None];
+
+/// Fills one topic and replays it into a Redis of its own for each way of scoring.
+fn replay(key: Key, partitions: u32, executors: usize, ways: &[Way]) {
+    let topic = Topic::create(Kafka::shared(), "replay", partitions);
+    topic.produce(&real_or_generated(key));
+    let cluster = Cluster::start(executors);
+    for (name, scoring) in ways {
+        eprintln!("{key:?} {partitions} partitions {executors} executors {name}");
+        let redis = RedisServer::start();
+        let mut job = Job::replay(scoring);
+        job.name = name.replace('/', "-");
+        let id = cluster.submit(&job, &topic, &redis);
+        cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+        if key == Key::None && *name == DAYS.0 {
+            warns_about_keys(&cluster, &id);
+        }
+        cluster.stop(&id);
+    }
+    cluster.assert_no_complaints();
+}
+
+fn warns_about_keys(cluster: &Cluster, job: &str) {
+    let status = cluster.try_status(job).unwrap();
+    let warned = status.warnings.iter().any(|w| w.contains("key"));
+    assert!(warned, "no warning about keys: {:?}", status.warnings);
+}
+
+#[test]
+fn one_partition_by_creator_equals_the_fold_in_every_way_of_scoring() {
+    replay(Key::Username, 1, 1, &[DAYS, MINUTES, DELTA, SPARK]);
+}
+
+#[test]
+fn four_partitions_by_video_on_two_executors_equal_the_fold() {
+    replay(Key::VideoId, 4, 2, &[DAYS, MINUTES, DELTA, SPARK]);
+}
+
+#[test]
+fn thirty_two_partitions_without_keys_on_four_executors_equal_the_fold() {
+    replay(Key::None, 32, 4, &[DAYS, DELTA, SPARK]);
+}
+
+#[test]
+fn thirty_two_partitions_by_creator_on_two_executors_equal_the_fold() {
+    replay(Key::Username, 32, 2, &[DAYS]);
+}
+
+#[test]
+#[ignore = "all 108 combinations: `make matrix`"]
+fn every_combination_equals_the_fold() {
+    for key in KEYS {
+        for partitions in [1, 4, 32] {
+            for executors in [1, 2, 4] {
+                replay(key, partitions, executors, &[DAYS, MINUTES, DELTA, SPARK]);
+            }
+        }
+    }
+}
