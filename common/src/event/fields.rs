@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(path.as_str(), text);
             assert_eq!(path.is_of_record(), text.starts_with('$'), "{text}");
         }
-        assert_eq!("$price".parse::<FieldPath>().unwrap().is_of_record(), false);
+        assert!(!"$price".parse::<FieldPath>().unwrap().is_of_record());
         for text in [
             "", ".", "a.", ".a", "a..b", "a[", "a[x]", "a[-1]", "a]", "a[0]b", "a.[0]", "$.",
         ] {

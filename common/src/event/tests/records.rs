@@ -2,8 +2,11 @@
 
 use super::super::*;
 
-/// Series of values, and the likes that each shows.
-const SERIES: [(&str, &[(&str, Option<u64>)]); 7] = [
+/// A field as it is written, and the likes that it shows.
+type Shown = (&'static str, Option<u64>);
+
+/// Series of values.
+const SERIES: [(&str, &[Shown]); 7] = [
     (
         "a suffix after a blank says nothing",
         &[
