@@ -1,0 +1,162 @@
+//! The contract between a partition and the log that it reads, whichever system keeps the log. Nothing
+//! here knows a client of such a system, or any other part of this crate.
+//!
+//! A partition opens its part of a [`Log`] at an offset and takes [`Batch`]es out of the
+//! [`PartitionQueue`] that it gets. Calls come once a batch, and once every [`CHUNK`] records of it,
+//! never for each record.
+
+mod batch;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kol_common::event::Reject;
+use kol_common::job::SourceSpec;
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, SourcePartition};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, Storage};
+
+/// Opens the logs of jobs.
+pub trait Logs: Debug + Send + Sync {
+    /// Opens the log of one job without waiting for it: a log that cannot be reached is reported by
+    /// [`Log::problem`], not as an error here. `client_id` is what its servers log; `memory` is what the
+    /// whole process may use, in bytes.
+    ///
+    /// # Errors
+    /// Properties that the client refuses, secrets that are missing.
+    fn open(
+        &self,
+        spec: &SourceSpec,
+        secrets: &Secrets,
+        client_id: &str,
+        memory: u64,
+    ) -> Result<Source, KolError>;
+
+    /// Opens the place for records that cannot be used; `None` when the job wants none.
+    ///
+    /// # Errors
+    /// As [`Logs::open`].
+    fn dead_letters(
+        &self,
+        spec: &SourceSpec,
+        secrets: &Secrets,
+    ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError>;
+}
+
+/// The log of one job, shared by its partitions.
+pub type Source = Arc<dyn Log>;
+
+/// See [`Source`].
+pub trait Log: Debug + Send + Sync {
+    /// Starts to read a partition at an offset. A partition that is open already is closed first.
+    ///
+    /// # Errors
+    /// The client refuses the assignment.
+    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError>;
+
+    /// Stops reading a partition.
+    fn close(&self, partition: &SourcePartition);
+
+    /// The end of a partition's log, as last answered.
+    fn end(&self, partition: &SourcePartition) -> Option<LogEnd>;
+
+    /// Which log a partition reads, as last answered; `None` while that is not known, or where logs have
+    /// no identity.
+    fn identity(&self, partition: &SourcePartition) -> Option<Identity>;
+
+    /// The oldest offset that still exists, and one past the newest.
+    ///
+    /// # Errors
+    /// The log did not answer, or knows no such partition.
+    fn watermarks(
+        &self,
+        partition: &SourcePartition,
+    ) -> BoxFuture<'static, Result<(u64, u64), KolError>>;
+
+    /// Why the log cannot be read, if it cannot.
+    fn problem(&self) -> Option<KolError>;
+
+    /// Ends what works for this log in the background; the future waits for that end, within a deadline
+    /// of its own. The client itself ends with its last partition.
+    fn stop(&self) -> BoxFuture<'static, ()>;
+
+    /// Continues at another offset; what is queued already is dropped.
+    ///
+    /// # Errors
+    /// The client refuses.
+    fn seek(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+        self.close(partition);
+        self.open(partition, offset)
+    }
+}
+
+/// Where the log of a partition ends.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEnd {
+    /// One past the newest record.
+    pub end: u64,
+    /// When the request was sent.
+    pub asked: Instant,
+}
+
+/// Which log the name of a topic stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Id of the topic: a topic that was deleted and recreated has another one.
+    pub topic: Uuid,
+    /// When the request was sent.
+    pub asked: Instant,
+}
+
+/// Where the records of one partition arrive. Dropping it returns the queue to the client; the
+/// assignment is ended by [`Log::close`].
+pub type PartitionQueue = Box<dyn Queue>;
+
+/// See [`PartitionQueue`].
+pub trait Queue: Debug + Send + Sync {
+    /// Notified when records may have arrived since the queue was last found empty.
+    fn arrived(&self) -> &Notify;
+
+    /// Replaces the content of a batch with what has arrived, up to `limit` entries, without waiting.
+    fn take(&mut self, batch: &mut Batch, limit: usize);
+}
+
+/// A record that cannot be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Rejected<'a> {
+    /// Its offset.
+    pub offset: u64,
+    /// Its key as it came.
+    pub key: Option<&'a [u8]>,
+    /// Its value as it came.
+    pub value: Option<&'a [u8]>,
+    /// Why: a stable code.
+    pub reason: Reject,
+}
+
+/// What became of a record that was offered to a [`DeadLetterTopic`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// Taken. Whether it is written shows later, in [`DeadLetterTopic::problem`].
+    Taken,
+    /// There is no room: the caller keeps the record and offers it again.
+    NoRoom,
+}
+
+/// Where records that cannot be used are kept as they came, with their origin.
+pub trait DeadLetterTopic: Debug + Send + Sync {
+    /// Offers one record of partition `origin`.
+    fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered;
+
+    /// Why the newest records could not be written, if so.
+    fn problem(&self) -> Option<KolError>;
+
+    /// Waits until everything that was taken is written, or the deadline has passed.
+    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()>;
+}
