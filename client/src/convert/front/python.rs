@@ -298,10 +298,7 @@ fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
         "%" => {
             let left = node.child_by_field_name("left")?;
             let right = node.child_by_field_name("right")?;
-            let template = match string_of(b, left) {
-                Some(template) => template,
-                None => return None,
-            };
+            let template = string_of(b, left)?;
             let mut values = if right.kind() == "tuple" {
                 all(b, right)
             } else {
