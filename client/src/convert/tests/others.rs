@@ -148,10 +148,7 @@ fn a_spark_application_gives_name_size_settings_and_environment() {
         "kind: SparkApplication\napiVersion: x\nspec:\n  arguments:\n    - k:9092\n    - \"t\"\n";
     let spec = super::spec(&[("app.yaml", yaml), ("job.py", arguments)]);
     assert_eq!(
-        (
-            spec.source.kafka().bootstrap.as_str(),
-            &spec.source.topics()[..]
-        ),
+        (spec.source.kafka().bootstrap.as_str(), spec.source.topics()),
         ("k:9092", &["t".to_owned()][..])
     );
 }

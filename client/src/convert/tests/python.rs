@@ -293,10 +293,7 @@ fn names_are_followed_into_other_files_that_are_given() {
     let config = "BROKERS = \"k:9092\"\nTOPIC = \"t\"\n";
     let spec = spec(&[("src/job.py", job), ("src/config.py", config)]);
     assert_eq!(
-        (
-            spec.source.kafka().bootstrap.as_str(),
-            &spec.source.topics()[..]
-        ),
+        (spec.source.kafka().bootstrap.as_str(), spec.source.topics()),
         ("k:9092", &["t".to_owned()][..])
     );
 }
