@@ -68,10 +68,8 @@ pub fn convert(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
 
 fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolError> {
     if inputs.len() > MAX_FILES {
-        return Err(KolError::user(
-            "TOO_MANY_FILES",
-            format!("more than {MAX_FILES} files"),
-        ));
+        let what = format!("more than {MAX_FILES} files");
+        return Err(KolError::user("TOO_MANY_FILES", what).help("Give the files of the job only."));
     }
     let mut facts = Facts::default();
     let mut programs: Vec<Program> = Vec::new();

@@ -58,7 +58,7 @@ pub fn choose<'f>(facts: &'f Facts, picks: &[usize]) -> Result<Chosen<'f>, KolEr
                     "there is no stream {pick}; those that were found:\n{}",
                     listed.join("\n")
                 );
-                KolError::user("NO_SUCH_STREAM", what)
+                KolError::user("NO_SUCH_STREAM", what).help("Choose one of those.")
             })?;
         streams.push(*stream);
     }
