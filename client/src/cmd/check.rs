@@ -61,7 +61,7 @@ impl Finding {
 /// # Errors
 /// The spec is wrong, or something that it needs does not exist or cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let text = super::submit::read_spec(&args.file, &args.sets)?;
+    let text = crate::input::spec::read_spec(&args.file, &args.sets)?;
     let origin = args.file.display().to_string();
     let parsed = parse(&text, &origin).map_err(KolError::from)?;
     let well_formed = format!("job {} is well formed", parsed.spec.name);

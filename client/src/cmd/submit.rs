@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::job::{parse, with_overrides};
+use kol_common::job::parse;
 use kol_common::proto::{SubmitOutcome, SubmitReply, SubmitRequest};
 use serde_json::json;
 
 use super::status::{self, Until};
 use crate::Context;
+use crate::input::spec::read_spec;
 
 /// Arguments of `kol-client submit`.
 #[derive(Debug, clap::Args)]
@@ -90,14 +91,4 @@ pub(super) async fn report(
         status::wait(ctx, &reply.job_id, Until::Running, timeout).await?;
     }
     Ok(())
-}
-
-/// Reads a spec with `--set` applied.
-pub(crate) fn read_spec(
-    file: &std::path::Path,
-    sets: &[(String, String)],
-) -> Result<String, KolError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| KolError::user("SPEC_FILE", format!("cannot read {}: {e}", file.display())))?;
-    with_overrides(&text, sets)
 }

@@ -43,7 +43,7 @@ impl ClusterArgs {
         let mut cluster = match &self.spec {
             None => Cluster::default(),
             Some(file) => {
-                let text = crate::cmd::submit::read_spec(file, &[])?;
+                let text = super::spec::read_spec(file, &[])?;
                 let spec = parse(&text, &file.display().to_string()).map_err(KolError::from)?;
                 let spec = spec.spec;
                 Cluster::new(spec.source.into(), spec.scoring.default_platform, secrets)

@@ -10,7 +10,36 @@ use super::repair::{with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
 use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
 use crate::Millis;
-use crate::job::KafkaSource;
+
+/// What a source says of its records.
+pub trait Layout {
+    /// Where a field is looked for, in this order.
+    fn paths(&self, field: Field) -> Vec<FieldPath>;
+
+    /// How a record holds several events; `None` = it holds one.
+    fn explode(&self) -> Option<&Explode>;
+
+    /// Whether letters of usernames keep their case.
+    fn username_case(&self) -> UsernameCase;
+}
+
+/// The usual names, one event a record.
+struct Usual;
+
+impl Layout for Usual {
+    fn paths(&self, field: Field) -> Vec<FieldPath> {
+        let paths = field.default_paths().iter();
+        paths.filter_map(|path| path.parse().ok()).collect()
+    }
+
+    fn explode(&self) -> Option<&Explode> {
+        None
+    }
+
+    fn username_case(&self) -> UsernameCase {
+        UsernameCase::default()
+    }
+}
 
 /// Decodes record values. Holds what a job fixes for all its events.
 #[derive(Clone, Debug)]
@@ -27,11 +56,11 @@ pub struct Decoder {
 impl Decoder {
     /// For records with the default names. Events without a platform belong to `default_platform`.
     pub fn new(default_platform: &str) -> Self {
-        Self::of(&KafkaSource::default(), default_platform)
+        Self::of(&Usual, default_platform)
     }
 
     /// For the records of a job's source.
-    pub fn of(source: &KafkaSource, default_platform: &str) -> Self {
+    pub fn of(source: &impl Layout, default_platform: &str) -> Self {
         let all: Vec<(Leaf, FieldPath)> = Field::ALL
             .into_iter()
             .flat_map(|field| {
@@ -40,7 +69,7 @@ impl Decoder {
             })
             .collect();
         // Lines have nothing around them.
-        let has_around = matches!(source.explode, Some(Explode::Items(_)));
+        let has_around = matches!(source.explode(), Some(Explode::Items(_)));
         let of_event = |path: &FieldPath| !has_around || !path.is_of_record();
         let plan = |wanted: &dyn Fn(&FieldPath) -> bool| {
             let paths = all.iter().filter(|(_, path)| wanted(path));
@@ -48,8 +77,8 @@ impl Decoder {
         };
         Self {
             default_platform: default_platform.into(),
-            case: source.username_case,
-            explode: source.explode.clone(),
+            case: source.username_case(),
+            explode: source.explode().cloned(),
             event: plan(&of_event),
             record: plan(&|path| !of_event(path)),
         }

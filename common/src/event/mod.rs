@@ -32,7 +32,7 @@ mod time;
 use std::borrow::Cow;
 
 pub use clock::effective_time;
-pub use decode::Decoder;
+pub use decode::{Decoder, Layout};
 pub use explode::{Explode, elements, lines, part};
 pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
 pub use names::UsernameCase;

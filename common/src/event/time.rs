@@ -1,11 +1,11 @@
 //! Times as producers write them, read without allocation: ISO 8601 in its extended and basic forms,
 //! the forms of mail and of Unix tools (`words`), and Unix time.
 
+mod cursor;
 mod words;
 
 use crate::Millis;
-
-const DAY_MS: i64 = 86_400_000;
+use cursor::{Cursor, midnight, millis};
 
 /// Reads a time; `None` for anything that is not one, and for times before 1970.
 ///
@@ -48,7 +48,7 @@ pub(super) fn unix_time_float(number: f64) -> Option<Millis> {
 }
 
 fn iso(bytes: &[u8]) -> Option<Millis> {
-    let mut at = Cursor { bytes, at: 0 };
+    let mut at = Cursor::new(bytes);
     let (year, month, day) = at.date()?;
     let mut ms = midnight(year, month, day)?;
     if at.done() {
@@ -61,151 +61,4 @@ fn iso(bytes: &[u8]) -> Option<Millis> {
     while at.skip(b' ') {}
     ms -= at.offset()?;
     if at.done() { millis(ms) } else { None }
-}
-
-fn millis(ms: i64) -> Option<Millis> {
-    u64::try_from(ms).ok().map(Millis)
-}
-
-/// The first millisecond of a day that exists.
-fn midnight(year: i64, month: i64, day: i64) -> Option<i64> {
-    let valid = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-    valid.then(|| days_from_civil(year, month, day) * DAY_MS)
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn done(&self) -> bool {
-        self.at == self.bytes.len()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn skip(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn number(&mut self, digits: usize) -> Option<i64> {
-        let mut value = 0;
-        for _ in 0..digits {
-            let digit = self.next()?.wrapping_sub(b'0');
-            if digit > 9 {
-                return None;
-            }
-            value = value * 10 + i64::from(digit);
-        }
-        Some(value)
-    }
-
-    fn date(&mut self) -> Option<(i64, i64, i64)> {
-        let year = self.number(4)?;
-        let extended = self.skip(b'-');
-        let month = self.number(2)?;
-        if extended != self.skip(b'-') {
-            return None;
-        }
-        Some((year, month, self.number(2)?))
-    }
-
-    fn time_of_day(&mut self) -> Option<i64> {
-        let hour = self.number(2)?;
-        let extended = self.skip(b':');
-        let minute = self.number(2)?;
-        let mut second = 0;
-        let mut fraction = 0;
-        let more = if extended {
-            self.skip(b':')
-        } else {
-            self.peek().is_some_and(|byte| byte.is_ascii_digit())
-        };
-        if more {
-            second = self.number(2)?;
-            if self.skip(b'.') || self.skip(b',') {
-                fraction = self.fraction()?;
-            }
-        }
-        if hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        Some(((hour * 60 + minute) * 60 + second) * 1_000 + fraction)
-    }
-
-    /// Any number of digits, cut to milliseconds.
-    fn fraction(&mut self) -> Option<i64> {
-        let mut value = 0;
-        let mut weight = 100;
-        let mut any = false;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            value += weight * i64::from(digit - b'0');
-            weight /= 10;
-            any = true;
-            self.at += 1;
-        }
-        any.then_some(value)
-    }
-
-    /// Milliseconds ahead of UTC.
-    fn offset(&mut self) -> Option<i64> {
-        let sign = match self.peek() {
-            None => return Some(0),
-            Some(b'+') => 1,
-            Some(b'-') => -1,
-            Some(_) => return self.zone(),
-        };
-        self.at += 1;
-        let hours = self.number(2)?;
-        let colon = self.skip(b':');
-        let minutes = if self.done() && !colon {
-            0
-        } else {
-            self.number(2)?
-        };
-        if hours > 23 || minutes > 59 {
-            return None;
-        }
-        Some(sign * (hours * 60 + minutes) * 60_000)
-    }
-
-    /// The names of zones that mean one offset everywhere.
-    fn zone(&mut self) -> Option<i64> {
-        let name = &self.bytes[self.at..];
-        let utc = [&b"Z"[..], b"UTC", b"GMT", b"UT"];
-        let known = utc.iter().any(|zone| name.eq_ignore_ascii_case(zone));
-        self.at = self.bytes.len();
-        known.then_some(0)
-    }
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar: years that start in March, in eras of
-/// 400 years, make leap days fall at the end.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }

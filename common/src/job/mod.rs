@@ -1,11 +1,13 @@
 //! The job spec: what a user submits.
 
+mod job_spec;
 mod keys;
 mod parse;
 mod policy;
 mod source;
 mod spec;
 
+pub use job_spec::JobSpec;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};
 pub use policy::SpecPolicy;
 pub use source::SourceSpec;

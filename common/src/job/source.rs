@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spec::{KafkaSource, OnDataLoss, StartingOffsets};
+use crate::event::{Explode, Field, FieldPath, Layout, UsernameCase};
 
 /// The source of a job, by kind. In a spec the only kind needs no name: `[source]` has the keys of
 /// [`KafkaSource`].
@@ -64,6 +65,20 @@ impl From<SourceSpec> for KafkaSource {
         match source {
             SourceSpec::Kafka(kafka) => kafka,
         }
+    }
+}
+
+impl Layout for KafkaSource {
+    fn paths(&self, field: Field) -> Vec<FieldPath> {
+        Self::paths(self, field)
+    }
+
+    fn explode(&self) -> Option<&Explode> {
+        self.explode.as_ref()
+    }
+
+    fn username_case(&self) -> UsernameCase {
+        self.username_case
     }
 }
 

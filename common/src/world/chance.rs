@@ -2,16 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ThisMachine, current};
-
-/// Gives random bits and ids.
-pub trait Chance {
-    /// Random bits.
-    fn random(&self) -> u128;
-
-    /// An id that nothing else has; later ones sort later.
-    fn ordered_id(&self) -> Uuid;
-}
+use super::current::{Chance, ThisMachine, current};
 
 /// A random id: nothing else has it.
 pub fn random_id() -> Uuid {

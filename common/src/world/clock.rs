@@ -3,14 +3,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{ThisMachine, current};
+use super::current::{Clock, ThisMachine, current};
 use crate::time::Millis;
-
-/// Tells the time.
-pub trait Clock {
-    /// Milliseconds since the Unix epoch.
-    fn now(&self) -> Millis;
-}
 
 impl Millis {
     /// The wall clock. Only drivers and I/O may read it; machines get the time as an argument.

@@ -14,34 +14,9 @@
 
 mod chance;
 mod clock;
+mod current;
 mod threads;
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-pub use chance::{Chance, fraction, ordered_id, random_id};
-pub use clock::Clock;
-pub use threads::{Threads, blocking};
-
-/// Clock, randomness and threads together.
-pub trait World: Clock + Chance + Threads {}
-
-impl<T: Clock + Chance + Threads> World for T {}
-
-/// The machine that the process runs on.
-#[derive(Clone, Copy, Debug)]
-pub struct ThisMachine;
-
-thread_local! {
-    static WORLD: RefCell<Rc<dyn World>> = RefCell::new(Rc::new(ThisMachine));
-}
-
-/// Gives this thread another world, until it is given the next.
-pub fn enter(world: Rc<dyn World>) {
-    WORLD.set(world);
-}
-
-/// The world of this thread.
-fn current() -> Rc<dyn World> {
-    WORLD.with_borrow(Rc::clone)
-}
+pub use chance::{fraction, ordered_id, random_id};
+pub use current::{Chance, Clock, ThisMachine, Threads, World, enter};
+pub use threads::blocking;

@@ -2,13 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{ThisMachine, current};
-
-/// Runs work that blocks.
-pub trait Threads {
-    /// Runs work that may take long where it does not hold up the actors.
-    fn blocking(&self, work: Box<dyn FnOnce() + Send>);
-}
+use super::current::{ThisMachine, Threads, current};
 
 /// Runs work that may take long where it does not hold up the actors; `None` when it panicked.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {

@@ -1,8 +1,22 @@
 //! The spec while it is written: lines, comments, and notes for the person who converts.
 
-use super::Converted;
+use serde::Serialize;
+
 use crate::convert::model::{Origin, Setting, Text};
 use crate::convert::secrets::shown;
+
+/// A job spec, and what people should know about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Converted {
+    /// The spec as TOML with comments.
+    pub spec_toml: String,
+    /// Notes with file and line: what was assumed, what is to be filled in.
+    pub notes: Vec<String>,
+    /// The streams of the old job.
+    pub streams: Vec<String>,
+    /// Values that are to be filled in.
+    pub fill_in: usize,
+}
 
 /// What a value that is to be filled in begins with; a check refuses it.
 const FILL_IN: &str = "FILL-IN: ";

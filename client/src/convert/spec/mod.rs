@@ -19,23 +19,11 @@ mod sink;
 mod streams;
 
 use kol_common::KolError;
-use serde::Serialize;
 
 use super::model::Facts;
 use draft::Draft;
 
-/// A job spec, and what people should know about it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Converted {
-    /// The spec as TOML with comments.
-    pub spec_toml: String,
-    /// Notes with file and line: what was assumed, what is to be filled in.
-    pub notes: Vec<String>,
-    /// The streams of the old job.
-    pub streams: Vec<String>,
-    /// Values that are to be filled in.
-    pub fill_in: usize,
-}
+pub use draft::Converted;
 
 /// Writes the spec of the streams with these numbers, from 1; of all if none is given.
 ///

@@ -1,7 +1,8 @@
 //! Times with the names of months: `Thu, 26 Nov 2026 05:00:00 +0000` (RFC 2822) and
 //! `Thu Nov 26 05:00:00 +0000 2026` (also without the zone, as C's `asctime` writes it).
 
-use super::{Cursor, Millis, midnight, millis};
+use super::cursor::{Cursor, midnight, millis};
+use crate::Millis;
 
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -47,10 +48,7 @@ pub(super) fn parse(text: &str) -> Option<Millis> {
         .iter()
         .position(|name| month.eq_ignore_ascii_case(name))?;
     let mut ms = midnight(whole(year, 4..=4)?, month as i64 + 1, whole(day, 1..=2)?)?;
-    let mut at = Cursor {
-        bytes: time.as_bytes(),
-        at: 0,
-    };
+    let mut at = Cursor::new(time.as_bytes());
     ms += at.time_of_day()?;
     if !at.done() {
         return None;
@@ -80,10 +78,7 @@ fn offset(zone: &str) -> Option<i64> {
     {
         return Some(hours * HOUR_MS);
     }
-    let mut at = Cursor {
-        bytes: zone.as_bytes(),
-        at: 0,
-    };
+    let mut at = Cursor::new(zone.as_bytes());
     let offset = at.offset()?;
     at.done().then_some(offset)
 }
