@@ -11,4 +11,3 @@ mod lineage;
 mod process;
 mod rpc;
 mod support;
-mod walls;

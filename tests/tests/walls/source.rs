@@ -11,6 +11,10 @@ pub struct Module {
     pub paths: Vec<Vec<String>>,
     /// Every identifier outside of `use`.
     pub words: BTreeSet<String>,
+    /// Names of what it declares.
+    pub items: BTreeSet<String>,
+    /// Modules that it declares and that are files of their own.
+    pub children: Vec<String>,
 }
 
 /// One name of a `use`.
@@ -119,7 +123,8 @@ fn read(tokens: &[String]) -> Module {
     let mut module = Module::default();
     let mut at = 0;
     while at < tokens.len() {
-        if tokens[at] == "use" {
+        // Not the captures of a type, `use<'a>`.
+        if tokens[at] == "use" && tokens.get(at + 1).is_none_or(|next| next != "<") {
             let length = item_of_use(&tokens[at..]);
             let before = at.checked_sub(1).map(|i| tokens[i].as_str());
             let public = matches!(before, Some("pub" | ")"));
@@ -129,6 +134,7 @@ fn read(tokens: &[String]) -> Module {
             continue;
         }
         module.words.insert(tokens[at].clone());
+        declaration(&tokens[at..], &mut module);
         let starts = at == 0 || tokens[at - 1] != "::";
         let mut path = vec![tokens[at].clone()];
         let mut end = at + 1;
@@ -142,6 +148,21 @@ fn read(tokens: &[String]) -> Module {
         at += 1;
     }
     module
+}
+
+fn declaration(tokens: &[String], module: &mut Module) {
+    const KINDS: [&str; 8] = [
+        "const", "enum", "fn", "mod", "static", "struct", "trait", "type",
+    ];
+    let [kind, name, rest @ ..] = tokens else {
+        return;
+    };
+    if KINDS.contains(&kind.as_str()) && is_word(name) {
+        module.items.insert(name.clone());
+        if kind == "mod" && rest.first().is_some_and(|sign| sign == ";") {
+            module.children.push(name.clone());
+        }
+    }
 }
 
 fn item_of_use(tokens: &[String]) -> usize {
