@@ -15,8 +15,8 @@ pub enum UsernameCase {
     Lower,
 }
 
-/// The name of a creator: in Unicode NFC, without zero-width characters, spaces around it and a
-/// leading `@`. Allocates only where the name changes inside.
+/// The name of a creator: in Unicode NFC, without zero-width characters, a leading `@`, and spaces
+/// around it and behind that. Allocates only where the name changes inside.
 pub(super) fn creator(name: Cow<'_, str>, case: UsernameCase) -> Cow<'_, str> {
     let name = if name.is_ascii() {
         name
@@ -45,7 +45,7 @@ pub(super) fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
 fn stripped(name: Cow<'_, str>) -> Cow<'_, str> {
     fn strip(name: &str) -> &str {
         let name = name.trim();
-        name.strip_prefix('@').unwrap_or(name)
+        name.strip_prefix('@').map_or(name, str::trim_start)
     }
     match name {
         Cow::Borrowed(name) => Cow::Borrowed(strip(name)),
@@ -82,6 +82,8 @@ mod tests {
         for (text, name) in [
             ("ann", "ann"),
             (" @a_b ", "a_b"),
+            ("@ Ann", "Ann"),
+            (" @\u{a0}caf\u{e9} ", "caf\u{e9}"),
             ("@@a", "@a"),
             ("cafe\u{301}", "caf\u{e9}"),
             ("caf\u{e9}", "caf\u{e9}"),

@@ -16,13 +16,11 @@ use cursor::{Cursor, midnight, millis};
 /// - `Mon, 23 Jun 2025 09:03:29 +0000` and `Mon Jun 23 09:03:29 +0000 2025`.
 pub fn parse_time(text: &str) -> Option<Millis> {
     let bytes = text.trim().as_bytes();
+    if bytes.iter().all(u8::is_ascii_digit) {
+        return text.trim().parse().ok().map(unix_time);
+    }
     match bytes {
-        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => {
-            if bytes.iter().all(u8::is_ascii_digit) {
-                return text.trim().parse().ok().map(unix_time);
-            }
-            iso(bytes)
-        }
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => iso(bytes),
         _ => words::parse(text),
     }
 }

@@ -32,6 +32,25 @@ pub struct Terms {
     pub score: f64,
 }
 
+impl Terms {
+    /// Whether all of it is numbers: what is not must not leave the process. A spec whose constants were checked,
+    /// and sums of events, give nothing else.
+    pub fn are_finite(&self) -> bool {
+        let all = [
+            self.velocity,
+            self.previous_velocity,
+            self.baseline,
+            self.market,
+            self.momentum,
+            self.personal_growth,
+            self.market_position,
+            self.raw,
+            self.score,
+        ];
+        all.iter().all(|term| term.is_finite())
+    }
+}
+
 impl Scoring {
     /// Scores sums with market measure `market`.
     pub fn score(&self, sums: &Sums, market: f64) -> Terms {
@@ -118,6 +137,42 @@ mod tests {
         let spec = ScoringSpec::defaults(Profile::SparkCompat, Counters::Delta);
         let terms = Scoring::new(&spec).score(&Sums::default(), 0.0);
         assert_eq!(format!("{:.2}", terms.score), "19.15");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_a_spec_may_say_gives_numbers_whatever_the_sums(
+            // Negative, too, and as large as `check` lets them be.
+            [personal, market_weight, momentum] in [-1e6..=1e6, -1e6..=1e6, -1e6..=1e6],
+            (steepness, midpoint, floor) in (-1e6..=1e6, -1e6..=1e6, 1e-6..=1e6),
+            engagement in proptest::array::uniform2(0u64..),
+            events in proptest::array::uniform2(0u32..),
+            (market, first_pane) in (0.0..1e300, 0u64..2_000),
+        ) {
+            let mut scoring = cumulative();
+            let spec = &mut scoring.spec;
+            spec.weights.personal = personal;
+            spec.weights.market = market_weight;
+            spec.weights.momentum = momentum;
+            spec.curve.steepness = steepness;
+            spec.curve.midpoint = midpoint;
+            spec.floors.baseline = floor;
+            spec.floors.market = floor;
+            spec.floors.velocity = floor;
+            let sums = Sums {
+                window_end: 2_000,
+                first_pane,
+                engagement_e6: engagement[0] as f64,
+                events: events[0].into(),
+                previous_engagement_e6: engagement[1] as f64,
+                previous_events: events[1].into(),
+                baseline_engagement_e6: engagement[1] as f64,
+                baseline_events: events[1].into(),
+            };
+            let terms = scoring.score(&sums, market);
+            proptest::prop_assert!(terms.are_finite(), "{terms:?}");
+            proptest::prop_assert!((0.0..=100.0).contains(&terms.score));
+        }
     }
 
     #[test]

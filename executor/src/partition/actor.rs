@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Mailbox;
-use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail, Told};
+use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, Told};
 use kol_common::{KolError, Millis};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpointer::{Attempt, Checkpointer, Passed, STEP_EVERY};
 use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
 use super::deps::Deps;
+use super::explain::Explain;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, report};
@@ -34,6 +35,7 @@ pub(super) struct Actor {
     intake: Intake,
     outbox: Outbox,
     checkpointer: Checkpointer,
+    explain: Explain,
     restore_problem: Option<KolError>,
     memory: Memory,
     share: Share,
@@ -55,6 +57,7 @@ impl Actor {
             intake: Intake::new(&assignment, deps.dead_letters, now),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
             checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.stores, deps.files),
+            explain: Explain::new(Arc::clone(&assignment)),
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
@@ -94,6 +97,7 @@ impl Actor {
                 self.keep_house(now);
             }
             self.checkpointer.copy_some(self.intake.state_mut());
+            self.explain.step(self.intake.state());
             self.step(now);
             if self.is_drained() {
                 return self.released(true);
@@ -132,12 +136,8 @@ impl Actor {
                 kol,
                 reply,
             } => {
-                let detail = self.intake.state().detail(&platform, &kol);
-                let detail = detail.map(|detail| SlotDetail {
-                    partition: Some((&self.assignment.partition).into()),
-                    ..detail
-                });
-                let _asker_gave_up = reply.send(detail);
+                let state = self.intake.state();
+                self.explain.query(state, platform, kol, reply);
             }
         }
     }
@@ -240,8 +240,9 @@ impl Actor {
         let behind = self.reader.is_behind();
         let flush = self.outbox.wake_at(self.intake.state(), behind, &self.tick);
         let pace = self.reader.ready_at().filter(|at| *at > now);
-        let copy = self.checkpointer.is_copying().then(|| now + STEP_EVERY);
-        [flush, pace, copy]
+        let is_busy = self.checkpointer.is_copying() || self.explain.is_busy();
+        let work = is_busy.then(|| now + STEP_EVERY);
+        [flush, pace, work]
             .into_iter()
             .flatten()
             .fold(self.housekeeping_at, Instant::min)

@@ -8,6 +8,7 @@
 //! | `delivery` | sends what changed to the sink, and knows what has arrived in Redis |
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
+//! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report` | what a partition says of itself |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
 //!
@@ -18,6 +19,7 @@ mod actor;
 mod checkpointer;
 mod delivery;
 mod deps;
+mod explain;
 mod message;
 mod reader;
 mod report;

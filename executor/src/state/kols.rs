@@ -5,7 +5,8 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// Most platforms one partition may see: input is hostile, and each platform is a ranking of its own.
+/// Most platforms one partition may have creators of: input is hostile, and each platform is a ranking of
+/// its own.
 pub const MAX_PLATFORMS: usize = 1_000;
 
 /// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
@@ -18,7 +19,10 @@ pub struct Kols {
     hasher: RandomState,
     names: Vec<Option<Name>>,
     free: Vec<KolIndex>,
+    /// Empty where no KOL is of the platform any more: the number is free.
     platforms: Vec<Box<str>>,
+    /// How many KOLs there are of each.
+    kols_of: Vec<u32>,
     text_bytes: usize,
 }
 
@@ -54,6 +58,7 @@ impl Kols {
             kol: kol.into(),
         };
         self.text_bytes += kol.len();
+        self.kols_of[usize::from(platform)] += 1;
         let index = if let Some(index) = self.free.pop() {
             self.names[index as usize] = Some(name);
             index
@@ -89,12 +94,12 @@ impl Kols {
             .map_or("", |p| &**p)
     }
 
-    /// All platforms seen, by number.
+    /// All platforms, by number; empty where a number is free.
     pub fn platforms(&self) -> &[Box<str>] {
         &self.platforms
     }
 
-    /// Forgets a KOL; its index may be given to another.
+    /// Forgets a KOL, and with its last KOL a platform; their index and number may be given to others.
     pub fn forget(&mut self, index: KolIndex) {
         let Some(name) = self.names[index as usize].take() else {
             return;
@@ -105,6 +110,11 @@ impl Kols {
             entry.remove();
         }
         self.free.push(index);
+        let platform = usize::from(name.platform);
+        self.kols_of[platform] -= 1;
+        if self.kols_of[platform] == 0 {
+            self.platforms[platform] = "".into();
+        }
     }
 
     /// Puts a name, or nothing, at an index; `restored` makes the table whole afterwards.
@@ -122,6 +132,7 @@ impl Kols {
 
     /// All names were put in place.
     pub fn restored(&mut self, platforms: Vec<Box<str>>) {
+        self.kols_of = vec![0; platforms.len()];
         self.platforms = platforms;
         self.table = HashTable::with_capacity(self.names.len());
         self.text_bytes = 0;
@@ -131,9 +142,15 @@ impl Kols {
                 continue;
             };
             self.text_bytes += name.kol.len();
+            self.kols_of[usize::from(name.platform)] += 1;
             let (names, hasher) = (&self.names, &self.hasher);
             let hash = |&i: &KolIndex| hash_of(hasher, names, i);
             self.table.insert_unique(hash(&index), index, hash);
+        }
+        for (name, kols) in self.platforms.iter_mut().zip(&self.kols_of) {
+            if *kols == 0 {
+                *name = "".into();
+            }
         }
     }
 
@@ -154,15 +171,21 @@ impl Kols {
             + self.table.capacity() * 5
     }
 
+    /// The number of a platform of which there is, or will be, a KOL.
     fn platform(&mut self, platform: &str) -> Option<u16> {
         // A job has a handful of platforms: looking along the list is faster than hashing.
         if let Some(number) = self.platforms.iter().position(|p| &**p == platform) {
+            return Some(number as u16);
+        }
+        if let Some(number) = self.kols_of.iter().position(|kols| *kols == 0) {
+            self.platforms[number] = platform.into();
             return Some(number as u16);
         }
         if self.platforms.len() == MAX_PLATFORMS {
             return None;
         }
         self.platforms.push(platform.into());
+        self.kols_of.push(0);
         Some(self.platforms.len() as u16 - 1)
     }
 
@@ -204,5 +227,31 @@ mod tests {
         }
         assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
         assert!(matches!(kols.intern("p7", "b"), Interned::New(_)));
+    }
+
+    #[test]
+    fn a_platform_is_forgotten_with_its_last_kol_and_makes_room_for_another() {
+        let mut kols = Kols::default();
+        for i in 0..MAX_PLATFORMS {
+            kols.intern(&format!("invented {i}"), "a");
+        }
+        kols.intern("invented 7", "b");
+        kols.forget(7);
+        assert_eq!(kols.intern("tiktok", "a"), Interned::TooManyPlatforms);
+        kols.forget(MAX_PLATFORMS as KolIndex);
+        assert_eq!(kols.find("invented 7", "b"), None);
+        let Interned::New(index) = kols.intern("tiktok", "a") else {
+            panic!("there is room for one");
+        };
+        let (number, _) = kols.name(index).unwrap();
+        assert_eq!(kols.platform_name(number), "tiktok");
+        assert_eq!(kols.platforms().len(), MAX_PLATFORMS);
+        // What a checkpoint of before has without a creator is free as well.
+        let mut restored = Kols::default();
+        restored.restore(0, Some((1, "a")));
+        restored.restored(vec!["invented".into(), "youtube".into()]);
+        assert_eq!(restored.platforms().concat(), "youtube");
+        restored.intern("tiktok", "a");
+        assert_eq!(restored.platforms().concat(), "tiktokyoutube");
     }
 }

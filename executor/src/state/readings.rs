@@ -274,9 +274,14 @@ impl Readings {
         }
     }
 
-    /// The readings of one KOL with their video ids (empty = profile). Looks at all readings.
-    pub fn of_kol(&self, kol: KolIndex) -> impl Iterator<Item = (String, &Reading)> {
-        self.list
+    /// The readings of one KOL with their video ids (empty = profile), of those at these indexes.
+    pub fn of_kol(
+        &self,
+        kol: KolIndex,
+        indexes: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (String, &Reading)> {
+        let end = indexes.end.min(self.list.len());
+        self.list[indexes.start.min(end)..end]
             .iter()
             .filter(move |r| r.kol == kol && r.entity.0 != FREE)
             .map(|r| (self.text(r.entity), r))
@@ -453,7 +458,7 @@ mod tests {
             let found = readings.find(1, Some(id)).unwrap();
             assert_eq!(readings.get(found).time, 10 + i as u64);
         }
-        let mut texts: Vec<_> = readings.of_kol(1).map(|(id, _)| id).collect();
+        let mut texts: Vec<_> = readings.of_kol(1, 0..99).map(|(id, _)| id).collect();
         texts.sort();
         let mut expected: Vec<_> = IDS.iter().map(|s| (*s).to_owned()).collect();
         expected.push(String::new());

@@ -129,6 +129,7 @@ mod tests {
     use kol_common::checkpoint::frame::Encoder;
     use kol_common::event::Event;
     use kol_common::job::{Counters, Profile, ScoringSpec};
+    use kol_common::proto::SlotDetail;
     use proptest::prelude::*;
 
     use super::*;
@@ -192,6 +193,15 @@ mod tests {
         file
     }
 
+    fn detail(state: &State, platform: &str, kol: &str) -> Option<SlotDetail> {
+        let kol = state.find(platform, kol)?;
+        let readings = state.readings_of(kol, 0..state.readings_bound());
+        Some(SlotDetail {
+            readings: readings.collect(),
+            ..state.detail(kol)?
+        })
+    }
+
     /// Everything of a state that decides about its future.
     fn essence(state: &State) -> Vec<String> {
         let mut all = vec![format!(
@@ -204,7 +214,7 @@ mod tests {
         for platform in ["tiktok", "youtube"] {
             for kol in 0..13 {
                 let name = format!("kol_{kol}");
-                let mut detail = state.detail(platform, &name);
+                let mut detail = detail(state, platform, &name);
                 if let Some(detail) = &mut detail {
                     detail.readings.sort_by(|a, b| a.video_id.cmp(&b.video_id));
                 }
@@ -299,7 +309,7 @@ mod tests {
         restorer.file(&file(&mut state)).unwrap();
         let mut restored = restorer.finish().unwrap();
         read(&mut restored, 1_010, 2);
-        let detail = restored.detail("tiktok", "a").unwrap();
+        let detail = detail(&restored, "tiktok", "a").unwrap();
         assert_eq!(detail.readings[0].likes, Some(1_010));
     }
 

@@ -68,7 +68,7 @@ impl State {
         self.kols.platform_name(platform)
     }
 
-    /// All platforms, by number.
+    /// All platforms, by number; empty where a number is free.
     pub fn platforms(&self) -> &[Box<str>] {
         self.kols.platforms()
     }
@@ -133,18 +133,28 @@ impl State {
         }
     }
 
-    /// Everything about one KOL, for `explain`.
-    pub fn detail(&self, platform: &str, kol: &str) -> Option<proto::SlotDetail> {
-        let index = self.kols.find(platform, kol)?;
+    /// The readings of a KOL among those at these indexes, for `explain`; there are none from
+    /// [`State::readings_bound`] on.
+    pub fn readings_of(
+        &self,
+        kol: KolIndex,
+        indexes: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = proto::ReadingDetail> {
+        let readings = self.readings.of_kol(kol, indexes);
+        readings.map(|(video_id, reading)| reading_detail(video_id, reading))
+    }
+
+    /// One past the largest index of a reading.
+    pub fn readings_bound(&self) -> usize {
+        self.readings.bound() as usize
+    }
+
+    /// Everything about one KOL but its readings, for `explain`.
+    pub fn detail(&self, index: KolIndex) -> Option<proto::SlotDetail> {
         let slot = self.slots.get(index as usize)?;
         let newest = Millis(slot.newest);
         let at = self.window_end.min(self.scoring.empty_from(newest));
         let packed = self.packed(index, at);
-        let readings = self
-            .readings
-            .of_kol(index)
-            .map(|(video_id, r)| reading_detail(video_id, r))
-            .collect();
         Some(proto::SlotDetail {
             window_end_ms: self.scoring.time(at).0,
             engagement_e6: packed.engagement_e6 as u64,
@@ -156,7 +166,6 @@ impl State {
             first_event_ms: slot.first,
             newest_event_ms: slot.newest,
             retired: self.scoring.retired(newest, self.window_end),
-            readings,
             ..Default::default()
         })
     }

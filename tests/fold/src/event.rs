@@ -28,14 +28,18 @@ pub struct Decoded {
     pub followers: Option<u64>,
 }
 
-/// Decodes all events of a record value; `None` is a dead letter, also when only one of them is.
-pub fn decode(value: Option<&[u8]>, default_platform: &str, input: &Input) -> Option<Vec<Decoded>> {
-    let value = value.filter(|v| v.len() <= LARGEST_VALUE)?;
-    let text = std::str::from_utf8(value).ok()?;
-    let documents = documents(text, input)?;
-    let parts = parts(&documents, input)?;
-    let events = parts.iter().map(|part| one(part, default_platform, input));
-    events.collect()
+/// Decodes all events of a record value, in their order; `None` in place of one that is a dead letter. A value
+/// that cannot be taken apart is one dead letter.
+pub fn decode(value: Option<&[u8]>, default_platform: &str, input: &Input) -> Vec<Option<Decoded>> {
+    let value = value.filter(|v| v.len() <= LARGEST_VALUE);
+    let documents = value.map_or(vec![None], |value| documents(value, input));
+    let parts = documents.iter().flat_map(|document| match document {
+        Some(document) => parts(document, input),
+        None => vec![None],
+    });
+    parts
+        .map(|part| one(&part?, default_platform, input))
+        .collect()
 }
 
 fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded> {
@@ -100,12 +104,14 @@ mod tests {
     use super::super::fields::Explode;
     use super::*;
 
-    fn all(text: &str, input: &Input) -> Option<Vec<Decoded>> {
+    fn all(text: &str, input: &Input) -> Vec<Option<Decoded>> {
         decode(Some(text.as_bytes()), "tiktok", input)
     }
 
     fn read(json: &str) -> Option<Decoded> {
-        all(json, &Input::default()).map(|events| events[0].clone())
+        let events = all(json, &Input::default());
+        assert_eq!(events.len(), 1, "one event, or one dead letter");
+        events[0].clone()
     }
 
     #[test]
@@ -184,10 +190,10 @@ mod tests {
             assert_eq!(read(&case), None, "{}", &case[..case.len().min(80)]);
         }
         let input = Input::default();
-        assert_eq!(decode(None, "tiktok", &input), None);
+        assert_eq!(decode(None, "tiktok", &input), [None]);
         assert_eq!(
             decode(Some(b"{\"username\":\"\xff\"}"), "tiktok", &input),
-            None
+            [None]
         );
     }
 
@@ -275,8 +281,8 @@ mod tests {
             ),
         ];
         for (text, fields) in cases {
-            let events = all(text, &input(Explode::No, fields)).expect(text);
-            let event = &events[0];
+            let events = all(text, &input(Explode::No, fields));
+            let event = events[0].as_ref().expect(text);
             assert_eq!(event.kol, "ann", "{text}");
             assert!(event.video.is_some(), "{text}");
             assert_eq!(event.created, Some(1_750_000_000_000), "{text}");
@@ -285,17 +291,21 @@ mod tests {
     }
 
     #[test]
-    fn the_events_of_a_record_are_taken_in_whole_or_not_at_all() {
+    fn a_bad_event_of_a_record_is_a_dead_letter_alone() {
         let items = input(Explode::Path("items".into()), &[("likes", &["n"])]);
+        let likes = |text: &str, input: &Input| -> Vec<Option<u64>> {
+            let events = all(text, input).into_iter();
+            events.map(|event| event?.engagement[0]).collect()
+        };
         let two = r#"{"items":[{"username":"a","n":1},{"username":"b","n":2}]}"#;
-        let likes = |event: &Decoded| event.engagement[0];
-        let gained: Vec<_> = all(two, &items).unwrap().iter().map(likes).collect();
-        assert_eq!(gained, [Some(1), Some(2)]);
-        let broken = r#"{"items":[{"username":"a","n":1},{"n":2}]}"#;
-        assert_eq!(all(broken, &items), None);
-        let lines = input(Explode::Lines, &[]);
-        let text = "{\"username\":\"a\"}\n{\"username\":\"b\"}\n";
-        assert_eq!(all(text, &lines).unwrap().len(), 2);
-        assert_eq!(all(&format!("{text}{{"), &lines), None);
+        assert_eq!(likes(two, &items), [Some(1), Some(2)]);
+        let broken = r#"{"items":[{"username":"a","n":1},{"n":2},7,{"username":"b","n":3}]}"#;
+        assert_eq!(likes(broken, &items), [Some(1), None, None, Some(3)]);
+        assert_eq!(all(r#"{"items":[{"username":"a"},"#, &items), [None]);
+        let lines = input(Explode::Lines, &[("likes", &["n"])]);
+        let text = b"{\"username\":\"a\",\"n\":1}\n{\n{\"username\":\"\xff\"}\n{\"username\":\"b\",\"n\":2}\n";
+        let events = decode(Some(text), "tiktok", &lines).into_iter();
+        let read: Vec<_> = events.map(|event| event?.engagement[0]).collect();
+        assert_eq!(read, [Some(1), None, None, Some(2)]);
     }
 }

@@ -113,34 +113,35 @@ fn at<'j>(root: &'j Json, path: &str) -> Option<&'j Json> {
     Some(value)
 }
 
-/// The documents of a record; `None` when one of them is not JSON.
-pub fn documents(text: &str, input: &Input) -> Option<Vec<Json>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if input.explode == Explode::Lines {
-        let lines = text.split('\n').filter(|line| !line.trim().is_empty());
-        let documents: Vec<_> = lines.map(parse).collect::<Option<_>>()?;
-        return (!documents.is_empty()).then_some(documents);
+/// The documents of a record; `None` in place of one that is not JSON.
+pub fn documents(value: &[u8], input: &Input) -> Vec<Option<Json>> {
+    let value = value.strip_prefix("\u{feff}".as_bytes()).unwrap_or(value);
+    let document = |bytes: &[u8]| parse(std::str::from_utf8(bytes).ok()?);
+    if input.explode != Explode::Lines {
+        return vec![document(value)];
     }
-    Some(vec![parse(text)?])
+    let lines = value.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    let documents: Vec<_> = lines.map(document).collect();
+    if documents.is_empty() {
+        return vec![None];
+    }
+    documents
 }
 
-/// The events of a record's documents; `None` when one of them is not an object.
-pub fn parts<'j>(documents: &'j [Json], input: &'j Input) -> Option<Vec<Part<'j>>> {
-    let mut events = Vec::new();
-    for whole in documents {
-        let array = match &input.explode {
-            Explode::Path(path) if matches!(whole, Json::Object(_)) => at(whole, path),
-            Explode::Path(_) => Some(whole),
-            Explode::No | Explode::Lines => None,
-        };
-        match array {
-            Some(Json::List(items)) => events.extend(items),
-            _ => events.push(whole),
-        }
-    }
-    let objects = events.iter().all(|event| matches!(event, Json::Object(_)));
-    let parts = events.into_iter().map(|event| Part { input, event });
-    objects.then(|| parts.collect())
+/// The events of a document; `None` in place of one that is not an object.
+pub fn parts<'j>(whole: &'j Json, input: &'j Input) -> Vec<Option<Part<'j>>> {
+    let array = match &input.explode {
+        Explode::Path(path) if matches!(whole, Json::Object(_)) => at(whole, path),
+        Explode::Path(_) => Some(whole),
+        Explode::No | Explode::Lines => None,
+    };
+    let events = match array {
+        Some(Json::List(items)) => items.iter().collect(),
+        _ => vec![whole],
+    };
+    let part = |event| matches!(event, &Json::Object(_)).then_some(Part { input, event });
+    events.into_iter().map(part).collect()
 }
 
 #[cfg(test)]
@@ -165,28 +166,40 @@ mod tests {
 
     #[test]
     fn a_record_holds_one_event_or_several() {
-        let count = |explode: Explode, text: &str| {
+        // Which of them can be used.
+        let usable = |explode: Explode, text: &str| -> Vec<bool> {
             let input = Input {
                 explode,
                 ..Input::default()
             };
-            let documents = documents(text, &input)?;
-            Some(parts(&documents, &input)?.len())
+            let documents = documents(text.as_bytes(), &input);
+            let parts = documents.iter().flat_map(|document| match document {
+                Some(document) => parts(document, &input),
+                None => vec![None],
+            });
+            parts.map(|part| part.is_some()).collect()
         };
         let path = || Explode::Path("data.items".into());
-        assert_eq!(count(Explode::No, "{}"), Some(1));
-        assert_eq!(count(Explode::No, "[{}]"), None);
-        assert_eq!(count(Explode::No, "{}\n{}"), None);
-        assert_eq!(count(Explode::Lines, "\u{feff}{}\r\n\n {} \n"), Some(2));
-        assert_eq!(count(Explode::Lines, "{}\n{"), None);
-        assert_eq!(count(Explode::Lines, "{}\n[]"), None);
-        assert_eq!(count(path(), r#"{"data":{"items":[{},{},{}]}}"#), Some(3));
-        assert_eq!(count(path(), "[{},{}]"), Some(2));
-        assert_eq!(count(path(), r#"{"data":{"items":[]}}"#), Some(0));
-        assert_eq!(count(path(), r#"{"data":{"items":[{},7]}}"#), None);
-        assert_eq!(count(path(), r#"{"data":{}}"#), Some(1));
-        assert_eq!(count(path(), r#"{"data":{"items":{}}}"#), Some(1));
-        assert_eq!(count(path(), "7"), None);
-        assert_eq!(count(Explode::Lines, " \n\n"), None);
+        assert_eq!(usable(Explode::No, "{}"), [true]);
+        assert_eq!(usable(Explode::No, "[{}]"), [false]);
+        assert_eq!(usable(Explode::No, "{}\n{}"), [false]);
+        let three = "\u{feff}{}\r\n\n {} \n";
+        assert_eq!(usable(Explode::Lines, three), [true, true]);
+        assert_eq!(usable(Explode::Lines, "{}\n{\n{}"), [true, false, true]);
+        assert_eq!(usable(Explode::Lines, "{}\n[]"), [true, false]);
+        assert_eq!(usable(Explode::Lines, " \n\n"), [false]);
+        assert_eq!(
+            usable(path(), r#"{"data":{"items":[{},{},{}]}}"#),
+            [true; 3]
+        );
+        assert_eq!(usable(path(), "[{},{}]"), [true, true]);
+        assert!(usable(path(), r#"{"data":{"items":[]}}"#).is_empty());
+        assert_eq!(
+            usable(path(), r#"{"data":{"items":[{},7]}}"#),
+            [true, false]
+        );
+        assert_eq!(usable(path(), r#"{"data":{}}"#), [true]);
+        assert_eq!(usable(path(), r#"{"data":{"items":{}}}"#), [true]);
+        assert_eq!(usable(path(), "7"), [false]);
     }
 }

@@ -51,13 +51,13 @@ pub struct Record {
 /// What became of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All events; a record that is not usable counts as one.
+    /// All events; a record that cannot be taken apart counts as one.
     pub events: u64,
     /// Events that are older than their partition's clock less the lateness.
     pub late: u64,
-    /// Records that are not usable, also those that are ahead.
+    /// Events that are not usable, also those that are ahead.
     pub dead_letter: u64,
-    /// Records with an event that is too far ahead of the present.
+    /// Events that are too far ahead of the present.
     pub ahead: u64,
     /// Events with a time of their own that cannot be read.
     pub unreadable_time: u64,
@@ -113,28 +113,21 @@ impl Fold {
         self.present = Some(ms);
     }
 
-    /// Takes the next record of a partition in: all of its events, or none.
+    /// Takes the next record of a partition in, event by event; one that is rejected leaves the others alone.
     pub fn apply(&mut self, record: &Record) {
         let value = record.value.as_deref();
-        let decoded = event::decode(value, &self.spec.default_platform, &self.input);
-        let timed = decoded.and_then(|events| {
-            let times = events.iter().map(|event| self.event_time(event, record));
-            let times = times.collect::<Option<Vec<u64>>>()?;
-            Some((times, events))
-        });
-        let Some((times, events)) = timed else {
+        for event in event::decode(value, &self.spec.default_platform, &self.input) {
             self.counts.events += 1;
-            self.counts.dead_letter += 1;
-            return;
-        };
-        if times.iter().any(|time| self.is_ahead(*time)) {
-            self.counts.events += 1;
-            self.counts.dead_letter += 1;
-            self.counts.ahead += 1;
-            return;
-        }
-        for (time, event) in times.into_iter().zip(events) {
-            self.counts.events += 1;
+            let timed = event.and_then(|event| Some((self.event_time(&event, record)?, event)));
+            let Some((time, event)) = timed else {
+                self.counts.dead_letter += 1;
+                continue;
+            };
+            if self.is_ahead(time) {
+                self.counts.dead_letter += 1;
+                self.counts.ahead += 1;
+                continue;
+            }
             self.counts.unreadable_time += u64::from(event.unreadable_time);
             self.apply_event(record.partition, time, &event);
         }

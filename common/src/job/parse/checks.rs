@@ -13,6 +13,8 @@ const MAX_PANES: u64 = 10_080;
 /// is below 10^13, so every term stays far below the largest float.
 const LARGEST: f64 = 1e6;
 const SMALLEST_FLOOR: f64 = 1e-6;
+/// A baseline is decayed backwards by window and lateness at most: 2^500 is a number, 2^1024 is none.
+const MOST_HALF_LIVES: u64 = 500;
 /// More panes than this deserve a warning about memory.
 const MANY_PANES: u64 = 1_000;
 
@@ -131,6 +133,12 @@ impl Checks<'_> {
         ] {
             self.require(value.0 > 0, &key(name), "must be longer than zero");
         }
+        self.require(
+            s.half_life.0 >= (s.window.0.saturating_add(s.lateness.0)) / MOST_HALF_LIVES,
+            "scoring.half_life",
+            "is too short to compute with: use at least a five-hundredth of scoring.window and \
+             scoring.lateness together",
+        );
         self.panes(s);
         self.require(
             s.retire_after.0 >= 2 * s.window.0,

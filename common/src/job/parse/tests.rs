@@ -205,6 +205,15 @@ fn a_spec_that_was_stored_before_records_had_shapes_is_read() {
 }
 
 #[test]
+fn a_half_life_that_baselines_cannot_be_computed_with_is_refused() {
+    let spec = |half_life: &str| {
+        format!("name = \"a\"\n[scoring]\nlateness = \"7d\"\nhalf_life = \"{half_life}\"")
+    };
+    assert!(errors(&spec("1ms")).contains("scoring.half_life: is too short"));
+    ok(&spec("1h"));
+}
+
+#[test]
 fn what_is_not_toml_is_one_problem_with_its_line() {
     assert!(errors("name = \"a\"\n= 3").starts_with("job.toml:2: not TOML"));
     assert!(errors("").contains("name: missing"));

@@ -30,6 +30,8 @@ pub struct Encoder {
     ordinal: u32,
     packed: Vec<u8>,
     text: String,
+    /// A score that is not a number was reported.
+    warned: bool,
 }
 
 /// What all KOLs of one merge call have in common.
@@ -63,6 +65,7 @@ impl Encoder {
             ordinal,
             packed: Vec::new(),
             text: String::new(),
+            warned: false,
         }
     }
 
@@ -128,11 +131,7 @@ impl Encoder {
         self.packed.clear();
         cmd.arg(kol);
         match outgoing {
-            Outgoing::Remove => {
-                for _ in 1..PER_KOL {
-                    cmd.arg("");
-                }
-            }
+            Outgoing::Remove => remove(cmd),
             Outgoing::Put(slot) => {
                 let slot = Slot {
                     partition: self.ordinal,
@@ -142,6 +141,11 @@ impl Encoder {
                 slot.pack_into(&mut self.packed);
                 let sums = merge(context.scoring, std::slice::from_ref(&slot));
                 let terms = context.scoring.score(&sums, context.market);
+                if !terms.are_finite() {
+                    // Redis would refuse the whole flush for it, again and again.
+                    self.warn(context, kol);
+                    return remove(cmd);
+                }
                 let scored = Scored {
                     scoring: context.scoring,
                     sums: &sums,
@@ -153,6 +157,92 @@ impl Encoder {
                     cmd.arg(&self.text);
                 }
             }
+        }
+    }
+
+    #[cold]
+    fn warn(&mut self, context: &CallContext<'_>, kol: &str) {
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::error!(
+                code = "SCORE_NOT_FINITE",
+                platform = context.platform,
+                kol,
+                partition = self.ordinal,
+                market = context.market,
+                "the score of a creator is not a number: it is left out of Redis; others of this partition \
+                 are not reported"
+            );
+        }
+    }
+}
+
+/// The arguments of a KOL that is taken out, behind its name.
+fn remove(cmd: &mut Cmd) {
+    for _ in 1..PER_KOL {
+        cmd.arg("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::job::parse;
+    use redis::Arg;
+
+    use super::*;
+
+    /// The arguments of the only KOL of a call, its name aside.
+    fn arguments(market: f64) -> Vec<Vec<u8>> {
+        let spec = parse("name = \"x\"\n", "x").unwrap().spec;
+        let scoring = Scoring::new(&spec.scoring);
+        let fence = Fence {
+            key: "fence".into(),
+            generation: 1,
+            assignment_epoch: 1,
+        };
+        let context = CallContext {
+            scoring: &scoring,
+            fence: &fence,
+            sequence: 1,
+            platform: "tiktok",
+            market,
+            market_version: 1,
+            now: "now",
+            live: true,
+        };
+        let slot = Slot {
+            partition: 0,
+            generation: 0,
+            window_end: 100,
+            engagement_e6: 1e9,
+            events: 5,
+            previous_engagement_e6: 0.0,
+            previous_events: 0,
+            baseline_engagement_e6: 0.0,
+            baseline_events: 0.0,
+            first_pane: 99,
+        };
+        let mut encoder = Encoder::new(&spec.sink, "tiktok", 0);
+        let call = encoder.call(&context, &[("ann", Outgoing::Put(slot))]);
+        let all: Vec<Vec<u8>> = call
+            .args_iter()
+            .map(|argument| match argument {
+                Arg::Simple(bytes) => bytes.to_vec(),
+                _ => Vec::new(),
+            })
+            .collect();
+        all[all.len() + 1 - PER_KOL..].to_vec()
+    }
+
+    #[test]
+    fn a_score_that_is_not_finite_does_not_leave_the_executor() {
+        let usual = arguments(3.0);
+        assert!(usual.iter().all(|argument| !argument.is_empty()));
+        for market in [f64::NAN, f64::INFINITY] {
+            let arguments = arguments(market);
+            assert!(
+                arguments.iter().all(Vec::is_empty),
+                "the creator is taken out: {arguments:?}"
+            );
         }
     }
 }

@@ -25,10 +25,10 @@ impl Rankings {
         self.platforms = platforms.to_vec();
     }
 
-    /// The platforms of Redis, then those that came since; each keeps its place.
+    /// The platforms of Redis, then those of the state that came since (free places there are empty).
     pub fn platforms(&self, of_state: &[Box<str>]) -> Vec<String> {
         let mut all = self.platforms.clone();
-        for platform in of_state {
+        for platform in of_state.iter().filter(|platform| !platform.is_empty()) {
             if !all.iter().any(|known| **known == **platform) {
                 all.push(platform.to_string());
             }
@@ -102,7 +102,7 @@ mod tests {
         let mut rankings = Rankings::default();
         rankings.claimed(&["b".into(), "a".into()]);
         assert_eq!(
-            rankings.platforms(&["c".into(), "a".into()]),
+            rankings.platforms(&["c".into(), "".into(), "a".into()]),
             ["b", "a", "c"]
         );
     }
