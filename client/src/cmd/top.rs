@@ -6,10 +6,9 @@ use std::time::Duration;
 use kol_common::job::{JobSpec, KeyTemplates, SinkSpec};
 use kol_common::proto::ListJobsRequest;
 use kol_common::redis::ranking::{self, Members, Ranked};
-use kol_common::redis::{classify, connect};
+use kol_common::redis::{RedisConnection, classify, connect};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis};
-use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -90,7 +89,7 @@ async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {
 
 /// The first `n` of the ranking with what their hashes show.
 async fn read(
-    open: &mut MultiplexedConnection,
+    open: &mut RedisConnection,
     keys: &KeyTemplates,
     args: &Args,
 ) -> Result<Vec<Ranked>, KolError> {

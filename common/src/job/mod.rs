@@ -4,11 +4,13 @@ mod job_spec;
 mod keys;
 mod parse;
 mod policy;
+mod redis_url;
 mod source;
 mod spec;
 
 pub use job_spec::JobSpec;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};
 pub use policy::SpecPolicy;
+pub use redis_url::{RedisTopology, RedisUrl};
 pub use source::SourceSpec;
 pub use spec::*;

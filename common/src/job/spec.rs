@@ -188,11 +188,16 @@ pub struct Labels {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkSpec {
-    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://` for TLS. A password only as a
-    /// reference in `password`.
+    /// See [`RedisUrl`](super::RedisUrl). A password only as a reference in `password`.
     pub url: String,
     /// Reference to the password.
     pub password: Option<SecretRef>,
+    /// Whom to trust, and what to show, over TLS.
+    #[serde(default)]
+    pub tls: SinkTls,
+    /// The login at Sentinels, which is not that of the servers they watch.
+    #[serde(default)]
+    pub sentinel: SentinelLogin,
     /// How often changed scores are sent.
     pub flush_interval: Millis,
     /// Expiry of hashes; `None` = they leave at retirement only.
@@ -204,6 +209,29 @@ pub struct SinkSpec {
     pub flip: Flip,
     /// Key templates.
     pub keys: KeyTemplates,
+}
+
+/// Certificates for `rediss…://` URLs, PEM, each a reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkTls {
+    /// Certificates of those who may sign the server's; `None` = the public authorities that Mozilla
+    /// trusts.
+    pub ca: Option<SecretRef>,
+    /// This client's certificate, with `key`.
+    pub cert: Option<SecretRef>,
+    /// Its private key.
+    pub key: Option<SecretRef>,
+}
+
+/// A login at Sentinels; without both they have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentinelLogin {
+    /// ACL user; `None` = the default user.
+    pub username: Option<String>,
+    /// Reference to the password.
+    pub password: Option<SecretRef>,
 }
 
 /// When the rankings of a new generation take the place of those that are shown: never a mixture.
@@ -366,6 +394,8 @@ impl Default for SinkSpec {
         Self {
             url: "redis://localhost:6379/0".into(),
             password: None,
+            tls: SinkTls::default(),
+            sentinel: SentinelLogin::default(),
             flush_interval: Millis(100),
             ttl: None,
             legacy_hashes: false,

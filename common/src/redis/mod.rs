@@ -2,7 +2,10 @@
 
 mod classify;
 mod connect;
+mod connection;
+mod farewell;
 pub mod ranking;
 
-pub use classify::{SCRIPTS_FORGOTTEN, classify};
+pub use classify::{SCRIPTS_FORGOTTEN, classify, needs_reconnect};
 pub use connect::{Connect, Network, connect};
+pub use connection::RedisConnection;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::redis::classify;
+use kol_common::redis::{classify, needs_reconnect};
 use redis::RedisError;
 
 use super::message::SinkError;
@@ -17,7 +17,7 @@ pub(super) type CallResult<T> = Result<Result<T, SinkError>, RedisError>;
 
 /// How a request ended, for the loop.
 pub(super) struct Served {
-    /// Number of a connection that proved broken.
+    /// Number of a connection that proved broken, or whose server does not serve now.
     pub(super) broken: Option<u64>,
     /// What the client said, if something.
     pub(super) error: Option<KolError>,
@@ -44,8 +44,7 @@ pub(super) fn settle<T>(number: u64, result: CallResult<T>) -> (Result<T, SinkEr
             (reply, well)
         }
         Err(error) => {
-            // An error that Redis replied leaves the connection usable, all else does not.
-            let broken = error.is_io_error() || error.is_connection_dropped() || error.is_timeout();
+            let broken = needs_reconnect(&error);
             let error = classify(&error);
             let served = Served {
                 broken: broken.then_some(number),

@@ -1,14 +1,14 @@
-//! The connection to Redis: opened when needed, closed when it fails, opened again after a back-off.
+//! The connection to Redis: opened when needed; closed when it fails or its server does not serve now;
+//! opened again after a back-off, with the name resolved and the secrets read again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::job::SinkSpec;
-use kol_common::redis::Connect;
+use kol_common::redis::{Connect, RedisConnection};
 use kol_common::retry::Backoff;
 use kol_common::secrets::Secrets;
-use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
 /// First and longest wait between two attempts.
@@ -20,7 +20,7 @@ pub(super) struct Connection {
     network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
-    open: Option<(u64, MultiplexedConnection)>,
+    open: Option<(u64, RedisConnection)>,
     /// Connections opened so far: their numbers tell them apart.
     opened: u64,
     backoff: Backoff,
@@ -42,7 +42,7 @@ impl Connection {
     }
 
     /// The open connection and its number, or a new one. While the back-off runs, the last error.
-    pub(super) async fn get(&mut self) -> Result<(u64, MultiplexedConnection), KolError> {
+    pub(super) async fn get(&mut self) -> Result<(u64, RedisConnection), KolError> {
         if let Some(open) = &self.open {
             return Ok(open.clone());
         }
@@ -55,7 +55,6 @@ impl Connection {
             Ok(connection) => {
                 self.opened += 1;
                 self.failed = None;
-                self.backoff.succeeded();
                 self.open = Some((self.opened, connection.clone()));
                 Ok((self.opened, connection))
             }
@@ -67,10 +66,17 @@ impl Connection {
         }
     }
 
-    /// Closes a connection that failed, unless a newer one took its place already.
-    pub(super) fn close(&mut self, number: u64) {
+    /// A request was served: the next failure is a first one. That a connection opens proves nothing yet,
+    /// as when a replica answers in place of the primary.
+    pub(super) fn serves(&mut self) {
+        self.backoff.succeeded();
+    }
+
+    /// Closes a connection that failed with this error, unless a newer one took its place already.
+    pub(super) fn close(&mut self, number: u64, error: KolError) {
         if self.open.as_ref().is_some_and(|(n, _)| *n == number) {
             self.open = None;
+            self.failed = Some((Instant::now() + self.backoff.failed(), error));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The fence record of a partition: claiming it, and looking whether it is still there.
 
-use redis::aio::MultiplexedConnection;
+use kol_common::redis::RedisConnection;
 
 use super::call::CallResult;
 use super::message::{Claimed, Fence, SinkError};
@@ -13,7 +13,7 @@ const MOST_PLATFORMS: usize = 1_000;
 pub(super) async fn claim(
     fence: &Fence,
     platforms: &str,
-    open: &mut MultiplexedConnection,
+    open: &mut RedisConnection,
 ) -> CallResult<Claimed> {
     let reply: Vec<String> = script::CLAIM
         .key(&fence.key)
@@ -41,7 +41,7 @@ pub(super) async fn claim(
 }
 
 /// The `seq_done` on record, if the fence is still this owner's.
-pub(super) async fn look(fence: &Fence, open: &mut MultiplexedConnection) -> CallResult<u64> {
+pub(super) async fn look(fence: &Fence, open: &mut RedisConnection) -> CallResult<u64> {
     let (generation, assignment_epoch, done): (Option<u64>, Option<u64>, Option<u64>) =
         redis::cmd("HMGET")
             .arg(&fence.key)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kol_common::KolError;
-use redis::aio::MultiplexedConnection;
+use kol_common::redis::RedisConnection;
 use redis::{ErrorKind, Pipeline, ServerErrorKind};
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use super::script;
 /// by itself.
 pub(super) async fn flush(
     request: FlushRequest,
-    open: &mut MultiplexedConnection,
+    open: &mut RedisConnection,
 ) -> CallResult<Duration> {
     let begun = Instant::now();
     let replies: Vec<String> = match pipeline(request).query_async(open).await {

@@ -1,7 +1,7 @@
 //! Reads a ranking piece by piece, to find orphans: creators that no one else would take out of it.
 
+use kol_common::redis::RedisConnection;
 use kol_common::scoring::{schema, unpack_slots};
-use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
 use super::call::CallResult;
@@ -11,10 +11,7 @@ use super::message::{ScanRequest, Scanned};
 const PIECE: usize = 500;
 
 /// Reads one piece.
-pub(super) async fn scan(
-    request: &ScanRequest,
-    open: &mut MultiplexedConnection,
-) -> CallResult<Scanned> {
+pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> CallResult<Scanned> {
     let begun = Instant::now();
     let (cursor, members): (u64, Vec<(String, f64)>) = redis::cmd("ZSCAN")
         .arg(&request.ranking)

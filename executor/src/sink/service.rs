@@ -8,9 +8,8 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
-use kol_common::redis::{Connect, SCRIPTS_FORGOTTEN};
+use kol_common::redis::{Connect, RedisConnection, SCRIPTS_FORGOTTEN};
 use kol_common::secrets::Secrets;
-use redis::aio::MultiplexedConnection;
 
 use super::call::{Served, settle, within};
 use super::connection::Connection;
@@ -43,8 +42,10 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
             biased;
             // What is served first: it makes room, and shows that a connection is broken.
             Some(served) = in_progress.next(), if !in_progress.is_empty() => {
-                if let Some(number) = served.broken {
-                    connection.close(number);
+                match (served.broken, &served.error) {
+                    (Some(number), Some(error)) => connection.close(number, error.clone()),
+                    (_, None) => connection.serves(),
+                    (None, Some(_)) => {}
                 }
                 trouble.note(served.error.as_ref());
             }
@@ -95,7 +96,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
 }
 
 /// Serves one request.
-async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnection) -> Served {
+async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> Served {
     // A partition that has ended meanwhile does not wait for the reply.
     match message {
         SinkMessage::Claim {
@@ -125,3 +126,7 @@ async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnectio
         }
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

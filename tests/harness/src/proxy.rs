@@ -1,4 +1,4 @@
-//! A link between two processes that can be cut or fall silent.
+//! A link between two processes that can be cut, fall silent or lead elsewhere.
 
 use std::net::SocketAddr;
 
@@ -25,6 +25,7 @@ pub enum Link {
 pub struct Proxy {
     address: SocketAddr,
     link: watch::Sender<Link>,
+    server: watch::Sender<String>,
     /// Its tasks end with it.
     _runtime: Runtime,
 }
@@ -41,12 +42,13 @@ impl Proxy {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server = server.to_owned();
+        let (server, target) = watch::channel(server.to_owned());
         let tasks = Group::new("proxy");
         let connections = tasks.clone();
         let accepting = async move {
             while let Ok((client, _)) = listener.accept().await {
-                let carrying = carry(client, server.clone(), state.clone());
+                let server = target.borrow().clone();
+                let carrying = carry(client, server, state.clone());
                 let _runs_by_itself = connections.spawn("connection", carrying);
             }
             Ok(())
@@ -57,6 +59,7 @@ impl Proxy {
         Self {
             address,
             link,
+            server,
             _runtime: runtime,
         }
     }
@@ -69,6 +72,11 @@ impl Proxy {
     /// Changes what the link does.
     pub fn set(&self, link: Link) {
         self.link.send_replace(link);
+    }
+
+    /// New connections lead to this server, as when a name changes; those that are open stay.
+    pub fn lead_to(&self, server: &str) {
+        self.server.send_replace(server.to_owned());
     }
 }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use kol_common::KolError;
 use kol_common::actor::Group;
 use kol_common::job::SinkSpec;
-use kol_common::redis::{Connect, classify};
+use kol_common::redis::{Connect, RedisConnection, classify};
 use kol_common::secrets::Secrets;
 use kol_executor::session::Dial;
 use redis::aio::MultiplexedConnection;
@@ -104,7 +104,7 @@ impl Net {
         Ok(self.io(stream, frames))
     }
 
-    async fn redis(&self, spec: &SinkSpec) -> Result<MultiplexedConnection, KolError> {
+    async fn redis(&self, spec: &SinkSpec) -> Result<RedisConnection, KolError> {
         let place = spec.url.trim_start_matches("redis://");
         let (host, port) = place.split_once(':').unwrap_or((place, "6379"));
         let opening = self.open(host, port.parse().unwrap_or(6379), None);
@@ -123,7 +123,7 @@ impl Net {
             driver.await;
             Ok(())
         });
-        Ok(connection)
+        Ok(connection.into())
     }
 }
 
@@ -151,7 +151,7 @@ impl Connect for Net {
         &'a self,
         spec: &'a SinkSpec,
         _secrets: &'a Secrets,
-    ) -> BoxFuture<'a, Result<MultiplexedConnection, KolError>> {
+    ) -> BoxFuture<'a, Result<RedisConnection, KolError>> {
         Box::pin(self.redis(spec))
     }
 }

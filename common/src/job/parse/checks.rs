@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::place;
 use super::reader::Problems;
 use crate::checkpoint::{Location, location};
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
@@ -32,7 +33,7 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
     );
     c.source(spec.source.kafka());
     c.scoring(&spec.scoring);
-    c.sink(&spec.sink, &spec.scoring);
+    c.sink(&spec.sink, &spec.name, &spec.scoring);
     let checkpoint = &spec.checkpoint;
     let place = &checkpoint.location;
     c.require(
@@ -232,32 +233,8 @@ impl Checks<'_> {
         }
     }
 
-    fn sink(&self, s: &SinkSpec, scoring: &ScoringSpec) {
-        let scheme = ["redis://", "rediss://"]
-            .iter()
-            .any(|scheme| s.url.starts_with(scheme));
-        self.require(
-            scheme,
-            "sink.url",
-            "write redis://host:port/db, or rediss:// for TLS",
-        );
-        let login = s
-            .url
-            .split_once("://")
-            .and_then(|(_, rest)| rest.split_once('@'))
-            .map_or("", |(login, _)| login);
-        self.require(
-            !login.contains(':'),
-            "sink.url",
-            "a password does not belong here: use password = \"env:KOL_SECRET_…\" or \"file:…\"",
-        );
-        if let Some(reference) = &s.password {
-            self.require(
-                reference.0.starts_with("env:KOL_SECRET_") || reference.0.starts_with("file:"),
-                "sink.password",
-                "must be a reference: env:KOL_SECRET_NAME or file:NAME",
-            );
-        }
+    fn sink(&self, s: &SinkSpec, job: &str, scoring: &ScoringSpec) {
+        place::check(s, job, self.problems);
         self.within("sink.flush_interval", s.flush_interval, 10, 60_000);
         if let Some(ttl) = s.ttl {
             self.require(

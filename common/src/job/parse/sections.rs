@@ -9,7 +9,7 @@ use super::reader::{Section, text, whole};
 use crate::event::{Field, FieldPaths, Shape, UsernameCase, parse_time};
 use crate::job::{
     CheckpointSpec, Counters, Flip, JobSpec, KafkaSource, KeyTemplates, OnDataLoss, Profile,
-    ScoringSpec, SecretRef, SinkSpec, SourceSpec, StartingOffsets,
+    ScoringSpec, SecretRef, SentinelLogin, SinkSpec, SinkTls, SourceSpec, StartingOffsets,
 };
 
 /// The whole spec; `None` if it has no name.
@@ -222,6 +222,8 @@ fn sink(s: &Section<'_, '_>) -> SinkSpec {
     let spec = SinkSpec {
         url: s.text("url").unwrap_or(d.url),
         password: s.text("password").map(SecretRef),
+        tls: tls(&s.section("tls")),
+        sentinel: sentinel(&s.section("sentinel")),
         flush_interval: s.duration("flush_interval").unwrap_or(d.flush_interval),
         ttl: s.duration_or_off("ttl").flatten(),
         legacy_hashes: s.flag("legacy_hashes").unwrap_or(d.legacy_hashes),
@@ -238,6 +240,25 @@ fn sink(s: &Section<'_, '_>) -> SinkSpec {
     };
     s.end();
     spec
+}
+
+fn tls(s: &Section<'_, '_>) -> SinkTls {
+    let tls = SinkTls {
+        ca: s.text("ca").map(SecretRef),
+        cert: s.text("cert").map(SecretRef),
+        key: s.text("key").map(SecretRef),
+    };
+    s.end();
+    tls
+}
+
+fn sentinel(s: &Section<'_, '_>) -> SentinelLogin {
+    let login = SentinelLogin {
+        username: s.text("username"),
+        password: s.text("password").map(SecretRef),
+    };
+    s.end();
+    login
 }
 
 fn keys(s: &Section<'_, '_>) -> KeyTemplates {

@@ -1,0 +1,64 @@
+//! An open connection, whatever is behind it.
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, Pipeline, RedisFuture, Value};
+
+/// An open connection: to one server, or to the nodes of a Cluster. Cheap to clone; clones share sockets.
+#[derive(Clone)]
+pub enum RedisConnection {
+    /// To one server.
+    Server(MultiplexedConnection),
+    /// To the nodes of a Cluster: the client sends each command, and each pipeline as a whole, to the node
+    /// that has the slot of its keys.
+    Cluster(ClusterConnection),
+}
+
+impl From<MultiplexedConnection> for RedisConnection {
+    fn from(connection: MultiplexedConnection) -> Self {
+        Self::Server(connection)
+    }
+}
+
+impl From<ClusterConnection> for RedisConnection {
+    fn from(connection: ClusterConnection) -> Self {
+        Self::Cluster(connection)
+    }
+}
+
+impl std::fmt::Debug for RedisConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server(_) => "Server",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}
+
+impl ConnectionLike for RedisConnection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Server(open) => open.req_packed_command(cmd),
+            Self::Cluster(open) => open.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Server(open) => open.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(open) => open.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Server(open) => open.get_db(),
+            Self::Cluster(open) => open.get_db(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::sink::Fence;
+
+const LOOK: Duration = Duration::from_secs(5);
+const SERVES: &str = "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n7\r\n";
+
+/// A name behind which each connection finds another server: the first answers everything with the first
+/// of these lines, and so on; the last stays.
+#[derive(Debug)]
+struct Name {
+    answers: Vec<String>,
+    opened: AtomicUsize,
+    tasks: Mutex<Vec<Group>>,
+}
+
+impl Name {
+    fn of(answers: &[&str]) -> Arc<Self> {
+        Arc::new(Self {
+            answers: answers.iter().map(|a| (*a).to_owned()).collect(),
+            opened: AtomicUsize::new(0),
+            tasks: Mutex::default(),
+        })
+    }
+
+    async fn open(&self) -> Result<RedisConnection, KolError> {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let answer = self.answers[number.min(self.answers.len() - 1)].clone();
+        let (ours, mut theirs) = tokio::io::duplex(4_096);
+        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new();
+        let opened = MultiplexedConnection::new_with_config(&info, ours, config).await;
+        let (connection, driver) = opened.unwrap();
+        let group = Group::new("fake");
+        let _client = group.spawn("client", async move {
+            driver.await;
+            Ok(())
+        });
+        let _server = group.spawn("server", async move {
+            let mut request = [0; 4_096];
+            // The test sends one request at a time, and each is small.
+            while let Ok(1..) = theirs.read(&mut request).await {
+                theirs.write_all(answer.as_bytes()).await.unwrap();
+            }
+            Ok(())
+        });
+        self.tasks.lock().unwrap().push(group);
+        Ok(connection.into())
+    }
+}
+
+impl Connect for Name {
+    fn connect<'a>(
+        &'a self,
+        _spec: &'a SinkSpec,
+        _secrets: &'a Secrets,
+    ) -> BoxFuture<'a, Result<RedisConnection, KolError>> {
+        Box::pin(self.open())
+    }
+}
+
+fn sink(name: &Arc<Name>) -> Sink {
+    let network = Arc::clone(name) as Arc<dyn Connect>;
+    start(
+        &Group::new("test"),
+        network,
+        SinkSpec::default(),
+        Secrets::default(),
+    )
+}
+
+async fn look(sink: &Sink) -> Result<u64, SinkError> {
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        assignment_epoch: 1,
+    };
+    let request = |reply| SinkMessage::Look { fence, reply };
+    sink.ask(request, LOOK).await.expect("an answer")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_serve_now_is_left_and_its_name_resolved_again() {
+    for refusal in [
+        "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN Hash slot not served",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "NOAUTH Authentication required.",
+    ] {
+        let name = Name::of(&[&format!("-{refusal}\r\n"), SERVES]);
+        let sink = sink(&name);
+        assert!(matches!(look(&sink).await, Err(SinkError::Unavailable(_))));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(look(&sink).await, Ok(7), "{refusal}");
+        assert_eq!(name.opened.load(Ordering::Relaxed), 2, "{refusal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_nothing_of_the_server_keeps_the_connection() {
+    let name = Name::of(&["-OOM command not allowed\r\n"]);
+    let sink = sink(&name);
+    for _ in 0..10 {
+        look(&sink).await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!(name.opened.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_leads_to_a_replica_is_resolved_at_a_bounded_pace() {
+    let name = Name::of(&["-READONLY You can't write against a read only replica.\r\n"]);
+    let sink = sink(&name);
+    for _ in 0..3_000 {
+        let error = look(&sink).await.unwrap_err();
+        assert!(error.to_string().contains("SINK_READ_ONLY"), "{error}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let opened = name.opened.load(Ordering::Relaxed);
+    assert!((15..=45).contains(&opened), "{opened} in half a minute");
+}
