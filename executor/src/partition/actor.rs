@@ -18,6 +18,7 @@ use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, report};
 use super::stage::Intake;
 use crate::memory::{Memory, Share};
+use crate::present::Present;
 use crate::source::Batch;
 
 /// How often the report is renewed and old state swept.
@@ -35,6 +36,7 @@ pub(super) struct Actor {
     outbox: Outbox,
     checkpointer: Checkpointer,
     restore_problem: Option<KolError>,
+    present: Present,
     memory: Memory,
     share: Share,
     report: watch::Sender<PartitionReport>,
@@ -58,6 +60,7 @@ impl Actor {
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
+            present: deps.present,
             share: deps.memory.share(),
             memory: deps.memory,
             housekeeping_at: now,
@@ -252,7 +255,7 @@ impl Actor {
         match news {
             News::Records => {
                 let intake = &mut self.intake;
-                let latest = intake.latest(Millis::now());
+                let latest = intake.latest(self.present.at(now, Millis::now()));
                 self.reader
                     .read(now, batch, |record| intake.take(record, latest));
             }

@@ -122,6 +122,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
     };
     let register = Register {
         incarnation: "inc_1".into(),
+        host: "host-a".into(),
         running: vec![claim],
         ..Register::default()
     };
@@ -180,6 +181,62 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         let next = begins.await.expect("epochs go on");
         assert!(next > last);
         last = next;
+    }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+/// A heartbeat of the executor with this wall clock, and what the master's wall clock shows by its reply.
+async fn heartbeat(handle: &Handle, outgoing: &mut Outgoing, wall: Millis) -> Millis {
+    let heartbeat = Heartbeat {
+        wall_ms: wall.0,
+        ..Heartbeat::default()
+    };
+    let heartbeat = FromExecutor::Heartbeat(heartbeat);
+    handle.received(SESSION, heartbeat).await.unwrap();
+    loop {
+        let message = outgoing.recv().await.expect("the stream stays open");
+        if let Some(ToExecutor::HeartbeatReply(reply)) = message.unwrap().body {
+            return Millis(reply.wall_ms);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hosts_whose_clocks_differ_are_named_until_they_agree() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let (handle, mut outgoing) = running(&tasks).await;
+    let first = outgoing.recv().await.unwrap().unwrap().body;
+    let Some(ToExecutor::Welcome(welcome)) = first else {
+        panic!("Welcome comes first, not {first:?}");
+    };
+    assert!(welcome.wall_ms > 0);
+    for (step, named) in [
+        (0, None),
+        (7_200_000, Some("host-a is 2h behind the master")),
+        (-7_200_000, Some("host-a is 2h ahead of the master")),
+        (0, None),
+    ] {
+        shift.set(step);
+        let own = ThisMachine.now();
+        let reply = heartbeat(&handle, &mut outgoing, own).await;
+        let ahead = reply.0.cast_signed() - own.0.cast_signed();
+        assert!((step..step + 5_000).contains(&ahead), "{step}: {ahead}");
+        let status = handle.job("a".into()).await.unwrap();
+        let warned = status.warnings.join("; ");
+        match named {
+            Some(named) => assert!(warned.contains(named), "{warned}"),
+            None => assert!(!warned.contains("wall clocks"), "{warned}"),
+        }
+        let executor = &handle.executors().await.unwrap()[0];
+        let seen = executor.clock_ahead_ms.unwrap();
+        assert!((-step - 5_000..=-step).contains(&seen), "{step}: {seen}");
+        // What people read is by the wall clock.
+        let registered = Millis(executor.registered_ms);
+        let wall = Millis(own.0.saturating_add_signed(step));
+        assert!(wall.since(registered) < Millis(60_000), "{registered:?}");
     }
     let drained = tasks.drain(Duration::from_secs(5)).await;
     assert_eq!(drained, kol_common::actor::Drained::InTime);
