@@ -24,6 +24,7 @@ use super::actor::start;
 use super::handle::{Handle, Outgoing};
 use super::state::Options;
 use super::store::JobStore;
+use super::submission::{Begin, Submission};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Limits, SessionId};
 use crate::job::discovery::{Brokers, Outside, Starts};
@@ -49,7 +50,8 @@ impl Chance for Shifted {
     }
 
     fn ordered_id(&self) -> Uuid {
-        ThisMachine.ordered_id()
+        let high = self.now().0 << 16;
+        Uuid::from_u64_pair(high, ThisMachine.ordered_id().as_u64_pair().1)
     }
 }
 
@@ -238,6 +240,30 @@ async fn hosts_whose_clocks_differ_are_named_until_they_agree() {
         let wall = Millis(own.0.saturating_add_signed(step));
         assert!(wall.since(registered) < Millis(60_000), "{registered:?}");
     }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+#[tokio::test]
+async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_back() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let (handle, _outgoing) = running(&tasks).await;
+    let first = handle.job("a".into()).await.unwrap().job_id;
+    shift.set(-7_200_000);
+    let mut other = spec("a");
+    other.scoring.weights.momentum = 0.3;
+    let submission = Submission {
+        spec: other,
+        warnings: vec![],
+        begin: Begin::Resume,
+        replace: true,
+    };
+    let second = handle.submit(submission).await.unwrap().job_id;
+    assert_ne!(first, second);
+    assert_eq!(handle.job("a".into()).await.unwrap().job_id, second);
+    assert_eq!(handle.jobs().await.unwrap()[0].job_id, second);
     let drained = tasks.drain(Duration::from_secs(5)).await;
     assert_eq!(drained, kol_common::actor::Drained::InTime);
 }
