@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::world;
 
+/// Low bits of an id that keep it apart from others: what is above them orders ids by time.
+const RANDOM_BITS: u32 = 80;
+const LOW: u128 = (1 << RANDOM_BITS) - 1;
+
 macro_rules! prefixed_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -17,6 +21,24 @@ macro_rules! prefixed_id {
             /// A new one; ids made later sort later.
             pub fn generate() -> Self {
                 Self(format!(concat!($prefix, "{}"), world::ordered_id().simple()))
+            }
+
+            /// A new one that sorts after `last` as well, whatever became of the wall clock since that was made.
+            pub fn generate_after(last: Option<&Self>) -> Self {
+                let new = Self::generate();
+                match last {
+                    Some(last) if new <= *last => {
+                        let after = last.number().saturating_add(1 << RANDOM_BITS);
+                        let id = uuid::Uuid::from_u128(after & !LOW | new.number() & LOW);
+                        Self(format!(concat!($prefix, "{}"), id.simple()))
+                    }
+                    _ => new,
+                }
+            }
+
+            fn number(&self) -> u128 {
+                let number = self.0.trim_start_matches($prefix);
+                u128::from_str_radix(number, 16).unwrap_or(0)
             }
 
             /// An id that came over the wire or from the store.
@@ -96,5 +118,23 @@ impl From<&SourcePartition> for crate::proto::SourcePartition {
             topic: p.topic.clone(),
             partition: p.partition,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_follows_the_last_one_also_when_the_clock_went_back() {
+        let earlier = JobId::generate();
+        let later = JobId::from_wire("job_fffffffff00070008000000000000000");
+        assert!(earlier < later);
+        let next = JobId::generate_after(Some(&later));
+        assert!(next > later, "{next}");
+        let another = JobId::generate_after(Some(&later));
+        assert_ne!(next, another);
+        assert!(JobId::generate_after(Some(&next)) > next);
+        assert!(JobId::generate_after(Some(&earlier)) > earlier);
     }
 }

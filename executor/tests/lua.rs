@@ -588,6 +588,27 @@ fn a_generation_record_that_was_evicted_does_not_cost_the_ranking() {
 }
 
 #[test]
+fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one() {
+    let redis = Redis::new();
+    let done = redis.lua.load(include_str!("../src/sink/lua/done.lua"));
+    let done = done.into_function().unwrap();
+    let globals = redis.lua.globals();
+    let keys = ["fence", "last_update", "last_event"];
+    let keys = redis.lua.create_sequence_from(keys).unwrap();
+    globals.set("KEYS", keys).unwrap();
+    let (in_2100, today) = ("2100-01-01T00:00:00.000Z", "2026-11-26T05:00:00.000Z");
+    redis.prepare(&[]);
+    for (newest, shown) in [(in_2100, in_2100), (today, today), ("", today)] {
+        let arguments = ["1", "1", "1", today, newest];
+        let arguments = redis.lua.create_sequence_from(arguments).unwrap();
+        globals.set("ARGV", arguments).unwrap();
+        assert_eq!(done.call::<String>(()).unwrap(), "OK");
+        let event: String = redis.db().get("last_event").unwrap();
+        assert_eq!(event, shown);
+    }
+}
+
+#[test]
 fn where_nothing_is_shown_nothing_is_waited_for() {
     let redis = Redis::new();
     redis.prepare(&[]);

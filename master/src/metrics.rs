@@ -65,7 +65,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_checkpoint_epoch", checkpoint.epoch),
         (
             "kol_master_job_checkpoint_age_milliseconds",
-            status.now_ms.saturating_sub(checkpoint.committed_ms),
+            status.wall_ms.saturating_sub(checkpoint.committed_ms),
         ),
         (
             "kol_master_job_checkpoint_took_milliseconds",

@@ -76,13 +76,13 @@ pub fn details(job: &JobStatus) -> String {
         ),
     ];
     if let Some(clock) = job.clock_ms {
-        rows.push(("job clock", clock_text(clock, job.now_ms)));
+        rows.push(("job clock", clock_text(clock, job.wall_ms)));
     }
     if let Some(end) = job.window_end_ms {
         rows.push(("window end", Millis(end).iso()));
     }
     if let Some(checkpoint) = &job.checkpoint {
-        let line = super::checkpoint::line(checkpoint, job.now_ms);
+        let line = super::checkpoint::line(checkpoint, job.wall_ms);
         rows.push(("checkpoint", line));
     }
     for market in &job.market {

@@ -3,9 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::event::Reject;
 use crate::proto::{
-    ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, Manifest, PartitionCheckpoint,
-    PartitionReport, PartitionState, PartitionStatus, PlatformMarket, Savepoint,
+    AheadEvent, ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, Manifest,
+    PartitionCheckpoint, PartitionReport, PartitionState, PartitionStatus, PlatformMarket,
+    Savepoint,
 };
 
 /// A job with its totals, problems and warnings.
@@ -47,6 +49,9 @@ pub fn job_json(job: &JobStatus) -> Value {
         })),
         "ends_probed_ms": job.ends_probed_ms,
         "now_ms": job.now_ms,
+        "wall_ms": job.wall_ms,
+        "ahead_total": totals.rejected.get(Reject::Ahead.as_str()).copied().unwrap_or_default(),
+        "last_ahead": totals.last_ahead.as_ref().map(ahead_json),
     })
 }
 
@@ -162,6 +167,21 @@ pub fn executor_json(executor: &ExecutorStatus) -> Value {
         "cpu_ms": executor.cpu_ms,
         "heartbeat_age_ms": executor.heartbeat_age_ms,
         "registered_ms": executor.registered_ms,
+        "clock_ahead_ms": executor.clock_ahead_ms,
+    })
+}
+
+/// An event that was rejected because it is ahead of the present.
+fn ahead_json(event: &AheadEvent) -> Value {
+    json!({
+        "topic": event.partition.as_ref().map(|p| &p.topic),
+        "partition": event.partition.as_ref().map(|p| p.partition),
+        "offset": event.offset,
+        "platform": event.platform,
+        "kol": event.kol,
+        "key": event.key,
+        "event_ms": event.event_ms,
+        "present_ms": event.present_ms,
     })
 }
 

@@ -19,6 +19,7 @@ use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, report};
 use super::stage::Intake;
 use crate::memory::{Memory, Share};
+use crate::present::Present;
 use crate::source::Batch;
 
 /// How often the report is renewed and old state swept.
@@ -37,6 +38,7 @@ pub(super) struct Actor {
     checkpointer: Checkpointer,
     explain: Explain,
     restore_problem: Option<KolError>,
+    present: Present,
     memory: Memory,
     share: Share,
     report: watch::Sender<PartitionReport>,
@@ -61,6 +63,7 @@ impl Actor {
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
+            present: deps.present,
             share: deps.memory.share(),
             memory: deps.memory,
             housekeeping_at: now,
@@ -253,7 +256,7 @@ impl Actor {
         match news {
             News::Records => {
                 let intake = &mut self.intake;
-                let latest = intake.latest(Millis::now());
+                let latest = intake.latest(self.present.at(now, Millis::now()));
                 self.reader
                     .read(now, batch, |record| intake.take(record, latest));
             }

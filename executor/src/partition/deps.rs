@@ -5,6 +5,7 @@ use kol_common::checkpoint::Stores;
 
 use super::message::Ticks;
 use crate::memory::Memory;
+use crate::present::Present;
 use crate::sink::Sink;
 use crate::source::{DeadLetters, Source};
 
@@ -19,6 +20,8 @@ pub struct Deps {
     pub dead_letters: Option<DeadLetters>,
     /// Newest word of the master about the job.
     pub ticks: Ticks,
+    /// By what event times are judged.
+    pub present: Present,
     /// Memory of the process.
     pub memory: Memory,
     /// Where state files are read and written.

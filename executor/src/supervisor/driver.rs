@@ -12,7 +12,7 @@ use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
-use kol_common::{JobId, KolError, SourcePartition};
+use kol_common::{JobId, KolError, Millis, SourcePartition};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -21,6 +21,7 @@ use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
 use super::requests;
 use crate::partition::{self, Assignment, Command, Ended, Partition};
+use crate::present::Present;
 use crate::session::{SessionEvent, Up};
 
 /// How often reports go to the master.
@@ -40,6 +41,7 @@ pub struct Supervisor {
     ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
     barriers: FuturesUnordered<BoxFuture<'static, Body>>,
     master: Option<mpsc::Sender<proto::ExecutorMessage>>,
+    present: Present,
     round: u32,
 }
 
@@ -56,6 +58,7 @@ impl Supervisor {
             ends: FuturesUnordered::new(),
             barriers: FuturesUnordered::new(),
             master: None,
+            present: Present::new(Instant::now()),
             round: 0,
         }
     }
@@ -126,7 +129,11 @@ impl Supervisor {
                     let replies = requests::barrier(barrier, &self.partitions, &self.assigned);
                     self.barriers.extend(replies);
                 }
-                Some(FromMaster::Welcome(_)) | None => {}
+                Some(FromMaster::Welcome(proto::Welcome { wall_ms, .. }))
+                | Some(FromMaster::HeartbeatReply(proto::HeartbeatReply { wall_ms })) => {
+                    self.present.heard(Instant::now(), Millis(wall_ms));
+                }
+                None => {}
             },
         }
     }
@@ -258,7 +265,7 @@ impl Supervisor {
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
         let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
-            Ok(job) => job.deps(&self.options, &self.group),
+            Ok(job) => job.deps(&self.options, &self.present, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
@@ -330,6 +337,7 @@ impl Supervisor {
                 rss_bytes: self.options.memory.resident(),
                 cpu_ms,
                 partitions: self.partitions.len() as u64,
+                wall_ms: Millis::now().0,
             }));
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::options::Options;
 use crate::partition::Deps;
+use crate::present::Present;
 use crate::sink::{self, Sink};
 use crate::source::{DeadLetters, Source};
 
@@ -64,6 +65,8 @@ impl Ticks {
             tick.market_version = known.market_version;
             tick.market.clone_from(&known.market);
         }
+        // A master that was started again learns it from reports.
+        tick.newest_event_ms = tick.newest_event_ms.max(known.newest_event_ms);
         let newer = tick.market_version >= known.market_version && tick.clock_ms >= known.clock_ms;
         if newer && **known != tick {
             self.newest = Arc::new(tick);
@@ -149,12 +152,13 @@ impl Job {
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&mut self, options: &Options, group: &Group) -> Deps {
+    pub fn deps(&mut self, options: &Options, present: &Present, group: &Group) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
             dead_letters: self.dead_letters.clone(),
             ticks: self.ticks.subscribe(),
+            present: present.clone(),
             memory: options.memory.clone(),
             stores: options.stores.clone(),
             files: group.clone(),
@@ -167,6 +171,21 @@ mod tests {
     use kol_common::proto::PlatformMarket;
 
     use super::*;
+
+    #[test]
+    fn the_newest_event_is_not_forgotten_when_the_master_starts_again() {
+        let tick = |clock, newest_event_ms| JobTick {
+            clock_ms: Some(clock),
+            newest_event_ms,
+            ..JobTick::default()
+        };
+        let mut ticks = Ticks::default();
+        let partition = ticks.subscribe();
+        ticks.publish(tick(5, Some(4)));
+        ticks.publish(tick(9, None));
+        assert_eq!(partition.borrow().clock_ms, Some(9));
+        assert_eq!(partition.borrow().newest_event_ms, Some(4));
+    }
 
     #[test]
     fn a_tick_without_a_market_moves_the_clock_and_leaves_the_market() {

@@ -48,6 +48,27 @@ impl Default for Limits {
     }
 }
 
+/// A heartbeat, as it was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beat {
+    /// What the executor sent.
+    pub heartbeat: Heartbeat,
+    /// How far its wall clock is ahead of this host's, milliseconds; `None` where it does not say.
+    pub clock_ahead: Option<i64>,
+}
+
+impl Beat {
+    /// A heartbeat that was read when this host's wall clock showed `wall`.
+    pub fn read(heartbeat: Heartbeat, wall: Millis) -> Self {
+        let says = heartbeat.wall_ms > 0;
+        let ahead = i128::from(heartbeat.wall_ms) - i128::from(wall.0);
+        Self {
+            heartbeat,
+            clock_ahead: says.then(|| i64::try_from(ahead).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
 /// One executor.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -62,7 +83,7 @@ pub struct Member {
     /// When it first registered.
     pub registered: Millis,
     /// Its newest heartbeat.
-    pub heartbeat: Heartbeat,
+    pub heartbeat: Beat,
     pub(super) session: Option<SessionId>,
     disconnected: Option<Millis>,
 }
@@ -78,8 +99,9 @@ impl Member {
         matches!(self.state, ExecutorState::Lost | ExecutorState::Left)
     }
 
-    /// For the list of executors; `partitions` is how many it has been assigned.
-    pub fn status(&self, now: Millis, partitions: u64) -> proto::ExecutorStatus {
+    /// For the list of executors; `partitions` is how many it has been assigned. `wall` is what the wall clock
+    /// shows `now`.
+    pub fn status(&self, now: Millis, wall: Millis, partitions: u64) -> proto::ExecutorStatus {
         let register = &self.register;
         proto::ExecutorStatus {
             executor_id: self.id.to_string(),
@@ -91,10 +113,11 @@ impl Member {
             version: register.version.clone(),
             state: self.state as i32,
             partitions,
-            rss_bytes: self.heartbeat.rss_bytes,
-            cpu_ms: self.heartbeat.cpu_ms,
+            rss_bytes: self.heartbeat.heartbeat.rss_bytes,
+            cpu_ms: self.heartbeat.heartbeat.cpu_ms,
             heartbeat_age_ms: now.since(self.heard).0,
-            registered_ms: self.registered.0,
+            registered_ms: wall.since(now.since(self.registered)).0,
+            clock_ahead_ms: self.heartbeat.clock_ahead,
         }
     }
 }
@@ -105,7 +128,7 @@ pub enum Input {
     /// A stream was opened, and this was its first message.
     Registered(SessionId, Register),
     /// Any message came; a heartbeat brings its figures.
-    Heard(SessionId, Option<Heartbeat>),
+    Heard(SessionId, Option<Beat>),
     /// It announced that it leaves.
     Leaving(SessionId),
     /// A stream ended.
@@ -201,7 +224,7 @@ impl Members {
             state: ExecutorState::Alive,
             heard: now,
             registered: now,
-            heartbeat: Heartbeat::default(),
+            heartbeat: Beat::default(),
             session: None,
             disconnected: None,
         });
@@ -230,7 +253,7 @@ impl Members {
         &mut self,
         now: Millis,
         session: SessionId,
-        heartbeat: Option<Heartbeat>,
+        heartbeat: Option<Beat>,
         out: &mut Vec<Effect>,
     ) {
         let Some(member) = self.member(session) else {

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use kol_common::proto::{ExecutorState, Heartbeat, Register};
+use kol_common::proto::{ExecutorState, Register};
 use kol_common::{ExecutorId, Millis};
 use proptest::prelude::*;
 
-use super::members::{Effect, Input, Limits, Members, SessionId};
+use super::members::{Beat, Effect, Input, Limits, Members, SessionId};
 
 fn register(incarnation: u8) -> Register {
     Register {
@@ -91,7 +91,11 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
     assert_eq!(leaving, [Effect::Leaving(id.clone())]);
     let left = step(&mut members, 2, Input::Closed(SessionId(1)));
     assert_eq!(left, [Effect::Left(id.clone())]);
-    let state = members.get(&id).unwrap().status(Millis(3), 0).state();
+    let state = members
+        .get(&id)
+        .unwrap()
+        .status(Millis(3), Millis(3), 0)
+        .state();
     assert_eq!(state, ExecutorState::Left, "and is not called lost");
 }
 
@@ -113,7 +117,7 @@ proptest! {
                 .and_then(|m| m.session).unwrap_or(SessionId(u64::MAX));
             out.extend(step(&mut members, now, match kind {
                 0 => { next += 1; Input::Registered(SessionId(next), register(who)) }
-                1 | 2 => Input::Heard(session, Some(Heartbeat::default())),
+                1 | 2 => Input::Heard(session, Some(Beat::default())),
                 3 => Input::Leaving(session),
                 _ => Input::Closed(session),
             }));

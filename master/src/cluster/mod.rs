@@ -1,7 +1,8 @@
 //! The executors of the cluster: who is there, and who may be called.
 
+pub mod clocks;
 mod members;
 #[cfg(test)]
 mod members_tests;
 
-pub use members::{Effect, Input, Limits, Member, Members, SessionId};
+pub use members::{Beat, Effect, Input, Limits, Member, Members, SessionId};

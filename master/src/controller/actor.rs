@@ -87,7 +87,11 @@ impl Controller {
                 register,
                 stream,
             } => self.opened(now, session, *register, stream).await,
-            Message::Received { session, at, body } => self.received(now, session, at, *body).await,
+            Message::Received {
+                session,
+                read,
+                body,
+            } => self.received(now, session, read, *body).await,
             Message::Closed { session } => self.member(now, Input::Closed(session)).await,
             Message::Discovered { job, found } => {
                 self.step(now, &job, Event::Discovered(found)).await

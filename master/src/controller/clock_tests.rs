@@ -24,6 +24,7 @@ use super::actor::start;
 use super::handle::{Handle, Outgoing};
 use super::state::Options;
 use super::store::JobStore;
+use super::submission::{Begin, Submission};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Limits, SessionId};
 use crate::job::discovery::{Brokers, Outside, Starts};
@@ -49,7 +50,8 @@ impl Chance for Shifted {
     }
 
     fn ordered_id(&self) -> Uuid {
-        ThisMachine.ordered_id()
+        let high = self.now().0 << 16;
+        Uuid::from_u64_pair(high, ThisMachine.ordered_id().as_u64_pair().1)
     }
 }
 
@@ -122,6 +124,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
     };
     let register = Register {
         incarnation: "inc_1".into(),
+        host: "host-a".into(),
         running: vec![claim],
         ..Register::default()
     };
@@ -181,6 +184,86 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         assert!(next > last);
         last = next;
     }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+/// A heartbeat of the executor with this wall clock, and what the master's wall clock shows by its reply.
+async fn heartbeat(handle: &Handle, outgoing: &mut Outgoing, wall: Millis) -> Millis {
+    let heartbeat = Heartbeat {
+        wall_ms: wall.0,
+        ..Heartbeat::default()
+    };
+    let heartbeat = FromExecutor::Heartbeat(heartbeat);
+    handle.received(SESSION, heartbeat).await.unwrap();
+    loop {
+        let message = outgoing.recv().await.expect("the stream stays open");
+        if let Some(ToExecutor::HeartbeatReply(reply)) = message.unwrap().body {
+            return Millis(reply.wall_ms);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hosts_whose_clocks_differ_are_named_until_they_agree() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let (handle, mut outgoing) = running(&tasks).await;
+    let first = outgoing.recv().await.unwrap().unwrap().body;
+    let Some(ToExecutor::Welcome(welcome)) = first else {
+        panic!("Welcome comes first, not {first:?}");
+    };
+    assert!(welcome.wall_ms > 0);
+    for (step, named) in [
+        (0, None),
+        (7_200_000, Some("host-a is 2h behind the master")),
+        (-7_200_000, Some("host-a is 2h ahead of the master")),
+        (0, None),
+    ] {
+        shift.set(step);
+        let own = ThisMachine.now();
+        let reply = heartbeat(&handle, &mut outgoing, own).await;
+        let ahead = reply.0.cast_signed() - own.0.cast_signed();
+        assert!((step..step + 5_000).contains(&ahead), "{step}: {ahead}");
+        let status = handle.job("a".into()).await.unwrap();
+        let warned = status.warnings.join("; ");
+        match named {
+            Some(named) => assert!(warned.contains(named), "{warned}"),
+            None => assert!(!warned.contains("wall clocks"), "{warned}"),
+        }
+        let executor = &handle.executors().await.unwrap()[0];
+        let seen = executor.clock_ahead_ms.unwrap();
+        assert!((-step - 5_000..=-step).contains(&seen), "{step}: {seen}");
+        // What people read is by the wall clock.
+        let registered = Millis(executor.registered_ms);
+        let wall = Millis(own.0.saturating_add_signed(step));
+        assert!(wall.since(registered) < Millis(60_000), "{registered:?}");
+    }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+#[tokio::test]
+async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_back() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let (handle, _outgoing) = running(&tasks).await;
+    let first = handle.job("a".into()).await.unwrap().job_id;
+    shift.set(-7_200_000);
+    let mut other = spec("a");
+    other.scoring.weights.momentum = 0.3;
+    let submission = Submission {
+        spec: other,
+        warnings: vec![],
+        begin: Begin::Resume,
+        replace: true,
+    };
+    let second = handle.submit(submission).await.unwrap().job_id;
+    assert_ne!(first, second);
+    assert_eq!(handle.job("a".into()).await.unwrap().job_id, second);
+    assert_eq!(handle.jobs().await.unwrap()[0].job_id, second);
     let drained = tasks.drain(Duration::from_secs(5)).await;
     assert_eq!(drained, kol_common::actor::Drained::InTime);
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{Register, Welcome};
+use kol_common::proto::{HeartbeatReply, Register, Welcome};
 use kol_common::{JobId, KolError, Millis};
 
-use super::message::Stream;
+use super::message::{ReadAt, Stream};
 use super::state::Controller;
-use crate::cluster::{Effect, Input, Members, SessionId};
+use crate::cluster::{Beat, Effect, Input, Members, SessionId};
 use crate::job::Event;
 
 impl Controller {
@@ -34,6 +34,7 @@ impl Controller {
                 executor_id: id.to_string(),
                 heartbeat_ms: Millis::from(limits.heartbeat).0,
                 lease_ms: Millis::from(limits.lease).0,
+                wall_ms: Millis::now().0,
             }),
         );
         let running = register.running.clone();
@@ -53,7 +54,7 @@ impl Controller {
         Ok(())
     }
 
-    /// An executor sent a message, which was read at `at`.
+    /// An executor sent a message, which was read at `read`.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -61,18 +62,20 @@ impl Controller {
         &mut self,
         now: Millis,
         session: SessionId,
-        at: Millis,
+        read: ReadAt,
         body: FromExecutor,
     ) -> Result<(), KolError> {
         let Some(id) = self.members.of_session(session).cloned() else {
             return Ok(());
         };
         let input = match &body {
-            FromExecutor::Heartbeat(heartbeat) => Input::Heard(session, Some(*heartbeat)),
+            FromExecutor::Heartbeat(heartbeat) => {
+                Input::Heard(session, Some(Beat::read(*heartbeat, read.wall)))
+            }
             FromExecutor::Leaving(_) => Input::Leaving(session),
             _ => Input::Heard(session, None),
         };
-        self.member(at, input).await?;
+        self.member(read.at, input).await?;
         match body {
             FromExecutor::Reports(reports) => {
                 let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -107,7 +110,12 @@ impl Controller {
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
-            FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
+            FromExecutor::Heartbeat(_) => {
+                let wall_ms = Millis::now().0;
+                let reply = HeartbeatReply { wall_ms };
+                self.send(&id, ToExecutor::HeartbeatReply(reply));
+            }
+            FromExecutor::Register(_) | FromExecutor::Leaving(_) => {}
         }
         Ok(())
     }

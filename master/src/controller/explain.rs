@@ -54,6 +54,7 @@ fn draft(now: Millis, id: &JobId, job: &Job, request: &ExplainRequest) -> Explan
         kol: request.kol.clone(),
         slots: Vec::new(),
         spec_json: status.spec_json,
-        now_ms: now.0,
+        // Ages of readings: times of events.
+        now_ms: Millis::now().0,
     }
 }

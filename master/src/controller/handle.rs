@@ -9,11 +9,11 @@ use kol_common::proto::{
     ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
     Register, RewindRequest, Savepoint, SubmitReply,
 };
-use kol_common::{JobId, KolError, SavepointId};
+use kol_common::{JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use super::message::{Message, Query, Reply, SavepointRequest};
+use super::message::{Message, Query, ReadAt, Reply, SavepointRequest};
 use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
@@ -81,8 +81,15 @@ impl Handle {
     /// # Errors
     /// See [`Handle`].
     pub async fn received(&self, session: SessionId, body: Body) -> Result<(), KolError> {
-        let (at, body) = (self.clock.now(), Box::new(body));
-        let received = Message::Received { session, at, body };
+        let read = ReadAt {
+            at: self.clock.now(),
+            wall: Millis::now(),
+        };
+        let received = Message::Received {
+            session,
+            read,
+            body: Box::new(body),
+        };
         self.tell(received, ANSWER).await
     }
 

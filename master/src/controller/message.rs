@@ -20,6 +20,15 @@ pub(super) type Stream = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
 /// Where the answer to a request goes. The requester may be gone by then.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, KolError>>;
 
+/// When a message was read off the network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadAt {
+    /// By the master's monotonic clock.
+    pub(super) at: Millis,
+    /// By its wall clock, which another host's is compared with.
+    pub(super) wall: Millis,
+}
+
 /// A savepoint that a person waits for.
 #[derive(Debug)]
 pub(super) struct SavepointRequest {
@@ -48,7 +57,7 @@ pub(super) enum Message {
         /// The stream that it came over.
         session: SessionId,
         /// When it was read off the network: it may have waited in the mailbox since.
-        at: Millis,
+        read: ReadAt,
         /// What it says.
         body: Box<Body>,
     },

@@ -39,7 +39,7 @@ impl Controller {
         below: &str,
         reply: Reply<Savepoint>,
     ) -> Result<(), KolError> {
-        let id = SavepointId::generate();
+        let id = SavepointId::generate_after(self.store.last_savepoint().as_ref());
         let folder = format!("{below}/{id}");
         let awaited = Awaited {
             folder: folder.clone(),

@@ -55,6 +55,8 @@ pub(super) struct Controller {
     pub(super) tasks: Group,
     /// When metrics were published last.
     pub(super) published: Millis,
+    /// Wall clocks of hosts differed then.
+    pub(super) clocks_differ: bool,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
@@ -92,6 +94,7 @@ impl Controller {
             awaited: BTreeMap::new(),
             tasks,
             published: Millis(0),
+            clocks_differ: false,
             group_offsets: BTreeMap::new(),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::proto::{Manifest, Savepoint};
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, SavepointId};
 use prost::Message as _;
 use serde::de::DeserializeOwned;
 
@@ -132,6 +132,12 @@ impl JobStore {
     pub fn savepoints(&self, name: &str) -> impl Iterator<Item = &Savepoint> {
         let newest_first = self.savepoints.values().rev();
         newest_first.filter(move |s| s.job_name == name)
+    }
+
+    /// The id of the savepoint that was requested last.
+    pub fn last_savepoint(&self) -> Option<SavepointId> {
+        let id = self.savepoints.keys().next_back()?;
+        Some(SavepointId::from_wire(id.as_str()))
     }
 
     /// Puts a savepoint on record.

@@ -68,7 +68,7 @@ impl Controller {
         next: Next,
         reply: Reply<SubmitReply>,
     ) -> Result<(), KolError> {
-        let id = JobId::generate();
+        let id = JobId::generate_after(self.jobs.keys().next_back());
         let mut record =
             JobRecord::new(id.clone(), next.spec, next.warnings.clone(), Millis::now());
         record.origin = next.origin;

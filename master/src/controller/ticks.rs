@@ -45,11 +45,23 @@ impl Controller {
         }
     }
 
+    /// Logs when the wall clocks of hosts begin to differ, and when they agree again.
+    fn watch_clocks(&mut self) {
+        let disagreement = self.clocks_disagree();
+        match (&disagreement, self.clocks_differ) {
+            (Some(what), false) => tracing::warn!(code = "CLOCKS_DIFFER", "{what}"),
+            (None, true) => tracing::info!("the wall clocks of all hosts agree again"),
+            _ => {}
+        }
+        self.clocks_differ = disagreement.is_some();
+    }
+
     /// Publishes metrics when they are due.
     pub(super) fn tick_metrics(&mut self, now: Millis) {
         if now.since(self.published) >= METRICS {
             self.published = now;
             publish(&self.job_statuses(now), &self.executor_statuses(now));
+            self.watch_clocks();
         }
     }
 }

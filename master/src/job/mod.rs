@@ -33,6 +33,7 @@ pub use machine::Job;
 pub use origin::Origin;
 pub use ownership::revoke_claim;
 pub use record::{End, JobRecord, Phase, Predecessor};
+pub(crate) use warnings::clock_ahead;
 
 #[cfg(test)]
 mod ending_tests;

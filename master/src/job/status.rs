@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kol_common::proto::{self, ErrorInfo, JobState, PartitionCounters, PartitionReport};
+use kol_common::proto::{
+    self, AheadEvent, ErrorInfo, JobState, PartitionCounters, PartitionReport,
+};
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
@@ -74,6 +76,7 @@ impl View<'_> {
             market: self.measure.market_wire(),
             ends_probed_ms: ends_probed(&round, received).map(|t| t.0),
             now_ms: now.0,
+            wall_ms: 0,
             problems,
             warnings: all_warnings,
             spec_json: String::new(),
@@ -116,6 +119,7 @@ impl View<'_> {
             rejected: added(sum.rejected, c.rejected),
             time_unreadable: sum.time_unreadable + c.time_unreadable,
             without_counters: sum.without_counters + c.without_counters,
+            last_ahead: newest(sum.last_ahead, c.last_ahead),
         })
     }
 
@@ -206,6 +210,11 @@ impl View<'_> {
         };
         Some(error.job(&self.record.spec.name).to_info())
     }
+}
+
+fn newest(one: Option<AheadEvent>, other: Option<AheadEvent>) -> Option<AheadEvent> {
+    let both = one.into_iter().chain(other);
+    both.max_by_key(|event| event.present_ms)
 }
 
 fn added(mut sum: BTreeMap<String, u64>, more: BTreeMap<String, u64>) -> BTreeMap<String, u64> {

@@ -1,11 +1,14 @@
 //! What a person should know about a job's input although the job runs as specified.
 
-use kol_common::Millis;
+use kol_common::event::Reject;
 use kol_common::job::{Counters, JobSpec};
 use kol_common::proto::{PartitionCounters, PartitionReport};
+use kol_common::{Millis, SourcePartition};
 
 /// Keys that must have been compared before their share says anything.
 const ENOUGH_KEYS: u64 = 100;
+/// How much two looks at clocks may differ that do not happen at one moment.
+const SLACK: Millis = Millis(60_000);
 
 /// Warnings from the reports of all partitions and their summed counters.
 pub fn warnings<'a>(
@@ -13,7 +16,7 @@ pub fn warnings<'a>(
     totals: &PartitionCounters,
     reports: impl Iterator<Item = &'a PartitionReport>,
 ) -> Vec<String> {
-    let mut all = vec![lost(totals), new_logs(totals)];
+    let mut all = vec![lost(totals), new_logs(totals), ahead(spec, totals)];
     if spec.scoring.counters == Counters::Cumulative {
         let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
         all.extend([keys(totals), spacing(gaps, spec.scoring.window)]);
@@ -39,6 +42,54 @@ fn new_logs(totals: &PartitionCounters) -> Option<String> {
              of the old one is forgotten"
         )
     })
+}
+
+/// Events that were rejected because they are ahead of the present, with the last one.
+fn ahead(spec: &JobSpec, totals: &PartitionCounters) -> Option<String> {
+    let count = *totals.rejected.get(Reject::Ahead.as_str())?;
+    let last = totals.last_ahead.as_ref().map(|last| {
+        let place = last.partition.clone().map(SourcePartition::from);
+        let place = place.map_or_else(|| "an unknown partition".to_owned(), |p| p.to_string());
+        // Quoted with escapes: others wrote these.
+        let key = match &last.key {
+            Some(key) => format!("record key {key:?}"),
+            None => "no record key".to_owned(),
+        };
+        format!(
+            "; the last one, of creator {:?} on {:?} with {key}, is at offset {} of {place} and says {} when it \
+             was {}",
+            last.kol,
+            last.platform,
+            last.offset,
+            Millis(last.event_ms).iso(),
+            Millis(last.present_ms).iso(),
+        )
+    });
+    Some(format!(
+        "{count} events were rejected as `ahead`: they lie more than source.max_ahead ({}) ahead of the \
+         present{}; set the clock of their producer",
+        spec.source.kafka().max_ahead,
+        last.unwrap_or_default(),
+    ))
+}
+
+/// A job clock that lies ahead of the newest wall clock comes from a state of before such events were
+/// rejected, or from a host whose clock was wrong: every other event is late by it.
+pub(crate) fn clock_ahead(
+    spec: &JobSpec,
+    clock: Option<Millis>,
+    present: Millis,
+) -> Option<String> {
+    let bound = Millis(present.0.saturating_add(spec.source.kafka().max_ahead.0) + SLACK.0);
+    let clock = clock.filter(|clock| *clock > bound)?;
+    Some(format!(
+        "the job clock is at {}, {} ahead of the present: events that lie so far ahead were believed, and \
+         creators without such events have left the rankings; once all clocks are right, `kol-client rewind {} \
+         --to-earliest` repairs it",
+        clock.iso(),
+        Millis(clock.since(present).0 / 1_000 * 1_000),
+        spec.name,
+    ))
 }
 
 fn keys(totals: &PartitionCounters) -> Option<String> {
@@ -67,6 +118,8 @@ fn spacing(mut gaps: Vec<u64>, window: Millis) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::proto::AheadEvent;
+
     use super::*;
     use crate::testing::spec;
 
@@ -107,6 +160,45 @@ mod tests {
         let warned = warnings(&delta, &totals, [].into_iter());
         assert!(warned[0].contains("300 records were deleted"), "{warned:?}");
         assert!(warned[1].contains("started over 2 times"), "{warned:?}");
+    }
+
+    #[test]
+    fn events_ahead_of_the_present_are_called_out_with_the_last_one() {
+        let last = AheadEvent {
+            partition: Some((&SourcePartition::new("t", 3)).into()),
+            offset: 55,
+            platform: "tiktok".into(),
+            kol: "a\u{1b}[2J".into(),
+            key: Some("k".into()),
+            event_ms: 4_102_444_800_000,
+            present_ms: 1_795_669_200_000,
+        };
+        let totals = PartitionCounters {
+            rejected: [("ahead".to_owned(), 12)].into(),
+            last_ahead: Some(last),
+            ..PartitionCounters::default()
+        };
+        let warned = warnings(&spec("a"), &totals, [].into_iter());
+        let text = &warned[0];
+        for part in [
+            "12 events were rejected as `ahead`",
+            "source.max_ahead (10m)",
+            "creator \"a\\u{1b}[2J\" on \"tiktok\" with record key \"k\"",
+            "offset 55 of t/3",
+            "2100-01-01T00:00:00.000Z",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_job_clock_ahead_of_all_wall_clocks_is_called_out_with_the_repair() {
+        let present = Millis(1_795_669_200_000);
+        let of = |clock| clock_ahead(&spec("a"), clock, present);
+        assert_eq!(of(None), None);
+        assert_eq!(of(Some(Millis(present.0 + 660_000))), None);
+        let text = of(Some(Millis(4_102_444_800_000))).unwrap();
+        assert!(text.contains("kol-client rewind a --to-earliest"), "{text}");
     }
 
     #[test]

@@ -236,8 +236,14 @@ impl FakeExecutor {
     }
 
     pub async fn next(&mut self) -> ToExecutor {
-        let next = tokio::time::timeout(PATIENCE, self.incoming.message()).await;
-        next.unwrap().unwrap().unwrap().body.unwrap()
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.incoming.message()).await;
+            let body = next.unwrap().unwrap().unwrap().body.unwrap();
+            // As many as heartbeats, which come by themselves.
+            if !matches!(body, ToExecutor::HeartbeatReply(_)) {
+                return body;
+            }
+        }
     }
 
     /// The next assignment; ticks are passed over.

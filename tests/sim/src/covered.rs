@@ -13,6 +13,7 @@ use kol_common::scoring::{Slot, unpack_slots};
 
 use super::log::MemoryLog;
 use super::redis::Redis;
+use super::run::PRESENT;
 use kol_fold::{Fold, Kol};
 
 /// Problems that are kept.
@@ -81,7 +82,9 @@ impl Covered {
         let same = same.filter(|_| manifest.partitions.iter().all(goes_on));
         let (_, mut fold) = same.unwrap_or_else(|| {
             self.offsets.clear();
-            (String::new(), Fold::new(&spec.scoring))
+            let mut fold = Fold::new(&spec.scoring);
+            fold.set_present(PRESENT.0);
+            (String::new(), fold)
         });
         for part in &manifest.partitions {
             let from = self.offsets.insert(part.slot, part.offset).unwrap_or(0);

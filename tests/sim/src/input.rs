@@ -13,6 +13,8 @@ use super::log::MemoryLog;
 pub const PARTITIONS: u32 = 4;
 /// Longest time between two events, milliseconds.
 const PAUSE: u64 = 40;
+/// What a clock shows that is wrong.
+const IN_2100: Millis = Millis(4_102_444_800_000);
 /// Creators with many events, and those with one now and then.
 const BUSY: u32 = 10;
 const RARE: u32 = 60;
@@ -66,6 +68,16 @@ impl Feed {
             log.append(partition, self.next, event);
             self.next.0 += self.random.random_range(1..=PAUSE);
         }
+    }
+
+    /// A producer whose clock is wrong appends a record of its creator, who has no others.
+    pub fn happen_in_2100(&self, partition: u32, log: &MemoryLog) {
+        let event = json!({
+            "event_time": IN_2100.iso(),
+            "username": "kol_of_2100",
+            "like_count": 1,
+        });
+        log.append(partition, IN_2100, event.to_string());
     }
 
     fn event(&mut self) -> (u32, String) {

@@ -29,7 +29,7 @@ use super::net::Net;
 use super::person::{Errand, Person};
 use super::redis::Redis;
 use super::trace::Trace;
-use super::world::Weightless;
+use super::world::{Virtual, Weightless};
 
 /// Where the master listens.
 const PORT: u16 = 7077;
@@ -42,6 +42,8 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub struct Shared {
     /// Notes what is delivered.
     pub trace: Arc<Trace>,
+    /// Time and chance.
+    pub world: Rc<Virtual>,
     /// The input.
     pub log: MemoryLog,
     /// Redis.
@@ -86,6 +88,7 @@ where
         CancellationToken::new(),
     );
     shared.dying.borrow_mut().insert(name, dying.clone());
+    shared.world.begins(name);
     tokio::select! {
         biased;
         () = dying.cancelled() => {

@@ -18,7 +18,7 @@ use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
-use super::schedule::{Deed, EXECUTORS, HEALED, LAST, LINKS, schedule};
+use super::schedule::{Deed, EXECUTORS, HEALED, LAST, LINKS, MASTER, schedule};
 use super::store::{Damage, Folders, Mood};
 use super::trace::Trace;
 use super::verdict::{self, Verdict};
@@ -26,6 +26,8 @@ use super::world::Virtual;
 
 /// When every simulation begins: a minute after a full hour of 2025.
 const START: Millis = Millis(1_760_000_460_000);
+/// What the fold takes for the present: no host's clock is newer, and what is ahead is far ahead of it.
+pub const PRESENT: Millis = Millis(START.0 + 86_400_000);
 /// Virtual time that all hosts take at once; messages take a multiple of it.
 const TICK: Millis = Millis(5);
 /// Fastest and slowest message.
@@ -98,6 +100,8 @@ struct Scene {
     trace: Arc<Trace>,
     feed: Feed,
     covered: Covered,
+    /// Since when the master's wall clock is right, if it is.
+    right_since: Option<Millis>,
     guard: Guard,
 }
 
@@ -122,6 +126,7 @@ impl Scene {
         );
         let shared = Rc::new(Shared {
             trace: Arc::clone(&trace),
+            world: Rc::clone(&world),
             log: MemoryLog::new("events", PARTITIONS),
             redis: Redis::new().expect("Lua"),
             stores: Stores::new(Arc::new(folders.clone())),
@@ -143,6 +148,7 @@ impl Scene {
             trace,
             feed,
             covered: Covered::default(),
+            right_since: Some(Millis(0)),
         }
     }
 
@@ -159,10 +165,19 @@ impl Scene {
         self.guard.step();
         self.world.set_now(Millis(START.0 + self.now().0));
         for manifest in self.folders.take_manifests() {
-            self.covered
-                .look(&manifest, &self.shared.log, &self.shared.redis);
+            // A manifest says by the master's clock when its epoch began.
+            if self.master_clock_is_right() {
+                self.covered
+                    .look(&manifest, &self.shared.log, &self.shared.redis);
+            }
         }
         Ok(())
+    }
+
+    /// Whether the master's wall clock has been right for longer than an epoch takes.
+    fn master_clock_is_right(&self) -> bool {
+        let right = |since: Millis| self.now().since(since) > NOTICED;
+        self.right_since.is_some_and(right)
     }
 
     /// Plays the schedule, and waits until all is well: how long that took.
@@ -261,9 +276,23 @@ impl Scene {
             Deed::Store(mood) => self.folders.set_mood(mood),
             Deed::Tear(host, how) => self.tear(host, how),
             Deed::Away(away) => self.shared.log.set_away(away),
+            Deed::SetClock(host, ahead) => self.set_clock(host, ahead),
+            Deed::Ahead(partition) => self.feed.happen_in_2100(partition, &self.shared.log),
             Deed::Ask(errand) => self.shared.errands.borrow_mut().push_back(errand),
         }
         Ok(())
+    }
+
+    /// Sets the wall clock of a host so far ahead, in milliseconds.
+    fn set_clock(&mut self, host: &'static str, ahead: i64) {
+        self.world.set_clock(host, ahead);
+        if host == MASTER {
+            let now = self.now();
+            self.right_since = match (ahead, self.right_since) {
+                (0, since) => Some(since.unwrap_or(now)),
+                _ => None,
+            };
+        }
     }
 
     /// Damages state of a partition that the host was last seen to run.
@@ -296,6 +325,9 @@ impl Scene {
         }
         for host in EXECUTORS.into_iter().chain(["master", "redis"]) {
             self.carry_out(Deed::Restart(host))?;
+        }
+        for host in EXECUTORS.into_iter().chain([MASTER]) {
+            self.carry_out(Deed::SetClock(host, 0))?;
         }
         self.carry_out(Deed::Repeats(false))?;
         self.carry_out(Deed::Store(Mood::Well))?;

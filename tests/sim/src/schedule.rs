@@ -7,17 +7,22 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::input::PARTITIONS;
 use super::person::Errand;
 use super::store::{Damage, Mood};
 
 /// Executors of every simulation.
 pub const EXECUTORS: [&str; 3] = ["one", "two", "three"];
+/// The host of the master.
+pub const MASTER: &str = "master";
 /// When the first fault may come, and by when all are over.
 pub const CALM: Millis = Millis(3_000);
 /// See [`CALM`].
 pub const HEALED: Millis = Millis(16_000);
 /// No event comes any more, and Redis may yet lose data, until then.
 pub const LAST: Millis = Millis(18_000);
+/// How far wall clocks are set ahead, milliseconds.
+const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -65,6 +70,10 @@ pub enum Deed {
     Tear(&'static str, Damage),
     /// The brokers are away, or back.
     Away(bool),
+    /// The wall clock of a host is set so far ahead, in milliseconds; 0: right.
+    SetClock(&'static str, i64),
+    /// A record of the year 2100 in this partition.
+    Ahead(u32),
     /// The person is asked to do something with the job.
     Ask(Errand),
 }
@@ -73,11 +82,15 @@ pub enum Deed {
 pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deeds = Vec::new();
+    // The present is the newest of two clocks: one of them may be slow, not both.
+    let slow = *[MASTER, EXECUTORS[0], EXECUTORS[1]]
+        .choose(&mut random)
+        .unwrap_or(&MASTER);
     for _ in 0..random.random_range(2..=8) {
         let begin = random.random_range(CALM.0..HEALED.0 - 1_000);
         let longest = (HEALED.0 - begin).min(7_000);
         let end = begin + random.random_range(300..=longest);
-        let (first, last) = fault(&mut random, Millis(end - begin));
+        let (first, last) = fault(&mut random, Millis(end - begin), slow);
         deeds.push((Millis(begin), first));
         deeds.extend(last.map(|last| (Millis(end), last)));
     }
@@ -155,10 +168,10 @@ fn errand(random: &mut StdRng) -> Errand {
 }
 
 /// What begins a fault, and what ends it.
-fn fault(random: &mut StdRng, time: Millis) -> (Deed, Option<Deed>) {
+fn fault(random: &mut StdRng, time: Millis, slow: &'static str) -> (Deed, Option<Deed>) {
     let executor = *EXECUTORS.choose(random).unwrap_or(&EXECUTORS[0]);
     let link = *LINKS.choose(random).unwrap_or(&LINKS[0]);
-    match random.random_range(0..16) {
+    match random.random_range(0..19) {
         0 | 1 => (Deed::Crash(executor), Some(Deed::Restart(executor))),
         2 => (Deed::Crash("master"), Some(Deed::Restart("master"))),
         3 => (Deed::Crash("redis"), Some(Deed::Restart("redis"))),
@@ -178,6 +191,17 @@ fn fault(random: &mut StdRng, time: Millis) -> (Deed, Option<Deed>) {
             let mood = *[slow, Mood::Failing].choose(random).unwrap_or(&slow);
             (Deed::Store(mood), Some(Deed::Store(Mood::Well)))
         }
-        _ => (Deed::Away(true), Some(Deed::Away(false))),
+        15 => (Deed::Away(true), Some(Deed::Away(false))),
+        16 | 17 => {
+            let host = if random.random() { MASTER } else { executor };
+            let steps = if host == slow {
+                &STEPS[..]
+            } else {
+                &STEPS[1..]
+            };
+            let step = *steps.choose(random).unwrap_or(&STEPS[1]);
+            (Deed::SetClock(host, step), Some(Deed::SetClock(host, 0)))
+        }
+        _ => (Deed::Ahead(random.random_range(0..PARTITIONS)), None),
     }
 }

@@ -42,7 +42,7 @@ impl Trace {
 
     /// Something was delivered, or happened.
     pub fn note(&self, what: &str, bytes: &[u8]) {
-        let now = Millis::now().0;
+        let now = super::world::time().0;
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let all = now
             .to_le_bytes()

@@ -4,6 +4,7 @@ use kol_common::job::JobSpec;
 use kol_common::proto::{JobState, JobStatus};
 
 use super::nodes::Shared;
+use super::run::PRESENT;
 use kol_fold::Fold;
 use kol_harness::{Shown, compare_market};
 
@@ -44,7 +45,11 @@ pub fn of(shared: &Shared) -> Verdict {
     let Ok(spec) = serde_json::from_str::<JobSpec>(&status.spec_json) else {
         return Verdict::Wrong(vec!["a spec that cannot be read".into()]);
     };
-    let fold = Fold::of(&spec.scoring, &shared.log.records());
+    let mut fold = Fold::new(&spec.scoring);
+    fold.set_present(PRESENT.0);
+    for record in &shared.log.records() {
+        fold.apply(record);
+    }
     let cools = spec.scoring.idle_timeout.is_some();
     let shown_at = status
         .window_end_ms

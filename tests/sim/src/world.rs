@@ -1,7 +1,8 @@
-//! The world of a simulation: turmoil's time, chance from the seed, no threads; and a process that
-//! always uses the same of its machine.
+//! The world of a simulation: turmoil's time, which each host's wall clock shows as it was set, chance from
+//! the seed, no threads; and a process that always uses the same of its machine.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use kol_common::Millis;
@@ -9,6 +10,7 @@ use kol_common::process::Process;
 use kol_common::world::{Chance, Clock, Threads};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use tokio::runtime::{self, Handle};
 use uuid::Uuid;
 
 /// See the module.
@@ -18,6 +20,10 @@ pub struct Virtual {
     ids: Cell<u64>,
     /// The time for what happens outside of all hosts.
     between: Cell<Millis>,
+    /// Which host a runtime is of; a host that starts again has another one.
+    runtimes: RefCell<Vec<(runtime::Id, &'static str)>>,
+    /// How far the wall clocks of hosts were set ahead, milliseconds.
+    clocks: RefCell<BTreeMap<&'static str, i64>>,
 }
 
 impl Virtual {
@@ -27,6 +33,8 @@ impl Virtual {
             random: RefCell::new(StdRng::seed_from_u64(seed)),
             ids: Cell::new(0),
             between: Cell::new(start),
+            runtimes: RefCell::default(),
+            clocks: RefCell::default(),
         })
     }
 
@@ -34,11 +42,41 @@ impl Virtual {
     pub fn set_now(&self, now: Millis) {
         self.between.set(now);
     }
+
+    /// What runs here, now, is a host of this name.
+    pub fn begins(&self, host: &'static str) {
+        let mut runtimes = self.runtimes.borrow_mut();
+        runtimes.retain(|(_, name)| *name != host);
+        runtimes.push((Handle::current().id(), host));
+    }
+
+    /// A host's wall clock is so far ahead from now on, in milliseconds; what measures lengths of time does
+    /// not notice.
+    pub fn set_clock(&self, host: &'static str, ahead: i64) {
+        self.clocks.borrow_mut().insert(host, ahead);
+    }
+
+    /// How far the wall clock of what runs here was set ahead.
+    fn ahead(&self) -> i64 {
+        let Ok(here) = Handle::try_current() else {
+            return 0;
+        };
+        let runtimes = self.runtimes.borrow();
+        let host = runtimes.iter().find(|(id, _)| *id == here.id());
+        let ahead = host.and_then(|(_, host)| self.clocks.borrow().get(host).copied());
+        ahead.unwrap_or(0)
+    }
+}
+
+/// The time of the simulation, which no host's clock changes.
+pub fn time() -> Millis {
+    turmoil::since_epoch().map_or_else(Millis::now, Millis::from)
 }
 
 impl Clock for Virtual {
     fn now(&self) -> Millis {
-        turmoil::since_epoch().map_or(self.between.get(), Millis::from)
+        let now = turmoil::since_epoch().map_or(self.between.get(), Millis::from);
+        Millis(now.0.saturating_add_signed(self.ahead()))
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kol_common::event::{Decoder, Event, Reject, effective_time};
 use kol_common::job::Profile;
-use kol_common::proto::PartitionCounters;
+use kol_common::proto::{AheadEvent, PartitionCounters};
 use kol_common::scoring::Scoring;
-use kol_common::{KolError, Millis};
+use kol_common::{KolError, Millis, SourcePartition};
 use tokio::time::Instant;
 
 use super::letters::Letters;
@@ -31,6 +31,9 @@ pub struct Intake {
     market_pass_at: Instant,
 }
 
+/// Longest name and key that are shown of an event, in characters.
+const SHOWN: usize = 120;
+
 /// What a job's spec says of every event.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
@@ -44,9 +47,12 @@ struct Rules {
     max_ahead: Millis,
 }
 
-/// Event times after this one are not believed.
+/// The present, and the bound after which event times are not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latest(Millis);
+pub struct Latest {
+    present: Millis,
+    bound: Millis,
+}
 
 impl Intake {
     /// With an empty state.
@@ -79,9 +85,10 @@ impl Intake {
         self.state = State::new(Arc::clone(&self.scoring));
     }
 
-    /// The bound of event times, given the newest wall clock that is known. Asked once a batch.
+    /// The bound of event times, given the newest wall clock that is known. Computed once a batch.
     pub fn latest(&self, present: Millis) -> Latest {
-        Latest(Millis(present.0.saturating_add(self.rules.max_ahead.0)))
+        let bound = Millis(present.0.saturating_add(self.rules.max_ahead.0));
+        Latest { present, bound }
     }
 
     /// Takes the next record of the log. All events of it are taken in before anything else happens: an
@@ -92,8 +99,13 @@ impl Intake {
         let (state, letters) = (&mut self.state, &mut self.letters);
         self.decoder.decode_each(record.value, |part, outcome| {
             counters.events += 1;
-            let taken =
-                outcome.and_then(|event| rules.event(&event, record, latest, state, counters));
+            let taken = outcome.and_then(|event| {
+                let taken = rules.event(&event, record, latest, state, counters);
+                if taken == Err(Reject::Ahead) {
+                    note_ahead(counters, letters.origin(), &event, record, latest.present);
+                }
+                taken
+            });
             let Err(reason) = taken else {
                 return;
             };
@@ -172,7 +184,7 @@ impl Rules {
         counters: &mut PartitionCounters,
     ) -> Result<(), Reject> {
         let stated = event.event_time.filter(|_| !self.kafka_time);
-        let time = effective_time(stated, record.timestamp, latest.0)?;
+        let time = effective_time(stated, record.timestamp, latest.bound)?;
         counters.time_unreadable += u64::from(event.time_unreadable && !self.kafka_time);
         counters.without_counters += u64::from(!event.has_counters());
         if self.check_keys {
@@ -185,6 +197,39 @@ impl Rules {
             Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),
         }
     }
+}
+
+/// Keeps what a person needs to find the producer. Text that others wrote: bounded, and without allocation
+/// after the first one, because a whole topic may be ahead.
+fn note_ahead(
+    counters: &mut PartitionCounters,
+    origin: &SourcePartition,
+    event: &Event<'_>,
+    record: &Record<'_>,
+    present: Millis,
+) {
+    let last = counters.last_ahead.get_or_insert_with(|| AheadEvent {
+        partition: Some(origin.into()),
+        ..AheadEvent::default()
+    });
+    last.offset = record.offset;
+    last.event_ms = event.event_time.or(record.timestamp).unwrap_or_default().0;
+    last.present_ms = present.0;
+    write_text(&mut last.platform, &event.platform);
+    write_text(&mut last.kol, &event.kol);
+    match record.key {
+        Some(key) => {
+            let key = &key[..key.len().min(SHOWN)];
+            let shown = last.key.get_or_insert_default();
+            write_text(shown, &String::from_utf8_lossy(key));
+        }
+        None => last.key = None,
+    }
+}
+
+fn write_text(text: &mut String, new: &str) {
+    text.clear();
+    text.extend(new.chars().take(SHOWN));
 }
 
 /// Counts a reject; allocates for the first one of each reason only.

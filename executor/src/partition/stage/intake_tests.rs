@@ -78,6 +78,12 @@ fn an_event_from_the_future_moves_no_clock_and_is_counted_and_rejected() {
     assert_eq!(strict.counters().rejected["ahead"], 1);
     assert_eq!(strict.counters().dead_letter, 1);
     assert_eq!(*letters.0.lock().unwrap(), [(1, ahead, Reject::Ahead)]);
+    let last = strict.counters().last_ahead.unwrap();
+    let place = last.partition.as_ref().map(|p| (&*p.topic, p.partition));
+    assert_eq!((place, last.offset), (Some(("t", 0)), 1));
+    assert_eq!((&*last.kol, &*last.platform), ("b", "tiktok"));
+    assert_eq!(last.key.as_deref(), Some("a"));
+    assert_eq!((last.event_ms, last.present_ms), (in_2100, PRESENT.0));
     // The bound is the spec's.
     let (mut generous, _) = intake("max_ahead = \"1h\"");
     let soon = PRESENT.0 + 3_000_000;

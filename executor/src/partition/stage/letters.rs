@@ -23,6 +23,11 @@ impl Letters {
         }
     }
 
+    /// The partition.
+    pub fn origin(&self) -> &SourcePartition {
+        &self.origin
+    }
+
     /// Sends what cannot be used, or parks it while there is no room.
     pub fn reject(&mut self, rejected: &Rejected<'_>) {
         if let Some(topic) = &self.topic {

@@ -1,8 +1,8 @@
 -- Ends a flush: everything it sent is in Redis.
 --
 -- KEYS     fence record, last_update, last_event
--- ARGV     generation, assignment epoch, sequence, time now, newest event time (both ISO 8601, of
---          equal length; the latter may be empty)
+-- ARGV     generation, assignment epoch, sequence, time now, newest event time of the job as far as
+--          the partition knows it (both ISO 8601; the latter may be empty)
 -- Answers  'OK', 'NOFENCE' or 'FENCED'
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
 if not f[1] then
@@ -13,7 +13,8 @@ if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or f[3] ~= ARGV[3] then
 end
 redis.call('HSET', KEYS[1], 'done', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[4])
-if ARGV[5] ~= '' and (redis.call('GET', KEYS[3]) or '') < ARGV[5] then
+-- Not the largest there ever was: what a job before this one saw, or a clock that was wrong, must not stay.
+if ARGV[5] ~= '' then
     redis.call('SET', KEYS[3], ARGV[5])
 end
 return 'OK'
