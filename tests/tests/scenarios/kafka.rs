@@ -199,6 +199,36 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
 }
 
 #[test]
+fn a_topic_that_was_recreated_between_discovery_and_the_first_record_is_read_from_its_beginning() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 1_000, 16);
+    let topic = Topic::create(kafka, "early", 1);
+    topic.produce(&records[..200]);
+    let redis = RedisServer::start();
+    let mut cluster = Cluster::start(0);
+    cluster.allow("LOG_RECREATED", "it was");
+    let job = Job {
+        starting_offsets: "\"latest\"".into(),
+        ..Job::replay(SCORING)
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.wait_status(&id, "its partition is found", LIMIT, |status| {
+        status.partitions.iter().any(|p| p.start_offset == 200)
+    });
+    topic.make_anew();
+    topic.produce(&records[200..]);
+    cluster.add_executor();
+    let scene = Scene {
+        topic,
+        redis,
+        cluster,
+        job: id,
+    };
+    scene.becomes(&scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
 fn creators_of_a_recreated_topic_leave_the_ranking_of_whichever_platform() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 1_000, 15);

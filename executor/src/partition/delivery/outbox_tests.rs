@@ -23,6 +23,7 @@ fn assignment() -> Arc<Assignment> {
         ordinal: 0,
         assignment_epoch: 1,
         offset: 0,
+        topic_id: None,
         restore: None,
     })
 }
