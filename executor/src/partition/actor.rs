@@ -271,8 +271,8 @@ impl Actor {
 
     /// Another log is read: nothing of the old one counts any more.
     fn start_over(&mut self, now: Instant) {
+        self.outbox.start_over(now, self.intake.state());
         self.intake.start_over();
-        self.outbox.start_over(now);
         self.checkpointer.start_over();
         // The job's clock is not the log's: a market waits until everybody is there.
         self.take_tick();

@@ -9,6 +9,7 @@ use kol_common::scoring::Scoring;
 use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// What all partitions of a job share: the newest word from the master.
 pub type Ticks = watch::Receiver<Arc<JobTick>>;
@@ -32,6 +33,8 @@ pub struct Assignment {
     pub assignment_epoch: u64,
     /// Where to start reading, without a state.
     pub offset: u64,
+    /// Id of the topic that the offset is of; `None` where brokers give none.
+    pub topic_id: Option<Uuid>,
     /// State to start with.
     pub restore: Option<PartitionCheckpoint>,
 }

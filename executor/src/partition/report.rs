@@ -65,6 +65,10 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         median_gap_ms: state.median_gap().map(|g| g.0),
         standstill_ms: Millis::from(parts.stall).0,
         problem: problem(parts).map(|e| e.to_info()),
+        topic_id: reader
+            .log_id()
+            .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        log_start: reader.log_start(),
     }
 }
 

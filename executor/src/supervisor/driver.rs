@@ -15,6 +15,7 @@ use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::{JobId, KolError, Millis, SourcePartition};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
 
 use super::jobs::Jobs;
 use super::machine::{Effect, Event, Key, Machine};
@@ -173,6 +174,7 @@ impl Supervisor {
                 ordinal: p.slot,
                 assignment_epoch: p.assignment_epoch,
                 offset: p.offset,
+                topic_id: Uuid::from_slice(&p.topic_id).ok(),
                 restore: p.restore,
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));

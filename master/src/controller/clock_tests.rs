@@ -98,6 +98,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: partition.clone(),
         ordinal: 0,
         start_offset: 0,
+        topic_id: None,
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
     }];

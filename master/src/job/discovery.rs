@@ -1,6 +1,7 @@
 //! What a job must know before it runs, queried from Kafka and Redis: partitions, the offsets to start
 //! at, and the generation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
-use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::kafka::{Consumer, client_config, consumer, topic_ids};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
@@ -16,6 +17,7 @@ use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use uuid::Uuid;
 
 use super::lineage::{Start, fits, name_of, spec_of};
 use crate::checkpoint::group_offsets::GroupOffsets;
@@ -27,7 +29,7 @@ const GENERATION_FIELD: &str = "gen";
 
 /// What the master queries from the brokers of a job, and publishes there.
 pub trait Brokers: std::fmt::Debug + Send + Sync {
-    /// The partitions of the source that are not `known`, with the offset to start at, in the order
+    /// The partitions of the source that are not `known`, and where to start, in the order
     /// of the topic list, then by number. `offsets` says where, for a job that starts.
     ///
     /// # Errors
@@ -52,8 +54,20 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
     ) -> Result<GroupOffsets, KolError>;
 }
 
-/// Partitions with the offset to start at.
-pub type Starts = Vec<(SourcePartition, u64)>;
+/// Partitions that were found.
+pub type Starts = Vec<Started>;
+
+/// A partition that was found, and where to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Topic and number.
+    pub partition: SourcePartition,
+    /// Offset to start at.
+    pub offset: u64,
+    /// The topic's id, requested before the offset was: a topic that was recreated since has another one.
+    /// `None` where brokers give none.
+    pub topic_id: Option<Uuid>,
+}
 
 /// The brokers of Kafka.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +127,7 @@ pub struct Query {
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// New partitions with the offset to start at, in the order of the topic list, then by number.
+    /// New partitions, in the order of the topic list, then by number.
     pub partitions: Starts,
     /// For a job that starts: above every generation that the store or Redis knows.
     pub generation: u64,
@@ -136,7 +150,7 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
     let partitions = starts.await?;
     let mut generation = query.generation;
     if starting {
-        let names = partitions.iter().map(|(name, _)| name);
+        let names = partitions.iter().map(|found| &found.partition);
         generation = generation.max(newest_in_redis(&query.spec, names, &outside).await?) + 1;
     }
     if let Some(state) = &state {
@@ -170,9 +184,9 @@ async fn look_up(
 }
 
 /// The offset of a state means nothing without its partition.
-fn all_are_there(state: &Manifest, found: &[(SourcePartition, u64)]) -> Result<(), KolError> {
+fn all_are_there(state: &Manifest, found: &[Started]) -> Result<(), KolError> {
     let missing = state.partitions.iter().filter_map(name_of);
-    let mut missing = missing.filter(|name| !found.iter().any(|(p, _)| p == name));
+    let mut missing = missing.filter(|name| !found.iter().any(|f| f.partition == *name));
     missing.next().map_or(Ok(()), |name| {
         let what = format!("the state has partition {name}, and the topic has no such partition");
         Err(KolError::user("STATE_DOES_NOT_FIT", what)
@@ -185,12 +199,15 @@ fn query_kafka(
     known: &[SourcePartition],
     offsets: &StartingOffsets,
     secrets: &Secrets,
-) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+) -> Result<Starts, KolError> {
     let config = client_config(source, secrets, "kol-master")?;
     let consumer = consumer(config).map_err(|e| {
         KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
             .help("Correct [source] properties of the spec.")
     })?;
+    // First of all: whatever is found out after this may be of a topic that was recreated meanwhile, and
+    // then this id shows it.
+    let ids = ids_of(&consumer, source)?;
     let mut new = Vec::new();
     for topic in &source.topics {
         for number in partitions_of(&consumer, source, topic)? {
@@ -200,21 +217,48 @@ fn query_kafka(
             }
         }
     }
-    if let (StartingOffsets::Timestamp(time), true) = (offsets, known.is_empty()) {
-        return at_time(&consumer, source, new, *time);
+    let offsets = if let (StartingOffsets::Timestamp(time), true) = (offsets, known.is_empty()) {
+        at_time(&consumer, source, new, *time)?
+    } else {
+        let given = known.is_empty().then_some(offsets);
+        at_offsets(&consumer, source, new, given)?
+    };
+    let started = offsets.into_iter().map(|(partition, offset)| Started {
+        topic_id: ids.get(&partition.topic).copied(),
+        partition,
+        offset,
+    });
+    Ok(started.collect())
+}
+
+/// The ids of the topics; none where brokers give none.
+fn ids_of(consumer: &Consumer, source: &KafkaSource) -> Result<BTreeMap<String, Uuid>, KolError> {
+    match topic_ids(consumer, &source.topics, ANSWER) {
+        Err(error) if error.retryable => Err(error),
+        // An old broker: it shows a recreated topic by the end of its log only.
+        Err(error) => {
+            tracing::debug!(%error, "the ids of topics are not known");
+            Ok(BTreeMap::new())
+        }
+        found => found,
     }
-    let mut started = Vec::with_capacity(new.len());
-    for name in new {
+}
+
+/// Where the offsets given by the spec lie in each partition; the beginning of it if none are given.
+fn at_offsets(
+    consumer: &Consumer,
+    source: &KafkaSource,
+    names: Vec<SourcePartition>,
+    given: Option<&StartingOffsets>,
+) -> Result<Vec<(SourcePartition, u64)>, KolError> {
+    let mut started = Vec::with_capacity(names.len());
+    for name in names {
         let number = broker_number(name.partition)?;
         let (low, high) = consumer
             .fetch_watermarks(&name.topic, number, ANSWER)
             .map_err(|e| unreachable(source, &e).partition(&name))?;
         let (low, high) = (offset(low), offset(high));
-        let start = if known.is_empty() {
-            resolve(source, offsets, &name, low, high)
-        } else {
-            low
-        };
+        let start = given.map_or(low, |given| resolve(source, given, &name, low, high));
         started.push((name, start));
     }
     Ok(started)

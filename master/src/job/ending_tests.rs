@@ -15,7 +15,7 @@ use super::fleet::Fleet;
 use super::machine::Job;
 use super::origin::Origin;
 use super::record::{End, Phase, Predecessor};
-use super::testing::{Rig, assigned, barriers, executor, failure, revoked};
+use super::testing::{Rig, assigned, barriers, executor, failure, revoked, started};
 
 #[test]
 fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {
@@ -143,9 +143,7 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
         ..Manifest::default()
     };
     let out = rig.event(Event::Discovered(Ok(Found {
-        partitions: (0..2)
-            .map(|i| (SourcePartition::new("t", i), 100))
-            .collect(),
+        partitions: started(2, 100),
         generation: 9,
         state: Some(Box::new(state)),
     })));

@@ -15,7 +15,7 @@ use super::effect::Event;
 use super::fleet::{Executor, Fleet};
 use super::machine::Job;
 use super::record::{End, JobRecord, Phase};
-use super::testing::Out;
+use super::testing::{Out, started};
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(2);
@@ -80,9 +80,8 @@ impl World {
             assigned: BTreeSet::new(),
             stored: record,
         };
-        let partitions = (0..PARTITIONS).map(|i| (SourcePartition::new("t", i), 0));
         world.event(Event::Discovered(Ok(Found {
-            partitions: partitions.collect(),
+            partitions: started(PARTITIONS, 0),
             generation: 1,
             state: None,
         })));

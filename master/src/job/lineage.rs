@@ -161,6 +161,7 @@ mod tests {
             partition: SourcePartition::new("t", number),
             ordinal,
             start_offset: 5,
+            topic_id: None,
             assignment_epoch: 9,
             owner: None,
         }

@@ -196,7 +196,7 @@ impl Job {
         match body {
             FromExecutor::Reports(reports) => {
                 for report in reports.reports {
-                    self.reported(now, executor, report);
+                    self.reported(now, executor, report, out);
                 }
             }
             FromExecutor::Released(r) => self.partitions.released(now, executor, &r),
@@ -219,8 +219,14 @@ impl Job {
         }
     }
 
-    fn reported(&mut self, now: Millis, executor: &ExecutorId, report: PartitionReport) {
-        let current = self.partitions.reported(now, executor, report);
+    fn reported(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        report: PartitionReport,
+        out: &mut Vec<Effect>,
+    ) {
+        let current = self.partitions.reported(now, executor, report, out);
         let Some(partition) = current else {
             return;
         };
@@ -269,8 +275,8 @@ impl Job {
         if !matches!(self.record.phase, Phase::Starting | Phase::Running) {
             return;
         }
-        for (partition, start_offset) in found.partitions {
-            if self.partitions.add(now, partition, start_offset) {
+        for partition in found.partitions {
+            if self.partitions.add(now, partition) {
                 out.push(Effect::Persist);
             }
         }

@@ -175,6 +175,10 @@ fn assign(
         slot: partition.record.ordinal,
         assignment_epoch: partition.record.assignment_epoch,
         offset: partition.record.start_offset,
+        topic_id: partition
+            .record
+            .topic_id
+            .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         restore: state.map(|(_, checkpoint)| checkpoint.clone()),
     }
 }

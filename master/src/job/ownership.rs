@@ -20,9 +20,10 @@ use kol_common::proto::{
     self, ErrorDomain, ErrorInfo, PartitionFailed, PartitionReport, Released, Revoke, RevokeMode,
     RunningPartition,
 };
-use kol_common::{ExecutorId, JobId, KolError, Millis, SourcePartition};
+use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::backoff::pause;
+use super::discovery::Started;
 use super::effect::Effect;
 use super::fleet::Fleet;
 use super::measure::Round;
@@ -100,19 +101,16 @@ impl Partitions {
     }
 
     /// A partition that was discovered, unless it is known: it gets the next ordinal.
-    pub(super) fn add(
-        &mut self,
-        now: Millis,
-        partition: SourcePartition,
-        start_offset: u64,
-    ) -> bool {
-        if self.all.iter().any(|p| p.record.partition == partition) {
+    pub(super) fn add(&mut self, now: Millis, found: Started) -> bool {
+        let known = |p: &Partition| p.record.partition == found.partition;
+        if self.all.iter().any(known) {
             return false;
         }
         let record = PartitionRecord {
-            partition,
+            partition: found.partition,
             ordinal: self.all.len() as u32,
-            start_offset,
+            start_offset: found.offset,
+            topic_id: found.topic_id,
             assignment_epoch: 0,
             owner: None,
         };
@@ -158,11 +156,15 @@ impl Partitions {
         now: Millis,
         executor: &ExecutorId,
         report: PartitionReport,
+        out: &mut Vec<Effect>,
     ) -> Option<&Partition> {
         let epoch = report.assignment_epoch;
         let partition = find(&mut self.all, executor, report.partition.as_ref(), epoch)?;
         if matches!(partition.hold, Hold::Awaited { .. }) {
             return None;
+        }
+        if partition.record.learn(&report) {
+            out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
         partition.report = Some(report);

@@ -2,8 +2,10 @@
 //! version of this program too.
 
 use kol_common::job::{Flip, JobSpec};
+use kol_common::proto::PartitionReport;
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::origin::Origin;
 
@@ -44,13 +46,34 @@ pub struct PartitionRecord {
     /// Its number within the job: names its slots in Redis, never reused.
     #[serde(rename = "slot")]
     pub ordinal: u32,
-    /// Where the job started to read it.
+    /// Where the job started to read it, or, once its topic was recreated, the log of that.
     pub start_offset: u64,
+    /// Id of the topic that this offset is of; `None` where brokers give none.
+    #[serde(default)]
+    pub topic_id: Option<Uuid>,
     /// Raised each time it is assigned or taken from an executor that does not answer.
     #[serde(rename = "epoch")]
     pub assignment_epoch: u64,
     /// The executor it was assigned to last, unless it was taken back since.
     pub owner: Option<Incarnation>,
+}
+
+impl PartitionRecord {
+    /// Takes over what its owner has found out about its log; answers whether that is new.
+    pub fn learn(&mut self, report: &PartitionReport) -> bool {
+        let Ok(topic_id) = Uuid::from_slice(&report.topic_id) else {
+            return false;
+        };
+        // An owner that was given an older state may not have seen yet that it is of another log.
+        if self.topic_id == Some(topic_id)
+            || (self.topic_id.is_some() && report.log_start.is_none())
+        {
+            return false;
+        }
+        self.topic_id = Some(topic_id);
+        self.start_offset = report.log_start.unwrap_or(self.start_offset);
+        true
+    }
 }
 
 /// The job whose place another one takes.

@@ -10,8 +10,9 @@ use kol_common::proto::{
     Revoke,
 };
 use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, SourcePartition};
+use uuid::Uuid;
 
-use super::discovery::Found;
+use super::discovery::{Found, Started, Starts};
 use super::effect::{Effect, Event, Input};
 use super::fleet::{Executor, Fleet};
 use super::machine::Job;
@@ -19,6 +20,8 @@ use super::record::JobRecord;
 use crate::checkpoint::Commit;
 use crate::testing::spec;
 
+/// Id of the topic.
+pub(super) const TOPIC: Uuid = Uuid::from_u128(1);
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn executor(n: u8) -> ExecutorId {
@@ -42,10 +45,19 @@ pub(super) fn set(fleet: &mut Fleet, n: u8, state: ExecutorState) {
     fleet.get_mut(&executor(n)).unwrap().state = state;
 }
 
+/// The first partitions of a topic, to start at an offset.
+pub(super) fn started(partitions: u32, offset: u64) -> Starts {
+    let found = |number| Started {
+        partition: SourcePartition::new("t", number),
+        offset,
+        topic_id: Some(TOPIC),
+    };
+    (0..partitions).map(found).collect()
+}
+
 pub(super) fn found(partitions: u32) -> Event {
-    let names = (0..partitions).map(|i| (SourcePartition::new("t", i), 100));
     Event::Discovered(Ok(Found {
-        partitions: names.collect(),
+        partitions: started(partitions, 100),
         generation: 4,
         state: None,
     }))

@@ -15,13 +15,16 @@ use kol_executor::source::{
     Source, Storage,
 };
 use kol_master::checkpoint::group_offsets::GroupOffsets;
-use kol_master::job::discovery::{Brokers, Starts};
+use kol_master::job::discovery::{Brokers, Started, Starts};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How old the end of a log may be that a reader knows.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// The topic is never recreated.
+const TOPIC: Uuid = Uuid::from_u128(1);
 
 /// A record as it lies in the log.
 #[derive(Debug)]
@@ -199,7 +202,13 @@ impl Brokers for MemoryLog {
             }
             let all =
                 (0..inner.partitions.len() as u32).map(|n| SourcePartition::new(&*log.topic, n));
-            Ok(all.filter(|p| !known.contains(p)).map(|p| (p, 0)).collect())
+            let new = all.filter(|p| !known.contains(p));
+            let started = new.map(|partition| Started {
+                partition,
+                offset: 0,
+                topic_id: Some(TOPIC),
+            });
+            Ok(started.collect())
         })
     }
 
@@ -260,7 +269,7 @@ impl Log for Reader {
 
     fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
         Some(Identity {
-            topic: Uuid::from_u128(1),
+            topic: TOPIC,
             asked: Instant::now(),
         })
     }

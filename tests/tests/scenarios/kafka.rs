@@ -199,6 +199,68 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
 }
 
 #[test]
+fn a_topic_that_was_recreated_between_discovery_and_the_first_record_is_read_from_its_beginning() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 1_000, 16);
+    let topic = Topic::create(kafka, "early", 1);
+    topic.produce(&records[..200]);
+    let redis = RedisServer::start();
+    let mut cluster = Cluster::start(0);
+    cluster.allow("LOG_RECREATED", "it was");
+    let job = Job {
+        starting_offsets: "\"latest\"".into(),
+        ..Job::replay(SCORING)
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.wait_status(&id, "its partition is found", LIMIT, |status| {
+        status.partitions.iter().any(|p| p.start_offset == 200)
+    });
+    topic.make_anew();
+    topic.produce(&records[200..]);
+    cluster.add_executor();
+    let scene = Scene {
+        topic,
+        redis,
+        cluster,
+        job: id,
+    };
+    scene.becomes(&scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn creators_of_a_recreated_topic_leave_the_ranking_of_whichever_platform() {
+    let Some(kafka) = real_kafka() else { return };
+    let records = generated(Key::Username, 40, 1_000, 15);
+    let (old, new) = records.split_at(700);
+    let of_youtube = |record: &Record| {
+        let text = String::from_utf8(record.value.clone().unwrap()).unwrap();
+        let text = text.replacen('{', "{\"platform\":\"youtube\",", 1);
+        Record {
+            value: Some(text.into_bytes()),
+            ..record.clone()
+        }
+    };
+    let old: Vec<Record> = old.iter().map(of_youtube).collect();
+    let mut scene = scene(kafka, 1, &old);
+    scene.cluster.allow("LOG_RECREATED", "it was");
+    scene
+        .cluster
+        .allow("EPOCH_ABORTED", "the log was made anew");
+    scene.cluster.wait_caught_up(&scene.job, 700, LIMIT);
+    let ranked = || scene.redis.cli("ZCARD ranking:youtube:trending");
+    assert_ne!(ranked().trim(), "0");
+    scene.topic.make_anew();
+    scene.topic.produce(new);
+    kol_harness::wait_for("creators of youtube to leave", LIMIT, || match ranked() {
+        left if left.trim() == "0" => Ok(()),
+        left => Err(format!("{left} are left")),
+    });
+    scene.becomes(&scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
 fn a_topic_that_is_made_anew_has_another_id() {
     let Some(kafka) = real_kafka() else { return };
     let topic = Topic::create(kafka, "ids", 1);

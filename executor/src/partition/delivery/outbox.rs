@@ -110,9 +110,10 @@ impl Outbox {
         self.flusher.restored(checkpoint.sequence);
     }
 
-    /// The log that Redis was sent no longer exists, and with it the state: what is in flight belongs to
-    /// no one, and there is nothing to hold for.
-    pub fn start_over(&mut self, now: Instant) {
+    /// The log that Redis was sent no longer exists, and with it this state: what is in flight belongs to
+    /// no one, and there is nothing to hold for. Its creators leave the rankings of all its platforms.
+    pub fn start_over(&mut self, now: Instant, dropped: &State) {
+        self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
         self.give_up_hold(now);
     }
@@ -400,3 +401,7 @@ impl Outbox {
         self.orphans = Orphans::due(now);
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -5,7 +5,8 @@ use kol_common::proto::JobTick;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Rankings {
-    /// Platforms that had a ranking when the fence was claimed.
+    /// Platforms that had a ranking when the fence was claimed, and those of states that were dropped
+    /// since: the partition may have slots in their rankings.
     platforms: Vec<String>,
     flip: Flip,
 }
@@ -22,17 +23,18 @@ enum Flip {
 impl Rankings {
     /// The fence was claimed; these platforms have a ranking.
     pub fn claimed(&mut self, platforms: &[String]) {
-        self.platforms = platforms.to_vec();
+        add(&mut self.platforms, platforms.iter().map(String::as_str));
     }
 
-    /// The platforms of Redis, then those of the state that came since (free places there are empty).
+    /// A state with these platforms is dropped: Redis has what was sent of them.
+    pub fn dropped(&mut self, of_state: &[Box<str>]) {
+        add(&mut self.platforms, of_state.iter().map(|name| &**name));
+    }
+
+    /// The platforms of Redis and of dropped states, then those that came since; each keeps its place.
     pub fn platforms(&self, of_state: &[Box<str>]) -> Vec<String> {
         let mut all = self.platforms.clone();
-        for platform in of_state.iter().filter(|platform| !platform.is_empty()) {
-            if !all.iter().any(|known| **known == **platform) {
-                all.push(platform.to_string());
-            }
-        }
+        add(&mut all, of_state.iter().map(|name| &**name));
         all
     }
 
@@ -68,6 +70,16 @@ impl Rankings {
     }
 }
 
+/// Adds those that are not there.
+fn add<'a>(platforms: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
+    // The place of a platform that was forgotten is empty.
+    for platform in more.filter(|platform| !platform.is_empty()) {
+        if !platforms.iter().any(|known| known == platform) {
+            platforms.push(platform.to_owned());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +107,15 @@ mod tests {
         let mut rankings = Rankings::default();
         rankings.flipping(0);
         assert!(rankings.are_shown());
+    }
+
+    #[test]
+    fn platforms_of_a_state_that_was_dropped_are_known_after_another_claim() {
+        let mut rankings = Rankings::default();
+        rankings.claimed(&["b".into()]);
+        rankings.dropped(&["c".into(), "b".into()]);
+        rankings.claimed(&["a".into()]);
+        assert_eq!(rankings.platforms(&[]), ["b", "c", "a"]);
     }
 
     #[test]

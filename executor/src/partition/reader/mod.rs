@@ -57,6 +57,8 @@ pub struct Reader {
     /// Records that were deleted before they were read, and recreated topics that were read.
     lost: u64,
     new_logs: u64,
+    /// Where the log began that took the place of the one that was assigned.
+    log_start: Option<u64>,
 }
 
 /// What became of a log that was in doubt.
@@ -75,12 +77,13 @@ impl Reader {
             position: assignment.offset,
             pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
-            log_id: LogId::new(now, None),
+            log_id: LogId::new(now, assignment.topic_id),
             phase: Phase::Closed,
             lag: None,
             problem: None,
             lost: 0,
             new_logs: 0,
+            log_start: None,
             assignment,
             source,
         }
@@ -92,7 +95,7 @@ impl Reader {
         (self.lost, self.new_logs) = counters.map_or((0, 0), |c| (c.lost, c.new_logs));
         self.position = checkpoint.offset;
         let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
-        self.log_id = LogId::new(now, topic);
+        self.log_id = LogId::new(now, topic.or(self.assignment.topic_id));
     }
 
     /// Opens the log at the position.
@@ -228,6 +231,7 @@ impl Reader {
             }
             Resume::NewLog { at } => {
                 self.new_logs += 1;
+                self.log_start = Some(at);
                 self.log_id = LogId::new(now, evidence.other);
                 self.resume_at(at)?;
                 return Ok(Recovered::NewLog);
@@ -258,6 +262,11 @@ impl Reader {
     /// The id of the log that the state is of.
     pub fn log_id(&self) -> Option<Uuid> {
         self.log_id.known()
+    }
+
+    /// Where the log began that took the place of the one that was assigned, if one did.
+    pub fn log_start(&self) -> Option<u64> {
+        self.log_start
     }
 
     /// Whether nothing is open yet.
@@ -309,3 +318,6 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

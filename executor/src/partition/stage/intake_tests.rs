@@ -45,6 +45,7 @@ fn intake(source: &str) -> (Intake, Arc<Topic>) {
         ordinal: 0,
         assignment_epoch: 1,
         offset: 0,
+        topic_id: None,
         restore: None,
     };
     let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);

@@ -1,0 +1,131 @@
+use std::borrow::Cow;
+
+use kol_common::JobId;
+use kol_common::SourcePartition;
+use kol_common::actor::{Mailbox, mailbox};
+use kol_common::event::Event;
+use kol_common::job::parse;
+use kol_common::scoring::Scoring;
+
+use super::*;
+use crate::sink::{Claimed, Scanned, SinkMessage};
+
+const T0: Millis = Millis(485_000 * 3_600_000);
+
+fn assignment() -> Arc<Assignment> {
+    let spec = parse("name = \"x\"", "x").unwrap().spec;
+    Arc::new(Assignment {
+        job: JobId::generate(),
+        scoring: Arc::new(Scoring::new(&spec.scoring)),
+        spec: Arc::new(spec),
+        generation: 1,
+        partition: SourcePartition::new("t", 0),
+        ordinal: 0,
+        assignment_epoch: 1,
+        offset: 0,
+        topic_id: None,
+        restore: None,
+    })
+}
+
+fn of_platform(platform: &'static str) -> Event<'static> {
+    Event {
+        platform: Cow::Borrowed(platform),
+        kol: Cow::Borrowed("a"),
+        video_id: Some(Cow::Borrowed("v")),
+        event_time: None,
+        time_unreadable: false,
+        published: None,
+        likes: Some(1),
+        comments: None,
+        shares: None,
+        views: None,
+        followers: None,
+    }
+}
+
+/// A partition's outbox and its Redis, which does what it is sent.
+struct Rig {
+    outbox: Outbox,
+    redis: Mailbox<SinkMessage>,
+    state: State,
+    now: Instant,
+    /// Rankings that were swept.
+    swept: Vec<String>,
+    claims: Vec<Fence>,
+}
+
+impl Rig {
+    fn new(assignment: Arc<Assignment>) -> Self {
+        let (sink, redis) = mailbox("sink", 4);
+        let now = Instant::now();
+        Self {
+            state: State::new(Arc::clone(&assignment.scoring)),
+            outbox: Outbox::new(assignment, sink, now),
+            redis,
+            now,
+            swept: Vec::new(),
+            claims: Vec::new(),
+        }
+    }
+
+    /// Steps, with Redis answering, until nothing happens for ten seconds.
+    async fn settle(&mut self, position: u64) {
+        let tick = JobTick {
+            live: true,
+            ..JobTick::default()
+        };
+        let reached = Reached {
+            position,
+            behind: false,
+        };
+        for _ in 0..100 {
+            self.now += std::time::Duration::from_millis(100);
+            self.outbox.step(self.now, &mut self.state, reached, &tick);
+            while let Ok(message) = self.redis.try_recv() {
+                self.serve(message);
+                let answer = self.outbox.answer().await;
+                self.outbox.answered(self.now, &mut self.state, &answer);
+            }
+        }
+    }
+
+    fn serve(&mut self, message: SinkMessage) {
+        match message {
+            SinkMessage::Claim { fence, reply, .. } => {
+                self.claims.push(fence);
+                let claimed = Claimed {
+                    begun: 0,
+                    done: 0,
+                    shown: None,
+                    platforms: Vec::new(),
+                };
+                reply.send(Ok(claimed)).unwrap();
+            }
+            SinkMessage::Look { reply, .. } => reply.send(Ok(u64::MAX)).unwrap(),
+            SinkMessage::Flush { reply, .. } => reply.send(Ok(std::time::Duration::ZERO)).unwrap(),
+            SinkMessage::Scan { request, reply } => {
+                self.swept.push(request.platform);
+                reply.send(Ok(Scanned::default())).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn when_a_topic_was_recreated_the_rankings_of_all_platforms_of_the_old_one_are_swept() {
+    let mut rig = Rig::new(assignment());
+    rig.settle(0).await;
+    assert_eq!(
+        rig.swept,
+        ["tiktok", "tiktok"],
+        "that and the one before it"
+    );
+    rig.state.apply(&of_platform("youtube"), T0);
+    rig.settle(1).await;
+    rig.swept.clear();
+    rig.outbox.start_over(rig.now, &rig.state);
+    rig.state = State::new(Arc::clone(&assignment().scoring));
+    rig.settle(0).await;
+    assert_eq!(rig.swept, ["tiktok", "tiktok", "youtube", "youtube"]);
+}
