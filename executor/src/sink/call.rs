@@ -7,7 +7,7 @@ use kol_common::KolError;
 use kol_common::redis::{classify, needs_reconnect};
 use redis::RedisError;
 
-use super::message::SinkError;
+use super::message::{Operation, SinkError};
 
 /// Longest time one request may take in Redis.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -17,6 +17,8 @@ pub(super) type CallResult<T> = Result<Result<T, SinkError>, RedisError>;
 
 /// How a request ended, for the loop.
 pub(super) struct Served {
+    /// The kind of request.
+    pub(super) operation: Operation,
     /// Number of a connection that proved broken, or whose server does not serve now.
     pub(super) broken: Option<u64>,
     /// What the client said, if something.
@@ -34,10 +36,15 @@ pub(super) async fn within<T>(call: impl Future<Output = CallResult<T>>) -> Call
 }
 
 /// Sorts the result of a call on connection `number`.
-pub(super) fn settle<T>(number: u64, result: CallResult<T>) -> (Result<T, SinkError>, Served) {
+pub(super) fn settle<T>(
+    operation: Operation,
+    number: u64,
+    result: CallResult<T>,
+) -> (Result<T, SinkError>, Served) {
     match result {
         Ok(reply) => {
             let well = Served {
+                operation,
                 broken: None,
                 error: None,
             };
@@ -47,6 +54,7 @@ pub(super) fn settle<T>(number: u64, result: CallResult<T>) -> (Result<T, SinkEr
             let broken = needs_reconnect(&error);
             let error = classify(&error);
             let served = Served {
+                operation,
                 broken: broken.then_some(number),
                 error: Some(error.clone()),
             };

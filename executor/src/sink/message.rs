@@ -46,6 +46,24 @@ pub enum SinkMessage {
     },
 }
 
+/// A kind of request: what one kind proves about Redis, another does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Send a flush: the only one that writes results.
+    Flush,
+    /// Raise the fence of a partition.
+    Claim,
+    /// Read the fence record.
+    Look,
+    /// Read a piece of a ranking.
+    Scan,
+}
+
+impl Operation {
+    /// The one that matters most to a reader first.
+    pub const ALL: [Self; 4] = [Self::Flush, Self::Claim, Self::Look, Self::Scan];
+}
+
 /// A partition's fence record, and who may write behind it.
 #[derive(Clone, Debug)]
 pub struct Fence {

@@ -15,7 +15,7 @@ use super::call::{Served, settle, within};
 use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
-use super::message::{Sink, SinkError, SinkMessage};
+use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::scan::scan;
 
 /// Requests that may wait, and that may be in progress, at once.
@@ -47,14 +47,14 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
                     (_, None) => connection.serves(),
                     (None, Some(_)) => {}
                 }
-                trouble.note(served.error.as_ref());
+                trouble.note(served.operation, served.error.as_ref());
             }
             message = inbox.recv(), if in_progress.len() < IN_PROGRESS => {
                 let Some(message) = message else { break };
                 match connection.get().await {
                     Ok((number, open)) => in_progress.push(Box::pin(serve(message, number, open))),
                     Err(error) => {
-                        trouble.note(Some(&error));
+                        trouble.note(message.operation(), Some(&error));
                         refuse(message, error.into());
                     }
                 }
@@ -65,23 +65,39 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
 }
 
 /// Logs when trouble with Redis begins and ends, not every request that fails meanwhile.
+/// It ends when the kind of request that failed succeeds: a read that works says nothing about writes.
 #[derive(Default)]
-struct Trouble(Option<&'static str>);
+struct Trouble([Option<&'static str>; Operation::ALL.len()]);
 
 impl Trouble {
-    fn note(&mut self, error: Option<&KolError>) {
+    fn note(&mut self, operation: Operation, error: Option<&KolError>) {
         let code = error.map(|e| e.code);
         // A script that Redis lost is loaded again at once: the next reply shows whether all is well.
-        if code == self.0 || code == Some(SCRIPTS_FORGOTTEN) {
+        if code == self.0[operation as usize] || code == Some(SCRIPTS_FORGOTTEN) {
             return;
         }
+        let known = self.0.contains(&code);
+        self.0[operation as usize] = code;
         match error {
-            Some(error) => {
+            Some(error) if !known => {
                 tracing::warn!(code = "SINK_PAUSED", %error, "Redis does not take writes: scoring continues in memory")
             }
-            None => tracing::info!("Redis takes writes again"),
+            None if self.0.iter().all(Option::is_none) => {
+                tracing::info!("Redis takes writes again");
+            }
+            Some(_) | None => {}
         }
-        self.0 = code;
+    }
+}
+
+impl SinkMessage {
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Claim { .. } => Operation::Claim,
+            Self::Look { .. } => Operation::Look,
+            Self::Flush { .. } => Operation::Flush,
+            Self::Scan { .. } => Operation::Scan,
+        }
     }
 }
 
@@ -97,6 +113,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
 
 /// Serves one request.
 async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> Served {
+    let kind = message.operation();
     // A partition that has ended meanwhile does not wait for the reply.
     match message {
         SinkMessage::Claim {
@@ -105,22 +122,22 @@ async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> 
             reply,
         } => {
             let claimed = within(claim(&fence, &platforms, &mut open)).await;
-            let (result, served) = settle(number, claimed);
+            let (result, served) = settle(kind, number, claimed);
             drop(reply.send(result));
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let (result, served) = settle(number, within(look(&fence, &mut open)).await);
+            let (result, served) = settle(kind, number, within(look(&fence, &mut open)).await);
             drop(reply.send(result));
             served
         }
         SinkMessage::Flush { request, reply } => {
-            let (result, served) = settle(number, within(flush(*request, &mut open)).await);
+            let (result, served) = settle(kind, number, within(flush(*request, &mut open)).await);
             drop(reply.send(result));
             served
         }
         SinkMessage::Scan { request, reply } => {
-            let (result, served) = settle(number, within(scan(&request, &mut open)).await);
+            let (result, served) = settle(kind, number, within(scan(&request, &mut open)).await);
             drop(reply.send(result));
             served
         }

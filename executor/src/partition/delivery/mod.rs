@@ -9,6 +9,7 @@
 //! | `line` | when everything that waited has arrived |
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
+//! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
 //! | `encode` | from slots to merge calls |
 
@@ -19,6 +20,7 @@ mod ledger;
 mod line;
 mod orphans;
 mod outbox;
+mod problems;
 mod rankings;
 mod requests;
 

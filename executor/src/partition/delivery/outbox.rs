@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
-use kol_common::redis::SCRIPTS_FORGOTTEN;
 use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 
@@ -13,10 +12,11 @@ use super::fill::{Calls, Fill, Reconciled};
 use super::flush::{FlushLimits, Flusher, Next};
 use super::ledger::Sent;
 use super::orphans::Orphans;
+use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
 use crate::partition::message::Assignment;
-use crate::sink::{Fence, FlushRequest, ScanRequest, Sink, SinkError};
+use crate::sink::{Fence, FlushRequest, ScanRequest, Sink};
 use crate::state::{KolIndex, State};
 
 /// See the module.
@@ -29,7 +29,7 @@ pub struct Outbox {
     fill: Fill,
     orphans: Orphans,
     rankings: Rankings,
-    problem: Option<KolError>,
+    problems: Problems,
     /// KOLs that Redis has confirmed.
     merges: u64,
 }
@@ -91,7 +91,7 @@ impl Outbox {
             requests: Requests::new(assignment.job.clone(), sink),
             orphans: Orphans::due(now),
             rankings: Rankings::default(),
-            problem: None,
+            problems: Problems::default(),
             merges: 0,
             assignment,
         }
@@ -115,6 +115,7 @@ impl Outbox {
     pub fn start_over(&mut self, now: Instant, dropped: &State) {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
+        self.problems.nothing_to_write();
         self.give_up_hold(now);
     }
 
@@ -168,7 +169,7 @@ impl Outbox {
 
     /// Why Redis does not take what it is sent, if so.
     pub fn problem(&self) -> Option<&KolError> {
-        self.problem.as_ref()
+        self.problems.worst()
     }
 
     /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
@@ -351,13 +352,7 @@ impl Outbox {
                 (Next::Continue, a.as_ref().err())
             }
         };
-        match error {
-            // Forgotten scripts are loaded again at once: nobody has to know.
-            Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
-            Some(SinkError::Unavailable(e)) => self.problem = Some(e.clone()),
-            Some(_) => {}
-            None => self.problem = None,
-        }
+        self.problems.answered(answer.operation(), error);
         match answer {
             Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
             Answer::Flush(flushed) => self.flushed(state, flushed.is_ok()),

@@ -8,7 +8,7 @@ use kol_common::{JobId, KolError};
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Fence, FlushRequest, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Fence, FlushRequest, Operation, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
 };
 
 /// See the module.
@@ -38,6 +38,18 @@ pub enum Answer {
     Flush(Result<Duration, SinkError>),
     /// To a look at a ranking.
     Scan(Result<Scanned, SinkError>),
+}
+
+impl Answer {
+    /// What it answers.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Claim(_) => Operation::Claim,
+            Self::Look(_) => Operation::Look,
+            Self::Flush(_) => Operation::Flush,
+            Self::Scan(_) => Operation::Scan,
+        }
+    }
 }
 
 impl Requests {

@@ -1,0 +1,94 @@
+//! What is wrong with Redis, by the kind of operation: a machine without I/O.
+//!
+//! A problem stays until the same kind of operation succeeded. While Redis refuses every write (it is full, it
+//! cannot save, it is a replica), looks at the fence still succeed, and prove nothing about writes.
+
+use kol_common::KolError;
+use kol_common::redis::SCRIPTS_FORGOTTEN;
+
+use crate::sink::{Operation, SinkError};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Problems([Option<KolError>; Operation::ALL.len()]);
+
+impl Problems {
+    /// An operation was answered.
+    pub fn answered(&mut self, operation: Operation, error: Option<&SinkError>) {
+        let problem = &mut self.0[operation as usize];
+        match error {
+            None => *problem = None,
+            // Scripts are loaded again at once: nobody has to know.
+            Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
+            Some(SinkError::Unavailable(e)) => *problem = Some(e.clone()),
+            // Not a refusal of Redis: the owner changed, or everything is sent again.
+            Some(SinkError::Fenced | SinkError::Lost) => {}
+        }
+    }
+
+    /// Nothing waits to be written any more: what was refused is of a log that no longer exists.
+    pub fn nothing_to_write(&mut self) {
+        self.0[Operation::Flush as usize] = None;
+    }
+
+    /// The one that matters most: refused writes first.
+    pub fn worst(&self) -> Option<&KolError> {
+        self.0.iter().flatten().next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: &'static str) -> SinkError {
+        KolError::external(code, "no").into()
+    }
+
+    #[test]
+    fn a_refused_flush_stays_a_problem_until_a_flush_succeeds() {
+        for code in [
+            "SINK_MISCONF",
+            "SINK_OUT_OF_MEMORY",
+            "SINK_READ_ONLY",
+            "SINK_ERROR",
+        ] {
+            let mut problems = Problems::default();
+            problems.answered(Operation::Flush, Some(&error(code)));
+            for other in Operation::ALL {
+                if other != Operation::Flush {
+                    problems.answered(other, None);
+                }
+                assert_eq!(problems.worst().map(|e| e.code), Some(code), "{other:?}");
+            }
+            problems.answered(Operation::Flush, None);
+            assert_eq!(problems.worst(), None);
+        }
+    }
+
+    #[test]
+    fn every_operation_keeps_its_own_problem_and_a_refused_write_comes_first() {
+        for operation in Operation::ALL {
+            let mut problems = Problems::default();
+            problems.answered(operation, Some(&error("SINK_UNREACHABLE")));
+            problems.answered(Operation::Flush, Some(&error("SINK_MISCONF")));
+            assert_eq!(problems.worst().map(|e| e.code), Some("SINK_MISCONF"));
+            problems.answered(Operation::Flush, None);
+            let left = problems.worst().map(|e| e.code);
+            let expected = (operation != Operation::Flush).then_some("SINK_UNREACHABLE");
+            assert_eq!(left, expected);
+        }
+    }
+
+    #[test]
+    fn forgotten_scripts_neither_are_a_problem_nor_end_one() {
+        let mut problems = Problems::default();
+        problems.answered(Operation::Flush, Some(&error(SCRIPTS_FORGOTTEN)));
+        assert_eq!(problems.worst(), None);
+        problems.answered(Operation::Flush, Some(&error("SINK_MISCONF")));
+        problems.answered(Operation::Flush, Some(&error(SCRIPTS_FORGOTTEN)));
+        assert!(problems.worst().is_some());
+        problems.nothing_to_write();
+        assert_eq!(problems.worst(), None);
+    }
+}
