@@ -121,6 +121,7 @@ mod tests {
             ordinal: 0,
             assignment_epoch: 1,
             offset: 0,
+            topic_id: None,
             restore: None,
         })
     }
