@@ -222,6 +222,31 @@ fn times_are_read_in_all_their_usual_forms() {
 }
 
 #[test]
+fn a_leap_second_is_the_last_second_of_its_minute() {
+    let last = Some(Millis(1_483_228_799_000));
+    for text in [
+        "2016-12-31T23:59:60Z",
+        "20161231T235960Z",
+        "Sat, 31 Dec 2016 23:59:60 +0000",
+    ] {
+        assert_eq!(parse_time(text), last, "{text}");
+    }
+    assert_eq!(parse_time("2016-12-31T23:59:61Z"), None);
+}
+
+#[test]
+fn a_time_that_is_not_a_number_is_missing_and_not_unreadable() {
+    for time in ["NaN", "Infinity", "-Infinity", "null"] {
+        let event = decode(&format!(r#"{{"username":"a","event_time":{time}}}"#)).unwrap();
+        assert_eq!(
+            (event.event_time, event.time_unreadable),
+            (None, false),
+            "{time}"
+        );
+    }
+}
+
+#[test]
 fn numbers_are_unix_time_in_the_unit_that_fits() {
     for (json, ms) in [
         ("1795669200", Some(1_795_669_200_000)),
