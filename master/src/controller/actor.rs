@@ -132,6 +132,10 @@ impl Controller {
             Query::Checkpoints { job, reply } => {
                 let _nobody_waits = reply.send(self.checkpoints(&job));
             }
+            Query::SavepointFolder { savepoint, reply } => {
+                let found = self.store.savepoint(&savepoint);
+                let _nobody_waits = reply.send(Ok(found.map(|s| s.location.clone())));
+            }
             Query::Executors { reply } => {
                 let _nobody_waits = reply.send(Ok(self.executor_statuses(now)));
             }

@@ -5,29 +5,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use kol_common::actor::Group;
-use kol_common::checkpoint::Stores;
-use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     Barrier, BarrierAck, ExecutorState, Heartbeat, PartitionCheckpoint, PartitionReport,
     PartitionState, Register, Reports, RunningPartition,
 };
-use kol_common::secrets::Secrets;
 use kol_common::world::{self, Chance, Clock, ThisMachine, Threads};
-use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
+use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use uuid::Uuid;
 
 use super::actor::start;
 use super::handle::{Handle, Outgoing};
-use super::state::Options;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
-use crate::checkpoint::group_offsets::GroupOffsets;
-use crate::cluster::{Limits, SessionId};
-use crate::job::discovery::{Brokers, Outside, Starts};
+use super::testing::options;
+use crate::cluster::SessionId;
 use crate::job::record::PartitionRecord;
 use crate::job::{JobRecord, Phase};
 use crate::meta::EmbeddedStore;
@@ -61,31 +55,6 @@ impl Threads for Shifted {
     }
 }
 
-/// Brokers that are never reached.
-#[derive(Debug)]
-struct Away;
-
-impl Brokers for Away {
-    fn starts(
-        &self,
-        _source: SourceSpec,
-        _known: Vec<SourcePartition>,
-        _offsets: StartingOffsets,
-        _secrets: Secrets,
-    ) -> BoxFuture<'static, Result<Starts, KolError>> {
-        Box::pin(async { Err(KolError::external("SOURCE_UNREACHABLE", "away")) })
-    }
-
-    fn group_offsets(
-        &self,
-        _source: &SourceSpec,
-        _secrets: &Secrets,
-        _tasks: &Group,
-    ) -> Result<GroupOffsets, KolError> {
-        Err(KolError::external("SOURCE_UNREACHABLE", "away"))
-    }
-}
-
 /// A master with one job that runs on one executor.
 async fn running(tasks: &Group) -> (Handle, Outgoing) {
     let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
@@ -105,18 +74,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();
     drop(store);
-    let outside = Outside {
-        brokers: Arc::new(Away),
-        redis: Arc::new(kol_common::redis::Network),
-        stores: Stores::of_this_machine(),
-        secrets: Secrets::default(),
-    };
-    let options = Options {
-        outside,
-        drain: Duration::from_secs(1),
-        limits: Limits::default(),
-    };
-    let (handle, _ends_with_the_test) = start(meta, options, tasks).await.unwrap();
+    let (handle, _ends_with_the_test) = start(meta, options(), tasks).await.unwrap();
     let claim = RunningPartition {
         job_id: job.to_string(),
         partition: Some((&partition).into()),

@@ -174,6 +174,15 @@ impl Handle {
         complete(saved).await
     }
 
+    /// The folder of a savepoint, if there is one with this id.
+    ///
+    /// # Errors
+    /// See [`Handle`].
+    pub async fn savepoint_folder(&self, savepoint: String) -> Result<Option<String>, KolError> {
+        self.ask(|reply| Message::Query(Query::SavepointFolder { savepoint, reply }))
+            .await
+    }
+
     /// Deletes a savepoint.
     ///
     /// # Errors

@@ -152,6 +152,13 @@ pub(super) enum Query {
         /// Answered at once.
         reply: Reply<ListCheckpointsReply>,
     },
+    /// The folder of a savepoint; none when there is no such savepoint.
+    SavepointFolder {
+        /// Its id.
+        savepoint: String,
+        /// Answered at once.
+        reply: Reply<Option<String>>,
+    },
     /// All executors, also those that were lost in the last minutes.
     Executors {
         /// Answered at once.

@@ -43,3 +43,7 @@ pub use submission::{Begin, Submission};
 
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
+mod testing;

@@ -76,7 +76,7 @@ impl Controller {
                 return Err(KolError::user("REWIND", what));
             }
         };
-        let mut next = self.successor(id, job, job, origin, End::Cancelled);
+        let mut next = self.successor(id, job, job, origin, End::Cancelled)?;
         next.at_once = request.at_once;
         Ok(next)
     }
@@ -108,13 +108,22 @@ impl Controller {
         } else {
             (carried, End::Cancelled)
         };
-        Ok(self.successor(id, job, job_before, origin, end))
+        self.successor(id, job, job_before, origin, end)
     }
 
-    /// A job that follows `job` and does what `as_job` did.
-    fn successor(&self, id: &JobId, job: &Job, as_job: &Job, origin: Origin, end: End) -> Next {
+    /// A job that follows `job` and does what `as_job` did; unless another job has taken name or keys since.
+    fn successor(
+        &self,
+        id: &JobId,
+        job: &Job,
+        as_job: &Job,
+        origin: Origin,
+        end: End,
+    ) -> Result<Next, KolError> {
         let record = as_job.header();
-        Next {
+        self.name_is_free(&record.spec.name, id)?;
+        self.keys_are_free(&record.spec, Some(id))?;
+        Ok(Next {
             spec: record.spec.clone(),
             warnings: record.warnings.clone(),
             origin,
@@ -123,6 +132,6 @@ impl Controller {
                 id: id.clone(),
                 end,
             }),
-        }
+        })
     }
 }

@@ -98,7 +98,9 @@ impl Controller {
         let (id, job) = self.find(name)?;
         if matches!(job.header().phase, Phase::Over(_)) {
             let what = format!("job `{}` is over already", job.header().spec.name);
-            return Err(KolError::user("JOB_OVER", what).job(id.as_str()));
+            return Err(KolError::user("JOB_OVER", what)
+                .job(id.as_str())
+                .help("Nothing is left to end; kol-client submit starts it again."));
         }
         let Some(SavepointRequest { below, reply }) = savepoint else {
             return Ok((id.clone(), None));
@@ -116,11 +118,12 @@ impl Controller {
         id: &str,
         reply: Reply<Savepoint>,
     ) -> Result<(), KolError> {
-        let Some(savepoint) = self.store.savepoint(id).cloned() else {
-            let what = format!("there is no savepoint `{id}`");
-            let _nobody_waits = reply.send(Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("kol-client checkpoints JOB lists them.")));
-            return Ok(());
+        let savepoint = match self.deletable(id) {
+            Ok(savepoint) => savepoint.clone(),
+            Err(refused) => {
+                let _nobody_waits = reply.send(Err(refused));
+                return Ok(());
+            }
         };
         self.store.forget_savepoint(&savepoint.id).await?;
         let paths = savepoint.files.iter().map(|f| f.path.clone()).collect();
@@ -128,5 +131,24 @@ impl Controller {
             .tell(savepoint.location.clone(), Chore::Savepoint(paths));
         let _nobody_waits = reply.send(Ok(savepoint));
         Ok(())
+    }
+
+    /// A savepoint that no live job needs.
+    fn deletable(&self, id: &str) -> Result<&Savepoint, KolError> {
+        let savepoint = self.store.savepoint(id).ok_or_else(|| {
+            let what = format!("there is no savepoint `{id}`");
+            KolError::user("SAVEPOINT_NOT_FOUND", what)
+                .help("kol-client checkpoints JOB lists them.")
+        })?;
+        let mut live = self.jobs.values().filter(|job| job.header().is_live());
+        let user = live.find(|job| job.reads_from(&savepoint.location));
+        user.map_or(Ok(savepoint), |job| {
+            let name = &job.header().spec.name;
+            let what = format!("job `{name}` began with {id}, and still reads state from it");
+            Err(KolError::user("SAVEPOINT_IN_USE", what).job(name).help(
+                "Delete it when all kept checkpoints of the job have state of its own, some minutes after it \
+                 began (kol-client checkpoints).",
+            ))
+        })
     }
 }

@@ -22,7 +22,7 @@ pub enum Begin {
     Resume,
     /// Without state, at the starting offsets of its spec.
     WithoutState,
-    /// From a job by id or name, or from a savepoint by id.
+    /// From a job by id or name.
     From(String),
     /// From the manifest file in a folder, whose state was found to fit.
     Folder(String),

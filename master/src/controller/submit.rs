@@ -137,7 +137,25 @@ impl Controller {
         newest_first.find(|(_, job)| job.header().spec.name == name)
     }
 
-    fn keys_are_free(&self, spec: &JobSpec, replaced: Option<&JobId>) -> Result<(), KolError> {
+    /// Refuses a job that a live one of its name, other than `replaced`, stands in the way of.
+    pub(super) fn name_is_free(&self, name: &str, replaced: &JobId) -> Result<(), KolError> {
+        let mut others = self.jobs.iter().filter(|(id, job)| {
+            job.header().is_live() && *id != replaced && job.header().spec.name == name
+        });
+        others.next().map_or(Ok(()), |(id, _)| {
+            let what = format!("job `{name}` runs as {id}, which is not {replaced}");
+            Err(KolError::user("JOB_EXISTS", what)
+                .job(name)
+                .help("Name the job that runs, or stop it first."))
+        })
+    }
+
+    /// Refuses a job that would write keys of a live one in the same Redis; `replaced` is about to end.
+    pub(super) fn keys_are_free(
+        &self,
+        spec: &JobSpec,
+        replaced: Option<&JobId>,
+    ) -> Result<(), KolError> {
         let others = self.jobs.iter().filter(|(id, job)| {
             job.header().is_live() && Some(*id) != replaced && job.header().spec.name != spec.name
         });
@@ -161,18 +179,13 @@ impl Controller {
         Ok(())
     }
 
-    /// A savepoint by id, or a job by id or name.
+    /// A job by id or name.
     fn named_origin(
         &self,
         name: &str,
         spec: &JobSpec,
         replaced: Option<&JobId>,
     ) -> Result<Origin, KolError> {
-        if let Some(savepoint) = self.store.savepoint(name) {
-            return Ok(Origin::Savepoint {
-                location: savepoint.location.clone(),
-            });
-        }
         let (id, job) = self.find(name).map_err(|_| {
             let what = format!("`{name}` is no savepoint, no job and no folder");
             KolError::user("SAVEPOINT_NOT_FOUND", what).help(

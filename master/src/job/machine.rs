@@ -19,6 +19,7 @@ use super::fleet::Fleet;
 use super::lineage::state_left;
 use super::lookup::Lookup;
 use super::measure::Measure;
+use super::origin::Origin;
 use super::ownership::{Failure, Partitions};
 use super::partition::Partition;
 use super::record::{End, JobRecord, Phase};
@@ -118,6 +119,18 @@ impl Job {
             }
         }
         Some(manifest)
+    }
+
+    /// Whether it needs the state in a folder: it is about to begin with it, or a kept epoch refers to it.
+    pub fn reads_from(&self, location: &str) -> bool {
+        let begins = match &self.record.origin {
+            Origin::Savepoint { location: folder } => {
+                self.record.phase == Phase::Starting && folder == location
+            }
+            _ => false,
+        };
+        let refers = |m: &Manifest| m.partitions.iter().any(|p| p.location == location);
+        begins || self.checkpoints().any(refers)
     }
 
     /// How many partitions an executor has of this job.

@@ -1,6 +1,5 @@
 //! What people request.
 
-use kol_common::KolError;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SpecPolicy};
 use kol_common::proto::job_service_server::JobService;
@@ -9,6 +8,7 @@ use kol_common::proto::{
     ListExecutorsRequest, ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef,
     SavepointRequest, StopReply, StopRequest, SubmitReply, SubmitRequest,
 };
+use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
 use crate::controller::{Begin, Handle, Submission};
@@ -42,21 +42,38 @@ fn answer<T>(outcome: Result<T, KolError>) -> Result<Response<T>, Status> {
     outcome.map(Response::new).map_err(|e| e.to_status())
 }
 
-/// Where a job is to begin. What a folder holds is looked at before anything is started or stopped.
-async fn begin(
-    request: &SubmitRequest,
-    spec: &JobSpec,
-    stores: &Stores,
-) -> Result<Begin, KolError> {
-    match request.from_savepoint.as_str() {
-        "" if request.discard_state => Ok(Begin::WithoutState),
-        "" => Ok(Begin::Resume),
-        folder if folder.contains("://") => {
-            let snapshot = snapshot::read(stores, folder).await?;
-            lineage::fits(&lineage::spec_of(folder, &snapshot)?, spec)?;
-            Ok(Begin::Folder(folder.to_owned()))
+impl JobRpc {
+    /// Where a job is to begin. What a folder holds is looked at before anything is started or stopped.
+    async fn begin(&self, request: &SubmitRequest, spec: &JobSpec) -> Result<Begin, KolError> {
+        let name = match request.from_savepoint.as_str() {
+            "" if request.discard_state => return Ok(Begin::WithoutState),
+            "" => return Ok(Begin::Resume),
+            name => name.to_owned(),
+        };
+        let folder = if name.contains("://") {
+            Some(name.clone())
+        } else {
+            self.controller.savepoint_folder(name.clone()).await?
+        };
+        let Some(folder) = folder else {
+            return Ok(Begin::From(name));
+        };
+        let snapshot = snapshot::read(&self.stores, &folder).await?;
+        lineage::fits(&lineage::spec_of(&folder, &snapshot)?, spec)?;
+        Ok(Begin::Folder(folder))
+    }
+
+    /// Whether a savepoint can be written below a location that a person named: tried with a small file before
+    /// a job is stopped for it.
+    async fn try_location(&self, location: &str) -> Result<(), KolError> {
+        if location.is_empty() {
+            // The job's own, in which its epochs are.
+            return Ok(());
         }
-        name => Ok(Begin::From(name.to_owned())),
+        let store = self.stores.open(location).await?;
+        let probe = format!("probe-{}", world::random_id().simple());
+        store.put(&probe, Vec::new()).await?;
+        store.delete(vec![probe]).await
     }
 }
 
@@ -72,7 +89,7 @@ impl JobService for JobRpc {
         }
         let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
         let parsed = parsed.map_err(|e| e.to_status())?;
-        let begin = begin(&request, &parsed.spec, &self.stores).await;
+        let begin = self.begin(&request, &parsed.spec).await;
         let submission = Submission {
             begin: begin.map_err(|e| e.to_status())?,
             spec: parsed.spec,
@@ -101,6 +118,10 @@ impl JobService for JobRpc {
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
         let request = request.into_inner();
+        if request.savepoint {
+            let tried = self.try_location(&request.location).await;
+            tried.map_err(|e| e.to_status())?;
+        }
         let savepoint = request.savepoint.then_some(request.location);
         let ended = self.controller.end(request.job, End::Stopped, savepoint);
         answer(ended.await.map(|(status, savepoint)| StopReply {
@@ -120,6 +141,8 @@ impl JobService for JobRpc {
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
         let request = request.into_inner();
+        let tried = self.try_location(&request.location).await;
+        tried.map_err(|e| e.to_status())?;
         answer(
             self.controller
                 .savepoint(request.job, request.location)

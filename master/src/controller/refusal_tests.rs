@@ -1,0 +1,237 @@
+//! What is refused changes nothing: each command that checks and acts, refused, with all jobs and savepoints
+//! as they were.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::actor::Group;
+use kol_common::proto::rewind_request::To;
+use kol_common::proto::{JobState, JobStatus, RewindRequest, Savepoint};
+use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
+
+use super::actor::start;
+use super::handle::Handle;
+use super::store::JobStore;
+use super::submission::{Begin, Submission};
+use super::testing::options;
+use crate::job::record::PartitionRecord;
+use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
+use crate::meta::EmbeddedStore;
+use crate::testing::spec;
+
+const FOLDER: &str = "file:///savepoints/sav_1";
+
+/// A job with keys of its own in Redis, or with the default ones.
+fn record(id: &str, name: &str, phase: Phase, own_keys: bool) -> JobRecord {
+    let mut spec = spec(name);
+    spec.checkpoint.location = "file:///checkpoints".into();
+    if own_keys {
+        let keys = &mut spec.sink.keys;
+        for key in [
+            &mut keys.ranking,
+            &mut keys.hash,
+            &mut keys.legacy_hash,
+            &mut keys.last_update,
+            &mut keys.last_event,
+        ] {
+            key.insert_str(0, name);
+        }
+    }
+    let mut record = JobRecord::new(JobId::from_wire(id), spec, vec![], Millis::now());
+    record.phase = phase;
+    record
+}
+
+/// A job `a` that stops, and whose executor has not given its partition back yet.
+fn ending(id: &str) -> JobRecord {
+    let mut ending = record(id, "a", Phase::Ending(End::Stopped), false);
+    ending.partitions = vec![PartitionRecord {
+        partition: SourcePartition::new("t", 0),
+        ordinal: 0,
+        start_offset: 0,
+        assignment_epoch: 1,
+        owner: Some(Incarnation::from_wire("inc_1")),
+    }];
+    ending
+}
+
+/// A master with these jobs and one savepoint, of the job `a`.
+async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
+    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+    for record in records {
+        store.save(Some(record), None).await.unwrap();
+    }
+    let savepoint = Savepoint {
+        id: "sav_1".into(),
+        location: FOLDER.into(),
+        job_name: "a".into(),
+        ..Savepoint::default()
+    };
+    store.keep_savepoint(&savepoint).await.unwrap();
+    drop(store);
+    let (handle, _ends_with_the_test) = start(meta, options(), tasks).await.unwrap();
+    handle
+}
+
+/// What there is: jobs with their states, and the savepoints of `a`.
+async fn there(handle: &Handle) -> (Vec<(String, JobState)>, Vec<Savepoint>) {
+    let of = |job: JobStatus| match job.state() {
+        // It becomes that by itself: its brokers are away.
+        JobState::Degraded => (job.job_id, JobState::Running),
+        state => (job.job_id, state),
+    };
+    let jobs = handle.jobs().await.unwrap().into_iter().map(of).collect();
+    let kept = handle.checkpoints("a".into()).await.unwrap();
+    (jobs, kept.savepoints)
+}
+
+/// Requests something that must be refused with this code, and looks whether anything changed.
+async fn refused<T: std::fmt::Debug>(
+    records: &[JobRecord],
+    code: &str,
+    request: impl AsyncFnOnce(&Handle) -> Result<T, KolError>,
+) {
+    let tasks = Group::new("test");
+    let handle = master(records, &tasks).await;
+    let before = there(&handle).await;
+    let error = request(&handle).await.unwrap_err();
+    assert_eq!(error.code, code, "{error}");
+    assert!(!error.help.is_empty(), "{error}");
+    // What was begun by mistake would show soon.
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(there(&handle).await, before, "{code}");
+    tasks.drain(Duration::from_secs(5)).await;
+}
+
+fn rewind(job: &str, to: To) -> RewindRequest {
+    RewindRequest {
+        job: job.into(),
+        to: Some(to),
+        at_once: false,
+    }
+}
+
+fn submission(name: &str, replace: bool, begin: Begin) -> Submission {
+    let mut spec = spec(name);
+    spec.scoring.weights.momentum = 0.3;
+    Submission {
+        spec,
+        warnings: vec![],
+        begin,
+        replace,
+    }
+}
+
+const RUNNING: Phase = Phase::Running;
+const OVER: Phase = Phase::Over(End::Stopped);
+
+#[tokio::test]
+async fn a_stop_or_a_savepoint_that_is_refused_changes_nothing() {
+    let one = [record("job_1", "a", RUNNING, false)];
+    for place in ["/backup", "ftp://backup", "file://"] {
+        let stop = async |h: &Handle| h.end("a".into(), End::Stopped, Some(place.into())).await;
+        refused(&one, "CHECKPOINT_LOCATION", stop).await;
+        let save = async |h: &Handle| h.savepoint("a".into(), place.into()).await;
+        refused(&one, "CHECKPOINT_LOCATION", save).await;
+    }
+    let starting = [record("job_1", "a", Phase::Starting, false)];
+    let stop = async |h: &Handle| h.end("a".into(), End::Stopped, Some(String::new())).await;
+    refused(&starting, "SAVEPOINT_FAILED", stop).await;
+    let over = [record("job_1", "a", OVER, false)];
+    for end in [End::Stopped, End::Cancelled] {
+        let stop = async |h: &Handle| h.end("a".into(), end, None).await;
+        refused(&over, "JOB_OVER", stop).await;
+    }
+}
+
+#[tokio::test]
+async fn a_submission_that_is_refused_changes_nothing() {
+    let two = [
+        record("job_1", "a", RUNNING, true),
+        record("job_2", "b", RUNNING, false),
+    ];
+    for (name, replace, begin, code) in [
+        ("a", false, Begin::Resume, "JOB_EXISTS"),
+        ("a", true, Begin::Resume, "SINK_KEYS_TAKEN"),
+        ("c", true, Begin::WithoutState, "SINK_KEYS_TAKEN"),
+        ("b", true, Begin::From("a".into()), "JOB_RUNNING"),
+        (
+            "b",
+            true,
+            Begin::From("sav_9".into()),
+            "SAVEPOINT_NOT_FOUND",
+        ),
+    ] {
+        let submit = async |h: &Handle| h.submit(submission(name, replace, begin)).await;
+        refused(&two, code, submit).await;
+    }
+    let ending = [ending("job_1")];
+    let submit = async |h: &Handle| h.submit(submission("a", true, Begin::Resume)).await;
+    refused(&ending, "JOB_ENDING", submit).await;
+}
+
+#[tokio::test]
+async fn a_rewind_that_is_refused_changes_nothing() {
+    let running = [record("job_1", "a", RUNNING, false)];
+    let epoch = async |h: &Handle| h.rewind(rewind("a", To::Epoch(7))).await;
+    refused(&running, "EPOCH_NOT_FOUND", epoch).await;
+    // Its keys are another job's by now.
+    let taken = [
+        record("job_1", "a", OVER, false),
+        record("job_2", "b", RUNNING, false),
+    ];
+    let earliest = async |h: &Handle| h.rewind(rewind("a", To::Earliest(true))).await;
+    refused(&taken, "SINK_KEYS_TAKEN", earliest).await;
+    // A newer job of its name runs.
+    let newer = [
+        record("job_1", "a", OVER, false),
+        record("job_2", "a", RUNNING, false),
+    ];
+    let earliest = async |h: &Handle| h.rewind(rewind("job_1", To::Earliest(true))).await;
+    refused(&newer, "JOB_EXISTS", earliest).await;
+}
+
+#[tokio::test]
+async fn a_rollback_that_is_refused_changes_nothing() {
+    let alone = [record("job_1", "a", RUNNING, false)];
+    let back = async |h: &Handle| h.roll_back("a".into()).await;
+    refused(&alone, "JOB_NOT_FOUND", back).await;
+    // What the job before wrote is another job's by now.
+    let taken = [
+        record("job_1", "a", OVER, false),
+        record("job_2", "a", RUNNING, true),
+        record("job_3", "b", RUNNING, false),
+    ];
+    refused(&taken, "SINK_KEYS_TAKEN", back).await;
+    // A newer job of its name runs.
+    let newer = [
+        record("job_1", "a", OVER, false),
+        record("job_2", "a", OVER, false),
+        record("job_3", "a", RUNNING, false),
+    ];
+    let back = async |h: &Handle| h.roll_back("job_2".into()).await;
+    refused(&newer, "JOB_EXISTS", back).await;
+}
+
+#[tokio::test]
+async fn a_savepoint_that_a_job_begins_with_is_not_deleted() {
+    let mut begins = record("job_1", "a", Phase::Starting, false);
+    begins.origin = Origin::Savepoint {
+        location: FOLDER.into(),
+    };
+    begins.follows = Some(Predecessor {
+        id: JobId::from_wire("job_0"),
+        end: End::Stopped,
+    });
+    let delete = async |h: &Handle| h.delete_savepoint("sav_1".into()).await;
+    refused(&[ending("job_0"), begins], "SAVEPOINT_IN_USE", delete).await;
+    let other = [record("job_1", "a", RUNNING, false)];
+    let unknown = async |h: &Handle| h.delete_savepoint("sav_2".into()).await;
+    refused(&other, "SAVEPOINT_NOT_FOUND", unknown).await;
+    let tasks = Group::new("test");
+    let handle = master(&other, &tasks).await;
+    handle.delete_savepoint("sav_1".into()).await.unwrap();
+    assert!(there(&handle).await.1.is_empty());
+    tasks.drain(Duration::from_secs(5)).await;
+}
