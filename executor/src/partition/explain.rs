@@ -147,7 +147,11 @@ mod tests {
         let assignment = assignment();
         let mut state = State::new(Arc::clone(&assignment.scoring));
         for video in 0..3 * STEP {
-            read(&mut state, if video % STEP == 7 { "ann" } else { "others" }, video);
+            read(
+                &mut state,
+                if video % STEP == 7 { "ann" } else { "others" },
+                video,
+            );
         }
         let mut explain = Explain::new(assignment);
         let (reply, mut replied) = oneshot::channel();
