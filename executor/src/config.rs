@@ -19,7 +19,8 @@ pub struct Config {
     /// Address of the admin server (health, metrics); port 0 takes a free one.
     #[arg(long, env = "KOL_EXECUTOR_HTTP", default_value = "127.0.0.1:0")]
     pub http: SocketAddr,
-    /// Memory it may use; reading waits above nine tenths of it.
+    /// Memory it may use, all of it: state, Kafka queues, flushes, dead letters, checkpoint files. Reading waits, and
+    /// says so, before it is full.
     #[arg(long, env = "KOL_EXECUTOR_MEMORY", default_value = "1GiB", value_parser = memory)]
     pub memory: ByteSize,
     /// Processor cores for partitions; all of the machine's when left out.

@@ -100,7 +100,7 @@ impl Decoder {
     pub fn decode_each<'d, 'a: 'd>(
         &'d self,
         value: Option<&'a [u8]>,
-        mut each: impl FnMut(Option<&'a [u8]>, Result<Event<'d>, Reject>),
+        mut each: impl FnMut(Option<&[u8]>, Result<Event<'d>, Reject>),
     ) {
         let (Some(explode), Some(whole)) = (&self.explode, value) else {
             return each(value, self.decode(value));
@@ -127,7 +127,7 @@ impl Decoder {
         &'d self,
         whole: &'a [u8],
         path: &FieldPath,
-        each: &mut impl FnMut(Option<&'a [u8]>, Result<Event<'d>, Reject>),
+        each: &mut impl FnMut(Option<&[u8]>, Result<Event<'d>, Reject>),
     ) -> Result<(), Reject> {
         let text = text_of(whole)?;
         let mut around = Found::default();
@@ -145,8 +145,9 @@ impl Decoder {
         let mut around = Found::default();
         let kind = scan(&mended, &self.record, &mut around).ok_or(Reject::NotJson)?;
         take_apart(&mended, kind, path, |part| {
+            // Never the whole record for a part of it: it would be kept once for each.
             let event = self.one(part, &|| around.clone()).map(Event::into_owned);
-            each(Some(whole), event);
+            each(Some(part.as_bytes()), event);
         })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{Attempt, Checkpointer, Passed, STEP_EVERY};
+use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY};
 use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
 use super::deps::Deps;
 use super::explain::Explain;
@@ -18,7 +18,7 @@ use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, report};
 use super::stage::Intake;
-use crate::memory::{Memory, Share};
+use crate::memory::{Memory, Share, Use};
 use crate::present::Present;
 use crate::source::Batch;
 
@@ -40,9 +40,26 @@ pub(super) struct Actor {
     restore_problem: Option<KolError>,
     present: Present,
     memory: Memory,
-    share: Share,
+    shares: Shares,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
+}
+
+/// What the partition takes of the memory of the process.
+struct Shares {
+    state: Share,
+    queue: Share,
+    letters: Share,
+}
+
+impl Shares {
+    fn new(memory: &Memory) -> Self {
+        Self {
+            state: memory.share(Use::State),
+            queue: memory.share(Use::Queues),
+            letters: memory.share(Use::DeadLetters),
+        }
+    }
 }
 
 impl Actor {
@@ -57,14 +74,19 @@ impl Actor {
         Self {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
             intake: Intake::new(&assignment, deps.dead_letters, now),
-            outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
-            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.stores, deps.files),
+            outbox: Outbox::new(Arc::clone(&assignment), deps.sink, deps.memory.clone(), now),
+            checkpointer: Checkpointer::new(
+                Arc::clone(&assignment),
+                deps.stores,
+                deps.files,
+                deps.memory.clone(),
+            ),
             explain: Explain::new(Arc::clone(&assignment)),
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
             present: deps.present,
-            share: deps.memory.share(),
+            shares: Shares::new(&deps.memory),
             memory: deps.memory,
             housekeeping_at: now,
             assignment,
@@ -97,7 +119,9 @@ impl Actor {
         loop {
             let now = Instant::now();
             if now >= self.housekeeping_at {
-                self.keep_house(now);
+                if let Err(error) = self.keep_house(now) {
+                    return Ended::Failed(error);
+                }
             }
             self.checkpointer.copy_some(self.intake.state_mut());
             self.explain.step(self.intake.state());
@@ -259,6 +283,8 @@ impl Actor {
                 let latest = intake.latest(self.present.at(now, Millis::now()));
                 self.reader
                     .read(now, batch, |record| intake.take(record, latest));
+                // Before the next batch: many partitions may grow at once.
+                self.weigh();
             }
             News::Range(range) => {
                 if self.reader.recover(now, range)? == Recovered::NewLog {
@@ -302,15 +328,29 @@ impl Actor {
         }
     }
 
-    fn keep_house(&mut self, now: Instant) {
+    fn keep_house(&mut self, now: Instant) -> Result<(), KolError> {
         self.housekeeping_at = now + HOUSEKEEPING;
-        self.reader.look();
+        self.reader.look()?;
         if let Some(log) = self.reader.end() {
             self.outbox.log_ends_at(now, log.end);
         }
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));
+        self.weigh();
+        self.shares.queue.set(self.reader.queue_bytes());
         self.show_report();
+        Ok(())
+    }
+
+    /// Says how much memory the partition takes.
+    fn weigh(&mut self) {
+        self.shares.state.set(self.state_bytes());
+        self.shares.letters.set(self.intake.letters_bytes());
+    }
+
+    fn state_bytes(&self) -> u64 {
+        let (_, _, state) = self.intake.state().size();
+        (state + self.outbox.bytes()) as u64
     }
 
     fn show_report(&mut self) {
@@ -324,7 +364,6 @@ impl Actor {
             restore_problem: self.restore_problem.as_ref(),
         };
         let report = report(&parts);
-        self.share.set(report.state_bytes);
         self.report.send_replace(report);
     }
 
@@ -345,9 +384,9 @@ impl Actor {
             return Ok(());
         };
         let mut restore = self.checkpointer.restore(checkpoint.clone());
-        let mut state = loop {
+        let Restored { mut state, share } = loop {
             match restore.attempt().await {
-                Attempt::Restored(state) => break *state,
+                Attempt::Restored(restored) => break restored,
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Unavailable(error) => {
                     self.restore_problem = Some(error);
@@ -359,7 +398,9 @@ impl Actor {
         self.restore_problem = None;
         self.outbox.restored(&mut state, &checkpoint);
         self.intake
-            .restored(state, checkpoint.counters.clone().unwrap_or_default());
+            .restored(*state, checkpoint.counters.clone().unwrap_or_default());
+        self.weigh();
+        drop(share);
         self.reader.restored(Instant::now(), &checkpoint);
         self.checkpointer.restored(checkpoint);
         Ok(())

@@ -104,16 +104,10 @@ fn problem(parts: &Parts<'_>) -> Option<KolError> {
 
 fn memory_limit(parts: &Parts<'_>) -> KolError {
     let (kols, entities, _) = parts.intake.state().size();
-    let mib = |bytes: u64| bytes / (1 << 20);
-    KolError::external(
-        "MEMORY_LIMIT",
-        format!(
-            "reading is paused: state fills {} of {} MiB ({kols} KOLs and {entities} videos in this \
-             partition), {} MiB are in use",
-            mib(parts.memory.state()),
-            mib(parts.memory.limit()),
-            mib(parts.memory.resident())
-        ),
-    )
-    .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
+    let what = format!(
+        "reading is paused: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
+        parts.memory.breakdown()
+    );
+    KolError::external("MEMORY_LIMIT", what)
+        .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
 }

@@ -16,7 +16,10 @@ pub struct DeadLetters(Arc<dyn DeadLetterTopic>);
 
 /// Records that wait for room in the topic's queue. A partition that has some reads nothing more.
 #[derive(Debug, Default)]
-pub struct Parked(VecDeque<Owned>);
+pub struct Parked {
+    records: VecDeque<Owned>,
+    bytes: u64,
+}
 
 #[derive(Debug)]
 struct Owned {
@@ -29,7 +32,30 @@ struct Owned {
 impl Parked {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.records.is_empty()
+    }
+
+    /// Memory that they take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn push(&mut self, record: Owned) {
+        self.bytes += record.bytes();
+        self.records.push_back(record);
+    }
+
+    fn pop(&mut self) {
+        if let Some(record) = self.records.pop_front() {
+            self.bytes -= record.bytes();
+        }
+    }
+}
+
+impl Owned {
+    fn bytes(&self) -> u64 {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::capacity);
+        (size_of::<Self>() + length(&self.key) + length(&self.value)) as u64
     }
 }
 
@@ -42,7 +68,7 @@ impl DeadLetters {
     /// Offers a record to the topic, or parks it while the topic has no room.
     pub fn send(&self, origin: &SourcePartition, rejected: &Rejected<'_>, parked: &mut Parked) {
         if !parked.is_empty() || self.0.offer(origin, rejected) == Offered::NoRoom {
-            parked.0.push_back(Owned {
+            parked.push(Owned {
                 offset: rejected.offset,
                 key: rejected.key.map(<[u8]>::to_vec),
                 value: rejected.value.map(<[u8]>::to_vec),
@@ -53,7 +79,7 @@ impl DeadLetters {
 
     /// Offers what was parked, as far as there is room.
     pub fn send_parked(&self, origin: &SourcePartition, parked: &mut Parked) {
-        while let Some(record) = parked.0.front() {
+        while let Some(record) = parked.records.front() {
             let rejected = Rejected {
                 offset: record.offset,
                 key: record.key.as_deref(),
@@ -63,13 +89,18 @@ impl DeadLetters {
             if self.0.offer(origin, &rejected) == Offered::NoRoom {
                 return;
             }
-            parked.0.pop_front();
+            parked.pop();
         }
     }
 
     /// Why the newest records did not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
         self.0.problem()
+    }
+
+    /// Memory that those take which the topic took and did not confirm, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes()
     }
 
     /// Waits until the topic has what it took, or the deadline has passed.
@@ -106,6 +137,10 @@ mod tests {
 
         fn problem(&self) -> Option<KolError> {
             None
+        }
+
+        fn bytes(&self) -> u64 {
+            0
         }
 
         fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {

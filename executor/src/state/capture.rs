@@ -6,10 +6,22 @@ use kol_common::checkpoint::{Head, KolRecord, Record};
 
 use super::{Capture, KolIndex, State};
 
+/// Bytes of a record in a file, about.
+const RECORD_BYTES: usize = 200;
+
 impl State {
     /// Whether the next capture has to be of everything: the last one that was is not kept.
     pub fn owes_everything(&mut self) -> bool {
         self.changes.owes_everything() || self.readings.changes().owes_everything()
+    }
+
+    /// How large the records of a capture will be, in bytes, about; of what changes meanwhile nothing is said.
+    pub fn capture_bytes(&mut self, what: Capture) -> usize {
+        let (_, _, all) = self.size();
+        match what {
+            Capture::Base | Capture::Savepoint => all,
+            Capture::Changes => all.min(self.uncaptured() * RECORD_BYTES),
+        }
     }
 
     /// Begins a capture.

@@ -88,6 +88,12 @@ impl ChangeSets {
         self.0[consumer as usize].clear();
     }
 
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let lines = self.0.iter().map(VecDeque::capacity);
+        lines.sum::<usize>() * size_of::<KolIndex>()
+    }
+
     /// How many KOLs wait.
     pub(super) fn len(&self, consumer: Consumer) -> usize {
         self.0[consumer as usize].len()

@@ -166,7 +166,10 @@ impl Kols {
 
     /// Memory held, in bytes, about.
     pub fn bytes(&self) -> usize {
+        // An allocation has a word of the allocator, and is rounded up to two.
         self.text_bytes
+            + self.len() * 16
+            + self.free.capacity() * size_of::<KolIndex>()
             + self.names.capacity() * size_of::<Option<Name>>()
             + self.table.capacity() * 5
     }

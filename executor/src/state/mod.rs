@@ -286,6 +286,7 @@ impl State {
             + self.panes.bytes()
             + self.readings.bytes()
             + self.changes.bytes()
+            + self.changed.bytes()
             + self.copies.capacity();
         (self.kols.len(), self.readings.len(), bytes)
     }

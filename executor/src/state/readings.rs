@@ -92,6 +92,8 @@ struct LongIds {
     numbers: HashMap<Box<str>, u32, RandomState>,
     texts: Vec<(Box<str>, u32)>,
     free: Vec<u32>,
+    /// Bytes of all texts; each is there twice.
+    text_bytes: usize,
 }
 
 impl Readings {
@@ -297,12 +299,8 @@ impl Readings {
         self.list.capacity() * size_of::<Reading>()
             + self.table.capacity() * 5
             + self.changes.bytes()
-            + self
-                .long
-                .texts
-                .iter()
-                .map(|t| t.0.len() + 64)
-                .sum::<usize>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.long.bytes()
     }
 
     fn remove(&mut self, index: u32, reading: Reading) {
@@ -350,11 +348,17 @@ impl Readings {
 }
 
 impl LongIds {
+    fn bytes(&self) -> usize {
+        // Of each text the allocator and the table keep some words.
+        2 * self.text_bytes + self.texts.capacity() * 24 + self.numbers.capacity() * 48
+    }
+
     fn hold(&mut self, id: &str) -> u32 {
         if let Some(&number) = self.numbers.get(id) {
             self.texts[number as usize].1 += 1;
             return number;
         }
+        self.text_bytes += id.len();
         let number = if let Some(number) = self.free.pop() {
             self.texts[number as usize] = (id.into(), 1);
             number
@@ -371,6 +375,7 @@ impl LongIds {
         *uses -= 1;
         if *uses == 0 {
             self.numbers.remove(text);
+            self.text_bytes -= text.len();
             *text = "".into();
             self.free.push(number);
         }

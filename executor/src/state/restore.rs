@@ -45,6 +45,11 @@ impl Restorer {
         Ok(())
     }
 
+    /// Memory that the state takes so far, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        self.state.size().2
+    }
+
     fn record(&mut self, record: &Record<'_>) -> Result<(), Damage> {
         let state = &mut self.state;
         match record {

@@ -21,6 +21,7 @@ use super::jobs::Jobs;
 use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
 use super::requests;
+use crate::memory::{Share, Use};
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::present::Present;
 use crate::session::{SessionEvent, Up};
@@ -43,6 +44,8 @@ pub struct Supervisor {
     barriers: FuturesUnordered<BoxFuture<'static, Body>>,
     master: Option<mpsc::Sender<proto::ExecutorMessage>>,
     present: Present,
+    /// Memory of the dead letters that producers hold.
+    letters: Share,
     round: u32,
 }
 
@@ -50,6 +53,7 @@ impl Supervisor {
     /// Partitions run in `group`.
     pub fn new(options: Options, group: Group) -> Self {
         Self {
+            letters: options.memory.share(Use::DeadLetters),
             options,
             group,
             machine: Machine::default(),
@@ -150,6 +154,9 @@ impl Supervisor {
 
     fn assign(&mut self, assign: proto::Assign) {
         let id = JobId::from_wire(assign.job_id);
+        // Before any of them opens its log: fewer clients are created for nothing.
+        let partitions = self.assigned.len() + assign.partitions.len();
+        self.options.memory.queues().divide_by(partitions);
         for p in assign.partitions {
             let Some(partition) = p.partition.map(SourcePartition::from) else {
                 continue;
@@ -321,6 +328,8 @@ impl Supervisor {
     fn report(&mut self) {
         let process = self.options.process.as_ref();
         self.options.memory.refresh(process);
+        self.letters.set(self.jobs.letters_bytes());
+        self.options.memory.tend();
         let cpu_ms = process.cpu_ms();
         let reports: Vec<_> = self
             .partitions

@@ -105,6 +105,15 @@ impl Jobs {
         }
     }
 
+    /// Memory that dead letters on their way take, in bytes.
+    pub fn letters_bytes(&self) -> u64 {
+        let topics = self
+            .jobs
+            .values()
+            .filter_map(|job| job.dead_letters.as_ref());
+        topics.map(DeadLetters::bytes).sum()
+    }
+
     /// Drops a job without partitions. Its source gets a bounded time to end and its dead letters to be
     /// written, beside the supervisor's loop: heartbeats must not wait.
     pub fn close(&mut self, id: &JobId, group: &Group) {
@@ -137,10 +146,10 @@ impl Job {
             .help("Run the same version of kol-master and kol-executor.")
         })?;
         let client_id = format!("kol-executor-{}", spec.name);
-        let (secrets, memory) = (&options.secrets, options.memory.limit());
+        let (secrets, memory) = (&options.secrets, &options.memory);
         let redis = Arc::clone(&options.redis);
         let logs = &options.logs;
-        let dead_letters = logs.dead_letters(&spec.source, secrets)?;
+        let dead_letters = logs.dead_letters(&spec.source, secrets, memory)?;
         Ok(Self {
             source: logs.open(&spec.source, secrets, &client_id, memory)?,
             sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),

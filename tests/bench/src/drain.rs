@@ -8,6 +8,7 @@ use kol_client::producer::TopicWriter;
 use kol_common::SourcePartition;
 use kol_common::job::KafkaSource;
 use kol_common::secrets::Secrets;
+use kol_executor::memory::Memory;
 use kol_executor::source::{Batch, KafkaLogs, Logs as _};
 
 use super::{Plan, cpu, history};
@@ -78,7 +79,12 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
         ..KafkaSource::default()
     };
     let source = KafkaLogs
-        .open(&spec.into(), &Secrets::default(), "bench", 1 << 30)
+        .open(
+            &spec.into(),
+            &Secrets::default(),
+            "bench",
+            &Memory::new(1 << 30),
+        )
         .unwrap();
     let own = std::process::id();
     let (begun, before) = (Instant::now(), cpu(own));

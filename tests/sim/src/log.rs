@@ -10,6 +10,7 @@ use kol_common::actor::Group;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
+use kol_executor::memory::Memory;
 use kol_executor::source::{
     Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Record,
     Source, Storage,
@@ -41,6 +42,10 @@ struct Shared(Vec<Arc<Stored>>);
 impl Storage for Shared {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
@@ -169,7 +174,7 @@ impl Logs for MemoryLog {
         _spec: &SourceSpec,
         _secrets: &Secrets,
         _client_id: &str,
-        _memory: u64,
+        _memory: &Memory,
     ) -> Result<Source, KolError> {
         Ok(Arc::new(Reader {
             log: self.clone(),
@@ -181,6 +186,7 @@ impl Logs for MemoryLog {
         &self,
         _spec: &SourceSpec,
         _secrets: &Secrets,
+        _memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
         Ok(None)
     }
@@ -324,5 +330,13 @@ impl Queue for MemoryQueue {
             shared.0.extend(records.take(limit).map(Arc::clone));
         });
         self.offset += batch.len() as u64;
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    fn is_outgrown(&self) -> bool {
+        false
     }
 }

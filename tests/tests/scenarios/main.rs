@@ -9,6 +9,7 @@ mod faults;
 mod input;
 mod kafka;
 mod lineage;
+mod memory;
 mod recovery;
 mod redis;
 mod replay;

@@ -192,3 +192,17 @@ fn names_may_be_folded_to_lower_case() {
         ["tiktok éva - - - - -"]
     );
 }
+
+#[test]
+fn a_bad_part_of_a_record_with_infinities_is_rejected_with_its_own_bytes() {
+    let decoder = decoder("explode = \"items\"");
+    let value = r#"[{"like_count":NaN},{"username":"a","like_count":1}]"#;
+    let mut rejected = Vec::new();
+    decoder.decode_each(Some(value.as_bytes()), |part, outcome| {
+        if outcome.is_err() {
+            rejected.push(part.unwrap().len());
+        }
+    });
+    assert_eq!(rejected.len(), 1);
+    assert!(rejected[0] < value.len() / 2, "{rejected:?}");
+}

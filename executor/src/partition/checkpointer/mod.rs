@@ -23,9 +23,10 @@ use tokio::time::Instant;
 
 pub use self::epochs::Passed;
 use self::epochs::{Epochs, Settled};
-pub use self::restore::Attempt;
 use self::restore::Restore;
+pub use self::restore::{Attempt, Restored};
 use self::writer::Writer;
+use crate::memory::Memory;
 use crate::partition::message::{Assignment, BarrierAnswer};
 use crate::state::{Capture, State};
 
@@ -42,6 +43,7 @@ pub struct Checkpointer {
     stores: Stores,
     /// Tasks that write them.
     files: Group,
+    memory: Memory,
     epochs: Epochs,
     /// Where the acknowledgement of the open epoch goes.
     answer: Option<BarrierAnswer>,
@@ -66,11 +68,12 @@ pub struct Written {
 
 impl Checkpointer {
     /// Without a file so far.
-    pub fn new(assignment: Arc<Assignment>, stores: Stores, files: Group) -> Self {
+    pub fn new(assignment: Arc<Assignment>, stores: Stores, files: Group, memory: Memory) -> Self {
         Self {
             assignment,
             stores,
             files,
+            memory,
             epochs: Epochs::default(),
             answer: None,
             file: None,
@@ -82,6 +85,7 @@ impl Checkpointer {
         Restore::new(
             self.stores.clone(),
             Arc::clone(&self.assignment),
+            self.memory.clone(),
             checkpoint,
         )
     }
@@ -133,11 +137,14 @@ impl Checkpointer {
         if empty || (wanted == Capture::Changes && state.uncaptured() == 0) {
             self.epochs.unchanged(now);
         } else {
+            let bytes = state.capture_bytes(wanted) as u64;
             state.begin_capture(wanted);
             let (location, path) = self.place_of_file(barrier);
+            let room = writer::room(self.memory.clone(), bytes);
+            let store = self.stores.clone();
             self.file = Some(File {
                 wanted,
-                writer: Writer::start(&self.files, self.stores.clone(), location, path),
+                writer: Writer::start(&self.files, room, store, location, path),
                 copying: true,
             });
         }

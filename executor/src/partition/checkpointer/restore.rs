@@ -8,6 +8,7 @@ use kol_common::checkpoint::{Stores, UNAVAILABLE};
 use kol_common::proto::PartitionCheckpoint;
 use kol_common::{KolError, Millis, world};
 
+use crate::memory::{Memory, Share, Use};
 use crate::partition::message::Assignment;
 use crate::state::{Restorer, State};
 
@@ -19,15 +20,25 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 pub struct Restore {
     stores: Stores,
     assignment: Arc<Assignment>,
+    memory: Memory,
     checkpoint: PartitionCheckpoint,
     waits: ExponentialBackoff,
+}
+
+/// A state that was read, and the memory that it takes.
+#[derive(Debug)]
+pub struct Restored {
+    /// The state.
+    pub state: Box<State>,
+    /// To be dropped once somebody else counts it.
+    pub share: Share,
 }
 
 /// What an attempt ended with.
 #[derive(Debug)]
 pub enum Attempt {
     /// The whole state.
-    Restored(Box<State>),
+    Restored(Restored),
     /// The store is not available: [`Restore::pause`], then try again.
     Unavailable(KolError),
     /// Files are damaged or missing: the partition must end, and the master finds others.
@@ -39,6 +50,7 @@ impl Restore {
     pub fn new(
         stores: Stores,
         assignment: Arc<Assignment>,
+        memory: Memory,
         checkpoint: PartitionCheckpoint,
     ) -> Self {
         let waits = ExponentialBuilder::new()
@@ -51,6 +63,7 @@ impl Restore {
         Self {
             stores,
             assignment,
+            memory,
             checkpoint,
             waits,
         }
@@ -58,8 +71,8 @@ impl Restore {
 
     /// Reads all files once.
     pub async fn attempt(&self) -> Attempt {
-        match read_state(&self.stores, &self.assignment, &self.checkpoint).await {
-            Ok(state) => Attempt::Restored(Box::new(state)),
+        match self.read_state().await {
+            Ok(restored) => Attempt::Restored(restored),
             Err(error) if error.code == UNAVAILABLE => Attempt::Unavailable(error),
             Err(error) => Attempt::Failed(error.partition(&self.assignment.partition)),
         }
@@ -69,37 +82,58 @@ impl Restore {
     pub async fn pause(&mut self) {
         tokio::time::sleep(self.waits.next().unwrap_or(RETRY.1)).await;
     }
-}
 
-/// Reads the files of a checkpoint, one after the other.
-async fn read_state(
-    stores: &Stores,
-    assignment: &Assignment,
-    checkpoint: &PartitionCheckpoint,
-) -> Result<State, KolError> {
-    let store = if checkpoint.location.is_empty() {
-        stores.open(&assignment.spec.checkpoint.location).await?
-    } else {
-        stores.existing(&checkpoint.location).await?
-    };
-    let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
-    for file in &checkpoint.files {
-        let content = store.read(file).await?;
-        let read = world::blocking(move || {
-            let outcome = restorer.file(&content);
-            outcome.map(|()| restorer)
-        });
-        let read = read.await.ok_or_else(|| {
-            KolError::internal("CHECKPOINT_READER", "the reader of a state file panicked")
+    /// Reads the files of the checkpoint, one after the other.
+    async fn read_state(&self) -> Result<Restored, KolError> {
+        let (assignment, checkpoint) = (&*self.assignment, &self.checkpoint);
+        let store = if checkpoint.location.is_empty() {
+            let location = &assignment.spec.checkpoint.location;
+            self.stores.open(location).await?
+        } else {
+            self.stores.existing(&checkpoint.location).await?
+        };
+        let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
+        let mut share = self.memory.share(Use::State);
+        for file in &checkpoint.files {
+            // Unpacked, a file is larger than it was, and what it makes of the state is, too.
+            let room = self.memory.room_for(Use::Restores, 2 * file.bytes).await;
+            if self.memory.is_too_little_for(2 * file.bytes) {
+                return Err(self.too_large());
+            }
+            let content = store.read(file).await?;
+            let read = world::blocking(move || {
+                let outcome = restorer.file(&content);
+                outcome.map(|()| restorer)
+            });
+            let read = read.await.ok_or_else(|| {
+                KolError::internal("CHECKPOINT_READER", "the reader of a state file panicked")
+            })?;
+            restorer = read.map_err(|d| store.damaged(&file.path, &d.to_string()))?;
+            share.set(restorer.bytes() as u64);
+            drop(room);
+        }
+        let mut state = restorer.finish().map_err(|d| {
+            let last = checkpoint.files.last().map_or("", |f| &f.path);
+            store.damaged(last, &d.to_string())
         })?;
-        restorer = read.map_err(|d| store.damaged(&file.path, &d.to_string()))?;
+        if let Some(clock) = checkpoint.clock_ms {
+            state.restore_clock(Millis(clock));
+        }
+        Ok(Restored {
+            state: Box::new(state),
+            share,
+        })
     }
-    let mut state = restorer.finish().map_err(|d| {
-        let last = checkpoint.files.last().map_or("", |f| &f.path);
-        store.damaged(last, &d.to_string())
-    })?;
-    if let Some(clock) = checkpoint.clock_ms {
-        state.restore_clock(Millis(clock));
+
+    fn too_large(&self) -> KolError {
+        let checkpoint = &self.checkpoint;
+        let what = format!(
+            "the state of the partition ({} KOLs, {} videos) does not fit beside what the executor has: {}",
+            checkpoint.kols,
+            checkpoint.entities,
+            self.memory.breakdown()
+        );
+        KolError::external("MEMORY_LIMIT", what)
+            .help("Add executors or raise --memory; the partition then starts where it was.")
     }
-    Ok(state)
 }

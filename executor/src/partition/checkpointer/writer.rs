@@ -1,6 +1,10 @@
 //! Writes one state file: takes chunks of records from the partition, packs them, and sends them to the
 //! store, beside the partition's loop.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::frame::Encoder;
 use kol_common::checkpoint::{Stores, Upload};
@@ -8,13 +12,27 @@ use kol_common::proto::StateFile;
 use kol_common::{KolError, actor};
 use tokio::sync::oneshot;
 
+use crate::memory::{Memory, Share, Use};
+
 /// Chunks that may wait to be packed.
 const WAITING: usize = 4;
+/// What a file takes while it is written, at most: chunks that wait, and parts that a store takes at once.
+const LARGEST: u64 = 28 << 20;
+/// What it takes in any case.
+const SMALLEST: u64 = 1 << 20;
+
+/// Waits for the memory that writing a file with so many bytes of records takes.
+pub fn room(memory: Memory, records: u64) -> BoxFuture<'static, Share> {
+    let bytes = records.clamp(SMALLEST, LARGEST);
+    Box::pin(async move { memory.room_for(Use::Files, bytes).await })
+}
 
 /// A file that is being written. Dropped before [`Writer::end`], it is aborted.
 #[derive(Debug)]
 pub struct Writer {
     chunks: actor::Address<Chunk>,
+    /// There is memory for it.
+    begun: Arc<AtomicBool>,
     result: oneshot::Receiver<Result<StateFile, KolError>>,
 }
 
@@ -25,16 +43,35 @@ enum Chunk {
 }
 
 impl Writer {
-    /// Starts a file at `path` below `location`.
-    pub fn start(group: &Group, stores: Stores, location: String, path: String) -> Self {
+    /// Starts a file at `path` below `location`, once there is `room`.
+    pub fn start(
+        group: &Group,
+        room: BoxFuture<'static, Share>,
+        stores: Stores,
+        location: String,
+        path: String,
+    ) -> Self {
         let (chunks, inbox) = actor::mailbox("state file", WAITING);
-        let (reply, result) = oneshot::channel();
+        let (mut reply, result) = oneshot::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&begun);
         let _runs_by_itself = group.spawn("state-file", async move {
+            let _share = tokio::select! {
+                biased;
+                // The epoch was aborted.
+                () = reply.closed() => return Ok(()),
+                share = room => share,
+            };
+            begins.store(true, Ordering::Relaxed);
             let written = write(&stores, &location, path, inbox).await;
             let _nobody_waits = reply.send(written);
             Ok(())
         });
-        Self { chunks, result }
+        Self {
+            chunks,
+            begun,
+            result,
+        }
     }
 
     /// Hands over records; back if there is no room for them now.
@@ -56,9 +93,9 @@ impl Writer {
         true
     }
 
-    /// Whether chunks may be handed over.
+    /// Whether chunks may be handed over: none waits while there is no memory for the file.
     pub fn has_room(&self) -> bool {
-        self.chunks.room() > 1
+        self.begun.load(Ordering::Relaxed) && self.chunks.room() > 1
     }
 
     /// Waits for the file to be durable.

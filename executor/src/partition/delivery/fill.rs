@@ -94,14 +94,21 @@ impl Fill {
         self.line.forget_awaited();
     }
 
-    /// Takes what changed and, near the head of the log, what must be rescored; true when nothing is
-    /// left.
-    pub fn collect(&mut self, state: &mut State, behind: bool, calls: &mut Calls<'_>) -> bool {
-        let limit = if behind {
+    /// Takes what changed and, near the head of the log, what must be rescored, as much as there is `room` for,
+    /// in KOLs; true when nothing is left.
+    pub fn collect(
+        &mut self,
+        state: &mut State,
+        behind: bool,
+        room: usize,
+        calls: &mut Calls<'_>,
+    ) -> bool {
+        let most = if behind {
             FLUSH_KOLS_BEHIND
         } else {
             FLUSH_KOLS
         };
+        let limit = most.min(room);
         while self.ledger.in_flight() < limit {
             let Some(kol) = state.take_changed(Consumer::Delivery) else {
                 break;
@@ -238,6 +245,11 @@ impl Fill {
     /// Whether a KOL's index must stay as it is: Redis has it, may have it, or is being sent it.
     pub fn holds(&self, kol: KolIndex) -> bool {
         self.ledger.holds(kol)
+    }
+
+    /// How many KOLs the flush under way has.
+    pub fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
     }
 
     /// Memory held, in bytes, about.

@@ -26,6 +26,8 @@ pub struct FlushLimits {
     pub interval: Duration,
 }
 
+/// Wait for memory that other partitions' flushes take.
+const NO_ROOM: Duration = Duration::from_millis(50);
 /// Least time between flushes while far behind.
 const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds of the back-off after a failure.
@@ -179,6 +181,11 @@ impl Flusher {
             }),
         });
         self.sequence
+    }
+
+    /// There is no memory for a flush now.
+    pub fn put_off(&mut self, now: Instant) {
+        self.next_at = now + self.limits.interval.max(NO_ROOM);
     }
 
     /// Sequence of the last flush that Redis confirmed.

@@ -15,9 +15,16 @@ use super::orphans::Orphans;
 use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
+use crate::memory::{Memory, Share};
 use crate::partition::message::Assignment;
 use crate::sink::{Fence, FlushRequest, ScanRequest, Sink};
 use crate::state::{KolIndex, State};
+
+/// What a KOL takes in a flush, in bytes, about: its arguments, and the command that they are packed into.
+const KOL_BYTES: u64 = 1_536;
+/// No partition takes all the room, and a flush of fewer KOLs than the least waits for more.
+const MOST_KOLS: u64 = 16_384;
+const LEAST_KOLS: u64 = KOLS_A_CALL as u64;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +37,9 @@ pub struct Outbox {
     orphans: Orphans,
     rankings: Rankings,
     problems: Problems,
+    memory: Memory,
+    /// Memory of the flush under way.
+    share: Option<Share>,
     /// KOLs that Redis has confirmed.
     merges: u64,
 }
@@ -71,7 +81,7 @@ pub enum Outcome {
 
 impl Outbox {
     /// For one assignment; claims the fence at its first step.
-    pub fn new(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Self {
+    pub fn new(assignment: Arc<Assignment>, sink: Sink, memory: Memory, now: Instant) -> Self {
         let spec = &assignment.spec;
         let limits = FlushLimits {
             interval: spec.sink.flush_interval.duration(),
@@ -92,6 +102,8 @@ impl Outbox {
             orphans: Orphans::due(now),
             rankings: Rankings::default(),
             problems: Problems::default(),
+            memory,
+            share: None,
             merges: 0,
             assignment,
         }
@@ -257,6 +269,11 @@ impl Outbox {
         reached: Reached,
         tick: &JobTick,
     ) -> Option<Arrived> {
+        let Some(mut share) = self.memory.take(LEAST_KOLS * KOL_BYTES, self.wanted(state)) else {
+            self.flusher.put_off(now);
+            return None;
+        };
+        let room = (share.bytes() / KOL_BYTES) as usize;
         let sequence = self.flusher.next_sequence();
         let now_text = Millis::now().iso();
         let mut calls = Calls {
@@ -267,7 +284,7 @@ impl Outbox {
             now: &now_text,
             merges: Vec::new(),
         };
-        let complete = self.fill.collect(state, reached.behind, &mut calls);
+        let complete = self.fill.collect(state, reached.behind, room, &mut calls);
         if self.rankings.owes_the_flip(tick) {
             let platforms = self.rankings.platforms(state.platforms());
             for platform in &platforms {
@@ -292,6 +309,8 @@ impl Outbox {
             }
             return self.arrived();
         }
+        share.set((self.fill.in_flight() as u64).max(1) * KOL_BYTES);
+        self.share = Some(share);
         let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
@@ -375,7 +394,13 @@ impl Outbox {
         }
     }
 
+    /// Memory for a flush of everything that may be due.
+    fn wanted(&self, state: &State) -> u64 {
+        (state.bound() as u64).clamp(LEAST_KOLS, MOST_KOLS) * KOL_BYTES
+    }
+
     fn flushed(&mut self, state: &mut State, confirmed: bool) {
+        self.share = None;
         self.orphans.removed(confirmed);
         self.rankings.flushed(confirmed);
         if confirmed {

@@ -169,6 +169,8 @@ impl Reader {
             Err(Mark::EndOfPartition { offset }) => position = position.max(offset),
             Err(Mark::Failed(error)) => trouble = Some(error),
         });
+        // A pause that follows must not keep them.
+        batch.clear();
         self.position = position;
         match trouble {
             None => self.problem = None,
@@ -180,13 +182,21 @@ impl Reader {
     }
 
     /// Looks up what is known of the log, now and then: its end, whether it is another one, and its range
-    /// when that is in doubt.
-    pub fn look(&mut self) {
+    /// when that is in doubt. A queue that takes more memory than there is for it is opened again.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub fn look(&mut self) -> Result<(), KolError> {
         self.lag = self.end().map(|log| log.end.saturating_sub(self.position));
         let identity = self.source.identity(&self.assignment.partition);
         let other = identity.and_then(|answer| self.log_id.answered(answer));
+        if let Phase::Reading(reading) = &self.phase
+            && reading.queue.is_outgrown()
+        {
+            self.reopen()?;
+        }
         let Phase::Reading(reading) = &mut self.phase else {
-            return;
+            return Ok(());
         };
         // A wake-up that got lost costs the time between two looks at most.
         reading.arrivals = Arrivals::Likely;
@@ -195,6 +205,31 @@ impl Reader {
         }
         if let Log::Doubted { query, .. } = &mut reading.log {
             query.get_or_insert_with(|| self.source.watermarks(&self.assignment.partition));
+        }
+        Ok(())
+    }
+
+    /// Opens the log again where it is read; a doubt about it stays.
+    fn reopen(&mut self) -> Result<(), KolError> {
+        let Phase::Reading(Reading { log, .. }) = std::mem::replace(&mut self.phase, Phase::Closed)
+        else {
+            return Ok(());
+        };
+        let queue = self
+            .source
+            .seek(&self.assignment.partition, self.position)?;
+        self.phase = Phase::Reading(Reading {
+            log,
+            ..Reading::new(queue)
+        });
+        Ok(())
+    }
+
+    /// Memory that fetched records take, in bytes, about.
+    pub fn queue_bytes(&self) -> u64 {
+        match &self.phase {
+            Phase::Reading(reading) => reading.queue.bytes(),
+            Phase::Closed | Phase::Halted | Phase::Draining => 0,
         }
     }
 

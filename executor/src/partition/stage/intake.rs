@@ -168,6 +168,11 @@ impl Intake {
         self.counters.clone()
     }
 
+    /// Memory that dead letters take until there is room for them, in bytes.
+    pub fn letters_bytes(&self) -> u64 {
+        self.letters.bytes()
+    }
+
     /// Why dead letters do not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
         self.letters.problem()

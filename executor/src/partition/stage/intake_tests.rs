@@ -26,6 +26,10 @@ impl DeadLetterTopic for Topic {
         None
     }
 
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }

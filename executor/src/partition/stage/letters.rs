@@ -47,6 +47,11 @@ impl Letters {
         self.parked.is_empty()
     }
 
+    /// Memory that those which wait take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.parked.bytes()
+    }
+
     /// Why letters do not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
         self.topic.as_ref()?.problem()

@@ -56,6 +56,9 @@ pub trait Storage: Any + Debug + Send {
         self.len() == 0
     }
 
+    /// Drops the entries; room for as many may be kept.
+    fn clear(&mut self);
+
     /// Fills the chunk with the entries from number `from` on, in offset order, until the chunk is full
     /// or no entry is left.
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>);
@@ -116,6 +119,13 @@ impl Batch {
         };
         fill(&mut storage, limit.min(self.capacity));
         self.storage = Some(storage);
+    }
+
+    /// Drops the entries: what keeps their bytes can be used again.
+    pub fn clear(&mut self) {
+        if let Some(storage) = &mut self.storage {
+            storage.clear();
+        }
     }
 
     /// How many entries there are.
@@ -214,6 +224,10 @@ mod tests {
             self.0.len()
         }
 
+        fn clear(&mut self) {
+            self.0.clear();
+        }
+
         fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
             chunk.fill(self.0[from..].iter().map(|offset| record(*offset)));
         }
@@ -223,6 +237,8 @@ mod tests {
         fn len(&self) -> usize {
             1
         }
+
+        fn clear(&mut self) {}
 
         fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
             let end = Err(Mark::EndOfPartition { offset: 7 });

@@ -20,13 +20,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::memory::Memory;
+
 pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, Storage};
 
 /// Opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {
     /// Opens the log of one job without waiting for it: a log that cannot be reached is reported by
-    /// [`Log::problem`], not as an error here. `client_id` is what its servers log; `memory` is what the
-    /// whole process may use, in bytes.
+    /// [`Log::problem`], not as an error here. `client_id` is what its servers log; `memory` says how much may be
+    /// fetched ahead.
     ///
     /// # Errors
     /// Properties that the client refuses, secrets that are missing.
@@ -35,10 +37,11 @@ pub trait Logs: Debug + Send + Sync {
         spec: &SourceSpec,
         secrets: &Secrets,
         client_id: &str,
-        memory: u64,
+        memory: &Memory,
     ) -> Result<Source, KolError>;
 
-    /// Opens the place for records that cannot be used; `None` when the job wants none.
+    /// Opens the place for records that cannot be used; `None` when the job wants none. `memory` is what the
+    /// whole process may use.
     ///
     /// # Errors
     /// As [`Logs::open`].
@@ -46,6 +49,7 @@ pub trait Logs: Debug + Send + Sync {
         &self,
         spec: &SourceSpec,
         secrets: &Secrets,
+        memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError>;
 }
 
@@ -125,6 +129,13 @@ pub trait Queue: Debug + Send + Sync {
 
     /// Replaces the content of a batch with what has arrived, up to `limit` entries, without waiting.
     fn take(&mut self, batch: &mut Batch, limit: usize);
+
+    /// Memory that what has arrived takes, in bytes, about.
+    fn bytes(&self) -> u64;
+
+    /// Whether it may take more memory than there is for it by now: then the partition should be opened again
+    /// ([`Log::seek`]).
+    fn is_outgrown(&self) -> bool;
 }
 
 /// A record that cannot be used.
@@ -156,6 +167,9 @@ pub trait DeadLetterTopic: Debug + Send + Sync {
 
     /// Why the newest records could not be written, if so.
     fn problem(&self) -> Option<KolError>;
+
+    /// Memory that those on their way take, in bytes, about.
+    fn bytes(&self) -> u64;
 
     /// Waits until everything that was taken is written, or the deadline has passed.
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()>;

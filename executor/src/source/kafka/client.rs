@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::{KafkaSource, SourceSpec};
-use kol_common::kafka::{classify, client_config, consumer};
+use kol_common::job::SourceSpec;
+use kol_common::kafka::classify;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::dead_letter_topic::Producer;
 use super::probe::{Probe, Probed};
 use super::queue::KafkaQueue;
+use super::readers::{Readers, Recipe};
+use crate::memory::Memory;
 use crate::source::contract::{
     DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Source,
 };
@@ -31,22 +33,23 @@ impl Logs for KafkaLogs {
         spec: &SourceSpec,
         secrets: &Secrets,
         client_id: &str,
-        memory: u64,
+        memory: &Memory,
     ) -> Result<Source, KolError> {
-        Ok(Arc::new(Kafka::start(
-            spec.kafka(),
-            secrets,
-            client_id,
-            memory,
-        )?))
+        let recipe = Recipe {
+            source: spec.kafka().clone(),
+            secrets: secrets.clone(),
+            client_id: client_id.to_owned(),
+        };
+        Ok(Arc::new(Kafka::start(recipe, memory)?))
     }
 
     fn dead_letters(
         &self,
         spec: &SourceSpec,
         secrets: &Secrets,
+        memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
-        let producer = Producer::start(spec.kafka(), secrets)?;
+        let producer = Producer::start(spec.kafka(), secrets, memory.limit())?;
         Ok(producer.map(|producer| Arc::new(producer) as Arc<dyn DeadLetterTopic>))
     }
 }
@@ -54,59 +57,23 @@ impl Logs for KafkaLogs {
 /// The Kafka log of one job.
 #[derive(Debug)]
 struct Kafka {
-    /// What the probe found, and the client that it shares with the partitions.
+    /// What the probe found. Its client is the first of the readers', and stays.
     probed: Arc<Probed>,
     probe: Probe,
+    readers: Readers,
 }
 
 impl Kafka {
     /// See [`Logs::open`].
-    fn start(
-        spec: &KafkaSource,
-        secrets: &Secrets,
-        client_id: &str,
-        memory: u64,
-    ) -> Result<Self, KolError> {
-        let client = consumer(config(spec, secrets, client_id, memory)?)?;
-        let probed = Arc::new(Probed::new(client));
+    fn start(recipe: Recipe, memory: &Memory) -> Result<Self, KolError> {
+        let readers = Readers::start(recipe, Arc::clone(memory.queues()))?;
+        let probed = Arc::new(Probed::new(readers.newest()));
         Ok(Self {
             probe: Probe::start(Arc::clone(&probed))?,
             probed,
+            readers,
         })
     }
-}
-
-fn config(
-    spec: &KafkaSource,
-    secrets: &Secrets,
-    client_id: &str,
-    memory: u64,
-) -> Result<ClientConfig, KolError> {
-    let mut config = client_config(spec, secrets, client_id)?;
-    for (key, value) in [
-        ("auto.offset.reset", "error"),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("enable.partition.eof", "true"),
-    ] {
-        config.set(key, value);
-    }
-    let queue = queue_kib(memory);
-    let (queue, fetch) = (queue.to_string(), (queue.min(4_096) << 10).to_string());
-    for (key, value) in [
-        ("queued.max.messages.kbytes", &*queue),
-        ("queued.min.messages", "50000"),
-        // By default a full queue stops fetching for a whole second.
-        ("fetch.queue.backoff.ms", "5"),
-        ("fetch.wait.max.ms", "500"),
-        ("fetch.error.backoff.ms", "100"),
-        ("fetch.message.max.bytes", &*fetch),
-    ] {
-        if !spec.properties.contains_key(key) {
-            config.set(key, value);
-        }
-    }
-    Ok(config)
 }
 
 impl Log for Kafka {
@@ -115,10 +82,14 @@ impl Log for Kafka {
             // Its last reader ended without closing it, by a panic.
             self.close(partition);
         }
-        let client = self.probed.client();
-        let queue = KafkaQueue::open(client, partition)?;
+        let (reader, replaced) = self.readers.open(partition)?;
+        if let Some(client) = replaced {
+            self.probed.retire(client);
+        }
+        let queue = KafkaQueue::open(&reader, Arc::clone(self.readers.room()), partition)?;
         let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
-        client
+        reader
+            .client
             .incremental_assign(&list)
             .map_err(|e| classify(&e).partition(partition))?;
         self.probed.watch(partition);
@@ -128,7 +99,8 @@ impl Log for Kafka {
     fn close(&self, partition: &SourcePartition) {
         self.probed.unwatch(partition);
         if let Ok(list) = list_of(partition, Offset::Invalid)
-            && let Err(error) = self.probed.client().incremental_unassign(&list)
+            && let Some(client) = self.readers.close(partition)
+            && let Err(error) = client.incremental_unassign(&list)
         {
             tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
         }
@@ -173,12 +145,6 @@ impl Log for Kafka {
     }
 }
 
-/// Room for the fetched records of one partition, KiB. Queues are not state: dozens of them must fit
-/// beside it.
-fn queue_kib(memory: u64) -> u64 {
-    (memory / 256 / 1_024).clamp(512, 16_384)
-}
-
 fn list_of(partition: &SourcePartition, offset: Offset) -> Result<TopicPartitionList, KolError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&partition.topic, partition.partition.cast_signed(), offset)
@@ -188,15 +154,43 @@ fn list_of(partition: &SourcePartition, offset: Offset) -> Result<TopicPartition
 
 #[cfg(test)]
 mod tests {
+    use kol_common::job::KafkaSource;
+
     use super::*;
 
     /// A log whose broker does not exist; nothing is read from it.
     fn unreachable_log() -> Kafka {
-        let spec = KafkaSource {
-            bootstrap: "127.0.0.1:1".into(),
-            ..KafkaSource::default()
+        let recipe = Recipe {
+            source: KafkaSource {
+                bootstrap: "127.0.0.1:1".into(),
+                ..KafkaSource::default()
+            },
+            secrets: Secrets::default(),
+            client_id: "test".into(),
         };
-        Kafka::start(&spec, &Secrets::default(), "test", 1 << 30).unwrap()
+        Kafka::start(recipe, &Memory::new(512 << 20)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn partitions_that_become_more_share_the_room_and_move_to_a_client_with_less() {
+        let log = unreachable_log();
+        let room = Arc::clone(log.readers.room());
+        let partition = |number| SourcePartition::new("t", number);
+        let first = log.open(&partition(0), 0).unwrap();
+        assert!(!first.is_outgrown());
+        let old = Arc::downgrade(&log.readers.newest());
+        room.divide_by(200);
+        assert!(first.is_outgrown());
+        let moved = log.seek(&partition(0), 0).unwrap();
+        assert!(!moved.is_outgrown());
+        let (reader, replaced) = log.readers.open(&partition(1)).unwrap();
+        assert!(replaced.is_none(), "one client serves both");
+        assert_eq!(reader.each, 64 << 10);
+        drop(first);
+        room.divide_by(2_000);
+        log.seek(&partition(0), 0).unwrap();
+        // The first client stays with the probe.
+        assert!(old.upgrade().is_some());
     }
 
     #[tokio::test]

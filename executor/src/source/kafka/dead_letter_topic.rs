@@ -11,7 +11,7 @@ use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -33,13 +33,30 @@ struct Deliveries(Arc<Mutex<Undelivered>>);
 struct Undelivered {
     count: u64,
     last: Option<KolError>,
+    /// Bytes that the producer holds.
+    waiting: u64,
 }
+
+/// What the producer keeps of a record besides its bytes.
+const OVERHEAD: u64 = 700;
+/// Largest record.
+const LARGEST: u64 = 16 << 20;
+/// The smallest and the largest queue. Each has room for the largest record.
+const QUEUE: (u64, u64) = (LARGEST + (1 << 20), 64 << 20);
 
 impl Deliveries {
     fn failed(&self, error: KolError) {
         let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         undelivered.count += 1;
         undelivered.last = Some(error);
+    }
+}
+
+impl Deliveries {
+    /// Changes the number of bytes that wait.
+    fn waiting(&self, change: impl FnOnce(u64) -> u64) {
+        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        undelivered.waiting = change(undelivered.waiting);
     }
 }
 
@@ -53,14 +70,25 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => {
-                let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Ok(message) | Err((_, message))) = result;
+        let bytes = size(message.key(), message.payload());
+        {
+            let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            undelivered.waiting = undelivered.waiting.saturating_sub(bytes);
+            if result.is_ok() {
                 undelivered.last = None;
             }
-            Err((error, _)) => self.failed(classify(error)),
+        }
+        if let Err((error, _)) = result {
+            self.failed(classify(error));
         }
     }
+}
+
+/// What a record takes while it waits.
+fn size(key: Option<&[u8]>, value: Option<&[u8]>) -> u64 {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len) as u64;
+    length(key) + length(value) + OVERHEAD
 }
 
 impl std::fmt::Debug for Producer {
@@ -72,20 +100,27 @@ impl std::fmt::Debug for Producer {
 }
 
 impl Producer {
-    /// For a spec that names a dead-letter topic; `None` for one that does not.
+    /// For a spec that names a dead-letter topic; `None` for one that does not. `memory` is what the whole process
+    /// may use: what waits takes a small part of it.
     ///
     /// # Errors
     /// Properties that librdkafka refuses, secrets that are missing.
-    pub(super) fn start(spec: &KafkaSource, secrets: &Secrets) -> Result<Option<Self>, KolError> {
+    pub(super) fn start(
+        spec: &KafkaSource,
+        secrets: &Secrets,
+        memory: u64,
+    ) -> Result<Option<Self>, KolError> {
         let Some(topic) = spec.dead_letter.clone() else {
             return Ok(None);
         };
         let mut config = client_config(spec, secrets, "kol-dead-letters")?;
+        let queue = (memory / 32).clamp(QUEUE.0, QUEUE.1);
         config
             // Half a minute by default, in which a missing topic would not be reported.
             .set("topic.metadata.propagation.max.ms", "5000")
-            .set("message.max.bytes", "16777216")
-            .set("queue.buffering.max.kbytes", "65536");
+            .set("message.max.bytes", LARGEST.to_string())
+            .set("queue.buffering.max.messages", "10000")
+            .set("queue.buffering.max.kbytes", (queue >> 10).to_string());
         let deliveries = Deliveries::default();
         let producer = config
             .create_with_context(deliveries.clone())
@@ -129,7 +164,15 @@ impl Producer {
 impl DeadLetterTopic for Producer {
     /// A record that the producer will never take counts as not written.
     fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
-        match self.try_send(origin, rejected) {
+        let bytes = size(rejected.key, rejected.value);
+        // Before it is sent: its delivery may come at once.
+        self.deliveries.waiting(|waiting| waiting + bytes);
+        let sent = self.try_send(origin, rejected);
+        if sent.is_err() {
+            self.deliveries
+                .waiting(|waiting| waiting.saturating_sub(bytes));
+        }
+        match sent {
             Ok(()) => Offered::Taken,
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => Offered::NoRoom,
             Err(error) => {
@@ -153,6 +196,15 @@ impl DeadLetterTopic for Producer {
             "Create the topic, allow writing to it, and let it take records as large as the \
                  input's (max.message.bytes). The records themselves are counted in any case.",
         ))
+    }
+
+    fn bytes(&self) -> u64 {
+        let mut now = 0;
+        self.deliveries.waiting(|waiting| {
+            now = waiting;
+            waiting
+        });
+        now
     }
 
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {

@@ -24,7 +24,7 @@ impl Messages {
     /// # Safety
     /// `queue` is a live queue of a live client that outlives the messages.
     pub(super) unsafe fn fill(&mut self, queue: *mut ffi::rd_kafka_queue_t, limit: usize) {
-        self.clear();
+        self.destroy();
         self.0.reserve(limit);
         // SAFETY: NonNull<T> has the layout of *mut T; librdkafka writes `taken` valid pointers, at
         // most `limit` of them, into spare capacity that is at least that large.
@@ -35,7 +35,14 @@ impl Messages {
         }
     }
 
-    fn clear(&mut self) {
+    /// Bytes of keys and values of the first message; it stands for all.
+    pub(super) fn bytes_of_first(&self) -> Option<usize> {
+        // SAFETY: the message lives until `destroy`, which needs `&mut self`.
+        let message = unsafe { self.0.first()?.as_ref() };
+        Some(message.len + message.key_len)
+    }
+
+    fn destroy(&mut self) {
         for message in self.0.drain(..) {
             // SAFETY: each message is owned by this value and destroyed once.
             unsafe { ffi::rd_kafka_message_destroy(message.as_ptr()) };
@@ -48,10 +55,14 @@ impl Storage for Messages {
         self.0.len()
     }
 
+    fn clear(&mut self) {
+        self.destroy();
+    }
+
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
         let rest = self.0.get(from..).unwrap_or_default();
         chunk.fill(rest.iter().map(|message| {
-            // SAFETY: the message lives until `clear`, which needs `&mut self`.
+            // SAFETY: the message lives until `destroy`, which needs `&mut self`.
             unsafe { entry(message.as_ref()) }
         }));
     }
@@ -59,7 +70,7 @@ impl Storage for Messages {
 
 impl Drop for Messages {
     fn drop(&mut self) {
-        self.clear();
+        self.destroy();
     }
 }
 

@@ -7,6 +7,7 @@
 //! | file | does |
 //! |---|---|
 //! | `client` | opens a log, assigns its partitions |
+//! | `readers` | the clients that partitions are read with, by the room there is |
 //! | `probe` | the thread that requests where logs end and which topics they are |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
@@ -16,5 +17,6 @@ mod dead_letter_topic;
 mod messages;
 mod probe;
 mod queue;
+mod readers;
 
 pub use client::KafkaLogs;

@@ -37,6 +37,9 @@ pub(super) struct Probed {
     /// By topic; `None` where brokers give no ids.
     identities: DashMap<String, Option<Identity>>,
     problem: Mutex<Option<KolError>>,
+    /// Clients that others replaced. A client that ends waits for its threads, so the last to let it go must be
+    /// the thread here.
+    retired: Mutex<Vec<Arc<Consumer>>>,
 }
 
 impl std::fmt::Debug for Probed {
@@ -50,9 +53,10 @@ impl std::fmt::Debug for Probed {
 }
 
 impl Probed {
-    pub(super) fn new(client: Consumer) -> Self {
+    pub(super) fn new(client: Arc<Consumer>) -> Self {
         Self {
-            client: Arc::new(client),
+            retired: Mutex::default(),
+            client,
             ends: DashMap::new(),
             identities: DashMap::new(),
             problem: Mutex::default(),
@@ -61,6 +65,22 @@ impl Probed {
 
     pub(super) fn client(&self) -> &Arc<Consumer> {
         &self.client
+    }
+
+    /// Lets a client end after its last partition.
+    pub(super) fn retire(&self, client: Arc<Consumer>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.push(client);
+    }
+
+    fn end_retired(&self) {
+        let ended: Vec<_> = {
+            let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+            retired
+                .extract_if(.., |client| Arc::strong_count(client) == 1)
+                .collect()
+        };
+        drop(ended);
     }
 
     /// Requests the end of this partition from now on.
@@ -199,6 +219,7 @@ impl Probe {
                     let begun = Instant::now();
                     // Partitions have queues of their own: this serves callbacks only.
                     let _callbacks_served = probed.client.poll(Duration::ZERO);
+                    probed.end_retired();
                     probed.request_ends();
                     if probed.request_identities(begun >= identity_at) {
                         identity_at = begun + IDENTITY_EVERY;

@@ -10,12 +10,19 @@ use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
 use super::messages::Messages;
+use super::readers::{RECORD_OVERHEAD, Reader};
+use crate::memory::Queues;
 use crate::source::contract::{Batch, Queue};
 
 /// One queue of the client: librdkafka fills it.
 pub struct KafkaQueue {
     queue: *mut ffi::rd_kafka_queue_t,
     arrived: Arc<Notify>,
+    /// How many bytes of records the client holds of a partition, and how many it should by now.
+    each: u64,
+    room: Arc<Queues>,
+    /// Size of a record, with what the client keeps besides, as the last batch had it.
+    record: u64,
     // The client must outlive its queues.
     _client: Arc<Consumer>,
 }
@@ -35,9 +42,11 @@ impl KafkaQueue {
     /// Takes the partition's records out of the client's common queue. Done before the partition is
     /// assigned, so that none of its records can get there.
     pub(super) fn open(
-        client: &Arc<Consumer>,
+        reader: &Reader,
+        room: Arc<Queues>,
         partition: &SourcePartition,
     ) -> Result<Self, KolError> {
+        let client = &reader.client;
         let topic = CString::new(partition.topic.as_str())
             .map_err(|_| KolError::user("TOPIC_NAME", "a topic name contains a zero byte"))?;
         let number = i32::try_from(partition.partition)
@@ -64,6 +73,9 @@ impl KafkaQueue {
         Ok(Self {
             queue,
             arrived,
+            each: reader.each,
+            room,
+            record: RECORD_OVERHEAD,
             _client: Arc::clone(client),
         })
     }
@@ -79,7 +91,20 @@ impl Queue for KafkaQueue {
             // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
             // client's inner state until they are destroyed.
             unsafe { messages.fill(self.queue, limit) };
+            if let Some(bytes) = messages.bytes_of_first() {
+                self.record = bytes as u64 + RECORD_OVERHEAD;
+            }
         });
+    }
+
+    fn bytes(&self) -> u64 {
+        // SAFETY: queue and client live as long as `self`.
+        let waiting = unsafe { ffi::rd_kafka_queue_length(self.queue) };
+        waiting as u64 * self.record
+    }
+
+    fn is_outgrown(&self) -> bool {
+        self.room.each() < self.each
     }
 }
 

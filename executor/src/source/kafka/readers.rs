@@ -1,0 +1,172 @@
+//! The clients that partitions are read with. The room for what a client fetches ahead is fixed when it is created:
+//! when there is less room by then, the next partition that opens gets a new client, and the others move to it, each
+//! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends after the last has left.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+use kol_common::job::KafkaSource;
+use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::secrets::Secrets;
+use kol_common::{KolError, SourcePartition};
+use rdkafka::ClientConfig;
+
+use crate::memory::Queues;
+
+/// What librdkafka keeps of a record besides its bytes.
+pub(super) const RECORD_OVERHEAD: u64 = 400;
+
+/// How a job's clients are made.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) source: KafkaSource,
+    pub(super) secrets: Secrets,
+    pub(super) client_id: String,
+}
+
+/// See the module.
+pub(super) struct Readers {
+    recipe: Recipe,
+    room: Arc<Queues>,
+    newest: Mutex<Reader>,
+    /// With which client each partition is read.
+    clients: DashMap<SourcePartition, Arc<Consumer>>,
+}
+
+/// A client, and how many bytes of records it may hold of each partition.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) client: Arc<Consumer>,
+    pub(super) each: u64,
+}
+
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Readers")
+            .field("room", &self.room)
+            .field("partitions", &self.clients.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Readers {
+    /// With the first client.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses, secrets that are missing.
+    pub(super) fn start(recipe: Recipe, room: Arc<Queues>) -> Result<Self, KolError> {
+        let newest = recipe.reader(room.each())?;
+        Ok(Self {
+            recipe,
+            newest: Mutex::new(newest),
+            clients: DashMap::new(),
+            room,
+        })
+    }
+
+    /// The client for a partition that opens, and one that it replaces.
+    ///
+    /// # Errors
+    /// As [`Readers::start`].
+    pub(super) fn open(
+        &self,
+        partition: &SourcePartition,
+    ) -> Result<(Reader, Option<Arc<Consumer>>), KolError> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let each = self.room.each();
+        let mut replaced = None;
+        if each < newest.each {
+            tracing::info!(
+                %partition,
+                kib = each >> 10,
+                "more partitions share the room for fetched records: a new Kafka client with less for each"
+            );
+            let next = self.recipe.reader(each)?;
+            replaced = Some(std::mem::replace(&mut *newest, next).client);
+        }
+        self.clients
+            .insert(partition.clone(), Arc::clone(&newest.client));
+        Ok((newest.clone(), replaced))
+    }
+
+    /// The client that a partition was read with until now.
+    pub(super) fn close(&self, partition: &SourcePartition) -> Option<Arc<Consumer>> {
+        self.clients.remove(partition).map(|(_, client)| client)
+    }
+
+    /// The client that partitions which open get.
+    pub(super) fn newest(&self) -> Arc<Consumer> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&newest.client)
+    }
+
+    /// The room that clients divide.
+    pub(super) fn room(&self) -> &Arc<Queues> {
+        &self.room
+    }
+}
+
+impl Recipe {
+    fn reader(&self, each: u64) -> Result<Reader, KolError> {
+        Ok(Reader {
+            client: Arc::new(consumer(self.config(each)?)?),
+            each,
+        })
+    }
+
+    fn config(&self, each: u64) -> Result<ClientConfig, KolError> {
+        let mut config = client_config(&self.source, &self.secrets, &self.client_id)?;
+        for (key, value) in [
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "true"),
+        ] {
+            config.set(key, value);
+        }
+        let queue = (each >> 10).to_string();
+        // The overhead of small records must not be more than the records may be.
+        let records = (each / RECORD_OVERHEAD).clamp(64, 50_000).to_string();
+        let fetch = each.min(4 << 20).to_string();
+        let response = (4 * each).clamp(1 << 20, 50 << 20).to_string();
+        for (key, value) in [
+            ("queued.max.messages.kbytes", &*queue),
+            ("queued.min.messages", &*records),
+            // By default a full queue stops fetching for a whole second.
+            ("fetch.queue.backoff.ms", "5"),
+            ("fetch.wait.max.ms", "500"),
+            ("fetch.error.backoff.ms", "100"),
+            ("fetch.message.max.bytes", &*fetch),
+            ("fetch.max.bytes", &*response),
+        ] {
+            if !self.source.properties.contains_key(key) {
+                config.set(key, value);
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_holds_no_more_of_a_partition_than_its_share_and_the_spec_may_say_less() {
+        let mut recipe = Recipe {
+            source: KafkaSource::default(),
+            secrets: Secrets::default(),
+            client_id: "test".into(),
+        };
+        let of = |recipe: &Recipe, key: &str| {
+            let config = recipe.config(64 << 10).unwrap();
+            config.get(key).unwrap().to_owned()
+        };
+        assert_eq!(of(&recipe, "queued.max.messages.kbytes"), "64");
+        assert_eq!(of(&recipe, "fetch.message.max.bytes"), "65536");
+        assert_eq!(of(&recipe, "queued.min.messages"), "163");
+        let properties = &mut recipe.source.properties;
+        properties.insert("fetch.message.max.bytes".into(), "20000".into());
+        assert_eq!(of(&recipe, "fetch.message.max.bytes"), "20000");
+    }
+}
