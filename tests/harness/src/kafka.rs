@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::{Process, free_port, root, wait_for};
 
+/// A broker that is not heard of for longer is fenced.
+const SESSION: Duration = Duration::from_secs(2);
+
 /// A broker.
 #[derive(Debug)]
 pub struct Kafka {
@@ -74,8 +77,20 @@ impl Kafka {
         end
     }
 
-    /// The same while the broker is down.
-    pub fn cut_off(&self, topic: &str, partition: u32, from: u64) -> u64 {
+    /// Pauses the real broker for longer than its session: it is fenced and elected again, so that what is
+    /// written from then on has a newer leader epoch.
+    pub fn lose_session(&self) {
+        if let Kind::Real(node) = &self.kind {
+            let process = node.process.lock().unwrap_or_else(PoisonError::into_inner);
+            let process = process.as_ref().expect("the broker runs");
+            process.signal("STOP");
+            std::thread::sleep(2 * SESSION);
+            process.signal("CONT");
+            std::thread::sleep(SESSION);
+        }
+    }
+
+    fn cut_off(&self, topic: &str, partition: u32, from: u64) -> u64 {
         let Kind::Real(node) = &self.kind else {
             panic!("only the real broker has files");
         };
@@ -279,7 +294,7 @@ fn settings(folder: &Path, port: u16, controller: u16) -> String {
         "auto.create.topics.enable=false".to_owned(),
         "log.retention.ms=-1".to_owned(),
         // A broker that was killed may register again only when its session has ended.
-        "broker.session.timeout.ms=2000".to_owned(),
+        format!("broker.session.timeout.ms={}", SESSION.as_millis()),
         "broker.heartbeat.interval.ms=500".to_owned(),
         "message.max.bytes=20000000".to_owned(),
         "group.initial.rebalance.delay.ms=0".to_owned(),
