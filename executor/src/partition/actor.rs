@@ -146,8 +146,8 @@ impl Actor {
                     self.checkpointer.settle_file(Instant::now(), written);
                 }
                 news = self.reader.news(now, reads) => {
-                    if let Err(error) = self.read(news, &mut batch) {
-                        return Ended::Failed(error);
+                    if let Err(ended) = self.read(news, &mut batch) {
+                        return ended;
                     }
                 }
             }
@@ -207,6 +207,8 @@ impl Actor {
             entities: entities as u64,
             location: barrier.savepoint.clone(),
             topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+            leader_epoch: self.reader.leader_epoch(),
+            lineage: self.assignment.lineage,
             ..PartitionCheckpoint::default()
         }
     }
@@ -275,7 +277,7 @@ impl Actor {
             .fold(self.housekeeping_at, Instant::min)
     }
 
-    fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), KolError> {
+    fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), Ended> {
         let now = Instant::now();
         match news {
             News::Records => {
@@ -286,18 +288,19 @@ impl Actor {
                 // Before the next batch: many partitions may grow at once.
                 self.weigh();
             }
-            News::Range(range) => {
-                if self.reader.recover(now, range)? == Recovered::NewLog {
-                    self.start_over(now);
-                }
-            }
+            News::Range(range) => match self.reader.recover(now, range).map_err(Ended::Failed)? {
+                Recovered::SameLog => {}
+                Recovered::NewLog => self.start_over(now),
+                Recovered::LostTail(tail) => return Err(Ended::LostTail(tail)),
+            },
         }
         Ok(())
     }
 
     /// Another log is read: nothing of the old one counts any more.
     fn start_over(&mut self, now: Instant) {
-        self.outbox.start_over(now, self.intake.state());
+        let log_id = self.reader.log_id();
+        self.outbox.start_over(now, self.intake.state(), log_id);
         self.intake.start_over();
         self.checkpointer.start_over();
         // The job's clock is not the log's: a market waits until everybody is there.
@@ -330,9 +333,12 @@ impl Actor {
 
     fn keep_house(&mut self, now: Instant) -> Result<(), KolError> {
         self.housekeeping_at = now + HOUSEKEEPING;
-        self.reader.look()?;
-        if let Some(log) = self.reader.end() {
-            self.outbox.log_ends_at(now, log.end);
+        self.reader.look(now)?;
+        let end = self.reader.end().map(|log| log.end);
+        if let Some(shown) = end.and_then(|end| self.outbox.shown_beyond(end))
+            && !self.reader.was_read_to(now, shown)
+        {
+            self.outbox.give_up_hold(now, shown);
         }
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));

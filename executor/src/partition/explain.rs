@@ -122,6 +122,8 @@ mod tests {
             assignment_epoch: 1,
             offset: 0,
             topic_id: None,
+            lineage: 0,
+            resume_at: None,
             restore: None,
         })
     }

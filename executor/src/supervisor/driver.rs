@@ -183,6 +183,8 @@ impl Supervisor {
                 offset: p.offset,
                 topic_id: Uuid::from_slice(&p.topic_id).ok(),
                 restore: p.restore,
+                lineage: p.lineage,
+                resume_at: p.resume_at,
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -203,6 +205,7 @@ impl Supervisor {
             partition: Some((&key.1).into()),
             assignment_epoch,
             error: Some(error.to_info()),
+            lost_tail: None,
         }));
     }
 
@@ -225,6 +228,10 @@ impl Supervisor {
             ),
             Ended::Failed(error) => tracing::warn!(
                 job = %key.0, partition = %key.1, %error, "a partition stopped"
+            ),
+            Ended::LostTail(tail) => tracing::info!(
+                job = %key.0, partition = %key.1, from = tail.from, to = tail.to,
+                "a partition was given back to go before the records that its log lost"
             ),
         }
         self.partitions.remove(&key);
@@ -283,6 +290,7 @@ impl Supervisor {
         };
         let state = assignment.restore.as_ref();
         let offset = state.map_or(assignment.offset, |s| s.offset);
+        let offset = assignment.resume_at.unwrap_or(offset);
         let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
             job = %key.0, partition = %key.1, offset, assignment_epoch, files, "a partition starts"

@@ -68,6 +68,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         ordinal: 0,
         start_offset: 0,
         topic_id: None,
+        cuts: Cuts::default(),
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
     }];

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::{Process, free_port, root, wait_for};
 
+/// A broker that is not heard of for longer is fenced.
+const SESSION: Duration = Duration::from_secs(2);
+
 /// A broker.
 #[derive(Debug)]
 pub struct Kafka {
@@ -63,6 +66,35 @@ impl Kafka {
         if let Kind::Real(node) = &self.kind {
             node.up(&self.bootstrap);
         }
+    }
+
+    /// Kills the real broker, takes the records from this offset on from the end of a partition's log, and
+    /// starts it again, as after a power loss. Batches go as a whole: answers where the log ends now.
+    pub fn lose_tail(&self, topic: &str, partition: u32, from: u64) -> u64 {
+        self.down();
+        let end = self.cut_off(topic, partition, from);
+        self.up();
+        end
+    }
+
+    /// Pauses the real broker for longer than its session: it is fenced and elected again, so that what is
+    /// written from then on has a newer leader epoch.
+    pub fn lose_session(&self) {
+        if let Kind::Real(node) = &self.kind {
+            let process = node.process.lock().unwrap_or_else(PoisonError::into_inner);
+            let process = process.as_ref().expect("the broker runs");
+            process.signal("STOP");
+            std::thread::sleep(2 * SESSION);
+            process.signal("CONT");
+            std::thread::sleep(SESSION);
+        }
+    }
+
+    fn cut_off(&self, topic: &str, partition: u32, from: u64) -> u64 {
+        let Kind::Real(node) = &self.kind else {
+            panic!("only the real broker has files");
+        };
+        cut_off(&node.folder.path().join("logs"), topic, partition, from)
     }
 
     /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
@@ -160,6 +192,63 @@ impl Node {
     }
 }
 
+/// Cuts off the segments of a partition before the first batch that has a record at `from` or later, and
+/// deletes what the broker makes again from the segments.
+fn cut_off(logs: &Path, topic: &str, partition: u32, from: u64) -> u64 {
+    let folder = logs.join(format!("{topic}-{partition}"));
+    let files = std::fs::read_dir(&folder).expect("the folder of the partition");
+    let mut segments = Vec::new();
+    for file in files.map(|file| file.expect("a file").path()) {
+        match file.extension().and_then(|e| e.to_str()) {
+            Some("log") => segments.push(file),
+            Some("index" | "timeindex" | "snapshot") => {
+                std::fs::remove_file(file).expect("removed")
+            }
+            _ => {}
+        }
+    }
+    for of_all in [
+        "recovery-point-offset-checkpoint",
+        "replication-offset-checkpoint",
+    ] {
+        let _none_yet = std::fs::remove_file(logs.join(of_all));
+    }
+    segments.sort();
+    let mut end = None;
+    for segment in segments {
+        if end.is_some() {
+            std::fs::remove_file(segment).expect("removed");
+            continue;
+        }
+        let content = std::fs::read(&segment).expect("a segment");
+        if let Some((length, base)) = first_batch_at(&content, from) {
+            let file = std::fs::File::options().write(true).open(&segment);
+            let cut = file.and_then(|file| file.set_len(length as u64));
+            cut.expect("the segment is cut off");
+            end = Some(base);
+        }
+    }
+    end.expect("a batch at that offset or later")
+}
+
+/// Place and base offset of the first batch that has a record at this offset or later. A batch begins with
+/// its base offset (8 bytes) and the length of what follows (4); at 23 is the number of its last record
+/// (4), all big-endian.
+fn first_batch_at(segment: &[u8], from: u64) -> Option<(usize, u64)> {
+    let number = |at: usize, length: usize| {
+        let bytes = segment.get(at..at + length)?;
+        Some(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    };
+    let mut at = 0;
+    loop {
+        let (base, length, last) = (number(at, 8)?, number(at + 8, 4)?, number(at + 23, 4)?);
+        if base + last >= from {
+            return Some((at, base));
+        }
+        at += 12 + length as usize;
+    }
+}
+
 /// A broker that is shared is never dropped, and its folder would stay: a shell waits for the end of this
 /// process, however that comes, and removes it.
 fn remove_when_we_end(folder: &Path) {
@@ -205,7 +294,7 @@ fn settings(folder: &Path, port: u16, controller: u16) -> String {
         "auto.create.topics.enable=false".to_owned(),
         "log.retention.ms=-1".to_owned(),
         // A broker that was killed may register again only when its session has ended.
-        "broker.session.timeout.ms=2000".to_owned(),
+        format!("broker.session.timeout.ms={}", SESSION.as_millis()),
         "broker.heartbeat.interval.ms=500".to_owned(),
         "message.max.bytes=20000000".to_owned(),
         "group.initial.rebalance.delay.ms=0".to_owned(),

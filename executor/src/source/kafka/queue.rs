@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kol_common::kafka::Consumer;
 use kol_common::{KolError, SourcePartition};
@@ -23,6 +24,8 @@ pub struct KafkaQueue {
     room: Arc<Queues>,
     /// Size of a record, with what the client keeps besides, as the last batch had it.
     record: u64,
+    /// Whether records may be taken.
+    open: Arc<AtomicBool>,
     // The client must outlive its queues.
     _client: Arc<Consumer>,
 }
@@ -76,8 +79,41 @@ impl KafkaQueue {
             each: reader.each,
             room,
             record: RECORD_OVERHEAD,
+            open: Arc::new(AtomicBool::new(true)),
             _client: Arc::clone(client),
         })
+    }
+}
+
+impl KafkaQueue {
+    /// Nothing may be taken until the gate is opened.
+    pub(super) fn gate(&mut self) -> Gate {
+        self.open.store(false, Ordering::Release);
+        Gate {
+            open: Arc::clone(&self.open),
+            arrived: Arc::clone(&self.arrived),
+        }
+    }
+}
+
+/// See [`KafkaQueue::gate`]. Dropped, it opens.
+#[derive(Debug)]
+pub(super) struct Gate {
+    open: Arc<AtomicBool>,
+    arrived: Arc<Notify>,
+}
+
+impl Gate {
+    /// Whether the queue is gone.
+    pub(super) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.open) == 1
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open.store(true, Ordering::Release);
+        self.arrived.notify_one();
     }
 }
 
@@ -87,6 +123,8 @@ impl Queue for KafkaQueue {
     }
 
     fn take(&mut self, batch: &mut Batch, limit: usize) {
+        let open = self.open.load(Ordering::Acquire);
+        let limit = if open { limit } else { 0 };
         batch.refill(limit, |messages: &mut Messages, limit| {
             // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
             // client's inner state until they are destroyed.
