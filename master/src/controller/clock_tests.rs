@@ -22,6 +22,7 @@ use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use super::testing::options;
 use crate::cluster::SessionId;
+use crate::job::cuts::Cuts;
 use crate::job::record::PartitionRecord;
 use crate::job::{JobRecord, Phase};
 use crate::meta::EmbeddedStore;

@@ -14,6 +14,7 @@ use super::handle::Handle;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use super::testing::options;
+use crate::job::cuts::Cuts;
 use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
@@ -51,6 +52,8 @@ fn ending(id: &str) -> JobRecord {
         start_offset: 0,
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
+        topic_id: None,
+        cuts: Cuts::default(),
     }];
     ending
 }
