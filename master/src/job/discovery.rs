@@ -8,13 +8,13 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
-use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::kafka::{Consumer, client_config, consumer, failure};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::lineage::{Start, fits, name_of, spec_of};
@@ -187,10 +187,7 @@ fn query_kafka(
     secrets: &Secrets,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
     let config = client_config(source, secrets, "kol-master")?;
-    let consumer = consumer(config).map_err(|e| {
-        KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
-            .help("Correct [source] properties of the spec.")
-    })?;
+    let consumer = consumer(config)?;
     let mut new = Vec::new();
     for topic in &source.topics {
         for number in partitions_of(&consumer, source, topic)? {
@@ -201,14 +198,14 @@ fn query_kafka(
         }
     }
     if let (StartingOffsets::Timestamp(time), true) = (offsets, known.is_empty()) {
-        return at_time(&consumer, source, new, *time);
+        return at_time(&consumer, new, *time);
     }
     let mut started = Vec::with_capacity(new.len());
     for name in new {
         let number = broker_number(name.partition)?;
         let (low, high) = consumer
             .fetch_watermarks(&name.topic, number, ANSWER)
-            .map_err(|e| unreachable(source, &e).partition(&name))?;
+            .map_err(|e| failure(&consumer, &e).partition(&name))?;
         let (low, high) = (offset(low), offset(high));
         let start = if known.is_empty() {
             resolve(source, offsets, &name, low, high)
@@ -252,7 +249,7 @@ fn partitions_of(
                 Some(
                     RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
                 ) => no_such_topic(source, topic),
-                _ => unreachable(source, &e),
+                _ => failure(consumer, &e),
             })?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let mut numbers: Vec<u32> = found
@@ -272,7 +269,6 @@ fn partitions_of(
 /// The first record at or after `time`, or the end where there is none.
 fn at_time(
     consumer: &Consumer,
-    source: &KafkaSource,
     names: Vec<SourcePartition>,
     time: Millis,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
@@ -281,11 +277,11 @@ fn at_time(
     for name in &names {
         question
             .add_partition_offset(&name.topic, broker_number(name.partition)?, at)
-            .map_err(|e| unreachable(source, &e))?;
+            .map_err(|e| failure(consumer, &e))?;
     }
     let answer = consumer
         .offsets_for_times(question, ANSWER)
-        .map_err(|e| unreachable(source, &e))?;
+        .map_err(|e| failure(consumer, &e))?;
     let mut started = Vec::with_capacity(names.len());
     for name in names {
         let number = broker_number(name.partition)?;
@@ -294,7 +290,7 @@ fn at_time(
             Some(Offset::Offset(first)) => offset(first),
             _ => {
                 let ends = consumer.fetch_watermarks(&name.topic, number, ANSWER);
-                offset(ends.map_err(|e| unreachable(source, &e))?.1)
+                offset(ends.map_err(|e| failure(consumer, &e))?.1)
             }
         };
         started.push((name, start));
@@ -317,14 +313,6 @@ fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
-}
-
-fn unreachable(source: &KafkaSource, error: &KafkaError) -> KolError {
-    KolError::external(
-        "SOURCE_UNREACHABLE",
-        format!("Kafka at {} does not answer: {error}", source.bootstrap),
-    )
-    .help("Check that the broker runs and that [source] bootstrap names it; the master tries again by itself.")
 }
 
 /// The newest generation in the fence records of these partitions, and of the ranking that they will

@@ -13,5 +13,6 @@ mod recovery;
 mod redis;
 mod replay;
 mod s3;
+mod secured;
 mod streaming;
 mod zombie;

@@ -1,15 +1,16 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
 //! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Quiet, classify, client_config};
+use kol_common::kafka::{Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
@@ -26,8 +27,11 @@ pub(super) struct Producer {
 }
 
 /// Whether the records that the producer took were written.
-#[derive(Clone, Debug, Default)]
-struct Deliveries(Arc<Mutex<Undelivered>>);
+#[derive(Clone, Debug)]
+struct Deliveries {
+    undelivered: Arc<Mutex<Undelivered>>,
+    reasons: Reasons,
+}
 
 #[derive(Debug, Default)]
 struct Undelivered {
@@ -36,16 +40,25 @@ struct Undelivered {
 }
 
 impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, Undelivered> {
+        let undelivered = self.undelivered.lock();
+        undelivered.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed(&self, error: KolError) {
-        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut undelivered = self.lock();
         undelivered.count += 1;
         undelivered.last = Some(error);
     }
 }
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reasons.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        self.reasons.error(error, reason);
     }
 }
 
@@ -55,10 +68,10 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
             Ok(_) => {
-                let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                undelivered.last = None;
+                self.lock().last = None;
+                self.reasons.clear();
             }
-            Err((error, _)) => self.failed(classify(error)),
+            Err((error, _)) => self.failed(self.reasons.classify(error)),
         }
     }
 }
@@ -86,7 +99,10 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", "65536");
-        let deliveries = Deliveries::default();
+        let deliveries = Deliveries {
+            undelivered: Arc::default(),
+            reasons: Reasons::of(&config),
+        };
         let producer = config
             .create_with_context(deliveries.clone())
             .map_err(|e| classify(&e))?;
@@ -141,11 +157,7 @@ impl DeadLetterTopic for Producer {
     }
 
     fn problem(&self) -> Option<KolError> {
-        let undelivered = self
-            .deliveries
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let undelivered = self.deliveries.lock();
         let last = undelivered.last.as_ref()?;
         let (count, topic) = (undelivered.count, &self.topic);
         let what = format!("{count} dead letters could not be written to {topic}: {last}");
