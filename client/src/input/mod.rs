@@ -1,8 +1,10 @@
 //! Events as people have them: the way into a cluster ([`cluster`]), the newest records of a topic
-//! ([`newest`]), files ([`file`]), and which names in them mean what ([`names`], [`survey`]).
+//! ([`newest`]), files ([`file`]), and which names in them mean what ([`names`], [`survey`]), and whether videos stay in
+//! one partition ([`split`]).
 
 pub mod cluster;
 pub mod file;
 pub mod names;
 pub mod newest;
+pub mod split;
 pub mod survey;

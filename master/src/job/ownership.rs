@@ -157,7 +157,7 @@ impl Partitions {
         &mut self,
         now: Millis,
         executor: &ExecutorId,
-        report: PartitionReport,
+        mut report: PartitionReport,
     ) -> Option<&Partition> {
         let epoch = report.assignment_epoch;
         let partition = find(&mut self.all, executor, report.partition.as_ref(), epoch)?;
@@ -165,6 +165,9 @@ impl Partitions {
             return None;
         }
         partition.goal = partition.goal.or(report.end_offset);
+        if let Some(before) = partition.report.take().filter(|_| report.sample.is_empty()) {
+            report.sample = before.sample;
+        }
         partition.report = Some(report);
         partition.received = now;
         partition.failure = None;
