@@ -141,11 +141,13 @@ impl Reasons {
         }
     }
 
-    /// The most telling one that still holds; of several the newest.
+    /// The most telling one that still holds; of several the newest. A broker that goes down ends young
+    /// connections, too, before it refuses new ones: so from there on the newest counts.
     fn likeliest(&self) -> Option<Reason> {
         let brokers = self.brokers();
         let holding = brokers.values().filter(|(since, _)| holds(*since));
-        let likeliest = holding.min_by_key(|(since, reason)| (reason.kind, since.elapsed()));
+        let likeliest = holding
+            .min_by_key(|(since, reason)| (reason.kind.min(Kind::Protocol), since.elapsed()));
         likeliest.map(|(_, reason)| reason.clone())
     }
 
@@ -274,7 +276,9 @@ impl Kind {
             } else {
                 Self::Tls
             }
-        } else if has("Invalid response size") || (text == "Disconnected" && is_at_once(when)) {
+        } else if has("Invalid response size")
+            || (text.starts_with("Disconnected") && is_at_once(when))
+        {
             Self::Protocol
         } else if text.starts_with("Failed to resolve") {
             Self::Name
@@ -342,7 +346,8 @@ mod tests {
                 "certificate verify failed",
             ),
             (
-                "kafka:9093/bootstrap: Disconnected (after 2ms in state APIVERSION_QUERY)",
+                "kafka:9093/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after \
+                 15ms in state APIVERSION_QUERY)",
                 "SOURCE_PROTOCOL",
                 "Disconnected",
             ),
@@ -416,6 +421,8 @@ mod tests {
     fn the_most_telling_reason_counts_and_only_for_errors_that_do_not_say_it_themselves() {
         let down = "other:9093/bootstrap: Connect to x failed: Connection refused";
         assert_eq!(of(&[LOGIN, down]).code, "SOURCE_AUTH");
+        let goes_down = "kafka:9093/1: Disconnected (after 9ms in state UP)";
+        assert_eq!(of(&[goes_down, down]).code, "SOURCE_UNREACHABLE");
         for ended in ["Disconnected (after 70000ms in state UP)", "Disconnected"] {
             let line = format!("kafka:9093/1: {ended}");
             assert_eq!(of(&[&line]).message, of(&[]).message);
