@@ -157,13 +157,16 @@ impl Kafka {
 /// What a broker has besides the listener without a login.
 #[derive(Debug, Default)]
 pub(super) struct More {
-    /// Name, protocol and port of each listener, and the host that it is advertised with.
-    pub(super) listeners: Vec<(&'static str, &'static str, u16, &'static str)>,
+    /// Its other listeners.
+    pub(super) listeners: Vec<Listener>,
     /// Lines of its properties.
     pub(super) settings: Vec<String>,
     /// Arguments of the tool that formats its storage.
     pub(super) format: Vec<&'static str>,
 }
+
+/// Name, protocol, port, and the host that it is advertised with.
+pub(super) type Listener = (&'static str, &'static str, u16, &'static str);
 
 fn libs() -> PathBuf {
     std::env::var_os("KOL_KAFKA_LIBS")
@@ -212,7 +215,7 @@ fn answers(bootstrap: &str) -> Result<(), String> {
 
 fn settings(folder: &Path, port: u16, controller: u16, more: &More) -> String {
     let logs = folder.join("logs");
-    let each = |text: &dyn Fn(&(&str, &str, u16, &str)) -> String| -> String {
+    let each = |text: &dyn Fn(&Listener) -> String| -> String {
         more.listeners.iter().map(text).collect()
     };
     let listeners = each(&|(name, _, port, _)| format!(",{name}://127.0.0.1:{port}"));
