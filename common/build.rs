@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Iterated in one order, whatever was counted first.
         .btree_map("kol.v1.PartitionCounters.rejected")
+        .btree_map("kol.v1.PartitionCounters.lacks")
         // Far larger than the other messages that travel beside it.
         .boxed("kol.v1.ExecutorMessage.body.barrier_ack")
         .compile_fds(descriptors)?;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use kol_common::KolError;
-use kol_common::kafka::{Quiet, classify, quiet};
+use kol_common::kafka::{Reasons, classify};
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -36,6 +37,8 @@ pub struct TopicWriter {
     bootstrap: String,
     producer: ThreadedProducer<Deliveries>,
     refused: Arc<Refused>,
+    /// Why brokers cannot be used.
+    reasons: Reasons,
     written: u64,
     begun: Instant,
 }
@@ -47,11 +50,18 @@ struct Refused {
     no_such_topic: AtomicBool,
 }
 
-struct Deliveries(Arc<Refused>);
+struct Deliveries {
+    refused: Arc<Refused>,
+    reasons: Reasons,
+}
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reasons.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        self.reasons.error(error, reason);
     }
 }
 
@@ -61,12 +71,12 @@ impl ProducerContext for Deliveries {
         let Err((error, _)) = result else {
             return;
         };
-        self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.refused.count.fetch_add(1, Ordering::Relaxed);
         if matches!(
             error.rdkafka_error_code(),
             Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
         ) {
-            self.0.no_such_topic.store(true, Ordering::Relaxed);
+            self.refused.no_such_topic.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -86,7 +96,13 @@ impl TopicWriter {
     /// librdkafka refuses the settings, or a secret is missing.
     pub fn to(cluster: &Cluster, topic: &str) -> Result<Self, KolError> {
         let refused = Arc::new(Refused::default());
-        let producer = quiet(&mut cluster.config("kol-client")?)
+        let mut config = cluster.config("kol-client")?;
+        let reasons = Reasons::of(&config);
+        let deliveries = Deliveries {
+            refused: Arc::clone(&refused),
+            reasons: reasons.clone(),
+        };
+        let producer = config
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
             .set("compression.type", "lz4")
@@ -94,13 +110,14 @@ impl TopicWriter {
             .set("message.timeout.ms", "30000")
             // Long enough for a broker that makes topics by itself.
             .set("topic.metadata.propagation.max.ms", "5000")
-            .create_with_context(Deliveries(Arc::clone(&refused)))
+            .create_with_context(deliveries)
             .map_err(|e| classify(&e))?;
         Ok(Self {
             topic: topic.to_owned(),
             bootstrap: cluster.source.bootstrap.clone(),
             producer,
             refused,
+            reasons,
             written: 0,
             begun: Instant::now(),
         })
@@ -125,7 +142,7 @@ impl TopicWriter {
                 {
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                Err((error, _)) => return Err(classify(&error)),
+                Err((error, _)) => return Err(self.reasons.classify(&error)),
             }
         }
     }
@@ -135,7 +152,8 @@ impl TopicWriter {
     /// # Errors
     /// Some were refused, or the broker is away.
     pub fn finish(self) -> Result<(u64, Duration), KolError> {
-        self.producer.flush(FLUSH).map_err(|e| classify(&e))?;
+        let flushed = self.producer.flush(FLUSH);
+        flushed.map_err(|e| self.reasons.classify(&e))?;
         let failed = self.refused.count.load(Ordering::Relaxed);
         let what = format!("{failed} of {} records were not written", self.written);
         let Self {
@@ -145,6 +163,10 @@ impl TopicWriter {
             let what = format!("there is no topic {topic} on {bootstrap}: {what}");
             return Err(KolError::user("TOPIC_NOT_FOUND", what)
                 .help("Create it, or give another with --topic."));
+        }
+        let unreachable = KolError::external("SOURCE_UNREACHABLE", what.clone());
+        if let Some(why) = self.reasons.why(&unreachable).filter(|_| failed > 0) {
+            return Err(why);
         }
         if failed > 0 {
             return Err(KolError::external("RECORDS_REFUSED", what).help(format!(

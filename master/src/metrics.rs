@@ -54,6 +54,8 @@ fn job(status: &JobStatus) {
         ("kol_master_job_generation", status.generation),
         ("kol_master_job_problems", status.problems.len() as u64),
         ("kol_master_job_caught_up", u64::from(status.caught_up)),
+        ("kol_master_job_videos_compared", status.videos_compared),
+        ("kol_master_job_videos_split", status.videos_split),
     ] {
         gauge!(name, &labels).set(value as f64);
     }
@@ -92,8 +94,6 @@ fn job(status: &JobStatus) {
         ("kol_master_job_dead_letters_total", totals.dead_letter),
         ("kol_master_job_lost_total", totals.lost),
         ("kol_master_job_truncated_total", totals.truncated),
-        ("kol_master_job_keys_checked_total", totals.keys_checked),
-        ("kol_master_job_keys_unmatched_total", totals.keys_unmatched),
         ("kol_master_job_merges_total", totals.merges),
         ("kol_master_job_new_logs_total", totals.new_logs),
     ] {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::job::{JobSpec, parse};
-use kol_common::kafka::{classify, client_config, consumer};
+use kol_common::job::{Counters, JobSpec, parse};
+use kol_common::kafka::{client_config, consumer, failure};
 use kol_common::secrets::Secrets;
 use rdkafka::consumer::Consumer as _;
 use serde_json::json;
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::Context;
 use crate::input::cluster::Cluster;
 use crate::input::newest::{self, End};
+use crate::input::split;
 use crate::input::survey::Survey;
 
 /// Longest time for one request to the broker.
@@ -133,7 +134,7 @@ fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
     };
     let reached = client
         .fetch_metadata(None, ANSWER)
-        .map_err(|e| classify(&e));
+        .map_err(|e| failure(&client, &e));
     let metadata = match reached {
         Ok(metadata) => metadata,
         Err(error) => return vec![Finding::new(what, Err(error))],
@@ -181,9 +182,11 @@ fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> 
         survey.usable, survey.events
     );
     let mut finding = Finding::new(what, Ok(found));
-    let warnings = survey.warnings();
+    let cumulative = spec.scoring.counters == Counters::Cumulative;
+    let split = cumulative.then(|| split::warning(&cluster, &samples));
+    let warnings = survey.warnings().into_iter().chain(split.flatten());
     let of_topic = |warning| format!("topic {topic}: {warning}");
-    finding.warnings.extend(warnings.into_iter().map(of_topic));
+    finding.warnings.extend(warnings.map(of_topic));
     if let Some(table) = survey.proposal() {
         let fits = format!("topic {topic}: these lines fit its records better:\n{table}");
         finding.warnings.push(fits);

@@ -1,9 +1,11 @@
 //! Events as people have them: the way into a cluster ([`cluster`]), the newest records of a topic
-//! ([`newest`]), files ([`file`], [`spec`]), and which names in them mean what ([`names`], [`survey`]).
+//! ([`newest`]), files ([`file`], [`spec`]), which names in them mean what ([`names`], [`survey`]), and whether videos
+//! stay in one partition ([`split`]).
 
 pub mod cluster;
 pub mod file;
 pub mod names;
 pub mod newest;
 pub mod spec;
+pub mod split;
 pub mod survey;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kol_common::KolError;
-use kol_common::kafka::{Consumer, classify, consumer};
+use kol_common::kafka::{Consumer, consumer, failure};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -56,14 +56,14 @@ pub fn read(
         .div_ceil(partitions.len() as u64)
         .max(per_partition);
     let (list, mut left) = ranges(&consumer, topic, &partitions, end, each)?;
-    consumer.assign(&list).map_err(|e| classify(&e))?;
+    consumer.assign(&list).map_err(|e| failure(&consumer, &e))?;
     let deadline = Instant::now() + ANSWER;
     let mut records = Vec::new();
     while left.values().any(|n| *n > 0) && Instant::now() < deadline {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             continue;
         };
-        let message = message.map_err(|e| classify(&e))?;
+        let message = message.map_err(|e| failure(&consumer, &e))?;
         let Some(count) = left.get_mut(&message.partition()).filter(|n| **n > 0) else {
             continue;
         };
@@ -83,7 +83,7 @@ pub fn read(
 fn partitions(consumer: &Consumer, cluster: &Cluster, topic: &str) -> Result<Vec<i32>, KolError> {
     let metadata = consumer
         .fetch_metadata(Some(topic), ANSWER)
-        .map_err(|e| classify(&e))?;
+        .map_err(|e| failure(consumer, &e))?;
     let found = metadata.topics().first();
     let partitions: Vec<i32> = found
         .map_or(&[][..], |t| t.partitions())
@@ -114,14 +114,14 @@ fn ranges(
     for partition in partitions.iter().copied() {
         let (low, high) = consumer
             .fetch_watermarks(topic, partition, ANSWER)
-            .map_err(|e| classify(&e))?;
+            .map_err(|e| failure(consumer, &e))?;
         let start = match end {
             End::Start => low,
             End::End => low.max(high.saturating_sub(n)),
         };
         counts.insert(partition, n.min(high - start));
         list.add_partition_offset(topic, partition, Offset::Offset(start))
-            .map_err(|e| classify(&e))?;
+            .map_err(|e| failure(consumer, &e))?;
     }
     Ok((list, counts))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kol_common::event::{Decoder, Event, Explode, Field, FieldPath, Reject, read_at};
+use kol_common::event::{Decoder, Event, Explode, Field, FieldPath, Lack, Reject, read_at};
 
 use super::cluster::Cluster;
 use super::names::{Candidate, candidates, leaves};
@@ -26,14 +26,6 @@ pub struct Survey {
     lacks: BTreeMap<Lack, Example>,
     rejects: BTreeMap<&'static str, (Reject, Example)>,
     parts: Vec<String>,
-}
-
-/// What a usable event may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Lack {
-    Time,
-    ReadableTime,
-    Counters,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -90,15 +82,7 @@ impl Survey {
                 }
                 Ok(event) => {
                     *usable += 1;
-                    let lacking = [
-                        (Lack::ReadableTime, event.time_unreadable),
-                        (
-                            Lack::Time,
-                            event.event_time.is_none() && !event.time_unreadable,
-                        ),
-                        (Lack::Counters, !event.has_counters()),
-                    ];
-                    for (lack, _) in lacking.into_iter().filter(|(_, lacks)| *lacks) {
+                    for lack in Lack::ALL.into_iter().filter(|lack| lack.is_of(&event)) {
                         lacks.entry(lack).or_default().add(place);
                     }
                 }
@@ -118,24 +102,12 @@ impl Survey {
             ));
         }
         for (lack, example) in self.lacks.iter().filter(|(_, e)| self.is_many(e)) {
-            let (what, remedy) = match lack {
-                Lack::Time => (
-                    "say not when they were read: the Kafka timestamp counts",
-                    "name the field: [source.fields] event_time = [\"…\"]",
-                ),
-                Lack::ReadableTime => (
-                    "have an event_time that cannot be read: the Kafka timestamp counts instead",
-                    "write ISO 8601 or Unix time",
-                ),
-                Lack::Counters => (
-                    "have no counter that can be read",
-                    "name the fields: [source.fields] likes = [\"…\"]",
-                ),
-            };
             warnings.push(format!(
-                "{} {what}, e.g. {}; {remedy}",
+                "{} {}, e.g. {}; {}",
                 of(example),
-                example.place
+                lack.what(),
+                example.place,
+                lack.help()
             ));
         }
         warnings
@@ -331,7 +303,10 @@ mod tests {
             "{warnings}"
         );
         assert!(warnings.contains("[source.fields] username"), "{warnings}");
-        assert!(!warnings.contains("say not when"), "one of 155: {warnings}");
+        assert!(
+            !warnings.contains("do not say when"),
+            "one of 155: {warnings}"
+        );
         assert!(warnings.contains("ISO 8601"), "{warnings}");
         assert!(warnings.contains("no counter"), "{warnings}");
     }

@@ -11,6 +11,7 @@
 //! | `scan`, `scalar` | the pass over the JSON |
 //! | `number`, `time`, `names` | counters, times, names of creators as people and programs write them |
 //! | `clock` | when an event happened, as far as clocks can be believed |
+//! | `lack` | what an event that can be used may lack |
 //! | `reject`, `looks`, `repair` | what cannot be used, what it looks like, what can be read all the same |
 //! | `probe` | one field at one place, for people who look for the right names |
 
@@ -18,6 +19,7 @@ mod clock;
 mod decode;
 mod explode;
 mod fields;
+mod lack;
 mod looks;
 mod names;
 mod number;
@@ -35,6 +37,7 @@ pub use clock::effective_time;
 pub use decode::{Decoder, Layout};
 pub use explode::{Explode, elements, lines, part};
 pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
+pub use lack::Lack;
 pub use names::UsernameCase;
 pub use number::{MAX_COUNTER, read_counter_text};
 pub use probe::read_at;

@@ -55,6 +55,39 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// One of each.
+    const ALL: [Self; 23] = [
+        Self::Tombstone,
+        Self::TooLarge,
+        Self::InvalidUtf8,
+        Self::NotJson,
+        Self::NotAnObject,
+        Self::NoUsername,
+        Self::IdTooLong,
+        Self::PlatformColon,
+        Self::NoTime,
+        Self::Ahead,
+        Self::Late,
+        Self::TooManyPlatforms,
+        Self::Gzip,
+        Self::Zstd,
+        Self::Lz4,
+        Self::Utf16,
+        Self::RegistryBinary(0),
+        Self::RegistryJson(0),
+        Self::AvroFile,
+        Self::JsonInString,
+        Self::Envelope,
+        Self::EventsInLines,
+        Self::EventsInArray,
+    ];
+
+    /// What to do about records that were rejected with this code.
+    pub fn help_of(code: &str) -> &'static str {
+        let reject = Self::ALL.into_iter().find(|r| r.as_str() == code);
+        reject.map_or("", Self::help)
+    }
+
     /// Stable code, for counters, headers and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! What an error of the Kafka client means, and what to do about it.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::KolError;
 
@@ -8,8 +9,17 @@ use crate::KolError;
 pub fn classify(error: &KafkaError) -> KolError {
     use RDKafkaErrorCode as E;
     let Some(code) = error.rdkafka_error_code() else {
-        return KolError::user("SOURCE_CONFIG", format!("Kafka client: {error}"))
-            .help("Check [source] and its properties.");
+        // The value of a property may be a secret.
+        let what = match error {
+            KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+                format!("the Kafka client has no property `{name}`")
+            }
+            KafkaError::ClientConfig(_, _, name, _) => {
+                format!("the Kafka client does not take the value of property `{name}`")
+            }
+            _ => format!("Kafka client: {error}"),
+        };
+        return KolError::user("SOURCE_CONFIG", what).help("Check [source] and its properties.");
     };
     let detail = |what: &str| format!("{what} ({code})");
     match code {
@@ -74,5 +84,20 @@ mod tests {
             std::ffi::CString::new(b"a\0b".to_vec()).unwrap_err(),
         ));
         assert!(!config.retryable);
+    }
+
+    #[test]
+    fn a_property_that_is_refused_is_named_without_its_value() {
+        for (name, value) in [
+            ("security.protocol", "s3cret"),
+            ("no.such.property", "s3cret"),
+        ] {
+            let mut config = rdkafka::ClientConfig::new();
+            let refused = config.set(name, value).create_native_config();
+            let error = classify(&refused.err().expect("it is refused"));
+            assert_eq!(error.code, "SOURCE_CONFIG");
+            assert!(error.message.contains(name), "{error}");
+            assert!(!error.to_string().contains(value), "{error}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use rdkafka::ClientConfig;
 
-use super::quiet;
+use super::log_to_context;
 use crate::KolError;
 use crate::job::{KafkaSource, SecretRef};
 use crate::secrets::Secrets;
@@ -28,8 +28,7 @@ pub fn client_config(
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "2000")
         .set("topic.metadata.refresh.interval.ms", "30000");
-    // The client would repeat what this system reports itself.
-    quiet(&mut config);
+    log_to_context(&mut config);
     for (key, value) in &source.properties {
         let is_reference = value.starts_with("env:") || value.starts_with("file:");
         if is_reference {

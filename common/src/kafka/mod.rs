@@ -1,11 +1,13 @@
 //! The Kafka client's configuration, and what its errors mean to an operator.
 
 mod classify;
+mod client;
 mod config;
-mod quiet;
+mod reasons;
 mod topic_ids;
 
 pub use classify::classify;
+pub use client::{Consumer, consumer, failure, log_to_context, serve};
 pub use config::client_config;
-pub use quiet::{Consumer, Quiet, consumer, quiet};
+pub use reasons::Reasons;
 pub use topic_ids::topic_ids;

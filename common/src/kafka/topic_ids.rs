@@ -11,7 +11,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use uuid::Uuid;
 
-use super::{Consumer, Quiet, classify};
+use super::{Consumer, Reasons, classify};
 use crate::KolError;
 
 /// Requests the ids of these topics from a broker. Brokers before 2.8 know none: such topics, and those that
@@ -37,7 +37,7 @@ pub fn topic_ids(
 
 /// Everything that librdkafka needs for one request, freed at its end.
 struct Request<'c> {
-    client: &'c Client<Quiet>,
+    client: &'c Client<Reasons>,
     topics: *mut ffi::rd_kafka_TopicCollection_t,
     options: *mut ffi::rd_kafka_AdminOptions_t,
     queue: *mut ffi::rd_kafka_queue_t,
@@ -45,7 +45,7 @@ struct Request<'c> {
 }
 
 impl<'c> Request<'c> {
-    fn new(client: &'c Client<Quiet>, names: &[CString]) -> Self {
+    fn new(client: &'c Client<Reasons>, names: &[CString]) -> Self {
         let mut pointers: Vec<*const c_char> = names.iter().map(|n| n.as_ptr()).collect();
         let operation = ffi::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
         let rk = client.native_ptr();

@@ -64,6 +64,7 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
         standstill_ms: Millis::from(parts.stall).0,
+        sample: state.sample().to_vec(),
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader
             .log_id()

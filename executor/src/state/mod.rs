@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `kols`, `readings`, `panes`, `gaps` | the tables |
 //! | `consumers` | which KOLs changed, for each consumer |
+//! | `sample` | a few entities, to compare with those of other partitions |
 //! | `shares` | what the slots amount to now, for consumers and `explain` |
 //! | `market` | the partition's share of the market |
 //! | `changes`, `capture`, `restore` | copies at a barrier, and the state back from them |
@@ -25,6 +26,7 @@ mod market;
 mod panes;
 mod readings;
 mod restore;
+mod sample;
 mod shares;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use kol_common::Millis;
 use kol_common::checkpoint::{Pane, Record};
 use kol_common::event::Event;
+use kol_common::proto::Sighting;
 use kol_common::scoring::{MarketSum, Scoring, spread};
 
 pub use changes::Capture;
@@ -44,6 +47,7 @@ use kols::{Interned, Kols};
 use panes::Panes;
 use readings::{MISSING, Readings};
 pub use restore::Restorer;
+use sample::Sampler;
 pub use shares::Phase;
 
 /// State of one partition.
@@ -55,6 +59,7 @@ pub struct State {
     panes: Panes,
     readings: Readings,
     gaps: Gaps,
+    sampler: Sampler,
     clock: Option<Millis>,
     window_end: u64,
     /// For consumers.
@@ -112,6 +117,7 @@ impl State {
             slots: Vec::new(),
             readings: Readings::default(),
             gaps: Gaps::default(),
+            sampler: Sampler::default(),
             clock: None,
             window_end: 0,
             changed: ChangeSets::default(),
@@ -294,6 +300,16 @@ impl State {
     /// Median time between two readings of an entity.
     pub fn median_gap(&self) -> Option<Millis> {
         self.gaps.median().map(Millis)
+    }
+
+    /// Looks at the next `count` readings for the sample.
+    pub fn sample_some(&mut self, count: usize) {
+        self.sampler.step(count, &self.readings, &self.kols);
+    }
+
+    /// A few of the entities, the same ones in every partition that has them.
+    pub fn sample(&self) -> &[Sighting] {
+        self.sampler.sample()
     }
 
     /// Drops what can never count again, a bounded piece at a time: readings, and the slots of KOLs

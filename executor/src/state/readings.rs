@@ -66,6 +66,17 @@ impl Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct EntityKey(u128);
 
+/// What a reading is of, apart from its KOL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entity<'a> {
+    /// The KOL itself.
+    Profile,
+    /// A video with an id that fits a key.
+    Key(u128),
+    /// Another video.
+    Long(&'a str),
+}
+
 const PROFILE: u128 = 0;
 const DIGITS: u128 = 1 << 120;
 const SHORT: u128 = 2 << 120;
@@ -287,6 +298,24 @@ impl Readings {
             .iter()
             .filter(move |r| r.kol == kol && r.entity.0 != FREE)
             .map(|r| (self.text(r.entity), r))
+    }
+
+    /// What the reading at an index is of; `None` where there is none.
+    pub fn entity(&self, index: u32) -> Option<(KolIndex, Entity<'_>)> {
+        let reading = self.list.get(index as usize)?;
+        let key = reading.entity.0;
+        let entity = match key & (7 << 120) {
+            PROFILE => Entity::Profile,
+            DIGITS | SHORT => Entity::Key(key),
+            LONG => Entity::Long(&self.long.texts[key as u32 as usize].0),
+            _ => return None,
+        };
+        Some((reading.kol, entity))
+    }
+
+    /// The video id of the reading at an index; empty for a profile.
+    pub fn video(&self, index: u32) -> String {
+        self.text(self.list[index as usize].entity)
     }
 
     /// How many entities have a reading.

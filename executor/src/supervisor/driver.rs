@@ -339,7 +339,7 @@ impl Supervisor {
         self.letters.set(self.jobs.letters_bytes());
         self.options.memory.tend();
         let cpu_ms = process.cpu_ms();
-        let reports: Vec<_> = self
+        let mut reports: Vec<_> = self
             .partitions
             .values()
             .map(|p| p.report.borrow().clone())
@@ -347,6 +347,10 @@ impl Supervisor {
             .collect();
         crate::telemetry::publish(&reports, &self.options.memory, cpu_ms);
         self.options.reports.send_replace(reports.clone());
+        if self.round != 0 {
+            // They change slowly, and are most of a report.
+            reports.iter_mut().for_each(|report| report.sample.clear());
+        }
         if !reports.is_empty() {
             self.send(Body::Reports(proto::Reports { reports }));
         }

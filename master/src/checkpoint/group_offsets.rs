@@ -1,14 +1,15 @@
 //! Publishes the offsets of committed epochs under the job's consumer group, so that ordinary lag
 //! tools see the job. Best effort: they are never read back as truth.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::kafka::{Consumer, client_config, consumer, serve};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,11 @@ pub type Offsets = Vec<(SourcePartition, u64)>;
 #[derive(Debug)]
 pub struct GroupOffsets {
     newest: Address<Offsets>,
+    refusal: Refusal,
 }
+
+/// Why the brokers did not take the newest offsets, for a person; `None` if they did, or did not answer.
+type Refusal = Arc<Mutex<Option<String>>>;
 
 impl GroupOffsets {
     /// Starts the task in `tasks`, which stops and awaits it.
@@ -30,22 +35,40 @@ impl GroupOffsets {
         let mut config = client_config(spec, secrets, "kol-master-offsets")?;
         config.set("group.id", &spec.group_id);
         config.set("enable.auto.commit", "false");
-        let consumer = Arc::new(consumer(config)?);
+        let refusal = Refusal::default();
+        let publisher = Publisher {
+            consumer: consumer(config)?,
+            group: spec.group_id.clone(),
+            refusal: Arc::clone(&refusal),
+        };
+        let publisher = Arc::new(publisher);
         let (newest, inbox) = mailbox("group-offsets", 1);
         let stop = tasks.stop_token();
-        let _runs_by_itself = tasks.spawn("group-offsets", publish(consumer, inbox, stop));
-        Ok(Self { newest })
+        let _runs_by_itself = tasks.spawn("group-offsets", publish(publisher, inbox, stop));
+        Ok(Self { newest, refusal })
     }
 
     /// Publishes, unless the last ones are still on their way: the next epoch brings newer ones.
     pub fn publish(&self, offsets: Offsets) {
         let _full_or_stopping = self.newest.try_tell(offsets);
     }
+
+    /// Why lag tools do not see how far the job is, if the brokers refuse its offsets.
+    pub fn warning(&self) -> Option<String> {
+        let refusal = self.refusal.lock();
+        refusal.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Publisher {
+    consumer: Consumer,
+    group: String,
+    refusal: Refusal,
 }
 
 /// The client's calls block, also the one that closes it.
 async fn publish(
-    consumer: Arc<Consumer>,
+    publisher: Arc<Publisher>,
     mut inbox: Mailbox<Offsets>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
@@ -57,25 +80,48 @@ async fn publish(
             next = inbox.recv() => next,
         };
         let Some(offsets) = next else { break };
-        let consumer = Arc::clone(&consumer);
-        let committed = world::blocking(move || commit(&consumer, &offsets));
+        let publisher = Arc::clone(&publisher);
+        let committed = world::blocking(move || publisher.commit(&offsets));
         committed.await.ok_or_else(panicked)?;
     }
-    let closed = world::blocking(move || drop(consumer));
+    let closed = world::blocking(move || drop(publisher));
     closed.await.ok_or_else(panicked)
 }
 
-fn commit(consumer: &Consumer, offsets: &Offsets) {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in offsets {
-        let number = partition.partition.cast_signed();
-        let offset = Offset::Offset(offset.cast_signed());
-        if let Err(error) = list.add_partition_offset(&partition.topic, number, offset) {
-            tracing::debug!(%error, %partition, "an offset cannot be published");
+impl Publisher {
+    fn commit(&self, offsets: &Offsets) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            let number = partition.partition.cast_signed();
+            let offset = Offset::Offset(offset.cast_signed());
+            if let Err(error) = list.add_partition_offset(&partition.topic, number, offset) {
+                tracing::debug!(%error, %partition, "an offset cannot be published");
+            }
         }
+        let committed = self.consumer.commit(&list, CommitMode::Sync);
+        serve(&self.consumer);
+        if let Err(error) = &committed {
+            tracing::debug!(%error, "offsets for lag tools were not published");
+        }
+        let refusal = committed.err().and_then(|error| self.refused(&error));
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
-    if let Err(error) = consumer.commit(&list, CommitMode::Sync) {
-        tracing::debug!(%error, "offsets for lag tools were not published");
+
+    /// Brokers that are away are no refusal: others say so.
+    fn refused(&self, error: &KafkaError) -> Option<String> {
+        use RDKafkaErrorCode as E;
+        let group = &self.group;
+        match error.rdkafka_error_code()? {
+            E::UnknownMemberId | E::IllegalGeneration | E::RebalanceInProgress => Some(format!(
+                "lag tools do not see this job: another consumer is a member of its group {group}; set \
+                 source.group_id to one that nothing else uses"
+            )),
+            E::GroupAuthorizationFailed => Some(format!(
+                "lag tools do not see this job: Kafka does not let it commit offsets to group {group}; \
+                 give its user the right to read that group"
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -125,5 +171,38 @@ mod tests {
         assert_eq!(drained, Drained::InTime);
         let refused = open.newest.try_tell(Vec::new()).unwrap_err();
         assert!(matches!(refused, AskError::Gone(_)), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_group_that_another_consumer_is_in_is_warned_of() {
+        let kafka = MockCluster::new(1).unwrap();
+        kafka.create_topic("events", 1, 1).unwrap();
+        let spec = KafkaSource {
+            bootstrap: kafka.bootstrap_servers(),
+            ..KafkaSource::default()
+        };
+        let secrets = Secrets::default();
+        let member = consumer(client_config(&spec, &secrets, "member").unwrap()).unwrap();
+        member.subscribe(&["events"]).unwrap();
+        let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+        while member.assignment().unwrap().count() == 0 {
+            assert!(tokio::time::Instant::now() < limit, "it becomes a member");
+            let _no_records = member.poll(Duration::from_millis(50));
+        }
+        let tasks = Group::new("test");
+        let offsets = GroupOffsets::start(&spec, &secrets, &tasks).unwrap();
+        assert_eq!(offsets.warning(), None, "nothing was published yet");
+        let warning = loop {
+            assert!(tokio::time::Instant::now() < limit, "it is warned of");
+            offsets.publish(vec![(SourcePartition::new("events", 0), 9)]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if let Some(warning) = offsets.warning() {
+                break warning;
+            }
+        };
+        assert!(warning.contains(&spec.group_id), "{warning}");
+        assert!(warning.contains("source.group_id"), "{warning}");
+        let drained = tasks.drain(Duration::from_secs(20)).await;
+        assert_eq!(drained, Drained::InTime);
     }
 }

@@ -4,6 +4,7 @@ use kol_common::proto::{ExecutorStatus, JobStatus, ListCheckpointsReply};
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
+use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Member;
 use crate::cluster::clocks::{Reading, disagreement};
 use crate::job::{Job, clock_ahead};
@@ -44,6 +45,9 @@ impl Controller {
             status.warnings.extend(clock_ahead(spec, clock, present));
             status.warnings.extend(self.clocks_disagree());
         }
+        let offsets = self.group_offsets.get(id);
+        let taken = offsets.and_then(GroupOffsets::warning);
+        status.warnings.extend(taken);
         status
     }
 

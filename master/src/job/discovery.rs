@@ -9,13 +9,13 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
-use kol_common::kafka::{Consumer, client_config, consumer, topic_ids};
+use kol_common::kafka::{Consumer, client_config, consumer, failure, topic_ids};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -201,10 +201,7 @@ fn query_kafka(
     secrets: &Secrets,
 ) -> Result<Starts, KolError> {
     let config = client_config(source, secrets, "kol-master")?;
-    let consumer = consumer(config).map_err(|e| {
-        KolError::user("SOURCE_CONFIG", format!("the Kafka client refused: {e}"))
-            .help("Correct [source] properties of the spec.")
-    })?;
+    let consumer = consumer(config)?;
     // First of all: whatever is found out after this may be of a topic that was recreated meanwhile, and
     // then this id shows it.
     let ids = ids_of(&consumer, source)?;
@@ -218,7 +215,7 @@ fn query_kafka(
         }
     }
     let offsets = if let (StartingOffsets::Timestamp(time), true) = (offsets, known.is_empty()) {
-        at_time(&consumer, source, new, *time)?
+        at_time(&consumer, new, *time)?
     } else {
         let given = known.is_empty().then_some(offsets);
         at_offsets(&consumer, source, new, given)?
@@ -256,7 +253,7 @@ fn at_offsets(
         let number = broker_number(name.partition)?;
         let (low, high) = consumer
             .fetch_watermarks(&name.topic, number, ANSWER)
-            .map_err(|e| unreachable(source, &e).partition(&name))?;
+            .map_err(|e| failure(&consumer, &e).partition(&name))?;
         let (low, high) = (offset(low), offset(high));
         let start = given.map_or(low, |given| resolve(source, given, &name, low, high));
         started.push((name, start));
@@ -296,7 +293,7 @@ fn partitions_of(
                 Some(
                     RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
                 ) => no_such_topic(source, topic),
-                _ => unreachable(source, &e),
+                _ => failure(consumer, &e),
             })?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let mut numbers: Vec<u32> = found
@@ -316,7 +313,6 @@ fn partitions_of(
 /// The first record at or after `time`, or the end where there is none.
 fn at_time(
     consumer: &Consumer,
-    source: &KafkaSource,
     names: Vec<SourcePartition>,
     time: Millis,
 ) -> Result<Vec<(SourcePartition, u64)>, KolError> {
@@ -325,11 +321,11 @@ fn at_time(
     for name in &names {
         question
             .add_partition_offset(&name.topic, broker_number(name.partition)?, at)
-            .map_err(|e| unreachable(source, &e))?;
+            .map_err(|e| failure(consumer, &e))?;
     }
     let answer = consumer
         .offsets_for_times(question, ANSWER)
-        .map_err(|e| unreachable(source, &e))?;
+        .map_err(|e| failure(consumer, &e))?;
     let mut started = Vec::with_capacity(names.len());
     for name in names {
         let number = broker_number(name.partition)?;
@@ -338,7 +334,7 @@ fn at_time(
             Some(Offset::Offset(first)) => offset(first),
             _ => {
                 let ends = consumer.fetch_watermarks(&name.topic, number, ANSWER);
-                offset(ends.map_err(|e| unreachable(source, &e))?.1)
+                offset(ends.map_err(|e| failure(consumer, &e))?.1)
             }
         };
         started.push((name, start));
@@ -361,14 +357,6 @@ fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
-}
-
-fn unreachable(source: &KafkaSource, error: &KafkaError) -> KolError {
-    KolError::external(
-        "SOURCE_UNREACHABLE",
-        format!("Kafka at {} does not answer: {error}", source.bootstrap),
-    )
-    .help("Check that the broker runs and that [source] bootstrap names it; the master tries again by itself.")
 }
 
 /// The newest generation in the fence records of these partitions, and of the ranking that they will

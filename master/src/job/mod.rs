@@ -19,6 +19,7 @@ pub mod machine;
 pub mod measure;
 mod moves;
 mod origin;
+mod overlap;
 mod ownership;
 pub mod partition;
 pub mod placement;

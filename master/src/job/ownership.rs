@@ -164,7 +164,7 @@ impl Partitions {
         &mut self,
         now: Millis,
         executor: &ExecutorId,
-        report: PartitionReport,
+        mut report: PartitionReport,
         out: &mut Vec<Effect>,
     ) -> Option<&Partition> {
         let epoch = report.assignment_epoch;
@@ -176,6 +176,9 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
+        if let Some(before) = partition.report.take().filter(|_| report.sample.is_empty()) {
+            report.sample = before.sample;
+        }
         partition.report = Some(report);
         partition.received = now;
         partition.failure = None;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::{
-    self, AheadEvent, ErrorInfo, JobState, PartitionCounters, PartitionReport,
+    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport,
 };
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
 use super::fleet::{Executor, Fleet, is_callable};
 use super::measure::Measure;
+use super::overlap::Overlap;
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, Phase};
@@ -53,7 +54,9 @@ impl View<'_> {
             ));
         }
         all_warnings.extend(lost_tails(self.partitions.iter().map(|p| &p.record)));
-        all_warnings.extend(warnings(&self.record.spec, &totals, self.reports()));
+        let overlap = Overlap::of(self.reports(), scoring.window);
+        let spec = &self.record.spec;
+        all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
         proto::JobStatus {
             job_id: self.record.id.to_string(),
             name: self.record.spec.name.clone(),
@@ -86,6 +89,8 @@ impl View<'_> {
             newest_event_ms: self.measure.newest_event().map(|t| t.0),
             checkpoint: Some(self.epochs.status()),
             origin: self.record.origin.to_string(),
+            videos_compared: overlap.compared,
+            videos_split: overlap.split,
         }
     }
 
@@ -120,8 +125,6 @@ impl View<'_> {
             late: sum.late + c.late,
             dead_letter: sum.dead_letter + c.dead_letter,
             lost: sum.lost + c.lost,
-            keys_checked: sum.keys_checked + c.keys_checked,
-            keys_unmatched: sum.keys_unmatched + c.keys_unmatched,
             bytes: sum.bytes + c.bytes,
             merges: sum.merges + c.merges,
             new_logs: sum.new_logs + c.new_logs,
@@ -130,6 +133,8 @@ impl View<'_> {
             without_counters: sum.without_counters + c.without_counters,
             last_ahead: newest(sum.last_ahead, c.last_ahead),
             truncated: sum.truncated,
+            recent: sum.recent + c.recent,
+            lacks: joined(sum.lacks, c.lacks),
         })
     }
 
@@ -230,6 +235,15 @@ fn newest(one: Option<AheadEvent>, other: Option<AheadEvent>) -> Option<AheadEve
 fn added(mut sum: BTreeMap<String, u64>, more: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     for (reason, count) in more {
         *sum.entry(reason).or_default() += count;
+    }
+    sum
+}
+
+fn joined(mut sum: BTreeMap<String, Lack>, more: BTreeMap<String, Lack>) -> BTreeMap<String, Lack> {
+    for (reason, lack) in more {
+        let known = sum.get(&reason).map_or(0, |known| known.count);
+        let count = known + lack.count;
+        sum.insert(reason, Lack { count, ..lack });
     }
     sum
 }

@@ -1,30 +1,30 @@
 //! What a person should know about a job's input although the job runs as specified.
 
-use kol_common::event::Reject;
+use kol_common::event::{Lack, Reject};
 use kol_common::job::{Counters, JobSpec};
 use kol_common::proto::{PartitionCounters, PartitionReport};
 use kol_common::{Millis, SourcePartition};
 
 use super::cuts::Cut;
+use super::overlap::Overlap;
 use super::record::PartitionRecord;
 
-/// Keys that must have been compared before their share says anything.
-const ENOUGH_KEYS: u64 = 100;
 /// How much two looks at clocks may differ that do not happen at one moment.
 const SLACK: Millis = Millis(60_000);
 
-/// Warnings from the reports of all partitions and their summed counters.
+/// Warnings from the reports of all partitions, their summed counters, and their samples.
 pub fn warnings<'a>(
     spec: &JobSpec,
     totals: &PartitionCounters,
+    overlap: &Overlap,
     reports: impl Iterator<Item = &'a PartitionReport>,
 ) -> Vec<String> {
     let mut all = vec![lost(totals), new_logs(totals), ahead(spec, totals)];
     if spec.scoring.counters == Counters::Cumulative {
         let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
-        all.extend([keys(totals), spacing(gaps, spec.scoring.window)]);
+        all.extend([keys(overlap), spacing(gaps, spec.scoring.window)]);
     }
-    all.into_iter().flatten().collect()
+    all.into_iter().flatten().chain(lacking(totals)).collect()
 }
 
 /// Newest lost tails of one partition that are named.
@@ -123,15 +123,39 @@ pub(crate) fn clock_ahead(
     ))
 }
 
-fn keys(totals: &PartitionCounters) -> Option<String> {
-    let (checked, unmatched) = (totals.keys_checked, totals.keys_unmatched);
-    let percent = 100.0 * unmatched as f64 / checked.max(1) as f64;
-    (checked >= ENOUGH_KEYS && percent > 1.0).then(|| {
-        format!(
-            "gains are wrong: key the producers by username or video_id ({percent:.1} % of \
-             {checked} record keys match neither, so readings of one video come through several \
-             partitions and are counted more than once)"
-        )
+fn keys(overlap: &Overlap) -> Option<String> {
+    let (video, one, other) = overlap.example.as_ref().filter(|_| overlap.is_much())?;
+    let Overlap {
+        compared, split, ..
+    } = overlap;
+    Some(format!(
+        "gains are wrong: readings of one video come through several partitions and are counted more than \
+         once ({split} of {compared} videos that were compared, e.g. {video} through {one} and {other}): \
+         key the producers by username or video_id"
+    ))
+}
+
+/// From one in a hundred of the newest events on.
+fn lacking(totals: &PartitionCounters) -> impl Iterator<Item = String> {
+    let many = totals.lacks.iter();
+    let many = many.filter(|(_, lack)| lack.count > 0 && lack.count * 100 >= totals.recent);
+    many.map(|(reason, lack)| {
+        let percent = 100.0 * lack.count as f64 / totals.recent.max(1) as f64;
+        let of = format!("{percent:.1} % of the newest records");
+        let partition = lack.partition.as_ref();
+        let partition = partition.map(|p| SourcePartition::new(&p.topic, p.partition).to_string());
+        let example = format!("{} offset {}", partition.unwrap_or_default(), lack.offset);
+        let known = Lack::ALL.into_iter().find(|lack| lack.as_str() == reason);
+        if let Some(lack) = known {
+            return format!("{of} {}, e.g. {example}; {}", lack.what(), lack.help());
+        }
+        let help = Reject::help_of(reason);
+        let help = if help.is_empty() {
+            "see kol-client peek"
+        } else {
+            help
+        };
+        format!("{of} cannot be used ({reason}), e.g. {example}; {help}")
     })
 }
 
@@ -149,34 +173,66 @@ fn spacing(mut gaps: Vec<u64>, window: Millis) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::proto::AheadEvent;
+    use kol_common::proto::{self, AheadEvent};
 
     use super::*;
     use crate::testing::spec;
 
-    fn totals(checked: u64, unmatched: u64) -> PartitionCounters {
-        PartitionCounters {
-            keys_checked: checked,
-            keys_unmatched: unmatched,
-            ..PartitionCounters::default()
-        }
+    fn of(spec: &JobSpec, totals: &PartitionCounters, overlap: &Overlap) -> Vec<String> {
+        warnings(spec, totals, overlap, [].into_iter())
     }
 
     #[test]
-    fn keys_that_match_neither_creator_nor_video_are_called_out_above_one_percent() {
-        let of =
-            |checked, unmatched| warnings(&spec("a"), &totals(checked, unmatched), [].into_iter());
-        assert!(of(99, 99).is_empty());
-        assert!(of(1_000, 10).is_empty());
-        let loud = of(1_000, 990);
+    fn videos_in_several_partitions_are_called_out_with_an_example_from_one_in_a_hundred_on() {
+        let partitions = [0, 3].map(|number| SourcePartition::new("t", number));
+        let [one, other] = partitions;
+        let overlap = |split| Overlap {
+            compared: 200,
+            split,
+            example: Some(("video 7 of tiktok/mia".into(), one.clone(), other.clone())),
+        };
+        let nothing = PartitionCounters::default();
+        assert!(of(&spec("a"), &nothing, &overlap(1)).is_empty());
+        let loud = of(&spec("a"), &nothing, &overlap(2)).join("\n");
+        assert!(loud.contains("gains are wrong"), "{loud}");
         assert!(
-            loud[0].starts_with("gains are wrong: key the producers by username or video_id"),
-            "{loud:?}"
+            loud.contains("video 7 of tiktok/mia through t/0 and t/3"),
+            "{loud}"
         );
-        assert!(loud[0].contains("99.0 %"), "{loud:?}");
         let mut delta = spec("a");
         delta.scoring.counters = Counters::Delta;
-        assert!(warnings(&delta, &totals(1_000, 990), [].into_iter()).is_empty());
+        assert!(of(&delta, &nothing, &overlap(200)).is_empty());
+    }
+
+    #[test]
+    fn what_records_lack_is_called_out_with_example_and_remedy_from_one_in_a_hundred_on() {
+        let lack = |count| proto::Lack {
+            count,
+            offset: 17,
+            partition: Some((&SourcePartition::new("t", 3)).into()),
+        };
+        let totals = PartitionCounters {
+            recent: 1_000,
+            lacks: [
+                ("no_username".to_owned(), lack(10)),
+                ("event_time_unreadable".to_owned(), lack(1_000)),
+                ("no_counters".to_owned(), lack(9)),
+                ("tombstone".to_owned(), lack(500)),
+            ]
+            .into(),
+            ..PartitionCounters::default()
+        };
+        let warned = of(&spec("a"), &totals, &Overlap::default()).join("\n");
+        assert!(warned.contains("1.0 % of the newest records cannot be used (no_username), e.g. t/3 offset 17; name the field of the creator: [source.fields] username"), "{warned}");
+        assert!(
+            warned.contains("100.0 % of the newest records have an event_time that cannot be read"),
+            "{warned}"
+        );
+        assert!(
+            warned.contains("50.0 % of the newest records cannot be used (tombstone)"),
+            "{warned}"
+        );
+        assert!(!warned.contains("no counter"), "{warned}");
     }
 
     #[test]
@@ -188,7 +244,7 @@ mod tests {
         };
         let mut delta = spec("a");
         delta.scoring.counters = Counters::Delta;
-        let warned = warnings(&delta, &totals, [].into_iter());
+        let warned = of(&delta, &totals, &Overlap::default());
         assert!(warned[0].contains("300 records were deleted"), "{warned:?}");
         assert!(warned[1].contains("started over 2 times"), "{warned:?}");
     }
@@ -209,7 +265,7 @@ mod tests {
             last_ahead: Some(last),
             ..PartitionCounters::default()
         };
-        let warned = warnings(&spec("a"), &totals, [].into_iter());
+        let warned = warnings(&spec("a"), &totals, &Overlap::default(), [].into_iter());
         let text = &warned[0];
         for part in [
             "12 events were rejected as `ahead`",
@@ -239,10 +295,11 @@ mod tests {
             ..PartitionReport::default()
         };
         let day = 86_400_000;
+        let nothing = PartitionCounters::default();
         let reports = [gap(day + 1), gap(day * 2), gap(1)];
-        let warned = warnings(&spec("a"), &totals(0, 0), reports.iter());
+        let warned = warnings(&spec("a"), &nothing, &Overlap::default(), reports.iter());
         assert!(warned[0].contains("further apart"), "{warned:?}");
         let fine = [gap(day)];
-        assert!(warnings(&spec("a"), &totals(0, 0), fine.iter()).is_empty());
+        assert!(warnings(&spec("a"), &nothing, &Overlap::default(), fine.iter()).is_empty());
     }
 }

@@ -97,12 +97,19 @@ impl Kafka {
         cut_off(&node.folder.path().join("logs"), topic, partition, from)
     }
 
+    /// A real broker with more listeners and settings, made in its folder; `None` when Kafka is not
+    /// installed.
+    pub(super) fn own_with(more: impl FnOnce(&Path) -> More) -> Option<&'static Self> {
+        let libs = libs();
+        let kafka = libs.is_dir().then(|| Self::real(&libs, more))?;
+        Some(Box::leak(Box::new(kafka)))
+    }
+
     /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
     pub fn start() -> Self {
-        let libs = std::env::var_os("KOL_KAFKA_LIBS")
-            .map_or_else(|| root().join("target/tools/kafka/libs"), PathBuf::from);
+        let libs = libs();
         if libs.is_dir() {
-            return Self::real(&libs);
+            return Self::real(&libs, |_| More::default());
         }
         eprintln!(
             "NOT TESTED WITH REAL KAFKA: {} is missing (run tests/setup.sh with java and mvn \
@@ -154,16 +161,17 @@ impl Kafka {
         true
     }
 
-    fn real(libs: &Path) -> Self {
+    fn real(libs: &Path, more: impl FnOnce(&Path) -> More) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         remove_when_we_end(folder.path());
         let (port, controller) = (free_port(), free_port());
         let properties = folder.path().join("server.properties");
-        let settings = settings(folder.path(), port, controller);
+        let more = more(folder.path());
+        let settings = settings(folder.path(), port, controller, &more);
         std::fs::write(&properties, settings).expect("a properties file");
         let class_path = format!("{}/*", libs.canonicalize().expect("libraries").display());
         let file = properties.to_str().expect("a path in UTF-8");
-        format_storage(&class_path, file);
+        format_storage(&class_path, file, &more.format);
         let node = Node {
             folder,
             class_path,
@@ -176,6 +184,25 @@ impl Kafka {
             kind: Kind::Real(node),
         }
     }
+}
+
+/// What a broker has besides the listener without a login.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// Its other listeners.
+    pub(super) listeners: Vec<Listener>,
+    /// Lines of its properties.
+    pub(super) settings: Vec<String>,
+    /// Arguments of the tool that formats its storage.
+    pub(super) format: Vec<&'static str>,
+}
+
+/// Name, protocol, port, and the host that it is advertised with.
+pub(super) type Listener = (&'static str, &'static str, u16, &'static str);
+
+fn libs() -> PathBuf {
+    std::env::var_os("KOL_KAFKA_LIBS")
+        .map_or_else(|| root().join("target/tools/kafka/libs"), PathBuf::from)
 }
 
 impl Node {
@@ -275,17 +302,29 @@ fn answers(bootstrap: &str) -> Result<(), String> {
     metadata.map(|_| ()).map_err(|e| e.to_string())
 }
 
-fn settings(folder: &Path, port: u16, controller: u16) -> String {
+fn settings(folder: &Path, port: u16, controller: u16, more: &More) -> String {
     let logs = folder.join("logs");
+    let each = |text: &dyn Fn(&Listener) -> String| -> String {
+        more.listeners.iter().map(text).collect()
+    };
+    let listeners = each(&|(name, _, port, _)| format!(",{name}://127.0.0.1:{port}"));
+    let advertised = each(&|(name, _, port, host)| format!(",{name}://{host}:{port}"));
+    let protocols = each(&|(name, protocol, ..)| format!(",{name}:{protocol}"));
     // Real data is older than any retention: it must not be collected while a test reads it.
     [
         "process.roles=broker,controller".to_owned(),
         "node.id=1".to_owned(),
         format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
-        format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
+        format!(
+            "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}"
+        ),
+        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}"),
         "controller.listener.names=CONTROLLER".to_owned(),
-        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        "inter.broker.listener.name=PLAINTEXT".to_owned(),
+        format!(
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}"
+        ),
+        more.settings.join("\n"),
         format!("log.dirs={}", logs.display()),
         "offsets.topic.replication.factor=1".to_owned(),
         "transaction.state.log.replication.factor=1".to_owned(),
@@ -302,7 +341,7 @@ fn settings(folder: &Path, port: u16, controller: u16) -> String {
     .join("\n")
 }
 
-fn format_storage(class_path: &str, properties: &str) {
+fn format_storage(class_path: &str, properties: &str, more: &[&str]) {
     let tool = |arguments: &[&str]| {
         let output = Command::new("java")
             .args(["-cp", class_path, "kafka.tools.StorageTool"])
@@ -318,5 +357,5 @@ fn format_storage(class_path: &str, properties: &str) {
     };
     let id = tool(&["random-uuid"]);
     let id = id.lines().last().expect("an id");
-    tool(&["format", "-t", id, "-c", properties]);
+    tool(&[&["format", "-t", id, "-c", properties], more].concat());
 }

@@ -22,6 +22,7 @@ mod proxy;
 mod redis_server;
 mod s3;
 mod scene;
+mod secured;
 mod topic;
 
 pub use client::{Answer, client};
@@ -35,6 +36,7 @@ pub use proxy::{Link, Proxy};
 pub use redis_server::RedisServer;
 pub use s3::S3;
 pub use scene::Scene;
+pub use secured::Secured;
 pub use topic::{Letter, Topic};
 
 use std::net::{Ipv4Addr, TcpListener};

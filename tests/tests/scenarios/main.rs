@@ -14,5 +14,6 @@ mod recovery;
 mod redis;
 mod replay;
 mod s3;
+mod secured;
 mod streaming;
 mod zombie;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use kol_common::event::{Decoder, Event, Reject, effective_time};
+use kol_common::event::{Decoder, Event, Lack, Reject, effective_time};
 use kol_common::job::Profile;
 use kol_common::proto::{AheadEvent, PartitionCounters};
 use kol_common::scoring::Scoring;
 use kol_common::{KolError, Millis, SourcePartition};
 use tokio::time::Instant;
 
+use super::lacks::Lacks;
 use super::letters::Letters;
 use crate::partition::message::Assignment;
 use crate::source::{DeadLetters, Record, Rejected};
@@ -25,8 +26,10 @@ pub struct Intake {
     rules: Rules,
     state: State,
     letters: Letters,
+    partition: SourcePartition,
     /// Counted since the start of the generation.
     counters: PartitionCounters,
+    lacks: Lacks,
     /// When the next pass over all slots for the market may begin.
     market_pass_at: Instant,
 }
@@ -37,8 +40,6 @@ const SHOWN: usize = 120;
 /// What a job's spec says of every event.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
-    /// Lifetime totals: keys matter.
-    check_keys: bool,
     /// The Kafka timestamp is the event time, whatever the event says.
     kafka_time: bool,
     /// Late events are dead letters.
@@ -61,14 +62,15 @@ impl Intake {
         Self {
             decoder: Decoder::of(spec.source.kafka(), &spec.scoring.default_platform),
             rules: Rules {
-                check_keys: spec.scoring.counters == kol_common::job::Counters::Cumulative,
                 kafka_time: spec.scoring.profile == Profile::SparkCompat,
                 reject_late: spec.source.dead_letter_late(),
                 max_ahead: spec.source.kafka().max_ahead,
             },
             state: State::new(Arc::clone(&assignment.scoring)),
             letters: Letters::new(assignment.partition.clone(), dead_letters),
+            partition: assignment.partition.clone(),
             counters: PartitionCounters::default(),
+            lacks: Lacks::default(),
             market_pass_at: now,
             scoring: Arc::clone(&assignment.scoring),
         }
@@ -77,6 +79,7 @@ impl Intake {
     /// Resumes with the state and the counters of a checkpoint.
     pub fn restored(&mut self, state: State, counters: PartitionCounters) {
         self.state = state;
+        self.lacks = Lacks::restored(&counters);
         self.counters = counters;
     }
 
@@ -96,20 +99,26 @@ impl Intake {
     pub fn take(&mut self, record: &Record<'_>, latest: Latest) {
         self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let (counters, rules) = (&mut self.counters, self.rules);
-        let (state, letters) = (&mut self.state, &mut self.letters);
+        let (state, letters, lacks) = (&mut self.state, &mut self.letters, &mut self.lacks);
         self.decoder.decode_each(record.value, |part, outcome| {
             counters.events += 1;
+            lacks.event();
             let taken = outcome.and_then(|event| {
-                let taken = rules.event(&event, record, latest, state, counters);
-                if taken == Err(Reject::Ahead) {
-                    note_ahead(counters, letters.origin(), &event, record, latest.present);
-                }
-                taken
+                let time = rules.time(&event, record, latest).inspect_err(|reject| {
+                    if *reject == Reject::Ahead {
+                        note_ahead(counters, letters.origin(), &event, record, latest.present);
+                    }
+                })?;
+                rules.note(&event, record.offset, lacks, counters);
+                apply(state, &event, time)
             });
             let Err(reason) = taken else {
                 return;
             };
             count(counters, reason);
+            if reason != Reject::Late {
+                lacks.note(reason.as_str(), record.offset);
+            }
             if reason != Reject::Late || rules.reject_late {
                 letters.reject(&Rejected {
                     offset: record.offset,
@@ -136,6 +145,7 @@ impl Intake {
     pub fn tend(&mut self, now: Instant, may_forget: impl Fn(KolIndex) -> bool) {
         self.letters.send_parked();
         self.state.sweep(SWEEP, may_forget);
+        self.state.sample_some(SWEEP);
         self.refresh_market(now);
     }
 
@@ -165,7 +175,7 @@ impl Intake {
 
     /// What became of the records so far.
     pub fn counters(&self) -> PartitionCounters {
-        self.counters.clone()
+        self.lacks.counted(&self.partition, self.counters.clone())
     }
 
     /// Memory that dead letters take until there is room for them, in bytes.
@@ -180,26 +190,35 @@ impl Intake {
 }
 
 impl Rules {
-    fn event(
+    fn time(
         self,
         event: &Event<'_>,
         record: &Record<'_>,
         latest: Latest,
-        state: &mut State,
-        counters: &mut PartitionCounters,
-    ) -> Result<(), Reject> {
+    ) -> Result<Millis, Reject> {
         let stated = event.event_time.filter(|_| !self.kafka_time);
-        let time = effective_time(stated, record.timestamp, latest.bound)?;
-        counters.time_unreadable += u64::from(event.time_unreadable && !self.kafka_time);
-        counters.without_counters += u64::from(!event.has_counters());
-        if self.check_keys {
-            counters.keys_checked += 1;
-            counters.keys_unmatched += u64::from(!key_matches(record.key, event));
-        }
-        match state.apply(event, time) {
-            Applied::Counted => Ok(()),
-            Applied::Late => Err(Reject::Late),
-            Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),
+        effective_time(stated, record.timestamp, latest.bound)
+    }
+
+    /// Notes what an event lacks.
+    fn note(
+        self,
+        event: &Event<'_>,
+        offset: u64,
+        lacks: &mut Lacks,
+        counters: &mut PartitionCounters,
+    ) {
+        for lack in Lack::ALL {
+            let matters = lack == Lack::Counters || !self.kafka_time;
+            if !matters || !lack.is_of(event) {
+                continue;
+            }
+            lacks.note(lack.as_str(), offset);
+            match lack {
+                Lack::ReadableTime => counters.time_unreadable += 1,
+                Lack::Counters => counters.without_counters += 1,
+                Lack::Time => {}
+            }
         }
     }
 }
@@ -237,6 +256,14 @@ fn write_text(text: &mut String, new: &str) {
     text.extend(new.chars().take(SHOWN));
 }
 
+fn apply(state: &mut State, event: &Event<'_>, time: Millis) -> Result<(), Reject> {
+    match state.apply(event, time) {
+        Applied::Counted => Ok(()),
+        Applied::Late => Err(Reject::Late),
+        Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),
+    }
+}
+
 /// Counts a reject; allocates for the first one of each reason only.
 fn count(counters: &mut PartitionCounters, reason: Reject) {
     if reason == Reject::Late {
@@ -248,19 +275,6 @@ fn count(counters: &mut PartitionCounters, reason: Reject) {
         Some(number) => *number += 1,
         None => drop(counters.rejected.insert(reason.as_str().to_owned(), 1)),
     }
-}
-
-/// Whether a record key keeps the readings of one video in one partition: it names creator or video.
-fn key_matches(key: Option<&[u8]>, event: &Event<'_>) -> bool {
-    let Some(key) = key else {
-        return false;
-    };
-    let key = key.strip_prefix(b"@").unwrap_or(key);
-    key == event.kol.as_bytes()
-        || event
-            .video_id
-            .as_deref()
-            .is_some_and(|video| key == video.as_bytes())
 }
 
 #[cfg(test)]

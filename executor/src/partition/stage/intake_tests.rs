@@ -110,6 +110,8 @@ fn the_events_of_one_record_share_its_offset_and_a_broken_one_is_rejected_alone(
     assert_eq!(*letters.0.lock().unwrap(), [broken]);
     assert_eq!(intake.counters().rejected["no_username"], 1);
     assert_eq!(intake.counters().without_counters, 1);
+    assert_eq!(intake.counters().lacks["no_username"].count, 1);
+    assert_eq!(intake.counters().lacks["no_counters"].count, 1);
 }
 
 #[test]
@@ -123,6 +125,10 @@ fn a_time_that_cannot_be_read_is_counted_and_late_events_are_a_reason_too() {
         take(&mut intake, &values);
         assert_eq!(intake.counters().time_unreadable, 1);
         let counters = intake.counters();
+        let lack = &counters.lacks["event_time_unreadable"];
+        assert_eq!((lack.count, lack.offset, counters.recent), (1, 0, 2));
+        assert_eq!(counters.lacks.get("late"), None);
+        assert_eq!(counters.lacks["event_time_missing"].offset, 1);
         assert_eq!((counters.late, counters.rejected["late"]), (1, 1));
         assert_eq!(letters.0.lock().unwrap().len(), kept, "{keys}");
     }

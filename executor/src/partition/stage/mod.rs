@@ -8,9 +8,11 @@
 //! | file | does |
 //! |---|---|
 //! | `intake` | scores: decodes events and applies them to the state |
+//! | `lacks` | what the newest events lack |
 //! | `letters` | dead letters, for records that cannot be used |
 
 mod intake;
+mod lacks;
 mod letters;
 
 pub(super) use intake::Intake;

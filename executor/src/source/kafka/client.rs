@@ -244,6 +244,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_log_that_cannot_be_reached_says_where_and_why() {
+        let log = unreachable_log();
+        let queue = log
+            .open(&SourcePartition::new("t", 0), Place::at(0))
+            .unwrap();
+        let said = async {
+            loop {
+                if let Some(problem) = log.problem() {
+                    return problem;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let problem = tokio::time::timeout(Duration::from_secs(20), said).await;
+        let problem = problem.expect("a problem").to_string();
+        assert!(problem.contains("127.0.0.1:1"), "{problem}");
+        assert!(problem.contains("Connection refused"), "{problem}");
+        drop(queue);
+        log.stop().await;
+    }
+
+    #[tokio::test]
     async fn a_log_that_is_dropped_ends_its_thread() {
         let log = unreachable_log();
         let probed = Arc::downgrade(&log.probed);

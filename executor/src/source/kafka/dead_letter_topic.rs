@@ -1,15 +1,16 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
 //! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Quiet, classify, client_config};
+use kol_common::kafka::{Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
@@ -26,8 +27,11 @@ pub(super) struct Producer {
 }
 
 /// Whether the records that the producer took were written.
-#[derive(Clone, Debug, Default)]
-struct Deliveries(Arc<Mutex<Undelivered>>);
+#[derive(Clone, Debug)]
+struct Deliveries {
+    undelivered: Arc<Mutex<Undelivered>>,
+    reasons: Reasons,
+}
 
 #[derive(Debug, Default)]
 struct Undelivered {
@@ -45,8 +49,13 @@ const LARGEST: u64 = 16 << 20;
 const QUEUE: (u64, u64) = (LARGEST + (1 << 20), 64 << 20);
 
 impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, Undelivered> {
+        let undelivered = self.undelivered.lock();
+        undelivered.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed(&self, error: KolError) {
-        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut undelivered = self.lock();
         undelivered.count += 1;
         undelivered.last = Some(error);
     }
@@ -55,14 +64,18 @@ impl Deliveries {
 impl Deliveries {
     /// Changes the number of bytes that wait.
     fn waiting(&self, change: impl FnOnce(u64) -> u64) {
-        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut undelivered = self.lock();
         undelivered.waiting = change(undelivered.waiting);
     }
 }
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reasons.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        self.reasons.error(error, reason);
     }
 }
 
@@ -73,14 +86,15 @@ impl ProducerContext for Deliveries {
         let (Ok(message) | Err((_, message))) = result;
         let bytes = size(message.key(), message.payload());
         {
-            let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut undelivered = self.lock();
             undelivered.waiting = undelivered.waiting.saturating_sub(bytes);
             if result.is_ok() {
                 undelivered.last = None;
             }
         }
-        if let Err((error, _)) = result {
-            self.failed(classify(error));
+        match result {
+            Ok(_) => self.reasons.clear(),
+            Err((error, _)) => self.failed(self.reasons.classify(error)),
         }
     }
 }
@@ -121,7 +135,10 @@ impl Producer {
             .set("message.max.bytes", LARGEST.to_string())
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (queue >> 10).to_string());
-        let deliveries = Deliveries::default();
+        let deliveries = Deliveries {
+            undelivered: Arc::default(),
+            reasons: Reasons::of(&config),
+        };
         let producer = config
             .create_with_context(deliveries.clone())
             .map_err(|e| classify(&e))?;
@@ -184,11 +201,7 @@ impl DeadLetterTopic for Producer {
     }
 
     fn problem(&self) -> Option<KolError> {
-        let undelivered = self
-            .deliveries
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let undelivered = self.deliveries.lock();
         let last = undelivered.last.as_ref()?;
         let (count, topic) = (undelivered.count, &self.topic);
         let what = format!("{count} dead letters could not be written to {topic}: {last}");

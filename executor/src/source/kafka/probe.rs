@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use futures::future::BoxFuture;
-use kol_common::kafka::{Consumer, classify, topic_ids};
+use kol_common::kafka::{Consumer, classify, serve, topic_ids};
 use kol_common::{KolError, SourcePartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
@@ -120,6 +120,9 @@ impl Probed {
         let asked = Instant::now();
         let problem = match ends(&self.client, &partitions) {
             Ok((found, problem)) => {
+                if problem.is_none() {
+                    self.client.context().clear();
+                }
                 for (partition, end) in found {
                     if let Some(mut known) = self.ends.get_mut(&partition) {
                         *known = Some(LogEnd { end, asked });
@@ -129,7 +132,10 @@ impl Probed {
             }
             Err(error) => Some(error),
         };
-        *self.lock_problem() = problem;
+        // Why a broker cannot be used is known to the client alone.
+        serve(&self.client);
+        let why = |error| self.client.context().why(&error).unwrap_or(error);
+        *self.lock_problem() = problem.map(why);
     }
 
     /// Requests the ids of the topics if that is `due`, or if one of them was never requested. Returns
@@ -217,8 +223,6 @@ impl Probe {
                 let mut identity_at = Instant::now();
                 loop {
                     let begun = Instant::now();
-                    // Partitions have queues of their own: this serves callbacks only.
-                    let _callbacks_served = probed.client.poll(Duration::ZERO);
                     probed.end_retired();
                     probed.request_ends();
                     if probed.request_identities(begun >= identity_at) {

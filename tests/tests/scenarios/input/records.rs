@@ -297,6 +297,24 @@ fn counters_and_times_that_cannot_be_are_missing_or_late_and_move_nobody_else() 
 }
 
 #[test]
+fn a_job_whose_every_record_is_unusable_says_so_with_an_example_and_the_remedy() {
+    let topic = Topic::create(Kafka::shared(), "useless", 1);
+    topic.produce(&vec![record("a", START, r#"{"like_count":5}"#); 5]);
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let id = cluster.submit(&job("useless", DAYS), &topic, &redis);
+    let wanted = format!(
+        "100.0 % of the newest records cannot be used (no_username), e.g. {}/0 offset 4; name the \
+         field of the creator: [source.fields] username",
+        topic.name
+    );
+    cluster.wait_status(&id, &wanted, LIMIT, |status| {
+        status.warnings.iter().any(|w| w.starts_with(&wanted))
+    });
+    cluster.assert_no_complaints();
+}
+
+#[test]
 fn records_that_are_delivered_twice_change_nothing() {
     let topic = Topic::create(Kafka::shared(), "twice", 2);
     let redis = RedisServer::start();

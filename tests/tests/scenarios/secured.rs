@@ -1,0 +1,149 @@
+//! A Kafka behind a login and TLS: with the right settings Redis equals the fold, and each wrong setting is
+//! named by a code of its own, in `check --connect` and in the status.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
+
+use std::time::Duration;
+
+use kol_harness::{Answer, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const DAYS: &str = "window = \"24h\"\nslide = \"1h\"";
+const PASSWORD: &str = "env:KOL_SECRET_KAFKA";
+
+/// Properties of a job that logs in, with this way and this password, and trusts the CA.
+fn login(mechanism: &str, password: &str) -> String {
+    let ca = "\"ssl.ca.pem\" = \"env:KOL_SECRET_CA\"\n";
+    distrustful(mechanism, password) + ca
+}
+
+/// The same without that CA.
+fn distrustful(mechanism: &str, password: &str) -> String {
+    format!(
+        "[source.properties]\n\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanism\" = \
+         \"{mechanism}\"\n\"sasl.username\" = \"kol\"\n\"sasl.password\" = \"{password}\"\n"
+    )
+}
+
+fn job(name: &str, source: String) -> Job {
+    Job {
+        name: name.into(),
+        source,
+        ..Job::replay(DAYS)
+    }
+}
+
+/// `check --connect` of a spec in a file of that name.
+fn check(cluster: &Cluster, name: &str, spec: &str) -> Answer {
+    let file = format!("{name}.toml");
+    std::fs::write(cluster.folder().join(&file), spec).unwrap();
+    cluster.client(&["check", &file, "--connect"])
+}
+
+#[test]
+fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_law() {
+    let Some(secured) = Secured::start() else {
+        eprintln!("NOT TESTED: this scenario needs real Kafka");
+        return;
+    };
+    let topic = Topic::create(secured.kafka, "secured", 2);
+    topic.produce(&generated(Key::Username, 20, 500, 71));
+    let (_, password) = secured.login();
+    let variables = [
+        ("KOL_SECRET_KAFKA", password),
+        ("KOL_SECRET_WRONG", "wrong-and-secret"),
+        ("KOL_SECRET_CA", &secured.ca),
+    ];
+    let cluster = Cluster::start_with(1, &variables);
+    for mechanism in ["SCRAM-SHA-256", "PLAIN"] {
+        let redis = RedisServer::start();
+        let job = job(mechanism, login(mechanism, PASSWORD));
+        let spec = job.toml(&secured.secure, &[&topic.name], &redis.url());
+        check(&cluster, mechanism, &spec).done();
+        let id = cluster.try_submit(spec).unwrap().job_id;
+        cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+        cluster.stop(&id);
+    }
+    let redis = RedisServer::start();
+    let plain = secured.kafka.bootstrap();
+    let tls = "[source.properties]\n\"security.protocol\" = \"ssl\"\n";
+    let wrong = login("SCRAM-SHA-256", "env:KOL_SECRET_WRONG");
+    let cases = [
+        ("password", &*secured.secure, wrong, "SOURCE_AUTH", "login"),
+        (
+            "plain-password",
+            &secured.secure,
+            login("PLAIN", "env:KOL_SECRET_WRONG"),
+            "SOURCE_AUTH",
+            "login",
+        ),
+        (
+            "mechanism",
+            &secured.secure,
+            login("SCRAM-SHA-512", PASSWORD),
+            "SOURCE_MECHANISM",
+            "SCRAM-SHA-256",
+        ),
+        (
+            "ca",
+            &secured.secure,
+            distrustful("PLAIN", PASSWORD),
+            "SOURCE_TLS",
+            "ssl.ca.pem",
+        ),
+        (
+            "plain-text",
+            &secured.secure,
+            String::new(),
+            "SOURCE_PROTOCOL",
+            &secured.secure,
+        ),
+        ("tls", plain, tls.to_owned(), "SOURCE_PROTOCOL", plain),
+        (
+            "name",
+            "nowhere.invalid:9092",
+            String::new(),
+            "SOURCE_UNREACHABLE",
+            "nowhere.invalid:9092",
+        ),
+        (
+            "misnamed",
+            &secured.misnamed,
+            String::new(),
+            "SOURCE_ADVERTISED",
+            "broker 1 calls itself nowhere.invalid:",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (name, bootstrap, source, code, part) in cases {
+            let (cluster, redis, topic) = (&cluster, &redis, &topic);
+            scope.spawn(move || {
+                let spec = job(name, source).toml(bootstrap, &[&topic.name], &redis.url());
+                let answer = check(cluster, name, &spec);
+                let shown = format!("{}{}", answer.out, answer.err);
+                assert!(shown.contains(&format!("{code}:")), "{name}: {shown}");
+                assert!(shown.contains(part), "{name}: {shown}");
+                assert!(!shown.contains("-and-secret"), "{name}: {shown}");
+                assert!(!shown.contains("rdkafka"), "{name}: {shown}");
+            });
+        }
+    });
+    let spec = job("misnamed", String::new());
+    let spec = spec.toml(&secured.misnamed, &[&topic.name], &redis.url());
+    let id = cluster.try_submit(spec).unwrap().job_id;
+    let status = cluster.wait_status(&id, "the status names the broker", LIMIT, |status| {
+        status
+            .problems
+            .iter()
+            .any(|p| p.code == "SOURCE_ADVERTISED")
+    });
+    let problem = &status.problems[0];
+    assert!(problem.message.contains("nowhere.invalid"), "{problem:?}");
+    cluster.cancel(&id);
+    cluster.assert_no_complaints();
+    secured.kafka.down();
+}
