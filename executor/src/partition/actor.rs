@@ -118,10 +118,10 @@ impl Actor {
         let mut batch = Batch::with_capacity(BATCH);
         loop {
             let now = Instant::now();
-            if now >= self.housekeeping_at {
-                if let Err(error) = self.keep_house(now) {
-                    return Ended::Failed(error);
-                }
+            if now >= self.housekeeping_at
+                && let Err(error) = self.keep_house(now)
+            {
+                return Ended::Failed(error);
             }
             self.checkpointer.copy_some(self.intake.state_mut());
             self.explain.step(self.intake.state());
