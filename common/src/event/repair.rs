@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-/// The same text with null, or an empty array where there is no room, in place of such numbers;
+/// The same text with null, or an empty text where there is no room, in place of such numbers;
 /// `None` when it has none. Only texts that a parser refused come here.
 #[cold]
 pub(super) fn without_infinities(text: &str) -> Option<String> {
@@ -12,7 +12,11 @@ pub(super) fn without_infinities(text: &str) -> Option<String> {
     for token in numbers(text).filter(|token| is_no_number(&text[token.clone()])) {
         let place = &mut mended.get_or_insert_with(|| text.into())[token];
         place.fill(b' ');
-        let nothing = if place.len() < 4 { &b"[]"[..] } else { b"null" };
+        let nothing = if place.len() < 4 {
+            &b"\"\""[..]
+        } else {
+            b"null"
+        };
         place[..nothing.len()].copy_from_slice(nothing);
     }
     mended.and_then(|bytes| String::from_utf8(bytes).ok())
@@ -75,7 +79,7 @@ mod tests {
     #[test]
     fn only_numbers_outside_of_texts_are_replaced() {
         for (text, mended) in [
-            (r#"{"a":NaN}"#, Some(r#"{"a":[] }"#)),
+            (r#"{"a":NaN}"#, Some(r#"{"a":"" }"#)),
             (r#"[Infinity, -Infinity]"#, Some("[null    , null     ]")),
             (r#"[1e999,-1e400,1e9]"#, Some("[null ,null  ,1e9]")),
             (r#"{"NaN \" NaN":"NaN"}"#, None),

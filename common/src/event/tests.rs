@@ -197,7 +197,7 @@ fn times_are_read_in_all_their_usual_forms() {
         "2025-02-29",
         "2025-13-01",
         "2025-06-23T25:00:00",
-        "2025-06-23T09:03:60Z",
+        "2025-06-23T09:03:61Z",
         "1969-12-31T23:59:59Z",
         "2025-06-23T09:03:29+",
         "2025-06-23T09:03:29X",
@@ -218,6 +218,31 @@ fn times_are_read_in_all_their_usual_forms() {
         "2025-06-23T09:03:29+07:",
     ] {
         assert_eq!(parse_time(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_leap_second_is_the_last_second_of_its_minute() {
+    let last = Some(Millis(1_483_228_799_000));
+    for text in [
+        "2016-12-31T23:59:60Z",
+        "20161231T235960Z",
+        "Sat, 31 Dec 2016 23:59:60 +0000",
+    ] {
+        assert_eq!(parse_time(text), last, "{text}");
+    }
+    assert_eq!(parse_time("2016-12-31T23:59:61Z"), None);
+}
+
+#[test]
+fn a_time_that_is_not_a_number_is_missing_and_not_unreadable() {
+    for time in ["NaN", "Infinity", "-Infinity", "null"] {
+        let event = decode(&format!(r#"{{"username":"a","event_time":{time}}}"#)).unwrap();
+        assert_eq!(
+            (event.event_time, event.time_unreadable),
+            (None, false),
+            "{time}"
+        );
     }
 }
 

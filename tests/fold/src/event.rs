@@ -13,7 +13,9 @@ const LONGEST_PLATFORM: usize = 64;
 /// One usable event. Times in milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
+    /// Lower case.
     pub platform: String,
+    /// Name of the creator.
     pub kol: String,
     /// `None`: an event about the profile.
     pub video: Option<String>,
@@ -25,6 +27,7 @@ pub struct Decoded {
     pub created: Option<u64>,
     /// Likes, comments, shares; views are not counted.
     pub engagement: [Option<u64>; 3],
+    /// Followers of the profile.
     pub followers: Option<u64>,
 }
 

@@ -27,10 +27,10 @@ use std::collections::BTreeMap;
 
 use kol_common::job::{Profile, ScoringSpec};
 
+pub use event::{Decoded, decode};
 pub use fields::{Explode, Input};
 pub use view::{KolView, Number, View};
 
-use event::Decoded;
 use slot::Slot;
 
 /// One record of the log.

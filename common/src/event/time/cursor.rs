@@ -85,9 +85,11 @@ impl<'a> Cursor<'a> {
                 fraction = self.fraction()?;
             }
         }
-        if hour > 23 || minute > 59 || second > 59 {
+        if hour > 23 || minute > 59 || second > 60 {
             return None;
         }
+        // A leap second is the last one of its minute: Unix time has no other.
+        let second = second.min(59);
         Some(((hour * 60 + minute) * 60 + second) * 1_000 + fraction)
     }
 
