@@ -74,6 +74,8 @@ impl Repository {
                     found.push(format!("{file}: path {word}"));
                 }
             }
+            let unknown = test_targets(text).into_iter().filter(|t| !self.tests(t));
+            found.extend(unknown.map(|target| format!("{file}: --test {target}")));
             let missing = make_targets(text).into_iter().filter(|t| !self.makes(t));
             found.extend(missing.map(|target| format!("{file}: make {target}")));
         }
@@ -108,7 +110,11 @@ impl Repository {
     /// Words that begin with a folder at the root, or beside the document, are paths from there.
     fn path_holds(&self, folder: &str, word: &str) -> bool {
         let Some((first, _)) = word.split_once('/') else {
-            return true;
+            let inside = format!("/{word}");
+            return self
+                .files
+                .iter()
+                .any(|file| *file == word || file.ends_with(&inside));
         };
         let roots = ["", folder].into_iter();
         let mut roots = roots.filter(|root| self.folders.contains(&join(root, first)));
@@ -123,6 +129,15 @@ impl Repository {
         std::iter::once(one)
             .chain(roots)
             .any(|root| self.has(&join(root, fixed)))
+    }
+
+    /// Whether a crate has an integration test of that name.
+    fn tests(&self, name: &str) -> bool {
+        let file = format!("tests/{name}.rs");
+        let folder = format!("tests/{name}/main.rs");
+        self.files
+            .iter()
+            .any(|path| path.ends_with(&file) || path.ends_with(&folder))
     }
 
     fn makes(&self, target: &str) -> bool {
@@ -203,9 +218,29 @@ fn code_words(text: &str) -> BTreeSet<String> {
     let words =
         lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'(),;|".contains(c)));
     let bare = words.map(|word| word.trim_end_matches([':', '.']));
-    bare.filter(|word| word.contains('/'))
+    bare.filter(|word| word.contains('/') || is_source_name(word))
         .map(str::to_owned)
         .collect()
+}
+
+/// A file of ours by its name alone, as `reader.rs`.
+fn is_source_name(word: &str) -> bool {
+    let stem = word
+        .strip_suffix(".rs")
+        .or_else(|| word.strip_suffix(".lua"));
+    stem.is_some_and(|stem| {
+        !stem.is_empty() && stem.chars().all(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+/// Integration tests that are called as `--test NAME`.
+fn test_targets(text: &str) -> BTreeSet<String> {
+    let (prose, code) = split_fences(text);
+    let (spans, _) = split_spans(&prose);
+    let lines = spans.iter().map(String::as_str).chain(code);
+    let calls = lines.flat_map(|line| line.split("--test ").skip(1));
+    let names = calls.filter_map(|rest| rest.split_whitespace().next());
+    names.map(str::to_owned).collect()
 }
 
 /// Targets that are called as `make TARGET`.
@@ -270,7 +305,7 @@ fn what_does_not_exist_is_found() {
         "README.md",
         "[b](docs/b.md) [b](docs/b.md#the-title-of-b-twice) [b](docs/b.md#part-1) [web](https://x.y/z)\n\
          [no](docs/c.md) [no](docs/b.md#no-heading) [out](../b.md) [here](#nothing)\n\
-         `src/a.rs` `src/c.rs` `src/*.rs` `src/no/*.rs` `elsewhere/c.rs` `run src/d.rs now`\n\
+         `a.rs` `gone.rs` `cargo test --test gone` `src/a.rs` `src/c.rs` `src/*.rs` `src/no/*.rs` `elsewhere/c.rs` `run src/d.rs now`\n\
          ```sh\nmake test ROUNDS=1\nmake gone\ncat src/e.rs # comment\n```\n`[no link](x.md)`\n",
     );
     repository.add(
@@ -282,10 +317,12 @@ fn what_does_not_exist_is_found() {
         "README.md: link docs/b.md#no-heading",
         "README.md: link ../b.md",
         "README.md: link #nothing",
+        "README.md: path gone.rs",
         "README.md: path src/c.rs",
         "README.md: path src/d.rs",
         "README.md: path src/e.rs",
         "README.md: path src/no/*.rs",
+        "README.md: --test gone",
         "README.md: make gone",
         "docs/more.md: path more/gone.md",
         "src/a.rs: path docs/gone.md.",

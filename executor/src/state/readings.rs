@@ -38,7 +38,7 @@ impl Reading {
     ///
     /// A counter below half of its last value is not believed, as if it were missing, unless the
     /// reading before that had it showed so, too: then it is the last value from now on, without a
-    /// gain (design section "Scoring", "counters that fall").
+    /// gain (`docs/protocol/scoring.md`, "Missing counters and falling counters").
     pub fn advance(&mut self, now: [u64; 4]) -> [u64; 4] {
         let mut gains = [0; 4];
         for (i, (last, now)) in self.counters.iter_mut().zip(now).enumerate() {
