@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kol_common::Millis;
 use kol_common::job::{JobSpec, ScoringSpec};
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::proto::{JobRef, JobState, JobStatus, StopRequest, SubmitReply, SubmitRequest};
@@ -11,7 +12,7 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use super::client::{Answer, client};
-use super::{Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
+use super::{Clock, Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
 use kol_fold::{Fold, Record};
 
 const START: Duration = Duration::from_secs(20);
@@ -28,6 +29,8 @@ pub struct Cluster {
     door: String,
     http: String,
     environment: Vec<(String, String)>,
+    /// What only the master has.
+    of_master: Vec<(String, String)>,
     allowed: Vec<(&'static str, &'static str)>,
     /// Last, so that it goes when nobody writes into it any more.
     folder: TempDir,
@@ -94,10 +97,23 @@ impl Cluster {
         executors: usize,
         environment: &[(N, V)],
     ) -> Self {
+        Self::launch(executors, owned(environment), Vec::new())
+    }
+
+    /// Starts a master with this wall clock and no executor yet; those that are added have the machine's.
+    pub fn start_on(clock: &Clock) -> Self {
+        Self::launch(0, Vec::new(), clock.environment())
+    }
+
+    fn launch(
+        executors: usize,
+        environment: Vec<(String, String)>,
+        of_master: Vec<(String, String)>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let any = "127.0.0.1:0";
-        let environment = owned(environment);
-        let mut master = start_master(folder.path(), any, any, &borrowed(&environment));
+        let all = [&environment[..], &of_master].concat();
+        let mut master = start_master(folder.path(), any, any, &borrowed(&all));
         let (grpc, http) = addresses(&mut master, 0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -113,6 +129,7 @@ impl Cluster {
             grpc,
             http,
             environment,
+            of_master,
             allowed: Vec::new(),
         };
         for _ in 0..executors {
@@ -172,7 +189,8 @@ impl Cluster {
         self.master.kill();
         let from = self.master.log().len();
         let folder = self.folder.path();
-        self.master = start_master(folder, &self.grpc, &self.http, &borrowed(&self.environment));
+        let all = [&self.environment[..], &self.of_master].concat();
+        self.master = start_master(folder, &self.grpc, &self.http, &borrowed(&all));
         addresses(&mut self.master, from);
     }
 
@@ -336,7 +354,11 @@ impl Cluster {
         limit: Duration,
     ) {
         let status = self.wait_caught_up(job, log.len() as u64, limit);
-        let fold = Fold::of(&scoring(&status), log);
+        let mut fold = Fold::new(&scoring(&status));
+        fold.set_present(Millis::now().0);
+        for record in log {
+            fold.apply(record);
+        }
         let view = fold.view().expect("events");
         let mut differences = compare(&mut redis.connect(), &view);
         if scoring(&status).profile == kol_common::job::Profile::Default {

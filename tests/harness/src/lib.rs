@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod clock;
 mod cluster;
 mod compare;
 mod data;
@@ -26,6 +27,7 @@ mod secured;
 mod topic;
 
 pub use client::{Answer, client};
+pub use clock::Clock;
 pub use cluster::{Cluster, Job, binary, scoring};
 pub use compare::{Shown, compare, compare_market};
 pub use data::{Key, generated, real_or_generated};

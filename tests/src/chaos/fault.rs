@@ -6,9 +6,14 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 
 use super::Scene;
+use kol_fold::Record;
 use kol_harness::Link;
+
+/// How far the master's wall clock is set ahead, in seconds.
+const STEPS: [i64; 3] = [5, -3_600, 7_200];
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +42,14 @@ pub enum Fault {
     CutMaster,
     /// Nothing comes through between master and executors until all are given up.
     SilentMaster,
+    /// The master's wall clock is set to another time, and back.
+    StepMasterClock,
+    /// A producer with a wrong clock writes a record of the year 2100.
+    FutureRecord,
 }
 
 /// All of them.
-pub const ALL: [Fault; 12] = [
+pub const ALL: [Fault; 14] = [
     Fault::KillExecutor,
     Fault::PauseExecutor,
     Fault::KillMaster,
@@ -53,10 +62,16 @@ pub const ALL: [Fault; 12] = [
     Fault::SilentRedis,
     Fault::CutMaster,
     Fault::SilentMaster,
+    Fault::StepMasterClock,
+    Fault::FutureRecord,
 ];
 
 /// Codes of lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 13] = [
+pub const EXPLAINED: [(&str, &str); 14] = [
+    (
+        "CLOCKS_DIFFER",
+        "the master's clock was set to another time",
+    ),
     ("EXECUTOR_SUSPECT", "an executor was killed or paused"),
     ("EXECUTOR_LOST", "an executor was killed or paused"),
     (
@@ -102,6 +117,8 @@ impl fmt::Display for Fault {
             Self::SilentRedis => "the link to Redis silent for 4 s",
             Self::CutMaster => "streams to the master cut for 1 s",
             Self::SilentMaster => "links to the master silent for 6 s",
+            Self::StepMasterClock => "the master's wall clock stepped, back after 5 s",
+            Self::FutureRecord => "a record of the year 2100",
         })
     }
 }
@@ -145,6 +162,8 @@ impl Fault {
             Self::SilentRedis => scene.to_redis.set(Link::Silent),
             Self::CutMaster => scene.to_master.set(Link::Cut),
             Self::SilentMaster => scene.to_master.set(Link::Silent),
+            Self::StepMasterClock => scene.clock.set(*STEPS.choose(chance).expect("a step")),
+            Self::FutureRecord => scene.topic.produce(&[of_2100()]),
         }
         Victim::All
     }
@@ -154,7 +173,7 @@ impl Fault {
         Duration::from_secs(match self {
             Self::PauseExecutor => 7,
             Self::SilentMaster => 6,
-            Self::TakeCheckpoints => 5,
+            Self::TakeCheckpoints | Self::StepMasterClock => 5,
             Self::SilentRedis => 4,
             Self::CutRedis => 3,
             Self::KillRedis => 2,
@@ -172,6 +191,7 @@ impl Fault {
             (Self::KillRedis, _) => scene.redis.up(),
             (Self::CutRedis | Self::SilentRedis, _) => scene.to_redis.set(Link::Open),
             (Self::CutMaster | Self::SilentMaster, _) => scene.to_master.set(Link::Open),
+            (Self::StepMasterClock, _) => scene.clock.set(0),
             (Self::TakeCheckpoints, _) => {
                 let folder = checkpoints(scene);
                 std::fs::remove_file(&folder).expect("the file goes");
@@ -179,6 +199,17 @@ impl Fault {
             }
             _ => {}
         }
+    }
+}
+
+/// A record whose producer set both times by a wrong clock.
+fn of_2100() -> Record {
+    let value = r#"{"username":"kol_of_2100","event_time":"2100-01-01T00:00:00Z","like_count":1}"#;
+    Record {
+        key: Some(b"kol_of_2100".to_vec()),
+        timestamp_ms: Some(4_102_444_800_000),
+        value: Some(value.into()),
+        ..Record::default()
     }
 }
 

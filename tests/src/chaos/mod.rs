@@ -21,7 +21,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use fault::{ALL, Fault, Victim};
 use feed::Feed;
-use kol_harness::{Cluster, Job, Kafka, Proxy, RedisServer, Topic};
+use kol_harness::{Clock, Cluster, Job, Kafka, Proxy, RedisServer, Topic};
 use reader::Reader;
 use watch::Watch;
 
@@ -45,6 +45,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Scene {
     kafka: &'static Kafka,
     cluster: Cluster,
+    /// The master's wall clock.
+    clock: Clock,
     redis: RedisServer,
     topic: Topic,
     job: String,
@@ -151,7 +153,8 @@ impl Scene {
     fn start(kafka: &'static Kafka) -> Self {
         let topic = Topic::create(kafka, "chaos", PARTITIONS);
         let redis = RedisServer::start();
-        let mut cluster = Cluster::start(0);
+        let clock = Clock::new();
+        let mut cluster = Cluster::start_on(&clock);
         let to_master = Proxy::to(cluster.grpc());
         cluster.executors_connect_to(to_master.address());
         for _ in 0..EXECUTORS {
@@ -167,6 +170,7 @@ impl Scene {
         Self {
             kafka,
             cluster,
+            clock,
             redis,
             topic,
             job,

@@ -4,6 +4,7 @@
 mod builds;
 mod chaos;
 mod client;
+mod clocks;
 mod demo;
 mod faults;
 mod input;
