@@ -19,22 +19,26 @@ mod kafka;
 mod logs;
 mod process;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
 mod s3;
 mod scene;
+mod sentinels;
 mod topic;
 
 pub use client::{Answer, client};
 pub use cluster::{Cluster, Job, binary, scoring};
-pub use compare::{Shown, compare, compare_market};
+pub use compare::{Shown, compare, compare_below, compare_market};
 pub use data::{Key, generated, real_or_generated};
 pub use kafka::Kafka;
 pub use logs::unexpected;
 pub use process::Process;
 pub use proxy::{Link, Proxy};
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use s3::S3;
 pub use scene::Scene;
+pub use sentinels::Sentinels;
 pub use topic::{Letter, Topic};
 
 use std::net::{Ipv4Addr, TcpListener};

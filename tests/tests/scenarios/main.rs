@@ -14,4 +14,5 @@ mod redis;
 mod replay;
 mod s3;
 mod streaming;
+mod topology;
 mod zombie;
