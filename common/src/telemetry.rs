@@ -30,6 +30,9 @@ impl std::str::FromStr for LogFormat {
 
 /// Environment variable with the filter.
 const FILTER: &str = "KOL_LOG";
+/// What is logged when it says nothing. What the Redis client finds out is reported by who uses it, with a
+/// code and what to do.
+const DEFAULT: &str = "info,redis=off";
 
 /// Starts logging to standard error. The level comes from `KOL_LOG` (`info` when unset or malformed), in
 /// the syntax of tracing's filters: `info,kol_executor::sink=debug`.
@@ -51,9 +54,9 @@ pub fn init_logging(format: LogFormat) {
 
 /// The filter of this text, and what is wrong with it.
 fn filter(text: Option<&str>) -> (EnvFilter, Option<String>) {
-    match EnvFilter::try_new(text.unwrap_or("info")) {
+    match EnvFilter::try_new(text.unwrap_or(DEFAULT)) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
+        Err(error) => (EnvFilter::new(DEFAULT), Some(error.to_string())),
     }
 }
 

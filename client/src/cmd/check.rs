@@ -112,11 +112,7 @@ async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
 
 async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Result<String, KolError> {
     let mut open = kol_common::redis::connect(&spec.sink, secrets).await?;
-    let info: String = redis::cmd("INFO")
-        .arg("server")
-        .query_async(&mut open)
-        .await
-        .map_err(|e| kol_common::redis::classify(&e))?;
+    let info = kol_common::redis::server_info(&mut open).await?;
     let version = info
         .lines()
         .find_map(|line| line.strip_prefix("redis_version:"))

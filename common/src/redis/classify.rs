@@ -93,8 +93,10 @@ const AUTH: Meaning = Meaning {
            at each attempt.",
     reconnect: true,
 };
+/// Error code: the user may not do what was sent; which rights it lacks must be looked up.
+pub const RIGHTS_MISSING: &str = "SINK_RIGHTS";
 const RIGHTS: Meaning = Meaning {
-    code: "SINK_RIGHTS",
+    code: RIGHTS_MISSING,
     what: "the Redis user lacks rights",
     help: "Give the user the rights that the README lists (ACL SETUSER); the job resumes by itself.",
     reconnect: true,

@@ -2,7 +2,10 @@
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, Pipeline, RedisFuture, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, from_redis_value};
+
+use super::classify;
+use crate::KolError;
 
 /// An open connection: to one server, or to the nodes of a Cluster. Cheap to clone; clones share sockets.
 #[derive(Clone)]
@@ -61,4 +64,22 @@ impl ConnectionLike for RedisConnection {
             Self::Cluster(open) => open.get_db(),
         }
     }
+}
+
+/// What a server says of itself (`INFO server`); in a Cluster, what any of its nodes says.
+///
+/// # Errors
+/// Code `SINK_…`: see [`classify`].
+pub async fn server_info(open: &mut RedisConnection) -> Result<String, KolError> {
+    let mut command = redis::cmd("INFO");
+    command.arg("server");
+    let answer: Value = command.query_async(open).await.map_err(|e| classify(&e))?;
+    let text = match answer {
+        Value::Map(nodes) => nodes
+            .into_iter()
+            .next()
+            .map_or(Value::Nil, |(_, text)| text),
+        text => text,
+    };
+    from_redis_value(text).map_err(|e| classify(&RedisError::from(e)))
 }

@@ -5,7 +5,9 @@ mod connect;
 mod connection;
 mod farewell;
 pub mod ranking;
+mod rights;
 
-pub use classify::{SCRIPTS_FORGOTTEN, classify, needs_reconnect};
+pub use classify::{RIGHTS_MISSING, SCRIPTS_FORGOTTEN, classify, needs_reconnect};
 pub use connect::{Connect, Network, connect};
-pub use connection::RedisConnection;
+pub use connection::{RedisConnection, server_info};
+pub use rights::name_missing_rights;

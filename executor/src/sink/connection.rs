@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::job::SinkSpec;
-use kol_common::redis::{Connect, RedisConnection};
+use kol_common::redis::{Connect, RIGHTS_MISSING, RedisConnection, name_missing_rights};
 use kol_common::retry::Backoff;
 use kol_common::secrets::Secrets;
 use tokio::time::Instant;
@@ -26,6 +26,8 @@ pub(super) struct Connection {
     backoff: Backoff,
     /// When to try again, and why the last attempt failed.
     failed: Option<(Instant, KolError)>,
+    /// The user lacks rights: the next connection looks up which.
+    refused: Option<KolError>,
 }
 
 impl Connection {
@@ -38,6 +40,7 @@ impl Connection {
             opened: 0,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             failed: None,
+            refused: None,
         }
     }
 
@@ -52,15 +55,23 @@ impl Connection {
             return Err(error.clone());
         }
         match self.network.connect(&self.spec, &self.secrets).await {
-            Ok(connection) => {
+            Ok(mut connection) => {
+                if let Some(refused) = self.refused.take() {
+                    let keys = &self.spec.keys;
+                    let named = name_missing_rights(refused.clone(), keys, &mut connection).await;
+                    if named != refused {
+                        self.fail(named.clone());
+                        self.refused = Some(refused);
+                        return Err(named);
+                    }
+                }
                 self.opened += 1;
                 self.failed = None;
                 self.open = Some((self.opened, connection.clone()));
                 Ok((self.opened, connection))
             }
             Err(error) => {
-                let retry_at = Instant::now() + self.backoff.failed();
-                self.failed = Some((retry_at, error.clone()));
+                self.fail(error.clone());
                 Err(error)
             }
         }
@@ -76,7 +87,12 @@ impl Connection {
     pub(super) fn close(&mut self, number: u64, error: KolError) {
         if self.open.as_ref().is_some_and(|(n, _)| *n == number) {
             self.open = None;
-            self.failed = Some((Instant::now() + self.backoff.failed(), error));
+            self.refused = (error.code == RIGHTS_MISSING).then(|| error.clone());
+            self.fail(error);
         }
+    }
+
+    fn fail(&mut self, error: KolError) {
+        self.failed = Some((Instant::now() + self.backoff.failed(), error));
     }
 }

@@ -11,7 +11,7 @@ use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
 use kol_common::kafka::{Consumer, client_config, consumer, failure, topic_ids};
 use kol_common::proto::Manifest;
-use kol_common::redis::Connect;
+use kol_common::redis::{Connect, RIGHTS_MISSING, classify, name_missing_rights};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
@@ -375,10 +375,14 @@ async fn newest_in_redis(
     }
     let [record, ..] = spec.sink.keys.flip_keys(&spec.scoring.default_platform);
     pipeline.get(record);
-    let found: Vec<Option<String>> = pipeline
-        .query_async(&mut connection)
-        .await
-        .map_err(|e| kol_common::redis::classify(&e))?;
+    let found: Result<Vec<Option<String>>, _> = pipeline.query_async(&mut connection).await;
+    let found = match found.map_err(|e| classify(&e)) {
+        Ok(found) => found,
+        Err(error) if error.code == RIGHTS_MISSING => {
+            return Err(name_missing_rights(error, &spec.sink.keys, &mut connection).await);
+        }
+        Err(error) => return Err(error),
+    };
     // A fence has the number alone, a ranking "N live" or "N next".
     let number = |text: &String| text.split(' ').next()?.parse::<u64>().ok();
     let numbers = found.iter().flatten().filter_map(number);

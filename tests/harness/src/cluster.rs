@@ -12,7 +12,11 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use super::client::{Answer, client};
+<<<<<<< HEAD
 use super::{Clock, Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
+=======
+use super::{Process, RedisServer, Topic, compare_below, compare_market, unexpected, wait_for};
+>>>>>>> refs/heads/topo
 use kol_fold::{Fold, Record};
 
 const START: Duration = Duration::from_secs(20);
@@ -353,6 +357,18 @@ impl Cluster {
         redis: &RedisServer,
         limit: Duration,
     ) {
+        self.assert_equals_fold_below("", job, log, redis, limit);
+    }
+
+    /// The same where all keys begin with `prefix`.
+    pub fn assert_equals_fold_below(
+        &self,
+        prefix: &str,
+        job: &str,
+        log: &[Record],
+        redis: &RedisServer,
+        limit: Duration,
+    ) {
         let status = self.wait_caught_up(job, log.len() as u64, limit);
         let mut fold = Fold::new(&scoring(&status));
         fold.set_present(Millis::now().0);
@@ -360,7 +376,7 @@ impl Cluster {
             fold.apply(record);
         }
         let view = fold.view().expect("events");
-        let mut differences = compare(&mut redis.connect(), &view);
+        let mut differences = compare_below(&mut redis.connect(), prefix, &view);
         if scoring(&status).profile == kol_common::job::Profile::Default {
             differences.extend(compare_market(&status, &view));
         }

@@ -29,7 +29,12 @@ pub struct Shown {
 
 /// Every way in which rankings and hashes differ from the fold; empty when they are equal.
 pub fn compare(redis: &mut redis::Connection, view: &View) -> Vec<String> {
-    Shown::read(redis, view).differences(view)
+    compare_below(redis, "", view)
+}
+
+/// The same where all keys begin with `prefix`, as under a hash tag.
+pub fn compare_below(redis: &mut redis::Connection, prefix: &str, view: &View) -> Vec<String> {
+    Shown::read(redis, prefix, view).differences(view)
 }
 
 /// How the market measure that `status` prints differs from the fold's, and the window end.
@@ -53,8 +58,12 @@ pub fn compare_market(status: &JobStatus, view: &View) -> Vec<String> {
     differences
 }
 
-fn keys(redis: &mut redis::Connection, pattern: &str) -> BTreeSet<String> {
-    redis::cmd("KEYS").arg(pattern).query(redis).expect("KEYS")
+/// Keys below `prefix`, without it.
+fn keys(redis: &mut redis::Connection, prefix: &str, pattern: &str) -> BTreeSet<String> {
+    let pattern = format!("{prefix}{pattern}");
+    let found: BTreeSet<String> = redis::cmd("KEYS").arg(pattern).query(redis).expect("KEYS");
+    let found = found.iter().filter_map(|key| key.strip_prefix(prefix));
+    found.map(str::to_owned).collect()
 }
 
 /// Hashes read at once.
@@ -62,14 +71,14 @@ const PIPELINE: usize = 1_000;
 
 impl Shown {
     /// All of it; the fields only of those hashes that should be there.
-    fn read(redis: &mut redis::Connection, view: &View) -> Self {
+    fn read(redis: &mut redis::Connection, prefix: &str, view: &View) -> Self {
         let mut shown = Self::default();
-        for key in keys(redis, "ranking:*") {
-            let members = ranking::members(&key, 0, None);
+        for key in keys(redis, prefix, "ranking:*") {
+            let members = ranking::members(&format!("{prefix}{key}"), 0, None);
             let members: Members = members.query(redis).expect("ZREVRANGE");
             shown.rankings.insert(key, members.into_iter().collect());
         }
-        let there = keys(redis, "trending:*");
+        let there = keys(redis, prefix, "trending:*");
         shown.hashes = there.into_iter().map(|k| (k, BTreeMap::new())).collect();
         let wanted = view.kols.keys();
         let names: Vec<_> = wanted
@@ -78,7 +87,7 @@ impl Shown {
         for chunk in names.chunks(PIPELINE) {
             let mut pipeline = redis::pipe();
             for key in chunk {
-                pipeline.cmd("HGETALL").arg(key);
+                pipeline.cmd("HGETALL").arg(format!("{prefix}{key}"));
             }
             // `_slots` is binary.
             let answers: Vec<BTreeMap<String, Vec<u8>>> = pipeline.query(redis).expect("HGETALL");

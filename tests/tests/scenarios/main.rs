@@ -17,4 +17,5 @@ mod replay;
 mod s3;
 mod secured;
 mod streaming;
+mod topology;
 mod zombie;

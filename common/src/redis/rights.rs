@@ -1,0 +1,117 @@
+//! Which rights the Redis user of a job lacks. Redis says of a script only that "a command" or "a key" was
+//! refused, so each right is tried by itself: by a command that an error ends after Redis has checked the
+//! rights, and before it changes anything.
+
+use redis::{Cmd, RedisResult, Value};
+
+use super::RedisConnection;
+use crate::KolError;
+use crate::job::KeyTemplates;
+
+/// What the probes call a platform and a creator that no event has.
+const NOBODY: &str = "kol:rights";
+/// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
+/// nothing. `+SADD` makes the key that `+DEL` removes.
+const COMMANDS: [(&str, &[&str]); 16] = [
+    ("HMGET", &["f"]),
+    ("HGET", &["f"]),
+    ("HSET", &["f", "v", "odd"]),
+    ("GET", &[]),
+    ("SET", &["v", "PX", "none"]),
+    ("EXISTS", &[]),
+    ("RENAME", &[]),
+    ("PEXPIRE", &["none"]),
+    ("UNLINK", &[]),
+    ("ZADD", &["none", "m"]),
+    ("ZREM", &["m"]),
+    ("ZSCAN", &["0"]),
+    ("ZUNIONSTORE", &["0", "none"]),
+    ("SMEMBERS", &[]),
+    ("SADD", &["m"]),
+    ("DEL", &[]),
+];
+
+/// The error with the rights that are missing, as `ACL SETUSER` takes them; as it is where none is found.
+pub async fn name_missing_rights(
+    error: KolError,
+    keys: &KeyTemplates,
+    open: &mut RedisConnection,
+) -> KolError {
+    let missing = missing(keys, open).await.unwrap_or_default();
+    if missing.is_empty() {
+        return error;
+    }
+    let rights = missing.join(" ");
+    let mut named = error;
+    named.message = format!("{}; missing: {rights}", named.message);
+    named.help(format!(
+        "Run `ACL SETUSER USER {rights}` in Redis (README, \"A Redis user\"); the job resumes by itself."
+    ))
+}
+
+/// Rights that are missing.
+async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult<Vec<String>> {
+    let [own, ..] = keys.flip_keys(NOBODY);
+    let mut probes: Vec<(String, Cmd)> = Vec::new();
+    let mut evalsha = redis::cmd("EVALSHA");
+    evalsha.arg("0".repeat(40)).arg(1).arg(&own);
+    probes.push(("+evalsha".into(), evalsha));
+    let mut load = redis::cmd("SCRIPT");
+    load.arg("LOAD").arg("return 1");
+    probes.push(("+script|load".into(), load));
+    for (name, arguments) in COMMANDS {
+        let mut command = redis::cmd(name);
+        command.arg(&own);
+        if name == "RENAME" {
+            command.arg(&own);
+        }
+        command.arg(arguments);
+        probes.push((format!("+{}", name.to_lowercase()), command));
+    }
+    for (pattern, key) in patterns(keys) {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(key);
+        probes.push((format!("~{pattern}"), command));
+    }
+    let mut missing = Vec::new();
+    for (right, probe) in probes {
+        // A command that is refused says nothing of its keys.
+        let of_key = right.starts_with('~');
+        let refused = match probe.query_async::<Value>(open).await {
+            Err(e) if e.is_io_error() => return Err(e),
+            Err(e) => e.to_string(),
+            Ok(_) => continue,
+        };
+        let key_refused = refused.contains("keys");
+        if refused.contains("permissions") && key_refused == of_key {
+            missing.push(right);
+        }
+    }
+    missing.dedup();
+    Ok(missing)
+}
+
+/// A pattern for each template, and a key that it matches.
+fn patterns(keys: &KeyTemplates) -> Vec<(String, String)> {
+    let [flip, ..] = keys.flip_keys(NOBODY);
+    let any = |template: &str| {
+        let names = ["{platform}", "{kol}", "{job}", "{topic}", "{partition}"];
+        names
+            .iter()
+            .fold(template.to_owned(), |t, name| t.replace(name, "*"))
+    };
+    let key = |template: &str| any(template).replace('*', NOBODY);
+    let [any_flip, ..] = keys.flip_keys("*");
+    let beside = any_flip.trim_end_matches("generation").to_owned() + "*";
+    let mut all = vec![(beside, flip)];
+    for template in [
+        &keys.ranking,
+        &keys.hash,
+        &keys.fence,
+        &keys.last_update,
+        &keys.last_event,
+    ] {
+        all.push((any(template), key(template)));
+    }
+    all
+}
