@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// What both of them read of a record under one way to take it apart.
-type Outcome = Option<Vec<Decoded>>;
+type Outcome = Vec<Option<Decoded>>;
 
 /// Values of a field as they stand in JSON.
 const NAMES: &[&str] = &[
@@ -185,13 +185,12 @@ fn of_product(event: Event<'_>) -> Decoded {
     }
 }
 
-/// What the product takes of a record: all of its events, or none when one of them is refused.
+/// What the product takes of a record: its events, with `None` in place of those that it rejects.
 fn taken(source: &KafkaSource, value: &[u8]) -> Outcome {
     let decoder = Decoder::of(source, "tiktok");
-    let mut all = Some(Vec::new());
-    decoder.decode_each(Some(value), |_, outcome| match (outcome, &mut all) {
-        (Ok(event), Some(events)) => events.push(of_product(event)),
-        (_, all) => *all = None,
+    let mut all = Vec::new();
+    decoder.decode_each(Some(value), |_, outcome| {
+        all.push(outcome.ok().map(of_product));
     });
     all
 }

@@ -8,10 +8,7 @@ use kol_client::producer::TopicWriter;
 use kol_common::SourcePartition;
 use kol_common::job::KafkaSource;
 use kol_common::secrets::Secrets;
-<<<<<<< ours
 use kol_executor::memory::Memory;
-=======
->>>>>>> theirs
 use kol_executor::source::{Batch, KafkaLogs, Logs as _, Place};
 
 use super::{Plan, cpu, history};

@@ -12,11 +12,9 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use super::client::{Answer, client};
-<<<<<<< HEAD
-use super::{Clock, Process, RedisServer, Topic, compare, compare_market, unexpected, wait_for};
-=======
-use super::{Process, RedisServer, Topic, compare_below, compare_market, unexpected, wait_for};
->>>>>>> refs/heads/topo
+use super::{
+    Clock, Process, RedisServer, Topic, compare_below, compare_market, unexpected, wait_for,
+};
 use kol_fold::{Fold, Record};
 
 const START: Duration = Duration::from_secs(20);
