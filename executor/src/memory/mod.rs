@@ -4,7 +4,7 @@
 //! | what | how it is bounded |
 //! |---|---|
 //! | state | reading pauses when it, and all else that reading adds to, fills its part ([`Memory::is_full`]) |
-//! | Kafka queues | an eighth of the limit, divided by the partitions ([`Queues`]) |
+//! | Kafka queues | an eighth of the limit, divided by the partitions, which take turns if need be ([`Queues`]) |
 //! | flushes | an eighth: a flush is filled with as much as there is room for ([`Memory::take`]) |
 //! | dead letters | the producer's queue is bounded; a partition that has some waiting reads nothing |
 //! | checkpoint files, restores | an eighth each: they wait for each other ([`Memory::room_for`]) |
@@ -174,6 +174,26 @@ impl Memory {
     /// How much the Kafka queues may take.
     pub fn queues(&self) -> &Arc<Queues> {
         &self.queues
+    }
+
+    /// Whether a partition may open its log: then its share is what it is expected to take.
+    pub fn admit(&self, share: &mut Share) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        let mut expected = 0;
+        let admit = |used: u64| {
+            expected = self.queues.admit(used)?;
+            Some(used + expected)
+        };
+        let admitted = self.used[Use::Queues as usize]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit)
+            .is_ok();
+        if admitted {
+            // The share had nothing.
+            share.own += expected;
+        }
+        admitted
     }
 
     /// Looks after the queues: to be called now and then.

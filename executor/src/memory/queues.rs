@@ -6,7 +6,11 @@
 //!    and small records take as much again for what the client notes of each: so a quarter of the budget is divided.
 //! 2. The number is a power of two, so that it changes seldom, and only falls: by the largest number of partitions
 //!    seen.
-//! 3. Compressed records take more than they were fetched as. When all queues together take more than the budget, the
+//! 3. A batch of records cannot be divided, and thousands of small ones take many times what they were fetched as. So
+//!    not all partitions that are far behind fetch at once: a partition opens its log when all queues, with what
+//!    another one is expected to take, fit half of the budget ([`Memory::admit`](super::Memory::admit)). What it is
+//!    expected to take is the most that one took lately.
+//! 4. Compressed records take more than they were fetched as. When all queues together take more than the budget, the
 //!    number is halved, and again after [`SETTLE`] looks if that was not enough.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,6 +18,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Bounds of a partition's queue, bytes. Less would fetch record by record.
 const LEAST: u64 = 16 << 10;
 const MOST: u64 = 16 << 20;
+/// What a partition is expected to take before any has taken something.
+const EXPECTED: u64 = 4 << 20;
 /// Looks that queues get to become smaller.
 const SETTLE: u32 = 25;
 
@@ -23,6 +29,11 @@ pub struct Queues {
     budget: u64,
     each: AtomicU64,
     wait: AtomicU32,
+    /// What one partition is expected to take.
+    expected: AtomicU64,
+    /// Partitions that could not open their logs since the last look, and at it.
+    refused: AtomicU32,
+    crowd: AtomicU32,
 }
 
 impl Queues {
@@ -32,6 +43,9 @@ impl Queues {
             budget,
             each: AtomicU64::new(share(budget, 1)),
             wait: AtomicU32::new(0),
+            expected: AtomicU64::new(EXPECTED),
+            refused: AtomicU32::new(0),
+            crowd: AtomicU32::new(0),
         }
     }
 
@@ -46,8 +60,34 @@ impl Queues {
         self.each.fetch_min(share, Ordering::Relaxed);
     }
 
+    /// The queue of one partition takes so many bytes.
+    pub fn note(&self, bytes: u64) {
+        self.expected.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// What a partition is expected to take that opens its log while all take `used`; `None`: it has to wait.
+    pub(super) fn admit(&self, used: u64) -> Option<u64> {
+        let expected = self.expected.load(Ordering::Relaxed);
+        let fits = used == 0 || used + expected <= self.budget / 2;
+        if !fits {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        fits.then_some(expected)
+    }
+
+    /// Whether partitions wait for others to close their logs.
+    pub fn are_crowded(&self) -> bool {
+        self.crowd.load(Ordering::Relaxed) > 0
+    }
+
     /// All queues together take so many bytes.
     pub(super) fn fit(&self, used: u64) {
+        let refused = self.refused.swap(0, Ordering::Relaxed);
+        self.crowd.store(refused, Ordering::Relaxed);
+        let expected = self.expected.load(Ordering::Relaxed);
+        // Forgotten by half in half a minute.
+        let expected = (expected - expected / 256).max(2 * self.each());
+        self.expected.store(expected, Ordering::Relaxed);
         let wait = self.wait.load(Ordering::Relaxed);
         if wait > 0 {
             self.wait.store(wait - 1, Ordering::Relaxed);
@@ -82,6 +122,26 @@ mod tests {
         assert_eq!(queues.each(), 64 << 10, "it only falls");
         queues.divide_by(1_000_000);
         assert_eq!(queues.each(), LEAST);
+    }
+
+    #[test]
+    fn partitions_wait_for_each_other_when_one_takes_much() {
+        let queues = Queues::new(64 * MIB);
+        queues.divide_by(200);
+        assert_eq!(queues.admit(0), Some(4 * MIB));
+        assert_eq!(queues.admit(28 * MIB), Some(4 * MIB));
+        assert_eq!(queues.admit(29 * MIB), None);
+        assert!(!queues.are_crowded(), "until the next look");
+        queues.fit(29 * MIB);
+        assert!(queues.are_crowded());
+        queues.note(50 * MIB);
+        assert_eq!(queues.admit(MIB), None);
+        assert_eq!(queues.admit(0), Some(50 * MIB), "one may in any case");
+        for _ in 0..10_000 {
+            queues.fit(0);
+        }
+        assert!(!queues.are_crowded());
+        assert!(queues.admit(31 * MIB).is_some(), "it is forgotten");
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::source::Batch;
 
 /// How often the report is renewed and old state swept.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
+/// How long a partition fetches while others wait for the memory: many batches.
+const TURN: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Actor {
@@ -43,6 +45,8 @@ pub(super) struct Actor {
     shares: Shares,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
+    /// How long others that wait for memory let this partition fetch.
+    turn_ends_at: Instant,
 }
 
 /// What the partition takes of the memory of the process.
@@ -89,6 +93,7 @@ impl Actor {
             shares: Shares::new(&deps.memory),
             memory: deps.memory,
             housekeeping_at: now,
+            turn_ends_at: now,
             assignment,
             inbox,
             report,
@@ -100,7 +105,8 @@ impl Actor {
         if let Err(ended) = self.restore_unless_stopped().await {
             return ended;
         }
-        let ended = match self.reader.open() {
+        self.reader.wait();
+        let ended = match self.fetch_in_turn(Instant::now()) {
             Ok(()) => {
                 self.take_tick();
                 self.serve().await
@@ -343,8 +349,33 @@ impl Actor {
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));
         self.weigh();
-        self.shares.queue.set(self.reader.queue_bytes());
+        self.fetch_in_turn(now)?;
         self.show_report();
+        Ok(())
+    }
+
+    /// Opens the log when there is memory for what will be fetched, and makes room for others after a while when
+    /// they wait, or when nothing may be read.
+    fn fetch_in_turn(&mut self, now: Instant) -> Result<(), KolError> {
+        if self.reader.is_waiting() {
+            if self.memory.admit(&mut self.shares.queue) {
+                self.reader.open()?;
+                self.turn_ends_at = now + TURN;
+            }
+            return Ok(());
+        }
+        let bytes = self.reader.queue_bytes();
+        self.memory.queues().note(bytes);
+        // Until something came, what is expected counts.
+        let fetches = self.reader.has_read() || now >= self.turn_ends_at;
+        if fetches {
+            self.shares.queue.set(bytes);
+        }
+        let over = self.memory.queues().are_crowded() && now >= self.turn_ends_at;
+        if bytes > 0 && (over || self.memory.is_full()) {
+            self.reader.wait();
+            self.shares.queue.set(0);
+        }
         Ok(())
     }
 

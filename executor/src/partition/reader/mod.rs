@@ -106,6 +106,22 @@ impl Reader {
         self.log_id = LogId::new(now, topic.or(self.assignment.topic_id));
     }
 
+    /// Reads nothing until there is memory for it: what was fetched and not read is fetched again then. A log that is
+    /// in doubt stays open.
+    pub fn wait(&mut self) {
+        let trusted = |reading: &Reading| matches!(reading.log, Log::Trusted);
+        match &self.phase {
+            Phase::Closed => self.phase = Phase::Waiting,
+            Phase::Reading(reading) if trusted(reading) => self.leave_for(Phase::Waiting),
+            Phase::Waiting | Phase::Reading(_) | Phase::Halted | Phase::Draining => {}
+        }
+    }
+
+    /// Whether it waits for memory.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
     /// Opens the log at the position.
     ///
     /// # Errors
@@ -154,7 +170,9 @@ impl Reader {
         let in_time = self.pace.ready_at().is_none_or(|at| now >= at);
         match &mut self.phase {
             Phase::Reading(reading) => reading.news(wanted && in_time).await,
-            Phase::Closed | Phase::Halted | Phase::Draining => std::future::pending().await,
+            Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => {
+                std::future::pending().await
+            }
         }
     }
 
@@ -171,6 +189,7 @@ impl Reader {
             return;
         }
         reading.arrivals = Arrivals::Likely;
+        reading.begun = true;
         self.stall.records(now);
         let (mut position, mut trouble) = (self.position, None);
         batch.records().for_each(|record| match record {
@@ -244,11 +263,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether anything came since the log was opened.
+    pub fn has_read(&self) -> bool {
+        match &self.phase {
+            Phase::Reading(reading) => reading.begun,
+            Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => true,
+        }
+    }
+
     /// Memory that fetched records take, in bytes, about.
     pub fn queue_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Reading(reading) => reading.queue.bytes(),
-            Phase::Closed | Phase::Halted | Phase::Draining => 0,
+            Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => 0,
         }
     }
 
@@ -364,6 +391,7 @@ impl Reader {
             Phase::Reading(reading) => self
                 .lag
                 .map_or(reading.arrivals == Arrivals::Likely, |lag| lag > BEHIND),
+            Phase::Waiting => self.lag.is_none_or(|lag| lag > BEHIND),
             Phase::Closed | Phase::Halted | Phase::Draining => false,
         }
     }

@@ -15,6 +15,8 @@ pub type Range = Result<(u64, u64), KolError>;
 pub enum Phase {
     /// Nothing is open: the state is being restored, or the log is about to be opened.
     Closed,
+    /// Nothing is open until there is memory for what will be fetched.
+    Waiting,
     /// Records are read.
     Reading(Reading),
     /// Nothing more is read.
@@ -28,6 +30,8 @@ pub enum Phase {
 pub struct Reading {
     /// Where its records arrive.
     pub queue: PartitionQueue,
+    /// Whether any came, or the end of the log.
+    pub begun: bool,
     /// Whether there may be some.
     pub arrivals: Arrivals,
     /// Whether it is the log that the state is of, and has the position.
@@ -104,6 +108,7 @@ impl Reading {
     pub fn new(queue: PartitionQueue) -> Self {
         Self {
             queue,
+            begun: false,
             arrivals: Arrivals::Likely,
             log: Log::Trusted,
         }
