@@ -668,3 +668,32 @@ fn the_encoder_sends_what_the_script_reads() {
         vec![one(0, 1)]
     );
 }
+
+#[test]
+fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
+    let redis = Redis::new();
+    let claim = redis.lua.load(include_str!("../src/sink/lua/claim.lua"));
+    let claim = claim.into_function().unwrap();
+    let begin = redis.lua.load(include_str!("../src/sink/lua/begin.lua"));
+    let begin = begin.into_function().unwrap();
+    let run = |script: &Function, arguments: &[&str]| {
+        let globals = redis.lua.globals();
+        globals.set("KEYS", vec!["fence"]).unwrap();
+        globals.set("ARGV", arguments.to_vec()).unwrap();
+        script.call::<Value>(()).unwrap()
+    };
+    let claimed = |epoch: &str, log: &str| {
+        let Value::Table(answer) = run(&claim, &["1", epoch, log]) else {
+            panic!("a claim answers with a list");
+        };
+        let answer: Vec<String> = answer.sequence_values().map(Result::unwrap).collect();
+        answer[3..].join(" ")
+    };
+    assert_eq!(claimed("1", "x/0"), " ", "of a new generation");
+    run(&begin, &["1", "1", "1", "500", "70", "0"]);
+    assert_eq!(claimed("2", "x/0"), "500 70");
+    assert_eq!(claimed("3", ""), "500 70", "it does not know its log");
+    assert_eq!(claimed("4", "x/1"), " ", "the log lost its tail");
+    run(&begin, &["1", "4", "2", "420", "60", "0"]);
+    assert_eq!(claimed("5", "x/1"), "420 60", "and not the old place");
+}

@@ -91,6 +91,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_late_total", totals.late),
         ("kol_master_job_dead_letters_total", totals.dead_letter),
         ("kol_master_job_lost_total", totals.lost),
+        ("kol_master_job_truncated_total", totals.truncated),
         ("kol_master_job_keys_checked_total", totals.keys_checked),
         ("kol_master_job_keys_unmatched_total", totals.keys_unmatched),
         ("kol_master_job_merges_total", totals.merges),

@@ -26,6 +26,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "late_total": totals.late,
         "dead_letter_total": totals.dead_letter,
         "lost_total": totals.lost,
+        "truncated_total": totals.truncated,
         "merges_total": totals.merges,
         "caught_up": job.caught_up,
         "clock_ms": job.clock_ms,

@@ -115,8 +115,8 @@ impl Actor {
                     self.checkpointer.settle_file(Instant::now(), written);
                 }
                 news = self.reader.news(now, reads) => {
-                    if let Err(error) = self.read(news, &mut batch) {
-                        return Ended::Failed(error);
+                    if let Err(ended) = self.read(news, &mut batch) {
+                        return ended;
                     }
                 }
             }
@@ -180,6 +180,8 @@ impl Actor {
             entities: entities as u64,
             location: barrier.savepoint.clone(),
             topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+            leader_epoch: self.reader.leader_epoch(),
+            lineage: self.assignment.lineage,
             ..PartitionCheckpoint::default()
         }
     }
@@ -247,7 +249,7 @@ impl Actor {
             .fold(self.housekeeping_at, Instant::min)
     }
 
-    fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), KolError> {
+    fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), Ended> {
         let now = Instant::now();
         match news {
             News::Records => {
@@ -256,18 +258,19 @@ impl Actor {
                 self.reader
                     .read(now, batch, |record| intake.take(record, latest));
             }
-            News::Range(range) => {
-                if self.reader.recover(now, range)? == Recovered::NewLog {
-                    self.start_over(now);
-                }
-            }
+            News::Range(range) => match self.reader.recover(now, range).map_err(Ended::Failed)? {
+                Recovered::SameLog => {}
+                Recovered::NewLog => self.start_over(now),
+                Recovered::LostTail(tail) => return Err(Ended::LostTail(tail)),
+            },
         }
         Ok(())
     }
 
     /// Another log is read: nothing of the old one counts any more.
     fn start_over(&mut self, now: Instant) {
-        self.outbox.start_over(now, self.intake.state());
+        let log_id = self.reader.log_id();
+        self.outbox.start_over(now, self.intake.state(), log_id);
         self.intake.start_over();
         self.checkpointer.start_over();
         // The job's clock is not the log's: a market waits until everybody is there.
@@ -300,9 +303,12 @@ impl Actor {
 
     fn keep_house(&mut self, now: Instant) {
         self.housekeeping_at = now + HOUSEKEEPING;
-        self.reader.look();
-        if let Some(log) = self.reader.end() {
-            self.outbox.log_ends_at(now, log.end);
+        self.reader.look(now);
+        let end = self.reader.end().map(|log| log.end);
+        if let Some(shown) = end.and_then(|end| self.outbox.shown_beyond(end))
+            && !self.reader.was_read_to(now, shown)
+        {
+            self.outbox.give_up_hold(now, shown);
         }
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));

@@ -1,5 +1,6 @@
 //! What a partition actor is started with and sent, and how it ends.
 
+use std::fmt;
 use std::sync::Arc;
 
 use kol_common::actor::Address;
@@ -10,6 +11,26 @@ use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// Records that were read and no longer exist: the log lost its tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostTail {
+    /// Offset of the first of them; where the log ended then.
+    pub from: u64,
+    /// One past the last of them.
+    pub to: u64,
+}
+
+impl fmt::Display for LostTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.to.saturating_sub(1);
+        write!(
+            f,
+            "Kafka lost the tail of the log: records {} to {last} were read and no longer exist",
+            self.from
+        )
+    }
+}
 
 /// What all partitions of a job share: the newest word from the master.
 pub type Ticks = watch::Receiver<Arc<JobTick>>;
@@ -37,6 +58,11 @@ pub struct Assignment {
     pub topic_id: Option<Uuid>,
     /// State to start with.
     pub restore: Option<PartitionCheckpoint>,
+    /// Grows each time that the log lost its tail: what Redis was shown under an older one may be of
+    /// records that no longer exist.
+    pub lineage: u64,
+    /// Where to start reading, if not where the state ends.
+    pub resume_at: Option<u64>,
 }
 
 /// Where the answer to a barrier goes: the partition's part of the epoch, or why there is none.
@@ -77,6 +103,8 @@ pub enum Ended {
     },
     /// By itself.
     Failed(KolError),
+    /// By itself: the log lost records that the state has, and another assignment goes back before them.
+    LostTail(LostTail),
 }
 
 /// A running partition, as its supervisor holds it.

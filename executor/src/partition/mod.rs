@@ -26,5 +26,5 @@ mod start;
 
 pub use delivery::encode;
 pub use deps::Deps;
-pub use message::{Assignment, Command, Ended, Partition, Ticks};
+pub use message::{Assignment, Command, Ended, LostTail, Partition, Ticks};
 pub use start::start;

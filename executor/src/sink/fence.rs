@@ -9,9 +9,10 @@ use super::script;
 /// Platforms that are read, at most.
 const MOST_PLATFORMS: usize = 1_000;
 
-/// Claims a partition: see `lua/claim.lua`. `platforms` is the key of the set of all platforms.
+/// Claims a partition for a log: see `lua/claim.lua`. `platforms` is the key of the set of all platforms.
 pub(super) async fn claim(
     fence: &Fence,
+    log: &str,
     platforms: &str,
     open: &mut MultiplexedConnection,
 ) -> CallResult<Claimed> {
@@ -19,6 +20,7 @@ pub(super) async fn claim(
         .key(&fence.key)
         .arg(fence.generation)
         .arg(fence.assignment_epoch)
+        .arg(log)
         .invoke_async(open)
         .await?;
     let number = |i: usize| reply.get(i).and_then(|text| text.parse::<u64>().ok());

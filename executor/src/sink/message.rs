@@ -18,6 +18,9 @@ pub enum SinkMessage {
     Claim {
         /// The partition's fence.
         fence: Fence,
+        /// Which log it is of: what Redis was shown of another one is not waited for. Empty where that is
+        /// not known.
+        log: String,
         /// Key of the set of all platforms.
         platforms: String,
         /// What the previous owner left.

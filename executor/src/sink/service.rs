@@ -100,10 +100,11 @@ async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnectio
     match message {
         SinkMessage::Claim {
             fence,
+            log,
             platforms,
             reply,
         } => {
-            let claimed = within(claim(&fence, &platforms, &mut open)).await;
+            let claimed = within(claim(&fence, &log, &platforms, &mut open)).await;
             let (result, served) = settle(number, claimed);
             drop(reply.send(result));
             served

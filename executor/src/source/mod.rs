@@ -12,7 +12,7 @@ mod kafka;
 
 pub use contract::{
     Batch, CHUNK, Chunk, DeadLetterTopic, Entry, Identity, Log, LogEnd, Logs, Mark, Offered,
-    PartitionQueue, Queue, ReadError, Record, Records, Rejected, Source, Storage,
+    PartitionQueue, Place, Queue, ReadError, Record, Records, Rejected, Source, Storage,
 };
 pub use dead_letters::{DeadLetters, Parked};
 pub use kafka::KafkaLogs;

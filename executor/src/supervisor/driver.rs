@@ -169,6 +169,8 @@ impl Supervisor {
                 offset: p.offset,
                 topic_id: Uuid::from_slice(&p.topic_id).ok(),
                 restore: p.restore,
+                lineage: p.lineage,
+                resume_at: p.resume_at,
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -189,6 +191,7 @@ impl Supervisor {
             partition: Some((&key.1).into()),
             assignment_epoch,
             error: Some(error.to_info()),
+            lost_tail: None,
         }));
     }
 
@@ -211,6 +214,10 @@ impl Supervisor {
             ),
             Ended::Failed(error) => tracing::warn!(
                 job = %key.0, partition = %key.1, %error, "a partition stopped"
+            ),
+            Ended::LostTail(tail) => tracing::info!(
+                job = %key.0, partition = %key.1, from = tail.from, to = tail.to,
+                "a partition was given back to go before the records that its log lost"
             ),
         }
         self.partitions.remove(&key);
@@ -269,6 +276,7 @@ impl Supervisor {
         };
         let state = assignment.restore.as_ref();
         let offset = state.map_or(assignment.offset, |s| s.offset);
+        let offset = assignment.resume_at.unwrap_or(offset);
         let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
             job = %key.0, partition = %key.1, offset, assignment_epoch, files, "a partition starts"

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use kol_common::proto;
-use kol_common::{JobId, SourcePartition};
+use kol_common::{JobId, KolError, SourcePartition};
 
 use crate::partition::Ended;
 
@@ -148,13 +148,14 @@ impl Machine {
             Ended::Released { position, drained } => {
                 released(&key, was.assignment_epoch, position, drained)
             }
-            Ended::Failed(error) => {
-                proto::executor_message::Body::PartitionFailed(proto::PartitionFailed {
-                    job_id: key.0.as_str().to_owned(),
-                    partition: Some((&key.1).into()),
-                    assignment_epoch: was.assignment_epoch,
-                    error: Some(error.to_info()),
-                })
+            Ended::Failed(error) => failed(&key, was.assignment_epoch, &error, None),
+            Ended::LostTail(tail) => {
+                let error = KolError::external("DATA_LOSS", tail.to_string());
+                let lost = proto::LostTail {
+                    from: tail.from,
+                    to: tail.to,
+                };
+                failed(&key, was.assignment_epoch, &error, Some(lost))
             }
         }));
         if let Some((assignment_epoch, generation)) = was.next {
@@ -184,6 +185,21 @@ impl Machine {
     pub fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
+}
+
+fn failed(
+    key: &Key,
+    assignment_epoch: u64,
+    error: &KolError,
+    lost_tail: Option<proto::LostTail>,
+) -> proto::executor_message::Body {
+    proto::executor_message::Body::PartitionFailed(proto::PartitionFailed {
+        job_id: key.0.as_str().to_owned(),
+        partition: Some((&key.1).into()),
+        assignment_epoch,
+        error: Some(error.to_info()),
+        lost_tail,
+    })
 }
 
 fn released(

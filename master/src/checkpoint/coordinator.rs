@@ -171,9 +171,12 @@ impl Coordinator {
         }
     }
 
-    /// The newest state of a partition that is not known to be damaged, and its epoch.
-    pub fn checkpoint_of(&self, ordinal: u32) -> Option<(u64, &PartitionCheckpoint)> {
-        self.kept.checkpoint_of(ordinal)
+    /// The states of a partition that are not known to be damaged, and their epochs; newest first.
+    pub fn usable(
+        &self,
+        ordinal: u32,
+    ) -> impl Iterator<Item = (u64, &PartitionCheckpoint)> + Clone {
+        self.kept.usable(ordinal)
     }
 
     /// The state of a partition in an epoch cannot be read: it is not given out again.

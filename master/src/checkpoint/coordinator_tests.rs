@@ -229,7 +229,7 @@ fn a_torn_base_leaves_the_newest_epoch_of_the_chain_before() {
     for now in 3..9 {
         commit(&mut rig, now * 1_000, &["torn", "more"]);
     }
-    let newest = |c: &Coordinator| c.checkpoint_of(0).map(|(epoch, _)| epoch);
+    let newest = |c: &Coordinator| c.usable(0).next().map(|(epoch, _)| epoch);
     // Also after the master was started again.
     let kept: Vec<_> = stored.into_values().collect();
     let again = Coordinator::new(limits(), kept, 1_000, Millis(9_000), false);
@@ -250,7 +250,7 @@ fn a_damaged_state_is_not_given_out_again() {
     let mut rig = Rig::new();
     let first = rig.committed(1_000, &["a"]).manifest.epoch;
     let second = rig.committed(2_000, &["b"]).manifest.epoch;
-    let newest = |rig: &Rig| rig.c.checkpoint_of(0).map(|(epoch, _)| epoch);
+    let newest = |rig: &Rig| rig.c.usable(0).next().map(|(epoch, _)| epoch);
     assert_eq!(newest(&rig), Some(second));
     rig.c.mark_damaged(0, second);
     assert_eq!(newest(&rig), Some(first));

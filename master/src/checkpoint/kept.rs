@@ -55,10 +55,13 @@ impl Kept {
         self.manifests.iter().rev()
     }
 
-    /// The newest state of a partition that is not known to be damaged, and its epoch.
-    pub(super) fn checkpoint_of(&self, ordinal: u32) -> Option<(u64, &PartitionCheckpoint)> {
-        let all = self.iter().chain(self.older.iter().rev());
-        all.into_iter().find_map(|manifest| {
+    /// The states of a partition that are not known to be damaged, and their epochs; newest first.
+    pub(super) fn usable(
+        &self,
+        ordinal: u32,
+    ) -> impl Iterator<Item = (u64, &PartitionCheckpoint)> + Clone {
+        let all = self.manifests.iter().rev().chain(self.older.iter().rev());
+        all.filter_map(move |manifest| {
             let usable = !self.damaged.contains(&(ordinal, manifest.epoch));
             let part = manifest.partitions.iter().find(|p| p.slot == ordinal);
             part.filter(|_| usable).map(|p| (manifest.epoch, p))

@@ -26,6 +26,7 @@ use super::state::Options;
 use super::store::JobStore;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Limits, SessionId};
+use crate::job::cuts::Cuts;
 use crate::job::discovery::{Brokers, Outside, Starts};
 use crate::job::record::PartitionRecord;
 use crate::job::{JobRecord, Phase};
@@ -97,6 +98,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         ordinal: 0,
         start_offset: 0,
         topic_id: None,
+        cuts: Cuts::default(),
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
     }];

@@ -176,6 +176,7 @@ impl World {
             job_id: "job_1".into(),
             partition: Some((&SourcePartition::new("t", number)).into()),
             assignment_epoch: epoch,
+            lost_tail: None,
             error: None,
         };
         self.event(Event::Received(

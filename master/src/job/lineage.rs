@@ -93,6 +93,7 @@ pub fn inherited(state: &Manifest, partitions: &[PartitionRecord]) -> Vec<Partit
         found.map(|p| PartitionCheckpoint {
             slot: record.ordinal,
             assignment_epoch: 0,
+            lineage: 0,
             sequence: 0,
             told: None,
             written_bytes: 0,
@@ -153,6 +154,7 @@ mod tests {
     use kol_common::job::SourceSpec;
     use kol_common::proto::{StateFile, Told};
 
+    use super::super::cuts::Cuts;
     use super::*;
     use crate::testing::spec;
 
@@ -162,6 +164,7 @@ mod tests {
             ordinal,
             start_offset: 5,
             topic_id: None,
+            cuts: Cuts::default(),
             assignment_epoch: 9,
             owner: None,
         }

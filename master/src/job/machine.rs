@@ -21,7 +21,7 @@ use super::lookup::Lookup;
 use super::measure::Measure;
 use super::ownership::{Failure, Partitions};
 use super::partition::Partition;
-use super::record::{End, JobRecord, Phase};
+use super::record::{End, JobRecord, PartitionRecord, Phase};
 use super::share::{Share, tick};
 use super::status::View;
 
@@ -107,14 +107,16 @@ impl Job {
         Some(state_left(&self.record.spec, &records, manifest.as_ref()))
     }
 
-    /// The last epoch; where the state of a partition is known to be damaged, with the newest before it
-    /// that is not, if there is one: the log has what came after that.
+    /// The last epoch; where the state of a partition is known to be damaged, or has records that Kafka
+    /// lost, with the newest before it that is not, if there is one: the log has what came after that.
     fn last_usable(&self) -> Option<Manifest> {
         let epochs = self.epochs.coordinator();
         let mut manifest = epochs.head()?.clone();
         for part in &mut manifest.partitions {
-            if let Some((_, usable)) = epochs.checkpoint_of(part.slot) {
-                *part = usable.clone();
+            let partition = self.partitions.get(part.slot);
+            let start = partition.and_then(|p| p.record.cuts.restart(epochs.usable(part.slot)));
+            if let Some(start) = start {
+                *part = start.checkpoint;
             }
         }
         Some(manifest)
@@ -250,6 +252,11 @@ impl Job {
                 }
                 self.epochs.mark_damaged(ordinal, epoch);
             }
+            Failure::LostTail { ordinal, lost } => {
+                let usable = self.epochs.coordinator().usable(ordinal);
+                self.partitions
+                    .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
+            }
             Failure::Fatal(why) => self.end(now, End::Failed, why, out),
         }
     }
@@ -356,7 +363,7 @@ impl Job {
 
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let epochs = self.epochs.coordinator();
-        let state = |ordinal| epochs.checkpoint_of(ordinal);
+        let state = |p: &PartitionRecord| p.cuts.restart(epochs.usable(p.ordinal));
         let assignments = self.partitions.place(now, fleet, state, out);
         if assignments.is_empty() {
             return;

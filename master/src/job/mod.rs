@@ -7,6 +7,7 @@
 
 mod backoff;
 pub mod caught_up;
+pub mod cuts;
 pub mod difference;
 pub mod discovery;
 mod effect;

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{ExecutorState, PartitionAssignment, PartitionCheckpoint, RevokeMode};
+use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
+use super::cuts::Restart;
 use super::effect::Effect;
 use super::fleet::{Executor, Fleet, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placement::{Movable, place};
+use super::record::PartitionRecord;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
 /// a revocation at once.
@@ -22,12 +24,12 @@ pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
 
 impl Partitions {
     /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. `state` is the newest usable state of a partition, with its checkpoint epoch.
-    pub(super) fn place<'s>(
+    /// durable. `state` is the one that a partition starts from.
+    pub(super) fn place(
         &mut self,
         now: Millis,
         fleet: &Fleet,
-        state: impl Fn(u32) -> Option<(u64, &'s PartitionCheckpoint)>,
+        state: impl Fn(&PartitionRecord) -> Option<Restart>,
         out: &mut Vec<Effect>,
     ) -> Assignments {
         let plan = place(&self.movable(fleet), &candidates(fleet));
@@ -40,7 +42,7 @@ impl Partitions {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
-                    let state = state(partition.record.ordinal);
+                    let state = state(&partition.record);
                     let assignment = assign(partition, id, executor, state);
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
@@ -162,9 +164,9 @@ fn assign(
     partition: &mut Partition,
     id: &ExecutorId,
     executor: &Executor,
-    state: Option<(u64, &PartitionCheckpoint)>,
+    state: Option<Restart>,
 ) -> PartitionAssignment {
-    partition.restored = state.map(|(epoch, _)| epoch);
+    partition.restored = state.as_ref().map(|state| state.epoch);
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
     partition.hold = Hold::Held {
@@ -179,6 +181,8 @@ fn assign(
             .record
             .topic_id
             .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
-        restore: state.map(|(_, checkpoint)| checkpoint.clone()),
+        lineage: partition.record.cuts.lineage(),
+        resume_at: state.as_ref().and_then(|state| state.resume_at),
+        restore: state.map(|state| state.checkpoint),
     }
 }

@@ -17,12 +17,13 @@ use std::time::Duration;
 use kol_common::checkpoint::DAMAGED;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    self, ErrorDomain, ErrorInfo, PartitionFailed, PartitionReport, Released, Revoke, RevokeMode,
-    RunningPartition,
+    self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
+    Released, Revoke, RevokeMode, RunningPartition,
 };
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::backoff::pause;
+use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
 use super::fleet::Fleet;
@@ -56,6 +57,13 @@ pub(super) enum Failure {
         epoch: u64,
         /// What the executor said.
         text: String,
+    },
+    /// Kafka lost the tail of its log: it goes back before that at once.
+    LostTail {
+        /// The partition.
+        ordinal: u32,
+        /// The records that were lost.
+        lost: LostTail,
     },
     /// Trying again cannot help: the job ends with this reason.
     Fatal(String),
@@ -111,6 +119,7 @@ impl Partitions {
             ordinal: self.all.len() as u32,
             start_offset: found.offset,
             topic_id: found.topic_id,
+            cuts: Cuts::default(),
             assignment_epoch: 0,
             owner: None,
         };
@@ -163,7 +172,7 @@ impl Partitions {
         if matches!(partition.hold, Hold::Awaited { .. }) {
             return None;
         }
-        if partition.record.learn(&report) {
+        if partition.learn(&report) {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
@@ -171,6 +180,18 @@ impl Partitions {
         partition.received = now;
         partition.failure = None;
         Some(partition)
+    }
+
+    /// Kafka lost the tail of a partition's log. `checkpoints` are its usable ones, newest first.
+    pub(super) fn lost_tail<'c>(
+        &mut self,
+        ordinal: u32,
+        lost: LostTail,
+        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
+    ) {
+        if let Some(partition) = self.all.get_mut(ordinal as usize) {
+            partition.lost_tail(lost, checkpoints);
+        }
     }
 
     /// Rule 4.
@@ -259,6 +280,12 @@ impl Partitions {
                 epoch,
                 text,
             };
+        }
+        if let Some(lost) = failed.lost_tail {
+            partition.failure = Some(error);
+            partition.fence(now);
+            let ordinal = partition.record.ordinal;
+            return Failure::LostTail { ordinal, lost };
         }
         let domain = error.domain();
         let failures = partition.failed(now, error);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kol_common::proto::{ErrorInfo, PartitionReport, RevokeMode};
+use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionReport, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
 use super::record::PartitionRecord;
@@ -111,6 +111,28 @@ impl Partition {
         let confirmed = self.current_report().and_then(|r| r.confirmed);
         let position = confirmed.map(|c| c.position);
         self.goal.is_some() && position >= self.goal
+    }
+
+    /// Takes over what its owner has found out about its log; answers whether that is new.
+    pub fn learn(&mut self, report: &PartitionReport) -> bool {
+        let learnt = self.record.learn(report);
+        if learnt && report.log_start.is_some() {
+            // Of the log before, which will not be reached.
+            self.goal = None;
+        }
+        learnt
+    }
+
+    /// Kafka lost the tail of its log. `checkpoints` are the usable ones, newest first.
+    pub fn lost_tail<'c>(
+        &mut self,
+        lost: LostTail,
+        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
+    ) {
+        let record = &mut self.record;
+        record.cuts.add(lost, checkpoints);
+        record.start_offset = record.start_offset.min(lost.from);
+        self.goal = self.goal.map(|goal| goal.min(lost.from));
     }
 
     /// Takes it from its owner: what that one still writes is refused once the next owner claims it.

@@ -7,6 +7,7 @@ use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::cuts::Cuts;
 use super::origin::Origin;
 
 /// The version that this program writes.
@@ -51,6 +52,9 @@ pub struct PartitionRecord {
     /// Id of the topic that this offset is of; `None` where brokers give none.
     #[serde(default)]
     pub topic_id: Option<Uuid>,
+    /// The tails that Kafka lost of its log.
+    #[serde(default)]
+    pub cuts: Cuts,
     /// Raised each time it is assigned or taken from an executor that does not answer.
     #[serde(rename = "epoch")]
     pub assignment_epoch: u64,

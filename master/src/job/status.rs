@@ -11,7 +11,7 @@ use super::measure::Measure;
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, Phase};
-use super::warnings::warnings;
+use super::warnings::{lost_tails, warnings};
 use crate::checkpoint::Coordinator;
 
 /// Problems shown of one job: one broken Redis makes one for each partition.
@@ -50,6 +50,7 @@ impl View<'_> {
                 self.record.generation
             ));
         }
+        all_warnings.extend(lost_tails(self.partitions.iter().map(|p| &p.record)));
         all_warnings.extend(warnings(&self.record.spec, &totals, self.reports()));
         proto::JobStatus {
             job_id: self.record.id.to_string(),
@@ -95,7 +96,7 @@ impl View<'_> {
         self.partitions.iter().filter_map(|p| match &p.report {
             Some(report) => Some((report.counters.clone(), report.kols)),
             None => {
-                let (_, checkpoint) = self.epochs.checkpoint_of(p.record.ordinal)?;
+                let (_, checkpoint) = self.epochs.usable(p.record.ordinal).next()?;
                 Some((checkpoint.counters.clone(), checkpoint.kols))
             }
         })
@@ -103,7 +104,15 @@ impl View<'_> {
 
     fn totals(&self) -> PartitionCounters {
         let counters = self.counted().filter_map(|(counters, _)| counters);
-        counters.fold(PartitionCounters::default(), |sum, c| PartitionCounters {
+        let none = PartitionCounters {
+            truncated: self
+                .partitions
+                .iter()
+                .map(|p| p.record.cuts.records())
+                .sum(),
+            ..PartitionCounters::default()
+        };
+        counters.fold(none, |sum, c| PartitionCounters {
             events: sum.events + c.events,
             late: sum.late + c.late,
             dead_letter: sum.dead_letter + c.dead_letter,
@@ -116,6 +125,7 @@ impl View<'_> {
             rejected: added(sum.rejected, c.rejected),
             time_unreadable: sum.time_unreadable + c.time_unreadable,
             without_counters: sum.without_counters + c.without_counters,
+            truncated: sum.truncated,
         })
     }
 

@@ -223,6 +223,7 @@ pub(super) fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> Partition
         job_id: "job_1".into(),
         partition: Some((&SourcePartition::new("t", number)).into()),
         assignment_epoch: epoch,
+        lost_tail: None,
         error: Some(ErrorInfo {
             domain: domain as i32,
             code: "BROKE".into(),

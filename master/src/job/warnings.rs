@@ -4,6 +4,9 @@ use kol_common::Millis;
 use kol_common::job::{Counters, JobSpec};
 use kol_common::proto::{PartitionCounters, PartitionReport};
 
+use super::cuts::Cut;
+use super::record::PartitionRecord;
+
 /// Keys that must have been compared before their share says anything.
 const ENOUGH_KEYS: u64 = 100;
 
@@ -19,6 +22,34 @@ pub fn warnings<'a>(
         all.extend([keys(totals), spacing(gaps, spec.scoring.window)]);
     }
     all.into_iter().flatten().collect()
+}
+
+/// Newest lost tails of one partition that are named.
+const MOST_TAILS: usize = 3;
+
+/// What Kafka lost of the logs after it had been read.
+pub fn lost_tails<'a>(partitions: impl Iterator<Item = &'a PartitionRecord>) -> Vec<String> {
+    partitions.filter_map(lost_tail).collect()
+}
+
+fn lost_tail(partition: &PartitionRecord) -> Option<String> {
+    let cuts = partition.cuts.newest();
+    let newest = &cuts[cuts.len().saturating_sub(MOST_TAILS)..];
+    let range = |cut: &Cut| format!("{} to {}", cut.from, cut.to.saturating_sub(1));
+    let ranges: Vec<_> = newest.iter().map(range).collect();
+    let became = if newest.last()?.repaired {
+        "the job went back before that, and its rankings are those of the log as it is now"
+    } else {
+        "no checkpoint from before that is kept, so their effect stays in the rankings; `rewind` reads \
+         the log again from an earlier point"
+    };
+    Some(format!(
+        "DATA_LOSS in {}: Kafka lost {} records that had been read, newest at offsets {}: {became}. See \
+         unclean.leader.election.enable, acks and min.insync.replicas, and the logs of the brokers",
+        partition.partition,
+        partition.cuts.records(),
+        ranges.join(", "),
+    ))
 }
 
 fn lost(totals: &PartitionCounters) -> Option<String> {

@@ -8,7 +8,7 @@ use kol_client::producer::TopicWriter;
 use kol_common::SourcePartition;
 use kol_common::job::KafkaSource;
 use kol_common::secrets::Secrets;
-use kol_executor::source::{Batch, KafkaLogs, Logs as _};
+use kol_executor::source::{Batch, KafkaLogs, Logs as _, Place};
 
 use super::{Plan, cpu, history};
 use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
@@ -85,7 +85,7 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
     let mut queues: Vec<_> = (0..PARTITIONS)
         .map(|p| {
             source
-                .open(&SourcePartition::new(&topic.name, p), 0)
+                .open(&SourcePartition::new(&topic.name, p), Place::at(0))
                 .unwrap()
         })
         .collect();

@@ -65,6 +65,22 @@ impl Kafka {
         }
     }
 
+    /// Kills the real broker, takes the records from this offset on from the end of a partition's log, and
+    /// starts it again, as after a power loss. Batches go as a whole: answers where the log ends now.
+    pub fn lose_tail(&self, topic: &str, partition: u32, from: u64) -> u64 {
+        self.down();
+        let end = self.cut_off(topic, partition, from);
+        self.up();
+        end
+    }
+
+    fn cut_off(&self, topic: &str, partition: u32, from: u64) -> u64 {
+        let Kind::Real(node) = &self.kind else {
+            panic!("only the real broker has files");
+        };
+        cut_off(&node.folder.path().join("logs"), topic, partition, from)
+    }
+
     /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
     pub fn start() -> Self {
         let libs = std::env::var_os("KOL_KAFKA_LIBS")
@@ -157,6 +173,63 @@ impl Node {
             answers(bootstrap).map_err(|e| format!("{e}\n{}", process.log()))
         });
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+    }
+}
+
+/// Cuts off the segments of a partition before the first batch that has a record at `from` or later, and
+/// deletes what the broker makes again from the segments.
+fn cut_off(logs: &Path, topic: &str, partition: u32, from: u64) -> u64 {
+    let folder = logs.join(format!("{topic}-{partition}"));
+    let files = std::fs::read_dir(&folder).expect("the folder of the partition");
+    let mut segments = Vec::new();
+    for file in files.map(|file| file.expect("a file").path()) {
+        match file.extension().and_then(|e| e.to_str()) {
+            Some("log") => segments.push(file),
+            Some("index" | "timeindex" | "snapshot") => {
+                std::fs::remove_file(file).expect("removed")
+            }
+            _ => {}
+        }
+    }
+    for of_all in [
+        "recovery-point-offset-checkpoint",
+        "replication-offset-checkpoint",
+    ] {
+        let _none_yet = std::fs::remove_file(logs.join(of_all));
+    }
+    segments.sort();
+    let mut end = None;
+    for segment in segments {
+        if end.is_some() {
+            std::fs::remove_file(segment).expect("removed");
+            continue;
+        }
+        let content = std::fs::read(&segment).expect("a segment");
+        if let Some((length, base)) = first_batch_at(&content, from) {
+            let file = std::fs::File::options().write(true).open(&segment);
+            let cut = file.and_then(|file| file.set_len(length as u64));
+            cut.expect("the segment is cut off");
+            end = Some(base);
+        }
+    }
+    end.expect("a batch at that offset or later")
+}
+
+/// Place and base offset of the first batch that has a record at this offset or later. A batch begins with
+/// its base offset (8 bytes) and the length of what follows (4); at 23 is the number of its last record
+/// (4), all big-endian.
+fn first_batch_at(segment: &[u8], from: u64) -> Option<(usize, u64)> {
+    let number = |at: usize, length: usize| {
+        let bytes = segment.get(at..at + length)?;
+        Some(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    };
+    let mut at = 0;
+    loop {
+        let (base, length, last) = (number(at, 8)?, number(at + 8, 4)?, number(at + 23, 4)?);
+        if base + last >= from {
+            return Some((at, base));
+        }
+        at += 12 + length as usize;
     }
 }
 

@@ -11,8 +11,8 @@ use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use kol_executor::source::{
-    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Queue, Record,
-    Source, Storage,
+    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Queue,
+    Record, Source, Storage,
 };
 use kol_master::checkpoint::group_offsets::GroupOffsets;
 use kol_master::job::discovery::{Brokers, Started, Starts};
@@ -236,7 +236,7 @@ impl Reader {
 }
 
 impl Log for Reader {
-    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+    fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
         self.ends().insert(partition.clone(), None);
         let arrived = Arc::new(Notify::new());
         let number = partition.partition;
@@ -245,7 +245,7 @@ impl Log for Reader {
         Ok(Box::new(MemoryQueue {
             log: self.log.clone(),
             number,
-            offset,
+            offset: from.offset,
             arrived,
         }))
     }

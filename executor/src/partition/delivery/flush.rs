@@ -150,10 +150,21 @@ impl Flusher {
         self.hold
     }
 
-    /// Gives up the hold, and what was confirmed: both are of a log that no longer exists.
+    /// Gives up the hold, and what was confirmed or is about to be: all of it is of a log that no longer
+    /// exists.
     pub fn release(&mut self) {
         self.hold = None;
         self.confirmed = None;
+        if let Some(flight) = &mut self.flight {
+            flight.confirms = None;
+        }
+    }
+
+    /// The same, and claims the fence again, for another log.
+    pub fn claim_again(&mut self, now: Instant) {
+        self.release();
+        self.fence = FenceState::Unclaimed;
+        self.next_at = now;
     }
 
     /// Whether the fence is held.

@@ -7,6 +7,7 @@ use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounte
 use kol_common::redis::SCRIPTS_FORGOTTEN;
 use kol_common::{KolError, Millis};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::encode::{Encoder, KOLS_A_CALL};
 use super::fill::{Calls, Fill, Reconciled};
@@ -24,6 +25,8 @@ use crate::state::{KolIndex, State};
 pub struct Outbox {
     assignment: Arc<Assignment>,
     fence: Fence,
+    /// Which log the fence record is of; empty while that is not known.
+    log: String,
     requests: Requests,
     flusher: Flusher,
     fill: Fill,
@@ -88,6 +91,7 @@ impl Outbox {
                 assignment.ordinal,
             )),
             flusher: Flusher::new(limits, now),
+            log: name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
             orphans: Orphans::due(now),
             rankings: Rankings::default(),
@@ -101,7 +105,12 @@ impl Outbox {
     /// again; when that is not known, everything is.
     pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
         let slide = self.assignment.scoring.spec.slide.0.max(1);
-        let sent = checkpoint.told.map(|told| Sent {
+        if let Ok(id) = Uuid::from_slice(&checkpoint.topic_id) {
+            self.log = name_of_log(Some(id), self.assignment.lineage);
+        }
+        // Before the log lost its tail, Redis was sent what came of that.
+        let current = checkpoint.lineage == self.assignment.lineage;
+        let sent = checkpoint.told.filter(|_| current).map(|told| Sent {
             window_end: told.window_end_ms / slide,
             market_version: told.market_version,
         });
@@ -112,32 +121,30 @@ impl Outbox {
 
     /// The log that Redis was sent no longer exists, and with it this state: what is in flight belongs to
     /// no one, and there is nothing to hold for. Its creators leave the rankings of all its platforms.
-    pub fn start_over(&mut self, now: Instant, dropped: &State) {
+    /// The fence is claimed again, for the log with this id.
+    pub fn start_over(&mut self, now: Instant, dropped: &State, log_id: Option<Uuid>) {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
-        self.give_up_hold(now);
+        self.log = name_of_log(log_id, self.assignment.lineage);
+        self.flusher.claim_again(now);
+        self.orphans = Orphans::due(now);
     }
 
-    /// The log ends here: when Redis was shown more, that was another log, and its end will never be
-    /// reached.
-    pub fn log_ends_at(&mut self, now: Instant, end: u64) {
-        let Some((shown, _)) = self.flusher.holding() else {
-            return;
-        };
-        if end < shown {
-            tracing::warn!(
-                code = "LOG_RECREATED",
-                job = %self.assignment.job,
-                partition = %self.assignment.partition,
-                shown,
-                end,
-                "Redis was shown more than the log has: the topic was recreated"
-            );
-            self.give_up_hold(now);
-        }
+    /// What Redis was shown, if that is more than a log has that ends here: its end will never be reached.
+    pub fn shown_beyond(&self, end: u64) -> Option<u64> {
+        let (shown, _) = self.flusher.holding()?;
+        (end < shown).then_some(shown)
     }
 
-    fn give_up_hold(&mut self, now: Instant) {
+    /// What Redis was shown is not waited for: it was another log, as far as can be told.
+    pub fn give_up_hold(&mut self, now: Instant, shown: u64) {
+        tracing::warn!(
+            code = "LOG_RECREATED",
+            job = %self.assignment.job,
+            partition = %self.assignment.partition,
+            shown,
+            "Redis was shown more than the log has: the topic was recreated"
+        );
         self.flusher.release();
         self.fill.forget_awaited();
         self.orphans = Orphans::due(now);
@@ -235,7 +242,8 @@ impl Outbox {
         self.flusher.reached(reached.position, state.window_end());
         if self.flusher.begin_claim(now) {
             let platforms = self.assignment.spec.sink.keys.platforms_key();
-            self.requests.claim(self.fence.clone(), platforms);
+            self.requests
+                .claim(self.fence.clone(), self.log.clone(), platforms);
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
@@ -400,6 +408,11 @@ impl Outbox {
         self.fill.send_everything(state);
         self.orphans = Orphans::due(now);
     }
+}
+
+/// What a fence record calls a log: by its topic, and how often it lost its tail.
+fn name_of_log(topic_id: Option<Uuid>, lineage: u64) -> String {
+    topic_id.map_or_else(String::new, |id| format!("{id}/{lineage}"))
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use kol_common::SourcePartition;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
 use kol_common::job::parse;
+use kol_common::proto::Told;
 use kol_common::scoring::Scoring;
 
 use super::*;
 use crate::sink::{Claimed, Scanned, SinkMessage};
+use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
 
@@ -25,6 +27,8 @@ fn assignment() -> Arc<Assignment> {
         offset: 0,
         topic_id: None,
         restore: None,
+        lineage: 0,
+        resume_at: None,
     })
 }
 
@@ -52,7 +56,8 @@ struct Rig {
     now: Instant,
     /// Rankings that were swept.
     swept: Vec<String>,
-    claims: Vec<Fence>,
+    /// The logs that the fence was claimed for.
+    claims: Vec<String>,
 }
 
 impl Rig {
@@ -92,8 +97,8 @@ impl Rig {
 
     fn serve(&mut self, message: SinkMessage) {
         match message {
-            SinkMessage::Claim { fence, reply, .. } => {
-                self.claims.push(fence);
+            SinkMessage::Claim { log, reply, .. } => {
+                self.claims.push(log);
                 let claimed = Claimed {
                     begun: 0,
                     done: 0,
@@ -113,6 +118,41 @@ impl Rig {
 }
 
 #[tokio::test]
+async fn the_fence_of_a_recreated_topic_is_claimed_again_for_its_log() {
+    let known = Assignment {
+        topic_id: Some(Uuid::from_u128(1)),
+        lineage: 3,
+        ..Assignment::clone(&assignment())
+    };
+    let mut rig = Rig::new(Arc::new(known));
+    rig.settle(0).await;
+    rig.outbox
+        .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
+    rig.settle(0).await;
+    let name = |id| format!("{}/3", Uuid::from_u128(id));
+    assert_eq!(rig.claims, [name(1), name(2)]);
+}
+
+#[tokio::test]
+async fn what_redis_had_confirmed_before_the_log_lost_its_tail_is_sent_again() {
+    for (lineage, waits) in [(0, 0), (1, 1)] {
+        let known = Assignment {
+            lineage,
+            ..Assignment::clone(&assignment())
+        };
+        let mut rig = Rig::new(Arc::new(known));
+        rig.state.apply(&of_platform("tiktok"), T0);
+        while rig.state.take_changed(Consumer::Delivery).is_some() {}
+        let checkpoint = PartitionCheckpoint {
+            told: Some(Told::default()),
+            ..PartitionCheckpoint::default()
+        };
+        rig.outbox.restored(&mut rig.state, &checkpoint);
+        assert_eq!(rig.state.waiting(Consumer::Delivery), waits);
+    }
+}
+
+#[tokio::test]
 async fn when_a_topic_was_recreated_the_rankings_of_all_platforms_of_the_old_one_are_swept() {
     let mut rig = Rig::new(assignment());
     rig.settle(0).await;
@@ -124,7 +164,8 @@ async fn when_a_topic_was_recreated_the_rankings_of_all_platforms_of_the_old_one
     rig.state.apply(&of_platform("youtube"), T0);
     rig.settle(1).await;
     rig.swept.clear();
-    rig.outbox.start_over(rig.now, &rig.state);
+    rig.outbox
+        .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
     rig.settle(0).await;
     assert_eq!(rig.swept, ["tiktok", "tiktok", "youtube", "youtube"]);

@@ -55,11 +55,12 @@ impl Requests {
         self.pending.is_none()
     }
 
-    /// Raises the fence, and reads which platforms have a ranking.
-    pub fn claim(&mut self, fence: Fence, platforms: String) {
+    /// Raises the fence of a log, and reads which platforms have a ranking.
+    pub fn claim(&mut self, fence: Fence, log: String, platforms: String) {
         let (reply, answer) = oneshot::channel();
         let message = SinkMessage::Claim {
             fence,
+            log,
             platforms,
             reply,
         };

@@ -15,6 +15,8 @@ pub struct LogId {
     /// Answers to earlier queries are not of the log that is read now.
     since: Instant,
     known: Option<Uuid>,
+    /// When the newest query was sent that was answered with the known id.
+    confirmed: Option<Instant>,
     /// Another id that was answered, and when it was queried.
     other: Option<(Uuid, Instant)>,
 }
@@ -25,6 +27,7 @@ impl LogId {
         Self {
             since,
             known,
+            confirmed: None,
             other: None,
         }
     }
@@ -34,6 +37,11 @@ impl LogId {
         self.known
     }
 
+    /// Whether a query that was sent later than this was answered with the known id.
+    pub fn is_confirmed_since(&self, moment: Instant) -> bool {
+        self.confirmed.is_some_and(|asked| asked > moment)
+    }
+
     /// Takes an answer: the id of the other log, if it is certain that this is one.
     pub fn answered(&mut self, answer: Identity) -> Option<Uuid> {
         if answer.asked < self.since {
@@ -41,6 +49,7 @@ impl LogId {
         }
         let known = *self.known.get_or_insert(answer.topic);
         if answer.topic == known {
+            self.confirmed = Some(answer.asked);
             self.other = None;
             return None;
         }
@@ -91,6 +100,18 @@ mod tests {
             Some(OLD),
             "of the state, until that is dropped"
         );
+    }
+
+    #[test]
+    fn the_known_log_is_confirmed_by_an_answer_to_a_later_query_only() {
+        let start = Instant::now();
+        let (mut log, at) = id(start, Some(OLD));
+        log.answered(at(OLD, 5));
+        assert!(!log.is_confirmed_since(start + Duration::from_millis(5)));
+        log.answered(at(NEW, 6));
+        assert!(!log.is_confirmed_since(start + Duration::from_millis(5)));
+        log.answered(at(OLD, 7));
+        assert!(log.is_confirmed_since(start + Duration::from_millis(5)));
     }
 
     #[test]

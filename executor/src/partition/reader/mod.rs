@@ -28,12 +28,12 @@ use uuid::Uuid;
 use self::log_id::LogId;
 use self::pace::Pace;
 pub use self::phase::News;
-use self::phase::{Arrivals, Log, Phase, Range, Reading};
-use self::range::Resume;
-use self::recover::{Evidence, recover};
+use self::phase::{Arrivals, Doubt, Log, Phase, Range, Reading};
+use self::range::{Evidence, Resume};
+use self::recover::recover;
 use self::stall::Stall;
-use crate::partition::message::Assignment;
-use crate::source::{Batch, LogEnd, Mark, ReadError, Record, Source};
+use crate::partition::message::{Assignment, LostTail};
+use crate::source::{Batch, LogEnd, Mark, Place, ReadError, Record, Source};
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
 pub const BATCH: usize = 1_024;
@@ -48,6 +48,8 @@ pub struct Reader {
     phase: Phase,
     /// Offset of the next record.
     position: u64,
+    /// Leader epoch of the record before that, if it is known.
+    leader_epoch: Option<i32>,
     pace: Pace,
     stall: Stall,
     log_id: LogId,
@@ -68,13 +70,16 @@ pub enum Recovered {
     SameLog,
     /// Another log is read from its beginning: the state must start over.
     NewLog,
+    /// The log lost records that the state has: the partition must go back before them.
+    LostTail(LostTail),
 }
 
 impl Reader {
     /// At the start of the assignment, with nothing open.
     pub fn new(assignment: Arc<Assignment>, source: Source, now: Instant) -> Self {
         Self {
-            position: assignment.offset,
+            position: assignment.resume_at.unwrap_or(assignment.offset),
+            leader_epoch: None,
             pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
             log_id: LogId::new(now, assignment.topic_id),
@@ -93,7 +98,10 @@ impl Reader {
     pub fn restored(&mut self, now: Instant, checkpoint: &PartitionCheckpoint) {
         let counters = checkpoint.counters.as_ref();
         (self.lost, self.new_logs) = counters.map_or((0, 0), |c| (c.lost, c.new_logs));
-        self.position = checkpoint.offset;
+        (self.position, self.leader_epoch) = match self.assignment.resume_at {
+            Some(offset) => (offset, None),
+            None => (checkpoint.offset, checkpoint.leader_epoch),
+        };
         let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
         self.log_id = LogId::new(now, topic.or(self.assignment.topic_id));
     }
@@ -103,11 +111,16 @@ impl Reader {
     /// # Errors
     /// The log refuses.
     pub fn open(&mut self) -> Result<(), KolError> {
-        let queue = self
-            .source
-            .open(&self.assignment.partition, self.position)?;
+        let queue = self.source.open(&self.assignment.partition, self.place())?;
         self.phase = Phase::Reading(Reading::new(queue));
         Ok(())
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            offset: self.position,
+            leader_epoch: self.leader_epoch,
+        }
     }
 
     /// Reads nothing more.
@@ -170,9 +183,14 @@ impl Reader {
             Err(Mark::Failed(error)) => trouble = Some(error),
         });
         self.position = position;
+        self.leader_epoch = batch.leader_epoch().or(self.leader_epoch);
         match trouble {
             None => self.problem = None,
-            Some(ReadError::OffsetOutOfRange) => reading.doubt(None),
+            Some(ReadError::OffsetOutOfRange) => reading.doubt(Doubt::new(now)),
+            Some(ReadError::Truncated { end }) => reading.doubt(Doubt {
+                cut: Some(end),
+                ..Doubt::new(now)
+            }),
             Some(ReadError::Client(error)) => {
                 self.problem = Some(error.partition(&self.assignment.partition));
             }
@@ -181,7 +199,7 @@ impl Reader {
 
     /// Looks up what is known of the log, now and then: its end, whether it is another one, and its range
     /// when that is in doubt.
-    pub fn look(&mut self) {
+    pub fn look(&mut self, now: Instant) {
         self.lag = self.end().map(|log| log.end.saturating_sub(self.position));
         let identity = self.source.identity(&self.assignment.partition);
         let other = identity.and_then(|answer| self.log_id.answered(answer));
@@ -191,11 +209,26 @@ impl Reader {
         // A wake-up that got lost costs the time between two looks at most.
         reading.arrivals = Arrivals::Likely;
         if other.is_some() {
-            reading.doubt(other);
+            reading.doubt(Doubt {
+                other,
+                ..Doubt::new(now)
+            });
         }
         if let Log::Doubted { query, .. } = &mut reading.log {
             query.get_or_insert_with(|| self.source.watermarks(&self.assignment.partition));
         }
+    }
+
+    /// An owner before had read further than the log goes. Answers whether that can be looked into: not
+    /// where logs have no identity.
+    pub fn was_read_to(&mut self, now: Instant, shown: u64) -> bool {
+        if let Phase::Reading(reading) = &mut self.phase {
+            reading.doubt(Doubt {
+                shown: Some(shown),
+                ..Doubt::new(now)
+            });
+        }
+        self.log_id.known().is_some()
     }
 
     /// The range of the log was answered: resumes where that allows it.
@@ -213,38 +246,41 @@ impl Reader {
                 return Ok(Recovered::SameLog);
             }
         };
+        let Log::Doubted { doubt, .. } = reading.log else {
+            return Ok(Recovered::SameLog);
+        };
         let evidence = Evidence {
             position: self.position,
             oldest,
             end,
             known: self.log_id.known(),
-            other: match reading.log {
-                Log::Doubted { other, .. } => other,
-                Log::Trusted => None,
-            },
+            confirmed: self.log_id.is_confirmed_since(doubt.since),
+            doubt,
         };
         match recover(&self.assignment, &evidence)? {
-            Resume::Here => self.resume_at(self.position)?,
+            Resume::Here => self.resume_at(self.place())?,
+            Resume::Later => {}
             Resume::BehindGap { at, lost } => {
                 self.lost += lost;
-                self.resume_at(at)?;
+                self.resume_at(Place::at(at))?;
             }
+            Resume::BeforeTail(tail) => return Ok(Recovered::LostTail(tail)),
             Resume::NewLog { at } => {
                 self.new_logs += 1;
                 self.log_start = Some(at);
-                self.log_id = LogId::new(now, evidence.other);
-                self.resume_at(at)?;
+                self.log_id = LogId::new(now, doubt.other);
+                self.resume_at(Place::at(at))?;
                 return Ok(Recovered::NewLog);
             }
         }
         Ok(Recovered::SameLog)
     }
 
-    fn resume_at(&mut self, offset: u64) -> Result<(), KolError> {
-        self.position = offset;
+    fn resume_at(&mut self, place: Place) -> Result<(), KolError> {
+        (self.position, self.leader_epoch) = (place.offset, place.leader_epoch);
         // The queue must be gone before the log is closed.
         self.phase = Phase::Closed;
-        let queue = self.source.seek(&self.assignment.partition, offset)?;
+        let queue = self.source.seek(&self.assignment.partition, place)?;
         self.phase = Phase::Reading(Reading::new(queue));
         Ok(())
     }
@@ -252,6 +288,11 @@ impl Reader {
     /// Offset of the next record.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Leader epoch of the record before the position, if it is known.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        self.leader_epoch
     }
 
     /// The end of the log, as last answered.

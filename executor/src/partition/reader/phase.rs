@@ -2,6 +2,7 @@
 
 use futures::future::BoxFuture;
 use kol_common::KolError;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::source::PartitionQueue;
@@ -48,18 +49,43 @@ pub enum Log {
     Trusted,
     /// It does not have the position, or is another one: its range must be queried.
     Doubted {
-        /// The id of the other log that has its name now, if that is the reason.
-        other: Option<Uuid>,
+        /// Why.
+        doubt: Doubt,
         /// The query that is under way.
         query: Option<BoxFuture<'static, Range>>,
     },
+}
+
+/// What speaks against a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Since when.
+    pub since: Instant,
+    /// The id of another log that has its name now.
+    pub other: Option<Uuid>,
+    /// It was cut off here, says its client, and has grown again.
+    pub cut: Option<u64>,
+    /// An owner before had read it up to here.
+    pub shown: Option<u64>,
+}
+
+impl Doubt {
+    /// For no other reason than that it does not have the position.
+    pub fn new(since: Instant) -> Self {
+        Self {
+            since,
+            other: None,
+            cut: None,
+            shown: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Trusted => f.write_str("Trusted"),
-            Self::Doubted { other, .. } => f.debug_tuple("Doubted").field(other).finish(),
+            Self::Doubted { doubt, .. } => f.debug_tuple("Doubted").field(doubt).finish(),
         }
     }
 }
@@ -83,13 +109,17 @@ impl Reading {
         }
     }
 
-    /// Something speaks against the log; with the id of the other one, if that is it.
-    pub fn doubt(&mut self, reason: Option<Uuid>) {
+    /// Something speaks against the log, in addition to what did before.
+    pub fn doubt(&mut self, reason: Doubt) {
         match &mut self.log {
-            Log::Doubted { other, .. } => *other = reason.or(*other),
+            Log::Doubted { doubt, .. } => {
+                doubt.other = reason.other.or(doubt.other);
+                doubt.cut = reason.cut.or(doubt.cut);
+                doubt.shown = reason.shown.or(doubt.shown);
+            }
             Log::Trusted => {
                 self.log = Log::Doubted {
-                    other: reason,
+                    doubt: reason,
                     query: None,
                 };
             }

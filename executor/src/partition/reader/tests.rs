@@ -35,8 +35,8 @@ impl Queue for Silent {
 }
 
 impl Log for Fake {
-    fn open(&self, _partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
-        self.opened.lock().unwrap().push(offset);
+    fn open(&self, _partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
+        self.opened.lock().unwrap().push(from.offset);
         Ok(Box::new(Silent::default()))
     }
 
@@ -86,6 +86,8 @@ fn reader(offset: u64, topic_id: Option<Uuid>, source: &str) -> (Reader, Arc<Fak
         offset,
         topic_id,
         restore: None,
+        lineage: 0,
+        resume_at: None,
     };
     let log = Arc::new(Fake::default());
     let source = Arc::clone(&log) as Source;
@@ -104,7 +106,7 @@ impl Fake {
 /// Looks, and acts on what was looked up, a second later.
 async fn look(reader: &mut Reader) -> Result<Recovered, KolError> {
     tokio::time::advance(Duration::from_secs(1)).await;
-    reader.look();
+    reader.look(Instant::now());
     let now = Instant::now();
     let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, false));
     match news.await {
@@ -126,4 +128,55 @@ async fn a_topic_that_was_recreated_before_its_id_was_first_requested_is_read_fr
     assert_eq!((reader.position(), reader.log_start()), (3, Some(3)));
     assert_eq!(*log.opened.lock().unwrap(), [500, 3]);
     assert_eq!(reader.log_id(), Some(NEW));
+}
+
+/// The client's report that the log does not have the position.
+fn out_of_range(reader: &mut Reader) {
+    if let Phase::Reading(reading) = &mut reader.phase {
+        reading.doubt(Doubt::new(Instant::now()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_ends_before_the_position_lost_its_tail_once_its_id_is_confirmed() {
+    let (mut reader, log) = reader(500, Some(OLD), "");
+    log.is(OLD, (0, 420));
+    out_of_range(&mut reader);
+    let lost = LostTail { from: 420, to: 500 };
+    assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_log_of_another_id_is_a_recreated_topic_and_no_lost_tail() {
+    let (mut reader, log) = reader(500, Some(OLD), "");
+    log.is(NEW, (0, 420));
+    out_of_range(&mut reader);
+    assert_eq!(look(&mut reader).await, Ok(Recovered::SameLog), "not yet");
+    assert_eq!(look(&mut reader).await, Ok(Recovered::NewLog));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_must_not_lose_data_fails_with_the_range_of_the_lost_tail() {
+    let (mut reader, log) = reader(500, Some(OLD), "on_data_loss = \"fail\"");
+    log.is(OLD, (0, 420));
+    out_of_range(&mut reader);
+    let error = look(&mut reader).await.unwrap_err();
+    assert_eq!(error.code, "DATA_LOSS");
+    assert!(error.message.contains("records 420 to 499"), "{error}");
+    assert!(error.help.contains("min.insync.replicas"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_too() {
+    let (mut reader, log) = reader(400, Some(OLD), "");
+    log.is(OLD, (0, 420));
+    assert!(reader.was_read_to(Instant::now(), 500));
+    let lost = LostTail { from: 420, to: 500 };
+    assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
+    let (mut without_ids, _) = reader_without_ids();
+    assert!(!without_ids.was_read_to(Instant::now(), 500));
+}
+
+fn reader_without_ids() -> (Reader, Arc<Fake>) {
+    reader(400, None, "")
 }

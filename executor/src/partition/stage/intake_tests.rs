@@ -47,6 +47,8 @@ fn intake(source: &str) -> (Intake, Arc<Topic>) {
         offset: 0,
         topic_id: None,
         restore: None,
+        lineage: 0,
+        resume_at: None,
     };
     let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
     let intake = Intake::new(&assignment, Some(letters), Instant::now());

@@ -39,6 +39,11 @@ pub enum Mark {
 pub enum ReadError {
     /// The log does not have the offset: its watermarks say what it has; then seek.
     OffsetOutOfRange,
+    /// The log lost records that were read: it was cut off, and has grown again since.
+    Truncated {
+        /// Where the part ends that is left of what was read; 0 if none is.
+        end: u64,
+    },
     /// Something else; the client tries again by itself.
     Client(Box<KolError>),
 }
@@ -59,6 +64,11 @@ pub trait Storage: Any + Debug + Send {
     /// Fills the chunk with the entries from number `from` on, in offset order, until the chunk is full
     /// or no entry is left.
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>);
+
+    /// Leader epoch of the last record, if there is a record and it has one.
+    fn leader_epoch(&self) -> Option<i32> {
+        None
+    }
 }
 
 /// Some entries of a batch on their way from storage to reader.
@@ -126,6 +136,11 @@ impl Batch {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Leader epoch of the last record, if there is a record and it has one.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        self.storage.as_ref()?.leader_epoch()
     }
 
     /// The records, and marks in their places.

@@ -54,11 +54,13 @@ pub type Source = Arc<dyn Log>;
 
 /// See [`Source`].
 pub trait Log: Debug + Send + Sync {
-    /// Starts to read a partition at an offset. A partition that is open already is closed first.
+    /// Starts to read a partition. A partition that is open already is closed first. If the record before
+    /// the place was written under another leader epoch than the place says, the queue begins with
+    /// [`ReadError::Truncated`].
     ///
     /// # Errors
     /// The client refuses the assignment.
-    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError>;
+    fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError>;
 
     /// Stops reading a partition.
     fn close(&self, partition: &SourcePartition);
@@ -86,13 +88,32 @@ pub trait Log: Debug + Send + Sync {
     /// of its own. The client itself ends with its last partition.
     fn stop(&self) -> BoxFuture<'static, ()>;
 
-    /// Continues at another offset; what is queued already is dropped.
+    /// Continues at another place; what is queued already is dropped.
     ///
     /// # Errors
     /// The client refuses.
-    fn seek(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+    fn seek(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
         self.close(partition);
-        self.open(partition, offset)
+        self.open(partition, from)
+    }
+}
+
+/// Where to read on in the log of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Offset of the next record.
+    pub offset: u64,
+    /// Leader epoch of the record before it; `None` where that is not known, or logs have none.
+    pub leader_epoch: Option<i32>,
+}
+
+impl Place {
+    /// An offset of a log of which nothing was read.
+    pub fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            leader_epoch: None,
+        }
     }
 }
 

@@ -3,21 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _};
 use kol_common::job::{KafkaSource, SourceSpec};
-use kol_common::kafka::{classify, client_config, consumer};
+use kol_common::kafka::{Consumer, classify, client_config, consumer};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList, bindings as ffi};
+use tokio::time::Instant;
 
 use super::dead_letter_topic::Producer;
 use super::probe::{Probe, Probed};
-use super::queue::KafkaQueue;
+use super::queue::{Gate, KafkaQueue};
 use crate::source::contract::{
-    DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Source,
+    DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Source,
 };
 
+/// How long one seek may take, and the wait before the next one.
+const SEEK_DEADLINE: Duration = Duration::from_millis(500);
+const SEEK_AGAIN: Duration = Duration::from_millis(20);
+/// How long seeks are repeated.
+const VALIDATION_DEADLINE: Duration = Duration::from_secs(10);
 /// How long one request for the range of a log may take.
 const WATERMARKS_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -110,18 +116,25 @@ fn config(
 }
 
 impl Log for Kafka {
-    fn open(&self, partition: &SourcePartition, offset: u64) -> Result<PartitionQueue, KolError> {
+    fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
         if self.probed.is_watched(partition) {
             // Its last reader ended without closing it, by a panic.
             self.close(partition);
         }
         let client = self.probed.client();
-        let queue = KafkaQueue::open(client, partition)?;
-        let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
+        let mut queue = KafkaQueue::open(client, partition)?;
+        let list = list_of(partition, Offset::Offset(from.offset.cast_signed()))?;
         client
             .incremental_assign(&list)
             .map_err(|e| classify(&e).partition(partition))?;
         self.probed.watch(partition);
+        if let Some(epoch) = from.leader_epoch.filter(|_| from.offset > 0) {
+            let (gate, client) = (queue.gate(), Arc::clone(client));
+            let position = with_epoch(list, epoch);
+            // Beside the loop of the partition: polled once, which starts it; the gate shows its end.
+            let work = world::blocking(move || validate(&client, &position, &gate));
+            let _runs_by_itself = work.now_or_never();
+        }
         Ok(Box::new(queue))
     }
 
@@ -171,6 +184,33 @@ impl Log for Kafka {
     fn stop(&self) -> BoxFuture<'static, ()> {
         self.probe.stop()
     }
+}
+
+/// Has the client compare the leader epoch of a position with the log. The client does so after a seek, and
+/// not after an assignment; and a seek works only once the assignment is in effect, so it is repeated until
+/// then.
+fn validate(client: &Consumer, position: &TopicPartitionList, gate: &Gate) {
+    let begun = Instant::now();
+    while begun.elapsed() < VALIDATION_DEADLINE && !gate.is_alone() {
+        let sought = client.seek_partitions(position.clone(), SEEK_DEADLINE);
+        if sought.is_ok_and(|list| list.elements().iter().all(|e| e.error().is_ok())) {
+            return;
+        }
+        std::thread::park_timeout(SEEK_AGAIN);
+    }
+    tracing::debug!(?position, "the position was not compared with the log");
+}
+
+/// The list with a leader epoch for each of its positions.
+fn with_epoch(list: TopicPartitionList, leader_epoch: i32) -> TopicPartitionList {
+    // SAFETY: the list is alive and has `cnt` elements; the epoch is a number in an element's private part.
+    unsafe {
+        let inner = &*list.ptr();
+        for at in 0..usize::try_from(inner.cnt).unwrap_or(0) {
+            ffi::rd_kafka_topic_partition_set_leader_epoch(inner.elems.add(at), leader_epoch);
+        }
+    }
+    list
 }
 
 /// Room for the fetched records of one partition, KiB. Queues are not state: dozens of them must fit

@@ -1,5 +1,6 @@
 //! Records of one batch, borrowed from librdkafka until the batch is filled again or dropped.
 
+use std::ffi::CStr;
 use std::ptr::NonNull;
 
 use kol_common::Millis;
@@ -55,6 +56,19 @@ impl Storage for Messages {
             unsafe { entry(message.as_ref()) }
         }));
     }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        let no_error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        // SAFETY: the messages live until `clear`, which needs `&mut self`.
+        let last = self
+            .0
+            .iter()
+            .rev()
+            .find(|m| unsafe { m.as_ref() }.err == no_error)?;
+        // SAFETY: as above.
+        let epoch = unsafe { ffi::rd_kafka_message_leader_epoch(last.as_ptr()) };
+        (epoch >= 0).then_some(epoch)
+    }
 }
 
 impl Drop for Messages {
@@ -68,7 +82,12 @@ impl Drop for Messages {
 unsafe fn entry(message: &RDKafkaMessage) -> Entry<'_> {
     let offset = u64::try_from(message.offset).unwrap_or(0);
     if message.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(mark(message.err, offset));
+        // SAFETY: the message is alive by the caller's promise, and so is its text, which ends with a zero.
+        let text = unsafe {
+            let text = ffi::rd_kafka_message_errstr(message);
+            (!text.is_null()).then(|| CStr::from_ptr(text))
+        };
+        return Err(mark(message.err, offset, text.unwrap_or_default()));
     }
     let mut kind = ffi::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: the message is alive by the caller's promise; `kind` is written only.
@@ -83,13 +102,34 @@ unsafe fn entry(message: &RDKafkaMessage) -> Entry<'_> {
     })
 }
 
+/// The client's text about a log that was cut off has this before the offset of the cut, or before -1
+/// where nothing is left.
+const CUT_AT: &str = "broker end offset is ";
+
+/// Where a log was cut off, if that is what the client's text says. The client has no other word for it: its
+/// code is the one of every offset that the log does not have.
+fn cut(text: &CStr) -> Option<u64> {
+    let text = text.to_string_lossy();
+    // SAFETY: the client's texts of its codes are constants.
+    let name = unsafe {
+        let code = RDKafkaRespErr::RD_KAFKA_RESP_ERR__LOG_TRUNCATION;
+        CStr::from_ptr(ffi::rd_kafka_err2str(code)).to_string_lossy()
+    };
+    text.contains(&*name).then(|| {
+        let (_, end) = text.split_once(CUT_AT).unwrap_or_default();
+        let digits = end.find(|c: char| !c.is_ascii_digit());
+        end[..digits.unwrap_or(end.len())].parse().unwrap_or(0)
+    })
+}
+
 #[cold]
-fn mark(code: RDKafkaRespErr, offset: u64) -> Mark {
+fn mark(code: RDKafkaRespErr, offset: u64, text: &CStr) -> Mark {
     match code {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Mark::EndOfPartition { offset },
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET => {
-            Mark::Failed(ReadError::OffsetOutOfRange)
-        }
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET => Mark::Failed(match cut(text) {
+            Some(end) => ReadError::Truncated { end },
+            None => ReadError::OffsetOutOfRange,
+        }),
         code => {
             let error = classify(&KafkaError::MessageConsumption(code.into()));
             Mark::Failed(ReadError::Client(Box::new(error)))
@@ -114,15 +154,34 @@ mod tests {
     #[test]
     fn the_clients_marks_say_what_the_partition_does_about_them() {
         use RDKafkaRespErr as E;
-        let eof = mark(E::RD_KAFKA_RESP_ERR__PARTITION_EOF, 9);
+        let eof = mark(E::RD_KAFKA_RESP_ERR__PARTITION_EOF, 9, c"");
         assert!(matches!(eof, Mark::EndOfPartition { offset: 9 }));
-        let reset = mark(E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, 9);
+        let gone = c"fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
+        let reset = mark(E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, 9, gone);
         assert!(matches!(reset, Mark::Failed(ReadError::OffsetOutOfRange)));
         let Mark::Failed(ReadError::Client(error)) =
-            mark(E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 9)
+            mark(E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 9, c"")
         else {
             panic!("a refusal is an error of the client");
         };
         assert_eq!(error.code, "SOURCE_DENIED");
+    }
+
+    #[test]
+    fn a_log_that_was_cut_off_and_has_grown_again_is_known_by_the_clients_text() {
+        let reset = RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET;
+        let at = c"Partition log truncation detected at offset 100 (leader epoch 0): broker end \
+                   offset is 52 (offset leader epoch 0). Reset to INVALID.: Local: Partition log \
+                   truncation detected (broker 1)";
+        let none = c"No epoch found less or equal to offset 100 (leader epoch 0): broker end offset \
+                     is -1 (offset leader epoch -1). Reset using configured policy.: Local: Partition \
+                     log truncation detected (broker 1)";
+        for (text, wanted) in [(at, 52), (none, 0)] {
+            let mark = mark(reset, 0, text);
+            let Mark::Failed(ReadError::Truncated { end }) = mark else {
+                panic!("{mark:?}");
+            };
+            assert_eq!(end, wanted);
+        }
     }
 }

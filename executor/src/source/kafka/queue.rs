@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kol_common::kafka::Consumer;
 use kol_common::{KolError, SourcePartition};
@@ -16,6 +17,8 @@ use crate::source::contract::{Batch, Queue};
 pub struct KafkaQueue {
     queue: *mut ffi::rd_kafka_queue_t,
     arrived: Arc<Notify>,
+    /// Whether records may be taken.
+    open: Arc<AtomicBool>,
     // The client must outlive its queues.
     _client: Arc<Consumer>,
 }
@@ -64,8 +67,41 @@ impl KafkaQueue {
         Ok(Self {
             queue,
             arrived,
+            open: Arc::new(AtomicBool::new(true)),
             _client: Arc::clone(client),
         })
+    }
+}
+
+impl KafkaQueue {
+    /// Nothing may be taken until the gate is opened.
+    pub(super) fn gate(&mut self) -> Gate {
+        self.open.store(false, Ordering::Release);
+        Gate {
+            open: Arc::clone(&self.open),
+            arrived: Arc::clone(&self.arrived),
+        }
+    }
+}
+
+/// See [`KafkaQueue::gate`]. Dropped, it opens.
+#[derive(Debug)]
+pub(super) struct Gate {
+    open: Arc<AtomicBool>,
+    arrived: Arc<Notify>,
+}
+
+impl Gate {
+    /// Whether the queue is gone.
+    pub(super) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.open) == 1
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open.store(true, Ordering::Release);
+        self.arrived.notify_one();
     }
 }
 
@@ -75,6 +111,8 @@ impl Queue for KafkaQueue {
     }
 
     fn take(&mut self, batch: &mut Batch, limit: usize) {
+        let open = self.open.load(Ordering::Acquire);
+        let limit = if open { limit } else { 0 };
         batch.refill(limit, |messages: &mut Messages, limit| {
             // SAFETY: queue and client live as long as `self`, and messages hold a reference to the
             // client's inner state until they are destroyed.

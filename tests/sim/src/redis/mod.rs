@@ -186,11 +186,11 @@ impl Redis {
 
     fn execute(&self, command: &[Vec<u8>]) -> Reply {
         self.keep();
-        if let [_, name, _, owner @ ..] = command
+        if let [_, name, _, fence, generation, epoch, ..] = command
             && name.as_slice() == script::CLAIM.get_hash().as_bytes()
         {
-            let mut claimed = self.claimed.borrow_mut();
-            claimed.insert(owner.to_vec(), Millis::now());
+            let owner = [fence, generation, epoch].map(Clone::clone).to_vec();
+            self.claimed.borrow_mut().insert(owner, Millis::now());
         }
         let reply = self.scripts.answer(command);
         self.watch.borrow_mut().look(&self.scripts.db().borrow());

@@ -95,7 +95,8 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(1)
             .arg("fence")
             .arg(generation)
-            .arg(assignment_epoch),
+            .arg(assignment_epoch)
+            .arg(["", "x/0", "x/1"][random.random_range(0..3)]),
         1 | 2 => {
             let (offset, end, done) = (
                 random.random_range(0..99),
