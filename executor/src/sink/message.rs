@@ -34,8 +34,8 @@ pub enum SinkMessage {
     Flush {
         /// What to send.
         request: Box<FlushRequest>,
-        /// How long Redis took.
-        reply: oneshot::Sender<Result<Duration, SinkError>>,
+        /// What became of it.
+        reply: oneshot::Sender<Result<Flushed, SinkError>>,
     },
     /// Read a piece of a ranking.
     Scan {
@@ -106,6 +106,15 @@ pub struct FlushRequest {
     pub stamps: (String, String),
     /// The time now and the newest event time (may be empty), ISO 8601.
     pub times: (String, String),
+}
+
+/// A flush that Redis did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// How long Redis took.
+    pub took: Duration,
+    /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
+    pub refused: Vec<String>,
 }
 
 /// Why Redis did not do what was requested.

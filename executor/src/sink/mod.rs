@@ -21,6 +21,7 @@ pub mod script;
 mod service;
 
 pub use message::{
-    Claimed, Fence, FlushRequest, Operation, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink, SinkError,
+    SinkMessage,
 };
 pub use service::start;

@@ -99,6 +99,7 @@ impl Encoder {
                 Key::Next => cmd.arg(&next),
                 Key::Before => cmd.arg(&before),
                 Key::Platforms => cmd.arg(self.keys.platforms_key()),
+                Key::Slots => cmd.arg(self.keys.slots_key(context.platform)),
             };
         }
     }

@@ -1,14 +1,13 @@
 //! The request to the sink that is under way: one at a time, so that a partition's writes keep their
 //! order.
 
-use std::time::Duration;
-
 use kol_common::actor::AskError;
 use kol_common::{JobId, KolError};
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Fence, FlushRequest, Operation, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink, SinkError,
+    SinkMessage,
 };
 
 /// See the module.
@@ -23,7 +22,7 @@ pub struct Requests {
 enum Pending {
     Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
     Look(oneshot::Receiver<Result<u64, SinkError>>),
-    Flush(oneshot::Receiver<Result<Duration, SinkError>>),
+    Flush(oneshot::Receiver<Result<Flushed, SinkError>>),
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
 }
 
@@ -35,7 +34,7 @@ pub enum Answer {
     /// To a look at the fence.
     Look(Result<u64, SinkError>),
     /// To a flush.
-    Flush(Result<Duration, SinkError>),
+    Flush(Result<Flushed, SinkError>),
     /// To a look at a ranking.
     Scan(Result<Scanned, SinkError>),
 }

@@ -3,7 +3,7 @@
 -- KEYS     fence record, last_update, last_event
 -- ARGV     generation, assignment epoch, sequence, time now, newest event time (both ISO 8601, of
 --          equal length; the latter may be empty)
--- Answers  'OK', 'NOFENCE' or 'FENCED'
+-- Answers  'OK', 'NOFENCE' or 'FENCED'; or 'BADKEY' and last_event, if that is no string: it stays as it is
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
 if not f[1] then
     return 'NOFENCE'
@@ -13,7 +13,11 @@ if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or f[3] ~= ARGV[3] then
 end
 redis.call('HSET', KEYS[1], 'done', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[4])
-if ARGV[5] ~= '' and (redis.call('GET', KEYS[3]) or '') < ARGV[5] then
+local newest = redis.pcall('GET', KEYS[3])
+if type(newest) == 'table' then
+    return {'BADKEY', KEYS[3]}
+end
+if ARGV[5] ~= '' and (newest or '') < ARGV[5] then
     redis.call('SET', KEYS[3], ARGV[5])
 end
 return 'OK'
