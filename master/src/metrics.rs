@@ -94,6 +94,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_keys_checked_total", totals.keys_checked),
         ("kol_master_job_keys_unmatched_total", totals.keys_unmatched),
         ("kol_master_job_merges_total", totals.merges),
+        ("kol_master_job_repaired_total", totals.repaired),
         ("kol_master_job_new_logs_total", totals.new_logs),
     ] {
         counter!(name, &labels).absolute(value);

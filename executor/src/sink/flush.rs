@@ -1,7 +1,7 @@
 //! Sends one flush.
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, Pipeline, ServerErrorKind, Value};
+use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
 use super::call::CallResult;
@@ -16,14 +16,9 @@ pub(super) async fn flush(
 ) -> CallResult<Flushed> {
     let begun = Instant::now();
     let replies: Vec<Value> = match pipeline(request).query_async(open).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            // Some of the scripts may have run: the flush must be sent again under a new sequence.
-            for script in script::all() {
-                script.prepare_invoke().load_async(open).await?;
-            }
-            return Err(error);
-        }
-        replies => replies?,
+        // Some of the scripts may have run: the flush must be sent again under a new sequence.
+        Err(error) => return Err(script::load_forgotten(error, open).await),
+        Ok(replies) => replies,
     };
     let mut flushed = Flushed {
         took: begun.elapsed(),

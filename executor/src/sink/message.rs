@@ -44,6 +44,13 @@ pub enum SinkMessage {
         /// The KOLs in it that are for this partition to check.
         reply: oneshot::Sender<Result<Scanned, SinkError>>,
     },
+    /// Compare what was sent with what is there.
+    Compare {
+        /// Compare calls.
+        calls: Vec<Cmd>,
+        /// What they found.
+        reply: oneshot::Sender<Result<Compared, SinkError>>,
+    },
 }
 
 /// A kind of request: what one kind proves about Redis, another does not.
@@ -57,11 +64,19 @@ pub enum Operation {
     Look,
     /// Read a piece of a ranking.
     Scan,
+    /// Compare what was sent with what is there.
+    Compare,
 }
 
 impl Operation {
     /// The one that matters most to a reader first.
-    pub const ALL: [Self; 4] = [Self::Flush, Self::Claim, Self::Look, Self::Scan];
+    pub const ALL: [Self; 5] = [
+        Self::Flush,
+        Self::Claim,
+        Self::Look,
+        Self::Scan,
+        Self::Compare,
+    ];
 }
 
 /// A partition's fence record, and who may write behind it.
@@ -115,6 +130,28 @@ pub struct Flushed {
     pub took: Duration,
     /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
     pub refused: Vec<String>,
+}
+
+/// What compare calls found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// How long Redis took.
+    pub took: Duration,
+    /// By call.
+    pub pieces: Vec<Difference>,
+}
+
+/// How Redis differs from what was sent in one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The ranking or all slots of the platform are gone.
+    pub whole: bool,
+    /// Keys of the platform that are of a wrong type.
+    pub keys: Vec<String>,
+    /// Places in the call of KOLs with a key of a wrong type.
+    pub wrong: Vec<usize>,
+    /// Places of KOLs that are not there, or not whole.
+    pub lost: Vec<usize>,
 }
 
 /// Why Redis did not do what was requested.

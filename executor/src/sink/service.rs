@@ -13,6 +13,7 @@ use kol_common::secrets::Secrets;
 use redis::aio::MultiplexedConnection;
 
 use super::call::{Served, settle, within};
+use super::compare::compare;
 use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
@@ -96,6 +97,7 @@ impl SinkMessage {
             Self::Look { .. } => Operation::Look,
             Self::Flush { .. } => Operation::Flush,
             Self::Scan { .. } => Operation::Scan,
+            Self::Compare { .. } => Operation::Compare,
         }
     }
 }
@@ -107,6 +109,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Look { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Flush { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -137,6 +140,11 @@ async fn serve(message: SinkMessage, number: u64, mut open: MultiplexedConnectio
         }
         SinkMessage::Scan { request, reply } => {
             let (result, served) = settle(kind, number, within(scan(&request, &mut open)).await);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Compare { calls, reply } => {
+            let (result, served) = settle(kind, number, within(compare(calls, &mut open)).await);
             drop(reply.send(result));
             served
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use kol_common::proto::Confirmed;
 use tokio::time::Instant;
 
-use crate::sink::{Claimed, Flushed, SinkError};
+use crate::sink::{Claimed, Compared, Flushed, SinkError};
 
 /// Pace of the flushes.
 #[derive(Clone, Copy, Debug)]
@@ -260,6 +260,18 @@ impl Flusher {
                 Next::SendEverything
             }
             Ok(_) | Err(SinkError::Lost) => Next::Continue,
+        }
+    }
+
+    /// The answer to a comparison.
+    pub fn compared(&mut self, now: Instant, answer: &Result<Compared, SinkError>) -> Next {
+        match answer {
+            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Lost) => {
+                self.lost(now);
+                Next::SendEverything
+            }
+            Ok(_) | Err(SinkError::Unavailable(_)) => Next::Continue,
         }
     }
 

@@ -3,11 +3,12 @@
 
 use kol_common::actor::AskError;
 use kol_common::{JobId, KolError};
+use redis::Cmd;
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink, SinkError,
-    SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink,
+    SinkError, SinkMessage,
 };
 
 /// See the module.
@@ -24,6 +25,7 @@ enum Pending {
     Look(oneshot::Receiver<Result<u64, SinkError>>),
     Flush(oneshot::Receiver<Result<Flushed, SinkError>>),
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
+    Compare(oneshot::Receiver<Result<Compared, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -37,6 +39,8 @@ pub enum Answer {
     Flush(Result<Flushed, SinkError>),
     /// To a look at a ranking.
     Scan(Result<Scanned, SinkError>),
+    /// To a comparison.
+    Compare(Result<Compared, SinkError>),
 }
 
 impl Answer {
@@ -47,6 +51,7 @@ impl Answer {
             Self::Look(_) => Operation::Look,
             Self::Flush(_) => Operation::Flush,
             Self::Scan(_) => Operation::Scan,
+            Self::Compare(_) => Operation::Compare,
         }
     }
 }
@@ -97,6 +102,15 @@ impl Requests {
         self.send(Pending::Scan(answer), message);
     }
 
+    /// Compares what was sent with what is there.
+    pub fn compare(&mut self, calls: Vec<Cmd>) {
+        let (reply, answer) = oneshot::channel();
+        self.send(
+            Pending::Compare(answer),
+            SinkMessage::Compare { calls, reply },
+        );
+    }
+
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
@@ -106,6 +120,7 @@ impl Requests {
             Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
         };
         self.pending = None;
         answer

@@ -92,7 +92,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         assignment_epoch,
     };
     let mut command = redis::cmd("EVALSHA");
-    match random.random_range(0..11) {
+    match random.random_range(0..12) {
         0 => command
             .arg(script::CLAIM.get_hash())
             .arg(1)
@@ -185,6 +185,10 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .arg(["update", "event", "fence", "nothing"][random.random_range(0..4)])
                 .take();
         }
+        9 => {
+            let kols = KOLS.iter().filter(|_| random.random_bool(0.6)).copied();
+            return encoder.compare(&fence, "tiktok", &kols.collect::<Vec<_>>());
+        }
         _ => {
             let kols: Vec<_> = KOLS
                 .iter()
@@ -245,6 +249,7 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         script::BEGIN_SOURCE,
         script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE,
+        script::COMPARE_SOURCE,
     ] {
         both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
     }
