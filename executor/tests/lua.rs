@@ -4,10 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
-use kol_common::scoring::schema::{FIELDS, Field, Market, RANK, Scored, Shows};
-use kol_common::scoring::{
-    Packed, SLOT_BYTES, SLOT_LAYOUT, Scoring, Slot, merge, pack_slots, unpack_slots,
+use kol_common::scoring::schema::{
+    FIELDS, Field, HASH_FIELDS, Market, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION, RANK, Scored,
+    Shows,
 };
+use kol_common::scoring::{Packed, Scoring, Slot, merge, pack_slots, unpack_slots};
 use kol_executor::sink::merge_call::{self, Argument, Key, PER_KOL};
 use kol_executor::sink::script;
 use mlua::{Function, Lua, Table, Value, Variadic};
@@ -25,9 +26,14 @@ fn cases() -> u32 {
 
 /// What Redis gives scripts, as far as ours use it.
 const REDIS: &str = r#"
-db = {}
+db, kinds = {}, {}
 redis = {}
 commands = {}
+function commands.TYPE(key)
+    if db[key] == nil then return {ok = 'none'} end
+    if type(db[key]) == 'string' then return {ok = 'string'} end
+    return {ok = kinds[key] or 'hash'}
+end
 function commands.HGET(key, field) return db[key] and db[key][field] or false end
 function commands.HMGET(key, ...)
     local out = {}
@@ -39,35 +45,48 @@ function commands.HSET(key, ...)
     local args = {...}
     for i = 1, #args, 2 do db[key][args[i]] = tostring(args[i + 1]) end
 end
-function commands.DEL(key) db[key] = nil end
+function commands.HDEL(key, ...)
+    for _, field in ipairs({...}) do
+        if db[key] then db[key][field] = nil end
+    end
+end
+function commands.DEL(key) db[key], kinds[key] = nil, nil end
 commands.UNLINK = commands.DEL
 function commands.EXISTS(key) return db[key] and 1 or 0 end
-function commands.RENAME(from, to) db[to], db[from] = db[from], nil end
+function commands.RENAME(from, to)
+    db[to], db[from] = db[from], nil
+    kinds[to], kinds[from] = kinds[from], nil
+end
 function commands.ZUNIONSTORE(to, _, a, b)
     local all = {}
     for _, key in ipairs({a, b}) do
         for member, score in pairs(db[key]) do all[member] = score end
     end
-    db[to] = all
+    db[to], kinds[to] = all, 'zset'
 end
 function commands.ZADD(key, ...)
-    db[key] = db[key] or {}
+    db[key], kinds[key] = db[key] or {}, 'zset'
     local args = {...}
     for i = 1, #args, 2 do db[key][args[i + 1]] = args[i] end
 end
 function commands.ZREM(key, ...)
-    for _, member in ipairs({...}) do db[key][member] = nil end
+    for _, member in ipairs({...}) do
+        if db[key] then db[key][member] = nil end
+    end
 end
 function commands.GET(key) return db[key] or false end
 function commands.SET(key, value) db[key] = value end
 function commands.SADD(key, member)
-    db[key] = db[key] or {}
+    db[key], kinds[key] = db[key] or {}, 'set'
     db[key][member] = true
 end
 function commands.PEXPIRE() end
 function redis.call(name, ...) return commands[name](...) end
 function redis.pcall(name, key, ...)
-    if type(db[key]) == 'string' then return {err = 'WRONGTYPE'} end
+    local reads_text = name == 'GET'
+    if db[key] ~= nil and (type(db[key]) == 'string') ~= reads_text then
+        return {err = 'WRONGTYPE'}
+    end
     return redis.call(name, key, ...)
 end
 "#;
@@ -81,6 +100,7 @@ fn keys() -> Vec<&'static str> {
         Key::Next => "next",
         Key::Before => "before",
         Key::Platforms => "platforms",
+        Key::Slots => "slots",
     });
     common.into_iter().chain(["hash"]).collect()
 }
@@ -98,13 +118,7 @@ impl Redis {
             .set("unpack", lua.create_function(unpack).unwrap())
             .unwrap();
         structs
-            .set(
-                "pack",
-                lua.create_function(|lua, (_, n): (String, u32)| {
-                    lua.create_string(n.to_le_bytes())
-                })
-                .unwrap(),
-            )
+            .set("pack", lua.create_function(pack).unwrap())
             .unwrap();
         lua.globals().set("struct", structs).unwrap();
         lua.load(REDIS).exec().unwrap();
@@ -127,13 +141,22 @@ impl Redis {
             fence.set(key, value).unwrap();
         }
         db.set("fence", fence).unwrap();
-        if !slots.is_empty() {
-            let hash = self.lua.create_table().unwrap();
-            let packed = self.lua.create_string(pack_slots(slots)).unwrap();
-            hash.set("_slots", packed).unwrap();
-            db.set("hash", hash).unwrap();
-        }
         self.lua.globals().set("db", db).unwrap();
+        let kinds = self.lua.create_table().unwrap();
+        self.lua.globals().set("kinds", kinds).unwrap();
+        if !slots.is_empty() {
+            self.set_field("slots", "a", &pack_slots(&Market::default(), slots));
+        }
+    }
+
+    /// Sets a field of a hash.
+    fn set_field(&self, hash: &str, field: &str, value: &[u8]) {
+        let there: Option<Table> = self.db().get(hash).unwrap();
+        let there = there.unwrap_or_else(|| self.lua.create_table().unwrap());
+        there
+            .set(field, self.lua.create_string(value).unwrap())
+            .unwrap();
+        self.db().set(hash, there).unwrap();
     }
 
     /// Merges one slot of `a`; the values sent along are marked as the executor's.
@@ -194,7 +217,7 @@ impl Redis {
         let keys = self.lua.create_sequence_from(keys()).unwrap();
         self.lua.globals().set("KEYS", keys).unwrap();
         self.lua.globals().set("ARGV", argv).unwrap();
-        self.merge.call::<String>(()).unwrap()
+        self.merge.call::<Vec<String>>(()).unwrap().join(" ")
     }
 
     fn hash(&self) -> Option<Table> {
@@ -206,26 +229,50 @@ impl Redis {
     }
 }
 
-/// `struct.unpack` of the one layout that the script uses.
+/// The numbers of a layout of the `struct` library, as far as the script uses it.
+fn numbers(layout: &str) -> Vec<Packed> {
+    let all = [Packed::U32, Packed::U40, Packed::F64];
+    let mut rest = layout.strip_prefix('<').unwrap();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let next = all.iter().find(|n| rest.starts_with(n.lua())).unwrap();
+        rest = &rest[next.lua().len()..];
+        found.push(*next);
+    }
+    found
+}
+
+/// `struct.unpack`.
 fn unpack(
     _lua: &Lua,
     (layout, bytes, at): (String, mlua::LuaString, Option<usize>),
 ) -> mlua::Result<Variadic<Value>> {
-    let items: String = SLOT_LAYOUT.iter().map(|field| field.number.lua()).collect();
-    assert_eq!(layout, format!("<{items}"));
     let bytes = bytes.as_bytes();
-    let mut rest = &bytes[at.unwrap_or(1) - 1..][..SLOT_BYTES];
-    let numbers = SLOT_LAYOUT.iter().map(|field| {
-        let (packed, behind) = rest.split_at(field.number.bytes());
+    let mut rest = &bytes[at.unwrap_or(1) - 1..];
+    let numbers = numbers(&layout).into_iter().map(|number| {
+        let (packed, behind) = rest.split_at(number.bytes());
         rest = behind;
         let mut whole = [0; 8];
         whole[..packed.len()].copy_from_slice(packed);
-        Value::Number(match field.number {
+        Value::Number(match number {
             Packed::U32 | Packed::U40 => u64::from_le_bytes(whole) as f64,
             Packed::F64 => f64::from_le_bytes(whole),
         })
     });
     Ok(numbers.collect())
+}
+
+/// `struct.pack`.
+fn pack(lua: &Lua, (layout, values): (String, Variadic<f64>)) -> mlua::Result<mlua::LuaString> {
+    let mut bytes = Vec::new();
+    for (number, value) in numbers(&layout).into_iter().zip(values) {
+        let whole = match number {
+            Packed::U32 | Packed::U40 => (value as u64).to_le_bytes(),
+            Packed::F64 => value.to_le_bytes(),
+        };
+        bytes.extend_from_slice(&whole[..number.bytes()]);
+    }
+    lua.create_string(bytes)
 }
 
 fn slot(partition: u32) -> impl Strategy<Value = Slot> {
@@ -394,14 +441,7 @@ fn slots_of_an_older_generation_are_ignored_and_a_newer_one_is_not_touched() {
     redis.prepare(&[one(1, 2)]);
     let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
     assert_eq!(answer, "FENCED");
-    assert_eq!(
-        redis
-            .hash()
-            .unwrap()
-            .get::<Option<String>>("kol_id")
-            .unwrap(),
-        None
-    );
+    assert!(redis.hash().is_none());
 }
 
 #[test]
@@ -465,20 +505,129 @@ fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_me
 }
 
 #[test]
-fn a_key_of_another_type_is_named_and_slots_of_another_layout_are_overwritten() {
-    let redis = Redis::new();
-    redis.prepare(&[]);
-    redis.db().set("hash", "a string").unwrap();
-    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
-    assert_eq!(answer, "BADKEY hash");
-    for field in [&b"\x02abc"[..], b"\x01abc", b""] {
-        redis.prepare(&[one(1, 1)]);
-        let slots = redis.lua.create_string(field).unwrap();
-        redis.hash().unwrap().set("_slots", slots).unwrap();
+fn slots_of_another_layout_are_overwritten() {
+    for field in [&b"\x01abc"[..], b"\x02abc", b""] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        redis.set_field("slots", "a", field);
         let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
         assert_eq!(answer, "OK");
         assert_eq!(redis.field("trending_score"), "sent");
     }
+}
+
+#[test]
+fn what_readers_read_is_text_and_slots_lie_beside_the_ranking() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    let mut names: Vec<String> = Vec::new();
+    let hash = redis.hash().unwrap();
+    for field in hash.pairs::<String, mlua::LuaString>() {
+        let (name, value) = field.unwrap();
+        assert!(value.to_str().is_ok(), "{name} is not text");
+        names.push(name);
+    }
+    assert_eq!(names.len(), HASH_FIELDS);
+    assert!(!names.iter().any(|name| name.starts_with('_')), "{names:?}");
+    let slots: Table = redis.db().get("slots").unwrap();
+    let packed: mlua::LuaString = slots.get("a").unwrap();
+    let mut packed = unpack_slots(&packed.as_bytes()).unwrap();
+    packed.sort_by_key(|slot| slot.partition);
+    assert_eq!(packed, [one(0, 1), one(1, 1)]);
+    redis.merge(&scoring(), 0.0, None, 0);
+    redis.merge(&scoring(), 0.0, None, 1);
+    assert!(slots.is_empty(), "they leave with the creator");
+}
+
+#[test]
+fn slots_of_an_earlier_version_are_read_once_and_removed_from_the_hash() {
+    let old = |market: &str| {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        let mut packed = vec![OLD_SLOTS_VERSION];
+        one(0, 1).pack_into(&mut packed);
+        redis.set_field("hash", OLD_SLOTS, &packed);
+        redis.set_field("hash", OLD_MARKET, market.as_bytes());
+        redis
+    };
+    let redis = old("1 2 500");
+    assert_eq!(
+        redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(1, 1)), 1),
+        "OK"
+    );
+    assert_eq!(redis.field("event_count"), "2", "nothing goes back");
+    let by_the_newer = redis.field("raw_score");
+    for field in [OLD_SLOTS, OLD_MARKET] {
+        let left: Option<String> = redis.hash().unwrap().get(field).unwrap();
+        assert_eq!(left, None, "{field}");
+    }
+    redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(1, 1)), 1);
+    assert_eq!(redis.field("raw_score"), by_the_newer);
+    let redis = old("0 2 500");
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(1, 1)), 1);
+    assert_ne!(
+        redis.field("raw_score"),
+        by_the_newer,
+        "a measure of an older generation says nothing"
+    );
+}
+
+/// Merges `a` while one key is a string.
+fn with_a_string(key: &str) -> (Redis, String) {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.db().set(key, "a string").unwrap();
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    let still: Option<String> = redis.db().get(key).ok();
+    assert_eq!(still.as_deref(), Some("a string"), "it is somebody else's");
+    (redis, answer)
+}
+
+#[test]
+fn a_creator_whose_hash_is_of_a_wrong_type_is_left_out_named_and_keeps_its_slots() {
+    let (redis, answer) = with_a_string("hash");
+    assert_eq!(answer, "BADKEY hash");
+    assert_eq!(members(&redis, "ranking"), None);
+    redis.db().set("hash", Value::Nil).unwrap();
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(redis.field("event_count"), "2");
+    assert_eq!(members(&redis, "ranking"), Some(vec!["a".into()]));
+    redis.db().set("hash", "a string").unwrap();
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(members(&redis, "ranking"), Some(vec![]), "it leaves both");
+    for partition in [0, 1] {
+        assert_eq!(
+            redis.merge(&scoring(), 0.0, None, partition).as_str(),
+            ["BADKEY hash", "OK"][partition as usize]
+        );
+    }
+    let left: String = redis.db().get("hash").unwrap();
+    assert_eq!(left, "a string", "also when the creator leaves");
+}
+
+#[test]
+fn a_key_of_a_wrong_type_that_the_platform_shares_is_named() {
+    for key in ["ranking", "slots", "platforms", "next", "before"] {
+        let (redis, answer) = with_a_string(key);
+        assert_eq!(answer, format!("BADKEY {key}"));
+        // The hash needs neither the ranking nor the list of platforms; but where the generation of the
+        // ranking changes, its keys are not touched while one of them is of a wrong type.
+        assert_eq!(redis.hash().is_some(), key == "platforms", "{key}");
+    }
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.set_field("record", "of", b"another");
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(answer, "BADKEY record");
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.db().set("ranking", "a string").unwrap();
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(answer, "BADKEY ranking");
+    assert_eq!(redis.field("event_count"), "2", "hashes go on");
 }
 
 #[test]
@@ -658,7 +807,7 @@ fn the_encoder_sends_what_the_script_reads() {
     let sequence = redis.lua.create_sequence_from(keys()).unwrap();
     redis.lua.globals().set("KEYS", sequence).unwrap();
     redis.lua.globals().set("ARGV", argv).unwrap();
-    assert_eq!(redis.merge.call::<String>(()).unwrap(), "OK");
+    assert_eq!(redis.merge.call::<Vec<String>>(()).unwrap(), ["OK"]);
     let sums = merge(&scoring, &[one(0, 1)]);
     let terms = scoring.score(&sums, 0.0);
     let scored = Scored {
@@ -676,18 +825,9 @@ fn the_encoder_sends_what_the_script_reads() {
     assert_eq!(redis.field("trending_label"), "Cold");
     assert_eq!(redis.field("generation"), "1");
     assert_eq!(redis.field("updated_at"), "now");
-    assert_eq!(
-        unpack_slots(
-            &redis
-                .hash()
-                .unwrap()
-                .get::<mlua::LuaString>("_slots")
-                .unwrap()
-                .as_bytes()
-        )
-        .unwrap(),
-        vec![one(0, 1)]
-    );
+    let slots: Table = redis.db().get("slots").unwrap();
+    let packed: mlua::LuaString = slots.get("a").unwrap();
+    assert_eq!(unpack_slots(&packed.as_bytes()).unwrap(), vec![one(0, 1)]);
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_lost_total", totals.lost),
         ("kol_master_job_truncated_total", totals.truncated),
         ("kol_master_job_merges_total", totals.merges),
+        ("kol_master_job_repaired_total", totals.repaired),
         ("kol_master_job_new_logs_total", totals.new_logs),
     ] {
         counter!(name, &labels).absolute(value);

@@ -16,6 +16,11 @@ impl KeyTemplates {
         ["generation", "next", "before"].map(|what| format!("streaming:{ranking}:{what}"))
     }
 
+    /// The slots of all KOLs of a platform: a hash beside the ranking, with one field for each KOL.
+    pub fn slots_key(&self, platform: &str) -> String {
+        format!("streaming:{}:slots", self.ranking_key(platform))
+    }
+
     /// All platforms that a ranking was ever written for: a generation that has no event of one of them
     /// must take its ranking down.
     pub fn platforms_key(&self) -> String {
@@ -79,6 +84,10 @@ mod tests {
         assert_eq!(
             keys.flip_keys("tiktok")[1],
             "streaming:ranking:tiktok:trending:next"
+        );
+        assert_eq!(
+            keys.slots_key("tiktok"),
+            "streaming:ranking:tiktok:trending:slots"
         );
         assert_eq!(
             keys.platforms_key(),

@@ -19,7 +19,7 @@ pub use merge::{Sums, merge};
 pub use params::Scoring;
 pub use score::Terms;
 pub use slot::{
-    PackError, Packed, SLOT_BYTES, SLOT_LAYOUT, SLOTS_VERSION, Slot, SlotField, pack_slots,
-    unpack_slots,
+    PackError, Packed, SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Slot, SlotField,
+    pack_slots, unpack_slots,
 };
 pub use spread::{Share, spread};

@@ -205,10 +205,15 @@ pub const PLATFORM: &str = "platform";
 pub const UPDATED_AT: &str = "updated_at";
 /// Field with the generation of the job that wrote the hash.
 pub const GENERATION: &str = "generation";
-/// Field with the packed slots: see [`super::pack_slots`].
-pub const SLOTS: &str = "_slots";
-/// Field that says by which market measure the hash was scored: generation, version and measure.
-pub const MARKET: &str = "_market";
+/// Field in which versions before this one kept the packed slots. It is read once, and removed.
+pub const OLD_SLOTS: &str = "_slots";
+/// The same for the market measure by which the hash was scored: generation, version and measure as text.
+pub const OLD_MARKET: &str = "_market";
+/// Version of the packed form in [`OLD_SLOTS`]: a version byte, then slots of today's layout.
+pub const OLD_SLOTS_VERSION: u8 = 1;
+
+/// Fields of a hash.
+pub const HASH_FIELDS: usize = FIELDS.len() + 4;
 
 fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
@@ -267,7 +272,7 @@ mod tests {
     fn no_name_is_used_twice() {
         let fields = FIELDS.iter().map(|field| field.name);
         let others = [
-            RANK.name, KOL_ID, PLATFORM, UPDATED_AT, GENERATION, SLOTS, MARKET,
+            RANK.name, KOL_ID, PLATFORM, UPDATED_AT, GENERATION, OLD_SLOTS, OLD_MARKET,
         ];
         let mut names: Vec<_> = fields.chain(others).collect();
         let constants = CONSTANTS.iter().map(|constant| constant.name);

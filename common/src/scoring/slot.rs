@@ -1,12 +1,16 @@
-//! A slot: one source partition's share of one KOL, as numbers that add up, and its packed form in
-//! the `_slots` field of the KOL's hash.
+//! A slot: one source partition's share of one KOL, as numbers that add up, and the packed form in which
+//! the slots of a KOL lie beside the ranking.
 //!
-//! Layout, little endian: one version byte, then one record for each slot, as [`SLOT_LAYOUT`] says. One
-//! record with its version stays below the 64 bytes up to which Redis keeps a hash in its compact
-//! encoding.
+//! Layout, little endian: one version byte; the market measure by which the KOL was scored, as its version
+//! and its value, both doubles; then one record for each slot, as [`SLOT_LAYOUT`] says. All slots of a KOL
+//! are of one generation, and the measure is of that one too.
+
+use super::schema::Market;
 
 /// Version of the packed form: a new one whenever [`SLOT_LAYOUT`] changes.
-pub const SLOTS_VERSION: u8 = 1;
+pub const SLOTS_VERSION: u8 = 2;
+/// Bytes before the first slot.
+pub const SLOTS_HEADER: usize = 1 + 8 + 8;
 
 /// One number of a packed slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,28 +150,31 @@ pub enum PackError {
     Length(usize),
 }
 
-/// The `_slots` field for these slots.
-pub fn pack_slots(slots: &[Slot]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 + slots.len() * SLOT_BYTES);
+/// The packed slots of a KOL, and the measure by which it was scored.
+pub fn pack_slots(market: &Market, slots: &[Slot]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(SLOTS_HEADER + slots.len() * SLOT_BYTES);
     out.push(SLOTS_VERSION);
+    out.extend_from_slice(&(market.version as f64).to_le_bytes());
+    out.extend_from_slice(&market.mean.to_le_bytes());
     for slot in slots {
         slot.pack_into(&mut out);
     }
     out
 }
 
-/// Reads a `_slots` field.
+/// Reads packed slots.
 ///
 /// # Errors
 /// Another version, or a length that no whole number of slots has.
-pub fn unpack_slots(field: &[u8]) -> Result<Vec<Slot>, PackError> {
-    let (version, records) = field.split_first().ok_or(PackError::Length(0))?;
-    if *version != SLOTS_VERSION {
-        return Err(PackError::Version(*version));
+pub fn unpack_slots(packed: &[u8]) -> Result<Vec<Slot>, PackError> {
+    let version = *packed.first().ok_or(PackError::Length(0))?;
+    if version != SLOTS_VERSION {
+        return Err(PackError::Version(version));
     }
-    let (slots, rest) = records.as_chunks::<SLOT_BYTES>();
+    let whole = PackError::Length(packed.len());
+    let (slots, rest) = packed.get(SLOTS_HEADER..).ok_or(whole)?.as_chunks();
     if !rest.is_empty() {
-        return Err(PackError::Length(field.len()));
+        return Err(whole);
     }
     Ok(slots.iter().map(Slot::unpack).collect())
 }
@@ -177,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packed_slot_reads_back_and_one_slot_stays_below_64_bytes() {
+    fn packed_slots_read_back() {
         let slot = Slot {
             partition: 70_000,
             generation: 3,
@@ -190,9 +197,16 @@ mod tests {
             baseline_events: 0.5,
             first_pane: 485_000,
         };
-        let packed = pack_slots(&[slot, Slot::default()]);
-        assert_eq!(packed.len(), 1 + 2 * 58);
-        const { assert!(1 + SLOT_BYTES < 64) };
+        let market = Market {
+            mean: 4.73,
+            version: 9,
+        };
+        let packed = pack_slots(&market, &[slot, Slot::default()]);
+        assert_eq!(packed.len(), 17 + 2 * 58);
+        assert_eq!(
+            packed[1..17],
+            [9f64.to_le_bytes(), 4.73f64.to_le_bytes()].concat()
+        );
         assert_eq!(unpack_slots(&packed), Ok(vec![slot, Slot::default()]));
         assert_eq!(unpack_slots(&packed[..60]), Err(PackError::Length(60)));
         assert_eq!(unpack_slots(&[9]), Err(PackError::Version(9)));

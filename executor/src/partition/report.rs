@@ -63,6 +63,7 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         entities: entities as u64,
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
+        left_out: outbox.left_out() as u64,
         standstill_ms: Millis::from(parts.stall).0,
         sample: state.sample().to_vec(),
         problem: problem(parts).map(|e| e.to_info()),
@@ -92,7 +93,7 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
 fn problem(parts: &Parts<'_>) -> Option<KolError> {
     let memory = parts.memory.is_full().then(|| memory_limit(parts));
     let problem = memory
-        .or_else(|| parts.outbox.problem().cloned())
+        .or_else(|| parts.outbox.problem())
         .or_else(|| parts.restore_problem.cloned())
         .or_else(|| parts.reader.problem())
         .or_else(|| parts.intake.problem())?;

@@ -1,14 +1,11 @@
 //! Sends one flush.
 
-use std::time::Duration;
-
-use kol_common::KolError;
 use kol_common::redis::RedisConnection;
-use redis::{ErrorKind, Pipeline, ServerErrorKind};
+use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
 use super::call::CallResult;
-use super::message::{FlushRequest, SinkError};
+use super::message::{FlushRequest, Flushed, SinkError};
 use super::script;
 
 /// Begin, merges and done in one pipeline: Redis runs them in this order, and each checks the fence
@@ -16,36 +13,36 @@ use super::script;
 pub(super) async fn flush(
     request: FlushRequest,
     open: &mut RedisConnection,
-) -> CallResult<Duration> {
+) -> CallResult<Flushed> {
     let begun = Instant::now();
-    let replies: Vec<String> = match pipeline(request).query_async(open).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            // Some of the scripts may have run: the flush must be sent again under a new sequence.
-            for script in script::all() {
-                script.prepare_invoke().load_async(open).await?;
-            }
-            return Err(error);
-        }
-        replies => replies?,
+    let replies: Vec<Value> = match pipeline(request).query_async(open).await {
+        // Some of the scripts may have run: the flush must be sent again under a new sequence.
+        Err(error) => return Err(script::load_forgotten(error, open).await),
+        Ok(replies) => replies,
     };
-    let mut outcome = Ok(begun.elapsed());
-    for reply in &replies {
-        match reply.as_str() {
-            "OK" => {}
-            "NOFENCE" => return Ok(Err(SinkError::Lost)),
-            other => match other.strip_prefix("BADKEY ") {
-                Some(key) => outcome = Err(bad_key(key).into()),
-                None => return Ok(Err(SinkError::Fenced)),
-            },
+    let mut flushed = Flushed {
+        took: begun.elapsed(),
+        refused: Vec::new(),
+    };
+    for reply in replies {
+        let mut words = words(reply).into_iter();
+        match words.next().as_deref() {
+            Some("OK") => {}
+            Some("BADKEY") => flushed.refused.extend(words),
+            Some("NOFENCE") => return Ok(Err(SinkError::Lost)),
+            _ => return Ok(Err(SinkError::Fenced)),
         }
     }
-    Ok(outcome)
+    Ok(Ok(flushed))
 }
 
-fn bad_key(key: &str) -> KolError {
-    let what = format!("the Redis key {key} is not a hash: the creator it belongs to is left out");
-    KolError::external("SINK_KEY_TYPE", what)
-        .help("Rename or delete that key, or give the job other keys ([sink.keys] in its spec).")
+/// A script answers with a word, or with a list of a word and keys.
+fn words(reply: Value) -> Vec<String> {
+    match reply {
+        Value::Array(all) => all.into_iter().flat_map(words).collect(),
+        Value::BulkString(bytes) => vec![String::from_utf8_lossy(&bytes).into_owned()],
+        _ => Vec::new(),
+    }
 }
 
 fn pipeline(request: FlushRequest) -> Pipeline {

@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 
 use kol_common::scoring::schema::{self, CONSTANTS, FIELDS, Field, Market, RANK, Shows};
-use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_VERSION, Scoring};
+use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Scoring};
 
 /// A key that all KOLs of a call have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +28,20 @@ pub enum Key {
     Before,
     /// Set of all platforms that have a ranking.
     Platforms,
+    /// Packed slots of the KOLs of the platform.
+    Slots,
 }
 
 impl Key {
     /// In the order of a call.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Fence,
         Self::Ranking,
         Self::Record,
         Self::Next,
         Self::Before,
         Self::Platforms,
+        Self::Slots,
     ];
 
     /// Its name in the script.
@@ -50,6 +53,7 @@ impl Key {
             Self::Next => "KEY_NEXT",
             Self::Before => "KEY_BEFORE",
             Self::Platforms => "KEY_PLATFORMS",
+            Self::Slots => "KEY_SLOTS",
         }
     }
 }
@@ -163,7 +167,9 @@ fn slots(lua: &mut String) {
     push(
         lua,
         format_args!(
-            "local SLOT, SLOT_BYTES, SLOTS_VERSION = '<{layout}', {SLOT_BYTES}, {SLOTS_VERSION}\n"
+            "local SLOT, SLOT_BYTES, SLOTS_HEADER = '<{layout}', {SLOT_BYTES}, {SLOTS_HEADER}\n\
+             local SLOTS_VERSION, OLD_SLOTS_VERSION = {SLOTS_VERSION}, {}\n",
+            schema::OLD_SLOTS_VERSION
         ),
     );
     let names = SLOT_LAYOUT.iter().map(|f| capitals("SLOT_", f.name));
@@ -186,24 +192,22 @@ fn texts(lua: &mut String) {
 
 /// Names and values of a hash; the values of the score stand in `f` behind place `o`.
 fn hash(lua: &mut String) {
-    let (slots, market) = (schema::SLOTS, schema::MARKET);
+    let (slots, market) = (schema::OLD_SLOTS, schema::OLD_MARKET);
     push(
         lua,
-        format_args!("local FIELD_SLOTS, FIELD_MARKET = '{slots}', '{market}'\n"),
+        format_args!("local OLD_SLOTS, OLD_MARKET = '{slots}', '{market}'\n"),
     );
     let of = [(schema::KOL_ID, "kol"), (schema::PLATFORM, "platform")];
     let stamps = [
         (schema::UPDATED_AT, "now"),
         (schema::GENERATION, "generation"),
-        (slots, "slots"),
-        (market, "market"),
     ];
     let pair = |(name, value): (&'static str, &str)| format!("'{name}', {value}");
     let fields = FIELDS.iter().zip(2..);
     let fields = fields.map(|(field, at)| format!("'{}', f[o + {at}]", field.name));
     let all = of.map(pair).into_iter().chain(fields);
     let all = list(all.chain(stamps.map(pair)));
-    let name = "hash_of(kol, platform, f, o, now, generation, slots, market)";
+    let name = "hash_of(kol, platform, f, o, now, generation)";
     function(lua, name, &all);
 }
 

@@ -37,8 +37,8 @@ pub enum SinkMessage {
     Flush {
         /// What to send.
         request: Box<FlushRequest>,
-        /// How long Redis took.
-        reply: oneshot::Sender<Result<Duration, SinkError>>,
+        /// What became of it.
+        reply: oneshot::Sender<Result<Flushed, SinkError>>,
     },
     /// Read a piece of a ranking.
     Scan {
@@ -46,6 +46,13 @@ pub enum SinkMessage {
         request: ScanRequest,
         /// The KOLs in it that are for this partition to check.
         reply: oneshot::Sender<Result<Scanned, SinkError>>,
+    },
+    /// Compare what was sent with what is there.
+    Compare {
+        /// Compare calls.
+        calls: Vec<Cmd>,
+        /// What they found.
+        reply: oneshot::Sender<Result<Compared, SinkError>>,
     },
 }
 
@@ -60,11 +67,19 @@ pub enum Operation {
     Look,
     /// Read a piece of a ranking.
     Scan,
+    /// Compare what was sent with what is there.
+    Compare,
 }
 
 impl Operation {
     /// The one that matters most to a reader first.
-    pub const ALL: [Self; 4] = [Self::Flush, Self::Claim, Self::Look, Self::Scan];
+    pub const ALL: [Self; 5] = [
+        Self::Flush,
+        Self::Claim,
+        Self::Look,
+        Self::Scan,
+        Self::Compare,
+    ];
 }
 
 /// A partition's fence record, and who may write behind it.
@@ -109,6 +124,37 @@ pub struct FlushRequest {
     pub stamps: (String, String),
     /// The time now and the newest event time (may be empty), ISO 8601.
     pub times: (String, String),
+}
+
+/// A flush that Redis did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// How long Redis took.
+    pub took: Duration,
+    /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
+    pub refused: Vec<String>,
+}
+
+/// What compare calls found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// How long Redis took.
+    pub took: Duration,
+    /// By call.
+    pub pieces: Vec<Difference>,
+}
+
+/// How Redis differs from what was sent in one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The ranking or all slots of the platform are gone.
+    pub whole: bool,
+    /// Keys of the platform that are of a wrong type.
+    pub keys: Vec<String>,
+    /// Places in the call of KOLs with a key of a wrong type.
+    pub wrong: Vec<usize>,
+    /// Places of KOLs that are not there, or not whole.
+    pub lost: Vec<usize>,
 }
 
 /// Why Redis did not do what was requested.

@@ -5,12 +5,13 @@
 //! |---|---|
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
-//! | `fence`, `flush`, `scan` | one kind of request each |
+//! | `fence`, `flush`, `scan`, `compare` | one kind of request each |
 //! | `call` | how a call to Redis ends |
 //! | `connection` | the connection, and when it is opened again |
 //! | `script`, `merge_call` | the Lua scripts; keys and arguments of a merge by name |
 
 mod call;
+mod compare;
 mod connection;
 mod fence;
 mod flush;
@@ -21,6 +22,7 @@ pub mod script;
 mod service;
 
 pub use message::{
-    Claimed, Fence, FlushRequest, Operation, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned,
+    Sink, SinkError, SinkMessage,
 };
 pub use service::start;

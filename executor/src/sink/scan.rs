@@ -1,7 +1,7 @@
 //! Reads a ranking piece by piece, to find orphans: creators that no one else would take out of it.
 
 use kol_common::redis::RedisConnection;
-use kol_common::scoring::{schema, unpack_slots};
+use kol_common::scoring::unpack_slots;
 use tokio::time::Instant;
 
 use super::call::CallResult;
@@ -22,12 +22,12 @@ pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> C
         .await?;
     let mut fields: Vec<Option<Vec<u8>>> = Vec::new();
     if !members.is_empty() {
-        let mut hashes = redis::pipe();
+        let mut slots = redis::cmd("HMGET");
+        slots.arg(request.keys.slots_key(&request.platform));
         for (kol, _) in &members {
-            let key = request.keys.hash_key(&request.platform, kol);
-            hashes.cmd("HGET").arg(key).arg(schema::SLOTS);
+            slots.arg(kol);
         }
-        fields = hashes.query_async(open).await?;
+        fields = slots.query_async(open).await?;
     }
     let kols = members.into_iter().zip(fields);
     Ok(Ok(Scanned {
@@ -55,6 +55,7 @@ fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
 mod tests {
     use super::*;
     use kol_common::job::KeyTemplates;
+    use kol_common::scoring::schema::Market;
     use kol_common::scoring::{Slot, pack_slots};
 
     fn slots(of: &[(u32, u32)]) -> Vec<u8> {
@@ -63,7 +64,7 @@ mod tests {
             generation: *generation,
             ..Slot::default()
         };
-        pack_slots(&of.iter().map(slot).collect::<Vec<_>>())
+        pack_slots(&Market::default(), &of.iter().map(slot).collect::<Vec<_>>())
     }
 
     #[test]

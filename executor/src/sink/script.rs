@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use kol_common::redis::RedisConnection;
+use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::merge_call;
 
@@ -15,6 +16,9 @@ pub static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_SOURCE)
 /// Ends a flush: see `lua/done.lua`.
 pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(DONE_SOURCE));
 
+/// Compares what was sent with what is there: see `lua/compare.lua`.
+pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(COMPARE_SOURCE));
+
 /// Source of the claim script.
 pub const CLAIM_SOURCE: &str = include_str!("lua/claim.lua");
 /// Source of the begin script.
@@ -25,7 +29,22 @@ pub static MERGE_SOURCE: LazyLock<String> =
 /// Source of the done script.
 pub const DONE_SOURCE: &str = include_str!("lua/done.lua");
 
-/// All four, to load after Redis lost them.
-pub fn all() -> [&'static Script; 4] {
-    [&CLAIM, &BEGIN, &MERGE, &DONE]
+/// Source of the compare script.
+pub const COMPARE_SOURCE: &str = include_str!("lua/compare.lua");
+
+/// All of them, to load after Redis lost them.
+pub fn all() -> [&'static Script; 5] {
+    [&CLAIM, &BEGIN, &MERGE, &DONE, &COMPARE]
+}
+
+/// Loads all scripts if this error says that Redis has forgotten one. The request must be sent again.
+pub(super) async fn load_forgotten(error: RedisError, open: &mut RedisConnection) -> RedisError {
+    if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+        for script in all() {
+            if let Err(failed) = script.prepare_invoke().load_async(open).await {
+                return failed;
+            }
+        }
+    }
+    error
 }

@@ -12,6 +12,7 @@ use kol_common::redis::{Connect, RedisConnection, SCRIPTS_FORGOTTEN};
 use kol_common::secrets::Secrets;
 
 use super::call::{Served, settle, within};
+use super::compare::compare;
 use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
@@ -97,6 +98,7 @@ impl SinkMessage {
             Self::Look { .. } => Operation::Look,
             Self::Flush { .. } => Operation::Flush,
             Self::Scan { .. } => Operation::Scan,
+            Self::Compare { .. } => Operation::Compare,
         }
     }
 }
@@ -108,6 +110,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Look { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Flush { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -139,6 +142,11 @@ async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> 
         }
         SinkMessage::Scan { request, reply } => {
             let (result, served) = settle(kind, number, within(scan(&request, &mut open)).await);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Compare { calls, reply } => {
+            let (result, served) = settle(kind, number, within(compare(calls, &mut open)).await);
             drop(reply.send(result));
             served
         }

@@ -127,6 +127,7 @@ impl View<'_> {
             lost: sum.lost + c.lost,
             bytes: sum.bytes + c.bytes,
             merges: sum.merges + c.merges,
+            repaired: sum.repaired + c.repaired,
             new_logs: sum.new_logs + c.new_logs,
             rejected: added(sum.rejected, c.rejected),
             time_unreadable: sum.time_unreadable + c.time_unreadable,

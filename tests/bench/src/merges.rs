@@ -26,7 +26,7 @@ for i = 2, #KEYS do
     z[#z + 1] = ARGV[at + 1]
 end
 redis.call(unpack(z))
-return 'OK'";
+return {'OK'}";
 
 /// Prints the figures.
 pub fn merges() {
@@ -90,8 +90,8 @@ fn time(connection: &mut redis::Connection, calls: &[Cmd]) -> Duration {
         for call in chunk {
             pipe.add_command(call.clone());
         }
-        let answers: Vec<String> = pipe.query(connection).unwrap();
-        assert!(answers.iter().all(|a| a == "OK"), "{answers:?}");
+        let answers: Vec<Vec<String>> = pipe.query(connection).unwrap();
+        assert!(answers.iter().flatten().all(|a| a == "OK"), "{answers:?}");
     }
     begun.elapsed()
 }

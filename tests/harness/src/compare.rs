@@ -11,12 +11,7 @@ use kol_fold::{KolView, View};
 /// Largest distance of two scores in the ranking.
 const SCORE: f64 = 1e-9;
 /// Fields that depend on when and by whom they were written.
-const APART: [&str; 4] = [
-    schema::UPDATED_AT,
-    schema::GENERATION,
-    schema::SLOTS,
-    schema::MARKET,
-];
+const APART: [&str; 2] = [schema::UPDATED_AT, schema::GENERATION];
 
 /// What Redis shows, by key.
 #[derive(Clone, Debug, Default)]
@@ -89,15 +84,9 @@ impl Shown {
             for key in chunk {
                 pipeline.cmd("HGETALL").arg(format!("{prefix}{key}"));
             }
-            // `_slots` is binary.
-            let answers: Vec<BTreeMap<String, Vec<u8>>> = pipeline.query(redis).expect("HGETALL");
-            for (key, fields) in chunk.iter().zip(answers) {
-                let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-                let fields = fields
-                    .into_iter()
-                    .map(|(field, bytes)| (field, text(bytes)));
-                shown.hashes.insert(key.clone(), fields.collect());
-            }
+            // As text: so do readers.
+            let answers: Vec<BTreeMap<String, String>> = pipeline.query(redis).expect("HGETALL");
+            shown.hashes.extend(chunk.iter().cloned().zip(answers));
         }
         shown
     }

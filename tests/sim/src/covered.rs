@@ -52,7 +52,7 @@ impl Covered {
             .map(|p| (p.slot, p))
             .collect();
         for (key, packed, _) in redis.db().slots() {
-            let key = String::from_utf8_lossy(key);
+            let key = String::from_utf8_lossy(&key);
             let Some((platform, kol)) = key
                 .strip_prefix("trending:")
                 .and_then(|k| k.split_once(':'))

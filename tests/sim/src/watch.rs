@@ -31,9 +31,9 @@ impl Watch {
     /// Compares with what was seen before.
     pub fn look(&mut self, db: &Db) {
         for (key, packed, generation) in db.slots() {
-            if self.packed.get(key).is_none_or(|before| before != packed) {
-                self.packed.insert(key.to_vec(), packed.to_vec());
-                self.look_at_hash(key, packed, generation);
+            if self.packed.get(&key).is_none_or(|before| before != packed) {
+                self.look_at_hash(&key, packed, generation);
+                self.packed.insert(key, packed.to_vec());
             }
         }
         for (key, oldest, newest) in db.writers("ranking:") {

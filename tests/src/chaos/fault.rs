@@ -28,6 +28,10 @@ pub enum Fault {
     EmptyRedis,
     /// Redis dies and comes back empty.
     KillRedis,
+    /// The ranking is deleted.
+    DeleteRanking,
+    /// A creator's hash is in the way as a string, for a while.
+    WrongType,
     /// The checkpoint folder is away for a while.
     TakeCheckpoints,
     /// The newest state file is damaged, and an executor dies.
@@ -49,12 +53,14 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 14] = [
+pub const ALL: [Fault; 16] = [
     Fault::KillExecutor,
     Fault::PauseExecutor,
     Fault::KillMaster,
     Fault::EmptyRedis,
     Fault::KillRedis,
+    Fault::DeleteRanking,
+    Fault::WrongType,
     Fault::TakeCheckpoints,
     Fault::DamageState,
     Fault::KillBroker,
@@ -67,7 +73,7 @@ pub const ALL: [Fault; 14] = [
 ];
 
 /// Codes of lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 14] = [
+pub const EXPLAINED: [(&str, &str); 15] = [
     (
         "CLOCKS_DIFFER",
         "the master's clock was set to another time",
@@ -86,6 +92,7 @@ pub const EXPLAINED: [(&str, &str); 14] = [
     ("MASTER_STALLED", "the master was killed"),
     ("EXECUTOR_STALLED", "an executor was paused"),
     ("REDIS_LOST_DATA", "Redis was emptied"),
+    ("REDIS_REPAIRED", "keys of Redis were deleted"),
     ("SINK_PAUSED", "Redis was killed or cut off"),
     ("PARTITIONS_WAITING", "all executors were given up at once"),
     ("EPOCH_ABORTED", "the checkpoint folder was away"),
@@ -110,6 +117,8 @@ impl fmt::Display for Fault {
             Self::KillMaster => "the master killed and started again",
             Self::EmptyRedis => "Redis emptied",
             Self::KillRedis => "Redis killed, back empty after 2 s",
+            Self::DeleteRanking => "the ranking deleted",
+            Self::WrongType => "a creator's hash replaced by a string for 5 s",
             Self::TakeCheckpoints => "the checkpoint folder away for 5 s",
             Self::DamageState => "newest state damaged, an executor killed",
             Self::KillBroker => "the broker killed and started again",
@@ -149,6 +158,14 @@ impl Fault {
                 scene.redis.cli("FLUSHALL");
             }
             Self::KillRedis => scene.redis.down(),
+            Self::DeleteRanking => {
+                scene.redis.cli("DEL ranking:tiktok:trending");
+            }
+            Self::WrongType => {
+                let first = scene.redis.cli("ZRANGE ranking:tiktok:trending 0 0");
+                let key = format!("trending:tiktok:{}", first.trim());
+                scene.redis.cli(&format!("SET {key} mine"));
+            }
             Self::TakeCheckpoints => {
                 let folder = checkpoints(scene);
                 std::fs::rename(&folder, aside(scene)).expect("the folder moves");
@@ -173,7 +190,7 @@ impl Fault {
         Duration::from_secs(match self {
             Self::PauseExecutor => 7,
             Self::SilentMaster => 6,
-            Self::TakeCheckpoints | Self::StepMasterClock => 5,
+            Self::TakeCheckpoints | Self::StepMasterClock | Self::WrongType => 5,
             Self::SilentRedis => 4,
             Self::CutRedis => 3,
             Self::KillRedis => 2,
@@ -189,6 +206,13 @@ impl Fault {
                 scene.cluster.executors[place].signal("CONT");
             }
             (Self::KillRedis, _) => scene.redis.up(),
+            (Self::WrongType, _) => {
+                for key in scene.redis.cli("KEYS trending:*").lines() {
+                    if scene.redis.cli(&format!("TYPE {key}")).trim() == "string" {
+                        scene.redis.cli(&format!("DEL {key}"));
+                    }
+                }
+            }
             (Self::CutRedis | Self::SilentRedis, _) => scene.to_redis.set(Link::Open),
             (Self::CutMaster | Self::SilentMaster, _) => scene.to_master.set(Link::Open),
             (Self::StepMasterClock, _) => scene.clock.set(0),

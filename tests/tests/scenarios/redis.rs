@@ -126,28 +126,86 @@ fn a_redis_that_comes_back_from_an_old_backup_is_brought_up_to_date() {
 }
 
 #[test]
-fn a_key_that_is_no_hash_is_named_and_holds_up_nobody_else() {
+fn a_key_of_a_wrong_type_is_named_and_holds_up_neither_epochs_nor_anybody_else() {
     let (mut scene, records) = Scene::new(2, Key::Username);
-    scene.cluster.allow("SINK_KEY_TYPE", "it is a string");
+    scene
+        .cluster
+        .allow("REDIS_REPAIRED", "the creator comes back");
     scene.redis.cli("SET trending:tiktok:kol_3 mine");
     scene.topic.produce(&records);
     let job = scene.submit();
+    let named = |status: &kol_common::proto::JobStatus| {
+        let text = |p: &kol_common::proto::ErrorInfo| p.message.contains("trending:tiktok:kol_3");
+        status.problems.iter().any(text)
+    };
     let what = "the status names the key";
+    scene.cluster.wait_status(&job, what, LIMIT, named);
+    let epoch = |status: &kol_common::proto::JobStatus| status.checkpoint.map_or(0, |c| c.epoch);
+    let first = epoch(&scene.cluster.try_status(&job).unwrap());
+    let what = "three more epochs, while the key is still named";
     scene.cluster.wait_status(&job, what, LIMIT, |status| {
-        let named = |p: &kol_common::proto::ErrorInfo| p.message.contains("trending:tiktok:kol_3");
-        status.problems.iter().any(named)
+        named(status) && epoch(status) >= first + 3
     });
-    wait_for("everybody else", LIMIT, || {
-        let shown = scene.redis.cli("ZCARD ranking:tiktok:trending");
-        if shown.trim() == "59" {
-            Ok(())
-        } else {
-            Err(shown)
-        }
-    });
+    let shown = scene.redis.cli("ZCARD ranking:tiktok:trending");
+    assert_eq!(shown.trim(), "59", "everybody else");
+    assert_eq!(scene.redis.cli("GET trending:tiktok:kol_3").trim(), "mine");
     scene.redis.cli("DEL trending:tiktok:kol_3");
+    scene.becomes(&job, &scene.topic.read());
+    let what = "no key is named any more";
     scene
         .cluster
-        .assert_equals_fold(&job, &scene.topic, &scene.redis, LIMIT);
+        .wait_status(&job, what, LIMIT, |status| !named(status));
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn whatever_redis_loses_comes_back_by_itself() {
+    let (mut scene, records) = Scene::new(2, Key::VideoId);
+    scene.cluster.allow("REDIS_REPAIRED", "keys are deleted");
+    scene.topic.produce(&records);
+    let job = scene.submit();
+    let log = scene.topic.read();
+    scene
+        .cluster
+        .wait_caught_up(&job, records.len() as u64, LIMIT);
+    scene.becomes(&job, &log);
+    let slots = "streaming:ranking:tiktok:trending:slots";
+    let platforms = "streaming:ranking:*:trending:platforms";
+    let record = "streaming:ranking:tiktok:trending:generation";
+    for (lost, shows) in [
+        (
+            "DEL ranking:tiktok:trending".to_owned(),
+            "ZCARD ranking:tiktok:trending".to_owned(),
+        ),
+        (
+            "DEL trending:tiktok:kol_3".to_owned(),
+            "EXISTS trending:tiktok:kol_3".to_owned(),
+        ),
+        (
+            "ZREM ranking:tiktok:trending kol_4".to_owned(),
+            "ZSCORE ranking:tiktok:trending kol_4".to_owned(),
+        ),
+        (format!("DEL {slots}"), format!("HSTRLEN {slots} kol_5")),
+        (
+            format!("HDEL {slots} kol_5"),
+            format!("HSTRLEN {slots} kol_5"),
+        ),
+        (
+            "HDEL trending:tiktok:kol_6 velocity".to_owned(),
+            "HGET trending:tiktok:kol_6 velocity".to_owned(),
+        ),
+        (format!("DEL {record}"), format!("GET {record}")),
+        (format!("DEL {platforms}"), format!("SMEMBERS {platforms}")),
+    ] {
+        let before = scene.redis.cli(&shows);
+        assert_eq!(scene.redis.cli(&lost).trim(), "1", "{lost}");
+        wait_for(&lost, LIMIT, || {
+            let now = scene.redis.cli(&shows);
+            (now == before).then_some(()).ok_or(now)
+        });
+        scene.becomes(&job, &log);
+    }
+    let status = scene.cluster.try_status(&job).unwrap();
+    assert!(status.totals.unwrap_or_default().repaired > 60);
     scene.cluster.assert_no_complaints();
 }

@@ -1,8 +1,8 @@
 //! From slots to merge calls.
 
 use kol_common::job::{KeyTemplates, SinkSpec};
-use kol_common::scoring::schema::{Market, Scored};
-use kol_common::scoring::{Scoring, Slot, merge};
+use kol_common::scoring::schema::{HASH_FIELDS, Market, Scored};
+use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge};
 use redis::Cmd;
 
 use crate::sink::merge_call::{self, Argument, Key, PER_KOL};
@@ -76,7 +76,7 @@ impl Encoder {
         let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::MERGE.get_hash()).arg(keys);
-        self.common_keys(context, &mut cmd);
+        self.common_keys(context.fence, context.platform, &mut cmd);
         for (kol, _) in kols {
             cmd.arg(self.keys.hash_key(context.platform, kol));
         }
@@ -92,16 +92,48 @@ impl Encoder {
         cmd
     }
 
-    fn common_keys(&self, context: &CallContext<'_>, cmd: &mut Cmd) {
-        let [record, next, before] = self.keys.flip_keys(context.platform);
+    /// A call that compares what was sent of KOLs of one platform with what is there.
+    pub fn compare(&mut self, fence: &Fence, platform: &str, kols: &[&str]) -> Cmd {
+        let legacy = self.legacy_platform.as_deref() == Some(platform);
+        let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(script::COMPARE.get_hash()).arg(keys);
+        self.common_keys(fence, platform, &mut cmd);
+        for kol in kols {
+            cmd.arg(self.keys.hash_key(platform, kol));
+        }
+        if legacy {
+            for kol in kols {
+                cmd.arg(self.keys.legacy_key(kol));
+            }
+        }
+        let generation = u32::try_from(fence.generation).unwrap_or(u32::MAX);
+        let tag = [self.ordinal.to_le_bytes(), generation.to_le_bytes()].concat();
+        cmd.arg(fence.generation).arg(fence.assignment_epoch);
+        cmd.arg(tag).arg(platform).arg(kols.len());
+        cmd.arg(HASH_FIELDS).arg(SLOTS_HEADER).arg(SLOT_BYTES);
+        cmd.arg(kols);
+        cmd
+    }
+
+    /// The keys of a creator: its hash and, where there is one, its legacy hash.
+    pub fn keys_of(&self, platform: &str, kol: &str) -> impl Iterator<Item = String> {
+        let legacy = self.legacy_platform.as_deref() == Some(platform);
+        let legacy = legacy.then(|| self.keys.legacy_key(kol));
+        std::iter::once(self.keys.hash_key(platform, kol)).chain(legacy)
+    }
+
+    fn common_keys(&self, fence: &Fence, platform: &str, cmd: &mut Cmd) {
+        let [record, next, before] = self.keys.flip_keys(platform);
         for key in Key::ALL {
             match key {
-                Key::Fence => cmd.arg(&context.fence.key),
-                Key::Ranking => cmd.arg(self.keys.ranking_key(context.platform)),
+                Key::Fence => cmd.arg(&fence.key),
+                Key::Ranking => cmd.arg(self.keys.ranking_key(platform)),
                 Key::Record => cmd.arg(&record),
                 Key::Next => cmd.arg(&next),
                 Key::Before => cmd.arg(&before),
                 Key::Platforms => cmd.arg(self.keys.platforms_key()),
+                Key::Slots => cmd.arg(self.keys.slots_key(platform)),
             };
         }
     }

@@ -1,6 +1,8 @@
 //! Fills flushes with what changed and what must be rescored, as merge calls, and keeps what Redis was
 //! sent.
 
+use std::collections::BTreeSet;
+
 use kol_common::proto::JobTick;
 use kol_common::scoring::Scoring;
 use redis::Cmd;
@@ -8,7 +10,8 @@ use redis::Cmd;
 use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use super::ledger::{Ledger, Sent};
 use super::line::Line;
-use crate::sink::Fence;
+use super::refusals::Refusals;
+use crate::sink::{Difference, Fence};
 use crate::state::{Consumer, KolIndex, State};
 
 /// KOLs in one flush: near the head of the log, and far behind it.
@@ -194,6 +197,84 @@ impl Fill {
         let rescore =
             self.pass.next < state.bound() || !self.pass.is_of(state, tick.market_version);
         state.waiting(Consumer::Delivery) > 0 || (rescore && !behind)
+    }
+
+    /// Of the flush under way Redis refused what belongs to these keys: they are of a wrong type.
+    pub fn refused(&self, state: &State, keys: &[String], refusals: &mut Refusals) {
+        if keys.is_empty() && refusals.are_none() {
+            return;
+        }
+        let mut others: BTreeSet<String> = keys.iter().cloned().collect();
+        let keys = others.clone();
+        for (kol, removes) in self.ledger.under_way() {
+            let Some((platform, name)) = state.name(*kol) else {
+                continue;
+            };
+            let mut own = self.encoder.keys_of(state.platform_name(platform), name);
+            match own.find(|key| keys.contains(key)) {
+                Some(key) if !removes => {
+                    others.remove(&key);
+                    refusals.refused(*kol, || key);
+                }
+                _ => refusals.well(*kol),
+            }
+        }
+        refusals.others(others);
+    }
+
+    /// Whether Redis should have a KOL as it was sent, and its platform.
+    pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<u16> {
+        let there = self.ledger.should_be_there(kol);
+        there.then(|| state.name(kol)).flatten().map(|(p, _)| p)
+    }
+
+    /// The call that compares KOLs of one platform.
+    pub fn compare(
+        &mut self,
+        state: &State,
+        fence: &Fence,
+        platform: u16,
+        kols: &[KolIndex],
+    ) -> Cmd {
+        let names = kols.iter().filter_map(|kol| state.name(*kol));
+        let names: Vec<&str> = names.map(|(_, name)| name).collect();
+        self.encoder
+            .compare(fence, state.platform_name(platform), &names)
+    }
+
+    /// Acts on a comparison of some KOLs of one platform: what Redis lost waits again. How many.
+    pub fn compared(
+        &mut self,
+        state: &mut State,
+        (platform, kols): (u16, &[KolIndex]),
+        difference: &Difference,
+        refusals: &mut Refusals,
+    ) -> u64 {
+        refusals.platform(platform, difference.keys.iter().cloned());
+        for (place, kol) in kols.iter().enumerate() {
+            if !difference.wrong.contains(&place) {
+                refusals.well(*kol);
+            } else if let Some((platform, name)) = state.name(*kol) {
+                let mut keys = self.encoder.keys_of(state.platform_name(platform), name);
+                refusals.refused(*kol, || keys.next().unwrap_or_default());
+            }
+        }
+        if !difference.keys.is_empty() {
+            // What is sent now would be refused. When the key is right again, the next round finds it lost.
+            return 0;
+        }
+        let everything = 0..state.bound() as KolIndex;
+        let everything = everything.filter(|_| difference.whole);
+        let lost = difference.lost.iter().filter_map(|place| kols.get(*place));
+        let mut repaired = 0;
+        for kol in lost.copied().chain(everything) {
+            let of_platform = state.name(kol).is_some_and(|(p, _)| p == platform);
+            if of_platform && self.ledger.lost(kol) {
+                state.put_back(Consumer::Delivery, kol);
+                repaired += 1;
+            }
+        }
+        repaired
     }
 
     /// Redis confirmed the flush: how many KOLs it had.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use kol_common::proto::Confirmed;
 use tokio::time::Instant;
 
-use crate::sink::{Claimed, SinkError};
+use crate::sink::{Claimed, Compared, Flushed, SinkError};
 
 /// Pace of the flushes.
 #[derive(Clone, Copy, Debug)]
@@ -210,12 +210,12 @@ impl Flusher {
     }
 
     /// The answer to a flush.
-    pub fn flushed(&mut self, now: Instant, answer: &Result<Duration, SinkError>) -> Next {
+    pub fn flushed(&mut self, now: Instant, answer: &Result<Flushed, SinkError>) -> Next {
         let Some(flight) = self.flight.take() else {
             return Next::Continue;
         };
         match answer {
-            Ok(took) => {
+            Ok(flushed) => {
                 self.done = self.sequence;
                 self.back_off = BACK_OFF.0;
                 self.look_at = now + LOOK_EVERY;
@@ -227,7 +227,7 @@ impl Flusher {
                 } else {
                     self.limits.interval
                 };
-                self.next_at = flight.begun + pace.max(2 * *took);
+                self.next_at = flight.begun + pace.max(2 * flushed.took);
                 Next::Continue
             }
             Err(SinkError::Fenced) => Next::Stop,
@@ -278,6 +278,18 @@ impl Flusher {
                 Next::SendEverything
             }
             Ok(_) | Err(SinkError::Lost) => Next::Continue,
+        }
+    }
+
+    /// The answer to a comparison.
+    pub fn compared(&mut self, now: Instant, answer: &Result<Compared, SinkError>) -> Next {
+        match answer {
+            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Lost) => {
+                self.lost(now);
+                Next::SendEverything
+            }
+            Ok(_) | Err(SinkError::Unavailable(_)) => Next::Continue,
         }
     }
 

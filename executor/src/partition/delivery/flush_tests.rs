@@ -30,6 +30,13 @@ fn at(position: u64) -> Confirmed {
     }
 }
 
+fn took(took: Duration) -> Result<Flushed, SinkError> {
+    Ok(Flushed {
+        took,
+        refused: Vec::new(),
+    })
+}
+
 fn away() -> SinkError {
     KolError::external("SINK_UNREACHABLE", "away").into()
 }
@@ -66,11 +73,11 @@ fn only_a_flush_that_took_everything_confirms() {
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, false, None);
-    f.flushed(now, &Ok(MS));
+    f.flushed(now, &took(MS));
     assert_eq!(f.confirmed(), None);
     f.begin(now, false, Some(at(42)));
     assert_eq!(f.confirmed(), None, "not before Redis answered");
-    f.flushed(now, &Ok(MS));
+    f.flushed(now, &took(MS));
     assert_eq!(
         f.confirmed().map(|c| (c.position, c.sequence)),
         Some((42, 9))
@@ -82,13 +89,13 @@ fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, false, None);
-    f.flushed(now + 10 * MS, &Ok(10 * MS));
+    f.flushed(now + 10 * MS, &took(10 * MS));
     assert_eq!(f.next_at(), Some(now + 100 * MS));
     f.begin(now, false, None);
-    f.flushed(now + 80 * MS, &Ok(80 * MS));
+    f.flushed(now + 80 * MS, &took(80 * MS));
     assert_eq!(f.next_at(), Some(now + 160 * MS));
     f.begin(now, true, None);
-    f.flushed(now + 80 * MS, &Ok(80 * MS));
+    f.flushed(now + 80 * MS, &took(80 * MS));
     assert_eq!(f.next_at(), Some(now + 1_000 * MS));
 }
 
@@ -115,7 +122,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, false, Some(at(9)));
-    f.flushed(now, &Ok(MS));
+    f.flushed(now, &took(MS));
     let later = now + 2_000 * MS;
     assert!(f.begin_look(later));
     assert_eq!(

@@ -113,6 +113,26 @@ impl Ledger {
         self.in_flight.push((kol, removes));
     }
 
+    /// Whether Redis should have a KOL as it was sent.
+    pub fn should_be_there(&self, kol: KolIndex) -> bool {
+        let entry = self.get(kol);
+        entry.in_redis && !entry.in_flight && entry.window_end > 0
+    }
+
+    /// Redis lost a KOL: it must be sent again. False when that was known.
+    pub fn lost(&mut self, kol: KolIndex) -> bool {
+        let known = !self.should_be_there(kol);
+        if !known {
+            self.entry(kol).window_end = 0;
+        }
+        !known
+    }
+
+    /// The KOLs of the flush under way, and whether it removes them.
+    pub fn under_way(&self) -> &[(KolIndex, bool)] {
+        &self.in_flight
+    }
+
     /// How many KOLs the flush under way has.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()

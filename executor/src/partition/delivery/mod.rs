@@ -7,12 +7,15 @@
 //! | `fill` | fills flushes with what changed and what must be rescored |
 //! | `ledger` | what Redis was sent of each KOL |
 //! | `line` | when everything that waited has arrived |
+//! | `comparison` | which slice of what was sent is compared with what Redis has, and when |
+//! | `refusals` | keys of a wrong type, and who is left out because of them |
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
 //! | `encode` | from slots to merge calls |
 
+mod comparison;
 pub mod encode;
 mod fill;
 mod flush;
@@ -22,6 +25,7 @@ mod orphans;
 mod outbox;
 mod problems;
 mod rankings;
+mod refusals;
 mod requests;
 
 pub(super) use outbox::{Arrived, Outbox, Outcome, Reached};

@@ -8,6 +8,7 @@ use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::comparison::Comparison;
 use super::encode::{Encoder, KOLS_A_CALL};
 use super::fill::{Calls, Fill, Reconciled};
 use super::flush::{FlushLimits, Flusher, Next};
@@ -15,10 +16,11 @@ use super::ledger::Sent;
 use super::orphans::Orphans;
 use super::problems::Problems;
 use super::rankings::Rankings;
+use super::refusals::Refusals;
 use super::requests::{Answer, Requests};
 use crate::memory::{Memory, Share};
 use crate::partition::message::Assignment;
-use crate::sink::{Fence, FlushRequest, ScanRequest, Sink};
+use crate::sink::{Compared, Fence, FlushRequest, ScanRequest, Sink};
 use crate::state::{KolIndex, State};
 
 /// What a KOL takes in a flush, in bytes, about: its arguments, and the command that they are packed into.
@@ -43,6 +45,10 @@ pub struct Outbox {
     memory: Memory,
     /// Memory of the flush under way.
     share: Option<Share>,
+    refusals: Refusals,
+    comparison: Comparison,
+    /// KOLs that Redis lost and that were sent again.
+    repaired: u64,
     /// KOLs that Redis has confirmed.
     merges: u64,
 }
@@ -108,6 +114,9 @@ impl Outbox {
             problems: Problems::default(),
             memory,
             share: None,
+            refusals: Refusals::default(),
+            comparison: Comparison::new(now),
+            repaired: 0,
             merges: 0,
             assignment,
         }
@@ -127,7 +136,9 @@ impl Outbox {
             market_version: told.market_version,
         });
         self.fill.restored(state, sent);
-        self.merges = checkpoint.counters.as_ref().map_or(0, |c| c.merges);
+        let counters = checkpoint.counters.as_ref();
+        self.merges = counters.map_or(0, |c| c.merges);
+        self.repaired = counters.map_or(0, |c| c.repaired);
         self.flusher.restored(checkpoint.sequence);
     }
 
@@ -138,6 +149,7 @@ impl Outbox {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
         self.problems.nothing_to_write();
+        self.refusals = Refusals::default();
         self.log = name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
         self.orphans = Orphans::due(now);
@@ -182,13 +194,20 @@ impl Outbox {
     pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
         PartitionCounters {
             merges: self.merges,
+            repaired: self.repaired,
             ..counters
         }
     }
 
     /// Why Redis does not take what it is sent, if so.
-    pub fn problem(&self) -> Option<&KolError> {
-        self.problems.worst()
+    pub fn problem(&self) -> Option<KolError> {
+        let worst = self.problems.worst().cloned();
+        worst.or_else(|| self.refusals.problem())
+    }
+
+    /// Creators that are left out because a key of theirs is of a wrong type.
+    pub fn left_out(&self) -> usize {
+        self.refusals.creators()
     }
 
     /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
@@ -230,7 +249,8 @@ impl Outbox {
             || self.rankings.owes_the_flip(tick);
         let flush = self.flusher.next_at().filter(|_| wanted);
         let sweep = self.orphans.next_at().filter(|_| self.may_sweep(behind));
-        flush.into_iter().chain(sweep).min()
+        let compare = Some(self.comparison.next_at()).filter(|_| self.may_compare());
+        flush.into_iter().chain(sweep).chain(compare).min()
     }
 
     /// Near the head of the log, and once everything was sent and is shown: the sweep must not take
@@ -240,7 +260,50 @@ impl Outbox {
         !behind && ready && self.rankings.are_shown()
     }
 
-    /// Starts what is due: a claim, a flush, a piece of a sweep, or a look at the fence.
+    /// Once everything was sent, and while nothing is under way.
+    fn may_compare(&self) -> bool {
+        self.flusher.next_at().is_some() && self.flusher.confirmed().is_some()
+    }
+
+    fn compare(&mut self, now: Instant, state: &State) {
+        let fill = &mut self.fill;
+        self.comparison
+            .begin(state.bound(), |kol| fill.platform_of_sent(state, kol));
+        let slice = self.comparison.slice().iter();
+        let calls: Vec<_> = slice
+            .map(|(platform, kols)| fill.compare(state, &self.fence, *platform, kols))
+            .collect();
+        if calls.is_empty() {
+            self.comparison.ended(now, None, 0);
+        } else {
+            self.requests.compare(calls);
+        }
+    }
+
+    fn compared(&mut self, now: Instant, state: &mut State, found: Option<&Compared>) {
+        let kols = state.bound();
+        let slice = self.comparison.ended(now, found.map(|f| f.took), kols);
+        let mut repaired = 0;
+        for ((platform, kols), difference) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces))
+        {
+            let piece = (*platform, kols.as_slice());
+            repaired += self
+                .fill
+                .compared(state, piece, difference, &mut self.refusals);
+        }
+        if repaired > 0 {
+            self.repaired += repaired;
+            tracing::warn!(
+                code = "REDIS_REPAIRED",
+                job = %self.assignment.job,
+                partition = %self.assignment.partition,
+                creators = repaired,
+                "Redis lost creators that it had confirmed: writing them again"
+            );
+        }
+    }
+
+    /// Starts what is due: a claim, a flush, a piece of a sweep, a comparison, or a look at the fence.
     pub fn step(
         &mut self,
         now: Instant,
@@ -263,6 +326,10 @@ impl Outbox {
         let sweeps = self.orphans.next_at().is_some_and(|at| now >= at);
         if self.requests.are_idle() && sweeps && self.may_sweep(reached.behind) {
             self.scan_ranking(state);
+        }
+        let compares = self.may_compare() && now >= self.comparison.next_at();
+        if self.requests.are_idle() && compares {
+            self.compare(now, state);
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {
             self.requests.look(self.fence.clone());
@@ -378,12 +445,22 @@ impl Outbox {
                 self.orphans.scanned(now, a.as_ref().ok(), is_orphan);
                 (Next::Continue, a.as_ref().err())
             }
+            Answer::Compare(a) => {
+                self.compared(now, state, a.as_ref().ok());
+                (self.flusher.compared(now, a), a.as_ref().err())
+            }
         };
         self.problems.answered(answer.operation(), error);
         match answer {
             Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
-            Answer::Flush(flushed) => self.flushed(state, flushed.is_ok()),
-            Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) => {}
+            Answer::Flush(flushed) => {
+                if let Ok(flushed) = flushed {
+                    self.fill
+                        .refused(state, &flushed.refused, &mut self.refusals);
+                }
+                self.flushed(state, flushed.is_ok());
+            }
+            Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
         }
         let arrived = match next {
             Next::Stop => return Outcome::Fenced,

@@ -1,14 +1,14 @@
 //! The request to the sink that is under way: one at a time, so that a partition's writes keep their
 //! order.
 
-use std::time::Duration;
-
 use kol_common::actor::AskError;
 use kol_common::{JobId, KolError};
+use redis::Cmd;
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Fence, FlushRequest, Operation, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink,
+    SinkError, SinkMessage,
 };
 
 /// See the module.
@@ -23,8 +23,9 @@ pub struct Requests {
 enum Pending {
     Claim(oneshot::Receiver<Result<Claimed, SinkError>>),
     Look(oneshot::Receiver<Result<u64, SinkError>>),
-    Flush(oneshot::Receiver<Result<Duration, SinkError>>),
+    Flush(oneshot::Receiver<Result<Flushed, SinkError>>),
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
+    Compare(oneshot::Receiver<Result<Compared, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -35,9 +36,11 @@ pub enum Answer {
     /// To a look at the fence.
     Look(Result<u64, SinkError>),
     /// To a flush.
-    Flush(Result<Duration, SinkError>),
+    Flush(Result<Flushed, SinkError>),
     /// To a look at a ranking.
     Scan(Result<Scanned, SinkError>),
+    /// To a comparison.
+    Compare(Result<Compared, SinkError>),
 }
 
 impl Answer {
@@ -48,6 +51,7 @@ impl Answer {
             Self::Look(_) => Operation::Look,
             Self::Flush(_) => Operation::Flush,
             Self::Scan(_) => Operation::Scan,
+            Self::Compare(_) => Operation::Compare,
         }
     }
 }
@@ -99,6 +103,15 @@ impl Requests {
         self.send(Pending::Scan(answer), message);
     }
 
+    /// Compares what was sent with what is there.
+    pub fn compare(&mut self, calls: Vec<Cmd>) {
+        let (reply, answer) = oneshot::channel();
+        self.send(
+            Pending::Compare(answer),
+            SinkMessage::Compare { calls, reply },
+        );
+    }
+
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
@@ -108,6 +121,7 @@ impl Requests {
             Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
         };
         self.pending = None;
         answer

@@ -3,7 +3,7 @@
 -- KEYS     fence record, last_update, last_event
 -- ARGV     generation, assignment epoch, sequence, time now, newest event time of the job as far as
 --          the partition knows it (both ISO 8601; the latter may be empty)
--- Answers  'OK', 'NOFENCE' or 'FENCED'
+-- Answers  'OK', 'NOFENCE' or 'FENCED'; or 'BADKEY' and last_event, if that is no string: it stays as it is
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
 if not f[1] then
     return 'NOFENCE'
@@ -14,6 +14,9 @@ end
 redis.call('HSET', KEYS[1], 'done', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[4])
 -- Not the largest there ever was: what a job before this one saw, or a clock that was wrong, must not stay.
+if type(redis.pcall('GET', KEYS[3])) == 'table' then
+    return {'BADKEY', KEYS[3]}
+end
 if ARGV[5] ~= '' then
     redis.call('SET', KEYS[3], ARGV[5])
 end

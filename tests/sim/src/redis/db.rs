@@ -106,12 +106,48 @@ impl Db {
                 self.keys.insert(new.clone(), value);
                 Ok(Reply::Status("OK"))
             }
+            ("TYPE", []) => Ok(Reply::Status(match self.keys.get(key) {
+                None => "none",
+                Some(Value::Text(_)) => "string",
+                Some(Value::Hash(_)) => "hash",
+                Some(Value::Ranking(_)) => "zset",
+                Some(Value::Set(_)) => "set",
+            })),
             ("ZUNIONSTORE", [count, sources @ ..]) if **count == *b"2" => self.union(key, sources),
             ("PEXPIRE", [_]) => Ok(Reply::Number(i64::from(self.keys.contains_key(key)))),
             ("HGET", [field]) => Ok(Reply::Bulk(self.field(key, field)?)),
             ("HMGET", fields @ [_, ..]) => {
                 let found = fields.iter().map(|f| Ok(Reply::Bulk(self.field(key, f)?)));
                 Ok(Reply::Array(found.collect::<Result<_, Refused>>()?))
+            }
+            ("HDEL", fields @ [_, ..]) => {
+                if self.hash(key)?.is_none() {
+                    return Ok(Reply::Number(0));
+                }
+                let Some(Value::Hash(hash)) = self.keys.get_mut(key) else {
+                    return Err(WRONG_TYPE.into());
+                };
+                let gone = fields.iter().filter(|f| hash.remove(*f).is_some());
+                let gone = gone.count() as i64;
+                if hash.is_empty() {
+                    self.keys.remove(key);
+                }
+                Ok(Reply::Number(gone))
+            }
+            ("HLEN", []) => Ok(Reply::Number(self.hash(key)?.map_or(0, |h| h.len() as i64))),
+            ("SISMEMBER", [member]) => match self.keys.get(key) {
+                None => Ok(Reply::Number(0)),
+                Some(Value::Set(set)) => Ok(Reply::Number(i64::from(set.contains(member)))),
+                Some(_) => Err(WRONG_TYPE.into()),
+            },
+            ("ZMSCORE", members @ [_, ..]) => {
+                let ranking = self.ranking(key)?;
+                let score = |m: &Vec<u8>| {
+                    let entry = ranking.as_ref()?.get(m)?;
+                    Some(entry.score.to_string().into_bytes())
+                };
+                let scores = members.iter().map(|m| Reply::Bulk(score(m)));
+                Ok(Reply::Array(scores.collect()))
             }
             ("HGETALL", []) => {
                 let hash = self.hash(key)?.into_iter().flatten();
@@ -257,15 +293,22 @@ impl Db {
         found.collect()
     }
 
-    /// The packed slots of every creator, and the generation that its hash names, by key.
-    pub fn slots(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
-        self.keys.iter().filter_map(|(key, value)| match value {
-            Value::Hash(hash) => {
-                let slots = hash.get(&b"_slots"[..])?;
-                let generation = hash.get(&b"generation"[..]).map_or(&[][..], |g| g);
-                Some((key.as_slice(), slots.as_slice(), generation))
+    /// The packed slots of every creator, and the generation that its hash names, by the key of its hash.
+    pub fn slots(&self) -> impl Iterator<Item = (Vec<u8>, &[u8], &[u8])> {
+        let tables = self.keys.iter().filter_map(|(key, value)| {
+            let text = std::str::from_utf8(key).ok()?;
+            let platform = text.strip_prefix("streaming:ranking:")?;
+            match value {
+                Value::Hash(slots) => Some((platform.strip_suffix(":trending:slots")?, slots)),
+                _ => None,
             }
-            _ => None,
+        });
+        tables.flat_map(move |(platform, slots)| {
+            slots.iter().filter_map(move |(kol, packed)| {
+                let key = [b"trending:", platform.as_bytes(), b":", kol].concat();
+                let generation = self.hash(&key).ok()??.get(&b"generation"[..])?;
+                Some((key, packed.as_slice(), generation.as_slice()))
+            })
         })
     }
 

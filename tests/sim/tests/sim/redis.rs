@@ -51,6 +51,9 @@ fn of_real(value: Value) -> Reply {
         Value::Int(number) => Reply::Number(number),
         Value::BulkString(bytes) => Reply::Bulk(Some(bytes)),
         Value::Okay => Reply::Status("OK"),
+        Value::SimpleString(kind) if kind == "none" => Reply::Status("none"),
+        Value::SimpleString(kind) if kind == "hash" => Reply::Status("hash"),
+        Value::SimpleString(kind) if kind == "string" => Reply::Status("string"),
         Value::Array(all) => Reply::Array(all.into_iter().map(of_real).collect()),
         other => panic!("an answer that nobody expects: {other:?}"),
     }
@@ -89,7 +92,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         assignment_epoch,
     };
     let mut command = redis::cmd("EVALSHA");
-    match random.random_range(0..11) {
+    match random.random_range(0..12) {
         0 => command
             .arg(script::CLAIM.get_hash())
             .arg(1)
@@ -160,6 +163,18 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         7 if random.random_ratio(1, 20) => {
             return redis::cmd("DEL").arg("trending:tiktok:d").take();
         }
+        8 if random.random_bool(0.5) => {
+            let slots = "streaming:ranking:tiktok:trending:slots";
+            return match random.random_range(0..4) {
+                0 => redis::cmd("HMGET").arg(slots).arg(&KOLS).take(),
+                1 => redis::cmd("HLEN").arg(slots).take(),
+                2 => redis::cmd("TYPE").arg("trending:tiktok:d").take(),
+                _ => redis::cmd("SISMEMBER")
+                    .arg("streaming:ranking:*:trending:platforms")
+                    .arg("tiktok")
+                    .take(),
+            };
+        }
         8 => {
             return redis::cmd("SMEMBERS")
                 .arg("streaming:ranking:*:trending:platforms")
@@ -169,6 +184,10 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             return redis::cmd("GET")
                 .arg(["update", "event", "fence", "nothing"][random.random_range(0..4)])
                 .take();
+        }
+        9 => {
+            let kols = KOLS.iter().filter(|_| random.random_bool(0.6)).copied();
+            return encoder.compare(&fence, "tiktok", &kols.collect::<Vec<_>>());
         }
         _ => {
             let kols: Vec<_> = KOLS
@@ -230,6 +249,7 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         script::BEGIN_SOURCE,
         script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE,
+        script::COMPARE_SOURCE,
     ] {
         both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
     }
@@ -246,7 +266,8 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         let encoder = &mut encoders[random.random_range(0..3)];
         let command = calls(&mut random, &scoring, encoder);
         let answer = both.call(&command);
-        let word = answer.split(' ').next().unwrap_or_default().to_owned();
+        let word = answer.split([' ', ',']).next().unwrap_or_default();
+        let word = word.trim_matches(['[', ']', '"']).to_owned();
         *answers.entry(word).or_insert(0) += 1;
     }
     for word in ["OK", "FENCED", "NOFENCE", "BADKEY"] {

@@ -1,0 +1,139 @@
+//! When a slice of what was sent is compared with what Redis has, and which: a machine without I/O.
+//!
+//! 1. The slices go through all KOLs that Redis should have, round and round: once in 40 s, so that whatever
+//!    Redis loses is back within a minute.
+//! 2. At most one part in fifty of Redis' time is spent on it: after a slice, 49 times as long as it took
+//!    passes before the next.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::state::KolIndex;
+
+/// KOLs in one slice: a fraction of a millisecond of Redis.
+pub const SLICE: usize = 256;
+/// How long one round should take.
+const ROUND: Duration = Duration::from_secs(40);
+/// Bounds of the time between two slices.
+const EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Of so many parts of Redis' time one is used.
+const PARTS: u32 = 50;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Comparison {
+    next_at: Instant,
+    next: usize,
+    /// What is being compared: platform, and its KOLs.
+    slice: Vec<(u16, Vec<KolIndex>)>,
+}
+
+impl Comparison {
+    /// The first slice is due in a moment.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            next_at: now + EVERY.1,
+            next: 0,
+            slice: Vec::new(),
+        }
+    }
+
+    /// When the next slice may be compared.
+    pub fn next_at(&self) -> Instant {
+        self.next_at
+    }
+
+    /// Begins a slice. `bound` is above every index; `platform` is that of a KOL that Redis should have.
+    pub fn begin(&mut self, bound: usize, platform: impl Fn(KolIndex) -> Option<u16>) {
+        self.slice.clear();
+        let mut taken = 0;
+        for _ in 0..bound {
+            if self.next >= bound {
+                self.next = 0;
+            }
+            let kol = self.next as KolIndex;
+            self.next += 1;
+            let Some(platform) = platform(kol) else {
+                continue;
+            };
+            match self.slice.iter_mut().find(|(p, _)| *p == platform) {
+                Some((_, kols)) => kols.push(kol),
+                None => self.slice.push((platform, vec![kol])),
+            }
+            taken += 1;
+            if taken == SLICE || self.next == bound {
+                break;
+            }
+        }
+    }
+
+    /// The slice under way: by platform.
+    pub fn slice(&self) -> &[(u16, Vec<KolIndex>)] {
+        &self.slice
+    }
+
+    /// The slice was compared, or could not be; there are about so many KOLs.
+    pub fn ended(
+        &mut self,
+        now: Instant,
+        took: Option<Duration>,
+        kols: usize,
+    ) -> Vec<(u16, Vec<KolIndex>)> {
+        let slices = u32::try_from(kols.div_ceil(SLICE))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let pace = (ROUND / slices).clamp(EVERY.0, EVERY.1);
+        self.next_at = now + took.map_or(EVERY.1, |took| pace.max((PARTS - 1) * took));
+        std::mem::take(&mut self.slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(_: KolIndex) -> Option<u16> {
+        Some(0)
+    }
+
+    #[test]
+    fn a_hundred_thousand_creators_are_compared_within_a_minute_and_none_is_left_out() {
+        let begun = Instant::now();
+        let mut now = begun;
+        let mut comparison = Comparison::new(now);
+        let mut seen = vec![false; 100_000];
+        while seen.contains(&false) {
+            now = comparison.next_at();
+            comparison.begin(seen.len(), all);
+            for kol in &comparison.slice()[0].1 {
+                seen[*kol as usize] = true;
+            }
+            comparison.ended(now, Some(Duration::from_micros(500)), seen.len());
+        }
+        assert!(now - begun < Duration::from_secs(50), "{:?}", now - begun);
+    }
+
+    #[test]
+    fn comparing_takes_at_most_a_fiftieth_of_the_time() {
+        let now = Instant::now();
+        let mut comparison = Comparison::new(now);
+        comparison.begin(10, all);
+        comparison.ended(now, Some(Duration::from_millis(100)), 1_000_000);
+        assert_eq!(comparison.next_at(), now + Duration::from_millis(4_900));
+    }
+
+    #[test]
+    fn only_what_redis_should_have_is_compared_by_platform_and_round_and_round() {
+        let now = Instant::now();
+        let mut comparison = Comparison::new(now);
+        let platform = |kol: KolIndex| (kol != 1).then_some((kol % 2) as u16);
+        for _ in 0..2 {
+            comparison.begin(4, platform);
+            assert_eq!(comparison.slice(), [(0, vec![0, 2]), (1, vec![3])]);
+            comparison.ended(now, None, 3);
+        }
+        comparison.begin(0, platform);
+        assert!(comparison.slice().is_empty());
+    }
+}

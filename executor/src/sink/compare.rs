@@ -1,0 +1,47 @@
+//! Compares what a partition sent with what is there.
+
+use kol_common::redis::RedisConnection;
+use redis::{Cmd, Pipeline};
+use tokio::time::Instant;
+
+use super::call::CallResult;
+use super::message::{Compared, Difference, SinkError};
+use super::script;
+
+/// One call's answer: see `lua/compare.lua`.
+type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>);
+
+/// Sends the calls in one pipeline.
+pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> CallResult<Compared> {
+    let begun = Instant::now();
+    let mut pipe = Pipeline::with_capacity(calls.len());
+    for call in calls {
+        pipe.add_command(call);
+    }
+    let answers: Vec<Answer> = match pipe.query_async(open).await {
+        Err(error) => return Err(script::load_forgotten(error, open).await),
+        Ok(answers) => answers,
+    };
+    let mut compared = Compared {
+        took: begun.elapsed(),
+        pieces: Vec::new(),
+    };
+    for (word, whole, keys, wrong, lost) in answers {
+        match word.as_str() {
+            "OK" => compared.pieces.push(Difference {
+                whole: whole == 1,
+                keys,
+                wrong: from_zero(wrong),
+                lost: from_zero(lost),
+            }),
+            "NOFENCE" => return Ok(Err(SinkError::Lost)),
+            _ => return Ok(Err(SinkError::Fenced)),
+        }
+    }
+    Ok(Ok(compared))
+}
+
+/// Lua counts from one.
+fn from_zero(places: Vec<usize>) -> Vec<usize> {
+    places.into_iter().map(|n| n.saturating_sub(1)).collect()
+}
