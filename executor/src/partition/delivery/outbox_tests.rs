@@ -9,7 +9,7 @@ use kol_common::proto::Told;
 use kol_common::scoring::Scoring;
 
 use super::*;
-use crate::sink::{Claimed, Scanned, SinkMessage};
+use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
 use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
@@ -108,11 +108,12 @@ impl Rig {
                 reply.send(Ok(claimed)).unwrap();
             }
             SinkMessage::Look { reply, .. } => reply.send(Ok(u64::MAX)).unwrap(),
-            SinkMessage::Flush { reply, .. } => reply.send(Ok(std::time::Duration::ZERO)).unwrap(),
+            SinkMessage::Flush { reply, .. } => reply.send(Ok(Flushed::default())).unwrap(),
             SinkMessage::Scan { request, reply } => {
                 self.swept.push(request.platform);
                 reply.send(Ok(Scanned::default())).unwrap();
             }
+            SinkMessage::Compare { reply, .. } => reply.send(Ok(Compared::default())).unwrap(),
         }
     }
 }
