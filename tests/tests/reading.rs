@@ -1,6 +1,11 @@
 //! Records as they arrive, made up of good and bad parts: the product's decoder and the reference fold, which share no
 //! code, take the same events out of each, or both refuse it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot continue should say where"
+)]
+
 use std::path::{Path, PathBuf};
 
 use kol_common::event::{Decoder, Event};
