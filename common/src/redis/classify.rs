@@ -31,6 +31,14 @@ pub fn needs_reconnect(error: &RedisError) -> bool {
     meaning(error).reconnect
 }
 
+/// The error for a server that hung up with these words.
+pub(super) fn denied(words: &str) -> KolError {
+    let Meaning {
+        code, what, help, ..
+    } = DENIED;
+    KolError::external(code, format!("{what}: {}", short(words))).help(help)
+}
+
 fn meaning(error: &RedisError) -> Meaning {
     use ServerErrorKind as Server;
     match error.kind() {
@@ -59,6 +67,8 @@ fn by_words(error: &RedisError) -> Meaning {
         AUTH
     } else if has(&["NOPERM", "The user executing the script can't"]) {
         RIGHTS
+    } else if has(&["DENIED", "max number of clients"]) {
+        DENIED
     } else if has(&["READONLY"]) {
         READ_ONLY
     } else if has(&["MISCONF"]) {
@@ -91,6 +101,13 @@ const AUTH: Meaning = Meaning {
     what: "Redis refuses the login",
     help: "Check the user in sink.url and sink.password (env:KOL_SECRET_… or file:…); a file is read again \
            at each attempt.",
+    reconnect: true,
+};
+const DENIED: Meaning = Meaning {
+    code: "SINK_DENIED",
+    what: "Redis hangs up and says",
+    help: "Protected mode: give its users a password (requirepass or ACL SETUSER) and name it in sink.password. \
+           Too many clients: raise maxclients.",
     reconnect: true,
 };
 /// Error code: the user may not do what was sent; which rights it lacks must be looked up.
@@ -217,6 +234,8 @@ mod tests {
             ),
             ("NOAUTH Authentication required.", "SINK_AUTH"),
             ("WRONGPASS invalid username-password pair", "SINK_AUTH"),
+            ("DENIED Redis is running in protected mode", "SINK_DENIED"),
+            ("ERR max number of clients reached", "SINK_DENIED"),
             ("NOPERM this user has no permissions", "SINK_RIGHTS"),
             (
                 "ERR Error running script: @user_script:9: -READONLY You can't write",

@@ -11,7 +11,8 @@ use redis::{
     RedisResult, TlsCertificates, TlsMode,
 };
 
-use super::{RedisConnection, classify, farewell};
+use super::classify::{classify, denied};
+use super::{RedisConnection, farewell};
 use crate::KolError;
 use crate::job::{RedisTopology, RedisUrl, SecretRef, SinkSpec};
 use crate::secrets::Secrets;
@@ -66,7 +67,7 @@ pub async fn connect(spec: &SinkSpec, secrets: &Secrets) -> Result<RedisConnecti
         Ok(connection) => Ok(connection),
         Err(error) => {
             let mut error = match farewell::of(&url, &error).await {
-                Some(words) => farewell::denied(&words),
+                Some(words) => denied(&words),
                 None => classify(&error),
             };
             error.message = format!("{} ({})", error.message, without_login(&spec.url));

@@ -8,7 +8,6 @@ use redis::{ConnectionAddr, IntoConnectionInfo as _, RedisError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::KolError;
 use crate::job::RedisUrl;
 
 /// Longest time for it, and bytes of it, at most.
@@ -47,19 +46,10 @@ async fn listen(host: &str, port: u16) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// The error with a server's words.
-pub(super) fn denied(words: &str) -> KolError {
-    // It goes on with what to do in Redis, at length.
-    let words: String = words.chars().take(300).collect();
-    KolError::external("SINK_DENIED", format!("Redis hangs up and says: {words}")).help(
-        "Protected mode: give its users a password (requirepass or ACL SETUSER) and name it in sink.password. \
-         Too many clients: raise maxclients.",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::KolError;
     use crate::job::SinkSpec;
     use crate::redis::connect;
     use crate::secrets::Secrets;
@@ -73,8 +63,10 @@ mod tests {
             for client in listener.incoming() {
                 let mut client = client.unwrap();
                 std::io::Write::write_all(&mut client, words.as_bytes()).unwrap();
-                // What the client sends is not read: closing resets the connection.
-                std::thread::sleep(Duration::from_millis(50));
+                // What the client sends is there and not read: closing resets the connection.
+                let limit = Some(Duration::from_millis(100));
+                client.set_read_timeout(limit).unwrap();
+                let _nothing_from_who_listens = client.peek(&mut [0]);
             }
         });
         let spec = SinkSpec {
