@@ -4,9 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
+use kol_common::scoring::Market;
 use kol_common::scoring::schema::{
-    FIELDS, Field, HASH_FIELDS, Market, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION, RANK, Scored,
-    Shows,
+    FIELDS, Field, HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION, RANK, Scored, Shows,
 };
 use kol_common::scoring::{Packed, Scoring, Slot, merge, pack_slots, unpack_slots};
 use kol_executor::sink::merge_call::{self, Argument, Key, PER_KOL};

@@ -1,6 +1,15 @@
 //! The market measure: the mean velocity of a platform's slots, added up exactly so that the order
 //! in which partitions report does not matter.
 
+/// The market measure by which a flush scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Market {
+    /// `m`.
+    pub mean: f64,
+    /// Grows with each change.
+    pub version: u64,
+}
+
 /// A partition's share of the market, or the sum of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MarketSum {

@@ -14,7 +14,7 @@ mod score;
 mod slot;
 mod spread;
 
-pub use market::{MarketSum, velocity_e4};
+pub use market::{Market, MarketSum, velocity_e4};
 pub use merge::{Sums, merge};
 pub use params::Scoring;
 pub use score::Terms;

@@ -8,19 +8,11 @@
 
 use std::fmt::Write as _;
 
+use super::market::Market;
 use super::merge::Sums;
 use super::params::Scoring;
 use super::score::Terms;
 use crate::job::{Counters, Profile};
-
-/// The market measure by which a flush scores.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Market {
-    /// `m`.
-    pub mean: f64,
-    /// Grows with each change.
-    pub version: u64,
-}
 
 /// A constant of the score as the Lua function knows it.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 //! and its value, both doubles; then one record for each slot, as [`SLOT_LAYOUT`] says. All slots of a KOL
 //! are of one generation, and the measure is of that one too.
 
-use super::schema::Market;
+use super::market::Market;
 
 /// Version of the packed form: a new one whenever [`SLOT_LAYOUT`] changes.
 pub const SLOTS_VERSION: u8 = 2;

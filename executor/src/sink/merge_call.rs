@@ -10,7 +10,8 @@
 
 use std::fmt::Write as _;
 
-use kol_common::scoring::schema::{self, CONSTANTS, FIELDS, Field, Market, RANK, Shows};
+use kol_common::scoring::Market;
+use kol_common::scoring::schema::{self, CONSTANTS, FIELDS, Field, RANK, Shows};
 use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Scoring};
 
 /// A key that all KOLs of a call have in common.

@@ -55,7 +55,7 @@ fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
 mod tests {
     use super::*;
     use kol_common::job::KeyTemplates;
-    use kol_common::scoring::schema::Market;
+    use kol_common::scoring::Market;
     use kol_common::scoring::{Slot, pack_slots};
 
     fn slots(of: &[(u32, u32)]) -> Vec<u8> {

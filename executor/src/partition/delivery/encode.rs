@@ -1,7 +1,8 @@
 //! From slots to merge calls.
 
 use kol_common::job::{KeyTemplates, SinkSpec};
-use kol_common::scoring::schema::{HASH_FIELDS, Market, Scored};
+use kol_common::scoring::Market;
+use kol_common::scoring::schema::{HASH_FIELDS, Scored};
 use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge};
 use redis::Cmd;
 
