@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const LEAST: u64 = 16 << 10;
 const MOST: u64 = 16 << 20;
 /// What a partition is expected to take before any has taken something.
-const EXPECTED: u64 = 4 << 20;
+const EXPECTED: u64 = 2 << 20;
 /// Looks that queues get to become smaller.
 const SETTLE: u32 = 25;
 
@@ -128,11 +128,11 @@ mod tests {
     fn partitions_wait_for_each_other_when_one_takes_much() {
         let queues = Queues::new(64 * MIB);
         queues.divide_by(200);
-        assert_eq!(queues.admit(0), Some(4 * MIB));
-        assert_eq!(queues.admit(28 * MIB), Some(4 * MIB));
-        assert_eq!(queues.admit(29 * MIB), None);
+        assert_eq!(queues.admit(0), Some(EXPECTED));
+        assert_eq!(queues.admit(30 * MIB), Some(EXPECTED));
+        assert_eq!(queues.admit(31 * MIB), None);
         assert!(!queues.are_crowded(), "until the next look");
-        queues.fit(29 * MIB);
+        queues.fit(31 * MIB);
         assert!(queues.are_crowded());
         queues.note(50 * MIB);
         assert_eq!(queues.admit(MIB), None);
