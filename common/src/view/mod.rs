@@ -99,7 +99,7 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "entities": report.entities,
         "state_bytes": report.state_bytes,
         "median_gap_ms": report.median_gap_ms,
-        "standstill_ms": report.standstill_ms,
+        "stall_ms": report.stall_ms,
         "problem": report.problem.as_ref().map(problem_json),
     })
 }

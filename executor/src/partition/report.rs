@@ -64,7 +64,7 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
         left_out: outbox.left_out() as u64,
-        standstill_ms: Millis::from(parts.stall).0,
+        stall_ms: Millis::from(parts.stall).0,
         sample: state.sample().to_vec(),
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader

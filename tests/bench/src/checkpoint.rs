@@ -1,5 +1,5 @@
 //! A checkpoint of a large state of which a twentieth changed: what it costs to copy, pack and make
-//! durable, how long reading stands still for it, and how long it takes to read everything back.
+//! durable, how long reading pauses for it, and how long it takes to read everything back.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ pub fn checkpoint(plan: &Plan) {
         percentile(&times, 0.99).as_secs_f64() * 1e3
     );
     println!(
-        "  longest standstill           {:.2} ms of work, {:.2} ms by the clock while {} threads want the cores",
+        "  longest pause                {:.2} ms of work, {:.2} ms by the clock while {} threads want the cores",
         pause.work.as_secs_f64() * 1e3,
         pause.clock.as_secs_f64() * 1e3,
         PARTITIONS as usize + WORKERS

@@ -54,7 +54,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A replay: the clock stands still when the input ends.
+    /// A replay: the clock does not advance when the input ends.
     pub fn replay(scoring: &str) -> Self {
         Self {
             name: "scenario".into(),

@@ -1,5 +1,5 @@
 //! A guard against a simulation that hangs. A task that wakes itself again and again without waiting for
-//! anything keeps its host at one instant: virtual time stands still, and nothing on that thread can say
+//! anything keeps its host at one instant: virtual time does not advance, and nothing on that thread can say
 //! so. Another thread looks whether steps are being taken.
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@
 //! | `watch`, `complaints` | a reader of Redis; a reader of logs |
 //! | `covered` | what a committed epoch promises |
 //! | `trace` | all that happened, as one number |
-//! | `guard` | notices when time stands still |
+//! | `guard` | notices when time does not advance |
 //! | `run` | puts it together |
 //! | `verdict` | judges |
 #![allow(

@@ -60,7 +60,7 @@ pub struct Shared {
     pub status: RefCell<Option<JobStatus>>,
     /// What the person has yet to do, and is doing.
     pub errands: RefCell<VecDeque<Errand>>,
-    /// Why the last thing that the person tried came to nothing.
+    /// Why the last thing that the person tried failed.
     pub refusal: RefCell<String>,
     /// A state file was damaged.
     pub torn: Cell<bool>,
@@ -128,7 +128,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     Err(core.failed().await.into())
 }
 
-/// An executor; it ends by itself after it was told to leave.
+/// An executor; it ends by itself after it was asked to leave.
 ///
 /// # Errors
 /// It cannot go on.

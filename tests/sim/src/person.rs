@@ -51,7 +51,7 @@ pub enum Errand {
     RollBack,
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug)]
 enum Failed {
     /// The master, or whoever stands between, says so.

@@ -9,7 +9,7 @@ use kol_fold::Fold;
 use kol_harness::{Shown, compare_market};
 
 /// How a difference reads that is a creator too many.
-const STRAY: &str = "is in Redis, not in the fold";
+const ORPHAN: &str = "is in Redis, not in the fold";
 /// Differences that are shown.
 const MOST: usize = 10;
 
@@ -70,11 +70,11 @@ pub fn of(shared: &Shared) -> Verdict {
     }
     let count = differences.len();
     // Nobody knows these any more: they are taken out behind everything else.
-    let all_strays = differences.iter().all(|d| d.ends_with(STRAY));
+    let all_orphans = differences.iter().all(|d| d.ends_with(ORPHAN));
     differences.truncate(MOST);
     differences.insert(0, format!("{count} differences: {}", explain(status)));
     // Where the clock goes on by itself, Redis may be further than what the person saw.
-    if all_strays || cools {
+    if all_orphans || cools {
         Verdict::NotYet(differences.join("; "))
     } else {
         Verdict::Wrong(differences)

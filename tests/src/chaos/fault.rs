@@ -20,7 +20,7 @@ const STEPS: [i64; 3] = [5, -3_600, 7_200];
 pub enum Fault {
     /// An executor dies; another one is started.
     KillExecutor,
-    /// An executor stands still until after its partitions have moved, and wakes up.
+    /// An executor is paused until after its partitions have moved, and wakes up.
     PauseExecutor,
     /// The master dies and is started again.
     KillMaster,

@@ -62,7 +62,7 @@ pub struct Round {
     fault: Fault,
     /// Until every partition had gone on, the ranking was whole and the job well again.
     recovery: Duration,
-    /// Longest standstill of a partition that the fault did not concern, as it reports it.
+    /// Longest stall of a partition that the fault did not concern, as it reports it.
     stall: Option<Duration>,
 }
 
@@ -79,7 +79,7 @@ pub fn run(plan: &Plan) {
     let reader = Reader::start(&scene.redis.url());
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {
-        // Every kind once, in an order of chance, then again.
+        // Every kind once, in random order, then again.
         let place = number as usize % ALL.len();
         let fault = order(plan.seed, number / ALL.len() as u64)[place];
         std::thread::sleep(Duration::from_millis(chance.random_range(500..2_500)));
@@ -115,7 +115,7 @@ fn summary(plan: &Plan, events: u64, looks: u64, rounds: &[Round]) {
     let stall = rounds.iter().filter_map(|r| r.stall).max();
     println!(
         "{events} events in at {}/s, {} faults (seed {}), as many recoveries: worst {worst:.1?}, worst \
-         standstill of partitions not concerned {:.1?}. A reader looked {looks} times at creators and \
+         stall of partitions not concerned {:.1?}. A reader looked {looks} times at creators and \
          saw nobody go back. Redis equals the fold.",
         plan.rate,
         rounds.len(),

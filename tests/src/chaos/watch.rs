@@ -9,7 +9,7 @@ use super::Scene;
 use kol_harness::wait_for;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A partition whose position has not changed for longer stands still: reports come every 200 ms.
+/// A partition whose position has not changed for longer is stalled: reports come every 200 ms.
 const STANDING: Duration = Duration::from_millis(600);
 /// By then every consequence of a fault shows, and reports speak of nothing that was before it.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ impl Watch {
         watch
     }
 
-    /// Partitions of this host are expected to stand still.
+    /// Partitions of this host are expected to stall.
     pub fn concerned(&mut self, host: &str) {
         self.partitions
             .values_mut()
@@ -82,7 +82,7 @@ impl Watch {
         self.well.unwrap_or_default()
     }
 
-    /// Longest standstill of a partition that was not concerned.
+    /// Longest stall of a partition that was not concerned.
     pub fn stall(&self) -> Duration {
         let others = self.partitions.values().filter(|p| !p.host.is_empty());
         others.map(|p| p.longest).max().unwrap_or_default()
@@ -105,7 +105,7 @@ impl Watch {
                 longest: Duration::ZERO,
             });
             if self.begun.elapsed() >= NOTICED {
-                let reported = partition.report.as_ref().map_or(0, |r| r.standstill_ms);
+                let reported = partition.report.as_ref().map_or(0, |r| r.stall_ms);
                 seen.longest = seen.longest.max(Duration::from_millis(reported));
             }
             if position != seen.position {

@@ -187,7 +187,7 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     scene.cluster.allow("EXECUTOR_LOST", "it was killed");
     scene
         .cluster
-        .allow("EPOCH_ABORTED", "the log was made anew");
+        .allow("EPOCH_ABORTED", "the log was recreated");
     scene.cluster.executors[0].kill();
     scene.cluster.add_executor();
     scene
@@ -250,7 +250,7 @@ fn creators_of_a_recreated_topic_leave_the_ranking_of_whichever_platform() {
     scene.cluster.allow("LOG_RECREATED", "it was");
     scene
         .cluster
-        .allow("EPOCH_ABORTED", "the log was made anew");
+        .allow("EPOCH_ABORTED", "the log was recreated");
     scene.cluster.wait_caught_up(&scene.job, 700, LIMIT);
     let ranked = || scene.redis.cli("ZCARD ranking:youtube:trending");
     assert_ne!(ranked().trim(), "0");
@@ -303,7 +303,7 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     scene.cluster.allow("EXECUTOR_LOST", "it was killed");
     scene
         .cluster
-        .allow("EPOCH_ABORTED", "the log was made anew");
+        .allow("EPOCH_ABORTED", "the log was recreated");
     scene
         .cluster
         .wait_caught_up(&scene.job, old.len() as u64, LIMIT);

@@ -1,5 +1,5 @@
 //! A Redis for the simulation: the commands and scripts of the product over a database in memory, that
-//! can fail over, lose what is newest, stand still, and get a command twice.
+//! can fail over, lose what is newest, freeze, and get a command twice.
 
 mod db;
 mod lua;
@@ -84,7 +84,7 @@ impl Redis {
         self.watch.borrow().problems().to_vec()
     }
 
-    /// The process ends; what it was told is kept.
+    /// The process ends; its data are kept.
     pub fn restarted(&self) {
         self.scripts.forget();
         // What was on its way to it is gone with its connections.
