@@ -1,5 +1,5 @@
-//! The simulation: schedules of faults from seeds, and what makes it worth something: that a seed can be
-//! played again, and that the Redis in it answers as a real one.
+//! The simulation: schedules of faults from seeds, and what makes it worth something: that a run is
+//! reproducible from its seed, and that the Redis in it answers as a real one.
 
 #![expect(
     clippy::unwrap_used,
