@@ -195,7 +195,7 @@ impl JobStore {
                     return Ok(());
                 }
                 Err(MetaError::Failed(error)) if attempt < ATTEMPTS => {
-                    tracing::warn!(%error, attempt, "the state store does not take a write: the master tries again");
+                    tracing::warn!(code = "STATE_STORE", %error, attempt, "the state store does not take a write: the master tries again");
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -236,8 +236,8 @@ fn failed(error: MetaError) -> KolError {
     let help = match error {
         MetaError::Conflict { .. } => "Run one master on one state folder only.",
         MetaError::Failed(_) => {
-            "Check the disk of --state-dir; executors continue meanwhile, and a master that is started \
-             again adopts them."
+            "Free space on the disk of --state-dir, or repair it, and start kol-master again: its jobs are \
+             intact, and it adopts the executors, which continue meanwhile."
         }
     };
     KolError::external("STATE_STORE", error.to_string())

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kol_common::proto::{JobState, JobStatus};
-use kol_harness::{Cluster, RedisServer, Scene, wait_for};
+use kol_harness::{Cluster, Job, Process, RedisServer, Scene, binary, wait_for};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -279,6 +279,70 @@ fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not(
     scene.counted_once(&status);
     let starts = scene.starts(executor, 0);
     assert_eq!(starts.iter().sum::<u64>(), scene.all(), "from the disk");
+}
+
+/// A spec that needs more room in the state store than is left in its file.
+fn large_spec(scene: &Scene, name: &str) -> PathBuf {
+    let topics: Vec<_> = (0..2_000).map(|i| format!("{i:0200}")).collect();
+    let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+    let job = Job {
+        name: name.to_owned(),
+        sink: format!("[sink.keys]\nranking = \"{name}:{{platform}}\""),
+        ..Scene::job()
+    };
+    let file = scene.cluster.folder().join(format!("{name}.toml"));
+    let toml = job.toml(scene.topic.kafka().bootstrap(), &topics, &scene.redis.url());
+    std::fs::write(&file, toml).unwrap();
+    file
+}
+
+/// The store takes no write for a moment, then for so long that the master ends; both times it resumes with
+/// the same job once there is room.
+#[test]
+fn a_full_disk_below_the_state_folder_costs_no_job() {
+    let roomy = tempfile::tempdir().unwrap();
+    let root = roomy.path().to_str().unwrap();
+    let mut cluster = Cluster::start_with(1, &[("KOL_MASTER_CHECKPOINT_ROOT", root)]);
+    let Some(disk) = SmallDisk::over(cluster.folder().join("state")) else {
+        return;
+    };
+    for code in ["SESSION_LOST", "SESSION_ENDED"] {
+        cluster.allow(code, "the master is started again");
+    }
+    cluster.allow("STATE_STORE", "the disk is full");
+    cluster.restart_master();
+    let mut scene = Scene::half_way(cluster, "recovery", 2);
+    // Unmounted first: the folder around it goes with the scene.
+    let disk = disk;
+    scene.wait_checkpoint(scene.first.len() as u64);
+    let master = format!("http://{}", scene.cluster.grpc());
+    let submit = |scene: &Scene, name: &str| {
+        let file = large_spec(scene, name);
+        let arguments = ["--master", &master, "submit", file.to_str().unwrap()];
+        let folder = scene.cluster.folder();
+        Process::start(name, folder, &binary("kol-client"), &arguments)
+    };
+    let refused = "the state store does not take a write";
+    let (third, rest) = scene.second.split_at(2_000);
+
+    let (filler, from) = (disk.fill(), scene.cluster.master.log().len());
+    let _answered_later = submit(&scene, "large");
+    scene.cluster.master.wait_line(refused, from, LIMIT);
+    std::fs::remove_file(filler).unwrap();
+    scene.topic.produce(third);
+    scene.wait_checkpoint((scene.first.len() + third.len()) as u64);
+
+    let filler = disk.fill();
+    let _never_answered = submit(&scene, "larger");
+    scene.cluster.master.wait_exit(LIMIT);
+    let said = scene.cluster.master.log();
+    assert!(said.contains("No space left on device"), "{said}");
+    std::fs::remove_file(filler).unwrap();
+    scene.cluster.restart_master();
+    scene.topic.produce(rest);
+    scene.wait_checkpoint(scene.all());
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
 }
 
 #[test]
