@@ -10,6 +10,7 @@ pub mod config;
 pub mod http;
 pub mod memory;
 pub mod partition;
+pub mod roots;
 pub mod run;
 pub mod session;
 pub mod sink;

@@ -54,7 +54,7 @@ impl Actor {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
             intake: Intake::new(&assignment, deps.dead_letters, now),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
-            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.stores, deps.files),
+            checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.roots, deps.files),
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
@@ -337,6 +337,7 @@ impl Actor {
 
     /// Starts from the state of a checkpoint, if there is one.
     async fn restore(&mut self) -> Result<(), KolError> {
+        self.checkpointer.see_root().await?;
         let Some(checkpoint) = self.assignment.restore.clone() else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
-use kol_common::{JobId, KolError, SourcePartition};
+use kol_common::{ClusterId, JobId, KolError, SourcePartition};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -21,6 +21,7 @@ use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
 use super::requests;
 use crate::partition::{self, Assignment, Command, Ended, Partition};
+use crate::roots::Roots;
 use crate::session::{SessionEvent, Up};
 
 /// How often reports go to the master.
@@ -33,6 +34,9 @@ const REPORTS_A_HEARTBEAT: u32 = 5;
 pub struct Supervisor {
     options: Options,
     group: Group,
+    roots: Roots,
+    /// What the master was last sent of them.
+    unseen: Vec<proto::UnseenRoot>,
     machine: Machine,
     jobs: Jobs,
     assigned: BTreeMap<Key, Arc<Assignment>>,
@@ -47,6 +51,8 @@ impl Supervisor {
     /// Partitions run in `group`.
     pub fn new(options: Options, group: Group) -> Self {
         Self {
+            roots: Roots::new(options.stores.clone(), &options.host),
+            unseen: Vec::new(),
             options,
             group,
             machine: Machine::default(),
@@ -102,6 +108,8 @@ impl Supervisor {
             SessionEvent::Up(Up { sender, running }) => {
                 let _session_ended = running.send(self.machine.running());
                 self.master = Some(sender);
+                self.unseen.clear();
+                self.send_unseen();
                 if self.options.leave.is_cancelled() {
                     // The master of the new session does not know yet, and would assign partitions.
                     self.send_leaving();
@@ -167,6 +175,8 @@ impl Supervisor {
                 assignment_epoch: p.assignment_epoch,
                 offset: p.offset,
                 restore: p.restore,
+                whole_log: p.whole_log,
+                cluster: ClusterId::from_wire(assign.cluster_id.as_str()),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -203,6 +213,8 @@ impl Supervisor {
     }
 
     fn ended(&mut self, key: Key, how: Ended) {
+        // Before it hears of the failure, so that it does not assign the partition here again.
+        self.send_unseen();
         match &how {
             Ended::Released { position, drained } => tracing::info!(
                 job = %key.0, partition = %key.1, position, drained, "a partition was given back"
@@ -258,7 +270,7 @@ impl Supervisor {
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
         let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
-            Ok(job) => job.deps(&self.options, &self.group),
+            Ok(job) => job.deps(&self.options, &self.roots, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
@@ -324,13 +336,35 @@ impl Supervisor {
         if !reports.is_empty() {
             self.send(Body::Reports(proto::Reports { reports }));
         }
+        self.send_unseen();
         self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
         if self.round == 0 {
+            self.look_for_roots();
             self.send(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
                 cpu_ms,
                 partitions: self.partitions.len() as u64,
             }));
+        }
+    }
+
+    /// Says which checkpoint roots are not there, if that is news.
+    fn send_unseen(&mut self) {
+        let unseen = self.roots.unseen();
+        if self.master.is_some() && unseen != self.unseen {
+            self.unseen.clone_from(&unseen);
+            self.send(Body::UnseenRoots(proto::UnseenRoots { roots: unseen }));
+        }
+    }
+
+    /// Looks for roots that were not there, beside the loop: a file system may hang.
+    fn look_for_roots(&self) {
+        if !self.roots.unseen().is_empty() {
+            let roots = self.roots.clone();
+            let _runs_by_itself = self.group.spawn("look-for-roots", async move {
+                roots.look_again().await;
+                Ok(())
+            });
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::options::Options;
 use crate::partition::Deps;
+use crate::roots::Roots;
 use crate::sink::{self, Sink};
 use crate::source::{DeadLetters, Source};
 
@@ -149,14 +150,14 @@ impl Job {
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&mut self, options: &Options, group: &Group) -> Deps {
+    pub fn deps(&mut self, options: &Options, roots: &Roots, group: &Group) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
             dead_letters: self.dead_letters.clone(),
             ticks: self.ticks.subscribe(),
             memory: options.memory.clone(),
-            stores: options.stores.clone(),
+            roots: roots.clone(),
             files: group.clone(),
         }
     }

@@ -176,6 +176,11 @@ impl Coordinator {
         self.kept.checkpoint_of(ordinal)
     }
 
+    /// Whether a partition has state in committed epochs, and none of it can be read.
+    pub fn is_lost(&self, ordinal: u32) -> bool {
+        self.kept.is_lost(ordinal)
+    }
+
     /// The state of a partition in an epoch cannot be read: it is not given out again.
     pub fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
         self.kept.mark_damaged(ordinal, epoch);

@@ -27,6 +27,7 @@ impl Controller {
         let id = Members::id_of(&register.incarnation);
         tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
         self.streams.insert(id.clone(), (session, stream));
+        self.unseen.remove(&id);
         let limits = self.options.limits;
         self.send(
             &id,
@@ -106,6 +107,10 @@ impl Controller {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
+            FromExecutor::UnseenRoots(unseen) => {
+                self.unseen.insert(id, unseen.roots);
+                self.tick_jobs(now).await?;
+            }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
             FromExecutor::Register(_) | FromExecutor::Heartbeat(_) | FromExecutor::Leaving(_) => {}
         }
@@ -138,10 +143,12 @@ impl Controller {
                 }
                 Effect::Left(id) => {
                     self.streams.remove(&id);
+                    self.unseen.remove(&id);
                     tracing::info!(executor = %id, "an executor left");
                 }
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);
+                    self.unseen.remove(&id);
                     tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kol_common::actor::Group;
 use kol_common::proto::MasterMessage;
-use kol_common::proto::Savepoint;
 use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{Savepoint, UnseenRoot};
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -58,6 +58,8 @@ pub(super) struct Controller {
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
+    /// Places of state files that executors do not see.
+    pub(super) unseen: BTreeMap<ExecutorId, Vec<UnseenRoot>>,
 }
 
 impl Controller {
@@ -82,13 +84,14 @@ impl Controller {
         Self {
             members: Members::new(options.limits),
             options,
-            store,
             jobs,
             questions: Questions::default(),
             streams: BTreeMap::new(),
             clock,
             handle,
-            keeper: Keeper::start(&tasks, stores),
+            keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
+            store,
+            unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
             published: Millis(0),
@@ -135,6 +138,7 @@ impl Controller {
                 state: m.state,
                 host: m.register.host.clone(),
                 others: self.load(&m.id, Some(job)),
+                unseen: self.unseen.get(&m.id).cloned().unwrap_or_default(),
             };
             (m.id.clone(), executor)
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kol_common::proto::ExecutorState;
+use kol_common::proto::{ExecutorState, UnseenRoot};
 use kol_common::{ExecutorId, Incarnation};
 
 /// An executor, as far as placement is concerned. Lost ones are not in the fleet.
@@ -16,12 +16,20 @@ pub struct Executor {
     pub host: String,
     /// How many partitions of other jobs it has.
     pub others: usize,
+    /// Places of state files that it does not see.
+    pub unseen: Vec<UnseenRoot>,
 }
 
 impl Executor {
     /// A suspect executor is never called.
     pub fn callable(&self) -> bool {
         matches!(self.state, ExecutorState::Alive | ExecutorState::Leaving)
+    }
+
+    /// The first of these places that it does not see.
+    pub fn misses(&self, places: &[&str]) -> Option<&UnseenRoot> {
+        let needed = |root: &&UnseenRoot| places.contains(&root.location.as_str());
+        self.unseen.iter().find(needed)
     }
 }
 

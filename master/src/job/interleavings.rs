@@ -134,6 +134,7 @@ impl World {
             state: ExecutorState::Alive,
             host: String::new(),
             others: 0,
+            unseen: Vec::new(),
         };
         self.fleet.insert(id(n), executor);
         let runs = &self.fakes.entry(n).or_default().runs;

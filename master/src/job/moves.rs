@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{ExecutorState, PartitionAssignment, PartitionCheckpoint, RevokeMode};
+use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
 use super::effect::Effect;
@@ -12,6 +12,7 @@ use super::fleet::{Executor, Fleet, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placement::{Movable, place};
+use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
 /// a revocation at once.
@@ -22,15 +23,22 @@ pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
 
 impl Partitions {
     /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. `state` is the newest usable state of a partition, with its checkpoint epoch.
-    pub(super) fn place<'s>(
+    /// durable. An executor that does not see the places of state files gets nothing; what it has moves to
+    /// those that see them, if there are any.
+    pub(super) fn place(
         &mut self,
         now: Millis,
         fleet: &Fleet,
-        state: impl Fn(u32) -> Option<(u64, &'s PartitionCheckpoint)>,
+        epochs: &Coordinator,
+        places: &[&str],
         out: &mut Vec<Effect>,
     ) -> Assignments {
-        let plan = place(&self.movable(fleet), &candidates(fleet));
+        let candidates = candidates(fleet, places);
+        let plan = place(&self.movable(fleet), &candidates);
+        let stays = |id: &ExecutorId| {
+            let alive = |e: &Executor| e.state == ExecutorState::Alive;
+            candidates.is_empty() && fleet.get(id).is_some_and(alive)
+        };
         let mut assignments = Assignments::new();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
@@ -40,12 +48,12 @@ impl Partitions {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
-                    let state = state(partition.record.ordinal);
-                    let assignment = assign(partition, id, executor, state);
+                    let assignment = assign(partition, id, executor, epochs);
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
-                    if is_callable(fleet, executor) && target != Some(executor) {
+                    if is_callable(fleet, executor) && target != Some(executor) && !stays(executor)
+                    {
                         let patience = self.drain + ANSWER;
                         self.take_back(index, RevokeMode::Drain, patience, now, out);
                     }
@@ -150,10 +158,10 @@ impl Partitions {
     }
 }
 
-fn candidates(fleet: &Fleet) -> BTreeMap<ExecutorId, usize> {
+fn candidates(fleet: &Fleet, places: &[&str]) -> BTreeMap<ExecutorId, usize> {
     let alive = fleet
         .iter()
-        .filter(|(_, e)| e.state == ExecutorState::Alive);
+        .filter(|(_, e)| e.state == ExecutorState::Alive && e.misses(places).is_none());
     alive.map(|(id, e)| (id.clone(), e.others)).collect()
 }
 
@@ -162,8 +170,11 @@ fn assign(
     partition: &mut Partition,
     id: &ExecutorId,
     executor: &Executor,
-    state: Option<(u64, &PartitionCheckpoint)>,
+    epochs: &Coordinator,
 ) -> PartitionAssignment {
+    let ordinal = partition.record.ordinal;
+    // The newest usable state, with its checkpoint epoch.
+    let state = epochs.checkpoint_of(ordinal);
     partition.restored = state.map(|(epoch, _)| epoch);
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
@@ -176,5 +187,6 @@ fn assign(
         assignment_epoch: partition.record.assignment_epoch,
         offset: partition.record.start_offset,
         restore: state.map(|(_, checkpoint)| checkpoint.clone()),
+        whole_log: epochs.is_lost(ordinal),
     }
 }

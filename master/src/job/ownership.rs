@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use kol_common::checkpoint::DAMAGED;
+use kol_common::checkpoint::{ABSENT, DAMAGED};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     self, ErrorDomain, ErrorInfo, PartitionFailed, PartitionReport, Released, Revoke, RevokeMode,
@@ -257,6 +257,13 @@ impl Partitions {
                 epoch,
                 text,
             };
+        }
+        if error.code == ABSENT {
+            // Not the partition's fault, and no executor that misses the folder gets it again.
+            let salt = partition.record.assignment_epoch;
+            partition.failure = Some(error);
+            partition.fence(Millis(now.0 + pause(&self.job, 0, salt).0));
+            return Failure::Tolerated;
         }
         let domain = error.domain();
         let failures = partition.failed(now, error);

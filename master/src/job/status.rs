@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kol_common::proto::{self, ErrorInfo, JobState, PartitionCounters, PartitionReport};
+use kol_common::proto::{
+    self, ErrorInfo, JobState, PartitionCounters, PartitionReport, UnseenRoot,
+};
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
@@ -153,6 +155,9 @@ impl View<'_> {
             (unserved, None)
         };
         let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
+        let places = places(self.record, self.epochs);
+        let unseen = self.fleet.values().filter(|e| e.callable());
+        let unseen = unseen.filter_map(|e| Some(misses(e, e.misses(&places)?)));
         let reported = self.partitions.iter().filter_map(|p| {
             let mut problem = p.current_report()?.problem.clone()?;
             problem
@@ -161,7 +166,11 @@ impl View<'_> {
             Some(problem)
         });
         let discovery = self.lookup_problem.map(KolError::to_info);
-        let found = first.into_iter().chain(failures).chain(reported);
+        let found = first
+            .into_iter()
+            .chain(unseen)
+            .chain(failures)
+            .chain(reported);
         let checkpoints = self.epochs.problem().map(|problem| {
             let problem = problem.clone().job(&self.record.spec.name);
             problem.to_info()
@@ -213,6 +222,30 @@ fn added(mut sum: BTreeMap<String, u64>, more: BTreeMap<String, u64>) -> BTreeMa
         *sum.entry(reason).or_default() += count;
     }
     sum
+}
+
+/// Where the state files of a job are: its checkpoint root, and what it resumes from.
+pub(super) fn places<'a>(record: &'a JobRecord, epochs: &'a Coordinator) -> Vec<&'a str> {
+    let parts = epochs.head().into_iter().flat_map(|m| &m.partitions);
+    let states = parts.filter_map(|p| epochs.checkpoint_of(p.slot));
+    let elsewhere = states.map(|(_, checkpoint)| checkpoint.location.as_str());
+    let mut places = vec![record.spec.checkpoint.location.as_str()];
+    places.extend(elsewhere.filter(|location| !location.is_empty()));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// An executor that does not see one of these places.
+fn misses(executor: &Executor, root: &UnseenRoot) -> ErrorInfo {
+    let error = root.error.clone().unwrap_or_default();
+    ErrorInfo {
+        help: format!(
+            "Executor on {}: {} It gets no partitions of this job until then.",
+            executor.host, error.help
+        ),
+        ..error
+    }
 }
 
 fn lag(partition: &Partition) -> u64 {

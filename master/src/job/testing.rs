@@ -32,6 +32,7 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
             state: ExecutorState::Alive,
             host: format!("host{n}"),
             others: 0,
+            unseen: Vec::new(),
         };
         (executor(*n), executor_of)
     };

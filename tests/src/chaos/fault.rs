@@ -56,7 +56,7 @@ pub const ALL: [Fault; 12] = [
 ];
 
 /// Codes of lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 13] = [
+pub const EXPLAINED: [(&str, &str); 14] = [
     ("EXECUTOR_SUSPECT", "an executor was killed or paused"),
     ("EXECUTOR_LOST", "an executor was killed or paused"),
     (
@@ -75,6 +75,7 @@ pub const EXPLAINED: [(&str, &str); 13] = [
     ("PARTITIONS_WAITING", "all executors were given up at once"),
     ("EPOCH_ABORTED", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
+    ("CHECKPOINT_UNAVAILABLE", "the checkpoint folder was away"),
     ("PARTITION_ENDED", "see the executor's line"),
 ];
 

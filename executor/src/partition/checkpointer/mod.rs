@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
-use kol_common::checkpoint::Stores;
+use kol_common::checkpoint::ABSENT;
 use kol_common::checkpoint::frame::FRAME_RAW;
 use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile};
 use kol_common::{KolError, world};
@@ -27,6 +27,7 @@ pub use self::restore::Attempt;
 use self::restore::Restore;
 use self::writer::Writer;
 use crate::partition::message::{Assignment, BarrierAnswer};
+use crate::roots::{Place, Roots};
 use crate::state::{Capture, State};
 
 /// Entries copied between two batches: less than a millisecond of work.
@@ -38,8 +39,8 @@ pub const STEP_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Checkpointer {
     assignment: Arc<Assignment>,
-    /// Where files are written.
-    stores: Stores,
+    /// Where files are written and read.
+    roots: Roots,
     /// Tasks that write them.
     files: Group,
     epochs: Epochs,
@@ -66,10 +67,10 @@ pub struct Written {
 
 impl Checkpointer {
     /// Without a file so far.
-    pub fn new(assignment: Arc<Assignment>, stores: Stores, files: Group) -> Self {
+    pub fn new(assignment: Arc<Assignment>, roots: Roots, files: Group) -> Self {
         Self {
             assignment,
-            stores,
+            roots,
             files,
             epochs: Epochs::default(),
             answer: None,
@@ -77,13 +78,20 @@ impl Checkpointer {
         }
     }
 
+    /// Whether the checkpoint root is there. A store that fails is no reason not to start.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn see_root(&self) -> Result<(), KolError> {
+        match self.roots.open(&self.assignment.root()).await {
+            Err(error) if error.code == ABSENT => Err(error.partition(&self.assignment.partition)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the state of a checkpoint back.
     pub fn restore(&self, checkpoint: PartitionCheckpoint) -> Restore {
-        Restore::new(
-            self.stores.clone(),
-            Arc::clone(&self.assignment),
-            checkpoint,
-        )
+        Restore::new(self.roots.clone(), Arc::clone(&self.assignment), checkpoint)
     }
 
     /// Continues the chain of files of a checkpoint. Files at another location are not ours to refer to:
@@ -134,10 +142,10 @@ impl Checkpointer {
             self.epochs.unchanged(now);
         } else {
             state.begin_capture(wanted);
-            let (location, path) = self.place_of_file(barrier);
+            let (place, path) = self.place_of_file(barrier);
             self.file = Some(File {
                 wanted,
-                writer: Writer::start(&self.files, self.stores.clone(), location, path),
+                writer: Writer::start(&self.files, self.roots.clone(), place, path),
                 copying: true,
             });
         }
@@ -145,8 +153,8 @@ impl Checkpointer {
         self.acknowledge();
     }
 
-    /// Location and path of the file. Never the same twice: an owner that was replaced may still write.
-    fn place_of_file(&self, barrier: &Barrier) -> (String, String) {
+    /// Place and path of the file. Never the same twice: an owner that was replaced may still write.
+    fn place_of_file(&self, barrier: &Barrier) -> (Place, String) {
         let a = &self.assignment;
         let unique = world::random_id().simple();
         let name = format!(
@@ -154,10 +162,9 @@ impl Checkpointer {
             a.ordinal, barrier.epoch, a.assignment_epoch
         );
         if barrier.savepoint.is_empty() {
-            let location = a.spec.checkpoint.location.clone();
-            (location, format!("{}/{name}", a.job))
+            (a.root(), format!("{}/{name}", a.job))
         } else {
-            (barrier.savepoint.clone(), name)
+            (Place::savepoint(&barrier.savepoint), name)
         }
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use kol_common::checkpoint::{Stores, UNAVAILABLE};
+use kol_common::checkpoint::UNAVAILABLE;
 use kol_common::proto::PartitionCheckpoint;
 use kol_common::{KolError, Millis, world};
 
 use crate::partition::message::Assignment;
+use crate::roots::{Place, Roots};
 use crate::state::{Restorer, State};
 
 /// First and longest wait before a store that failed is read again.
@@ -17,7 +18,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// See the module: attempts, and the waits between them.
 #[derive(Debug)]
 pub struct Restore {
-    stores: Stores,
+    roots: Roots,
     assignment: Arc<Assignment>,
     checkpoint: PartitionCheckpoint,
     waits: ExponentialBackoff,
@@ -30,17 +31,14 @@ pub enum Attempt {
     Restored(Box<State>),
     /// The store is not available: [`Restore::pause`], then try again.
     Unavailable(KolError),
-    /// Files are damaged or missing: the partition must end, and the master finds others.
+    /// Files are damaged, or their folder is not there: the partition must end, and the master finds other
+    /// files or another executor.
     Failed(KolError),
 }
 
 impl Restore {
     /// Of one checkpoint.
-    pub fn new(
-        stores: Stores,
-        assignment: Arc<Assignment>,
-        checkpoint: PartitionCheckpoint,
-    ) -> Self {
+    pub fn new(roots: Roots, assignment: Arc<Assignment>, checkpoint: PartitionCheckpoint) -> Self {
         let waits = ExponentialBuilder::new()
             .with_min_delay(RETRY.0)
             .with_max_delay(RETRY.1)
@@ -49,7 +47,7 @@ impl Restore {
             .without_max_times()
             .build();
         Self {
-            stores,
+            roots,
             assignment,
             checkpoint,
             waits,
@@ -58,7 +56,7 @@ impl Restore {
 
     /// Reads all files once.
     pub async fn attempt(&self) -> Attempt {
-        match read_state(&self.stores, &self.assignment, &self.checkpoint).await {
+        match read_state(&self.roots, &self.assignment, &self.checkpoint).await {
             Ok(state) => Attempt::Restored(Box::new(state)),
             Err(error) if error.code == UNAVAILABLE => Attempt::Unavailable(error),
             Err(error) => Attempt::Failed(error.partition(&self.assignment.partition)),
@@ -73,18 +71,22 @@ impl Restore {
 
 /// Reads the files of a checkpoint, one after the other.
 async fn read_state(
-    stores: &Stores,
+    roots: &Roots,
     assignment: &Assignment,
     checkpoint: &PartitionCheckpoint,
 ) -> Result<State, KolError> {
-    let store = if checkpoint.location.is_empty() {
-        stores.open(&assignment.spec.checkpoint.location).await?
+    let place = if checkpoint.location.is_empty() {
+        assignment.root()
     } else {
-        stores.existing(&checkpoint.location).await?
+        Place::state(&checkpoint.location)
     };
+    let store = roots.open(&place).await?;
     let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
     for file in &checkpoint.files {
-        let content = store.read(file).await?;
+        let content = match store.read(file).await {
+            Ok(content) => content,
+            Err(error) => return Err(roots.judge(&place, &file.path, error).await),
+        };
         let read = world::blocking(move || {
             let outcome = restorer.file(&content);
             outcome.map(|()| restorer)

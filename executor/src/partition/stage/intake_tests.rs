@@ -2,8 +2,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::parse;
-use kol_common::{JobId, SourcePartition};
+use kol_common::SourcePartition;
 
 use super::*;
 use crate::source::{DeadLetterTopic, Offered};
@@ -33,20 +32,8 @@ impl DeadLetterTopic for Topic {
 
 /// An intake of a job with these keys in `[source]`, and what it rejects.
 fn intake(source: &str) -> (Intake, Arc<Topic>) {
-    let text = format!("name = \"x\"\n[source]\n{source}");
-    let spec = parse(&text, "x").unwrap().spec;
+    let assignment = Assignment::with_source(source);
     let topic = Arc::new(Topic::default());
-    let assignment = Assignment {
-        job: JobId::generate(),
-        scoring: Arc::new(Scoring::new(&spec.scoring)),
-        spec: Arc::new(spec),
-        generation: 1,
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        assignment_epoch: 1,
-        offset: 0,
-        restore: None,
-    };
     let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
     let intake = Intake::new(&assignment, Some(letters), Instant::now());
     (intake, topic)
