@@ -34,6 +34,8 @@ pub(super) struct Actor {
     intake: Intake,
     outbox: Outbox,
     checkpointer: Checkpointer,
+    /// Those with lower numbers are of records before the last barrier.
+    letters_before_barrier: u64,
     restore_problem: Option<KolError>,
     memory: Memory,
     share: Share,
@@ -55,6 +57,7 @@ impl Actor {
             intake: Intake::new(&assignment, deps.dead_letters, now),
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink, now),
             checkpointer: Checkpointer::new(Arc::clone(&assignment), deps.roots, deps.files),
+            letters_before_barrier: 0,
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
@@ -111,6 +114,7 @@ impl Actor {
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
+                () = self.intake.letter_news() => self.tend_letters(Instant::now()),
                 written = self.checkpointer.written() => {
                     self.checkpointer.settle_file(Instant::now(), written);
                 }
@@ -159,6 +163,8 @@ impl Actor {
         let state = self.intake.state_mut();
         self.checkpointer
             .open(now, barrier, checkpoint, state, answer);
+        self.letters_before_barrier = self.intake.letter_mark();
+        self.tend_letters(now);
         let arrived = self.outbox.await_all(self.intake.state());
         self.arrived(now, arrived);
     }
@@ -167,7 +173,7 @@ impl Actor {
     fn checkpoint(&self, barrier: &Barrier) -> PartitionCheckpoint {
         let state = self.intake.state();
         let (kols, entities, _) = state.size();
-        let counters = self.reader.counted(self.intake.counters());
+        let counters = self.reader.counted(self.intake.counters_of_epoch());
         let topic_id = self.reader.log_id();
         PartitionCheckpoint {
             partition: Some((&self.assignment.partition).into()),
@@ -181,6 +187,17 @@ impl Actor {
             location: barrier.savepoint.clone(),
             topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
             ..PartitionCheckpoint::default()
+        }
+    }
+
+    /// An epoch waits for the dead letters of records before its barrier.
+    fn tend_letters(&mut self, now: Instant) {
+        self.intake.tend_letters(now);
+        if self
+            .intake
+            .letters_have_arrived(self.letters_before_barrier)
+        {
+            self.checkpointer.letters_arrived();
         }
     }
 
@@ -306,6 +323,7 @@ impl Actor {
         }
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));
+        self.tend_letters(now);
         self.show_report();
     }
 

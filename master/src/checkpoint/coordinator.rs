@@ -247,14 +247,14 @@ impl Coordinator {
             return;
         }
         let what = format!(
-            "epoch {} was aborted after {}: {} did not make it durable and confirmed by Redis in time",
+            "epoch {} was aborted after {}: {} did not make it durable, with its dead letters, and confirmed by Redis in time",
             open.epoch,
             self.limits.timeout,
             open.stragglers(),
         );
         let error = KolError::external("CHECKPOINT_TIMEOUT", what).help(
-            "Processing continues; after a failure more of the log is read again. Check whether Redis \
-             and the checkpoint location are slow, or raise checkpoint.timeout.",
+            "Processing continues; after a failure more of the log is read again. Check whether Redis, \
+             the checkpoint location and the dead-letter topic are slow, or raise checkpoint.timeout.",
         );
         self.fail(now, error, out);
     }

@@ -118,6 +118,7 @@ impl View<'_> {
             rejected: added(sum.rejected, c.rejected),
             time_unreadable: sum.time_unreadable + c.time_unreadable,
             without_counters: sum.without_counters + c.without_counters,
+            dead_letters_written: sum.dead_letters_written + c.dead_letters_written,
         })
     }
 

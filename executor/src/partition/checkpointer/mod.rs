@@ -112,8 +112,8 @@ impl Checkpointer {
     }
 
     /// Takes part in an epoch: the state is captured as it is now, between two records. `checkpoint` says
-    /// where the partition is. Acknowledged once the file is durable and [`Checkpointer::confirmed`] was
-    /// called for what was read so far.
+    /// where the partition is. Acknowledged once the file is durable, and [`Checkpointer::confirmed`] and
+    /// [`Checkpointer::letters_arrived`] were called for what was read so far.
     pub fn open(
         &mut self,
         now: Instant,
@@ -224,6 +224,12 @@ impl Checkpointer {
     /// Redis has confirmed what was read before the barrier.
     pub fn confirmed(&mut self, now: Instant, passed: Passed) {
         self.epochs.confirmed(now, passed);
+        self.acknowledge();
+    }
+
+    /// The dead letters of records before the barrier have arrived.
+    pub fn letters_arrived(&mut self) {
+        self.epochs.letters_arrived();
         self.acknowledge();
     }
 

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use kol_common::SourcePartition;
 
 use super::*;
-use crate::source::{DeadLetterTopic, Offered};
+use crate::source::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 const PRESENT: Millis = Millis(1_795_669_200_000);
 
@@ -14,15 +14,16 @@ const PRESENT: Millis = Millis(1_795_669_200_000);
 struct Topic(Mutex<Vec<(u64, String, Reject)>>);
 
 impl DeadLetterTopic for Topic {
-    fn offer(&self, _origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
-        let value = String::from_utf8_lossy(rejected.value.unwrap_or_default());
-        let letter = (rejected.offset, value.into_owned(), rejected.reason);
-        self.0.lock().unwrap().push(letter);
-        Offered::Taken
+    fn name(&self) -> &str {
+        "dead"
     }
 
-    fn problem(&self) -> Option<KolError> {
-        None
+    fn offer(&self, _origin: &SourcePartition, letter: &Letter, receipt: Receipt) -> Offered {
+        let value = String::from_utf8_lossy(letter.value.as_deref().unwrap_or_default());
+        let letter = (letter.offset, value.into_owned(), letter.reason);
+        self.0.lock().unwrap().push(letter);
+        receipt.settle(Fate::Arrived);
+        Offered::Taken
     }
 
     fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {

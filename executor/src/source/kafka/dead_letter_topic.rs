@@ -1,46 +1,73 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
-//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
+//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`. One that is larger than the
+//! topic allows has the beginning of its value, and `kol-size` says how many bytes there were.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kol_common::event::Reject;
 use kol_common::job::KafkaSource;
 use kol_common::kafka::{Quiet, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
 
-use crate::source::contract::{DeadLetterTopic, Offered, Rejected};
+use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 /// Producer for a job's dead-letter topic.
 pub(super) struct Producer {
     topic: String,
-    deliveries: Deliveries,
     producer: ThreadedProducer<Deliveries>,
 }
 
-/// Whether the records that the producer took were written.
-#[derive(Clone, Debug, Default)]
-struct Deliveries(Arc<Mutex<Undelivered>>);
+/// Tells the partitions whether their letters were written.
+#[derive(Clone, Copy, Debug)]
+struct Deliveries;
 
-#[derive(Debug, Default)]
-struct Undelivered {
-    count: u64,
-    last: Option<KolError>,
+/// Goes with a letter through the client. The client has a copy of key and value.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    receipt: Receipt,
+    offset: u64,
+    size: Option<usize>,
+    reason: Reject,
 }
 
-impl Deliveries {
-    fn failed(&self, error: KolError) {
-        let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        undelivered.count += 1;
-        undelivered.last = Some(error);
+impl Ticket {
+    fn of(letter: &Letter, receipt: Receipt) -> Self {
+        Self {
+            receipt,
+            offset: letter.offset,
+            size: letter.size,
+            reason: letter.reason,
+        }
     }
+
+    fn failed(self, error: &KafkaError, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let mut letter = Letter {
+            offset: self.offset,
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            size: self.size,
+            reason: self.reason,
+        };
+        let fits = !is_too_large(error);
+        let fate = if fits || letter.shorten() {
+            Fate::Returned(letter, classify(error))
+        } else {
+            Fate::Refused(classify(error).offset(self.offset))
+        };
+        self.receipt.settle(fate);
+    }
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
 impl ClientContext for Deliveries {
@@ -50,15 +77,12 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         match result {
-            Ok(_) => {
-                let mut undelivered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                undelivered.last = None;
-            }
-            Err((error, _)) => self.failed(classify(error)),
+            Ok(_) => ticket.receipt.settle(Fate::Arrived),
+            Err((error, message)) => ticket.failed(error, message.key(), message.payload()),
         }
     }
 }
@@ -86,73 +110,59 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", "65536");
-        let deliveries = Deliveries::default();
-        let producer = config
-            .create_with_context(deliveries.clone())
-            .map_err(|e| classify(&e))?;
-        Ok(Some(Self {
-            topic,
-            deliveries,
-            producer,
-        }))
+        let producer = config.create_with_context(Deliveries);
+        let producer = producer.map_err(|e| classify(&e))?;
+        Ok(Some(Self { topic, producer }))
     }
 
     fn try_send(
         &self,
         origin: &SourcePartition,
-        rejected: &Rejected<'_>,
-    ) -> Result<(), KafkaError> {
+        letter: &Letter,
+        ticket: Ticket,
+    ) -> Result<(), (KafkaError, Box<Ticket>)> {
         let partition = origin.partition.to_string();
-        let offset = rejected.offset.to_string();
-        let detail = rejected.reason.to_string();
+        let offset = letter.offset.to_string();
+        let detail = letter.reason.to_string();
+        let size = letter.size.map(|size| size.to_string());
         let headers = [
-            ("kol-reason", rejected.reason.as_str()),
-            ("kol-detail", &detail),
-            ("kol-topic", &origin.topic),
-            ("kol-partition", &partition),
-            ("kol-offset", &offset),
+            ("kol-reason", Some(letter.reason.as_str())),
+            ("kol-detail", Some(&*detail)),
+            ("kol-topic", Some(&*origin.topic)),
+            ("kol-partition", Some(&*partition)),
+            ("kol-offset", Some(&*offset)),
+            ("kol-size", size.as_deref()),
         ]
         .into_iter()
+        .filter(|(_, value)| value.is_some())
         .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
+            headers.insert(Header { key, value })
         });
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
-        record.key = rejected.key;
-        record.payload = rejected.value;
-        self.producer.send(record).map_err(|(e, _)| e)
+        let ticket = Box::new(ticket);
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, ticket);
+        record = record.headers(headers);
+        record.key = letter.key.as_deref();
+        record.payload = letter.value.as_deref();
+        let sent = self.producer.send(record);
+        sent.map_err(|(error, record)| (error, record.delivery_opaque))
     }
 }
 
 impl DeadLetterTopic for Producer {
-    /// A record that the producer will never take counts as not written.
-    fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
-        match self.try_send(origin, rejected) {
-            Ok(()) => Offered::Taken,
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => Offered::NoRoom,
-            Err(error) => {
-                let error = classify(&error).partition(origin).offset(rejected.offset);
-                self.deliveries.failed(error);
-                Offered::Taken
-            }
-        }
+    fn name(&self) -> &str {
+        &self.topic
     }
 
-    fn problem(&self) -> Option<KolError> {
-        let undelivered = self
-            .deliveries
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let last = undelivered.last.as_ref()?;
-        let (count, topic) = (undelivered.count, &self.topic);
-        let what = format!("{count} dead letters could not be written to {topic}: {last}");
-        Some(KolError::external("DEAD_LETTER", what).help(
-            "Create the topic, allow writing to it, and let it take records as large as the \
-                 input's (max.message.bytes). The records themselves are counted in any case.",
-        ))
+    fn offer(&self, origin: &SourcePartition, letter: &Letter, receipt: Receipt) -> Offered {
+        let Err((error, ticket)) = self.try_send(origin, letter, Ticket::of(letter, receipt))
+        else {
+            return Offered::Taken;
+        };
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            return Offered::NoRoom;
+        }
+        ticket.failed(&error, letter.key.as_deref(), letter.value.as_deref());
+        Offered::Taken
     }
 
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
