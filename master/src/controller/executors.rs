@@ -108,7 +108,9 @@ impl Controller {
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::UnseenRoots(unseen) => {
-                self.unseen.insert(id, unseen.roots);
+                let before = self.unseen.get(&id).filter(|(_, roots)| !roots.is_empty());
+                let since = before.map_or(now, |(since, _)| *since);
+                self.unseen.insert(id, (since, unseen.roots));
                 self.tick_jobs(now).await?;
             }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),

@@ -58,8 +58,8 @@ pub(super) struct Controller {
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
-    /// Places of state files that executors do not see.
-    pub(super) unseen: BTreeMap<ExecutorId, Vec<UnseenRoot>>,
+    /// Places of state files that executors do not see, and since when.
+    pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
 }
 
 impl Controller {
@@ -133,12 +133,14 @@ impl Controller {
     pub(super) fn fleet(&self, job: &JobId) -> Fleet {
         let present = self.members.all().filter(|m| !m.is_gone());
         let executor = |m: &Member| {
+            let unseen = self.unseen.get(&m.id);
             let executor = Executor {
                 incarnation: m.incarnation(),
                 state: m.state,
                 host: m.register.host.clone(),
                 others: self.load(&m.id, Some(job)),
-                unseen: self.unseen.get(&m.id).cloned().unwrap_or_default(),
+                unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
+                unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),
             };
             (m.id.clone(), executor)
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kol_common::proto::{ExecutorState, UnseenRoot};
-use kol_common::{ExecutorId, Incarnation};
+use kol_common::{ExecutorId, Incarnation, Millis};
 
 /// An executor, as far as placement is concerned. Lost ones are not in the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Executor {
     pub others: usize,
     /// Places of state files that it does not see.
     pub unseen: Vec<UnseenRoot>,
+    /// When it said so.
+    pub unseen_since: Millis,
 }
 
 impl Executor {

@@ -135,6 +135,7 @@ impl World {
             host: String::new(),
             others: 0,
             unseen: Vec::new(),
+            unseen_since: Millis(0),
         };
         self.fleet.insert(id(n), executor);
         let runs = &self.fakes.entry(n).or_default().runs;

@@ -18,6 +18,10 @@ use crate::checkpoint::Coordinator;
 /// a revocation at once.
 const ANSWER: Duration = Duration::from_secs(3);
 
+/// How long an executor that no longer sees a checkpoint root keeps what it has: if nobody sees it any more,
+/// the others notice in that time, and nothing is gained by a move.
+const OTHERS_LOOK: Duration = Duration::from_secs(5);
+
 /// What goes to each executor.
 pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
 
@@ -36,8 +40,10 @@ impl Partitions {
         let candidates = candidates(fleet, places);
         let plan = place(&self.movable(fleet), &candidates);
         let stays = |id: &ExecutorId| {
-            let alive = |e: &Executor| e.state == ExecutorState::Alive;
-            candidates.is_empty() && fleet.get(id).is_some_and(alive)
+            let executor = fleet.get(id).filter(|e| e.state == ExecutorState::Alive);
+            let misses = executor.filter(|e| e.misses(places).is_some());
+            let early = |e: &Executor| now.since(e.unseen_since) < Millis::from(OTHERS_LOOK);
+            misses.is_some_and(|e| candidates.is_empty() || early(e))
         };
         let mut assignments = Assignments::new();
         for index in 0..self.all.len() {

@@ -18,7 +18,9 @@ fn sees(rig: &mut Rig, n: u8, sees: bool) {
         error: Some(KolError::external(ABSENT, format!("host{n} does not see it")).to_info()),
     };
     let unseen = if sees { Vec::new() } else { vec![root] };
-    rig.fleet.get_mut(&executor(n)).unwrap().unseen = unseen;
+    let now = Millis(rig.now);
+    let executor = rig.fleet.get_mut(&executor(n)).unwrap();
+    (executor.unseen, executor.unseen_since) = (unseen, now);
 }
 
 fn fail(rig: &mut Rig, by: u8, number: u32, epoch: u64, code: &str) -> Out {
@@ -63,7 +65,11 @@ fn an_executor_without_the_folder_is_named_and_gets_nothing_until_it_sees_it() {
 fn what_an_executor_has_that_loses_the_folder_moves_to_those_that_see_it() {
     let (mut rig, _) = Rig::running(&[1, 2], 2);
     sees(&mut rig, 1, false);
-    let asked = revoked(&rig.tick());
+    assert!(
+        revoked(&rig.after(4_000)).is_empty(),
+        "the others look, too"
+    );
+    let asked = revoked(&rig.after(1_000));
     assert_eq!((asked.len(), &asked[0].0), (1, &executor(1)));
     let given = assigned(&rig.release(1, &asked[0].1, true));
     assert_eq!(given[0].0, executor(2));
@@ -75,7 +81,7 @@ fn a_folder_that_nobody_sees_moves_nothing_and_nothing_new_starts() {
     let given = assigned(&out);
     sees(&mut rig, 1, false);
     sees(&mut rig, 2, false);
-    assert!(revoked(&rig.tick()).is_empty());
+    assert!(revoked(&rig.after(60_000)).is_empty());
     let (to, number, epoch) = given[0].clone();
     let by = if to == executor(1) { 1 } else { 2 };
     fail(&mut rig, by, number, epoch, ABSENT);

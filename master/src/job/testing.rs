@@ -33,6 +33,7 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
             host: format!("host{n}"),
             others: 0,
             unseen: Vec::new(),
+            unseen_since: Millis(0),
         };
         (executor(*n), executor_of)
     };
