@@ -109,6 +109,8 @@ impl Producer {
             // Half a minute by default, in which a missing topic would not be reported.
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", "16777216")
+            // A topic refuses batches, not records: small letters must not be shortened with a large one.
+            .set("batch.num.messages", "1")
             .set("queue.buffering.max.kbytes", "65536");
         let producer = config.create_with_context(Deliveries);
         let producer = producer.map_err(|e| classify(&e))?;
