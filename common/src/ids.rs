@@ -46,6 +46,12 @@ macro_rules! prefixed_id {
                 Self(id.into())
             }
 
+            /// Whether a text has the form of one.
+            pub fn is_one(text: &str) -> bool {
+                let plain = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+                text.strip_prefix($prefix).is_some_and(plain)
+            }
+
             /// With its prefix, as people see it.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -64,6 +70,11 @@ prefixed_id!(
     /// One submitted job: `job_…`. A job that is submitted again under the same name gets a new id.
     JobId,
     "job_"
+);
+prefixed_id!(
+    /// One master's state store and all that belongs to it: `clu_…`. Never changes.
+    ClusterId,
+    "clu_"
 );
 prefixed_id!(
     /// A job's state that a person chose to keep: `sav_…`.

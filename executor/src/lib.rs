@@ -11,6 +11,7 @@ pub mod http;
 pub mod memory;
 pub mod partition;
 pub mod present;
+pub mod roots;
 pub mod run;
 pub mod session;
 pub mod sink;

@@ -70,6 +70,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         logs: Arc::new(KafkaLogs),
         redis: Arc::new(kol_common::redis::Network),
         stores: Stores::of_this_machine(),
+        host: config.host.clone(),
         process: Arc::new(ThisProcess),
         memory,
         drain_timeout: config.drain_timeout,

@@ -30,11 +30,20 @@ fn partition(report: &PartitionReport) {
         ("kol_partition_events_total", counted.events),
         ("kol_partition_bytes_total", counted.bytes),
         ("kol_partition_late_total", counted.late),
-        ("kol_partition_dead_letters_total", counted.dead_letter),
+        ("kol_partition_unusable_total", counted.dead_letter),
+        (
+            "kol_partition_dead_letters_total",
+            counted.dead_letters_written,
+        ),
         ("kol_partition_lost_total", counted.lost),
         ("kol_partition_merges_total", counted.merges),
     ] {
         counter!(name, &labels).absolute(value);
+    }
+    for (reason, count) in counted.rejected {
+        let [job, topic, partition] = labels.clone();
+        let labels = [job, topic, partition, ("reason", reason)];
+        counter!("kol_rejected_total", &labels).absolute(count);
     }
     let lag = report
         .end_offset

@@ -91,7 +91,11 @@ fn job(status: &JobStatus) {
     for (name, value) in [
         ("kol_master_job_events_total", totals.events),
         ("kol_master_job_late_total", totals.late),
-        ("kol_master_job_dead_letters_total", totals.dead_letter),
+        ("kol_master_job_unusable_total", totals.dead_letter),
+        (
+            "kol_master_job_dead_letters_total",
+            totals.dead_letters_written,
+        ),
         ("kol_master_job_lost_total", totals.lost),
         ("kol_master_job_truncated_total", totals.truncated),
         ("kol_master_job_merges_total", totals.merges),
@@ -99,5 +103,9 @@ fn job(status: &JobStatus) {
         ("kol_master_job_new_logs_total", totals.new_logs),
     ] {
         counter!(name, &labels).absolute(value);
+    }
+    for (reason, count) in totals.rejected {
+        let labels = [("job", status.name.clone()), ("reason", reason)];
+        counter!("kol_master_job_rejected_total", &labels).absolute(count);
     }
 }

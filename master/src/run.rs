@@ -133,6 +133,8 @@ impl Master {
             stores: Stores::of_this_machine(),
             secrets: Secrets::new(config.secrets_dir.clone()),
         };
+        let root = config.checkpoint_root.to_string();
+        controller::adopt(meta.as_ref(), &outside.stores, &root).await?;
         let options = Options {
             outside,
             drain: config.drain_timeout,

@@ -75,6 +75,14 @@ pub fn details(job: &JobStatus) -> String {
             format!("{} KOLs, {}", grouped(job.kols), bytes(job.state_bytes)),
         ),
     ];
+    if !totals.rejected.is_empty() {
+        let reasons = totals.rejected.iter();
+        let reasons = reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count)));
+        let reasons: Vec<_> = reasons.collect();
+        let written = grouped(totals.dead_letters_written);
+        let line = format!("{}; {written} dead letters written", reasons.join(", "));
+        rows.push(("rejected", line));
+    }
     if let Some(clock) = job.clock_ms {
         rows.push(("job clock", clock_text(clock, job.wall_ms)));
     }

@@ -1,6 +1,6 @@
 //! State files: what they hold ([`record`]), how they are written so that damage is noticed
 //! ([`frame`]), where they are kept ([`location`], [`Stores`], [`store`], [`s3`]), and what says which of them belong
-//! together ([`snapshot`]).
+//! together ([`snapshot`]), and what says that a place is the right one ([`marker`]).
 //!
 //! A partition's state is a base file and the files of what changed after it. Records name what they
 //! describe by its index in the partition's dense tables, so the newest record of an index wins, and
@@ -8,6 +8,7 @@
 
 pub mod frame;
 pub mod location;
+pub mod marker;
 pub mod record;
 pub mod s3;
 pub mod snapshot;
@@ -16,7 +17,7 @@ mod stores;
 
 pub use location::Location;
 pub use record::{FallenRecord, Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
-pub use store::{DAMAGED, Store, UNAVAILABLE, Upload};
+pub use store::{ABSENT, DAMAGED, Store, UNAVAILABLE, Upload};
 pub use stores::{Backend, Stores};
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use crate::proto::StateFile;
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
 /// Error code: the store fails now, and may work later.
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
+/// Error code: a place is not there, or is another cluster's.
+pub const ABSENT: &str = "CHECKPOINT_UNAVAILABLE";
 /// Longest time one call to the store may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a file that are sent as one: a smaller file is a single request, a larger one several parts,
@@ -229,6 +231,14 @@ pub(super) fn help(location: &str) -> &'static str {
         "Processing continues. Check space and permissions: master and executors must be able to write \
          to the same folder there."
     }
+}
+
+/// A place is not there.
+pub(super) fn absent(what: String) -> KolError {
+    KolError::external(ABSENT, what).help(
+        "Mount the checkpoint folder there under the same path, or correct the bucket: it is looked for \
+         again each second. Nothing was created and nothing is lost.",
+    )
 }
 
 async fn within<T>(

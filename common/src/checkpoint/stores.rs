@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::location::Location;
 use super::s3::Buckets;
-use super::store::{DEADLINE, Store, UNAVAILABLE, help};
+use super::store::{DEADLINE, Store, UNAVAILABLE, absent, help};
 use crate::{KolError, world};
 
 /// What holds the objects of locations. Its functions may block for long: [`Stores`] calls them beside
@@ -24,8 +24,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Why it cannot be used.
     fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String>;
 
-    /// Whether a folder exists.
-    fn has_folder(&self, path: &Path) -> bool;
+    /// A folder as a store of objects; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    fn existing_folder(&self, path: &Path) -> Result<Option<Arc<dyn ObjectStore>>, String>;
 
     /// A bucket as a store of objects; it must exist.
     ///
@@ -55,18 +58,30 @@ impl Stores {
     /// [`UNAVAILABLE`] when it cannot be reached or written; `CHECKPOINT_LOCATION` when it is not a
     /// location.
     pub async fn open(&self, location: &str) -> Result<Store, KolError> {
+        let opened = self.opened(location, true).await?;
+        opened.ok_or_else(|| refused(location, "it is not there"))
+    }
+
+    /// Opens a location where nothing may be created.
+    ///
+    /// # Errors
+    /// As [`Stores::open`]; [`super::ABSENT`] when it is a folder that does not exist.
+    pub async fn present(&self, location: &str) -> Result<Store, KolError> {
+        let error = || absent(format!("the folder `{location}` does not exist"));
+        self.opened(location, false).await?.ok_or_else(error)
+    }
+
+    /// `None` when it does not exist and is not to be created.
+    async fn opened(&self, location: &str, create: bool) -> Result<Option<Store>, KolError> {
         let place: Location = location.parse()?;
-        let refused = |why: String| {
-            KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}"))
-                .help(help(location))
-        };
         let backend = Arc::clone(&self.0);
         // A file system that hangs holds up a thread of its own, not the actors.
-        let opening = world::blocking(move || connect(backend.as_ref(), &place));
-        let opened = timeout(DEADLINE, opening).await;
-        let opened = opened.map_err(|_| refused(format!("no answer within {DEADLINE:?}")))?;
-        let opened = opened.ok_or_else(|| refused("opening it panicked".to_owned()))?;
-        Ok(Store::over(location, opened.map_err(refused)?))
+        let opening = world::blocking(move || connect(backend.as_ref(), &place, create));
+        let late = |_| refused(location, &format!("no answer within {DEADLINE:?}"));
+        let opened = timeout(DEADLINE, opening).await.map_err(late)?;
+        let opened = opened.ok_or_else(|| refused(location, "opening it panicked"))?;
+        let objects = opened.map_err(|why| refused(location, &why))?;
+        Ok(objects.map(|objects| Store::over(location, objects)))
     }
 
     /// Opens a location that must exist already, to read from it.
@@ -74,32 +89,39 @@ impl Stores {
     /// # Errors
     /// As [`Stores::open`]; `SAVEPOINT_NOT_FOUND` when it does not exist.
     pub async fn existing(&self, location: &str) -> Result<Store, KolError> {
-        let exists = match location.parse()? {
-            Location::Folder(path) => {
-                let backend = Arc::clone(&self.0);
-                let look = world::blocking(move || backend.has_folder(&path));
-                !matches!(timeout(DEADLINE, look).await, Ok(Some(false)))
-            }
+        if let Some(store) = self.opened(location, false).await? {
             // A folder of a bucket exists when something lies in it.
-            Location::Bucket { .. } => self.open(location).await?.has_files().await?,
-        };
-        if !exists {
-            let what = format!("`{location}` does not exist");
-            return Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
-                .help("Name a folder that master and executors can read."));
+            let is_folder = matches!(location.parse()?, Location::Folder(_));
+            if is_folder || store.has_files().await? {
+                return Ok(store);
+            }
         }
-        self.open(location).await
+        let what = format!("`{location}` does not exist");
+        Err(KolError::user("SAVEPOINT_NOT_FOUND", what)
+            .help("Name a folder that master and executors can read."))
     }
 }
 
-fn connect(backend: &dyn Backend, place: &Location) -> Result<Arc<dyn ObjectStore>, String> {
+fn refused(location: &str, why: &str) -> KolError {
+    KolError::external(UNAVAILABLE, format!("cannot use `{location}`: {why}")).help(help(location))
+}
+
+type Opened = Option<Arc<dyn ObjectStore>>;
+
+fn connect(backend: &dyn Backend, place: &Location, create: bool) -> Result<Opened, String> {
     match place {
-        Location::Folder(path) => backend.folder(path),
+        Location::Folder(path) if create => backend.folder(path).map(Some),
+        Location::Folder(path) => backend.existing_folder(path),
         Location::Bucket { bucket, path } => {
             let objects = backend.bucket(bucket)?;
-            Ok(Arc::new(PrefixStore::new(objects, path.as_str())))
+            Ok(Some(Arc::new(PrefixStore::new(objects, path.as_str()))))
         }
     }
+}
+
+fn local(path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
+    let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
+    Ok(Arc::new(folder.with_fsync(true)))
 }
 
 /// Folders of this machine, and buckets over its network.
@@ -111,12 +133,20 @@ struct ThisMachine {
 impl Backend for ThisMachine {
     fn folder(&self, path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
         std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
-        let folder = LocalFileSystem::new_with_prefix(path).map_err(|e| e.to_string())?;
-        Ok(Arc::new(folder.with_fsync(true)))
+        local(path)
     }
 
-    fn has_folder(&self, path: &Path) -> bool {
-        path.exists()
+    fn existing_folder(&self, path: &Path) -> Result<Opened, String> {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Ok(None),
+            Err(e) => {
+                use std::io::ErrorKind::{NotADirectory, NotFound};
+                let absent = matches!(e.kind(), NotFound | NotADirectory);
+                return if absent { Ok(None) } else { Err(e.to_string()) };
+            }
+        }
+        local(path).map(Some)
     }
 
     fn bucket(&self, name: &str) -> Result<Arc<dyn ObjectStore>, String> {

@@ -39,6 +39,8 @@ pub(super) struct Actor {
     outbox: Outbox,
     checkpointer: Checkpointer,
     explain: Explain,
+    /// Those with lower numbers are of records before the last barrier.
+    letters_before_barrier: u64,
     restore_problem: Option<KolError>,
     present: Present,
     memory: Memory,
@@ -81,11 +83,12 @@ impl Actor {
             outbox: Outbox::new(Arc::clone(&assignment), deps.sink, deps.memory.clone(), now),
             checkpointer: Checkpointer::new(
                 Arc::clone(&assignment),
-                deps.stores,
+                deps.roots,
                 deps.files,
                 deps.memory.clone(),
             ),
             explain: Explain::new(Arc::clone(&assignment)),
+            letters_before_barrier: 0,
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
@@ -148,6 +151,7 @@ impl Actor {
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {}
+                () = self.intake.letter_news() => self.tend_letters(Instant::now()),
                 written = self.checkpointer.written() => {
                     self.checkpointer.settle_file(Instant::now(), written);
                 }
@@ -192,6 +196,8 @@ impl Actor {
         let state = self.intake.state_mut();
         self.checkpointer
             .open(now, barrier, checkpoint, state, answer);
+        self.letters_before_barrier = self.intake.letter_mark();
+        self.tend_letters(now);
         let arrived = self.outbox.await_all(self.intake.state());
         self.arrived(now, arrived);
     }
@@ -200,7 +206,7 @@ impl Actor {
     fn checkpoint(&self, barrier: &Barrier) -> PartitionCheckpoint {
         let state = self.intake.state();
         let (kols, entities, _) = state.size();
-        let counters = self.reader.counted(self.intake.counters());
+        let counters = self.reader.counted(self.intake.counters_of_epoch());
         let topic_id = self.reader.log_id();
         PartitionCheckpoint {
             partition: Some((&self.assignment.partition).into()),
@@ -216,6 +222,17 @@ impl Actor {
             leader_epoch: self.reader.leader_epoch(),
             lineage: self.assignment.lineage,
             ..PartitionCheckpoint::default()
+        }
+    }
+
+    /// An epoch waits for the dead letters of records before its barrier.
+    fn tend_letters(&mut self, now: Instant) {
+        self.intake.tend_letters(now);
+        if self
+            .intake
+            .letters_have_arrived(self.letters_before_barrier)
+        {
+            self.checkpointer.letters_arrived();
         }
     }
 
@@ -348,6 +365,7 @@ impl Actor {
         }
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));
+        self.tend_letters(now);
         self.weigh();
         self.fetch_in_turn(now)?;
         self.show_report();
@@ -417,6 +435,7 @@ impl Actor {
 
     /// Starts from the state of a checkpoint, if there is one.
     async fn restore(&mut self) -> Result<(), KolError> {
+        self.checkpointer.see_root().await?;
         let Some(checkpoint) = self.assignment.restore.clone() else {
             return Ok(());
         };

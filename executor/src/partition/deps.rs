@@ -1,11 +1,11 @@
 //! What a partition is given to work with.
 
 use kol_common::actor::Group;
-use kol_common::checkpoint::Stores;
 
 use super::message::Ticks;
 use crate::memory::Memory;
 use crate::present::Present;
+use crate::roots::Roots;
 use crate::sink::Sink;
 use crate::source::{DeadLetters, Source};
 
@@ -25,7 +25,7 @@ pub struct Deps {
     /// Memory of the process.
     pub memory: Memory,
     /// Where state files are read and written.
-    pub stores: Stores,
+    pub roots: Roots,
     /// Tasks that write state files.
     pub files: Group,
 }

@@ -104,27 +104,14 @@ mod tests {
     use std::borrow::Cow;
 
     use kol_common::event::Event;
-    use kol_common::job::parse;
-    use kol_common::scoring::Scoring;
-    use kol_common::{JobId, Millis, SourcePartition};
+    use kol_common::{Millis, SourcePartition};
 
     use super::*;
 
     fn assignment() -> Arc<Assignment> {
-        let spec = parse("name = \"x\"\n", "x").unwrap().spec;
         Arc::new(Assignment {
-            job: JobId::generate(),
-            scoring: Arc::new(Scoring::new(&spec.scoring)),
-            spec: Arc::new(spec),
-            generation: 1,
             partition: SourcePartition::new("t", 3),
-            ordinal: 0,
-            assignment_epoch: 1,
-            offset: 0,
-            topic_id: None,
-            lineage: 0,
-            resume_at: None,
-            restore: None,
+            ..Assignment::with_source("")
         })
     }
 

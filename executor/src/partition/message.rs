@@ -7,7 +7,7 @@ use kol_common::actor::Address;
 use kol_common::job::JobSpec;
 use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
 use kol_common::scoring::Scoring;
-use kol_common::{JobId, KolError, SourcePartition};
+use kol_common::{ClusterId, JobId, KolError, SourcePartition};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ impl fmt::Display for LostTail {
         )
     }
 }
+
+use crate::roots::Place;
 
 /// What all partitions of a job share: the newest word from the master.
 pub type Ticks = watch::Receiver<Arc<JobTick>>;
@@ -63,6 +65,41 @@ pub struct Assignment {
     pub lineage: u64,
     /// Where to start reading, if not where the state ends.
     pub resume_at: Option<u64>,
+    /// There was state, and none of it can be read: without all records from `offset` on the result would be
+    /// wrong.
+    pub whole_log: bool,
+    /// The cluster that the checkpoint root must be of.
+    pub cluster: ClusterId,
+}
+
+impl Assignment {
+    /// The checkpoint root of the job.
+    pub fn root(&self) -> Place {
+        Place::root(&self.spec.checkpoint.location, &self.cluster)
+    }
+
+    /// One of a job with these keys in `[source]`.
+    #[cfg(test)]
+    pub(crate) fn with_source(source: &str) -> Self {
+        let text = format!("name = \"x\"\n[source]\n{source}");
+        let spec = kol_common::job::parse(&text, "x").unwrap().spec;
+        Self {
+            job: JobId::generate(),
+            scoring: Arc::new(Scoring::new(&spec.scoring)),
+            spec: Arc::new(spec),
+            generation: 1,
+            partition: SourcePartition::new("t", 0),
+            ordinal: 0,
+            assignment_epoch: 1,
+            offset: 0,
+            topic_id: None,
+            restore: None,
+            lineage: 0,
+            resume_at: None,
+            whole_log: false,
+            cluster: ClusterId::generate(),
+        }
+    }
 }
 
 /// Where the answer to a barrier goes: the partition's part of the epoch, or why there is none.

@@ -11,8 +11,9 @@ mod dead_letters;
 mod kafka;
 
 pub use contract::{
-    Batch, CHUNK, Chunk, DeadLetterTopic, Entry, Identity, Log, LogEnd, Logs, Mark, Offered,
-    PartitionQueue, Place, Queue, ReadError, Record, Records, Rejected, Source, Storage,
+    Batch, CHUNK, Chunk, DeadLetterTopic, Entry, Fate, Identity, Letter, Log, LogEnd, Logs, Mark,
+    Offered, PartitionQueue, Place, Queue, ReadError, Receipt, Record, Records, Rejected, Source,
+    Storage,
 };
-pub use dead_letters::{DeadLetters, Parked};
+pub use dead_letters::{DeadLetters, Letters};
 pub use kafka::KafkaLogs;

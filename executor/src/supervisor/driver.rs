@@ -12,7 +12,7 @@ use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
-use kol_common::{JobId, KolError, Millis, SourcePartition};
+use kol_common::{ClusterId, JobId, KolError, Millis, SourcePartition};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use super::requests;
 use crate::memory::{Share, Use};
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::present::Present;
+use crate::roots::Roots;
 use crate::session::{SessionEvent, Up};
 
 /// How often reports go to the master.
@@ -36,6 +37,9 @@ const REPORTS_A_HEARTBEAT: u32 = 5;
 pub struct Supervisor {
     options: Options,
     group: Group,
+    roots: Roots,
+    /// What the master was last sent of them.
+    unseen: Vec<proto::UnseenRoot>,
     machine: Machine,
     jobs: Jobs,
     assigned: BTreeMap<Key, Arc<Assignment>>,
@@ -54,6 +58,8 @@ impl Supervisor {
     pub fn new(options: Options, group: Group) -> Self {
         Self {
             letters: options.memory.share(Use::DeadLetters),
+            roots: Roots::new(options.stores.clone(), &options.host),
+            unseen: Vec::new(),
             options,
             group,
             machine: Machine::default(),
@@ -110,6 +116,8 @@ impl Supervisor {
             SessionEvent::Up(Up { sender, running }) => {
                 let _session_ended = running.send(self.machine.running());
                 self.master = Some(sender);
+                self.unseen.clear();
+                self.send_unseen();
                 if self.options.leave.is_cancelled() {
                     // The master of the new session does not know yet, and would assign partitions.
                     self.send_leaving();
@@ -185,6 +193,8 @@ impl Supervisor {
                 restore: p.restore,
                 lineage: p.lineage,
                 resume_at: p.resume_at,
+                whole_log: p.whole_log,
+                cluster: ClusterId::from_wire(assign.cluster_id.as_str()),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -222,6 +232,8 @@ impl Supervisor {
     }
 
     fn ended(&mut self, key: Key, how: Ended) {
+        // Before it hears of the failure, so that it does not assign the partition here again.
+        self.send_unseen();
         match &how {
             Ended::Released { position, drained } => tracing::info!(
                 job = %key.0, partition = %key.1, position, drained, "a partition was given back"
@@ -281,7 +293,7 @@ impl Supervisor {
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
         let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
         let deps = match opened {
-            Ok(job) => job.deps(&self.options, &self.present, &self.group),
+            Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
             Err(error) => {
                 self.ends
                     .push(Box::pin(async move { (key, Ended::Failed(error)) }));
@@ -354,14 +366,36 @@ impl Supervisor {
         if !reports.is_empty() {
             self.send(Body::Reports(proto::Reports { reports }));
         }
+        self.send_unseen();
         self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
         if self.round == 0 {
+            self.look_for_roots();
             self.send(Body::Heartbeat(proto::Heartbeat {
                 rss_bytes: self.options.memory.resident(),
                 cpu_ms,
                 partitions: self.partitions.len() as u64,
                 wall_ms: Millis::now().0,
             }));
+        }
+    }
+
+    /// Says which checkpoint roots are not there, if that is news.
+    fn send_unseen(&mut self) {
+        let unseen = self.roots.unseen();
+        if self.master.is_some() && unseen != self.unseen {
+            self.unseen.clone_from(&unseen);
+            self.send(Body::UnseenRoots(proto::UnseenRoots { roots: unseen }));
+        }
+    }
+
+    /// Looks for roots that were not there, beside the loop: a file system may hang.
+    fn look_for_roots(&self) {
+        if !self.roots.unseen().is_empty() {
+            let roots = self.roots.clone();
+            let _runs_by_itself = self.group.spawn("look-for-roots", async move {
+                roots.look_again().await;
+                Ok(())
+            });
         }
     }
 

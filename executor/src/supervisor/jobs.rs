@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::options::Options;
 use crate::partition::Deps;
 use crate::present::Present;
+use crate::roots::Roots;
 use crate::sink::{self, Sink};
 use crate::source::{DeadLetters, Source};
 
@@ -161,7 +162,13 @@ impl Job {
     }
 
     /// What a partition of this job gets.
-    pub fn deps(&mut self, options: &Options, present: &Present, group: &Group) -> Deps {
+    pub fn deps(
+        &mut self,
+        options: &Options,
+        present: &Present,
+        roots: &Roots,
+        group: &Group,
+    ) -> Deps {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
@@ -169,7 +176,7 @@ impl Job {
             ticks: self.ticks.subscribe(),
             present: present.clone(),
             memory: options.memory.clone(),
-            stores: options.stores.clone(),
+            roots: roots.clone(),
             files: group.clone(),
         }
     }

@@ -25,6 +25,8 @@ pub struct Options {
     pub redis: Arc<dyn Connect>,
     /// Opens the locations of their state files.
     pub stores: Stores,
+    /// The host of this executor, for messages.
+    pub host: String,
     /// What the process knows about itself.
     pub process: Arc<dyn Process>,
     /// Memory of the process.

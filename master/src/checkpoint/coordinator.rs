@@ -179,6 +179,11 @@ impl Coordinator {
         self.kept.usable(ordinal)
     }
 
+    /// Whether a partition has state in committed epochs, and none of it can be read.
+    pub fn is_lost(&self, ordinal: u32) -> bool {
+        self.kept.is_lost(ordinal)
+    }
+
     /// The state of a partition in an epoch cannot be read: it is not given out again.
     pub fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
         self.kept.mark_damaged(ordinal, epoch);
@@ -245,14 +250,14 @@ impl Coordinator {
             return;
         }
         let what = format!(
-            "epoch {} was aborted after {}: {} did not make it durable and confirmed by Redis in time",
+            "epoch {} was aborted after {}: {} did not make it durable, with its dead letters, and confirmed by Redis in time",
             open.epoch,
             self.limits.timeout,
             open.stragglers(),
         );
         let error = KolError::external("CHECKPOINT_TIMEOUT", what).help(
-            "Processing continues; after a failure more of the log is read again. Check whether Redis \
-             and the checkpoint location are slow, or raise checkpoint.timeout.",
+            "Processing continues; after a failure more of the log is read again. Check whether Redis, \
+             the checkpoint location and the dead-letter topic are slow, or raise checkpoint.timeout.",
         );
         self.fail(now, error, out);
     }

@@ -4,9 +4,10 @@
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::checkpoint::Stores;
+use kol_common::checkpoint::marker::Marker;
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::Snapshot;
-use kol_common::{JobId, KolError};
+use kol_common::{ClusterId, JobId, KolError};
 
 use super::effect::Orphans;
 
@@ -38,14 +39,15 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts one.
-    pub fn start(group: &Group, stores: Stores) -> Self {
+    pub fn start(group: &Group, stores: Stores, cluster: ClusterId) -> Self {
         let (address, inbox) = mailbox("keeper", WAITING);
         let stop = group.stop_token();
+        let root = Marker::Cluster(cluster);
         let _runs_by_itself = group.spawn("keeper", async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = run(inbox, &stores) => {}
+                () = run(inbox, &stores, &root) => {}
             }
             Ok(())
         });
@@ -60,16 +62,24 @@ impl Keeper {
     }
 }
 
-async fn run(mut inbox: Mailbox<(String, Chore)>, stores: &Stores) {
+async fn run(mut inbox: Mailbox<(String, Chore)>, stores: &Stores, root: &Marker) {
     while let Some((location, what)) = inbox.recv().await {
-        if let Err(error) = carry_out(stores, &location, what).await {
+        if let Err(error) = carry_out(stores, root, &location, what).await {
             tracing::debug!(%error, "cleanup deferred: it failed");
         }
     }
 }
 
-async fn carry_out(stores: &Stores, location: &str, what: Chore) -> Result<(), KolError> {
-    let store = stores.open(location).await?;
+async fn carry_out(
+    stores: &Stores,
+    root: &Marker,
+    location: &str,
+    what: Chore,
+) -> Result<(), KolError> {
+    let store = stores.present(location).await?;
+    if !matches!(what, Chore::Savepoint(_) | Chore::Folder) {
+        root.check(&store).await?;
+    }
     let paths = match what {
         Chore::Manifest(job, snapshot) => {
             let path = format!("{job}/{MANIFEST}");
@@ -124,6 +134,8 @@ fn is_orphan(path: &str, orphans: &Orphans) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::checkpoint::ABSENT;
+
     use super::*;
 
     const IN_USE: &str = "job_1/0/000000000007-1-a.state";
@@ -153,6 +165,8 @@ mod tests {
         let location = format!("file://{}", folder.path().display());
         let stores = Stores::of_this_machine();
         let store = stores.open(&location).await.unwrap();
+        let root = Marker::Cluster(ClusterId::generate());
+        root.write(&store).await.unwrap();
         let all = [IN_USE, LEFT, IN_THE_MAKING, OF_ANOTHER];
         for path in all {
             let upload = store.create(path.to_owned());
@@ -161,12 +175,16 @@ mod tests {
         let there = || all.map(|path| folder.path().join(path).exists());
         let job = || JobId::from_wire("job_1");
         let orphans = Chore::Orphans(job(), orphans());
-        carry_out(&stores, &location, orphans).await.unwrap();
+        carry_out(&stores, &root, &location, orphans).await.unwrap();
         assert_eq!(there(), [true, false, true, true]);
         let files = Chore::Files(vec![IN_THE_MAKING.to_owned(), LEFT.to_owned()]);
-        carry_out(&stores, &location, files).await.unwrap();
+        carry_out(&stores, &root, &location, files).await.unwrap();
         assert_eq!(there(), [true, false, false, true]);
-        carry_out(&stores, &location, Chore::Everything(job()))
+        let other = Marker::Cluster(ClusterId::generate());
+        let refused = carry_out(&stores, &other, &location, Chore::Everything(job())).await;
+        assert_eq!(refused.unwrap_err().code, ABSENT);
+        let everything = Chore::Everything(job());
+        carry_out(&stores, &root, &location, everything)
             .await
             .unwrap();
         assert_eq!(there(), [false, false, false, true]);

@@ -68,6 +68,13 @@ impl Kept {
         })
     }
 
+    /// Whether a partition is part of kept epochs, and its state in all of them is known to be damaged.
+    pub(super) fn is_lost(&self, ordinal: u32) -> bool {
+        let mut all = self.iter().chain(&self.older);
+        let is_part = all.any(|m| m.partitions.iter().any(|p| p.slot == ordinal));
+        is_part && self.usable(ordinal).next().is_none()
+    }
+
     /// The state of a partition in an epoch cannot be read: it is not given out again.
     pub(super) fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
         self.damaged.insert((ordinal, epoch));

@@ -13,7 +13,6 @@ use super::message::{Message, Query};
 use super::state::{Controller, Options};
 use super::store::JobStore;
 use crate::cluster::Input;
-use crate::job::Event;
 use crate::meta::MetaStore;
 
 /// Messages that may wait.
@@ -93,9 +92,11 @@ impl Controller {
                 body,
             } => self.received(now, session, read, *body).await,
             Message::Closed { session } => self.member(now, Input::Closed(session)).await,
-            Message::Discovered { job, found } => {
-                self.step(now, &job, Event::Discovered(found)).await
-            }
+            Message::Discovered {
+                job,
+                found,
+                claimed,
+            } => self.discovered(now, &job, found, claimed).await,
             Message::Submit { submission, reply } => self.submit(now, *submission, reply).await,
             Message::Rewind { request, reply } => self.rewind(now, request, reply).await,
             Message::RollBack { job, reply } => self.roll_back(now, &job, reply).await,
@@ -106,7 +107,17 @@ impl Controller {
                 reply,
             } => self.end(now, &job, end, savepoint, reply).await,
             Message::TakeSavepoint { job, request } => {
-                self.take_savepoint(now, &job, request).await
+                self.take_savepoint(&job, request);
+                Ok(())
+            }
+            Message::SavepointPlaced {
+                job,
+                savepoint,
+                ending,
+                placed,
+            } => {
+                self.savepoint_placed(now, &job, savepoint, ending, placed)
+                    .await
             }
             Message::SavepointWritten { savepoint, written } => {
                 self.savepoint_written(&savepoint, written).await

@@ -27,6 +27,7 @@ impl Controller {
         let id = Members::id_of(&register.incarnation);
         tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
         self.streams.insert(id.clone(), (session, stream));
+        self.unseen.remove(&id);
         let limits = self.options.limits;
         self.send(
             &id,
@@ -109,6 +110,12 @@ impl Controller {
                 let job = JobId::from_wire(failed.job_id.as_str());
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
+            FromExecutor::UnseenRoots(unseen) => {
+                let before = self.unseen.get(&id).filter(|(_, roots)| !roots.is_empty());
+                let since = before.map_or(now, |(since, _)| *since);
+                self.unseen.insert(id, (since, unseen.roots));
+                self.tick_jobs(now).await?;
+            }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
             FromExecutor::Heartbeat(_) => {
                 let wall_ms = Millis::now().0;
@@ -146,10 +153,12 @@ impl Controller {
                 }
                 Effect::Left(id) => {
                     self.streams.remove(&id);
+                    self.unseen.remove(&id);
                     tracing::info!(executor = %id, "an executor left");
                 }
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);
+                    self.unseen.remove(&id);
                     tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }

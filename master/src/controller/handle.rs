@@ -13,7 +13,7 @@ use kol_common::{JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use super::message::{Message, Query, ReadAt, Reply, SavepointRequest};
+use super::message::{Ending, Message, Query, ReadAt, Reply, SavepointRequest};
 use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
@@ -106,9 +106,31 @@ impl Handle {
         &self,
         job: JobId,
         found: Result<Found, KolError>,
+        claimed: Result<String, KolError>,
     ) -> Result<(), KolError> {
-        let discovered = Message::Discovered { job, found };
+        let discovered = Message::Discovered {
+            job,
+            found,
+            claimed,
+        };
         self.tell(discovered, HAND_OVER).await
+    }
+
+    /// The folder of a savepoint is there, or cannot be made.
+    pub(super) async fn savepoint_placed(
+        &self,
+        job: JobId,
+        savepoint: SavepointId,
+        ending: Option<Ending>,
+        placed: Result<(), KolError>,
+    ) -> Result<(), KolError> {
+        let placed = Message::SavepointPlaced {
+            job,
+            savepoint,
+            ending,
+            placed,
+        };
+        self.tell(placed, HAND_OVER).await
     }
 
     /// The manifest file of a savepoint is durable, or could not be written.

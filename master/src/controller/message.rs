@@ -29,6 +29,9 @@ pub(super) struct ReadAt {
     pub(super) wall: Millis,
 }
 
+/// The end of a job that waits for the folder of its savepoint: how, and who waits for it to begin.
+pub(super) type Ending = (End, Reply<JobStatus>);
+
 /// A savepoint that a person waits for.
 #[derive(Debug)]
 pub(super) struct SavepointRequest {
@@ -72,6 +75,8 @@ pub(super) enum Message {
         job: JobId,
         /// Partitions, starting offsets and generation, or why they are not known.
         found: Result<Found, KolError>,
+        /// The checkpoint root that carries the marker, or why it does not.
+        claimed: Result<String, KolError>,
     },
     /// A person submits a job.
     Submit {
@@ -97,6 +102,17 @@ pub(super) enum Message {
         job: String,
         /// Where, and who waits for it.
         request: SavepointRequest,
+    },
+    /// The task that makes the folder of a savepoint is over.
+    SavepointPlaced {
+        /// The job.
+        job: JobId,
+        /// The savepoint.
+        savepoint: SavepointId,
+        /// The job ends with it.
+        ending: Option<Ending>,
+        /// Whether the folder is there.
+        placed: Result<(), KolError>,
     },
     /// The task that writes a savepoint's manifest file is over.
     SavepointWritten {

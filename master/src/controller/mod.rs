@@ -38,7 +38,7 @@ mod ticks;
 pub use actor::start;
 pub use handle::{Handle, Outgoing};
 pub use state::Options;
-pub use store::JobStore;
+pub use store::{JobStore, adopt};
 pub use submission::{Begin, Submission};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! makes it whole; then it is on record.
 
 use kol_common::checkpoint::Stores;
+use kol_common::checkpoint::marker::Marker;
 use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::{Manifest, Savepoint, Snapshot};
 use kol_common::{JobId, KolError, SavepointId};
@@ -39,7 +40,7 @@ impl Controller {
         let handle = self.handle.clone();
         let stores = self.options.outside.stores.clone();
         let _runs_by_itself = self.tasks.spawn("savepoint", async move {
-            let written = write(&stores, &folder, manifest, spec_json).await;
+            let written = write(&stores, &folder, &id, manifest, spec_json).await;
             let written = written.map(|()| savepoint);
             handle.savepoint_written(id, written).await
         });
@@ -73,10 +74,12 @@ impl Controller {
 async fn write(
     stores: &Stores,
     folder: &str,
+    id: &SavepointId,
     mut manifest: Manifest,
     spec_json: String,
 ) -> Result<(), KolError> {
-    let store = stores.open(folder).await?;
+    let store = stores.present(folder).await?;
+    Marker::Savepoint(id.clone()).check(&store).await?;
     for partition in &mut manifest.partitions {
         partition.location.clear();
     }

@@ -1,44 +1,37 @@
 //! Savepoints that people request and delete, and jobs that people end, with a savepoint or without.
 
-use kol_common::checkpoint::Location;
+use kol_common::checkpoint::marker::Marker;
+use kol_common::checkpoint::{Location, Stores};
 use kol_common::proto::{JobStatus, Savepoint};
 use kol_common::{JobId, KolError, Millis, SavepointId};
 
-use super::message::{Reply, SavepointRequest};
+use super::message::{Ending, Reply, SavepointRequest};
 use super::state::{Awaited, Controller};
 use crate::checkpoint::keeper::Chore;
-use crate::job::{End, Event, Phase};
+use crate::job::{End, Event, Job, Phase};
 
 /// Folder below the checkpoint location where savepoints go that name no other.
 const FOLDER: &str = "savepoints";
 
 impl Controller {
     /// A person requests a savepoint of a job.
-    ///
-    /// # Errors
-    /// The store does not take writes.
-    pub(super) async fn take_savepoint(
-        &mut self,
-        now: Millis,
-        name: &str,
-        request: SavepointRequest,
-    ) -> Result<(), KolError> {
+    pub(super) fn take_savepoint(&mut self, name: &str, request: SavepointRequest) {
         match self.place_of_savepoint(name, &request.below) {
-            Ok((job, below)) => self.begin_savepoint(now, &job, &below, request.reply).await,
+            Ok((job, below)) => self.place_savepoint(job, &below, request.reply, None),
             Err(refused) => {
                 let _nobody_waits = request.reply.send(Err(refused));
-                Ok(())
             }
         }
     }
 
-    async fn begin_savepoint(
+    /// Makes the folder of a savepoint, beside the loop: executors write only where its marker is.
+    fn place_savepoint(
         &mut self,
-        now: Millis,
-        job: &JobId,
+        job: JobId,
         below: &str,
         reply: Reply<Savepoint>,
-    ) -> Result<(), KolError> {
+        ending: Option<Ending>,
+    ) {
         let id = SavepointId::generate_after(self.store.last_savepoint().as_ref());
         let folder = format!("{below}/{id}");
         let awaited = Awaited {
@@ -46,7 +39,57 @@ impl Controller {
             reply,
         };
         self.awaited.insert(id.clone(), awaited);
-        self.step(now, job, Event::Savepoint(id, folder)).await
+        let root = self.jobs.get(&job).map(|j| &j.header().spec.checkpoint);
+        let root = root.map(|c| c.location.clone()).unwrap_or_default();
+        let marker = Marker::Cluster(self.store.cluster().clone());
+        let stores = self.options.outside.stores.clone();
+        let handle = self.handle.clone();
+        let _runs_by_itself = self.tasks.spawn("savepoint-folder", async move {
+            let placed = make_folder(&stores, (&root, &marker), &folder, &id).await;
+            handle.savepoint_placed(job, id, ending, placed).await
+        });
+    }
+
+    /// The folder of a savepoint is there, or cannot be made: then nothing changes.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn savepoint_placed(
+        &mut self,
+        now: Millis,
+        job: &JobId,
+        id: SavepointId,
+        ending: Option<Ending>,
+        placed: Result<(), KolError>,
+    ) -> Result<(), KolError> {
+        if let Err(refused) = placed.and_then(|()| self.may_save(job, ending.is_some())) {
+            if let Some(awaited) = self.awaited.remove(&id) {
+                self.keeper.tell(awaited.folder, Chore::Folder);
+                let _nobody_waits = awaited.reply.send(Err(refused.clone()));
+            }
+            if let Some((_, reply)) = ending {
+                let _nobody_waits = reply.send(Err(refused));
+            }
+            return Ok(());
+        }
+        let Some(folder) = self.awaited.get(&id).map(|a| a.folder.clone()) else {
+            return Ok(());
+        };
+        self.step(now, job, Event::Savepoint(id, folder)).await?;
+        if let Some((end, reply)) = ending {
+            self.step(now, job, Event::End(end, String::new())).await?;
+            let _nobody_waits = reply.send(self.job_status(now, job.as_str()));
+        }
+        Ok(())
+    }
+
+    /// Whether a savepoint may begin now that its folder is there, and the job may end with it.
+    fn may_save(&self, job: &JobId, ends: bool) -> Result<(), KolError> {
+        let (_, job) = self.find(job.as_str())?;
+        if ends {
+            not_over(job)?;
+        }
+        job.savepoint_refusal().map_or(Ok(()), Err)
     }
 
     /// The job, and the location below which its savepoint goes; or why none can be requested now.
@@ -76,10 +119,17 @@ impl Controller {
         reply: Reply<JobStatus>,
     ) -> Result<(), KolError> {
         let answer = match self.endable(name, savepoint) {
-            Ok((id, savepoint)) => {
-                if let Some(SavepointRequest { below, reply }) = savepoint {
-                    self.begin_savepoint(now, &id, &below, reply).await?;
-                }
+            Ok((
+                id,
+                Some(SavepointRequest {
+                    below,
+                    reply: saved,
+                }),
+            )) => {
+                self.place_savepoint(id, &below, saved, Some((end, reply)));
+                return Ok(());
+            }
+            Ok((id, None)) => {
                 self.step(now, &id, Event::End(end, String::new())).await?;
                 self.job_status(now, id.as_str())
             }
@@ -96,12 +146,7 @@ impl Controller {
         savepoint: Option<SavepointRequest>,
     ) -> Result<(JobId, Option<SavepointRequest>), KolError> {
         let (id, job) = self.find(name)?;
-        if matches!(job.header().phase, Phase::Over(_)) {
-            let what = format!("job `{}` is over already", job.header().spec.name);
-            return Err(KolError::user("JOB_OVER", what)
-                .job(id.as_str())
-                .help("Nothing is left to end; kol-client submit starts it again."));
-        }
+        not_over(job)?;
         let Some(SavepointRequest { below, reply }) = savepoint else {
             return Ok((id.clone(), None));
         };
@@ -151,4 +196,30 @@ impl Controller {
             ))
         })
     }
+}
+
+fn not_over(job: &Job) -> Result<(), KolError> {
+    let record = job.header();
+    if matches!(record.phase, Phase::Over(_)) {
+        let what = format!("job `{}` is over already", record.spec.name);
+        return Err(KolError::user("JOB_OVER", what)
+            .job(record.id.as_str())
+            .help("Nothing is left to end; kol-client submit starts it again."));
+    }
+    Ok(())
+}
+
+/// Makes the folder of a savepoint with its marker; below the checkpoint root only if that is there.
+async fn make_folder(
+    stores: &Stores,
+    (root, marker): (&str, &Marker),
+    folder: &str,
+    id: &SavepointId,
+) -> Result<(), KolError> {
+    let below: Location = folder.parse()?;
+    if root.parse::<Location>()?.holds(&below) {
+        marker.check(&stores.present(root).await?).await?;
+    }
+    let store = stores.open(folder).await?;
+    Marker::Savepoint(id.clone()).write(&store).await
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kol_common::actor::Group;
 use kol_common::proto::MasterMessage;
-use kol_common::proto::Savepoint;
 use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{Savepoint, UnseenRoot};
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -60,6 +60,8 @@ pub(super) struct Controller {
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
+    /// Places of state files that executors do not see, and since when.
+    pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
 }
 
 impl Controller {
@@ -84,13 +86,14 @@ impl Controller {
         Self {
             members: Members::new(options.limits),
             options,
-            store,
             jobs,
             questions: Questions::default(),
             streams: BTreeMap::new(),
             clock,
             handle,
-            keeper: Keeper::start(&tasks, stores),
+            keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
+            store,
+            unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
             published: Millis(0),
@@ -133,11 +136,14 @@ impl Controller {
     pub(super) fn fleet(&self, job: &JobId) -> Fleet {
         let present = self.members.all().filter(|m| !m.is_gone());
         let executor = |m: &Member| {
+            let unseen = self.unseen.get(&m.id);
             let executor = Executor {
                 incarnation: m.incarnation(),
                 state: m.state,
                 host: m.register.host.clone(),
                 others: self.load(&m.id, Some(job)),
+                unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
+                unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),
             };
             (m.id.clone(), executor)
         };

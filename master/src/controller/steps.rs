@@ -1,11 +1,13 @@
 //! One step of a job: the machine decides, the store makes it durable, then it is carried out.
 
+use kol_common::checkpoint::marker::{Claim, claim};
+use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::checkpoint::Notice;
 use crate::checkpoint::keeper::Chore;
-use crate::job::discovery::{Query, discover};
+use crate::job::discovery::{Found, Query, discover};
 use crate::job::{Effect, Event, Input, Job, Phase, next_start};
 
 impl Controller {
@@ -71,6 +73,13 @@ impl Controller {
                     self.clean_up(id, Chore::Orphans(id.clone(), orphans));
                 }
             }
+            Effect::Send(executor, ToExecutor::Assign(mut assign)) => {
+                self.store
+                    .cluster()
+                    .as_str()
+                    .clone_into(&mut assign.cluster_id);
+                self.send(&executor, ToExecutor::Assign(assign));
+            }
             Effect::Send(executor, message) => self.send(&executor, message),
             Effect::Discover => self.discover(id),
             Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),
@@ -84,12 +93,14 @@ impl Controller {
         }
     }
 
-    /// Looks at Kafka and Redis for a job, beside the loop.
+    /// Looks at Kafka, Redis and the checkpoint root for a job, beside the loop. A job does not start without
+    /// its root.
     fn discover(&self, id: &JobId) {
         let Some(job) = self.jobs.get(id) else {
             return;
         };
         let record = job.record();
+        let root = self.root_of(id, job);
         let left = |id: &JobId, epoch| self.jobs.get(id).and_then(|job| job.state_left(epoch));
         let start = next_start(&record, left);
         let starts = record.generation == 0;
@@ -108,11 +119,50 @@ impl Controller {
         );
         let query = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
-            let found = match query {
-                Ok(query) => discover(query, outside).await,
-                Err(error) => Err(error),
+            let claimed = claim(&outside.stores, &root).await;
+            let found = match (query, &claimed) {
+                (Ok(_), Err(absent)) if starts => Err(absent.clone()),
+                (Ok(query), _) => discover(query, outside).await,
+                (Err(error), _) => Err(error),
             };
-            handle.discovered(id, found).await
+            let claimed = claimed.map(|()| root.location);
+            handle.discovered(id, found, claimed).await
         });
+    }
+
+    /// What a job's checkpoint root must carry.
+    fn root_of(&self, id: &JobId, job: &Job) -> Claim {
+        let location = job.header().spec.checkpoint.location.clone();
+        let parts = job.checkpoints().flat_map(|epoch| &epoch.partitions);
+        let has_state = parts
+            .into_iter()
+            .any(|p| p.location.is_empty() && !p.files.is_empty());
+        Claim {
+            cluster: self.store.cluster().clone(),
+            marked: self.store.is_marked(&location),
+            holds: has_state.then(|| id.to_string()).into_iter().collect(),
+            location,
+        }
+    }
+
+    /// A look is over. A root that is not there is a problem of a job that runs, and its new partitions are
+    /// taken all the same.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn discovered(
+        &mut self,
+        now: Millis,
+        id: &JobId,
+        found: Result<Found, KolError>,
+        claimed: Result<String, KolError>,
+    ) -> Result<(), KolError> {
+        let looked = found.is_ok();
+        self.step(now, id, Event::Discovered(found)).await?;
+        match claimed {
+            Ok(location) => self.store.mark(&location).await,
+            Err(absent) if looked => self.step(now, id, Event::Discovered(Err(absent))).await,
+            Err(_) => Ok(()),
+        }
     }
 }

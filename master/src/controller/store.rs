@@ -2,14 +2,16 @@
 //! given out under a job name, which outlives the jobs. A new one is newer than those of all names:
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
-//! master left there. `savepoint/{id}` holds a savepoint that is complete.
+//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster, made
+//! with the store, and `root/{location}` says that a checkpoint root was marked with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
-use kol_common::{JobId, KolError, SavepointId};
+use kol_common::{ClusterId, JobId, KolError, SavepointId};
 use prost::Message as _;
 use serde::de::DeserializeOwned;
 
@@ -23,6 +25,8 @@ const GENERATIONS: &str = "generation/";
 const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
+const CLUSTER: &str = "cluster";
+const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -38,6 +42,9 @@ pub struct JobStore {
     generations: BTreeMap<String, u64>,
     /// By id.
     savepoints: BTreeMap<String, Savepoint>,
+    cluster: ClusterId,
+    /// Locations that carry the marker of the cluster.
+    roots: BTreeSet<String>,
 }
 
 impl JobStore {
@@ -47,11 +54,18 @@ impl JobStore {
     /// The store failed, or holds what this version cannot read.
     pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
+            cluster: cluster_of(meta.as_ref()).await?,
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            roots: BTreeSet::new(),
         };
+        for entry in store.meta.list(ROOTS).await.map_err(failed)? {
+            let location = entry.key.trim_start_matches(ROOTS).to_owned();
+            store.roots.insert(location);
+            store.revisions.insert(entry.key, entry.revision);
+        }
         for entry in store.meta.list(GENERATIONS).await.map_err(failed)? {
             let name = entry.key.trim_start_matches(GENERATIONS).to_owned();
             store.generations.insert(name, read(&entry)?);
@@ -75,6 +89,31 @@ impl JobStore {
             store.revisions.insert(entry.key, entry.revision);
         }
         Ok((store, jobs))
+    }
+
+    /// The cluster that this store makes.
+    pub fn cluster(&self) -> &ClusterId {
+        &self.cluster
+    }
+
+    /// Whether a checkpoint root was marked before.
+    pub fn is_marked(&self, location: &str) -> bool {
+        self.roots.contains(location)
+    }
+
+    /// Remembers that a checkpoint root carries the marker.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn mark(&mut self, location: &str) -> Result<(), KolError> {
+        if self.is_marked(location) {
+            return Ok(());
+        }
+        let key = format!("{ROOTS}{location}");
+        let write = Write::Put(key.clone(), Vec::new());
+        self.write(vec![write], vec![key]).await?;
+        self.roots.insert(location.to_owned());
+        Ok(())
     }
 
     /// The newest generation ever given out; 0 when there was none.
@@ -201,7 +240,7 @@ impl JobStore {
                     return Ok(());
                 }
                 Err(MetaError::Failed(error)) if attempt < ATTEMPTS => {
-                    tracing::warn!(%error, attempt, "the state store does not take a write: the master tries again");
+                    tracing::warn!(code = "STATE_STORE", %error, attempt, "the state store does not take a write: the master tries again");
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -209,6 +248,46 @@ impl JobStore {
             }
         }
     }
+}
+
+/// Gives a new store the id that the checkpoint root is marked with: a master that lost its own store
+/// continues as the same cluster.
+///
+/// # Errors
+/// The store failed.
+pub async fn adopt(meta: &dyn MetaStore, stores: &Stores, root: &str) -> Result<(), KolError> {
+    if meta.get(CLUSTER).await.map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    match marker::cluster_of(stores, root).await {
+        Ok(None) => Ok(()),
+        Ok(Some(cluster)) => {
+            tracing::info!(%cluster, root, "the state store is new, and the checkpoint root is marked: continuing as its cluster");
+            put_cluster(meta, &cluster).await
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the checkpoint root cannot be read: if it is marked, it will count as another cluster's");
+            Ok(())
+        }
+    }
+}
+
+/// The id of the cluster, made when the store is new.
+async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
+    if let Some(entry) = meta.get(CLUSTER).await.map_err(failed)? {
+        return Ok(ClusterId::from_wire(String::from_utf8_lossy(&entry.value)));
+    }
+    let made = ClusterId::generate();
+    put_cluster(meta, &made).await?;
+    Ok(made)
+}
+
+async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
+    let transaction = Transaction {
+        expected: vec![(CLUSTER.to_owned(), Revision::ABSENT)],
+        writes: vec![Write::Put(CLUSTER.to_owned(), cluster.as_str().into())],
+    };
+    meta.commit(transaction).await.map(drop).map_err(failed)
 }
 
 fn checkpoints_of(job: &JobId) -> String {
@@ -242,8 +321,8 @@ fn failed(error: MetaError) -> KolError {
     let help = match error {
         MetaError::Conflict { .. } => "Run one master on one state folder only.",
         MetaError::Failed(_) => {
-            "Check the disk of --state-dir; executors continue meanwhile, and a master that is started \
-             again adopts them."
+            "Free space on the disk of --state-dir, or repair it, and start kol-master again: its jobs are \
+             intact, and it adopts the executors, which continue meanwhile."
         }
     };
     KolError::external("STATE_STORE", error.to_string())
@@ -341,7 +420,47 @@ mod tests {
         let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
         assert!(late.is_err(), "another master has committed meanwhile");
         other.remove(&job.id).await.unwrap();
-        assert_eq!(meta.list("").await.unwrap().len(), 1, "its generation");
+        let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
+        let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
+        assert_eq!(left, ["cluster", "generation/a"]);
+    }
+
+    #[tokio::test]
+    async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = format!("file://{}", folder.path().display());
+        let stores = Stores::of_this_machine();
+        let marker = folder.path().join(marker::CLUSTER_FILE);
+        let fresh = || EmbeddedStore::in_memory().unwrap();
+        let cluster = async |meta: EmbeddedStore| {
+            adopt(&meta, &stores, &root).await.unwrap();
+            let (store, _) = JobStore::load(Arc::new(meta)).await.unwrap();
+            store.cluster().to_string()
+        };
+        let made = cluster(fresh()).await;
+        std::fs::write(&marker, "clu_7\n").unwrap();
+        assert_eq!(cluster(fresh()).await, "clu_7");
+        let known = fresh();
+        put_cluster(&known, &ClusterId::from_wire(&made))
+            .await
+            .unwrap();
+        assert_eq!(cluster(known).await, made);
+        std::fs::write(&marker, "torn").unwrap();
+        assert!(cluster(fresh()).await.starts_with("clu_"));
+    }
+
+    #[tokio::test]
+    async fn the_cluster_and_its_marked_roots_stay_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let cluster = store.cluster().clone();
+        assert!(!store.is_marked("file:///a"));
+        store.mark("file:///a").await.unwrap();
+        store.mark("file:///a").await.unwrap();
+        let (store, _) = JobStore::load(meta).await.unwrap();
+        assert_eq!(*store.cluster(), cluster);
+        assert!(store.is_marked("file:///a") && !store.is_marked("file:///b"));
     }
 
     #[tokio::test]

@@ -95,17 +95,27 @@ impl Cuts {
         known && later.all(|cut| checkpoint.offset <= cut.from)
     }
 
+    /// The checkpoint to start from, of the usable ones with their epochs, newest first: the newest that the
+    /// lost tails leave whole, or just the newest.
+    pub fn choose<'a>(
+        &self,
+        checkpoints: impl Iterator<Item = (u64, &'a PartitionCheckpoint)> + Clone,
+    ) -> Option<(u64, &'a PartitionCheckpoint)> {
+        let fits = checkpoints.clone().find(|(_, c)| self.leave(c));
+        fits.or_else(|| checkpoints.clone().next())
+    }
+
     /// Where to start, given the usable checkpoints with their epochs, newest first: rules 3 to 5.
     pub fn restart<'a>(
         &self,
         checkpoints: impl Iterator<Item = (u64, &'a PartitionCheckpoint)> + Clone,
     ) -> Option<Restart> {
-        let fits = checkpoints.clone().find(|(_, c)| self.leave(c));
-        let resume_at = match fits {
-            Some(_) => None,
-            None => self.newest.last().map(|cut| cut.from),
+        let (epoch, checkpoint) = self.choose(checkpoints)?;
+        let resume_at = if self.leave(checkpoint) {
+            None
+        } else {
+            self.newest.last().map(|cut| cut.from)
         };
-        let (epoch, checkpoint) = fits.or_else(|| checkpoints.clone().next())?;
         let current = checkpoint.lineage == self.lineage;
         Some(Restart {
             epoch,

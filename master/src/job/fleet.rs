@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kol_common::proto::ExecutorState;
-use kol_common::{ExecutorId, Incarnation};
+use kol_common::proto::{ExecutorState, UnseenRoot};
+use kol_common::{ExecutorId, Incarnation, Millis};
 
 /// An executor, as far as placement is concerned. Lost ones are not in the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,22 @@ pub struct Executor {
     pub host: String,
     /// How many partitions of other jobs it has.
     pub others: usize,
+    /// Places of state files that it does not see.
+    pub unseen: Vec<UnseenRoot>,
+    /// When it said so.
+    pub unseen_since: Millis,
 }
 
 impl Executor {
     /// A suspect executor is never called.
     pub fn callable(&self) -> bool {
         matches!(self.state, ExecutorState::Alive | ExecutorState::Leaving)
+    }
+
+    /// The first of these places that it does not see.
+    pub fn misses(&self, places: &[&str]) -> Option<&UnseenRoot> {
+        let needed = |root: &&UnseenRoot| places.contains(&root.location.as_str());
+        self.unseen.iter().find(needed)
     }
 }
 

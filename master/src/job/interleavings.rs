@@ -133,6 +133,8 @@ impl World {
             state: ExecutorState::Alive,
             host: String::new(),
             others: 0,
+            unseen: Vec::new(),
+            unseen_since: Millis(0),
         };
         self.fleet.insert(id(n), executor);
         let runs = &self.fakes.entry(n).or_default().runs;

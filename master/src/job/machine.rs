@@ -24,7 +24,7 @@ use super::ownership::{Failure, Partitions};
 use super::partition::Partition;
 use super::record::{End, JobRecord, PartitionRecord, Phase};
 use super::share::{Share, tick};
-use super::status::View;
+use super::status::{View, places};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
@@ -230,6 +230,7 @@ impl Job {
             FromExecutor::Register(_)
             | FromExecutor::Heartbeat(_)
             | FromExecutor::Leaving(_)
+            | FromExecutor::UnseenRoots(_)
             | FromExecutor::ExplainReply(_) => {}
         }
     }
@@ -259,11 +260,21 @@ impl Job {
                 epoch,
                 text,
             } => {
-                if self.epochs.coordinator().is_inherited(epoch) {
-                    let why = format!("the state to begin with cannot be used: {text}");
-                    return self.end(now, End::Failed, why, out);
-                }
                 self.epochs.mark_damaged(ordinal, epoch);
+                let epochs = self.epochs.coordinator();
+                if epochs.is_inherited(epoch) {
+                    let why = format!("the state to begin with cannot be used: {text}");
+                    self.fail_without_state(now, &why, out);
+                } else if epochs.is_lost(ordinal) && !self.record.origin.is_the_log() {
+                    let why = format!(
+                        "none of the checkpoints can be read, and the log does not have what came before \
+                         {}: {text}",
+                        self.record.origin
+                    );
+                    self.fail_without_state(now, &why, out);
+                } else if epochs.is_lost(ordinal) {
+                    self.warn_of_lost_state(ordinal);
+                }
             }
             Failure::LostTail { ordinal, lost } => {
                 let usable = self.epochs.coordinator().usable(ordinal);
@@ -271,6 +282,32 @@ impl Job {
                     .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
             }
             Failure::Fatal(why) => self.end(now, End::Failed, why, out),
+        }
+    }
+
+    /// A job never drops its state unasked.
+    fn fail_without_state(&mut self, now: Millis, why: &str, out: &mut Vec<Effect>) {
+        let name = &self.record.spec.name;
+        let why = format!(
+            "{why} Bring the files back and submit it again. To go on without them: kol-client rewind {name} \
+             --to-earliest, or kol-client submit FILE --discard-state"
+        );
+        self.end(now, End::Failed, why, out);
+    }
+
+    /// It is read again from the log. The caller persists.
+    fn warn_of_lost_state(&mut self, ordinal: u32) {
+        if let Some(partition) = self.partitions.get(ordinal) {
+            let PartitionRecord {
+                partition,
+                start_offset,
+                ..
+            } = &partition.record;
+            self.record.warnings.push(format!(
+                "partition {partition}: none of its checkpoints could be read, so its state is made again from \
+                 the whole log, from offset {start_offset} on; the result is exact, because the job fails if \
+                 the log no longer has all of it"
+            ));
         }
     }
 
@@ -376,8 +413,8 @@ impl Job {
 
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let epochs = self.epochs.coordinator();
-        let state = |p: &PartitionRecord| p.cuts.restart(epochs.usable(p.ordinal));
-        let assignments = self.partitions.place(now, fleet, state, out);
+        let places = places(&self.record, &self.partitions, epochs);
+        let assignments = self.partitions.place(now, fleet, epochs, &places, out);
         if assignments.is_empty() {
             return;
         }
@@ -389,6 +426,8 @@ impl Job {
                 spec_json: spec_json.clone(),
                 partitions,
                 tick: tick.clone(),
+                // The driver knows it.
+                cluster_id: String::new(),
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
         }

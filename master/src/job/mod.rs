@@ -46,4 +46,6 @@ mod machine_tests;
 #[cfg(test)]
 mod measure_tests;
 #[cfg(test)]
+mod roots_tests;
+#[cfg(test)]
 mod testing;

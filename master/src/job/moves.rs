@@ -7,32 +7,44 @@ use std::time::Duration;
 use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
-use super::cuts::Restart;
 use super::effect::Effect;
 use super::fleet::{Executor, Fleet, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placement::{Movable, place};
-use super::record::PartitionRecord;
+use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
 /// a revocation at once.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// How long an executor that no longer sees a checkpoint root keeps what it has: if nobody sees it any more,
+/// the others notice in that time, and nothing is gained by a move.
+const OTHERS_LOOK: Duration = Duration::from_secs(5);
 
 /// What goes to each executor.
 pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
 
 impl Partitions {
     /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. `state` is the one that a partition starts from.
+    /// durable. An executor that does not see the places of state files gets nothing; what it has moves to
+    /// those that see them, if there are any.
     pub(super) fn place(
         &mut self,
         now: Millis,
         fleet: &Fleet,
-        state: impl Fn(&PartitionRecord) -> Option<Restart>,
+        epochs: &Coordinator,
+        places: &[&str],
         out: &mut Vec<Effect>,
     ) -> Assignments {
-        let plan = place(&self.movable(fleet), &candidates(fleet));
+        let candidates = candidates(fleet, places);
+        let plan = place(&self.movable(fleet), &candidates);
+        let stays = |id: &ExecutorId| {
+            let executor = fleet.get(id).filter(|e| e.state == ExecutorState::Alive);
+            let misses = executor.filter(|e| e.misses(places).is_some());
+            let early = |e: &Executor| now.since(e.unseen_since) < Millis::from(OTHERS_LOOK);
+            misses.is_some_and(|e| candidates.is_empty() || early(e))
+        };
         let mut assignments = Assignments::new();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
@@ -42,12 +54,12 @@ impl Partitions {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
-                    let state = state(&partition.record);
-                    let assignment = assign(partition, id, executor, state);
+                    let assignment = assign(partition, id, executor, epochs);
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
-                    if is_callable(fleet, executor) && target != Some(executor) {
+                    if is_callable(fleet, executor) && target != Some(executor) && !stays(executor)
+                    {
                         let patience = self.drain + ANSWER;
                         self.take_back(index, RevokeMode::Drain, patience, now, out);
                     }
@@ -152,10 +164,10 @@ impl Partitions {
     }
 }
 
-fn candidates(fleet: &Fleet) -> BTreeMap<ExecutorId, usize> {
+fn candidates(fleet: &Fleet, places: &[&str]) -> BTreeMap<ExecutorId, usize> {
     let alive = fleet
         .iter()
-        .filter(|(_, e)| e.state == ExecutorState::Alive);
+        .filter(|(_, e)| e.state == ExecutorState::Alive && e.misses(places).is_none());
     alive.map(|(id, e)| (id.clone(), e.others)).collect()
 }
 
@@ -164,8 +176,11 @@ fn assign(
     partition: &mut Partition,
     id: &ExecutorId,
     executor: &Executor,
-    state: Option<Restart>,
+    epochs: &Coordinator,
 ) -> PartitionAssignment {
+    let ordinal = partition.record.ordinal;
+    // What it starts from.
+    let state = partition.record.cuts.restart(epochs.usable(ordinal));
     partition.restored = state.as_ref().map(|state| state.epoch);
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
@@ -184,5 +199,6 @@ fn assign(
         lineage: partition.record.cuts.lineage(),
         resume_at: state.as_ref().and_then(|state| state.resume_at),
         restore: state.map(|state| state.checkpoint),
+        whole_log: epochs.is_lost(ordinal),
     }
 }

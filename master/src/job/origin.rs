@@ -30,6 +30,13 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether the log alone gives the state, from the starting offsets on.
+    pub fn is_the_log(&self) -> bool {
+        matches!(self, Self::Spec | Self::Offsets(_))
+    }
+}
+
 impl fmt::Display for Origin {
     /// For people; nothing for a job that began as its spec says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use kol_common::checkpoint::DAMAGED;
+use kol_common::checkpoint::{ABSENT, DAMAGED};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
@@ -289,6 +289,13 @@ impl Partitions {
             partition.fence(now);
             let ordinal = partition.record.ordinal;
             return Failure::LostTail { ordinal, lost };
+        }
+        if error.code == ABSENT {
+            // Not the partition's fault, and no executor that misses the folder gets it again.
+            let salt = partition.record.assignment_epoch;
+            partition.failure = Some(error);
+            partition.fence(Millis(now.0 + pause(&self.job, 0, salt).0));
+            return Failure::Tolerated;
         }
         let domain = error.domain();
         let failures = partition.failed(now, error);

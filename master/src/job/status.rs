@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::{
-    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport,
+    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport, UnseenRoot,
 };
 use kol_common::{KolError, Millis};
 
@@ -136,6 +136,7 @@ impl View<'_> {
             truncated: sum.truncated,
             recent: sum.recent + c.recent,
             lacks: joined(sum.lacks, c.lacks),
+            dead_letters_written: sum.dead_letters_written + c.dead_letters_written,
         })
     }
 
@@ -173,6 +174,9 @@ impl View<'_> {
             (unserved, None)
         };
         let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
+        let places = places(self.record, self.partitions, self.epochs);
+        let unseen = self.fleet.values().filter(|e| e.callable());
+        let unseen = unseen.filter_map(|e| Some(misses(e, e.misses(&places)?)));
         let reported = self.partitions.iter().filter_map(|p| {
             let mut problem = p.current_report()?.problem.clone()?;
             problem
@@ -181,7 +185,11 @@ impl View<'_> {
             Some(problem)
         });
         let discovery = self.lookup_problem.map(KolError::to_info);
-        let found = first.into_iter().chain(failures).chain(reported);
+        let found = first
+            .into_iter()
+            .chain(unseen)
+            .chain(failures)
+            .chain(reported);
         let checkpoints = self.epochs.problem().map(|problem| {
             let problem = problem.clone().job(&self.record.spec.name);
             problem.to_info()
@@ -247,6 +255,34 @@ fn joined(mut sum: BTreeMap<String, Lack>, more: BTreeMap<String, Lack>) -> BTre
         sum.insert(reason, Lack { count, ..lack });
     }
     sum
+}
+
+/// Where the state files of a job are: its checkpoint root, and what it resumes from.
+pub(super) fn places<'a>(
+    record: &'a JobRecord,
+    partitions: &Partitions,
+    epochs: &'a Coordinator,
+) -> Vec<&'a str> {
+    let records = partitions.iter().map(|p| &p.record);
+    let states = records.filter_map(|p| p.cuts.choose(epochs.usable(p.ordinal)));
+    let elsewhere = states.map(|(_, checkpoint)| checkpoint.location.as_str());
+    let mut places = vec![record.spec.checkpoint.location.as_str()];
+    places.extend(elsewhere.filter(|location| !location.is_empty()));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// An executor that does not see one of these places.
+fn misses(executor: &Executor, root: &UnseenRoot) -> ErrorInfo {
+    let error = root.error.clone().unwrap_or_default();
+    ErrorInfo {
+        help: format!(
+            "Executor on {}: {} It gets no partitions of this job until then.",
+            executor.host, error.help
+        ),
+        ..error
+    }
 }
 
 fn lag(partition: &Partition) -> u64 {

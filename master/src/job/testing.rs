@@ -35,6 +35,8 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
             state: ExecutorState::Alive,
             host: format!("host{n}"),
             others: 0,
+            unseen: Vec::new(),
+            unseen_since: Millis(0),
         };
         (executor(*n), executor_of)
     };

@@ -1,13 +1,16 @@
 //! The store of a single master: one redb file in the state folder. Every commit is synced to disk
-//! before it is answered; the blocking work is done on the runtime's blocking threads.
+//! before it is answered; the blocking work is done on the runtime's blocking threads. After a failed write
+//! (a full disk) the file is opened again for the next request: what was committed is there, and writes are
+//! taken as soon as there is room.
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use kol_common::{KolError, world};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 
 use super::contract::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
 
@@ -20,9 +23,20 @@ const REVISIONS: TableDefinition<'_, &str, u64> = TableDefinition::new("revision
 const NEWEST: &str = "newest";
 
 /// A [`MetaStore`] in a file that one process holds open.
-#[derive(Clone, Debug)]
-pub struct EmbeddedStore {
-    database: Arc<Database>,
+#[derive(Clone)]
+pub struct EmbeddedStore(Arc<Shared>);
+
+struct Shared {
+    /// Opens the database again.
+    open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
+    /// `None` after a failure: redb refuses everything after a failed write, also when there is room again.
+    database: Mutex<Option<Database>>,
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").finish_non_exhaustive()
+    }
 }
 
 impl EmbeddedStore {
@@ -35,16 +49,16 @@ impl EmbeddedStore {
             KolError::external("STATE_STORE", format!("cannot {what}: {error}"))
                 .terminal()
                 .help(format!(
-                    "Give --state-dir a folder that this user may write and that no other master \
-                     uses (it is {}).",
+                    "Give --state-dir a folder that has free space, that this user may write and that no \
+                     other master uses (it is {}). What was committed there is kept.",
                     folder.display()
                 ))
         };
         std::fs::create_dir_all(folder)
             .map_err(|e| failed("make the state folder", e.to_string()))?;
-        let database = Database::create(folder.join(FILE))
-            .map_err(|e| failed("open the state store", e.to_string()))?;
-        Self::over(database).map_err(|e| failed("prepare the state store", e.to_string()))
+        let file = folder.join(FILE);
+        Self::over(move || Ok(Database::create(&file)?))
+            .map_err(|e| failed("open the state store", e.to_string()))
     }
 
     /// A store in memory, which lasts as long as one of its clones.
@@ -52,39 +66,71 @@ impl EmbeddedStore {
     /// # Errors
     /// There is not enough memory.
     pub fn in_memory() -> Result<Self, redb::Error> {
-        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        Self::over(database)
+        let memory = Mutex::new(Some(InMemoryBackend::new()));
+        Self::over(move || {
+            let unused = memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Its content went with the database that failed.
+            let backend = unused.ok_or(redb::Error::DatabaseClosed)?;
+            Ok(Database::builder().create_with_backend(backend)?)
+        })
     }
 
-    fn over(database: Database) -> Result<Self, redb::Error> {
-        let store = Self {
-            database: Arc::new(database),
-        };
-        store.make_tables()?;
-        Ok(store)
-    }
-
-    /// So that readers find tables before the first write.
-    fn make_tables(&self) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
-        writing.open_table(ENTRIES)?;
-        writing.open_table(REVISIONS)?;
-        writing.commit()?;
-        Ok(())
+    fn over(
+        open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
+    ) -> Result<Self, redb::Error> {
+        let database = opened(&open)?;
+        Ok(Self(Arc::new(Shared {
+            open: Box::new(open),
+            database: Mutex::new(Some(database)),
+        })))
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, MetaError> {
-        let database = Arc::clone(&self.database);
-        match world::blocking(move || work(&database)).await {
+        let shared = Arc::clone(&self.0);
+        match world::blocking(move || shared.run(work)).await {
             Some(Ok(value)) => Ok(value),
             Some(Err(Refused::Conflict(key))) => Err(MetaError::Conflict { key }),
             Some(Err(Refused::Failed(error))) => Err(MetaError::Failed(error.to_string())),
             None => Err(MetaError::Failed("it panicked".to_owned())),
         }
     }
+}
+
+impl Shared {
+    /// Runs `work` on the database, which is opened again if it failed before.
+    fn run<T>(&self, work: impl FnOnce(&Database) -> Result<T, Refused>) -> Result<T, Refused> {
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match held.take() {
+            Some(database) => database,
+            None => opened(&self.open)?,
+        };
+        let outcome = work(&database);
+        if !matches!(outcome, Err(Refused::Failed(_))) {
+            *held = Some(database);
+        }
+        outcome
+    }
+}
+
+/// With its tables, so that readers find them before the first write.
+fn opened(open: &impl Fn() -> Result<Database, redb::Error>) -> Result<Database, redb::Error> {
+    let database = open()?;
+    let reading = database.begin_read()?;
+    let is_new = matches!(
+        reading.open_table(ENTRIES),
+        Err(TableError::TableDoesNotExist(_))
+    );
+    drop(reading);
+    if is_new {
+        let writing = database.begin_write()?;
+        writing.open_table(ENTRIES)?;
+        writing.open_table(REVISIONS)?;
+        writing.commit()?;
+    }
+    Ok(database)
 }
 
 enum Refused {
@@ -173,6 +219,11 @@ fn apply(database: &Database, transaction: &Transaction) -> Result<Revision, Ref
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::StorageBackend;
+
     use super::*;
 
     fn put(key: &str, value: &str, expected: Revision) -> Transaction {
@@ -229,7 +280,8 @@ mod tests {
         let store = EmbeddedStore::open(folder.path()).unwrap();
         let revision = store.commit(put("a", "1", Revision::ABSENT)).await.unwrap();
         // An open write transaction that never commits, and the file as a crash would leave it.
-        let writing = store.database.begin_write().unwrap();
+        let held = store.0.database.lock().unwrap();
+        let writing = held.as_ref().unwrap().begin_write().unwrap();
         writing
             .open_table(ENTRIES)
             .unwrap()
@@ -243,6 +295,62 @@ mod tests {
             (&b"1"[..], revision)
         );
         assert!(after.commit(put("a", "2", revision)).await.unwrap() > revision);
+    }
+
+    /// A disk that can be full. What was written stays when the database is opened again.
+    #[derive(Clone, Debug, Default)]
+    struct Disk {
+        content: Arc<Mutex<Vec<u8>>>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> Result<u64, io::Error> {
+            Ok(self.content.lock().unwrap().len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+            let from = offset as usize;
+            out.copy_from_slice(&self.content.lock().unwrap()[from..from + out.len()]);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> Result<(), io::Error> {
+            self.content.lock().unwrap().resize(len as usize, 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> Result<(), io::Error> {
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let from = offset as usize;
+            self.content.lock().unwrap()[from..from + data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_disk_was_full_has_everything_and_takes_writes_when_there_is_room() {
+        let disk = Disk::default();
+        let backend = disk.clone();
+        let open = move || Ok(Database::builder().create_with_backend(backend.clone())?);
+        let store = EmbeddedStore::over(open).unwrap();
+        let first = store.commit(put("a", "1", Revision::ABSENT)).await.unwrap();
+        disk.full.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let refused = store.commit(put("a", "2", first)).await;
+            assert!(matches!(refused, Err(MetaError::Failed(_))), "{refused:?}");
+        }
+        disk.full.store(false, Ordering::SeqCst);
+        let entry = store.get("a").await.unwrap().unwrap();
+        assert_eq!((entry.value, entry.revision), (b"1".to_vec(), first));
+        let second = store.commit(put("a", "2", first)).await.unwrap();
+        assert!(second > first);
     }
 
     #[test]

@@ -157,6 +157,11 @@ impl Cluster {
 
     /// Starts one more executor; answers its place in `executors`.
     pub fn add_executor(&mut self) -> usize {
+        self.add_executor_by(&[])
+    }
+
+    /// Starts one more executor, by a command that gets program and arguments behind its own.
+    pub fn add_executor_by(&mut self, command: &[&str]) -> usize {
         let number = self.executors.len();
         let url = format!("http://{}", self.door);
         let name = format!("executor-{number}");
@@ -173,11 +178,15 @@ impl Cluster {
             &name,
         ];
         let program = binary("kol-executor");
+        let program = program.to_str().expect("UTF-8");
+        let line: Vec<&str> = command.iter().copied().chain([program]).collect();
+        let (first, rest) = line.split_first().expect("a program");
+        let arguments: Vec<&str> = rest.iter().copied().chain(arguments).collect();
         let folder = self.folder.path();
         let mut process = Process::start_with(
             &name,
             folder,
-            &program,
+            Path::new(first),
             &arguments,
             &borrowed(&self.environment),
         );

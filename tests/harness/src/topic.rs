@@ -56,8 +56,14 @@ impl Topic {
     /// Makes a planned topic.
     pub fn make(&self) {
         if !self.kafka.create_embedded(&self.name, self.partitions) {
-            create_real(self.kafka, &self.name, self.partitions);
+            create_real(self.kafka, &self.name, self.partitions, None);
         }
+    }
+
+    /// Makes a planned topic of a real Kafka that takes no larger records than this.
+    pub fn make_with_limit(&self, bytes: u32) {
+        let limit = bytes.to_string();
+        create_real(self.kafka, &self.name, self.partitions, Some(&limit));
     }
 
     /// Produces records in order and waits until all are written. Records with a key go where the
@@ -140,7 +146,7 @@ impl Topic {
         let admin = admin(self.kafka);
         let deleted = block_on(admin.delete_topics(&[&self.name], &AdminOptions::new()));
         deleted.expect("the topic deleted");
-        create_real(self.kafka, &self.name, self.partitions);
+        create_real(self.kafka, &self.name, self.partitions, None);
     }
 
     /// Adds partitions to a topic of the real broker, up to this number.
@@ -193,9 +199,12 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-fn create_real(kafka: &Kafka, name: &str, partitions: u32) {
+fn create_real(kafka: &Kafka, name: &str, partitions: u32, max_bytes: Option<&str>) {
     let admin = admin(kafka);
-    let topic = NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1));
+    let mut topic = NewTopic::new(name, partitions as i32, TopicReplication::Fixed(1));
+    if let Some(bytes) = max_bytes {
+        topic = topic.set("max.message.bytes", bytes);
+    }
     wait_for("the topic to be made", TIMEOUT, || {
         let made = block_on(admin.create_topics([&topic], &AdminOptions::new()));
         match made.map_err(|e| e.to_string())?.remove(0) {

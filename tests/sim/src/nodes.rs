@@ -143,6 +143,7 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
         logs: Arc::new(shared.log.clone()),
         redis: Arc::new(net.clone()),
         stores: shared.stores.clone(),
+        host: name.to_owned(),
         process: Arc::new(Weightless),
         memory: Memory::new(memory),
         drain_timeout: DRAIN,

@@ -86,8 +86,12 @@ impl Backend for Folders {
         }))
     }
 
-    fn has_folder(&self, path: &Path) -> bool {
-        lock(&self.folders).contains_key(path)
+    fn existing_folder(
+        &self,
+        path: &Path,
+    ) -> std::result::Result<Option<Arc<dyn ObjectStore>>, String> {
+        let exists = lock(&self.folders).contains_key(path);
+        exists.then(|| self.folder(path)).transpose()
     }
 
     fn bucket(&self, name: &str) -> std::result::Result<Arc<dyn ObjectStore>, String> {

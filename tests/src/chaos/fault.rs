@@ -73,7 +73,7 @@ pub const ALL: [Fault; 16] = [
 ];
 
 /// Codes of lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 15] = [
+pub const EXPLAINED: [(&str, &str); 16] = [
     (
         "CLOCKS_DIFFER",
         "the master's clock was set to another time",
@@ -97,6 +97,7 @@ pub const EXPLAINED: [(&str, &str); 15] = [
     ("PARTITIONS_WAITING", "all executors were given up at once"),
     ("EPOCH_ABORTED", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
+    ("CHECKPOINT_UNAVAILABLE", "the checkpoint folder was away"),
     ("PARTITION_ENDED", "see the executor's line"),
 ];
 

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kol_common::proto::{JobState, JobStatus};
-use kol_harness::{Cluster, RedisServer, Scene, wait_for};
+use kol_harness::{Cluster, Job, Process, RedisServer, Scene, binary, wait_for};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -42,6 +42,8 @@ fn checkpoints(scene: &Scene) -> PathBuf {
 fn state_files(scene: &Scene) -> Vec<PathBuf> {
     let mut files = Vec::new();
     walk(&checkpoints(scene), &mut files);
+    // Not the manifest, and not the marker of the root.
+    files.retain(|file| file.extension().is_some_and(|e| e == "state"));
     files.sort();
     files
 }
@@ -148,9 +150,9 @@ fn a_redis_that_lost_everything_while_nobody_wrote_is_filled_from_the_checkpoint
 #[test]
 fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
     let mut scene = half_way(1, 2);
-    scene
-        .cluster
-        .allow("CHECKPOINT_DAMAGED", "the file was damaged");
+    for code in ["CHECKPOINT_DAMAGED", "PARTITION_ENDED"] {
+        scene.cluster.allow(code, "the file was damaged");
+    }
     scene.topic.produce(&scene.second);
     scene.wait_checkpoint(scene.all());
     kill(&mut scene, 0);
@@ -170,7 +172,9 @@ fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
 #[test]
 fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
     let mut scene = half_way(1, 2);
-    scene.cluster.allow("EPOCH_ABORTED", "the folder is away");
+    for code in ["EPOCH_ABORTED", "CHECKPOINT_UNAVAILABLE"] {
+        scene.cluster.allow(code, "the folder is away");
+    }
     let folder = checkpoints(&scene);
     let aside = folder.with_file_name("aside");
     std::fs::rename(&folder, &aside).unwrap();
@@ -233,6 +237,15 @@ impl Drop for SmallDisk {
     }
 }
 
+fn mount_is_allowed(folder: &Path) -> bool {
+    let mounted = mount(&["-t", "tmpfs", "tmpfs"], folder);
+    if mounted {
+        let unmounted = Command::new("umount").arg(folder).status();
+        assert!(unmounted.unwrap().success());
+    }
+    mounted
+}
+
 fn mount(arguments: &[&str], folder: &Path) -> bool {
     let status = Command::new("mount").args(arguments).arg(folder).status();
     status.is_ok_and(|status| status.success())
@@ -279,6 +292,153 @@ fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not(
     scene.counted_once(&status);
     let starts = scene.starts(executor, 0);
     assert_eq!(starts.iter().sum::<u64>(), scene.all(), "from the disk");
+}
+
+/// One executor has the checkpoint folder not mounted: an empty one is there.
+#[test]
+fn an_executor_without_the_checkpoint_folder_is_named_damages_nothing_and_serves_once_it_is_mounted()
+ {
+    let mut scene = half_way(1, 4);
+    let root = checkpoints(&scene);
+    let place = root.to_str().unwrap();
+    if !mount_is_allowed(&root) {
+        eprintln!("NOT TESTED: a folder that is not mounted, because mounting is not allowed");
+        return;
+    }
+    for code in ["CHECKPOINT_UNAVAILABLE", "PARTITION_ENDED"] {
+        scene.cluster.allow(code, "the folder is not mounted there");
+    }
+    let hidden = format!("mount -t tmpfs tmpfs {place} && exec \"$0\" \"$@\"");
+    let command = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &hidden,
+    ];
+    let blind = scene.cluster.add_executor_by(&command);
+    let pid = scene.cluster.executors[blind].pid();
+    let named = |status: &JobStatus| {
+        let is_named = |p: &kol_common::proto::ErrorInfo| {
+            p.code == "CHECKPOINT_UNAVAILABLE"
+                && p.message.contains("executor-1")
+                && p.message.contains(place)
+        };
+        status.problems.iter().any(is_named)
+    };
+    let alone = |status: &JobStatus| named(status) && status.executors == 1 && status.caught_up;
+    scene.topic.produce(&scene.second);
+    let what = "it is named, and the other one has everything";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, alone);
+    scene.wait_checkpoint(scene.all());
+    let seen_there = PathBuf::from(format!("/proc/{pid}/root{place}"));
+    assert_eq!(std::fs::read_dir(&seen_there).unwrap().count(), 0);
+
+    let mounted = Command::new("nsenter")
+        .args(["--target", &pid.to_string(), "--mount", "umount", place])
+        .status();
+    assert!(mounted.unwrap().success());
+    let both = |status: &JobStatus| status.executors == 2 && status.problems.is_empty();
+    let what = "it has partitions once the folder is there";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, both);
+    kill(&mut scene, 0);
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+}
+
+/// All checkpoints are lost, and the log no longer has what came first.
+#[test]
+fn a_job_whose_state_and_first_records_are_gone_fails_and_says_how_to_go_on() {
+    let mut scene = half_way(1, 1);
+    if !scene.topic.kafka().is_real() {
+        eprintln!("NOT TESTED: the embedded broker deletes no records");
+        return;
+    }
+    for code in ["CHECKPOINT_DAMAGED", "STATE_LOST", "PARTITION_ENDED"] {
+        scene.cluster.allow(code, "the files were damaged");
+    }
+    kill(&mut scene, 0);
+    for file in state_files(&scene) {
+        std::fs::write(&file, "torn").unwrap();
+    }
+    scene.topic.delete_before(0, 50);
+    scene.cluster.add_executor();
+    let status = scene.cluster.wait_state(&scene.job, JobState::Failed);
+    assert!(status.reason.contains("STATE_LOST"), "{}", status.reason);
+    let command = "rewind scenario --to-earliest";
+    assert!(status.reason.contains(command), "{}", status.reason);
+    let rewound = ["rewind", "scenario", "--to-earliest"];
+    scene.cluster.client(&rewound).done();
+    let what = "it goes on";
+    let runs = |status: &JobStatus| status.state() == JobState::Running && status.caught_up;
+    scene.cluster.wait_status("scenario", what, LIMIT, runs);
+    scene.cluster.assert_no_complaints();
+}
+
+/// A spec that needs more room in the state store than is left in its file.
+fn large_spec(scene: &Scene, name: &str) -> PathBuf {
+    let topics: Vec<_> = (0..2_000).map(|i| format!("{i:0200}")).collect();
+    let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+    let job = Job {
+        name: name.to_owned(),
+        sink: format!("[sink.keys]\nranking = \"{name}:{{platform}}\""),
+        ..Scene::job()
+    };
+    let file = scene.cluster.folder().join(format!("{name}.toml"));
+    let toml = job.toml(scene.topic.kafka().bootstrap(), &topics, &scene.redis.url());
+    std::fs::write(&file, toml).unwrap();
+    file
+}
+
+/// The store takes no write for a moment, then for so long that the master ends; both times it resumes with
+/// the same job once there is room.
+#[test]
+fn a_full_disk_below_the_state_folder_costs_no_job() {
+    let roomy = tempfile::tempdir().unwrap();
+    let root = roomy.path().to_str().unwrap();
+    let mut cluster = Cluster::start_with(1, &[("KOL_MASTER_CHECKPOINT_ROOT", root)]);
+    let Some(disk) = SmallDisk::over(cluster.folder().join("state")) else {
+        return;
+    };
+    for code in ["SESSION_LOST", "SESSION_ENDED"] {
+        cluster.allow(code, "the master is started again");
+    }
+    cluster.allow("STATE_STORE", "the disk is full");
+    cluster.restart_master();
+    let mut scene = Scene::half_way(cluster, "recovery", 2);
+    // Unmounted first: the folder around it goes with the scene.
+    let disk = disk;
+    scene.wait_checkpoint(scene.first.len() as u64);
+    let master = format!("http://{}", scene.cluster.grpc());
+    let submit = |scene: &Scene, name: &str| {
+        let file = large_spec(scene, name);
+        let arguments = ["--master", &master, "submit", file.to_str().unwrap()];
+        let folder = scene.cluster.folder();
+        Process::start(name, folder, &binary("kol-client"), &arguments)
+    };
+    let refused = "the state store does not take a write";
+    let (third, rest) = scene.second.split_at(2_000);
+
+    let (filler, from) = (disk.fill(), scene.cluster.master.log().len());
+    let _answered_later = submit(&scene, "large");
+    scene.cluster.master.wait_line(refused, from, LIMIT);
+    std::fs::remove_file(filler).unwrap();
+    scene.topic.produce(third);
+    scene.wait_checkpoint((scene.first.len() + third.len()) as u64);
+
+    let filler = disk.fill();
+    let _never_answered = submit(&scene, "larger");
+    scene.cluster.master.wait_exit(LIMIT);
+    let said = scene.cluster.master.log();
+    assert!(said.contains("No space left on device"), "{said}");
+    std::fs::remove_file(filler).unwrap();
+    scene.cluster.restart_master();
+    scene.topic.produce(rest);
+    scene.wait_checkpoint(scene.all());
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
 }
 
 #[test]

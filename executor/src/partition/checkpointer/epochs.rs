@@ -7,8 +7,8 @@
 //! 3. A new base is due when there is none, and when reading the chain would take longer than it
 //!    should: [`MANY_FILES`] files of changes outweigh half of the base, or there are [`MOST_FILES`] of
 //!    them. So recovery reads a bounded number of files.
-//! 4. The epoch is acknowledged once its file is durable and Redis has confirmed what was read before
-//!    the barrier, in whichever order these come.
+//! 4. The epoch is acknowledged once its file is durable, Redis has confirmed what was read before the
+//!    barrier, and the dead letters of that have arrived, in whichever order these come.
 //! 5. A savepoint is an epoch that never becomes a parent: it has a file of its own, of everything, and
 //!    the chain stays as it is.
 
@@ -38,6 +38,7 @@ struct Open {
     checkpoint: PartitionCheckpoint,
     durable: bool,
     confirmed: bool,
+    letters_arrived: bool,
     acknowledged: bool,
 }
 
@@ -103,6 +104,7 @@ impl Epochs {
             checkpoint,
             durable: false,
             confirmed: false,
+            letters_arrived: false,
             acknowledged: false,
         });
     }
@@ -150,10 +152,18 @@ impl Epochs {
         }
     }
 
+    /// The dead letters of what was read before the barrier have arrived.
+    pub fn letters_arrived(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.letters_arrived = true;
+        }
+    }
+
     /// The acknowledgement, once.
     pub fn acknowledge(&mut self) -> Option<PartitionCheckpoint> {
         let open = self.open.as_mut()?;
-        let due = open.durable && open.confirmed && !open.acknowledged;
+        let complete = open.durable && open.confirmed && open.letters_arrived;
+        let due = complete && !open.acknowledged;
         open.acknowledged |= due;
         due.then(|| open.checkpoint.clone())
     }
@@ -179,6 +189,7 @@ mod tests {
         let now = Instant::now();
         epochs.open(now, number, PartitionCheckpoint::default());
         epochs.written(now, wanted, file(path, 10));
+        epochs.letters_arrived();
         assert_eq!(epochs.acknowledge(), None, "Redis has not confirmed");
         epochs.confirmed(now, Passed::default());
         let checkpoint = epochs.acknowledge().unwrap();
@@ -206,6 +217,8 @@ mod tests {
         epochs.open(Instant::now(), 4, PartitionCheckpoint::default());
         epochs.unchanged(Instant::now());
         epochs.confirmed(Instant::now(), Passed::default());
+        assert_eq!(epochs.acknowledge(), None, "dead letters are under way");
+        epochs.letters_arrived();
         let fourth = epochs.acknowledge().unwrap();
         assert_eq!(
             (paths(&fourth), fourth.written_bytes),
@@ -231,6 +244,7 @@ mod tests {
         let mut epochs = Epochs::default();
         epochs.open(Instant::now(), 1, PartitionCheckpoint::default());
         epochs.written(Instant::now(), Capture::Base, file("base", 1));
+        epochs.letters_arrived();
         assert_eq!(epochs.acknowledge(), None);
         assert_eq!(epochs.settle(1), Settled::Aborted);
         assert_eq!(epochs.wanted(), Capture::Base);

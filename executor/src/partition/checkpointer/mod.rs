@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
-use kol_common::checkpoint::Stores;
+use kol_common::checkpoint::ABSENT;
 use kol_common::checkpoint::frame::FRAME_RAW;
 use kol_common::proto::{Barrier, PartitionCheckpoint, StateFile};
 use kol_common::{KolError, world};
@@ -28,6 +28,7 @@ pub use self::restore::{Attempt, Restored};
 use self::writer::Writer;
 use crate::memory::Memory;
 use crate::partition::message::{Assignment, BarrierAnswer};
+use crate::roots::{Place, Roots};
 use crate::state::{Capture, State};
 
 /// Entries copied between two batches: less than a millisecond of work.
@@ -39,8 +40,8 @@ pub const STEP_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Checkpointer {
     assignment: Arc<Assignment>,
-    /// Where files are written.
-    stores: Stores,
+    /// Where files are written and read.
+    roots: Roots,
     /// Tasks that write them.
     files: Group,
     memory: Memory,
@@ -68,10 +69,10 @@ pub struct Written {
 
 impl Checkpointer {
     /// Without a file so far.
-    pub fn new(assignment: Arc<Assignment>, stores: Stores, files: Group, memory: Memory) -> Self {
+    pub fn new(assignment: Arc<Assignment>, roots: Roots, files: Group, memory: Memory) -> Self {
         Self {
             assignment,
-            stores,
+            roots,
             files,
             memory,
             epochs: Epochs::default(),
@@ -80,10 +81,21 @@ impl Checkpointer {
         }
     }
 
+    /// Whether the checkpoint root is there. A store that fails is no reason not to start.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn see_root(&self) -> Result<(), KolError> {
+        match self.roots.open(&self.assignment.root()).await {
+            Err(error) if error.code == ABSENT => Err(error.partition(&self.assignment.partition)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the state of a checkpoint back.
     pub fn restore(&self, checkpoint: PartitionCheckpoint) -> Restore {
         Restore::new(
-            self.stores.clone(),
+            self.roots.clone(),
             Arc::clone(&self.assignment),
             self.memory.clone(),
             checkpoint,
@@ -108,8 +120,8 @@ impl Checkpointer {
     }
 
     /// Takes part in an epoch: the state is captured as it is now, between two records. `checkpoint` says
-    /// where the partition is. Acknowledged once the file is durable and [`Checkpointer::confirmed`] was
-    /// called for what was read so far.
+    /// where the partition is. Acknowledged once the file is durable, and [`Checkpointer::confirmed`] and
+    /// [`Checkpointer::letters_arrived`] were called for what was read so far.
     pub fn open(
         &mut self,
         now: Instant,
@@ -139,12 +151,12 @@ impl Checkpointer {
         } else {
             let bytes = state.capture_bytes(wanted) as u64;
             state.begin_capture(wanted);
-            let (location, path) = self.place_of_file(barrier);
+            let (place, path) = self.place_of_file(barrier);
             let room = writer::room(self.memory.clone(), bytes);
-            let store = self.stores.clone();
+            let roots = self.roots.clone();
             self.file = Some(File {
                 wanted,
-                writer: Writer::start(&self.files, room, store, location, path),
+                writer: Writer::start(&self.files, room, roots, place, path),
                 copying: true,
             });
         }
@@ -152,8 +164,8 @@ impl Checkpointer {
         self.acknowledge();
     }
 
-    /// Location and path of the file. Never the same twice: an owner that was replaced may still write.
-    fn place_of_file(&self, barrier: &Barrier) -> (String, String) {
+    /// Place and path of the file. Never the same twice: an owner that was replaced may still write.
+    fn place_of_file(&self, barrier: &Barrier) -> (Place, String) {
         let a = &self.assignment;
         let unique = world::random_id().simple();
         let name = format!(
@@ -161,10 +173,9 @@ impl Checkpointer {
             a.ordinal, barrier.epoch, a.assignment_epoch
         );
         if barrier.savepoint.is_empty() {
-            let location = a.spec.checkpoint.location.clone();
-            (location, format!("{}/{name}", a.job))
+            (a.root(), format!("{}/{name}", a.job))
         } else {
-            (barrier.savepoint.clone(), name)
+            (Place::savepoint(&barrier.savepoint), name)
         }
     }
 
@@ -224,6 +235,12 @@ impl Checkpointer {
     /// Redis has confirmed what was read before the barrier.
     pub fn confirmed(&mut self, now: Instant, passed: Passed) {
         self.epochs.confirmed(now, passed);
+        self.acknowledge();
+    }
+
+    /// The dead letters of records before the barrier have arrived.
+    pub fn letters_arrived(&mut self) {
+        self.epochs.letters_arrived();
         self.acknowledge();
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use kol_common::checkpoint::{Stores, UNAVAILABLE};
+use kol_common::checkpoint::UNAVAILABLE;
 use kol_common::proto::PartitionCheckpoint;
 use kol_common::{KolError, Millis, world};
 
 use crate::memory::{Memory, Share, Use};
 use crate::partition::message::Assignment;
+use crate::roots::{Place, Roots};
 use crate::state::{Restorer, State};
 
 /// First and longest wait before a store that failed is read again.
@@ -18,7 +19,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// See the module: attempts, and the waits between them.
 #[derive(Debug)]
 pub struct Restore {
-    stores: Stores,
+    roots: Roots,
     assignment: Arc<Assignment>,
     memory: Memory,
     checkpoint: PartitionCheckpoint,
@@ -41,14 +42,15 @@ pub enum Attempt {
     Restored(Restored),
     /// The store is not available: [`Restore::pause`], then try again.
     Unavailable(KolError),
-    /// Files are damaged or missing: the partition must end, and the master finds others.
+    /// Files are damaged, or their folder is not there: the partition must end, and the master finds other
+    /// files or another executor.
     Failed(KolError),
 }
 
 impl Restore {
     /// Of one checkpoint.
     pub fn new(
-        stores: Stores,
+        roots: Roots,
         assignment: Arc<Assignment>,
         memory: Memory,
         checkpoint: PartitionCheckpoint,
@@ -61,7 +63,7 @@ impl Restore {
             .without_max_times()
             .build();
         Self {
-            stores,
+            roots,
             assignment,
             memory,
             checkpoint,
@@ -86,12 +88,12 @@ impl Restore {
     /// Reads the files of the checkpoint, one after the other.
     async fn read_state(&self) -> Result<Restored, KolError> {
         let (assignment, checkpoint) = (&*self.assignment, &self.checkpoint);
-        let store = if checkpoint.location.is_empty() {
-            let location = &assignment.spec.checkpoint.location;
-            self.stores.open(location).await?
+        let place = if checkpoint.location.is_empty() {
+            assignment.root()
         } else {
-            self.stores.existing(&checkpoint.location).await?
+            Place::state(&checkpoint.location)
         };
+        let store = self.roots.open(&place).await?;
         let mut restorer = Restorer::new(Arc::clone(&assignment.scoring));
         let mut share = self.memory.share(Use::State);
         for file in &checkpoint.files {
@@ -100,7 +102,10 @@ impl Restore {
             if self.memory.is_too_little_for(2 * file.bytes) {
                 return Err(self.too_large());
             }
-            let content = store.read(file).await?;
+            let content = match store.read(file).await {
+                Ok(content) => content,
+                Err(error) => return Err(self.roots.judge(&place, &file.path, error).await),
+            };
             let read = world::blocking(move || {
                 let outcome = restorer.file(&content);
                 outcome.map(|()| restorer)

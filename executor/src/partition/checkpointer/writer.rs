@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
 use kol_common::actor::Group;
+use kol_common::checkpoint::Upload;
 use kol_common::checkpoint::frame::Encoder;
-use kol_common::checkpoint::{Stores, Upload};
 use kol_common::proto::StateFile;
 use kol_common::{KolError, actor};
 use tokio::sync::oneshot;
 
 use crate::memory::{Memory, Share, Use};
+use crate::roots::{Place, Roots};
 
 /// Chunks that may wait to be packed.
 const WAITING: usize = 4;
@@ -43,12 +44,12 @@ enum Chunk {
 }
 
 impl Writer {
-    /// Starts a file at `path` below `location`, once there is `room`.
+    /// Starts a file at `path` in a place, once there is `room`.
     pub fn start(
         group: &Group,
         room: BoxFuture<'static, Share>,
-        stores: Stores,
-        location: String,
+        roots: Roots,
+        place: Place,
         path: String,
     ) -> Self {
         let (chunks, inbox) = actor::mailbox("state file", WAITING);
@@ -63,7 +64,7 @@ impl Writer {
                 share = room => share,
             };
             begins.store(true, Ordering::Relaxed);
-            let written = write(&stores, &location, path, inbox).await;
+            let written = write(&roots, &place, path, inbox).await;
             let _nobody_waits = reply.send(written);
             Ok(())
         });
@@ -111,19 +112,25 @@ impl Writer {
 }
 
 async fn write(
-    stores: &Stores,
-    location: &str,
+    roots: &Roots,
+    place: &Place,
     path: String,
     mut chunks: actor::Mailbox<Chunk>,
 ) -> Result<StateFile, KolError> {
-    let mut upload = stores.open(location).await?.create(path);
-    match fill(&mut upload, &mut chunks).await {
-        Ok(()) => upload.finish().await,
-        Err(error) => {
-            upload.abort().await;
-            Err(error)
-        }
+    let mut upload = roots.open(place).await?.create(path);
+    let filled = match fill(&mut upload, &mut chunks).await {
+        // A small file is created only when it is finished.
+        Ok(()) => roots.open(place).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = filled {
+        upload.abort().await;
+        return Err(error);
     }
+    let file = upload.finish().await?;
+    // It counts only if it was written into the right folder.
+    roots.open(place).await?;
+    Ok(file)
 }
 
 async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result<(), KolError> {
@@ -147,5 +154,47 @@ async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result
                 ));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::checkpoint::marker::CLUSTER_FILE;
+    use kol_common::checkpoint::{ABSENT, Stores};
+    use kol_common::{ClusterId, world};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_unmounted_while_a_file_is_written_stays_as_it_is_and_the_file_fails()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join(CLUSTER_FILE), "clu_1").unwrap();
+        let location = format!("file://{}", root.display());
+        let place = Place::root(&location, &ClusterId::from_wire("clu_1"));
+        let roots = Roots::new(Stores::of_this_machine(), "host");
+        let group = Group::new("test");
+        let path = || format!("job_1/0/{}.state", world::random_id());
+        let room = || room(Memory::new(1 << 30), 100);
+        let mut writer = Writer::start(&group, room(), roots.clone(), place.clone(), path());
+        while !writer.has_room() {
+            tokio::task::yield_now().await;
+        }
+        writer.records(vec![1; 100]).unwrap();
+        assert!(writer.end());
+        writer.result().await.unwrap();
+
+        let mut writer = Writer::start(&group, room(), roots, place, path());
+        writer.records(vec![1; 100]).unwrap();
+        while !writer.has_room() {
+            tokio::task::yield_now().await;
+        }
+        std::fs::rename(&root, folder.path().join("aside")).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        assert!(writer.end());
+        assert_eq!(writer.result().await.unwrap_err().code, ABSENT);
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
     }
 }

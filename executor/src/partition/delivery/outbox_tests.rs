@@ -1,12 +1,8 @@
 use std::borrow::Cow;
 
-use kol_common::JobId;
-use kol_common::SourcePartition;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
-use kol_common::job::parse;
 use kol_common::proto::Told;
-use kol_common::scoring::Scoring;
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
@@ -15,21 +11,7 @@ use crate::state::Consumer;
 const T0: Millis = Millis(485_000 * 3_600_000);
 
 fn assignment() -> Arc<Assignment> {
-    let spec = parse("name = \"x\"", "x").unwrap().spec;
-    Arc::new(Assignment {
-        job: JobId::generate(),
-        scoring: Arc::new(Scoring::new(&spec.scoring)),
-        spec: Arc::new(spec),
-        generation: 1,
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        assignment_epoch: 1,
-        offset: 0,
-        topic_id: None,
-        restore: None,
-        lineage: 0,
-        resume_at: None,
-    })
+    Arc::new(Assignment::with_source(""))
 }
 
 fn of_platform(platform: &'static str) -> Event<'static> {

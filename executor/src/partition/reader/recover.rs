@@ -30,6 +30,9 @@ pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, K
             format!("reading resumes at the oldest record, {at}"),
         ),
     };
+    if assignment.whole_log && evidence.position == assignment.offset {
+        return Err(not_whole(assignment, evidence));
+    }
     let error = KolError::user("DATA_LOSS", what)
         .job(&assignment.spec.name)
         .partition(&assignment.partition)
@@ -55,6 +58,25 @@ fn help(decision: Resume) -> &'static str {
     }
 }
 
+/// The state is lost, and the log alone does not give it back.
+fn not_whole(assignment: &Assignment, evidence: &Evidence) -> KolError {
+    let name = &assignment.spec.name;
+    let what = format!(
+        "none of the kept checkpoints can be read, and the log no longer has everything since the job \
+         began: its oldest offset is {}",
+        evidence.oldest
+    );
+    KolError::user("STATE_LOST", what)
+        .job(name)
+        .partition(&assignment.partition)
+        .offset(evidence.position)
+        .help(format!(
+            "Bring the state files back and submit the job again. To go on with what the log still has: \
+             kol-client rewind {name} --to-earliest, or kol-client submit FILE --discard-state; or start from \
+             a savepoint with --from-savepoint."
+        ))
+}
+
 /// Why this is another log.
 fn new_log(evidence: &Evidence) -> String {
     let sign = match (evidence.doubt.other, evidence.known) {
@@ -65,4 +87,40 @@ fn new_log(evidence: &Evidence) -> String {
         }
     };
     format!("the topic was recreated, and the state of the old one is dropped: {sign}")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::partition::reader::phase::Doubt;
+
+    #[test]
+    fn a_partition_that_lost_its_state_does_not_start_behind_a_gap() {
+        let evidence = |position, oldest| Evidence {
+            position,
+            oldest,
+            end: 50,
+            known: None,
+            confirmed: false,
+            doubt: Doubt::new(Instant::now()),
+        };
+        let mut assignment = Assignment::with_source("");
+        assignment.offset = 5;
+        let gap = Resume::BehindGap { at: 9, lost: 4 };
+        assert_eq!(recover(&assignment, &evidence(5, 9)).unwrap(), gap);
+        assignment.whole_log = true;
+        let whole = recover(&assignment, &evidence(5, 5)).unwrap();
+        assert_eq!(whole, Resume::Here);
+        let error = recover(&assignment, &evidence(5, 9)).unwrap_err();
+        assert_eq!(error.code, "STATE_LOST");
+        assert!(!error.retryable);
+        assert!(error.message.contains("oldest offset is 9"), "{error}");
+        for command in ["rewind x --to-earliest", "--discard-state"] {
+            assert!(error.help.contains(command), "{error}");
+        }
+        // Later gaps are what source.on_data_loss is for.
+        assert!(recover(&assignment, &evidence(6, 9)).is_ok());
+    }
 }

@@ -1,9 +1,7 @@
 use std::sync::Mutex;
 
 use futures::future::BoxFuture;
-use kol_common::job::parse;
-use kol_common::scoring::Scoring;
-use kol_common::{JobId, SourcePartition};
+use kol_common::SourcePartition;
 use tokio::sync::Notify;
 
 use super::*;
@@ -81,21 +79,10 @@ impl Log for Fake {
 
 /// A reader of a log, at an offset of the topic that the master knows.
 fn reader(offset: u64, topic_id: Option<Uuid>, source: &str) -> (Reader, Arc<Fake>) {
-    let text = format!("name = \"x\"\n[source]\n{source}");
-    let spec = parse(&text, "x").unwrap().spec;
     let assignment = Assignment {
-        job: JobId::generate(),
-        scoring: Arc::new(Scoring::new(&spec.scoring)),
-        spec: Arc::new(spec),
-        generation: 1,
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        assignment_epoch: 1,
         offset,
         topic_id,
-        restore: None,
-        lineage: 0,
-        resume_at: None,
+        ..Assignment::with_source(source)
     };
     let log = Arc::new(Fake::default());
     let source = Arc::clone(&log) as Source;

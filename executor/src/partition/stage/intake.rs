@@ -132,7 +132,27 @@ impl Intake {
 
     /// Whether there is room for more records.
     pub fn has_room(&self) -> bool {
-        self.letters.are_sent()
+        self.letters.has_room()
+    }
+
+    /// Waits until something may be new of dead letters under way: then [`Intake::tend_letters`].
+    pub async fn letter_news(&self) {
+        self.letters.news().await;
+    }
+
+    /// Takes what is new of dead letters under way, and sends those that wait.
+    pub fn tend_letters(&mut self, now: Instant) {
+        self.letters.tend(now);
+    }
+
+    /// What dead letters of records that were read so far are told apart by from later ones.
+    pub fn letter_mark(&self) -> u64 {
+        self.letters.mark()
+    }
+
+    /// Whether all dead letters before a mark have arrived.
+    pub fn letters_have_arrived(&self, mark: u64) -> bool {
+        self.letters.have_arrived(mark)
     }
 
     /// The job clock is at least this far.
@@ -143,7 +163,7 @@ impl Intake {
     /// Now and then: sends what waits, drops what can never count again, and brings the market sums up to
     /// date. `may_forget`: see [`State::sweep`].
     pub fn tend(&mut self, now: Instant, may_forget: impl Fn(KolIndex) -> bool) {
-        self.letters.send_parked();
+        self.letters.tend(now);
         self.state.sweep(SWEEP, may_forget);
         self.state.sample_some(SWEEP);
         self.refresh_market(now);
@@ -175,12 +195,23 @@ impl Intake {
 
     /// What became of the records so far.
     pub fn counters(&self) -> PartitionCounters {
-        self.lacks.counted(&self.partition, self.counters.clone())
+        self.counters_with(self.letters.arrived())
+    }
+
+    /// The same as an epoch has it that is committed once all dead letters so far have arrived.
+    pub fn counters_of_epoch(&self) -> PartitionCounters {
+        self.counters_with(self.letters.handed_over())
     }
 
     /// Memory that dead letters take until there is room for them, in bytes.
     pub fn letters_bytes(&self) -> u64 {
         self.letters.bytes()
+    }
+
+    fn counters_with(&self, letters: u64) -> PartitionCounters {
+        let mut counters = self.counters.clone();
+        counters.dead_letters_written += letters;
+        self.lacks.counted(&self.partition, counters)
     }
 
     /// Why dead letters do not reach their topic, if so.

@@ -2,11 +2,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::job::parse;
-use kol_common::{JobId, SourcePartition};
+use kol_common::SourcePartition;
 
 use super::*;
-use crate::source::{DeadLetterTopic, Offered};
+use crate::source::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 const PRESENT: Millis = Millis(1_795_669_200_000);
 
@@ -15,15 +14,16 @@ const PRESENT: Millis = Millis(1_795_669_200_000);
 struct Topic(Mutex<Vec<(u64, String, Reject)>>);
 
 impl DeadLetterTopic for Topic {
-    fn offer(&self, _origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
-        let value = String::from_utf8_lossy(rejected.value.unwrap_or_default());
-        let letter = (rejected.offset, value.into_owned(), rejected.reason);
-        self.0.lock().unwrap().push(letter);
-        Offered::Taken
+    fn name(&self) -> &str {
+        "dead"
     }
 
-    fn problem(&self) -> Option<KolError> {
-        None
+    fn offer(&self, _origin: &SourcePartition, letter: &Letter, receipt: Receipt) -> Offered {
+        let value = String::from_utf8_lossy(letter.value.as_deref().unwrap_or_default());
+        let letter = (letter.offset, value.into_owned(), letter.reason);
+        self.0.lock().unwrap().push(letter);
+        receipt.settle(Fate::Arrived);
+        Offered::Taken
     }
 
     fn bytes(&self) -> u64 {
@@ -37,23 +37,8 @@ impl DeadLetterTopic for Topic {
 
 /// An intake of a job with these keys in `[source]`, and what it rejects.
 fn intake(source: &str) -> (Intake, Arc<Topic>) {
-    let text = format!("name = \"x\"\n[source]\n{source}");
-    let spec = parse(&text, "x").unwrap().spec;
+    let assignment = Assignment::with_source(source);
     let topic = Arc::new(Topic::default());
-    let assignment = Assignment {
-        job: JobId::generate(),
-        scoring: Arc::new(Scoring::new(&spec.scoring)),
-        spec: Arc::new(spec),
-        generation: 1,
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        assignment_epoch: 1,
-        offset: 0,
-        topic_id: None,
-        restore: None,
-        lineage: 0,
-        resume_at: None,
-    };
     let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
     let intake = Intake::new(&assignment, Some(letters), Instant::now());
     (intake, topic)

@@ -1,26 +1,22 @@
-//! Dead letters of a partition: records that cannot be used, on their way to the job's dead-letter topic.
+//! Dead letters of a partition. A job without a dead-letter topic only counts such records.
 
 use kol_common::{KolError, SourcePartition};
+use tokio::time::Instant;
 
-use crate::source::{DeadLetters, Parked, Rejected};
+use crate::source::{self, DeadLetters, Rejected};
 
-/// See the module. A job without a dead-letter topic only counts such records.
+/// See the module.
 #[derive(Debug)]
 pub struct Letters {
     origin: SourcePartition,
-    topic: Option<DeadLetters>,
-    /// Letters for which the producer had no room yet.
-    parked: Parked,
+    letters: Option<source::Letters>,
 }
 
 impl Letters {
     /// Of one partition.
     pub fn new(origin: SourcePartition, topic: Option<DeadLetters>) -> Self {
-        Self {
-            origin,
-            topic,
-            parked: Parked::default(),
-        }
+        let letters = topic.map(|topic| source::Letters::new(origin.clone(), topic));
+        Self { origin, letters }
     }
 
     /// The partition.
@@ -28,32 +24,62 @@ impl Letters {
         &self.origin
     }
 
-    /// Sends what cannot be used, or parks it while there is no room.
+    /// Sends what cannot be used.
     pub fn reject(&mut self, rejected: &Rejected<'_>) {
-        if let Some(topic) = &self.topic {
-            topic.send(&self.origin, rejected, &mut self.parked);
+        if let Some(letters) = &mut self.letters {
+            letters.reject(rejected);
         }
     }
 
-    /// Sends what was parked, as far as there is room.
-    pub fn send_parked(&mut self) {
-        if let Some(topic) = &self.topic {
-            topic.send_parked(&self.origin, &mut self.parked);
+    /// Takes what is new of those under way, and sends those that wait.
+    pub fn tend(&mut self, now: Instant) {
+        if let Some(letters) = &mut self.letters {
+            letters.tend(now);
         }
     }
 
-    /// Whether every letter so far was handed over. Nothing more should be read until it was.
-    pub fn are_sent(&self) -> bool {
-        self.parked.is_empty()
+    /// Whether more records may be read.
+    pub fn has_room(&self) -> bool {
+        self.letters.as_ref().is_none_or(source::Letters::has_room)
+    }
+
+    /// What letters of records that were read so far are told apart by from later ones.
+    pub fn mark(&self) -> u64 {
+        self.letters.as_ref().map_or(0, source::Letters::mark)
+    }
+
+    /// Whether all letters before a mark have arrived.
+    pub fn have_arrived(&self, mark: u64) -> bool {
+        self.letters.as_ref().is_none_or(|l| l.have_arrived(mark))
+    }
+
+    /// Letters that have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.letters.as_ref().map_or(0, source::Letters::arrived)
+    }
+
+    /// Letters that have arrived once all of now have.
+    pub fn handed_over(&self) -> u64 {
+        self.letters
+            .as_ref()
+            .map_or(0, source::Letters::handed_over)
+    }
+
+    /// Waits until something may be new; forever without a topic.
+    pub async fn news(&self) {
+        match &self.letters {
+            Some(letters) => letters.news().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Memory that those which wait take, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.parked.bytes()
+        self.letters.as_ref().map_or(0, source::Letters::bytes)
     }
 
     /// Why letters do not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
-        self.topic.as_ref()?.problem()
+        self.letters.as_ref()?.problem()
     }
 }

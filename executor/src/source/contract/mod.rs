@@ -6,19 +6,20 @@
 //! never for each record.
 
 mod batch;
+mod letters;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kol_common::event::Reject;
 use kol_common::job::SourceSpec;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+pub use letters::{DeadLetterTopic, Fate, Letter, Offered, Receipt, Receipts, Rejected};
 
 use crate::memory::Memory;
 
@@ -157,41 +158,4 @@ pub trait Queue: Debug + Send + Sync {
     /// Whether it may take more memory than there is for it by now: then the partition should be opened again
     /// ([`Log::seek`]).
     fn is_outgrown(&self) -> bool;
-}
-
-/// A record that cannot be used.
-#[derive(Clone, Copy, Debug)]
-pub struct Rejected<'a> {
-    /// Its offset.
-    pub offset: u64,
-    /// Its key as it came.
-    pub key: Option<&'a [u8]>,
-    /// Its value as it came.
-    pub value: Option<&'a [u8]>,
-    /// Why: a stable code.
-    pub reason: Reject,
-}
-
-/// What became of a record that was offered to a [`DeadLetterTopic`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offered {
-    /// Taken. Whether it is written shows later, in [`DeadLetterTopic::problem`].
-    Taken,
-    /// There is no room: the caller keeps the record and offers it again.
-    NoRoom,
-}
-
-/// Where records that cannot be used are kept as they came, with their origin.
-pub trait DeadLetterTopic: Debug + Send + Sync {
-    /// Offers one record of partition `origin`.
-    fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered;
-
-    /// Why the newest records could not be written, if so.
-    fn problem(&self) -> Option<KolError>;
-
-    /// Memory that those on their way take, in bytes, about.
-    fn bytes(&self) -> u64;
-
-    /// Waits until everything that was taken is written, or the deadline has passed.
-    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()>;
 }

@@ -1,10 +1,13 @@
 //! Records that cannot be used go to a topic of their own, as they came, with their origin in the
-//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`.
+//! headers: `kol-reason`, `kol-detail`, `kol-topic`, `kol-partition`, `kol-offset`. One that is larger than the
+//! topic allows has the beginning of its value, and `kol-size` says how many bytes there were.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kol_common::event::Reject;
 use kol_common::job::KafkaSource;
 use kol_common::kafka::{Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
@@ -17,7 +20,7 @@ use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
 
-use crate::source::contract::{DeadLetterTopic, Offered, Rejected};
+use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 /// Producer for a job's dead-letter topic.
 pub(super) struct Producer {
@@ -26,19 +29,12 @@ pub(super) struct Producer {
     producer: ThreadedProducer<Deliveries>,
 }
 
-/// Whether the records that the producer took were written.
+/// Tells the partitions whether their letters were written.
 #[derive(Clone, Debug)]
 struct Deliveries {
-    undelivered: Arc<Mutex<Undelivered>>,
-    reasons: Reasons,
-}
-
-#[derive(Debug, Default)]
-struct Undelivered {
-    count: u64,
-    last: Option<KolError>,
     /// Bytes that the producer holds.
-    waiting: u64,
+    waiting: Arc<AtomicU64>,
+    reasons: Reasons,
 }
 
 /// What the producer keeps of a record besides its bytes.
@@ -48,25 +44,46 @@ const LARGEST: u64 = 16 << 20;
 /// The smallest and the largest queue. Each has room for the largest record.
 const QUEUE: (u64, u64) = (LARGEST + (1 << 20), 64 << 20);
 
-impl Deliveries {
-    fn lock(&self) -> MutexGuard<'_, Undelivered> {
-        let undelivered = self.undelivered.lock();
-        undelivered.unwrap_or_else(PoisonError::into_inner)
+/// Goes with a letter through the client. The client has a copy of key and value.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    receipt: Receipt,
+    offset: u64,
+    size: Option<usize>,
+    reason: Reject,
+}
+
+impl Ticket {
+    fn of(letter: &Letter, receipt: Receipt) -> Self {
+        Self {
+            receipt,
+            offset: letter.offset,
+            size: letter.size,
+            reason: letter.reason,
+        }
     }
 
-    fn failed(&self, error: KolError) {
-        let mut undelivered = self.lock();
-        undelivered.count += 1;
-        undelivered.last = Some(error);
+    /// The client failed with `error`, for the reason `why`.
+    fn failed(self, error: &KafkaError, why: KolError, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let mut letter = Letter {
+            offset: self.offset,
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            size: self.size,
+            reason: self.reason,
+        };
+        let fits = !is_too_large(error);
+        let fate = if fits || letter.shorten() {
+            Fate::Returned(letter, why)
+        } else {
+            Fate::Refused(why.offset(self.offset))
+        };
+        self.receipt.settle(fate);
     }
 }
 
-impl Deliveries {
-    /// Changes the number of bytes that wait.
-    fn waiting(&self, change: impl FnOnce(u64) -> u64) {
-        let mut undelivered = self.lock();
-        undelivered.waiting = change(undelivered.waiting);
-    }
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
 impl ClientContext for Deliveries {
@@ -80,21 +97,18 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let (Ok(message) | Err((_, message))) = result;
-        let bytes = size(message.key(), message.payload());
-        {
-            let mut undelivered = self.lock();
-            undelivered.waiting = undelivered.waiting.saturating_sub(bytes);
-            if result.is_ok() {
-                undelivered.last = None;
-            }
-        }
+        let (key, value) = (message.key(), message.payload());
+        self.waiting.fetch_sub(size(key, value), Ordering::Relaxed);
         match result {
-            Ok(_) => self.reasons.clear(),
-            Err((error, _)) => self.failed(self.reasons.classify(error)),
+            Ok(_) => {
+                self.reasons.clear();
+                ticket.receipt.settle(Fate::Arrived);
+            }
+            Err((error, _)) => ticket.failed(error, self.reasons.classify(error), key, value),
         }
     }
 }
@@ -133,91 +147,79 @@ impl Producer {
             // Half a minute by default, in which a missing topic would not be reported.
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", LARGEST.to_string())
+            // A topic refuses batches, not records: small letters must not be shortened with a large one.
+            .set("batch.num.messages", "1")
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (queue >> 10).to_string());
         let deliveries = Deliveries {
-            undelivered: Arc::default(),
+            waiting: Arc::default(),
             reasons: Reasons::of(&config),
         };
-        let producer = config
-            .create_with_context(deliveries.clone())
-            .map_err(|e| classify(&e))?;
+        let producer = config.create_with_context(deliveries.clone());
         Ok(Some(Self {
             topic,
             deliveries,
-            producer,
+            producer: producer.map_err(|e| classify(&e))?,
         }))
     }
 
     fn try_send(
         &self,
         origin: &SourcePartition,
-        rejected: &Rejected<'_>,
-    ) -> Result<(), KafkaError> {
+        letter: &Letter,
+        ticket: Ticket,
+    ) -> Result<(), (KafkaError, Box<Ticket>)> {
         let partition = origin.partition.to_string();
-        let offset = rejected.offset.to_string();
-        let detail = rejected.reason.to_string();
+        let offset = letter.offset.to_string();
+        let detail = letter.reason.to_string();
+        let size = letter.size.map(|size| size.to_string());
         let headers = [
-            ("kol-reason", rejected.reason.as_str()),
-            ("kol-detail", &detail),
-            ("kol-topic", &origin.topic),
-            ("kol-partition", &partition),
-            ("kol-offset", &offset),
+            ("kol-reason", Some(letter.reason.as_str())),
+            ("kol-detail", Some(&*detail)),
+            ("kol-topic", Some(&*origin.topic)),
+            ("kol-partition", Some(&*partition)),
+            ("kol-offset", Some(&*offset)),
+            ("kol-size", size.as_deref()),
         ]
         .into_iter()
+        .filter(|(_, value)| value.is_some())
         .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
+            headers.insert(Header { key, value })
         });
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
-        record.key = rejected.key;
-        record.payload = rejected.value;
-        self.producer.send(record).map_err(|(e, _)| e)
+        let ticket = Box::new(ticket);
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, ticket);
+        record = record.headers(headers);
+        record.key = letter.key.as_deref();
+        record.payload = letter.value.as_deref();
+        let sent = self.producer.send(record);
+        sent.map_err(|(error, record)| (error, record.delivery_opaque))
     }
 }
 
 impl DeadLetterTopic for Producer {
-    /// A record that the producer will never take counts as not written.
-    fn offer(&self, origin: &SourcePartition, rejected: &Rejected<'_>) -> Offered {
-        let bytes = size(rejected.key, rejected.value);
-        // Before it is sent: its delivery may come at once.
-        self.deliveries.waiting(|waiting| waiting + bytes);
-        let sent = self.try_send(origin, rejected);
-        if sent.is_err() {
-            self.deliveries
-                .waiting(|waiting| waiting.saturating_sub(bytes));
-        }
-        match sent {
-            Ok(()) => Offered::Taken,
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => Offered::NoRoom,
-            Err(error) => {
-                let error = classify(&error).partition(origin).offset(rejected.offset);
-                self.deliveries.failed(error);
-                Offered::Taken
-            }
-        }
+    fn name(&self) -> &str {
+        &self.topic
     }
 
-    fn problem(&self) -> Option<KolError> {
-        let undelivered = self.deliveries.lock();
-        let last = undelivered.last.as_ref()?;
-        let (count, topic) = (undelivered.count, &self.topic);
-        let what = format!("{count} dead letters could not be written to {topic}: {last}");
-        Some(KolError::external("DEAD_LETTER", what).help(
-            "Create the topic, allow writing to it, and let it take records as large as the \
-                 input's (max.message.bytes). The records themselves are counted in any case.",
-        ))
+    fn offer(&self, origin: &SourcePartition, letter: &Letter, receipt: Receipt) -> Offered {
+        let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
+        let (bytes, waiting) = (size(key, value), &self.deliveries.waiting);
+        // Before it is sent: its delivery may come at once.
+        waiting.fetch_add(bytes, Ordering::Relaxed);
+        let Err((error, ticket)) = self.try_send(origin, letter, Ticket::of(letter, receipt))
+        else {
+            return Offered::Taken;
+        };
+        waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            return Offered::NoRoom;
+        }
+        ticket.failed(&error, classify(&error), key, value);
+        Offered::Taken
     }
 
     fn bytes(&self) -> u64 {
-        let mut now = 0;
-        self.deliveries.waiting(|waiting| {
-            now = waiting;
-            waiting
-        });
-        now
+        self.deliveries.waiting.load(Ordering::Relaxed)
     }
 
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {

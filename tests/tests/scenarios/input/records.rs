@@ -193,6 +193,64 @@ fn a_dead_letter_topic_that_is_not_there_is_named_and_stops_nothing() {
     cluster.assert_no_complaints();
 }
 
+/// The topic is not there when the records are read, and comes back with room for small records only.
+#[test]
+fn dead_letters_that_were_under_way_when_an_executor_was_killed_arrive_and_large_ones_shortened() {
+    let kafka = Kafka::shared();
+    if !kafka.is_real() {
+        eprintln!("NOT TESTED: the embedded broker makes a topic that somebody writes to");
+        return;
+    }
+    let topic = Topic::create(kafka, "spoiled", 1);
+    let dead_letters = Topic::planned(kafka, "dead", 1);
+    let redis = RedisServer::start();
+    let mut cluster = Cluster::start(1);
+    let job = Job {
+        source: format!("dead_letter = \"{}\"", dead_letters.name),
+        ..Job::replay(DAYS)
+    };
+    let large = "?".repeat(50_000);
+    let spoiled = [
+        record("a", START, "no json"),
+        record("b", START, large.as_str()),
+        record("c", START, "none either"),
+    ];
+    topic.produce(&spoiled);
+    topic.produce(&generated(Key::Username, 10, 600, 23));
+    let id = cluster.submit(&job, &topic, &redis);
+    let problem = wait_problem(&cluster, &id, "DEAD_LETTER");
+    assert!(problem.message.contains("no epoch"), "{problem:?}");
+    let status = cluster.try_status(&id).unwrap();
+    assert_eq!(status.checkpoint.unwrap().epoch, 0, "none is committed");
+    for code in ["EXECUTOR_SUSPECT", "EXECUTOR_LOST", "EPOCH_ABORTED"] {
+        cluster.allow(code, "the executor was killed");
+    }
+    cluster.executors[0].kill();
+    dead_letters.make_with_limit(4_000);
+    cluster.add_executor();
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    let what = "an epoch, and nothing is wrong any more";
+    let well = |status: &JobStatus| {
+        status.state() == JobState::Running && status.checkpoint.is_some_and(|c| c.epoch > 0)
+    };
+    let totals = cluster.wait_status(&id, what, LIMIT, well).totals.unwrap();
+    let letters = dead_letters.read_letters();
+    assert_eq!(totals.dead_letters_written, letters.len() as u64);
+    for small in ["no json", "none either"] {
+        let whole = |l: &Letter| l.record.value.as_deref() == Some(small.as_bytes());
+        assert!(letters.iter().any(whole), "{small}");
+    }
+    let cut = letters.iter().find(|l| l.headers.contains_key("kol-size"));
+    let cut = cut.expect("the large one");
+    assert_eq!(cut.headers["kol-size"], "50000");
+    let value = cut.record.value.as_ref().unwrap();
+    assert!(value.len() > 1_000 && large.as_bytes().starts_with(value));
+    let shown = cluster.client(&["status", &id, "-o", "json"]).json();
+    assert_eq!(shown["rejected"]["not_json"], totals.rejected["not_json"]);
+    assert_eq!(shown["dead_letters_written_total"], letters.len());
+    cluster.assert_no_complaints();
+}
+
 /// Counters as no producer should send them, as JSON.
 const COUNTERS: [&str; 22] = [
     "-5",

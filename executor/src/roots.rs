@@ -1,0 +1,301 @@
+//! Whether the places of state files are there: what this executor looks for before it reads or writes in
+//! one, and which it does not see now.
+//!
+//! 1. A folder is looked at each time, because it can be unmounted at any moment; a bucket is believed for
+//!    [`BELIEVED`] after a look.
+//! 2. A place that is not there is remembered, looked for again each second, and reported to the master,
+//!    which gives this executor no partitions that need it.
+//! 3. Damage is believed only where the marker is there and the folder with the state too.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kol_common::checkpoint::marker::{Marker, must_have};
+use kol_common::checkpoint::{ABSENT, DAMAGED, Store, Stores};
+use kol_common::proto::UnseenRoot;
+use kol_common::{ClusterId, KolError, SavepointId};
+use tokio::time::Instant;
+
+/// How long a bucket is believed to be there.
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// See the module. Cheap to clone; clones share what they know.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    stores: Stores,
+    /// This executor's host, for messages.
+    host: Arc<str>,
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    /// Held by the look that is under way.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A place, and what must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    location: String,
+    marker: Marker,
+    /// Folder with state, where some was written.
+    folder: Option<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: Place,
+    looked: Instant,
+    /// Why it is not there.
+    absent: Option<KolError>,
+}
+
+impl Place {
+    /// A checkpoint root of this cluster.
+    pub fn root(location: &str, cluster: &ClusterId) -> Self {
+        Self {
+            location: location.to_owned(),
+            marker: Marker::Cluster(cluster.clone()),
+            folder: None,
+        }
+    }
+
+    /// The folder of a savepoint that is being taken: its last part is the id.
+    pub fn savepoint(folder: &str) -> Self {
+        let id = folder.rsplit('/').next().unwrap_or_default();
+        Self {
+            location: folder.to_owned(),
+            marker: Marker::Savepoint(SavepointId::from_wire(id)),
+            folder: None,
+        }
+    }
+
+    /// State that another job or another cluster wrote.
+    pub fn state(location: &str) -> Self {
+        Self {
+            location: location.to_owned(),
+            marker: Marker::State,
+            folder: None,
+        }
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.location.starts_with("s3://")
+    }
+
+    async fn look(&self, stores: &Stores) -> Result<Store, KolError> {
+        let store = stores.present(&self.location).await?;
+        self.marker.check(&store).await?;
+        if let Some(folder) = &self.folder {
+            must_have(&store, folder).await?;
+        }
+        Ok(store)
+    }
+}
+
+impl Roots {
+    /// Of an executor on this host.
+    pub fn new(stores: Stores, host: &str) -> Self {
+        Self {
+            stores,
+            host: host.into(),
+            known: Arc::default(),
+            looking: Arc::default(),
+        }
+    }
+
+    /// Opens a place that is there. Nothing is created.
+    ///
+    /// # Errors
+    /// [`ABSENT`] when it is not; the store failed.
+    pub async fn open(&self, place: &Place) -> Result<Store, KolError> {
+        if place.is_bucket() && self.is_believed(place) {
+            return self.stores.present(&place.location).await;
+        }
+        let looked = place.look(&self.stores).await;
+        let looked = looked.map_err(|error| self.on_this_host(error));
+        self.remember(place, looked.as_ref().err());
+        looked
+    }
+
+    /// What an error of reading a file means: damage is believed only where everything else is there.
+    pub async fn judge(&self, place: &Place, file: &str, error: KolError) -> KolError {
+        if error.code != DAMAGED {
+            return error;
+        }
+        self.lock().remove(&place.location);
+        let folder = file.split_once('/').map(|(folder, _)| folder.to_owned());
+        let with_folder = Place {
+            folder: folder.filter(|_| place.marker != Marker::State),
+            ..place.clone()
+        };
+        match self.open(&with_folder).await {
+            Err(absent) if absent.code == ABSENT => absent,
+            _ => error,
+        }
+    }
+
+    /// Looks again for what is not there, unless somebody does so already: a file system may hang.
+    pub async fn look_again(&self) {
+        let Ok(_looking) = self.looking.try_lock() else {
+            return;
+        };
+        let absent: Vec<Place> = {
+            let known = self.lock();
+            let absent = known.values().filter(|k| k.absent.is_some());
+            absent.map(|k| k.place.clone()).collect()
+        };
+        for place in absent {
+            if self.open(&place).await.is_ok() {
+                tracing::info!(
+                    location = place.location,
+                    "the checkpoint folder is there again"
+                );
+            }
+        }
+    }
+
+    /// What is not there now, for the master.
+    pub fn unseen(&self) -> Vec<UnseenRoot> {
+        let known = self.lock();
+        let absent = known
+            .iter()
+            .filter_map(|(location, k)| Some((location, k.absent.as_ref()?)));
+        absent
+            .map(|(location, error)| UnseenRoot {
+                location: location.clone(),
+                error: Some(error.to_info()),
+            })
+            .collect()
+    }
+
+    fn is_believed(&self, place: &Place) -> bool {
+        let known = self.lock();
+        let known = known.get(&place.location);
+        known.is_some_and(|k| {
+            k.absent.is_none() && k.place == *place && k.looked.elapsed() < BELIEVED
+        })
+    }
+
+    /// An error of the store says nothing about the place, but that it must be looked at again.
+    fn remember(&self, place: &Place, error: Option<&KolError>) {
+        // A savepoint that is being taken is nobody's root.
+        if matches!(place.marker, Marker::Savepoint(_)) {
+            return;
+        }
+        let absent = error.filter(|e| e.code == ABSENT).cloned();
+        let mut known = self.lock();
+        if error.is_some() && absent.is_none() {
+            known.retain(|location, k| k.absent.is_some() || *location != place.location);
+            return;
+        }
+        let news = known
+            .get(&place.location)
+            .is_none_or(|k| k.absent.is_none());
+        if let Some(error) = absent.as_ref().filter(|_| news) {
+            tracing::warn!(%error, "a checkpoint folder is not there: this executor takes no partitions that need it");
+        }
+        let entry = Known {
+            place: place.clone(),
+            looked: Instant::now(),
+            absent,
+        };
+        known.insert(place.location.clone(), entry);
+    }
+
+    fn on_this_host(&self, mut error: KolError) -> KolError {
+        if error.code == ABSENT {
+            error.message = format!("{} does not see it: {}", self.host, error.message);
+        }
+        error
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::checkpoint::marker::CLUSTER_FILE;
+    use kol_common::proto::StateFile;
+
+    use super::*;
+
+    /// A marked root with one state file of a job.
+    fn root() -> (tempfile::TempDir, Roots, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CLUSTER_FILE), "clu_1").unwrap();
+        std::fs::create_dir(folder.path().join("job_1")).unwrap();
+        std::fs::write(folder.path().join("job_1/a"), "state").unwrap();
+        let location = format!("file://{}", folder.path().display());
+        let place = Place::root(&location, &ClusterId::from_wire("clu_1"));
+        let roots = Roots::new(Stores::of_this_machine(), "host7");
+        (folder, roots, place)
+    }
+
+    fn entries(folder: &std::path::Path) -> usize {
+        std::fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_unmounted_while_it_is_used_is_noticed_named_and_seen_again() {
+        let (folder, roots, place) = root();
+        roots.open(&place).await.unwrap();
+        assert_eq!(roots.unseen(), []);
+        let aside = folder.path().with_extension("aside");
+        std::fs::rename(folder.path(), &aside).unwrap();
+        for empty in [false, true] {
+            if empty {
+                std::fs::create_dir(folder.path()).unwrap();
+            }
+            let error = roots.open(&place).await.unwrap_err();
+            assert_eq!(error.code, ABSENT, "{error}");
+            assert!(error.message.contains("host7"), "{error}");
+            assert_eq!(entries(folder.path()), 0, "nothing is created");
+        }
+        roots.look_again().await;
+        assert_eq!(roots.unseen().len(), 1);
+        assert_eq!(roots.unseen()[0].location, place.location);
+        std::fs::remove_dir(folder.path()).unwrap();
+        std::fs::rename(&aside, folder.path()).unwrap();
+        roots.look_again().await;
+        assert_eq!(roots.unseen(), []);
+    }
+
+    #[tokio::test]
+    async fn damage_is_believed_only_where_marker_and_folder_of_the_job_are_there() {
+        let (folder, roots, place) = root();
+        let gone = StateFile {
+            path: "job_1/b".into(),
+            ..StateFile::default()
+        };
+        let read = async || {
+            let stores = Stores::of_this_machine();
+            let store = stores.open(&place.location).await.unwrap();
+            let error = store.read(&gone).await.unwrap_err();
+            assert_eq!(error.code, DAMAGED);
+            roots.judge(&place, &gone.path, error).await.code
+        };
+        assert_eq!(read().await, DAMAGED);
+        std::fs::remove_dir_all(folder.path().join("job_1")).unwrap();
+        assert_eq!(read().await, ABSENT);
+        roots.look_again().await;
+        assert_eq!(roots.unseen().len(), 1, "the marker alone is not enough");
+        std::fs::remove_file(folder.path().join(CLUSTER_FILE)).unwrap();
+        assert_eq!(read().await, ABSENT);
+    }
+
+    #[tokio::test]
+    async fn state_from_elsewhere_needs_a_manifest_and_no_marker_of_this_cluster() {
+        let (folder, roots, _) = root();
+        let savepoint = folder.path().join("sav_1");
+        let place = Place::state(&format!("file://{}", savepoint.display()));
+        assert_eq!(roots.open(&place).await.unwrap_err().code, ABSENT);
+        std::fs::create_dir(&savepoint).unwrap();
+        std::fs::write(savepoint.join("manifest"), "x").unwrap();
+        roots.open(&place).await.unwrap();
+        let taken = Place::savepoint(&place.location);
+        assert_eq!(roots.open(&taken).await.unwrap_err().code, ABSENT);
+        std::fs::write(savepoint.join("kol-savepoint"), "sav_1").unwrap();
+        roots.open(&taken).await.unwrap();
+    }
+}
