@@ -67,7 +67,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     };
     let options = Options {
         secrets: Secrets::new(config.secrets_dir.clone()),
-        logs: Arc::new(KafkaLogs),
+        logs: Arc::new(KafkaLogs::new(memory.clone())),
         redis: Arc::new(kol_common::redis::Network),
         stores: Stores::of_this_machine(),
         host: config.host.clone(),

@@ -147,12 +147,12 @@ impl Job {
             .help("Run the same version of kol-master and kol-executor.")
         })?;
         let client_id = format!("kol-executor-{}", spec.name);
-        let (secrets, memory) = (&options.secrets, &options.memory);
+        let secrets = &options.secrets;
         let redis = Arc::clone(&options.redis);
         let logs = &options.logs;
-        let dead_letters = logs.dead_letters(&spec.source, secrets, memory)?;
+        let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         Ok(Self {
-            source: logs.open(&spec.source, secrets, &client_id, memory)?,
+            source: logs.open(&spec.source, secrets, &client_id)?,
             sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),
             dead_letters: dead_letters.map(DeadLetters::new),
             scoring: Arc::new(Scoring::new(&spec.scoring)),

@@ -78,13 +78,8 @@ fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
         topics: vec![topic.name.clone()],
         ..KafkaSource::default()
     };
-    let source = KafkaLogs
-        .open(
-            &spec.into(),
-            &Secrets::default(),
-            "bench",
-            &Memory::new(1 << 30),
-        )
+    let source = KafkaLogs::new(Memory::new(1 << 30))
+        .open(&spec.into(), &Secrets::default(), "bench")
         .unwrap();
     let own = std::process::id();
     let (begun, before) = (Instant::now(), cpu(own));

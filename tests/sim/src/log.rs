@@ -10,7 +10,6 @@ use kol_common::actor::Group;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
-use kol_executor::memory::Memory;
 use kol_executor::source::{
     Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Queue,
     Record, Source, Storage,
@@ -174,7 +173,6 @@ impl Logs for MemoryLog {
         _spec: &SourceSpec,
         _secrets: &Secrets,
         _client_id: &str,
-        _memory: &Memory,
     ) -> Result<Source, KolError> {
         Ok(Arc::new(Reader {
             log: self.clone(),
@@ -186,7 +184,6 @@ impl Logs for MemoryLog {
         &self,
         _spec: &SourceSpec,
         _secrets: &Secrets,
-        _memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
         Ok(None)
     }

@@ -21,15 +21,12 @@ use uuid::Uuid;
 
 pub use letters::{DeadLetterTopic, Fate, Letter, Offered, Receipt, Receipts, Rejected};
 
-use crate::memory::Memory;
-
 pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, Storage};
 
 /// Opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {
     /// Opens the log of one job without waiting for it: a log that cannot be reached is reported by
-    /// [`Log::problem`], not as an error here. `client_id` is what its servers log; `memory` says how much may be
-    /// fetched ahead.
+    /// [`Log::problem`], not as an error here. `client_id` is what its servers log.
     ///
     /// # Errors
     /// Properties that the client refuses, secrets that are missing.
@@ -38,11 +35,9 @@ pub trait Logs: Debug + Send + Sync {
         spec: &SourceSpec,
         secrets: &Secrets,
         client_id: &str,
-        memory: &Memory,
     ) -> Result<Source, KolError>;
 
-    /// Opens the place for records that cannot be used; `None` when the job wants none. `memory` is what the
-    /// whole process may use.
+    /// Opens the place for records that cannot be used; `None` when the job wants none.
     ///
     /// # Errors
     /// As [`Logs::open`].
@@ -50,7 +45,6 @@ pub trait Logs: Debug + Send + Sync {
         &self,
         spec: &SourceSpec,
         secrets: &Secrets,
-        memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError>;
 }
 

@@ -30,8 +30,18 @@ const VALIDATION_DEADLINE: Duration = Duration::from_secs(10);
 const WATERMARKS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Opens the logs of jobs in their Kafka.
-#[derive(Clone, Copy, Debug)]
-pub struct KafkaLogs;
+#[derive(Clone, Debug)]
+pub struct KafkaLogs {
+    /// How much may be fetched ahead, and may wait to be written.
+    memory: Memory,
+}
+
+impl KafkaLogs {
+    /// Within the memory of the process.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory }
+    }
+}
 
 impl Logs for KafkaLogs {
     fn open(
@@ -39,23 +49,21 @@ impl Logs for KafkaLogs {
         spec: &SourceSpec,
         secrets: &Secrets,
         client_id: &str,
-        memory: &Memory,
     ) -> Result<Source, KolError> {
         let recipe = Recipe {
             source: spec.kafka().clone(),
             secrets: secrets.clone(),
             client_id: client_id.to_owned(),
         };
-        Ok(Arc::new(Kafka::start(recipe, memory)?))
+        Ok(Arc::new(Kafka::start(recipe, &self.memory)?))
     }
 
     fn dead_letters(
         &self,
         spec: &SourceSpec,
         secrets: &Secrets,
-        memory: &Memory,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
-        let producer = Producer::start(spec.kafka(), secrets, memory.limit())?;
+        let producer = Producer::start(spec.kafka(), secrets, self.memory.limit())?;
         Ok(producer.map(|producer| Arc::new(producer) as Arc<dyn DeadLetterTopic>))
     }
 }
