@@ -32,7 +32,6 @@ const CLOSED: &[(&str, &str)] = &[
     ("client", "convert"),
     ("client", "generate"),
     ("common", "time"),
-    ("common", "scoring::slot"),
 ];
 
 /// Crates, their rooms, and what these must not import.
