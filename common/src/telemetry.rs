@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(read.to_string(), "kol_executor::sink=debug,warn");
         for (text, reported) in [(None, false), (Some("kol_executor=loud"), true)] {
             let (read, wrong) = filter(text);
-            assert_eq!(read.to_string(), "info");
+            assert_eq!(read.to_string(), "redis=off,info");
             assert_eq!(wrong.is_some(), reported, "{text:?}");
         }
     }
