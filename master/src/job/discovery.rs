@@ -24,6 +24,8 @@ use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Longest wait for the ids of topics: some brokers never answer this request.
+const IDS_ANSWER: Duration = Duration::from_secs(2);
 /// Field of a fence record in Redis that holds the generation.
 const GENERATION_FIELD: &str = "gen";
 
@@ -204,7 +206,7 @@ fn query_kafka(
     let consumer = consumer(config)?;
     // First of all: whatever is found out after this may be of a topic that was recreated meanwhile, and
     // then this id shows it.
-    let ids = ids_of(&consumer, source)?;
+    let ids = ids_of(&consumer, source);
     let mut new = Vec::new();
     for topic in &source.topics {
         for number in partitions_of(&consumer, source, topic)? {
@@ -228,17 +230,14 @@ fn query_kafka(
     Ok(started.collect())
 }
 
-/// The ids of the topics; none where brokers give none.
-fn ids_of(consumer: &Consumer, source: &KafkaSource) -> Result<BTreeMap<String, Uuid>, KolError> {
-    match topic_ids(consumer, &source.topics, ANSWER) {
-        Err(error) if error.retryable => Err(error),
-        // An old broker: it shows a recreated topic by the end of its log only.
-        Err(error) => {
-            tracing::debug!(%error, "the ids of topics are not known");
-            Ok(BTreeMap::new())
-        }
-        found => found,
-    }
+/// The ids of the topics; none where brokers give none, or do not answer such a request: then a recreated
+/// topic shows by the id that its first reader learns, or by the end of its log. Brokers that cannot be
+/// reached show by the requests that follow.
+fn ids_of(consumer: &Consumer, source: &KafkaSource) -> BTreeMap<String, Uuid> {
+    topic_ids(consumer, &source.topics, IDS_ANSWER).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the ids of topics are not known");
+        BTreeMap::new()
+    })
 }
 
 /// Where the offsets given by the spec lie in each partition; the beginning of it if none are given.
