@@ -27,7 +27,7 @@ pub fn start(
     let token = stop_now.clone();
     let task = group.spawn("partition", async move {
         let actor = Actor::new(assignment, deps, inbox, report, token);
-        let end = actor.run().await;
+        let end = Box::pin(actor.run()).await;
         let _supervisor_ended = ended.send(end);
         Ok(())
     });

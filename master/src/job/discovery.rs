@@ -252,7 +252,7 @@ fn at_offsets(
         let number = broker_number(name.partition)?;
         let (low, high) = consumer
             .fetch_watermarks(&name.topic, number, ANSWER)
-            .map_err(|e| failure(&consumer, &e).partition(&name))?;
+            .map_err(|e| failure(consumer, &e).partition(&name))?;
         let (low, high) = (offset(low), offset(high));
         let start = given.map_or(low, |given| resolve(source, given, &name, low, high));
         started.push((name, start));

@@ -280,14 +280,16 @@ mod tests {
         let store = EmbeddedStore::open(folder.path()).unwrap();
         let revision = store.commit(put("a", "1", Revision::ABSENT)).await.unwrap();
         // An open write transaction that never commits, and the file as a crash would leave it.
-        let held = store.0.database.lock().unwrap();
-        let writing = held.as_ref().unwrap().begin_write().unwrap();
-        writing
-            .open_table(ENTRIES)
-            .unwrap()
-            .insert("a", (9, &b"torn"[..]))
-            .unwrap();
-        std::fs::copy(folder.path().join(FILE), crashed.path().join(FILE)).unwrap();
+        {
+            let held = store.0.database.lock().unwrap();
+            let writing = held.as_ref().unwrap().begin_write().unwrap();
+            writing
+                .open_table(ENTRIES)
+                .unwrap()
+                .insert("a", (9, &b"torn"[..]))
+                .unwrap();
+            std::fs::copy(folder.path().join(FILE), crashed.path().join(FILE)).unwrap();
+        }
         let after = EmbeddedStore::open(crashed.path()).unwrap();
         let entry = after.get("a").await.unwrap().unwrap();
         assert_eq!(
