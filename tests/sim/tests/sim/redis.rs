@@ -98,7 +98,8 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(1)
             .arg("fence")
             .arg(generation)
-            .arg(assignment_epoch),
+            .arg(assignment_epoch)
+            .arg(["", "a/0", "a/1", "b/0"][random.random_range(0..4)]),
         1 | 2 => {
             let (offset, end, done) = (
                 random.random_range(0..99),
