@@ -55,6 +55,8 @@ pub struct Reader {
     log_id: LogId,
     /// Records to the end of the log, as last looked up.
     lag: Option<u64>,
+    /// The end of the log, as last answered.
+    last_end: Option<LogEnd>,
     problem: Option<KolError>,
     /// Records that were deleted before they were read, and recreated topics that were read.
     lost: u64,
@@ -85,6 +87,7 @@ impl Reader {
             log_id: LogId::new(now, assignment.topic_id),
             phase: Phase::Closed,
             lag: None,
+            last_end: None,
             problem: None,
             lost: 0,
             new_logs: 0,
@@ -224,7 +227,9 @@ impl Reader {
     /// # Errors
     /// The log refuses.
     pub fn look(&mut self, now: Instant) -> Result<(), KolError> {
-        self.lag = self.end().map(|log| log.end.saturating_sub(self.position));
+        let end = self.end();
+        self.last_end = end.or(self.last_end);
+        self.lag = end.map(|log| log.end.saturating_sub(self.position));
         let identity = self.source.identity(&self.assignment.partition);
         let other = identity.and_then(|answer| self.log_id.answered(answer));
         if let Phase::Reading(reading) = &self.phase
@@ -356,8 +361,11 @@ impl Reader {
     }
 
     /// The end of the log, as last answered.
+    /// While the partition waits for memory, the end as it was when it last read: a log with records left must
+    /// not look as if it had none.
     pub fn end(&self) -> Option<LogEnd> {
-        self.source.end(&self.assignment.partition)
+        let answered = self.source.end(&self.assignment.partition);
+        answered.or(self.last_end.filter(|_| self.is_waiting()))
     }
 
     /// The id of the log that the state is of.
