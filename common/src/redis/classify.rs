@@ -91,7 +91,7 @@ fn by_words(error: &RedisError) -> Meaning {
 }
 
 const UNREACHABLE: Meaning = Meaning {
-    code: "SINK_UNREACHABLE",
+    code: UNREACHABLE_CODE,
     what: "Redis cannot be reached",
     help: "Start Redis or correct sink.url; scoring continues in memory and is written when Redis is back.",
     reconnect: true,
@@ -181,6 +181,8 @@ const TLS: Meaning = Meaning {
     reconnect: true,
 };
 /// Error code: Redis has forgotten the scripts; they are loaded again at once.
+/// Code of the error that says that Redis cannot be reached: any answer disproves it.
+pub const UNREACHABLE_CODE: &str = "SINK_UNREACHABLE";
 pub const SCRIPTS_FORGOTTEN: &str = "SINK_SCRIPT_MISSING";
 const SCRIPT_MISSING: Meaning = Meaning {
     code: SCRIPTS_FORGOTTEN,

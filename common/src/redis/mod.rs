@@ -7,7 +7,9 @@ mod farewell;
 pub mod ranking;
 mod rights;
 
-pub use classify::{RIGHTS_MISSING, SCRIPTS_FORGOTTEN, classify, needs_reconnect};
+pub use classify::{
+    RIGHTS_MISSING, SCRIPTS_FORGOTTEN, UNREACHABLE_CODE, classify, needs_reconnect,
+};
 pub use connect::{Connect, Network, connect};
 pub use connection::{RedisConnection, server_info};
 pub use rights::name_missing_rights;

@@ -1,10 +1,11 @@
 //! What is wrong with Redis, by the kind of operation: a machine without I/O.
 //!
 //! A problem stays until the same kind of operation succeeded. While Redis refuses every write (it is full, it
-//! cannot save, it is a replica), looks at the fence still succeed, and prove nothing about writes.
+//! cannot save, it is a replica), looks at the fence still succeed, and prove nothing about writes. That Redis
+//! cannot be reached is disproved by any answer.
 
 use kol_common::KolError;
-use kol_common::redis::SCRIPTS_FORGOTTEN;
+use kol_common::redis::{SCRIPTS_FORGOTTEN, UNREACHABLE_CODE};
 
 use crate::sink::{Operation, SinkError};
 
@@ -15,6 +16,11 @@ pub struct Problems([Option<KolError>; Operation::ALL.len()]);
 impl Problems {
     /// An operation was answered.
     pub fn answered(&mut self, operation: Operation, error: Option<&SinkError>) {
+        if error.is_none() {
+            for known in &mut self.0 {
+                known.take_if(|problem| problem.code == UNREACHABLE_CODE);
+            }
+        }
         let problem = &mut self.0[operation as usize];
         match error {
             None => *problem = None,
@@ -70,13 +76,23 @@ mod tests {
     fn every_operation_keeps_its_own_problem_and_a_refused_write_comes_first() {
         for operation in Operation::ALL {
             let mut problems = Problems::default();
-            problems.answered(operation, Some(&error("SINK_UNREACHABLE")));
+            problems.answered(operation, Some(&error("SINK_RIGHTS")));
             problems.answered(Operation::Flush, Some(&error("SINK_MISCONF")));
             assert_eq!(problems.worst().map(|e| e.code), Some("SINK_MISCONF"));
             problems.answered(Operation::Flush, None);
             let left = problems.worst().map(|e| e.code);
-            let expected = (operation != Operation::Flush).then_some("SINK_UNREACHABLE");
+            let expected = (operation != Operation::Flush).then_some("SINK_RIGHTS");
             assert_eq!(left, expected);
+        }
+    }
+
+    #[test]
+    fn a_redis_that_could_not_be_reached_is_reached_once_it_answers_anything() {
+        for operation in Operation::ALL {
+            let mut problems = Problems::default();
+            problems.answered(operation, Some(&error(UNREACHABLE_CODE)));
+            problems.answered(Operation::Look, None);
+            assert_eq!(problems.worst(), None, "{operation:?}");
         }
     }
 
