@@ -180,9 +180,9 @@ const TLS: Meaning = Meaning {
            the host of sink.url.",
     reconnect: true,
 };
-/// Error code: Redis has forgotten the scripts; they are loaded again at once.
-/// Code of the error that says that Redis cannot be reached: any answer disproves it.
+/// Error code: Redis cannot be reached; any answer disproves it.
 pub const UNREACHABLE_CODE: &str = "SINK_UNREACHABLE";
+/// Error code: Redis has forgotten the scripts; they are loaded again at once.
 pub const SCRIPTS_FORGOTTEN: &str = "SINK_SCRIPT_MISSING";
 const SCRIPT_MISSING: Meaning = Meaning {
     code: SCRIPTS_FORGOTTEN,
