@@ -26,6 +26,8 @@ pub struct Orphans {
     cursor: u64,
     /// Platform of the piece that is being read, or was read last.
     current: String,
+    /// A piece of this sweep is being read: what else arrives is of a sweep that was given up.
+    awaits: bool,
     found: Vec<String>,
     in_flight: usize,
 }
@@ -50,6 +52,7 @@ impl Orphans {
             before: false,
             cursor: 0,
             current: String::new(),
+            awaits: false,
             found: Vec::new(),
             in_flight: 0,
         }
@@ -75,6 +78,7 @@ impl Orphans {
             return None;
         };
         self.current = platform.to_owned();
+        self.awaits = true;
         Some(Place {
             platform: self.current.clone(),
             before: self.before,
@@ -82,14 +86,17 @@ impl Orphans {
         })
     }
 
-    /// A piece was read, or could not be. `is_orphan` says of a platform's KOL whether the state does not
-    /// know it.
+    /// A piece was read, or could not be; one of an earlier sweep says nothing about this one. `is_orphan`
+    /// says of a platform's KOL whether the state does not know it.
     pub fn scanned(
         &mut self,
         now: Instant,
         piece: Option<&Scanned>,
         mut is_orphan: impl FnMut(&str, &str) -> bool,
     ) {
+        if !std::mem::take(&mut self.awaits) {
+            return;
+        }
         let Some(piece) = piece else {
             self.next_at = Some(now + RETRY);
             return;
@@ -209,8 +216,24 @@ mod tests {
             );
             orphans.scanned(now, None, unknown);
             assert_eq!(orphans.next_at(), Some(now + RETRY));
+            assert_eq!(
+                orphans.begin(&platforms, "tiktok"),
+                place(platform, before, 0),
+                "again"
+            );
             orphans.scanned(now, Some(&piece(&[], 0)), unknown);
         }
         assert_eq!(orphans.begin(&platforms, "tiktok"), None);
+    }
+
+    #[test]
+    fn a_piece_that_arrives_after_its_sweep_was_given_up_counts_for_nothing() {
+        let now = Instant::now();
+        let mut given_up = Orphans::due(now);
+        given_up.begin(&[], "tiktok").unwrap();
+        let mut orphans = Orphans::due(now);
+        orphans.scanned(now, Some(&piece(&["a"], 7)), unknown);
+        assert!(!orphans.are_found(), "of no platform");
+        assert_eq!(orphans.begin(&[], "tiktok"), place("tiktok", false, 0));
     }
 }

@@ -143,8 +143,8 @@ impl Outbox {
     }
 
     /// The log that Redis was sent no longer exists, and with it this state: what is in flight belongs to
-    /// no one, and there is nothing to hold for. Its creators leave the rankings of all its platforms.
-    /// The fence is claimed again, for the log with this id.
+    /// no one (the answer to a sweep or a comparison, too), and there is nothing to hold for. Its creators
+    /// leave the rankings of all its platforms. The fence is claimed again, for the log with this id.
     pub fn start_over(&mut self, now: Instant, dropped: &State, log_id: Option<Uuid>) {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
@@ -153,6 +153,7 @@ impl Outbox {
         self.log = name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
         self.orphans = Orphans::due(now);
+        self.comparison = Comparison::new(now);
     }
 
     /// What Redis was shown, if that is more than a log has that ends here: its end will never be reached.

@@ -153,3 +153,58 @@ async fn when_a_topic_was_recreated_the_rankings_of_all_platforms_of_the_old_one
     rig.settle(0).await;
     assert_eq!(rig.swept, ["tiktok", "tiktok", "youtube", "youtube"]);
 }
+
+#[tokio::test]
+async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_nothing() {
+    let mut rig = Rig::new(assignment());
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle(1).await;
+    rig.outbox.orphans = Orphans::due(rig.now);
+    rig.outbox.scan_ranking(&rig.state);
+    rig.outbox
+        .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
+    rig.state = State::new(Arc::clone(&assignment().scoring));
+    let SinkMessage::Scan { reply, .. } = rig.redis.try_recv().unwrap() else {
+        panic!("nothing else was asked for");
+    };
+    let piece = Scanned {
+        kols: vec!["a".into()],
+        cursor: 7,
+        ..Scanned::default()
+    };
+    reply.send(Ok(piece)).unwrap();
+    let answer = rig.outbox.answer().await;
+    rig.outbox.answered(rig.now, &mut rig.state, &answer);
+    assert!(!rig.outbox.orphans.are_found());
+}
+
+#[tokio::test]
+async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one() {
+    let mut rig = Rig::new(assignment());
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle(1).await;
+    rig.outbox.compare(rig.now, &rig.state);
+    assert!(!rig.outbox.comparison.slice().is_empty());
+    rig.outbox
+        .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
+    rig.state = State::new(Arc::clone(&assignment().scoring));
+    rig.state.apply(&of_platform("youtube"), T0);
+    let SinkMessage::Compare { reply, .. } = rig.redis.try_recv().unwrap() else {
+        panic!("nothing else was asked for");
+    };
+    let wrong = Compared {
+        pieces: vec![crate::sink::Difference {
+            wrong: vec![0],
+            ..crate::sink::Difference::default()
+        }],
+        ..Compared::default()
+    };
+    reply.send(Ok(wrong)).unwrap();
+    let answer = rig.outbox.answer().await;
+    rig.outbox.answered(rig.now, &mut rig.state, &answer);
+    assert_eq!(
+        rig.outbox.left_out(),
+        0,
+        "another creator has that index now"
+    );
+}
