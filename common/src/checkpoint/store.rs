@@ -21,6 +21,8 @@ pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Error code: a place is not there, or is another cluster's.
 pub const ABSENT: &str = "CHECKPOINT_UNAVAILABLE";
+/// Error code: a state does not fit the memory of the executor now; it may later, or on another one.
+pub const NO_ROOM: &str = "MEMORY_LIMIT";
 /// Longest time one call to the store may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a file that are sent as one: a smaller file is a single request, a larger one several parts,

@@ -210,9 +210,10 @@ impl Memory {
         growing > tenths(6) || (self.resident() > tenths(9) && growing > tenths(3))
     }
 
-    /// Whether a state of so many bytes more would leave no room for anything else.
+    /// Whether a state of so many bytes more would leave no room for anything else. Only what stays counts: files
+    /// and dead letters are gone in a moment.
     pub fn is_too_little_for(&self, more: u64) -> bool {
-        self.growing() + more > self.limit / 10 * 8
+        self.used(Use::State) + more > self.limit / 10 * 8
     }
 
     fn growing(&self) -> u64 {
@@ -284,6 +285,18 @@ mod tests {
         drop(share);
         assert_eq!(memory.used(Use::State), 0);
         assert!(!memory.is_full());
+    }
+
+    #[test]
+    fn a_state_that_is_read_back_must_fit_beside_other_states_and_not_beside_what_is_gone_in_a_moment()
+     {
+        let memory = Memory::new(1_000);
+        let mut files = memory.share(Use::Files);
+        files.set(500);
+        let mut state = memory.share(Use::State);
+        state.set(400);
+        assert!(!memory.is_too_little_for(400));
+        assert!(memory.is_too_little_for(401));
     }
 
     #[test]

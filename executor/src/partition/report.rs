@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kol_common::checkpoint::NO_ROOM;
 use kol_common::proto::{self, PartitionReport, PartitionState};
 use kol_common::{KolError, Millis};
 
@@ -110,6 +111,6 @@ fn memory_limit(parts: &Parts<'_>) -> KolError {
         "reading is paused: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
         parts.memory.breakdown()
     );
-    KolError::external("MEMORY_LIMIT", what)
+    KolError::external(NO_ROOM, what)
         .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
 }

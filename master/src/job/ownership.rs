@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use kol_common::checkpoint::{ABSENT, DAMAGED};
+use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
@@ -298,13 +298,15 @@ impl Partitions {
             return Failure::Tolerated;
         }
         let domain = error.domain();
+        // An executor or memory is missing, perhaps for hours: no reason to end what fits.
+        let limited = error.code != NO_ROOM;
         let failures = partition.failed(now, error);
         partition.fence(now);
         if domain == ErrorDomain::User {
             return Failure::Fatal(text);
         }
         let name = &partition.record.partition;
-        if failures > FAILURE_BUDGET {
+        if limited && failures > FAILURE_BUDGET {
             return Failure::Fatal(format!(
                 "partition {name} failed {failures} times within 5 minutes, last with {text}. \
                  Repair the cause, then submit the job again"

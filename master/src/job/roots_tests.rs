@@ -1,6 +1,6 @@
 //! Executors that do not see the checkpoint folder, and state that cannot be read.
 
-use kol_common::checkpoint::{ABSENT, DAMAGED};
+use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{ErrorDomain, JobState, UnseenRoot};
@@ -101,6 +101,20 @@ fn an_absent_folder_never_uses_up_the_budget_of_failures_and_no_epoch_is_called_
         fail(&mut rig, 1, number, epoch, ABSENT);
     }
     assert_ne!(rig.state().0, JobState::Failed);
+}
+
+#[test]
+fn a_state_that_fits_no_executor_is_tried_again_and_again_and_does_not_end_the_job() {
+    let mut rig = with_an_epoch(Origin::Spec);
+    fail(&mut rig, 1, 0, 1, NO_ROOM);
+    for _ in 0..20 {
+        assert!(assigned(&rig.after(100)).is_empty(), "not at once");
+        let out = rig.after(10_000);
+        let (_, number, epoch) = assigned(&out)[0].clone();
+        assert!(restored(&out), "with its state");
+        fail(&mut rig, 1, number, epoch, NO_ROOM);
+        assert_eq!(rig.state().0, JobState::Degraded);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use kol_common::checkpoint::UNAVAILABLE;
+use kol_common::checkpoint::{NO_ROOM, UNAVAILABLE};
 use kol_common::proto::PartitionCheckpoint;
 use kol_common::{KolError, Millis, world};
 
@@ -138,7 +138,7 @@ impl Restore {
             checkpoint.entities,
             self.memory.breakdown()
         );
-        KolError::external("MEMORY_LIMIT", what)
+        KolError::external(NO_ROOM, what)
             .help("Add executors or raise --memory; the partition then starts where it was.")
     }
 }
