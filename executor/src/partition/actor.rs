@@ -392,7 +392,10 @@ impl Actor {
         let over = self.memory.queues().are_crowded() && now >= self.turn_ends_at;
         if bytes > 0 && (over || self.memory.is_full()) {
             self.reader.wait();
-            self.shares.queue.set(0);
+            // A log in doubt stays open, with what it fetched.
+            if self.reader.is_waiting() {
+                self.shares.queue.set(0);
+            }
         }
         Ok(())
     }

@@ -163,7 +163,6 @@ impl Intake {
     /// Now and then: sends what waits, drops what can never count again, and brings the market sums up to
     /// date. `may_forget`: see [`State::sweep`].
     pub fn tend(&mut self, now: Instant, may_forget: impl Fn(KolIndex) -> bool) {
-        self.letters.tend(now);
         self.state.sweep(SWEEP, may_forget);
         self.state.sample_some(SWEEP);
         self.refresh_market(now);
