@@ -20,6 +20,7 @@ mod message;
 mod scan;
 pub mod script;
 mod service;
+mod trouble;
 
 pub use message::{
     Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned,

@@ -8,8 +8,9 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
-use kol_common::redis::{Connect, RedisConnection, SCRIPTS_FORGOTTEN};
+use kol_common::redis::{Connect, RedisConnection};
 use kol_common::secrets::Secrets;
+use tokio::time::Instant;
 
 use super::call::{Served, settle, within};
 use super::compare::compare;
@@ -18,6 +19,7 @@ use super::fence::{claim, look};
 use super::flush::flush;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::scan::scan;
+use super::trouble::{Line, Trouble};
 
 /// Requests that may wait, and that may be in progress, at once.
 const WAITING: usize = 256;
@@ -48,14 +50,14 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
                     (_, None) => connection.serves(),
                     (None, Some(_)) => {}
                 }
-                trouble.note(served.operation, served.error.as_ref());
+                note(&mut trouble, served.operation, served.error.as_ref());
             }
             message = inbox.recv(), if in_progress.len() < IN_PROGRESS => {
                 let Some(message) = message else { break };
                 match connection.get().await {
                     Ok((number, open)) => in_progress.push(Box::pin(serve(message, number, open))),
                     Err(error) => {
-                        trouble.note(message.operation(), Some(&error));
+                        note(&mut trouble, message.operation(), Some(&error));
                         refuse(message, error.into());
                     }
                 }
@@ -65,29 +67,14 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
     while in_progress.next().await.is_some() {}
 }
 
-/// Logs when trouble with Redis begins and ends, not every request that fails meanwhile.
-/// It ends when the kind of request that failed succeeds: a read that works says nothing about writes.
-#[derive(Default)]
-struct Trouble([Option<&'static str>; Operation::ALL.len()]);
-
-impl Trouble {
-    fn note(&mut self, operation: Operation, error: Option<&KolError>) {
-        let code = error.map(|e| e.code);
-        // A script that Redis lost is loaded again at once: the next reply shows whether all is well.
-        if code == self.0[operation as usize] || code == Some(SCRIPTS_FORGOTTEN) {
-            return;
+/// Logs when trouble with Redis begins and ends.
+fn note(trouble: &mut Trouble, operation: Operation, error: Option<&KolError>) {
+    match (trouble.note(Instant::now(), operation, error), error) {
+        (Some(Line::Begins), Some(error)) => {
+            tracing::warn!(code = "SINK_PAUSED", %error, "Redis does not take writes: scoring continues in memory");
         }
-        let known = self.0.contains(&code);
-        self.0[operation as usize] = code;
-        match error {
-            Some(error) if !known => {
-                tracing::warn!(code = "SINK_PAUSED", %error, "Redis does not take writes: scoring continues in memory")
-            }
-            None if self.0.iter().all(Option::is_none) => {
-                tracing::info!("Redis takes writes again");
-            }
-            Some(_) | None => {}
-        }
+        (Some(Line::Ends), _) => tracing::info!("Redis takes writes again"),
+        (Some(Line::Begins) | None, _) => {}
     }
 }
 
