@@ -26,7 +26,9 @@ mod outbox;
 mod problems;
 mod rankings;
 mod refusals;
+mod repairs;
 mod requests;
+mod upkeep;
 
 pub(super) use outbox::{Arrived, Outbox, Outcome, Reached};
 pub(super) use requests::Answer;

@@ -8,19 +8,17 @@ use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::comparison::Comparison;
 use super::encode::{Encoder, KOLS_A_CALL};
-use super::fill::{Calls, Fill, Reconciled};
+use super::fill::{Calls, Fill};
 use super::flush::{FlushLimits, Flusher, Next};
 use super::ledger::Sent;
-use super::orphans::Orphans;
 use super::problems::Problems;
 use super::rankings::Rankings;
-use super::refusals::Refusals;
 use super::requests::{Answer, Requests};
+use super::upkeep::{Allowed, Upkeep};
 use crate::memory::{Memory, Share};
 use crate::partition::message::Assignment;
-use crate::sink::{Compared, Fence, FlushRequest, ScanRequest, Sink};
+use crate::sink::{Fence, FlushRequest, Flushed, Sink};
 use crate::state::{KolIndex, State};
 
 /// What a KOL takes in a flush, in bytes, about: its arguments, and the command that they are packed into.
@@ -39,16 +37,12 @@ pub struct Outbox {
     requests: Requests,
     flusher: Flusher,
     fill: Fill,
-    orphans: Orphans,
     rankings: Rankings,
+    upkeep: Upkeep,
     problems: Problems,
     memory: Memory,
     /// Memory of the flush under way.
     share: Option<Share>,
-    refusals: Refusals,
-    comparison: Comparison,
-    /// KOLs that Redis lost and that were sent again.
-    repaired: u64,
     /// KOLs that Redis has confirmed.
     merges: u64,
 }
@@ -109,14 +103,11 @@ impl Outbox {
             flusher: Flusher::new(limits, now),
             log: name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
-            orphans: Orphans::due(now),
-            rankings: Rankings::default(),
+            rankings: Rankings::new(now),
+            upkeep: Upkeep::new(Arc::clone(&assignment), now),
             problems: Problems::default(),
             memory,
             share: None,
-            refusals: Refusals::default(),
-            comparison: Comparison::new(now),
-            repaired: 0,
             merges: 0,
             assignment,
         }
@@ -138,7 +129,7 @@ impl Outbox {
         self.fill.restored(state, sent);
         let counters = checkpoint.counters.as_ref();
         self.merges = counters.map_or(0, |c| c.merges);
-        self.repaired = counters.map_or(0, |c| c.repaired);
+        self.upkeep.restored(counters.map_or(0, |c| c.repaired));
         self.flusher.restored(checkpoint.sequence);
     }
 
@@ -149,11 +140,9 @@ impl Outbox {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over();
         self.problems.nothing_to_write();
-        self.refusals = Refusals::default();
         self.log = name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
-        self.orphans = Orphans::due(now);
-        self.comparison = Comparison::new(now);
+        self.upkeep.start_over(now);
     }
 
     /// What Redis was shown, if that is more than a log has that ends here: its end will never be reached.
@@ -173,7 +162,7 @@ impl Outbox {
         );
         self.flusher.release();
         self.fill.forget_awaited();
-        self.orphans = Orphans::due(now);
+        self.upkeep.sweep_again(now);
     }
 
     /// Whether the fence is held.
@@ -195,7 +184,7 @@ impl Outbox {
     pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
         PartitionCounters {
             merges: self.merges,
-            repaired: self.repaired,
+            repaired: self.upkeep.repaired(),
             ..counters
         }
     }
@@ -203,12 +192,12 @@ impl Outbox {
     /// Why Redis does not take what it is sent, if so.
     pub fn problem(&self) -> Option<KolError> {
         let worst = self.problems.worst().cloned();
-        worst.or_else(|| self.refusals.problem())
+        worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()))
     }
 
     /// Creators that are left out because a key of theirs is of a wrong type.
     pub fn left_out(&self) -> usize {
-        self.refusals.creators()
+        self.upkeep.left_out()
     }
 
     /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
@@ -245,62 +234,22 @@ impl Outbox {
         if !self.requests.are_idle() {
             return None;
         }
-        let wanted = self.fill.is_wanted(state, behind, tick)
-            || self.orphans.are_found()
-            || self.rankings.owes_the_flip(tick);
-        let flush = self.flusher.next_at().filter(|_| wanted);
-        let sweep = self.orphans.next_at().filter(|_| self.may_sweep(behind));
-        let compare = Some(self.comparison.next_at()).filter(|_| self.may_compare());
-        flush.into_iter().chain(sweep).chain(compare).min()
+        let wanted = self.fill.is_wanted(state, behind, tick) || self.upkeep.has_orphans();
+        let flush = self.flusher.next_at().and_then(|at| {
+            let flip = || self.rankings.flip_at(tick).map(|flip| flip.max(at));
+            if wanted { Some(at) } else { flip() }
+        });
+        let upkeep = self.upkeep.wake_at(self.allowed(behind));
+        flush.into_iter().chain(upkeep).min()
     }
 
-    /// Near the head of the log, and once everything was sent and is shown: the sweep must not take
-    /// out what is only late to come.
-    fn may_sweep(&self, behind: bool) -> bool {
+    /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
+    /// too: they must not take out what is only late to come.
+    fn allowed(&self, behind: bool) -> Allowed {
         let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
-        !behind && ready && self.rankings.are_shown()
-    }
-
-    /// Once everything was sent, and while nothing is under way.
-    fn may_compare(&self) -> bool {
-        self.flusher.next_at().is_some() && self.flusher.confirmed().is_some()
-    }
-
-    fn compare(&mut self, now: Instant, state: &State) {
-        let fill = &mut self.fill;
-        self.comparison
-            .begin(state.bound(), |kol| fill.platform_of_sent(state, kol));
-        let slice = self.comparison.slice().iter();
-        let calls: Vec<_> = slice
-            .map(|(platform, kols)| fill.compare(state, &self.fence, *platform, kols))
-            .collect();
-        if calls.is_empty() {
-            self.comparison.ended(now, None, 0);
-        } else {
-            self.requests.compare(calls);
-        }
-    }
-
-    fn compared(&mut self, now: Instant, state: &mut State, found: Option<&Compared>) {
-        let kols = state.bound();
-        let slice = self.comparison.ended(now, found.map(|f| f.took), kols);
-        let mut repaired = 0;
-        for ((platform, kols), difference) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces))
-        {
-            let piece = (*platform, kols.as_slice());
-            repaired += self
-                .fill
-                .compared(state, piece, difference, &mut self.refusals);
-        }
-        if repaired > 0 {
-            self.repaired += repaired;
-            tracing::warn!(
-                code = "REDIS_REPAIRED",
-                job = %self.assignment.job,
-                partition = %self.assignment.partition,
-                creators = repaired,
-                "Redis lost creators that it had confirmed: writing them again"
-            );
+        Allowed {
+            sweep: ready && !behind && self.rankings.are_shown(),
+            compare: ready,
         }
     }
 
@@ -324,13 +273,18 @@ impl Outbox {
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
-        let sweeps = self.orphans.next_at().is_some_and(|at| now >= at);
-        if self.requests.are_idle() && sweeps && self.may_sweep(reached.behind) {
-            self.scan_ranking(state);
+        let allowed = self.allowed(reached.behind);
+        if self.requests.are_idle() && allowed.sweep {
+            let platforms = self.rankings.platforms(state.platforms());
+            if let Some(piece) = self.upkeep.scan(now, &platforms) {
+                self.requests.scan(piece);
+            }
         }
-        let compares = self.may_compare() && now >= self.comparison.next_at();
-        if self.requests.are_idle() && compares {
-            self.compare(now, state);
+        if self.requests.are_idle() && allowed.compare {
+            let calls = self.upkeep.compare(now, state, &mut self.fill, &self.fence);
+            if !calls.is_empty() {
+                self.requests.compare(calls);
+            }
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {
             self.requests.look(self.fence.clone());
@@ -361,17 +315,12 @@ impl Outbox {
             merges: Vec::new(),
         };
         let complete = self.fill.collect(state, reached.behind, room, &mut calls);
-        if self.rankings.owes_the_flip(tick) {
-            let platforms = self.rankings.platforms(state.platforms());
-            for platform in &platforms {
-                self.fill.show(platform, &mut calls);
+        if self.rankings.flip_at(tick).is_some_and(|at| now >= at) {
+            for platform in self.rankings.flip(state.platforms()) {
+                self.fill.show(&platform, &mut calls);
             }
-            self.rankings.flipping(platforms.len());
         }
-        let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
-        if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
-            self.fill.remove(platform, kols, &mut calls);
-        }
+        self.upkeep.remove(state, &mut self.fill, &mut calls);
         let merges = calls.merges;
         let confirms = complete.then(|| Confirmed {
             position: reached.position,
@@ -404,29 +353,6 @@ impl Outbox {
         None
     }
 
-    fn scan_ranking(&mut self, state: &State) {
-        let spec = &self.assignment.spec;
-        let platforms = self.rankings.platforms(state.platforms());
-        let default = &spec.scoring.default_platform;
-        let Some(place) = self.orphans.begin(&platforms, default) else {
-            return;
-        };
-        let keys = &spec.sink.keys;
-        let [_, _, before] = keys.flip_keys(&place.platform);
-        self.requests.scan(ScanRequest {
-            ranking: if place.before {
-                before
-            } else {
-                keys.ranking_key(&place.platform)
-            },
-            keys: keys.clone(),
-            platform: place.platform,
-            cursor: place.cursor,
-            slot: self.assignment.ordinal,
-            generation: self.assignment.generation,
-        });
-    }
-
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         self.requests.answer().await
@@ -439,28 +365,20 @@ impl Outbox {
             Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
             Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
             Answer::Scan(a) => {
-                let fill = &mut self.fill;
-                let is_orphan = |platform: &str, kol: &str| {
-                    fill.reconcile(state, platform, kol) == Reconciled::Orphan
-                };
-                self.orphans.scanned(now, a.as_ref().ok(), is_orphan);
+                let piece = a.as_ref().ok();
+                self.upkeep.scanned(now, state, &mut self.fill, piece);
                 (Next::Continue, a.as_ref().err())
             }
             Answer::Compare(a) => {
-                self.compared(now, state, a.as_ref().ok());
+                let found = a.as_ref().ok();
+                self.upkeep.compared(now, state, &mut self.fill, found);
                 (self.flusher.compared(now, a), a.as_ref().err())
             }
         };
         self.problems.answered(answer.operation(), error);
         match answer {
             Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
-            Answer::Flush(flushed) => {
-                if let Ok(flushed) = flushed {
-                    self.fill
-                        .refused(state, &flushed.refused, &mut self.refusals);
-                }
-                self.flushed(state, flushed.is_ok());
-            }
+            Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),
             Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
         }
         let arrived = match next {
@@ -485,11 +403,13 @@ impl Outbox {
         (state.bound() as u64).clamp(LEAST_KOLS, MOST_KOLS) * KOL_BYTES
     }
 
-    fn flushed(&mut self, state: &mut State, confirmed: bool) {
+    fn flushed(&mut self, now: Instant, state: &mut State, flushed: Option<&Flushed>) {
         self.share = None;
-        self.orphans.removed(confirmed);
-        self.rankings.flushed(confirmed);
-        if confirmed {
+        let refused = flushed.map(|flushed| &*flushed.refused);
+        self.upkeep.flushed(state, &self.fill, refused);
+        let keys = &self.assignment.spec.sink.keys;
+        self.rankings.flushed(now, keys, refused);
+        if flushed.is_some() {
             self.merges += self.fill.confirm() as u64;
         } else {
             self.fill.fail(state);
@@ -504,7 +424,7 @@ impl Outbox {
             "Redis lost data: writing everything of this partition again"
         );
         self.fill.send_everything(state);
-        self.orphans = Orphans::due(now);
+        self.upkeep.sweep_again(now);
     }
 }
 

@@ -40,6 +40,10 @@ struct Rig {
     swept: Vec<String>,
     /// The logs that the fence was claimed for.
     claims: Vec<String>,
+    /// Platforms that Redis has rankings of, and keys that it refuses.
+    platforms: Vec<String>,
+    refused: Vec<String>,
+    flushes: usize,
 }
 
 impl Rig {
@@ -53,6 +57,9 @@ impl Rig {
             now,
             swept: Vec::new(),
             claims: Vec::new(),
+            platforms: Vec::new(),
+            refused: Vec::new(),
+            flushes: 0,
         }
     }
 
@@ -85,12 +92,19 @@ impl Rig {
                     begun: 0,
                     done: 0,
                     shown: None,
-                    platforms: Vec::new(),
+                    platforms: self.platforms.clone(),
                 };
                 reply.send(Ok(claimed)).unwrap();
             }
             SinkMessage::Look { reply, .. } => reply.send(Ok(u64::MAX)).unwrap(),
-            SinkMessage::Flush { reply, .. } => reply.send(Ok(Flushed::default())).unwrap(),
+            SinkMessage::Flush { reply, .. } => {
+                self.flushes += 1;
+                let flushed = Flushed {
+                    refused: self.refused.clone(),
+                    ..Flushed::default()
+                };
+                reply.send(Ok(flushed)).unwrap();
+            }
             SinkMessage::Scan { request, reply } => {
                 self.swept.push(request.platform);
                 reply.send(Ok(Scanned::default())).unwrap();
@@ -159,8 +173,9 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
     let mut rig = Rig::new(assignment());
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle(1).await;
-    rig.outbox.orphans = Orphans::due(rig.now);
-    rig.outbox.scan_ranking(&rig.state);
+    rig.outbox.upkeep.sweep_again(rig.now);
+    let piece = rig.outbox.upkeep.scan(rig.now, &["tiktok".into()]);
+    rig.outbox.requests.scan(piece.unwrap());
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
@@ -175,7 +190,7 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
     reply.send(Ok(piece)).unwrap();
     let answer = rig.outbox.answer().await;
     rig.outbox.answered(rig.now, &mut rig.state, &answer);
-    assert!(!rig.outbox.orphans.are_found());
+    assert!(!rig.outbox.upkeep.has_orphans());
 }
 
 #[tokio::test]
@@ -183,8 +198,15 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
     let mut rig = Rig::new(assignment());
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle(1).await;
-    rig.outbox.compare(rig.now, &rig.state);
-    assert!(!rig.outbox.comparison.slice().is_empty());
+    let Outbox {
+        upkeep,
+        fill,
+        fence,
+        requests,
+        ..
+    } = &mut rig.outbox;
+    let soon = rig.now + std::time::Duration::from_secs(2);
+    requests.compare(upkeep.compare(soon, &rig.state, fill, fence));
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
@@ -207,4 +229,19 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         0,
         "another creator has that index now"
     );
+}
+
+#[tokio::test]
+async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended() {
+    let mut rig = Rig::new(assignment());
+    rig.platforms = vec!["youtube".into()];
+    rig.refused = vec!["streaming:ranking:youtube:trending:before".into()];
+    rig.settle(0).await;
+    assert!(!rig.outbox.rankings.are_shown());
+    assert!((1..=3).contains(&rig.flushes), "{} in 10 s", rig.flushes);
+    assert!(rig.outbox.problem().is_some(), "and it is said");
+    rig.refused.clear();
+    rig.settle(0).await;
+    assert!(rig.outbox.rankings.are_shown());
+    assert_eq!(rig.outbox.problem(), None);
 }

@@ -65,12 +65,13 @@ impl Refusals {
         self.others = keys;
     }
 
-    /// What an operator reads.
-    pub fn problem(&self) -> Option<KolError> {
-        let shared = self.platforms.values().flatten().chain(&self.others).next();
+    /// What an operator reads; `flip` is a key because of which an older ranking is still shown.
+    pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
+        let shared = self.platforms.values().flatten().chain(&self.others);
+        let shared = shared.chain(flip).next();
         let own = || self.kols.values().flatten().next();
         let key = shared.or_else(own);
-        if self.are_none() {
+        if self.are_none() && flip.is_none() {
             return None;
         }
         let what = format!(
@@ -99,27 +100,27 @@ mod tests {
     #[test]
     fn a_problem_counts_the_creators_names_a_key_and_goes_when_all_are_written() {
         let mut refusals = Refusals::default();
-        assert_eq!(refusals.problem(), None);
+        assert_eq!(refusals.problem(None), None);
         refusals.refused(3, || "trending:tiktok:a".into());
         refusals.refused(3, || unreachable!("known"));
         refusals.refused(4, || "trending:tiktok:b".into());
-        let text = refusals.problem().unwrap().to_string();
+        let text = refusals.problem(None).unwrap().to_string();
         assert!(
             text.contains("trending:tiktok:a") && text.contains("2 creators"),
             "{text}"
         );
         refusals.platform(0, ["ranking:tiktok:trending".to_owned()]);
-        let text = refusals.problem().unwrap().to_string();
+        let text = refusals.problem(None).unwrap().to_string();
         assert!(text.contains("ranking:tiktok:trending"), "{text}");
         refusals.platform(0, []);
         refusals.well(3);
-        let text = refusals.problem().unwrap().to_string();
+        let text = refusals.problem(None).unwrap().to_string();
         assert!(
             text.contains("trending:tiktok:b") && text.contains("1 creators"),
             "{text}"
         );
         refusals.well(4);
-        assert!(refusals.are_none() && refusals.problem().is_none());
+        assert!(refusals.are_none() && refusals.problem(None).is_none());
     }
 
     #[test]

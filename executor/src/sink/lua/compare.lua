@@ -8,7 +8,7 @@
 -- Answers  {word, whole, keys, wrong, lost}: 'OK', 'NOFENCE' or 'FENCED'; 1 if the ranking or all slots are
 --          gone; the platform's keys of a wrong type; the places (from 1) of KOLs with a key of a wrong type,
 --          and of those that are not there or not whole
-local FENCE, RANKING, RECORD, NEXT, PLATFORMS, SLOTS, FIRST_HASH = 1, 2, 3, 4, 6, 7, 8
+local FENCE, RANKING, RECORD, NEXT, BEFORE, PLATFORMS, SLOTS, FIRST_HASH = 1, 2, 3, 4, 5, 6, 7, 8
 local FIRST_NAME = 9
 local fence = redis.call('HMGET', KEYS[FENCE], 'gen', 'ae')
 if not fence[1] then
@@ -39,8 +39,11 @@ if record == 'none' then
 elseif record == 'string' then
     local generation, shown = string.match(redis.call('GET', KEYS[RECORD]), '^(%d+) (%a+)$')
     if generation ~= ARGV[1] then
-        -- The ranking is about to change hands: merges decide.
-        return {'OK', 0, {}, {}, {}}
+        -- The ranking is about to change hands: merges decide, unless one of these keys hinders them.
+        type_of(KEYS[RANKING], 'zset')
+        type_of(KEYS[NEXT], 'zset')
+        type_of(KEYS[BEFORE], 'zset')
+        return {'OK', 0, keys, {}, {}}
     end
     if shown == 'next' then ranking = KEYS[NEXT] end
 end

@@ -1,0 +1,195 @@
+//! What a partition does for Redis beside sending what changed: it takes out creators that nobody knows any
+//! more, finds what Redis lost, and remembers what is left out because a key is of a wrong type.
+
+use std::sync::Arc;
+
+use kol_common::KolError;
+use redis::Cmd;
+use tokio::time::Instant;
+
+use super::comparison::Comparison;
+use super::encode::KOLS_A_CALL;
+use super::fill::{Calls, Fill, Reconciled};
+use super::orphans::Orphans;
+use super::refusals::Refusals;
+use super::repairs::Repairs;
+use crate::partition::message::Assignment;
+use crate::sink::{Compared, Fence, ScanRequest, Scanned};
+use crate::state::State;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Upkeep {
+    assignment: Arc<Assignment>,
+    orphans: Orphans,
+    comparison: Comparison,
+    refusals: Refusals,
+    repairs: Repairs,
+}
+
+/// Which work of this kind may begin now.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// A sweep.
+    pub sweep: bool,
+    /// A comparison.
+    pub compare: bool,
+}
+
+impl Upkeep {
+    /// For one assignment: a sweep is due.
+    pub fn new(assignment: Arc<Assignment>, now: Instant) -> Self {
+        Self {
+            assignment,
+            orphans: Orphans::due(now),
+            comparison: Comparison::new(now),
+            refusals: Refusals::default(),
+            repairs: Repairs::default(),
+        }
+    }
+
+    /// Continues the count of repaired creators of a checkpoint.
+    pub fn restored(&mut self, repaired: u64) {
+        self.repairs.restored(repaired);
+    }
+
+    /// The log no longer exists: what is known of its creators, or arrives of them, counts for nothing.
+    pub fn start_over(&mut self, now: Instant) {
+        self.refusals = Refusals::default();
+        self.comparison = Comparison::new(now);
+        self.sweep_again(now);
+    }
+
+    /// Redis may have creators that it should not have: a sweep is due.
+    pub fn sweep_again(&mut self, now: Instant) {
+        self.orphans = Orphans::due(now);
+    }
+
+    /// Creators that Redis lost and that were sent again.
+    pub fn repaired(&self) -> u64 {
+        self.repairs.total()
+    }
+
+    /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
+    pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
+        self.refusals.problem(flip)
+    }
+
+    /// Creators that are left out because a key of theirs is of a wrong type.
+    pub fn left_out(&self) -> usize {
+        self.refusals.creators()
+    }
+
+    /// Whether creators wait to be taken out.
+    pub fn has_orphans(&self) -> bool {
+        self.orphans.are_found()
+    }
+
+    /// When something is due.
+    pub fn wake_at(&self, allowed: Allowed) -> Option<Instant> {
+        let sweep = self.orphans.next_at().filter(|_| allowed.sweep);
+        let compare = Some(self.comparison.next_at()).filter(|_| allowed.compare);
+        sweep.into_iter().chain(compare).min()
+    }
+
+    /// The piece of a ranking to read now, if one is due.
+    pub fn scan(&mut self, now: Instant, platforms: &[String]) -> Option<ScanRequest> {
+        self.orphans.next_at().filter(|at| now >= *at)?;
+        let spec = &self.assignment.spec;
+        let default = &spec.scoring.default_platform;
+        let place = self.orphans.begin(platforms, default)?;
+        let keys = &spec.sink.keys;
+        let [_, _, before] = keys.flip_keys(&place.platform);
+        Some(ScanRequest {
+            ranking: if place.before {
+                before
+            } else {
+                keys.ranking_key(&place.platform)
+            },
+            keys: keys.clone(),
+            platform: place.platform,
+            cursor: place.cursor,
+            slot: self.assignment.ordinal,
+            generation: self.assignment.generation,
+        })
+    }
+
+    /// A piece was read, or could not be.
+    pub fn scanned(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        fill: &mut Fill,
+        piece: Option<&Scanned>,
+    ) {
+        let is_orphan =
+            |platform: &str, kol: &str| fill.reconcile(state, platform, kol) == Reconciled::Orphan;
+        self.orphans.scanned(now, piece, is_orphan);
+    }
+
+    /// Adds orphans that were found to a flush.
+    pub fn remove(&mut self, state: &State, fill: &mut Fill, calls: &mut Calls<'_>) {
+        let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
+        if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
+            fill.remove(platform, kols, calls);
+        }
+    }
+
+    /// The flush under way was answered: with these keys of a wrong type, or not as it should.
+    pub fn flushed(&mut self, state: &State, fill: &Fill, refused: Option<&[String]>) {
+        if let Some(keys) = refused {
+            fill.refused(state, keys, &mut self.refusals);
+        }
+        self.orphans.removed(refused.is_some());
+    }
+
+    /// The calls that compare the next slice, if one is due and there is anything to compare.
+    pub fn compare(
+        &mut self,
+        now: Instant,
+        state: &State,
+        fill: &mut Fill,
+        fence: &Fence,
+    ) -> Vec<Cmd> {
+        if now < self.comparison.next_at() {
+            return Vec::new();
+        }
+        self.comparison
+            .begin(state.bound(), |kol| fill.platform_of_sent(state, kol));
+        let slice = self.comparison.slice().iter();
+        let calls: Vec<_> = slice
+            .map(|(platform, kols)| fill.compare(state, fence, *platform, kols))
+            .collect();
+        if calls.is_empty() {
+            self.comparison.ended(now, None, 0);
+        }
+        calls
+    }
+
+    /// A slice was compared, or could not be: what Redis lost waits again.
+    pub fn compared(
+        &mut self,
+        now: Instant,
+        state: &mut State,
+        fill: &mut Fill,
+        found: Option<&Compared>,
+    ) {
+        let kols = state.bound();
+        let slice = self.comparison.ended(now, found.map(|f| f.took), kols);
+        let mut repaired = 0;
+        for ((platform, kols), difference) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces))
+        {
+            let piece = (*platform, kols.as_slice());
+            repaired += fill.compared(state, piece, difference, &mut self.refusals);
+        }
+        if let Some(creators) = self.repairs.add(now, repaired) {
+            tracing::warn!(
+                code = "REDIS_REPAIRED",
+                job = %self.assignment.job,
+                partition = %self.assignment.partition,
+                creators,
+                "Redis lost creators that it had confirmed: writing them again"
+            );
+        }
+    }
+}
