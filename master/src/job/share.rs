@@ -67,5 +67,6 @@ pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
         market_version,
         market,
         live: record.shown,
+        partitions: record.partitions.len() as u32,
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! 1. The slices go through all KOLs that Redis should have, round and round: once in 40 s, so that whatever
 //!    Redis loses is back within a minute.
-//! 2. At most one part in fifty of Redis' time is spent on it: after a slice, 49 times as long as it took
-//!    passes before the next.
+//! 2. A partition uses at most one part in fifty of Redis' time, and all partitions of a job together one part
+//!    in ten: after a slice, so many times as long as it took passes before the next. With many creators that
+//!    makes the round longer. A ranking that is gone as a whole is noticed by any slice.
 
 use std::time::Duration;
 
@@ -17,14 +18,17 @@ pub const SLICE: usize = 256;
 const ROUND: Duration = Duration::from_secs(40);
 /// Bounds of the time between two slices.
 const EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// Of so many parts of Redis' time one is used.
+/// Of so many parts of Redis' time one is used: by a partition, and by all of a job.
 const PARTS: u32 = 50;
+const PARTS_OF_JOB: u32 = 10;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Comparison {
     next_at: Instant,
     next: usize,
+    /// Partitions of the job.
+    partitions: u32,
     /// What is being compared: platform, and its KOLs.
     slice: Vec<(u16, Vec<KolIndex>)>,
 }
@@ -35,6 +39,7 @@ impl Comparison {
         Self {
             next_at: now + EVERY.1,
             next: 0,
+            partitions: 1,
             slice: Vec::new(),
         }
     }
@@ -44,8 +49,15 @@ impl Comparison {
         self.next_at
     }
 
-    /// Begins a slice. `bound` is above every index; `platform` is that of a KOL that Redis should have.
-    pub fn begin(&mut self, bound: usize, platform: impl Fn(KolIndex) -> Option<u16>) {
+    /// Begins a slice, as one of so many partitions of the job. `bound` is above every index; `platform` is
+    /// that of a KOL that Redis should have.
+    pub fn begin(
+        &mut self,
+        partitions: u32,
+        bound: usize,
+        platform: impl Fn(KolIndex) -> Option<u16>,
+    ) {
+        self.partitions = partitions;
         self.slice.clear();
         let mut taken = 0;
         for _ in 0..bound {
@@ -84,7 +96,8 @@ impl Comparison {
             .unwrap_or(u32::MAX)
             .max(1);
         let pace = (ROUND / slices).clamp(EVERY.0, EVERY.1);
-        self.next_at = now + took.map_or(EVERY.1, |took| pace.max((PARTS - 1) * took));
+        let parts = PARTS.max(PARTS_OF_JOB.saturating_mul(self.partitions));
+        self.next_at = now + took.map_or(EVERY.1, |took| pace.max(took.saturating_mul(parts - 1)));
         std::mem::take(&mut self.slice)
     }
 }
@@ -105,7 +118,7 @@ mod tests {
         let mut seen = vec![false; 100_000];
         while seen.contains(&false) {
             now = comparison.next_at();
-            comparison.begin(seen.len(), all);
+            comparison.begin(5, seen.len(), all);
             for kol in &comparison.slice()[0].1 {
                 seen[*kol as usize] = true;
             }
@@ -115,12 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn comparing_takes_at_most_a_fiftieth_of_the_time() {
+    fn comparing_takes_at_most_a_fiftieth_of_the_time_and_a_tenth_for_all_partitions() {
         let now = Instant::now();
         let mut comparison = Comparison::new(now);
-        comparison.begin(10, all);
+        comparison.begin(5, 10, all);
         comparison.ended(now, Some(Duration::from_millis(100)), 1_000_000);
         assert_eq!(comparison.next_at(), now + Duration::from_millis(4_900));
+        comparison.begin(64, 10, all);
+        comparison.ended(now, Some(Duration::from_millis(100)), 1_000_000);
+        assert_eq!(comparison.next_at(), now + Duration::from_millis(63_900));
     }
 
     #[test]
@@ -129,11 +145,11 @@ mod tests {
         let mut comparison = Comparison::new(now);
         let platform = |kol: KolIndex| (kol != 1).then_some((kol % 2) as u16);
         for _ in 0..2 {
-            comparison.begin(4, platform);
+            comparison.begin(1, 4, platform);
             assert_eq!(comparison.slice(), [(0, vec![0, 2]), (1, vec![3])]);
             comparison.ended(now, None, 3);
         }
-        comparison.begin(0, platform);
+        comparison.begin(1, 0, platform);
         assert!(comparison.slice().is_empty());
     }
 }

@@ -281,7 +281,9 @@ impl Outbox {
             }
         }
         if self.requests.are_idle() && allowed.compare {
-            let calls = self.upkeep.compare(now, state, &mut self.fill, &self.fence);
+            let calls =
+                self.upkeep
+                    .compare(now, tick.partitions, state, &mut self.fill, &self.fence);
             if !calls.is_empty() {
                 self.requests.compare(calls);
             }

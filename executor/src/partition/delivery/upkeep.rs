@@ -143,10 +143,11 @@ impl Upkeep {
         self.orphans.removed(refused.is_some());
     }
 
-    /// The calls that compare the next slice, if one is due and there is anything to compare.
+    /// The calls that compare the next slice, as one of so many partitions of the job, if one is due and there is anything to compare.
     pub fn compare(
         &mut self,
         now: Instant,
+        partitions: u32,
         state: &State,
         fill: &mut Fill,
         fence: &Fence,
@@ -154,8 +155,9 @@ impl Upkeep {
         if now < self.comparison.next_at() {
             return Vec::new();
         }
-        self.comparison
-            .begin(state.bound(), |kol| fill.platform_of_sent(state, kol));
+        self.comparison.begin(partitions, state.bound(), |kol| {
+            fill.platform_of_sent(state, kol)
+        });
         let slice = self.comparison.slice().iter();
         let calls: Vec<_> = slice
             .map(|(platform, kols)| fill.compare(state, fence, *platform, kols))
