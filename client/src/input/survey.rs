@@ -265,7 +265,7 @@ mod tests {
                         likes = [\"diggCount\", \"likes\"]\ncomments = [\"commentCount\"]\n";
         assert_eq!(table, expected);
         let spec = kol_common::job::parse(&format!("name = \"x\"\n{table}"), "x").unwrap();
-        let decoder = Decoder::of(spec.spec.source.kafka(), "tiktok");
+        let decoder = Decoder::of(&spec.spec.source, "tiktok");
         let event = decoder.decode(Some(apify.as_bytes())).unwrap();
         assert_eq!((&*event.kol, event.likes), ("mia", Some(5)));
     }

@@ -6,7 +6,7 @@ use crate::job::parse;
 fn decoder(source: &str) -> Decoder {
     let spec = parse(&format!("name = \"x\"\n[source]\n{source}"), "x");
     let spec = spec.unwrap_or_else(|e| panic!("{e}")).spec;
-    Decoder::of(spec.source.kafka(), &spec.scoring.default_platform)
+    Decoder::of(&spec.source, &spec.scoring.default_platform)
 }
 
 /// Platform, creator, video, likes, comments, shares and views; or the reason of a reject.

@@ -60,11 +60,11 @@ impl Intake {
     pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
         let spec = &assignment.spec;
         Self {
-            decoder: Decoder::of(spec.source.kafka(), &spec.scoring.default_platform),
+            decoder: Decoder::of(&spec.source, &spec.scoring.default_platform),
             rules: Rules {
                 kafka_time: spec.scoring.profile == Profile::SparkCompat,
                 reject_late: spec.source.dead_letter_late(),
-                max_ahead: spec.source.kafka().max_ahead,
+                max_ahead: spec.source.max_ahead(),
             },
             state: State::new(Arc::clone(&assignment.scoring)),
             letters: Letters::new(assignment.partition.clone(), dead_letters),
