@@ -88,11 +88,20 @@ impl Kafka {
             readers,
         })
     }
+
+    fn unassign(&self, partition: &SourcePartition) {
+        if let Ok(list) = list_of(partition, Offset::Invalid)
+            && let Some(client) = self.readers.close(partition)
+            && let Err(error) = client.incremental_unassign(&list)
+        {
+            tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
+        }
+    }
 }
 
 impl Log for Kafka {
     fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        if self.probed.is_watched(partition) {
+        if self.readers.has(partition) {
             // Its last reader ended without closing it, by a panic.
             self.close(partition);
         }
@@ -117,14 +126,15 @@ impl Log for Kafka {
         Ok(Box::new(queue))
     }
 
+    /// The client's own pause keeps what was fetched, whose memory is what others wait for.
+    fn pause(&self, partition: &SourcePartition) {
+        self.probed.watch(partition);
+        self.unassign(partition);
+    }
+
     fn close(&self, partition: &SourcePartition) {
         self.probed.unwatch(partition);
-        if let Ok(list) = list_of(partition, Offset::Invalid)
-            && let Some(client) = self.readers.close(partition)
-            && let Err(error) = client.incremental_unassign(&list)
-        {
-            tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
-        }
+        self.unassign(partition);
     }
 
     fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
@@ -239,6 +249,26 @@ mod tests {
         log.seek(&partition(0), Place::at(0)).unwrap();
         // The first client stays with the probe.
         assert!(old.upgrade().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_is_paused_is_not_read_and_its_end_is_requested() {
+        let log = unreachable_log();
+        let partition = SourcePartition::new("t", 0);
+        let is = || {
+            (
+                log.probed.is_watched(&partition),
+                log.readers.has(&partition),
+            )
+        };
+        log.pause(&partition);
+        assert_eq!(is(), (true, false), "it was never open");
+        log.open(&partition, Place::at(0)).unwrap();
+        assert_eq!(is(), (true, true));
+        log.pause(&partition);
+        assert_eq!(is(), (true, false));
+        log.close(&partition);
+        assert_eq!(is(), (false, false));
     }
 
     #[tokio::test]

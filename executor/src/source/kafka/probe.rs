@@ -32,7 +32,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(11);
 /// The client of a job, and what its brokers said last. The thread writes, the partitions read.
 pub(super) struct Probed {
     client: Arc<Consumer>,
-    /// The partitions that are read; `None` until the first answer.
+    /// The partitions that are read or paused; `None` until the first answer.
     ends: DashMap<SourcePartition, Option<LogEnd>>,
     /// By topic; `None` where brokers give no ids.
     identities: DashMap<String, Option<Identity>>,
@@ -83,15 +83,16 @@ impl Probed {
         drop(ended);
     }
 
-    /// Requests the end of this partition from now on.
+    /// Requests the end of this partition from now on; one that is known stays known.
     pub(super) fn watch(&self, partition: &SourcePartition) {
-        self.ends.insert(partition.clone(), None);
+        self.ends.entry(partition.clone()).or_default();
     }
 
     pub(super) fn unwatch(&self, partition: &SourcePartition) {
         self.ends.remove(partition);
     }
 
+    #[cfg(test)]
     pub(super) fn is_watched(&self, partition: &SourcePartition) -> bool {
         self.ends.contains_key(partition)
     }

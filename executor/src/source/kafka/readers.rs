@@ -89,6 +89,11 @@ impl Readers {
         Ok((newest.clone(), replaced))
     }
 
+    /// Whether a partition is read.
+    pub(super) fn has(&self, partition: &SourcePartition) -> bool {
+        self.clients.contains_key(partition)
+    }
+
     /// The client that a partition was read with until now.
     pub(super) fn close(&self, partition: &SourcePartition) -> Option<Arc<Consumer>> {
         self.clients.remove(partition).map(|(_, client)| client)
