@@ -20,13 +20,14 @@ use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
 
+use super::clients::{Ends, Owned};
 use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 /// Producer for a job's dead-letter topic.
 pub(super) struct Producer {
     topic: String,
     deliveries: Deliveries,
-    producer: ThreadedProducer<Deliveries>,
+    producer: Owned<ThreadedProducer<Deliveries>>,
 }
 
 /// Tells the partitions whether their letters were written.
@@ -136,6 +137,7 @@ impl Producer {
     pub(super) fn start(
         spec: &KafkaSource,
         secrets: &Secrets,
+        ends: &Ends,
         memory: u64,
     ) -> Result<Option<Self>, KolError> {
         let Some(topic) = spec.dead_letter.clone() else {
@@ -159,7 +161,7 @@ impl Producer {
         Ok(Some(Self {
             topic,
             deliveries,
-            producer: producer.map_err(|e| classify(&e))?,
+            producer: ends.own(producer.map_err(|e| classify(&e))?),
         }))
     }
 
@@ -223,7 +225,7 @@ impl DeadLetterTopic for Producer {
     }
 
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
-        let (producer, topic) = (self.producer.clone(), self.topic.clone());
+        let (producer, topic) = (ThreadedProducer::clone(&self.producer), self.topic.clone());
         Box::pin(async move {
             let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
             if !matches!(flushed, Some(Ok(()))) {
