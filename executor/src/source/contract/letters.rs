@@ -79,6 +79,8 @@ impl Letter {
 pub enum Fate {
     /// The topic has it.
     Arrived,
+    /// It was too large and is shorter now: to be offered again at once.
+    Shortened(Letter),
     /// It could not be written, and is to be offered again.
     Returned(Letter, KolError),
     /// The topic will never take it, however short.

@@ -73,9 +73,10 @@ impl Ticket {
             size: self.size,
             reason: self.reason,
         };
-        let fits = !is_too_large(error);
-        let fate = if fits || letter.shorten() {
+        let fate = if !is_too_large(error) {
             Fate::Returned(letter, why)
+        } else if letter.shorten() {
+            Fate::Shortened(letter)
         } else {
             Fate::Refused(why.offset(self.offset))
         };
@@ -232,5 +233,44 @@ impl DeadLetterTopic for Producer {
                 tracing::warn!(code = "DEAD_LETTERS_LOST", %topic, "some dead letters may not have been written");
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::contract::{Receipts, Rejected};
+
+    fn letter(value: &[u8]) -> Letter {
+        Letter::of(&Rejected {
+            offset: 7,
+            key: Some(b"k"),
+            value: Some(value),
+            reason: Reject::NotJson,
+        })
+    }
+
+    #[test]
+    fn a_letter_that_is_too_large_is_shortened_until_nothing_is_left_of_it() {
+        let receipts = Receipts::default();
+        let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        let mut sent = letter(b"abc");
+        let mut lengths = Vec::new();
+        loop {
+            let ticket = Ticket::of(&sent, receipts.of(0));
+            let (key, value) = (sent.key.as_deref(), sent.value.as_deref());
+            ticket.failed(&too_large, classify(&too_large), key, value);
+            match receipts.take().pop() {
+                Some((0, Fate::Shortened(shorter))) => sent = shorter,
+                Some((0, Fate::Refused(error))) => {
+                    assert_eq!(error.place.offset, Some(7));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(sent.size, Some(3));
+            lengths.push(sent.bytes());
+        }
+        assert_eq!(lengths, [2, 1, 0]);
     }
 }
