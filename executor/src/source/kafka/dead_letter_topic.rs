@@ -12,13 +12,13 @@ use kol_common::job::KafkaSource;
 use kol_common::kafka::{Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
+use rdkafka::{ClientConfig, ClientContext};
 
 use super::clients::{Ends, Owned};
 use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
@@ -38,6 +38,9 @@ struct Deliveries {
     reasons: Reasons,
 }
 
+/// How long the client tries to send a letter before it comes back. Five minutes by default, in which nobody would
+/// know why letters do not arrive.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
 /// What the producer keeps of a record besides its bytes.
 const OVERHEAD: u64 = 700;
 /// Largest record.
@@ -144,9 +147,25 @@ impl Producer {
         let Some(topic) = spec.dead_letter.clone() else {
             return Ok(None);
         };
+        Self::create(topic, &Self::config(spec, secrets, memory)?, ends).map(Some)
+    }
+
+    /// Says more than the spec may: that a letter arrived must be true, and what became of it known in time.
+    fn config(
+        spec: &KafkaSource,
+        secrets: &Secrets,
+        memory: u64,
+    ) -> Result<ClientConfig, KolError> {
         let mut config = client_config(spec, secrets, "kol-dead-letters")?;
+        // Other names of what is set below: of two the client takes either.
+        for alias in ["delivery.timeout.ms", "request.required.acks"] {
+            config.remove(alias);
+        }
         let queue = (memory / 32).clamp(QUEUE.0, QUEUE.1);
         config
+            .set("message.timeout.ms", SEND_DEADLINE.as_millis().to_string())
+            .set("acks", "all")
+            .set("delivery.report.only.error", "false")
             // Half a minute by default, in which a missing topic would not be reported.
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", LARGEST.to_string())
@@ -154,16 +173,20 @@ impl Producer {
             .set("batch.num.messages", "1")
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (queue >> 10).to_string());
+        Ok(config)
+    }
+
+    fn create(topic: String, config: &ClientConfig, ends: &Ends) -> Result<Self, KolError> {
         let deliveries = Deliveries {
             waiting: Arc::default(),
-            reasons: Reasons::of(&config),
+            reasons: Reasons::of(config),
         };
         let producer = config.create_with_context(deliveries.clone());
-        Ok(Some(Self {
+        Ok(Self {
             topic,
             deliveries,
             producer: ends.own(producer.map_err(|e| classify(&e))?),
-        }))
+        })
     }
 
     fn try_send(
@@ -272,5 +295,56 @@ mod tests {
             lengths.push(sent.bytes());
         }
         assert_eq!(lengths, [2, 1, 0]);
+    }
+
+    /// The configuration of a job with these properties; its broker does not exist.
+    fn config(properties: &[(&str, &str)]) -> ClientConfig {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let spec = KafkaSource {
+            bootstrap: "127.0.0.1:1".into(),
+            properties: properties.iter().map(owned).collect(),
+            ..KafkaSource::default()
+        };
+        Producer::config(&spec, &Secrets::default(), 512 << 20).unwrap()
+    }
+
+    #[test]
+    fn what_becomes_of_a_letter_is_known_in_time_whatever_the_spec_says() {
+        let config = config(&[
+            ("message.timeout.ms", "0"),
+            ("delivery.timeout.ms", "0"),
+            ("acks", "0"),
+            ("request.required.acks", "0"),
+            ("delivery.report.only.error", "true"),
+        ]);
+        for (key, value) in [
+            ("message.timeout.ms", Some("30000")),
+            ("delivery.timeout.ms", None),
+            ("acks", Some("all")),
+            ("request.required.acks", None),
+            ("delivery.report.only.error", Some("false")),
+        ] {
+            assert_eq!(config.get(key), value, "{key}");
+        }
+        Producer::create("dead".into(), &config, &Ends::default()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_was_not_sent_in_time_comes_back_as_it_was() {
+        let mut config = config(&[]);
+        config.set("message.timeout.ms", "500");
+        let topic = Producer::create("dead".into(), &config, &Ends::default()).unwrap();
+        let (receipts, sent) = (Receipts::default(), letter(b"abc"));
+        let offered = topic.offer(&SourcePartition::new("t", 0), &sent, receipts.of(3));
+        assert!(matches!(offered, Offered::Taken));
+        assert!(topic.bytes() > 0);
+        let news = tokio::time::timeout(Duration::from_secs(20), receipts.news());
+        news.await.expect("in time");
+        let fates = receipts.take();
+        let [(3, Fate::Returned(back, error))] = &fates[..] else {
+            panic!("{fates:?}");
+        };
+        assert_eq!((back, error.code), (&sent, "SOURCE_UNREACHABLE"));
+        assert_eq!(topic.bytes(), 0);
     }
 }
