@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-/// The same text with null, or an empty text where there is no room, in place of such numbers;
-/// `None` when it has none. Only texts that a parser refused come here.
+/// The same text with null, or an empty text where there is no room, in place of such numbers, and all else where
+/// it was; `None` when it has none. Only texts that a parser refused come here.
 #[cold]
 pub(super) fn without_infinities(text: &str) -> Option<String> {
     let mut mended: Option<Vec<u8>> = None;
@@ -20,6 +20,16 @@ pub(super) fn without_infinities(text: &str) -> Option<String> {
         place[..nothing.len()].copy_from_slice(nothing);
     }
     mended.and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// A value of a text as it was before [`without_infinities`] mended it. `value` is a slice of `mended`.
+#[cold]
+pub(super) fn before_mending<'t>(text: &'t str, mended: &str, value: &str) -> &'t str {
+    let begin = value.as_ptr().addr() - mended.as_ptr().addr();
+    let behind = &text.as_bytes()[begin + value.len()..];
+    // What stands in place of a number may be shorter than that.
+    let rest = behind.iter().take_while(|b| is_of_number(**b)).count();
+    &text[begin..begin + value.len() + rest]
 }
 
 /// The same text with quotes around whole numbers that no 64 bits hold; `None` when it has none. As a
@@ -49,10 +59,9 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
                 b'\\' if in_string => at += 1,
                 b'"' => in_string = !in_string,
                 b'N' | b'I' | b'-' | b'0'..=b'9' if !in_string => {
-                    let is_part =
-                        |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
                     let begin = at;
-                    at += bytes[begin..].iter().take_while(is_part).count();
+                    let length = bytes[begin..].iter().take_while(|b| is_of_number(**b));
+                    at += length.count();
                     return Some(begin..at);
                 }
                 _ => {}
@@ -61,6 +70,10 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
         }
         None
     })
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 fn is_no_number(token: &str) -> bool {
