@@ -171,9 +171,11 @@ impl Decoder {
             Some(Kind::Object) => self.event(&mut found),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
             None => {
-                let mended = without_infinities(text).ok_or(Reject::NotJson)?;
-                let long = with_long_numbers_as_text(&mended);
-                self.mended(long.as_deref().unwrap_or(&mended), known())
+                // Digits first: hundreds of them are an infinite number, too, and an id all the same.
+                let long = with_long_numbers_as_text(text);
+                let mended = without_infinities(long.as_deref().unwrap_or(text));
+                let mended = mended.or(long).ok_or(Reject::NotJson)?;
+                self.mended(&mended, known())
             }
         }
     }

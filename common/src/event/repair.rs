@@ -32,17 +32,17 @@ pub(super) fn before_mending<'t>(text: &'t str, mended: &str, value: &str) -> &'
     &text[begin..begin + value.len() + rest]
 }
 
-/// The same text with quotes around whole numbers that no 64 bits hold; `None` when it has none. As a
+/// The same text with quotes around whole numbers that 64 bits may not hold; `None` when it has none. As a
 /// counter or a time such a number is unreadable either way; as an id it is its digits.
 #[cold]
 pub(super) fn with_long_numbers_as_text(text: &str) -> Option<String> {
     let mut mended = String::new();
     let mut from = 0;
     for token in numbers(text) {
-        let digits = &text[token.clone()];
-        if digits.len() >= 20 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let number = &text[token.clone()];
+        if is_long(number) {
             mended.push_str(&text[from..token.start]);
-            mended.extend(["\"", digits, "\""]);
+            mended.extend(["\"", number, "\""]);
             from = token.end;
         }
     }
@@ -70,6 +70,12 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
         }
         None
     })
+}
+
+/// Whether it is a whole number that may be beyond 64 bits.
+fn is_long(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.len() >= 19 && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_of_number(byte: u8) -> bool {
@@ -110,6 +116,12 @@ mod tests {
         let mended = r#"{"a":"123456789012345678901","b":"123456789012345678901","c":12}"#;
         assert_eq!(with_long_numbers_as_text(text).as_deref(), Some(mended));
         assert_eq!(with_long_numbers_as_text(mended), None);
-        assert_eq!(with_long_numbers_as_text(r#"{"a":1.5}"#), None);
+        assert_eq!(
+            with_long_numbers_as_text("[-9999999999999999999]").as_deref(),
+            Some(r#"["-9999999999999999999"]"#)
+        );
+        for text in [r#"{"a":1.5}"#, "[01234567890123456789012]", "[1e30]"] {
+            assert_eq!(with_long_numbers_as_text(text), None, "{text}");
+        }
     }
 }
