@@ -65,9 +65,10 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         master: config.master.clone(),
         network: Arc::new(session::Network),
     };
+    let logs = KafkaLogs::new(memory.clone());
     let options = Options {
         secrets: Secrets::new(config.secrets_dir.clone()),
-        logs: Arc::new(KafkaLogs::new(memory.clone())),
+        logs: Arc::new(logs.clone()),
         redis: Arc::new(kol_common::redis::Network),
         stores: Stores::of_this_machine(),
         host: config.host.clone(),
@@ -80,6 +81,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     println!("kol-executor ready http={http_address}");
     let drained = live(route, identity, options, ready).await?;
     servers.drain(SHUTDOWN).await;
+    logs.ended(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),
         Drained::Aborted => tracing::warn!(

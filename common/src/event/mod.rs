@@ -51,6 +51,8 @@ use crate::Millis;
 pub const MAX_VALUE: usize = 1 << 20;
 /// Longest username and video id, bytes.
 pub const MAX_ID: usize = 1_024;
+/// Longest username, video id and platform as they are written, bytes: what is longer is not looked at.
+const MAX_WRITTEN: usize = 4 * MAX_ID;
 /// Longest platform name, bytes.
 pub const MAX_PLATFORM: usize = 64;
 

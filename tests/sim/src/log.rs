@@ -240,7 +240,7 @@ impl Reader {
 
 impl Log for Reader {
     fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        self.ends().insert(partition.clone(), None);
+        self.ends().entry(partition.clone()).or_default();
         let arrived = Arc::new(Notify::new());
         let number = partition.partition;
         let mut inner = self.log.lock();
@@ -251,6 +251,10 @@ impl Log for Reader {
             offset: from.offset,
             arrived,
         }))
+    }
+
+    fn pause(&self, partition: &SourcePartition) {
+        self.ends().entry(partition.clone()).or_default();
     }
 
     fn close(&self, partition: &SourcePartition) {

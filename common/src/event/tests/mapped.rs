@@ -195,14 +195,32 @@ fn names_may_be_folded_to_lower_case() {
 
 #[test]
 fn a_bad_part_of_a_record_with_infinities_is_rejected_with_its_own_bytes() {
-    let decoder = decoder("explode = \"items\"");
-    let value = r#"[{"like_count":NaN},{"username":"a","like_count":1}]"#;
-    let mut rejected = Vec::new();
-    decoder.decode_each(Some(value.as_bytes()), |part, outcome| {
-        if outcome.is_err() {
-            rejected.push(part.unwrap().len());
+    let of_items = decoder("explode = \"items\"");
+    let bad = [
+        r#"{"like_count":NaN, "share_count" : Infinity}"#,
+        "NaN",
+        "-Infinity",
+        "1e999",
+        r#"{"é":"NaN","op":1,"after":{}}"#,
+        "[ NaN ]",
+    ];
+    let value = format!(
+        "\u{feff}{{\"é\":-Infinity,\"items\":[ {} ,{{\"username\":\"a\",\"like_count\":1}}] }}",
+        bad.join(" , ")
+    );
+    let (mut rejected, mut events) = (Vec::new(), 0);
+    of_items.decode_each(Some(value.as_bytes()), |part, outcome| match outcome {
+        Ok(event) => events += u64::from(event.likes == Some(1)),
+        Err(reason) => {
+            let part = std::str::from_utf8(part.unwrap()).unwrap().to_owned();
+            rejected.push((part, reason));
         }
     });
-    assert_eq!(rejected.len(), 1);
-    assert!(rejected[0] < value.len() / 2, "{rejected:?}");
+    let parts: Vec<_> = rejected.iter().map(|(part, _)| part.as_str()).collect();
+    assert_eq!(parts, bad);
+    assert_eq!(rejected[4].1, Reject::Envelope, "as without infinities");
+    assert_eq!(events, 1);
+    // A record without the array is one event itself.
+    let whole = r#"{"like_count":NaN}"#;
+    assert_eq!(seen(&of_items, whole), ["no_username 18"]);
 }
