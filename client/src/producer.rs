@@ -16,8 +16,10 @@ use crate::input::cluster::Cluster;
 
 /// How long the last records may take to be confirmed.
 const FLUSH: Duration = Duration::from_secs(60);
-/// How long to wait for room in a full queue.
-const ROOM: Duration = Duration::from_secs(30);
+/// After so long a record that no broker took is refused.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for room in a full queue: until the oldest in it are refused, which says why.
+const ROOM: Duration = TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// What a record's key is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -43,7 +45,7 @@ pub struct TopicWriter {
     begun: Instant,
 }
 
-/// What the broker refused.
+/// What was not written: the broker refused it, or none was there to take it.
 #[derive(Debug, Default)]
 struct Refused {
     count: AtomicU64,
@@ -107,7 +109,7 @@ impl TopicWriter {
             .set("linger.ms", "20")
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000")
-            .set("message.timeout.ms", "30000")
+            .set("message.timeout.ms", TIMEOUT.as_millis().to_string())
             // Long enough for a broker that makes topics by itself.
             .set("topic.metadata.propagation.max.ms", "5000")
             .create_with_context(deliveries)
@@ -126,10 +128,11 @@ impl TopicWriter {
     /// Hands a record over; waits a bounded time when the queue is full.
     ///
     /// # Errors
-    /// The broker accepts no more records.
+    /// A record before this one was refused, or the broker accepts no more records.
     pub fn write(&mut self, key: Option<&[u8]>, value: &[u8]) -> Result<(), KolError> {
         let deadline = Instant::now() + ROOM;
         loop {
+            self.check()?;
             let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).payload(value);
             record.key = key;
             match self.producer.send(record) {
@@ -147,33 +150,81 @@ impl TopicWriter {
         }
     }
 
+    /// Whether all records that the brokers have answered to were written. Who writes without an end learns
+    /// here, and with each record, that it is in vain.
+    ///
+    /// # Errors
+    /// Some were refused.
+    pub fn check(&self) -> Result<(), KolError> {
+        match self.refused.count.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            count => Err(self.refusal(count)),
+        }
+    }
+
     /// Waits until the broker has everything: how many records it took, and in what time.
     ///
     /// # Errors
     /// Some were refused, or the broker is away.
     pub fn finish(self) -> Result<(u64, Duration), KolError> {
         let flushed = self.producer.flush(FLUSH);
+        self.check()?;
         flushed.map_err(|e| self.reasons.classify(&e))?;
-        let failed = self.refused.count.load(Ordering::Relaxed);
-        let what = format!("{failed} of {} records were not written", self.written);
+        Ok((self.written, self.begun.elapsed()))
+    }
+
+    /// Why records were not written.
+    fn refusal(&self, count: u64) -> KolError {
         let Self {
             topic, bootstrap, ..
-        } = &self;
+        } = self;
+        let mut what = format!("{count} of {} records were not written", self.written);
+        let unanswered = self.producer.in_flight_count();
+        if unanswered > 0 {
+            what.push_str(&format!(", and {unanswered} have no answer yet"));
+        }
         if self.refused.no_such_topic.load(Ordering::Relaxed) {
             let what = format!("there is no topic {topic} on {bootstrap}: {what}");
-            return Err(KolError::user("TOPIC_NOT_FOUND", what)
-                .help("Create it, or give another with --topic."));
+            return KolError::user("TOPIC_NOT_FOUND", what)
+                .help("Create it, or give another with --topic.");
         }
         let unreachable = KolError::external("SOURCE_UNREACHABLE", what.clone());
-        if let Some(why) = self.reasons.why(&unreachable).filter(|_| failed > 0) {
-            return Err(why);
-        }
-        if failed > 0 {
-            return Err(KolError::external("RECORDS_REFUSED", what).help(format!(
+        self.reasons.why(&unreachable).unwrap_or_else(|| {
+            KolError::external("RECORDS_REFUSED", what).help(format!(
                 "Check that topic {topic} takes them and its brokers run; records may be written \
                  again."
-            )));
-        }
-        Ok((self.written, self.begun.elapsed()))
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    #[test]
+    fn whoever_writes_without_an_end_is_stopped_by_a_refused_record() {
+        let kafka = MockCluster::new(1).unwrap();
+        kafka.create_topic("denied", 1, 1).unwrap();
+        let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        kafka.request_errors(RDKafkaApiKey::Produce, &[denied; 100]);
+        let mut writer = TopicWriter::new(&kafka.bootstrap_servers(), "denied").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let refusal = loop {
+            match writer.write(None, b"{}") {
+                Err(error) => break error,
+                Ok(()) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(()) => panic!("{} records were written in vain", writer.written),
+            }
+        };
+        assert_eq!(refusal.code, "RECORDS_REFUSED");
+        assert!(refusal.message.contains("were not written"), "{refusal}");
+        assert_eq!(writer.check().unwrap_err().code, refusal.code);
+        assert_eq!(writer.finish().unwrap_err().code, refusal.code);
     }
 }

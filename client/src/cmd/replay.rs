@@ -19,6 +19,8 @@ use crate::render::grouped;
 
 /// Bytes of unusable records at the beginning of a file after which it is given up.
 const GIVE_UP: usize = 64 << 20;
+/// How often a long pause between two events looks whether those before were written.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -166,7 +168,11 @@ fn send(
             first = Some(event);
         }
     });
-    pace.wait(first.as_ref().and_then(|event| event.event_time));
+    let time = first.as_ref().and_then(|event| event.event_time);
+    while let Some(rest) = pace.rest(time) {
+        writer.check()?;
+        std::thread::sleep(rest.min(LOOK));
+    }
     writer.write(first.as_ref().and_then(|e| key_of(e, args.key)), value)?;
     sent.usable += u64::from(first.is_some());
     Ok(())
@@ -248,16 +254,16 @@ impl Pace {
         Self { speed, begun: None }
     }
 
-    fn wait(&mut self, event_time: Option<Millis>) {
+    /// How long until an event of this time is due; `None` when it is.
+    fn rest(&mut self, event_time: Option<Millis>) -> Option<Duration> {
         let (Speed::Factor(factor), Some(time)) = (self.speed, event_time) else {
-            return;
+            return None;
         };
         let (begun, first) = *self.begun.get_or_insert_with(|| (Instant::now(), time));
-        let due = begun + time.since(first).duration().div_f64(factor);
-        let now = Instant::now();
-        if due > now {
-            std::thread::sleep(due - now);
-        }
+        let due = time.since(first).duration().as_secs_f64() / factor;
+        let due = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX);
+        due.checked_sub(begun.elapsed())
+            .filter(|rest| !rest.is_zero())
     }
 }
 
