@@ -33,7 +33,7 @@ use syntax::Program;
 /// Largest file, bytes.
 pub const MAX_FILE: usize = 1 << 20;
 /// Most files.
-const MAX_FILES: usize = 64;
+pub const MAX_FILES: usize = 64;
 /// Sources may nest deeply; what is walked recursively is bounded for this stack.
 const STACK: usize = 256 << 20;
 

@@ -147,7 +147,10 @@ impl Decoder {
         take_apart(&mended, kind, path, |part| {
             // Never the whole record for a part of it: it would be kept once for each.
             let event = self.one(part, &|| around.clone()).map(Event::into_owned);
-            each(Some(part.as_bytes()), event);
+            each(
+                Some(part.as_bytes()),
+                event.map_err(|r| closer(part.as_bytes(), r)),
+            );
         })
     }
 
