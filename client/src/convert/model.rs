@@ -125,6 +125,33 @@ pub struct Stream {
     pub unnamed: Vec<Origin>,
 }
 
+impl Stream {
+    /// Sets an option. One that is set in a branch differently from before depends on what only the run
+    /// knows; of one that only a branch sets, `say` says so.
+    pub fn set(&mut self, mut setting: Setting, in_branch: bool, say: bool) {
+        let key = setting.key.to_lowercase();
+        let Setting {
+            key: name, origin, ..
+        } = &setting;
+        match self.options.get(&key) {
+            Some(before) if in_branch && before.value != setting.value => {
+                let lines = match before.origin.line == origin.line {
+                    true => format!("in branches of line {}", origin.line),
+                    false => format!("in lines {} and {}", before.origin.line, origin.line),
+                };
+                let ask = format!("{name}, which {} sets differently {lines}", origin.file);
+                setting.value = Text::unknown(ask);
+            }
+            None if say => {
+                let note = format!("{origin}: {name} is set in a branch only: it is taken as set");
+                setting.notes.push(note);
+            }
+            _ => {}
+        }
+        self.options.insert(key, setting);
+    }
+}
+
 /// A Redis that the old job connects to.
 #[derive(Clone, Debug)]
 pub struct RedisUse {

@@ -85,6 +85,8 @@ pub struct Statement {
     pub order: usize,
     /// The expression.
     pub expr: Expr,
+    /// It stands in a branch or loop and may not be executed.
+    pub conditional: bool,
 }
 
 /// An expression and where it stands.

@@ -73,16 +73,55 @@ impl Evaluator<'_> {
                     let entry = self
                         .eval(&binding.value, at)
                         .or_source(&self.source(&binding.value, at));
+                    let entry = self.entry_of(binding, &value, key.as_deref(), entry, place);
                     value.insert(key, entry, binding.value.line);
+                }
+                Change::Merge if binding.conditional => {
+                    let mut other = Value::Map(Vec::new());
+                    other.merge(self.eval(&binding.value, at));
+                    let Value::Map(entries) = other else { continue };
+                    for entry in entries {
+                        let key = entry.key.as_deref();
+                        let of_branch = self.entry_of(binding, &value, key, entry.value, place);
+                        value.insert(entry.key, of_branch, entry.line);
+                    }
                 }
                 Change::Merge => {
                     let other = self.eval(&binding.value, at);
                     value.merge(other);
                 }
+                Change::Append if binding.conditional => {
+                    value = self.in_branch(binding, &binding.name, place);
+                }
                 Change::Append => value = value.plus(self.eval(&binding.value, at)),
             }
         }
         Some(value)
+    }
+
+    /// An entry as a binding leaves it: one that a branch changes is not known.
+    fn entry_of(
+        &self,
+        binding: &Binding,
+        map: &Value,
+        key: Option<&str>,
+        entry: Value,
+        place: Place,
+    ) -> Value {
+        let before = key.and_then(|key| map.get(key));
+        match (before, key) {
+            (Some(before), Some(key)) if binding.conditional && before != entry => {
+                self.in_branch(binding, &format!("{}[{key}]", binding.name), place)
+            }
+            _ => entry,
+        }
+    }
+
+    fn in_branch(&self, binding: &Binding, what: &str, place: Place) -> Value {
+        let file = self.program(place).map_or("", |p| p.file.as_str());
+        let line = binding.value.line;
+        let ask = format!("{what}, which {file} changes in a branch in line {line}");
+        Value::Text(Text::unknown(ask))
     }
 
     /// A name that is assigned in several branches.

@@ -306,11 +306,17 @@ fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
             }
             .into_iter();
             let mut parts = Vec::new();
+            let template = template.replace("%d", "%s").replace("%i", "%s");
             for (i, part) in template.split("%s").enumerate() {
                 if i > 0 {
                     parts.push(values.next()?);
                 }
-                parts.push(b.expr(left, Kind::Literal(part.to_owned())));
+                let text = part.replace("%%", "\0");
+                // `%03d` and `%(name)s` are not followed.
+                if text.contains('%') {
+                    return None;
+                }
+                parts.push(b.expr(left, Kind::Literal(text.replace('\0', "%"))));
             }
             Some(Kind::Pieces(parts))
         }
@@ -402,7 +408,14 @@ fn string(b: &mut Builder, node: Node<'_>) -> Kind {
             }
             "interpolation" => {
                 let value = part.child_by_field_name("expression").unwrap_or(part);
-                pieces.push(expression(b, value));
+                let how = b.program.source.get(value.end_byte()..part.end_byte());
+                let is_plain = matches!(how.map(str::trim), Some("}" | "!s}" | ":s}" | ":d}"));
+                let value = expression(b, value);
+                // `{n:03d}` is not what n is.
+                pieces.push(match is_plain {
+                    true => value,
+                    false => b.expr(part, Kind::Other(vec![value])),
+                });
             }
             _ => {}
         }
