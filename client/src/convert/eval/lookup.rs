@@ -48,6 +48,11 @@ impl Evaluator<'_> {
         let is_set = |b: &&Binding| matches!(b.change, Change::Set);
         let certain = all.iter().rposition(|b| is_set(b) && !b.conditional);
         let from = certain.or_else(|| all.iter().position(is_set))?;
+        if let [only] = &all[from..]
+            && let Kind::Import(module, name) = &only.value.kind
+        {
+            return self.imported(module, name);
+        }
         let sets = all[from..].iter().filter(|b| is_set(b));
         let mut values = Vec::new();
         for binding in sets {
@@ -361,7 +366,7 @@ impl Evaluator<'_> {
             }) => self.field(program, scope, &fields, name),
             Some(map @ Value::Map(_)) => map.get(name),
             _ => self
-                .of_module(base, name)
+                .of_module(base, name, place)
                 .or_else(|| self.flag(name, place)),
         };
         value.unwrap_or(unknown)
@@ -427,9 +432,21 @@ impl Evaluator<'_> {
         })
     }
 
-    /// `config.TOPIC` where config.py is one of the files.
-    fn of_module(&mut self, base: &Expr, name: &str) -> Option<Value> {
+    /// `config.TOPIC` where config.py is one of the files, also by another name.
+    fn of_module(&mut self, base: &Expr, name: &str, place: Place) -> Option<Value> {
         let module = base.last_name()?;
+        let bindings = &self.program(place)?.bindings;
+        let alias = bindings.iter().find_map(|b| match &b.value.kind {
+            Kind::Import(module, of) if b.name == module_name(base)? && of.is_empty() => {
+                Some(module.as_str())
+            }
+            _ => None,
+        });
+        self.imported(alias.unwrap_or(module), name)
+    }
+
+    /// What one of the files calls by this name.
+    pub(super) fn imported(&mut self, module: &str, name: &str) -> Option<Value> {
         let index = self.world.programs.iter().position(|p| {
             let stem = std::path::Path::new(&p.file).file_stem();
             stem.and_then(|s| s.to_str()) == Some(module)
@@ -440,6 +457,14 @@ impl Evaluator<'_> {
             order: usize::MAX,
         };
         self.assigned(self.world.programs.get(index)?, name, 0, place)
+    }
+}
+
+/// A name that stands alone.
+fn module_name(base: &Expr) -> Option<&str> {
+    match &base.kind {
+        Kind::Name(name) => Some(name),
+        _ => None,
     }
 }
 

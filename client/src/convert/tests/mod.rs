@@ -6,6 +6,7 @@ mod login;
 mod others;
 mod python;
 mod scala;
+mod several;
 mod streams;
 
 use super::{Converted, Input, convert};
