@@ -11,6 +11,7 @@ use serde_json::json;
 use super::status::{self, Until};
 use crate::Context;
 use crate::input::spec::read_spec;
+use crate::print;
 
 /// Arguments of `kol-client submit`.
 #[derive(Debug, clap::Args)]
@@ -74,21 +75,25 @@ pub(super) async fn report(
         SubmitOutcome::Created | SubmitOutcome::Unspecified => "created",
     };
     if ctx.json() {
-        println!(
-            "{}",
-            json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings})
-        );
+        print::json(
+            &json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings}),
+        )?;
     } else {
-        println!("{outcome} {}", reply.job_id);
-        if !reply.origin.is_empty() {
-            println!("it starts with {}", reply.origin);
-        }
-        for warning in &reply.warnings {
-            println!("warning: {warning}");
-        }
+        print::text(&as_text(outcome, reply))?;
     }
     if let Some(timeout) = wait {
         status::wait(ctx, &reply.job_id, Until::Running, timeout).await?;
     }
     Ok(())
+}
+
+/// The outcome of a submission, for people.
+pub(crate) fn as_text(outcome: &str, reply: &SubmitReply) -> String {
+    let mut lines = vec![format!("{outcome} {}", reply.job_id)];
+    if !reply.origin.is_empty() {
+        lines.push(format!("it starts with {}", reply.origin));
+    }
+    let warnings = reply.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+    print::lines(&lines)
 }

@@ -85,6 +85,8 @@ pub struct Statement {
     pub order: usize,
     /// The expression.
     pub expr: Expr,
+    /// It stands in a branch or loop and may not be executed.
+    pub conditional: bool,
 }
 
 /// An expression and where it stands.
@@ -105,6 +107,8 @@ pub enum Kind {
     Literal(String),
     /// A number, truth value or null, as Spark's options spell it.
     Atom(String),
+    /// What another module calls by this name; the module itself if that is empty.
+    Import(String, String),
     /// Nothing: `None`, `null`.
     Null,
     /// A text with expressions in it.
@@ -217,7 +221,7 @@ impl Expr {
 
     fn children<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
         match &self.kind {
-            Kind::Literal(_) | Kind::Atom(_) | Kind::Null | Kind::Name(_) => {}
+            Kind::Literal(_) | Kind::Atom(_) | Kind::Null | Kind::Import(..) | Kind::Name(_) => {}
             Kind::Member(base, _) => visit(base),
             Kind::Index(a, b) | Kind::Sum(a, b) | Kind::Either(a, b) => {
                 visit(a);

@@ -40,7 +40,7 @@ pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
 pub use lack::Lack;
 pub use names::UsernameCase;
 pub use number::{MAX_COUNTER, read_counter_text};
-pub use probe::read_at;
+pub use probe::{read_at, readable};
 pub use reject::Reject;
 pub use shapes::Shape;
 pub use time::parse_time;

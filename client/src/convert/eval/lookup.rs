@@ -48,6 +48,11 @@ impl Evaluator<'_> {
         let is_set = |b: &&Binding| matches!(b.change, Change::Set);
         let certain = all.iter().rposition(|b| is_set(b) && !b.conditional);
         let from = certain.or_else(|| all.iter().position(is_set))?;
+        if let [only] = &all[from..]
+            && let Kind::Import(module, name) = &only.value.kind
+        {
+            return self.imported(module, name);
+        }
         let sets = all[from..].iter().filter(|b| is_set(b));
         let mut values = Vec::new();
         for binding in sets {
@@ -73,16 +78,55 @@ impl Evaluator<'_> {
                     let entry = self
                         .eval(&binding.value, at)
                         .or_source(&self.source(&binding.value, at));
+                    let entry = self.entry_of(binding, &value, key.as_deref(), entry, place);
                     value.insert(key, entry, binding.value.line);
+                }
+                Change::Merge if binding.conditional => {
+                    let mut other = Value::Map(Vec::new());
+                    other.merge(self.eval(&binding.value, at));
+                    let Value::Map(entries) = other else { continue };
+                    for entry in entries {
+                        let key = entry.key.as_deref();
+                        let of_branch = self.entry_of(binding, &value, key, entry.value, place);
+                        value.insert(entry.key, of_branch, entry.line);
+                    }
                 }
                 Change::Merge => {
                     let other = self.eval(&binding.value, at);
                     value.merge(other);
                 }
+                Change::Append if binding.conditional => {
+                    value = self.in_branch(binding, &binding.name, place);
+                }
                 Change::Append => value = value.plus(self.eval(&binding.value, at)),
             }
         }
         Some(value)
+    }
+
+    /// An entry as a binding leaves it: one that a branch changes is not known.
+    fn entry_of(
+        &self,
+        binding: &Binding,
+        map: &Value,
+        key: Option<&str>,
+        entry: Value,
+        place: Place,
+    ) -> Value {
+        let before = key.and_then(|key| map.get(key));
+        match (before, key) {
+            (Some(before), Some(key)) if binding.conditional && before != entry => {
+                self.in_branch(binding, &format!("{}[{key}]", binding.name), place)
+            }
+            _ => entry,
+        }
+    }
+
+    fn in_branch(&self, binding: &Binding, what: &str, place: Place) -> Value {
+        let file = self.program(place).map_or("", |p| p.file.as_str());
+        let line = binding.value.line;
+        let ask = format!("{what}, which {file} changes in a branch in line {line}");
+        Value::Text(Text::unknown(ask))
     }
 
     /// A name that is assigned in several branches.
@@ -322,7 +366,7 @@ impl Evaluator<'_> {
             }) => self.field(program, scope, &fields, name),
             Some(map @ Value::Map(_)) => map.get(name),
             _ => self
-                .of_module(base, name)
+                .of_module(base, name, place)
                 .or_else(|| self.flag(name, place)),
         };
         value.unwrap_or(unknown)
@@ -388,9 +432,21 @@ impl Evaluator<'_> {
         })
     }
 
-    /// `config.TOPIC` where config.py is one of the files.
-    fn of_module(&mut self, base: &Expr, name: &str) -> Option<Value> {
+    /// `config.TOPIC` where config.py is one of the files, also by another name.
+    fn of_module(&mut self, base: &Expr, name: &str, place: Place) -> Option<Value> {
         let module = base.last_name()?;
+        let bindings = &self.program(place)?.bindings;
+        let alias = bindings.iter().find_map(|b| match &b.value.kind {
+            Kind::Import(module, of) if b.name == module_name(base)? && of.is_empty() => {
+                Some(module.as_str())
+            }
+            _ => None,
+        });
+        self.imported(alias.unwrap_or(module), name)
+    }
+
+    /// What one of the files calls by this name.
+    pub(super) fn imported(&mut self, module: &str, name: &str) -> Option<Value> {
         let index = self.world.programs.iter().position(|p| {
             let stem = std::path::Path::new(&p.file).file_stem();
             stem.and_then(|s| s.to_str()) == Some(module)
@@ -401,6 +457,14 @@ impl Evaluator<'_> {
             order: usize::MAX,
         };
         self.assigned(self.world.programs.get(index)?, name, 0, place)
+    }
+}
+
+/// A name that stands alone.
+fn module_name(base: &Expr) -> Option<&str> {
+    match &base.kind {
+        Kind::Name(name) => Some(name),
+        _ => None,
     }
 }
 

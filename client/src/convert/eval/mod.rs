@@ -164,6 +164,9 @@ impl<'a> Evaluator<'a> {
             Kind::Name(name) => self
                 .name(name, place)
                 .unwrap_or_else(|| self.unknown(expr, place)),
+            Kind::Import(module, name) => self
+                .imported(module, name)
+                .unwrap_or_else(|| self.unknown(expr, place)),
             Kind::Member(base, name) => self.member(expr, base, name, place),
             Kind::Index(base, key) => self.index(expr, base, key, place),
             Kind::Call(callee, arguments) => self

@@ -245,6 +245,7 @@ impl<'a> Finder<'a, '_> {
             if let Some(text) = self.eval.eval(&binding.value, place).to_text().value() {
                 let line = format!("pyspark {text}");
                 super::front::shell::read(&program.file, &line, binding.value.line, self.facts);
+                self.facts.start();
             }
         }
     }

@@ -74,11 +74,19 @@ impl<'a> Finder<'a, '_> {
             return self.keep_url(&url.value, arguments, expr, place);
         }
         let mut options = Settings::new();
+        // Where it says its server when it names no host.
+        let mut elsewhere = None;
         for (i, argument) in arguments.iter().enumerate() {
             if argument.spread {
                 let map = self.eval.eval(&argument.value, place);
+                if !map.has_all_keys() {
+                    elsewhere = Some(&argument.value);
+                }
                 options.extend(self.entries(&map, &argument.value, place));
                 continue;
+            }
+            if argument.name.as_deref() == Some("unix_socket_path") {
+                elsewhere = Some(&argument.value);
             }
             let name = argument.name.clone();
             let name = name.or_else(|| positions.get(i).map(|p| (*p).to_owned()));
@@ -91,7 +99,8 @@ impl<'a> Finder<'a, '_> {
             }
         }
         // Several servers, or what finds them, are more than host and port.
-        if matches!(name, "RedisCluster" | "Sentinel") && !options.contains_key("host") {
+        let is_many = matches!(name, "RedisCluster" | "Sentinel");
+        if (is_many || elsewhere.is_some()) && !options.contains_key("host") {
             let setting = self.eval.setting_of("host", &Value::Null, expr, place);
             options.insert("host".into(), setting);
         }

@@ -55,15 +55,37 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         | "finally_clause"
         | "case_clause"
         | "ERROR" => block(b, node),
-        "import_statement"
-        | "import_from_statement"
-        | "future_import_statement"
+        "import_statement" | "import_from_statement" => import(b, node),
+        "future_import_statement"
         | "global_statement"
         | "nonlocal_statement"
         | "pass_statement"
         | "string"
         | "concatenated_string" => {}
         _ => alone(b, node),
+    }
+}
+
+/// `from settings import TOPIC as T`, `import settings as s`: names that other files may give a value.
+fn import(b: &mut Builder, node: Node<'_>) {
+    let module = node.child_by_field_name("module_name");
+    let last = |b: &Builder, node: Node<'_>| {
+        let path = b.text(node);
+        path.rsplit('.').next().unwrap_or(path).to_owned()
+    };
+    let mut cursor = node.walk();
+    let names: Vec<Node<'_>> = node.children_by_field_name("name", &mut cursor).collect();
+    for imported in names {
+        let alias = imported.child_by_field_name("alias");
+        let name = imported.child_by_field_name("name").unwrap_or(imported);
+        let (from, what) = match module {
+            Some(module) => (last(b, module), last(b, name)),
+            None if alias.is_some() => (last(b, name), String::new()),
+            None => continue,
+        };
+        let bound = alias.map_or_else(|| what.clone(), |alias| b.text(alias).to_owned());
+        let value = b.expr(imported, Kind::Import(from, what));
+        b.bind(bound, Change::Set, value);
     }
 }
 
@@ -306,11 +328,17 @@ fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
             }
             .into_iter();
             let mut parts = Vec::new();
+            let template = template.replace("%d", "%s").replace("%i", "%s");
             for (i, part) in template.split("%s").enumerate() {
                 if i > 0 {
                     parts.push(values.next()?);
                 }
-                parts.push(b.expr(left, Kind::Literal(part.to_owned())));
+                let text = part.replace("%%", "\0");
+                // `%03d` and `%(name)s` are not followed.
+                if text.contains('%') {
+                    return None;
+                }
+                parts.push(b.expr(left, Kind::Literal(text.replace('\0', "%"))));
             }
             Some(Kind::Pieces(parts))
         }
@@ -402,7 +430,14 @@ fn string(b: &mut Builder, node: Node<'_>) -> Kind {
             }
             "interpolation" => {
                 let value = part.child_by_field_name("expression").unwrap_or(part);
-                pieces.push(expression(b, value));
+                let how = b.program.source.get(value.end_byte()..part.end_byte());
+                let is_plain = matches!(how.map(str::trim), Some("}" | "!s}" | ":s}" | ":d}"));
+                let value = expression(b, value);
+                // `{n:03d}` is not what n is.
+                pieces.push(match is_plain {
+                    true => value,
+                    false => b.expr(part, Kind::Other(vec![value])),
+                });
             }
             _ => {}
         }

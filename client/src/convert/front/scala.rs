@@ -338,6 +338,12 @@ fn interpolated(b: &mut Builder, node: Node<'_>) -> Kind {
     else {
         return Kind::Other(Vec::new());
     };
+    let interpolator = b.program.source.get(node.start_byte()..string.start_byte());
+    let is_formatted = !matches!(interpolator.map(str::trim), Some("s" | "raw"));
+    if is_formatted && b.text(string).contains('%') {
+        // `f"$n%03d"` is not what n is.
+        return Kind::Other(Vec::new());
+    }
     let raw = b.text(string).starts_with("\"\"\"");
     let quotes = if raw { 3 } else { 1 };
     let end = string.end_byte().saturating_sub(quotes);

@@ -157,6 +157,7 @@ impl Builder {
             scope: self.scope,
             order: self.order,
             expr,
+            conditional: self.branches > 0,
         });
     }
 

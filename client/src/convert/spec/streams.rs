@@ -190,9 +190,10 @@ fn brokers(text: &str) -> Answer {
         let has_port = broker.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
-        if !has_port
-            || broker.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '@'))
-        {
+        let is_odd = |c: char| {
+            !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']'))
+        };
+        if !has_port || broker.contains(is_odd) {
             return Answer::Ask(format!(
                 "host:port of the brokers; the old job says {}",
                 shown(text)

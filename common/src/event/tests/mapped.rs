@@ -140,6 +140,25 @@ fn a_record_of_lines_is_several_events_and_a_broken_line_concerns_no_other() {
 }
 
 #[test]
+fn what_a_value_looks_like_is_seen_also_behind_a_number_that_is_no_json() {
+    let whole = Decoder::new("tiktok");
+    let reject = |decoder: &Decoder, value: &str| {
+        let mut rejects = Vec::new();
+        decoder.decode_each(Some(value.as_bytes()), |_, outcome| {
+            rejects.extend(outcome.err())
+        });
+        rejects
+    };
+    let array = r#"[{"username":"a","like_count":NaN},{"username":"b"}]"#;
+    assert_eq!(reject(&whole, array), [Reject::EventsInArray]);
+    let items = r#"{"score":NaN,"items":[{"username":"a"}]}"#;
+    assert_eq!(reject(&whole, items), [Reject::EventsInArray]);
+    let envelopes = r#"[{"payload":{"username":"a","like_count":NaN}},{"payload":{}}]"#;
+    let exploded = decoder("explode = \"items\"");
+    assert_eq!(reject(&exploded, envelopes), [Reject::Envelope; 2]);
+}
+
+#[test]
 fn a_record_with_an_array_is_several_events_with_what_the_record_says_of_all() {
     let decoder = decoder(
         "explode = \"data.items\"\n[source.fields]\nplatform = [\"platform\", \"$.site\"]\n\
