@@ -80,6 +80,12 @@ impl Operation {
         Self::Scan,
         Self::Compare,
     ];
+
+    /// Whether one of this kind that succeeded proves that the other kind succeeds, too: a flush reads the fence
+    /// record as a look does, and while flushes succeed nobody looks.
+    pub fn proves(self, other: Self) -> bool {
+        self == other || (self, other) == (Self::Flush, Self::Look)
+    }
 }
 
 /// A partition's fence record, and who may write behind it.

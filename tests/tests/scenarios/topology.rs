@@ -12,7 +12,6 @@ use std::time::Duration;
 use kol_fold::Record;
 use kol_harness::{
     Cluster, Job, Kafka, Key, Proxy, RedisCluster, RedisServer, Sentinels, Topic, generated,
-    wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -59,26 +58,17 @@ impl Scene {
     }
 }
 
-fn in_step(replica: &RedisServer) {
-    wait_for("the replica to be in step", LIMIT, || {
-        let info = replica.cli("INFO replication");
-        let up = info.contains("master_link_status:up");
-        up.then_some(()).ok_or(info)
-    });
-}
-
 #[test]
 fn a_name_that_moves_from_a_demoted_replica_to_the_new_primary_is_followed() {
     let scene = Scene::new("name", &[]);
     let (old, new) = (RedisServer::start(), RedisServer::start());
-    new.cli(&format!("REPLICAOF 127.0.0.1 {}", old.port()));
-    in_step(&new);
-    let name = Proxy::to(&format!("127.0.0.1:{}", old.port()));
+    new.replicate(&old);
+    let name = Proxy::to(&old.address());
     let job = scene.submit(&format!("redis://{}/0", name.address()), "");
     scene.becomes(&job, &old);
-    new.cli("REPLICAOF NO ONE");
-    old.cli(&format!("REPLICAOF 127.0.0.1 {}", new.port()));
-    name.lead_to(&format!("127.0.0.1:{}", new.port()));
+    new.promote();
+    old.follow(&new);
+    name.lead_to(&new.address());
     scene.topic.produce(&scene.parts[1]);
     scene.becomes(&job, &new);
     scene.cluster.assert_no_complaints();
@@ -88,8 +78,7 @@ fn a_name_that_moves_from_a_demoted_replica_to_the_new_primary_is_followed() {
 fn sentinels_lead_to_the_primary_and_after_its_end_to_the_next_one() {
     let scene = Scene::new("sentinels", &[]);
     let (mut first, second) = (RedisServer::start(), RedisServer::start());
-    second.cli(&format!("REPLICAOF 127.0.0.1 {}", first.port()));
-    in_step(&second);
+    second.replicate(&first);
     let sentinels = Sentinels::watch(&first);
     let job = scene.submit(&sentinels.url(), "");
     scene.becomes(&job, &first);
