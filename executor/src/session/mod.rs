@@ -118,12 +118,13 @@ pub async fn run(
             () = stop.cancelled() => return Ok(()),
             outcome = session(&*network, &endpoint, &identity, &supervisor, &ready) => outcome,
         };
-        ready.send_replace(false);
+        let registered = ready.send_replace(false);
         let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
         if matches!(sent, Err(AskError::Gone(_))) {
             return Ok(());
         }
-        if outcome.is_ok() {
+        // However it ended: a master that is started again is back within the first waits.
+        if registered {
             backoff.succeeded();
         }
         let pause = backoff.failed();
