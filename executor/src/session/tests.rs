@@ -115,7 +115,7 @@ impl Scene {
             let event = tokio::time::timeout(LIMIT, self.supervisor.recv()).await;
             match event.unwrap().unwrap() {
                 SessionEvent::Up(up) => {
-                    up.running.send(Vec::new()).unwrap();
+                    up.account.send(Account::default()).unwrap();
                     return up.sender;
                 }
                 SessionEvent::Message(_) | SessionEvent::Down => {}

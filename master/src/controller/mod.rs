@@ -46,4 +46,6 @@ mod clock_tests;
 #[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
+mod roots_tests;
+#[cfg(test)]
 mod testing;
