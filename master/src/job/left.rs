@@ -1,0 +1,52 @@
+//! The state that a job has, for those that begin with it.
+
+use kol_common::proto::Manifest;
+
+use super::lineage::state_left;
+use super::machine::Job;
+use super::origin::Origin;
+use super::record::Phase;
+
+impl Job {
+    /// The committed epochs that are kept, newest first.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Manifest> {
+        self.epochs.coordinator().kept()
+    }
+
+    /// The state that it left, in an epoch that is kept or in its last one.
+    pub fn state_left(&self, epoch: Option<u64>) -> Option<Manifest> {
+        let manifest = match epoch {
+            Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?.clone()),
+            None => self.last_usable(),
+        };
+        let records = self.partitions.records();
+        Some(state_left(&self.record.spec, &records, manifest.as_ref()))
+    }
+
+    /// The last epoch; where the state of a partition is known to be damaged, or has records that Kafka
+    /// lost, with the newest before it that is not, if there is one: the log has what came after that.
+    fn last_usable(&self) -> Option<Manifest> {
+        let epochs = self.epochs.coordinator();
+        let mut manifest = epochs.head()?.clone();
+        for part in &mut manifest.partitions {
+            let partition = self.partitions.get(part.slot);
+            let start = partition.and_then(|p| p.record.cuts.restart(epochs.usable(part.slot)));
+            if let Some(start) = start {
+                *part = start.checkpoint;
+            }
+        }
+        Some(manifest)
+    }
+
+    /// Whether it needs the state in a folder: it is about to begin with it, or a kept epoch refers to it.
+    pub fn reads_from(&self, location: &str) -> bool {
+        let begins = match &self.record.origin {
+            Origin::Savepoint { location: folder } => {
+                self.record.phase == Phase::Starting && folder == location
+            }
+            _ => false,
+        };
+        let refers = |m: &Manifest| m.partitions.iter().any(|p| p.location == location);
+        begins || self.checkpoints().any(refers)
+    }
+}
