@@ -103,6 +103,19 @@ impl Cuts {
         later.fold(checkpoint.offset, |lowest, cut| lowest.min(cut.from))
     }
 
+    /// A checkpoint for another job, which knows nothing of these cuts: its end is where to resume.
+    pub fn hand_on(&self, checkpoint: &PartitionCheckpoint) -> PartitionCheckpoint {
+        let offset = self.resume_at(checkpoint);
+        PartitionCheckpoint {
+            offset,
+            // Of the record before the old end.
+            leader_epoch: checkpoint
+                .leader_epoch
+                .filter(|_| offset == checkpoint.offset),
+            ..checkpoint.clone()
+        }
+    }
+
     /// The checkpoint to start from, of the usable ones with their epochs, newest first: the newest that the
     /// lost tails leave whole, or just the newest.
     pub fn choose<'a>(

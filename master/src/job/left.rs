@@ -15,10 +15,15 @@ impl Job {
 
     /// The state that it left, in an epoch that is kept or in its last one.
     pub fn state_left(&self, epoch: Option<u64>) -> Option<Manifest> {
-        let manifest = match epoch {
+        let mut manifest = match epoch {
             Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?.clone()),
             None => self.last_usable(),
         };
+        for part in manifest.iter_mut().flat_map(|m| &mut m.partitions) {
+            if let Some(partition) = self.partitions.get(part.slot) {
+                *part = partition.record.cuts.hand_on(part);
+            }
+        }
         let records = self.partitions.records();
         Some(state_left(&self.record.spec, &records, manifest.as_ref()))
     }
@@ -30,9 +35,9 @@ impl Job {
         let mut manifest = epochs.head()?.clone();
         for part in &mut manifest.partitions {
             let partition = self.partitions.get(part.slot);
-            let start = partition.and_then(|p| p.record.cuts.restart(epochs.usable(part.slot)));
-            if let Some(start) = start {
-                *part = start.checkpoint;
+            let start = partition.and_then(|p| p.record.cuts.choose(epochs.usable(part.slot)));
+            if let Some((_, checkpoint)) = start {
+                *part = checkpoint.clone();
             }
         }
         Some(manifest)

@@ -333,6 +333,11 @@ fn a_partition_whose_log_lost_its_tail_goes_back_before_it_and_that_is_durable_a
     let next = assignment(&rig.event(lost_tail(next.assignment_epoch, 120, 155)));
     assert_eq!(next.restore.as_ref().unwrap().offset, 180);
     assert_eq!((next.lineage, next.resume_at), (2, Some(120)));
+    // A job that takes over from here knows nothing of the cuts.
+    for left in [None, Some(rig.job.checkpoints().next().unwrap().epoch)] {
+        let left = rig.job.state_left(left).unwrap();
+        assert_eq!(left.partitions[0].offset, 120);
+    }
 }
 
 #[test]
