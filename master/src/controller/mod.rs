@@ -48,4 +48,6 @@ mod refusal_tests;
 #[cfg(test)]
 mod roots_tests;
 #[cfg(test)]
+mod successor_tests;
+#[cfg(test)]
 mod testing;

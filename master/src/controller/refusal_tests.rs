@@ -7,64 +7,21 @@ use std::time::Duration;
 use kol_common::actor::Group;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{JobState, JobStatus, RewindRequest, Savepoint};
-use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
+use kol_common::{JobId, KolError};
 
 use super::actor::start;
 use super::handle::Handle;
-use super::store::JobStore;
-use super::submission::{Begin, Submission};
-use super::testing::options;
-use crate::job::cuts::Cuts;
-use crate::job::record::PartitionRecord;
+use super::submission::Begin;
+use super::testing::{ending, options, record, store_with, submission};
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
-use crate::testing::spec;
 
 const FOLDER: &str = "file:///savepoints/sav_1";
-
-/// A job with keys of its own in Redis, or with the default ones.
-fn record(id: &str, name: &str, phase: Phase, own_keys: bool) -> JobRecord {
-    let mut spec = spec(name);
-    spec.checkpoint.location = "file:///checkpoints".into();
-    if own_keys {
-        let keys = &mut spec.sink.keys;
-        for key in [
-            &mut keys.ranking,
-            &mut keys.hash,
-            &mut keys.legacy_hash,
-            &mut keys.last_update,
-            &mut keys.last_event,
-        ] {
-            key.insert_str(0, name);
-        }
-    }
-    let mut record = JobRecord::new(JobId::from_wire(id), spec, vec![], Millis::now());
-    record.phase = phase;
-    record
-}
-
-/// A job `a` that stops, and whose executor has not given its partition back yet.
-fn ending(id: &str) -> JobRecord {
-    let mut ending = record(id, "a", Phase::Ending(End::Stopped), false);
-    ending.partitions = vec![PartitionRecord {
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        start_offset: 0,
-        assignment_epoch: 1,
-        owner: Some(Incarnation::from_wire("inc_1")),
-        topic_id: None,
-        cuts: Cuts::default(),
-    }];
-    ending
-}
 
 /// A master with these jobs and one savepoint, of the job `a`.
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
     let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
-    let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-    for record in records {
-        store.save(Some(record), None).await.unwrap();
-    }
+    let mut store = store_with(records, meta.clone()).await;
     let savepoint = Savepoint {
         id: "sav_1".into(),
         location: FOLDER.into(),
@@ -112,17 +69,6 @@ fn rewind(job: &str, to: To) -> RewindRequest {
         job: job.into(),
         to: Some(to),
         at_once: false,
-    }
-}
-
-fn submission(name: &str, replace: bool, begin: Begin) -> Submission {
-    let mut spec = spec(name);
-    spec.scoring.weights.momentum = 0.3;
-    Submission {
-        spec,
-        warnings: vec![],
-        begin,
-        replace,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! 1. A job name owns its state: a job resumes from the last epoch of the one before it, unless it is to
 //!    begin elsewhere, or without state.
-//! 2. State that does not fit the new spec is never dropped unasked.
+//! 2. State that does not fit the new spec is never dropped unasked. A job that never read anything hands on
+//!    where it was to begin: what a person requested for it was not done yet.
 //! 3. A job that follows a live one waits for it to end. A live one whose state the next job takes over
 //!    ends with a last epoch; one whose state is no longer wanted ends at once.
 
@@ -97,8 +98,11 @@ impl Controller {
             begin,
             replace,
         } = submission;
-        let before = self.newest(&spec.name);
-        let live = before.filter(|(_, job)| job.header().is_live());
+        let before = self.of_name(&spec.name).next();
+        // Not always the newest: one that never began may be over before the one that it superseded.
+        let live = self
+            .of_name(&spec.name)
+            .find(|(_, job)| job.header().is_live());
         if let Some((id, job)) = live {
             let differences = differences(&job.header().spec, &spec);
             if differences.is_empty() && begin == Begin::Resume {
@@ -131,10 +135,10 @@ impl Controller {
         })))
     }
 
-    /// The newest job of a name.
-    fn newest(&self, name: &str) -> Option<(&JobId, &Job)> {
-        let mut newest_first = self.jobs.iter().rev();
-        newest_first.find(|(_, job)| job.header().spec.name == name)
+    /// The jobs of a name, newest first.
+    fn of_name(&self, name: &str) -> impl Iterator<Item = (&JobId, &Job)> {
+        let newest_first = self.jobs.iter().rev();
+        newest_first.filter(move |(_, job)| job.header().spec.name == name)
     }
 
     /// Refuses a job that a live one of its name, other than `replaced`, stands in the way of.
@@ -228,16 +232,25 @@ enum Admitted {
     New(Box<Next>),
 }
 
-/// The last epoch of a job, if it ever read anything and its state fits.
-pub(super) fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
-    if !job.has_read() {
-        return Ok(Origin::Spec);
+/// What a job leaves, if its state fits.
+fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
+    let left = left_by(id, job);
+    if !left.is_the_log() {
+        // The state of an origin fits the job that was to begin with it.
+        fits(&job.header().spec, spec)?;
     }
-    fits(&job.header().spec, spec)?;
-    Ok(Origin::Job {
+    Ok(left)
+}
+
+/// What a job leaves: its last epoch, or, if it never read anything, where it was to begin.
+pub(super) fn left_by(id: &JobId, job: &Job) -> Origin {
+    if !job.has_read() {
+        return job.header().origin.clone();
+    }
+    Origin::Job {
         id: id.clone(),
         epoch: None,
-    })
+    }
 }
 
 /// Refuses a job that is ending: what follows it would not know how it ended.

@@ -7,7 +7,7 @@ use kol_common::{ExecutorId, KolError, Millis, SavepointId};
 
 use super::discovery::Found;
 use super::fleet::Fleet;
-use super::record::End;
+use super::record::{End, Predecessor};
 use crate::checkpoint::{Commit, Notice};
 
 /// What happened, with the executors and the wall clock as they are then.
@@ -35,8 +35,9 @@ pub enum Event {
     End(End, String),
     /// A person requests a savepoint in this folder.
     Savepoint(SavepointId, String),
-    /// The job that it supersedes is over.
-    PredecessorEnded,
+    /// The job that it supersedes is over. If that one never began, it leaves the job that it superseded
+    /// itself: perhaps that one still ends.
+    PredecessorEnded(Option<Predecessor>),
     /// Time passed, or the fleet changed.
     Tick,
 }

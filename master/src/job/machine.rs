@@ -145,8 +145,8 @@ impl Job {
                 };
                 self.epochs.savepoint(now, job, id, folder, out);
             }
-            Event::PredecessorEnded => {
-                self.record.follows = None;
+            Event::PredecessorEnded(next) => {
+                self.record.follows = next;
                 out.push(Effect::Persist);
             }
             Event::Tick => {}
