@@ -11,6 +11,7 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `forget` | which jobs that are over are kept |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
 //! | `store` | jobs in the meta store |
@@ -21,6 +22,7 @@ mod committed;
 
 mod executors;
 mod explain;
+mod forget;
 mod handle;
 mod message;
 mod questions;
@@ -43,6 +45,8 @@ pub use submission::{Begin, Submission};
 
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod forget_tests;
 #[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]

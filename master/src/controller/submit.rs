@@ -14,14 +14,10 @@ use kol_common::{JobId, KolError, Millis};
 use super::message::Reply;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
-use crate::checkpoint::keeper::Chore;
 use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::fits;
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
-
-/// Jobs that are over and still listed.
-const REMEMBERED: usize = 100;
 
 /// A job that is about to be created.
 pub(super) struct Next {
@@ -203,27 +199,6 @@ impl Controller {
                 .help("Take a savepoint of it (kol-client savepoint), and begin with that."));
         }
         last_state(id, job, spec)
-    }
-
-    async fn forget_oldest(&mut self) -> Result<(), KolError> {
-        let needed: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|job| job.header().is_live())
-            .filter_map(|job| match &job.header().origin {
-                Origin::Job { id, .. } => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
-        let over = self.jobs.iter().filter(|(_, job)| !job.header().is_live());
-        let over: Vec<JobId> = over.map(|(id, _)| id.clone()).collect();
-        let surplus = over.len().saturating_sub(REMEMBERED);
-        for id in over.iter().filter(|id| !needed.contains(id)).take(surplus) {
-            self.store.remove(id).await?;
-            self.clean_up(id, Chore::Everything(id.clone()));
-            self.jobs.remove(id);
-        }
-        Ok(())
     }
 }
 

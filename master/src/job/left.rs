@@ -1,5 +1,8 @@
 //! The state that a job has, for those that begin with it.
 
+use std::collections::BTreeSet;
+
+use kol_common::JobId;
 use kol_common::proto::Manifest;
 
 use super::lineage::state_left;
@@ -53,5 +56,28 @@ impl Job {
         };
         let refers = |m: &Manifest| m.partitions.iter().any(|p| p.location == location);
         begins || self.checkpoints().any(refers)
+    }
+
+    /// The jobs that it needs: those that it waits for or begins with, and those that wrote state files
+    /// which its kept epochs refer to.
+    pub fn needs(&self) -> BTreeSet<JobId> {
+        let record = &self.record;
+        let begins = record.is_live() || !self.has_read();
+        let origin = match &record.origin {
+            Origin::Job { id, .. } if begins => Some(id.clone()),
+            _ => None,
+        };
+        let waits = record.follows.iter().filter(|_| record.is_live());
+        let parts = self.checkpoints().flat_map(|m| &m.partitions);
+        // A path begins with the job that wrote the file.
+        let files = parts
+            .filter(|p| !p.location.is_empty())
+            .flat_map(|p| &p.files);
+        let writers = files.filter_map(|f| f.path.split('/').next());
+        origin
+            .into_iter()
+            .chain(waits.map(|before| before.id.clone()))
+            .chain(writers.map(JobId::from_wire))
+            .collect()
     }
 }
