@@ -29,8 +29,8 @@ pub enum Event {
     /// An executor sent `Reports`, `Released`, `PartitionFailed`, `BarrierAck` or `BarrierFailed` about
     /// this job.
     Received(ExecutorId, FromExecutor),
-    /// What a look at Kafka and Redis found.
-    Discovered(Result<Found, KolError>),
+    /// What a look at Kafka and Redis found, and why the checkpoint root is not there all the same.
+    Discovered(Result<Found, KolError>, Option<KolError>),
     /// It is to end. The text says why, for a person; it is empty where somebody requested it.
     End(End, String),
     /// A person requests a savepoint in this folder.

@@ -148,11 +148,14 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
         }],
         ..Manifest::default()
     };
-    let out = rig.event(Event::Discovered(Ok(Found {
-        partitions: started(2, 100),
-        generation: 9,
-        state: Some(Box::new(state)),
-    })));
+    let out = rig.event(Event::Discovered(
+        Ok(Found {
+            partitions: started(2, 100),
+            generation: 9,
+            state: Some(Box::new(state)),
+        }),
+        None,
+    ));
     assert!(out.persist, "in one transaction with the epoch");
     let head = &out.commit.as_ref().unwrap().manifest;
     assert_eq!((head.epoch, head.parent, head.generation), (1, 0, 9));

@@ -135,7 +135,7 @@ impl Job {
                     .connected(now, &executor, &running, generation, out);
             }
             Event::Received(executor, body) => self.received(now, &executor, body, out),
-            Event::Discovered(found) => self.discovered(now, found, out),
+            Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
             Event::End(end, why) => self.end(now, end, why, out),
             Event::Savepoint(id, folder) => {
                 let job = JobParts {
@@ -210,11 +210,18 @@ impl Job {
         }
     }
 
-    fn discovered(&mut self, now: Millis, found: Result<Found, KolError>, out: &mut Vec<Effect>) {
+    /// A root that is not there is a problem of a job that runs, and its new partitions are taken all the same.
+    fn discovered(
+        &mut self,
+        now: Millis,
+        found: Result<Found, KolError>,
+        absent: Option<KolError>,
+        out: &mut Vec<Effect>,
+    ) {
         let failure = match found {
             Ok(found) => {
                 self.adopt(now, found, out);
-                None
+                absent
             }
             Err(error) => {
                 if self.record.phase == Phase::Starting && !error.retryable {

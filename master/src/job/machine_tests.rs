@@ -28,7 +28,7 @@ fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again
     let mut rig = Rig::starting(&[1]);
     rig.tick();
     let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
-    rig.event(Event::Discovered(Err(error)));
+    rig.event(Event::Discovered(Err(error), None));
     assert_eq!(
         rig.state(),
         (JobState::Starting, "topic `t` does not exist".into())
@@ -37,6 +37,27 @@ fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again
     assert!(rig.after(400).discover);
     rig.event(found(1));
     assert_eq!(rig.state().0, JobState::Running);
+}
+
+#[test]
+fn looks_that_fail_come_after_waits_that_grow_also_when_only_the_root_is_away() {
+    let (mut rig, _) = Rig::running(&[1], 1);
+    rig.after(10_000);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let absent = KolError::external(kol_common::checkpoint::ABSENT, "not mounted");
+        let Event::Discovered(found, _) = found(1) else {
+            unreachable!()
+        };
+        rig.event(Event::Discovered(found, Some(absent)));
+        let status = rig.job.status(Millis(rig.now), &rig.fleet);
+        assert!(status.problems.iter().any(|p| p.message == "not mounted"));
+        let wait = (1..=100).find(|_| rig.after(100).discover);
+        waits.push(100 * wait.unwrap());
+    }
+    assert!(waits[0] <= 500 && waits[7] >= 5_000, "{waits:?}");
+    rig.event(found(1));
+    assert!(!rig.after(9_999).discover && rig.after(1).discover);
 }
 
 #[test]
