@@ -95,6 +95,25 @@ async fn a_stop_or_a_savepoint_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_stop_with_a_savepoint_that_nobody_waits_for_changes_nothing() {
+    let tasks = Group::new("test");
+    let handle = master(&[record("job_1", "a", RUNNING, false)], &tasks).await;
+    let before = there(&handle).await;
+    let folder = tempfile::tempdir().unwrap();
+    let below = format!("file://{}", folder.path().display());
+    let mut stop = Box::pin(handle.end("a".into(), End::Stopped, Some(below)));
+    assert!(futures::poll!(&mut stop).is_pending());
+    drop(stop);
+    // What its folder is for would show soon.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(there(&handle).await, before);
+    let mut made = std::fs::read_dir(folder.path()).unwrap();
+    let made = made.next().expect("the folder was made").unwrap().path();
+    assert_eq!(std::fs::read_dir(made).unwrap().count(), 0);
+    tasks.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_submission_that_is_refused_changes_nothing() {
     let two = [
         record("job_1", "a", RUNNING, true),

@@ -50,7 +50,8 @@ impl Controller {
         });
     }
 
-    /// The folder of a savepoint is there, or cannot be made: then nothing changes.
+    /// The folder of a savepoint is there, or cannot be made: then nothing changes. So it is when who wanted the
+    /// job ended no longer waits: that was reported as refused, or withdrawn.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -62,10 +63,14 @@ impl Controller {
         ending: Option<Ending>,
         placed: Result<(), KolError>,
     ) -> Result<(), KolError> {
+        if ending.as_ref().is_some_and(|(_, reply)| reply.is_closed()) {
+            tracing::info!(%job, "nobody waits for the end of this job any longer: it runs on");
+            let _nobody_waits = self.drop_savepoint(&id);
+            return Ok(());
+        }
         if let Err(refused) = placed.and_then(|()| self.may_save(job, ending.is_some())) {
-            if let Some(awaited) = self.awaited.remove(&id) {
-                self.keeper.tell(awaited.folder, Chore::Folder);
-                let _nobody_waits = awaited.reply.send(Err(refused.clone()));
+            if let Some(awaited) = self.drop_savepoint(&id) {
+                let _nobody_waits = awaited.send(Err(refused.clone()));
             }
             if let Some((_, reply)) = ending {
                 let _nobody_waits = reply.send(Err(refused));
@@ -81,6 +86,13 @@ impl Controller {
             let _nobody_waits = reply.send(self.job_status(now, job.as_str()));
         }
         Ok(())
+    }
+
+    /// Takes back a savepoint that is not begun, with its folder; answers who waits for it.
+    fn drop_savepoint(&mut self, id: &SavepointId) -> Option<Reply<Savepoint>> {
+        let awaited = self.awaited.remove(id)?;
+        self.keeper.tell(awaited.folder, Chore::Folder);
+        Some(awaited.reply)
     }
 
     /// Whether a savepoint may begin now that its folder is there, and the job may end with it.
