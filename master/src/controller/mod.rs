@@ -52,6 +52,8 @@ mod refusal_tests;
 #[cfg(test)]
 mod roots_tests;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod successor_tests;
 #[cfg(test)]
 mod testing;
