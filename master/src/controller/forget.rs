@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
-use crate::checkpoint::keeper::Chore;
+use crate::checkpoint::deletion::{Deletion, Forgotten};
 use crate::job::Job;
 
 /// Jobs that are over and still listed.
@@ -23,7 +23,7 @@ impl Controller {
     ///
     /// # Errors
     /// The store does not take writes.
-    pub(super) async fn forget_oldest(&mut self) -> Result<(), KolError> {
+    pub(super) async fn forget_oldest(&mut self, now: Millis) -> Result<(), KolError> {
         let over = self.jobs.iter().filter(|(_, job)| !job.header().is_live());
         let over: Vec<JobId> = over.map(|(id, _)| id.clone()).collect();
         let surplus = over.len().saturating_sub(REMEMBERED);
@@ -32,9 +32,17 @@ impl Controller {
         }
         let needed = self.needed();
         for id in over.iter().filter(|id| !needed.contains(id)).take(surplus) {
-            self.store.remove(id).await?;
-            self.clean_up(id, Chore::Everything(id.clone()));
+            let Some(job) = self.jobs.get(id) else {
+                continue;
+            };
+            // Without a partition no file was written.
+            let files = job.has_read().then(|| Deletion {
+                location: job.header().spec.checkpoint.location.clone(),
+                what: Forgotten::Job(id.clone()),
+            });
+            self.store.remove(id, files).await?;
             self.jobs.remove(id);
+            self.attempts.hurry(now);
         }
         Ok(())
     }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use kol_common::JobId;
 use kol_common::actor::Group;
-use kol_common::proto::{Manifest, PartitionCheckpoint, StateFile};
+use kol_common::proto::{Manifest, PartitionCheckpoint, Savepoint, StateFile};
 
 use super::actor::start;
 use super::submission::Begin;
 use super::testing::{ending, options, record, store_with, submission};
 use crate::checkpoint::Commit;
 use crate::job::{End, JobRecord, Origin, Phase};
-use crate::meta::EmbeddedStore;
+use crate::meta::{EmbeddedStore, MetaStore as _};
 
 const OVER: Phase = Phase::Over(End::Stopped);
 
@@ -44,6 +44,37 @@ fn epoch_of(job: &JobRecord, wrote: &str) -> Commit {
         reduced: vec![],
         orphans: None,
     }
+}
+
+#[tokio::test]
+async fn a_savepoint_that_is_deleted_while_its_place_is_away_is_deleted_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("away/sav_1");
+    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let mut store = store_with(&[], meta.clone()).await;
+    let savepoint = Savepoint {
+        id: "sav_1".into(),
+        location: format!("file://{}", place.display()),
+        ..Savepoint::default()
+    };
+    store.keep_savepoint(&savepoint).await.unwrap();
+    drop(store);
+    let tasks = Group::new("test");
+    let (handle, _ends_with_the_test) = start(meta.clone(), options(), &tasks).await.unwrap();
+    handle.delete_savepoint("sav_1".into()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waiting = async || meta.list("deletion/").await.unwrap().len();
+    assert_eq!(waiting().await, 1);
+    std::fs::create_dir_all(&place).unwrap();
+    let manifest = place.join("manifest");
+    std::fs::write(&manifest, "x").unwrap();
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
+    while waiting().await > 0 {
+        assert!(tokio::time::Instant::now() < limit, "it is tried again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!manifest.exists());
+    tasks.drain(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

@@ -154,6 +154,11 @@ impl Handle {
         self.tell(written, HAND_OVER).await
     }
 
+    /// An attempt to delete files of what was forgotten is over.
+    pub(super) async fn deleted(&self, done: Vec<String>) -> Result<(), KolError> {
+        self.tell(Message::Deleted { done }, HAND_OVER).await
+    }
+
     /// Starts a job, or says that it runs already.
     ///
     /// # Errors

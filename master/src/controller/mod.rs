@@ -11,15 +11,16 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
-//! | `forget` | which jobs that are over are kept |
+//! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
 //! | `store` | jobs in the meta store |
 
 mod actor;
+mod attempts;
 mod clock;
 mod committed;
-
+mod deletions;
 mod executors;
 mod explain;
 mod forget;

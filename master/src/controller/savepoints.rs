@@ -7,6 +7,7 @@ use kol_common::{JobId, KolError, Millis, SavepointId};
 
 use super::message::{Ending, Reply, SavepointRequest};
 use super::state::{Awaited, Controller};
+use crate::checkpoint::deletion::{Deletion, Forgotten};
 use crate::checkpoint::keeper::Chore;
 use crate::job::{End, Event, Job, Phase};
 
@@ -166,12 +167,13 @@ impl Controller {
         Ok((id, Some(SavepointRequest { below, reply })))
     }
 
-    /// Takes a savepoint off the record, and deletes its files.
+    /// Takes a savepoint off the record; its files are deleted once their place is there.
     ///
     /// # Errors
     /// The store does not take writes.
     pub(super) async fn delete_savepoint(
         &mut self,
+        now: Millis,
         id: &str,
         reply: Reply<Savepoint>,
     ) -> Result<(), KolError> {
@@ -182,10 +184,13 @@ impl Controller {
                 return Ok(());
             }
         };
-        self.store.forget_savepoint(&savepoint.id).await?;
-        let paths = savepoint.files.iter().map(|f| f.path.clone()).collect();
-        self.keeper
-            .tell(savepoint.location.clone(), Chore::Savepoint(paths));
+        let paths = savepoint.files.iter().map(|f| f.path.clone());
+        let files = Deletion {
+            location: savepoint.location.clone(),
+            what: Forgotten::Savepoint(paths.collect()),
+        };
+        self.store.forget_savepoint(&savepoint.id, files).await?;
+        self.attempts.hurry(now);
         let _nobody_waits = reply.send(Ok(savepoint));
         Ok(())
     }

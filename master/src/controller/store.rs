@@ -3,7 +3,8 @@
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
 //! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster, made
-//! with the store, and `root/{location}` says that a checkpoint root was marked with it.
+//! with the store, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the place of
+//! files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prost::Message as _;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Commit;
+use crate::checkpoint::deletion::Deletion;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -25,6 +27,7 @@ const GENERATIONS: &str = "generation/";
 const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
+const DELETIONS: &str = "deletion/";
 const CLUSTER: &str = "cluster";
 const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
@@ -42,6 +45,8 @@ pub struct JobStore {
     generations: BTreeMap<String, u64>,
     /// By id.
     savepoints: BTreeMap<String, Savepoint>,
+    /// By the id of what was forgotten.
+    deletions: BTreeMap<String, Deletion>,
     cluster: ClusterId,
     /// Locations that carry the marker of the cluster.
     roots: BTreeSet<String>,
@@ -59,6 +64,7 @@ impl JobStore {
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            deletions: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
         for entry in store.meta.list(ROOTS).await.map_err(failed)? {
@@ -77,6 +83,11 @@ impl JobStore {
         for entry in store.meta.list(SAVEPOINTS).await.map_err(failed)? {
             let savepoint: Savepoint = decode(&entry)?;
             store.savepoints.insert(savepoint.id.clone(), savepoint);
+            store.revisions.insert(entry.key, entry.revision);
+        }
+        for entry in store.meta.list(DELETIONS).await.map_err(failed)? {
+            let id = entry.key.trim_start_matches(DELETIONS).to_owned();
+            store.deletions.insert(id, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
         let mut jobs = Vec::new();
@@ -99,6 +110,11 @@ impl JobStore {
     /// Whether a checkpoint root was marked before.
     pub fn is_marked(&self, location: &str) -> bool {
         self.roots.contains(location)
+    }
+
+    /// The checkpoint roots that were marked.
+    pub fn roots(&self) -> Vec<String> {
+        self.roots.iter().cloned().collect()
     }
 
     /// Remembers that a checkpoint root carries the marker.
@@ -192,35 +208,73 @@ impl JobStore {
         Ok(())
     }
 
-    /// Takes a savepoint off the record.
+    /// Takes a savepoint off the record; its files are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn forget_savepoint(&mut self, id: &str) -> Result<(), KolError> {
-        let key = format!("{SAVEPOINTS}{id}");
-        let write = Write::Delete(key.clone());
-        self.write(vec![write], vec![key.clone()]).await?;
-        self.revisions.remove(&key);
+    pub async fn forget_savepoint(&mut self, id: &str, files: Deletion) -> Result<(), KolError> {
+        let keys = [format!("{SAVEPOINTS}{id}")];
+        let gone = vec![Write::Delete(keys[0].clone())];
+        self.forget(id, gone, &keys, Some(files)).await?;
         self.savepoints.remove(id);
         Ok(())
     }
 
-    /// Forgets a job that is over, and its checkpoints.
+    /// Forgets a job that is over, and its checkpoints; its files, if it has any, are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn remove(&mut self, id: &JobId) -> Result<(), KolError> {
+    pub async fn remove(&mut self, id: &JobId, files: Option<Deletion>) -> Result<(), KolError> {
         let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
         let checkpoints = self.meta.list(&checkpoints_of(id)).await.map_err(failed)?;
         let gone = keys
             .iter()
             .cloned()
             .chain(checkpoints.into_iter().map(|e| e.key));
-        let writes = gone.map(Write::Delete).collect();
-        self.write(writes, keys.to_vec()).await?;
-        for key in keys {
-            self.revisions.remove(&key);
+        let gone = gone.map(Write::Delete).collect();
+        self.forget(id.as_str(), gone, &keys, files).await
+    }
+
+    /// In one transaction: what is forgotten is to be deleted, also by a master that is started again.
+    async fn forget(
+        &mut self,
+        id: &str,
+        mut writes: Vec<Write>,
+        gone: &[String],
+        files: Option<Deletion>,
+    ) -> Result<(), KolError> {
+        let mut keys = gone.to_vec();
+        if let Some(files) = &files {
+            let key = format!("{DELETIONS}{id}");
+            writes.push(put(&key, files)?);
+            keys.push(key);
         }
+        self.write(writes, keys).await?;
+        for key in gone {
+            self.revisions.remove(key);
+        }
+        self.deletions
+            .extend(files.map(|files| (id.to_owned(), files)));
+        Ok(())
+    }
+
+    /// What is to be deleted, by the id of what was forgotten.
+    pub fn deletions(&self) -> &BTreeMap<String, Deletion> {
+        &self.deletions
+    }
+
+    /// The files of something that was forgotten are deleted.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn deleted(&mut self, id: &str) -> Result<(), KolError> {
+        if self.deletions.remove(id).is_none() {
+            return Ok(());
+        }
+        let key = format!("{DELETIONS}{id}");
+        let write = Write::Delete(key.clone());
+        self.write(vec![write], vec![key.clone()]).await?;
+        self.revisions.remove(&key);
         Ok(())
     }
 

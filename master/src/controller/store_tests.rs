@@ -8,6 +8,7 @@ use kol_common::{ClusterId, JobId, Millis};
 
 use super::store::{JobStore, adopt, put_cluster};
 use crate::checkpoint::Commit;
+use crate::checkpoint::deletion::{Deletion, Forgotten};
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{EmbeddedStore, MetaStore as _};
@@ -19,6 +20,14 @@ fn record(name: &str, generation: u64) -> JobRecord {
     record
 }
 
+/// Of what is forgotten.
+fn files() -> Deletion {
+    Deletion {
+        location: "file:///a".into(),
+        what: Forgotten::Savepoint(["0/b.state".to_owned()].into()),
+    }
+}
+
 #[tokio::test]
 async fn jobs_and_generations_are_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -28,7 +37,7 @@ async fn jobs_and_generations_are_there_after_a_restart() {
     let (kept, removed) = (record("a", 3), record("a", 7));
     store.save(Some(&kept), None).await.unwrap();
     store.save(Some(&removed), None).await.unwrap();
-    store.remove(&removed.id).await.unwrap();
+    store.remove(&removed.id, Some(files())).await.unwrap();
     let (store, found) = JobStore::load(meta).await.unwrap();
     assert_eq!(found, [(kept, vec![])]);
     assert_eq!(store.generation(), 7, "generations outlive their jobs");
@@ -61,10 +70,11 @@ async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forg
     other.save(None, Some((&job.id, &next))).await.unwrap();
     let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
     assert!(late.is_err(), "another master has committed meanwhile");
-    other.remove(&job.id).await.unwrap();
+    other.remove(&job.id, Some(files())).await.unwrap();
     let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
     let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
-    assert_eq!(left, ["cluster", "generation/a"]);
+    let deletion = format!("deletion/{}", job.id);
+    assert_eq!(left, ["cluster", &deletion, "generation/a"]);
 }
 
 #[tokio::test]
@@ -120,7 +130,7 @@ async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
         };
         store.keep_savepoint(&savepoint).await.unwrap();
     }
-    store.remove(&job.id).await.unwrap();
+    store.remove(&job.id, Some(files())).await.unwrap();
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     let ids = |store: &JobStore| {
         store
@@ -129,9 +139,15 @@ async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
             .collect::<Vec<_>>()
     };
     assert_eq!(ids(&store), ["sav_3", "sav_1"]);
-    store.forget_savepoint("sav_3").await.unwrap();
-    let (store, _) = JobStore::load(meta).await.unwrap();
+    store.forget_savepoint("sav_3", files()).await.unwrap();
+    let (store, _) = JobStore::load(meta.clone()).await.unwrap();
     assert_eq!(ids(&store), ["sav_1"]);
+    // Until it is done, the deletion of its files is on record.
+    let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+    assert_eq!(store.deletions().get("sav_3"), Some(&files()));
+    store.deleted("sav_3").await.unwrap();
+    let (store, _) = JobStore::load(meta).await.unwrap();
+    assert!(!store.deletions().contains_key("sav_3"));
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Controller {
         tracing::info!(job = %id, %name, origin, "a job was submitted");
         let job = Job::new(record, vec![], now, self.options.drain);
         self.jobs.insert(id.clone(), job);
-        self.forget_oldest().await?;
+        self.forget_oldest(now).await?;
         let _nobody_waits = reply.send(Ok(SubmitReply {
             job_id: id.to_string(),
             outcome: SubmitOutcome::Created as i32,
