@@ -15,10 +15,20 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Welcomes whoever registers; ends its side of the stream when the executor has ended the other, or
-/// at once.
+/// How the master ends its side of the stream.
+#[derive(Clone, Copy)]
+enum End {
+    /// At once.
+    AtOnce,
+    /// At once, as one that was killed.
+    Broken,
+    /// When the executor has ended the other side.
+    Last,
+}
+
+/// Welcomes whoever registers.
 struct Master {
-    patient: bool,
+    end: End,
     registrations: mpsc::Sender<Register>,
 }
 
@@ -40,13 +50,13 @@ impl ClusterService for Master {
             body: Some(ToExecutor::Welcome(Welcome::default())),
         };
         let welcome = futures::stream::iter([Ok(welcome)]);
-        if !self.patient {
-            return Ok(Response::new(Box::pin(welcome)));
-        }
+        let broken = futures::stream::iter([Err(Status::unavailable("killed"))]);
         let until_the_other_side_ends = incoming.filter_map(|_| async { None });
-        Ok(Response::new(Box::pin(
-            welcome.chain(until_the_other_side_ends),
-        )))
+        Ok(Response::new(match self.end {
+            End::AtOnce => Box::pin(welcome),
+            End::Broken => Box::pin(welcome.chain(broken)),
+            End::Last => Box::pin(welcome.chain(until_the_other_side_ends)),
+        }))
     }
 }
 
@@ -58,12 +68,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(patient: bool) -> Self {
+    async fn start(end: End) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let master = format!("http://{}", listener.local_addr().unwrap());
         let (registered, registrations) = mpsc::channel(16);
         let service = ClusterServiceServer::new(Master {
-            patient,
+            end,
             registrations: registered,
         });
         let group = Group::new("test");
@@ -105,7 +115,7 @@ impl Scene {
             let event = tokio::time::timeout(LIMIT, self.supervisor.recv()).await;
             match event.unwrap().unwrap() {
                 SessionEvent::Up(up) => {
-                    up.running.send(Vec::new()).unwrap();
+                    up.account.send(Account::default()).unwrap();
                     return up.sender;
                 }
                 SessionEvent::Message(_) | SessionEvent::Down => {}
@@ -116,7 +126,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
-    let mut scene = Scene::start(false).await;
+    let mut scene = Scene::start(End::AtOnce).await;
     let mut seen = Vec::new();
     for _ in 0..2 {
         let _sender = scene.come_up().await;
@@ -129,8 +139,20 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
 }
 
 #[tokio::test]
+async fn the_waits_begin_again_after_a_registration_however_its_stream_ended() {
+    let mut scene = Scene::start(End::Broken).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..14 {
+        let _sender = scene.come_up().await;
+        scene.registrations.recv().await.unwrap();
+    }
+    // Waits that grow would be 10 s in all, at least.
+    assert!(began.elapsed() < Duration::from_secs(6));
+}
+
+#[tokio::test]
 async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
-    let mut scene = Scene::start(true).await;
+    let mut scene = Scene::start(End::Last).await;
     let sender = scene.come_up().await;
     scene.registrations.recv().await.unwrap();
     let Scene {

@@ -25,7 +25,7 @@ use crate::memory::{Share, Use};
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::session::{SessionEvent, Up};
+use crate::session::{Account, SessionEvent, Up};
 
 /// How often reports go to the master.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -113,11 +113,13 @@ impl Supervisor {
 
     fn session(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Up(Up { sender, running }) => {
-                let _session_ended = running.send(self.machine.running());
+            SessionEvent::Up(Up { sender, account }) => {
+                self.unseen = self.roots.unseen();
+                let _session_ended = account.send(Account {
+                    running: self.machine.running(),
+                    unseen_roots: self.unseen.clone(),
+                });
                 self.master = Some(sender);
-                self.unseen.clear();
-                self.send_unseen();
                 if self.options.leave.is_cancelled() {
                     // The master of the new session does not know yet, and would assign partitions.
                     self.send_leaving();

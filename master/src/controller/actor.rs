@@ -74,6 +74,7 @@ impl Controller {
         self.member(now, Input::Tick).await?;
         self.tick_jobs(now).await?;
         self.questions.tick(now);
+        self.tick_deletions(now);
         self.tick_metrics(now);
         Ok(())
     }
@@ -122,8 +123,9 @@ impl Controller {
             Message::SavepointWritten { savepoint, written } => {
                 self.savepoint_written(&savepoint, written).await
             }
+            Message::Deleted { done } => self.deleted(now, done).await,
             Message::DeleteSavepoint { savepoint, reply } => {
-                self.delete_savepoint(&savepoint, reply).await
+                self.delete_savepoint(now, &savepoint, reply).await
             }
             Message::Query(query) => {
                 self.answer(now, query);

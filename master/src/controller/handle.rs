@@ -22,6 +22,8 @@ use crate::job::discovery::Found;
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
 /// recover.
 const ANSWER: Duration = Duration::from_secs(15);
+/// The same where the folder of a savepoint is made first: each look at a store may take half a minute.
+const PLACED: Duration = Duration::from_secs(150);
 /// The same for the result of a task beside the controller: no one waits for that task.
 const HAND_OVER: Duration = Duration::from_secs(60);
 /// Longest wait for a savepoint. The coordinator ends it after twice `checkpoint.timeout`; this ends the
@@ -47,7 +49,15 @@ impl Handle {
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Message) -> Result<T, KolError> {
-        let answer = self.mailbox.ask(question, ANSWER).await;
+        self.ask_within(ANSWER, question).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce(Reply<T>) -> Message,
+    ) -> Result<T, KolError> {
+        let answer = self.mailbox.ask(question, deadline).await;
         answer.map_err(unanswered)?
     }
 
@@ -144,6 +154,11 @@ impl Handle {
         self.tell(written, HAND_OVER).await
     }
 
+    /// An attempt to delete files of what was forgotten is over.
+    pub(super) async fn deleted(&self, done: Vec<String>) -> Result<(), KolError> {
+        self.tell(Message::Deleted { done }, HAND_OVER).await
+    }
+
     /// Starts a job, or says that it runs already.
     ///
     /// # Errors
@@ -156,7 +171,8 @@ impl Handle {
     }
 
     /// Ends a job. With a savepoint below a location (empty: its default), the answer comes once that
-    /// is complete.
+    /// is complete. Whoever stops waiting before the folder of the savepoint is there has changed nothing; from
+    /// then on the end does not depend on them.
     ///
     /// # Errors
     /// There is no such job, or it is over, or its savepoint failed.
@@ -169,7 +185,8 @@ impl Handle {
         let (reply, saved) = oneshot::channel();
         let savepoint = savepoint.map(|below| SavepointRequest { below, reply });
         let waits = savepoint.is_some();
-        let ended = self.ask(|reply| Message::End {
+        let deadline = if waits { PLACED } else { ANSWER };
+        let ended = self.ask_within(deadline, |reply| Message::End {
             job,
             end,
             savepoint,

@@ -121,6 +121,11 @@ pub(super) enum Message {
         /// Its description, or why the file is not durable.
         written: Result<Box<Savepoint>, KolError>,
     },
+    /// An attempt to delete files of what was forgotten is over.
+    Deleted {
+        /// The ids of that of which no file is left.
+        done: Vec<String>,
+    },
     /// A person deletes a savepoint.
     DeleteSavepoint {
         /// Its id.

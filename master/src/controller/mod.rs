@@ -11,16 +11,19 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
 //! | `store` | jobs in the meta store |
 
 mod actor;
+mod attempts;
 mod clock;
 mod committed;
-
+mod deletions;
 mod executors;
 mod explain;
+mod forget;
 mod handle;
 mod message;
 mod questions;
@@ -44,6 +47,14 @@ pub use submission::{Begin, Submission};
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod forget_tests;
+#[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod roots_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod successor_tests;
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,7 @@ use kol_common::proto::{Savepoint, UnseenRoot};
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::attempts::Attempts;
 use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Reply, Stream};
@@ -59,6 +60,7 @@ pub(super) struct Controller {
     pub(super) clocks_differ: bool,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
+    pub(super) attempts: Attempts,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
     /// Places of state files that executors do not see, and since when.
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
@@ -93,6 +95,7 @@ impl Controller {
             handle,
             keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
             store,
+            attempts: Attempts::new(now),
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,

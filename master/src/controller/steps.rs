@@ -145,8 +145,7 @@ impl Controller {
         }
     }
 
-    /// A look is over. A root that is not there is a problem of a job that runs, and its new partitions are
-    /// taken all the same.
+    /// A look is over.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -157,11 +156,10 @@ impl Controller {
         found: Result<Found, KolError>,
         claimed: Result<String, KolError>,
     ) -> Result<(), KolError> {
-        let looked = found.is_ok();
-        self.step(now, id, Event::Discovered(found)).await?;
+        let absent = claimed.as_ref().err().cloned();
+        self.step(now, id, Event::Discovered(found, absent)).await?;
         match claimed {
             Ok(location) => self.store.mark(&location).await,
-            Err(absent) if looked => self.step(now, id, Event::Discovered(Err(absent))).await,
             Err(_) => Ok(()),
         }
     }

@@ -3,7 +3,8 @@
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
 //! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster, made
-//! with the store, and `root/{location}` says that a checkpoint root was marked with it.
+//! with the store, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the place of
+//! files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prost::Message as _;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Commit;
+use crate::checkpoint::deletion::Deletion;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -25,6 +27,7 @@ const GENERATIONS: &str = "generation/";
 const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
+const DELETIONS: &str = "deletion/";
 const CLUSTER: &str = "cluster";
 const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
@@ -42,6 +45,8 @@ pub struct JobStore {
     generations: BTreeMap<String, u64>,
     /// By id.
     savepoints: BTreeMap<String, Savepoint>,
+    /// By the id of what was forgotten.
+    deletions: BTreeMap<String, Deletion>,
     cluster: ClusterId,
     /// Locations that carry the marker of the cluster.
     roots: BTreeSet<String>,
@@ -59,6 +64,7 @@ impl JobStore {
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            deletions: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
         for entry in store.meta.list(ROOTS).await.map_err(failed)? {
@@ -77,6 +83,11 @@ impl JobStore {
         for entry in store.meta.list(SAVEPOINTS).await.map_err(failed)? {
             let savepoint: Savepoint = decode(&entry)?;
             store.savepoints.insert(savepoint.id.clone(), savepoint);
+            store.revisions.insert(entry.key, entry.revision);
+        }
+        for entry in store.meta.list(DELETIONS).await.map_err(failed)? {
+            let id = entry.key.trim_start_matches(DELETIONS).to_owned();
+            store.deletions.insert(id, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
         let mut jobs = Vec::new();
@@ -99,6 +110,11 @@ impl JobStore {
     /// Whether a checkpoint root was marked before.
     pub fn is_marked(&self, location: &str) -> bool {
         self.roots.contains(location)
+    }
+
+    /// The checkpoint roots that were marked.
+    pub fn roots(&self) -> Vec<String> {
+        self.roots.iter().cloned().collect()
     }
 
     /// Remembers that a checkpoint root carries the marker.
@@ -192,35 +208,73 @@ impl JobStore {
         Ok(())
     }
 
-    /// Takes a savepoint off the record.
+    /// Takes a savepoint off the record; its files are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn forget_savepoint(&mut self, id: &str) -> Result<(), KolError> {
-        let key = format!("{SAVEPOINTS}{id}");
-        let write = Write::Delete(key.clone());
-        self.write(vec![write], vec![key.clone()]).await?;
-        self.revisions.remove(&key);
+    pub async fn forget_savepoint(&mut self, id: &str, files: Deletion) -> Result<(), KolError> {
+        let keys = [format!("{SAVEPOINTS}{id}")];
+        let gone = vec![Write::Delete(keys[0].clone())];
+        self.forget(id, gone, &keys, Some(files)).await?;
         self.savepoints.remove(id);
         Ok(())
     }
 
-    /// Forgets a job that is over, and its checkpoints.
+    /// Forgets a job that is over, and its checkpoints; its files, if it has any, are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn remove(&mut self, id: &JobId) -> Result<(), KolError> {
+    pub async fn remove(&mut self, id: &JobId, files: Option<Deletion>) -> Result<(), KolError> {
         let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
         let checkpoints = self.meta.list(&checkpoints_of(id)).await.map_err(failed)?;
         let gone = keys
             .iter()
             .cloned()
             .chain(checkpoints.into_iter().map(|e| e.key));
-        let writes = gone.map(Write::Delete).collect();
-        self.write(writes, keys.to_vec()).await?;
-        for key in keys {
-            self.revisions.remove(&key);
+        let gone = gone.map(Write::Delete).collect();
+        self.forget(id.as_str(), gone, &keys, files).await
+    }
+
+    /// In one transaction: what is forgotten is to be deleted, also by a master that is started again.
+    async fn forget(
+        &mut self,
+        id: &str,
+        mut writes: Vec<Write>,
+        gone: &[String],
+        files: Option<Deletion>,
+    ) -> Result<(), KolError> {
+        let mut keys = gone.to_vec();
+        if let Some(files) = &files {
+            let key = format!("{DELETIONS}{id}");
+            writes.push(put(&key, files)?);
+            keys.push(key);
         }
+        self.write(writes, keys).await?;
+        for key in gone {
+            self.revisions.remove(key);
+        }
+        self.deletions
+            .extend(files.map(|files| (id.to_owned(), files)));
+        Ok(())
+    }
+
+    /// What is to be deleted, by the id of what was forgotten.
+    pub fn deletions(&self) -> &BTreeMap<String, Deletion> {
+        &self.deletions
+    }
+
+    /// The files of something that was forgotten are deleted.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn deleted(&mut self, id: &str) -> Result<(), KolError> {
+        if self.deletions.remove(id).is_none() {
+            return Ok(());
+        }
+        let key = format!("{DELETIONS}{id}");
+        let write = Write::Delete(key.clone());
+        self.write(vec![write], vec![key.clone()]).await?;
+        self.revisions.remove(&key);
         Ok(())
     }
 
@@ -282,7 +336,7 @@ async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
     Ok(made)
 }
 
-async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
+pub(super) async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
     let transaction = Transaction {
         expected: vec![(CLUSTER.to_owned(), Revision::ABSENT)],
         writes: vec![Write::Put(CLUSTER.to_owned(), cluster.as_str().into())],
@@ -361,151 +415,4 @@ fn read_job(entry: &Entry) -> Result<JobRecord, KolError> {
         .help("Start the newer kol-master."));
     }
     read(entry)
-}
-
-#[cfg(test)]
-mod tests {
-    use kol_common::Millis;
-
-    use super::*;
-    use crate::meta::EmbeddedStore;
-    use crate::testing::spec;
-
-    fn record(name: &str, generation: u64) -> JobRecord {
-        let mut record = JobRecord::new(JobId::generate(), spec(name), vec![], Millis(5));
-        record.generation = generation;
-        record
-    }
-
-    #[tokio::test]
-    async fn jobs_and_generations_are_there_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, none) = JobStore::load(meta.clone()).await.unwrap();
-        assert_eq!(none, []);
-        let (kept, removed) = (record("a", 3), record("a", 7));
-        store.save(Some(&kept), None).await.unwrap();
-        store.save(Some(&removed), None).await.unwrap();
-        store.remove(&removed.id).await.unwrap();
-        let (store, found) = JobStore::load(meta).await.unwrap();
-        assert_eq!(found, [(kept, vec![])]);
-        assert_eq!(store.generation(), 7, "generations outlive their jobs");
-    }
-
-    #[tokio::test]
-    async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-        let job = record("a", 1);
-        store.save(Some(&job), None).await.unwrap();
-        let commit = |epoch: u64, forgotten: &[u64]| Commit {
-            manifest: Manifest {
-                epoch,
-                ..Manifest::default()
-            },
-            forgotten: forgotten.to_vec(),
-            reduced: Vec::new(),
-            orphans: None,
-        };
-        for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
-            let commit = commit(epoch, forgotten);
-            store.save(None, Some((&job.id, &commit))).await.unwrap();
-        }
-        let (mut other, found) = JobStore::load(meta.clone()).await.unwrap();
-        let epochs: Vec<u64> = found[0].1.iter().map(|m| m.epoch).collect();
-        assert_eq!(epochs, [10, 11]);
-        let next = commit(12, &[]);
-        other.save(None, Some((&job.id, &next))).await.unwrap();
-        let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
-        assert!(late.is_err(), "another master has committed meanwhile");
-        other.remove(&job.id).await.unwrap();
-        let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
-        let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
-        assert_eq!(left, ["cluster", "generation/a"]);
-    }
-
-    #[tokio::test]
-    async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = format!("file://{}", folder.path().display());
-        let stores = Stores::of_this_machine();
-        let marker = folder.path().join(marker::CLUSTER_FILE);
-        let fresh = || EmbeddedStore::in_memory().unwrap();
-        let cluster = async |meta: EmbeddedStore| {
-            adopt(&meta, &stores, &root).await.unwrap();
-            let (store, _) = JobStore::load(Arc::new(meta)).await.unwrap();
-            store.cluster().to_string()
-        };
-        let made = cluster(fresh()).await;
-        std::fs::write(&marker, "clu_7\n").unwrap();
-        assert_eq!(cluster(fresh()).await, "clu_7");
-        let known = fresh();
-        put_cluster(&known, &ClusterId::from_wire(&made))
-            .await
-            .unwrap();
-        assert_eq!(cluster(known).await, made);
-        std::fs::write(&marker, "torn").unwrap();
-        assert!(cluster(fresh()).await.starts_with("clu_"));
-    }
-
-    #[tokio::test]
-    async fn the_cluster_and_its_marked_roots_stay_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-        let cluster = store.cluster().clone();
-        assert!(!store.is_marked("file:///a"));
-        store.mark("file:///a").await.unwrap();
-        store.mark("file:///a").await.unwrap();
-        let (store, _) = JobStore::load(meta).await.unwrap();
-        assert_eq!(*store.cluster(), cluster);
-        assert!(store.is_marked("file:///a") && !store.is_marked("file:///b"));
-    }
-
-    #[tokio::test]
-    async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-        let job = record("a", 1);
-        store.save(Some(&job), None).await.unwrap();
-        for (id, name) in [("sav_1", "a"), ("sav_2", "b"), ("sav_3", "a")] {
-            let savepoint = Savepoint {
-                id: id.into(),
-                job_name: name.into(),
-                ..Savepoint::default()
-            };
-            store.keep_savepoint(&savepoint).await.unwrap();
-        }
-        store.remove(&job.id).await.unwrap();
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-        let ids = |store: &JobStore| {
-            store
-                .savepoints("a")
-                .map(|s| s.id.clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(ids(&store), ["sav_3", "sav_1"]);
-        store.forget_savepoint("sav_3").await.unwrap();
-        let (store, _) = JobStore::load(meta).await.unwrap();
-        assert_eq!(ids(&store), ["sav_1"]);
-    }
-
-    #[tokio::test]
-    async fn a_second_writer_is_noticed_and_a_newer_version_is_not_misread() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut one, _) = JobStore::load(meta.clone()).await.unwrap();
-        let mut job = record("a", 0);
-        one.save(Some(&job), None).await.unwrap();
-        let (mut two, _) = JobStore::load(meta.clone()).await.unwrap();
-        one.save(Some(&job), None).await.unwrap();
-        let error = two.save(Some(&job), None).await.unwrap_err();
-        assert!(error.help.contains("one master"), "{error}");
-        job.version = VERSION + 1;
-        one.save(Some(&job), None).await.unwrap();
-        let error = JobStore::load(meta).await.err().unwrap();
-        assert!(error.message.contains("newer kol-master"), "{error}");
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. A job name owns its state: a job resumes from the last epoch of the one before it, unless it is to
 //!    begin elsewhere, or without state.
-//! 2. State that does not fit the new spec is never dropped unasked.
+//! 2. State that does not fit the new spec is never dropped unasked. A job that never read anything hands on
+//!    where it was to begin: what a person requested for it was not done yet.
 //! 3. A job that follows a live one waits for it to end. A live one whose state the next job takes over
 //!    ends with a last epoch; one whose state is no longer wanted ends at once.
 
@@ -13,14 +14,10 @@ use kol_common::{JobId, KolError, Millis};
 use super::message::Reply;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
-use crate::checkpoint::keeper::Chore;
 use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::fits;
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
-
-/// Jobs that are over and still listed.
-const REMEMBERED: usize = 100;
 
 /// A job that is about to be created.
 pub(super) struct Next {
@@ -79,7 +76,7 @@ impl Controller {
         tracing::info!(job = %id, %name, origin, "a job was submitted");
         let job = Job::new(record, vec![], now, self.options.drain);
         self.jobs.insert(id.clone(), job);
-        self.forget_oldest().await?;
+        self.forget_oldest(now).await?;
         let _nobody_waits = reply.send(Ok(SubmitReply {
             job_id: id.to_string(),
             outcome: SubmitOutcome::Created as i32,
@@ -97,8 +94,11 @@ impl Controller {
             begin,
             replace,
         } = submission;
-        let before = self.newest(&spec.name);
-        let live = before.filter(|(_, job)| job.header().is_live());
+        let before = self.of_name(&spec.name).next();
+        // Not always the newest: one that never began may be over before the one that it superseded.
+        let live = self
+            .of_name(&spec.name)
+            .find(|(_, job)| job.header().is_live());
         if let Some((id, job)) = live {
             let differences = differences(&job.header().spec, &spec);
             if differences.is_empty() && begin == Begin::Resume {
@@ -131,10 +131,10 @@ impl Controller {
         })))
     }
 
-    /// The newest job of a name.
-    fn newest(&self, name: &str) -> Option<(&JobId, &Job)> {
-        let mut newest_first = self.jobs.iter().rev();
-        newest_first.find(|(_, job)| job.header().spec.name == name)
+    /// The jobs of a name, newest first.
+    fn of_name(&self, name: &str) -> impl Iterator<Item = (&JobId, &Job)> {
+        let newest_first = self.jobs.iter().rev();
+        newest_first.filter(move |(_, job)| job.header().spec.name == name)
     }
 
     /// Refuses a job that a live one of its name, other than `replaced`, stands in the way of.
@@ -200,27 +200,6 @@ impl Controller {
         }
         last_state(id, job, spec)
     }
-
-    async fn forget_oldest(&mut self) -> Result<(), KolError> {
-        let needed: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|job| job.header().is_live())
-            .filter_map(|job| match &job.header().origin {
-                Origin::Job { id, .. } => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
-        let over = self.jobs.iter().filter(|(_, job)| !job.header().is_live());
-        let over: Vec<JobId> = over.map(|(id, _)| id.clone()).collect();
-        let surplus = over.len().saturating_sub(REMEMBERED);
-        for id in over.iter().filter(|id| !needed.contains(id)).take(surplus) {
-            self.store.remove(id).await?;
-            self.clean_up(id, Chore::Everything(id.clone()));
-            self.jobs.remove(id);
-        }
-        Ok(())
-    }
 }
 
 enum Admitted {
@@ -228,16 +207,25 @@ enum Admitted {
     New(Box<Next>),
 }
 
-/// The last epoch of a job, if it ever read anything and its state fits.
-pub(super) fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
-    if !job.has_read() {
-        return Ok(Origin::Spec);
+/// What a job leaves, if its state fits.
+fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
+    let left = left_by(id, job);
+    if !left.is_the_log() {
+        // The state of an origin fits the job that was to begin with it.
+        fits(&job.header().spec, spec)?;
     }
-    fits(&job.header().spec, spec)?;
-    Ok(Origin::Job {
+    Ok(left)
+}
+
+/// What a job leaves: its last epoch, or, if it never read anything, where it was to begin.
+pub(super) fn left_by(id: &JobId, job: &Job) -> Origin {
+    if !job.has_read() {
+        return job.header().origin.clone();
+    }
+    Origin::Job {
         id: id.clone(),
         epoch: None,
-    })
+    }
 }
 
 /// Refuses a job that is ending: what follows it would not know how it ended.

@@ -1,5 +1,6 @@
 //! What people request.
 
+use kol_common::KolError;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SpecPolicy};
 use kol_common::proto::job_service_server::JobService;
@@ -8,7 +9,6 @@ use kol_common::proto::{
     ListExecutorsRequest, ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef,
     SavepointRequest, StopReply, StopRequest, SubmitReply, SubmitRequest,
 };
-use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
 use crate::controller::{Begin, Handle, Submission};
@@ -62,19 +62,6 @@ impl JobRpc {
         lineage::fits(&lineage::spec_of(&folder, &snapshot)?, spec)?;
         Ok(Begin::Folder(folder))
     }
-
-    /// Whether a savepoint can be written below a location that a person named: tried with a small file before
-    /// a job is stopped for it.
-    async fn try_location(&self, location: &str) -> Result<(), KolError> {
-        if location.is_empty() {
-            // The job's own, in which its epochs are.
-            return Ok(());
-        }
-        let store = self.stores.open(location).await?;
-        let probe = format!("probe-{}", world::random_id().simple());
-        store.put(&probe, Vec::new()).await?;
-        store.delete(vec![probe]).await
-    }
 }
 
 #[tonic::async_trait]
@@ -118,10 +105,6 @@ impl JobService for JobRpc {
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
         let request = request.into_inner();
-        if request.savepoint {
-            let tried = self.try_location(&request.location).await;
-            tried.map_err(|e| e.to_status())?;
-        }
         let savepoint = request.savepoint.then_some(request.location);
         let ended = self.controller.end(request.job, End::Stopped, savepoint);
         answer(ended.await.map(|(status, savepoint)| StopReply {
@@ -141,8 +124,6 @@ impl JobService for JobRpc {
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
         let request = request.into_inner();
-        let tried = self.try_location(&request.location).await;
-        tried.map_err(|e| e.to_status())?;
         answer(
             self.controller
                 .savepoint(request.job, request.location)
