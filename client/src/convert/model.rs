@@ -180,6 +180,8 @@ pub struct Facts {
     pub streams: Vec<Stream>,
     /// Redis connections in the order of the files.
     pub redis: Vec<RedisUse>,
+    /// Database that a client of Redis selects.
+    pub selected: Option<Setting>,
     /// `checkpointLocation` of queries.
     pub checkpoints: Vec<Setting>,
     /// Windows, watermarks, triggers and the like.

@@ -2,7 +2,7 @@
 
 use super::{Evaluator, Frame, Place, Value};
 use crate::convert::model::Text;
-use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, ScopeKind};
+use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, Scope, ScopeKind};
 
 /// Most calls of a function that are looked at.
 const MAX_CALLS: usize = 32;
@@ -19,6 +19,9 @@ impl Evaluator<'_> {
             }
             if let Some((_, default)) = scope.params.iter().find(|(n, _)| n == name) {
                 return self.parameter(program, index, name, default.as_ref(), place);
+            }
+            if scope.rest.as_deref() == Some(name) {
+                return self.parameter(program, index, name, None, place);
             }
             at = scope.parent;
         }
@@ -95,6 +98,23 @@ impl Evaluator<'_> {
                     let other = self.eval(&binding.value, at);
                     value.merge(other);
                 }
+                Change::Default(key) => {
+                    let key = self.eval(key, at).to_text().value();
+                    if key.as_ref().is_none_or(|key| value.get(key).is_none()) {
+                        let entry = self.eval(&binding.value, at);
+                        value.insert(key, entry, binding.value.line);
+                    }
+                }
+                Change::Remove(key) => {
+                    let key = key
+                        .as_ref()
+                        .and_then(|k| self.eval(k, at).to_text().value());
+                    let is_removed =
+                        !binding.conditional && key.as_deref().is_some_and(|key| value.remove(key));
+                    if !is_removed {
+                        value = self.in_branch(binding, &binding.name, place);
+                    }
+                }
                 Change::Append if binding.conditional => {
                     value = self.in_branch(binding, &binding.name, place);
                 }
@@ -125,7 +145,12 @@ impl Evaluator<'_> {
     fn in_branch(&self, binding: &Binding, what: &str, place: Place) -> Value {
         let file = self.program(place).map_or("", |p| p.file.as_str());
         let line = binding.value.line;
-        let ask = format!("{what}, which {file} changes in a branch in line {line}");
+        let how = if binding.conditional {
+            "in a branch in"
+        } else {
+            "in"
+        };
+        let ask = format!("{what}, which {file} changes {how} line {line}");
         Value::Text(Text::unknown(ask))
     }
 
@@ -223,7 +248,7 @@ impl Evaluator<'_> {
         }
         calls.truncate(MAX_CALLS);
         let bound = calls.into_iter().map(|(place, arguments)| {
-            let values = self.bind(&function.params, arguments, place);
+            let values = self.bind(function, arguments, place);
             Frame {
                 program,
                 scope,
@@ -236,11 +261,12 @@ impl Evaluator<'_> {
     /// Gives parameters the values of a call's arguments; `self` and the like take none.
     pub(super) fn bind(
         &mut self,
-        params: &[(String, Option<Expr>)],
+        of: &Scope,
         arguments: &[Argument],
         place: Place,
     ) -> Vec<(String, Value)> {
-        let mut names = params
+        let mut names = of
+            .params
             .iter()
             .map(|(name, _)| name)
             .filter(|name| !matches!(name.as_str(), "self" | "cls"));
@@ -259,6 +285,15 @@ impl Evaluator<'_> {
                 (_, _, None) => {}
             }
         }
+        let Some(rest) = &of.rest else { return values };
+        let is_param = |name: &String| of.params.iter().any(|(param, _)| param == name);
+        let (mut values, others): (Vec<_>, Vec<_>) =
+            values.into_iter().partition(|(name, _)| is_param(name));
+        let mut map = Value::Map(Vec::new());
+        for (name, value) in others {
+            map.insert(Some(name), value, 0);
+        }
+        values.push((rest.clone(), map));
         values
     }
 

@@ -55,9 +55,15 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         | "finally_clause"
         | "case_clause"
         | "ERROR" => block(b, node),
+        "delete_statement" => delete(b, node),
+        "global_statement" => {
+            for name in children(node) {
+                let name = b.text(name).to_owned();
+                b.global(name);
+            }
+        }
         "import_statement" | "import_from_statement" => import(b, node),
         "future_import_statement"
-        | "global_statement"
         | "nonlocal_statement"
         | "pass_statement"
         | "string"
@@ -97,26 +103,20 @@ fn is_main_guard(b: &Builder, node: Node<'_>) -> bool {
 
 fn alone(b: &mut Builder, node: Node<'_>) {
     let expr = expression(b, node);
-    // `options.update({…})` changes the dictionary.
-    if let Kind::Call(callee, arguments) = &expr.kind
-        && let Kind::Member(base, method) = &callee.kind
-        && method == "update"
-        && let Some(name) = base.path()
-        && arguments.len() == 1
-    {
-        let value = node
-            .child_by_field_name("arguments")
-            .and_then(|list| children(list).into_iter().next());
-        if let Some(value) = value {
-            let value = match value.kind() {
-                "keyword_argument" => expr,
-                _ => expression(b, value),
-            };
-            b.bind(name, Change::Merge, value);
-            return;
+    b.alone(expr);
+}
+
+/// `del options["key"]`.
+fn delete(b: &mut Builder, node: Node<'_>) {
+    for deleted in children(node) {
+        let Expr { kind, line, span } = expression(b, deleted);
+        if let Kind::Index(base, key) = kind
+            && let Some(name) = base.path()
+        {
+            let kind = Kind::Null;
+            b.bind(name, Change::Remove(Some(*key)), Expr { kind, line, span });
         }
     }
-    b.statement(expr);
 }
 
 fn assignment(b: &mut Builder, node: Node<'_>) {
@@ -189,12 +189,16 @@ fn augmented(b: &mut Builder, node: Node<'_>) {
 
 fn function(b: &mut Builder, node: Node<'_>) {
     let name = named(b, node);
-    let mut params = Vec::new();
+    let (mut params, mut rest) = (Vec::new(), None);
     for param in node
         .child_by_field_name("parameters")
         .map(children)
         .unwrap_or_default()
     {
+        if param.kind() == "dictionary_splat_pattern" {
+            rest = children(param).first().map(|name| b.text(*name).to_owned());
+            continue;
+        }
         let named = param.child_by_field_name("name");
         let plain = if param.kind() == "identifier" {
             Some(param)
@@ -209,6 +213,7 @@ fn function(b: &mut Builder, node: Node<'_>) {
         params.push((name, default));
     }
     b.scoped(name, ScopeKind::Function, params, |b| {
+        b.rest(rest);
         if let Some(body) = node.child_by_field_name("body") {
             block(b, body);
         }

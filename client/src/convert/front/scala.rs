@@ -34,9 +34,31 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         "compilation_unit" | "template_body" | "block" | "indented_block" | "case_block"
         | "case_clause" | "package_clause" | "finally_clause" | "ERROR" => block(b, node),
         "import_declaration" | "package_identifier" | "string" => {}
+        "infix_expression" => changed(b, node),
         _ => {
             let expr = expression(b, node);
-            b.statement(expr);
+            b.alone(expr);
+        }
+    }
+}
+
+/// `options += ("a" -> "b")`, `options ++= others`.
+fn changed(b: &mut Builder, node: Node<'_>) {
+    let operator = node.child_by_field_name("operator").map(|o| b.text(o));
+    let change = match operator {
+        Some("+=") => Change::Append,
+        Some("++=") => Change::Merge,
+        Some("-=" | "--=") => Change::Remove(None),
+        _ => {
+            let expr = expression(b, node);
+            return b.alone(expr);
+        }
+    };
+    let sides = ["left", "right"].map(|side| field(b, node, side));
+    if let [Some(left), Some(right)] = sides {
+        match left.path() {
+            Some(name) => b.bind(name, change, *right),
+            None => b.statement(*right),
         }
     }
 }
@@ -65,9 +87,18 @@ fn assignment(b: &mut Builder, node: Node<'_>) {
         return;
     };
     let value = expression(b, right);
-    match expression(b, left).path() {
-        Some(name) => b.bind(name, Change::Set, value),
-        None => b.statement(value),
+    let left = expression(b, left);
+    match (left.path(), left.kind) {
+        (Some(name), _) => b.bind(name, Change::Set, value),
+        // `options("key") = value`
+        (None, Kind::Call(map, mut key)) if key.len() == 1 && map.path().is_some() => {
+            let name = map.path().unwrap_or_default();
+            match key.pop() {
+                Some(key) => b.bind(name, Change::Insert(key.value), value),
+                None => b.statement(value),
+            }
+        }
+        _ => b.statement(value),
     }
 }
 

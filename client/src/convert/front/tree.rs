@@ -69,6 +69,8 @@ pub(super) struct Builder {
     order: usize,
     depth: usize,
     branches: usize,
+    /// Names that a function declares to be those of the file, with its scope.
+    globals: Vec<(usize, String)>,
 }
 
 impl Builder {
@@ -79,6 +81,7 @@ impl Builder {
             order: 0,
             depth: 0,
             branches: 0,
+            globals: Vec::new(),
         }
     }
 
@@ -129,6 +132,7 @@ impl Builder {
             name,
             kind,
             params,
+            rest: None,
             returns: Vec::new(),
         });
         self.scope = self.program.scopes.len() - 1;
@@ -137,16 +141,31 @@ impl Builder {
         self.branches = branches;
     }
 
+    /// In this scope the name is that of the file.
+    pub(super) fn global(&mut self, name: String) {
+        self.globals.push((self.scope, name));
+    }
+
+    /// The parameter of this function that takes all other named arguments.
+    pub(super) fn rest(&mut self, name: Option<String>) {
+        if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+            scope.rest = name;
+        }
+    }
+
     /// Notes that a name gets a value.
     pub(super) fn bind(&mut self, name: String, change: Change, value: Expr) {
         self.order += 1;
+        let mut globals = self.globals.iter();
+        let is_global = globals.any(|(scope, global)| *scope == self.scope && *global == name);
         self.program.bindings.push(Binding {
-            scope: self.scope,
+            scope: if is_global { 0 } else { self.scope },
             order: self.order,
             name,
             change,
             value,
-            conditional: self.branches > 0,
+            // When a function is called, only the run knows.
+            conditional: self.branches > 0 || is_global,
         });
     }
 
