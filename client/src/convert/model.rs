@@ -237,8 +237,8 @@ impl Facts {
             && self.checkpoints.is_empty()
             && self.app_name.is_none()
             && self.object_name.is_none()
-            && super::names::ENVIRONMENT.iter().all(|name| {
-                !self.environment.contains_key(*name) && !self.lookups.contains_key(*name)
+            && super::names::all().all(|name| {
+                !self.environment.contains_key(name) && !self.lookups.contains_key(name)
             })
     }
 }

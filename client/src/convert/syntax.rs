@@ -152,6 +152,17 @@ pub struct Argument {
     pub value: Expr,
 }
 
+impl Argument {
+    /// One that is passed by its position.
+    pub fn plain(value: Expr) -> Self {
+        Self {
+            name: None,
+            spread: false,
+            value,
+        }
+    }
+}
+
 impl Program {
     /// A program without anything in it.
     pub fn new(file: &str, source: &str) -> Self {

@@ -224,7 +224,7 @@ impl<'a> Finder<'a, '_> {
         let Some(name) = self.eval.environment_name(expr, place) else {
             return;
         };
-        if names::ENVIRONMENT.contains(&name.as_str()) {
+        if names::all().any(|known| known == name) {
             let setting = self.eval.setting(&name, expr, place);
             if setting.value.value().is_some() {
                 self.facts.lookups.insert(name, setting);
