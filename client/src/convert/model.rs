@@ -180,6 +180,8 @@ pub struct Facts {
     pub streams: Vec<Stream>,
     /// Redis connections in the order of the files.
     pub redis: Vec<RedisUse>,
+    /// Database that a client of Redis selects.
+    pub selected: Option<Setting>,
     /// `checkpointLocation` of queries.
     pub checkpoints: Vec<Setting>,
     /// Windows, watermarks, triggers and the like.
@@ -235,8 +237,8 @@ impl Facts {
             && self.checkpoints.is_empty()
             && self.app_name.is_none()
             && self.object_name.is_none()
-            && super::names::ENVIRONMENT.iter().all(|name| {
-                !self.environment.contains_key(*name) && !self.lookups.contains_key(*name)
+            && super::names::all().all(|name| {
+                !self.environment.contains_key(name) && !self.lookups.contains_key(name)
             })
     }
 }

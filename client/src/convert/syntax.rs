@@ -31,6 +31,8 @@ pub struct Scope {
     pub kind: ScopeKind,
     /// Parameters and their defaults.
     pub params: Vec<(String, Option<Expr>)>,
+    /// The parameter that takes all other named arguments: `**rest`.
+    pub rest: Option<String>,
     /// What the function returns, with its position in the file's order.
     pub returns: Vec<(usize, Expr)>,
 }
@@ -72,8 +74,12 @@ pub enum Change {
     Insert(Expr),
     /// `name.update(value)`, `name |= value`, `name ++= value`.
     Merge,
-    /// `name += value`.
+    /// `name += value`; an element is added to a list.
     Append,
+    /// `name.setdefault(key, value)`.
+    Default(Expr),
+    /// `name.pop(key)`; without a key, a change that is not followed.
+    Remove(Option<Expr>),
 }
 
 /// An expression that stands alone.
@@ -146,6 +152,17 @@ pub struct Argument {
     pub value: Expr,
 }
 
+impl Argument {
+    /// One that is passed by its position.
+    pub fn plain(value: Expr) -> Self {
+        Self {
+            name: None,
+            spread: false,
+            value,
+        }
+    }
+}
+
 impl Program {
     /// A program without anything in it.
     pub fn new(file: &str, source: &str) -> Self {
@@ -157,6 +174,7 @@ impl Program {
                 name: String::new(),
                 kind: ScopeKind::File,
                 params: Vec::new(),
+                rest: None,
                 returns: Vec::new(),
             }],
             ..Self::default()

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `value` | what an expression can turn out to be |
 //! | `lookup` | follows names to where they are assigned |
+//! | `outcome` | what assignments make of a name |
 //! | `outside` | environment, and arguments of the application |
 //! | `call` | functions and methods whose result is known |
 
 mod call;
 mod lookup;
+mod outcome;
 mod outside;
 mod value;
 

@@ -137,10 +137,27 @@ impl Evaluator<'_> {
             return Some(Value::Text(setting.value.clone()));
         }
         let program = self.program(place)?;
-        let own = program.bindings.iter().rev().find(|b| {
-            matches!(&b.change, Change::Insert(key) if b.name == "os.environ"
-                && matches!(&key.kind, Kind::Literal(k) if k == name))
+        let is_it = |key: &Expr| matches!(&key.kind, Kind::Literal(k) if k == name);
+        let mut own = program
+            .bindings
+            .iter()
+            .rev()
+            .filter(|b| b.name == "os.environ");
+        let (binding, value) = own.find_map(|b| match (&b.change, &b.value.kind) {
+            (Change::Insert(key), _) if is_it(key) => Some((b, &b.value)),
+            (Change::Merge, Kind::Map(pairs)) => {
+                // `update({"X": "y"})` holds a map of its own.
+                let mut own = pairs
+                    .iter()
+                    .chain(pairs.iter().flat_map(|(_, v)| match &v.kind {
+                        Kind::Map(inner) => &inner[..],
+                        _ => &[],
+                    }));
+                let found = own.find(|(key, _)| key.as_ref().is_some_and(is_it));
+                found.map(|(_, value)| (b, value))
+            }
+            _ => None,
         })?;
-        Some(self.eval(&own.value, at(own, place)))
+        Some(self.eval(value, at(binding, place)))
     }
 }

@@ -88,6 +88,15 @@ impl<'a> Finder<'a, '_> {
             if argument.name.as_deref() == Some("unix_socket_path") {
                 elsewhere = Some(&argument.value);
             }
+            // The flag of Jedis that stands anywhere behind the port.
+            if argument.name.is_none()
+                && name.starts_with("Jedis")
+                && matches!(&argument.value.kind, Kind::Atom(flag) if flag == "true" || flag == "false")
+            {
+                let setting = self.eval.setting("ssl", &argument.value, place);
+                options.insert("ssl".into(), setting);
+                continue;
+            }
             let name = argument.name.clone();
             let name = name.or_else(|| positions.get(i).map(|p| (*p).to_owned()));
             if let Some(name) = name
@@ -110,6 +119,19 @@ impl<'a> Finder<'a, '_> {
         if says_something {
             let origin = self.eval.origin(expr, place);
             self.facts.redis.push(RedisUse { origin, options });
+        }
+    }
+
+    /// `jedis.select(3)`: the database of connections that name none.
+    pub(super) fn selected(&mut self) {
+        let Some(db) = self.facts.selected.clone() else {
+            return;
+        };
+        for redis in &mut self.facts.redis {
+            redis
+                .options
+                .entry("db".into())
+                .or_insert_with(|| db.clone());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of old jobs. Every job here is made up; its habits are those of public ones.
 
+mod changes;
 mod doubts;
 mod hostile;
 mod login;
