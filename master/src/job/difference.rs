@@ -62,20 +62,9 @@ pub fn shared_key(a: &JobSpec, b: &JobSpec) -> Option<String> {
     if url(&a.sink) != url(&b.sink) {
         return None;
     }
-    let theirs = templates(b);
-    templates(a).into_iter().find(|key| theirs.contains(key))
-}
-
-fn templates(spec: &JobSpec) -> Vec<String> {
-    let keys = &spec.sink.keys;
-    let mut all = vec![&keys.ranking, &keys.hash, &keys.fence];
-    all.extend([&keys.last_update, &keys.last_event]);
-    if spec.sink.legacy_hashes {
-        all.push(&keys.legacy_hash);
-    }
-    all.into_iter()
-        .map(|template| template.replace("{job}", &spec.name))
-        .collect()
+    let theirs = b.sink.written_templates(&b.name);
+    let mut ours = a.sink.written_templates(&a.name).into_iter();
+    ours.find(|key| theirs.contains(key))
 }
 
 #[cfg(test)]
