@@ -85,6 +85,7 @@ async fn submit(
         warnings: parsed.warnings,
         begin: Begin::Resume,
         replace: false,
+        take_over: false,
     };
     let reply = controller.submit(submission).await?;
     meta.commit(Transaction {

@@ -123,6 +123,7 @@ fn submission(name: &str, replace: bool, begin: Begin) -> Submission {
         warnings: vec![],
         begin,
         replace,
+        take_over: false,
     }
 }
 

@@ -51,5 +51,6 @@ pub(super) fn options() -> Options {
         },
         drain: Duration::from_secs(1),
         limits: Limits::default(),
+        host: "test:7077".into(),
     }
 }

@@ -433,24 +433,24 @@ impl Outbox {
 
     /// Acts on an answer.
     pub fn answered(&mut self, now: Instant, state: &mut State, answer: &Answer) -> Outcome {
-        let (next, error) = match answer {
-            Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
-            Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
-            Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
+        let next = match answer {
+            Answer::Claim(a) => self.flusher.claimed(now, a),
+            Answer::Look(a) => self.flusher.looked(now, a),
+            Answer::Flush(a) => self.flusher.flushed(now, a),
             Answer::Scan(a) => {
                 let fill = &mut self.fill;
                 let is_orphan = |platform: &str, kol: &str| {
                     fill.reconcile(state, platform, kol) == Reconciled::Orphan
                 };
                 self.orphans.scanned(now, a.as_ref().ok(), is_orphan);
-                (Next::Continue, a.as_ref().err())
+                Next::Continue
             }
             Answer::Compare(a) => {
                 self.compared(now, state, a.as_ref().ok());
-                (self.flusher.compared(now, a), a.as_ref().err())
+                self.flusher.compared(now, a)
             }
         };
-        self.problems.answered(answer.operation(), error);
+        self.problems.answered(answer.operation(), answer.error());
         match answer {
             Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
             Answer::Flush(flushed) => {
