@@ -11,10 +11,14 @@ use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, 
 use kol_common::redis::{RedisConnection, connect, eviction};
 use kol_common::secrets::Secrets;
 use kol_common::{ClusterId, JobId, Millis, StoreId};
-use kol_harness::RedisServer;
+use kol_harness::{RedisCluster, RedisServer};
 
 /// A job called `kol_{number}`, of a master with this store.
 fn claim(redis: &RedisServer, store: &str, number: u8) -> Claim {
+    claim_at(&redis.url(), store, number)
+}
+
+fn claim_at(url: &str, store: &str, number: u8) -> Claim {
     Claim {
         owner: Owner {
             store: StoreId::from_wire(store),
@@ -24,7 +28,7 @@ fn claim(redis: &RedisServer, store: &str, number: u8) -> Claim {
             job_id: JobId::from_wire(format!("job_{number}")),
             generation: 3,
         },
-        sink: sink(&redis.url()),
+        sink: sink(url),
         first: Vec::new(),
         displaced: Vec::new(),
     }
@@ -221,6 +225,50 @@ async fn a_job_that_is_over_removes_its_own_records_alone() {
     let id = &first.owner.job_id;
     release(&first.sink, "kol_1", id, &mut open).await.unwrap();
     assert_eq!(redis.cli("DBSIZE").trim(), "0");
+}
+
+#[tokio::test]
+async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_asked_for_its_policy()
+ {
+    let cluster = RedisCluster::start(0);
+    let open = async || open(&cluster.url()).await;
+    let mut first = claim_at(&cluster.url(), "sto_a", 1);
+    let mut second = claim_at(&cluster.url(), "sto_b", 2);
+    for sink in [&mut first.sink, &mut second.sink] {
+        let keys = &mut sink.keys;
+        for template in [
+            &mut keys.ranking,
+            &mut keys.hash,
+            &mut keys.fence,
+            &mut keys.last_update,
+            &mut keys.last_event,
+        ] {
+            template.insert_str(0, "{tag}:");
+        }
+    }
+    let verdict = first.own(&mut open().await).await.unwrap();
+    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "kol_1");
+    let (
+        Owner {
+            job, job_id, store, ..
+        },
+        sink,
+    ) = (&first.owner, &first.sink);
+    assert_eq!(
+        renew(sink, job, store, &mut open().await).await.unwrap(),
+        None
+    );
+    release(sink, job, job_id, &mut open().await).await.unwrap();
+    assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
+    assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    for node in &cluster.nodes {
+        node.cli("CONFIG SET maxmemory 100mb");
+        node.cli("CONFIG SET maxmemory-policy allkeys-lfu");
+        assert!(eviction(&mut open().await).await.unwrap().is_some());
+        node.cli("CONFIG SET maxmemory-policy volatile-lfu");
+        assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ use super::message::SinkError;
 pub struct Writer {
     /// Name of the job.
     pub job: String,
-    /// State store of its master.
-    pub store: StoreId,
+    /// State store of its master; `None` where that is of a version without owner records.
+    pub store: Option<StoreId>,
 }
 
 /// The owner records of a job. Cheap to clone.
@@ -33,6 +33,9 @@ impl Records {
     /// Gives a sign of life; why the job must end, if another store has its keys.
     pub(super) async fn renew(&self, mut open: RedisConnection) -> RedisResult<Option<KolError>> {
         let (spec, Writer { job, store }) = &*self.0;
+        let Some(store) = store else {
+            return Ok(None);
+        };
         let other = renew(spec, job, store, &mut open).await?;
         Ok(other.map(|other| other.took_over(job)))
     }

@@ -89,6 +89,10 @@ impl Connect for Name {
 }
 
 fn sink(name: &Arc<Name>) -> Sink {
+    sink_of(name, Some(StoreId::from_wire("sto_a")))
+}
+
+fn sink_of(name: &Arc<Name>, store: Option<StoreId>) -> Sink {
     let network = Arc::clone(name) as Arc<dyn Connect>;
     start(
         &Group::new("test"),
@@ -97,7 +101,7 @@ fn sink(name: &Arc<Name>) -> Sink {
         Secrets::default(),
         Writer {
             job: "kol".into(),
-            store: StoreId::from_wire("sto_a"),
+            store,
         },
     )
 }
@@ -185,4 +189,14 @@ async fn all_partitions_end_within_a_renewal_once_another_cluster_has_the_keys()
     tokio::time::sleep(RENEW_EVERY.duration() + Duration::from_secs(1)).await;
     let answer = look(&sink).await;
     assert!(taken_over(&answer), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_without_owner_records_has_no_keys_that_could_be_taken() {
+    let name = Name::with(&[SERVES], Some(HELD));
+    let sink = sink_of(&name, None);
+    for _ in 0..30 {
+        assert_eq!(look(&sink).await, Ok(7));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

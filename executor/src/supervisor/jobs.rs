@@ -158,7 +158,7 @@ impl Job {
         let logs = &options.logs;
         let writer = Writer {
             job: spec.name.clone(),
-            store: store.clone(),
+            store: Some(store.clone()).filter(|store| !store.as_str().is_empty()),
         };
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         Ok(Self {
