@@ -275,8 +275,8 @@ impl Actor {
             Some(SinkError::TakenOver(why)) => why.clone(),
             _ => KolError::external("FENCED", "a newer owner of this partition writes to Redis")
                 .help(
-                    "Nothing to do after a move. If it repeats, two clusters run a job of this name on one \
-                     Redis: give one of them other keys.",
+                    "Nothing to do after a move. If it repeats, a cluster of an older version runs a job of \
+                     this name on this Redis: give one of them other keys.",
                 ),
         };
         error

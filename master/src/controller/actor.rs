@@ -97,7 +97,7 @@ impl Controller {
                 owned,
                 found,
                 claimed,
-            } => self.discovered(now, &job, owned, found, claimed).await,
+            } => self.discovered(now, &job, *owned, found, claimed).await,
             Message::Submit { submission, reply } => {
                 self.submit(*submission, reply);
                 Ok(())
@@ -106,7 +106,7 @@ impl Controller {
                 submission,
                 owned,
                 reply,
-            } => self.owners_looked(now, *submission, owned, reply).await,
+            } => self.owners_looked(now, *submission, *owned, reply).await,
             Message::Rewind { request, reply } => self.rewind(now, request, reply).await,
             Message::RollBack { job, reply } => self.roll_back(now, &job, reply).await,
             Message::End {

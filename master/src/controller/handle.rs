@@ -112,7 +112,7 @@ impl Handle {
     ) -> Result<(), KolError> {
         let discovered = Message::Discovered {
             job,
-            owned,
+            owned: Box::new(owned),
             found,
             claimed,
         };
@@ -129,7 +129,7 @@ impl Handle {
         let submission = Box::new(submission);
         let looked = Message::OwnersLooked {
             submission,
-            owned,
+            owned: Box::new(owned),
             reply,
         };
         self.tell(looked, HAND_OVER).await

@@ -75,7 +75,7 @@ pub(super) enum Message {
         /// The job.
         job: JobId,
         /// Whether its keys in Redis are its own.
-        owned: Result<Owned, KolError>,
+        owned: Box<Result<Owned, KolError>>,
         /// Partitions, starting offsets and generation, or why they are not known.
         found: Result<Found, KolError>,
         /// The checkpoint root that carries the marker, or why it does not.
@@ -93,7 +93,7 @@ pub(super) enum Message {
         /// The job, and where it begins.
         submission: Box<Submission>,
         /// Whether it could own them.
-        owned: Result<Owned, KolError>,
+        owned: Box<Result<Owned, KolError>>,
         /// As of the submission.
         reply: Reply<SubmitReply>,
     },
