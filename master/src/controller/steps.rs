@@ -1,13 +1,13 @@
 //! One step of a job: the machine decides, the store makes it durable, then it is carried out.
 
-use kol_common::checkpoint::marker::{self, Claim};
+use kol_common::checkpoint::marker::{Claim, claim};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::checkpoint::Notice;
 use crate::checkpoint::keeper::Chore;
-use crate::job::discovery::{Found, Query, discover};
+use crate::job::discovery::{Found, Outside, Query, discover};
 use crate::job::tenure::{Owned, own};
 use crate::job::{Effect, Event, Input, Job, Phase, next_start};
 
@@ -104,7 +104,7 @@ impl Controller {
         let left = |id: &JobId, epoch| self.jobs.get(id).and_then(|job| job.state_left(epoch));
         let start = next_start(&record, left);
         let starts = record.generation == 0;
-        let claim = self.claim(id, &record.spec, record.generation, None);
+        let keys = self.claim(id, &record.spec, record.generation, None);
         let take_over = record.take_over;
         let partitions = record.partitions.into_iter().filter(|_| !starts);
         let known = partitions.map(|p| p.partition).collect();
@@ -121,32 +121,14 @@ impl Controller {
         );
         let query = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
-            let owned = own(claim, take_over, &outside);
-            let look = async |owned: Option<&Result<Owned, KolError>>| {
-                let claimed = marker::claim(&outside.stores, &root).await;
-                let found = match (query, &claimed, owned) {
-                    (_, _, Some(Err(held))) if !held.retryable => Err(held.clone()),
-                    (Ok(_), Err(absent), Some(_)) => Err(absent.clone()),
-                    (Ok(query), _, Some(Ok(owned))) => {
-                        discover(query.after(owned.generation), outside.clone()).await
-                    }
-                    // Without its keys it does not start; what else is wrong should be known, too.
-                    (Ok(query), _, Some(Err(away))) => {
-                        let found = discover(query, outside.clone()).await;
-                        found.and_then(|_| Err(away.clone()))
-                    }
-                    (Ok(query), _, None) => discover(query, outside.clone()).await,
-                    (Err(error), ..) => Err(error),
-                };
-                (found, claimed.map(|()| root.location.clone()))
-            };
+            let owned = own(keys, take_over, &outside);
             let (owned, (found, claimed)) = if starts {
                 let owned = owned.await;
-                let looked = look(Some(&owned)).await;
-                (owned, looked)
+                let found = look(query, Some(&owned), root, &outside).await;
+                (owned, found)
             } else {
                 // Executors write all the same: neither waits for the other.
-                tokio::join!(owned, look(None))
+                tokio::join!(owned, look(query, None, root, &outside))
             };
             handle.discovered(id, owned, found, claimed).await
         });
@@ -193,4 +175,32 @@ impl Controller {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Looks at the checkpoint root and, if a job may start or runs, at Kafka and Redis. `owned` says whether a
+/// job that starts owns its keys.
+async fn look(
+    query: Result<Query, KolError>,
+    owned: Option<&Result<Owned, KolError>>,
+    root: Claim,
+    outside: &Outside,
+) -> (Result<Found, KolError>, Result<String, KolError>) {
+    let claimed = claim(&outside.stores, &root).await;
+    let found = match (query, &claimed, owned) {
+        (Ok(_), _, Some(Err(held))) if !held.retryable => Err(held.clone()),
+        (Ok(_), Err(absent), Some(_)) => Err(absent.clone()),
+        (Ok(mut query), _, owned) => {
+            let former = owned.and_then(|owned| owned.as_ref().ok());
+            let former = former.map_or(0, |owned| owned.generation);
+            query.generation = query.generation.max(former);
+            let found = discover(query, outside.clone()).await;
+            match owned {
+                // Without its keys it does not start; what else is wrong should be known first.
+                Some(Err(away)) => found.and(Err(away.clone())),
+                _ => found,
+            }
+        }
+        (Err(error), ..) => Err(error),
+    };
+    (found, claimed.map(|()| root.location))
 }

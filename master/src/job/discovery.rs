@@ -126,17 +126,6 @@ pub struct Query {
     pub generation: u64,
 }
 
-impl Query {
-    /// The same, with a generation that is newer than this one as well.
-    #[must_use]
-    pub fn after(self, generation: u64) -> Self {
-        Self {
-            generation: self.generation.max(generation),
-            ..self
-        }
-    }
-}
-
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

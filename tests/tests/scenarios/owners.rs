@@ -197,6 +197,39 @@ fn executors_whose_master_is_away_stop_writing_when_their_keys_are_taken_over() 
 }
 
 #[test]
+fn an_owner_that_is_gone_for_good_is_replaced_with_a_warning_after_a_minute() {
+    let scene = Scene::new("gone");
+    let mut first = scene.cluster_with("kol");
+    first.master.kill();
+    first.executors[0].kill();
+    let second = Cluster::start(1);
+    let file = scene.spec(&second, "kol", &scene.url(), "");
+    let refused = second.client(&["submit", &file]);
+    assert!(refused.fails(2).contains("SINK_KEYS_OWNED"), "{refused:?}");
+    // A minute passes.
+    let records = scene.redis.cli("KEYS *:owner");
+    for record in records.lines() {
+        let seen = scene.redis.cli(&format!("HGET {record} seen"));
+        let before = seen.trim().parse::<u64>().unwrap() - 61_000;
+        scene.redis.cli(&format!("HSET {record} seen {before}"));
+    }
+    let taken = second.client(&["submit", &file]);
+    let warned =
+        "warning: the keys `ranking:{platform}:trending` are taken over from job `kol` of cluster";
+    assert!(taken.done().contains(warned), "{taken:?}");
+    second.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
+    let status = second.try_status("kol").unwrap();
+    assert!(
+        status
+            .warnings
+            .iter()
+            .any(|w| w.contains("master on web-7:")),
+        "{status:?}"
+    );
+    second.assert_no_complaints();
+}
+
+#[test]
 fn a_master_that_was_killed_keeps_its_job_while_executors_give_signs_of_life() {
     let scene = Scene::new("survives");
     let mut first = scene.cluster_with("kol");
