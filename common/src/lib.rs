@@ -20,5 +20,5 @@ pub mod view;
 pub mod world;
 
 pub use error::{Domain, KolError};
-pub use ids::{ClusterId, ExecutorId, Incarnation, JobId, SavepointId, SourcePartition};
+pub use ids::{ClusterId, ExecutorId, Incarnation, JobId, SavepointId, SourcePartition, StoreId};
 pub use time::Millis;

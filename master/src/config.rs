@@ -32,6 +32,10 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
+    /// Host under which people and other clusters find this master [default: the name of this machine].
+    #[arg(long, value_name = "HOST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     /// Folder of the master's own state [default: ./kol-master-state].
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +67,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the HTTP server.
     pub http: SocketAddr,
+    /// Host under which people and other clusters find it.
+    pub host: String,
     /// Folder of the state store.
     pub state_dir: PathBuf,
     /// Checkpoints of jobs lie below this.
@@ -83,6 +89,7 @@ pub struct Config {
 struct Raw {
     listen: SocketAddr,
     http: SocketAddr,
+    host: Option<String>,
     state_dir: PathBuf,
     checkpoint_root: Option<String>,
     secrets_dir: Option<PathBuf>,
@@ -103,6 +110,7 @@ impl Default for Raw {
         Self {
             listen: local(7077),
             http: local(4040),
+            host: None,
             state_dir: "./kol-master-state".into(),
             checkpoint_root: None,
             secrets_dir: None,
@@ -115,9 +123,10 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "listen",
     "http",
+    "host",
     "state_dir",
     "checkpoint_root",
     "secrets_dir",
@@ -159,6 +168,7 @@ impl Config {
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
+            host: raw.host.unwrap_or_else(this_machine),
             state_dir: raw.state_dir,
             checkpoint_root: root,
             secrets_dir: raw.secrets_dir,
@@ -167,6 +177,17 @@ impl Config {
             log_format: raw.log_format.parse().map_err(wrong)?,
             autostart: raw.jobs.autostart,
         })
+    }
+}
+
+/// What this machine calls itself.
+fn this_machine() -> String {
+    let told = std::env::var("HOSTNAME").ok();
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = told.or_else(kernel).unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
     }
 }
 

@@ -139,6 +139,7 @@ impl Master {
             outside,
             drain: config.drain_timeout,
             limits: Limits::default(),
+            host: format!("{}:{}", config.host, grpc.port()),
         };
         let core = Core::start(Arc::clone(&meta), options).await?;
         let (controller, tasks) = (&core.controller, &core.tasks);

@@ -32,6 +32,9 @@ pub struct Args {
     /// Start without state, at the starting offsets of the spec.
     #[arg(long, conflicts_with = "from_savepoint")]
     discard_state: bool,
+    /// Take the job's keys in Redis from a job of another cluster that writes them; that one then fails.
+    #[arg(long)]
+    take_over: bool,
     /// Wait until the job runs.
     #[arg(long)]
     wait: bool,
@@ -55,6 +58,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         from_savepoint: args.from_savepoint.unwrap_or_default(),
         replace: args.replace,
         discard_state: args.discard_state,
+        take_over: args.take_over,
     };
     let reply = ctx.jobs().await?.submit(request).await?.into_inner();
     let wait = args.wait.then_some(args.timeout);

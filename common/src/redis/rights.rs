@@ -59,6 +59,8 @@ async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult
     let mut load = redis::cmd("SCRIPT");
     load.arg("LOAD").arg("return 1");
     probes.push(("+script|load".into(), load));
+    // It has no key.
+    probes.push(("+time".into(), redis::cmd("TIME")));
     for (name, arguments) in COMMANDS {
         let mut command = redis::cmd(name);
         command.arg(&own);
@@ -112,6 +114,9 @@ fn patterns(keys: &KeyTemplates) -> Vec<(String, String)> {
         &keys.last_event,
     ] {
         all.push((any(template), key(template)));
+        // The owner record.
+        let beside = format!("streaming:{template}:owner");
+        all.push((any(&beside), key(&beside)));
     }
     all
 }

@@ -67,7 +67,7 @@ pub enum SessionEvent {
     /// A new stream: answer with what the registration says.
     Up(Up),
     /// A message of the master.
-    Message(MasterMessage),
+    Message(Box<MasterMessage>),
     /// The stream broke.
     Down,
 }
@@ -211,7 +211,7 @@ async fn session(
             tracing::info!(executor = %w.executor_id, "registered with the master");
         }
         supervisor
-            .tell(SessionEvent::Message(message), HAND_OVER)
+            .tell(SessionEvent::Message(Box::new(message)), HAND_OVER)
             .await
             .map_err(gone)?;
     }

@@ -44,6 +44,11 @@ impl Connection {
         }
     }
 
+    /// The open connection, if there is one.
+    pub(super) fn current(&self) -> Option<RedisConnection> {
+        self.open.as_ref().map(|(_, open)| open.clone())
+    }
+
     /// The open connection and its number, or a new one. While the back-off runs, the last error.
     pub(super) async fn get(&mut self) -> Result<(u64, RedisConnection), KolError> {
         if let Some(open) = &self.open {

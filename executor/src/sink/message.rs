@@ -169,6 +169,9 @@ pub enum SinkError {
     /// Another owner holds the fence: this one must stop.
     #[error("another owner holds the fence")]
     Fenced,
+    /// Another cluster has taken the keys of the job: it must end.
+    #[error(transparent)]
+    TakenOver(KolError),
     /// Redis lost the fence record, and with it data.
     #[error("Redis lost data")]
     Lost,

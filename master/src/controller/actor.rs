@@ -95,10 +95,19 @@ impl Controller {
             Message::Closed { session } => self.member(now, Input::Closed(session)).await,
             Message::Discovered {
                 job,
+                owned,
                 found,
                 claimed,
-            } => self.discovered(now, &job, found, claimed).await,
-            Message::Submit { submission, reply } => self.submit(now, *submission, reply).await,
+            } => self.discovered(now, &job, *owned, found, claimed).await,
+            Message::Submit { submission, reply } => {
+                self.submit(*submission, reply);
+                Ok(())
+            }
+            Message::OwnersLooked {
+                submission,
+                owned,
+                reply,
+            } => self.owners_looked(now, *submission, *owned, reply).await,
             Message::Rewind { request, reply } => self.rewind(now, request, reply).await,
             Message::RollBack { job, reply } => self.roll_back(now, &job, reply).await,
             Message::End {

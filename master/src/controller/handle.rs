@@ -18,6 +18,7 @@ use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
 use crate::job::discovery::Found;
+use crate::job::tenure::Owned;
 
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
 /// recover.
@@ -115,15 +116,33 @@ impl Handle {
     pub(super) async fn discovered(
         &self,
         job: JobId,
+        owned: Result<Owned, KolError>,
         found: Result<Found, KolError>,
         claimed: Result<String, KolError>,
     ) -> Result<(), KolError> {
         let discovered = Message::Discovered {
             job,
+            owned: Box::new(owned),
             found,
             claimed,
         };
         self.tell(discovered, HAND_OVER).await
+    }
+
+    /// The look at whose keys in Redis a submitted job would write is over.
+    pub(super) async fn owners_looked(
+        &self,
+        submission: Submission,
+        owned: Result<Owned, KolError>,
+        reply: Reply<SubmitReply>,
+    ) -> Result<(), KolError> {
+        let submission = Box::new(submission);
+        let looked = Message::OwnersLooked {
+            submission,
+            owned: Box::new(owned),
+            reply,
+        };
+        self.tell(looked, HAND_OVER).await
     }
 
     /// The folder of a savepoint is there, or cannot be made.
@@ -162,8 +181,8 @@ impl Handle {
     /// Starts a job, or says that it runs already.
     ///
     /// # Errors
-    /// Another job of that name is live, another live job writes the same Redis keys, or the state to
-    /// begin with does not fit.
+    /// Another job of that name is live, another live job writes the same Redis keys, also one of another
+    /// cluster, or the state to begin with does not fit.
     pub async fn submit(&self, submission: Submission) -> Result<SubmitReply, KolError> {
         let submission = Box::new(submission);
         self.ask(|reply| Message::Submit { submission, reply })

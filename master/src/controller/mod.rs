@@ -7,6 +7,7 @@
 //! | `handle`, `message`, `submission` | how it is reached, and with what |
 //! | `clock` | the time by which it decides |
 //! | `state` | what it owns |
+//! | `owners` | whose keys in Redis jobs write |
 //! | `committed`, `saved` | what follows from an epoch and from a savepoint |
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
@@ -26,6 +27,7 @@ mod explain;
 mod forget;
 mod handle;
 mod message;
+mod owners;
 mod questions;
 mod rewind;
 mod saved;

@@ -121,6 +121,8 @@ impl Controller {
             warnings: record.warnings.clone(),
             origin,
             at_once: false,
+            remarks: Vec::new(),
+            take_over: false,
             follows: job.header().is_live().then(|| Predecessor {
                 id: id.clone(),
                 end,

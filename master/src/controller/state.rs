@@ -31,6 +31,8 @@ pub struct Options {
     pub drain: Duration,
     /// Leases.
     pub limits: Limits,
+    /// Where people find this master, `host:port`: other clusters read it beside the keys of its jobs.
+    pub host: String,
 }
 
 /// A savepoint that a person waits for.
@@ -42,7 +44,7 @@ pub(super) struct Awaited {
 }
 
 /// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes
-/// before it: this file, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
+/// before it: this file, `owners`, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
 pub(super) struct Controller {
     pub(super) options: Options,
     pub(super) store: JobStore,

@@ -2,9 +2,9 @@
 //! given out under a job name, which outlives the jobs. A new one is newer than those of all names:
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
-//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster, made
-//! with the store, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the place of
-//! files of a job or a savepoint that is forgotten, until they are deleted.
+//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster and `store` that of
+//! this store, both made with it, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the
+//! place of files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
-use kol_common::{ClusterId, JobId, KolError, SavepointId};
+use kol_common::{ClusterId, JobId, KolError, SavepointId, StoreId};
 use prost::Message as _;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,7 @@ const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
 const DELETIONS: &str = "deletion/";
 const CLUSTER: &str = "cluster";
+const STORE: &str = "store";
 const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
@@ -48,6 +49,7 @@ pub struct JobStore {
     /// By the id of what was forgotten.
     deletions: BTreeMap<String, Deletion>,
     cluster: ClusterId,
+    id: StoreId,
     /// Locations that carry the marker of the cluster.
     roots: BTreeSet<String>,
 }
@@ -60,6 +62,7 @@ impl JobStore {
     pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
             cluster: cluster_of(meta.as_ref()).await?,
+            id: store_of(meta.as_ref()).await?,
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
@@ -100,6 +103,11 @@ impl JobStore {
             store.revisions.insert(entry.key, entry.revision);
         }
         Ok((store, jobs))
+    }
+
+    /// The store itself: another one may continue as the same cluster.
+    pub fn id(&self) -> &StoreId {
+        &self.id
     }
 
     /// The cluster that this store makes.
@@ -337,9 +345,23 @@ async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
 }
 
 pub(super) async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
+    put_new(meta, CLUSTER, cluster.as_str()).await
+}
+
+/// The id of the store, made when it is new or of an earlier version.
+async fn store_of(meta: &dyn MetaStore) -> Result<StoreId, KolError> {
+    if let Some(entry) = meta.get(STORE).await.map_err(failed)? {
+        return Ok(StoreId::from_wire(String::from_utf8_lossy(&entry.value)));
+    }
+    let made = StoreId::generate();
+    put_new(meta, STORE, made.as_str()).await?;
+    Ok(made)
+}
+
+async fn put_new(meta: &dyn MetaStore, key: &str, value: &str) -> Result<(), KolError> {
     let transaction = Transaction {
-        expected: vec![(CLUSTER.to_owned(), Revision::ABSENT)],
-        writes: vec![Write::Put(CLUSTER.to_owned(), cluster.as_str().into())],
+        expected: vec![(key.to_owned(), Revision::ABSENT)],
+        writes: vec![Write::Put(key.to_owned(), value.into())],
     };
     meta.commit(transaction).await.map(drop).map_err(failed)
 }

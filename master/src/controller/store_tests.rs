@@ -74,7 +74,7 @@ async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forg
     let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
     let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
     let deletion = format!("deletion/{}", job.id);
-    assert_eq!(left, ["cluster", &deletion, "generation/a"]);
+    assert_eq!(left, ["cluster", &deletion, "generation/a", "store"]);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use super::submission::{Begin, Submission};
 use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::fits;
+use crate::job::tenure::{Owned, keys_taken, look};
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
 
 /// A job that is about to be created.
@@ -26,33 +27,64 @@ pub(super) struct Next {
     pub(super) origin: Origin,
     /// Its rankings are shown at once, whatever the spec says.
     pub(super) at_once: bool,
+    /// What only who submits it must know: the job itself finds it out.
+    pub(super) remarks: Vec<String>,
+    /// It takes its keys in Redis from whoever has them.
+    pub(super) take_over: bool,
     /// It follows this live job, which ends like this.
     pub(super) follows: Option<Predecessor>,
 }
 
 impl Controller {
-    pub(super) async fn submit(
+    /// A person submits a job. Whose keys it would write is looked up in Redis before it is accepted.
+    pub(super) fn submit(&self, submission: Submission, reply: Reply<SubmitReply>) {
+        let answer = match self.admit(submission.clone()) {
+            Ok(Admitted::Same(reply)) => Ok(reply),
+            Ok(Admitted::New(next)) => return self.look_at_owners(submission, &next, reply),
+            Err(refused) => Err(refused),
+        };
+        let _nobody_waits = reply.send(answer);
+    }
+
+    fn look_at_owners(&self, submission: Submission, next: &Next, reply: Reply<SubmitReply>) {
+        let replaced = next.follows.as_ref().map(|before| &before.id);
+        // Every job there is is older.
+        let id = JobId::generate_after(self.jobs.keys().next_back());
+        let claim = self.claim(&id, &next.spec, 0, replaced);
+        let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
+        let _runs_by_itself = self.tasks.spawn("owners", async move {
+            let owned = look(claim, submission.take_over, &outside).await;
+            handle.owners_looked(submission, owned, reply).await
+        });
+    }
+
+    /// It is known whose keys a submitted job would write. Where that could not be looked up, the job finds it
+    /// out before it starts.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn owners_looked(
         &mut self,
         now: Millis,
         submission: Submission,
+        owned: Result<Owned, KolError>,
         reply: Reply<SubmitReply>,
     ) -> Result<(), KolError> {
-        match self.admit(submission) {
-            Ok(Admitted::Same(id, warnings)) => {
-                let _nobody_waits = reply.send(Ok(SubmitReply {
-                    job_id: id.to_string(),
-                    outcome: SubmitOutcome::Unchanged as i32,
-                    warnings,
-                    origin: String::new(),
-                }));
-                Ok(())
+        let answer = match (self.admit(submission), owned) {
+            (Ok(Admitted::New(_)), Err(held)) if !held.retryable => Err(held),
+            (Ok(Admitted::New(mut next)), owned) => {
+                let Owned {
+                    displaced, evicts, ..
+                } = owned.unwrap_or_default();
+                next.remarks = displaced;
+                next.remarks.extend(evicts.map(|e| e.to_string()));
+                return self.start(now, *next, reply).await;
             }
-            Ok(Admitted::New(next)) => self.start(now, *next, reply).await,
-            Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
-                Ok(())
-            }
-        }
+            (Ok(Admitted::Same(reply)), _) => Ok(reply),
+            (Err(refused), _) => Err(refused),
+        };
+        let _nobody_waits = reply.send(answer);
+        Ok(())
     }
 
     /// Makes a job durable and lets it begin, or end what it follows.
@@ -71,6 +103,7 @@ impl Controller {
         record.origin = next.origin;
         record.shown |= next.at_once;
         record.follows = next.follows;
+        record.take_over = next.take_over;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
         tracing::info!(job = %id, %name, origin, "a job was submitted");
@@ -80,7 +113,7 @@ impl Controller {
         let _nobody_waits = reply.send(Ok(SubmitReply {
             job_id: id.to_string(),
             outcome: SubmitOutcome::Created as i32,
-            warnings: next.warnings,
+            warnings: [next.warnings, next.remarks].concat(),
             origin,
         }));
         self.advance(now, &id).await
@@ -93,6 +126,7 @@ impl Controller {
             warnings,
             begin,
             replace,
+            take_over,
         } = submission;
         let before = self.of_name(&spec.name).next();
         // Not always the newest: one that never began may be over before the one that it superseded.
@@ -102,7 +136,14 @@ impl Controller {
         if let Some((id, job)) = live {
             let differences = differences(&job.header().spec, &spec);
             if differences.is_empty() && begin == Begin::Resume {
-                return not_ending(job).map(|()| Admitted::Same(id.clone(), warnings));
+                return not_ending(job).map(|()| {
+                    Admitted::Same(SubmitReply {
+                        job_id: id.to_string(),
+                        outcome: SubmitOutcome::Unchanged as i32,
+                        warnings,
+                        origin: String::new(),
+                    })
+                });
             }
             if !replace {
                 return Err(runs_already(job, &differences));
@@ -124,6 +165,8 @@ impl Controller {
             warnings,
             origin,
             at_once: false,
+            remarks: Vec::new(),
+            take_over,
             follows: replaced.map(|id| Predecessor {
                 id: id.clone(),
                 end: End::Stopped,
@@ -162,18 +205,7 @@ impl Controller {
         for (_, job) in others {
             let other = &job.header().spec;
             if let Some(key) = shared_key(other, spec) {
-                return Err(KolError::user(
-                    "SINK_KEYS_TAKEN",
-                    format!(
-                        "job `{}` already writes the keys `{key}` in the same Redis",
-                        other.name
-                    ),
-                )
-                .job(&spec.name)
-                .help(
-                    "Stop that job, or give this one its own keys in [sink.keys], for example \
-                     with {job} in each.",
-                ));
+                return Err(keys_taken(&spec.name, &other.name, &key));
             }
         }
         Ok(())
@@ -203,7 +235,7 @@ impl Controller {
 }
 
 enum Admitted {
-    Same(JobId, Vec<String>),
+    Same(SubmitReply),
     New(Box<Next>),
 }
 

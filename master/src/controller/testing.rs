@@ -58,6 +58,7 @@ pub(super) fn options() -> Options {
         },
         drain: Duration::from_secs(1),
         limits: Limits::default(),
+        host: "test:7077".into(),
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) fn submission(name: &str, replace: bool, begin: Begin) -> Submission 
         warnings: vec![],
         begin,
         replace,
+        take_over: false,
     }
 }
 

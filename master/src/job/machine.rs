@@ -25,6 +25,7 @@ use super::partition::Partition;
 use super::record::{End, JobRecord, Phase};
 use super::share::{Share, tick};
 use super::status::{View, places};
+use super::tenure::{Owned, Standing, Tenure};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
@@ -38,6 +39,7 @@ pub struct Job {
     measure: Measure,
     pub(super) epochs: Epochs,
     lookup: Lookup,
+    tenure: Tenure,
     share: Share,
     /// The wall clock at the newest step.
     wall: Millis,
@@ -63,6 +65,7 @@ impl Job {
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
+            tenure: Tenure::default(),
             share: Share::default(),
             wall: now,
             record,
@@ -116,6 +119,7 @@ impl Job {
             measure: &self.measure,
             epochs: self.epochs.coordinator(),
             lookup_problem: self.lookup.problem(),
+            tenure_problem: self.tenure.problem(),
             fleet,
         };
         JobStatus {
@@ -135,6 +139,7 @@ impl Job {
                     .connected(now, &executor, &running, generation, out);
             }
             Event::Received(executor, body) => self.received(now, &executor, body, out),
+            Event::Owned(owned) => self.owned(now, owned, out),
             Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
             Event::End(end, why) => self.end(now, end, why, out),
             Event::Savepoint(id, folder) => {
@@ -207,6 +212,21 @@ impl Job {
         if let Some(report) = &partition.report {
             let (ordinal, scoring) = (partition.record.ordinal, &self.record.spec.scoring);
             self.measure.reported(now, ordinal, report, scoring);
+        }
+    }
+
+    /// A job whose keys another one has ends; it does not compete for them.
+    fn owned(&mut self, now: Millis, owned: Result<Owned, KolError>, out: &mut Vec<Effect>) {
+        match self.tenure.looked(owned) {
+            Standing::Kept(displaced) => {
+                if self.record.take_over || !displaced.is_empty() {
+                    self.record.take_over = false;
+                    self.record.warnings.extend(displaced);
+                    out.push(Effect::Persist);
+                }
+            }
+            Standing::Lost(why) => self.end(now, End::Failed, why.to_string(), out),
+            Standing::Unknown => {}
         }
     }
 
@@ -332,8 +352,9 @@ impl Job {
                 spec_json: spec_json.clone(),
                 partitions,
                 tick: tick.clone(),
-                // The driver knows it.
+                // The driver knows them.
                 cluster_id: String::new(),
+                store_id: String::new(),
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
         }

@@ -1,5 +1,5 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, which queries Kafka and Redis.
+//! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
 //! `ownership` with `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
@@ -28,6 +28,7 @@ pub mod placement;
 pub mod record;
 mod share;
 mod status;
+pub mod tenure;
 mod warnings;
 
 pub use effect::{Effect, Event, Input};
@@ -49,5 +50,7 @@ mod machine_tests;
 mod measure_tests;
 #[cfg(test)]
 mod roots_tests;
+#[cfg(test)]
+mod tenure_tests;
 #[cfg(test)]
 mod testing;

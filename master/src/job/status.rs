@@ -28,6 +28,8 @@ pub(super) struct View<'a> {
     pub(super) epochs: &'a Coordinator,
     /// Why the last look at Kafka and Redis failed.
     pub(super) lookup_problem: Option<&'a KolError>,
+    /// What the last look at the owner records and at Redis itself found wrong.
+    pub(super) tenure_problem: Option<&'a KolError>,
     pub(super) fleet: &'a Fleet,
 }
 
@@ -194,7 +196,9 @@ impl View<'_> {
             let problem = problem.clone().job(&self.record.spec.name);
             problem.to_info()
         });
-        for problem in found.chain(discovery).chain(checkpoints).chain(last) {
+        let tenure = self.tenure_problem.map(KolError::to_info);
+        let found = found.chain(tenure).chain(discovery);
+        for problem in found.chain(checkpoints).chain(last) {
             let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
             if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
                 problems.push(problem);

@@ -82,6 +82,7 @@ impl JobService for JobRpc {
             spec: parsed.spec,
             warnings: parsed.warnings,
             replace: request.replace,
+            take_over: request.take_over,
         };
         answer(self.controller.submit(submission).await)
     }

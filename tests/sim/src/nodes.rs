@@ -117,6 +117,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
         outside,
         drain: DRAIN,
         limits: Limits::default(),
+        host: "master:7077".into(),
     };
     let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;

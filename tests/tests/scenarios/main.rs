@@ -11,6 +11,7 @@ mod input;
 mod kafka;
 mod lineage;
 mod memory;
+mod owners;
 mod recovery;
 mod redis;
 mod replay;

@@ -28,7 +28,7 @@ impl Problems {
             Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
             Some(SinkError::Unavailable(e)) => *problem = Some(e.clone()),
             // Not a refusal of Redis: the owner changed, or everything is sent again.
-            Some(SinkError::Fenced | SinkError::Lost) => {}
+            Some(SinkError::Fenced | SinkError::TakenOver(_) | SinkError::Lost) => {}
         }
     }
 
