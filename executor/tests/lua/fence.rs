@@ -1,0 +1,75 @@
+//! Who may write, and what counts as done.
+
+use kol_executor::sink::script;
+use mlua::{Function, Table, Value};
+
+use crate::database::{Redis, one, scoring};
+
+#[test]
+fn a_merge_without_its_fence_or_behind_a_newer_one_is_refused() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    let fence: Table = redis.db().get("fence").unwrap();
+    for (field, value) in [("gen", "2"), ("ae", "2"), ("begun", "2")] {
+        fence.set(field, value).unwrap();
+        assert_eq!(
+            redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0),
+            "FENCED",
+            "{field}"
+        );
+        fence.set(field, "1").unwrap();
+    }
+    redis.db().set("fence", Value::Nil).unwrap();
+    assert_eq!(redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0), "NOFENCE");
+    assert!(redis.hash().is_none());
+}
+
+#[test]
+fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one() {
+    let redis = Redis::new();
+    let done = redis.lua.load(script::DONE_SOURCE);
+    let done = done.into_function().unwrap();
+    let globals = redis.lua.globals();
+    let keys = ["fence", "last_update", "last_event"];
+    let keys = redis.lua.create_sequence_from(keys).unwrap();
+    globals.set("KEYS", keys).unwrap();
+    let (in_2100, today) = ("2100-01-01T00:00:00.000Z", "2026-11-26T05:00:00.000Z");
+    redis.prepare(&[]);
+    for (newest, shown) in [(in_2100, in_2100), (today, today), ("", today)] {
+        let arguments = ["1", "1", "1", today, newest];
+        let arguments = redis.lua.create_sequence_from(arguments).unwrap();
+        globals.set("ARGV", arguments).unwrap();
+        assert_eq!(done.call::<String>(()).unwrap(), "OK");
+        let event: String = redis.db().get("last_event").unwrap();
+        assert_eq!(event, shown);
+    }
+}
+
+#[test]
+fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
+    let redis = Redis::new();
+    let claim = redis.lua.load(script::CLAIM_SOURCE);
+    let claim = claim.into_function().unwrap();
+    let begin = redis.lua.load(script::BEGIN_SOURCE);
+    let begin = begin.into_function().unwrap();
+    let run = |script: &Function, arguments: &[&str]| {
+        let globals = redis.lua.globals();
+        globals.set("KEYS", vec!["fence"]).unwrap();
+        globals.set("ARGV", arguments.to_vec()).unwrap();
+        script.call::<Value>(()).unwrap()
+    };
+    let claimed = |epoch: &str, log: &str| {
+        let Value::Table(answer) = run(&claim, &["1", epoch, log]) else {
+            panic!("a claim answers with a list");
+        };
+        let answer: Vec<String> = answer.sequence_values().map(Result::unwrap).collect();
+        answer[3..].join(" ")
+    };
+    assert_eq!(claimed("1", "x/0"), " ", "of a new generation");
+    run(&begin, &["1", "1", "1", "500", "70", "0"]);
+    assert_eq!(claimed("2", "x/0"), "500 70");
+    assert_eq!(claimed("3", ""), "500 70", "it does not know its log");
+    assert_eq!(claimed("4", "x/1"), " ", "the log lost its tail");
+    run(&begin, &["1", "4", "2", "420", "60", "0"]);
+    assert_eq!(claimed("5", "x/1"), "420 60", "and not the old place");
+}

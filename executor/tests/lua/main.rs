@@ -1,0 +1,20 @@
+//! The shipped Lua scripts against the Rust scoring: they run in a Lua of the version that Redis
+//! embeds, over a table that stands in for the database, or in Redis itself.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `database` | the table, and calls of the scripts over it |
+//! | `formula` | Lua and Rust score alike |
+//! | `slots` | what a merge does with slots |
+//! | `flip` | from one generation to the next |
+//! | `fence` | who may write, and what counts as done |
+//! | `refusals` | keys of a wrong type |
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod database;
+mod fence;
+mod flip;
+mod formula;
+mod refusals;
+mod slots;
