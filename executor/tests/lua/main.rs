@@ -9,6 +9,7 @@
 //! | `flip` | from one generation to the next |
 //! | `fence` | who may write, and what counts as done |
 //! | `refusals` | keys of a wrong type |
+//! | `rights` | which rights the Redis user needs |
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
@@ -17,4 +18,5 @@ mod fence;
 mod flip;
 mod formula;
 mod refusals;
+mod rights;
 mod slots;
