@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `database` | the table, and calls of the scripts over it |
 //! | `formula` | Lua and Rust score alike |
+//! | `server` | a Redis, and the calls of a partition |
 //! | `slots` | what a merge does with slots |
 //! | `flip` | from one generation to the next |
 //! | `fence` | who may write, and what counts as done |
@@ -19,4 +20,5 @@ mod flip;
 mod formula;
 mod refusals;
 mod rights;
+mod server;
 mod slots;

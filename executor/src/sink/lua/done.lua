@@ -1,4 +1,4 @@
--- Ends a flush: everything it sent is in Redis.
+-- Ends a flush: everything it sent is in Redis. Before these lines stands errors.lua.
 --
 -- KEYS     fence record, last_update, last_event
 -- ARGV     generation, assignment epoch, sequence, time now, newest event time of the job as far as
@@ -14,7 +14,7 @@ end
 redis.call('HSET', KEYS[1], 'done', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[4])
 -- Not the largest there ever was: what a job before this one saw, or a clock that was wrong, must not stay.
-if type(redis.pcall('GET', KEYS[3])) == 'table' then
+if is_wrong_type(redis.pcall('GET', KEYS[3])) then
     return {'BADKEY', KEYS[3]}
 end
 if ARGV[5] ~= '' then
