@@ -119,7 +119,7 @@ impl Redis {
     pub fn prepare(&self, slots: &[Slot]) {
         let db = self.lua.create_table().unwrap();
         let fence = self.lua.create_table().unwrap();
-        for (key, value) in [("gen", "1"), ("ae", "1"), ("begun", "1")] {
+        for (key, value) in [("gen", "1"), ("ae", "1"), ("begun", "1"), ("ran", "0")] {
             fence.set(key, value).unwrap();
         }
         db.set("fence", fence).unwrap();
@@ -178,7 +178,7 @@ impl Redis {
         };
         let common = Argument::ALL.map(|argument| match argument {
             Argument::Generation => generation.into(),
-            Argument::AssignmentEpoch | Argument::Sequence => b"1".to_vec(),
+            Argument::AssignmentEpoch | Argument::Sequence | Argument::Place => b"1".to_vec(),
             Argument::Partition => partition.to_le_bytes().to_vec(),
             Argument::Platform => b"tiktok".to_vec(),
             Argument::Now => b"now".to_vec(),

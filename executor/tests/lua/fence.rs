@@ -1,4 +1,4 @@
-//! Who may write, and what counts as done.
+//! Who may write.
 
 use kol_executor::sink::script;
 use mlua::{Function, Table, Value};
@@ -36,7 +36,7 @@ fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one()
     let (in_2100, today) = ("2100-01-01T00:00:00.000Z", "2026-11-26T05:00:00.000Z");
     redis.prepare(&[]);
     for (newest, shown) in [(in_2100, in_2100), (today, today), ("", today)] {
-        let arguments = ["1", "1", "1", today, newest];
+        let arguments = ["1", "1", "1", today, newest, "0"];
         let arguments = redis.lua.create_sequence_from(arguments).unwrap();
         globals.set("ARGV", arguments).unwrap();
         assert_eq!(done.call::<String>(()).unwrap(), "OK");

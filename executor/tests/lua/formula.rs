@@ -154,6 +154,7 @@ fn the_encoder_sends_what_the_script_reads() {
         scoring: &scoring,
         fence: &fence,
         sequence: 1,
+        place: 1,
         platform: "tiktok",
         market: 0.0,
         market_version: 1,

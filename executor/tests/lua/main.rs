@@ -8,7 +8,8 @@
 //! | `server` | a Redis, and the calls of a partition |
 //! | `slots` | what a merge does with slots |
 //! | `flip` | from one generation to the next |
-//! | `fence` | who may write, and what counts as done |
+//! | `fence` | who may write |
+//! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
 //! | `rights` | which rights the Redis user needs |
 
@@ -17,6 +18,7 @@
 mod database;
 mod fence;
 mod flip;
+mod flushes;
 mod formula;
 mod refusals;
 mod rights;

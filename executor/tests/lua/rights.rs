@@ -8,7 +8,7 @@ use kol_executor::partition::encode::Outgoing;
 use kol_executor::sink::script;
 
 use crate::database::one;
-use crate::server::{Partition, Server, answer};
+use crate::server::{Partition, Server, answer, run};
 
 /// What scripts say in capitals beside the commands that they run.
 const WORDS: [&str; 6] = ["OK", "NOFENCE", "FENCED", "BADKEY", "CLAIMED", "WRONGTYPE"];
@@ -37,13 +37,13 @@ fn commands() -> BTreeSet<&'static str> {
 
 #[test]
 fn every_command_of_a_script_is_among_the_rights_that_are_looked_for_and_that_the_readme_lists() {
-    let run = commands();
+    let commands = commands();
     // One of a call, of a protected call, of a table, and of a helper.
     for command in ["TYPE", "HSET", "ZREM", "ZMSCORE"] {
-        assert!(run.contains(command), "{command} of {run:?}");
+        assert!(commands.contains(command), "{command} of {commands:?}");
     }
     let needed: BTreeSet<&str> = commands_needed().collect();
-    let lacking: Vec<_> = run.difference(&needed).collect();
+    let lacking: Vec<_> = commands.difference(&needed).collect();
     assert!(lacking.is_empty(), "nobody looks for {lacking:?}");
 
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
@@ -79,12 +79,6 @@ fn story() -> Vec<redis::Cmd> {
 fn a_right_that_a_script_lacks_is_an_error_and_never_taken_for_a_key_of_a_wrong_type() {
     let server = Server::start();
     let (mut admin, mut user) = (server.connect(), server.connect());
-    let run = |open: &mut redis::Connection, words: &str| {
-        let mut words = words.split(' ');
-        let mut command = redis::cmd(words.next().unwrap());
-        command.arg(words.collect::<Vec<_>>());
-        command.exec(open).unwrap();
-    };
     run(&mut admin, "ACL SETUSER kol on >pw ~* +@all");
     run(&mut user, "AUTH kol pw");
     for command in commands().into_iter().map(Some).chain([None]) {

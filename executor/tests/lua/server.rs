@@ -67,6 +67,8 @@ pub struct Partition {
     encoder: Encoder,
     pub fence: Fence,
     pub sequence: u64,
+    /// Merges of the flush so far.
+    pub merges: usize,
 }
 
 impl Partition {
@@ -85,6 +87,7 @@ impl Partition {
                 assignment_epoch: 1,
             },
             sequence: 0,
+            merges: 0,
         }
     }
 
@@ -108,16 +111,20 @@ impl Partition {
     /// Begins the next flush.
     pub fn begin(&mut self) -> Cmd {
         self.sequence += 1;
+        self.merges = 0;
         let mut command = self.on_fence(&script::BEGIN, &[]);
         command.arg(self.sequence).arg(9).arg(480_000).arg(0);
         command
     }
 
+    /// The next merge of the flush.
     pub fn merge(&mut self, platform: &str, live: bool, kols: &[(&str, Outgoing)]) -> Cmd {
+        self.merges += 1;
         let context = CallContext {
             scoring: &self.scoring,
             fence: &self.fence,
             sequence: self.sequence,
+            place: self.merges,
             platform,
             market: 0.0,
             market_version: 1,
@@ -127,16 +134,26 @@ impl Partition {
         self.encoder.call(&context, kols)
     }
 
+    /// Ends the flush.
     pub fn done(&self) -> Cmd {
         let stamps = ["streaming:last_update", "streaming:last_event"];
         let mut command = self.on_fence(&script::DONE, &stamps);
         command.arg(self.sequence).arg("now").arg("now");
+        command.arg(self.merges);
         command
     }
 
     pub fn compare(&mut self, platform: &str, kols: &[&str]) -> Cmd {
         self.encoder.compare(&self.fence, platform, kols)
     }
+}
+
+/// Sends a command as a person types it.
+pub fn run(open: &mut Connection, words: &str) -> Value {
+    let mut words = words.split(' ');
+    let mut command = redis::cmd(words.next().unwrap());
+    command.arg(words.collect::<Vec<_>>());
+    command.query(open).unwrap()
 }
 
 /// What a call answers: its words with blanks between, or the code of the error.

@@ -1,5 +1,5 @@
 -- Begins a flush. From here on Redis may show this partition up to `offset` and window end `t`, and
--- merges of older flushes are refused.
+-- merges of older flushes are refused. None of its own has run.
 --
 -- KEYS[1]  fence record
 -- ARGV     generation, assignment epoch, sequence, offset, window end, sequence that Redis confirmed
@@ -17,6 +17,6 @@ if tonumber(f[6] or 0) < tonumber(ARGV[6]) then
 end
 local offset = math.max(tonumber(f[4] or 0), tonumber(ARGV[4]))
 local window_end = math.max(tonumber(f[5] or 0), tonumber(ARGV[5]))
-redis.call('HSET', KEYS[1], 'begun', ARGV[3],
+redis.call('HSET', KEYS[1], 'begun', ARGV[3], 'ran', '0',
     'off', string.format('%.0f', offset), 't', string.format('%.0f', window_end))
 return 'OK'

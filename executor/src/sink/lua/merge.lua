@@ -113,7 +113,7 @@ local function fits(key, kind)
     return true
 end
 
-local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'done')
+local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'done', 'ran')
 
 local function fence_state(f)
     if not f[1] then
@@ -185,22 +185,15 @@ local function ranking_of(generation)
     return KEY_RANKING
 end
 
-local state = fence_state(fence)
-if state ~= 'OK' then
-    return {state}
-end
-local ranking = ranking_of(tonumber(ARG_GENERATION))
-if not ranking then
-    return answer
-end
-
 local generation, partition = tonumber(ARG_GENERATION), ARG_PARTITION
 local count, ttl = tonumber(ARG_COUNT), tonumber(ARG_TTL)
 local legacy = #KEYS >= FIRST_HASH + count
 local own_tag = partition .. struct.pack('<I4', generation)
 local version = string.char(SLOTS_VERSION)
-local ranked, gone = {'ZADD', ranking}, {'ZREM', ranking}
+-- Of the ranking that this generation writes; its key comes as the second.
+local ranked, gone = {'ZADD'}, {'ZREM'}
 local kept, dropped = {'HSET', KEY_SLOTS}, {'HDEL', KEY_SLOTS}
+
 -- The packed slots that are there, by place in the call; nil when they cannot be read.
 local function known_slots()
     if count == 0 then
@@ -254,14 +247,11 @@ local function hide(i, key, kol)
     dropped[#dropped + 1] = kol
 end
 
-local known = known_slots()
-if not known then
-    return answer
-end
-for i = 1, count do
+-- Puts the partition's slot of a KOL in place of the one it had, beside the packed ones that are there.
+local function merge(i, field)
     local key, at = KEYS[FIRST_HASH - 1 + i], FIRST + (i - 1) * PER_KOL
     local kol, slot = ARGV[at], ARGV[at + 1]
-    local field, old = known[i], false
+    local old = false
     if not field then field, old = old_slots(key) end
     if field and not readable(field) then field = nil end
     local packed, slots
@@ -294,8 +284,32 @@ for i = 1, count do
         answer[1] = 'FENCED'
     end
 end
-if #kept > 2 then redis.call(unpack(kept)) end
-if #dropped > 2 then redis.call(unpack(dropped)) end
-if #ranked > 2 and refused(redis.pcall(unpack(ranked)), ranking) then gone = {} end
-if #gone > 2 then refused(redis.pcall(unpack(gone)), ranking) end
+
+-- All KOLs of the call; their writes to what they share come together, at the end.
+local function merge_all(ranking)
+    ranked[2], gone[2] = ranking, ranking
+    local known = known_slots()
+    if not known then
+        return
+    end
+    for i = 1, count do
+        merge(i, known[i])
+    end
+    if #kept > 2 then redis.call(unpack(kept)) end
+    if #dropped > 2 then redis.call(unpack(dropped)) end
+    if #ranked > 2 and refused(redis.pcall(unpack(ranked)), ranking) then gone = {} end
+    if #gone > 2 then refused(redis.pcall(unpack(gone)), ranking) end
+end
+
+local state = fence_state(fence)
+if state ~= 'OK' then
+    return {state}
+end
+local ranking = ranking_of(generation)
+if ranking then merge_all(ranking) end
+-- The merges of a flush run in their order. One whose place is not the next follows one that failed, or comes
+-- again: it says nothing of the flush.
+if answer[1] ~= 'FENCED' and tonumber(fence[5] or 0) == tonumber(ARG_PLACE) - 1 then
+    redis.call('HSET', KEY_FENCE, 'ran', ARG_PLACE)
+end
 return answer
