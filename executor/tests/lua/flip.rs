@@ -64,7 +64,7 @@ fn a_generation_takes_the_place_of_an_older_one_at_once_or_later_and_never_besid
 fn a_generation_record_that_was_evicted_does_not_cost_the_ranking() {
     for (other, shown) in [("nothing", "ranking"), ("next", "next")] {
         let redis = Redis::new();
-        redis.prepare(&[]);
+        redis.prepare(&[one(0, 1)]);
         let fence: Table = redis.db().get("fence").unwrap();
         fence.set("done", "1").unwrap();
         let lua = &redis.lua;
@@ -82,6 +82,29 @@ fn a_generation_record_that_was_evicted_does_not_cost_the_ranking() {
         assert_eq!(there, ["a", "b"]);
         assert_eq!(members(&redis, "before"), None);
     }
+}
+
+#[test]
+fn the_ranking_of_another_system_is_not_taken_for_one_whose_record_was_lost() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    // The partition has flushed before: creators of another platform.
+    let fence: Table = redis.db().get("fence").unwrap();
+    fence.set("done", "1").unwrap();
+    let lua = &redis.lua;
+    lua.load("commands.ZADD('ranking', 19, 'old')")
+        .exec()
+        .unwrap();
+    let merge = |shown: &str, kols: &[Option<&Slot>]| {
+        let answer = redis.call(("1", shown), &scoring(), (0.0, 1), kols, 0);
+        assert_eq!(answer, "OK");
+        ["ranking", "next", "before"].map(|key| members(&redis, key).unwrap_or_default())
+    };
+    let [a, old, none] = [vec!["a".to_owned()], vec!["old".to_owned()], vec![]];
+    let slot = one(0, 1);
+    let while_catching_up = [old.clone(), a.clone(), none.clone()];
+    assert_eq!(merge("next", &[Some(&slot)]), while_catching_up);
+    assert_eq!(merge("live", &[]), [a, none, old], "in one step");
 }
 
 #[test]

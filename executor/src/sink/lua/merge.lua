@@ -152,8 +152,10 @@ local function ranking_of(generation)
     if refused(record, KEY_RECORD) then
         return nil
     end
-    if not record and tonumber(fence[4] or 0) > 0 then
-        -- It was there at this partition's last flush: Redis lost it alone, and the ranking is ours.
+    if not record and tonumber(fence[4] or 0) > 0 and redis.call('EXISTS', KEY_SLOTS) == 1 then
+        -- There is one of each platform that this system writes, from before the first slot on: Redis lost it
+        -- alone, and the ranking is ours. Without slots nobody here has written the platform: what is shown is
+        -- another system's, and this is our first merge of it.
         record = ARG_GENERATION .. (redis.call('EXISTS', KEY_NEXT) == 1 and ' next' or ' live')
         record_generation(record)
     end
