@@ -1,9 +1,11 @@
 //! Who may write.
 
+use kol_executor::partition::encode::Outgoing;
 use kol_executor::sink::script;
 use mlua::{Function, Table, Value};
 
 use crate::database::{Redis, one, scoring};
+use crate::server::{Partition, Server, answer, run};
 
 #[test]
 fn a_merge_without_its_fence_or_behind_a_newer_one_is_refused() {
@@ -22,6 +24,46 @@ fn a_merge_without_its_fence_or_behind_a_newer_one_is_refused() {
     redis.db().set("fence", Value::Nil).unwrap();
     assert_eq!(redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0), "NOFENCE");
     assert!(redis.hash().is_none());
+}
+
+#[test]
+fn a_record_of_a_newer_owner_fences_and_an_older_one_is_a_loss_of_redis() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let mut partition = Partition::new(2);
+    partition.fence.assignment_epoch = 2;
+    partition.begin();
+    let calls = [
+        partition.begin(),
+        partition.merge("tiktok", true, &[("a", Outgoing::Put(one(0, 2)))]),
+        partition.done(),
+        partition.compare("tiktok", &["a"]),
+    ];
+    let (ok, newer, older) = ("OK", "FENCED", "NOFENCE");
+    // Generation, assignment epoch and begun of the record, and what begin, merge, done and compare say of it.
+    let cases = [
+        (None, [older; 4]),
+        (Some((1, 9, 9)), [older; 4]),
+        (Some((2, 1, 9)), [older; 4]),
+        (Some((2, 2, 1)), [ok, older, older, ok]),
+        (Some((2, 2, 2)), [newer, ok, ok, ok]),
+        (Some((2, 2, 10)), [newer, newer, newer, ok]),
+        (Some((2, 3, 0)), [newer; 4]),
+        (Some((10, 1, 0)), [newer; 4]),
+    ];
+    for (record, expected) in cases {
+        let answers = calls.each_ref().map(|call| {
+            run(&mut open, "FLUSHALL");
+            if let Some((generation, epoch, begun)) = record {
+                let key = &partition.fence.key;
+                let record = format!("gen {generation} ae {epoch} begun {begun} done 0 ran 1");
+                run(&mut open, &format!("HSET {key} {record}"));
+            }
+            let answer = answer(&mut open, call);
+            answer.split(' ').next().unwrap().to_owned()
+        });
+        assert_eq!(answers, expected, "{record:?}");
+    }
 }
 
 #[test]

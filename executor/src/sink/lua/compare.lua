@@ -1,6 +1,6 @@
 -- Compares what a partition sent of some KOLs of one platform with what is there. Nothing is repaired here:
 -- what is lost is sent again, as merges. Only the list of platforms is put right, since no merge would.
--- Before these lines stands errors.lua.
+-- Before these lines stand errors.lua and owner.lua.
 --
 -- KEYS     fence record, ranking, generation record, next ranking, ranking before, platforms, slots; then the
 --          hashes of n KOLs, then their legacy hashes, if any
@@ -12,11 +12,9 @@
 local FENCE, RANKING, RECORD, NEXT, PLATFORMS, SLOTS, FIRST_HASH = 1, 2, 3, 4, 6, 7, 8
 local FIRST_NAME = 9
 local fence = redis.call('HMGET', KEYS[FENCE], 'gen', 'ae')
-if not fence[1] then
-    return {'NOFENCE', 0, {}, {}, {}}
-end
-if fence[1] ~= ARGV[1] or fence[2] ~= ARGV[2] then
-    return {'FENCED', 0, {}, {}, {}}
+local state = owner_state(fence, {ARGV[1], ARGV[2]})
+if state ~= 'OK' then
+    return {state, 0, {}, {}, {}}
 end
 
 local keys, wrong, lost = {}, {}, {}

@@ -1,4 +1,4 @@
--- Ends a flush: everything it sent is in Redis. Before these lines stands errors.lua.
+-- Ends a flush: everything it sent is in Redis. Before these lines stand errors.lua and owner.lua.
 --
 -- Where a merge failed the flush does not end: its caller has the error of the merge. Where all merges answered
 -- and yet not all are on record, Redis lost some.
@@ -8,11 +8,9 @@
 --          the partition knows it (both ISO 8601; the latter may be empty), number of merges
 -- Answers  'OK', 'NOFENCE' or 'FENCED'; or 'BADKEY' and last_event, if that is no string: it stays as it is
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'ran')
-if not f[1] then
-    return 'NOFENCE'
-end
-if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or f[3] ~= ARGV[3] then
-    return 'FENCED'
+local state = owner_state(f, {ARGV[1], ARGV[2], ARGV[3]})
+if state ~= 'OK' then
+    return state
 end
 if f[4] ~= ARGV[6] then
     return 'NOFENCE'

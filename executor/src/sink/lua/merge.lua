@@ -17,7 +17,7 @@
 -- place, at once or when all of it is there, and the older one is kept aside for a day, until
 -- executors have removed the orphans.
 --
--- Before these lines stand score.lua, errors.lua and, before those, lines that are generated
+-- Before these lines stand errors.lua, owner.lua, score.lua and, before those, lines that are generated
 -- (sink/merge_call.rs) from the tables that the executor sends by (kol_common::scoring::schema and ::slot). They
 -- name, in capitals, the keys (KEY_…) and arguments (ARG_…) of the call, the layout of a slot and the places of
 -- its numbers (SLOT_…), the places of the values that are sent for each KOL (AT_…), and have three functions:
@@ -27,9 +27,9 @@
 -- KEYS     KEY_…; from FIRST_HASH on the hashes of n KOLs (none to show a ranking only), then their legacy
 --          hashes, if any
 -- ARGV     ARG_…; from FIRST on PER_KOL values for each KOL: name, slot (empty = remove it) and AT_…
--- Answers  a list: 'OK', 'NOFENCE' (Redis lost the record), 'FENCED' (a newer owner, a newer flush or a newer
---          generation of slots), or 'BADKEY'; then the keys of a wrong type, whose KOLs were left out (all
---          of the platform, if it is a key of the platform)
+-- Answers  a list: 'OK', 'NOFENCE' (Redis lost the record, or went back to an older one), 'FENCED' (a newer
+--          owner, a newer flush or a newer generation of slots), or 'BADKEY'; then the keys of a wrong type, whose
+--          KOLs were left out (all of the platform, if it is a key of the platform)
 
 local ASIDE_MS = 86400000
 
@@ -114,16 +114,6 @@ local function fits(key, kind)
 end
 
 local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'done', 'ran')
-
-local function fence_state(f)
-    if not f[1] then
-        return 'NOFENCE'
-    end
-    if f[1] ~= ARG_GENERATION or f[2] ~= ARG_ASSIGNMENT_EPOCH or f[3] ~= ARG_SEQUENCE then
-        return 'FENCED'
-    end
-    return 'OK'
-end
 
 -- The ranking that is shown gives way; one that still lies aside is not lost.
 local function set_aside()
@@ -303,7 +293,7 @@ local function merge_all(ranking)
     if #gone > 2 then refused(redis.pcall(unpack(gone)), ranking) end
 end
 
-local state = fence_state(fence)
+local state = owner_state(fence, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH, ARG_SEQUENCE})
 if state ~= 'OK' then
     return {state}
 end
