@@ -2,7 +2,7 @@
 
 use kol_executor::partition::encode::Outgoing;
 use kol_executor::sink::script;
-use mlua::{Function, Table, Value};
+use mlua::{Table, Value};
 
 use crate::database::{Redis, one, scoring};
 use crate::server::{Partition, Server, answer, run};
@@ -87,31 +87,62 @@ fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one()
     }
 }
 
+/// Runs a script on the fence record.
+fn run_on_fence(redis: &Redis, source: &str, arguments: &[&str]) -> Value {
+    let globals = redis.lua.globals();
+    globals.set("KEYS", vec!["fence"]).unwrap();
+    globals.set("ARGV", arguments.to_vec()).unwrap();
+    redis.lua.load(source).call(()).unwrap()
+}
+
+/// Claims for a log: up to where Redis may show it, which is waited for.
+fn claimed(redis: &Redis, epoch: &str, log: &str) -> String {
+    let answer = run_on_fence(redis, script::CLAIM_SOURCE, &["1", epoch, log]);
+    let Value::Table(answer) = answer else {
+        panic!("a claim answers with a list");
+    };
+    let answer: Vec<String> = answer.sequence_values().map(Result::unwrap).collect();
+    answer[3..].join(" ")
+}
+
 #[test]
 fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
     let redis = Redis::new();
-    let claim = redis.lua.load(script::CLAIM_SOURCE);
-    let claim = claim.into_function().unwrap();
-    let begin = redis.lua.load(script::BEGIN_SOURCE);
-    let begin = begin.into_function().unwrap();
-    let run = |script: &Function, arguments: &[&str]| {
-        let globals = redis.lua.globals();
-        globals.set("KEYS", vec!["fence"]).unwrap();
-        globals.set("ARGV", arguments.to_vec()).unwrap();
-        script.call::<Value>(()).unwrap()
-    };
-    let claimed = |epoch: &str, log: &str| {
-        let Value::Table(answer) = run(&claim, &["1", epoch, log]) else {
-            panic!("a claim answers with a list");
-        };
-        let answer: Vec<String> = answer.sequence_values().map(Result::unwrap).collect();
-        answer[3..].join(" ")
-    };
-    assert_eq!(claimed("1", "x/0"), " ", "of a new generation");
-    run(&begin, &["1", "1", "1", "500", "70", "0"]);
-    assert_eq!(claimed("2", "x/0"), "500 70");
-    assert_eq!(claimed("3", ""), "500 70", "it does not know its log");
-    assert_eq!(claimed("4", "x/1"), " ", "the log lost its tail");
-    run(&begin, &["1", "4", "2", "420", "60", "0"]);
-    assert_eq!(claimed("5", "x/1"), "420 60", "and not the old place");
+    assert_eq!(claimed(&redis, "1", "x/0"), " ", "of a new generation");
+    run_on_fence(
+        &redis,
+        script::BEGIN_SOURCE,
+        &["1", "1", "1", "500", "70", "0"],
+    );
+    assert_eq!(claimed(&redis, "2", "x/0"), "500 70");
+    assert_eq!(
+        claimed(&redis, "3", ""),
+        "500 70",
+        "it does not know its log"
+    );
+    assert_eq!(claimed(&redis, "4", "x/1"), " ", "the log lost its tail");
+    run_on_fence(
+        &redis,
+        script::BEGIN_SOURCE,
+        &["1", "4", "2", "420", "60", "0"],
+    );
+    assert_eq!(
+        claimed(&redis, "5", "x/1"),
+        "420 60",
+        "and not the old place"
+    );
+}
+
+#[test]
+fn a_log_that_lost_its_tail_is_another_one_also_where_the_record_does_not_name_its_log() {
+    for (log, waited_for) in [("x/0", "500 70"), ("x/1", " "), ("x/10", " ")] {
+        let redis = Redis::new();
+        assert_eq!(claimed(&redis, "1", ""), " ", "the broker gives no id");
+        run_on_fence(
+            &redis,
+            script::BEGIN_SOURCE,
+            &["1", "1", "1", "500", "70", "0"],
+        );
+        assert_eq!(claimed(&redis, "2", log), waited_for, "{log}");
+    }
 }
