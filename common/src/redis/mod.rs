@@ -15,4 +15,4 @@ pub use classify::{
 pub use connect::{Connect, Network, connect};
 pub use connection::{RedisConnection, server_info};
 pub use eviction::{EVICTS, eviction};
-pub use rights::name_missing_rights;
+pub use rights::{commands_needed, name_missing_rights};

@@ -62,8 +62,8 @@ impl Connection {
         match self.network.connect(&self.spec, &self.secrets).await {
             Ok(mut connection) => {
                 if let Some(refused) = self.refused.take() {
-                    let keys = &self.spec.keys;
-                    let named = name_missing_rights(refused.clone(), keys, &mut connection).await;
+                    let spec = &self.spec;
+                    let named = name_missing_rights(refused.clone(), spec, &mut connection).await;
                     if named != refused {
                         self.fail(named.clone());
                         self.refused = Some(refused);

@@ -124,7 +124,7 @@ pub struct FlushRequest {
     pub confirmed: u64,
     /// Position and window end that the flush brings Redis to.
     pub shown: (u64, u64),
-    /// Merge calls.
+    /// Merge calls, by their places in the flush.
     pub merges: Vec<Cmd>,
     /// Keys of `last_update` and `last_event`.
     pub stamps: (String, String),

@@ -378,7 +378,7 @@ async fn newest_in_redis(
     let found = match found.map_err(|e| classify(&e)) {
         Ok(found) => found,
         Err(error) if error.code == RIGHTS_MISSING => {
-            return Err(name_missing_rights(error, &spec.sink.keys, &mut connection).await);
+            return Err(name_missing_rights(error, &spec.sink, &mut connection).await);
         }
         Err(error) => return Err(error),
     };

@@ -96,7 +96,7 @@ async fn verdict(
     };
     match verdict.map_err(|e| classify(&e)) {
         Err(error) if error.code == RIGHTS_MISSING => {
-            Err(name_missing_rights(error, &claim.sink.keys, open).await)
+            Err(name_missing_rights(error, &claim.sink, open).await)
         }
         verdict => verdict,
     }

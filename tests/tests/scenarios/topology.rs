@@ -12,6 +12,7 @@ use std::time::Duration;
 use kol_fold::Record;
 use kol_harness::{
     Cluster, Job, Kafka, Key, Proxy, RedisCluster, RedisServer, Sentinels, Topic, generated,
+    wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,15 +32,25 @@ struct Scene {
 
 impl Scene {
     fn new(name: &str, environment: &[(&str, &str)]) -> Self {
-        let mut cluster = Cluster::start_with(1, environment);
-        cluster.allow("SINK_PAUSED", "Redis fails over, or refuses");
-        cluster.allow("REDIS_LOST_DATA", "a failover may lose the newest writes");
+        let mut scene = Self::without_pauses(name, environment);
+        scene.allow_pauses();
+        scene
+    }
+
+    /// As long as Redis takes everything.
+    fn without_pauses(name: &str, environment: &[(&str, &str)]) -> Self {
         let records = generated(Key::Username, 60, 3_000, 61);
         Self {
             topic: Topic::create(Kafka::shared(), name, 2),
-            cluster,
+            cluster: Cluster::start_with(1, environment),
             parts: records.chunks(1_000).map(<[Record]>::to_vec).collect(),
         }
+    }
+
+    fn allow_pauses(&mut self) {
+        let cluster = &mut self.cluster;
+        cluster.allow("SINK_PAUSED", "Redis fails over, or refuses");
+        cluster.allow("REDIS_LOST_DATA", "a failover may lose the newest writes");
     }
 
     /// Submits a job, with one third of the log.
@@ -202,14 +213,33 @@ fn user_of_the_readme() -> String {
 
 #[test]
 fn a_redis_user_needs_what_the_readme_lists_and_a_right_that_is_missing_is_named() {
-    let scene = Scene::new("rights", &[("KOL_SECRET_REDIS", "a-password")]);
+    let mut scene = Scene::without_pauses("rights", &[("KOL_SECRET_REDIS", "a-password")]);
     let redis = RedisServer::start();
     let line = user_of_the_readme().replace("PASSWORD", "a-password");
     assert!(redis.cli(&line).starts_with("OK"), "{line}");
-    redis.cli("ACL SETUSER kol -zadd -evalsha");
-    redis.cli("ACL SETUSER kol resetkeys ~ranking:* ~trending:*");
+    // As the system before this one wrote it: the job takes over its ranking, and removes whom it does not know.
+    redis.cli("ZADD ranking:tiktok:trending 19.15 old");
+    redis.cli("HSET trending:tiktok:old trending_score 19.15");
     let url = format!("redis://kol@127.0.0.1:{}/0", redis.port());
     let job = scene.submit(&url, "password = \"env:KOL_SECRET_REDIS\"");
+    let exists = |key: &str| redis.cli(&format!("EXISTS {key}")).trim() == "1";
+    wait_for("the unknown creator to leave", LIMIT, || {
+        let there = exists("trending:tiktok:old");
+        (!there).then_some(()).ok_or("it is there".into())
+    });
+    scene.becomes(&job, &redis);
+    scene.cluster.allow("REDIS_REPAIRED", "a hash is deleted");
+    redis.cli("DEL trending:tiktok:kol_3");
+    wait_for("a comparison to bring the hash back", LIMIT, || {
+        let there = exists("trending:tiktok:kol_3");
+        there.then_some(()).ok_or("it is gone".into())
+    });
+    scene.cluster.assert_no_complaints();
+
+    scene.allow_pauses();
+    redis.cli("ACL SETUSER kol -zadd -evalsha");
+    redis.cli("ACL SETUSER kol resetkeys ~ranking:* ~trending:*");
+    scene.topic.produce(&scene.parts[1]);
     let problem = |code: &str, words: &[&str]| {
         let what = format!("the status says {code} {words:?}");
         scene.cluster.wait_status(&job, &what, LIMIT, |status| {

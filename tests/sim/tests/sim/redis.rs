@@ -128,7 +128,8 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(
                 ["", "2026-01-01T00:00:00.000Z", "2025-01-01T00:00:00.000Z"]
                     [random.random_range(0..3)],
-            ),
+            )
+            .arg(random.random_range(0..3)),
         4 => {
             return redis::cmd("HMGET")
                 .arg(&["fence", "gen", "ae", "begun", "done", "off", "t"])
@@ -204,6 +205,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 scoring,
                 fence: &fence,
                 sequence,
+                place: random.random_range(1..3),
                 platform: "tiktok",
                 market: random.random_range(0.0..500.0),
                 market_version: random.random_range(1..5),
