@@ -67,6 +67,15 @@ impl Text {
             .collect()
     }
 
+    /// What is known of it, with a NUL for each part that only the run knows.
+    fn with_gaps(&self) -> String {
+        let known = self.pieces.iter().map(|piece| match piece {
+            Piece::Known(text) => text.as_str(),
+            Piece::Unknown(_) => "\0",
+        });
+        known.collect()
+    }
+
     /// The first expression in it that only the run knows.
     pub fn first_unknown(&self) -> Option<&str> {
         self.pieces.iter().find_map(|piece| match piece {
@@ -225,7 +234,7 @@ impl Facts {
         let all = own.into_iter().flat_map(Settings::values);
         all.chain(streams)
             .chain(redis)
-            .flat_map(|setting| of_setting(&setting.key, &setting.value))
+            .flat_map(|setting| of_setting(&setting.key, &setting.value.with_gaps()))
             .collect()
     }
 

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{Piece, Text};
-
 /// Longest expression or value that is shown.
 const LONGEST: usize = 160;
 
@@ -55,17 +53,13 @@ pub fn shown(text: &str) -> String {
 /// Shortest text that is taken for a secret: shorter ones stand everywhere.
 const SHORTEST: usize = 4;
 
-/// The secrets that stand in a setting, as far as they are known: its value, the passwords of URLs and of logins.
-pub fn of_setting(key: &str, value: &Text) -> Vec<String> {
+/// The secrets that stand in a setting: its value, where all of it is known, the passwords of URLs and of logins.
+/// In `known` there is a NUL for each part that is not.
+pub fn of_setting(key: &str, known: &str) -> Vec<String> {
     let mut found = Vec::new();
     if is_secret(key) && !key.contains("jaas") {
-        found.extend(value.value());
+        found.push(known.to_owned());
     }
-    let known = value.pieces.iter().map(|piece| match piece {
-        Piece::Known(text) => text.as_str(),
-        Piece::Unknown(_) => "\0",
-    });
-    let known: String = known.collect();
     let login = known
         .split_once("://")
         .and_then(|(_, rest)| rest.rsplit_once('@'))
