@@ -11,10 +11,12 @@
 //! | `fence` | who may write |
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
+//! | `comparison` | what a comparison finds |
 //! | `rights` | which rights the Redis user needs |
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod comparison;
 mod database;
 mod fence;
 mod flip;
