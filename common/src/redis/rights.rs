@@ -12,12 +12,13 @@ use crate::job::SinkSpec;
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
 /// nothing. `+SADD` makes the key that `+DEL` removes.
-const COMMANDS: [(&str, &[&str]); 20] = [
+const COMMANDS: [(&str, &[&str]); 21] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
     ("HLEN", &[]),
     ("HSET", &["f", "v", "odd"]),
     ("HDEL", &["f"]),
+    ("HSCAN", &["0"]),
     ("TYPE", &[]),
     ("GET", &[]),
     ("SET", &["v", "PX", "none"]),

@@ -40,7 +40,7 @@ pub enum SinkMessage {
         /// What became of it.
         reply: oneshot::Sender<Result<Flushed, SinkError>>,
     },
-    /// Read a piece of a ranking.
+    /// Read a piece of a listing.
     Scan {
         /// The piece, and the partition that it is for.
         request: ScanRequest,
@@ -65,7 +65,7 @@ pub enum Operation {
     Claim,
     /// Read the fence record.
     Look,
-    /// Read a piece of a ranking.
+    /// Read a piece of a listing.
     Scan,
     /// Compare what was sent with what is there.
     Compare,
@@ -180,12 +180,37 @@ pub enum SinkError {
     Unavailable(#[from] KolError),
 }
 
-/// A piece of a ranking.
+/// Where Redis names creators of a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// The ranking that is shown.
+    Ranking,
+    /// The one that was shown before this generation.
+    Before,
+    /// The slots beside the rankings.
+    Slots,
+}
+
+impl Listing {
+    /// The one to begin with.
+    pub const FIRST: Self = Self::Ranking;
+
+    /// The one after it.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Ranking => Some(Self::Before),
+            Self::Before => Some(Self::Slots),
+            Self::Slots => None,
+        }
+    }
+}
+
+/// A piece of a listing.
 #[derive(Clone, Debug)]
 pub struct ScanRequest {
-    /// Key of the ranking.
-    pub ranking: String,
-    /// Platform that it ranks.
+    /// Which one.
+    pub listing: Listing,
+    /// Platform of the creators.
     pub platform: String,
     /// Keys of the hashes.
     pub keys: KeyTemplates,

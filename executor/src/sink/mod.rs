@@ -25,8 +25,8 @@ mod service;
 mod trouble;
 
 pub use message::{
-    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned,
-    Sink, SinkError, SinkMessage,
+    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
+    Scanned, Sink, SinkError, SinkMessage,
 };
 pub use owner::Writer;
 pub use service::start;

@@ -7,7 +7,7 @@
 //! | `world` | the clock, random numbers, threads, what the process uses |
 //! | `net` | sockets, under the real tonic and the real Redis client |
 //! | `redis` | Redis, which runs the scripts that are shipped |
-//! | `log` | Kafka |
+//! | `log`, `letters` | Kafka |
 //! | `store` | the checkpoint store |
 //! | `nodes` | the hosts |
 //! | `person` | whoever uses the job |
@@ -27,6 +27,7 @@ mod complaints;
 mod covered;
 mod guard;
 mod input;
+mod letters;
 mod log;
 mod net;
 mod nodes;

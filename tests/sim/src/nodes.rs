@@ -28,6 +28,7 @@ use super::log::MemoryLog;
 use super::net::Net;
 use super::person::{Errand, Person};
 use super::redis::Redis;
+use super::store::Folders;
 use super::trace::Trace;
 use super::world::{Virtual, Weightless};
 
@@ -48,8 +49,8 @@ pub struct Shared {
     pub log: MemoryLog,
     /// Redis.
     pub redis: Rc<Redis>,
-    /// Opens the folders of state files.
-    pub stores: Stores,
+    /// The folders of state files, as each host sees them.
+    pub folders: BTreeMap<&'static str, Folders>,
     /// The master's store.
     pub meta: EmbeddedStore,
     /// Tells an executor to leave, as SIGTERM does.
@@ -64,8 +65,18 @@ pub struct Shared {
     pub refusal: RefCell<String>,
     /// A state file was damaged.
     pub torn: Cell<bool>,
+    /// Redis lost keys, or has others in their place, of which only a comparison tells.
+    pub gaps: Cell<bool>,
     /// The job spec.
     pub spec: String,
+}
+
+impl Shared {
+    /// Opens the folders of state files as a host sees them.
+    fn stores(&self, host: &str) -> Stores {
+        let folders = self.folders.get(host).cloned();
+        Stores::new(Arc::new(folders.unwrap_or_default()))
+    }
 }
 
 /// The error of a host, which ends the simulation.
@@ -110,7 +121,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let outside = Outside {
         brokers: Arc::new(shared.log.clone()),
         redis: Arc::new(net.clone()),
-        stores: shared.stores.clone(),
+        stores: shared.stores("master"),
         secrets: Secrets::default(),
     };
     let options = controller::Options {
@@ -141,9 +152,9 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
     let memory = 1 << 30;
     let options = supervisor::Options {
         secrets: Secrets::default(),
-        logs: Arc::new(shared.log.clone()),
+        logs: Arc::new(shared.log.seen_by(name)),
         redis: Arc::new(net.clone()),
-        stores: shared.stores.clone(),
+        stores: shared.stores(name),
         host: name.to_owned(),
         process: Arc::new(Weightless),
         memory: Memory::new(memory),

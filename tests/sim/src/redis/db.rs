@@ -206,9 +206,16 @@ impl Db {
                     .collect();
                 Ok(Reply::Array(vec![Reply::text("0"), Reply::Array(pairs)]))
             }
-            ("GET" | "SET" | "HGET" | "HMGET" | "HSET" | "ZADD" | "ZREM" | "ZSCAN", _) => {
-                Err(wrong_number())
+            ("HSCAN", [_, ..]) => {
+                let hash = self.hash(key)?.into_iter().flatten();
+                let flat = hash.flat_map(|(f, v)| [Reply::text(f.clone()), Reply::text(v.clone())]);
+                let flat = Reply::Array(flat.collect());
+                Ok(Reply::Array(vec![Reply::text("0"), flat]))
             }
+            (
+                "GET" | "SET" | "HGET" | "HMGET" | "HSET" | "ZADD" | "ZREM" | "ZSCAN" | "HSCAN",
+                _,
+            ) => Err(wrong_number()),
             _ => Err(format!("ERR unknown command '{name}'")),
         }
     }
