@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kol_common::KolError;
-use kol_common::job::SpecPolicy;
 use kol_common::proto::{JobState, SubmitOutcome};
 
 use crate::controller::{Begin, Handle, Submission};
 use crate::meta::{MetaError, MetaStore, Transaction, Write};
-use crate::specs;
+use crate::specs::Admission;
 
 /// `autostart/{file name}` holds the text that was submitted last.
 const SUBMITTED: &str = "autostart/";
@@ -34,11 +33,11 @@ pub enum Outcome {
 pub async fn submit_all(
     folder: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &Arc<dyn MetaStore>,
 ) -> Result<(), KolError> {
     for file in specs_in(folder)? {
-        match submit(&file, controller, policy, meta).await {
+        match submit(&file, controller, admission, meta).await {
             Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
             Err(error) => {
                 tracing::error!(file = %file.display(), %error, "a spec of the autostart folder was not submitted");
@@ -64,12 +63,12 @@ fn specs_in(folder: &Path) -> Result<Vec<PathBuf>, KolError> {
 async fn submit(
     file: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &Arc<dyn MetaStore>,
 ) -> Result<Outcome, KolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;
-    let parsed = specs::read(&text, &file.display().to_string(), policy)?;
+    let parsed = admission.read(&text, &file.display().to_string())?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let key = format!("{SUBMITTED}{name}");
     let unchanged = meta

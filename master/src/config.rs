@@ -41,6 +41,11 @@ pub struct Flags {
     #[arg(long, value_name = "PLACE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_root: Option<String>,
+    /// Savepoints may also be written below this folder or s3://BUCKET/PATH, and jobs begin with state from
+    /// there; may be given several times, or with commas.
+    #[arg(long, value_name = "PLACE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow_root: Vec<String>,
     /// Folder that `file:` secret references of job specs are read from.
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +72,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Checkpoints of jobs lie below this.
     pub checkpoint_root: Location,
+    /// State may be read and written below these, too.
+    pub allow_roots: Vec<Location>,
     /// Where `file:` secret references are read.
     pub secrets_dir: Option<PathBuf>,
     /// How long a partition may take to drain, and this process to end.
@@ -85,10 +92,29 @@ struct Raw {
     http: SocketAddr,
     state_dir: PathBuf,
     checkpoint_root: Option<String>,
+    allow_root: Places,
     secrets_dir: Option<PathBuf>,
     drain_timeout: String,
     log_format: String,
     jobs: RawJobs,
+}
+
+/// One place, several between commas (a variable has nothing else), or a list.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Places {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Places {
+    fn locations(self) -> Result<Vec<Location>, KolError> {
+        let places = match self {
+            Self::Text(text) => text.split(',').map(|p| p.trim().to_owned()).collect(),
+            Self::List(places) => places,
+        };
+        places.into_iter().map(location).collect()
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -105,6 +131,7 @@ impl Default for Raw {
             http: local(4040),
             state_dir: "./kol-master-state".into(),
             checkpoint_root: None,
+            allow_root: Places::List(Vec::new()),
             secrets_dir: None,
             drain_timeout: "10s".into(),
             log_format: "text".into(),
@@ -115,11 +142,12 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "listen",
     "http",
     "state_dir",
     "checkpoint_root",
+    "allow_root",
     "secrets_dir",
     "drain_timeout",
     "log_format",
@@ -152,8 +180,7 @@ impl Config {
                 wrong(all.join("; "))
             })?;
         let root = match raw.checkpoint_root {
-            Some(place) if place.contains("://") => place.parse()?,
-            Some(path) => folder(path.into())?,
+            Some(place) => location(place)?,
             None => folder(raw.state_dir.join("checkpoints"))?,
         };
         Ok(Self {
@@ -161,6 +188,7 @@ impl Config {
             http: raw.http,
             state_dir: raw.state_dir,
             checkpoint_root: root,
+            allow_roots: raw.allow_root.locations()?,
             secrets_dir: raw.secrets_dir,
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
@@ -170,10 +198,17 @@ impl Config {
     }
 }
 
+/// A location, or the path of a folder.
+fn location(place: String) -> Result<Location, KolError> {
+    if place.contains("://") {
+        return place.parse();
+    }
+    folder(place.into())
+}
+
 fn folder(path: PathBuf) -> Result<Location, KolError> {
     let absolute = std::path::absolute(&path);
-    let absolute =
-        absolute.map_err(|e| wrong(format!("checkpoint_root `{}`: {e}", path.display())));
+    let absolute = absolute.map_err(|e| wrong(format!("the folder `{}`: {e}", path.display())));
     absolute.map(Location::Folder)
 }
 
@@ -222,6 +257,31 @@ mod tests {
             assert_eq!(root(place).unwrap().to_string(), place);
         }
         assert_eq!(root("ftp://x").unwrap_err().code, "CHECKPOINT_LOCATION");
+    }
+
+    #[test]
+    fn places_for_savepoints_are_flags_a_list_or_separated_by_commas() {
+        let roots = |toml: &str, flags: &[&str]| {
+            let roots = load(toml, flags).unwrap().allow_roots;
+            let roots: Vec<_> = roots.iter().map(ToString::to_string).collect();
+            roots.join(" ")
+        };
+        let both = "file:///backup s3://kol-backup/a";
+        assert_eq!(roots("", &[]), "");
+        let flags = [
+            "--allow-root",
+            "/backup",
+            "--allow-root",
+            "s3://kol-backup/a",
+        ];
+        assert_eq!(roots("allow_root = \"/other\"", &flags), both);
+        let list = "allow_root = [\"file:///backup\", \"s3://kol-backup/a\"]";
+        assert_eq!(roots(list, &[]), both);
+        assert_eq!(
+            roots("allow_root = \"/backup, s3://kol-backup/a\"", &[]),
+            both
+        );
+        assert!(load("allow_root = \"\"", &[]).is_err());
     }
 
     #[test]

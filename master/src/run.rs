@@ -28,6 +28,7 @@ use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::meta::{EmbeddedStore, MetaStore};
 use crate::rpc::{ClusterRpc, JobRpc};
+use crate::specs::Admission;
 
 /// Silence of the network after which a connection is probed, and closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -52,6 +53,7 @@ pub struct Core {
     /// All its tasks.
     pub tasks: Group,
     stores: Stores,
+    secrets: Secrets,
     controller_task: Task,
 }
 
@@ -63,11 +65,13 @@ impl Core {
     pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
+        let secrets = options.outside.secrets.clone();
         let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
         Ok(Self {
             controller,
             tasks,
             stores,
+            secrets,
             controller_task,
         })
     }
@@ -87,7 +91,11 @@ impl Core {
     {
         let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-        let jobs = JobRpc::new(self.controller.clone(), policy, self.stores.clone());
+        let admission = Admission {
+            policy,
+            secrets: self.secrets.clone(),
+        };
+        let jobs = JobRpc::new(self.controller.clone(), admission, self.stores.clone());
         let jobs = JobServiceServer::new(jobs);
         let server = Server::builder()
             .tcp_nodelay(true)
@@ -143,9 +151,8 @@ impl Master {
         let core = Core::start(Arc::clone(&meta), options).await?;
         let (controller, tasks) = (&core.controller, &core.tasks);
 
-        let policy = SpecPolicy {
-            checkpoint_root: Some(config.checkpoint_root.clone()),
-        };
+        let root = config.checkpoint_root.clone();
+        let policy = SpecPolicy::new(root, config.allow_roots.clone());
         let pages = Pages {
             metrics,
             controller: controller.clone(),
@@ -156,8 +163,13 @@ impl Master {
         let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone()));
         if let Some(folder) = config.autostart.clone() {
             let controller = controller.clone();
+            let admission = Admission {
+                policy,
+                secrets: core.secrets.clone(),
+            };
             let _runs_by_itself = tasks.spawn("autostart", async move {
-                let submitted = autostart::submit_all(&folder, &controller, &policy, &meta).await;
+                let submitted =
+                    autostart::submit_all(&folder, &controller, &admission, &meta).await;
                 submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
             });
         }

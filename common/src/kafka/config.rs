@@ -4,13 +4,13 @@ use rdkafka::ClientConfig;
 
 use super::log_to_context;
 use crate::KolError;
-use crate::job::{KafkaSource, SecretRef};
+use crate::job::{KafkaSource, Refers, SecretRef, brokers_of, is_reference, property_refers};
 use crate::secrets::Secrets;
 
 /// Configuration for any client of a job's Kafka. `client_id` is what brokers log.
 ///
 /// # Errors
-/// A secret that a property refers to is missing.
+/// A secret that a property refers to is missing, or may not be sent to the brokers.
 pub fn client_config(
     source: &KafkaSource,
     secrets: &Secrets,
@@ -30,13 +30,20 @@ pub fn client_config(
         .set("topic.metadata.refresh.interval.ms", "30000");
     log_to_context(&mut config);
     for (key, value) in &source.properties {
-        let is_reference = value.starts_with("env:") || value.starts_with("file:");
-        if is_reference {
-            let secret = secrets.resolve(&SecretRef(value.clone()))?;
-            config.set(key, secret);
-        } else {
+        if !is_reference(value) {
             config.set(key, value);
+            continue;
         }
+        let reference = SecretRef(value.clone());
+        let secret = match property_refers(key) {
+            Some(Refers::Secret) => secrets.resolve(&reference, &brokers_of(source))?,
+            Some(Refers::Certificate) => secrets.certificate(&reference)?,
+            None => {
+                let what = format!("the property `{key}` is not a secret and cannot refer to one");
+                return Err(KolError::user("SECRET_REFERENCE", what).help("Write its value."));
+            }
+        };
+        config.set(key, secret);
     }
     Ok(config)
 }

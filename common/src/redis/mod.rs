@@ -4,6 +4,7 @@ mod classify;
 mod connect;
 mod connection;
 mod farewell;
+mod guard;
 pub mod ranking;
 mod rights;
 

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
-use kol_common::kafka::{Consumer, client_config, consumer, failure, topic_ids};
+use kol_common::kafka::{Consumer, check_brokers, client_config, consumer, failure, topic_ids};
 use kol_common::proto::Manifest;
 use kol_common::redis::{Connect, RIGHTS_MISSING, classify, name_missing_rights};
 use kol_common::secrets::Secrets;
@@ -209,7 +209,7 @@ fn query_kafka(
     let ids = ids_of(&consumer, source);
     let mut new = Vec::new();
     for topic in &source.topics {
-        for number in partitions_of(&consumer, source, topic)? {
+        for number in partitions_of(&consumer, source, secrets, topic)? {
             let name = SourcePartition::new(topic, number);
             if !known.contains(&name) {
                 new.push(name);
@@ -283,6 +283,7 @@ fn resolve(
 fn partitions_of(
     consumer: &Consumer,
     source: &KafkaSource,
+    secrets: &Secrets,
     topic: &str,
 ) -> Result<Vec<u32>, KolError> {
     let metadata =
@@ -294,6 +295,7 @@ fn partitions_of(
                 ) => no_such_topic(source, topic),
                 _ => failure(consumer, &e),
             })?;
+    check_brokers(source, secrets, &metadata)?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let mut numbers: Vec<u32> = found
         .filter(|t| t.error().is_none())

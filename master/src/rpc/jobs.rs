@@ -1,7 +1,7 @@
 //! What people request.
 
 use kol_common::checkpoint::{Stores, snapshot};
-use kol_common::job::{JobSpec, SpecPolicy};
+use kol_common::job::JobSpec;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
     ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
-use crate::specs;
+use crate::specs::Admission;
 
 /// Largest spec that is read, bytes.
 const MAX_SPEC: usize = 1 << 20;
@@ -22,16 +22,16 @@ const MAX_SPEC: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JobRpc {
     controller: Handle,
-    policy: SpecPolicy,
+    admission: Admission,
     stores: Stores,
 }
 
 impl JobRpc {
-    /// `policy` is what an operator allows every spec; `stores` opens the state that a job begins with.
-    pub fn new(controller: Handle, policy: SpecPolicy, stores: Stores) -> Self {
+    /// `admission` is what an operator allows; `stores` opens the state that a job begins with.
+    pub fn new(controller: Handle, admission: Admission, stores: Stores) -> Self {
         Self {
             controller,
-            policy,
+            admission,
             stores,
         }
     }
@@ -51,6 +51,8 @@ impl JobRpc {
             name => name.to_owned(),
         };
         let folder = if name.contains("://") {
+            let policy = &self.admission.policy;
+            policy.check_place("the savepoint", &name)?;
             Some(name.clone())
         } else {
             self.controller.savepoint_folder(name.clone()).await?
@@ -63,13 +65,15 @@ impl JobRpc {
         Ok(Begin::Folder(folder))
     }
 
-    /// Whether a savepoint can be written below a location that a person named: tried with a small file before
+    /// Whether a savepoint may and can be written below a location that a person named: tried with a small file before
     /// a job is stopped for it.
     async fn try_location(&self, location: &str) -> Result<(), KolError> {
         if location.is_empty() {
             // The job's own, in which its epochs are.
             return Ok(());
         }
+        let policy = &self.admission.policy;
+        policy.check_place("the savepoint", location)?;
         let store = self.stores.open(location).await?;
         let probe = format!("probe-{}", world::random_id().simple());
         store.put(&probe, Vec::new()).await?;
@@ -87,7 +91,7 @@ impl JobService for JobRpc {
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
         }
-        let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
+        let parsed = self.admission.read(&request.spec_toml, &request.origin);
         let parsed = parsed.map_err(|e| e.to_status())?;
         let begin = self.begin(&request, &parsed.spec).await;
         let submission = Submission {

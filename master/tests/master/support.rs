@@ -76,6 +76,7 @@ impl Rig {
             http: free,
             state_dir: self.folder.path().join("state"),
             checkpoint_root: Location::Folder("/".into()),
+            allow_roots: Vec::new(),
             secrets_dir: None,
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,

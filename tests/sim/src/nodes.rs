@@ -120,9 +120,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     };
     let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
-    let policy = SpecPolicy {
-        checkpoint_root: Some(Location::Folder("/checkpoints".into())),
-    };
+    let policy = SpecPolicy::new(Location::Folder("/checkpoints".into()), Vec::new());
     let serving = core.serve(Box::pin(accepted), policy);
     let _ends_with_the_host = core.tasks.spawn("grpc", serving);
     Err(core.failed().await.into())
