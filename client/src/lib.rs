@@ -1,5 +1,6 @@
 //! `kol-client`: how people and scripts use a cluster.
 
+mod access;
 pub mod cli;
 pub mod cmd;
 pub mod context;

@@ -50,6 +50,16 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     secrets_dir: Option<PathBuf>,
+    /// Folder with ca.crt, tls.crt, tls.key and tokens: TLS and login at both servers. `kol-client certs init`
+    /// makes one.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<PathBuf>,
+    /// Allows other addresses than loopback without TLS and login. For networks where only trusted hosts can
+    /// connect.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure: bool,
     /// How long a partition may take to finish when it is moved or stopped, and this process to end
     /// [default: 10s].
     #[arg(long, value_name = "TIME")]
@@ -76,6 +86,10 @@ pub struct Config {
     pub allow_roots: Vec<Location>,
     /// Where `file:` secret references are read.
     pub secrets_dir: Option<PathBuf>,
+    /// Folder with certificates and tokens.
+    pub tls: Option<PathBuf>,
+    /// Other addresses than loopback are allowed without them.
+    pub insecure: bool,
     /// How long a partition may take to drain, and this process to end.
     pub drain_timeout: Duration,
     /// How log lines are written.
@@ -94,6 +108,8 @@ struct Raw {
     checkpoint_root: Option<String>,
     allow_root: Places,
     secrets_dir: Option<PathBuf>,
+    tls: Option<PathBuf>,
+    insecure: bool,
     drain_timeout: String,
     log_format: String,
     jobs: RawJobs,
@@ -133,6 +149,8 @@ impl Default for Raw {
             checkpoint_root: None,
             allow_root: Places::List(Vec::new()),
             secrets_dir: None,
+            tls: None,
+            insecure: false,
             drain_timeout: "10s".into(),
             log_format: "text".into(),
             jobs: RawJobs::default(),
@@ -142,13 +160,15 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 11] = [
     "listen",
     "http",
     "state_dir",
     "checkpoint_root",
     "allow_root",
     "secrets_dir",
+    "tls",
+    "insecure",
     "drain_timeout",
     "log_format",
     "jobs_autostart",
@@ -190,6 +210,8 @@ impl Config {
             checkpoint_root: root,
             allow_roots: raw.allow_root.locations()?,
             secrets_dir: raw.secrets_dir,
+            tls: raw.tls,
+            insecure: raw.insecure,
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
             log_format: raw.log_format.parse().map_err(wrong)?,

@@ -11,6 +11,7 @@ use kol_common::proto::{
 use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
+use super::auth::Subject;
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
 use crate::specs::Admission;
@@ -24,15 +25,23 @@ pub struct JobRpc {
     controller: Handle,
     admission: Admission,
     stores: Stores,
+    warning: Option<String>,
 }
 
 impl JobRpc {
-    /// `admission` is what an operator allows; `stores` opens the state that a job begins with.
-    pub fn new(controller: Handle, admission: Admission, stores: Stores) -> Self {
+    /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warning` is
+    /// what people must know of this process.
+    pub fn new(
+        controller: Handle,
+        admission: Admission,
+        stores: Stores,
+        warning: Option<String>,
+    ) -> Self {
         Self {
             controller,
             admission,
             stores,
+            warning,
         }
     }
 }
@@ -87,12 +96,14 @@ impl JobService for JobRpc {
         &self,
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let subject = Subject::of(&request);
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
         }
         let parsed = self.admission.read(&request.spec_toml, &request.origin);
         let parsed = parsed.map_err(|e| e.to_status())?;
+        subject.note(&parsed.spec.name);
         let begin = self.begin(&request, &parsed.spec).await;
         let submission = Submission {
             begin: begin.map_err(|e| e.to_status())?,
@@ -117,10 +128,15 @@ impl JobService for JobRpc {
     }
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        answer(self.controller.job(request.into_inner().job).await)
+        let found = self.controller.job(request.into_inner().job).await;
+        answer(found.map(|mut status| {
+            status.warnings.extend(self.warning.clone());
+            status
+        }))
     }
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
+        Subject::of(&request).note(&request.get_ref().job);
         let request = request.into_inner();
         if request.savepoint {
             let tried = self.try_location(&request.location).await;
@@ -135,6 +151,7 @@ impl JobService for JobRpc {
     }
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
+        Subject::of(&request).note(&request.get_ref().job);
         let job = request.into_inner().job;
         let ended = self.controller.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
@@ -144,6 +161,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
+        Subject::of(&request).note(&request.get_ref().job);
         let request = request.into_inner();
         let tried = self.try_location(&request.location).await;
         tried.map_err(|e| e.to_status())?;
@@ -158,6 +176,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRef>,
     ) -> Result<Response<Savepoint>, Status> {
+        Subject::of(&request).note(&request.get_ref().savepoint);
         let savepoint = request.into_inner().savepoint;
         answer(self.controller.delete_savepoint(savepoint).await)
     }
@@ -166,10 +185,12 @@ impl JobService for JobRpc {
         &self,
         request: Request<RewindRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        Subject::of(&request).note(&request.get_ref().job);
         answer(self.controller.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
+        Subject::of(&request).note(&request.get_ref().job);
         answer(self.controller.roll_back(request.into_inner().job).await)
     }
 

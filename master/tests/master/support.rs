@@ -78,6 +78,8 @@ impl Rig {
             checkpoint_root: Location::Folder("/".into()),
             allow_roots: Vec::new(),
             secrets_dir: None,
+            tls: None,
+            insecure: false,
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,
             autostart: None,
