@@ -1,7 +1,7 @@
 //! `certs init DIR`, `certs renew DIR` and `certs token DIR`.
 //!
 //! ```text
-//! DIR/authority/   ca.crt ca.key                   signs; keep it off the cluster's hosts
+//! DIR/authority/   ca.crt ca.key issued            signs; keep it off the cluster's hosts
 //! DIR/master/      ca.crt tls.crt tls.key tokens   kol-master --tls
 //! DIR/executor/    ca.crt tls.crt tls.key tokens   kol-executor --tls
 //! DIR/NAME/        ca.crt token                    kol-client --tls, for each person
@@ -39,7 +39,14 @@ enum Command {
     /// Make an authority, certificates for masters and executors, and a token for each role.
     Init(Hosts),
     /// Sign new certificates for masters and executors. Copied over the old ones, they are used without a restart.
-    Renew(Hosts),
+    Renew {
+        #[command(flatten)]
+        hosts: Hosts,
+        /// Refuse all certificates that were signed before, as when a key was stolen: the new ones and ca.crl must then
+        /// be on all hosts.
+        #[arg(long)]
+        revoke: bool,
+    },
     /// Make a token for a person or a scraper. It is valid where the file `tokens` is copied to, without a restart.
     Token {
         /// Folder that `certs init` made.
@@ -88,8 +95,11 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             }
             report(ctx, &hosts.dir, "made certificates and tokens in");
         }
-        Command::Renew(hosts) => {
+        Command::Renew { hosts, revoke } => {
             let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
+            if revoke {
+                revoke_all(&authority, &hosts.dir)?;
+            }
             issue(&authority, &hosts)?;
             report(ctx, &hosts.dir, "signed new certificates in");
         }
@@ -116,7 +126,27 @@ fn issue(authority: &Authority, hosts: &Hosts) -> Result<(), KolError> {
         let names = [name].into_iter().chain(HERE);
         let names = names.chain(hosts.hosts.iter().map(String::as_str));
         let names: Vec<&str> = names.collect();
-        authority.equip(&hosts.dir.join(folder), &names, Millis::now(), valid)?;
+        let folder = hosts.dir.join(folder);
+        let serial = authority.equip(&folder, &names, Millis::now(), valid)?;
+        let (file, before) = issued(&hosts.dir);
+        write_secret(&file, &format!("{before}{serial} {name}\n"))?;
+    }
+    Ok(())
+}
+
+/// The file with a line for each certificate that was signed, and what it holds.
+fn issued(dir: &Path) -> (PathBuf, String) {
+    let file = dir.join(AUTHORITY).join("issued");
+    let before = fs::read_to_string(&file).unwrap_or_default();
+    (file, before)
+}
+
+fn revoke_all(authority: &Authority, dir: &Path) -> Result<(), KolError> {
+    let (_, issued) = issued(dir);
+    let serials = issued.lines().filter_map(|line| line.split(' ').next());
+    let list = authority.revoke(&serials.collect::<Vec<_>>(), Millis::now())?;
+    for process in PROCESSES {
+        write_secret(&dir.join(process).join("ca.crl"), &list)?;
     }
     Ok(())
 }
@@ -208,6 +238,11 @@ mod tests {
         let before = fs::read(dir.join("master/tls.crt")).unwrap();
         certs(&["renew", path, "--host", "kol.example"]).unwrap();
         assert_ne!(before, fs::read(dir.join("master/tls.crt")).unwrap());
+        certs(&["renew", path, "--revoke"]).unwrap();
         Credentials::load(&dir.join("master")).unwrap();
+        let list = fs::read_to_string(dir.join("master/ca.crl")).unwrap();
+        assert!(list.contains("X509 CRL"), "{list}");
+        let issued = fs::read_to_string(dir.join("authority/issued")).unwrap();
+        assert_eq!(issued.lines().count(), 6, "{issued}");
     }
 }

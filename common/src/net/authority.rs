@@ -8,10 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber,
 };
+use time::OffsetDateTime;
 
+use super::random::{hex, random, unhex};
 use crate::KolError;
 use crate::time::Millis;
 
@@ -22,6 +25,8 @@ const KEY: &str = "ca.key";
 /// How long the authority is valid, and how long before now everything is: clocks of hosts differ.
 const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 const BEFORE: Duration = Duration::from_secs(3_600);
+/// Bytes of a serial number.
+const SERIAL: usize = 16;
 
 /// Signs certificates.
 pub struct Authority {
@@ -77,7 +82,7 @@ impl Authority {
     }
 
     /// Writes what a process with these names and addresses needs into its folder, for servers and clients; valid
-    /// from now on.
+    /// from now on. Answers the serial number, by which the certificate can be revoked.
     ///
     /// # Errors
     /// `CERTS`: a name that cannot stand in a certificate; the folder cannot be written.
@@ -87,13 +92,50 @@ impl Authority {
         names: &[&str],
         now: Millis,
         valid: Duration,
-    ) -> Result<(), KolError> {
+    ) -> Result<String, KolError> {
         let key = KeyPair::generate().map_err(failed)?;
-        let params = params_of(names, now, valid)?;
+        let mut params = params_of(names, now, valid)?;
+        let mut serial: [u8; SERIAL] = random()?;
+        // A positive number without leading zeros.
+        serial[0] = serial[0] & 0x7f | 0x40;
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
         write_secret(&folder.join(CERTIFICATE), &self.certificate)?;
         write_secret(&folder.join("tls.crt"), &certificate.pem())?;
-        write_secret(&folder.join("tls.key"), &key.serialize_pem())
+        write_secret(&folder.join("tls.key"), &key.serialize_pem())?;
+        Ok(hex(&serial))
+    }
+
+    /// A list of certificates that are no longer valid, by their serial numbers; PEM.
+    ///
+    /// # Errors
+    /// `CERTS`: a number that is none.
+    pub fn revoke(&self, serials: &[&str], now: Millis) -> Result<String, KolError> {
+        let this_update = time(now) - BEFORE;
+        let revoked = |serial: &&str| {
+            let number: [u8; SERIAL] = unhex(serial).ok_or_else(|| {
+                KolError::user("CERTS", "a serial number is not one that was issued")
+            })?;
+            Ok(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&number),
+                revocation_time: this_update,
+                reason_code: None,
+                invalidity_date: None,
+            })
+        };
+        let list = CertificateRevocationListParams {
+            this_update,
+            next_update: this_update + YEARS,
+            crl_number: SerialNumber::from(now.0),
+            issuing_distribution_point: None,
+            revoked_certs: serials
+                .iter()
+                .map(revoked)
+                .collect::<Result<_, KolError>>()?,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).map_err(failed)?;
+        list.pem().map_err(failed)
     }
 }
 
@@ -115,6 +157,7 @@ fn params_of(names: &[&str], now: Millis, valid: Duration) -> Result<Certificate
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never its key.
         f.write_str("Authority")
     }
 }
@@ -158,9 +201,12 @@ fn params() -> CertificateParams {
 }
 
 fn limit(params: &mut CertificateParams, now: Millis, valid: Duration) {
-    let now = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_millis(now.0);
-    params.not_before = now - BEFORE;
-    params.not_after = now + valid;
+    params.not_before = time(now) - BEFORE;
+    params.not_after = time(now) + valid;
+}
+
+fn time(now: Millis) -> OffsetDateTime {
+    rcgen::date_time_ymd(1970, 1, 1) + Duration::from_millis(now.0)
 }
 
 fn unusable(folder: &Path, why: &str) -> KolError {

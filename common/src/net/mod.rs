@@ -13,6 +13,7 @@ mod credentials;
 mod http;
 mod listener;
 mod protection;
+mod random;
 mod tokens;
 
 pub use connection::{Connection, Peer};

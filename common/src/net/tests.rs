@@ -146,6 +146,30 @@ async fn an_expired_and_a_foreign_certificate_and_one_not_yet_valid_do_not_get_i
 }
 
 #[tokio::test]
+async fn a_certificate_that_was_revoked_does_not_get_in_and_the_next_one_does() {
+    let authority = authority();
+    let server = equipped(&authority, &["localhost"]);
+    let executor = tempfile::tempdir().unwrap();
+    let equip = || {
+        let names = [EXECUTOR];
+        let serial = authority.equip(executor.path(), &names, Millis::now(), DAY);
+        serial.unwrap()
+    };
+    let stolen = equip();
+    let list = authority.revoke(&[&stolen], Millis::now()).unwrap();
+    write_secret(&server.path().join("ca.crl"), &list).unwrap();
+    let (address, mut accepted, tasks, _) = listen(Some(server.path()), LIMITS).await;
+    for known in [None, Some(true)] {
+        let connecting = connect(&address, server.path(), Some(executor.path()));
+        let (connected, found) = tokio::join!(connecting, next(&mut accepted));
+        assert_eq!(found, known, "{connected:?}");
+        equip();
+    }
+    assert!(authority.revoke(&["x"], Millis::now()).is_err());
+    tasks.drain(LATE).await;
+}
+
+#[tokio::test]
 async fn certificates_and_tokens_are_used_as_soon_as_they_are_replaced_and_bad_ones_are_not() {
     let (old, new) = (authority(), authority());
     let server = equipped(&old, &["localhost"]);
@@ -215,6 +239,7 @@ async fn a_client_that_says_nothing_or_too_little_is_left_after_its_time() {
             }
         };
         tokio::select! {
+            biased;
             () = server => panic!("the listener ended"),
             () = clients => {}
         }

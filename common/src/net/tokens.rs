@@ -3,13 +3,12 @@
 //! A token has 256 bits from the system's random numbers, so a plain hash is enough: there is nothing to guess
 //! that a slow hash would protect, unlike with passwords, and a request costs one hash.
 
-use std::fmt::Write as _;
 use std::str::FromStr;
 
 use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
+use super::random::{hex, random, unhex};
 use crate::KolError;
 
 /// Bytes of chance in a token.
@@ -112,31 +111,9 @@ impl Tokens {
 /// # Errors
 /// The system gives no random numbers.
 pub fn new_token(name: &str, role: Role) -> Result<(String, String), KolError> {
-    let mut chance = [0; LENGTH];
-    SystemRandom::new()
-        .fill(&mut chance)
-        .map_err(|_| KolError::internal("RANDOM", "the system gives no random numbers"))?;
-    let token = format!("{PREFIX}{}", hex(&chance));
+    let token = format!("{PREFIX}{}", hex(&random::<LENGTH>()?));
     let hash = hex(digest(&SHA256, token.as_bytes()).as_ref());
     Ok((token, format!("{} {name} {hash}", role.as_str())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _writing_to_memory_cannot_fail = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<[u8; LENGTH]> {
-    if text.len() != 2 * LENGTH || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; LENGTH];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

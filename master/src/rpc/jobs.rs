@@ -12,6 +12,7 @@ use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
 use super::auth::Subject;
+use super::limits::are_short;
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
 use crate::specs::Admission;
@@ -97,6 +98,8 @@ impl JobService for JobRpc {
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
         let subject = Subject::of(&request);
+        let named = request.get_ref();
+        are_short([&*named.origin, &named.from_savepoint])?;
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
@@ -128,6 +131,7 @@ impl JobService for JobRpc {
     }
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
+        are_short([&*request.get_ref().job])?;
         let found = self.controller.job(request.into_inner().job).await;
         answer(found.map(|mut status| {
             status.warnings.extend(self.warning.clone());
@@ -136,7 +140,9 @@ impl JobService for JobRpc {
     }
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
-        Subject::of(&request).note(&request.get_ref().job);
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let request = request.into_inner();
         if request.savepoint {
             let tried = self.try_location(&request.location).await;
@@ -151,7 +157,9 @@ impl JobService for JobRpc {
     }
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        Subject::of(&request).note(&request.get_ref().job);
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let job = request.into_inner().job;
         let ended = self.controller.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
@@ -161,7 +169,9 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
-        Subject::of(&request).note(&request.get_ref().job);
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let request = request.into_inner();
         let tried = self.try_location(&request.location).await;
         tried.map_err(|e| e.to_status())?;
@@ -176,7 +186,9 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRef>,
     ) -> Result<Response<Savepoint>, Status> {
-        Subject::of(&request).note(&request.get_ref().savepoint);
+        let named = &request.get_ref().savepoint;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let savepoint = request.into_inner().savepoint;
         answer(self.controller.delete_savepoint(savepoint).await)
     }
@@ -185,12 +197,16 @@ impl JobService for JobRpc {
         &self,
         request: Request<RewindRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
-        Subject::of(&request).note(&request.get_ref().job);
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.controller.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
-        Subject::of(&request).note(&request.get_ref().job);
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.controller.roll_back(request.into_inner().job).await)
     }
 
@@ -206,6 +222,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<JobRef>,
     ) -> Result<Response<ListCheckpointsReply>, Status> {
+        are_short([&*request.get_ref().job])?;
         answer(self.controller.checkpoints(request.into_inner().job).await)
     }
 
@@ -213,6 +230,8 @@ impl JobService for JobRpc {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<Explanation>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.platform, &named.kol])?;
         answer(self.controller.explain(request.into_inner()).await)
     }
 }

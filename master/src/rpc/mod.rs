@@ -4,6 +4,7 @@
 mod auth;
 mod cluster;
 mod jobs;
+mod limits;
 
 pub use auth::{Caller, Guard, caller_of};
 pub use cluster::ClusterRpc;
