@@ -47,3 +47,40 @@ pub fn client_config(
     }
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::ELSEWHERE;
+
+    #[test]
+    fn a_password_is_read_for_listed_brokers_only_and_a_user_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("k"), "hunter2").unwrap();
+        std::fs::write(folder.path().join("k.hosts"), "kafka-1 kafka-2:9093").unwrap();
+        let secrets = Secrets::new(Some(folder.path().to_owned()));
+        let config = |bootstrap: &str, key: &str| {
+            let source = KafkaSource {
+                bootstrap: bootstrap.to_owned(),
+                properties: [(key.to_owned(), "file:k".to_owned())].into(),
+                ..KafkaSource::default()
+            };
+            client_config(&source, &secrets, "test")
+        };
+        let good = config("kafka-1:9092,SASL_SSL://kafka-2:9093", "sasl.password").unwrap();
+        assert_eq!(good.get("sasl.password"), Some("hunter2"));
+        for elsewhere in [
+            "kafka-1:9092,evil:9092",
+            "kafka-2:9092",
+            "PLAINTEXT://evil://kafka-1:1",
+        ] {
+            let error = config(elsewhere, "sasl.password").unwrap_err();
+            assert_eq!(error.code, ELSEWHERE, "{elsewhere}");
+        }
+        for key in ["sasl.username", "client.rack", "ssl.ca.pem"] {
+            let error = config("kafka-1:9092", key).unwrap_err();
+            assert_eq!(error.code, "SECRET_REFERENCE", "{key}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
