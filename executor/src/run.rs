@@ -59,7 +59,9 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     };
     let router = protect(http::router(pages), protection.clone());
     serve_http(listener, router, &protection, &servers);
-    protection.keep(&[http_address], &servers);
+    let open = protection.warning(&[http_address]);
+    let warning = open.or_else(|| protection.warning_of_master(&config.master));
+    protection.keep(warning, &servers);
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),

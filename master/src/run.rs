@@ -189,8 +189,8 @@ impl Master {
 
         let root = config.checkpoint_root.clone();
         let policy = SpecPolicy::new(root, config.allow_roots.clone());
-        protection.keep(&[grpc, http], tasks);
         let warning = protection.warning(&[grpc, http]);
+        protection.keep(warning.clone(), tasks);
         let pages = Pages {
             metrics,
             controller: controller.clone(),

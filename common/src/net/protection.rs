@@ -85,21 +85,27 @@ impl Protection {
         ))
     }
 
-    /// Whether this process may connect to a master at this URL without TLS.
+    /// Whether this process may connect to a master at this URL.
     ///
     /// # Errors
-    /// `MASTER_PLAIN`: others could answer in its place.
+    /// `MASTER_PLAIN`: without TLS others could answer in its place; `MASTER_URL`: TLS on one side only.
     pub fn check_master(&self, url: &str) -> Result<(), KolError> {
-        let place = url
-            .split_once("://")
-            .filter(|(scheme, _)| *scheme == "http");
-        let Some((_, place)) = place else {
+        let Some((scheme, place)) = url.split_once("://") else {
+            // Not a URL: who opens the connection says so.
             return Ok(());
         };
+        let is_secure = scheme.eq_ignore_ascii_case("https");
+        if is_secure != self.credentials.is_some() {
+            let what = format!("{url} and --tls do not fit together");
+            return Err(KolError::user("MASTER_URL", what)
+                .help("A master with https:// needs --tls DIR, and --tls such a master."));
+        }
+        if is_secure {
+            return Ok(());
+        }
         let host = place.split('/').next().unwrap_or_default();
-        let is_local = host == "localhost"
-            || host.starts_with("localhost:")
-            || host.parse().is_ok_and(is_local);
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let is_local = name == "localhost" || host.parse().is_ok_and(is_local);
         if self.insecure || is_local {
             return Ok(());
         }
@@ -117,14 +123,20 @@ impl Protection {
         })
     }
 
-    /// Does what a process with listeners at these addresses needs until the tasks are stopped: reads
-    /// certificates and tokens again, or warns each minute that it is open.
-    pub fn keep(&self, addresses: &[SocketAddr], tasks: &Group) {
+    /// What people must know of an executor that connects to a master at this URL.
+    pub fn warning_of_master(&self, url: &str) -> Option<String> {
+        let is_plain = self.insecure && Self::default().check_master(url).is_err();
+        is_plain.then(|| format!("INSECURE: whoever answers at {url} is believed, without TLS"))
+    }
+
+    /// Does what a process needs until the tasks are stopped: reads certificates and tokens again, and repeats
+    /// its warning, if it has one, each minute.
+    pub fn keep(&self, warning: Option<String>, tasks: &Group) {
         if let Some(credentials) = &self.credentials {
             let keeping = credentials.clone().keep(tasks.stop_token());
             let _runs_by_itself = tasks.spawn("credentials", keeping);
         }
-        if let Some(warning) = self.warning(addresses) {
+        if let Some(warning) = warning {
             let _runs_by_itself = tasks.spawn("warn", warn(warning, tasks.stop_token()));
         }
     }
@@ -213,20 +225,24 @@ mod tests {
             "http://127.0.0.1:7077",
             "http://localhost:7077/",
             "http://[::1]:7077",
-            "https://master:7077",
         ] {
             closed.check_master(local).unwrap();
         }
+        let open = Protection::new(None, true).unwrap();
+        assert_eq!(open.warning_of_master("http://[::1]:7077"), None);
+        let half = closed.check_master("https://master:7077").unwrap_err();
+        assert_eq!(half.code, "MASTER_URL");
         for far in [
             "http://master:7077",
+            "HTTP://master:7077",
             "http://localhost.evil:7077",
+            "http://localhost:1@evil:7077",
             "http://10.0.0.1:7077",
         ] {
             assert_eq!(closed.check_master(far).unwrap_err().code, "MASTER_PLAIN");
-            Protection::new(None, true)
-                .unwrap()
-                .check_master(far)
-                .unwrap();
+            let open = Protection::new(None, true).unwrap();
+            open.check_master(far).unwrap();
+            assert!(open.warning_of_master(far).unwrap().contains(far));
         }
     }
 

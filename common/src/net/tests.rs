@@ -175,7 +175,7 @@ async fn certificates_and_tokens_are_used_as_soon_as_they_are_replaced_and_bad_o
     let server = equipped(&old, &["localhost"]);
     let client = equipped(&new, &[EXECUTOR]);
     let (address, mut accepted, tasks, protection) = listen(Some(server.path()), LIMITS).await;
-    protection.keep(&[], &tasks);
+    protection.keep(None, &tasks);
     let (token, line) = new_token("ann", Role::Operator).unwrap();
     let bearer = format!("Bearer {token}");
     let admitted = || protection.admit(Some(&bearer), Role::Viewer).is_ok();
