@@ -6,6 +6,18 @@ use crate::KolError;
 use crate::job::{KafkaSource, Refers, SecretRef, is_reference, property_refers};
 use crate::secrets::Secrets;
 
+/// Whether brokers are shown a secret.
+pub fn shows_secrets(source: &KafkaSource) -> bool {
+    secrets_of(source).next().is_some()
+}
+
+fn secrets_of(source: &KafkaSource) -> impl Iterator<Item = SecretRef> {
+    let properties = source.properties.iter();
+    let secrets = properties
+        .filter(|(key, value)| property_refers(key) == Some(Refers::Secret) && is_reference(value));
+    secrets.map(|(_, value)| SecretRef(value.clone()))
+}
+
 /// Checks all brokers of an answer. The client logs in at each of them when it needs it: this comes before
 /// the first request that needs another broker than those that the spec names.
 ///
@@ -26,11 +38,8 @@ fn check_places(
     secrets: &Secrets,
     places: &[String],
 ) -> Result<(), KolError> {
-    for (key, value) in &source.properties {
-        if property_refers(key) != Some(Refers::Secret) || !is_reference(value) {
-            continue;
-        }
-        let binding = secrets.binding(&SecretRef(value.clone()))?;
+    for secret in secrets_of(source) {
+        let binding = secrets.binding(&secret)?;
         for place in places {
             binding.check(place).map_err(|mut error| {
                 error.message = format!("the brokers name themselves otherwise: {}", error.message);
@@ -54,8 +63,10 @@ mod tests {
         let mut source = KafkaSource::default();
         let strange = ["kafka:9092".to_owned(), "b-7.internal:9092".to_owned()];
         check_places(&source, &secrets, &strange).unwrap();
+        assert!(!shows_secrets(&source));
         let password = ("sasl.password".to_owned(), "file:k".to_owned());
         source.properties.extend([password]);
+        assert!(shows_secrets(&source));
         check_places(&source, &secrets, &strange[..1]).unwrap();
         let error = check_places(&source, &secrets, &strange).unwrap_err();
         assert_eq!(error.code, ELSEWHERE);

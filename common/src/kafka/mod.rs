@@ -7,7 +7,7 @@ mod config;
 mod reasons;
 mod topic_ids;
 
-pub use brokers::check_brokers;
+pub use brokers::{check_brokers, shows_secrets};
 pub use classify::classify;
 pub use client::{Consumer, consumer, failure, log_to_context, serve};
 pub use config::client_config;
