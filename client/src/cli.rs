@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory as _, Parser, Subcommand};
 use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
@@ -19,6 +21,9 @@ pub struct Cli {
         default_value = "http://127.0.0.1:7077"
     )]
     pub master: String,
+    /// Folder with ca.crt and token, for a master with https.
+    #[arg(long, global = true, env = "KOL_TLS", value_name = "DIR")]
+    pub tls: Option<PathBuf>,
     /// How answers are printed.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -71,6 +76,8 @@ pub enum Command {
     Generate(cmd::generate::Args),
     /// Turn the settings of a Spark job into a job spec.
     ConvertSpark(cmd::convert_spark::Args),
+    /// Make certificates and tokens for a cluster.
+    Certs(cmd::certs::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -83,6 +90,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         let ctx = Context {
             master: self.master,
+            tls: self.tls,
             output: self.output,
             stores: Stores::of_this_machine(),
         };
@@ -106,6 +114,7 @@ impl Cli {
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
+            Command::Certs(args) => cmd::certs::run(args, &ctx),
             Command::Completions(args) => {
                 cmd::completions::run(args, Self::command());
                 Ok(())

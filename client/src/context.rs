@@ -1,11 +1,18 @@
 //! What commands share: where the master is, how state files are opened, and how to print.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::proto::job_service_client::JobServiceClient;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::access::{Access, Token};
+
+/// A client of the master's job service, which shows the token of the person.
+pub type Jobs = JobServiceClient<InterceptedService<Channel, Token>>;
 
 /// Form of what a command prints to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -24,6 +31,8 @@ pub struct Context {
     pub master: String,
     /// From `--output`.
     pub output: OutputFormat,
+    /// Folder with the authority's certificate and the token of the person, from `--tls`.
+    pub tls: Option<PathBuf>,
     /// Opens the locations of state files.
     pub stores: Stores,
 }
@@ -37,7 +46,7 @@ impl Context {
     ///
     /// # Errors
     /// The master cannot be reached.
-    pub async fn jobs(&self) -> Result<JobServiceClient<Channel>, KolError> {
+    pub async fn jobs(&self) -> Result<Jobs, KolError> {
         self.jobs_within(ANSWER).await
     }
 
@@ -45,10 +54,9 @@ impl Context {
     ///
     /// # Errors
     /// The master cannot be reached.
-    pub async fn jobs_within(
-        &self,
-        answer: Duration,
-    ) -> Result<JobServiceClient<Channel>, KolError> {
+    pub async fn jobs_within(&self, answer: Duration) -> Result<Jobs, KolError> {
+        let access = self.tls.as_deref().map(Access::read).transpose()?;
+        let access = access.unwrap_or_default();
         let endpoint = Endpoint::from_shared(self.master.clone())
             .map_err(|e| {
                 KolError::user("MASTER_URL", format!("`{}` is not a URL: {e}", self.master))
@@ -57,18 +65,35 @@ impl Context {
             .connect_timeout(CONNECT)
             .timeout(answer)
             .tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|_| {
+        let endpoint = access.secure(endpoint, &self.master)?;
+        let channel = endpoint.connect().await.map_err(|error| {
+            let why = why(&error);
             KolError::external(
                 "MASTER_UNREACHABLE",
-                format!("no master answers at {}", self.master),
+                format!("no master answers at {}{why}", self.master),
             )
             .help("Start kol-master, or give --master (or KOL_MASTER).")
         })?;
-        Ok(JobServiceClient::new(channel).max_decoding_message_size(64 << 20))
+        let client = JobServiceClient::with_interceptor(channel, access.token);
+        Ok(client.max_decoding_message_size(64 << 20))
     }
 
     /// Whether to print JSON.
     pub fn json(&self) -> bool {
         self.output == OutputFormat::Json
     }
+}
+
+/// The last cause of an error, where a certificate is to blame: "transport error" alone does not help.
+fn why(error: &tonic::transport::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let mut last = String::new();
+    while let Some(error) = cause {
+        last = error.to_string();
+        cause = error.source();
+    }
+    if last.contains("certificate") || last.contains("HTTPS") {
+        return format!(": {last}");
+    }
+    String::new()
 }

@@ -3,6 +3,7 @@
 // What is printed passes through `print`: elsewhere nothing is.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 pub mod cli;
 pub mod cmd;
 pub mod context;

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod job;
 pub mod kafka;
+pub mod net;
 pub mod process;
 pub mod proto;
 pub mod redis;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
 use kol_common::checkpoint::Stores;
+use kol_common::net::{Protection, protect, serve_http};
 use kol_common::process::{Process as _, ThisProcess};
 use kol_common::secrets::Secrets;
 use kol_common::{Incarnation, KolError};
@@ -32,6 +33,9 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// What keeps it from starting: an address in use, a master URL that is none.
 pub async fn run(config: Config) -> Result<(), KolError> {
     let metrics = kol_common::telemetry::init_metrics()?;
+    let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+    protection.check_address("--http", config.http)?;
+    protection.check_master(&config.master)?;
     let listener = TcpListener::bind(config.http).await.map_err(|e| {
         KolError::user(
             "HTTP_ADDRESS",
@@ -53,7 +57,11 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         reports: shown,
         ready: is_ready,
     };
-    let _runs_by_itself = servers.spawn("http", http::serve(listener, pages, servers.stop_token()));
+    let router = protect(http::router(pages), protection.clone());
+    serve_http(listener, router, &protection, &servers);
+    let open = protection.warning(&[http_address]);
+    let warning = open.or_else(|| protection.warning_of_master(&config.master));
+    protection.keep(warning, &servers);
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
@@ -63,7 +71,9 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     };
     let route = Route {
         master: config.master.clone(),
-        network: Arc::new(session::Network),
+        network: Arc::new(session::Network {
+            credentials: protection.credentials().cloned(),
+        }),
     };
     let logs = KafkaLogs::new(memory.clone());
     let options = Options {

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::job::SpecPolicy;
 use kol_common::proto::{JobState, SubmitOutcome};
 use kol_common::redis::owner::KEYS_OWNED;
 
 use crate::controller::{Begin, Handle, Submission};
 use crate::meta::{MetaError, MetaStore, Transaction, Write};
-use crate::specs;
+use crate::specs::Admission;
 
 /// How often, and how many times, a spec is submitted whose keys another master's job owns.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -41,14 +40,14 @@ pub enum Outcome {
 pub async fn submit_all(
     folder: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &Arc<dyn MetaStore>,
 ) -> Result<(), KolError> {
     let mut files = specs_in(folder)?;
     for attempt in 1..=ATTEMPTS {
         let mut owned = Vec::new();
         for file in files {
-            match submit(&file, controller, policy, meta).await {
+            match submit(&file, controller, admission, meta).await {
                 Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
                 Err(error) if error.code == KEYS_OWNED && attempt < ATTEMPTS => {
                     tracing::info!(file = %file.display(), %error, "a spec of the autostart folder waits for its keys");
@@ -84,12 +83,12 @@ fn specs_in(folder: &Path) -> Result<Vec<PathBuf>, KolError> {
 async fn submit(
     file: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &Arc<dyn MetaStore>,
 ) -> Result<Outcome, KolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;
-    let parsed = specs::read(&text, &file.display().to_string(), policy)?;
+    let parsed = admission.read(&text, &file.display().to_string())?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let key = format!("{SUBMITTED}{name}");
     let unchanged = meta

@@ -8,6 +8,7 @@ use futures::Stream;
 use kol_common::actor::{Drained, Exit, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
+use kol_common::net::{self, Protection, accept, protect, serve_http};
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
@@ -16,7 +17,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
@@ -27,12 +27,40 @@ use crate::controller::{self, Handle, Options};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::meta::{EmbeddedStore, MetaStore};
-use crate::rpc::{ClusterRpc, JobRpc};
+use crate::rpc::{ClusterRpc, Guard, JobRpc};
+use crate::specs::Admission;
 
 /// Silence of the network after which a connection is probed, and closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest message from an executor: reports of all its partitions.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// Largest request of a person: a spec of 1 MiB, and what belongs to it.
+const MAX_REQUEST: usize = 2 << 20;
+/// Connections at one time.
+const CONNECTIONS: usize = 512;
+/// Streams of a connection, and requests of it that are worked on.
+const STREAMS: u32 = 64;
+const REQUESTS: usize = 16;
+/// Most bytes of the headers of a request.
+const HEADERS: u32 = 16 << 10;
+/// How long a client may take to begin.
+const HELLO: Duration = Duration::from_secs(5);
+
+const LIMITS: net::Limits = net::Limits {
+    connections: CONNECTIONS,
+    hello: HELLO,
+    http2: true,
+};
+
+/// Who may call a master.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// How its listeners are protected.
+    pub protection: Protection,
+    /// What people must know of that.
+    pub warning: Option<String>,
+}
 
 /// A master that runs.
 #[derive(Debug)]
@@ -52,6 +80,7 @@ pub struct Core {
     /// All its tasks.
     pub tasks: Group,
     stores: Stores,
+    secrets: Secrets,
     controller_task: Task,
 }
 
@@ -63,17 +92,19 @@ impl Core {
     pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
+        let secrets = options.outside.secrets.clone();
         let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
         Ok(Self {
             controller,
             tasks,
             stores,
+            secrets,
             controller_task,
         })
     }
 
     /// Serves gRPC on these connections until the tasks are stopped; `policy` is what an operator allows
-    /// every spec.
+    /// every spec, `door` who may call.
     ///
     /// # Errors
     /// Connections can no longer be accepted.
@@ -81,18 +112,28 @@ impl Core {
         &self,
         accepted: impl Stream<Item = std::io::Result<S>> + Send + 'static,
         policy: SpecPolicy,
+        door: Door,
     ) -> impl Future<Output = Result<(), KolError>> + Send + 'static
     where
         S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-        let jobs = JobRpc::new(self.controller.clone(), policy, self.stores.clone());
-        let jobs = JobServiceServer::new(jobs);
+        let admission = Admission {
+            policy,
+            secrets: self.secrets.clone(),
+        };
+        let (controller, stores) = (self.controller.clone(), self.stores.clone());
+        let jobs = JobRpc::new(controller, admission, stores, door.warning);
+        let jobs = JobServiceServer::new(jobs).max_decoding_message_size(MAX_REQUEST);
         let server = Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .max_concurrent_streams(STREAMS)
+            .concurrency_limit_per_connection(REQUESTS)
+            .http2_max_header_list_size(HEADERS)
+            .layer(Guard(door.protection))
             .add_service(cluster)
             .add_service(jobs);
         let stop = self.tasks.stop_token();
@@ -120,6 +161,9 @@ impl Master {
     /// # Errors
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
+        let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+        protection.check_address("--listen", config.listen)?;
+        protection.check_address("--http", config.http)?;
         let state_dir = config.state_dir.clone();
         let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
         let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
@@ -144,21 +188,32 @@ impl Master {
         let core = Core::start(Arc::clone(&meta), options).await?;
         let (controller, tasks) = (&core.controller, &core.tasks);
 
-        let policy = SpecPolicy {
-            checkpoint_root: Some(config.checkpoint_root.clone()),
-        };
+        let root = config.checkpoint_root.clone();
+        let policy = SpecPolicy::new(root, config.allow_roots.clone());
+        let warning = protection.warning(&[grpc, http]);
+        protection.keep(warning.clone(), tasks);
         let pages = Pages {
             metrics,
             controller: controller.clone(),
+            warning: warning.clone(),
         };
-        let serving = http::serve(http_listener, pages, tasks.stop_token());
-        let _runs_by_itself = tasks.spawn("http", serving);
-        let accepted = TcpListenerStream::new(grpc_listener);
-        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone()));
+        let pages = protect(http::router(pages), protection.clone());
+        serve_http(http_listener, pages, &protection, tasks);
+        let accepted = accept(grpc_listener, &protection, LIMITS, tasks);
+        let door = Door {
+            protection,
+            warning,
+        };
+        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone(), door));
         if let Some(folder) = config.autostart.clone() {
             let controller = controller.clone();
+            let admission = Admission {
+                policy,
+                secrets: core.secrets.clone(),
+            };
             let _runs_by_itself = tasks.spawn("autostart", async move {
-                let submitted = autostart::submit_all(&folder, &controller, &policy, &meta).await;
+                let submitted =
+                    autostart::submit_all(&folder, &controller, &admission, &meta).await;
                 submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
             });
         }

@@ -5,6 +5,7 @@ mod connect;
 mod connection;
 mod eviction;
 mod farewell;
+mod guard;
 pub mod owner;
 pub mod ranking;
 mod rights;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use kol_common::actor::{Address, AskError};
+use kol_common::net::Credentials;
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition, UnseenRoot};
@@ -40,15 +41,26 @@ pub trait Dial: std::fmt::Debug + Send + Sync {
 }
 
 /// Opens connections over this machine's network.
-#[derive(Clone, Copy, Debug)]
-pub struct Network;
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// What a master with TLS is shown, as it is when a connection is opened.
+    pub credentials: Option<Credentials>,
+}
 
 impl Dial for Network {
     fn dial<'a>(
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>> {
-        Box::pin(endpoint.connect())
+        Box::pin(async move {
+            match &self.credentials {
+                None => endpoint.connect().await,
+                Some(credentials) => {
+                    let endpoint = endpoint.clone().tls_config(credentials.client())?;
+                    endpoint.connect().await
+                }
+            }
+        })
     }
 }
 

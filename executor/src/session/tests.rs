@@ -98,7 +98,7 @@ impl Scene {
         let stop = group.stop_token();
         let route = Route {
             master,
-            network: Arc::new(Network),
+            network: Arc::new(Network { credentials: None }),
         };
         let session = group.spawn("session", run(route, identity, address, ready, stop));
         Self {

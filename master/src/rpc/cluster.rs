@@ -13,6 +13,7 @@ use kol_common::proto::{ExecutorMessage, MasterMessage, Register};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::limits::is_presentable;
 use crate::cluster::SessionId;
 use crate::controller::Handle;
 
@@ -70,10 +71,11 @@ async fn registration(incoming: &mut Streaming<ExecutorMessage>) -> Result<Regis
         .await
         .map_err(|_| Status::deadline_exceeded("the first message, Register, did not come"))??;
     match first.and_then(|message| message.body) {
-        Some(Body::Register(register)) if !register.incarnation.is_empty() => Ok(register),
-        _ => Err(Status::invalid_argument(
-            "a session starts with Register, with an incarnation",
-        )),
+        Some(Body::Register(register)) => {
+            is_presentable(&register)?;
+            Ok(register)
+        }
+        _ => Err(Status::invalid_argument("a session starts with Register")),
     }
 }
 

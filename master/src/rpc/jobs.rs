@@ -2,7 +2,7 @@
 
 use kol_common::KolError;
 use kol_common::checkpoint::{Stores, snapshot};
-use kol_common::job::{JobSpec, SpecPolicy};
+use kol_common::job::JobSpec;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
     ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
@@ -11,9 +11,11 @@ use kol_common::proto::{
 };
 use tonic::{Request, Response, Status};
 
+use super::auth::Subject;
+use super::limits::are_short;
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
-use crate::specs;
+use crate::specs::Admission;
 
 /// Largest spec that is read, bytes.
 const MAX_SPEC: usize = 1 << 20;
@@ -22,17 +24,25 @@ const MAX_SPEC: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JobRpc {
     controller: Handle,
-    policy: SpecPolicy,
+    admission: Admission,
     stores: Stores,
+    warning: Option<String>,
 }
 
 impl JobRpc {
-    /// `policy` is what an operator allows every spec; `stores` opens the state that a job begins with.
-    pub fn new(controller: Handle, policy: SpecPolicy, stores: Stores) -> Self {
+    /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warning` is
+    /// what people must know of this process.
+    pub fn new(
+        controller: Handle,
+        admission: Admission,
+        stores: Stores,
+        warning: Option<String>,
+    ) -> Self {
         Self {
             controller,
-            policy,
+            admission,
             stores,
+            warning,
         }
     }
 }
@@ -51,6 +61,8 @@ impl JobRpc {
             name => name.to_owned(),
         };
         let folder = if name.contains("://") {
+            let policy = &self.admission.policy;
+            policy.check_place("the savepoint", &name)?;
             Some(name.clone())
         } else {
             self.controller.savepoint_folder(name.clone()).await?
@@ -62,6 +74,14 @@ impl JobRpc {
         lineage::fits(&lineage::spec_of(&folder, &snapshot)?, spec)?;
         Ok(Begin::Folder(folder))
     }
+
+    /// Whether a savepoint may lie at a location that a person named. Empty is the job's own, in which its epochs are.
+    fn check_place(&self, location: &str) -> Result<(), KolError> {
+        if location.is_empty() {
+            return Ok(());
+        }
+        self.admission.policy.check_place("the savepoint", location)
+    }
 }
 
 #[tonic::async_trait]
@@ -70,12 +90,16 @@ impl JobService for JobRpc {
         &self,
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let subject = Subject::of(&request);
+        let named = request.get_ref();
+        are_short([&*named.origin, &named.from_savepoint])?;
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
         }
-        let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
+        let parsed = self.admission.read(&request.spec_toml, &request.origin);
         let parsed = parsed.map_err(|e| e.to_status())?;
+        subject.note(&parsed.spec.name);
         let begin = self.begin(&request, &parsed.spec).await;
         let submission = Submission {
             begin: begin.map_err(|e| e.to_status())?,
@@ -101,11 +125,23 @@ impl JobService for JobRpc {
     }
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        answer(self.controller.job(request.into_inner().job).await)
+        are_short([&*request.get_ref().job])?;
+        let found = self.controller.job(request.into_inner().job).await;
+        answer(found.map(|mut status| {
+            status.warnings.extend(self.warning.clone());
+            status
+        }))
     }
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let request = request.into_inner();
+        if request.savepoint {
+            self.check_place(&request.location)
+                .map_err(|e| e.to_status())?;
+        }
         let savepoint = request.savepoint.then_some(request.location);
         let ended = self.controller.end(request.job, End::Stopped, savepoint);
         answer(ended.await.map(|(status, savepoint)| StopReply {
@@ -115,6 +151,9 @@ impl JobService for JobRpc {
     }
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let job = request.into_inner().job;
         let ended = self.controller.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
@@ -124,7 +163,12 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let request = request.into_inner();
+        self.check_place(&request.location)
+            .map_err(|e| e.to_status())?;
         answer(
             self.controller
                 .savepoint(request.job, request.location)
@@ -136,6 +180,9 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRef>,
     ) -> Result<Response<Savepoint>, Status> {
+        let named = &request.get_ref().savepoint;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let savepoint = request.into_inner().savepoint;
         answer(self.controller.delete_savepoint(savepoint).await)
     }
@@ -144,10 +191,16 @@ impl JobService for JobRpc {
         &self,
         request: Request<RewindRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.controller.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.controller.roll_back(request.into_inner().job).await)
     }
 
@@ -163,6 +216,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<JobRef>,
     ) -> Result<Response<ListCheckpointsReply>, Status> {
+        are_short([&*request.get_ref().job])?;
         answer(self.controller.checkpoints(request.into_inner().job).await)
     }
 
@@ -170,6 +224,8 @@ impl JobService for JobRpc {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<Explanation>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.platform, &named.kol])?;
         answer(self.controller.explain(request.into_inner()).await)
     }
 }

@@ -20,7 +20,7 @@ use kol_master::cluster::Limits;
 use kol_master::controller;
 use kol_master::job::discovery::Outside;
 use kol_master::meta::EmbeddedStore;
-use kol_master::run::Core;
+use kol_master::run::{Core, Door};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -132,10 +132,8 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     };
     let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
-    let policy = SpecPolicy {
-        checkpoint_root: Some(Location::Folder("/checkpoints".into())),
-    };
-    let serving = core.serve(Box::pin(accepted), policy);
+    let policy = SpecPolicy::new(Location::Folder("/checkpoints".into()), Vec::new());
+    let serving = core.serve(Box::pin(accepted), policy, Door::default());
     let _ends_with_the_host = core.tasks.spawn("grpc", serving);
     Err(core.failed().await.into())
 }

@@ -16,6 +16,7 @@ mod recovery;
 mod redis;
 mod replay;
 mod s3;
+mod safe;
 mod secured;
 mod streaming;
 mod topology;

@@ -108,7 +108,7 @@ fn property(name: &str, answer: &Answer, setting: &Setting, draft: &mut Draft) {
 fn password(draft: &mut Draft) {
     draft.comment(
         "The password is not written here. Before kol-master and each kol-executor start: \
-         export KOL_SECRET_KAFKA_PASSWORD='…'",
+         export KOL_SECRET_KAFKA_PASSWORD='…' KOL_SECRET_KAFKA_PASSWORD_HOSTS='all brokers'",
     );
     draft.text("\"sasl.password\"", PASSWORD);
 }
@@ -198,7 +198,7 @@ fn stores(options: &Settings, draft: &mut Draft) {
     };
     draft.say(&format!(
         "{}: the old job's key is in {}. Export certificate and key as PEM and put them below --secrets-dir \
-         as kafka-client.pem and kafka-client.key",
+         as kafka-client.pem and kafka-client.key, with the names of all brokers in kafka-client.key.hosts",
         store.origin,
         store.value.question()
     ));
@@ -206,8 +206,8 @@ fn stores(options: &Settings, draft: &mut Draft) {
     draft.text("\"ssl.key.pem\"", "file:kafka-client.key");
     if get("ssl.key.password").is_some() {
         draft.comment(
-            "Before kol-master and each kol-executor start: export KOL_SECRET_KAFKA_KEY_PASSWORD='…'; leave \
-             this out if the exported key has none.",
+            "Before kol-master and each kol-executor start: export KOL_SECRET_KAFKA_KEY_PASSWORD='…' \
+             KOL_SECRET_KAFKA_KEY_PASSWORD_HOSTS='all brokers'; leave this out if the exported key has none.",
         );
         draft.text("\"ssl.key.password\"", KEY_PASSWORD);
     }

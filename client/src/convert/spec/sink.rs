@@ -35,7 +35,7 @@ pub fn write(facts: &Facts, draft: &mut Draft) {
     if target.has_password {
         draft.comment(
             "The password is not written here. Before kol-master and each kol-executor start: \
-             export KOL_SECRET_REDIS_PASSWORD='…'",
+             export KOL_SECRET_REDIS_PASSWORD='…' KOL_SECRET_REDIS_PASSWORD_HOSTS='host of Redis'",
         );
         draft.text("password", "env:KOL_SECRET_REDIS_PASSWORD");
     }
