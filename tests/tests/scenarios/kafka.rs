@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use kol_common::proto::JobState;
+use kol_common::proto::{JobState, JobStatus};
 use kol_fold::Record;
 use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
 use rdkafka::ClientConfig;
@@ -422,8 +422,10 @@ fn a_log_that_lost_its_tail_is_read_again_from_a_checkpoint_before_the_cut() {
     let end = kafka.lose_tail(&scene.topic.name, 0, 1_000);
     assert_eq!(end, 1_000);
     scene.becomes(&scene.topic.read());
-    let status = scene.cluster.try_status(&scene.job).unwrap();
-    assert_eq!(status.state(), JobState::Running, "{}", status.reason);
+    let runs = |status: &JobStatus| status.state() == JobState::Running;
+    let status = scene
+        .cluster
+        .wait_status(&scene.job, "runs again", LIMIT, runs);
     let loss = status.warnings.iter().find(|w| w.starts_with("DATA_LOSS"));
     let loss = loss.expect("a warning");
     assert!(loss.contains("offsets 1000 to 1399"), "{loss}");

@@ -107,7 +107,15 @@ fn state_in_a_bucket_outlives_executors_and_goes_on_from_a_savepoint_there() {
     let status = scene.ends_as_the_fold();
     scene.counted_once(&status);
     let id = savepoint["id"].as_str().unwrap();
-    scene.cluster.client(&["savepoint", "--delete", id]);
+    wait_for("the savepoint to be needed no more", LIMIT, || {
+        let delete = scene.cluster.client(&["savepoint", "--delete", id]);
+        let in_use = delete.err.contains("SAVEPOINT_IN_USE");
+        if in_use {
+            return Err(delete.err);
+        }
+        delete.done();
+        Ok(())
+    });
     wait_for("the files of the savepoint to go", LIMIT, || {
         let left = objects(&here.join("elsewhere"));
         if left.is_empty() {
