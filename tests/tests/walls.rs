@@ -84,7 +84,7 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("master", "job::machine", &["tokio", "rdkafka", "redis"]),
     ("master", "checkpoint::coordinator", &["tokio", "rdkafka"]),
     ("master", "cluster", &["tokio", "tracing"]),
-    ("master", "meta::contract", &["redb"]),
+    ("master", "meta::contract", &["redb", "tonic"]),
     ("common", "event", &["tokio", "rdkafka"]),
     ("common", "scoring", &["tokio", "rdkafka", "redis"]),
     // The reference reads and scores by itself.

@@ -13,3 +13,5 @@ mod chance;
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/stores.rs"]
+mod stores;
