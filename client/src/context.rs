@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
+use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -20,7 +21,7 @@ pub enum OutputFormat {
 /// Made once from the global arguments; commands borrow it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// URL of the master.
+    /// URL of the master, or of several, separated by commas.
     pub master: String,
     /// From `--output`.
     pub output: OutputFormat,
@@ -33,10 +34,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(30);
 
 impl Context {
-    /// A client of the master's job service.
+    /// A client of the job service: of the only master, of the leader among several, or, where none leads, of one that
+    /// tells what the store has.
     ///
     /// # Errors
-    /// The master cannot be reached.
+    /// No master can be reached.
     pub async fn jobs(&self) -> Result<JobServiceClient<Channel>, KolError> {
         self.jobs_within(ANSWER).await
     }
@@ -49,26 +51,58 @@ impl Context {
         &self,
         answer: Duration,
     ) -> Result<JobServiceClient<Channel>, KolError> {
-        let endpoint = Endpoint::from_shared(self.master.clone())
-            .map_err(|e| {
-                KolError::user("MASTER_URL", format!("`{}` is not a URL: {e}", self.master))
-                    .help("Give --master like http://127.0.0.1:7077.")
-            })?
-            .connect_timeout(CONNECT)
-            .timeout(answer)
-            .tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|_| {
-            KolError::external(
-                "MASTER_UNREACHABLE",
-                format!("no master answers at {}", self.master),
-            )
-            .help("Start kol-master, or give --master (or KOL_MASTER).")
-        })?;
-        Ok(JobServiceClient::new(channel).max_decoding_message_size(64 << 20))
+        let masters: Vec<&str> = self.master.split(',').map(str::trim).collect();
+        let [master] = masters[..] else {
+            return leader_among(&masters, answer).await;
+        };
+        connect(master, answer).await
     }
 
     /// Whether to print JSON.
     pub fn json(&self) -> bool {
         self.output == OutputFormat::Json
     }
+}
+
+/// The first of the masters that leads, or else the first that answers.
+async fn leader_among(
+    masters: &[&str],
+    answer: Duration,
+) -> Result<JobServiceClient<Channel>, KolError> {
+    let mut follower = None;
+    for master in masters {
+        let Ok(mut client) = connect(master, answer).await else {
+            continue;
+        };
+        let asked = client.leadership(LeadershipRequest {});
+        let Ok(Ok(reply)) = tokio::time::timeout(CONNECT, asked).await else {
+            continue;
+        };
+        if reply.into_inner().leads {
+            return Ok(client);
+        }
+        follower.get_or_insert(client);
+    }
+    follower.ok_or_else(|| unreachable(&masters.join(", ")))
+}
+
+async fn connect(master: &str, answer: Duration) -> Result<JobServiceClient<Channel>, KolError> {
+    let endpoint = Endpoint::from_shared(master.to_owned())
+        .map_err(|e| {
+            KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
+                .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
+        })?
+        .connect_timeout(CONNECT)
+        .timeout(answer)
+        .tcp_nodelay(true);
+    let channel = endpoint.connect().await.map_err(|_| unreachable(master))?;
+    Ok(JobServiceClient::new(channel).max_decoding_message_size(64 << 20))
+}
+
+fn unreachable(master: &str) -> KolError {
+    KolError::external(
+        "MASTER_UNREACHABLE",
+        format!("no master answers at {master}"),
+    )
+    .help("Start kol-master, or give --master (or KOL_MASTER).")
 }

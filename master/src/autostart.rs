@@ -2,14 +2,14 @@
 //! cancelled stays ended until its file changes: what was submitted last is kept in the meta store.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use kol_common::KolError;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::{JobState, SubmitOutcome};
 
 use crate::controller::{Begin, Handle, Submission};
-use crate::meta::{MetaError, MetaStore, Transaction, Write};
+use crate::election::LeaderStore;
+use crate::meta::{MetaError, Transaction, Write};
 use crate::specs;
 
 /// `autostart/{file name}` holds the text that was submitted last.
@@ -35,7 +35,7 @@ pub async fn submit_all(
     folder: &Path,
     controller: &Handle,
     policy: &SpecPolicy,
-    meta: &Arc<dyn MetaStore>,
+    meta: &LeaderStore,
 ) -> Result<(), KolError> {
     for file in specs_in(folder)? {
         match submit(&file, controller, policy, meta).await {
@@ -65,7 +65,7 @@ async fn submit(
     file: &Path,
     controller: &Handle,
     policy: &SpecPolicy,
-    meta: &Arc<dyn MetaStore>,
+    meta: &LeaderStore,
 ) -> Result<Outcome, KolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;

@@ -36,6 +36,20 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<PathBuf>,
+    /// Elect a leader among masters that share their state in etcd: URLs of its members, separated by commas. Without
+    /// it this master is alone, with its state in --state-dir.
+    #[arg(long, value_name = "URLS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etcd: Option<String>,
+    /// Keys in etcd begin with this, the same for all masters of one cluster [default: kol/].
+    #[arg(long, value_name = "PREFIX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etcd_prefix: Option<String>,
+    /// URL at which clients and executors reach this master, shown by the others while it leads [default: its own
+    /// address].
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advertise: Option<String>,
     /// Job specs may place checkpoints only below this folder or s3://BUCKET/PATH [default: checkpoints
     /// in --state-dir]. Executors must reach it under the same name.
     #[arg(long, value_name = "PLACE")]
@@ -56,6 +70,25 @@ pub struct Flags {
     log_format: Option<String>,
 }
 
+/// How masters share their state, and elect a leader.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shared {
+    /// Members of etcd.
+    pub urls: Vec<String>,
+    /// What all keys begin with; ends with a slash.
+    pub prefix: String,
+    /// URL of this master, if it is not its own address.
+    pub advertise: Option<String>,
+}
+
+impl Shared {
+    /// Where others reach this master, which listens at `own`.
+    pub fn address(&self, own: SocketAddr) -> String {
+        let own = || format!("http://{own}");
+        self.advertise.clone().unwrap_or_else(own)
+    }
+}
+
 /// The configuration of one master.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -65,6 +98,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Folder of the state store.
     pub state_dir: PathBuf,
+    /// Where the state is instead, if masters share it.
+    pub etcd: Option<Shared>,
     /// Checkpoints of jobs lie below this.
     pub checkpoint_root: Location,
     /// Where `file:` secret references are read.
@@ -84,6 +119,9 @@ struct Raw {
     listen: SocketAddr,
     http: SocketAddr,
     state_dir: PathBuf,
+    etcd: Option<String>,
+    etcd_prefix: String,
+    advertise: Option<String>,
     checkpoint_root: Option<String>,
     secrets_dir: Option<PathBuf>,
     drain_timeout: String,
@@ -104,6 +142,9 @@ impl Default for Raw {
             listen: local(7077),
             http: local(4040),
             state_dir: "./kol-master-state".into(),
+            etcd: None,
+            etcd_prefix: "kol/".into(),
+            advertise: None,
             checkpoint_root: None,
             secrets_dir: None,
             drain_timeout: "10s".into(),
@@ -115,10 +156,13 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 11] = [
     "listen",
     "http",
     "state_dir",
+    "etcd",
+    "etcd_prefix",
+    "advertise",
     "checkpoint_root",
     "secrets_dir",
     "drain_timeout",
@@ -156,10 +200,17 @@ impl Config {
             Some(path) => folder(path.into())?,
             None => folder(raw.state_dir.join("checkpoints"))?,
         };
+        let prefix = raw.etcd_prefix.trim_end_matches('/');
+        let etcd = raw.etcd.map(|urls| Shared {
+            urls: urls.split(',').map(|url| url.trim().to_owned()).collect(),
+            prefix: format!("{prefix}/"),
+            advertise: raw.advertise,
+        });
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
             state_dir: raw.state_dir,
+            etcd,
             checkpoint_root: root,
             secrets_dir: raw.secrets_dir,
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
@@ -212,6 +263,27 @@ mod tests {
             panic!("{root}");
         };
         assert!(root.is_absolute() && root.ends_with("kol-master-state/checkpoints"));
+    }
+
+    #[test]
+    fn masters_share_their_state_where_etcd_is_given() {
+        let alone = load("advertise = \"http://kol-1:7077\"\n", &[]).unwrap();
+        assert_eq!(alone.etcd, None);
+        let file = "etcd = \"http://a:2379, http://b:2379\"\netcd_prefix = \"prod\"\n";
+        let shared = load(file, &[]).unwrap().etcd.unwrap();
+        assert_eq!(shared.urls, ["http://a:2379", "http://b:2379"]);
+        assert_eq!(shared.prefix, "prod/");
+        let own = "127.0.0.1:7077".parse().unwrap();
+        assert_eq!(shared.address(own), "http://127.0.0.1:7077");
+        let flags = [
+            "--etcd",
+            "http://c:2379",
+            "--advertise",
+            "http://kol-1:7077",
+        ];
+        let shared = load(file, &flags).unwrap().etcd.unwrap();
+        assert_eq!(shared.urls, ["http://c:2379"]);
+        assert_eq!(shared.address(own), "http://kol-1:7077");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use kol_common::actor::{Drained, Exit, Group, Task};
+use kol_common::actor::{Drained, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
@@ -16,23 +16,33 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::autostart;
 use crate::cluster::Limits;
 use crate::config::Config;
-use crate::controller::{self, Handle, Options};
+use crate::controller::{self, Options};
+use crate::election::{self, Candidate, LeaderStore};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
-use crate::meta::{EmbeddedStore, MetaStore};
+use crate::lead::{self, Terms};
+use crate::meta::EmbeddedStore;
+use crate::meta::etcd::{Etcd, EtcdStore};
+use crate::role::Roles;
 use crate::rpc::{ClusterRpc, JobRpc};
 
 /// Silence of the network after which a connection is probed, and closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest message from an executor: reports of all its partitions.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// Longest wait for an answer of etcd about the store, and about the election: several of those fit into a lease.
+const STORE_ANSWER: Duration = Duration::from_secs(2);
+const ELECTION_ANSWER: Duration = Duration::from_millis(800);
+/// News of the election that may wait.
+const NEWS: usize = 8;
 
 /// A master that runs.
 #[derive(Debug)]
@@ -44,15 +54,16 @@ pub struct Master {
     core: Core,
 }
 
-/// What a master is without its listeners: its state and who decides.
+/// What a master is without its listeners: its role and its tasks.
 #[derive(Debug)]
 pub struct Core {
-    /// Its controller.
-    pub controller: Handle,
+    /// Whether it leads, and who decides then.
+    pub roles: Roles,
     /// All its tasks.
     pub tasks: Group,
     stores: Stores,
-    controller_task: Task,
+    /// The controller, or what takes its part in elections.
+    decides: Task,
 }
 
 impl Core {
@@ -60,16 +71,48 @@ impl Core {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
+    pub async fn start(meta: LeaderStore, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
-        let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
+        let (controller, decides) = controller::start(meta, options, &tasks).await?;
+        let roles = Roles::always(controller, tasks.clone());
         Ok(Self {
-            controller,
+            roles,
             tasks,
             stores,
-            controller_task,
+            decides,
         })
+    }
+
+    /// One that has the store on its disk, and leads.
+    async fn alone(store: EmbeddedStore, terms: &Terms) -> Result<Self, KolError> {
+        let tasks = Group::new("master");
+        let store = LeaderStore::alone(store);
+        let (controller, decides) = lead::start(store, terms, &tasks).await?;
+        let roles = Roles::always(controller, tasks.clone());
+        Ok(Self {
+            roles,
+            tasks,
+            stores: terms.options.outside.stores.clone(),
+            decides,
+        })
+    }
+
+    /// One that leads when it is elected.
+    fn elected(candidate: Candidate, terms: Terms) -> Self {
+        let tasks = Group::new("master");
+        let (role, roles) = watch::channel(terms.following(None));
+        let (news, heard) = mpsc::channel(NEWS);
+        let election = election::run(candidate, news, tasks.stop_token());
+        let _ends_with_the_group = tasks.spawn("election", election);
+        let stores = terms.options.outside.stores.clone();
+        let decides = tasks.spawn("terms", terms.run(heard, role, tasks.stop_token()));
+        Self {
+            roles: Roles::new(roles),
+            tasks,
+            stores,
+            decides,
+        }
     }
 
     /// Serves gRPC on these connections until the tasks are stopped; `policy` is what an operator allows
@@ -85,9 +128,9 @@ impl Core {
     where
         S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
+        let cluster = ClusterRpc::new(self.roles.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-        let jobs = JobRpc::new(self.controller.clone(), policy, self.stores.clone());
+        let jobs = JobRpc::new(self.roles.clone(), policy, self.stores.clone());
         let jobs = JobServiceServer::new(jobs);
         let server = Server::builder()
             .tcp_nodelay(true)
@@ -105,12 +148,9 @@ impl Core {
         }
     }
 
-    /// Ends when the controller does, which it does by itself only when it cannot continue.
+    /// Ends when what decides does, which it does by itself only when it cannot continue.
     pub async fn failed(&mut self) -> KolError {
-        match self.controller_task.exit().await {
-            Exit::Failed(error) => error,
-            other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
-        }
+        lead::failure(self.decides.exit().await)
     }
 }
 
@@ -120,53 +160,60 @@ impl Master {
     /// # Errors
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
-        let state_dir = config.state_dir.clone();
-        let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
-        let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
-        let meta: Arc<dyn MetaStore> = Arc::new(opened.ok_or_else(panicked)??);
-        let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
-        let (http_listener, http) = bind("--http", config.http).await?;
-
         let outside = Outside {
             brokers: Arc::new(Kafka),
             redis: Arc::new(kol_common::redis::Network),
             stores: Stores::of_this_machine(),
             secrets: Secrets::new(config.secrets_dir.clone()),
         };
-        let root = config.checkpoint_root.to_string();
-        controller::adopt(meta.as_ref(), &outside.stores, &root).await?;
-        let options = Options {
-            outside,
-            drain: config.drain_timeout,
-            limits: Limits::default(),
-        };
-        let core = Core::start(Arc::clone(&meta), options).await?;
-        let (controller, tasks) = (&core.controller, &core.tasks);
-
         let policy = SpecPolicy {
             checkpoint_root: Some(config.checkpoint_root.clone()),
         };
+        let terms = |meta| Terms {
+            meta,
+            options: Options {
+                outside,
+                drain: config.drain_timeout,
+                limits: Limits::default(),
+            },
+            policy: policy.clone(),
+            root: config.checkpoint_root.to_string(),
+            autostart: config.autostart.clone(),
+        };
+        // Before the addresses: whoever has the folder has those, too, and the folder says it better.
+        let embedded = match &config.etcd {
+            None => Some(opened(config).await?),
+            Some(_) => None,
+        };
+        let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
+        let (http_listener, http) = bind("--http", config.http).await?;
+        let core = match (embedded, &config.etcd) {
+            (Some(store), _) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
+            (None, etcd) => {
+                let etcd = etcd.clone().unwrap_or_default();
+                let store = Arc::new(Etcd::new(&etcd.urls, STORE_ANSWER)?);
+                let store = EtcdStore::new(store, etcd.prefix.clone());
+                let election = Arc::new(Etcd::new(&etcd.urls, ELECTION_ANSWER)?);
+                let address = etcd.address(grpc);
+                let candidate = Candidate::new(election, etcd.prefix, address);
+                Core::elected(candidate, terms(Arc::new(store)))
+            }
+        };
         let pages = Pages {
             metrics,
-            controller: controller.clone(),
+            roles: core.roles.clone(),
         };
+        let tasks = &core.tasks;
         let serving = http::serve(http_listener, pages, tasks.stop_token());
         let _runs_by_itself = tasks.spawn("http", serving);
         let accepted = TcpListenerStream::new(grpc_listener);
-        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone()));
-        if let Some(folder) = config.autostart.clone() {
-            let controller = controller.clone();
-            let _runs_by_itself = tasks.spawn("autostart", async move {
-                let submitted = autostart::submit_all(&folder, &controller, &policy, &meta).await;
-                submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
-            });
-        }
+        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy));
         Ok(Self { grpc, http, core })
     }
 
-    /// Its controller.
-    pub fn controller(&self) -> &Handle {
-        &self.core.controller
+    /// Its role.
+    pub fn roles(&self) -> &Roles {
+        &self.core.roles
     }
 
     /// Ends when it cannot continue.
@@ -178,6 +225,14 @@ impl Master {
     pub async fn stop(&self, deadline: Duration) -> Drained {
         self.core.tasks.drain(deadline).await
     }
+}
+
+/// The store in the state folder.
+async fn opened(config: &Config) -> Result<EmbeddedStore, KolError> {
+    let state_dir = config.state_dir.clone();
+    let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
+    let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
+    opened.ok_or_else(panicked)?
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), KolError> {

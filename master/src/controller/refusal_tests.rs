@@ -1,7 +1,6 @@
 //! What is refused changes nothing: each command that checks and acts, refused, with all jobs and savepoints
 //! as they were.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -14,6 +13,7 @@ use super::handle::Handle;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use super::testing::options;
+use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
 use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
@@ -60,7 +60,7 @@ fn ending(id: &str) -> JobRecord {
 
 /// A master with these jobs and one savepoint, of the job `a`.
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     for record in records {
         store.save(Some(record), None).await.unwrap();

@@ -6,7 +6,6 @@
 //! with the store, and `root/{location}` says that a checkpoint root was marked with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::checkpoint::{Stores, marker};
@@ -16,6 +15,7 @@ use prost::Message as _;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Commit;
+use crate::election::LeaderStore;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -35,9 +35,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub type Stored = (JobRecord, Vec<Manifest>);
 
 /// The jobs' part of the meta store. It is the only writer of its keys: a conflict means that another
-/// master works on the same store.
+/// master works on the same store, or leads by now.
 pub struct JobStore {
-    meta: Arc<dyn MetaStore>,
+    meta: LeaderStore,
     revisions: BTreeMap<String, Revision>,
     generations: BTreeMap<String, u64>,
     /// By id.
@@ -52,43 +52,49 @@ impl JobStore {
     ///
     /// # Errors
     /// The store failed, or holds what this version cannot read.
-    pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<Stored>), KolError> {
+    pub async fn load(meta: LeaderStore) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
-            cluster: cluster_of(meta.as_ref()).await?,
+            cluster: cluster_of(&meta).await?,
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
-        for entry in store.meta.list(ROOTS).await.map_err(failed)? {
+        for entry in store.meta.reader().list(ROOTS).await.map_err(failed)? {
             let location = entry.key.trim_start_matches(ROOTS).to_owned();
             store.roots.insert(location);
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(GENERATIONS).await.map_err(failed)? {
+        for entry in store
+            .meta
+            .reader()
+            .list(GENERATIONS)
+            .await
+            .map_err(failed)?
+        {
             let name = entry.key.trim_start_matches(GENERATIONS).to_owned();
             store.generations.insert(name, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(HEADS).await.map_err(failed)? {
+        for entry in store.meta.reader().list(HEADS).await.map_err(failed)? {
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(SAVEPOINTS).await.map_err(failed)? {
-            let savepoint: Savepoint = decode(&entry)?;
+        for (entry, savepoint) in saved(store.meta.reader()).await? {
             store.savepoints.insert(savepoint.id.clone(), savepoint);
             store.revisions.insert(entry.key, entry.revision);
         }
         let mut jobs = Vec::new();
-        for entry in store.meta.list(JOBS).await.map_err(failed)? {
-            let record = read_job(&entry)?;
-            let checkpoints = store.meta.list(&checkpoints_of(&record.id)).await;
-            let checkpoints = checkpoints.map_err(failed)?;
-            let checkpoints = checkpoints.iter().map(decode).collect::<Result<_, _>>()?;
-            jobs.push((record, checkpoints));
+        for (entry, job) in stored(store.meta.reader()).await? {
+            jobs.push(job);
             store.revisions.insert(entry.key, entry.revision);
         }
         Ok((store, jobs))
+    }
+
+    /// The term in which it is written.
+    pub fn term(&self) -> u64 {
+        self.meta.term()
     }
 
     /// The cluster that this store makes.
@@ -211,7 +217,12 @@ impl JobStore {
     /// As [`Self::save`].
     pub async fn remove(&mut self, id: &JobId) -> Result<(), KolError> {
         let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
-        let checkpoints = self.meta.list(&checkpoints_of(id)).await.map_err(failed)?;
+        let checkpoints = self
+            .meta
+            .reader()
+            .list(&checkpoints_of(id))
+            .await
+            .map_err(failed)?;
         let gone = keys
             .iter()
             .cloned()
@@ -255,7 +266,7 @@ impl JobStore {
 ///
 /// # Errors
 /// The store failed.
-pub async fn adopt(meta: &dyn MetaStore, stores: &Stores, root: &str) -> Result<(), KolError> {
+pub async fn adopt(meta: &LeaderStore, stores: &Stores, root: &str) -> Result<(), KolError> {
     if meta.get(CLUSTER).await.map_err(failed)?.is_some() {
         return Ok(());
     }
@@ -273,7 +284,7 @@ pub async fn adopt(meta: &dyn MetaStore, stores: &Stores, root: &str) -> Result<
 }
 
 /// The id of the cluster, made when the store is new.
-async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
+async fn cluster_of(meta: &LeaderStore) -> Result<ClusterId, KolError> {
     if let Some(entry) = meta.get(CLUSTER).await.map_err(failed)? {
         return Ok(ClusterId::from_wire(String::from_utf8_lossy(&entry.value)));
     }
@@ -282,12 +293,46 @@ async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
     Ok(made)
 }
 
-async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
+async fn put_cluster(meta: &LeaderStore, cluster: &ClusterId) -> Result<(), KolError> {
     let transaction = Transaction {
         expected: vec![(CLUSTER.to_owned(), Revision::ABSENT)],
         writes: vec![Write::Put(CLUSTER.to_owned(), cluster.as_str().into())],
     };
     meta.commit(transaction).await.map(drop).map_err(failed)
+}
+
+/// Whether a store answers.
+///
+/// # Errors
+/// It does not.
+pub(super) async fn reachable(meta: &dyn MetaStore) -> Result<(), KolError> {
+    meta.get(CLUSTER).await.map(drop).map_err(failed)
+}
+
+/// All jobs as a store has them, each with the entry of its record.
+///
+/// # Errors
+/// The store failed, or holds what this version cannot read.
+pub(super) async fn stored(meta: &dyn MetaStore) -> Result<Vec<(Entry, Stored)>, KolError> {
+    let mut jobs = Vec::new();
+    for entry in meta.list(JOBS).await.map_err(failed)? {
+        let record = read_job(&entry)?;
+        let checkpoints = meta.list(&checkpoints_of(&record.id)).await;
+        let checkpoints = checkpoints.map_err(failed)?;
+        let checkpoints = checkpoints.iter().map(decode).collect::<Result<_, _>>()?;
+        jobs.push((entry, (record, checkpoints)));
+    }
+    Ok(jobs)
+}
+
+/// All savepoints as a store has them, each with its entry.
+///
+/// # Errors
+/// As [`stored`].
+pub(super) async fn saved(meta: &dyn MetaStore) -> Result<Vec<(Entry, Savepoint)>, KolError> {
+    let entries = meta.list(SAVEPOINTS).await.map_err(failed)?;
+    let read = |entry: Entry| decode(&entry).map(|savepoint| (entry, savepoint));
+    entries.into_iter().map(read).collect()
 }
 
 fn checkpoints_of(job: &JobId) -> String {
@@ -319,7 +364,9 @@ fn decode<T: prost::Message + Default>(entry: &Entry) -> Result<T, KolError> {
 
 fn failed(error: MetaError) -> KolError {
     let help = match error {
-        MetaError::Conflict { .. } => "Run one master on one state folder only.",
+        MetaError::Conflict { .. } => {
+            "Run one master on one state folder only. With --etcd: another master leads now, and this one follows."
+        }
         MetaError::Failed(_) => {
             "Free space on the disk of --state-dir, or repair it, and start kol-master again: its jobs are \
              intact, and it adopts the executors, which continue meanwhile."
@@ -367,9 +414,15 @@ fn read_job(entry: &Entry) -> Result<JobRecord, KolError> {
 mod tests {
     use kol_common::Millis;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::meta::EmbeddedStore;
     use crate::testing::spec;
+
+    fn leading(meta: &Arc<EmbeddedStore>) -> LeaderStore {
+        LeaderStore::alone((**meta).clone())
+    }
 
     fn record(name: &str, generation: u64) -> JobRecord {
         let mut record = JobRecord::new(JobId::generate(), spec(name), vec![], Millis(5));
@@ -381,13 +434,13 @@ mod tests {
     async fn jobs_and_generations_are_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, none) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut store, none) = JobStore::load(leading(&meta)).await.unwrap();
         assert_eq!(none, []);
         let (kept, removed) = (record("a", 3), record("a", 7));
         store.save(Some(&kept), None).await.unwrap();
         store.save(Some(&removed), None).await.unwrap();
         store.remove(&removed.id).await.unwrap();
-        let (store, found) = JobStore::load(meta).await.unwrap();
+        let (store, found) = JobStore::load(leading(&meta)).await.unwrap();
         assert_eq!(found, [(kept, vec![])]);
         assert_eq!(store.generation(), 7, "generations outlive their jobs");
     }
@@ -396,7 +449,7 @@ mod tests {
     async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
         let job = record("a", 1);
         store.save(Some(&job), None).await.unwrap();
         let commit = |epoch: u64, forgotten: &[u64]| Commit {
@@ -412,7 +465,7 @@ mod tests {
             let commit = commit(epoch, forgotten);
             store.save(None, Some((&job.id, &commit))).await.unwrap();
         }
-        let (mut other, found) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut other, found) = JobStore::load(leading(&meta)).await.unwrap();
         let epochs: Vec<u64> = found[0].1.iter().map(|m| m.epoch).collect();
         assert_eq!(epochs, [10, 11]);
         let next = commit(12, &[]);
@@ -433,15 +486,17 @@ mod tests {
         let marker = folder.path().join(marker::CLUSTER_FILE);
         let fresh = || EmbeddedStore::in_memory().unwrap();
         let cluster = async |meta: EmbeddedStore| {
+            let meta = leading(&Arc::new(meta));
             adopt(&meta, &stores, &root).await.unwrap();
-            let (store, _) = JobStore::load(Arc::new(meta)).await.unwrap();
+            let (store, _) = JobStore::load(meta).await.unwrap();
             store.cluster().to_string()
         };
         let made = cluster(fresh()).await;
         std::fs::write(&marker, "clu_7\n").unwrap();
         assert_eq!(cluster(fresh()).await, "clu_7");
         let known = fresh();
-        put_cluster(&known, &ClusterId::from_wire(&made))
+        let mine = leading(&Arc::new(known.clone()));
+        put_cluster(&mine, &ClusterId::from_wire(&made))
             .await
             .unwrap();
         assert_eq!(cluster(known).await, made);
@@ -453,12 +508,12 @@ mod tests {
     async fn the_cluster_and_its_marked_roots_stay_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
         let cluster = store.cluster().clone();
         assert!(!store.is_marked("file:///a"));
         store.mark("file:///a").await.unwrap();
         store.mark("file:///a").await.unwrap();
-        let (store, _) = JobStore::load(meta).await.unwrap();
+        let (store, _) = JobStore::load(leading(&meta)).await.unwrap();
         assert_eq!(*store.cluster(), cluster);
         assert!(store.is_marked("file:///a") && !store.is_marked("file:///b"));
     }
@@ -467,7 +522,7 @@ mod tests {
     async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
         let job = record("a", 1);
         store.save(Some(&job), None).await.unwrap();
         for (id, name) in [("sav_1", "a"), ("sav_2", "b"), ("sav_3", "a")] {
@@ -479,7 +534,7 @@ mod tests {
             store.keep_savepoint(&savepoint).await.unwrap();
         }
         store.remove(&job.id).await.unwrap();
-        let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
         let ids = |store: &JobStore| {
             store
                 .savepoints("a")
@@ -488,7 +543,7 @@ mod tests {
         };
         assert_eq!(ids(&store), ["sav_3", "sav_1"]);
         store.forget_savepoint("sav_3").await.unwrap();
-        let (store, _) = JobStore::load(meta).await.unwrap();
+        let (store, _) = JobStore::load(leading(&meta)).await.unwrap();
         assert_eq!(ids(&store), ["sav_1"]);
     }
 
@@ -496,16 +551,16 @@ mod tests {
     async fn a_second_writer_is_noticed_and_a_newer_version_is_not_misread() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut one, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut one, _) = JobStore::load(leading(&meta)).await.unwrap();
         let mut job = record("a", 0);
         one.save(Some(&job), None).await.unwrap();
-        let (mut two, _) = JobStore::load(meta.clone()).await.unwrap();
+        let (mut two, _) = JobStore::load(leading(&meta)).await.unwrap();
         one.save(Some(&job), None).await.unwrap();
         let error = two.save(Some(&job), None).await.unwrap_err();
         assert!(error.help.contains("one master"), "{error}");
         job.version = VERSION + 1;
         one.save(Some(&job), None).await.unwrap();
-        let error = JobStore::load(meta).await.err().unwrap();
+        let error = JobStore::load(leading(&meta)).await.err().unwrap();
         assert!(error.message.contains("newer kol-master"), "{error}");
     }
 }

@@ -4,15 +4,17 @@ use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, SpecPolicy};
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
-    ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
-    ListExecutorsRequest, ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef,
-    SavepointRequest, StopReply, StopRequest, SubmitReply, SubmitRequest,
+    ExplainRequest, Explanation, JobRef, JobStatus, LeadershipReply, LeadershipRequest,
+    ListCheckpointsReply, ListExecutorsReply, ListExecutorsRequest, ListJobsReply, ListJobsRequest,
+    RewindRequest, Savepoint, SavepointRef, SavepointRequest, StopReply, StopRequest, SubmitReply,
+    SubmitRequest,
 };
 use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
+use crate::role::Roles;
 use crate::specs;
 
 /// Largest spec that is read, bytes.
@@ -21,16 +23,16 @@ const MAX_SPEC: usize = 1 << 20;
 /// Answers `kol-client`.
 #[derive(Debug)]
 pub struct JobRpc {
-    controller: Handle,
+    roles: Roles,
     policy: SpecPolicy,
     stores: Stores,
 }
 
 impl JobRpc {
     /// `policy` is what an operator allows every spec; `stores` opens the state that a job begins with.
-    pub fn new(controller: Handle, policy: SpecPolicy, stores: Stores) -> Self {
+    pub fn new(roles: Roles, policy: SpecPolicy, stores: Stores) -> Self {
         Self {
-            controller,
+            roles,
             policy,
             stores,
         }
@@ -53,7 +55,7 @@ impl JobRpc {
         let folder = if name.contains("://") {
             Some(name.clone())
         } else {
-            self.controller.savepoint_folder(name.clone()).await?
+            self.roles.leader()?.savepoint_folder(name.clone()).await?
         };
         let Some(folder) = folder else {
             return Ok(Begin::From(name));
@@ -61,6 +63,10 @@ impl JobRpc {
         let snapshot = snapshot::read(&self.stores, &folder).await?;
         lineage::fits(&lineage::spec_of(&folder, &snapshot)?, spec)?;
         Ok(Begin::Folder(folder))
+    }
+
+    fn leader(&self) -> Result<Handle, Status> {
+        self.roles.leader().map_err(|e| e.to_status())
     }
 
     /// Whether a savepoint can be written below a location that a person named: tried with a small file before
@@ -83,6 +89,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let controller = self.leader()?;
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
@@ -96,14 +103,14 @@ impl JobService for JobRpc {
             warnings: parsed.warnings,
             replace: request.replace,
         };
-        answer(self.controller.submit(submission).await)
+        answer(controller.submit(submission).await)
     }
 
     async fn list_jobs(
         &self,
         _request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsReply>, Status> {
-        let jobs = self.controller.jobs().await.map(|mut jobs| {
+        let jobs = self.roles.jobs().await.map(|mut jobs| {
             for job in &mut jobs {
                 job.partitions.clear();
             }
@@ -113,17 +120,18 @@ impl JobService for JobRpc {
     }
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        answer(self.controller.job(request.into_inner().job).await)
+        answer(self.roles.job(request.into_inner().job).await)
     }
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
+        let controller = self.leader()?;
         let request = request.into_inner();
         if request.savepoint {
             let tried = self.try_location(&request.location).await;
             tried.map_err(|e| e.to_status())?;
         }
         let savepoint = request.savepoint.then_some(request.location);
-        let ended = self.controller.end(request.job, End::Stopped, savepoint);
+        let ended = controller.end(request.job, End::Stopped, savepoint);
         answer(ended.await.map(|(status, savepoint)| StopReply {
             status: Some(status),
             savepoint,
@@ -132,7 +140,7 @@ impl JobService for JobRpc {
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
         let job = request.into_inner().job;
-        let ended = self.controller.end(job, End::Cancelled, None).await;
+        let ended = self.leader()?.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
     }
 
@@ -140,14 +148,11 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
+        let controller = self.leader()?;
         let request = request.into_inner();
         let tried = self.try_location(&request.location).await;
         tried.map_err(|e| e.to_status())?;
-        answer(
-            self.controller
-                .savepoint(request.job, request.location)
-                .await,
-        )
+        answer(controller.savepoint(request.job, request.location).await)
     }
 
     async fn delete_savepoint(
@@ -155,25 +160,25 @@ impl JobService for JobRpc {
         request: Request<SavepointRef>,
     ) -> Result<Response<Savepoint>, Status> {
         let savepoint = request.into_inner().savepoint;
-        answer(self.controller.delete_savepoint(savepoint).await)
+        answer(self.leader()?.delete_savepoint(savepoint).await)
     }
 
     async fn rewind(
         &self,
         request: Request<RewindRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
-        answer(self.controller.rewind(request.into_inner()).await)
+        answer(self.leader()?.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
-        answer(self.controller.roll_back(request.into_inner().job).await)
+        answer(self.leader()?.roll_back(request.into_inner().job).await)
     }
 
     async fn list_executors(
         &self,
         _request: Request<ListExecutorsRequest>,
     ) -> Result<Response<ListExecutorsReply>, Status> {
-        let executors = self.controller.executors().await;
+        let executors = self.roles.executors().await;
         answer(executors.map(|executors| ListExecutorsReply { executors }))
     }
 
@@ -181,13 +186,20 @@ impl JobService for JobRpc {
         &self,
         request: Request<JobRef>,
     ) -> Result<Response<ListCheckpointsReply>, Status> {
-        answer(self.controller.checkpoints(request.into_inner().job).await)
+        answer(self.roles.checkpoints(request.into_inner().job).await)
+    }
+
+    async fn leadership(
+        &self,
+        _request: Request<LeadershipRequest>,
+    ) -> Result<Response<LeadershipReply>, Status> {
+        Ok(Response::new(self.roles.leadership()))
     }
 
     async fn explain(
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<Explanation>, Status> {
-        answer(self.controller.explain(request.into_inner()).await)
+        answer(self.leader()?.explain(request.into_inner()).await)
     }
 }

@@ -75,6 +75,7 @@ impl Rig {
             listen: free,
             http: free,
             state_dir: self.folder.path().join("state"),
+            etcd: None,
             checkpoint_root: Location::Folder("/".into()),
             secrets_dir: None,
             drain_timeout: Duration::from_secs(2),
@@ -264,7 +265,10 @@ impl FakeExecutor {
 }
 
 fn message(body: FromExecutor) -> ExecutorMessage {
-    ExecutorMessage { body: Some(body) }
+    ExecutorMessage {
+        body: Some(body),
+        ..ExecutorMessage::default()
+    }
 }
 
 /// What an executor says it runs of an assignment.

@@ -19,6 +19,7 @@ mod data;
 mod etcd;
 mod kafka;
 mod logs;
+mod masters;
 mod process;
 mod proxy;
 mod redis_cluster;

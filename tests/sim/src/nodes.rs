@@ -18,6 +18,7 @@ use kol_executor::session::{Identity, Route};
 use kol_executor::supervisor;
 use kol_master::cluster::Limits;
 use kol_master::controller;
+use kol_master::election::LeaderStore;
 use kol_master::job::discovery::Outside;
 use kol_master::meta::EmbeddedStore;
 use kol_master::run::Core;
@@ -118,7 +119,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
         drain: DRAIN,
         limits: Limits::default(),
     };
-    let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
+    let mut core = Core::start(LeaderStore::alone(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
     let policy = SpecPolicy {
         checkpoint_root: Some(Location::Folder("/checkpoints".into())),

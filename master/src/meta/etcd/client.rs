@@ -15,9 +15,8 @@ use super::wire::{
     TxnRequest, TxnResponse,
 };
 
-/// Longest wait for a connection, and for an answer: etcd needs about a second to elect its own leader.
+/// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(1);
-const ANSWER: Duration = Duration::from_secs(2);
 /// Silence of the network after which a connection counts as broken.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest answer: all that the store has below one prefix.
@@ -37,6 +36,7 @@ pub struct EtcdError {
 pub struct Etcd {
     members: Vec<(String, Channel)>,
     current: AtomicUsize,
+    answer: Duration,
 }
 
 impl fmt::Debug for Etcd {
@@ -47,11 +47,12 @@ impl fmt::Debug for Etcd {
 }
 
 impl Etcd {
-    /// Connects to each member when it is called first. Must be called inside a runtime.
+    /// Connects to each member when it is called first. `answer` is the longest wait for one. Must be called inside a
+    /// runtime.
     ///
     /// # Errors
     /// There is no URL, or one is not like `http://HOST:PORT`.
-    pub fn new(urls: &[String]) -> Result<Self, KolError> {
+    pub fn new(urls: &[String], answer: Duration) -> Result<Self, KolError> {
         let members: Vec<_> = urls
             .iter()
             .map(|url| member(url))
@@ -62,6 +63,7 @@ impl Etcd {
         Ok(Self {
             members,
             current: AtomicUsize::new(0),
+            answer,
         })
     }
 
@@ -140,11 +142,11 @@ impl Etcd {
     ) -> Result<T, EtcdError> {
         let turn = self.current.load(Ordering::Relaxed);
         let (url, channel) = &self.members[turn % self.members.len()];
-        let answer = tokio::time::timeout(ANSWER, call(channel.clone())).await;
+        let answer = tokio::time::timeout(self.answer, call(channel.clone())).await;
         let reason = match answer {
             Ok(Ok(answer)) => return Ok(answer.into_inner()),
             Ok(Err(status)) => status.message().to_owned(),
-            Err(_) => format!("no answer within {ANSWER:?}"),
+            Err(_) => format!("no answer within {:?}", self.answer),
         };
         // Unless another call has moved on already.
         let _moved_on = self.current.compare_exchange(

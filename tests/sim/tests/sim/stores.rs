@@ -2,6 +2,7 @@
 //! etcd in tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kol_common::actor::Group;
 use kol_common::{KolError, world};
@@ -10,6 +11,9 @@ use kol_master::meta::{EmbeddedStore, MetaError, MetaStore, Revision, Transactio
 use kol_sim::etcd::Etcd as Fake;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+
+/// Longest wait for an answer of etcd.
+const ANSWER: Duration = Duration::from_secs(2);
 
 fn put(key: &str, value: &str, expected: Revision) -> Transaction {
     Transaction {
@@ -138,7 +142,7 @@ async fn fake(group: &Group) -> (Fake, String) {
 
 fn store_at(urls: &[String]) -> EtcdStore {
     let prefix = format!("kol-{}/", world::random_id());
-    EtcdStore::new(Arc::new(Etcd::new(urls).unwrap()), prefix)
+    EtcdStore::new(Arc::new(Etcd::new(urls, ANSWER).unwrap()), prefix)
 }
 
 #[tokio::test]
@@ -193,7 +197,7 @@ async fn an_address_that_is_none_is_refused_with_advice() {
         vec!["10.0.0.1:2379".to_owned()],
         vec!["http://".to_owned()],
     ] {
-        let error = Etcd::new(&urls).unwrap_err();
+        let error = Etcd::new(&urls, ANSWER).unwrap_err();
         assert_eq!(error.code, "ETCD_URL", "{urls:?}");
         assert!(error.help.contains("--etcd"), "{error}");
     }
