@@ -6,13 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::proto::{JobStatus, ListCheckpointsReply};
+use kol_common::proto::{JobState, JobStatus, ListCheckpointsReply};
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::find;
 use super::store::{reachable, saved, stored};
-use crate::job::{Fleet, Job};
+use crate::job::{Fleet, Job, Phase};
 use crate::meta::MetaStore;
+
+const WITHOUT_REPORTS: &str =
+    "a master that follows shows what was committed: the leader knows what executors report";
 
 /// Reads the store for each answer.
 #[derive(Clone)]
@@ -88,9 +91,15 @@ impl Standby {
     }
 }
 
+/// What is missing is said, and is no problem of the job.
 fn status(job: &Job) -> JobStatus {
     let wall = Millis::now();
     let mut status = job.status(wall, &Fleet::new());
     status.wall_ms = wall.0;
+    if job.header().phase == Phase::Running {
+        status.set_state(JobState::Running);
+        status.problems.clear();
+        WITHOUT_REPORTS.clone_into(&mut status.reason);
+    }
     status
 }
