@@ -6,6 +6,7 @@ use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 /// Form of what a command prints to standard output.
@@ -75,10 +76,13 @@ async fn leader_among(
             continue;
         };
         let asked = client.leadership(LeadershipRequest {});
-        let Ok(Ok(reply)) = tokio::time::timeout(CONNECT, asked).await else {
-            continue;
+        let leads = match tokio::time::timeout(CONNECT, asked).await {
+            Ok(Ok(reply)) => reply.into_inner().leads,
+            // A version without elections: it is the only master.
+            Ok(Err(status)) => status.code() == Code::Unimplemented,
+            Err(_) => continue,
         };
-        if reply.into_inner().leads {
+        if leads {
             return Ok(client);
         }
         follower.get_or_insert(client);

@@ -206,6 +206,16 @@ impl Config {
             prefix: format!("{prefix}/"),
             advertise: raw.advertise,
         });
+        if let Some(Shared {
+            advertise: None, ..
+        }) = &etcd
+            && raw.listen.ip().is_unspecified()
+        {
+            return Err(wrong(format!(
+                "with --etcd and --listen {}, --advertise must say where others reach this master",
+                raw.listen
+            )));
+        }
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
@@ -284,6 +294,8 @@ mod tests {
         let shared = load(file, &flags).unwrap().etcd.unwrap();
         assert_eq!(shared.urls, ["http://c:2379"]);
         assert_eq!(shared.address(own), "http://kol-1:7077");
+        let everywhere = load(file, &["--listen", "0.0.0.0:7077"]).unwrap_err();
+        assert!(everywhere.message.contains("--advertise"), "{everywhere}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::cluster::Limits;
-use crate::config::Config;
+use crate::config::{Config, Shared};
 use crate::controller::{self, Options};
 use crate::election::{self, Candidate, LeaderStore};
 use crate::http::{self, Pages};
@@ -52,6 +52,14 @@ pub struct Master {
     /// Where HTTP is served.
     pub http: SocketAddr,
     core: Core,
+}
+
+/// Where the state of a master is.
+enum State {
+    /// On its disk.
+    Own(EmbeddedStore),
+    /// In etcd, shared with others.
+    Shared(Shared),
 }
 
 /// What a master is without its listeners: its role and its tasks.
@@ -181,16 +189,15 @@ impl Master {
             autostart: config.autostart.clone(),
         };
         // Before the addresses: whoever has the folder has those, too, and the folder says it better.
-        let embedded = match &config.etcd {
-            None => Some(opened(config).await?),
-            Some(_) => None,
+        let state = match config.etcd.clone() {
+            None => State::Own(opened(config).await?),
+            Some(etcd) => State::Shared(etcd),
         };
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
-        let core = match (embedded, &config.etcd) {
-            (Some(store), _) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
-            (None, etcd) => {
-                let etcd = etcd.clone().unwrap_or_default();
+        let core = match state {
+            State::Own(store) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
+            State::Shared(etcd) => {
                 let store = Arc::new(Etcd::new(&etcd.urls, STORE_ANSWER)?);
                 let store = EtcdStore::new(store, etcd.prefix.clone());
                 let election = Arc::new(Etcd::new(&etcd.urls, ELECTION_ANSWER)?);

@@ -9,6 +9,8 @@
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "sim/election.rs"]
+mod election;
 #[path = "sim/redis.rs"]
 mod redis;
 #[path = "sim/schedules.rs"]

@@ -127,7 +127,7 @@ async fn the_store_on_disk_keeps_its_promises() {
 }
 
 /// What stands for etcd, at the end of a real socket.
-async fn fake(group: &Group) -> (Fake, String) {
+pub async fn fake(group: &Group) -> (Fake, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let fake = Fake::default();
