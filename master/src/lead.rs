@@ -8,6 +8,7 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::actor::{Exit, Group};
 use kol_common::job::SpecPolicy;
+use metrics::gauge;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ use crate::role::Role;
 
 /// How long the tasks of a term that is over may take: within the margin that the election leaves.
 const STEP_DOWN: Duration = Duration::from_millis(200);
+
+/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term.
+const LEADS: &str = "kol_master_leads";
 
 /// What each term needs.
 #[derive(Clone)]
@@ -52,6 +56,7 @@ impl Terms {
         role: watch::Sender<Role>,
         stop: CancellationToken,
     ) -> Result<(), KolError> {
+        gauge!(LEADS).set(0.0);
         loop {
             let news = tokio::select! {
                 biased;
@@ -88,6 +93,7 @@ impl Terms {
             }
         };
         role.send_replace(self.following(None));
+        gauge!(LEADS).set(0.0);
         tasks.drain(patience).await;
     }
 
@@ -103,6 +109,7 @@ impl Terms {
             controller,
             tasks: tasks.clone(),
         });
+        gauge!(LEADS).set(1.0);
         failure(decides.exit().await)
     }
 }

@@ -8,14 +8,13 @@ use tempfile::TempDir;
 
 use super::{Process, free_port, wait_for};
 
-/// A server with a folder of its own: what it has taken is there when it is started again.
+/// A server with a folder of its own.
 #[derive(Debug)]
 pub struct Etcd {
-    client: u16,
-    peer: u16,
-    process: Option<Process>,
+    port: u16,
+    process: Process,
     /// Last: it goes when nobody writes into it any more.
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Etcd {
@@ -28,41 +27,10 @@ impl Etcd {
             );
             return None;
         }
-        let mut server = Self {
-            client: free_port(),
-            peer: free_port(),
-            process: None,
-            folder: tempfile::tempdir().expect("a folder"),
-        };
-        server.up();
-        Some(server)
-    }
-
-    /// `http://127.0.0.1:PORT`, for `--etcd`.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client)
-    }
-
-    /// `host:port` of its clients' side.
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.client)
-    }
-
-    /// Sends it a signal, by name.
-    pub fn signal(&self, signal: &str) {
-        let process = self.process.as_ref().expect("etcd runs");
-        process.signal(signal);
-    }
-
-    /// Kills it; what it has taken stays.
-    pub fn down(&mut self) {
-        self.process = None;
-    }
-
-    /// Starts it again on the same ports and folder.
-    pub fn up(&mut self) {
-        let client = self.url();
-        let peer = format!("http://127.0.0.1:{}", self.peer);
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{}", free_port());
         let members = format!("one={peer}");
         let arguments = [
             "--name",
@@ -80,18 +48,39 @@ impl Etcd {
             "--initial-cluster",
             &members,
         ];
-        let process = Process::start("etcd", self.folder.path(), Path::new("etcd"), &arguments);
+        let server = Self {
+            port,
+            process: Process::start("etcd", folder.path(), Path::new("etcd"), &arguments),
+            _folder: folder,
+        };
         wait_for("etcd to answer", Duration::from_secs(30), || {
-            let asked = Command::new("etcdctl")
-                .env("ETCDCTL_API", "3")
-                .args(["--endpoints", &client, "endpoint", "health"])
-                .output()
-                .map_err(|e| e.to_string())?;
-            if asked.status.success() {
+            if server.ctl(&["endpoint", "health"]).contains("is healthy") {
                 return Ok(());
             }
-            Err(process.log())
+            Err(server.process.log())
         });
-        self.process = Some(process);
+        Some(server)
+    }
+
+    /// `http://127.0.0.1:PORT`, for `--etcd`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What `etcdctl` prints, also where it fails.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let output = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.url()])
+            .args(arguments)
+            .output()
+            .expect("etcdctl");
+        let all = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
     }
 }

@@ -12,9 +12,10 @@ use kol_master::meta::etcd::wire::lease_server::{Lease, LeaseServer};
 use kol_master::meta::etcd::wire::request_op::Request as Op;
 use kol_master::meta::etcd::wire::response_op::Response as Answer;
 use kol_master::meta::etcd::wire::{
-    DeleteRangeResponse, KeyValue, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
-    LeaseKeepAliveResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutResponse, RangeRequest,
-    RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    CompactionRequest, CompactionResponse, DeleteRangeResponse, KeyValue, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
+    LeaseRevokeResponse, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
+    ResponseOp, TxnRequest, TxnResponse,
 };
 use tokio::time::Instant;
 use tonic::transport::server::Router;
@@ -206,6 +207,15 @@ impl Kv for Etcd {
             return Err(Status::unavailable("the answer was lost"));
         }
         Ok(Response::new(done))
+    }
+
+    /// It never keeps anything but the present.
+    async fn compact(
+        &self,
+        _request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
+        let header = self.state().header();
+        Ok(Response::new(CompactionResponse { header }))
     }
 }
 

@@ -11,8 +11,8 @@ use tonic::{Response, Status};
 use super::wire::kv_client::KvClient;
 use super::wire::lease_client::LeaseClient;
 use super::wire::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, RangeRequest, RangeResponse,
-    TxnRequest, TxnResponse,
+    CompactionRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, RangeRequest,
+    RangeResponse, TxnRequest, TxnResponse,
 };
 
 /// Longest wait for a connection.
@@ -94,6 +94,16 @@ impl Etcd {
     pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, EtcdError> {
         self.call(async |channel| kv(channel).txn(request).await)
             .await
+    }
+
+    /// Lets etcd forget what keys held before a revision.
+    ///
+    /// # Errors
+    /// There is no answer, or it has forgotten that already.
+    pub async fn compact(&self, revision: i64) -> Result<(), EtcdError> {
+        let request = CompactionRequest { revision };
+        let call = async |channel| kv(channel).compact(request).await;
+        self.call(call).await.map(drop)
     }
 
     /// A new lease of this many seconds; answers its id.

@@ -3,8 +3,12 @@
 //! An answer can be lost after the transaction has happened. So each transaction also writes a token of its own
 //! under one key, and one that is committed again after a failure has the same token: if that is what the key
 //! holds, it has happened before.
+//!
+//! etcd keeps everything that a key ever held until it is told not to, and stops taking writes when that fills its
+//! quota. A committed epoch writes a manifest, so the writer says so now and then.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -20,6 +24,9 @@ const TOKEN: &str = "last-write";
 /// etcd takes 128 operations in a transaction, those of a nested one counted with what is around it.
 const OPERATIONS: usize = 60;
 
+/// After so many transactions etcd may forget what was before the ones before those.
+const COMPACT: u64 = 500;
+
 /// A [`MetaStore`] below a prefix of an etcd cluster.
 #[derive(Debug)]
 pub struct EtcdStore {
@@ -27,6 +34,9 @@ pub struct EtcdStore {
     prefix: String,
     /// The newest transaction without an answer, and its token.
     unanswered: Mutex<Option<(Transaction, String)>>,
+    written: AtomicU64,
+    /// The revision that the store had when it was compacted last.
+    compacted: AtomicI64,
 }
 
 impl EtcdStore {
@@ -36,6 +46,8 @@ impl EtcdStore {
             etcd,
             prefix,
             unanswered: Mutex::new(None),
+            written: AtomicU64::new(0),
+            compacted: AtomicI64::new(0),
         }
     }
 
@@ -76,6 +88,20 @@ impl EtcdStore {
     fn remember(&self, unanswered: Option<(Transaction, String)>) {
         let held = self.unanswered.lock();
         *held.unwrap_or_else(PoisonError::into_inner) = unanswered;
+    }
+
+    /// Counts a transaction; compacts when it is due.
+    async fn count(&self, revision: i64) {
+        let written = self.written.fetch_add(1, Ordering::Relaxed);
+        if written % COMPACT > 0 {
+            return;
+        }
+        let before = self.compacted.swap(revision, Ordering::Relaxed);
+        if before > 0
+            && let Err(error) = self.etcd.compact(before).await
+        {
+            tracing::debug!(%error, "etcd was not compacted: it is tried again later");
+        }
     }
 
     fn request(&self, transaction: &Transaction, token: &str) -> TxnRequest {
@@ -182,6 +208,7 @@ impl MetaStore for EtcdStore {
             Ok(done) => {
                 self.remember(None);
                 if done.succeeded {
+                    self.count(done.revision()).await;
                     return Ok(Revision(done.revision().unsigned_abs()));
                 }
                 refused(done, &transaction, &token)

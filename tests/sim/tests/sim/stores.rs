@@ -202,3 +202,23 @@ async fn an_address_that_is_none_is_refused_with_advice() {
         assert!(error.help.contains("--etcd"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_replaced_long_ago_does_not_fill_etcd() {
+    let Some(server) = kol_harness::Etcd::start() else {
+        return;
+    };
+    let store = store_at(&[server.url()]);
+    let written = |value: u32| writes(vec![Write::Put("a".into(), value.to_be_bytes().into())]);
+    let first = store.commit(written(0)).await.unwrap().0;
+    for value in 1..=1_000 {
+        store.commit(written(value)).await.unwrap();
+    }
+    let at = |revision: u64| server.ctl(&["get", "x", &format!("--rev={revision}")]);
+    assert!(at(first).contains("compacted"), "{}", at(first));
+    assert!(
+        !at(first + 600).contains("compacted"),
+        "{}",
+        at(first + 600)
+    );
+}
