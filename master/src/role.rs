@@ -49,7 +49,7 @@ impl Roles {
     /// The controller and the tasks of the term.
     ///
     /// # Errors
-    /// `NOT_LEADER`, with the leader's address.
+    /// `MASTER_FOLLOWS`, with the leader's address.
     pub fn leading(&self) -> Result<(Handle, Group), KolError> {
         match self.now() {
             Role::Leading { controller, tasks } => Ok((controller, tasks)),
@@ -139,6 +139,6 @@ fn not_leader(leader: Option<&str>) -> KolError {
         Some(leader) => format!("this master does not lead: the leader is at {leader}"),
         None => "this master does not lead, and no one does at the moment".to_owned(),
     };
-    KolError::external("NOT_LEADER", message)
+    KolError::external("MASTER_FOLLOWS", message)
         .help("Give --master all masters, separated by commas: the leader is found among them.")
 }

@@ -64,7 +64,7 @@ impl Masters {
         let newest = self.term.fetch_max(term, Ordering::Relaxed);
         if term < newest {
             let error = KolError::external(
-                NOT_LEADER,
+                FOLLOWS,
                 format!("a master of term {term} no longer leads: term {newest} has begun"),
             );
             return Err(error.to_status());
@@ -73,11 +73,11 @@ impl Masters {
     }
 }
 
-const NOT_LEADER: &str = "NOT_LEADER";
+const FOLLOWS: &str = "MASTER_FOLLOWS";
 
 /// Whether a master refused because it does not lead.
 pub(super) fn follows(status: &Status) -> bool {
-    info_of(status).is_some_and(|info| info.code == NOT_LEADER)
+    info_of(status).is_some_and(|info| info.code == FOLLOWS)
 }
 
 fn endpoint(master: &str) -> Result<Endpoint, KolError> {

@@ -83,7 +83,7 @@ async fn registration(
 
 /// The executor has seen a master of a newer term.
 fn superseded() -> KolError {
-    KolError::external("NOT_LEADER", "another master leads, in a newer term")
+    KolError::external("MASTER_FOLLOWS", "another master leads, in a newer term")
 }
 
 /// Hands on what the executor sends until the stream ends.
