@@ -93,7 +93,7 @@ impl EtcdStore {
     /// Counts a transaction; compacts when it is due.
     async fn count(&self, revision: i64) {
         let written = self.written.fetch_add(1, Ordering::Relaxed);
-        if written % COMPACT > 0 {
+        if !written.is_multiple_of(COMPACT) {
             return;
         }
         let before = self.compacted.swap(revision, Ordering::Relaxed);
