@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
+use kol_common::{Domain, KolError};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
@@ -72,8 +72,10 @@ async fn leader_among(
 ) -> Result<JobServiceClient<Channel>, KolError> {
     let mut follower = None;
     for master in masters {
-        let Ok(mut client) = connect(master, answer).await else {
-            continue;
+        let mut client = match connect(master, answer).await {
+            Ok(client) => client,
+            Err(error) if error.domain == Domain::User => return Err(error),
+            Err(_) => continue,
         };
         let asked = client.leadership(LeadershipRequest {});
         let leads = match tokio::time::timeout(CONNECT, asked).await {
@@ -109,4 +111,28 @@ fn unreachable(master: &str) -> KolError {
         format!("no master answers at {master}"),
     )
     .help("Start kol-master, or give --master (or KOL_MASTER).")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn masters_that_do_not_answer_are_named_and_what_is_no_url_is_refused() {
+        let ctx = |master: &str| Context {
+            master: master.to_owned(),
+            output: OutputFormat::Text,
+            stores: Stores::of_this_machine(),
+        };
+        // Nobody listens on the discard port.
+        let silent = ctx("http://127.0.0.1:9, http://127.0.0.1:9");
+        let error = silent.jobs().await.err().unwrap();
+        assert_eq!(error.code, "MASTER_UNREACHABLE");
+        assert!(
+            error.message.contains("127.0.0.1:9, http://127.0.0.1:9"),
+            "{error}"
+        );
+        let wrong = ctx("http://127.0.0.1:9,").jobs().await.err().unwrap();
+        assert_eq!(wrong.code, "MASTER_URL");
+    }
 }
