@@ -45,8 +45,8 @@ matrix: setup build ## Every combination of the replay scenario (long)
 bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
 
-chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=)
-	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=, ONLY=text)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 sim: ## Faults on a virtual cluster, from a seed each (ROUNDS=, SEED=, TWICE=1 compares two runs, TRACE=FILE)
 	tests/setup.sh build

@@ -1,5 +1,7 @@
 //! Compiles the protos with a compiler written in Rust: a build needs no `protoc`.
 
+use prost::Message as _;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../proto";
     let files = [
@@ -9,6 +11,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     println!("cargo:rerun-if-changed={root}");
     let descriptors = protox::compile(files, [root])?;
+    let list = std::path::Path::new(&std::env::var("OUT_DIR")?).join("kol.v1.bin");
+    std::fs::write(list, descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         // Iterated in one order, whatever was counted first.
         .btree_map("kol.v1.PartitionCounters.rejected")

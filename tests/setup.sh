@@ -16,7 +16,8 @@ needed=(g++:g++ make:make pkg-config:pkg-config
 case $what in
     build) ;;
     deny) needed+=(pip3:python3-pip) ;;
-    *) needed+=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
+    demo) needed+=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
+    *) needed+=(curl:curl redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
 esac
 
 present() {

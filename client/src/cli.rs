@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory as _, Parser, Subcommand};
 use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
@@ -19,6 +21,9 @@ pub struct Cli {
         default_value = "http://127.0.0.1:7077"
     )]
     pub master: String,
+    /// Folder with ca.crt and token, for a master with https.
+    #[arg(long, global = true, env = "KOL_TLS", value_name = "DIR")]
+    pub tls: Option<PathBuf>,
     /// How answers are printed.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -71,6 +76,8 @@ pub enum Command {
     Generate(cmd::generate::Args),
     /// Turn the settings of a Spark job into a job spec.
     ConvertSpark(cmd::convert_spark::Args),
+    /// Make certificates and tokens for a cluster.
+    Certs(cmd::certs::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -83,6 +90,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         let ctx = Context {
             master: self.master,
+            tls: self.tls,
             output: self.output,
             stores: Stores::of_this_machine(),
         };
@@ -106,6 +114,7 @@ impl Cli {
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
+            Command::Certs(args) => cmd::certs::run(args, &ctx),
             Command::Completions(args) => {
                 cmd::completions::run(args, Self::command());
                 Ok(())
@@ -123,5 +132,80 @@ mod tests {
         Cli::command().debug_assert();
         let help = Cli::command().render_long_help().to_string();
         assert!(help.contains("5 a wait timed out"));
+    }
+
+    /// Files of the repository, from its root.
+    fn file(path: &str) -> String {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
+        std::fs::read_to_string(format!("{root}{path}")).unwrap()
+    }
+
+    /// What is wrong with a command that a document shows.
+    fn wrong(line: &str) -> Option<String> {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut words = line.split_whitespace();
+        let name = words.next().filter(|word| !word.starts_with('-'))?;
+        let Some(command) = cli.find_subcommand(name) else {
+            return Some(format!("{name} is no command"));
+        };
+        let inner = command.get_subcommands().flat_map(|c| c.get_arguments());
+        let flags: Vec<_> = command.get_arguments().chain(inner).collect();
+        let has = |flag: &str| flags.iter().any(|a| a.get_long() == Some(flag));
+        let given = words.filter_map(|word| word.strip_prefix("--"));
+        let names = given.map(|word| word.split(['=', ',', ';', ')']).next().unwrap_or(word));
+        let unknown = names
+            .filter(|name| !name.is_empty())
+            .find(|name| !has(name));
+        unknown.map(|flag| format!("{name} has no --{flag}"))
+    }
+
+    #[test]
+    fn commands_and_flags_in_the_documents_exist() {
+        assert_eq!(wrong("top --platform x --follow"), None);
+        assert_eq!(wrong("gone"), Some("gone is no command".into()));
+        assert_eq!(wrong("top --gone=1"), Some("top has no --gone".into()));
+        let mut shown = 0;
+        for path in [
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "docs/errors.md",
+        ] {
+            let text = file(path).replace("\\\n", " ");
+            for begin in ["`kol-client ", "\nkol-client "] {
+                for after in text.split(begin).skip(1) {
+                    let line = after
+                        .split(['`', '\n', '#', '|'])
+                        .next()
+                        .unwrap_or_default();
+                    assert_eq!(wrong(line), None, "{path}: kol-client {line}");
+                    shown += 1;
+                }
+            }
+        }
+        assert!(shown > 20, "found only {shown} commands");
+    }
+
+    #[test]
+    fn metrics_in_the_documents_exist() {
+        let sources = ["master/src/metrics.rs", "executor/src/telemetry.rs"].map(file);
+        let sources = sources.concat();
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let mut found = 0;
+        for path in ["README.md", "ARCHITECTURE.md", "docs/errors.md"] {
+            let text = file(path);
+            let words = text.split(|c: char| !is_name(c));
+            let metrics = words.filter(|word| {
+                ["kol_master_", "kol_executor_", "kol_rejected"]
+                    .iter()
+                    .any(|start| word.starts_with(start))
+            });
+            for name in metrics {
+                assert!(sources.contains(&format!("\"{name}\"")), "{path}: {name}");
+                found += 1;
+            }
+        }
+        assert!(found > 0, "no metric is named");
     }
 }

@@ -1,5 +1,6 @@
 //! What commands share: where the master is, how state files are opened, and how to print.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kol_common::checkpoint::Stores;
@@ -7,7 +8,13 @@ use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::{Domain, KolError};
 use tonic::Code;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::access::{Access, Token};
+
+/// A client of the master's job service, which shows the token of the person.
+pub type Jobs = JobServiceClient<InterceptedService<Channel, Token>>;
 
 /// Form of what a command prints to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -26,6 +33,8 @@ pub struct Context {
     pub master: String,
     /// From `--output`.
     pub output: OutputFormat,
+    /// Folder with the authority's certificate and the token of the person, from `--tls`.
+    pub tls: Option<PathBuf>,
     /// Opens the locations of state files.
     pub stores: Stores,
 }
@@ -40,7 +49,7 @@ impl Context {
     ///
     /// # Errors
     /// No master can be reached.
-    pub async fn jobs(&self) -> Result<JobServiceClient<Channel>, KolError> {
+    pub async fn jobs(&self) -> Result<Jobs, KolError> {
         self.jobs_within(ANSWER).await
     }
 
@@ -48,15 +57,14 @@ impl Context {
     ///
     /// # Errors
     /// The master cannot be reached.
-    pub async fn jobs_within(
-        &self,
-        answer: Duration,
-    ) -> Result<JobServiceClient<Channel>, KolError> {
+    pub async fn jobs_within(&self, answer: Duration) -> Result<Jobs, KolError> {
+        let access = self.tls.as_deref().map(Access::read).transpose()?;
+        let access = access.unwrap_or_default();
         let masters: Vec<&str> = self.master.split(',').map(str::trim).collect();
         let [master] = masters[..] else {
-            return leader_among(&masters, answer).await;
+            return leader_among(&masters, &access, answer).await;
         };
-        connect(master, answer).await
+        connect(master, &access, answer).await
     }
 
     /// Whether to print JSON.
@@ -68,11 +76,12 @@ impl Context {
 /// The first of the masters that leads, or else the first that answers.
 async fn leader_among(
     masters: &[&str],
+    access: &Access,
     answer: Duration,
-) -> Result<JobServiceClient<Channel>, KolError> {
+) -> Result<Jobs, KolError> {
     let mut follower = None;
     for master in masters {
-        let mut client = match connect(master, answer).await {
+        let mut client = match connect(master, access, answer).await {
             Ok(client) => client,
             Err(error) if error.domain == Domain::User => return Err(error),
             Err(_) => continue,
@@ -89,10 +98,10 @@ async fn leader_among(
         }
         follower.get_or_insert(client);
     }
-    follower.ok_or_else(|| unreachable(&masters.join(", ")))
+    follower.ok_or_else(|| unreachable(&masters.join(", "), ""))
 }
 
-async fn connect(master: &str, answer: Duration) -> Result<JobServiceClient<Channel>, KolError> {
+async fn connect(master: &str, access: &Access, answer: Duration) -> Result<Jobs, KolError> {
     let endpoint = Endpoint::from_shared(master.to_owned())
         .map_err(|e| {
             KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
@@ -101,16 +110,32 @@ async fn connect(master: &str, answer: Duration) -> Result<JobServiceClient<Chan
         .connect_timeout(CONNECT)
         .timeout(answer)
         .tcp_nodelay(true);
-    let channel = endpoint.connect().await.map_err(|_| unreachable(master))?;
-    Ok(JobServiceClient::new(channel).max_decoding_message_size(64 << 20))
+    let channel = access.secure(endpoint, master)?.connect().await;
+    let channel = channel.map_err(|error| unreachable(master, &why(&error)))?;
+    let client = JobServiceClient::with_interceptor(channel, access.token.clone());
+    Ok(client.max_decoding_message_size(64 << 20))
 }
 
-fn unreachable(master: &str) -> KolError {
+fn unreachable(master: &str, why: &str) -> KolError {
     KolError::external(
         "MASTER_UNREACHABLE",
-        format!("no master answers at {master}"),
+        format!("no master answers at {master}{why}"),
     )
     .help("Start kol-master, or give --master (or KOL_MASTER).")
+}
+
+/// The last cause of an error, where a certificate is to blame: "transport error" alone does not help.
+fn why(error: &tonic::transport::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let mut last = String::new();
+    while let Some(error) = cause {
+        last = error.to_string();
+        cause = error.source();
+    }
+    if last.contains("certificate") || last.contains("HTTPS") {
+        return format!(": {last}");
+    }
+    String::new()
 }
 
 #[cfg(test)]
@@ -122,6 +147,7 @@ mod tests {
         let ctx = |master: &str| Context {
             master: master.to_owned(),
             output: OutputFormat::Text,
+            tls: None,
             stores: Stores::of_this_machine(),
         };
         // Nobody listens on the discard port.
@@ -134,5 +160,27 @@ mod tests {
         );
         let wrong = ctx("http://127.0.0.1:9,").jobs().await.err().unwrap();
         assert_eq!(wrong.code, "MASTER_URL");
+    }
+
+    #[tokio::test]
+    async fn each_master_of_a_list_is_reached_over_tls_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["ca.crt", "token"] {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        let ctx = |master: &str, tls: bool| Context {
+            master: master.to_owned(),
+            output: OutputFormat::Text,
+            tls: tls.then(|| folder.path().to_owned()),
+            stores: Stores::of_this_machine(),
+        };
+        let (plain, secured) = ("http://127.0.0.1:9", "https://127.0.0.1:9");
+        let second_plain = ctx(&format!("{plain},{plain}"), true);
+        assert_eq!(second_plain.jobs().await.err().unwrap().code, "MASTER_URL");
+        let second_secured = ctx(&format!("{plain},{secured}"), false);
+        assert_eq!(
+            second_secured.jobs().await.err().unwrap().code,
+            "MASTER_URL"
+        );
     }
 }

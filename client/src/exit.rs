@@ -1,10 +1,13 @@
 //! Exit codes, and how errors are printed.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use kol_common::KolError;
 use kol_common::error::{Shown, is_not_found};
 use kol_common::proto::{ErrorDomain, ErrorInfo};
+
+use crate::print;
 
 /// Listed in `kol-client --help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
@@ -29,12 +32,17 @@ pub enum Ended {
 
 /// Prints an error as it should read, and chooses the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
+    // Who reads the output has enough of it, as `head` has.
+    let io = error.downcast_ref::<std::io::Error>();
+    if io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
     let (text, code) = describe(error);
-    eprintln!("{text}");
+    print::note(&text);
     ExitCode::from(code)
 }
 
-fn describe(error: &anyhow::Error) -> (String, u8) {
+pub(crate) fn describe(error: &anyhow::Error) -> (String, u8) {
     if let Some(ended) = error.downcast_ref::<Ended>() {
         let code = match ended {
             Ended::TimedOut(_) => 5,

@@ -1,5 +1,9 @@
 //! `kol-client`: how people and scripts use a cluster.
 
+// What is printed passes through `print`: elsewhere nothing is.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod access;
 pub mod cli;
 pub mod cmd;
 pub mod context;
@@ -7,6 +11,7 @@ pub mod convert;
 pub mod exit;
 pub mod generate;
 pub mod input;
+pub mod print;
 pub mod producer;
 pub mod render;
 pub mod state;

@@ -77,6 +77,12 @@ prefixed_id!(
     "clu_"
 );
 prefixed_id!(
+    /// One state store of a master: `sto_…`. A master with a new store continues as the cluster that its
+    /// checkpoint root is marked with, and knows none of the jobs there were.
+    StoreId,
+    "sto_"
+);
+prefixed_id!(
     /// A job's state that a person chose to keep: `sav_…`.
     SavepointId,
     "sav_"

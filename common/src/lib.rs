@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod job;
 pub mod kafka;
+pub mod net;
 pub mod process;
 pub mod proto;
 pub mod redis;
@@ -20,5 +21,5 @@ pub mod view;
 pub mod world;
 
 pub use error::{Domain, KolError};
-pub use ids::{ClusterId, ExecutorId, Incarnation, JobId, SavepointId, SourcePartition};
+pub use ids::{ClusterId, ExecutorId, Incarnation, JobId, SavepointId, SourcePartition, StoreId};
 pub use time::Millis;

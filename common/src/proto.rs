@@ -13,3 +13,6 @@ mod generated {
 }
 
 pub use generated::*;
+
+/// All services and messages of the protocol, as a `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kol.v1.bin"));

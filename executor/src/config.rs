@@ -19,6 +19,14 @@ pub struct Config {
     /// Address of the admin server (health, metrics); port 0 takes a free one.
     #[arg(long, env = "KOL_EXECUTOR_HTTP", default_value = "127.0.0.1:0")]
     pub http: SocketAddr,
+    /// Folder with ca.crt, tls.crt and tls.key, and tokens for the admin server: TLS to the master, whose
+    /// URL then begins with https, and TLS and login at the admin server.
+    #[arg(long, env = "KOL_TLS", value_name = "DIR")]
+    pub tls: Option<PathBuf>,
+    /// Allows other addresses than loopback, and a master elsewhere, without TLS and login. For networks where only
+    /// trusted hosts can connect.
+    #[arg(long, env = "KOL_INSECURE")]
+    pub insecure: bool,
     /// Memory it may use, all of it: state, Kafka queues, flushes, dead letters, checkpoint files. Reading waits, and
     /// says so, before it is full.
     #[arg(long, env = "KOL_EXECUTOR_MEMORY", default_value = "1GiB", value_parser = memory)]

@@ -4,7 +4,8 @@
 //! 1. A folder is looked at each time, because it can be unmounted at any moment; a bucket is believed for
 //!    [`BELIEVED`] after a look.
 //! 2. A place that is not there is remembered, looked for again each second, and reported to the master,
-//!    which gives this executor no partitions that need it.
+//!    which gives this executor no partitions that need it. The folder of one job may be away while its root
+//!    is there: that concerns no other job, whose looks at the root do not make it forgotten.
 //! 3. Damage is believed only where the marker is there and the folder with the state too.
 
 use std::collections::BTreeMap;
@@ -26,13 +27,13 @@ pub struct Roots {
     stores: Stores,
     /// This executor's host, for messages.
     host: Arc<str>,
-    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    known: Arc<Mutex<BTreeMap<Place, Known>>>,
     /// Held by the look that is under way.
     looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A place, and what must be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     location: String,
     marker: Marker,
@@ -42,7 +43,6 @@ pub struct Place {
 
 #[derive(Debug)]
 struct Known {
-    place: Place,
     looked: Instant,
     /// Why it is not there.
     absent: Option<KolError>,
@@ -121,16 +121,20 @@ impl Roots {
         if error.code != DAMAGED {
             return error;
         }
-        self.lock().remove(&place.location);
         let folder = file.split_once('/').map(|(folder, _)| folder.to_owned());
         let with_folder = Place {
             folder: folder.filter(|_| place.marker != Marker::State),
             ..place.clone()
         };
-        match self.open(&with_folder).await {
-            Err(absent) if absent.code == ABSENT => absent,
-            _ => error,
+        // The root first: if that is away, so it is for every job.
+        for place in [place, &with_folder] {
+            self.lock().remove(place);
+            match self.open(place).await {
+                Err(absent) if absent.code == ABSENT => return absent,
+                _ => {}
+            }
         }
+        error
     }
 
     /// Looks again for what is not there, unless somebody does so already: a file system may hang.
@@ -140,8 +144,8 @@ impl Roots {
         };
         let absent: Vec<Place> = {
             let known = self.lock();
-            let absent = known.values().filter(|k| k.absent.is_some());
-            absent.map(|k| k.place.clone()).collect()
+            let absent = known.iter().filter(|(_, k)| k.absent.is_some());
+            absent.map(|(place, _)| place.clone()).collect()
         };
         for place in absent {
             if self.open(&place).await.is_ok() {
@@ -158,21 +162,20 @@ impl Roots {
         let known = self.lock();
         let absent = known
             .iter()
-            .filter_map(|(location, k)| Some((location, k.absent.as_ref()?)));
+            .filter_map(|(place, k)| Some((place, k.absent.as_ref()?)));
         absent
-            .map(|(location, error)| UnseenRoot {
-                location: location.clone(),
+            .map(|(place, error)| UnseenRoot {
+                location: place.location.clone(),
                 error: Some(error.to_info()),
+                folder: place.folder.clone().unwrap_or_default(),
             })
             .collect()
     }
 
     fn is_believed(&self, place: &Place) -> bool {
         let known = self.lock();
-        let known = known.get(&place.location);
-        known.is_some_and(|k| {
-            k.absent.is_none() && k.place == *place && k.looked.elapsed() < BELIEVED
-        })
+        let known = known.get(place);
+        known.is_some_and(|k| k.absent.is_none() && k.looked.elapsed() < BELIEVED)
     }
 
     /// An error of the store says nothing about the place, but that it must be looked at again.
@@ -184,21 +187,18 @@ impl Roots {
         let absent = error.filter(|e| e.code == ABSENT).cloned();
         let mut known = self.lock();
         if error.is_some() && absent.is_none() {
-            known.retain(|location, k| k.absent.is_some() || *location != place.location);
+            known.retain(|other, k| k.absent.is_some() || other.location != place.location);
             return;
         }
-        let news = known
-            .get(&place.location)
-            .is_none_or(|k| k.absent.is_none());
+        let news = known.get(place).is_none_or(|k| k.absent.is_none());
         if let Some(error) = absent.as_ref().filter(|_| news) {
             tracing::warn!(%error, "a checkpoint folder is not there: this executor takes no partitions that need it");
         }
         let entry = Known {
-            place: place.clone(),
             looked: Instant::now(),
             absent,
         };
-        known.insert(place.location.clone(), entry);
+        known.insert(place.clone(), entry);
     }
 
     fn on_this_host(&self, mut error: KolError) -> KolError {
@@ -208,7 +208,7 @@ impl Roots {
         error
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,9 +279,14 @@ mod tests {
         std::fs::remove_dir_all(folder.path().join("job_1")).unwrap();
         assert_eq!(read().await, ABSENT);
         roots.look_again().await;
-        assert_eq!(roots.unseen().len(), 1, "the marker alone is not enough");
+        // Another job finds the root, and nothing it needs is away.
+        roots.open(&place).await.unwrap();
+        let unseen = roots.unseen();
+        assert_eq!(unseen.len(), 1, "the marker alone is not enough");
+        assert_eq!(unseen[0].folder, "job_1");
         std::fs::remove_file(folder.path().join(CLUSTER_FILE)).unwrap();
         assert_eq!(read().await, ABSENT);
+        assert!(roots.unseen().iter().any(|u| u.folder.is_empty()));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
 use kol_common::checkpoint::Stores;
+use kol_common::net::{Protection, protect, serve_http};
 use kol_common::process::{Process as _, ThisProcess};
 use kol_common::secrets::Secrets;
 use kol_common::{Incarnation, KolError};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::http;
 use crate::memory::Memory;
-use crate::session::{self, Identity, Route, SessionEvent};
+use crate::session::{self, Identity, Route, SessionEvent, urls_of};
 use crate::source::KafkaLogs;
 use crate::supervisor::{Options, Supervisor};
 
@@ -32,6 +33,11 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// What keeps it from starting: an address in use, a master URL that is none.
 pub async fn run(config: Config) -> Result<(), KolError> {
     let metrics = kol_common::telemetry::init_metrics()?;
+    let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+    protection.check_address("--http", config.http)?;
+    for master in urls_of(&config.master) {
+        protection.check_master(master)?;
+    }
     let listener = TcpListener::bind(config.http).await.map_err(|e| {
         KolError::user(
             "HTTP_ADDRESS",
@@ -53,7 +59,13 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         reports: shown,
         ready: is_ready,
     };
-    let _runs_by_itself = servers.spawn("http", http::serve(listener, pages, servers.stop_token()));
+    let router = protect(http::router(pages), protection.clone());
+    serve_http(listener, router, &protection, &servers);
+    let open = protection.warning(&[http_address]);
+    let warning = open.or_else(|| {
+        urls_of(&config.master).find_map(|master| protection.warning_of_master(master))
+    });
+    protection.keep(warning, &servers);
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
@@ -63,11 +75,14 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     };
     let route = Route {
         master: config.master.clone(),
-        network: Arc::new(session::Network),
+        network: Arc::new(session::Network {
+            credentials: protection.credentials().cloned(),
+        }),
     };
+    let logs = KafkaLogs::new(memory.clone());
     let options = Options {
         secrets: Secrets::new(config.secrets_dir.clone()),
-        logs: Arc::new(KafkaLogs::new(memory.clone())),
+        logs: Arc::new(logs.clone()),
         redis: Arc::new(kol_common::redis::Network),
         stores: Stores::of_this_machine(),
         host: config.host.clone(),
@@ -80,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     println!("kol-executor ready http={http_address}");
     let drained = live(route, identity, options, ready).await?;
     servers.drain(SHUTDOWN).await;
+    logs.ended(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!("all partitions were given back: bye"),
         Drained::Aborted => tracing::warn!(

@@ -1,17 +1,23 @@
 //! Specs in a folder that are submitted when the master starts. A job that a person stopped or
-//! cancelled stays ended until its file changes: what was submitted last is kept in the meta store.
+//! cancelled stays ended until its file changes: what was submitted last is kept in the meta store. Keys that
+//! another master's job owns are waited for: a master that lost its store finds those of its own former jobs,
+//! which count for a minute.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::job::SpecPolicy;
 use kol_common::proto::{JobState, SubmitOutcome};
+use kol_common::redis::owner::KEYS_OWNED;
 
 use crate::controller::{Begin, Handle, Submission};
 use crate::election::LeaderStore;
 use crate::meta::{MetaError, Transaction, Write};
-use crate::specs;
+use crate::specs::Admission;
 
+/// How often, and how many times, a spec is submitted whose keys another master's job owns.
+const AGAIN: Duration = Duration::from_secs(10);
+const ATTEMPTS: u32 = 9;
 /// `autostart/{file name}` holds the text that was submitted last.
 const SUBMITTED: &str = "autostart/";
 
@@ -34,16 +40,29 @@ pub enum Outcome {
 pub async fn submit_all(
     folder: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &LeaderStore,
 ) -> Result<(), KolError> {
-    for file in specs_in(folder)? {
-        match submit(&file, controller, policy, meta).await {
-            Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
-            Err(error) => {
-                tracing::error!(file = %file.display(), %error, "a spec of the autostart folder was not submitted");
+    let mut files = specs_in(folder)?;
+    for attempt in 1..=ATTEMPTS {
+        let mut owned = Vec::new();
+        for file in files {
+            match submit(&file, controller, admission, meta).await {
+                Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
+                Err(error) if error.code == KEYS_OWNED && attempt < ATTEMPTS => {
+                    tracing::info!(file = %file.display(), %error, "a spec of the autostart folder waits for its keys");
+                    owned.push(file);
+                }
+                Err(error) => {
+                    tracing::error!(file = %file.display(), %error, "a spec of the autostart folder was not submitted");
+                }
             }
         }
+        if owned.is_empty() {
+            break;
+        }
+        files = owned;
+        tokio::time::sleep(AGAIN).await;
     }
     Ok(())
 }
@@ -64,12 +83,12 @@ fn specs_in(folder: &Path) -> Result<Vec<PathBuf>, KolError> {
 async fn submit(
     file: &Path,
     controller: &Handle,
-    policy: &SpecPolicy,
+    admission: &Admission,
     meta: &LeaderStore,
 ) -> Result<Outcome, KolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;
-    let parsed = specs::read(&text, &file.display().to_string(), policy)?;
+    let parsed = admission.read(&text, &file.display().to_string())?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let key = format!("{SUBMITTED}{name}");
     let unchanged = meta
@@ -85,6 +104,7 @@ async fn submit(
         warnings: parsed.warnings,
         begin: Begin::Resume,
         replace: false,
+        take_over: false,
     };
     let reply = controller.submit(submission).await?;
     meta.commit(Transaction {

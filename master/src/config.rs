@@ -32,6 +32,10 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
+    /// Host under which people and other clusters find this master [default: the name of this machine].
+    #[arg(long, value_name = "HOST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     /// Folder of the master's own state [default: ./kol-master-state].
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,10 +59,25 @@ pub struct Flags {
     #[arg(long, value_name = "PLACE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_root: Option<String>,
+    /// Savepoints may also be written below this folder or s3://BUCKET/PATH, and jobs begin with state from
+    /// there; may be given several times, or with commas.
+    #[arg(long, value_name = "PLACE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow_root: Vec<String>,
     /// Folder that `file:` secret references of job specs are read from.
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     secrets_dir: Option<PathBuf>,
+    /// Folder with ca.crt, tls.crt, tls.key and tokens: TLS and login at both servers. `kol-client certs init`
+    /// makes one.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<PathBuf>,
+    /// Allows other addresses than loopback without TLS and login. For networks where only trusted hosts can
+    /// connect.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure: bool,
     /// How long a partition may take to finish when it is moved or stopped, and this process to end
     /// [default: 10s].
     #[arg(long, value_name = "TIME")]
@@ -82,9 +101,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Where others reach this master, which listens at `own`.
-    pub fn address(&self, own: SocketAddr) -> String {
-        let own = || format!("http://{own}");
+    /// Where others reach this master, which listens at `own`, over TLS or not.
+    pub fn address(&self, own: SocketAddr, is_secure: bool) -> String {
+        let scheme = if is_secure { "https" } else { "http" };
+        let own = || format!("{scheme}://{own}");
         self.advertise.clone().unwrap_or_else(own)
     }
 }
@@ -96,14 +116,22 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the HTTP server.
     pub http: SocketAddr,
+    /// Host under which people and other clusters find it.
+    pub host: String,
     /// Folder of the state store.
     pub state_dir: PathBuf,
     /// Where the state is instead, if masters share it.
     pub etcd: Option<Shared>,
     /// Checkpoints of jobs lie below this.
     pub checkpoint_root: Location,
+    /// State may be read and written below these, too.
+    pub allow_roots: Vec<Location>,
     /// Where `file:` secret references are read.
     pub secrets_dir: Option<PathBuf>,
+    /// Folder with certificates and tokens.
+    pub tls: Option<PathBuf>,
+    /// Other addresses than loopback are allowed without them.
+    pub insecure: bool,
     /// How long a partition may take to drain, and this process to end.
     pub drain_timeout: Duration,
     /// How log lines are written.
@@ -118,15 +146,37 @@ pub struct Config {
 struct Raw {
     listen: SocketAddr,
     http: SocketAddr,
+    host: Option<String>,
     state_dir: PathBuf,
     etcd: Option<String>,
     etcd_prefix: String,
     advertise: Option<String>,
     checkpoint_root: Option<String>,
+    allow_root: Places,
     secrets_dir: Option<PathBuf>,
+    tls: Option<PathBuf>,
+    insecure: bool,
     drain_timeout: String,
     log_format: String,
     jobs: RawJobs,
+}
+
+/// One place, several between commas (a variable has nothing else), or a list.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Places {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Places {
+    fn locations(self) -> Result<Vec<Location>, KolError> {
+        let places = match self {
+            Self::Text(text) => text.split(',').map(|p| p.trim().to_owned()).collect(),
+            Self::List(places) => places,
+        };
+        places.into_iter().map(location).collect()
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -141,12 +191,16 @@ impl Default for Raw {
         Self {
             listen: local(7077),
             http: local(4040),
+            host: None,
             state_dir: "./kol-master-state".into(),
             etcd: None,
             etcd_prefix: "kol/".into(),
             advertise: None,
             checkpoint_root: None,
+            allow_root: Places::List(Vec::new()),
             secrets_dir: None,
+            tls: None,
+            insecure: false,
             drain_timeout: "10s".into(),
             log_format: "text".into(),
             jobs: RawJobs::default(),
@@ -156,15 +210,19 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 15] = [
     "listen",
     "http",
+    "host",
     "state_dir",
     "etcd",
     "etcd_prefix",
     "advertise",
     "checkpoint_root",
+    "allow_root",
     "secrets_dir",
+    "tls",
+    "insecure",
     "drain_timeout",
     "log_format",
     "jobs_autostart",
@@ -196,8 +254,7 @@ impl Config {
                 wrong(all.join("; "))
             })?;
         let root = match raw.checkpoint_root {
-            Some(place) if place.contains("://") => place.parse()?,
-            Some(path) => folder(path.into())?,
+            Some(place) => location(place)?,
             None => folder(raw.state_dir.join("checkpoints"))?,
         };
         let prefix = raw.etcd_prefix.trim_end_matches('/');
@@ -219,10 +276,14 @@ impl Config {
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
+            host: raw.host.unwrap_or_else(this_machine),
             state_dir: raw.state_dir,
             etcd,
             checkpoint_root: root,
+            allow_roots: raw.allow_root.locations()?,
             secrets_dir: raw.secrets_dir,
+            tls: raw.tls,
+            insecure: raw.insecure,
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
             log_format: raw.log_format.parse().map_err(wrong)?,
@@ -231,10 +292,28 @@ impl Config {
     }
 }
 
+/// What this machine calls itself.
+fn this_machine() -> String {
+    let told = std::env::var("HOSTNAME").ok();
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = told.or_else(kernel).unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// A location, or the path of a folder.
+fn location(place: String) -> Result<Location, KolError> {
+    if place.contains("://") {
+        return place.parse();
+    }
+    folder(place.into())
+}
+
 fn folder(path: PathBuf) -> Result<Location, KolError> {
     let absolute = std::path::absolute(&path);
-    let absolute =
-        absolute.map_err(|e| wrong(format!("checkpoint_root `{}`: {e}", path.display())));
+    let absolute = absolute.map_err(|e| wrong(format!("the folder `{}`: {e}", path.display())));
     absolute.map(Location::Folder)
 }
 
@@ -284,7 +363,8 @@ mod tests {
         assert_eq!(shared.urls, ["http://a:2379", "http://b:2379"]);
         assert_eq!(shared.prefix, "prod/");
         let own = "127.0.0.1:7077".parse().unwrap();
-        assert_eq!(shared.address(own), "http://127.0.0.1:7077");
+        assert_eq!(shared.address(own, false), "http://127.0.0.1:7077");
+        assert_eq!(shared.address(own, true), "https://127.0.0.1:7077");
         let flags = [
             "--etcd",
             "http://c:2379",
@@ -293,7 +373,7 @@ mod tests {
         ];
         let shared = load(file, &flags).unwrap().etcd.unwrap();
         assert_eq!(shared.urls, ["http://c:2379"]);
-        assert_eq!(shared.address(own), "http://kol-1:7077");
+        assert_eq!(shared.address(own, true), "http://kol-1:7077");
         let everywhere = load(file, &["--listen", "0.0.0.0:7077"]).unwrap_err();
         assert!(everywhere.message.contains("--advertise"), "{everywhere}");
     }
@@ -306,6 +386,31 @@ mod tests {
             assert_eq!(root(place).unwrap().to_string(), place);
         }
         assert_eq!(root("ftp://x").unwrap_err().code, "CHECKPOINT_LOCATION");
+    }
+
+    #[test]
+    fn places_for_savepoints_are_flags_a_list_or_separated_by_commas() {
+        let roots = |toml: &str, flags: &[&str]| {
+            let roots = load(toml, flags).unwrap().allow_roots;
+            let roots: Vec<_> = roots.iter().map(ToString::to_string).collect();
+            roots.join(" ")
+        };
+        let both = "file:///backup s3://kol-backup/a";
+        assert_eq!(roots("", &[]), "");
+        let flags = [
+            "--allow-root",
+            "/backup",
+            "--allow-root",
+            "s3://kol-backup/a",
+        ];
+        assert_eq!(roots("allow_root = \"/other\"", &flags), both);
+        let list = "allow_root = [\"file:///backup\", \"s3://kol-backup/a\"]";
+        assert_eq!(roots(list, &[]), both);
+        assert_eq!(
+            roots("allow_root = \"/backup, s3://kol-backup/a\"", &[]),
+            both
+        );
+        assert!(load("allow_root = \"\"", &[]).is_err());
     }
 
     #[test]

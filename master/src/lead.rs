@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::actor::{Exit, Group};
-use kol_common::job::SpecPolicy;
 use metrics::gauge;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use crate::controller::{self, Options, Standby};
 use crate::election::{Elected, LeaderStore, News, Tenure};
 use crate::meta::MetaStore;
 use crate::role::Role;
+use crate::specs::Admission;
 
 /// How long the tasks of a term that is over may take: within the margin that the election leaves.
 const STEP_DOWN: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ pub struct Terms {
     /// Of the controller.
     pub options: Options,
     /// Every spec must keep to this.
-    pub policy: SpecPolicy,
+    pub admission: Admission,
     /// Location of the checkpoint root.
     pub root: String,
     /// Folder of specs that are submitted when a term begins.
@@ -127,9 +127,9 @@ pub async fn start(
     controller::adopt(&store, &options.outside.stores, &terms.root).await?;
     let (handle, decides) = controller::start(store.clone(), options, tasks).await?;
     if let Some(folder) = terms.autostart.clone() {
-        let (controller, policy) = (handle.clone(), terms.policy.clone());
+        let (controller, admission) = (handle.clone(), terms.admission.clone());
         let _runs_by_itself = tasks.spawn("autostart", async move {
-            let submitted = autostart::submit_all(&folder, &controller, &policy, &store).await;
+            let submitted = autostart::submit_all(&folder, &controller, &admission, &store).await;
             submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
         });
     }

@@ -8,6 +8,7 @@ use futures::Stream;
 use kol_common::actor::{Drained, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
+use kol_common::net::{self, Protection, accept, protect, serve_http};
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
@@ -17,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
@@ -31,7 +31,8 @@ use crate::lead::{self, Terms};
 use crate::meta::EmbeddedStore;
 use crate::meta::etcd::{Etcd, EtcdStore};
 use crate::role::Roles;
-use crate::rpc::{ClusterRpc, JobRpc};
+use crate::rpc::{ClusterRpc, Guard, JobRpc};
+use crate::specs::Admission;
 
 /// Silence of the network after which a connection is probed, and closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -43,6 +44,33 @@ const STORE_ANSWER: Duration = Duration::from_secs(2);
 const ELECTION_ANSWER: Duration = Duration::from_millis(800);
 /// News of the election that may wait.
 const NEWS: usize = 8;
+
+/// Largest request of a person: a spec of 1 MiB, and what belongs to it.
+const MAX_REQUEST: usize = 2 << 20;
+/// Connections at one time.
+const CONNECTIONS: usize = 512;
+/// Streams of a connection, and requests of it that are worked on.
+const STREAMS: u32 = 64;
+const REQUESTS: usize = 16;
+/// Most bytes of the headers of a request.
+const HEADERS: u32 = 16 << 10;
+/// How long a client may take to begin.
+const HELLO: Duration = Duration::from_secs(5);
+
+const LIMITS: net::Limits = net::Limits {
+    connections: CONNECTIONS,
+    hello: HELLO,
+    http2: true,
+};
+
+/// Who may call a master.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// How its listeners are protected.
+    pub protection: Protection,
+    /// What people must know of that.
+    pub warning: Option<String>,
+}
 
 /// A master that runs.
 #[derive(Debug)]
@@ -70,6 +98,7 @@ pub struct Core {
     /// All its tasks.
     pub tasks: Group,
     stores: Stores,
+    secrets: Secrets,
     /// The controller, or what takes its part in elections.
     decides: Task,
 }
@@ -82,12 +111,14 @@ impl Core {
     pub async fn start(meta: LeaderStore, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
+        let secrets = options.outside.secrets.clone();
         let (controller, decides) = controller::start(meta, options, &tasks).await?;
         let roles = Roles::always(controller, tasks.clone());
         Ok(Self {
             roles,
             tasks,
             stores,
+            secrets,
             decides,
         })
     }
@@ -102,6 +133,7 @@ impl Core {
             roles,
             tasks,
             stores: terms.options.outside.stores.clone(),
+            secrets: terms.options.outside.secrets.clone(),
             decides,
         })
     }
@@ -113,18 +145,19 @@ impl Core {
         let (news, heard) = mpsc::channel(NEWS);
         let election = election::run(candidate, news, tasks.stop_token());
         let _ends_with_the_group = tasks.spawn("election", election);
-        let stores = terms.options.outside.stores.clone();
+        let outside = terms.options.outside.clone();
         let decides = tasks.spawn("terms", terms.run(heard, role, tasks.stop_token()));
         Self {
             roles: Roles::new(roles),
             tasks,
-            stores,
+            stores: outside.stores,
+            secrets: outside.secrets,
             decides,
         }
     }
 
     /// Serves gRPC on these connections until the tasks are stopped; `policy` is what an operator allows
-    /// every spec.
+    /// every spec, `door` who may call.
     ///
     /// # Errors
     /// Connections can no longer be accepted.
@@ -132,18 +165,28 @@ impl Core {
         &self,
         accepted: impl Stream<Item = std::io::Result<S>> + Send + 'static,
         policy: SpecPolicy,
+        door: Door,
     ) -> impl Future<Output = Result<(), KolError>> + Send + 'static
     where
         S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let cluster = ClusterRpc::new(self.roles.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
-        let jobs = JobRpc::new(self.roles.clone(), policy, self.stores.clone());
-        let jobs = JobServiceServer::new(jobs);
+        let admission = Admission {
+            policy,
+            secrets: self.secrets.clone(),
+        };
+        let (roles, stores) = (self.roles.clone(), self.stores.clone());
+        let jobs = JobRpc::new(roles, admission, stores, door.warning);
+        let jobs = JobServiceServer::new(jobs).max_decoding_message_size(MAX_REQUEST);
         let server = Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .max_concurrent_streams(STREAMS)
+            .concurrency_limit_per_connection(REQUESTS)
+            .http2_max_header_list_size(HEADERS)
+            .layer(Guard(door.protection))
             .add_service(cluster)
             .add_service(jobs);
         let stop = self.tasks.stop_token();
@@ -168,26 +211,9 @@ impl Master {
     /// # Errors
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
-        let outside = Outside {
-            brokers: Arc::new(Kafka),
-            redis: Arc::new(kol_common::redis::Network),
-            stores: Stores::of_this_machine(),
-            secrets: Secrets::new(config.secrets_dir.clone()),
-        };
-        let policy = SpecPolicy {
-            checkpoint_root: Some(config.checkpoint_root.clone()),
-        };
-        let terms = |meta| Terms {
-            meta,
-            options: Options {
-                outside,
-                drain: config.drain_timeout,
-                limits: Limits::default(),
-            },
-            policy: policy.clone(),
-            root: config.checkpoint_root.to_string(),
-            autostart: config.autostart.clone(),
-        };
+        let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+        protection.check_address("--listen", config.listen)?;
+        protection.check_address("--http", config.http)?;
         // Before the addresses: whoever has the folder has those, too, and the folder says it better.
         let state = match config.etcd.clone() {
             None => State::Own(opened(config).await?),
@@ -195,26 +221,57 @@ impl Master {
         };
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
+
+        let outside = Outside {
+            brokers: Arc::new(Kafka),
+            redis: Arc::new(kol_common::redis::Network),
+            stores: Stores::of_this_machine(),
+            secrets: Secrets::new(config.secrets_dir.clone()),
+        };
+        let root = config.checkpoint_root.clone();
+        let policy = SpecPolicy::new(root, config.allow_roots.clone());
+        let terms = |meta| Terms {
+            meta,
+            admission: Admission {
+                policy: policy.clone(),
+                secrets: outside.secrets.clone(),
+            },
+            options: Options {
+                outside,
+                drain: config.drain_timeout,
+                limits: Limits::default(),
+                host: format!("{}:{}", config.host, grpc.port()),
+            },
+            root: config.checkpoint_root.to_string(),
+            autostart: config.autostart.clone(),
+        };
         let core = match state {
             State::Own(store) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
             State::Shared(etcd) => {
                 let store = Arc::new(Etcd::new(&etcd.urls, STORE_ANSWER)?);
                 let store = EtcdStore::new(store, etcd.prefix.clone());
                 let election = Arc::new(Etcd::new(&etcd.urls, ELECTION_ANSWER)?);
-                let address = etcd.address(grpc);
+                let address = etcd.address(grpc, protection.credentials().is_some());
                 let candidate = Candidate::new(election, etcd.prefix, address);
                 Core::elected(candidate, terms(Arc::new(store)))
             }
         };
+        let tasks = &core.tasks;
+        let warning = protection.warning(&[grpc, http]);
+        protection.keep(warning.clone(), tasks);
         let pages = Pages {
             metrics,
             roles: core.roles.clone(),
+            warning: warning.clone(),
         };
-        let tasks = &core.tasks;
-        let serving = http::serve(http_listener, pages, tasks.stop_token());
-        let _runs_by_itself = tasks.spawn("http", serving);
-        let accepted = TcpListenerStream::new(grpc_listener);
-        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy));
+        let pages = protect(http::router(pages), protection.clone());
+        serve_http(http_listener, pages, &protection, tasks);
+        let accepted = accept(grpc_listener, &protection, LIMITS, tasks);
+        let door = Door {
+            protection,
+            warning,
+        };
+        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy, door));
         Ok(Self { grpc, http, core })
     }
 

@@ -24,6 +24,7 @@ const CRATES: [&str; 5] = ["common", "client", "executor", "master", "tests/fold
 /// Crates and their rooms that import nothing of their neighbours.
 const CLOSED: &[(&str, &str)] = &[
     ("executor", "state"),
+    ("executor", "memory"),
     ("executor", "source::contract"),
     ("executor", "sink"),
     ("master", "meta"),
@@ -47,6 +48,10 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
             "session",
             "roots",
             "run",
+            "present",
+            "config",
+            "http",
+            "telemetry",
         ],
     ),
     ("executor", "partition", &["supervisor", "session", "run"]),
@@ -65,7 +70,11 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
     ),
     ("client", "input", &["cmd", "render"]),
     ("client", "render", &["cmd"]),
-    ("common", "event", &["job", "scoring", "checkpoint"]),
+    (
+        "common",
+        "event",
+        &["job", "scoring", "checkpoint", "kafka", "redis"],
+    ),
     ("common", "scoring", &["event", "checkpoint", "redis"]),
 ];
 
@@ -99,7 +108,7 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ),
     ("master", "cluster", &["tokio", "tracing"]),
     ("master", "meta::contract", &["redb", "tonic"]),
-    ("common", "event", &["tokio", "rdkafka"]),
+    ("common", "event", &["tokio", "rdkafka", "redis"]),
     ("common", "scoring", &["tokio", "rdkafka", "redis"]),
     // The reference reads and scores by itself.
     (

@@ -4,6 +4,7 @@ use kol_common::proto::JobRef;
 use kol_common::view;
 
 use crate::Context;
+use crate::print;
 
 /// Arguments of `kol-client cancel`.
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,9 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = JobRef { job: args.job };
     let status = ctx.jobs().await?.cancel_job(request).await?.into_inner();
     if ctx.json() {
-        println!("{}", view::job_json(&status));
+        print::json(&view::job_json(&status))?;
     } else {
-        println!("{} {}", view::job_state(status.state()), status.job_id);
+        print::text(&crate::render::job::state(&status))?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::input::cluster::Cluster;
 use crate::input::newest::{self, End};
 use crate::input::split;
 use crate::input::survey::Survey;
+use crate::print;
 
 /// Longest time for one request to the broker.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -40,7 +41,7 @@ pub struct Args {
 const SURVEYED: u64 = 100;
 
 /// One thing that was checked.
-struct Finding {
+pub(crate) struct Finding {
     what: String,
     outcome: Result<String, KolError>,
     /// What its owner should know although it works.
@@ -48,7 +49,7 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(what: String, outcome: Result<String, KolError>) -> Self {
+    pub(crate) fn new(what: String, outcome: Result<String, KolError>) -> Self {
         Self {
             what,
             outcome,
@@ -80,22 +81,24 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
                 Err(e) => json!({"what": f.what, "ok": false, "found": e.to_string()}),
             })
             .collect();
-        println!("{}", json!({"findings": views, "warnings": warnings}));
+        print::json(&json!({"findings": views, "warnings": warnings}))?;
     } else {
-        for finding in &findings {
-            match &finding.outcome {
-                Ok(text) => println!("ok       {}: {text}", finding.what),
-                Err(error) => println!("problem  {}: {error}", finding.what),
-            }
-        }
-        for warning in &warnings {
-            println!("warning  {warning}");
-        }
+        print::text(&as_text(&findings, &warnings))?;
     }
     match findings.into_iter().find_map(|f| f.outcome.err()) {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+pub(crate) fn as_text(findings: &[Finding], warnings: &[String]) -> String {
+    let findings = findings.iter().map(|finding| match &finding.outcome {
+        Ok(text) => format!("ok       {}: {text}", finding.what),
+        Err(error) => format!("problem  {}: {error}", finding.what),
+    });
+    let warnings = warnings.iter().map(|warning| format!("warning  {warning}"));
+    let all = findings.chain(warnings);
+    all.map(|text| print::paragraph(&text) + "\n").collect()
 }
 
 async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
@@ -170,12 +173,12 @@ fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> 
         let place = format!("{topic}/{}/{}", sample.partition, sample.offset);
         survey.add(sample.value.as_deref(), &place);
     }
-    if survey.events == 0 {
+    if survey.tally.events == 0 {
         return None;
     }
     let found = format!(
         "{} of the newest {} can be used",
-        survey.usable, survey.events
+        survey.tally.usable, survey.tally.events
     );
     let mut finding = Finding::new(what, Ok(found));
     let cumulative = spec.scoring.counters == Counters::Cumulative;

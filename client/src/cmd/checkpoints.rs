@@ -5,6 +5,7 @@ use kol_common::view;
 use serde_json::{Value, json};
 
 use crate::Context;
+use crate::print;
 use crate::render;
 
 /// Arguments of `kol-client checkpoints`.
@@ -26,12 +27,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         let views = kept.checkpoints.iter().map(view::checkpoint_json);
         let checkpoints = Value::from_iter(views);
         let savepoints = Value::from_iter(kept.savepoints.iter().map(view::savepoint_json));
-        println!(
-            "{}",
-            json!({"location": kept.location, "checkpoints": checkpoints, "savepoints": savepoints})
-        );
+        print::json(
+            &json!({"location": kept.location, "checkpoints": checkpoints, "savepoints": savepoints}),
+        )?;
     } else {
-        print!("{}", render::checkpoint::list(&kept));
+        print::text(&render::checkpoint::list(&kept))?;
     }
     Ok(())
 }

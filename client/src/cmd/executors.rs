@@ -5,6 +5,7 @@ use kol_common::view;
 use serde_json::Value;
 
 use crate::Context;
+use crate::print;
 use crate::render;
 
 /// `kol-client executors` has no arguments of its own.
@@ -24,9 +25,9 @@ pub async fn run(_args: Args, ctx: &Context) -> anyhow::Result<()> {
     let executors = reply.into_inner().executors;
     if ctx.json() {
         let views = executors.iter().map(view::executor_json);
-        println!("{}", Value::from_iter(views));
+        print::json(&Value::from_iter(views))?;
     } else {
-        print!("{}", render::cluster::executors(&executors));
+        print::text(&render::cluster::executors(&executors))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
 use crate::Context;
+use crate::print::{self, visible};
 use crate::render::{self, age, grouped};
 
 /// Arguments of `kol-client explain`.
@@ -51,9 +52,9 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         terms: &terms,
     };
     if ctx.json() {
-        println!("{}", as_json(&found, &scored));
+        print::json(&as_json(&found, &scored))?;
     } else {
-        print!("{}", as_text(&found, &scored));
+        print::text(&as_text(&found, &scored))?;
     }
     Ok(())
 }
@@ -113,7 +114,7 @@ fn as_json(found: &Explanation, scored: &Scored<'_>) -> Value {
     explanation
 }
 
-fn as_text(found: &Explanation, scored: &Scored<'_>) -> String {
+pub(crate) fn as_text(found: &Explanation, scored: &Scored<'_>) -> String {
     let Scored {
         scoring,
         sums,
@@ -137,8 +138,8 @@ fn as_text(found: &Explanation, scored: &Scored<'_>) -> String {
          momentum    {:.4}\n\
          raw         {} × {:.4} growth + {} × {:.4} position + {} × (1 + {:.4}) = {:.4}\n\
          score       100 / (1 + exp(−{} × (raw − {}))) = {:.4}\n\n",
-        found.kol,
-        found.platform,
+        visible(&found.kol),
+        visible(&found.platform),
         terms.score,
         scored.label(),
         spec.window,

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::Context;
 use crate::generate::{Generator, Options};
 use crate::input::cluster::ClusterArgs;
+use crate::print;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
 
@@ -152,17 +153,14 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let (events, took) = made?;
     let rate = (events as f64 / took.as_secs_f64().max(1e-9)) as u64;
     if to_kafka && as_json {
-        println!(
-            "{}",
-            json!({"records": events, "seconds": took.as_secs_f64()})
-        );
+        print::json(&json!({"records": events, "seconds": took.as_secs_f64()}))?;
     } else if to_kafka {
-        println!(
+        print::line(&format!(
             "{} events in {:.1} s ({} a second)",
             grouped(events),
             took.as_secs_f64(),
             grouped(rate)
-        );
+        ))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use kol_common::view;
 use serde_json::Value;
 
 use crate::Context;
+use crate::print;
 use crate::render;
 
 /// `kol-client jobs` has no arguments of its own.
@@ -19,9 +20,9 @@ pub async fn run(_args: Args, ctx: &Context) -> anyhow::Result<()> {
     let reply = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
     let jobs = reply.into_inner().jobs;
     if ctx.json() {
-        println!("{}", Value::from_iter(jobs.iter().map(view::job_json)));
+        print::json(&Value::from_iter(jobs.iter().map(view::job_json)))?;
     } else {
-        print!("{}", render::job::list(&jobs));
+        print::text(&render::job::list(&jobs))?;
     }
     Ok(())
 }

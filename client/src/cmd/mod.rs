@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod cancel;
+pub mod certs;
 pub mod check;
 pub mod checkpoints;
 pub mod completions;

@@ -5,6 +5,7 @@ use kol_common::view;
 use serde_json::Value;
 
 use crate::Context;
+use crate::print;
 use crate::render;
 
 /// Arguments of `kol-client partitions`.
@@ -23,9 +24,9 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let status = ctx.jobs().await?.get_job(request).await?.into_inner();
     if ctx.json() {
         let views = status.partitions.iter().map(view::partition_json);
-        println!("{}", Value::from_iter(views));
+        print::json(&Value::from_iter(views))?;
     } else {
-        print!("{}", render::cluster::partitions(&status.partitions));
+        print::text(&render::cluster::partitions(&status.partitions))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::Context;
 use crate::input::cluster::{Cluster, ClusterArgs};
 use crate::input::newest::{End, Sample, read};
 use crate::input::survey::{self, Reading, Survey};
+use crate::print;
 
 /// So many of the newest records decide which names are proposed.
 const SURVEYED: u64 = 100;
@@ -41,30 +42,33 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
     let peeked = tokio::task::spawn_blocking(move || peek(&args)).await??;
     if as_json {
-        println!("{}", Value::Array(peeked.records));
+        print::json(&Value::Array(peeked.records))?;
         return Ok(());
     }
     for record in &peeked.records {
-        print(record);
+        print::text(&as_text(record))?;
     }
     if peeked.records.is_empty() {
-        println!("The topic is empty.");
+        print::line("The topic is empty.")?;
     }
     if let Some(table) = &peeked.proposal {
-        println!("\nThese lines of a job spec fit the newest records better:\n\n{table}");
+        let intro = "These lines of a job spec fit the newest records better:";
+        print::text(&format!("\n{intro}\n\n{table}\n"))?;
     }
     Ok(())
 }
 
-fn print(record: &Value) {
-    println!(
-        "{}/{} key={}",
-        record["partition"], record["offset"], record["key"]
-    );
-    println!(
-        "  raw      {}",
-        record["raw"].as_str().unwrap_or("(no value)")
-    );
+pub(crate) fn as_text(record: &Value) -> String {
+    let mut lines = vec![
+        format!(
+            "{}/{} key={}",
+            record["partition"], record["offset"], record["key"]
+        ),
+        format!(
+            "  raw      {}",
+            record["raw"].as_str().unwrap_or("(no value)")
+        ),
+    ];
     let listed = |of: &Value, name: &str| {
         let texts: Vec<_> = of[name].as_array().into_iter().flatten().collect();
         let texts: Vec<_> = texts.into_iter().filter_map(Value::as_str).collect();
@@ -72,14 +76,15 @@ fn print(record: &Value) {
     };
     let events = record["events"].as_array();
     for event in events.into_iter().flatten() {
-        println!("  decoded  {}", event["decoded"]);
+        lines.push(format!("  decoded  {}", event["decoded"]));
         for name in ["from", "missing", "instead"] {
             let texts = listed(event, name);
             if !texts.is_empty() {
-                println!("  {name:<8} {texts}");
+                lines.push(format!("  {name:<8} {texts}"));
             }
         }
     }
+    print::lines(&lines)
 }
 
 fn peek(args: &Args) -> Result<Peeked, KolError> {
@@ -106,7 +111,7 @@ fn peek(args: &Args) -> Result<Peeked, KolError> {
     })
 }
 
-fn show(cluster: &Cluster, decoder: &Decoder, sample: &Sample) -> Value {
+pub(crate) fn show(cluster: &Cluster, decoder: &Decoder, sample: &Sample) -> Value {
     let key = sample.key.as_deref().map(String::from_utf8_lossy);
     let raw = sample.value.as_deref().map(String::from_utf8_lossy);
     let readings = survey::read(cluster, decoder, sample.value.as_deref());

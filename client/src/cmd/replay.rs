@@ -11,14 +11,20 @@ use kol_common::{KolError, Millis};
 use serde_json::json;
 
 use crate::Context;
+use crate::input::bytes::Record;
 use crate::input::cluster::{Cluster, ClusterArgs};
-use crate::input::file::{Records, unreadable};
-use crate::input::survey::Survey;
+use crate::input::file::Records;
+use crate::input::survey::{Survey, Tally};
+use crate::print;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
 
 /// Bytes of unusable records at the beginning of a file after which it is given up.
 const GIVE_UP: usize = 64 << 20;
+/// The same as a number of records: each takes memory of its own.
+const GIVE_UP_RECORDS: usize = 500_000;
+/// How often a long pause between two events looks whether those before were written.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -81,28 +87,36 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let (sent, took) = tokio::task::spawn_blocking(move || replay(&args)).await??;
     let rate = sent.records as f64 / took.as_secs_f64().max(1e-9);
     if as_json {
-        println!(
-            "{}",
-            json!({"records": sent.records, "usable": sent.usable, "seconds": took.as_secs_f64(),
-                "records_per_second": rate})
-        );
+        let rejected = sent.tally.rejected().into_iter();
+        let rejected: Vec<_> = rejected
+            .map(|(reject, count)| json!({"reason": reject.as_str(), "records": count}))
+            .collect();
+        print::json(
+            &json!({"records": sent.records, "usable": sent.usable, "seconds": took.as_secs_f64(),
+                "records_per_second": rate, "rejected": rejected}),
+        )?;
     } else {
-        println!(
+        print::line(&format!(
             "{} records in {:.1} s ({} a second), {} usable",
             grouped(sent.records),
             took.as_secs_f64(),
             grouped(rate as u64),
             grouped(sent.usable)
-        );
+        ))?;
+        for warning in sent.tally.all_rejected() {
+            print::note(&format!("warning  {warning}"));
+        }
     }
     Ok(())
 }
 
-/// What was handed to the broker.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was written.
+#[derive(Debug, Default)]
 struct Sent {
     records: u64,
     usable: u64,
+    /// The events of these records.
+    tally: Tally,
 }
 
 fn replay(args: &Args) -> Result<(Sent, Duration), KolError> {
@@ -122,17 +136,17 @@ fn replay(args: &Args) -> Result<(Sent, Duration), KolError> {
             until_usable(&args.file, &cluster, &mut records)?
         };
         // Nothing is sent, and Kafka not reached for, before a record was found that can be used.
+        let begun = sent.tally.events;
         let writer = match &mut writer {
             Some(writer) => writer,
             none => none.insert(TopicWriter::to(&cluster, &args.topic)?),
         };
         let mut pace = Pace::new(args.speed);
         for record in waiting.into_iter().map(Ok).chain(records) {
-            let value = record.map_err(|e| unreadable(&args.file, &e))?;
-            send(args, &decoder, &value, writer, &mut pace, &mut sent)?;
+            send(args, &decoder, &record?, writer, &mut pace, &mut sent)?;
         }
         progress.finish_and_clear();
-        if !args.repeat {
+        if !args.repeat || sent.tally.events == begun {
             break;
         }
     }
@@ -155,18 +169,25 @@ fn explode(cluster: &Cluster) -> Option<&Explode> {
 fn send(
     args: &Args,
     decoder: &Decoder,
-    value: &[u8],
+    record: &Record,
     writer: &mut TopicWriter,
     pace: &mut Pace,
     sent: &mut Sent,
 ) -> Result<(), KolError> {
+    let Record { line, value } = record;
     let mut first = None;
     decoder.decode_each(Some(value), |_, outcome| {
+        let place = || format!("{}:{line}", args.file.display());
+        sent.tally.add(&outcome, place);
         if let (None, Ok(event)) = (&first, outcome) {
             first = Some(event);
         }
     });
-    pace.wait(first.as_ref().and_then(|event| event.event_time));
+    let time = first.as_ref().and_then(|event| event.event_time);
+    while let Some(rest) = pace.rest(time) {
+        writer.check()?;
+        std::thread::sleep(rest.min(LOOK));
+    }
     writer.write(first.as_ref().and_then(|e| key_of(e, args.key)), value)?;
     sent.usable += u64::from(first.is_some());
     Ok(())
@@ -177,30 +198,32 @@ fn until_usable(
     file: &Path,
     cluster: &Cluster,
     records: &mut Records,
-) -> Result<Vec<Vec<u8>>, KolError> {
+) -> Result<Vec<Record>, KolError> {
     let mut survey = Survey::new(cluster);
     let (mut waiting, mut bytes) = (Vec::new(), 0);
     for record in records {
-        let record = record.map_err(|e| unreadable(file, &e))?;
-        survey.add(Some(&record), "");
-        bytes += record.len();
+        let record = record?;
+        survey.add(
+            Some(&record.value),
+            &format!("{}:{}", file.display(), record.line),
+        );
+        bytes += record.value.len();
         waiting.push(record);
-        if survey.usable > 0 {
+        if survey.tally.usable > 0 {
             return Ok(waiting);
         }
-        if bytes > GIVE_UP {
-            break;
+        if bytes > GIVE_UP || waiting.len() >= GIVE_UP_RECORDS {
+            let first = format!("the first {} records", waiting.len());
+            return Err(no_usable_record(file, &first, &survey));
         }
     }
-    Err(no_usable_record(file, waiting.len(), &survey))
+    let all = format!("{} records", waiting.len());
+    Err(no_usable_record(file, &all, &survey))
 }
 
-fn no_usable_record(file: &Path, records: usize, survey: &Survey) -> KolError {
-    let mut what = format!(
-        "none of {records} records of {} can be used",
-        file.display()
-    );
-    for (reject, count) in survey.rejected() {
+fn no_usable_record(file: &Path, records: &str, survey: &Survey) -> KolError {
+    let mut what = format!("none of {records} of {} can be used", file.display());
+    for (reject, count) in survey.tally.rejected() {
         what.push_str(&format!("\n  {count}: {reject}"));
     }
     let help = match survey.proposal() {
@@ -248,16 +271,16 @@ impl Pace {
         Self { speed, begun: None }
     }
 
-    fn wait(&mut self, event_time: Option<Millis>) {
+    /// How long until an event of this time is due; `None` when it is.
+    fn rest(&mut self, event_time: Option<Millis>) -> Option<Duration> {
         let (Speed::Factor(factor), Some(time)) = (self.speed, event_time) else {
-            return;
+            return None;
         };
         let (begun, first) = *self.begun.get_or_insert_with(|| (Instant::now(), time));
-        let due = begun + time.since(first).duration().div_f64(factor);
-        let now = Instant::now();
-        if due > now {
-            std::thread::sleep(due - now);
-        }
+        let due = time.since(first).duration().as_secs_f64() / factor;
+        let due = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX);
+        due.checked_sub(begun.elapsed())
+            .filter(|rest| !rest.is_zero())
     }
 }
 
@@ -273,7 +296,7 @@ mod tests {
         assert!("fast".parse::<Speed>().is_err());
     }
 
-    fn opened(content: &str) -> Result<Vec<Vec<u8>>, KolError> {
+    fn opened(content: &str) -> Result<Vec<Record>, KolError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         std::fs::write(&path, content).unwrap();
@@ -298,7 +321,8 @@ mod tests {
     #[test]
     fn what_came_before_the_first_usable_record_is_sent_too() {
         let waiting = opened("no json\n{\"username\":\"a\"}\n{\"username\":\"b\"}\n").unwrap();
-        assert_eq!(waiting, [&b"no json"[..], br#"{"username":"a"}"#]);
+        let waiting: Vec<_> = waiting.iter().map(|r| (r.line, &r.value[..])).collect();
+        assert_eq!(waiting, [(1, &b"no json"[..]), (2, br#"{"username":"a"}"#)]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use kol_common::proto::{SavepointRef, SavepointRequest};
 use kol_common::view;
 
-use crate::{Context, render};
+use crate::print::visible;
+use crate::{Context, print, render};
 
 /// Longest wait for a savepoint: the master gives up sooner, by `checkpoint.timeout`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
@@ -45,11 +46,12 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         }
     };
     if ctx.json() {
-        println!("{}", view::savepoint_json(&savepoint));
+        print::json(&view::savepoint_json(&savepoint))?;
     } else if deleted {
-        println!("deleted {} in {}", savepoint.id, savepoint.location);
+        let line = format!("deleted {} in {}", savepoint.id, savepoint.location);
+        print::line(&visible(&line))?;
     } else {
-        println!("{}", render::checkpoint::savepoint(&savepoint));
+        print::line(&render::checkpoint::savepoint(&savepoint))?;
     }
     Ok(())
 }

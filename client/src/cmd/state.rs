@@ -8,7 +8,7 @@ use kol_common::view;
 use serde_json::{Value, json};
 
 use crate::state::{Verified, verify};
-use crate::{Context, render};
+use crate::{Context, print, render};
 
 /// Arguments of `kol-client state`.
 #[derive(Debug, clap::Args)]
@@ -40,13 +40,13 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         What::Inspect(place) => {
             let location = place.url()?;
             match snapshot::read(&ctx.stores, &location).await {
-                Ok(snapshot) => show(&location, &snapshot, ctx),
+                Ok(snapshot) => show(&location, &snapshot, ctx)?,
                 Err(error) if error.code == "SAVEPOINT_NOT_FOUND" => {
                     let found = below(&ctx.stores, &location).await?;
                     if found.is_empty() {
                         return Err(error.into());
                     }
-                    list(&found, ctx);
+                    list(&found, ctx)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -95,7 +95,7 @@ async fn below(stores: &Stores, location: &str) -> Result<Vec<(String, Snapshot)
     Ok(found)
 }
 
-fn show(location: &str, snapshot: &Snapshot, ctx: &Context) {
+fn show(location: &str, snapshot: &Snapshot, ctx: &Context) -> std::io::Result<()> {
     let none = Manifest::default();
     let manifest = snapshot.manifest.as_ref().unwrap_or(&none);
     if ctx.json() {
@@ -105,13 +105,14 @@ fn show(location: &str, snapshot: &Snapshot, ctx: &Context) {
         view["job_name"] = json!(manifest.job_name);
         view["version"] = json!(snapshot.version);
         view["spec"] = serde_json::from_str(&snapshot.spec_json).unwrap_or(Value::Null);
-        println!("{view}");
+        print::json(&view)?;
     } else {
-        print!("{}", render::state::details(location, snapshot, manifest));
+        print::text(&render::state::details(location, snapshot, manifest))?;
     }
+    Ok(())
 }
 
-fn list(found: &[(String, Snapshot)], ctx: &Context) {
+fn list(found: &[(String, Snapshot)], ctx: &Context) -> std::io::Result<()> {
     let manifests = found
         .iter()
         .filter_map(|(folder, s)| Some((folder.as_str(), s.manifest.as_ref()?)));
@@ -125,10 +126,11 @@ fn list(found: &[(String, Snapshot)], ctx: &Context) {
                 "begun_ms": m.begun_ms,
             })
         });
-        println!("{}", Value::from_iter(views));
+        print::json(&Value::from_iter(views))?;
     } else {
-        print!("{}", render::state::list(manifests));
+        print::text(&render::state::list(manifests))?;
     }
+    Ok(())
 }
 
 fn report(location: &str, verified: &[Verified], ctx: &Context) -> anyhow::Result<()> {
@@ -144,9 +146,9 @@ fn report(location: &str, verified: &[Verified], ctx: &Context) -> anyhow::Resul
                 "damage": v.damage.as_ref().map(|e| &e.message),
             })
         });
-        println!("{}", Value::from_iter(views));
+        print::json(&Value::from_iter(views))?;
     } else {
-        print!("{}", render::state::verified(verified));
+        print::text(&render::state::verified(verified))?;
     }
     let damaged = verified.iter().filter(|v| v.damage.is_some()).count();
     if damaged == 0 {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::Context;
 use crate::exit::Ended;
+use crate::print;
 use crate::render;
 
 /// Time between two requests of a wait.
@@ -47,9 +48,9 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         None => get(ctx, &args.job).await?,
     };
     if ctx.json() {
-        println!("{}", view::job_json(&status));
+        print::json(&view::job_json(&status))?;
     } else {
-        print!("{}", render::job::details(&status));
+        print::text(&render::job::details(&status))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use kol_common::view;
 use serde_json::json;
 
 use super::savepoint::PATIENCE;
-use crate::{Context, render};
+use crate::{Context, print, render};
 
 /// Arguments of `kol-client stop`.
 #[derive(Debug, clap::Args)]
@@ -40,11 +40,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     if ctx.json() {
         let mut view = view::job_json(&status);
         view["savepoint"] = json!(reply.savepoint.as_ref().map(view::savepoint_json));
-        println!("{view}");
+        print::json(&view)?;
     } else {
-        println!("{} {}", view::job_state(status.state()), status.job_id);
+        print::text(&render::job::state(&status))?;
         if let Some(savepoint) = &reply.savepoint {
-            println!("{}", render::checkpoint::savepoint(savepoint));
+            print::line(&render::checkpoint::savepoint(savepoint))?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::status::{self, Until};
 use crate::Context;
 use crate::input::spec::read_spec;
+use crate::print;
 
 /// Arguments of `kol-client submit`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub struct Args {
     /// Start without state, at the starting offsets of the spec.
     #[arg(long, conflicts_with = "from_savepoint")]
     discard_state: bool,
+    /// Take the job's keys in Redis from a job of another cluster that writes them; that one then fails.
+    #[arg(long)]
+    take_over: bool,
     /// Wait until the job runs.
     #[arg(long)]
     wait: bool,
@@ -54,6 +58,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         from_savepoint: args.from_savepoint.unwrap_or_default(),
         replace: args.replace,
         discard_state: args.discard_state,
+        take_over: args.take_over,
     };
     let reply = ctx.jobs().await?.submit(request).await?.into_inner();
     let wait = args.wait.then_some(args.timeout);
@@ -74,21 +79,25 @@ pub(super) async fn report(
         SubmitOutcome::Created | SubmitOutcome::Unspecified => "created",
     };
     if ctx.json() {
-        println!(
-            "{}",
-            json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings})
-        );
+        print::json(
+            &json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings}),
+        )?;
     } else {
-        println!("{outcome} {}", reply.job_id);
-        if !reply.origin.is_empty() {
-            println!("it starts with {}", reply.origin);
-        }
-        for warning in &reply.warnings {
-            println!("warning: {warning}");
-        }
+        print::text(&as_text(outcome, reply))?;
     }
     if let Some(timeout) = wait {
         status::wait(ctx, &reply.job_id, Until::Running, timeout).await?;
     }
     Ok(())
+}
+
+/// The outcome of a submission, for people.
+pub(crate) fn as_text(outcome: &str, reply: &SubmitReply) -> String {
+    let mut lines = vec![format!("{outcome} {}", reply.job_id)];
+    if !reply.origin.is_empty() {
+        lines.push(format!("it starts with {}", reply.origin));
+    }
+    let warnings = reply.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+    print::lines(&lines)
 }

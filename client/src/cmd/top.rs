@@ -12,6 +12,7 @@ use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
 use crate::Context;
+use crate::print;
 use crate::render::top::{Screen, table};
 
 /// How often the ranking is read.
@@ -47,12 +48,12 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let mut open = connect(&sink, &secrets).await?;
     if ctx.json() {
         let rows = read(&mut open, &sink.keys, &args).await?;
-        println!("{}", Value::from_iter(rows.iter().map(as_json)));
+        print::json(&Value::from_iter(rows.iter().map(as_json)))?;
         return Ok(());
     }
     if !std::io::stdout().is_terminal() {
         loop {
-            print!("{}", table(&read(&mut open, &sink.keys, &args).await?));
+            print::text(&table(&read(&mut open, &sink.keys, &args).await?))?;
             if !args.follow {
                 return Ok(());
             }

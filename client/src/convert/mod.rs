@@ -33,7 +33,7 @@ use syntax::Program;
 /// Largest file, bytes.
 pub const MAX_FILE: usize = 1 << 20;
 /// Most files.
-const MAX_FILES: usize = 64;
+pub const MAX_FILES: usize = 64;
 /// Sources may nest deeply; what is walked recursively is bounded for this stack.
 const STACK: usize = 256 << 20;
 
@@ -74,6 +74,15 @@ fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
     let mut facts = Facts::default();
     let mut programs: Vec<Program> = Vec::new();
     for input in inputs {
+        if matches!(
+            kinds::kind(&input.name, &input.text),
+            kinds::Kind::Python | kinds::Kind::Scala
+        ) {
+            let name = input.name.rsplit('/').next().unwrap_or_default();
+            facts.sources.push(name.to_owned());
+        }
+    }
+    for input in inputs {
         if input.text.len() > MAX_FILE {
             let what = format!("{} is larger than {} KiB", input.name, MAX_FILE >> 10);
             return Err(
@@ -82,6 +91,7 @@ fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
         }
         read(input, &mut facts, &mut programs)?;
     }
+    facts.start();
     find::find(&programs, &mut facts);
     if facts.is_empty() {
         let message = match facts.notes.first() {
@@ -112,12 +122,13 @@ fn read(input: &Input, facts: &mut Facts, programs: &mut Vec<Program>) -> Result
         kinds::Kind::Python => front::python::read(name, text).ok_or_else(too_long)?,
         kinds::Kind::Scala => front::scala::read(name, text).ok_or_else(too_long)?,
         kinds::Kind::Shell => {
-            return front::shell::read(name, text, 1, facts)
-                .then_some(())
-                .ok_or_else(too_long);
+            let is_read = front::shell::read(name, text, 1, facts);
+            facts.set_outside(name);
+            return is_read.then_some(()).ok_or_else(too_long);
         }
         kinds::Kind::Properties => {
             front::java_properties::read(name, text, facts);
+            facts.set_outside(name);
             return Ok(());
         }
         kinds::Kind::Yaml => {

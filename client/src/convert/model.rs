@@ -1,8 +1,8 @@
 //! What all front-ends answer: settings with their origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::secrets::shown;
+use super::secrets::{of_setting, shown};
 
 /// Where something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,15 @@ impl Text {
             .collect()
     }
 
+    /// What is known of it, with a NUL for each part that only the run knows.
+    fn with_gaps(&self) -> String {
+        let known = self.pieces.iter().map(|piece| match piece {
+            Piece::Known(text) => text.as_str(),
+            Piece::Unknown(_) => "\0",
+        });
+        known.collect()
+    }
+
     /// The first expression in it that only the run knows.
     pub fn first_unknown(&self) -> Option<&str> {
         self.pieces.iter().find_map(|piece| match piece {
@@ -125,6 +134,33 @@ pub struct Stream {
     pub unnamed: Vec<Origin>,
 }
 
+impl Stream {
+    /// Sets an option. One that is set in a branch differently from before depends on what only the run
+    /// knows; of one that only a branch sets, `say` says so.
+    pub fn set(&mut self, mut setting: Setting, in_branch: bool, say: bool) {
+        let key = setting.key.to_lowercase();
+        let Setting {
+            key: name, origin, ..
+        } = &setting;
+        match self.options.get(&key) {
+            Some(before) if in_branch && before.value != setting.value => {
+                let lines = match before.origin.line == origin.line {
+                    true => format!("in branches of line {}", origin.line),
+                    false => format!("in lines {} and {}", before.origin.line, origin.line),
+                };
+                let ask = format!("{name}, which {} sets differently {lines}", origin.file);
+                setting.value = Text::unknown(ask);
+            }
+            None if say => {
+                let note = format!("{origin}: {name} is set in a branch only: it is taken as set");
+                setting.notes.push(note);
+            }
+            _ => {}
+        }
+        self.options.insert(key, setting);
+    }
+}
+
 /// A Redis that the old job connects to.
 #[derive(Clone, Debug)]
 pub struct RedisUse {
@@ -153,12 +189,33 @@ pub struct Facts {
     pub streams: Vec<Stream>,
     /// Redis connections in the order of the files.
     pub redis: Vec<RedisUse>,
+    /// Database that a client of Redis selects.
+    pub selected: Option<Setting>,
     /// `checkpointLocation` of queries.
     pub checkpoints: Vec<Setting>,
     /// Windows, watermarks, triggers and the like.
     pub timing: Vec<Setting>,
     /// What people should know, with file and line.
     pub notes: Vec<String>,
+    /// Names of the sources among the files, without folders.
+    pub sources: Vec<String>,
+    /// The environment around containers: what scripts and `.env` files set.
+    pub outside: BTreeMap<String, Text>,
+    /// What containers set, with the one that did.
+    pub containers: BTreeMap<String, (String, Text)>,
+    /// Commands that start Spark.
+    pub commands: Vec<Command>,
+}
+
+/// A command that starts Spark.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it sets, in its order.
+    pub settings: Vec<(String, Text)>,
+    /// What it starts, and its arguments.
+    pub application: Option<(Text, Vec<Text>)>,
 }
 
 impl Facts {
@@ -169,6 +226,18 @@ impl Facts {
         }
     }
 
+    /// What must not be said, wherever it is quoted.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let streams = self.streams.iter().flat_map(|s| s.options.values());
+        let redis = self.redis.iter().flat_map(|r| r.options.values());
+        let own = [&self.spark, &self.environment, &self.lookups];
+        let all = own.into_iter().flat_map(Settings::values);
+        all.chain(streams)
+            .chain(redis)
+            .flat_map(|setting| of_setting(&setting.key, &setting.value.with_gaps()))
+            .collect()
+    }
+
     /// Whether nothing of a Spark job was found.
     pub fn is_empty(&self) -> bool {
         self.spark.is_empty()
@@ -177,8 +246,8 @@ impl Facts {
             && self.checkpoints.is_empty()
             && self.app_name.is_none()
             && self.object_name.is_none()
-            && super::names::ENVIRONMENT.iter().all(|name| {
-                !self.environment.contains_key(*name) && !self.lookups.contains_key(*name)
+            && super::names::all().all(|name| {
+                !self.environment.contains_key(name) && !self.lookups.contains_key(name)
             })
     }
 }

@@ -1,5 +1,7 @@
 //! Keeps secrets out of what is written and said.
 
+use std::collections::BTreeSet;
+
 /// Longest expression or value that is shown.
 const LONGEST: usize = 160;
 
@@ -46,6 +48,47 @@ pub fn shown(text: &str) -> String {
     let mut short: String = line.chars().take(LONGEST).collect();
     short.push('…');
     short
+}
+
+/// Shortest text that is taken for a secret: shorter ones stand everywhere.
+const SHORTEST: usize = 4;
+
+/// The secrets that stand in a setting: its value, where all of it is known, the passwords of URLs and of logins.
+/// In `known` there is a NUL for each part that is not.
+pub fn of_setting(key: &str, known: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if is_secret(key) && !key.contains("jaas") {
+        found.push(known.to_owned());
+    }
+    let login = known
+        .split_once("://")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+        .and_then(|(login, _)| login.split_once(':'));
+    found.extend(login.map(|(_, password)| password.to_owned()));
+    for (at, word) in known.match_indices("password") {
+        let rest = known[at + word.len()..].trim_start();
+        let value = rest.strip_prefix('=').map(str::trim_start);
+        let quoted = value.and_then(|v| Some((v.chars().next()?, v.get(1..)?)));
+        let (quote, inner) = quoted.unwrap_or((' ', ""));
+        found.extend(inner.split(quote).next().map(str::to_owned));
+    }
+    let known = |text: &String| text.len() >= SHORTEST && !text.contains('\0');
+    found.retain(known);
+    found
+}
+
+/// A text without any of these.
+pub fn without(text: &str, secrets: &BTreeSet<String>) -> String {
+    let mut out = text.to_owned();
+    // Longer ones first: one may stand in another.
+    let mut secrets: Vec<&String> = secrets.iter().collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in secrets {
+        if out.contains(secret.as_str()) {
+            out = out.replace(secret.as_str(), "…");
+        }
+    }
+    out
 }
 
 /// Replaces `//login@` of URLs by `//…@`.

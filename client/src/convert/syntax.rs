@@ -31,6 +31,8 @@ pub struct Scope {
     pub kind: ScopeKind,
     /// Parameters and their defaults.
     pub params: Vec<(String, Option<Expr>)>,
+    /// The parameter that takes all other named arguments: `**rest`.
+    pub rest: Option<String>,
     /// What the function returns, with its position in the file's order.
     pub returns: Vec<(usize, Expr)>,
 }
@@ -72,8 +74,12 @@ pub enum Change {
     Insert(Expr),
     /// `name.update(value)`, `name |= value`, `name ++= value`.
     Merge,
-    /// `name += value`.
+    /// `name += value`; an element is added to a list.
     Append,
+    /// `name.setdefault(key, value)`.
+    Default(Expr),
+    /// `name.pop(key)`; without a key, a change that is not followed.
+    Remove(Option<Expr>),
 }
 
 /// An expression that stands alone.
@@ -85,6 +91,8 @@ pub struct Statement {
     pub order: usize,
     /// The expression.
     pub expr: Expr,
+    /// It stands in a branch or loop and may not be executed.
+    pub conditional: bool,
 }
 
 /// An expression and where it stands.
@@ -105,6 +113,8 @@ pub enum Kind {
     Literal(String),
     /// A number, truth value or null, as Spark's options spell it.
     Atom(String),
+    /// What another module calls by this name; the module itself if that is empty.
+    Import(String, String),
     /// Nothing: `None`, `null`.
     Null,
     /// A text with expressions in it.
@@ -142,6 +152,17 @@ pub struct Argument {
     pub value: Expr,
 }
 
+impl Argument {
+    /// One that is passed by its position.
+    pub fn plain(value: Expr) -> Self {
+        Self {
+            name: None,
+            spread: false,
+            value,
+        }
+    }
+}
+
 impl Program {
     /// A program without anything in it.
     pub fn new(file: &str, source: &str) -> Self {
@@ -153,6 +174,7 @@ impl Program {
                 name: String::new(),
                 kind: ScopeKind::File,
                 params: Vec::new(),
+                rest: None,
                 returns: Vec::new(),
             }],
             ..Self::default()
@@ -217,7 +239,7 @@ impl Expr {
 
     fn children<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
         match &self.kind {
-            Kind::Literal(_) | Kind::Atom(_) | Kind::Null | Kind::Name(_) => {}
+            Kind::Literal(_) | Kind::Atom(_) | Kind::Null | Kind::Import(..) | Kind::Name(_) => {}
             Kind::Member(base, _) => visit(base),
             Kind::Index(a, b) | Kind::Sum(a, b) | Kind::Either(a, b) => {
                 visit(a);

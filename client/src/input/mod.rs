@@ -1,7 +1,8 @@
 //! Events as people have them: the way into a cluster ([`cluster`]), the newest records of a topic
-//! ([`newest`]), files ([`file`], [`spec`]), which names in them mean what ([`names`], [`survey`]), and whether videos
+//! ([`newest`]), files ([`file`], [`bytes`], [`spec`]), which names in them mean what ([`names`], [`survey`]), and whether videos
 //! stay in one partition ([`split`]).
 
+pub mod bytes;
 pub mod cluster;
 pub mod file;
 pub mod names;

@@ -1,11 +1,18 @@
 //! Which names of a record may mean which field. A guess is only made where the decoder can read the
 //! field there.
 
-use kol_common::event::{Field, FieldPath, read_at};
+use kol_common::event::{Field, FieldPath, read_at, readable};
 use serde_json::Value;
 
+use crate::print::is_invisible;
+
 /// Most values of one record that are looked at.
-const MAX_LEAVES: usize = 2_000;
+const MAX_LEAVES: usize = 1_000;
+/// Longest name, bytes, and deepest place, steps, that are looked at.
+const MAX_NAME: usize = 64;
+const MAX_STEPS: usize = 8;
+/// Most places at which a field is tried to be read: each reads the whole record.
+const MAX_TRIED: usize = 8;
 
 /// A place where a field can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,47 +149,70 @@ fn known(field: Field) -> &'static [&'static str] {
     }
 }
 
-/// All places of a value where a field may be meant and can be read, the likeliest first.
-pub fn candidates(text: &str, leaves: &[Vec<String>], field: Field) -> Vec<Candidate> {
-    let mut found: Vec<((usize, bool, usize), Candidate)> = Vec::new();
-    for steps in leaves {
-        let names: Vec<String> = steps.iter().map(|step| plain(step)).collect();
-        let last = names.last().map_or("", String::as_str);
-        let two = names.len().checked_sub(2).map(|at| names[at..].concat());
-        let rank = known(field)
-            .iter()
-            .position(|name| *name == last || two.as_deref() == Some(name));
-        let (Some(rank), Ok(path)) = (rank, joined(steps).parse::<FieldPath>()) else {
-            continue;
-        };
-        if let Some(value) = read_at(text, field, &path) {
-            // Of two images of a row the one before the change is not meant.
-            let old = names.iter().any(|name| name == "before");
-            found.push(((rank, old, steps.len()), Candidate { path, value }));
-        }
-    }
-    found.sort_by(|a, b| (&a.0, &a.1.path).cmp(&(&b.0, &b.1.path)));
-    found.into_iter().map(|(_, candidate)| candidate).collect()
+/// The likeliest place of a value where a field may be meant and can be read.
+pub fn candidate(text: &str, leaves: &[Leaf], field: Field) -> Option<Candidate> {
+    let rank = |leaf: &Leaf| {
+        let is = |name: &&str| *name == leaf.last || leaf.two.as_deref() == Some(name);
+        known(field).iter().position(is)
+    };
+    let ranked = leaves.iter().filter_map(|leaf| Some((rank(leaf)?, leaf)));
+    // Of two images of a row the one before the change is not meant.
+    let mut ranked: Vec<_> = ranked
+        .map(|(rank, leaf)| (rank, leaf.is_old, leaf.steps, &leaf.path))
+        .collect();
+    ranked.sort();
+    ranked.truncate(MAX_TRIED);
+    ranked.into_iter().find_map(|(.., path)| {
+        let path: FieldPath = path.parse().ok()?;
+        let value = read_at(text, field, &path)?;
+        Some(Candidate { path, value })
+    })
 }
 
-/// The places of all single values of an object, as their steps; of an array the first element.
-pub fn leaves(text: &str) -> Vec<Vec<String>> {
+/// A single value in a record, of which only the name is looked at.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    path: String,
+    steps: usize,
+    /// Its name, and its name behind that of what it is in; plain.
+    last: String,
+    two: Option<String>,
+    is_old: bool,
+}
+
+impl Leaf {
+    fn at(steps: &[String]) -> Self {
+        let last = steps.last().map(|step| plain(step)).unwrap_or_default();
+        let around = steps.len().checked_sub(2).map(|at| plain(&steps[at]));
+        Self {
+            path: steps.join("."),
+            steps: steps.len(),
+            two: around.map(|around| around + &last),
+            last,
+            is_old: steps.iter().any(|step| plain(step) == "before"),
+        }
+    }
+}
+
+/// All single values of an object whose names may mean something; of an array the first element. Records are
+/// input: names that are long, deep or many are passed over.
+pub fn leaves(text: &str) -> Vec<Leaf> {
     let mut all = Vec::new();
-    if let Ok(value) = serde_json::from_str::<Value>(text) {
+    let readable = readable(text).unwrap_or_default();
+    if let Ok(value) = serde_json::from_str::<Value>(&readable) {
         collect(&value, &mut Vec::new(), &mut all);
     }
     all
 }
 
-fn collect(value: &Value, steps: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
-    if all.len() >= MAX_LEAVES {
+fn collect(value: &Value, steps: &mut Vec<String>, all: &mut Vec<Leaf>) {
+    if all.len() >= MAX_LEAVES || steps.len() > MAX_STEPS {
         return;
     }
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let is_plain = !key.is_empty() && !key.contains(['.', '[', ']']);
-                if is_plain {
+                if is_name(key) {
                     steps.push(key.clone());
                     collect(value, steps, all);
                     steps.pop();
@@ -199,12 +229,14 @@ fn collect(value: &Value, steps: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
             }
         }
         _ if steps.is_empty() => {}
-        _ => all.push(steps.clone()),
+        _ => all.push(Leaf::at(steps)),
     }
 }
 
-fn joined(steps: &[String]) -> String {
-    steps.join(".")
+/// Whether a key can stand in a path, and be one that a person gave.
+fn is_name(key: &str) -> bool {
+    let is_odd = |c: char| matches!(c, '.' | '[' | ']' | '"' | '\\') || is_invisible(c);
+    (1..=MAX_NAME).contains(&key.len()) && !key.contains(is_odd)
 }
 
 /// Letters and digits, in lower case.
@@ -215,11 +247,13 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn first(text: &str, field: Field) -> Option<String> {
-        let found = candidates(text, &leaves(text), field);
-        found.first().map(|c| c.path.as_str().to_owned())
+        let found = candidate(text, &leaves(text), field);
+        found.map(|c| c.path.as_str().to_owned())
     }
 
     #[test]
@@ -253,5 +287,39 @@ mod tests {
             first(text, Field::Likes).as_deref(),
             Some("items[0].stats.likeCount")
         );
+    }
+
+    #[test]
+    fn a_number_that_is_no_json_hides_no_names() {
+        let text = r#"{"score":NaN,"ownerUsername":"mia"}"#;
+        let found = first(text, Field::Username);
+        assert_eq!(found.as_deref(), Some("ownerUsername"));
+    }
+
+    #[test]
+    fn names_that_are_many_long_deep_or_odd_cost_little_and_hide_no_others() {
+        let many: String = (0..25_000)
+            .map(|n| format!(r#","x{n}":{{"likesCount":"1.2.3"}}"#))
+            .collect();
+        let long = "likesCount".repeat(50_000);
+        let deep = r#"{"a":"#.repeat(100);
+        let begun = Instant::now();
+        for other in [
+            many,
+            format!(r#","{long}":5"#),
+            format!(r#","d":{deep}1{}"#, "}".repeat(100)),
+            ",\"likes\\u001b[31m\":5,\"likes\\\"]\\nx\":6,\"likes\\u202e\":7".to_owned(),
+        ] {
+            let text = format!(r#"{{"ownerUsername":"mia"{other}}}"#);
+            assert!(text.len() < 1 << 20, "{}", text.len());
+            let leaves = leaves(&text);
+            assert!(leaves.len() <= MAX_LEAVES);
+            let length = leaves.iter().map(|leaf| leaf.path.len()).sum::<usize>();
+            assert!(length <= MAX_LEAVES * 2 * MAX_NAME, "{length}");
+            assert_eq!(first(&text, Field::Likes), None);
+            let found = first(&text, Field::Username);
+            assert_eq!(found.as_deref(), Some("ownerUsername"));
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 }

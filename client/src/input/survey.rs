@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use kol_common::event::{Decoder, Event, Explode, Field, FieldPath, Lack, Reject, read_at};
 
 use super::cluster::Cluster;
-use super::names::{Candidate, candidates, leaves};
+use super::names::{Candidate, candidate, leaves};
 
 /// Most paths of one field that are proposed.
 const MAX_PROPOSED: usize = 4;
-/// Most events by which names are proposed.
+/// Most events by which names are proposed, and most bytes of them.
 const MAX_PARTS: usize = 100;
+const MAX_PART_BYTES: usize = 2 << 20;
 /// From this share on (1/100) a lack deserves a warning.
 const WARN_SHARE: usize = 100;
 
@@ -19,13 +20,23 @@ const WARN_SHARE: usize = 100;
 pub struct Survey {
     cluster: Cluster,
     decoder: Decoder,
+    /// What became of the events.
+    pub tally: Tally,
+    /// Events by which names are proposed.
+    parts: Vec<String>,
+    /// Bytes of `parts`.
+    part_bytes: usize,
+}
+
+/// What became of events.
+#[derive(Debug, Default)]
+pub struct Tally {
     /// Events and rejected records.
     pub events: usize,
     /// Those that can be used.
     pub usable: usize,
     lacks: BTreeMap<Lack, Example>,
     rejects: BTreeMap<&'static str, (Reject, Example)>,
-    parts: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,11 +62,9 @@ impl Survey {
         Self {
             decoder: cluster.decoder(),
             cluster: cluster.clone(),
-            events: 0,
-            usable: 0,
-            lacks: BTreeMap::new(),
-            rejects: BTreeMap::new(),
+            tally: Tally::default(),
             parts: Vec::new(),
+            part_bytes: 0,
         }
     }
 
@@ -63,77 +72,39 @@ impl Survey {
     pub fn add(&mut self, value: Option<&[u8]>, place: &str) {
         let Self {
             decoder,
-            events,
-            usable,
-            lacks,
-            rejects,
+            tally,
             parts,
+            part_bytes,
             ..
         } = self;
         decoder.decode_each(value, |part, outcome| {
-            *events += 1;
-            if parts.len() < MAX_PARTS {
-                parts.extend(part.and_then(text).map(str::to_owned));
+            let part = part.and_then(text).unwrap_or_default();
+            let fits = *part_bytes + part.len() <= MAX_PART_BYTES;
+            if fits && !part.is_empty() && parts.len() < MAX_PARTS {
+                *part_bytes += part.len();
+                parts.push(part.to_owned());
             }
-            match outcome {
-                Err(reject) => {
-                    let kind = rejects.entry(reject.as_str());
-                    kind.or_insert((reject, Example::default())).1.add(place);
-                }
-                Ok(event) => {
-                    *usable += 1;
-                    for lack in Lack::ALL.into_iter().filter(|lack| lack.is_of(&event)) {
-                        lacks.entry(lack).or_default().add(place);
-                    }
-                }
-            }
+            tally.add(&outcome, || place.to_owned());
         });
     }
 
     /// What deserves a warning: with its share, its reason, an example and the remedy.
     pub fn warnings(&self) -> Vec<String> {
-        let of = |example: &Example| format!("{} of {} records", example.count, self.events);
-        let mut warnings = Vec::new();
-        for (reject, example) in self.rejects.values().filter(|(_, e)| self.is_many(e)) {
-            warnings.push(format!(
-                "{} cannot be used, e.g. {}: {reject}",
-                of(example),
-                example.place
-            ));
-        }
-        for (lack, example) in self.lacks.iter().filter(|(_, e)| self.is_many(e)) {
-            warnings.push(format!(
-                "{} {}, e.g. {}; {}",
-                of(example),
-                lack.what(),
-                example.place,
-                lack.help()
-            ));
-        }
-        warnings
-    }
-
-    /// Counts of what cannot be used, by reason, the most frequent first.
-    pub fn rejected(&self) -> Vec<(Reject, usize)> {
-        let mut all: Vec<_> = self.rejects.values().map(|(r, e)| (*r, e.count)).collect();
-        all.sort_by_key(|(reject, count)| (usize::MAX - count, reject.as_str()));
-        all
-    }
-
-    fn is_many(&self, example: &Example) -> bool {
-        example.count * WARN_SHARE >= self.events
+        let tally = &self.tally;
+        let rejected = tally.rejected_from(WARN_SHARE);
+        rejected.chain(tally.lacking()).collect()
     }
 
     /// Lines for a job spec that fit these records better than what is there; `None` when there are
     /// none to propose.
     pub fn proposal(&self) -> Option<String> {
-        let explode = self.rejected().first().and_then(|(reject, count)| {
+        let explode = self.tally.rejected().first().and_then(|(reject, count)| {
             let explode = match reject {
                 Reject::EventsInLines => "lines",
                 Reject::EventsInArray => "items",
                 _ => return None,
             };
-            (2 * count > self.events).then_some(explode)
+            (2 * count > self.tally.events).then_some(explode)
         });
         if let Some(Ok(explode)) = explode.map(str::parse::<Explode>) {
             let mut cluster = self.cluster.clone();
@@ -148,10 +119,8 @@ impl Survey {
         }
         let table = self.fields();
         let lines = table.iter().map(|(field, paths)| {
-            let paths: Vec<_> = paths
-                .iter()
-                .map(|p| format!("\"{}\"", p.as_str()))
-                .collect();
+            let paths = paths.iter().map(|path| path.as_str());
+            let paths: Vec<_> = paths.map(|p| toml::Value::from(p).to_string()).collect();
             format!("{field} = [{}]\n", paths.join(", "))
         });
         let lines: String = lines.collect();
@@ -174,11 +143,8 @@ impl Survey {
             }
             let mut found = false;
             while paths.len() < MAX_PROPOSED {
-                let proposed = open.iter().find_map(|at| {
-                    candidates(&self.parts[*at], &leaves[*at], field)
-                        .into_iter()
-                        .next()
-                });
+                let propose = |at: &usize| candidate(&self.parts[*at], &leaves[*at], field);
+                let proposed = open.iter().find_map(propose);
                 let Some(Candidate { path, .. }) = proposed else {
                     break;
                 };
@@ -194,11 +160,69 @@ impl Survey {
     }
 }
 
+impl Tally {
+    /// Adds an event; `place` is what messages call it.
+    pub fn add(&mut self, outcome: &Result<Event<'_>, Reject>, place: impl Fn() -> String) {
+        self.events += 1;
+        match outcome {
+            Err(reject) => {
+                let kind = self.rejects.entry(reject.as_str());
+                kind.or_insert((*reject, Example::default())).1.add(&place);
+            }
+            Ok(event) => {
+                self.usable += 1;
+                for lack in Lack::ALL.into_iter().filter(|lack| lack.is_of(event)) {
+                    self.lacks.entry(lack).or_default().add(&place);
+                }
+            }
+        }
+    }
+
+    /// Counts of what cannot be used, by reason, the most frequent first.
+    pub fn rejected(&self) -> Vec<(Reject, usize)> {
+        let mut all: Vec<_> = self.rejects.values().map(|(r, e)| (*r, e.count)).collect();
+        all.sort_by_key(|(reject, count)| (usize::MAX - count, reject.as_str()));
+        all
+    }
+
+    /// What cannot be used and why, each with the first of them.
+    pub fn all_rejected(&self) -> Vec<String> {
+        self.rejected_from(usize::MAX).collect()
+    }
+
+    /// The same, of reasons that one in so many records has.
+    fn rejected_from(&self, share: usize) -> impl Iterator<Item = String> {
+        let many = move |e: &Example| e.count.saturating_mul(share) >= self.events;
+        let many = self.rejects.values().filter(move |(_, e)| many(e));
+        many.map(|(reject, example)| {
+            format!(
+                "{} of {} records cannot be used, e.g. {}: {reject}",
+                example.count, self.events, example.place
+            )
+        })
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = String> {
+        let many = |e: &Example| e.count * WARN_SHARE >= self.events;
+        let many = self.lacks.iter().filter(move |(_, e)| many(e));
+        many.map(|(lack, example)| {
+            format!(
+                "{} of {} records {}, e.g. {}; {}",
+                example.count,
+                self.events,
+                lack.what(),
+                example.place,
+                lack.help()
+            )
+        })
+    }
+}
+
 impl Example {
-    fn add(&mut self, place: &str) {
+    fn add(&mut self, place: impl Fn() -> String) {
         self.count += 1;
         if self.place.is_empty() {
-            place.clone_into(&mut self.place);
+            self.place = place();
         }
     }
 }
@@ -208,20 +232,34 @@ pub fn read(cluster: &Cluster, decoder: &Decoder, value: Option<&[u8]>) -> Vec<R
     let mut readings = Vec::new();
     let whole = value.and_then(text).unwrap_or_default();
     let has_around = matches!(cluster.source.explode, Some(Explode::Items(_)));
+    let of_whole = |path: &FieldPath| has_around && path.is_of_record();
+    // Read once, however many events the record holds.
+    let around: Vec<(Field, FieldPath)> = Field::ALL
+        .into_iter()
+        .flat_map(|field| {
+            cluster
+                .source
+                .paths(field)
+                .into_iter()
+                .map(move |p| (field, p))
+        })
+        .filter(|(field, path)| of_whole(path) && read_at(whole, *field, path).is_some())
+        .collect();
     decoder.decode_each(value, |part, outcome| {
         let part = part.and_then(text).unwrap_or_default();
         let is_video = outcome.as_ref().is_ok_and(|event| event.video_id.is_some());
         let places = leaves(part);
         let (mut taken, mut instead) = (Vec::new(), Vec::new());
         for field in Field::ALL {
-            let paths = cluster.source.paths(field);
-            let of_whole = |path: &FieldPath| has_around && path.is_of_record();
-            let place = |path: &FieldPath| if of_whole(path) { whole } else { part };
-            let mut readable = paths.into_iter();
-            if let Some(path) = readable.find(|p| read_at(place(p), field, p).is_some()) {
+            let mut paths = cluster.source.paths(field).into_iter();
+            let is_there = |path: &FieldPath| match of_whole(path) {
+                true => around.iter().any(|(of, p)| *of == field && p == path),
+                false => read_at(part, field, path).is_some(),
+            };
+            if let Some(path) = paths.find(is_there) {
                 taken.push((field, path));
             } else if field != Field::Platform && (field != Field::Followers || !is_video) {
-                let likeliest = candidates(part, &places, field).into_iter().next();
+                let likeliest = candidate(part, &places, field);
                 instead.extend(likeliest.map(|candidate| (field, candidate)));
             }
         }
@@ -258,14 +296,14 @@ mod tests {
         let apify = r#"{"authorMeta":{"name":"mia"},"id":"7","diggCount":5,"commentCount":2}"#;
         let other = r#"{"username":"bo","id":"8","likes":"1.2K","scrapedAt":1795669200}"#;
         let survey = survey(&[apify, apify, other]);
-        assert_eq!((survey.events, survey.usable), (3, 1));
+        assert_eq!((survey.tally.events, survey.tally.usable), (3, 1));
         let table = survey.proposal().unwrap();
         let expected = "[source.fields]\nusername = [\"username\", \"authorMeta.name\"]\n\
                         video_id = [\"id\"]\nevent_time = [\"scrapedAt\"]\n\
                         likes = [\"diggCount\", \"likes\"]\ncomments = [\"commentCount\"]\n";
         assert_eq!(table, expected);
         let spec = kol_common::job::parse(&format!("name = \"x\"\n{table}"), "x").unwrap();
-        let decoder = Decoder::of(spec.spec.source.kafka(), "tiktok");
+        let decoder = Decoder::of(&spec.spec.source, "tiktok");
         let event = decoder.decode(Some(apify.as_bytes())).unwrap();
         assert_eq!((&*event.kol, event.likes), ("mia", Some(5)));
     }

@@ -6,11 +6,12 @@ use kol_common::proto::{
 };
 
 use super::{Table, age, bytes, grouped};
+use crate::print::visible;
 
 /// The kept checkpoints and the savepoints, newest first.
 pub fn list(kept: &ListCheckpointsReply) -> String {
     let mut text = if kept.checkpoints.is_empty() {
-        format!("No checkpoint yet in {}.\n", kept.location)
+        format!("No checkpoint yet in {}.\n", visible(&kept.location))
     } else {
         checkpoints(kept)
     };
@@ -25,8 +26,8 @@ pub fn list(kept: &ListCheckpointsReply) -> String {
 pub fn savepoint(savepoint: &Savepoint) -> String {
     format!(
         "{} in {} ({}, {} KOLs, {} ms)",
-        savepoint.id,
-        savepoint.location,
+        visible(&savepoint.id),
+        visible(&savepoint.location),
         bytes(savepoint.bytes),
         grouped(savepoint.kols),
         savepoint.took_ms

@@ -1,13 +1,12 @@
 //! Jobs.
 
-use std::fmt::Write as _;
-
 use kol_common::Millis;
 use kol_common::error::Shown;
 use kol_common::proto::JobStatus;
 use kol_common::view::job_state;
 
-use super::{Table, age, bytes, grouped};
+use super::{Table, age, bytes, facts, grouped};
+use crate::print::lines;
 
 /// Largest lead of the job clock over the present that ordinary differences between machines explain, ms.
 const AHEAD: u64 = 60_000;
@@ -96,18 +95,15 @@ pub fn details(job: &JobStatus) -> String {
     for market in &job.market {
         rows.push(("market", format!("{} {}", market.platform, market.mean)));
     }
-    let mut out = String::new();
-    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(out, "{name:<11} {value}");
-    }
-    for problem in &job.problems {
-        let _infallible = writeln!(out, "problem     {}", Shown(problem));
-    }
-    for warning in &job.warnings {
-        let _infallible = writeln!(out, "warning     {warning}");
-    }
-    out
+    let problems = job.problems.iter();
+    rows.extend(problems.map(|problem| ("problem", Shown(problem).to_string())));
+    rows.extend(job.warnings.iter().map(|w| ("warning", w.clone())));
+    facts(&rows)
+}
+
+/// The state of a job that was just changed.
+pub fn state(job: &JobStatus) -> String {
+    lines(&[format!("{} {}", job_state(job.state()), job.job_id)])
 }
 
 /// The job clock beside the time now. Clocks of machines differ a little; one that is far ahead came

@@ -9,6 +9,15 @@ pub mod top;
 
 pub use table::Table;
 
+/// Facts, one a line, with their names; those that are empty are left out.
+pub fn facts(rows: &[(&str, String)]) -> String {
+    let rows = rows.iter().filter(|(_, value)| !value.is_empty());
+    let rows: Vec<_> = rows
+        .map(|(name, value)| format!("{name:<11} {value}"))
+        .collect();
+    crate::print::lines(&rows)
+}
+
 /// A number with separators: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

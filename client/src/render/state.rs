@@ -1,11 +1,9 @@
 //! Folders of state files: what they hold and whether they are damaged.
 
-use std::fmt::Write as _;
-
 use kol_common::Millis;
 use kol_common::proto::{Manifest, Snapshot};
 
-use super::{Table, bytes, grouped};
+use super::{Table, bytes, facts, grouped};
 use crate::state::Verified;
 
 /// Everything that a folder's manifest says, and one line a partition.
@@ -27,11 +25,7 @@ pub fn details(location: &str, snapshot: &Snapshot, manifest: &Manifest) -> Stri
         ("job clock", clock),
         ("written by", format!("kol {}", snapshot.version)),
     ];
-    let mut out = String::new();
-    for (name, value) in rows {
-        // Writing into a string cannot fail.
-        let _infallible = writeln!(out, "{name:<11} {value}");
-    }
+    let mut out = facts(&rows);
     let headings = ["PARTITION", "OFFSET", "KOLS", "VIDEOS", "FILES", "SIZE"];
     let mut table = Table::new(&headings);
     for part in &manifest.partitions {

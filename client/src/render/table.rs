@@ -1,5 +1,7 @@
 //! Aligned columns.
 
+use crate::print::visible;
+
 /// A table: numbers flush right, words flush left.
 #[derive(Debug)]
 pub struct Table {
@@ -16,7 +18,8 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|cell| visible(&cell).into_owned());
+        self.rows.push(cells.collect());
     }
 
     /// The text, one line a row.

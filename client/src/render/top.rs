@@ -12,6 +12,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row, Table as Widget};
 
 use super::{Table, age};
+use crate::print::visible;
 
 const HEADINGS: [&str; 8] = [
     "RANK",
@@ -87,10 +88,14 @@ impl Screen {
         self.terminal.draw(|frame| {
             let layout = Layout::vertical([Constraint::Length(2), Constraint::Min(1)]);
             let [head, body] = layout.areas(frame.area());
-            frame.render_widget(Line::from(format!("{title}   (q ends)")).bold(), head);
+            frame.render_widget(
+                Line::from(format!("{}   (q ends)", visible(title))).bold(),
+                head,
+            );
             let cells = rows.iter().map(|row| {
                 let style = Style::new().fg(color(&row.label));
-                Row::new(cells(row).map(Cell::from)).style(style)
+                let shown = cells(row).map(|cell| Cell::from(visible(&cell).into_owned()));
+                Row::new(shown).style(style)
             });
             let widths = [5, 26, 8, 8, 12, 9, 12, 12].map(Constraint::Length);
             let heading = Row::new(HEADINGS.map(Cell::from)).bold();

@@ -19,7 +19,7 @@ pub const CLUSTER_FILE: &str = "kol-cluster";
 pub const SAVEPOINT_FILE: &str = "kol-savepoint";
 
 /// What a place must carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Marker {
     /// The id of this cluster.
     Cluster(ClusterId),

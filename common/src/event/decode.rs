@@ -6,7 +6,7 @@ use super::explode::{Explode, lines, part};
 use super::fields::{Field, FieldPath, Leaf, Plan};
 use super::looks::closer;
 use super::names::{UsernameCase, creator, lower};
-use super::repair::{with_long_numbers_as_text, without_infinities};
+use super::repair::{before_mending, with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
 use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
 use crate::Millis;
@@ -145,9 +145,14 @@ impl Decoder {
         let mut around = Found::default();
         let kind = scan(&mended, &self.record, &mut around).ok_or(Reject::NotJson)?;
         take_apart(&mended, kind, path, |part| {
-            // Never the whole record for a part of it: it would be kept once for each.
-            let event = self.one(part, &|| around.clone()).map(Event::into_owned);
-            each(Some(part.as_bytes()), event);
+            let own = before_mending(text, &mended, part);
+            let event = self.one(own, &|| around.clone());
+            each(
+                Some(own.as_bytes()),
+                event
+                    .map(Event::into_owned)
+                    .map_err(|r| closer(own.as_bytes(), r)),
+            );
         })
     }
 
@@ -166,9 +171,11 @@ impl Decoder {
             Some(Kind::Object) => self.event(&mut found),
             Some(Kind::Array | Kind::Scalar) => Err(Reject::NotAnObject),
             None => {
-                let mended = without_infinities(text).ok_or(Reject::NotJson)?;
-                let long = with_long_numbers_as_text(&mended);
-                self.mended(long.as_deref().unwrap_or(&mended), known())
+                // Digits first: hundreds of them are an infinite number, too, and an id all the same.
+                let long = with_long_numbers_as_text(text);
+                let mended = without_infinities(long.as_deref().unwrap_or(text));
+                let mended = mended.or(long).ok_or(Reject::NotJson)?;
+                self.mended(&mended, known())
             }
         }
     }

@@ -3,6 +3,7 @@
 use sonic_rs::{JsonValueTrait as _, LazyValue};
 
 use super::Reject;
+use super::repair::without_infinities;
 
 /// The reason why bytes are no event, more precisely where they look like something known.
 #[cold]
@@ -10,11 +11,16 @@ pub(super) fn closer(value: &[u8], reject: Reject) -> Reject {
     let better = match reject {
         Reject::InvalidUtf8 => of_bytes(value),
         Reject::NotJson => of_bytes(value).or_else(|| of_text(value)),
-        Reject::NotAnObject => of_json(value),
-        Reject::NoUsername => of_object(value),
+        Reject::NotAnObject => of_readable(value, of_json),
+        Reject::NoUsername => of_readable(value, of_object),
         _ => None,
     };
     better.unwrap_or(reject)
+}
+
+/// What a look finds in a value, or in what the decoder reads in place of it.
+fn of_readable(value: &[u8], look: fn(&[u8]) -> Option<Reject>) -> Option<Reject> {
+    look(value).or_else(|| look(without_infinities(str::from_utf8(value).ok()?)?.as_bytes()))
 }
 
 fn of_bytes(value: &[u8]) -> Option<Reject> {

@@ -40,7 +40,7 @@ pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
 pub use lack::Lack;
 pub use names::UsernameCase;
 pub use number::{MAX_COUNTER, read_counter_text};
-pub use probe::read_at;
+pub use probe::{read_at, readable};
 pub use reject::Reject;
 pub use shapes::Shape;
 pub use time::parse_time;
@@ -51,6 +51,8 @@ use crate::Millis;
 pub const MAX_VALUE: usize = 1 << 20;
 /// Longest username and video id, bytes.
 pub const MAX_ID: usize = 1_024;
+/// Longest username, video id and platform as they are written, bytes: what is longer is not looked at.
+const MAX_WRITTEN: usize = 4 * MAX_ID;
 /// Longest platform name, bytes.
 pub const MAX_PLATFORM: usize = 64;
 

@@ -1,8 +1,23 @@
 //! One field at one place of a value, for people who look for the right names. Not for the hot path.
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
 use super::fields::{Field, FieldPath, Leaf, Plan};
 use super::repair::without_infinities;
 use super::scan::{Found, scan};
+
+/// A JSON text as decoders read it: of the same length, with nothing in place of numbers that are no JSON;
+/// `None` where it is no JSON.
+pub fn readable(text: &str) -> Option<Cow<'_, str>> {
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if is_json(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mended = without_infinities(text)?;
+    is_json(&mended).then_some(Cow::Owned(mended))
+}
 
 /// What a field reads at a path of a JSON value, as text; `None` where it is missing there.
 pub fn read_at(value: &str, field: Field, path: &FieldPath) -> Option<String> {

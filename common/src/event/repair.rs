@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-/// The same text with null, or an empty text where there is no room, in place of such numbers;
-/// `None` when it has none. Only texts that a parser refused come here.
+/// The same text with null, or an empty text where there is no room, in place of such numbers, and all else where
+/// it was; `None` when it has none. Only texts that a parser refused come here.
 #[cold]
 pub(super) fn without_infinities(text: &str) -> Option<String> {
     let mut mended: Option<Vec<u8>> = None;
@@ -22,17 +22,27 @@ pub(super) fn without_infinities(text: &str) -> Option<String> {
     mended.and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
-/// The same text with quotes around whole numbers that no 64 bits hold; `None` when it has none. As a
+/// A value of a text as it was before [`without_infinities`] mended it. `value` is a slice of `mended`.
+#[cold]
+pub(super) fn before_mending<'t>(text: &'t str, mended: &str, value: &str) -> &'t str {
+    let begin = value.as_ptr().addr() - mended.as_ptr().addr();
+    let behind = &text.as_bytes()[begin + value.len()..];
+    // What stands in place of a number may be shorter than that.
+    let rest = behind.iter().take_while(|b| is_of_number(**b)).count();
+    &text[begin..begin + value.len() + rest]
+}
+
+/// The same text with quotes around whole numbers that 64 bits may not hold; `None` when it has none. As a
 /// counter or a time such a number is unreadable either way; as an id it is its digits.
 #[cold]
 pub(super) fn with_long_numbers_as_text(text: &str) -> Option<String> {
     let mut mended = String::new();
     let mut from = 0;
     for token in numbers(text) {
-        let digits = &text[token.clone()];
-        if digits.len() >= 20 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let number = &text[token.clone()];
+        if is_long(number) {
             mended.push_str(&text[from..token.start]);
-            mended.extend(["\"", digits, "\""]);
+            mended.extend(["\"", number, "\""]);
             from = token.end;
         }
     }
@@ -49,10 +59,9 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
                 b'\\' if in_string => at += 1,
                 b'"' => in_string = !in_string,
                 b'N' | b'I' | b'-' | b'0'..=b'9' if !in_string => {
-                    let is_part =
-                        |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
                     let begin = at;
-                    at += bytes[begin..].iter().take_while(is_part).count();
+                    let length = bytes[begin..].iter().take_while(|b| is_of_number(**b));
+                    at += length.count();
                     return Some(begin..at);
                 }
                 _ => {}
@@ -61,6 +70,16 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
         }
         None
     })
+}
+
+/// Whether it is a whole number that may be beyond 64 bits.
+fn is_long(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.len() >= 19 && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 fn is_no_number(token: &str) -> bool {
@@ -97,6 +116,12 @@ mod tests {
         let mended = r#"{"a":"123456789012345678901","b":"123456789012345678901","c":12}"#;
         assert_eq!(with_long_numbers_as_text(text).as_deref(), Some(mended));
         assert_eq!(with_long_numbers_as_text(mended), None);
-        assert_eq!(with_long_numbers_as_text(r#"{"a":1.5}"#), None);
+        assert_eq!(
+            with_long_numbers_as_text("[-9999999999999999999]").as_deref(),
+            Some(r#"["-9999999999999999999"]"#)
+        );
+        for text in [r#"{"a":1.5}"#, "[01234567890123456789012]", "[1e30]"] {
+            assert_eq!(with_long_numbers_as_text(text), None, "{text}");
+        }
     }
 }

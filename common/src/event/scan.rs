@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::fields::{Field, Leaf, MAX_ALTERNATIVES, Node, Plan, Target};
 use super::scalar::{Scalar, ScalarSeed};
+use super::{MAX_ID, MAX_WRITTEN};
 use crate::Millis;
 
 /// Deepest nesting of a value that is looked at.
@@ -15,6 +16,12 @@ const MAX_DEPTH: usize = 127;
 const MISSING: u64 = u64::MAX;
 /// A time that is there and cannot be read.
 const UNREADABLE: u64 = u64::MAX - 1;
+
+/// Stands for every text that is too long to be looked at, and is too long itself.
+const TOO_LONG: &str = match std::str::from_utf8(&[b'x'; MAX_ID + 1]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 /// What one pass found, by the rank of the path. A key that stands twice counts as it stands last.
 #[derive(Clone)]
@@ -46,9 +53,9 @@ impl<'a> Found<'a> {
             Field::Username | Field::VideoId => {
                 self.has_float_id |= matches!(value, Scalar::Float(_));
                 let ids = usize::from(leaf.field == Field::VideoId) * 2;
-                self.texts[ids][rank] = value.id();
+                self.texts[ids][rank] = value.id().map(bounded);
             }
-            Field::Platform => self.texts[1][rank] = value.text(),
+            Field::Platform => self.texts[1][rank] = value.text().map(bounded),
             Field::EventTime => self.times[0][rank] = time(&value),
             Field::PublishedAt => self.times[1][rank] = time(&value),
             Field::Likes => self.counters[0][rank] = counter(&value),
@@ -95,6 +102,15 @@ impl<'a> Found<'a> {
     /// Likes, comments, shares, views, followers.
     pub fn counters(&self) -> [Option<u64>; 5] {
         self.counters.each_ref().map(first)
+    }
+}
+
+/// What the record says around exploded events is copied and read for each of them: hundreds of thousands.
+fn bounded(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.len() > MAX_WRITTEN {
+        Cow::Borrowed(TOO_LONG)
+    } else {
+        text
     }
 }
 

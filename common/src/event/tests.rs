@@ -88,24 +88,6 @@ fn the_plain_name_counts_before_the_raw_one_and_the_last_of_two_equal_keys() {
 }
 
 #[test]
-fn ids_given_as_numbers_are_their_digits() {
-    let e = decode(r#"{"username":42,"video_id":7518006634736635143}"#).unwrap();
-    assert_eq!(&*e.kol, "42");
-    assert_eq!(e.video_id.as_deref(), Some("7518006634736635143"));
-    let long = decode(r#"{"username":123456789012345678901,"video_id":98765432109876543210}"#);
-    let long = long.unwrap();
-    assert_eq!(&*long.kol, "123456789012345678901");
-    assert_eq!(long.video_id.as_deref(), Some("98765432109876543210"));
-    let both = decode(r#"{"username":"a","video_id":98765432109876543210,"like_count":NaN}"#);
-    assert_eq!(
-        both.unwrap().video_id.as_deref(),
-        Some("98765432109876543210")
-    );
-    let fraction = decode(r#"{"username":"a","video_id":1.5}"#).unwrap();
-    assert_eq!(fraction.video_id, None);
-}
-
-#[test]
 fn what_cannot_be_used_is_rejected_with_its_reason() {
     let decoder = Decoder::new("tiktok");
     let of = |bytes: &[u8]| decoder.decode(Some(bytes)).err();
@@ -355,6 +337,7 @@ fn a_reject_says_what_the_bytes_look_like_and_what_to_do() {
     }
 }
 
+mod ids;
 mod mapped;
 mod records;
 

@@ -1,6 +1,6 @@
 //! Redis keys of a job.
 
-use super::KeyTemplates;
+use super::{KeyTemplates, SinkSpec};
 use crate::ids::SourcePartition;
 
 impl KeyTemplates {
@@ -48,6 +48,29 @@ impl KeyTemplates {
                 ("{partition}", &number),
             ],
         )
+    }
+}
+
+impl SinkSpec {
+    /// The templates of all keys that a job of this name writes, with its name filled in. Two jobs that have one
+    /// in common write the same keys.
+    pub fn written_templates(&self, job: &str) -> Vec<String> {
+        let keys = &self.keys;
+        let mut all = vec![&keys.ranking, &keys.hash, &keys.fence];
+        all.extend([&keys.last_update, &keys.last_event]);
+        if self.legacy_hashes {
+            all.push(&keys.legacy_hash);
+        }
+        let named = |template: &String| template.replace("{job}", job);
+        all.into_iter().map(named).collect()
+    }
+
+    /// The owner record beside each of them, in the same order; in a Cluster, in the slot of the job's keys.
+    pub fn owner_keys(&self, job: &str) -> Vec<String> {
+        let any = ["{platform}", "{kol}", "{topic}", "{partition}"].map(|name| (name, "*"));
+        let beside = |template: String| format!("streaming:{}:owner", fill(&template, &any));
+        let templates = self.written_templates(job).into_iter();
+        templates.map(beside).collect()
     }
 }
 
@@ -99,6 +122,19 @@ mod tests {
             keys.fence_key("kol", &SourcePartition::new("t", 7)),
             "streaming:fence:kol:t:7"
         );
+    }
+
+    #[test]
+    fn an_owner_record_lies_beside_each_key_and_keeps_its_hash_tag() {
+        let mut sink = SinkSpec::default();
+        let beside = sink.owner_keys("kol");
+        assert_eq!(beside[0], "streaming:ranking:*:trending:owner");
+        assert_eq!(beside[2], "streaming:streaming:fence:kol:*:*:owner");
+        assert_eq!(beside.len(), sink.written_templates("kol").len());
+        sink.legacy_hashes = true;
+        sink.keys.legacy_hash = "{tag}:scores:{kol}".into();
+        let beside = sink.owner_keys("kol");
+        assert_eq!(beside[5], "streaming:{tag}:scores:*:owner");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod keys;
 mod parse;
 mod policy;
 mod redis_url;
+mod references;
 mod source;
 mod spec;
 
@@ -12,5 +13,8 @@ pub use job_spec::JobSpec;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};
 pub use policy::SpecPolicy;
 pub use redis_url::{RedisTopology, RedisUrl};
+pub use references::{
+    Reference, Refers, brokers_of, is_reference, property_refers, references, servers_of,
+};
 pub use source::SourceSpec;
 pub use spec::*;

@@ -4,40 +4,57 @@ use super::JobSpec;
 use crate::KolError;
 use crate::checkpoint::Location;
 
-/// Where checkpoints may go.
-#[derive(Clone, Debug, Default)]
+/// Where state may be written and read.
+#[derive(Clone, Debug)]
 pub struct SpecPolicy {
-    /// Place that locations must lie below; `None` allows any.
-    pub checkpoint_root: Option<Location>,
+    /// Where checkpoints go that name no other place.
+    checkpoint_root: Location,
+    /// State may lie below these, too.
+    more: Vec<Location>,
 }
 
 impl SpecPolicy {
+    /// State lies below `checkpoint_root`, and may lie below each of `more`.
+    pub fn new(checkpoint_root: Location, more: Vec<Location>) -> Self {
+        Self {
+            checkpoint_root,
+            more,
+        }
+    }
+
     /// Gives a spec without a checkpoint location that of the operator.
     pub fn complete(&self, spec: &mut JobSpec) {
-        if let Some(root) = self
-            .checkpoint_root
-            .as_ref()
-            .filter(|_| spec.checkpoint.location.is_empty())
-        {
-            spec.checkpoint.location = root.to_string();
+        if spec.checkpoint.location.is_empty() {
+            spec.checkpoint.location = self.checkpoint_root.to_string();
         }
     }
 
     /// Whether a spec writes only where it may.
     ///
     /// # Errors
-    /// `CHECKPOINT_LOCATION`: malformed, or not below the root.
+    /// `CHECKPOINT_LOCATION`: malformed, or not below an allowed place.
     pub fn check(&self, spec: &JobSpec) -> Result<(), KolError> {
-        let place: Location = spec.checkpoint.location.parse()?;
-        match &self.checkpoint_root {
-            Some(root) if !root.holds(&place) => {
-                let what = format!("checkpoint.location {place} does not lie below {root}");
-                Err(KolError::user("CHECKPOINT_LOCATION", what)
-                    .help("Leave it out, or start kol-master with another --checkpoint-root.")
-                    .job(&spec.name))
-            }
-            _ => Ok(()),
+        let location = &spec.checkpoint.location;
+        self.check_place("checkpoint.location", location)
+            .map_err(|error| error.job(&spec.name))
+    }
+
+    /// Whether state may be read from a location, or written to it, that a person names; `what` says which.
+    ///
+    /// # Errors
+    /// `CHECKPOINT_LOCATION`: malformed, or not below an allowed place.
+    pub fn check_place(&self, what: &str, location: &str) -> Result<(), KolError> {
+        let place: Location = location.parse()?;
+        let mut allowed = std::iter::once(&self.checkpoint_root).chain(&self.more);
+        if allowed.any(|root| root.holds(&place)) {
+            return Ok(());
         }
+        let roots = std::iter::once(&self.checkpoint_root).chain(&self.more);
+        let roots: Vec<_> = roots.map(ToString::to_string).collect();
+        let refused = format!("{what} {place} does not lie below {}", roots.join(" or "));
+        Err(KolError::user("CHECKPOINT_LOCATION", refused).help(
+            "Leave it out, or start kol-master with --allow-root PLACE or another --checkpoint-root.",
+        ))
     }
 }
 
@@ -46,9 +63,10 @@ mod tests {
     use super::*;
 
     fn policy(root: &str) -> SpecPolicy {
-        SpecPolicy {
-            checkpoint_root: Some(root.parse().unwrap()),
-        }
+        SpecPolicy::new(
+            root.parse().unwrap(),
+            vec!["file:///backup".parse().unwrap()],
+        )
     }
 
     fn spec(location: &str) -> JobSpec {
@@ -74,7 +92,14 @@ mod tests {
         policy("s3://kol-state")
             .check(&spec("s3://kol-state/a"))
             .unwrap();
-        for elsewhere in ["file:///srv/other", "s3://kol-state/prod"] {
+        policy("s3://kol-state")
+            .check(&spec("file:///backup/kol"))
+            .unwrap();
+        for elsewhere in [
+            "file:///srv/other",
+            "file:///backups",
+            "s3://kol-state/prod",
+        ] {
             let refused = policy("file:///srv/kol").check(&spec(elsewhere));
             let error = refused.unwrap_err();
             assert!(error.message.contains("below file:///srv/kol"), "{error}");

@@ -65,6 +65,17 @@ impl RedisUrl {
         format!("redis://{login}@primary/{}", self.database)
     }
 
+    /// `host:port` of the servers, Sentinels or nodes that it names.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// Whether what stands before the hosts would itself be read as a host and more.
+    pub fn has_odd_login(&self) -> bool {
+        let odd = |c: char| "/?#\\@".contains(c) || c.is_whitespace() || c.is_control();
+        self.login.contains(odd)
+    }
+
     /// Whether a password stands in the URL.
     pub fn has_password(&self) -> bool {
         self.login.contains(':')

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spec::{KafkaSource, OnDataLoss, StartingOffsets};
+use crate::Millis;
 use crate::event::{Explode, Field, FieldPath, Layout, UsernameCase};
 
 /// The source of a job, by kind. In a spec the only kind needs no name: `[source]` has the keys of
@@ -37,6 +38,11 @@ impl SourceSpec {
         self.kafka().on_data_loss
     }
 
+    /// How far ahead of the present an event may lie.
+    pub fn max_ahead(&self) -> Millis {
+        self.kafka().max_ahead
+    }
+
     /// Events a second and partition; 0 = as fast as possible.
     pub fn max_rate_per_partition(&self) -> u64 {
         self.kafka().max_rate_per_partition
@@ -65,6 +71,20 @@ impl From<SourceSpec> for KafkaSource {
         match source {
             SourceSpec::Kafka(kafka) => kafka,
         }
+    }
+}
+
+impl Layout for SourceSpec {
+    fn paths(&self, field: Field) -> Vec<FieldPath> {
+        self.kafka().paths(field)
+    }
+
+    fn explode(&self) -> Option<&Explode> {
+        Layout::explode(self.kafka())
+    }
+
+    fn username_case(&self) -> UsernameCase {
+        Layout::username_case(self.kafka())
     }
 }
 

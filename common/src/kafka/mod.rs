@@ -1,11 +1,13 @@
 //! The Kafka client's configuration, and what its errors mean to an operator.
 
+mod brokers;
 mod classify;
 mod client;
 mod config;
 mod reasons;
 mod topic_ids;
 
+pub use brokers::{check_brokers, shows_secrets};
 pub use classify::classify;
 pub use client::{Consumer, consumer, failure, log_to_context, serve};
 pub use config::client_config;

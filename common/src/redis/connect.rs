@@ -12,6 +12,7 @@ use redis::{
 };
 
 use super::classify::{classify, denied};
+use super::guard::Guard;
 use super::{RedisConnection, farewell};
 use crate::KolError;
 use crate::job::{RedisTopology, RedisUrl, SecretRef, SinkSpec};
@@ -53,7 +54,8 @@ impl Connect for Network {
 /// slots, and reads secrets, each time. Small packets go out at once (TCP_NODELAY).
 ///
 /// # Errors
-/// Code `SINK_…`: see [`classify`].
+/// Code `SINK_…`: see [`classify`]. `SECRET_…` where a secret is missing, or would be sent to a host that may
+/// not have it.
 pub async fn connect(spec: &SinkSpec, secrets: &Secrets) -> Result<RedisConnection, KolError> {
     let url: RedisUrl = spec.url.parse().map_err(|why: String| {
         KolError::user("SINK_URL", why).help("Correct sink.url (--redis).")
@@ -65,6 +67,9 @@ pub async fn connect(spec: &SinkSpec, secrets: &Secrets) -> Result<RedisConnecti
     };
     match opened {
         Ok(connection) => Ok(connection),
+        Err(_) if let Some(refused) = access.guard.as_ref().and_then(Guard::refused) => {
+            Err(refused)
+        }
         Err(error) => {
             let mut error = match farewell::of(&url, &error).await {
                 Some(words) => denied(&words),
@@ -82,15 +87,21 @@ struct Access {
     sentinel: (Option<String>, Option<String>),
     /// For `rediss…://` with certificates of one's own.
     certificates: Option<TlsCertificates>,
+    /// Where what is shown may go.
+    guard: Option<Guard>,
 }
 
 impl Access {
     fn resolve(url: &RedisUrl, spec: &SinkSpec, secrets: &Secrets) -> Result<Self, KolError> {
         let secret = |reference: &Option<SecretRef>| {
-            let resolved = reference.as_ref().map(|r| secrets.resolve(r));
+            let resolved = reference.as_ref().map(|r| secrets.resolve(r, url.hosts()));
             resolved.transpose()
         };
-        let (ca, cert) = (secret(&spec.tls.ca)?, secret(&spec.tls.cert)?);
+        let certificate = |reference: &Option<SecretRef>| {
+            let read = reference.as_ref().map(|r| secrets.certificate(r));
+            read.transpose()
+        };
+        let (ca, cert) = (certificate(&spec.tls.ca)?, certificate(&spec.tls.cert)?);
         let key = secret(&spec.tls.key)?;
         let client_tls = cert.zip(key).map(|(cert, key)| ClientTlsConfig {
             client_cert: cert.into_bytes(),
@@ -107,6 +118,7 @@ impl Access {
                 client_tls,
                 root_cert: ca.map(String::into_bytes),
             }),
+            guard: Guard::of(spec, secrets)?,
         })
     }
 }
@@ -123,10 +135,14 @@ async fn open(url: &RedisUrl, access: &Access) -> RedisResult<RedisConnection> {
     }
 }
 
-fn limits() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
+fn limits(access: &Access) -> AsyncConnectionConfig {
+    let limits = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(Some(RESPONSE))
+        .set_response_timeout(Some(RESPONSE));
+    match &access.guard {
+        Some(guard) => limits.set_dns_resolver(guard.clone()),
+        None => limits,
+    }
 }
 
 fn tcp() -> TcpSettings {
@@ -150,7 +166,7 @@ async fn open_server(url: &RedisUrl, access: &Access) -> RedisResult<RedisConnec
         Some(certificates) => Client::build_with_tls(info, certificates.clone())?,
         None => Client::open(info)?,
     };
-    let limits = limits();
+    let limits = limits(access);
     let opened = client.get_multiplexed_async_connection_with_config(&limits);
     Ok(opened.await?.into())
 }
@@ -192,7 +208,12 @@ async fn open_watched(
             .set_client_to_sentinel_certificates(certificates.clone());
     }
     let mut client = builder.build()?;
-    let limits = limits();
+    if let Some(guard) = &access.guard {
+        // The client logs in at the primary to see whether it is one.
+        let sentinel = client.async_get_sentinel_client().await?;
+        guard.check_primary(&sentinel, service).await?;
+    }
+    let limits = limits(access);
     let opened = client.get_async_connection_with_config(&limits);
     Ok(opened.await?.into())
 }
@@ -210,6 +231,9 @@ async fn open_cluster(url: &RedisUrl, access: &Access) -> RedisResult<RedisConne
     }
     if let Some(certificates) = &access.certificates {
         builder = builder.certs(certificates.clone());
+    }
+    if let Some(guard) = &access.guard {
+        builder = builder.async_dns_resolver(guard.clone());
     }
     Ok(builder.build()?.get_async_connection().await?.into())
 }

@@ -2,7 +2,7 @@
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, Value, from_redis_value};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, from_redis_value};
 
 use super::classify;
 use crate::KolError;
@@ -71,15 +71,18 @@ impl ConnectionLike for RedisConnection {
 /// # Errors
 /// Code `SINK_…`: see [`classify`].
 pub async fn server_info(open: &mut RedisConnection) -> Result<String, KolError> {
+    let texts = info(open, "server").await.map_err(|e| classify(&e))?;
+    Ok(texts.into_iter().next().unwrap_or_default())
+}
+
+/// A section of `INFO`, of the server or of each node of a Cluster.
+pub(super) async fn info(open: &mut RedisConnection, section: &str) -> RedisResult<Vec<String>> {
     let mut command = redis::cmd("INFO");
-    command.arg("server");
-    let answer: Value = command.query_async(open).await.map_err(|e| classify(&e))?;
-    let text = match answer {
-        Value::Map(nodes) => nodes
-            .into_iter()
-            .next()
-            .map_or(Value::Nil, |(_, text)| text),
-        text => text,
+    command.arg(section);
+    let texts = match command.query_async(open).await? {
+        Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
+        text => vec![text],
     };
-    from_redis_value(text).map_err(|e| classify(&RedisError::from(e)))
+    let texts = texts.into_iter().map(from_redis_value::<String>);
+    texts.map(|text| text.map_err(RedisError::from)).collect()
 }

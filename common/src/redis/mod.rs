@@ -1,9 +1,12 @@
-//! The connection to Redis, what its errors mean to an operator, and how rankings are read.
+//! The connection to Redis, what its errors mean to an operator, whose keys are whose, and how rankings are read.
 
 mod classify;
 mod connect;
 mod connection;
+mod eviction;
 mod farewell;
+mod guard;
+pub mod owner;
 pub mod ranking;
 mod rights;
 
@@ -12,4 +15,5 @@ pub use classify::{
 };
 pub use connect::{Connect, Network, connect};
 pub use connection::{RedisConnection, server_info};
-pub use rights::name_missing_rights;
+pub use eviction::{EVICTS, eviction};
+pub use rights::{commands_needed, name_missing_rights};

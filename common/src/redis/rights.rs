@@ -6,16 +6,20 @@ use redis::{Cmd, RedisResult, Value};
 
 use super::RedisConnection;
 use crate::KolError;
-use crate::job::KeyTemplates;
+use crate::job::SinkSpec;
 
 /// What the probes call a platform and a creator that no event has.
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
 /// nothing. `+SADD` makes the key that `+DEL` removes.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 21] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
+    ("HLEN", &[]),
     ("HSET", &["f", "v", "odd"]),
+    ("HDEL", &["f"]),
+    ("HSCAN", &["0"]),
+    ("TYPE", &[]),
     ("GET", &[]),
     ("SET", &["v", "PX", "none"]),
     ("EXISTS", &[]),
@@ -24,6 +28,7 @@ const COMMANDS: [(&str, &[&str]); 16] = [
     ("UNLINK", &[]),
     ("ZADD", &["none", "m"]),
     ("ZREM", &["m"]),
+    ("ZMSCORE", &["m"]),
     ("ZSCAN", &["0"]),
     ("ZUNIONSTORE", &["0", "none"]),
     ("SMEMBERS", &[]),
@@ -31,13 +36,18 @@ const COMMANDS: [(&str, &[&str]); 16] = [
     ("DEL", &[]),
 ];
 
+/// The commands on keys that the Redis user of a job must be able to run, in capitals.
+pub fn commands_needed() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|(name, _)| *name)
+}
+
 /// The error with the rights that are missing, as `ACL SETUSER` takes them; as it is where none is found.
 pub async fn name_missing_rights(
     error: KolError,
-    keys: &KeyTemplates,
+    sink: &SinkSpec,
     open: &mut RedisConnection,
 ) -> KolError {
-    let missing = missing(keys, open).await.unwrap_or_default();
+    let missing = missing(sink, open).await.unwrap_or_default();
     if missing.is_empty() {
         return error;
     }
@@ -50,8 +60,8 @@ pub async fn name_missing_rights(
 }
 
 /// Rights that are missing.
-async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult<Vec<String>> {
-    let [own, ..] = keys.flip_keys(NOBODY);
+async fn missing(sink: &SinkSpec, open: &mut RedisConnection) -> RedisResult<Vec<String>> {
+    let [own, ..] = sink.keys.flip_keys(NOBODY);
     let mut probes: Vec<(String, Cmd)> = Vec::new();
     let mut evalsha = redis::cmd("EVALSHA");
     evalsha.arg("0".repeat(40)).arg(1).arg(&own);
@@ -59,6 +69,8 @@ async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult
     let mut load = redis::cmd("SCRIPT");
     load.arg("LOAD").arg("return 1");
     probes.push(("+script|load".into(), load));
+    // It has no key.
+    probes.push(("+time".into(), redis::cmd("TIME")));
     for (name, arguments) in COMMANDS {
         let mut command = redis::cmd(name);
         command.arg(&own);
@@ -68,7 +80,7 @@ async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult
         command.arg(arguments);
         probes.push((format!("+{}", name.to_lowercase()), command));
     }
-    for (pattern, key) in patterns(keys) {
+    for (pattern, key) in patterns(sink) {
         let mut command = redis::cmd("EXISTS");
         command.arg(key);
         probes.push((format!("~{pattern}"), command));
@@ -91,8 +103,9 @@ async fn missing(keys: &KeyTemplates, open: &mut RedisConnection) -> RedisResult
     Ok(missing)
 }
 
-/// A pattern for each template, and a key that it matches.
-fn patterns(keys: &KeyTemplates) -> Vec<(String, String)> {
+/// A pattern for each template of keys that the job writes, and a key that it matches.
+fn patterns(sink: &SinkSpec) -> Vec<(String, String)> {
+    let keys = &sink.keys;
     let [flip, ..] = keys.flip_keys(NOBODY);
     let any = |template: &str| {
         let names = ["{platform}", "{kol}", "{job}", "{topic}", "{partition}"];
@@ -104,14 +117,37 @@ fn patterns(keys: &KeyTemplates) -> Vec<(String, String)> {
     let [any_flip, ..] = keys.flip_keys("*");
     let beside = any_flip.trim_end_matches("generation").to_owned() + "*";
     let mut all = vec![(beside, flip)];
-    for template in [
+    let always = [
         &keys.ranking,
         &keys.hash,
         &keys.fence,
         &keys.last_update,
         &keys.last_event,
-    ] {
+    ];
+    let legacy = sink.legacy_hashes.then_some(&keys.legacy_hash);
+    for template in always.into_iter().chain(legacy) {
         all.push((any(template), key(template)));
+        // The owner record.
+        let beside = format!("streaming:{template}:owner");
+        all.push((any(&beside), key(&beside)));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_legacy_hashes_need_a_right_only_where_they_are_written() {
+        for legacy_hashes in [false, true] {
+            let sink = SinkSpec {
+                legacy_hashes,
+                ..SinkSpec::default()
+            };
+            let patterns = patterns(&sink);
+            let is_legacy = |(pattern, _): &(String, String)| pattern == "streaming_scores:*";
+            assert_eq!(patterns.iter().any(is_legacy), legacy_hashes);
+        }
+    }
 }

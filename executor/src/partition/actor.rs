@@ -20,6 +20,7 @@ use super::report::{Parts, report};
 use super::stage::Intake;
 use crate::memory::{Memory, Share, Use};
 use crate::present::Present;
+use crate::sink::SinkError;
 use crate::source::Batch;
 
 /// How often the report is renewed and old state swept.
@@ -254,7 +255,7 @@ impl Actor {
         let now = Instant::now();
         let state = self.intake.state_mut();
         match self.outbox.answered(now, state, answer) {
-            Outcome::Fenced => return Err(Ended::Failed(self.fenced())),
+            Outcome::Fenced => return Err(Ended::Failed(self.fenced(answer.error()))),
             Outcome::Served(arrived) => self.arrived(now, arrived),
             Outcome::Claimed { shown, arrived } => {
                 self.arrived(now, arrived);
@@ -268,12 +269,17 @@ impl Actor {
         Ok(())
     }
 
-    fn fenced(&self) -> KolError {
-        KolError::external("FENCED", "a newer owner of this partition writes to Redis")
-            .help(
-                "Nothing to do after a move. If it repeats, two clusters run a job of this name on one \
-                 Redis: give one of them other keys.",
-            )
+    /// Why a partition that was refused ends.
+    fn fenced(&self, refusal: Option<&SinkError>) -> KolError {
+        let error = match refusal {
+            Some(SinkError::TakenOver(why)) => why.clone(),
+            _ => KolError::external("FENCED", "a newer owner of this partition writes to Redis")
+                .help(
+                    "Nothing to do after a move. If it repeats, a cluster of an older version runs a job of \
+                     this name on this Redis: give one of them other keys.",
+                ),
+        };
+        error
             .job(&self.assignment.spec.name)
             .partition(&self.assignment.partition)
     }

@@ -7,7 +7,7 @@ use kol_common::actor::Address;
 use kol_common::job::JobSpec;
 use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
 use kol_common::scoring::Scoring;
-use kol_common::{ClusterId, JobId, KolError, SourcePartition};
+use kol_common::{ClusterId, JobId, KolError, SourcePartition, StoreId};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -70,6 +70,8 @@ pub struct Assignment {
     pub whole_log: bool,
     /// The cluster that the checkpoint root must be of.
     pub cluster: ClusterId,
+    /// The master's state store, which owns the keys in Redis.
+    pub store: StoreId,
 }
 
 impl Assignment {
@@ -98,6 +100,7 @@ impl Assignment {
             resume_at: None,
             whole_log: false,
             cluster: ClusterId::generate(),
+            store: StoreId::generate(),
         }
     }
 }

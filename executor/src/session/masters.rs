@@ -15,6 +15,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Silence of the network after which the connection counts as broken.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
+/// The URLs of a list that is separated by commas.
+pub fn urls_of(masters: &str) -> impl Iterator<Item = &str> {
+    masters.split(',').map(str::trim)
+}
+
 /// The masters, and whose turn it is.
 pub(super) struct Masters {
     all: Vec<(String, Endpoint)>,
@@ -30,11 +35,7 @@ impl Masters {
     pub(super) fn parse(urls: &str) -> Result<Self, KolError> {
         let one = |url: &str| endpoint(url).map(|endpoint| (url.to_owned(), endpoint));
         Ok(Self {
-            all: urls
-                .split(',')
-                .map(str::trim)
-                .map(one)
-                .collect::<Result<_, _>>()?,
+            all: urls_of(urls).map(one).collect::<Result<_, _>>()?,
             turn: 0,
             term: Arc::default(),
         })

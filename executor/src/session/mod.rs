@@ -7,11 +7,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use kol_common::actor::{Address, AskError};
+use kol_common::net::Credentials;
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
-use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition};
+use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition, UnseenRoot};
 use kol_common::retry::Backoff;
 use kol_common::{Incarnation, KolError};
+pub use masters::urls_of;
 use masters::{Masters, follows};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -41,15 +43,26 @@ pub trait Dial: std::fmt::Debug + Send + Sync {
 }
 
 /// Opens connections over this machine's network.
-#[derive(Clone, Copy, Debug)]
-pub struct Network;
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// What a master with TLS is shown, as it is when a connection is opened.
+    pub credentials: Option<Credentials>,
+}
 
 impl Dial for Network {
     fn dial<'a>(
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>> {
-        Box::pin(endpoint.connect())
+        Box::pin(async move {
+            match &self.credentials {
+                None => endpoint.connect().await,
+                Some(credentials) => {
+                    let endpoint = endpoint.clone().tls_config(credentials.client())?;
+                    endpoint.connect().await
+                }
+            }
+        })
     }
 }
 
@@ -65,10 +78,10 @@ pub struct Route {
 /// What happens to the session, for the supervisor.
 #[derive(Debug)]
 pub enum SessionEvent {
-    /// A new stream: answer with what runs.
+    /// A new stream: answer with what the registration says.
     Up(Up),
     /// A message of the master.
-    Message(MasterMessage),
+    Message(Box<MasterMessage>),
     /// The stream broke.
     Down,
 }
@@ -78,8 +91,17 @@ pub enum SessionEvent {
 pub struct Up {
     /// Where messages to the master go.
     pub sender: mpsc::Sender<ExecutorMessage>,
-    /// Gets what runs, for the registration.
-    pub running: oneshot::Sender<Vec<RunningPartition>>,
+    /// Gets what the registration says.
+    pub account: oneshot::Sender<Account>,
+}
+
+/// What an executor says of itself when it registers.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// What it runs.
+    pub running: Vec<RunningPartition>,
+    /// The places of state files that it does not see.
+    pub unseen_roots: Vec<UnseenRoot>,
 }
 
 /// Who this executor is.
@@ -119,12 +141,13 @@ pub async fn run(
             () = stop.cancelled() => return Ok(()),
             outcome = session(&*network, &masters, &identity, &supervisor, &ready) => outcome,
         };
-        ready.send_replace(false);
+        let registered = ready.send_replace(false);
         let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
         if matches!(sent, Err(AskError::Gone(_))) {
             return Ok(());
         }
-        if outcome.is_ok() {
+        // However it ended: a master that is started again is back within the first waits.
+        if registered {
             backoff.succeeded();
         }
         let master = masters.current().0.clone();
@@ -171,22 +194,22 @@ async fn session(
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let mut client = ClusterServiceClient::new(channel).max_decoding_message_size(64 << 20);
 
-    // The registration goes first, so what runs is requested before the stream is opened; what the
+    // The registration goes first, so what it says is requested before the stream is opened; what the
     // supervisor puts into the queue from then on comes after it.
-    let (running_in, running) = oneshot::channel();
+    let (account_in, account) = oneshot::channel();
     let up = Up {
         sender,
-        running: running_in,
+        account: account_in,
     };
     let gone = |_| tonic::Status::cancelled("the supervisor has ended");
     supervisor
         .tell(SessionEvent::Up(up), HAND_OVER)
         .await
         .map_err(gone)?;
-    let running = running
+    let account = account
         .await
         .map_err(|_| tonic::Status::cancelled("the supervisor has ended"))?;
-    let register = futures::stream::iter([registration(identity, running)]);
+    let register = futures::stream::iter([registration(identity, account)]);
     let term = masters.term();
     let stream = register.chain(ReceiverStream::new(outgoing));
     let stream = stream.map(move |message| ExecutorMessage {
@@ -204,14 +227,14 @@ async fn session(
             tracing::info!(executor = %w.executor_id, "registered with the master");
         }
         supervisor
-            .tell(SessionEvent::Message(message), HAND_OVER)
+            .tell(SessionEvent::Message(Box::new(message)), HAND_OVER)
             .await
             .map_err(gone)?;
     }
     Ok(())
 }
 
-fn registration(identity: &Identity, running: Vec<RunningPartition>) -> ExecutorMessage {
+fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
     ExecutorMessage {
         body: Some(Body::Register(Register {
             incarnation: identity.incarnation.as_str().to_owned(),
@@ -220,7 +243,8 @@ fn registration(identity: &Identity, running: Vec<RunningPartition>) -> Executor
             cores: identity.cores,
             memory_bytes: identity.memory_bytes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            running,
+            running: account.running,
+            unseen_roots: account.unseen_roots,
         })),
         ..ExecutorMessage::default()
     }

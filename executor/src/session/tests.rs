@@ -15,10 +15,20 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Welcomes whoever registers; ends its side of the stream when the executor has ended the other, or
-/// at once.
+/// How the master ends its side of the stream.
+#[derive(Clone, Copy)]
+enum End {
+    /// At once.
+    AtOnce,
+    /// At once, as one that was killed.
+    Broken,
+    /// When the executor has ended the other side.
+    Last,
+}
+
+/// Welcomes whoever registers.
 struct Master {
-    patient: bool,
+    end: End,
     term: u64,
     /// With the term that the executor knows.
     registrations: mpsc::Sender<(u64, Register)>,
@@ -43,13 +53,13 @@ impl ClusterService for Master {
             term: self.term,
         };
         let welcome = futures::stream::iter([Ok(welcome)]);
-        if !self.patient {
-            return Ok(Response::new(Box::pin(welcome)));
-        }
+        let broken = futures::stream::iter([Err(Status::unavailable("killed"))]);
         let until_the_other_side_ends = incoming.filter_map(|_| async { None });
-        Ok(Response::new(Box::pin(
-            welcome.chain(until_the_other_side_ends),
-        )))
+        Ok(Response::new(match self.end {
+            End::AtOnce => Box::pin(welcome),
+            End::Broken => Box::pin(welcome.chain(broken)),
+            End::Last => Box::pin(welcome.chain(until_the_other_side_ends)),
+        }))
     }
 }
 
@@ -61,12 +71,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(patient: bool) -> Self {
-        Self::of(patient, &[0]).await
+    async fn start(end: End) -> Self {
+        Self::of(end, &[0]).await
     }
 
     /// With one master of each of these terms.
-    async fn of(patient: bool, terms: &[u64]) -> Self {
+    async fn of(end: End, terms: &[u64]) -> Self {
         let (registered, registrations) = mpsc::channel(16);
         let group = Group::new("test");
         let mut masters = Vec::new();
@@ -74,7 +84,7 @@ impl Scene {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             masters.push(format!("http://{}", listener.local_addr().unwrap()));
             let service = ClusterServiceServer::new(Master {
-                patient,
+                end,
                 term: *term,
                 registrations: registered.clone(),
             });
@@ -100,7 +110,7 @@ impl Scene {
         let stop = group.stop_token();
         let route = Route {
             master: masters.join(","),
-            network: Arc::new(Network),
+            network: Arc::new(Network { credentials: None }),
         };
         let session = group.spawn("session", run(route, identity, address, ready, stop));
         Self {
@@ -117,7 +127,7 @@ impl Scene {
             let event = tokio::time::timeout(LIMIT, self.supervisor.recv()).await;
             match event.unwrap().unwrap() {
                 SessionEvent::Up(up) => {
-                    up.running.send(Vec::new()).unwrap();
+                    up.account.send(Account::default()).unwrap();
                     return up.sender;
                 }
                 SessionEvent::Message(_) | SessionEvent::Down => {}
@@ -128,7 +138,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
-    let mut scene = Scene::start(false).await;
+    let mut scene = Scene::start(End::AtOnce).await;
     let mut seen = Vec::new();
     for _ in 0..2 {
         let _sender = scene.come_up().await;
@@ -141,8 +151,20 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
 }
 
 #[tokio::test]
+async fn the_waits_begin_again_after_a_registration_however_its_stream_ended() {
+    let mut scene = Scene::start(End::Broken).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..14 {
+        let _sender = scene.come_up().await;
+        scene.registrations.recv().await.unwrap();
+    }
+    // Waits that grow would be 10 s in all, at least.
+    assert!(began.elapsed() < Duration::from_secs(6));
+}
+
+#[tokio::test]
 async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
-    let mut scene = Scene::start(true).await;
+    let mut scene = Scene::start(End::Last).await;
     let sender = scene.come_up().await;
     scene.registrations.recv().await.unwrap();
     let Scene {
@@ -157,7 +179,7 @@ async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
 
 #[tokio::test]
 async fn nothing_of_a_master_whose_term_is_over_is_taken() {
-    let mut scene = Scene::of(false, &[3, 2]).await;
+    let mut scene = Scene::of(End::AtOnce, &[3, 2]).await;
     let mut heard = Vec::new();
     let mut streams = 0;
     while streams < 3 {
@@ -165,7 +187,7 @@ async fn nothing_of_a_master_whose_term_is_over_is_taken() {
         match event.unwrap().unwrap() {
             SessionEvent::Up(up) => {
                 streams += 1;
-                up.running.send(Vec::new()).unwrap();
+                up.account.send(Account::default()).unwrap();
             }
             SessionEvent::Message(message) => heard.push(message.term),
             SessionEvent::Down => {}

@@ -10,7 +10,7 @@ use redis::RedisError;
 use super::message::{Operation, SinkError};
 
 /// Longest time one request may take in Redis.
-const DEADLINE: Duration = Duration::from_secs(15);
+pub(super) const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How a call ends: inside, what a script or a check says; outside, what the client says.
 pub(super) type CallResult<T> = Result<Result<T, SinkError>, RedisError>;

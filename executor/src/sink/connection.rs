@@ -44,6 +44,11 @@ impl Connection {
         }
     }
 
+    /// The open connection, if there is one.
+    pub(super) fn current(&self) -> Option<RedisConnection> {
+        self.open.as_ref().map(|(_, open)| open.clone())
+    }
+
     /// The open connection and its number, or a new one. While the back-off runs, the last error.
     pub(super) async fn get(&mut self) -> Result<(u64, RedisConnection), KolError> {
         if let Some(open) = &self.open {
@@ -57,8 +62,8 @@ impl Connection {
         match self.network.connect(&self.spec, &self.secrets).await {
             Ok(mut connection) => {
                 if let Some(refused) = self.refused.take() {
-                    let keys = &self.spec.keys;
-                    let named = name_missing_rights(refused.clone(), keys, &mut connection).await;
+                    let spec = &self.spec;
+                    let named = name_missing_rights(refused.clone(), spec, &mut connection).await;
                     if named != refused {
                         self.fail(named.clone());
                         self.refused = Some(refused);

@@ -70,7 +70,8 @@ fn pipeline(request: FlushRequest) -> Pipeline {
         .arg(fence.assignment_epoch)
         .arg(request.sequence)
         .arg(&request.times.0)
-        .arg(&request.times.1);
+        .arg(&request.times.1)
+        .arg(request.merges.len());
     for merge in request.merges {
         pipe.add_command(merge);
     }

@@ -68,6 +68,8 @@ pub enum Argument {
     AssignmentEpoch,
     /// Sequence of the flush.
     Sequence,
+    /// Place of the merge in its flush, from 1.
+    Place,
     /// Number of the partition within its job, 4 bytes, little endian.
     Partition,
     /// Platform of the KOLs.
@@ -86,10 +88,11 @@ pub enum Argument {
 
 impl Argument {
     /// In the order of a call.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Generation,
         Self::AssignmentEpoch,
         Self::Sequence,
+        Self::Place,
         Self::Partition,
         Self::Platform,
         Self::Now,
@@ -105,6 +108,7 @@ impl Argument {
             Self::Generation => "ARG_GENERATION",
             Self::AssignmentEpoch => "ARG_ASSIGNMENT_EPOCH",
             Self::Sequence => "ARG_SEQUENCE",
+            Self::Place => "ARG_PLACE",
             Self::Partition => "ARG_PARTITION",
             Self::Platform => "ARG_PLATFORM",
             Self::Now => "ARG_NOW",

@@ -40,7 +40,7 @@ pub enum SinkMessage {
         /// What became of it.
         reply: oneshot::Sender<Result<Flushed, SinkError>>,
     },
-    /// Read a piece of a ranking.
+    /// Read a piece of a listing.
     Scan {
         /// The piece, and the partition that it is for.
         request: ScanRequest,
@@ -65,7 +65,7 @@ pub enum Operation {
     Claim,
     /// Read the fence record.
     Look,
-    /// Read a piece of a ranking.
+    /// Read a piece of a listing.
     Scan,
     /// Compare what was sent with what is there.
     Compare,
@@ -80,6 +80,12 @@ impl Operation {
         Self::Scan,
         Self::Compare,
     ];
+
+    /// Whether one of this kind that succeeded proves that the other kind succeeds, too: a flush reads the fence
+    /// record as a look does, and while flushes succeed nobody looks.
+    pub fn proves(self, other: Self) -> bool {
+        self == other || (self, other) == (Self::Flush, Self::Look)
+    }
 }
 
 /// A partition's fence record, and who may write behind it.
@@ -118,7 +124,7 @@ pub struct FlushRequest {
     pub confirmed: u64,
     /// Position and window end that the flush brings Redis to.
     pub shown: (u64, u64),
-    /// Merge calls.
+    /// Merge calls, by their places in the flush.
     pub merges: Vec<Cmd>,
     /// Keys of `last_update` and `last_event`.
     pub stamps: (String, String),
@@ -163,6 +169,9 @@ pub enum SinkError {
     /// Another owner holds the fence: this one must stop.
     #[error("another owner holds the fence")]
     Fenced,
+    /// Another cluster has taken the keys of the job: it must end.
+    #[error(transparent)]
+    TakenOver(KolError),
     /// Redis lost the fence record, and with it data.
     #[error("Redis lost data")]
     Lost,
@@ -171,12 +180,37 @@ pub enum SinkError {
     Unavailable(#[from] KolError),
 }
 
-/// A piece of a ranking.
+/// Where Redis names creators of a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// The ranking that is shown.
+    Ranking,
+    /// The one that was shown before this generation.
+    Before,
+    /// The slots beside the rankings.
+    Slots,
+}
+
+impl Listing {
+    /// The one to begin with.
+    pub const FIRST: Self = Self::Ranking;
+
+    /// The one after it.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Ranking => Some(Self::Before),
+            Self::Before => Some(Self::Slots),
+            Self::Slots => None,
+        }
+    }
+}
+
+/// A piece of a listing.
 #[derive(Clone, Debug)]
 pub struct ScanRequest {
-    /// Key of the ranking.
-    pub ranking: String,
-    /// Platform that it ranks.
+    /// Which one.
+    pub listing: Listing,
+    /// Platform of the creators.
     pub platform: String,
     /// Keys of the hashes.
     pub keys: KeyTemplates,

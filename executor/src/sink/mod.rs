@@ -6,6 +6,7 @@
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
 //! | `fence`, `flush`, `scan`, `compare` | one kind of request each |
+//! | `owner` | signs of life in the owner records, and who has taken them |
 //! | `call` | how a call to Redis ends |
 //! | `connection` | the connection, and when it is opened again |
 //! | `script`, `merge_call` | the Lua scripts; keys and arguments of a merge by name |
@@ -17,13 +18,15 @@ mod fence;
 mod flush;
 pub mod merge_call;
 mod message;
+mod owner;
 mod scan;
 pub mod script;
 mod service;
 mod trouble;
 
 pub use message::{
-    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned,
-    Sink, SinkError, SinkMessage,
+    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
+    Scanned, Sink, SinkError, SinkMessage,
 };
+pub use owner::Writer;
 pub use service::start;

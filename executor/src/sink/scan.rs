@@ -1,11 +1,12 @@
-//! Reads a ranking piece by piece, to find orphans: creators that no one else would take out of it.
+//! Reads what names creators piece by piece, to find orphans: those that no one else would take out.
 
 use kol_common::redis::RedisConnection;
 use kol_common::scoring::unpack_slots;
+use redis::{Cmd, RedisResult};
 use tokio::time::Instant;
 
 use super::call::CallResult;
-use super::message::{ScanRequest, Scanned};
+use super::message::{Listing, ScanRequest, Scanned};
 
 /// Members read in one call: well below a millisecond of Redis.
 const PIECE: usize = 500;
@@ -13,31 +14,64 @@ const PIECE: usize = 500;
 /// Reads one piece.
 pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> CallResult<Scanned> {
     let begun = Instant::now();
-    let (cursor, members): (u64, Vec<(String, f64)>) = redis::cmd("ZSCAN")
-        .arg(&request.ranking)
-        .arg(request.cursor)
-        .arg("COUNT")
-        .arg(PIECE)
-        .query_async(open)
-        .await?;
-    let mut fields: Vec<Option<Vec<u8>>> = Vec::new();
-    if !members.is_empty() {
-        let mut slots = redis::cmd("HMGET");
-        slots.arg(request.keys.slots_key(&request.platform));
-        for (kol, _) in &members {
-            slots.arg(kol);
-        }
-        fields = slots.query_async(open).await?;
-    }
-    let kols = members.into_iter().zip(fields);
+    let ranking = request.keys.ranking_key(&request.platform);
+    let [_, _, before] = request.keys.flip_keys(&request.platform);
+    let (cursor, kols) = match request.listing {
+        Listing::Ranking => ranked(request, &ranking, open).await?,
+        Listing::Before => ranked(request, &before, open).await?,
+        Listing::Slots => slots(request, open).await?,
+    };
+    let kols = kols.into_iter();
     Ok(Ok(Scanned {
         cursor,
         kols: kols
             .filter(|(_, field)| concerns(request, field.as_deref()))
-            .map(|((kol, _), _)| kol)
+            .map(|(kol, _)| kol)
             .collect(),
         took: begun.elapsed(),
     }))
+}
+
+/// Where to continue, and creators with their packed slots, if they have any.
+type Piece = (u64, Vec<(String, Option<Vec<u8>>)>);
+
+/// A piece of a ranking.
+async fn ranked(
+    request: &ScanRequest,
+    ranking: &str,
+    open: &mut RedisConnection,
+) -> RedisResult<Piece> {
+    let scan = scan_of("ZSCAN", ranking, request.cursor);
+    let (cursor, members): (u64, Vec<(String, f64)>) = scan.query_async(open).await?;
+    if members.is_empty() {
+        return Ok((cursor, Vec::new()));
+    }
+    let mut slots = redis::cmd("HMGET");
+    slots.arg(request.keys.slots_key(&request.platform));
+    for (kol, _) in &members {
+        slots.arg(kol);
+    }
+    let fields: Vec<Option<Vec<u8>>> = slots.query_async(open).await?;
+    let names = members.into_iter().map(|(kol, _)| kol);
+    Ok((cursor, names.zip(fields).collect()))
+}
+
+/// A piece of the slots.
+async fn slots(request: &ScanRequest, open: &mut RedisConnection) -> RedisResult<Piece> {
+    let key = request.keys.slots_key(&request.platform);
+    let scan = scan_of("HSCAN", &key, request.cursor);
+    let (cursor, fields): (u64, Vec<(String, Vec<u8>)>) = scan.query_async(open).await?;
+    let fields = fields.into_iter();
+    Ok((
+        cursor,
+        fields.map(|(kol, packed)| (kol, Some(packed))).collect(),
+    ))
+}
+
+fn scan_of(command: &str, key: &str, cursor: u64) -> Cmd {
+    let mut scan = redis::cmd(command);
+    scan.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
+    scan
 }
 
 /// Whether a KOL with these slots is for this partition to check. A KOL without slots that can be read is
@@ -70,7 +104,7 @@ mod tests {
     #[test]
     fn a_partition_checks_its_own_slots_and_those_of_older_generations() {
         let request = ScanRequest {
-            ranking: "r".into(),
+            listing: Listing::Ranking,
             platform: "tiktok".into(),
             keys: KeyTemplates::default(),
             cursor: 0,

@@ -22,15 +22,32 @@ pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(COMPARE_SOUR
 /// Source of the claim script.
 pub const CLAIM_SOURCE: &str = include_str!("lua/claim.lua");
 /// Source of the begin script.
-pub const BEGIN_SOURCE: &str = include_str!("lua/begin.lua");
-/// Source of the merge script: the names of keys, arguments, slots and fields, then `lua/merge.lua`.
-pub static MERGE_SOURCE: LazyLock<String> =
-    LazyLock::new(|| merge_call::preamble() + include_str!("lua/merge.lua"));
+pub const BEGIN_SOURCE: &str =
+    concat!(include_str!("lua/owner.lua"), include_str!("lua/begin.lua"));
+/// Source of the merge script: the names of keys, arguments, slots and fields, then what scripts share, then
+/// `lua/merge.lua`.
+pub static MERGE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let shared = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/owner.lua"),
+        include_str!("lua/score.lua"),
+        include_str!("lua/merge.lua")
+    );
+    merge_call::preamble() + shared
+});
 /// Source of the done script.
-pub const DONE_SOURCE: &str = include_str!("lua/done.lua");
+pub const DONE_SOURCE: &str = concat!(
+    include_str!("lua/errors.lua"),
+    include_str!("lua/owner.lua"),
+    include_str!("lua/done.lua")
+);
 
 /// Source of the compare script.
-pub const COMPARE_SOURCE: &str = include_str!("lua/compare.lua");
+pub const COMPARE_SOURCE: &str = concat!(
+    include_str!("lua/errors.lua"),
+    include_str!("lua/owner.lua"),
+    include_str!("lua/compare.lua")
+);
 
 /// All of them, to load after Redis lost them.
 pub fn all() -> [&'static Script; 5] {

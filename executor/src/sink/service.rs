@@ -8,16 +8,19 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
+use kol_common::redis::owner::RENEW_EVERY;
 use kol_common::redis::{Connect, RedisConnection};
 use kol_common::secrets::Secrets;
-use tokio::time::Instant;
+use redis::RedisResult;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::call::{Served, settle, within};
+use super::call::{DEADLINE, Served, settle, within};
 use super::compare::compare;
 use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
+use super::owner::{Records, Writer};
 use super::scan::scan;
 use super::trouble::{Line, Trouble};
 
@@ -25,19 +28,33 @@ use super::trouble::{Line, Trouble};
 const WAITING: usize = 256;
 const IN_PROGRESS: usize = 4;
 
-/// Starts a sink; it ends when all addresses are gone.
-pub fn start(group: &Group, network: Arc<dyn Connect>, spec: SinkSpec, secrets: Secrets) -> Sink {
+/// Starts a sink of a job; it ends when all addresses are gone.
+pub fn start(
+    group: &Group,
+    network: Arc<dyn Connect>,
+    spec: SinkSpec,
+    secrets: Secrets,
+    writer: Writer,
+) -> Sink {
     let (address, inbox) = mailbox("sink", WAITING);
+    let records = Records::new(spec.clone(), writer);
     let _runs_by_itself = group.spawn("sink", async move {
-        run(Connection::new(network, spec, secrets), inbox).await;
+        run(Connection::new(network, spec, secrets), records, inbox).await;
         Ok(())
     });
     address
 }
 
 /// Requests of different partitions may overlap; a partition sends its next request only after the reply
-/// to the last one, so its order is kept.
-async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
+/// to the last one, so its order is kept. Once another cluster has the keys of the job, nothing is requested.
+async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<SinkMessage>) {
+    let period = RENEW_EVERY.duration();
+    let mut renewals = tokio::time::interval_at(Instant::now() + period, period);
+    renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // One, at most.
+    let mut renewing: FuturesUnordered<BoxFuture<'static, RedisResult<Option<KolError>>>> =
+        FuturesUnordered::new();
+    let mut taken: Option<KolError> = None;
     let mut in_progress: FuturesUnordered<BoxFuture<'static, Served>> = FuturesUnordered::new();
     let mut trouble = Trouble::default();
     loop {
@@ -52,10 +69,28 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
                 }
                 note(&mut trouble, served.operation, served.error.as_ref());
             }
+            // What fails shows in the requests of partitions: each looks at its fence every second.
+            Some(renewed) = renewing.next(), if !renewing.is_empty() => {
+                if let Ok(renewed) = renewed {
+                    taken = renewed;
+                }
+            }
+            _ = renewals.tick(), if renewing.is_empty() => {
+                if let Some(open) = connection.current() {
+                    renewing.push(Box::pin(renew(records.clone(), open)));
+                }
+            }
             message = inbox.recv(), if in_progress.len() < IN_PROGRESS => {
                 let Some(message) = message else { break };
+                if let Some(why) = &taken {
+                    refuse(message, SinkError::TakenOver(why.clone()));
+                    continue;
+                }
                 match connection.get().await {
-                    Ok((number, open)) => in_progress.push(Box::pin(serve(message, number, open))),
+                    Ok((number, open)) => {
+                        let serve = serve(message, number, open, records.clone());
+                        in_progress.push(Box::pin(serve));
+                    }
                     Err(error) => {
                         note(&mut trouble, message.operation(), Some(&error));
                         refuse(message, error.into());
@@ -65,6 +100,12 @@ async fn run(mut connection: Connection, mut inbox: Mailbox<SinkMessage>) {
         }
     }
     while in_progress.next().await.is_some() {}
+}
+
+/// A sign of life; why the job must end, if another store has its keys.
+async fn renew(records: Records, open: RedisConnection) -> RedisResult<Option<KolError>> {
+    let renewed = tokio::time::timeout(DEADLINE, records.renew(open)).await;
+    renewed.unwrap_or(Ok(None))
 }
 
 /// Logs when trouble with Redis begins and ends.
@@ -102,8 +143,14 @@ fn refuse(message: SinkMessage, error: SinkError) {
 }
 
 /// Serves one request.
-async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> Served {
+async fn serve(
+    message: SinkMessage,
+    number: u64,
+    mut open: RedisConnection,
+    records: Records,
+) -> Served {
     let kind = message.operation();
+    let shared = open.clone();
     // A partition that has ended meanwhile does not wait for the reply.
     match message {
         SinkMessage::Claim {
@@ -113,17 +160,22 @@ async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> 
             reply,
         } => {
             let claimed = within(claim(&fence, &log, &platforms, &mut open)).await;
+            let claimed = records.explained(claimed, shared).await;
             let (result, served) = settle(kind, number, claimed);
             drop(reply.send(result));
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let (result, served) = settle(kind, number, within(look(&fence, &mut open)).await);
+            let looked = within(look(&fence, &mut open)).await;
+            let looked = records.explained(looked, shared).await;
+            let (result, served) = settle(kind, number, looked);
             drop(reply.send(result));
             served
         }
         SinkMessage::Flush { request, reply } => {
-            let (result, served) = settle(kind, number, within(flush(*request, &mut open)).await);
+            let flushed = within(flush(*request, &mut open)).await;
+            let flushed = records.explained(flushed, shared).await;
+            let (result, served) = settle(kind, number, flushed);
             drop(reply.send(result));
             served
         }
@@ -133,7 +185,9 @@ async fn serve(message: SinkMessage, number: u64, mut open: RedisConnection) -> 
             served
         }
         SinkMessage::Compare { calls, reply } => {
-            let (result, served) = settle(kind, number, within(compare(calls, &mut open)).await);
+            let compared = within(compare(calls, &mut open)).await;
+            let compared = records.explained(compared, shared).await;
+            let (result, served) = settle(kind, number, compared);
             drop(reply.send(result));
             served
         }

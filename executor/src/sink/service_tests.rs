@@ -7,24 +7,32 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use kol_common::StoreId;
+
 use crate::sink::Fence;
 
 const LOOK: Duration = Duration::from_secs(5);
 const SERVES: &str = "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n7\r\n";
 
 /// A name behind which each connection finds another server: the first answers everything with the first
-/// of these lines, and so on; the last stays.
+/// of these lines, and so on; the last stays. Owner records are as a script of them says, if one is given.
 #[derive(Debug)]
 struct Name {
     answers: Vec<String>,
+    owner: Option<&'static str>,
     opened: AtomicUsize,
     tasks: Mutex<Vec<Group>>,
 }
 
 impl Name {
     fn of(answers: &[&str]) -> Arc<Self> {
+        Self::with(answers, None)
+    }
+
+    fn with(answers: &[&str], owner: Option<&'static str>) -> Arc<Self> {
         Arc::new(Self {
             answers: answers.iter().map(|a| (*a).to_owned()).collect(),
+            owner,
             opened: AtomicUsize::new(0),
             tasks: Mutex::default(),
         })
@@ -33,6 +41,7 @@ impl Name {
     async fn open(&self) -> Result<RedisConnection, KolError> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let answer = self.answers[number.min(self.answers.len() - 1)].clone();
+        let owner = self.owner;
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         let info = RedisConnectionInfo::default().set_skip_set_lib_name();
         let config = AsyncConnectionConfig::new();
@@ -45,15 +54,28 @@ impl Name {
         });
         let _server = group.spawn("server", async move {
             let mut request = [0; 4_096];
-            // The test sends one request at a time, and each is small.
-            while let Ok(1..) = theirs.read(&mut request).await {
-                theirs.write_all(answer.as_bytes()).await.unwrap();
+            // The test sends one request at a time, and each is small; a sign of life may come with it.
+            while let Ok(read @ 1..) = theirs.read(&mut request).await {
+                let text = String::from_utf8_lossy(&request[..read]);
+                let lines: Vec<_> = text.lines().collect();
+                for at in (0..lines.len()).filter(|at| is_request(lines[*at])) {
+                    let is_script = lines.get(at + 2) == Some(&"EVALSHA");
+                    let owner = owner.filter(|_| is_script);
+                    let answer = owner.unwrap_or(&answer).as_bytes();
+                    theirs.write_all(answer).await.unwrap();
+                }
             }
             Ok(())
         });
         self.tasks.lock().unwrap().push(group);
         Ok(connection.into())
     }
+}
+
+/// The first line of one: `*` and how many words it has.
+fn is_request(line: &str) -> bool {
+    let words = line.strip_prefix('*').unwrap_or_default();
+    !words.is_empty() && words.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl Connect for Name {
@@ -67,12 +89,20 @@ impl Connect for Name {
 }
 
 fn sink(name: &Arc<Name>) -> Sink {
+    sink_of(name, Some(StoreId::from_wire("sto_a")))
+}
+
+fn sink_of(name: &Arc<Name>, store: Option<StoreId>) -> Sink {
     let network = Arc::clone(name) as Arc<dyn Connect>;
     start(
         &Group::new("test"),
         network,
         SinkSpec::default(),
         Secrets::default(),
+        Writer {
+            job: "kol".into(),
+            store,
+        },
     )
 }
 
@@ -127,4 +157,46 @@ async fn a_name_that_leads_to_a_replica_is_resolved_at_a_bounded_pace() {
     }
     let opened = name.opened.load(Ordering::Relaxed);
     assert!((15..=45).contains(&opened), "{opened} in half a minute");
+}
+
+/// What the script says of records that another store has written.
+const HELD: &str = "*11\r\n$4\r\nHELD\r\n$5\r\n70000\r\n$1\r\n1\r\n$5\r\nsto_b\r\n$5\r\nclu_b\r\n$3\r\nh:1\r\n$5\r\nother\r\n\
+                    $5\r\njob_b\r\n$1\r\n7\r\n$1\r\n5\r\n$5\r\n69000\r\n";
+
+fn taken_over(answer: &Result<u64, SinkError>) -> bool {
+    let Err(SinkError::TakenOver(why)) = answer else {
+        return false;
+    };
+    why.code == "SINK_TAKEN_OVER" && why.message.contains("job `other` of cluster clu_b")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_fenced_learns_which_cluster_has_taken_the_keys() {
+    let newer = "*3\r\n$1\r\n2\r\n$1\r\n1\r\n$1\r\n0\r\n";
+    let name = Name::with(&[newer], Some(HELD));
+    let answer = look(&sink(&name)).await;
+    assert!(taken_over(&answer), "{answer:?}");
+    let own = "*2\r\n$4\r\nFREE\r\n$5\r\n70000\r\n";
+    let name = Name::with(&[newer], Some(own));
+    assert_eq!(look(&sink(&name)).await, Err(SinkError::Fenced));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_partitions_end_within_a_renewal_once_another_cluster_has_the_keys() {
+    let name = Name::with(&[SERVES], Some(HELD));
+    let sink = sink(&name);
+    assert_eq!(look(&sink).await, Ok(7), "no fence says so");
+    tokio::time::sleep(RENEW_EVERY.duration() + Duration::from_secs(1)).await;
+    let answer = look(&sink).await;
+    assert!(taken_over(&answer), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_without_owner_records_has_no_keys_that_could_be_taken() {
+    let name = Name::with(&[SERVES], Some(HELD));
+    let sink = sink_of(&name, None);
+    for _ in 0..30 {
+        assert_eq!(look(&sink).await, Ok(7));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

@@ -45,12 +45,15 @@ impl Trouble {
         if code == Some(SCRIPTS_FORGOTTEN) {
             return None;
         }
-        self.codes[operation as usize] = code;
         if let Some(code) = code {
+            self.codes[operation as usize] = Some(code);
             self.failed_at = Some(now);
             let is_new = !self.said.contains(&code);
             is_new.then(|| self.said.push(code));
             return is_new.then_some(Line::Begins);
+        }
+        for (of, known) in Operation::ALL.into_iter().zip(&mut self.codes) {
+            known.take_if(|_| operation.proves(of));
         }
         let is_quiet = self.failed_at.is_some_and(|at| now >= at + QUIET);
         if !is_quiet || self.codes.iter().any(Option::is_some) {
@@ -96,6 +99,15 @@ mod tests {
         let code = error("SINK_OUT_OF_MEMORY");
         trouble.note(now, Operation::Flush, Some(&code));
         assert_eq!(trouble.note(now + 2 * QUIET, Operation::Look, None), None);
+        let ended = trouble.note(now + 2 * QUIET, Operation::Flush, None);
+        assert_eq!(ended, Some(Line::Ends));
+    }
+
+    #[test]
+    fn flushes_that_succeed_end_the_trouble_of_looks() {
+        let now = Instant::now();
+        let mut trouble = Trouble::default();
+        trouble.note(now, Operation::Look, Some(&error("SINK_READ_ONLY")));
         let ended = trouble.note(now + 2 * QUIET, Operation::Flush, None);
         assert_eq!(ended, Some(Line::Ends));
     }

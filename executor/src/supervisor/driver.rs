@@ -12,7 +12,7 @@ use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
-use kol_common::{ClusterId, JobId, KolError, Millis, SourcePartition};
+use kol_common::{ClusterId, JobId, KolError, Millis, SourcePartition, StoreId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::memory::{Share, Use};
 use crate::partition::{self, Assignment, Command, Ended, Partition};
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::session::{SessionEvent, Up};
+use crate::session::{Account, SessionEvent, Up};
 
 /// How often reports go to the master.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -113,11 +113,13 @@ impl Supervisor {
 
     fn session(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Up(Up { sender, running }) => {
-                let _session_ended = running.send(self.machine.running());
+            SessionEvent::Up(Up { sender, account }) => {
+                self.unseen = self.roots.unseen();
+                let _session_ended = account.send(Account {
+                    running: self.machine.running(),
+                    unseen_roots: self.unseen.clone(),
+                });
                 self.master = Some(sender);
-                self.unseen.clear();
-                self.send_unseen();
                 if self.options.leave.is_cancelled() {
                     // The master of the new session does not know yet, and would assign partitions.
                     self.send_leaving();
@@ -162,6 +164,7 @@ impl Supervisor {
 
     fn assign(&mut self, assign: proto::Assign) {
         let id = JobId::from_wire(assign.job_id);
+        let store = StoreId::from_wire(assign.store_id);
         // Before any of them opens its log: fewer clients are created for nothing.
         let partitions = self.assigned.len() + assign.partitions.len();
         self.options.memory.queues().divide_by(partitions);
@@ -172,7 +175,7 @@ impl Supervisor {
             let key = (id.clone(), partition.clone());
             let opened = self
                 .jobs
-                .open(&id, &assign.spec_json, &self.options, &self.group);
+                .open(&id, &assign.spec_json, &store, &self.options, &self.group);
             let job = match opened {
                 Ok(job) => job,
                 Err(error) => {
@@ -195,6 +198,7 @@ impl Supervisor {
                 resume_at: p.resume_at,
                 whole_log: p.whole_log,
                 cluster: ClusterId::from_wire(assign.cluster_id.as_str()),
+                store: store.clone(),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -291,7 +295,8 @@ impl Supervisor {
             return;
         };
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
-        let opened = self.jobs.open(&key.0, &spec, &self.options, &self.group);
+        let (store, options) = (&assignment.store, &self.options);
+        let opened = self.jobs.open(&key.0, &spec, store, options, &self.group);
         let deps = match opened {
             Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
             Err(error) => {

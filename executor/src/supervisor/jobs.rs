@@ -10,14 +10,14 @@ use kol_common::actor::Group;
 use kol_common::job::JobSpec;
 use kol_common::proto::JobTick;
 use kol_common::scoring::Scoring;
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, StoreId};
 use tokio::sync::watch;
 
 use super::options::Options;
 use crate::partition::Deps;
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Sink, Writer};
 use crate::source::{DeadLetters, Source};
 
 /// How long dead letters may take to be written when a job ends.
@@ -79,7 +79,7 @@ impl Ticks {
 }
 
 impl Jobs {
-    /// The job, started if it is new here.
+    /// The job, started if it is new here; `store` is that of the master that runs it.
     ///
     /// # Errors
     /// The spec cannot be used on this executor: properties, secrets.
@@ -87,11 +87,12 @@ impl Jobs {
         &mut self,
         id: &JobId,
         spec_json: &str,
+        store: &StoreId,
         options: &Options,
         group: &Group,
     ) -> Result<&mut Job, KolError> {
         if !self.jobs.contains_key(id) {
-            let job = Job::start(spec_json, options, group)?;
+            let job = Job::start(spec_json, store, options, group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
@@ -138,7 +139,12 @@ impl Jobs {
 }
 
 impl Job {
-    fn start(spec_json: &str, options: &Options, group: &Group) -> Result<Self, KolError> {
+    fn start(
+        spec_json: &str,
+        store: &StoreId,
+        options: &Options,
+        group: &Group,
+    ) -> Result<Self, KolError> {
         let spec: JobSpec = serde_json::from_str(spec_json).map_err(|e| {
             KolError::internal(
                 "SPEC_ENCODING",
@@ -150,10 +156,14 @@ impl Job {
         let secrets = &options.secrets;
         let redis = Arc::clone(&options.redis);
         let logs = &options.logs;
+        let writer = Writer {
+            job: spec.name.clone(),
+            store: Some(store.clone()).filter(|store| !store.as_str().is_empty()),
+        };
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         Ok(Self {
             source: logs.open(&spec.source, secrets, &client_id)?,
-            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone()),
+            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone(), writer),
             dead_letters: dead_letters.map(DeadLetters::new),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),

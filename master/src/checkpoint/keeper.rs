@@ -21,12 +21,8 @@ pub enum Chore {
     Manifest(JobId, Box<Snapshot>),
     /// Delete these files.
     Files(Vec<String>),
-    /// Delete a savepoint with these files.
-    Savepoint(Vec<String>),
     /// Delete the orphans of a job.
     Orphans(JobId, Orphans),
-    /// Delete all state of a job.
-    Everything(JobId),
     /// Delete everything in the folder that the location is.
     Folder,
 }
@@ -77,7 +73,7 @@ async fn carry_out(
     what: Chore,
 ) -> Result<(), KolError> {
     let store = stores.present(location).await?;
-    if !matches!(what, Chore::Savepoint(_) | Chore::Folder) {
+    if !matches!(what, Chore::Folder) {
         root.check(&store).await?;
     }
     let paths = match what {
@@ -86,15 +82,6 @@ async fn carry_out(
             return store.put(&path, encode(&relative(&job, *snapshot))).await;
         }
         Chore::Files(paths) => paths,
-        Chore::Savepoint(paths) => {
-            // The manifest first: what remains of an interrupted deletion is not a savepoint.
-            store.delete(vec![MANIFEST.to_owned()]).await?;
-            paths
-        }
-        Chore::Everything(job) => {
-            let files = store.list(job.as_str()).await?;
-            files.into_iter().map(|(path, _)| path).collect()
-        }
         Chore::Folder => {
             let files = store.list("").await?;
             files.into_iter().map(|(path, _)| path).collect()
@@ -181,10 +168,10 @@ mod tests {
         carry_out(&stores, &root, &location, files).await.unwrap();
         assert_eq!(there(), [true, false, false, true]);
         let other = Marker::Cluster(ClusterId::generate());
-        let refused = carry_out(&stores, &other, &location, Chore::Everything(job())).await;
+        let in_use = || Chore::Files(vec![IN_USE.to_owned()]);
+        let refused = carry_out(&stores, &other, &location, in_use()).await;
         assert_eq!(refused.unwrap_err().code, ABSENT);
-        let everything = Chore::Everything(job());
-        carry_out(&stores, &root, &location, everything)
+        carry_out(&stores, &root, &location, in_use())
             .await
             .unwrap();
         assert_eq!(there(), [false, false, false, true]);

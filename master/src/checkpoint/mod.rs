@@ -1,8 +1,9 @@
 //! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), savepoints
-//! (`savepoint`), what is written and deleted beside them ([`keeper`]), and the offsets that lag tools
+//! (`savepoint`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), and the offsets that lag tools
 //! read ([`group_offsets`]).
 
 pub mod coordinator;
+pub mod deletion;
 mod effect;
 pub mod group_offsets;
 pub mod keeper;

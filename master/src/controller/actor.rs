@@ -73,6 +73,7 @@ impl Controller {
         self.member(now, Input::Tick).await?;
         self.tick_jobs(now).await?;
         self.questions.tick(now);
+        self.tick_deletions(now);
         self.tick_metrics(now);
         Ok(())
     }
@@ -93,10 +94,19 @@ impl Controller {
             Message::Closed { session } => self.member(now, Input::Closed(session)).await,
             Message::Discovered {
                 job,
+                owned,
                 found,
                 claimed,
-            } => self.discovered(now, &job, found, claimed).await,
-            Message::Submit { submission, reply } => self.submit(now, *submission, reply).await,
+            } => self.discovered(now, &job, *owned, found, claimed).await,
+            Message::Submit { submission, reply } => {
+                self.submit(*submission, reply);
+                Ok(())
+            }
+            Message::OwnersLooked {
+                submission,
+                owned,
+                reply,
+            } => self.owners_looked(now, *submission, *owned, reply).await,
             Message::Rewind { request, reply } => self.rewind(now, request, reply).await,
             Message::RollBack { job, reply } => self.roll_back(now, &job, reply).await,
             Message::End {
@@ -121,8 +131,9 @@ impl Controller {
             Message::SavepointWritten { savepoint, written } => {
                 self.savepoint_written(&savepoint, written).await
             }
+            Message::Deleted { done } => self.deleted(now, done).await,
             Message::DeleteSavepoint { savepoint, reply } => {
-                self.delete_savepoint(&savepoint, reply).await
+                self.delete_savepoint(now, &savepoint, reply).await
             }
             Message::Query(query) => {
                 self.answer(now, query);

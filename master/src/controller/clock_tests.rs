@@ -220,6 +220,7 @@ async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_ba
         warnings: vec![],
         begin: Begin::Resume,
         replace: true,
+        take_over: false,
     };
     let second = handle.submit(submission).await.unwrap().job_id;
     assert_ne!(first, second);

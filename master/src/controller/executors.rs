@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{HeartbeatReply, Register, Welcome};
-use kol_common::{JobId, KolError, Millis};
+use kol_common::proto::{HeartbeatReply, Register, UnseenRoot, Welcome};
+use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::message::{ReadAt, Stream};
 use super::state::Controller;
@@ -27,7 +27,8 @@ impl Controller {
         let id = Members::id_of(&register.incarnation);
         tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
         self.streams.insert(id.clone(), (session, stream));
-        self.unseen.remove(&id);
+        // Before anything is placed.
+        self.note_unseen(now, id.clone(), register.unseen_roots.clone());
         let limits = self.options.limits;
         self.send(
             &id,
@@ -111,9 +112,7 @@ impl Controller {
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::UnseenRoots(unseen) => {
-                let before = self.unseen.get(&id).filter(|(_, roots)| !roots.is_empty());
-                let since = before.map_or(now, |(since, _)| *since);
-                self.unseen.insert(id, (since, unseen.roots));
+                self.note_unseen(now, id, unseen.roots);
                 self.tick_jobs(now).await?;
             }
             FromExecutor::ExplainReply(reply) => self.questions.answered(&id, reply),
@@ -125,6 +124,13 @@ impl Controller {
             FromExecutor::Register(_) | FromExecutor::Leaving(_) => {}
         }
         Ok(())
+    }
+
+    /// The places of state files that an executor does not see now.
+    fn note_unseen(&mut self, now: Millis, id: ExecutorId, roots: Vec<UnseenRoot>) {
+        let before = self.unseen.get(&id).filter(|(_, roots)| !roots.is_empty());
+        let since = before.map_or(now, |(since, _)| *since);
+        self.unseen.insert(id, (since, roots));
     }
 
     /// One step of the members, and what follows from it for the jobs.

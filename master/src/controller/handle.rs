@@ -18,10 +18,13 @@ use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
 use crate::job::discovery::Found;
+use crate::job::tenure::Owned;
 
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
 /// recover.
 const ANSWER: Duration = Duration::from_secs(15);
+/// The same where the folder of a savepoint is made first: each look at a store may take half a minute.
+const PLACED: Duration = Duration::from_secs(150);
 /// The same for the result of a task beside the controller: no one waits for that task.
 const HAND_OVER: Duration = Duration::from_secs(60);
 /// Longest wait for a savepoint. The coordinator ends it after twice `checkpoint.timeout`; this ends the
@@ -57,7 +60,15 @@ impl Handle {
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Message) -> Result<T, KolError> {
-        let answer = self.mailbox.ask(question, ANSWER).await;
+        self.ask_within(ANSWER, question).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce(Reply<T>) -> Message,
+    ) -> Result<T, KolError> {
+        let answer = self.mailbox.ask(question, deadline).await;
         answer.map_err(unanswered)?
     }
 
@@ -115,15 +126,33 @@ impl Handle {
     pub(super) async fn discovered(
         &self,
         job: JobId,
+        owned: Result<Owned, KolError>,
         found: Result<Found, KolError>,
         claimed: Result<String, KolError>,
     ) -> Result<(), KolError> {
         let discovered = Message::Discovered {
             job,
+            owned: Box::new(owned),
             found,
             claimed,
         };
         self.tell(discovered, HAND_OVER).await
+    }
+
+    /// The look at whose keys in Redis a submitted job would write is over.
+    pub(super) async fn owners_looked(
+        &self,
+        submission: Submission,
+        owned: Result<Owned, KolError>,
+        reply: Reply<SubmitReply>,
+    ) -> Result<(), KolError> {
+        let submission = Box::new(submission);
+        let looked = Message::OwnersLooked {
+            submission,
+            owned: Box::new(owned),
+            reply,
+        };
+        self.tell(looked, HAND_OVER).await
     }
 
     /// The folder of a savepoint is there, or cannot be made.
@@ -154,11 +183,16 @@ impl Handle {
         self.tell(written, HAND_OVER).await
     }
 
+    /// An attempt to delete files of what was forgotten is over.
+    pub(super) async fn deleted(&self, done: Vec<String>) -> Result<(), KolError> {
+        self.tell(Message::Deleted { done }, HAND_OVER).await
+    }
+
     /// Starts a job, or says that it runs already.
     ///
     /// # Errors
-    /// Another job of that name is live, another live job writes the same Redis keys, or the state to
-    /// begin with does not fit.
+    /// Another job of that name is live, another live job writes the same Redis keys, also one of another
+    /// cluster, or the state to begin with does not fit.
     pub async fn submit(&self, submission: Submission) -> Result<SubmitReply, KolError> {
         let submission = Box::new(submission);
         self.ask(|reply| Message::Submit { submission, reply })
@@ -166,7 +200,8 @@ impl Handle {
     }
 
     /// Ends a job. With a savepoint below a location (empty: its default), the answer comes once that
-    /// is complete.
+    /// is complete. Whoever stops waiting before the folder of the savepoint is there has changed nothing; from
+    /// then on the end does not depend on them.
     ///
     /// # Errors
     /// There is no such job, or it is over, or its savepoint failed.
@@ -179,7 +214,8 @@ impl Handle {
         let (reply, saved) = oneshot::channel();
         let savepoint = savepoint.map(|below| SavepointRequest { below, reply });
         let waits = savepoint.is_some();
-        let ended = self.ask(|reply| Message::End {
+        let deadline = if waits { PLACED } else { ANSWER };
+        let ended = self.ask_within(deadline, |reply| Message::End {
             job,
             end,
             savepoint,

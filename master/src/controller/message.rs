@@ -13,6 +13,7 @@ use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
 use crate::job::discovery::Found;
+use crate::job::tenure::Owned;
 
 /// The stream to one executor. It is bounded; dropping it ends the stream.
 pub(super) type Stream = mpsc::Sender<Result<MasterMessage, tonic::Status>>;
@@ -73,6 +74,8 @@ pub(super) enum Message {
     Discovered {
         /// The job.
         job: JobId,
+        /// Whether its keys in Redis are its own.
+        owned: Box<Result<Owned, KolError>>,
         /// Partitions, starting offsets and generation, or why they are not known.
         found: Result<Found, KolError>,
         /// The checkpoint root that carries the marker, or why it does not.
@@ -83,6 +86,15 @@ pub(super) enum Message {
         /// The job, and where it begins.
         submission: Box<Submission>,
         /// Answered once the job is durable, or found to run already.
+        reply: Reply<SubmitReply>,
+    },
+    /// The look at whose keys in Redis a submitted job would write is over.
+    OwnersLooked {
+        /// The job, and where it begins.
+        submission: Box<Submission>,
+        /// Whether it could own them.
+        owned: Box<Result<Owned, KolError>>,
+        /// As of the submission.
         reply: Reply<SubmitReply>,
     },
     /// A person ends a job.
@@ -120,6 +132,11 @@ pub(super) enum Message {
         savepoint: SavepointId,
         /// Its description, or why the file is not durable.
         written: Result<Box<Savepoint>, KolError>,
+    },
+    /// An attempt to delete files of what was forgotten is over.
+    Deleted {
+        /// The ids of that of which no file is left.
+        done: Vec<String>,
     },
     /// A person deletes a savepoint.
     DeleteSavepoint {

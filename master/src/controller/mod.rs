@@ -7,23 +7,28 @@
 //! | `handle`, `message`, `submission` | how it is reached, and with what |
 //! | `clock` | the time by which it decides |
 //! | `state` | what it owns |
+//! | `owners` | whose keys in Redis jobs write |
 //! | `committed`, `saved` | what follows from an epoch and from a savepoint |
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
 //! | `store` | jobs in the meta store |
 //! | `standby` | the same for people, on a master that follows |
 
 mod actor;
+mod attempts;
 mod clock;
 mod committed;
-
+mod deletions;
 mod executors;
 mod explain;
+mod forget;
 mod handle;
 mod message;
+mod owners;
 mod questions;
 mod rewind;
 mod saved;
@@ -47,6 +52,14 @@ pub use submission::{Begin, Submission};
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod forget_tests;
+#[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod roots_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod successor_tests;
 #[cfg(test)]
 mod testing;

@@ -6,65 +6,22 @@ use std::time::Duration;
 use kol_common::actor::Group;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{JobState, JobStatus, RewindRequest, Savepoint};
-use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
+use kol_common::{JobId, KolError};
 
 use super::actor::start;
 use super::handle::Handle;
-use super::store::JobStore;
-use super::submission::{Begin, Submission};
-use super::testing::options;
+use super::submission::Begin;
+use super::testing::{ending, options, record, store_with, submission};
 use crate::election::LeaderStore;
-use crate::job::cuts::Cuts;
-use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
-use crate::testing::spec;
 
 const FOLDER: &str = "file:///savepoints/sav_1";
-
-/// A job with keys of its own in Redis, or with the default ones.
-fn record(id: &str, name: &str, phase: Phase, own_keys: bool) -> JobRecord {
-    let mut spec = spec(name);
-    spec.checkpoint.location = "file:///checkpoints".into();
-    if own_keys {
-        let keys = &mut spec.sink.keys;
-        for key in [
-            &mut keys.ranking,
-            &mut keys.hash,
-            &mut keys.legacy_hash,
-            &mut keys.last_update,
-            &mut keys.last_event,
-        ] {
-            key.insert_str(0, name);
-        }
-    }
-    let mut record = JobRecord::new(JobId::from_wire(id), spec, vec![], Millis::now());
-    record.phase = phase;
-    record
-}
-
-/// A job `a` that stops, and whose executor has not given its partition back yet.
-fn ending(id: &str) -> JobRecord {
-    let mut ending = record(id, "a", Phase::Ending(End::Stopped), false);
-    ending.partitions = vec![PartitionRecord {
-        partition: SourcePartition::new("t", 0),
-        ordinal: 0,
-        start_offset: 0,
-        assignment_epoch: 1,
-        owner: Some(Incarnation::from_wire("inc_1")),
-        topic_id: None,
-        cuts: Cuts::default(),
-    }];
-    ending
-}
 
 /// A master with these jobs and one savepoint, of the job `a`.
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
-    let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
-    for record in records {
-        store.save(Some(record), None).await.unwrap();
-    }
+    let mut store = store_with(records, meta.clone()).await;
     let savepoint = Savepoint {
         id: "sav_1".into(),
         location: FOLDER.into(),
@@ -115,17 +72,6 @@ fn rewind(job: &str, to: To) -> RewindRequest {
     }
 }
 
-fn submission(name: &str, replace: bool, begin: Begin) -> Submission {
-    let mut spec = spec(name);
-    spec.scoring.weights.momentum = 0.3;
-    Submission {
-        spec,
-        warnings: vec![],
-        begin,
-        replace,
-    }
-}
-
 const RUNNING: Phase = Phase::Running;
 const OVER: Phase = Phase::Over(End::Stopped);
 
@@ -146,6 +92,25 @@ async fn a_stop_or_a_savepoint_that_is_refused_changes_nothing() {
         let stop = async |h: &Handle| h.end("a".into(), end, None).await;
         refused(&over, "JOB_OVER", stop).await;
     }
+}
+
+#[tokio::test]
+async fn a_stop_with_a_savepoint_that_nobody_waits_for_changes_nothing() {
+    let tasks = Group::new("test");
+    let handle = master(&[record("job_1", "a", RUNNING, false)], &tasks).await;
+    let before = there(&handle).await;
+    let folder = tempfile::tempdir().unwrap();
+    let below = format!("file://{}", folder.path().display());
+    let mut stop = Box::pin(handle.end("a".into(), End::Stopped, Some(below)));
+    assert!(futures::poll!(&mut stop).is_pending());
+    drop(stop);
+    // What its folder is for would show soon.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(there(&handle).await, before);
+    let mut made = std::fs::read_dir(folder.path()).unwrap();
+    let made = made.next().expect("the folder was made").unwrap().path();
+    assert_eq!(std::fs::read_dir(made).unwrap().count(), 0);
+    tasks.drain(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use kol_common::{JobId, KolError, Millis};
 
 use super::message::Reply;
 use super::state::Controller;
-use super::submit::{Next, not_ending};
+use super::submit::{Next, left_by, not_ending};
 use crate::job::Origin;
 use crate::job::lineage::fits;
 use crate::job::{End, Job, Predecessor};
@@ -92,19 +92,12 @@ impl Controller {
             return Err(KolError::user("JOB_NOT_FOUND", what).help("kol-client jobs lists them."));
         };
         let spec = &job_before.header().spec;
-        let carried = Origin::Job {
-            id: before.clone(),
-            epoch: None,
-        };
+        let carried = left_by(before, job_before);
         // This job took over the state of the one before: it resumes from here. Otherwise the state is where
         // that one left it, and the log has what came after.
         let took_over = record.origin == carried && fits(&record.spec, spec).is_ok();
         let (origin, end) = if took_over {
-            let here = Origin::Job {
-                id: id.clone(),
-                epoch: None,
-            };
-            (here, End::Stopped)
+            (left_by(id, job), End::Stopped)
         } else {
             (carried, End::Cancelled)
         };
@@ -128,6 +121,8 @@ impl Controller {
             warnings: record.warnings.clone(),
             origin,
             at_once: false,
+            remarks: Vec::new(),
+            take_over: false,
             follows: job.header().is_live().then(|| Predecessor {
                 id: id.clone(),
                 end,

@@ -7,6 +7,7 @@ use kol_common::{JobId, KolError, Millis, SavepointId};
 
 use super::message::{Ending, Reply, SavepointRequest};
 use super::state::{Awaited, Controller};
+use crate::checkpoint::deletion::{Deletion, Forgotten};
 use crate::checkpoint::keeper::Chore;
 use crate::job::{End, Event, Job, Phase};
 
@@ -50,7 +51,8 @@ impl Controller {
         });
     }
 
-    /// The folder of a savepoint is there, or cannot be made: then nothing changes.
+    /// The folder of a savepoint is there, or cannot be made: then nothing changes. So it is when who wanted the
+    /// job ended no longer waits: that was reported as refused, or withdrawn.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -62,10 +64,14 @@ impl Controller {
         ending: Option<Ending>,
         placed: Result<(), KolError>,
     ) -> Result<(), KolError> {
+        if ending.as_ref().is_some_and(|(_, reply)| reply.is_closed()) {
+            tracing::info!(%job, "nobody waits for the end of this job any longer: it runs on");
+            let _nobody_waits = self.drop_savepoint(&id);
+            return Ok(());
+        }
         if let Err(refused) = placed.and_then(|()| self.may_save(job, ending.is_some())) {
-            if let Some(awaited) = self.awaited.remove(&id) {
-                self.keeper.tell(awaited.folder, Chore::Folder);
-                let _nobody_waits = awaited.reply.send(Err(refused.clone()));
+            if let Some(awaited) = self.drop_savepoint(&id) {
+                let _nobody_waits = awaited.send(Err(refused.clone()));
             }
             if let Some((_, reply)) = ending {
                 let _nobody_waits = reply.send(Err(refused));
@@ -81,6 +87,13 @@ impl Controller {
             let _nobody_waits = reply.send(self.job_status(now, job.as_str()));
         }
         Ok(())
+    }
+
+    /// Takes back a savepoint that is not begun, with its folder; answers who waits for it.
+    fn drop_savepoint(&mut self, id: &SavepointId) -> Option<Reply<Savepoint>> {
+        let awaited = self.awaited.remove(id)?;
+        self.keeper.tell(awaited.folder, Chore::Folder);
+        Some(awaited.reply)
     }
 
     /// Whether a savepoint may begin now that its folder is there, and the job may end with it.
@@ -154,12 +167,13 @@ impl Controller {
         Ok((id, Some(SavepointRequest { below, reply })))
     }
 
-    /// Takes a savepoint off the record, and deletes its files.
+    /// Takes a savepoint off the record; its files are deleted once their place is there.
     ///
     /// # Errors
     /// The store does not take writes.
     pub(super) async fn delete_savepoint(
         &mut self,
+        now: Millis,
         id: &str,
         reply: Reply<Savepoint>,
     ) -> Result<(), KolError> {
@@ -170,10 +184,13 @@ impl Controller {
                 return Ok(());
             }
         };
-        self.store.forget_savepoint(&savepoint.id).await?;
-        let paths = savepoint.files.iter().map(|f| f.path.clone()).collect();
-        self.keeper
-            .tell(savepoint.location.clone(), Chore::Savepoint(paths));
+        let paths = savepoint.files.iter().map(|f| f.path.clone());
+        let files = Deletion {
+            location: savepoint.location.clone(),
+            what: Forgotten::Savepoint(paths.collect()),
+        };
+        self.store.forget_savepoint(&savepoint.id, files).await?;
+        self.attempts.hurry(now);
         let _nobody_waits = reply.send(Ok(savepoint));
         Ok(())
     }

@@ -10,6 +10,7 @@ use kol_common::proto::{Savepoint, UnseenRoot};
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::attempts::Attempts;
 use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Reply, Stream};
@@ -30,6 +31,8 @@ pub struct Options {
     pub drain: Duration,
     /// Leases.
     pub limits: Limits,
+    /// Where people find this master, `host:port`: other clusters read it beside the keys of its jobs.
+    pub host: String,
 }
 
 /// A savepoint that a person waits for.
@@ -41,7 +44,7 @@ pub(super) struct Awaited {
 }
 
 /// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes
-/// before it: this file, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
+/// before it: this file, `owners`, `committed`, `saved`, `statuses`, `steps`, `ticks`, then what executors and people do, then `actor`.
 pub(super) struct Controller {
     pub(super) options: Options,
     pub(super) store: JobStore,
@@ -59,6 +62,7 @@ pub(super) struct Controller {
     pub(super) clocks_differ: bool,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
     pub(super) keeper: Keeper,
+    pub(super) attempts: Attempts,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
     /// Places of state files that executors do not see, and since when.
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
@@ -93,6 +97,7 @@ impl Controller {
             handle,
             keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
             store,
+            attempts: Attempts::new(now),
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,

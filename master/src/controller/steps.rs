@@ -7,7 +7,8 @@ use kol_common::{JobId, KolError, Millis};
 use super::state::Controller;
 use crate::checkpoint::Notice;
 use crate::checkpoint::keeper::Chore;
-use crate::job::discovery::{Found, Query, discover};
+use crate::job::discovery::{Found, Outside, Query, discover};
+use crate::job::tenure::{Owned, own};
 use crate::job::{Effect, Event, Input, Job, Phase, next_start};
 
 impl Controller {
@@ -58,6 +59,7 @@ impl Controller {
             tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");
             if matches!(after, Phase::Over(_)) {
                 self.group_offsets.remove(id);
+                self.release(id);
             }
         }
     }
@@ -74,10 +76,8 @@ impl Controller {
                 }
             }
             Effect::Send(executor, ToExecutor::Assign(mut assign)) => {
-                self.store
-                    .cluster()
-                    .as_str()
-                    .clone_into(&mut assign.cluster_id);
+                assign.cluster_id = self.store.cluster().to_string();
+                assign.store_id = self.store.id().to_string();
                 self.send(&executor, ToExecutor::Assign(assign));
             }
             Effect::Send(executor, message) => self.send(&executor, message),
@@ -94,7 +94,7 @@ impl Controller {
     }
 
     /// Looks at Kafka, Redis and the checkpoint root for a job, beside the loop. A job does not start without
-    /// its root.
+    /// its root, nor without its keys in Redis: those are taken first.
     fn discover(&self, id: &JobId) {
         let Some(job) = self.jobs.get(id) else {
             return;
@@ -104,6 +104,8 @@ impl Controller {
         let left = |id: &JobId, epoch| self.jobs.get(id).and_then(|job| job.state_left(epoch));
         let start = next_start(&record, left);
         let starts = record.generation == 0;
+        let keys = self.claim(id, &record.spec, record.generation, None);
+        let take_over = record.take_over;
         let partitions = record.partitions.into_iter().filter(|_| !starts);
         let known = partitions.map(|p| p.partition).collect();
         let query = |start| Query {
@@ -119,14 +121,16 @@ impl Controller {
         );
         let query = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
-            let claimed = claim(&outside.stores, &root).await;
-            let found = match (query, &claimed) {
-                (Ok(_), Err(absent)) if starts => Err(absent.clone()),
-                (Ok(query), _) => discover(query, outside).await,
-                (Err(error), _) => Err(error),
+            let owned = own(keys, take_over, &outside);
+            let (owned, (found, claimed)) = if starts {
+                let owned = owned.await;
+                let found = look(query, Some(&owned), root, &outside).await;
+                (owned, found)
+            } else {
+                // Executors write all the same: neither waits for the other.
+                tokio::join!(owned, look(query, None, root, &outside))
             };
-            let claimed = claimed.map(|()| root.location);
-            handle.discovered(id, found, claimed).await
+            handle.discovered(id, owned, found, claimed).await
         });
     }
 
@@ -145,8 +149,7 @@ impl Controller {
         }
     }
 
-    /// A look is over. A root that is not there is a problem of a job that runs, and its new partitions are
-    /// taken all the same.
+    /// A look is over.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -154,15 +157,48 @@ impl Controller {
         &mut self,
         now: Millis,
         id: &JobId,
+        owned: Result<Owned, KolError>,
         found: Result<Found, KolError>,
         claimed: Result<String, KolError>,
     ) -> Result<(), KolError> {
-        let looked = found.is_ok();
-        self.step(now, id, Event::Discovered(found)).await?;
+        let absent = claimed.as_ref().err().cloned();
+        if !self.jobs.get(id).is_some_and(|j| j.header().is_live()) {
+            // It ended while the look was under way, which may have made its owner records again.
+            self.release(id);
+        }
+        self.step(now, id, Event::Owned(owned)).await?;
+        self.step(now, id, Event::Discovered(found, absent)).await?;
         match claimed {
             Ok(location) => self.store.mark(&location).await,
-            Err(absent) if looked => self.step(now, id, Event::Discovered(Err(absent))).await,
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Looks at the checkpoint root and, if a job may start or runs, at Kafka and Redis. `owned` says whether a
+/// job that starts owns its keys.
+async fn look(
+    query: Result<Query, KolError>,
+    owned: Option<&Result<Owned, KolError>>,
+    root: Claim,
+    outside: &Outside,
+) -> (Result<Found, KolError>, Result<String, KolError>) {
+    let claimed = claim(&outside.stores, &root).await;
+    let found = match (query, &claimed, owned) {
+        (Ok(_), _, Some(Err(held))) if !held.retryable => Err(held.clone()),
+        (Ok(_), Err(absent), Some(_)) => Err(absent.clone()),
+        (Ok(mut query), _, owned) => {
+            let former = owned.and_then(|owned| owned.as_ref().ok());
+            let former = former.map_or(0, |owned| owned.generation);
+            query.generation = query.generation.max(former);
+            let found = discover(query, outside.clone()).await;
+            match owned {
+                // Without its keys it does not start; what else is wrong should be known first.
+                Some(Err(away)) => found.and(Err(away.clone())),
+                _ => found,
+            }
+        }
+        (Err(error), ..) => Err(error),
+    };
+    (found, claimed.map(|()| root.location))
 }

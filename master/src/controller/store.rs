@@ -2,19 +2,21 @@
 //! given out under a job name, which outlives the jobs. A new one is newer than those of all names:
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
-//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster, made
-//! with the store, and `root/{location}` says that a checkpoint root was marked with it.
+//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster and `store` that of
+//! this store, both made with it, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the
+//! place of files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
-use kol_common::{ClusterId, JobId, KolError, SavepointId};
+use kol_common::{ClusterId, JobId, KolError, SavepointId, StoreId};
 use prost::Message as _;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Commit;
+use crate::checkpoint::deletion::Deletion;
 use crate::election::LeaderStore;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
@@ -25,7 +27,9 @@ const GENERATIONS: &str = "generation/";
 const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
+const DELETIONS: &str = "deletion/";
 const CLUSTER: &str = "cluster";
+const STORE: &str = "store";
 const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
@@ -42,7 +46,10 @@ pub struct JobStore {
     generations: BTreeMap<String, u64>,
     /// By id.
     savepoints: BTreeMap<String, Savepoint>,
+    /// By the id of what was forgotten.
+    deletions: BTreeMap<String, Deletion>,
     cluster: ClusterId,
+    id: StoreId,
     /// Locations that carry the marker of the cluster.
     roots: BTreeSet<String>,
 }
@@ -55,10 +62,12 @@ impl JobStore {
     pub async fn load(meta: LeaderStore) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
             cluster: cluster_of(&meta).await?,
+            id: store_of(&meta).await?,
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            deletions: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
         for entry in store.meta.reader().list(ROOTS).await.map_err(failed)? {
@@ -84,6 +93,11 @@ impl JobStore {
             store.savepoints.insert(savepoint.id.clone(), savepoint);
             store.revisions.insert(entry.key, entry.revision);
         }
+        for entry in store.meta.reader().list(DELETIONS).await.map_err(failed)? {
+            let id = entry.key.trim_start_matches(DELETIONS).to_owned();
+            store.deletions.insert(id, read(&entry)?);
+            store.revisions.insert(entry.key, entry.revision);
+        }
         let mut jobs = Vec::new();
         for (entry, job) in stored(store.meta.reader()).await? {
             jobs.push(job);
@@ -97,6 +111,11 @@ impl JobStore {
         self.meta.term()
     }
 
+    /// The store itself: another one may continue as the same cluster.
+    pub fn id(&self) -> &StoreId {
+        &self.id
+    }
+
     /// The cluster that this store makes.
     pub fn cluster(&self) -> &ClusterId {
         &self.cluster
@@ -105,6 +124,11 @@ impl JobStore {
     /// Whether a checkpoint root was marked before.
     pub fn is_marked(&self, location: &str) -> bool {
         self.roots.contains(location)
+    }
+
+    /// The checkpoint roots that were marked.
+    pub fn roots(&self) -> Vec<String> {
+        self.roots.iter().cloned().collect()
     }
 
     /// Remembers that a checkpoint root carries the marker.
@@ -198,24 +222,23 @@ impl JobStore {
         Ok(())
     }
 
-    /// Takes a savepoint off the record.
+    /// Takes a savepoint off the record; its files are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn forget_savepoint(&mut self, id: &str) -> Result<(), KolError> {
-        let key = format!("{SAVEPOINTS}{id}");
-        let write = Write::Delete(key.clone());
-        self.write(vec![write], vec![key.clone()]).await?;
-        self.revisions.remove(&key);
+    pub async fn forget_savepoint(&mut self, id: &str, files: Deletion) -> Result<(), KolError> {
+        let keys = [format!("{SAVEPOINTS}{id}")];
+        let gone = vec![Write::Delete(keys[0].clone())];
+        self.forget(id, gone, &keys, Some(files)).await?;
         self.savepoints.remove(id);
         Ok(())
     }
 
-    /// Forgets a job that is over, and its checkpoints.
+    /// Forgets a job that is over, and its checkpoints; its files, if it has any, are to be deleted.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn remove(&mut self, id: &JobId) -> Result<(), KolError> {
+    pub async fn remove(&mut self, id: &JobId, files: Option<Deletion>) -> Result<(), KolError> {
         let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
         let checkpoints = self
             .meta
@@ -227,11 +250,50 @@ impl JobStore {
             .iter()
             .cloned()
             .chain(checkpoints.into_iter().map(|e| e.key));
-        let writes = gone.map(Write::Delete).collect();
-        self.write(writes, keys.to_vec()).await?;
-        for key in keys {
-            self.revisions.remove(&key);
+        let gone = gone.map(Write::Delete).collect();
+        self.forget(id.as_str(), gone, &keys, files).await
+    }
+
+    /// In one transaction: what is forgotten is to be deleted, also by a master that is started again.
+    async fn forget(
+        &mut self,
+        id: &str,
+        mut writes: Vec<Write>,
+        gone: &[String],
+        files: Option<Deletion>,
+    ) -> Result<(), KolError> {
+        let mut keys = gone.to_vec();
+        if let Some(files) = &files {
+            let key = format!("{DELETIONS}{id}");
+            writes.push(put(&key, files)?);
+            keys.push(key);
         }
+        self.write(writes, keys).await?;
+        for key in gone {
+            self.revisions.remove(key);
+        }
+        self.deletions
+            .extend(files.map(|files| (id.to_owned(), files)));
+        Ok(())
+    }
+
+    /// What is to be deleted, by the id of what was forgotten.
+    pub fn deletions(&self) -> &BTreeMap<String, Deletion> {
+        &self.deletions
+    }
+
+    /// The files of something that was forgotten are deleted.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn deleted(&mut self, id: &str) -> Result<(), KolError> {
+        if self.deletions.remove(id).is_none() {
+            return Ok(());
+        }
+        let key = format!("{DELETIONS}{id}");
+        let write = Write::Delete(key.clone());
+        self.write(vec![write], vec![key.clone()]).await?;
+        self.revisions.remove(&key);
         Ok(())
     }
 
@@ -293,10 +355,24 @@ async fn cluster_of(meta: &LeaderStore) -> Result<ClusterId, KolError> {
     Ok(made)
 }
 
-async fn put_cluster(meta: &LeaderStore, cluster: &ClusterId) -> Result<(), KolError> {
+pub(super) async fn put_cluster(meta: &LeaderStore, cluster: &ClusterId) -> Result<(), KolError> {
+    put_new(meta, CLUSTER, cluster.as_str()).await
+}
+
+/// The id of the store, made when it is new or of an earlier version.
+async fn store_of(meta: &LeaderStore) -> Result<StoreId, KolError> {
+    if let Some(entry) = meta.get(STORE).await.map_err(failed)? {
+        return Ok(StoreId::from_wire(String::from_utf8_lossy(&entry.value)));
+    }
+    let made = StoreId::generate();
+    put_new(meta, STORE, made.as_str()).await?;
+    Ok(made)
+}
+
+async fn put_new(meta: &LeaderStore, key: &str, value: &str) -> Result<(), KolError> {
     let transaction = Transaction {
-        expected: vec![(CLUSTER.to_owned(), Revision::ABSENT)],
-        writes: vec![Write::Put(CLUSTER.to_owned(), cluster.as_str().into())],
+        expected: vec![(key.to_owned(), Revision::ABSENT)],
+        writes: vec![Write::Put(key.to_owned(), value.into())],
     };
     meta.commit(transaction).await.map(drop).map_err(failed)
 }
@@ -408,159 +484,4 @@ fn read_job(entry: &Entry) -> Result<JobRecord, KolError> {
         .help("Start the newer kol-master."));
     }
     read(entry)
-}
-
-#[cfg(test)]
-mod tests {
-    use kol_common::Millis;
-
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::meta::EmbeddedStore;
-    use crate::testing::spec;
-
-    fn leading(meta: &Arc<EmbeddedStore>) -> LeaderStore {
-        LeaderStore::alone((**meta).clone())
-    }
-
-    fn record(name: &str, generation: u64) -> JobRecord {
-        let mut record = JobRecord::new(JobId::generate(), spec(name), vec![], Millis(5));
-        record.generation = generation;
-        record
-    }
-
-    #[tokio::test]
-    async fn jobs_and_generations_are_there_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, none) = JobStore::load(leading(&meta)).await.unwrap();
-        assert_eq!(none, []);
-        let (kept, removed) = (record("a", 3), record("a", 7));
-        store.save(Some(&kept), None).await.unwrap();
-        store.save(Some(&removed), None).await.unwrap();
-        store.remove(&removed.id).await.unwrap();
-        let (store, found) = JobStore::load(leading(&meta)).await.unwrap();
-        assert_eq!(found, [(kept, vec![])]);
-        assert_eq!(store.generation(), 7, "generations outlive their jobs");
-    }
-
-    #[tokio::test]
-    async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        let job = record("a", 1);
-        store.save(Some(&job), None).await.unwrap();
-        let commit = |epoch: u64, forgotten: &[u64]| Commit {
-            manifest: Manifest {
-                epoch,
-                ..Manifest::default()
-            },
-            forgotten: forgotten.to_vec(),
-            reduced: Vec::new(),
-            orphans: None,
-        };
-        for (epoch, forgotten) in [(9, &[][..]), (10, &[]), (11, &[9])] {
-            let commit = commit(epoch, forgotten);
-            store.save(None, Some((&job.id, &commit))).await.unwrap();
-        }
-        let (mut other, found) = JobStore::load(leading(&meta)).await.unwrap();
-        let epochs: Vec<u64> = found[0].1.iter().map(|m| m.epoch).collect();
-        assert_eq!(epochs, [10, 11]);
-        let next = commit(12, &[]);
-        other.save(None, Some((&job.id, &next))).await.unwrap();
-        let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
-        assert!(late.is_err(), "another master has committed meanwhile");
-        other.remove(&job.id).await.unwrap();
-        let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
-        let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
-        assert_eq!(left, ["cluster", "generation/a"]);
-    }
-
-    #[tokio::test]
-    async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = format!("file://{}", folder.path().display());
-        let stores = Stores::of_this_machine();
-        let marker = folder.path().join(marker::CLUSTER_FILE);
-        let fresh = || EmbeddedStore::in_memory().unwrap();
-        let cluster = async |meta: EmbeddedStore| {
-            let meta = leading(&Arc::new(meta));
-            adopt(&meta, &stores, &root).await.unwrap();
-            let (store, _) = JobStore::load(meta).await.unwrap();
-            store.cluster().to_string()
-        };
-        let made = cluster(fresh()).await;
-        std::fs::write(&marker, "clu_7\n").unwrap();
-        assert_eq!(cluster(fresh()).await, "clu_7");
-        let known = fresh();
-        let mine = leading(&Arc::new(known.clone()));
-        put_cluster(&mine, &ClusterId::from_wire(&made))
-            .await
-            .unwrap();
-        assert_eq!(cluster(known).await, made);
-        std::fs::write(&marker, "torn").unwrap();
-        assert!(cluster(fresh()).await.starts_with("clu_"));
-    }
-
-    #[tokio::test]
-    async fn the_cluster_and_its_marked_roots_stay_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        let cluster = store.cluster().clone();
-        assert!(!store.is_marked("file:///a"));
-        store.mark("file:///a").await.unwrap();
-        store.mark("file:///a").await.unwrap();
-        let (store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        assert_eq!(*store.cluster(), cluster);
-        assert!(store.is_marked("file:///a") && !store.is_marked("file:///b"));
-    }
-
-    #[tokio::test]
-    async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        let job = record("a", 1);
-        store.save(Some(&job), None).await.unwrap();
-        for (id, name) in [("sav_1", "a"), ("sav_2", "b"), ("sav_3", "a")] {
-            let savepoint = Savepoint {
-                id: id.into(),
-                job_name: name.into(),
-                ..Savepoint::default()
-            };
-            store.keep_savepoint(&savepoint).await.unwrap();
-        }
-        store.remove(&job.id).await.unwrap();
-        let (mut store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        let ids = |store: &JobStore| {
-            store
-                .savepoints("a")
-                .map(|s| s.id.clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(ids(&store), ["sav_3", "sav_1"]);
-        store.forget_savepoint("sav_3").await.unwrap();
-        let (store, _) = JobStore::load(leading(&meta)).await.unwrap();
-        assert_eq!(ids(&store), ["sav_1"]);
-    }
-
-    #[tokio::test]
-    async fn a_second_writer_is_noticed_and_a_newer_version_is_not_misread() {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
-        let (mut one, _) = JobStore::load(leading(&meta)).await.unwrap();
-        let mut job = record("a", 0);
-        one.save(Some(&job), None).await.unwrap();
-        let (mut two, _) = JobStore::load(leading(&meta)).await.unwrap();
-        one.save(Some(&job), None).await.unwrap();
-        let error = two.save(Some(&job), None).await.unwrap_err();
-        assert!(error.help.contains("one master"), "{error}");
-        job.version = VERSION + 1;
-        one.save(Some(&job), None).await.unwrap();
-        let error = JobStore::load(leading(&meta)).await.err().unwrap();
-        assert!(error.message.contains("newer kol-master"), "{error}");
-    }
 }

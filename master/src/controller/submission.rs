@@ -13,6 +13,8 @@ pub struct Submission {
     pub begin: Begin,
     /// It takes the place of a live job of its name.
     pub replace: bool,
+    /// It takes its keys in Redis from whoever has them.
+    pub take_over: bool,
 }
 
 /// Where a submitted job begins.

@@ -2,7 +2,8 @@
 //!
 //! 1. A job name owns its state: a job resumes from the last epoch of the one before it, unless it is to
 //!    begin elsewhere, or without state.
-//! 2. State that does not fit the new spec is never dropped unasked.
+//! 2. State that does not fit the new spec is never dropped unasked. A job that never read anything hands on
+//!    where it was to begin: what a person requested for it was not done yet.
 //! 3. A job that follows a live one waits for it to end. A live one whose state the next job takes over
 //!    ends with a last epoch; one whose state is no longer wanted ends at once.
 
@@ -13,14 +14,11 @@ use kol_common::{JobId, KolError, Millis};
 use super::message::Reply;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
-use crate::checkpoint::keeper::Chore;
 use crate::job::Origin;
 use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::fits;
+use crate::job::tenure::{Owned, keys_taken, look};
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
-
-/// Jobs that are over and still listed.
-const REMEMBERED: usize = 100;
 
 /// A job that is about to be created.
 pub(super) struct Next {
@@ -29,33 +27,64 @@ pub(super) struct Next {
     pub(super) origin: Origin,
     /// Its rankings are shown at once, whatever the spec says.
     pub(super) at_once: bool,
+    /// What only who submits it must know: the job itself finds it out.
+    pub(super) remarks: Vec<String>,
+    /// It takes its keys in Redis from whoever has them.
+    pub(super) take_over: bool,
     /// It follows this live job, which ends like this.
     pub(super) follows: Option<Predecessor>,
 }
 
 impl Controller {
-    pub(super) async fn submit(
+    /// A person submits a job. Whose keys it would write is looked up in Redis before it is accepted.
+    pub(super) fn submit(&self, submission: Submission, reply: Reply<SubmitReply>) {
+        let answer = match self.admit(submission.clone()) {
+            Ok(Admitted::Same(reply)) => Ok(reply),
+            Ok(Admitted::New(next)) => return self.look_at_owners(submission, &next, reply),
+            Err(refused) => Err(refused),
+        };
+        let _nobody_waits = reply.send(answer);
+    }
+
+    fn look_at_owners(&self, submission: Submission, next: &Next, reply: Reply<SubmitReply>) {
+        let replaced = next.follows.as_ref().map(|before| &before.id);
+        // Every job there is is older.
+        let id = JobId::generate_after(self.jobs.keys().next_back());
+        let claim = self.claim(&id, &next.spec, 0, replaced);
+        let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
+        let _runs_by_itself = self.tasks.spawn("owners", async move {
+            let owned = look(claim, submission.take_over, &outside).await;
+            handle.owners_looked(submission, owned, reply).await
+        });
+    }
+
+    /// It is known whose keys a submitted job would write. Where that could not be looked up, the job finds it
+    /// out before it starts.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn owners_looked(
         &mut self,
         now: Millis,
         submission: Submission,
+        owned: Result<Owned, KolError>,
         reply: Reply<SubmitReply>,
     ) -> Result<(), KolError> {
-        match self.admit(submission) {
-            Ok(Admitted::Same(id, warnings)) => {
-                let _nobody_waits = reply.send(Ok(SubmitReply {
-                    job_id: id.to_string(),
-                    outcome: SubmitOutcome::Unchanged as i32,
-                    warnings,
-                    origin: String::new(),
-                }));
-                Ok(())
+        let answer = match (self.admit(submission), owned) {
+            (Ok(Admitted::New(_)), Err(held)) if !held.retryable => Err(held),
+            (Ok(Admitted::New(mut next)), owned) => {
+                let Owned {
+                    displaced, evicts, ..
+                } = owned.unwrap_or_default();
+                next.remarks = displaced;
+                next.remarks.extend(evicts.map(|e| e.to_string()));
+                return self.start(now, *next, reply).await;
             }
-            Ok(Admitted::New(next)) => self.start(now, *next, reply).await,
-            Err(refused) => {
-                let _nobody_waits = reply.send(Err(refused));
-                Ok(())
-            }
-        }
+            (Ok(Admitted::Same(reply)), _) => Ok(reply),
+            (Err(refused), _) => Err(refused),
+        };
+        let _nobody_waits = reply.send(answer);
+        Ok(())
     }
 
     /// Makes a job durable and lets it begin, or end what it follows.
@@ -74,16 +103,17 @@ impl Controller {
         record.origin = next.origin;
         record.shown |= next.at_once;
         record.follows = next.follows;
+        record.take_over = next.take_over;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
         tracing::info!(job = %id, %name, origin, "a job was submitted");
         let job = Job::new(record, vec![], now, self.options.drain);
         self.jobs.insert(id.clone(), job);
-        self.forget_oldest().await?;
+        self.forget_oldest(now).await?;
         let _nobody_waits = reply.send(Ok(SubmitReply {
             job_id: id.to_string(),
             outcome: SubmitOutcome::Created as i32,
-            warnings: next.warnings,
+            warnings: [next.warnings, next.remarks].concat(),
             origin,
         }));
         self.advance(now, &id).await
@@ -96,13 +126,24 @@ impl Controller {
             warnings,
             begin,
             replace,
+            take_over,
         } = submission;
-        let before = self.newest(&spec.name);
-        let live = before.filter(|(_, job)| job.header().is_live());
+        let before = self.of_name(&spec.name).next();
+        // Not always the newest: one that never began may be over before the one that it superseded.
+        let live = self
+            .of_name(&spec.name)
+            .find(|(_, job)| job.header().is_live());
         if let Some((id, job)) = live {
             let differences = differences(&job.header().spec, &spec);
             if differences.is_empty() && begin == Begin::Resume {
-                return not_ending(job).map(|()| Admitted::Same(id.clone(), warnings));
+                return not_ending(job).map(|()| {
+                    Admitted::Same(SubmitReply {
+                        job_id: id.to_string(),
+                        outcome: SubmitOutcome::Unchanged as i32,
+                        warnings,
+                        origin: String::new(),
+                    })
+                });
             }
             if !replace {
                 return Err(runs_already(job, &differences));
@@ -124,6 +165,8 @@ impl Controller {
             warnings,
             origin,
             at_once: false,
+            remarks: Vec::new(),
+            take_over,
             follows: replaced.map(|id| Predecessor {
                 id: id.clone(),
                 end: End::Stopped,
@@ -131,10 +174,10 @@ impl Controller {
         })))
     }
 
-    /// The newest job of a name.
-    fn newest(&self, name: &str) -> Option<(&JobId, &Job)> {
-        let mut newest_first = self.jobs.iter().rev();
-        newest_first.find(|(_, job)| job.header().spec.name == name)
+    /// The jobs of a name, newest first.
+    fn of_name(&self, name: &str) -> impl Iterator<Item = (&JobId, &Job)> {
+        let newest_first = self.jobs.iter().rev();
+        newest_first.filter(move |(_, job)| job.header().spec.name == name)
     }
 
     /// Refuses a job that a live one of its name, other than `replaced`, stands in the way of.
@@ -162,18 +205,7 @@ impl Controller {
         for (_, job) in others {
             let other = &job.header().spec;
             if let Some(key) = shared_key(other, spec) {
-                return Err(KolError::user(
-                    "SINK_KEYS_TAKEN",
-                    format!(
-                        "job `{}` already writes the keys `{key}` in the same Redis",
-                        other.name
-                    ),
-                )
-                .job(&spec.name)
-                .help(
-                    "Stop that job, or give this one its own keys in [sink.keys], for example \
-                     with {job} in each.",
-                ));
+                return Err(keys_taken(&spec.name, &other.name, &key));
             }
         }
         Ok(())
@@ -200,44 +232,32 @@ impl Controller {
         }
         last_state(id, job, spec)
     }
-
-    async fn forget_oldest(&mut self) -> Result<(), KolError> {
-        let needed: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|job| job.header().is_live())
-            .filter_map(|job| match &job.header().origin {
-                Origin::Job { id, .. } => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
-        let over = self.jobs.iter().filter(|(_, job)| !job.header().is_live());
-        let over: Vec<JobId> = over.map(|(id, _)| id.clone()).collect();
-        let surplus = over.len().saturating_sub(REMEMBERED);
-        for id in over.iter().filter(|id| !needed.contains(id)).take(surplus) {
-            self.store.remove(id).await?;
-            self.clean_up(id, Chore::Everything(id.clone()));
-            self.jobs.remove(id);
-        }
-        Ok(())
-    }
 }
 
 enum Admitted {
-    Same(JobId, Vec<String>),
+    Same(SubmitReply),
     New(Box<Next>),
 }
 
-/// The last epoch of a job, if it ever read anything and its state fits.
-pub(super) fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
-    if !job.has_read() {
-        return Ok(Origin::Spec);
+/// What a job leaves, if its state fits.
+fn last_state(id: &JobId, job: &Job, spec: &JobSpec) -> Result<Origin, KolError> {
+    let left = left_by(id, job);
+    if !left.is_the_log() {
+        // The state of an origin fits the job that was to begin with it.
+        fits(&job.header().spec, spec)?;
     }
-    fits(&job.header().spec, spec)?;
-    Ok(Origin::Job {
+    Ok(left)
+}
+
+/// What a job leaves: its last epoch, or, if it never read anything, where it was to begin.
+pub(super) fn left_by(id: &JobId, job: &Job) -> Origin {
+    if !job.has_read() {
+        return job.header().origin.clone();
+    }
+    Origin::Job {
         id: id.clone(),
         epoch: None,
-    })
+    }
 }
 
 /// Refuses a job that is ending: what follows it would not know how it ended.

@@ -1,4 +1,4 @@
-//! A controller whose brokers and executors are away, for tests.
+//! A controller whose brokers and executors are away, and jobs for it, for tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,19 @@ use kol_common::actor::Group;
 use kol_common::checkpoint::Stores;
 use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
-use kol_common::{KolError, SourcePartition};
+use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
 
 use super::state::Options;
+use super::store::JobStore;
+use super::submission::{Begin, Submission};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Limits;
+use crate::election::LeaderStore;
+use crate::job::cuts::Cuts;
 use crate::job::discovery::{Brokers, Outside, Starts};
+use crate::job::record::PartitionRecord;
+use crate::job::{End, JobRecord, Phase};
+use crate::testing::spec;
 
 /// Brokers that are never reached.
 #[derive(Debug)]
@@ -51,5 +58,64 @@ pub(super) fn options() -> Options {
         },
         drain: Duration::from_secs(1),
         limits: Limits::default(),
+        host: "test:7077".into(),
     }
+}
+
+/// A job with keys of its own in Redis, or with the default ones.
+pub(super) fn record(id: &str, name: &str, phase: Phase, own_keys: bool) -> JobRecord {
+    let mut spec = spec(name);
+    spec.checkpoint.location = "file:///checkpoints".into();
+    if own_keys {
+        let keys = &mut spec.sink.keys;
+        for key in [
+            &mut keys.ranking,
+            &mut keys.hash,
+            &mut keys.legacy_hash,
+            &mut keys.last_update,
+            &mut keys.last_event,
+        ] {
+            key.insert_str(0, name);
+        }
+    }
+    let mut record = JobRecord::new(JobId::from_wire(id), spec, vec![], Millis::now());
+    record.phase = phase;
+    record
+}
+
+/// A job `a` that stops, and whose executor has not given its partition back yet.
+pub(super) fn ending(id: &str) -> JobRecord {
+    let mut ending = record(id, "a", Phase::Ending(End::Stopped), false);
+    ending.partitions = vec![PartitionRecord {
+        partition: SourcePartition::new("t", 0),
+        ordinal: 0,
+        start_offset: 0,
+        assignment_epoch: 1,
+        owner: Some(Incarnation::from_wire("inc_1")),
+        topic_id: None,
+        cuts: Cuts::default(),
+    }];
+    ending
+}
+
+/// A submission of a job that differs from [`record`] a little.
+pub(super) fn submission(name: &str, replace: bool, begin: Begin) -> Submission {
+    let mut spec = spec(name);
+    spec.scoring.weights.momentum = 0.3;
+    Submission {
+        spec,
+        warnings: vec![],
+        begin,
+        replace,
+        take_over: false,
+    }
+}
+
+/// A store with these jobs.
+pub(super) async fn store_with(records: &[JobRecord], meta: LeaderStore) -> JobStore {
+    let (mut store, _) = JobStore::load(meta).await.unwrap();
+    for record in records {
+        store.save(Some(record), None).await.unwrap();
+    }
+    store
 }

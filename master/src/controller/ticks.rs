@@ -3,7 +3,7 @@
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
-use crate::job::{Event, Phase};
+use crate::job::{Event, Job, Phase};
 use crate::metrics::publish;
 
 /// How often metrics are published.
@@ -34,9 +34,12 @@ impl Controller {
         let Some(before) = follows else {
             return self.step(now, id, Event::Tick).await;
         };
-        let phase = self.jobs.get(&before.id).map(|job| job.header().phase);
-        match phase {
-            None | Some(Phase::Over(_)) => self.step(now, id, Event::PredecessorEnded).await,
+        let before_it = self.jobs.get(&before.id).map(Job::header);
+        match before_it.map(|record| record.phase) {
+            None | Some(Phase::Over(_)) => {
+                let next = before_it.and_then(|record| record.follows.clone());
+                self.step(now, id, Event::PredecessorEnded(next)).await
+            }
             Some(Phase::Ending(_)) => self.step(now, id, Event::Tick).await,
             Some(Phase::Starting | Phase::Running) => {
                 let event = Event::End(before.end, format!("{id} takes its place"));

@@ -3,14 +3,12 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use kol_common::view::{executor_json, job_json, partition_json, problem_json};
 use kol_common::{Domain, KolError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::role::Roles;
 
@@ -21,32 +19,34 @@ pub struct Pages {
     pub metrics: PrometheusHandle,
     /// Where jobs and executors are known.
     pub roles: Roles,
+    /// What people must know of this process.
+    pub warning: Option<String>,
 }
 
-/// Serves until `stop` is cancelled.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    pages: Pages,
-    stop: CancellationToken,
-) -> Result<(), KolError> {
-    axum::serve(listener, router(pages))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|e| KolError::external("HTTP", e.to_string()))
+/// The pages.
+pub fn router(pages: Pages) -> Router {
+    let routes = routes().into_iter();
+    let router = routes.fold(Router::new(), |router, (path, page)| {
+        router.route(path, page)
+    });
+    router.with_state(pages)
 }
 
-fn router(pages: Pages) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/jobs", get(jobs))
-        .route("/api/v1/jobs/{job}", get(job))
-        .route("/api/v1/executors", get(executors))
-        .with_state(pages)
+/// Paths of the pages, with a job called `job`.
+pub fn paths() -> impl Iterator<Item = String> {
+    let routes = routes().into_iter();
+    routes.map(|(path, _)| path.replace("{job}", "job"))
+}
+
+fn routes() -> [(&'static str, MethodRouter<Pages>); 6] {
+    [
+        ("/healthz", get(|| async { "ok\n" })),
+        ("/readyz", get(ready)),
+        ("/metrics", get(metrics)),
+        ("/api/v1/jobs", get(jobs)),
+        ("/api/v1/jobs/{job}", get(job)),
+        ("/api/v1/executors", get(executors)),
+    ]
 }
 
 /// Ready when the controller answers, which is started after the store was read; on a master that follows, when the
@@ -69,7 +69,8 @@ async fn jobs(State(pages): State<Pages>) -> Response {
 }
 
 async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
-    answer(pages.roles.job(job).await, |status| {
+    answer(pages.roles.job(job).await, |mut status| {
+        status.warnings.extend(pages.warning);
         let mut shown = job_json(&status);
         shown["partition_list"] = status.partitions.iter().map(partition_json).collect();
         shown["spec"] = serde_json::from_str(&status.spec_json).unwrap_or_default();

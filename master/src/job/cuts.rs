@@ -5,7 +5,8 @@
 //! 2. A checkpoint is of the log as it is now if it lies at or before every cut that came after it.
 //! 3. The partition starts from the newest such checkpoint: with what it reads from there on, its state
 //!    is exactly the fold of the log.
-//! 4. If there is none, it keeps the newest state and resumes where the log was cut off last.
+//! 4. If there is none, it keeps the newest state and resumes at the lowest cut that came after it: a log that
+//!    was cut off again further up may have new records below, which no state has yet.
 //! 5. What Redis had confirmed in an older lineage may be of lost records: everything is sent again.
 
 use kol_common::proto::{LostTail, PartitionCheckpoint};
@@ -91,8 +92,28 @@ impl Cuts {
     pub fn leave(&self, checkpoint: &PartitionCheckpoint) -> bool {
         let later = self.lineage.saturating_sub(checkpoint.lineage) as usize;
         let known = later <= self.newest.len();
-        let mut later = self.newest.iter().rev().take(later);
-        known && later.all(|cut| checkpoint.offset <= cut.from)
+        known && self.resume_at(checkpoint) == checkpoint.offset
+    }
+
+    /// Where the records begin that a checkpoint does not have, as far as cuts are known: at its end, or at
+    /// the lowest cut that came after it.
+    fn resume_at(&self, checkpoint: &PartitionCheckpoint) -> u64 {
+        let later = self.lineage.saturating_sub(checkpoint.lineage) as usize;
+        let later = self.newest.iter().rev().take(later);
+        later.fold(checkpoint.offset, |lowest, cut| lowest.min(cut.from))
+    }
+
+    /// A checkpoint for another job, which knows nothing of these cuts: its end is where to resume.
+    pub fn hand_on(&self, checkpoint: &PartitionCheckpoint) -> PartitionCheckpoint {
+        let offset = self.resume_at(checkpoint);
+        PartitionCheckpoint {
+            offset,
+            // Of the record before the old end.
+            leader_epoch: checkpoint
+                .leader_epoch
+                .filter(|_| offset == checkpoint.offset),
+            ..checkpoint.clone()
+        }
     }
 
     /// The checkpoint to start from, of the usable ones with their epochs, newest first: the newest that the
@@ -111,11 +132,7 @@ impl Cuts {
         checkpoints: impl Iterator<Item = (u64, &'a PartitionCheckpoint)> + Clone,
     ) -> Option<Restart> {
         let (epoch, checkpoint) = self.choose(checkpoints)?;
-        let resume_at = if self.leave(checkpoint) {
-            None
-        } else {
-            self.newest.last().map(|cut| cut.from)
-        };
+        let resume_at = (!self.leave(checkpoint)).then(|| self.resume_at(checkpoint));
         let current = checkpoint.lineage == self.lineage;
         Some(Restart {
             epoch,
@@ -172,6 +189,31 @@ mod tests {
         cuts.add(lost(19, 35), kept.iter().rev());
         assert_eq!(start(&cuts, &kept), (2, 30, Some(19)));
         assert!(!cuts.newest()[0].repaired);
+    }
+
+    #[test]
+    fn a_second_cut_does_not_hide_a_lower_one_that_no_epoch_has_gone_back_to_yet() {
+        let old = [checkpoint(100, 0)];
+        let mut cuts = Cuts::default();
+        cuts.add(lost(50, 100), old.iter());
+        cuts.add(lost(70, 80), old.iter());
+        assert_eq!(start(&cuts, &old), (1, 100, Some(50)), "50 to 70 are new");
+        let kept = [checkpoint(100, 0), checkpoint(75, 1)];
+        assert_eq!(start(&cuts, &kept), (2, 75, Some(70)), "it went back to 50");
+        cuts.add(lost(60, 90), kept.iter().rev());
+        cuts.add(lost(65, 90), kept.iter().rev());
+        assert_eq!(start(&cuts, &kept), (2, 75, Some(60)));
+        assert_eq!(start(&cuts, &old), (1, 100, Some(50)));
+    }
+
+    #[test]
+    fn a_cut_above_a_checkpoint_skips_nothing_where_older_cuts_are_no_longer_known() {
+        let old = [checkpoint(40, 0)];
+        let mut cuts = Cuts::default();
+        for _ in 0..=MOST {
+            cuts.add(lost(100, 110), old.iter());
+        }
+        assert_eq!(start(&cuts, &old), (1, 40, Some(40)));
     }
 
     #[test]

@@ -56,26 +56,21 @@ fn shown(path: &str, value: &Value) -> String {
     }
 }
 
-/// A key template that both jobs would write to in the same Redis, as rendered for their names.
+/// A key template that both jobs would write to in the same Redis, as rendered for their names, as far as the
+/// spelling of their URLs shows; what it does not show, the owner records in Redis do.
 pub fn shared_key(a: &JobSpec, b: &JobSpec) -> Option<String> {
     let url = |sink: &SinkSpec| sink.url.trim_end_matches('/').to_owned();
     if url(&a.sink) != url(&b.sink) {
         return None;
     }
-    let theirs = templates(b);
-    templates(a).into_iter().find(|key| theirs.contains(key))
+    shared_template(a, b)
 }
 
-fn templates(spec: &JobSpec) -> Vec<String> {
-    let keys = &spec.sink.keys;
-    let mut all = vec![&keys.ranking, &keys.hash, &keys.fence];
-    all.extend([&keys.last_update, &keys.last_event]);
-    if spec.sink.legacy_hashes {
-        all.push(&keys.legacy_hash);
-    }
-    all.into_iter()
-        .map(|template| template.replace("{job}", &spec.name))
-        .collect()
+/// A key template that both jobs would write to if they had the same Redis.
+pub fn shared_template(a: &JobSpec, b: &JobSpec) -> Option<String> {
+    let theirs = b.sink.written_templates(&b.name);
+    let mut ours = a.sink.written_templates(&a.name).into_iter();
+    ours.find(|key| theirs.contains(key))
 }
 
 #[cfg(test)]

@@ -9,13 +9,16 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::{JobSpec, KafkaSource, SourceSpec, StartingOffsets};
-use kol_common::kafka::{Consumer, client_config, consumer, failure, topic_ids};
+use kol_common::kafka::{
+    Consumer, check_brokers, client_config, consumer, failure, shows_secrets, topic_ids,
+};
 use kol_common::proto::Manifest;
 use kol_common::redis::{Connect, RIGHTS_MISSING, classify, name_missing_rights};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -204,6 +207,7 @@ fn query_kafka(
 ) -> Result<Starts, KolError> {
     let config = client_config(source, secrets, "kol-master")?;
     let consumer = consumer(config)?;
+    may_log_in(&consumer, source, secrets)?;
     // First of all: whatever is found out after this may be of a topic that was recreated meanwhile, and
     // then this id shows it.
     let ids = ids_of(&consumer, source);
@@ -228,6 +232,37 @@ fn query_kafka(
         offset,
     });
     Ok(started.collect())
+}
+
+/// Whether the brokers may have the secrets of the source under the names that they give themselves: the requests
+/// that follow go to them.
+fn may_log_in(
+    consumer: &Consumer,
+    source: &KafkaSource,
+    secrets: &Secrets,
+) -> Result<(), KolError> {
+    if !shows_secrets(source) {
+        return Ok(());
+    }
+    let Some(topic) = source.topics.first() else {
+        return Ok(());
+    };
+    check_brokers(source, secrets, &metadata_of(consumer, source, topic)?)
+}
+
+/// What the brokers say of a topic, and of themselves.
+fn metadata_of(
+    consumer: &Consumer,
+    source: &KafkaSource,
+    topic: &str,
+) -> Result<Metadata, KolError> {
+    let answer = consumer.fetch_metadata(Some(topic), ANSWER);
+    answer.map_err(|e| match e.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            no_such_topic(source, topic)
+        }
+        _ => failure(consumer, &e),
+    })
 }
 
 /// The ids of the topics; none where brokers give none, or do not answer such a request: then a recreated
@@ -285,15 +320,7 @@ fn partitions_of(
     source: &KafkaSource,
     topic: &str,
 ) -> Result<Vec<u32>, KolError> {
-    let metadata =
-        consumer
-            .fetch_metadata(Some(topic), ANSWER)
-            .map_err(|e| match e.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
-                ) => no_such_topic(source, topic),
-                _ => failure(consumer, &e),
-            })?;
+    let metadata = metadata_of(consumer, source, topic)?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     let mut numbers: Vec<u32> = found
         .filter(|t| t.error().is_none())
@@ -378,7 +405,7 @@ async fn newest_in_redis(
     let found = match found.map_err(|e| classify(&e)) {
         Ok(found) => found,
         Err(error) if error.code == RIGHTS_MISSING => {
-            return Err(name_missing_rights(error, &spec.sink.keys, &mut connection).await);
+            return Err(name_missing_rights(error, &spec.sink, &mut connection).await);
         }
         Err(error) => return Err(error),
     };

@@ -7,7 +7,8 @@ use kol_common::{ExecutorId, KolError, Millis, SavepointId};
 
 use super::discovery::Found;
 use super::fleet::Fleet;
-use super::record::End;
+use super::record::{End, Predecessor};
+use super::tenure::Owned;
 use crate::checkpoint::{Commit, Notice};
 
 /// What happened, with the executors and the wall clock as they are then.
@@ -29,14 +30,17 @@ pub enum Event {
     /// An executor sent `Reports`, `Released`, `PartitionFailed`, `BarrierAck` or `BarrierFailed` about
     /// this job.
     Received(ExecutorId, FromExecutor),
-    /// What a look at Kafka and Redis found.
-    Discovered(Result<Found, KolError>),
+    /// What a look at Kafka and Redis found, and why the checkpoint root is not there all the same.
+    Discovered(Result<Found, KolError>, Option<KolError>),
+    /// Whether it owns its keys in Redis; comes before what the same look found.
+    Owned(Result<Owned, KolError>),
     /// It is to end. The text says why, for a person; it is empty where somebody requested it.
     End(End, String),
     /// A person requests a savepoint in this folder.
     Savepoint(SavepointId, String),
-    /// The job that it supersedes is over.
-    PredecessorEnded,
+    /// The job that it supersedes is over. If that one never began, it leaves the job that it superseded
+    /// itself: perhaps that one still ends.
+    PredecessorEnded(Option<Predecessor>),
     /// Time passed, or the fleet changed.
     Tick,
 }
@@ -55,7 +59,7 @@ pub enum Effect {
     Commit(Commit),
     /// Send a message to an executor.
     Send(ExecutorId, ToExecutor),
-    /// Look at Kafka and Redis, and answer with [`Event::Discovered`].
+    /// Look at Kafka and Redis, and answer with [`Event::Owned`] and [`Event::Discovered`].
     Discover,
     /// Delete state files that nothing refers to.
     Delete(Vec<String>),

@@ -130,7 +130,13 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
     let mut rig = Rig::with(record, &[1]);
     assert!(!rig.after(60_000).discover);
     assert!(rig.state().1.contains("job_0 has ended"));
-    let out = rig.event(Event::PredecessorEnded);
+    let before = Some(Predecessor {
+        id: JobId::from_wire("job_00"),
+        end: End::Stopped,
+    });
+    assert!(rig.event(Event::PredecessorEnded(before)).persist);
+    assert!(rig.state().1.contains("job_00 has ended"));
+    let out = rig.event(Event::PredecessorEnded(None));
     assert!(out.persist && out.discover);
     let state = Manifest {
         clock_ms: Some(77),
@@ -142,11 +148,14 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
         }],
         ..Manifest::default()
     };
-    let out = rig.event(Event::Discovered(Ok(Found {
-        partitions: started(2, 100),
-        generation: 9,
-        state: Some(Box::new(state)),
-    })));
+    let out = rig.event(Event::Discovered(
+        Ok(Found {
+            partitions: started(2, 100),
+            generation: 9,
+            state: Some(Box::new(state)),
+        }),
+        None,
+    ));
     assert!(out.persist, "in one transaction with the epoch");
     let head = &out.commit.as_ref().unwrap().manifest;
     assert_eq!((head.epoch, head.parent, head.generation), (1, 0, 9));

@@ -22,6 +22,15 @@ pub struct Executor {
     pub unseen_since: Millis,
 }
 
+/// A place that has state files of a job, or gets some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place<'a> {
+    /// Its URL.
+    pub location: &'a str,
+    /// The folder of the job there; empty where another job or another cluster wrote.
+    pub folder: &'a str,
+}
+
 impl Executor {
     /// A suspect executor is never called.
     pub fn callable(&self) -> bool {
@@ -29,8 +38,12 @@ impl Executor {
     }
 
     /// The first of these places that it does not see.
-    pub fn misses(&self, places: &[&str]) -> Option<&UnseenRoot> {
-        let needed = |root: &&UnseenRoot| places.contains(&root.location.as_str());
+    pub fn misses(&self, places: &[Place<'_>]) -> Option<&UnseenRoot> {
+        let is = |place: &Place<'_>, root: &UnseenRoot| {
+            let whole = root.folder.is_empty() || root.folder == place.folder;
+            root.location == place.location && whole
+        };
+        let needed = |root: &&UnseenRoot| places.iter().any(|place| is(place, root));
         self.unseen.iter().find(needed)
     }
 }

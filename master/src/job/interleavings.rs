@@ -80,11 +80,14 @@ impl World {
             assigned: BTreeSet::new(),
             stored: record,
         };
-        world.event(Event::Discovered(Ok(Found {
-            partitions: started(PARTITIONS, 0),
-            generation: 1,
-            state: None,
-        })));
+        world.event(Event::Discovered(
+            Ok(Found {
+                partitions: started(PARTITIONS, 0),
+                generation: 1,
+                state: None,
+            }),
+            None,
+        ));
         world
     }
 

@@ -4,6 +4,8 @@
 //! while they are not), then RUNNING: partitions are kept placed (see `ownership`), clock and market
 //! are shared, and now and then the topics are looked at for new partitions. A person, or an error
 //! that trying again cannot repair, ends it: partitions are taken back, then it is over.
+//!
+//! What follows from a partition that failed: see `failures`; the state that it has for others: see `left`.
 
 use std::time::Duration;
 
@@ -16,15 +18,14 @@ use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
 use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
-use super::lineage::state_left;
 use super::lookup::Lookup;
 use super::measure::Measure;
-use super::origin::Origin;
-use super::ownership::{Failure, Partitions};
+use super::ownership::Partitions;
 use super::partition::Partition;
-use super::record::{End, JobRecord, PartitionRecord, Phase};
+use super::record::{End, JobRecord, Phase};
 use super::share::{Share, tick};
 use super::status::{View, places};
+use super::tenure::{Owned, Standing, Tenure};
 
 /// How long executors have, after this master was started again, to say what they run.
 const CLAIM_GRACE: Duration = Duration::from_secs(6);
@@ -33,11 +34,12 @@ const CLAIM_GRACE: Duration = Duration::from_secs(6);
 #[derive(Debug)]
 pub struct Job {
     /// Without its partitions and clock: those are in the parts.
-    record: JobRecord,
-    partitions: Partitions,
+    pub(super) record: JobRecord,
+    pub(super) partitions: Partitions,
     measure: Measure,
-    epochs: Epochs,
+    pub(super) epochs: Epochs,
     lookup: Lookup,
+    tenure: Tenure,
     share: Share,
     /// The wall clock at the newest step.
     wall: Millis,
@@ -63,6 +65,7 @@ impl Job {
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
+            tenure: Tenure::default(),
             share: Share::default(),
             wall: now,
             record,
@@ -93,48 +96,6 @@ impl Job {
         serde_json::to_string(&self.record.spec).unwrap_or_default()
     }
 
-    /// The committed epochs that are kept, newest first.
-    pub fn checkpoints(&self) -> impl Iterator<Item = &Manifest> {
-        self.epochs.coordinator().kept()
-    }
-
-    /// The state that it left, in an epoch that is kept or in its last one.
-    pub fn state_left(&self, epoch: Option<u64>) -> Option<Manifest> {
-        let manifest = match epoch {
-            Some(epoch) => Some(self.checkpoints().find(|m| m.epoch == epoch)?.clone()),
-            None => self.last_usable(),
-        };
-        let records = self.partitions.records();
-        Some(state_left(&self.record.spec, &records, manifest.as_ref()))
-    }
-
-    /// The last epoch; where the state of a partition is known to be damaged, or has records that Kafka
-    /// lost, with the newest before it that is not, if there is one: the log has what came after that.
-    fn last_usable(&self) -> Option<Manifest> {
-        let epochs = self.epochs.coordinator();
-        let mut manifest = epochs.head()?.clone();
-        for part in &mut manifest.partitions {
-            let partition = self.partitions.get(part.slot);
-            let start = partition.and_then(|p| p.record.cuts.restart(epochs.usable(part.slot)));
-            if let Some(start) = start {
-                *part = start.checkpoint;
-            }
-        }
-        Some(manifest)
-    }
-
-    /// Whether it needs the state in a folder: it is about to begin with it, or a kept epoch refers to it.
-    pub fn reads_from(&self, location: &str) -> bool {
-        let begins = match &self.record.origin {
-            Origin::Savepoint { location: folder } => {
-                self.record.phase == Phase::Starting && folder == location
-            }
-            _ => false,
-        };
-        let refers = |m: &Manifest| m.partitions.iter().any(|p| p.location == location);
-        begins || self.checkpoints().any(refers)
-    }
-
     /// How many partitions an executor has of this job.
     pub fn held_by(&self, executor: &ExecutorId) -> usize {
         self.partitions.held_by(executor)
@@ -158,6 +119,7 @@ impl Job {
             measure: &self.measure,
             epochs: self.epochs.coordinator(),
             lookup_problem: self.lookup.problem(),
+            tenure_problem: self.tenure.problem(),
             fleet,
         };
         JobStatus {
@@ -177,7 +139,8 @@ impl Job {
                     .connected(now, &executor, &running, generation, out);
             }
             Event::Received(executor, body) => self.received(now, &executor, body, out),
-            Event::Discovered(found) => self.discovered(now, found, out),
+            Event::Owned(owned) => self.owned(now, owned, out),
+            Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
             Event::End(end, why) => self.end(now, end, why, out),
             Event::Savepoint(id, folder) => {
                 let job = JobParts {
@@ -187,8 +150,8 @@ impl Job {
                 };
                 self.epochs.savepoint(now, job, id, folder, out);
             }
-            Event::PredecessorEnded => {
-                self.record.follows = None;
+            Event::PredecessorEnded(next) => {
+                self.record.follows = next;
                 out.push(Effect::Persist);
             }
             Event::Tick => {}
@@ -252,70 +215,33 @@ impl Job {
         }
     }
 
-    fn partition_failed(&mut self, now: Millis, failure: Failure, out: &mut Vec<Effect>) {
-        match failure {
-            Failure::Tolerated => {}
-            Failure::Damaged {
-                ordinal,
-                epoch,
-                text,
-            } => {
-                self.epochs.mark_damaged(ordinal, epoch);
-                let epochs = self.epochs.coordinator();
-                if epochs.is_inherited(epoch) {
-                    let why = format!("the state to begin with cannot be used: {text}");
-                    self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) && !self.record.origin.is_the_log() {
-                    let why = format!(
-                        "none of the checkpoints can be read, and the log does not have what came before \
-                         {}: {text}",
-                        self.record.origin
-                    );
-                    self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) {
-                    self.warn_of_lost_state(ordinal);
+    /// A job whose keys another one has ends; it does not compete for them.
+    fn owned(&mut self, now: Millis, owned: Result<Owned, KolError>, out: &mut Vec<Effect>) {
+        match self.tenure.looked(owned) {
+            Standing::Kept(displaced) => {
+                if self.record.take_over || !displaced.is_empty() {
+                    self.record.take_over = false;
+                    self.record.warnings.extend(displaced);
+                    out.push(Effect::Persist);
                 }
             }
-            Failure::LostTail { ordinal, lost } => {
-                let usable = self.epochs.coordinator().usable(ordinal);
-                self.partitions
-                    .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
-            }
-            Failure::Fatal(why) => self.end(now, End::Failed, why, out),
+            Standing::Lost(why) => self.end(now, End::Failed, why.to_string(), out),
+            Standing::Unknown => {}
         }
     }
 
-    /// A job never drops its state unasked.
-    fn fail_without_state(&mut self, now: Millis, why: &str, out: &mut Vec<Effect>) {
-        let name = &self.record.spec.name;
-        let why = format!(
-            "{why} Bring the files back and submit it again. To go on without them: kol-client rewind {name} \
-             --to-earliest, or kol-client submit FILE --discard-state"
-        );
-        self.end(now, End::Failed, why, out);
-    }
-
-    /// It is read again from the log. The caller persists.
-    fn warn_of_lost_state(&mut self, ordinal: u32) {
-        if let Some(partition) = self.partitions.get(ordinal) {
-            let PartitionRecord {
-                partition,
-                start_offset,
-                ..
-            } = &partition.record;
-            self.record.warnings.push(format!(
-                "partition {partition}: none of its checkpoints could be read, so its state is made again from \
-                 the whole log, from offset {start_offset} on; the result is exact, because the job fails if \
-                 the log no longer has all of it"
-            ));
-        }
-    }
-
-    fn discovered(&mut self, now: Millis, found: Result<Found, KolError>, out: &mut Vec<Effect>) {
+    /// A root that is not there is a problem of a job that runs, and its new partitions are taken all the same.
+    fn discovered(
+        &mut self,
+        now: Millis,
+        found: Result<Found, KolError>,
+        absent: Option<KolError>,
+        out: &mut Vec<Effect>,
+    ) {
         let failure = match found {
             Ok(found) => {
                 self.adopt(now, found, out);
-                None
+                absent
             }
             Err(error) => {
                 if self.record.phase == Phase::Starting && !error.retryable {
@@ -354,7 +280,7 @@ impl Job {
     }
 
     /// Starts the end. A cancellation overtakes a stop; nothing overtakes a failure.
-    fn end(&mut self, now: Millis, end: End, reason: String, out: &mut Vec<Effect>) {
+    pub(super) fn end(&mut self, now: Millis, end: End, reason: String, out: &mut Vec<Effect>) {
         let overtakes = match self.record.phase {
             Phase::Starting | Phase::Running => true,
             Phase::Ending(End::Stopped) => end == End::Cancelled,
@@ -426,8 +352,9 @@ impl Job {
                 spec_json: spec_json.clone(),
                 partitions,
                 tick: tick.clone(),
-                // The driver knows it.
+                // The driver knows them.
                 cluster_id: String::new(),
+                store_id: String::new(),
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
         }

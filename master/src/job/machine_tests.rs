@@ -28,7 +28,7 @@ fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again
     let mut rig = Rig::starting(&[1]);
     rig.tick();
     let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
-    rig.event(Event::Discovered(Err(error)));
+    rig.event(Event::Discovered(Err(error), None));
     assert_eq!(
         rig.state(),
         (JobState::Starting, "topic `t` does not exist".into())
@@ -37,6 +37,27 @@ fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again
     assert!(rig.after(400).discover);
     rig.event(found(1));
     assert_eq!(rig.state().0, JobState::Running);
+}
+
+#[test]
+fn looks_that_fail_come_after_waits_that_grow_also_when_only_the_root_is_away() {
+    let (mut rig, _) = Rig::running(&[1], 1);
+    rig.after(10_000);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let absent = KolError::external(kol_common::checkpoint::ABSENT, "not mounted");
+        let Event::Discovered(found, _) = found(1) else {
+            unreachable!()
+        };
+        rig.event(Event::Discovered(found, Some(absent)));
+        let status = rig.job.status(Millis(rig.now), &rig.fleet);
+        assert!(status.problems.iter().any(|p| p.message == "not mounted"));
+        let wait = (1..=100).find(|_| rig.after(100).discover);
+        waits.push(100 * wait.unwrap());
+    }
+    assert!(waits[0] <= 500 && waits[7] >= 5_000, "{waits:?}");
+    rig.event(found(1));
+    assert!(!rig.after(9_999).discover && rig.after(1).discover);
 }
 
 #[test]
@@ -333,6 +354,11 @@ fn a_partition_whose_log_lost_its_tail_goes_back_before_it_and_that_is_durable_a
     let next = assignment(&rig.event(lost_tail(next.assignment_epoch, 120, 155)));
     assert_eq!(next.restore.as_ref().unwrap().offset, 180);
     assert_eq!((next.lineage, next.resume_at), (2, Some(120)));
+    // A job that takes over from here knows nothing of the cuts.
+    for left in [None, Some(rig.job.checkpoints().next().unwrap().epoch)] {
+        let left = rig.job.state_left(left).unwrap();
+        assert_eq!(left.partitions[0].offset, 120);
+    }
 }
 
 #[test]

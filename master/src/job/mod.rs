@@ -1,5 +1,5 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, which queries Kafka and Redis.
+//! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
 //! `ownership` with `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
@@ -12,7 +12,9 @@ pub mod difference;
 pub mod discovery;
 mod effect;
 mod epochs;
+mod failures;
 mod fleet;
+mod left;
 pub mod lineage;
 mod lookup;
 pub mod machine;
@@ -26,6 +28,7 @@ pub mod placement;
 pub mod record;
 mod share;
 mod status;
+pub mod tenure;
 mod warnings;
 
 pub use effect::{Effect, Event, Input};
@@ -47,5 +50,7 @@ mod machine_tests;
 mod measure_tests;
 #[cfg(test)]
 mod roots_tests;
+#[cfg(test)]
+mod tenure_tests;
 #[cfg(test)]
 mod testing;

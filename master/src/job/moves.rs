@@ -8,7 +8,7 @@ use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
 use super::effect::Effect;
-use super::fleet::{Executor, Fleet, is_callable};
+use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placement::{Movable, place};
@@ -34,7 +34,7 @@ impl Partitions {
         now: Millis,
         fleet: &Fleet,
         epochs: &Coordinator,
-        places: &[&str],
+        places: &[Place<'_>],
         out: &mut Vec<Effect>,
     ) -> Assignments {
         let candidates = candidates(fleet, places);
@@ -164,7 +164,7 @@ impl Partitions {
     }
 }
 
-fn candidates(fleet: &Fleet, places: &[&str]) -> BTreeMap<ExecutorId, usize> {
+fn candidates(fleet: &Fleet, places: &[Place<'_>]) -> BTreeMap<ExecutorId, usize> {
     let alive = fleet
         .iter()
         .filter(|(_, e)| e.state == ExecutorState::Alive && e.misses(places).is_none());

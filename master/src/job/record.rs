@@ -126,6 +126,9 @@ pub struct JobRecord {
     /// Its rankings may be shown to readers. Those of a record that does not say so are.
     #[serde(rename = "live", default = "yes")]
     pub shown: bool,
+    /// A person wants its keys in Redis taken from whoever has them; until they are.
+    #[serde(default)]
+    pub take_over: bool,
     /// By ordinal: number i stands at index i.
     pub partitions: Vec<PartitionRecord>,
 }
@@ -146,6 +149,7 @@ impl JobRecord {
             origin: Origin::Spec,
             follows: None,
             shown: spec.sink.flip == Flip::AtOnce,
+            take_over: false,
             partitions: Vec::new(),
             spec,
         }

@@ -10,11 +10,17 @@ use super::effect::Event;
 use super::origin::Origin;
 use super::testing::{Out, Rig, assigned, barriers, executor, failure, found, revoked};
 
-/// An executor says that it does not see the folder of the job, or that it does again.
+/// An executor says that it does not see the root of the job, or that it does again.
 fn sees(rig: &mut Rig, n: u8, sees: bool) {
+    sees_folder(rig, n, sees, "");
+}
+
+/// The same of the folder of one job in it.
+fn sees_folder(rig: &mut Rig, n: u8, sees: bool, folder: &str) {
     let location = rig.job.header().spec.checkpoint.location.clone();
     let root = UnseenRoot {
         location,
+        folder: folder.to_owned(),
         error: Some(KolError::external(ABSENT, format!("host{n} does not see it")).to_info()),
     };
     let unseen = if sees { Vec::new() } else { vec![root] };
@@ -59,6 +65,16 @@ fn an_executor_without_the_folder_is_named_and_gets_nothing_until_it_sees_it() {
     sees(&mut rig, 2, true);
     assert_eq!(revoked(&rig.tick()).len(), 1);
     assert_eq!(rig.state().0, JobState::Running);
+}
+
+#[test]
+fn a_folder_of_one_job_that_is_away_keeps_partitions_of_that_job_only() {
+    for (folder, moves) in [("job_1", 0), ("job_2", 1)] {
+        let (mut rig, _) = Rig::running(&[1], 2);
+        rig.fleet = super::testing::fleet(&[1, 2]);
+        sees_folder(&mut rig, 2, false, folder);
+        assert_eq!(revoked(&rig.tick()).len(), moves, "{folder}");
+    }
 }
 
 #[test]

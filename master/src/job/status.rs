@@ -8,7 +8,7 @@ use kol_common::proto::{
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
-use super::fleet::{Executor, Fleet, is_callable};
+use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::measure::Measure;
 use super::overlap::Overlap;
 use super::ownership::Partitions;
@@ -28,6 +28,8 @@ pub(super) struct View<'a> {
     pub(super) epochs: &'a Coordinator,
     /// Why the last look at Kafka and Redis failed.
     pub(super) lookup_problem: Option<&'a KolError>,
+    /// What the last look at the owner records and at Redis itself found wrong.
+    pub(super) tenure_problem: Option<&'a KolError>,
     pub(super) fleet: &'a Fleet,
 }
 
@@ -194,7 +196,9 @@ impl View<'_> {
             let problem = problem.clone().job(&self.record.spec.name);
             problem.to_info()
         });
-        for problem in found.chain(discovery).chain(checkpoints).chain(last) {
+        let tenure = self.tenure_problem.map(KolError::to_info);
+        let found = found.chain(tenure).chain(discovery);
+        for problem in found.chain(checkpoints).chain(last) {
             let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
             if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
                 problems.push(problem);
@@ -262,12 +266,18 @@ pub(super) fn places<'a>(
     record: &'a JobRecord,
     partitions: &Partitions,
     epochs: &'a Coordinator,
-) -> Vec<&'a str> {
+) -> Vec<Place<'a>> {
     let records = partitions.iter().map(|p| &p.record);
     let states = records.filter_map(|p| p.cuts.choose(epochs.usable(p.ordinal)));
-    let elsewhere = states.map(|(_, checkpoint)| checkpoint.location.as_str());
-    let mut places = vec![record.spec.checkpoint.location.as_str()];
-    places.extend(elsewhere.filter(|location| !location.is_empty()));
+    let elsewhere = states.map(|(_, checkpoint)| Place {
+        location: &checkpoint.location,
+        folder: "",
+    });
+    let mut places = vec![Place {
+        location: &record.spec.checkpoint.location,
+        folder: record.id.as_str(),
+    }];
+    places.extend(elsewhere.filter(|place| !place.location.is_empty()));
     places.sort_unstable();
     places.dedup();
     places

@@ -58,11 +58,14 @@ pub(super) fn started(partitions: u32, offset: u64) -> Starts {
 }
 
 pub(super) fn found(partitions: u32) -> Event {
-    Event::Discovered(Ok(Found {
-        partitions: started(partitions, 100),
-        generation: 4,
-        state: None,
-    }))
+    Event::Discovered(
+        Ok(Found {
+            partitions: started(partitions, 100),
+            generation: 4,
+            state: None,
+        }),
+        None,
+    )
 }
 
 /// What came out of one step, sorted.

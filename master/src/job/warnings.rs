@@ -99,7 +99,7 @@ fn ahead(spec: &JobSpec, totals: &PartitionCounters) -> Option<String> {
     Some(format!(
         "{count} events were rejected as `ahead`: they lie more than source.max_ahead ({}) ahead of the \
          present{}; set the clock of their producer",
-        spec.source.kafka().max_ahead,
+        spec.source.max_ahead(),
         last.unwrap_or_default(),
     ))
 }
@@ -111,7 +111,7 @@ pub(crate) fn clock_ahead(
     clock: Option<Millis>,
     present: Millis,
 ) -> Option<String> {
-    let bound = Millis(present.0.saturating_add(spec.source.kafka().max_ahead.0) + SLACK.0);
+    let bound = Millis(present.0.saturating_add(spec.source.max_ahead().0) + SLACK.0);
     let clock = clock.filter(|clock| *clock > bound)?;
     Some(format!(
         "the job clock is at {}, {} ahead of the present: events that lie so far ahead were believed, and \

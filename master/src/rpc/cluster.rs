@@ -12,6 +12,7 @@ use kol_common::proto::{ExecutorMessage, MasterMessage, Register};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::limits::is_presentable;
 use crate::cluster::SessionId;
 use crate::controller::Handle;
 use crate::role::Roles;
@@ -74,10 +75,11 @@ async fn registration(
         return Err(superseded().to_status());
     }
     match first.and_then(|message| message.body) {
-        Some(Body::Register(register)) if !register.incarnation.is_empty() => Ok(register),
-        _ => Err(Status::invalid_argument(
-            "a session starts with Register, with an incarnation",
-        )),
+        Some(Body::Register(register)) => {
+            is_presentable(&register)?;
+            Ok(register)
+        }
+        _ => Err(Status::invalid_argument("a session starts with Register")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What people request.
 
+use kol_common::KolError;
 use kol_common::checkpoint::{Stores, snapshot};
-use kol_common::job::{JobSpec, SpecPolicy};
+use kol_common::job::JobSpec;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
     ExplainRequest, Explanation, JobRef, JobStatus, LeadershipReply, LeadershipRequest,
@@ -9,13 +10,14 @@ use kol_common::proto::{
     RewindRequest, Savepoint, SavepointRef, SavepointRequest, StopReply, StopRequest, SubmitReply,
     SubmitRequest,
 };
-use kol_common::{KolError, world};
 use tonic::{Request, Response, Status};
 
+use super::auth::Subject;
+use super::limits::are_short;
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
 use crate::role::Roles;
-use crate::specs;
+use crate::specs::Admission;
 
 /// Largest spec that is read, bytes.
 const MAX_SPEC: usize = 1 << 20;
@@ -24,17 +26,25 @@ const MAX_SPEC: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JobRpc {
     roles: Roles,
-    policy: SpecPolicy,
+    admission: Admission,
     stores: Stores,
+    warning: Option<String>,
 }
 
 impl JobRpc {
-    /// `policy` is what an operator allows every spec; `stores` opens the state that a job begins with.
-    pub fn new(roles: Roles, policy: SpecPolicy, stores: Stores) -> Self {
+    /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warning` is
+    /// what people must know of this process.
+    pub fn new(
+        roles: Roles,
+        admission: Admission,
+        stores: Stores,
+        warning: Option<String>,
+    ) -> Self {
         Self {
             roles,
-            policy,
+            admission,
             stores,
+            warning,
         }
     }
 }
@@ -53,6 +63,8 @@ impl JobRpc {
             name => name.to_owned(),
         };
         let folder = if name.contains("://") {
+            let policy = &self.admission.policy;
+            policy.check_place("the savepoint", &name)?;
             Some(name.clone())
         } else {
             self.roles.leader()?.savepoint_folder(name.clone()).await?
@@ -69,17 +81,12 @@ impl JobRpc {
         self.roles.leader().map_err(|e| e.to_status())
     }
 
-    /// Whether a savepoint can be written below a location that a person named: tried with a small file before
-    /// a job is stopped for it.
-    async fn try_location(&self, location: &str) -> Result<(), KolError> {
+    /// Whether a savepoint may lie at a location that a person named. Empty is the job's own, in which its epochs are.
+    fn check_place(&self, location: &str) -> Result<(), KolError> {
         if location.is_empty() {
-            // The job's own, in which its epochs are.
             return Ok(());
         }
-        let store = self.stores.open(location).await?;
-        let probe = format!("probe-{}", world::random_id().simple());
-        store.put(&probe, Vec::new()).await?;
-        store.delete(vec![probe]).await
+        self.admission.policy.check_place("the savepoint", location)
     }
 }
 
@@ -89,19 +96,24 @@ impl JobService for JobRpc {
         &self,
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let subject = Subject::of(&request);
+        let named = request.get_ref();
+        are_short([&*named.origin, &named.from_savepoint])?;
         let controller = self.leader()?;
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
         }
-        let parsed = specs::read(&request.spec_toml, &request.origin, &self.policy);
+        let parsed = self.admission.read(&request.spec_toml, &request.origin);
         let parsed = parsed.map_err(|e| e.to_status())?;
+        subject.note(&parsed.spec.name);
         let begin = self.begin(&request, &parsed.spec).await;
         let submission = Submission {
             begin: begin.map_err(|e| e.to_status())?,
             spec: parsed.spec,
             warnings: parsed.warnings,
             replace: request.replace,
+            take_over: request.take_over,
         };
         answer(controller.submit(submission).await)
     }
@@ -120,15 +132,23 @@ impl JobService for JobRpc {
     }
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
-        answer(self.roles.job(request.into_inner().job).await)
+        are_short([&*request.get_ref().job])?;
+        let found = self.roles.job(request.into_inner().job).await;
+        answer(found.map(|mut status| {
+            status.warnings.extend(self.warning.clone());
+            status
+        }))
     }
 
     async fn stop_job(&self, request: Request<StopRequest>) -> Result<Response<StopReply>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let controller = self.leader()?;
         let request = request.into_inner();
         if request.savepoint {
-            let tried = self.try_location(&request.location).await;
-            tried.map_err(|e| e.to_status())?;
+            self.check_place(&request.location)
+                .map_err(|e| e.to_status())?;
         }
         let savepoint = request.savepoint.then_some(request.location);
         let ended = controller.end(request.job, End::Stopped, savepoint);
@@ -139,6 +159,9 @@ impl JobService for JobRpc {
     }
 
     async fn cancel_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let job = request.into_inner().job;
         let ended = self.leader()?.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
@@ -148,10 +171,13 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRequest>,
     ) -> Result<Response<Savepoint>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.location])?;
+        Subject::of(&request).note(&named.job);
         let controller = self.leader()?;
         let request = request.into_inner();
-        let tried = self.try_location(&request.location).await;
-        tried.map_err(|e| e.to_status())?;
+        self.check_place(&request.location)
+            .map_err(|e| e.to_status())?;
         answer(controller.savepoint(request.job, request.location).await)
     }
 
@@ -159,6 +185,9 @@ impl JobService for JobRpc {
         &self,
         request: Request<SavepointRef>,
     ) -> Result<Response<Savepoint>, Status> {
+        let named = &request.get_ref().savepoint;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         let savepoint = request.into_inner().savepoint;
         answer(self.leader()?.delete_savepoint(savepoint).await)
     }
@@ -167,10 +196,16 @@ impl JobService for JobRpc {
         &self,
         request: Request<RewindRequest>,
     ) -> Result<Response<SubmitReply>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.leader()?.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
+        let named = &request.get_ref().job;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
         answer(self.leader()?.roll_back(request.into_inner().job).await)
     }
 
@@ -186,6 +221,7 @@ impl JobService for JobRpc {
         &self,
         request: Request<JobRef>,
     ) -> Result<Response<ListCheckpointsReply>, Status> {
+        are_short([&*request.get_ref().job])?;
         answer(self.roles.checkpoints(request.into_inner().job).await)
     }
 
@@ -200,6 +236,8 @@ impl JobService for JobRpc {
         &self,
         request: Request<ExplainRequest>,
     ) -> Result<Response<Explanation>, Status> {
+        let named = request.get_ref();
+        are_short([&*named.job, &named.platform, &named.kol])?;
         answer(self.leader()?.explain(request.into_inner()).await)
     }
 }

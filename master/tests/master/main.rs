@@ -10,4 +10,5 @@
 mod lineage;
 mod process;
 mod rpc;
+mod secure;
 mod support;

@@ -12,6 +12,9 @@ use kol_common::proto::{
     MarketPartial, PartitionCheckpoint, PartitionReport, PartitionState, Released, Reports,
     RevokeMode, SlotDetail, StopRequest, SubmitOutcome,
 };
+use kol_common::secrets::ELSEWHERE;
+use kol_master::config::Config;
+use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_job_is_assigned_and_the_same_spec_again_is_unchanged() {
@@ -33,6 +36,42 @@ async fn a_submitted_job_is_assigned_and_the_same_spec_again_is_unchanged() {
     let again = submit(&mut client, &rig.spec("a")).await.unwrap();
     assert_eq!(again.outcome(), SubmitOutcome::Unchanged);
     assert_eq!(again.job_id, reply.job_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_does_not_leave_for_a_redis_that_a_spec_names() {
+    let rig = Rig::new("events", 1).await;
+    let secrets = tempfile::tempdir().unwrap();
+    std::fs::write(secrets.path().join("redis"), "hunter2").unwrap();
+    std::fs::write(secrets.path().join("redis.hosts"), "redis.example:6379").unwrap();
+    let config = Config {
+        secrets_dir: Some(secrets.path().to_owned()),
+        ..rig.config()
+    };
+    let master = rig.master_with(config).await;
+    let mut client = people(&master).await;
+    let thief = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let spec = rig.spec("a");
+    let url = format!(
+        "url = \"redis://{}\"\npassword = \"file:redis\"\n",
+        thief.local_addr().unwrap()
+    );
+    let spec: Vec<_> = spec
+        .lines()
+        .map(|line| {
+            if line.starts_with("url = ") {
+                url.as_str()
+            } else {
+                line
+            }
+        })
+        .collect();
+    let refused = submit(&mut client, &spec.join("\n")).await.unwrap_err();
+    let error = info_of(&refused).unwrap();
+    assert_eq!(error.code, ELSEWHERE, "{error:?}");
+    assert!(error.message.contains("sink.password"), "{error:?}");
+    let accepted = tokio::time::timeout(Duration::from_millis(300), thief.accept());
+    assert!(accepted.await.is_err(), "the master connected to it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

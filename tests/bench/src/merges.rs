@@ -42,15 +42,15 @@ pub fn merges() {
         .chunks(KOLS_A_CALL)
         .map(|c| bare_call(&bare, c))
         .collect();
-    redis::cmd("HSET")
-        .arg("fence")
-        .arg(&["gen", "1", "ae", "1", "begun", "1"])
-        .exec(&mut connection)
-        .unwrap();
     let merge_calls = merge_calls(&names);
     let (mut bare_time, mut merge_time) = (Duration::MAX, Duration::MAX);
     let mut cost = f64::MAX;
     for _ in 0..ROUNDS {
+        redis::cmd("HSET")
+            .arg("fence")
+            .arg(&["gen", "1", "ae", "1", "begun", "1", "ran", "0"])
+            .exec(&mut connection)
+            .unwrap();
         bare_time = bare_time.min(time(&mut connection, &bare_calls));
         let before = scripts_us(&mut connection);
         merge_time = merge_time.min(time(&mut connection, &merge_calls));
@@ -122,10 +122,11 @@ fn merge_calls(names: &[String]) -> Vec<Cmd> {
         assignment_epoch: 1,
     };
     let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
-    let context = CallContext {
+    let context = |place: usize| CallContext {
         scoring: &scoring,
         fence: &fence,
         sequence: 1,
+        place,
         platform: "tiktok",
         market: 4.73,
         market_version: 1,
@@ -149,7 +150,7 @@ fn merge_calls(names: &[String]) -> Vec<Cmd> {
             .enumerate()
             .map(|(i, name)| (name.as_str(), slot(first + i)))
             .collect();
-        calls.push(encoder.call(&context, &kols));
+        calls.push(encoder.call(&context(number + 1), &kols));
     }
     calls
 }

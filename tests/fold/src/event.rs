@@ -8,6 +8,7 @@ use super::time::time;
 
 const LARGEST_VALUE: usize = 1 << 20;
 const LONGEST_ID: usize = 1024;
+const LONGEST_WRITTEN: usize = 4096;
 const LONGEST_PLATFORM: usize = 64;
 
 /// One usable event. Times in milliseconds since the epoch.
@@ -46,13 +47,16 @@ pub fn decode(value: Option<&[u8]>, default_platform: &str, input: &Input) -> Ve
 }
 
 fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded> {
-    let kol = creator(&part.find("username", id)?, input.lower_case);
+    let written = part.find("username", id)?;
+    let kol = creator(&written, input.lower_case);
     let platform = part.find("platform", text).map(|name| name.to_lowercase());
     let platform = platform.unwrap_or_else(|| default_platform.to_owned());
     let video = part.find("video_id", id);
     let video_length = video.as_ref().map_or(0, String::len);
-    let fits =
-        kol.len() <= LONGEST_ID && video_length <= LONGEST_ID && platform.len() <= LONGEST_PLATFORM;
+    let fits = written.len() <= LONGEST_WRITTEN
+        && kol.len() <= LONGEST_ID
+        && video_length <= LONGEST_ID
+        && platform.len() <= LONGEST_PLATFORM;
     if kol.is_empty() || platform.contains(':') || !fits {
         return None;
     }

@@ -133,6 +133,13 @@ impl Fold {
         }
     }
 
+    /// The same; whether anything of the record was rejected.
+    pub fn rejects(&mut self, record: &Record) -> bool {
+        let before = self.counts.dead_letter;
+        self.apply(record);
+        self.counts.dead_letter > before
+    }
+
     fn apply_event(&mut self, partition: u32, time: u64, event: &Decoded) {
         let clock = self.clocks.entry(partition).or_insert(time);
         *clock = time.max(*clock);

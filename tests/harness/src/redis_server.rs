@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::{Process, free_port, wait_for};
 
+/// Longest time in which a replica must be in step.
+const SYNC: Duration = Duration::from_secs(60);
+
 /// A Redis server without persistence: started again, it is empty.
 #[derive(Debug)]
 pub struct RedisServer {
@@ -51,6 +54,11 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
@@ -72,6 +80,26 @@ impl RedisServer {
         wait_for("Redis to listen", Duration::from_secs(10), || {
             std::net::TcpStream::connect(("127.0.0.1", self.port)).map_err(|e| e.to_string())
         });
+    }
+
+    /// Becomes a replica of another one, and waits until it has what that one has.
+    pub fn replicate(&self, primary: &Self) {
+        self.follow(primary);
+        wait_for("the replica to be in step", SYNC, || {
+            let info = self.cli("INFO replication");
+            let up = info.contains("master_link_status:up");
+            up.then_some(()).ok_or(info)
+        });
+    }
+
+    /// Is demoted to a replica of another one.
+    pub fn follow(&self, primary: &Self) {
+        self.cli(&format!("REPLICAOF 127.0.0.1 {}", primary.port));
+    }
+
+    /// Is a primary from here on.
+    pub fn promote(&self) {
+        self.cli("REPLICAOF NO ONE");
     }
 
     /// A connection.

@@ -1,9 +1,10 @@
-//! The law of epochs: what a committed epoch covers is in Redis. Looked at whenever a manifest file was
-//! written: no slot of its generation may count less than the fold of each partition up to the offset of
-//! the epoch. Where Redis lost data, only epochs that began after the owner had claimed its fence anew
-//! count.
+//! The law of epochs: what a committed epoch covers is in Redis, and what of it cannot be used is in the topic of
+//! dead letters. Looked at whenever a manifest file was written: no slot of its generation may count less than the
+//! fold of each partition up to the offset of the epoch. Where Redis lost data, only epochs that began after the
+//! owner had claimed its fence anew count. A partition whose log lost its tail is left out from then on: an offset
+//! is no longer of one record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::Millis;
 use kol_common::checkpoint::snapshot;
@@ -25,10 +26,27 @@ pub struct Covered {
     /// Of the job with this id, up to these offsets.
     fold: Option<(String, Fold)>,
     offsets: BTreeMap<u32, u64>,
+    /// Partitions whose log lost its tail.
+    cut: BTreeSet<u32>,
+    /// Whether the job has a topic of dead letters.
+    letters: bool,
     problems: Vec<String>,
 }
 
 impl Covered {
+    /// Of a job with a topic of dead letters, or without.
+    pub fn new(letters: bool) -> Self {
+        Self {
+            letters,
+            ..Self::default()
+        }
+    }
+
+    /// The log of a partition lost its tail.
+    pub fn log_was_cut(&mut self, partition: u32) {
+        self.cut.insert(partition);
+    }
+
     /// A manifest file was written: judges by what Redis holds now.
     pub fn look(&mut self, file: &[u8], log: &MemoryLog, redis: &Redis) {
         let Ok(snapshot) = snapshot::decode(file) else {
@@ -46,6 +64,7 @@ impl Covered {
         let confirmed: BTreeMap<u32, &PartitionCheckpoint> = manifest
             .partitions
             .iter()
+            .filter(|p| !self.cut.contains(&p.slot))
             .filter(|p| {
                 redis.has_lost_nothing_of(manifest.generation, p, Millis(manifest.begun_ms))
             })
@@ -89,7 +108,12 @@ impl Covered {
         for part in &manifest.partitions {
             let from = self.offsets.insert(part.slot, part.offset).unwrap_or(0);
             for record in log.between(part.slot, from, part.offset) {
-                fold.apply(&record);
+                let unusable = fold.rejects(&record);
+                let known = !self.letters || self.cut.contains(&part.slot);
+                if unusable && !known && !log.letters().has(part.slot, record.offset) {
+                    let (epoch, slot, offset) = (manifest.epoch, part.slot, record.offset);
+                    self.problem(format!("epoch {epoch} covers the record {slot}/{offset}, whose dead letter has not arrived"));
+                }
             }
         }
         self.fold = Some((manifest.job_id.clone(), fold));

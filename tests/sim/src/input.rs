@@ -18,6 +18,8 @@ const IN_2100: Millis = Millis(4_102_444_800_000);
 /// Creators with many events, and those with one now and then.
 const BUSY: u32 = 10;
 const RARE: u32 = 60;
+/// All creators.
+pub const KOLS: u32 = BUSY + RARE;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct Feed {
     short: bool,
     /// Whether the clock goes on when no events come.
     cools: bool,
+    letters: bool,
 }
 
 impl Feed {
@@ -42,6 +45,7 @@ impl Feed {
             delta: seed.is_multiple_of(2),
             short: seed % 4 < 2,
             cools: seed.is_multiple_of(5),
+            letters: seed % 8 < 4,
         }
     }
 
@@ -59,6 +63,11 @@ impl Feed {
         };
         let idle = if self.cools { "2s" } else { "off" };
         format!("{counters}{windows}half_life = \"1m\"\nidle_timeout = \"{idle}\"\n")
+    }
+
+    /// Whether there is a topic of dead letters.
+    pub fn has_letters(&self) -> bool {
+        self.letters
     }
 
     /// Appends what has happened by now.

@@ -7,7 +7,7 @@
 //! | `world` | the clock, random numbers, threads, what the process uses |
 //! | `net` | sockets, under the real tonic and the real Redis client |
 //! | `redis` | Redis, which runs the scripts that are shipped |
-//! | `log` | Kafka |
+//! | `log`, `letters` | Kafka |
 //! | `store` | the checkpoint store |
 //! | `etcd` | etcd, for the tests of stores and of the election |
 //! | `nodes` | the hosts |
@@ -29,6 +29,7 @@ mod covered;
 pub mod etcd;
 mod guard;
 mod input;
+mod letters;
 mod log;
 mod net;
 mod nodes;

@@ -1,5 +1,6 @@
 //! The log: topics in memory, read by the executors' partitions without a network between. Its brokers
-//! may be away for a while; the ends that readers know are as old as Kafka's would be.
+//! may be away for a while; the ends that readers know are as old as Kafka's would be. A partition may lose its
+//! tail: its client notices when it reads on, by the leader epochs of records.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +12,16 @@ use kol_common::job::{SourceSpec, StartingOffsets};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use kol_executor::source::{
-    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Queue,
-    Record, Source, Storage,
+    Batch, Chunk, DeadLetterTopic, Identity, Log, LogEnd, Logs, Mark, PartitionQueue, Place, Queue,
+    ReadError, Record, Source, Storage,
 };
 use kol_master::checkpoint::group_offsets::GroupOffsets;
 use kol_master::job::discovery::{Brokers, Started, Starts};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+use super::letters::DeadLetters;
 
 /// How old the end of a log may be that a reader knows.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
@@ -32,44 +35,58 @@ struct Stored {
     offset: u64,
     value: Vec<u8>,
     timestamp: Millis,
+    leader_epoch: i32,
 }
 
-/// Records of one batch, shared with the log.
+/// Records of one batch, shared with the log, and why there are no more.
 #[derive(Debug, Default)]
-struct Shared(Vec<Arc<Stored>>);
+struct Shared {
+    records: Vec<Arc<Stored>>,
+    failed: Option<ReadError>,
+}
 
 impl Storage for Shared {
     fn len(&self) -> usize {
-        self.0.len()
+        self.records.len() + usize::from(self.failed.is_some())
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        self.records.clear();
+        self.failed = None;
     }
 
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
-        let rest = self.0.iter().skip(from);
-        chunk.fill(rest.map(|stored| {
+        let records = self.records.iter().map(|stored| {
             Ok(Record {
                 offset: stored.offset,
                 key: None,
                 value: Some(&stored.value),
                 timestamp: Some(stored.timestamp),
             })
-        }));
+        });
+        let failed = self.failed.iter().cloned();
+        let marks = failed.map(|error| Err(Mark::Failed(error)));
+        chunk.fill(records.chain(marks).skip(from));
+    }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        self.records.last().map(|stored| stored.leader_epoch)
     }
 }
 
-/// One topic.
+/// One topic, and the one of its dead letters, as one host sees them.
 #[derive(Clone, Debug)]
 pub struct MemoryLog {
     topic: Arc<str>,
     inner: Arc<Mutex<Inner>>,
+    letters: DeadLetters,
 }
 
 #[derive(Debug)]
 struct Inner {
     partitions: Vec<Vec<Arc<Stored>>>,
+    /// Leader epoch of what is written to a partition now.
+    leader_epochs: Vec<i32>,
     /// Who waits for records, by partition.
     readers: Vec<(u32, Arc<Notify>)>,
     away: bool,
@@ -78,15 +95,29 @@ struct Inner {
 impl MemoryLog {
     /// An empty topic.
     pub fn new(topic: &str, partitions: u32) -> Self {
-        let partitions = (0..partitions).map(|_| Vec::new()).collect();
         Self {
             topic: topic.into(),
             inner: Arc::new(Mutex::new(Inner {
-                partitions,
+                leader_epochs: vec![0; partitions as usize],
+                partitions: (0..partitions).map(|_| Vec::new()).collect(),
                 readers: Vec::new(),
                 away: false,
             })),
+            letters: DeadLetters::default(),
         }
+    }
+
+    /// The same as this host sees it: what it sends there is lost when it dies.
+    pub fn seen_by(&self, host: &'static str) -> Self {
+        Self {
+            letters: self.letters.sent_by(host),
+            ..self.clone()
+        }
+    }
+
+    /// The dead letters.
+    pub fn letters(&self) -> &DeadLetters {
+        &self.letters
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -96,19 +127,31 @@ impl MemoryLog {
     /// Appends a record.
     pub fn append(&self, partition: u32, time: Millis, value: String) {
         let mut inner = self.lock();
+        let leader_epoch = inner.leader_epochs[partition as usize];
         let records = &mut inner.partitions[partition as usize];
         records.push(Arc::new(Stored {
             offset: records.len() as u64,
             value: value.into_bytes(),
             timestamp: time,
+            leader_epoch,
         }));
         if !inner.away {
             inner.wake(|number| number == partition);
         }
     }
 
+    /// A partition loses so many of its newest records; another leader is elected.
+    pub fn lose_tail(&self, partition: u32, records: usize) {
+        let mut inner = self.lock();
+        let log = &mut inner.partitions[partition as usize];
+        log.truncate(log.len().saturating_sub(records));
+        inner.leader_epochs[partition as usize] += 1;
+        inner.wake(|number| number == partition);
+    }
+
     /// The brokers go away, or come back.
     pub fn set_away(&self, away: bool) {
+        self.letters.set_away(away);
         let mut inner = self.lock();
         inner.away = away;
         if !away {
@@ -163,7 +206,8 @@ impl Inner {
     }
 }
 
-fn unreachable() -> KolError {
+/// What is said while the brokers are away.
+pub fn unreachable() -> KolError {
     KolError::external("SOURCE_UNREACHABLE", "the brokers are away")
 }
 
@@ -182,10 +226,11 @@ impl Logs for MemoryLog {
 
     fn dead_letters(
         &self,
-        _spec: &SourceSpec,
+        spec: &SourceSpec,
         _secrets: &Secrets,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
-        Ok(None)
+        let wanted = spec.kafka().dead_letter.is_some();
+        Ok(wanted.then(|| Arc::new(self.letters.clone()) as _))
     }
 }
 
@@ -240,7 +285,7 @@ impl Reader {
 
 impl Log for Reader {
     fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        self.ends().insert(partition.clone(), None);
+        self.ends().entry(partition.clone()).or_default();
         let arrived = Arc::new(Notify::new());
         let number = partition.partition;
         let mut inner = self.log.lock();
@@ -249,8 +294,14 @@ impl Log for Reader {
             log: self.log.clone(),
             number,
             offset: from.offset,
+            leader_epoch: from.leader_epoch,
+            failed: false,
             arrived,
         }))
+    }
+
+    fn pause(&self, partition: &SourcePartition) {
+        self.ends().entry(partition.clone()).or_default();
     }
 
     fn close(&self, partition: &SourcePartition) {
@@ -306,7 +357,24 @@ struct MemoryQueue {
     log: MemoryLog,
     number: u32,
     offset: u64,
+    /// Of the record before the offset, if it is known.
+    leader_epoch: Option<i32>,
+    /// Whether it said already that the log does not have its place.
+    failed: bool,
     arrived: Arc<Notify>,
+}
+
+impl MemoryQueue {
+    /// Why a log cannot be read on at the place: it ends before it, or where the leader changed after the record
+    /// before the place there are fewer records.
+    fn failure(&self, log: &[Arc<Stored>]) -> Option<ReadError> {
+        if (log.len() as u64) < self.offset {
+            return Some(ReadError::OffsetOutOfRange);
+        }
+        let known = self.leader_epoch?;
+        let left = log.partition_point(|stored| stored.leader_epoch <= known) as u64;
+        (left < self.offset).then_some(ReadError::Truncated { end: left })
+    }
 }
 
 impl Queue for MemoryQueue {
@@ -316,17 +384,23 @@ impl Queue for MemoryQueue {
 
     fn take(&mut self, batch: &mut Batch, limit: usize) {
         let inner = self.log.lock();
-        let from = if inner.away {
-            usize::MAX
-        } else {
+        let log = &inner.partitions[self.number as usize];
+        let failure = self.failure(log).filter(|_| !inner.away);
+        let readable = failure.is_none() && !inner.away;
+        let from = if readable {
             self.offset as usize
+        } else {
+            usize::MAX
         };
-        let records = inner.partitions[self.number as usize].iter().skip(from);
+        let news = failure.filter(|_| !std::mem::replace(&mut self.failed, true));
         batch.refill(limit, |shared: &mut Shared, limit| {
-            shared.0.clear();
-            shared.0.extend(records.take(limit).map(Arc::clone));
+            shared.clear();
+            let records = log.iter().skip(from).take(limit);
+            shared.records.extend(records.map(Arc::clone));
+            self.offset += shared.records.len() as u64;
+            shared.failed = news;
         });
-        self.offset += batch.len() as u64;
+        self.leader_epoch = batch.leader_epoch().or(self.leader_epoch);
     }
 
     fn bytes(&self) -> u64 {

@@ -21,7 +21,7 @@ use kol_master::controller;
 use kol_master::election::LeaderStore;
 use kol_master::job::discovery::Outside;
 use kol_master::meta::EmbeddedStore;
-use kol_master::run::Core;
+use kol_master::run::{Core, Door};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,7 @@ use super::log::MemoryLog;
 use super::net::Net;
 use super::person::{Errand, Person};
 use super::redis::Redis;
+use super::store::Folders;
 use super::trace::Trace;
 use super::world::{Virtual, Weightless};
 
@@ -49,8 +50,8 @@ pub struct Shared {
     pub log: MemoryLog,
     /// Redis.
     pub redis: Rc<Redis>,
-    /// Opens the folders of state files.
-    pub stores: Stores,
+    /// The folders of state files, as each host sees them.
+    pub folders: BTreeMap<&'static str, Folders>,
     /// The master's store.
     pub meta: EmbeddedStore,
     /// Tells an executor to leave, as SIGTERM does.
@@ -65,8 +66,18 @@ pub struct Shared {
     pub refusal: RefCell<String>,
     /// A state file was damaged.
     pub torn: Cell<bool>,
+    /// Redis lost keys, or has others in their place, of which only a comparison tells.
+    pub gaps: Cell<bool>,
     /// The job spec.
     pub spec: String,
+}
+
+impl Shared {
+    /// Opens the folders of state files as a host sees them.
+    fn stores(&self, host: &str) -> Stores {
+        let folders = self.folders.get(host).cloned();
+        Stores::new(Arc::new(folders.unwrap_or_default()))
+    }
 }
 
 /// The error of a host, which ends the simulation.
@@ -111,20 +122,19 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let outside = Outside {
         brokers: Arc::new(shared.log.clone()),
         redis: Arc::new(net.clone()),
-        stores: shared.stores.clone(),
+        stores: shared.stores("master"),
         secrets: Secrets::default(),
     };
     let options = controller::Options {
         outside,
         drain: DRAIN,
         limits: Limits::default(),
+        host: "master:7077".into(),
     };
     let mut core = Core::start(LeaderStore::alone(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
-    let policy = SpecPolicy {
-        checkpoint_root: Some(Location::Folder("/checkpoints".into())),
-    };
-    let serving = core.serve(Box::pin(accepted), policy);
+    let policy = SpecPolicy::new(Location::Folder("/checkpoints".into()), Vec::new());
+    let serving = core.serve(Box::pin(accepted), policy, Door::default());
     let _ends_with_the_host = core.tasks.spawn("grpc", serving);
     Err(core.failed().await.into())
 }
@@ -141,9 +151,9 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
     let memory = 1 << 30;
     let options = supervisor::Options {
         secrets: Secrets::default(),
-        logs: Arc::new(shared.log.clone()),
+        logs: Arc::new(shared.log.seen_by(name)),
         redis: Arc::new(net.clone()),
-        stores: shared.stores.clone(),
+        stores: shared.stores(name),
         host: name.to_owned(),
         process: Arc::new(Weightless),
         memory: Memory::new(memory),

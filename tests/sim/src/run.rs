@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use kol_common::checkpoint::Stores;
 use kol_common::{Millis, world};
 use kol_master::meta::EmbeddedStore;
 use turmoil::{Builder, Sim};
@@ -14,7 +13,7 @@ use turmoil::{Builder, Sim};
 use super::complaints::Complaints;
 use super::covered::Covered;
 use super::guard::Guard;
-use super::input::{Feed, PARTITIONS};
+use super::input::{Feed, KOLS, PARTITIONS};
 use super::log::MemoryLog;
 use super::nodes::{self, Shared};
 use super::redis::Redis;
@@ -70,8 +69,8 @@ impl Outcome {
 /// Runs the simulation of this seed; with `lines` it tells all that happened.
 pub fn run(seed: u64, lines: bool) -> Outcome {
     let (complaints, _until_the_end) = Complaints::listen();
-    let mut scene = Scene::new(seed, lines);
     let deeds = schedule(seed);
+    let mut scene = Scene::new(seed, lines, &deeds);
     let verdict = scene.play(&deeds).and_then(|recovered| {
         scene.examine()?;
         Ok(recovered)
@@ -106,30 +105,20 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(seed: u64, lines: bool) -> Self {
+    fn new(seed: u64, lines: bool, deeds: &[(Millis, Deed)]) -> Self {
         let folders = Folders::default();
         let world = Virtual::new(seed, START);
         world::enter(Rc::clone(&world) as Rc<dyn world::World>);
         let trace = Arc::new(Trace::new(lines));
         let feed = Feed::new(seed, START);
-        let scoring = feed.scoring();
-        let flip = if seed.is_multiple_of(3) {
-            "at-once"
-        } else {
-            "when-caught-up"
-        };
-        let spec = format!(
-            "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
-             starting_offsets = \"earliest\"\n[scoring]\n{scoring}\
-             [sink]\nurl = \"redis://redis:6379\"\nflip = \"{flip}\"\n\
-             [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"2s\"\n"
-        );
         let shared = Rc::new(Shared {
             trace: Arc::clone(&trace),
             world: Rc::clone(&world),
             log: MemoryLog::new("events", PARTITIONS),
             redis: Redis::new().expect("Lua"),
-            stores: Stores::new(Arc::new(folders.clone())),
+            folders: hosts()
+                .map(|host| (host, folders.of_another_host()))
+                .collect(),
             meta: EmbeddedStore::in_memory().expect("memory"),
             leave: RefCell::default(),
             dying: RefCell::default(),
@@ -137,17 +126,18 @@ impl Scene {
             errands: RefCell::default(),
             refusal: RefCell::default(),
             torn: Cell::default(),
-            spec,
+            gaps: Cell::default(),
+            spec: spec(seed, &feed, deeds),
         });
         Self {
-            sim: hosts(seed, &shared),
+            sim: network(seed, &shared),
             guard: guard(seed, &trace),
             world,
             shared,
             folders,
             trace,
+            covered: Covered::new(feed.has_letters()),
             feed,
-            covered: Covered::default(),
             right_since: Some(Millis(0)),
         }
     }
@@ -163,7 +153,9 @@ impl Scene {
             .step()
             .map_err(|e| vec![format!("a host ended: {e}")])?;
         self.guard.step();
-        self.world.set_now(Millis(START.0 + self.now().0));
+        let now = Millis(START.0 + self.now().0);
+        self.world.set_now(now);
+        self.shared.log.letters().advance(now);
         for manifest in self.folders.take_manifests() {
             // A manifest says by the master's clock when its epoch began.
             if self.master_clock_is_right() {
@@ -243,6 +235,8 @@ impl Scene {
     fn carry_out(&mut self, deed: Deed) -> Result<(), Vec<String>> {
         let now = Millis(START.0 + self.now().0);
         let redis = Rc::clone(&self.shared.redis);
+        let gap = matches!(deed, Deed::Lose(_) | Deed::Spoil(_));
+        self.shared.gaps.set(gap || self.shared.gaps.get());
         match deed {
             Deed::Crash(host) => {
                 self.crash(host)?;
@@ -262,7 +256,7 @@ impl Scene {
             }
             Deed::Hold((a, b)) => self.sim.hold(a, b),
             Deed::Release((a, b)) => self.sim.release(a, b),
-            Deed::Cut((a, b)) => self.sim.partition(a, b),
+            Deed::Sever((a, b)) => self.sim.partition(a, b),
             Deed::Mend((a, b)) => self.sim.repair(a, b),
             Deed::Slow((a, b), latency) => self.sim.set_link_latency(a, b, latency),
             Deed::FailOver(lost) => {
@@ -278,7 +272,30 @@ impl Scene {
             Deed::Away(away) => self.shared.log.set_away(away),
             Deed::SetClock(host, ahead) => self.set_clock(host, ahead),
             Deed::Ahead(partition) => self.feed.happen_in_2100(partition, &self.shared.log),
+            Deed::Lose(key) => redis.lose(now, key),
+            Deed::Spoil(kol) => redis.spoil(kol),
+            Deed::Clear(kol) => redis.clear(kol),
+            Deed::Cut(partition, records) => self.cut(partition, records),
+            Deed::Hide(host, hidden) => return self.hide(host, hidden),
             Deed::Ask(errand) => self.shared.errands.borrow_mut().push_back(errand),
+        }
+        Ok(())
+    }
+
+    /// The log of a partition loses its newest records.
+    fn cut(&mut self, partition: u32, records: usize) {
+        self.covered.log_was_cut(partition);
+        self.shared.redis.log_was_cut(partition);
+        self.shared.log.lose_tail(partition, records);
+    }
+
+    /// A host does not see the checkpoints from now on, or sees them again.
+    fn hide(&self, host: &'static str, hidden: bool) -> Result<(), Vec<String>> {
+        let written = self.shared.folders.get(host).map_or(0, |f| f.hide(hidden));
+        if written > 0 {
+            return Err(vec![format!(
+                "{host} wrote {written} files where the checkpoints were not mounted"
+            )]);
         }
         Ok(())
     }
@@ -314,6 +331,7 @@ impl Scene {
         }
         self.step()?;
         self.sim.crash(host);
+        self.shared.log.letters().lose_those_of(host);
         Ok(())
     }
 
@@ -326,13 +344,46 @@ impl Scene {
         for host in EXECUTORS.into_iter().chain(["master", "redis"]) {
             self.carry_out(Deed::Restart(host))?;
         }
-        for host in EXECUTORS.into_iter().chain([MASTER]) {
+        for host in hosts() {
             self.carry_out(Deed::SetClock(host, 0))?;
+            self.carry_out(Deed::Hide(host, false))?;
+        }
+        for kol in 0..KOLS {
+            self.carry_out(Deed::Clear(kol))?;
         }
         self.carry_out(Deed::Repeats(false))?;
         self.carry_out(Deed::Store(Mood::Well))?;
         self.carry_out(Deed::Away(false))
     }
+}
+
+/// Those that run the product.
+fn hosts() -> impl Iterator<Item = &'static str> {
+    EXECUTORS.into_iter().chain([MASTER])
+}
+
+/// The job.
+fn spec(seed: u64, feed: &Feed, deeds: &[(Millis, Deed)]) -> String {
+    let flip = if seed.is_multiple_of(3) {
+        "at-once"
+    } else {
+        "when-caught-up"
+    };
+    let scoring = feed.scoring();
+    let letters = if feed.has_letters() {
+        "dead_letter = \"dead\"\n"
+    } else {
+        ""
+    };
+    // What a log loses is taken back where there is state from before.
+    let is_cut = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Cut(..)));
+    let retain = if is_cut { "retain = 100\n" } else { "" };
+    format!(
+        "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
+         starting_offsets = \"earliest\"\n{letters}[scoring]\n{scoring}\
+         [sink]\nurl = \"redis://redis:6379\"\nflip = \"{flip}\"\n\
+         [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"2s\"\n{retain}"
+    )
 }
 
 /// Ends the process when the simulation hangs: its thread cannot be stopped.
@@ -349,7 +400,7 @@ fn guard(seed: u64, trace: &Arc<Trace>) -> Guard {
     })
 }
 
-fn hosts(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
+fn network(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
     let mut sim = Builder::new()
         .rng_seed(seed)
         .epoch(UNIX_EPOCH + START.duration())

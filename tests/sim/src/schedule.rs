@@ -7,8 +7,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::input::PARTITIONS;
+use super::input::{KOLS, PARTITIONS};
 use super::person::Errand;
+use super::redis::Key;
 use super::store::{Damage, Mood};
 
 /// Executors of every simulation.
@@ -23,6 +24,8 @@ pub const HEALED: Millis = Millis(16_000);
 pub const LAST: Millis = Millis(18_000);
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
+/// Records that a partition loses at most.
+const MOST_CUT: usize = 60;
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -51,7 +54,7 @@ pub enum Deed {
     /// It arrives.
     Release(Link),
     /// What two hosts send each other is lost.
-    Cut(Link),
+    Sever(Link),
     /// No more.
     Mend(Link),
     /// What two hosts send each other takes so long.
@@ -74,6 +77,16 @@ pub enum Deed {
     SetClock(&'static str, i64),
     /// A record of the year 2100 in this partition.
     Ahead(u32),
+    /// Somebody deletes a key, or it is evicted.
+    Lose(Key),
+    /// A string is in the place of this creator's hash.
+    Spoil(u32),
+    /// Not any more.
+    Clear(u32),
+    /// A partition loses so many of its newest records.
+    Cut(u32, usize),
+    /// A host does not see the checkpoints, or sees them again.
+    Hide(&'static str, bool),
     /// The person is asked to do something with the job.
     Ask(Errand),
 }
@@ -108,8 +121,47 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         let at = Millis(random.random_range(CALM.0..HEALED.0));
         deeds.push((at, Deed::Ask(errand(&mut random))));
     }
+    surroundings(seed, &mut deeds);
     deeds.sort_by_key(|(at, _)| *at);
     deeds
+}
+
+/// Faults of surroundings, with chances of their own: the schedules without them stay what they are.
+fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
+    let mut random = StdRng::seed_from_u64(!seed);
+    for _ in 0..[0, 0, 1, 2][random.random_range(0..4)] {
+        let begin = Millis(random.random_range(CALM.0..HEALED.0 - 1_000));
+        let end = Millis(random.random_range(begin.0 + 300..=HEALED.0));
+        let kol = random.random_range(1..KOLS);
+        let partition = random.random_range(0..PARTITIONS);
+        let executor = *EXECUTORS.choose(&mut random).unwrap_or(&EXECUTORS[0]);
+        match random.random_range(0..8) {
+            0 => deeds.push((begin, Deed::Lose(Key::Ranking))),
+            1 => deeds.push((begin, Deed::Lose(Key::Hash(kol)))),
+            2 => deeds.push((begin, Deed::Lose(Key::Slots))),
+            3 => deeds.push((begin, Deed::Lose(Key::Fence(partition)))),
+            4 => deeds.extend([(begin, Deed::Spoil(kol)), (end, Deed::Clear(kol))]),
+            5 => deeds.extend([
+                (begin, Deed::Hide(executor, true)),
+                (end, Deed::Hide(executor, false)),
+            ]),
+            _ if is_replayable(deeds) => {
+                let records = random.random_range(1..MOST_CUT);
+                deeds.push((begin, Deed::Cut(partition, records)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a log that loses its tail leaves a fold: there must be state from before the cut, or none at all. A job
+/// that takes over the state of another has none, and damaged state may have been that.
+fn is_replayable(deeds: &[(Millis, Deed)]) -> bool {
+    deeds.iter().all(|(_, deed)| match deed {
+        Deed::Tear(..) => false,
+        Deed::Ask(errand) => matches!(errand, Errand::Savepoint | Errand::RewindToEarliest { .. }),
+        _ => true,
+    })
 }
 
 /// The newest state of a partition is damaged, and soon nobody has it in memory.
@@ -177,7 +229,7 @@ fn fault(random: &mut StdRng, time: Millis, slow: &'static str) -> (Deed, Option
         3 => (Deed::Crash("redis"), Some(Deed::Restart("redis"))),
         4 => (Deed::Leave(executor), Some(Deed::Restart(executor))),
         5 | 6 => (Deed::Hold(link), Some(Deed::Release(link))),
-        7 | 8 => (Deed::Cut(link), Some(Deed::Mend(link))),
+        7 | 8 => (Deed::Sever(link), Some(Deed::Mend(link))),
         9 => {
             let latency = Duration::from_millis(random.random_range(100..1_000));
             let usual = Duration::from_millis(5);

@@ -1,8 +1,10 @@
-//! The checkpoint store: in memory, and for a while slow or failing.
+//! The checkpoint store: in memory, and for a while slow or failing. A host may not see it: then it finds an empty
+//! folder in place of each, into which nobody may write.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +53,22 @@ pub struct Folders {
     folders: Arc<Mutex<BTreeMap<PathBuf, Arc<InMemory>>>>,
     mood: Arc<Mutex<Mood>>,
     manifests: Arc<Mutex<Vec<PutPayload>>>,
+    view: View,
+}
+
+/// What a host sees of all folders.
+#[derive(Clone, Debug, Default)]
+struct View {
+    /// None of them.
+    hidden: Arc<AtomicBool>,
+    /// What is in their place then.
+    instead: Arc<InMemory>,
+}
+
+impl View {
+    fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Relaxed)
+    }
 }
 
 impl Folders {
@@ -69,6 +87,21 @@ impl Folders {
         })
     }
 
+    /// The same folders with a view of their own, which may be hidden.
+    pub fn of_another_host(&self) -> Self {
+        Self {
+            view: View::default(),
+            ..self.clone()
+        }
+    }
+
+    /// They are not mounted from now on, or they are again. Answers how many files were written in their place.
+    pub fn hide(&self, hidden: bool) -> usize {
+        self.view.hidden.store(hidden, Ordering::Relaxed);
+        let written = self.view.instead.list(None).count().now_or_never();
+        written.unwrap_or_default()
+    }
+
     /// The manifest files that were written since this was last asked.
     pub fn take_manifests(&self) -> Vec<Bytes> {
         let written = std::mem::take(&mut *lock(&self.manifests));
@@ -83,6 +116,7 @@ impl Backend for Folders {
             objects: Arc::clone(folders.entry(path.to_owned()).or_default()),
             mood: Arc::clone(&self.mood),
             manifests: Arc::clone(&self.manifests),
+            view: self.view.clone(),
         }))
     }
 
@@ -90,7 +124,7 @@ impl Backend for Folders {
         &self,
         path: &Path,
     ) -> std::result::Result<Option<Arc<dyn ObjectStore>>, String> {
-        let exists = lock(&self.folders).contains_key(path);
+        let exists = self.view.is_hidden() || lock(&self.folders).contains_key(path);
         exists.then(|| self.folder(path)).transpose()
     }
 
@@ -105,6 +139,7 @@ pub struct FlakyStore {
     objects: Arc<InMemory>,
     mood: Arc<Mutex<Mood>>,
     manifests: Arc<Mutex<Vec<PutPayload>>>,
+    view: View,
 }
 
 /// State files lie in JOB/SLOT/, with names that begin with the epoch; savepoints lie elsewhere.
@@ -136,6 +171,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl FlakyStore {
+    /// What the host sees now.
+    fn seen(&self) -> &Arc<InMemory> {
+        if self.view.is_hidden() {
+            &self.view.instead
+        } else {
+            &self.objects
+        }
+    }
+
     async fn suffer(&self) -> Result<()> {
         let mood = *lock(&self.mood);
         match mood {
@@ -185,7 +229,7 @@ impl ObjectStore for FlakyStore {
             return Err(failure());
         }
         let written = self
-            .objects
+            .seen()
             .put_opts(location, payload.clone(), opts)
             .await?;
         if location.filename() == Some(MANIFEST) {
@@ -200,23 +244,23 @@ impl ObjectStore for FlakyStore {
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         self.suffer().await?;
-        self.objects.put_multipart_opts(location, opts).await
+        self.seen().put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Place, options: GetOptions) -> Result<GetResult> {
         self.suffer().await?;
-        self.objects.get_opts(location, options).await
+        self.seen().get_opts(location, options).await
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Place>>,
     ) -> BoxStream<'static, Result<Place>> {
-        self.objects.delete_stream(locations)
+        self.seen().delete_stream(locations)
     }
 
     fn list(&self, prefix: Option<&Place>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let (store, listed) = (self.clone(), self.objects.list(prefix));
+        let (store, listed) = (self.clone(), self.seen().list(prefix));
         let first = futures::stream::once(async move { store.suffer().await });
         let failed = first.filter_map(|outcome| async { outcome.err().map(Err) });
         failed.chain(listed).boxed()
@@ -224,11 +268,11 @@ impl ObjectStore for FlakyStore {
 
     async fn list_with_delimiter(&self, prefix: Option<&Place>) -> Result<ListResult> {
         self.suffer().await?;
-        self.objects.list_with_delimiter(prefix).await
+        self.seen().list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Place, to: &Place, options: CopyOptions) -> Result<()> {
         self.suffer().await?;
-        self.objects.copy_opts(from, to, options).await
+        self.seen().copy_opts(from, to, options).await
     }
 }

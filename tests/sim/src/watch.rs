@@ -1,12 +1,12 @@
 //! A reader that looks at Redis after every command. Only where Redis itself lost data may it see one of
-//! these broken:
+//! these broken, and the first one by a partition whose log lost its tail:
 //!
 //! 1. Within a generation no slot goes back, neither its window end nor, at one window end, what it
 //!    counts.
 //! 2. A hash is of one generation, in all its slots, and never of an older one than before.
 //! 3. A ranking is of one generation, in all its entries, and never of an older one than before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::scoring::{Slot, unpack_slots};
 
@@ -24,6 +24,8 @@ pub struct Watch {
     seen: BTreeMap<(Vec<u8>, u32, u32), Slot>,
     /// The newest generation of each hash and ranking.
     generations: BTreeMap<Vec<u8>, u64>,
+    /// Partitions whose log lost its tail.
+    cut: BTreeSet<u32>,
     problems: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ impl Watch {
             let id = (key.to_vec(), slot.partition, slot.generation);
             if let Some(before) = self.seen.insert(id, slot)
                 && goes_back(&before, &slot)
+                && !self.cut.contains(&slot.partition)
             {
                 self.problem(format!("{name} went back from {before:?} to {slot:?}"));
             }
@@ -83,6 +86,11 @@ impl Watch {
         self.packed.clear();
         self.seen.clear();
         self.generations.clear();
+    }
+
+    /// The log of a partition lost its tail.
+    pub fn log_was_cut(&mut self, partition: u32) {
+        self.cut.insert(partition);
     }
 
     /// What it should not have seen.

@@ -15,6 +15,9 @@ struct Args {
     /// Events a second.
     #[arg(long, default_value_t = 2_000)]
     rate: u64,
+    /// Only faults whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 fn main() {
@@ -27,5 +30,6 @@ fn main() {
         rounds: args.rounds,
         seed,
         rate: args.rate,
+        only: args.only,
     });
 }

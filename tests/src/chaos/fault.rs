@@ -10,10 +10,13 @@ use rand::seq::IndexedRandom as _;
 
 use super::Scene;
 use kol_fold::Record;
-use kol_harness::Link;
+use kol_harness::{Link, hide_from, seen_by, show_to, wait_for};
 
 /// How far the master's wall clock is set ahead, in seconds.
 const STEPS: [i64; 3] = [5, -3_600, 7_200];
+
+/// Most records that Kafka loses.
+const MOST_LOST: u64 = 1_000;
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +53,16 @@ pub enum Fault {
     StepMasterClock,
     /// A producer with a wrong clock writes a record of the year 2100.
     FutureRecord,
+    /// Kafka loses the newest records of a partition, which were read.
+    LoseTail,
+    /// The checkpoint folder is not mounted for an executor, for a while.
+    UnmountRoot,
+    /// A replica of Redis is promoted and Redis demoted; the name follows later, and connections stay.
+    FailOverRedis,
 }
 
 /// All of them.
-pub const ALL: [Fault; 16] = [
+pub const ALL: [Fault; 19] = [
     Fault::KillExecutor,
     Fault::PauseExecutor,
     Fault::KillMaster,
@@ -70,10 +79,13 @@ pub const ALL: [Fault; 16] = [
     Fault::SilentMaster,
     Fault::StepMasterClock,
     Fault::FutureRecord,
+    Fault::LoseTail,
+    Fault::UnmountRoot,
+    Fault::FailOverRedis,
 ];
 
 /// Codes of lines at WARN or ERROR that these faults explain.
-pub const EXPLAINED: [(&str, &str); 16] = [
+pub const EXPLAINED: [(&str, &str); 17] = [
     (
         "CLOCKS_DIFFER",
         "the master's clock was set to another time",
@@ -98,6 +110,7 @@ pub const EXPLAINED: [(&str, &str); 16] = [
     ("EPOCH_ABORTED", "the checkpoint folder was away"),
     ("CHECKPOINT_DAMAGED", "a state file was damaged"),
     ("CHECKPOINT_UNAVAILABLE", "the checkpoint folder was away"),
+    ("DATA_LOSS", "Kafka lost the tail of a log"),
     ("PARTITION_ENDED", "see the executor's line"),
 ];
 
@@ -129,6 +142,9 @@ impl fmt::Display for Fault {
             Self::SilentMaster => "links to the master silent for 6 s",
             Self::StepMasterClock => "the master's wall clock stepped, back after 5 s",
             Self::FutureRecord => "a record of the year 2100",
+            Self::LoseTail => "Kafka loses the tail of a partition",
+            Self::UnmountRoot => "checkpoints not mounted for an executor, 8 s",
+            Self::FailOverRedis => "Redis demoted, the name follows after 3 s",
         })
     }
 }
@@ -141,7 +157,7 @@ impl Fault {
         match self {
             Self::KillExecutor => {
                 scene.cluster.executors[place].kill();
-                scene.cluster.add_executor();
+                scene.add_executor();
                 return executor;
             }
             Self::PauseExecutor => {
@@ -151,7 +167,12 @@ impl Fault {
             Self::DamageState => {
                 damage_newest(scene);
                 scene.cluster.executors[place].kill();
-                scene.cluster.add_executor();
+                scene.add_executor();
+                return executor;
+            }
+            Self::UnmountRoot => {
+                let pid = scene.cluster.executors[place].pid();
+                hide_from(pid, &checkpoints(scene));
                 return executor;
             }
             Self::KillMaster => scene.cluster.restart_master(),
@@ -182,18 +203,26 @@ impl Fault {
             Self::SilentMaster => scene.to_master.set(Link::Silent),
             Self::StepMasterClock => scene.clock.set(*STEPS.choose(chance).expect("a step")),
             Self::FutureRecord => scene.topic.produce(&[of_2100()]),
+            Self::LoseTail => lose_tail(scene, chance),
+            Self::FailOverRedis => fail_over(scene, chance),
         }
         Victim::All
+    }
+
+    /// Whether records or writes are lost by it: then a reader may see rankings go back.
+    pub fn takes_back(self) -> bool {
+        matches!(self, Self::LoseTail | Self::FailOverRedis)
     }
 
     /// How long it lasts.
     pub fn lasts(self) -> Duration {
         Duration::from_secs(match self {
+            Self::UnmountRoot => 8,
             Self::PauseExecutor => 7,
             Self::SilentMaster => 6,
             Self::TakeCheckpoints | Self::StepMasterClock | Self::WrongType => 5,
             Self::SilentRedis => 4,
-            Self::CutRedis => 3,
+            Self::CutRedis | Self::FailOverRedis => 3,
             Self::KillRedis => 2,
             Self::CutMaster => 1,
             _ => 0,
@@ -206,6 +235,14 @@ impl Fault {
             (Self::PauseExecutor, Victim::Executor(place)) => {
                 scene.cluster.executors[place].signal("CONT");
             }
+            (Self::UnmountRoot, Victim::Executor(place)) => {
+                let pid = scene.cluster.executors[place].pid();
+                let folder = checkpoints(scene);
+                let written = seen_by(pid, &folder);
+                assert_eq!(written, 0, "files in a folder that is not mounted");
+                show_to(pid, &folder);
+            }
+            (Self::FailOverRedis, _) => scene.to_redis.lead_to(&scene.redis.address()),
             (Self::KillRedis, _) => scene.redis.up(),
             (Self::WrongType, _) => {
                 for key in scene.redis.cli("KEYS trending:*").lines() {
@@ -225,6 +262,37 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+/// Kafka loses records that were read, as after a power loss; what is written from then on has a newer leader
+/// epoch, as after any election.
+fn lose_tail(scene: &mut Scene, chance: &mut StdRng) {
+    scene.feed.pause();
+    let partition = chance.random_range(0..scene.topic.partitions);
+    let position = wait_for("a position", Duration::from_secs(30), || {
+        let status = scene.cluster.try_status(&scene.job);
+        let status = status.map_err(|e| e.to_string())?;
+        let mut reports = status.partitions.iter().filter_map(|p| {
+            let number = p.partition.as_ref()?.partition;
+            (number == partition).then_some(p.report.as_ref()?.position)
+        });
+        let position = reports.next().filter(|read| *read > 0);
+        position.ok_or_else(|| "nothing was read".to_owned())
+    });
+    let lost = chance.random_range(1..=MOST_LOST).min(position.div_ceil(2));
+    let from = position - lost;
+    scene.kafka.lose_tail(&scene.topic.name, partition, from);
+    scene.kafka.lose_session();
+    scene.feed.resume();
+}
+
+/// A replica of Redis is promoted, and a moment later, of which the writes are lost, Redis is its replica.
+fn fail_over(scene: &mut Scene, chance: &mut StdRng) {
+    scene.replica.replicate(&scene.redis);
+    scene.replica.promote();
+    std::thread::sleep(Duration::from_millis(chance.random_range(0..500)));
+    scene.redis.follow(&scene.replica);
+    std::mem::swap(&mut scene.redis, &mut scene.replica);
 }
 
 /// A record whose producer set both times by a wrong clock.

@@ -21,28 +21,82 @@ const FLUSH: Duration = Duration::from_secs(60);
 
 /// Writes until it is stopped.
 pub struct Feed {
+    topic: (String, String),
+    rate: u64,
+    /// The events that come next, while nothing writes.
+    next: Option<Generator>,
+    writer: Option<Writer>,
+    written: u64,
+}
+
+/// A thread that writes.
+struct Writer {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<(Generator, u64)>,
 }
 
 impl Feed {
     /// Starts to write.
     pub fn start(topic: &Topic, rate: u64, seed: u64) -> Self {
+        let generator = Generator::new(Options {
+            kols: KOLS,
+            videos_per_kol: 8,
+            seed,
+            start: Millis(Millis::now().0 - 60 * 86_400_000),
+            step_us: STEP.as_micros() as u64,
+            delta: false,
+            viral: None,
+        });
+        let mut feed = Self {
+            topic: (topic.kafka().bootstrap().to_owned(), topic.name.clone()),
+            rate,
+            next: Some(generator),
+            writer: None,
+            written: 0,
+        };
+        feed.resume();
+        feed
+    }
+
+    /// Writes nothing more for now; all that was written is in the log.
+    pub fn pause(&mut self) {
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        writer.stop.store(true, Ordering::Relaxed);
+        let (generator, written) = writer.thread.join().expect("the producer");
+        self.next = Some(generator);
+        self.written += written;
+    }
+
+    /// Writes again, by a producer that knows nothing of what was in the log.
+    pub fn resume(&mut self) {
+        let Some(mut generator) = self.next.take() else {
+            return;
+        };
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let (bootstrap, name) = (topic.kafka().bootstrap().to_owned(), topic.name.clone());
-        let thread = std::thread::spawn(move || write(&bootstrap, &name, rate, seed, &told));
-        Self { stop, thread }
+        let (told, topic, rate) = (Arc::clone(&stop), self.topic.clone(), self.rate);
+        let thread = std::thread::spawn(move || {
+            let written = write(&topic.0, &topic.1, rate, &mut generator, &told);
+            (generator, written)
+        });
+        self.writer = Some(Writer { stop, thread });
     }
 
     /// Stops; how many events were written.
-    pub fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the producer")
+    pub fn stop(&mut self) -> u64 {
+        self.pause();
+        self.written
     }
 }
 
-fn write(bootstrap: &str, topic: &str, rate: u64, seed: u64, stop: &AtomicBool) -> u64 {
+fn write(
+    bootstrap: &str,
+    topic: &str,
+    rate: u64,
+    generator: &mut Generator,
+    stop: &AtomicBool,
+) -> u64 {
     // Retried until it is there, in order and once, also while the broker is away.
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -54,15 +108,6 @@ fn write(bootstrap: &str, topic: &str, rate: u64, seed: u64, stop: &AtomicBool) 
         .set("queue.buffering.max.kbytes", "2000000")
         .create()
         .expect("a producer");
-    let mut generator = Generator::new(Options {
-        kols: KOLS,
-        videos_per_kol: 8,
-        seed,
-        start: Millis(Millis::now().0 - 60 * 86_400_000),
-        step_us: STEP.as_micros() as u64,
-        delta: false,
-        viral: None,
-    });
     let (begun, mut written, mut value) = (Instant::now(), 0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let due = (begun.elapsed().as_secs_f64() * rate as f64) as u64;

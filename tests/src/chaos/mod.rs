@@ -21,7 +21,9 @@ use rand::{Rng as _, SeedableRng as _};
 
 use fault::{ALL, Fault, Victim};
 use feed::Feed;
-use kol_harness::{Clock, Cluster, Job, Kafka, Proxy, RedisServer, Topic};
+use kol_harness::{
+    Clock, Cluster, IN_OWN_NAMESPACE, Job, Kafka, Proxy, RedisServer, Topic, may_mount,
+};
 use reader::Reader;
 use watch::Watch;
 
@@ -34,7 +36,14 @@ pub struct Plan {
     pub seed: u64,
     /// Events a second.
     pub rate: u64,
+    /// Only kinds of faults whose name contains this.
+    pub only: String,
 }
+
+/// Kinds of faults.
+pub const KINDS: u64 = ALL.len() as u64;
+/// After a fault that takes rankings back, Redis shows nothing older any more by then.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Partitions, executors, and the longest time in which a fault must be over.
 const PARTITIONS: u32 = 8;
@@ -48,8 +57,14 @@ pub struct Scene {
     /// The master's wall clock.
     clock: Clock,
     redis: RedisServer,
+    /// Takes the place of Redis in a failover.
+    replica: RedisServer,
     topic: Topic,
+    feed: Feed,
+    reader: Reader,
     job: String,
+    /// Whether executors have mount namespaces of their own.
+    mounts: bool,
     /// The links from executors.
     to_redis: Proxy,
     to_master: Proxy,
@@ -72,27 +87,26 @@ pub fn run(plan: &Plan) {
         eprintln!("NOT TESTED: faults need real Kafka");
         return;
     };
-    let mut scene = Scene::start(kafka);
-    let feed = Feed::start(&scene.topic, plan.rate, plan.seed);
+    let mut scene = Scene::start(kafka, plan);
     let mut chance = StdRng::seed_from_u64(plan.seed);
     Watch::new(&scene).recovered(&scene, LIMIT);
-    let reader = Reader::start(&scene.redis.url());
     let mut rounds = Vec::new();
+    let kinds = scene.kinds(&plan.only);
     for number in 0..plan.rounds {
         // Every kind once, in random order, then again.
-        let place = number as usize % ALL.len();
-        let fault = order(plan.seed, number / ALL.len() as u64)[place];
+        let turn = shuffled(&kinds, plan.seed, number / kinds.len() as u64);
+        let fault = turn[number as usize % kinds.len()];
         std::thread::sleep(Duration::from_millis(chance.random_range(500..2_500)));
         let round = scene.suffer(fault, &mut chance);
         println!("{:>4} {}", number + 1, round.line());
         rounds.push(round);
     }
-    let events = feed.stop();
+    let events = scene.feed.stop();
     scene
         .cluster
         .assert_equals_fold(&scene.job, &scene.topic, &scene.redis, LIMIT);
     scene.cluster.assert_no_complaints();
-    let seen = reader.stop();
+    let seen = scene.reader.stop();
     assert!(
         seen.regressions.is_empty(),
         "a reader saw rankings go back: {:#?}",
@@ -102,8 +116,8 @@ pub fn run(plan: &Plan) {
     summary(plan, events, seen.looks, &rounds);
 }
 
-fn order(seed: u64, turn: u64) -> [Fault; ALL.len()] {
-    let mut all = ALL;
+fn shuffled(kinds: &[Fault], seed: u64, turn: u64) -> Vec<Fault> {
+    let mut all = kinds.to_vec();
     all.shuffle(&mut StdRng::seed_from_u64(seed ^ (turn + 1) << 32));
     all
 }
@@ -150,38 +164,74 @@ impl Round {
 }
 
 impl Scene {
-    fn start(kafka: &'static Kafka) -> Self {
+    fn start(kafka: &'static Kafka, plan: &Plan) -> Self {
         let topic = Topic::create(kafka, "chaos", PARTITIONS);
-        let redis = RedisServer::start();
+        let (redis, replica) = (RedisServer::start(), RedisServer::start());
         let clock = Clock::new();
         let mut cluster = Cluster::start_on(&clock);
         let to_master = Proxy::to(cluster.grpc());
         cluster.executors_connect_to(to_master.address());
-        for _ in 0..EXECUTORS {
-            cluster.add_executor();
-        }
         for (code, reason) in fault::EXPLAINED {
             cluster.allow(code, reason);
         }
-        let to_redis = Proxy::to(&format!("127.0.0.1:{}", redis.port()));
-        let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
+        let to_redis = Proxy::to(&redis.address());
+        let job = Job {
+            // Epochs come each second: some are kept from before the records that Kafka loses.
+            sink: "[checkpoint]\nretain = 100".to_owned(),
+            ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+        };
         let url = format!("redis://{}/0", to_redis.address());
         let job = cluster.submit_to(&job, &topic, &url);
-        Self {
+        let mut scene = Self {
             kafka,
             cluster,
             clock,
+            feed: Feed::start(&topic, plan.rate, plan.seed),
+            reader: Reader::start(redis.url()),
             redis,
+            replica,
             topic,
             job,
+            mounts: may_mount("a checkpoint folder that is not mounted for an executor"),
             to_redis,
             to_master,
+        };
+        for _ in 0..EXECUTORS {
+            scene.add_executor();
         }
+        scene
+    }
+
+    fn add_executor(&mut self) {
+        let apart: &[&str] = if self.mounts { &IN_OWN_NAMESPACE } else { &[] };
+        self.cluster.add_executor_by(apart);
+    }
+
+    /// The kinds of faults that can be provoked here, of those whose name contains a text.
+    fn kinds(&self, only: &str) -> Vec<Fault> {
+        let mut kinds = ALL.to_vec();
+        kinds.retain(|fault| fault.to_string().contains(only));
+        kinds.retain(|fault| self.mounts || *fault != Fault::UnmountRoot);
+        assert!(!kinds.is_empty(), "no fault is called `{only}`");
+        kinds
+    }
+
+    /// Records that were read and that Kafka lost, as `status` counts them.
+    fn truncated(&self) -> u64 {
+        let status = self.cluster.try_status(&self.job).expect("a status");
+        status.totals.map_or(0, |totals| totals.truncated)
     }
 
     /// Provokes a fault and waits until it is over.
     fn suffer(&mut self, fault: Fault, chance: &mut StdRng) -> Round {
         let mut watch = Watch::new(self);
+        let truncated = self.truncated();
+        if fault.takes_back() {
+            self.reader.look_away();
+        }
+        if fault == Fault::LoseTail {
+            watch.records_are_lost();
+        }
         let victim = fault.provoke(self, chance);
         let one = match victim {
             Victim::Executor(place) => Some(self.cluster.executors[place].name().to_owned()),
@@ -193,6 +243,13 @@ impl Scene {
         watch.look_for(self, fault.lasts());
         fault.mend(self, victim);
         let recovery = watch.recovered(self, LIMIT);
+        if fault == Fault::LoseTail {
+            assert!(self.truncated() > truncated, "nobody noticed the lost tail");
+        }
+        if fault.takes_back() {
+            std::thread::sleep(SETTLED);
+            self.reader.look_at(self.redis.url());
+        }
         Round {
             fault,
             recovery,

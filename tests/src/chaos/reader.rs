@@ -1,8 +1,8 @@
 //! A reader of the rankings who remembers what was shown, and notes when it goes back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ type Fields = (Option<u64>, Option<String>, Option<u64>, Option<u64>);
 /// Reads until it is stopped.
 pub struct Reader {
     stop: Arc<AtomicBool>,
+    /// The Redis that it looks at; `None` while it looks at none.
+    url: Arc<Mutex<Option<String>>>,
     thread: JoinHandle<Seen>,
 }
 
@@ -44,21 +46,36 @@ pub struct Seen {
 
 impl Reader {
     /// Starts to read.
-    pub fn start(url: &str) -> Self {
+    pub fn start(url: String) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, url) = (Arc::clone(&stop), url.to_owned());
+        let url = Arc::new(Mutex::new(Some(url)));
+        let (told, place) = (Arc::clone(&stop), Arc::clone(&url));
         let thread = std::thread::spawn(move || {
             let mut seen = Seen::default();
             while !told.load(Ordering::Relaxed) {
-                // While Redis is away there is nothing to see, and what it lost may come back older.
-                if seen.read(&url, &told).is_err() {
-                    seen.known.clear();
+                let now = place.lock().expect("a place").clone();
+                let stays =
+                    || *place.lock().expect("a place") == now && !told.load(Ordering::Relaxed);
+                if let Some(url) = &now {
+                    let _is_away = seen.read(url, stays);
                 }
+                // What Redis lost while it was away may come back older.
+                seen.known.clear();
                 std::thread::sleep(LOOK_EVERY);
             }
             seen
         });
-        Self { stop, thread }
+        Self { stop, url, thread }
+    }
+
+    /// Looks away: what it sees next may be older.
+    pub fn look_away(&self) {
+        *self.url.lock().expect("a place") = None;
+    }
+
+    /// Looks at this Redis.
+    pub fn look_at(&self, url: String) {
+        *self.url.lock().expect("a place") = Some(url);
     }
 
     /// Stops; what was seen.
@@ -69,11 +86,11 @@ impl Reader {
 }
 
 impl Seen {
-    fn read(&mut self, url: &str, stop: &AtomicBool) -> redis::RedisResult<()> {
+    fn read(&mut self, url: &str, goes_on: impl Fn() -> bool) -> redis::RedisResult<()> {
         let client = redis::Client::open(url)?;
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        while !stop.load(Ordering::Relaxed) {
+        while goes_on() {
             let mut question = redis::pipe();
             for kol in 0..KOLS {
                 let key = format!("trending:tiktok:{}", Generator::username(kol));

@@ -59,6 +59,11 @@ impl Watch {
             .for_each(|p| p.host.clear());
     }
 
+    /// Records of creators are lost: the ranking may be shorter.
+    pub fn records_are_lost(&mut self) {
+        self.ranked = 0;
+    }
+
     /// Looks on for a while.
     pub fn look_for(&mut self, scene: &Scene, time: Duration) {
         let begun = Instant::now();

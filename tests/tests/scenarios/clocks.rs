@@ -11,7 +11,7 @@ use std::time::Duration;
 use kol_common::Millis;
 use kol_common::proto::JobStatus;
 use kol_fold::Record;
-use kol_harness::{Clock, Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
+use kol_harness::{Clock, Cluster, Job, Kafka, Key, RedisServer, Topic, generated, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const IN_2100: Millis = Millis(4_102_444_800_000);
@@ -62,6 +62,11 @@ fn a_job_whose_clock_lies_in_2100_is_right_after_a_rewind() {
     std::thread::sleep(Duration::from_secs(3));
     let rewound = cluster.client(&["rewind", &first, "--to-earliest", "--wait", "-o", "json"]);
     let next = rewound.json()["job_id"].as_str().unwrap().to_owned();
+    // Whom only the generation before knew leaves once the new one is shown.
+    wait_for("the time traveller to leave", LIMIT, || {
+        let left = redis.cli("EXISTS trending:tiktok:time_traveller").trim() == "0";
+        left.then_some(()).ok_or("it is there".into())
+    });
     cluster.assert_equals_fold(&next, &topic, &redis, LIMIT);
     let status = cluster.try_status(&next).unwrap();
     assert!(status.clock_ms < Some(Millis::now().0), "{status:?}");

@@ -15,7 +15,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kol_common::proto::{JobState, JobStatus};
-use kol_harness::{Cluster, Job, Process, RedisServer, Scene, binary, wait_for};
+use kol_harness::{
+    Cluster, IN_OWN_NAMESPACE, Job, Process, RedisServer, Scene, binary, may_mount, mount, seen_by,
+    show_to, wait_for,
+};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -237,20 +240,6 @@ impl Drop for SmallDisk {
     }
 }
 
-fn mount_is_allowed(folder: &Path) -> bool {
-    let mounted = mount(&["-t", "tmpfs", "tmpfs"], folder);
-    if mounted {
-        let unmounted = Command::new("umount").arg(folder).status();
-        assert!(unmounted.unwrap().success());
-    }
-    mounted
-}
-
-fn mount(arguments: &[&str], folder: &Path) -> bool {
-    let status = Command::new("mount").args(arguments).arg(folder).status();
-    status.is_ok_and(|status| status.success())
-}
-
 #[test]
 fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not() {
     let cluster = Cluster::start(1);
@@ -301,23 +290,14 @@ fn an_executor_without_the_checkpoint_folder_is_named_damages_nothing_and_serves
     let mut scene = half_way(1, 4);
     let root = checkpoints(&scene);
     let place = root.to_str().unwrap();
-    if !mount_is_allowed(&root) {
-        eprintln!("NOT TESTED: a folder that is not mounted, because mounting is not allowed");
+    if !may_mount("a folder that is not mounted") {
         return;
     }
     for code in ["CHECKPOINT_UNAVAILABLE", "PARTITION_ENDED"] {
         scene.cluster.allow(code, "the folder is not mounted there");
     }
     let hidden = format!("mount -t tmpfs tmpfs {place} && exec \"$0\" \"$@\"");
-    let command = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        &hidden,
-    ];
+    let command = [&IN_OWN_NAMESPACE[..], &["sh", "-c", &hidden]].concat();
     let blind = scene.cluster.add_executor_by(&command);
     let pid = scene.cluster.executors[blind].pid();
     let named = |status: &JobStatus| {
@@ -333,13 +313,9 @@ fn an_executor_without_the_checkpoint_folder_is_named_damages_nothing_and_serves
     let what = "it is named, and the other one has everything";
     scene.cluster.wait_status(&scene.job, what, LIMIT, alone);
     scene.wait_checkpoint(scene.all());
-    let seen_there = PathBuf::from(format!("/proc/{pid}/root{place}"));
-    assert_eq!(std::fs::read_dir(&seen_there).unwrap().count(), 0);
+    assert_eq!(seen_by(pid, &root), 0);
 
-    let mounted = Command::new("nsenter")
-        .args(["--target", &pid.to_string(), "--mount", "umount", place])
-        .status();
-    assert!(mounted.unwrap().success());
+    show_to(pid, &root);
     let both = |status: &JobStatus| status.executors == 2 && status.problems.is_empty();
     let what = "it has partitions once the folder is there";
     scene.cluster.wait_status(&scene.job, what, LIMIT, both);

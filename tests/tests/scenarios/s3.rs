@@ -21,6 +21,7 @@ fn cluster(server: &S3, executors: usize) -> Cluster {
     let mut environment = server.environment();
     let root = format!("{}/prod", server.url());
     environment.push(("KOL_MASTER_CHECKPOINT_ROOT".into(), root));
+    environment.push(("KOL_MASTER_ALLOW_ROOT".into(), server.url()));
     Cluster::start_with(executors, &environment)
 }
 

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use kol_common::proto::JobState;
 use kol_harness::{Answer, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -56,6 +57,8 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
     let variables = [
         ("KOL_SECRET_KAFKA", password),
         ("KOL_SECRET_WRONG", "wrong-and-secret"),
+        ("KOL_SECRET_LISTED", password),
+        ("KOL_SECRET_LISTED_HOSTS", "localhost"),
         ("KOL_SECRET_CA", &secured.ca),
     ];
     let cluster = Cluster::start_with(1, &variables);
@@ -132,6 +135,14 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
             });
         }
     });
+    // The brokers of an allowed name call themselves by one that is not on the list of the password.
+    let listed = job("listed", login("PLAIN", "env:KOL_SECRET_LISTED"));
+    let by_name = secured.secure.replace("127.0.0.1", "localhost");
+    let spec = listed.toml(&by_name, &[&topic.name], &redis.url());
+    let id = cluster.try_submit(spec).unwrap().job_id;
+    let status = cluster.wait_state(&id, JobState::Failed);
+    assert!(status.reason.contains("SECRET_HOST"), "{status:?}");
+    assert!(status.reason.contains(&secured.secure), "{status:?}");
     let spec = job("misnamed", String::new());
     let spec = spec.toml(&secured.misnamed, &[&topic.name], &redis.url());
     let id = cluster.try_submit(spec).unwrap().job_id;

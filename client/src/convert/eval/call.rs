@@ -239,7 +239,7 @@ impl Evaluator<'_> {
         place: Place,
     ) -> Option<Value> {
         let class = self.world.programs.get(program)?.scopes.get(scope)?;
-        let fields = self.bind(&class.params, arguments, place);
+        let fields = self.bind(class, arguments, place);
         let fields = fields
             .into_iter()
             .map(|(name, value)| Entry {
@@ -267,7 +267,7 @@ impl Evaluator<'_> {
             Some((index, at))
         })?;
         let function = self.world.programs.get(program)?.scopes.get(scope)?;
-        let values = self.bind(&function.params, arguments, place);
+        let values = self.bind(function, arguments, place);
         self.frames.push(Frame {
             program,
             scope,

@@ -2,7 +2,7 @@
 
 use super::{Evaluator, Frame, Place, Value};
 use crate::convert::model::Text;
-use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, ScopeKind};
+use crate::convert::syntax::{Argument, Binding, Expr, Kind, Program, Scope, ScopeKind};
 
 /// Most calls of a function that are looked at.
 const MAX_CALLS: usize = 32;
@@ -19,6 +19,9 @@ impl Evaluator<'_> {
             }
             if let Some((_, default)) = scope.params.iter().find(|(n, _)| n == name) {
                 return self.parameter(program, index, name, default.as_ref(), place);
+            }
+            if scope.rest.as_deref() == Some(name) {
+                return self.parameter(program, index, name, None, place);
             }
             at = scope.parent;
         }
@@ -41,61 +44,6 @@ impl Evaluator<'_> {
         };
         let all: Vec<&Binding> = program.bindings.iter().filter(visible).collect();
         self.outcome(&all, place)
-    }
-
-    /// What bindings of one name make of it, in their order.
-    fn outcome(&mut self, all: &[&Binding], place: Place) -> Option<Value> {
-        let is_set = |b: &&Binding| matches!(b.change, Change::Set);
-        let certain = all.iter().rposition(|b| is_set(b) && !b.conditional);
-        let from = certain.or_else(|| all.iter().position(is_set))?;
-        let sets = all[from..].iter().filter(|b| is_set(b));
-        let mut values = Vec::new();
-        for binding in sets {
-            let at = at(binding, place);
-            values.push(
-                self.eval(&binding.value, at)
-                    .or_source(&self.source(&binding.value, at)),
-            );
-        }
-        let single = values.len() == 1;
-        let first = values.first().cloned();
-        let mut value = if single {
-            first?
-        } else {
-            self.one_of(all, from, values, place)
-        };
-        for binding in &all[from..] {
-            let at = at(binding, place);
-            match &binding.change {
-                Change::Set => {}
-                Change::Insert(key) => {
-                    let key = self.eval(key, at).to_text().value();
-                    let entry = self
-                        .eval(&binding.value, at)
-                        .or_source(&self.source(&binding.value, at));
-                    value.insert(key, entry, binding.value.line);
-                }
-                Change::Merge => {
-                    let other = self.eval(&binding.value, at);
-                    value.merge(other);
-                }
-                Change::Append => value = value.plus(self.eval(&binding.value, at)),
-            }
-        }
-        Some(value)
-    }
-
-    /// A name that is assigned in several branches.
-    fn one_of(&self, all: &[&Binding], from: usize, values: Vec<Value>, place: Place) -> Value {
-        let lines: Vec<String> = all[from..]
-            .iter()
-            .filter(|b| matches!(b.change, Change::Set))
-            .map(|b| b.value.line.to_string())
-            .collect();
-        let name = all.first().map_or("", |b| b.name.as_str());
-        let file = self.program(place).map_or("", |p| p.file.as_str());
-        let ask = format!("{name}, which {file} assigns in lines {}", lines.join(", "));
-        Value::agreed(values).unwrap_or_else(|| Value::Text(Text::unknown(ask)))
     }
 
     /// A parameter: what the call gives it, or all calls in the file, or its default.
@@ -179,7 +127,7 @@ impl Evaluator<'_> {
         }
         calls.truncate(MAX_CALLS);
         let bound = calls.into_iter().map(|(place, arguments)| {
-            let values = self.bind(&function.params, arguments, place);
+            let values = self.bind(function, arguments, place);
             Frame {
                 program,
                 scope,
@@ -192,11 +140,12 @@ impl Evaluator<'_> {
     /// Gives parameters the values of a call's arguments; `self` and the like take none.
     pub(super) fn bind(
         &mut self,
-        params: &[(String, Option<Expr>)],
+        of: &Scope,
         arguments: &[Argument],
         place: Place,
     ) -> Vec<(String, Value)> {
-        let mut names = params
+        let mut names = of
+            .params
             .iter()
             .map(|(name, _)| name)
             .filter(|name| !matches!(name.as_str(), "self" | "cls"));
@@ -215,6 +164,15 @@ impl Evaluator<'_> {
                 (_, _, None) => {}
             }
         }
+        let Some(rest) = &of.rest else { return values };
+        let is_param = |name: &String| of.params.iter().any(|(param, _)| param == name);
+        let (mut values, others): (Vec<_>, Vec<_>) =
+            values.into_iter().partition(|(name, _)| is_param(name));
+        let mut map = Value::Map(Vec::new());
+        for (name, value) in others {
+            map.insert(Some(name), value, 0);
+        }
+        values.push((rest.clone(), map));
         values
     }
 
@@ -322,7 +280,7 @@ impl Evaluator<'_> {
             }) => self.field(program, scope, &fields, name),
             Some(map @ Value::Map(_)) => map.get(name),
             _ => self
-                .of_module(base, name)
+                .of_module(base, name, place)
                 .or_else(|| self.flag(name, place)),
         };
         value.unwrap_or(unknown)
@@ -388,9 +346,21 @@ impl Evaluator<'_> {
         })
     }
 
-    /// `config.TOPIC` where config.py is one of the files.
-    fn of_module(&mut self, base: &Expr, name: &str) -> Option<Value> {
+    /// `config.TOPIC` where config.py is one of the files, also by another name.
+    fn of_module(&mut self, base: &Expr, name: &str, place: Place) -> Option<Value> {
         let module = base.last_name()?;
+        let bindings = &self.program(place)?.bindings;
+        let alias = bindings.iter().find_map(|b| match &b.value.kind {
+            Kind::Import(module, of) if b.name == module_name(base)? && of.is_empty() => {
+                Some(module.as_str())
+            }
+            _ => None,
+        });
+        self.imported(alias.unwrap_or(module), name)
+    }
+
+    /// What one of the files calls by this name.
+    pub(super) fn imported(&mut self, module: &str, name: &str) -> Option<Value> {
         let index = self.world.programs.iter().position(|p| {
             let stem = std::path::Path::new(&p.file).file_stem();
             stem.and_then(|s| s.to_str()) == Some(module)
@@ -401,6 +371,14 @@ impl Evaluator<'_> {
             order: usize::MAX,
         };
         self.assigned(self.world.programs.get(index)?, name, 0, place)
+    }
+}
+
+/// A name that stands alone.
+fn module_name(base: &Expr) -> Option<&str> {
+    match &base.kind {
+        Kind::Name(name) => Some(name),
+        _ => None,
     }
 }
 

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `value` | what an expression can turn out to be |
 //! | `lookup` | follows names to where they are assigned |
+//! | `outcome` | what assignments make of a name |
 //! | `outside` | environment, and arguments of the application |
 //! | `call` | functions and methods whose result is known |
 
 mod call;
 mod lookup;
+mod outcome;
 mod outside;
 mod value;
 
@@ -163,6 +165,9 @@ impl<'a> Evaluator<'a> {
             }
             Kind::Name(name) => self
                 .name(name, place)
+                .unwrap_or_else(|| self.unknown(expr, place)),
+            Kind::Import(module, name) => self
+                .imported(module, name)
                 .unwrap_or_else(|| self.unknown(expr, place)),
             Kind::Member(base, name) => self.member(expr, base, name, place),
             Kind::Index(base, key) => self.index(expr, base, key, place),

@@ -29,6 +29,14 @@ const ENVIRONMENT: [&str; 20] = [
     "envOrElse",
 ];
 
+/// The flags that an argument of a parser is declared with: `-t`, `--topic`.
+fn flags(arguments: &[Argument]) -> impl Iterator<Item = &str> {
+    arguments.iter().filter_map(|a| match &a.value.kind {
+        Kind::Literal(flag) if a.name.is_none() => Some(flag.as_str()),
+        _ => None,
+    })
+}
+
 impl Evaluator<'_> {
     /// `args.topic` where the file declares `--topic`: what the application was started with, or the
     /// declared default.
@@ -38,17 +46,19 @@ impl Evaluator<'_> {
         let mut found: Option<(usize, usize, &[Argument])> = None;
         for (scope, order, expr) in program.expressions() {
             find_calls(expr, "add_argument", &mut |arguments| {
-                let declared = arguments.iter().any(|a| {
-                    matches!(&a.value.kind, Kind::Literal(flag) if a.name.is_none()
-                        && flag.trim_start_matches('-').replace('-', "_") == name)
-                });
+                let dest = arguments.iter().find(|a| a.name.as_deref() == Some("dest"));
+                let declared = match dest.map(|a| &a.value.kind) {
+                    Some(Kind::Literal(dest)) => dest == name,
+                    _ => flags(arguments)
+                        .any(|flag| flag.trim_start_matches('-').replace('-', "_") == name),
+                };
                 if declared {
                     found = Some((scope, order, arguments));
                 }
             });
         }
         let (scope, order, arguments) = found?;
-        if let Some(given) = self.given_flag(name) {
+        if let Some(given) = self.given_flag(arguments) {
             return Some(given);
         }
         let default = arguments
@@ -71,20 +81,17 @@ impl Evaluator<'_> {
         Some(value)
     }
 
-    /// `--name value` or `--name=value` among the application's arguments.
-    fn given_flag(&self, name: &str) -> Option<Value> {
+    /// `--name value`, `--name=value` or `-n value` among the application's arguments.
+    fn given_flag(&self, declared: &[Argument]) -> Option<Value> {
         let mut arguments = self.world.arguments.iter();
         while let Some(argument) = arguments.next() {
-            let Some(word) = argument.value() else {
-                continue;
-            };
-            let Some(word) = word.strip_prefix("--") else {
+            let Some(word) = argument.value().filter(|word| word.starts_with('-')) else {
                 continue;
             };
             let (flag, value) = word
                 .split_once('=')
-                .map_or((word, None), |(f, v)| (f, Some(v)));
-            if flag.replace('-', "_") == name {
+                .map_or((&word[..], None), |(f, v)| (f, Some(v)));
+            if flags(declared).any(|declared| declared == flag) {
                 return match value {
                     Some(value) => Some(Value::Text(Text::known(value))),
                     None => arguments.next().cloned().map(Value::Text),
@@ -130,10 +137,27 @@ impl Evaluator<'_> {
             return Some(Value::Text(setting.value.clone()));
         }
         let program = self.program(place)?;
-        let own = program.bindings.iter().rev().find(|b| {
-            matches!(&b.change, Change::Insert(key) if b.name == "os.environ"
-                && matches!(&key.kind, Kind::Literal(k) if k == name))
+        let is_it = |key: &Expr| matches!(&key.kind, Kind::Literal(k) if k == name);
+        let mut own = program
+            .bindings
+            .iter()
+            .rev()
+            .filter(|b| b.name == "os.environ");
+        let (binding, value) = own.find_map(|b| match (&b.change, &b.value.kind) {
+            (Change::Insert(key), _) if is_it(key) => Some((b, &b.value)),
+            (Change::Merge, Kind::Map(pairs)) => {
+                // `update({"X": "y"})` holds a map of its own.
+                let mut own = pairs
+                    .iter()
+                    .chain(pairs.iter().flat_map(|(_, v)| match &v.kind {
+                        Kind::Map(inner) => &inner[..],
+                        _ => &[],
+                    }));
+                let found = own.find(|(key, _)| key.as_ref().is_some_and(is_it));
+                found.map(|(_, value)| (b, value))
+            }
+            _ => None,
         })?;
-        Some(self.eval(&own.value, at(own, place)))
+        Some(self.eval(value, at(binding, place)))
     }
 }

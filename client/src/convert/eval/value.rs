@@ -82,6 +82,10 @@ impl Value {
                 a.truncate(MAX_ENTRIES);
                 Self::List(a)
             }
+            (Self::List(mut items), item) if item.is_known() && items.len() < MAX_ENTRIES => {
+                items.push(item);
+                Self::List(items)
+            }
             (mut map @ Self::Map(_), other) => {
                 map.merge(other);
                 map
@@ -135,6 +139,15 @@ impl Value {
             entries.retain(|e| e.key.is_none() || e.key != key);
             entries.push(Entry { key, value, line });
         }
+    }
+
+    /// Leaves a key of a map out; false if it is no map.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let Self::Map(entries) = self else {
+            return false;
+        };
+        entries.retain(|e| e.key.as_deref() != Some(key));
+        true
     }
 
     /// Takes over all entries of another map; what is no map is an entry without a known key.

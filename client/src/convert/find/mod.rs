@@ -41,6 +41,7 @@ pub fn find(programs: &[Program], facts: &mut Facts) {
         finder.submit_arguments(program, index);
     }
     finder.streams();
+    finder.selected();
     if finder.eval.is_exhausted() {
         let note = "the sources are too large to follow every name: look for FILL-IN";
         facts.note(note.to_owned());
@@ -78,6 +79,10 @@ impl<'a> Finder<'a, '_> {
                 self.window(&window.value, rest.first(), place);
             }
             ("trigger", [trigger, ..]) => self.trigger(trigger, place),
+            ("select", [db]) if matches!(&db.value.kind, Kind::Atom(n) if n.parse::<u16>().is_ok()) =>
+            {
+                self.facts.selected = Some(self.eval.setting("db", &db.value, place));
+            }
             ("createDirectStream" | "createStream", _) => {
                 let origin = self.eval.origin(expr, place);
                 self.facts.note(format!(
@@ -219,7 +224,7 @@ impl<'a> Finder<'a, '_> {
         let Some(name) = self.eval.environment_name(expr, place) else {
             return;
         };
-        if names::ENVIRONMENT.contains(&name.as_str()) {
+        if names::all().any(|known| known == name) {
             let setting = self.eval.setting(&name, expr, place);
             if setting.value.value().is_some() {
                 self.facts.lookups.insert(name, setting);
@@ -245,6 +250,7 @@ impl<'a> Finder<'a, '_> {
             if let Some(text) = self.eval.eval(&binding.value, place).to_text().value() {
                 let line = format!("pyspark {text}");
                 super::front::shell::read(&program.file, &line, binding.value.line, self.facts);
+                self.facts.start();
             }
         }
     }

@@ -74,10 +74,27 @@ impl<'a> Finder<'a, '_> {
             return self.keep_url(&url.value, arguments, expr, place);
         }
         let mut options = Settings::new();
+        // Where it says its server when it names no host.
+        let mut elsewhere = None;
         for (i, argument) in arguments.iter().enumerate() {
             if argument.spread {
                 let map = self.eval.eval(&argument.value, place);
+                if !map.has_all_keys() {
+                    elsewhere = Some(&argument.value);
+                }
                 options.extend(self.entries(&map, &argument.value, place));
+                continue;
+            }
+            if argument.name.as_deref() == Some("unix_socket_path") {
+                elsewhere = Some(&argument.value);
+            }
+            // The flag of Jedis that stands anywhere behind the port.
+            if argument.name.is_none()
+                && name.starts_with("Jedis")
+                && matches!(&argument.value.kind, Kind::Atom(flag) if flag == "true" || flag == "false")
+            {
+                let setting = self.eval.setting("ssl", &argument.value, place);
+                options.insert("ssl".into(), setting);
                 continue;
             }
             let name = argument.name.clone();
@@ -91,7 +108,8 @@ impl<'a> Finder<'a, '_> {
             }
         }
         // Several servers, or what finds them, are more than host and port.
-        if matches!(name, "RedisCluster" | "Sentinel") && !options.contains_key("host") {
+        let is_many = matches!(name, "RedisCluster" | "Sentinel");
+        if (is_many || elsewhere.is_some()) && !options.contains_key("host") {
             let setting = self.eval.setting_of("host", &Value::Null, expr, place);
             options.insert("host".into(), setting);
         }
@@ -101,6 +119,19 @@ impl<'a> Finder<'a, '_> {
         if says_something {
             let origin = self.eval.origin(expr, place);
             self.facts.redis.push(RedisUse { origin, options });
+        }
+    }
+
+    /// `jedis.select(3)`: the database of connections that name none.
+    pub(super) fn selected(&mut self) {
+        let Some(db) = self.facts.selected.clone() else {
+            return;
+        };
+        for redis in &mut self.facts.redis {
+            redis
+                .options
+                .entry("db".into())
+                .or_insert_with(|| db.clone());
         }
     }
 

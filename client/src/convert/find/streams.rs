@@ -21,6 +21,8 @@ struct Link<'a> {
     arguments: &'a [Argument],
     at: &'a Expr,
     place: Place,
+    /// It stands in a branch and may not be executed.
+    conditional: bool,
 }
 
 /// A chain, last call first.
@@ -31,6 +33,8 @@ struct Chain<'a> {
     start: Option<(usize, usize)>,
     visited: BTreeSet<(usize, usize)>,
     depth: usize,
+    /// What is followed stands in a branch.
+    conditional: bool,
 }
 
 impl<'a> Finder<'a, '_> {
@@ -110,6 +114,7 @@ impl<'a> Finder<'a, '_> {
                             arguments,
                             at,
                             place,
+                            conditional: chain.conditional,
                         });
                         if name == "readStream" {
                             chain.start = Some((place.program, callee.span.end));
@@ -127,9 +132,11 @@ impl<'a> Finder<'a, '_> {
                 Kind::Member(base, _) if at.path().is_none() => at = base,
                 Kind::Name(_) | Kind::Member(..) => return self.follow_name(at, place, chain),
                 Kind::Choice(all) => {
+                    let before = std::mem::replace(&mut chain.conditional, true);
                     for choice in all {
                         self.follow(choice, place, chain);
                     }
+                    chain.conditional = before;
                     return;
                 }
                 _ => return,
@@ -155,20 +162,21 @@ impl<'a> Finder<'a, '_> {
             let Some((scope, function)) = function else {
                 continue;
             };
-            if let Some((order, returned)) = function.returns.last()
-                && chain.visited.insert((index, usize::MAX - scope))
-            {
+            if chain.visited.insert((index, usize::MAX - scope)) {
+                // Which one it returns, only the run knows.
+                let conditional = chain.conditional || function.returns.len() > 1;
+                let before = std::mem::replace(&mut chain.conditional, conditional);
                 chain.depth += 1;
-                self.follow(
-                    returned,
-                    Place {
+                for (order, returned) in function.returns.iter().rev() {
+                    let place = Place {
                         program: index,
                         scope,
                         order: *order,
-                    },
-                    chain,
-                );
+                    };
+                    self.follow(returned, place, chain);
+                }
                 chain.depth -= 1;
+                chain.conditional = before;
             }
             return;
         }
@@ -217,7 +225,9 @@ impl<'a> Finder<'a, '_> {
                             order: binding.order,
                             ..place
                         };
+                        let before = std::mem::replace(&mut chain.conditional, binding.conditional);
                         self.follow(&binding.value, at, chain);
+                        chain.conditional = before;
                         chain.depth -= 1;
                     }
                 }
@@ -255,6 +265,7 @@ impl<'a> Finder<'a, '_> {
                         order: statement.order,
                         ..place
                     },
+                    conditional: statement.conditional,
                 });
                 at = base;
             }
@@ -326,7 +337,9 @@ impl<'a> Finder<'a, '_> {
             format: None,
             unnamed: Vec::new(),
         };
+        let is_certain = links.iter().any(|link| !link.conditional);
         for link in links {
+            let conditional = link.conditional && is_certain;
             match (link.name, link.arguments) {
                 ("format", [format]) => {
                     let format = self.eval.setting("format", &format.value, link.place);
@@ -337,27 +350,25 @@ impl<'a> Finder<'a, '_> {
                         Some(key) => {
                             self.eval.take_notes();
                             let setting = self.eval.setting(&key, &value.value, link.place);
-                            stream.options.insert(key.to_lowercase(), setting);
+                            stream.set(setting, link.conditional, conditional);
                         }
                         None => stream
                             .unnamed
                             .push(self.eval.origin(&key.value, link.place)),
                     }
                 }
-                ("options", arguments) => self.options(arguments, link, &mut stream),
+                ("options", arguments) => {
+                    let map = self.eval.dictionary(arguments, link.place);
+                    if !map.has_all_keys() {
+                        stream.unnamed.push(self.eval.origin(link.at, link.place));
+                    }
+                    for (_, setting) in self.entries(&map, link.at, link.place) {
+                        stream.set(setting, link.conditional, conditional);
+                    }
+                }
                 _ => {}
             }
         }
         stream
-    }
-
-    fn options(&mut self, arguments: &'a [Argument], link: &Link<'a>, stream: &mut Stream) {
-        let map = self.eval.dictionary(arguments, link.place);
-        if !map.has_all_keys() {
-            stream.unnamed.push(self.eval.origin(link.at, link.place));
-        }
-        for (key, setting) in self.entries(&map, link.at, link.place) {
-            stream.options.insert(key.to_lowercase(), setting);
-        }
     }
 }

@@ -136,6 +136,17 @@ impl Node {
         }
     }
 
+    /// Whether a file of this name is named anywhere in it.
+    pub(super) fn names(&self, file: &str) -> bool {
+        match self {
+            Self::Scalar(text, _) => text
+                .split(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ','))
+                .any(|word| word == file),
+            Self::List(items) => items.iter().any(|item| item.names(file)),
+            Self::Map(pairs) => pairs.iter().any(|(_, value)| value.names(file)),
+        }
+    }
+
     /// Whether a word stands anywhere in it.
     pub(super) fn mentions(&self, word: &str) -> bool {
         match self {

@@ -1,5 +1,6 @@
 //! One front-end for each language: what it finds, in the common model.
 
+mod changes;
 pub mod command_line;
 mod documents;
 pub mod java_properties;

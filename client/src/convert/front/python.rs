@@ -3,23 +3,16 @@
 use tree_sitter::Node;
 
 use super::strings::unescaped;
-use super::tree::{Builder, children, first_error, parse};
+use super::tree::{Builder, Words, children, program, sides};
 use crate::convert::syntax::{Argument, Change, Expr, Kind, Program, ScopeKind};
 
 /// Translates a Python source; `None` if parsing takes too long.
 pub fn read(file: &str, source: &str) -> Option<Program> {
-    let tree = parse(&tree_sitter_python::LANGUAGE.into(), source)?;
-    let mut b = Builder::new(file, source);
-    b.program.broken_at = first_error(tree.root_node());
-    block(&mut b, tree.root_node());
-    Some(b.program)
+    let grammar = tree_sitter_python::LANGUAGE.into();
+    program(&grammar, PYTHON, file, source)
 }
 
-fn block(b: &mut Builder, node: Node<'_>) {
-    for child in children(node) {
-        b.deeper(|b| statement(b, child));
-    }
-}
+const PYTHON: Words = Words { statement, kind };
 
 fn statement(b: &mut Builder, node: Node<'_>) {
     match node.kind() {
@@ -38,13 +31,13 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         }
         "return_statement" => {
             for child in children(node) {
-                let value = expression(b, child);
+                let value = b.expression(child);
                 b.returns(value);
             }
         }
-        "if_statement" if is_main_guard(b, node) => block(b, node),
+        "if_statement" if is_main_guard(b, node) => b.block(node),
         "if_statement" | "for_statement" | "while_statement" | "try_statement"
-        | "match_statement" => b.branch(|b| block(b, node)),
+        | "match_statement" => b.branch(|b| b.block(node)),
         "block"
         | "module"
         | "decorated_definition"
@@ -54,16 +47,44 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         | "except_clause"
         | "finally_clause"
         | "case_clause"
-        | "ERROR" => block(b, node),
-        "import_statement"
-        | "import_from_statement"
-        | "future_import_statement"
-        | "global_statement"
+        | "ERROR" => b.block(node),
+        "delete_statement" => delete(b, node),
+        "global_statement" => {
+            for name in children(node) {
+                let name = b.text(name).to_owned();
+                b.global(name);
+            }
+        }
+        "import_statement" | "import_from_statement" => import(b, node),
+        "future_import_statement"
         | "nonlocal_statement"
         | "pass_statement"
         | "string"
         | "concatenated_string" => {}
         _ => alone(b, node),
+    }
+}
+
+/// `from settings import TOPIC as T`, `import settings as s`: names that other files may give a value.
+fn import(b: &mut Builder, node: Node<'_>) {
+    let module = node.child_by_field_name("module_name");
+    let last = |b: &Builder, node: Node<'_>| {
+        let path = b.text(node);
+        path.rsplit('.').next().unwrap_or(path).to_owned()
+    };
+    let mut cursor = node.walk();
+    let names: Vec<Node<'_>> = node.children_by_field_name("name", &mut cursor).collect();
+    for imported in names {
+        let alias = imported.child_by_field_name("alias");
+        let name = imported.child_by_field_name("name").unwrap_or(imported);
+        let (from, what) = match module {
+            Some(module) => (last(b, module), last(b, name)),
+            None if alias.is_some() => (last(b, name), String::new()),
+            None => continue,
+        };
+        let bound = alias.map_or_else(|| what.clone(), |alias| b.text(alias).to_owned());
+        let value = b.expr(imported, Kind::Import(from, what));
+        b.bind(bound, Change::Set, value);
     }
 }
 
@@ -74,34 +95,25 @@ fn is_main_guard(b: &Builder, node: Node<'_>) -> bool {
 }
 
 fn alone(b: &mut Builder, node: Node<'_>) {
-    let expr = expression(b, node);
-    // `options.update({…})` changes the dictionary.
-    if let Kind::Call(callee, arguments) = &expr.kind
-        && let Kind::Member(base, method) = &callee.kind
-        && method == "update"
-        && let Some(name) = base.path()
-        && arguments.len() == 1
-    {
-        let value = node
-            .child_by_field_name("arguments")
-            .and_then(|list| children(list).into_iter().next());
-        if let Some(value) = value {
-            let value = match value.kind() {
-                "keyword_argument" => expr,
-                _ => expression(b, value),
-            };
-            b.bind(name, Change::Merge, value);
-            return;
+    let expr = b.expression(node);
+    b.alone(expr);
+}
+
+/// `del options["key"]`.
+fn delete(b: &mut Builder, node: Node<'_>) {
+    for deleted in children(node) {
+        let Expr { kind, line, span } = b.expression(deleted);
+        if let Kind::Index(base, key) = kind
+            && let Some(name) = base.path()
+        {
+            let kind = Kind::Null;
+            b.bind(name, Change::Remove(Some(*key)), Expr { kind, line, span });
         }
     }
-    b.statement(expr);
 }
 
 fn assignment(b: &mut Builder, node: Node<'_>) {
-    let (Some(left), Some(right)) = (
-        node.child_by_field_name("left"),
-        node.child_by_field_name("right"),
-    ) else {
+    let Some((left, right)) = sides(node) else {
         return;
     };
     if right.kind() == "assignment" {
@@ -125,8 +137,8 @@ fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
             }
         }
         "subscript" => {
-            let target = expression(b, left);
-            let value = expression(b, right);
+            let target = b.expression(left);
+            let value = b.expression(right);
             match target.kind {
                 Kind::Index(base, key) if base.path().is_some() => {
                     let name = base.path().unwrap_or_default();
@@ -136,8 +148,8 @@ fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
             }
         }
         _ => {
-            let value = expression(b, right);
-            match expression(b, left).path() {
+            let value = b.expression(right);
+            match b.expression(left).path() {
                 Some(name) => b.bind(name, Change::Set, value),
                 None => b.statement(value),
             }
@@ -146,10 +158,7 @@ fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
 }
 
 fn augmented(b: &mut Builder, node: Node<'_>) {
-    let (Some(left), Some(right)) = (
-        node.child_by_field_name("left"),
-        node.child_by_field_name("right"),
-    ) else {
+    let Some((left, right)) = sides(node) else {
         return;
     };
     let operator = node.child_by_field_name("operator");
@@ -158,21 +167,25 @@ fn augmented(b: &mut Builder, node: Node<'_>) {
         Some("+=") => Change::Append,
         _ => return alone(b, right),
     };
-    let value = expression(b, right);
-    match expression(b, left).path() {
+    let value = b.expression(right);
+    match b.expression(left).path() {
         Some(name) => b.bind(name, change, value),
         None => b.statement(value),
     }
 }
 
 fn function(b: &mut Builder, node: Node<'_>) {
-    let name = named(b, node);
-    let mut params = Vec::new();
+    let name = b.named(node);
+    let (mut params, mut rest) = (Vec::new(), None);
     for param in node
         .child_by_field_name("parameters")
         .map(children)
         .unwrap_or_default()
     {
+        if param.kind() == "dictionary_splat_pattern" {
+            rest = children(param).first().map(|name| b.text(*name).to_owned());
+            continue;
+        }
         let named = param.child_by_field_name("name");
         let plain = if param.kind() == "identifier" {
             Some(param)
@@ -183,46 +196,20 @@ fn function(b: &mut Builder, node: Node<'_>) {
             continue;
         };
         let name = b.text(name).to_owned();
-        let default = param.child_by_field_name("value").map(|v| expression(b, v));
+        let default = param.child_by_field_name("value").map(|v| b.expression(v));
         params.push((name, default));
     }
     b.scoped(name, ScopeKind::Function, params, |b| {
-        if let Some(body) = node.child_by_field_name("body") {
-            block(b, body);
-        }
+        b.rest(rest);
+        b.body(node);
     });
 }
 
 fn class(b: &mut Builder, node: Node<'_>) {
-    let name = named(b, node);
+    let name = b.named(node);
     b.scoped(name, ScopeKind::Class, Vec::new(), |b| {
-        if let Some(body) = node.child_by_field_name("body") {
-            block(b, body);
-        }
+        b.body(node);
     });
-}
-
-fn named(b: &Builder, node: Node<'_>) -> String {
-    node.child_by_field_name("name")
-        .map_or_else(String::new, |name| b.text(name).to_owned())
-}
-
-/// Translates an expression.
-fn expression(b: &mut Builder, node: Node<'_>) -> Expr {
-    let kind = b.deeper(|b| kind(b, node));
-    b.expr(node, kind.unwrap_or(Kind::Other(Vec::new())))
-}
-
-fn all(b: &mut Builder, node: Node<'_>) -> Vec<Expr> {
-    children(node)
-        .into_iter()
-        .map(|child| expression(b, child))
-        .collect()
-}
-
-fn field(b: &mut Builder, node: Node<'_>, name: &str) -> Option<Box<Expr>> {
-    node.child_by_field_name(name)
-        .map(|child| Box::new(expression(b, child)))
 }
 
 fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
@@ -239,24 +226,26 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         "false" => Some(Kind::Atom("false".into())),
         "none" => Some(Kind::Null),
         "string" => Some(string(b, node)),
-        "concatenated_string" => Some(Kind::Pieces(all(b, node))),
-        "attribute" => field(b, node, "object").and_then(|base| {
+        "concatenated_string" => Some(Kind::Pieces(b.all(node))),
+        "attribute" => b.field(node, "object").and_then(|base| {
             let name = node.child_by_field_name("attribute")?;
             Some(Kind::Member(base, b.text(name).to_owned()))
         }),
-        "subscript" => field(b, node, "value")
-            .zip(field(b, node, "subscript"))
+        "subscript" => b
+            .field(node, "value")
+            .zip(b.field(node, "subscript"))
             .map(|(base, key)| Kind::Index(base, key)),
-        "call" => field(b, node, "function").map(|callee| {
+        "call" => b.field(node, "function").map(|callee| {
             let list = node.child_by_field_name("arguments");
             let arguments = list.map(|list| arguments(b, list)).unwrap_or_default();
             Kind::Call(callee, arguments)
         }),
         "dictionary" => Some(dictionary(b, node)),
-        "list" | "tuple" | "set" | "expression_list" => Some(Kind::List(all(b, node))),
+        "list" | "tuple" | "set" | "expression_list" => Some(Kind::List(b.all(node))),
         "binary_operator" => sum(b, node),
-        "boolean_operator" if operator(b, node) == "or" => field(b, node, "left")
-            .zip(field(b, node, "right"))
+        "boolean_operator" if operator(b, node) == "or" => b
+            .field(node, "left")
+            .zip(b.field(node, "right"))
             .map(|(first, second)| Kind::Either(first, second)),
         "conditional_expression" => {
             // `a if condition else c`
@@ -264,24 +253,26 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
             let values: Vec<Expr> = [parts.first(), parts.get(2)]
                 .into_iter()
                 .flatten()
-                .map(|child| expression(b, *child))
+                .map(|child| b.expression(*child))
                 .collect();
             Some(Kind::Choice(values))
         }
         "parenthesized_expression" | "await" => match children(node)[..] {
-            [only] => return expression(b, only).kind,
+            [only] => return b.expression(only).kind,
             _ => None,
         },
         "named_expression" => {
-            return field(b, node, "value").map_or(Kind::Null, |value| value.kind);
+            return b
+                .field(node, "value")
+                .map_or(Kind::Null, |value| value.kind);
         }
         _ => None,
     };
-    translated.unwrap_or_else(|| Kind::Other(all(b, node)))
+    translated.unwrap_or_else(|| Kind::Other(b.all(node)))
 }
 
 fn expression_in(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
-    field(b, node, "argument").map(|argument| argument.kind)
+    b.field(node, "argument").map(|argument| argument.kind)
 }
 
 fn operator<'b>(b: &'b Builder, node: Node<'_>) -> &'b str {
@@ -292,25 +283,32 @@ fn operator<'b>(b: &'b Builder, node: Node<'_>) -> &'b str {
 /// `a + b`, `a | b` of dictionaries, `"%s:%s" % (a, b)`.
 fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
     match operator(b, node) {
-        "+" | "|" => field(b, node, "left")
-            .zip(field(b, node, "right"))
+        "+" | "|" => b
+            .field(node, "left")
+            .zip(b.field(node, "right"))
             .map(|(a, c)| Kind::Sum(a, c)),
         "%" => {
             let left = node.child_by_field_name("left")?;
             let right = node.child_by_field_name("right")?;
             let template = string_of(b, left)?;
             let mut values = if right.kind() == "tuple" {
-                all(b, right)
+                b.all(right)
             } else {
-                vec![expression(b, right)]
+                vec![b.expression(right)]
             }
             .into_iter();
             let mut parts = Vec::new();
+            let template = template.replace("%d", "%s").replace("%i", "%s");
             for (i, part) in template.split("%s").enumerate() {
                 if i > 0 {
                     parts.push(values.next()?);
                 }
-                parts.push(b.expr(left, Kind::Literal(part.to_owned())));
+                let text = part.replace("%%", "\0");
+                // `%03d` and `%(name)s` are not followed.
+                if text.contains('%') {
+                    return None;
+                }
+                parts.push(b.expr(left, Kind::Literal(text.replace('\0', "%"))));
             }
             Some(Kind::Pieces(parts))
         }
@@ -319,7 +317,7 @@ fn sum(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
 }
 
 fn string_of(b: &mut Builder, node: Node<'_>) -> Option<String> {
-    match expression(b, node).kind {
+    match b.expression(node).kind {
         Kind::Literal(text) => Some(text),
         _ => None,
     }
@@ -330,13 +328,11 @@ fn dictionary(b: &mut Builder, node: Node<'_>) -> Kind {
     for child in children(node) {
         match child.kind() {
             "pair" => {
-                if let Some((key, value)) = field(b, child, "key").zip(field(b, child, "value")) {
+                if let Some((key, value)) = b.field(child, "key").zip(b.field(child, "value")) {
                     pairs.push((Some(*key), *value));
                 }
             }
-            "dictionary_splat" => {
-                pairs.extend(all(b, child).into_iter().map(|value| (None, value)))
-            }
+            "dictionary_splat" => pairs.extend(b.all(child).into_iter().map(|value| (None, value))),
             _ => {}
         }
     }
@@ -345,25 +341,21 @@ fn dictionary(b: &mut Builder, node: Node<'_>) -> Kind {
 
 fn arguments(b: &mut Builder, list: Node<'_>) -> Vec<Argument> {
     if list.kind() != "argument_list" {
-        let value = expression(b, list);
-        return vec![Argument {
-            name: None,
-            spread: false,
-            value,
-        }];
+        let value = b.expression(list);
+        return vec![Argument::plain(value)];
     }
     let mut arguments = Vec::new();
     for child in children(list) {
         let (name, spread, value) = match child.kind() {
             "keyword_argument" => {
-                let name = named(b, child);
+                let name = b.named(child);
                 (Some(name), false, child.child_by_field_name("value"))
             }
             "dictionary_splat" | "list_splat" => (None, true, children(child).first().copied()),
             _ => (None, false, Some(child)),
         };
         if let Some(value) = value {
-            let value = expression(b, value);
+            let value = b.expression(value);
             arguments.push(Argument {
                 name,
                 spread,
@@ -402,7 +394,14 @@ fn string(b: &mut Builder, node: Node<'_>) -> Kind {
             }
             "interpolation" => {
                 let value = part.child_by_field_name("expression").unwrap_or(part);
-                pieces.push(expression(b, value));
+                let how = b.program.source.get(value.end_byte()..part.end_byte());
+                let is_plain = matches!(how.map(str::trim), Some("}" | "!s}" | ":s}" | ":d}"));
+                let value = b.expression(value);
+                // `{n:03d}` is not what n is.
+                pieces.push(match is_plain {
+                    true => value,
+                    false => b.expr(part, Kind::Other(vec![value])),
+                });
             }
             _ => {}
         }

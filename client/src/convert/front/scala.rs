@@ -3,23 +3,16 @@
 use tree_sitter::Node;
 
 use super::strings::unescaped;
-use super::tree::{Builder, children, first_error, parse};
+use super::tree::{Builder, Words, children, program, sides};
 use crate::convert::syntax::{Argument, Change, Expr, Kind, Program, ScopeKind};
 
 /// Translates a Scala source; `None` if parsing takes too long.
 pub fn read(file: &str, source: &str) -> Option<Program> {
-    let tree = parse(&tree_sitter_scala::LANGUAGE.into(), source)?;
-    let mut b = Builder::new(file, source);
-    b.program.broken_at = first_error(tree.root_node());
-    block(&mut b, tree.root_node());
-    Some(b.program)
+    let grammar = tree_sitter_scala::LANGUAGE.into();
+    program(&grammar, SCALA, file, source)
 }
 
-fn block(b: &mut Builder, node: Node<'_>) {
-    for child in children(node) {
-        b.deeper(|b| statement(b, child));
-    }
-}
+const SCALA: Words = Words { statement, kind };
 
 fn statement(b: &mut Builder, node: Node<'_>) {
     match node.kind() {
@@ -30,13 +23,35 @@ fn statement(b: &mut Builder, node: Node<'_>) {
             class(b, node)
         }
         "if_expression" | "match_expression" | "for_expression" | "while_expression"
-        | "try_expression" | "catch_clause" => b.branch(|b| block(b, node)),
+        | "try_expression" | "catch_clause" => b.branch(|b| b.block(node)),
         "compilation_unit" | "template_body" | "block" | "indented_block" | "case_block"
-        | "case_clause" | "package_clause" | "finally_clause" | "ERROR" => block(b, node),
+        | "case_clause" | "package_clause" | "finally_clause" | "ERROR" => b.block(node),
         "import_declaration" | "package_identifier" | "string" => {}
+        "infix_expression" => changed(b, node),
         _ => {
-            let expr = expression(b, node);
-            b.statement(expr);
+            let expr = b.expression(node);
+            b.alone(expr);
+        }
+    }
+}
+
+/// `options += ("a" -> "b")`, `options ++= others`.
+fn changed(b: &mut Builder, node: Node<'_>) {
+    let operator = node.child_by_field_name("operator").map(|o| b.text(o));
+    let change = match operator {
+        Some("+=") => Change::Append,
+        Some("++=") => Change::Merge,
+        Some("-=" | "--=") => Change::Remove(None),
+        _ => {
+            let expr = b.expression(node);
+            return b.alone(expr);
+        }
+    };
+    let sides = ["left", "right"].map(|side| b.field(node, side));
+    if let [Some(left), Some(right)] = sides {
+        match left.path() {
+            Some(name) => b.bind(name, change, *right),
+            None => b.statement(*right),
         }
     }
 }
@@ -48,7 +63,7 @@ fn definition(b: &mut Builder, node: Node<'_>) {
     ) else {
         return;
     };
-    let value = expression(b, value);
+    let value = b.expression(value);
     if pattern.kind() == "identifier" {
         let name = b.text(pattern).to_owned();
         b.bind(name, Change::Set, value);
@@ -58,21 +73,27 @@ fn definition(b: &mut Builder, node: Node<'_>) {
 }
 
 fn assignment(b: &mut Builder, node: Node<'_>) {
-    let (Some(left), Some(right)) = (
-        node.child_by_field_name("left"),
-        node.child_by_field_name("right"),
-    ) else {
+    let Some((left, right)) = sides(node) else {
         return;
     };
-    let value = expression(b, right);
-    match expression(b, left).path() {
-        Some(name) => b.bind(name, Change::Set, value),
-        None => b.statement(value),
+    let value = b.expression(right);
+    let left = b.expression(left);
+    match (left.path(), left.kind) {
+        (Some(name), _) => b.bind(name, Change::Set, value),
+        // `options("key") = value`
+        (None, Kind::Call(map, mut key)) if key.len() == 1 && map.path().is_some() => {
+            let name = map.path().unwrap_or_default();
+            match key.pop() {
+                Some(key) => b.bind(name, Change::Insert(key.value), value),
+                None => b.statement(value),
+            }
+        }
+        _ => b.statement(value),
     }
 }
 
 fn function(b: &mut Builder, node: Node<'_>) {
-    let name = named(b, node);
+    let name = b.named(node);
     let mut params = Vec::new();
     let mut cursor = node.walk();
     let lists: Vec<Node<'_>> = node
@@ -118,22 +139,20 @@ fn result(b: &mut Builder, node: Node<'_>) {
             b.deeper(|b| statement(b, node));
         }
         _ => {
-            let value = expression(b, node);
+            let value = b.expression(node);
             b.returns(value);
         }
     }
 }
 
 fn class(b: &mut Builder, node: Node<'_>) {
-    let name = named(b, node);
+    let name = b.named(node);
     let mut params = Vec::new();
     if let Some(list) = node.child_by_field_name("class_parameters") {
         parameters(b, list, "class_parameter", &mut params);
     }
     b.scoped(name, ScopeKind::Class, params, |b| {
-        if let Some(body) = node.child_by_field_name("body") {
-            block(b, body);
-        }
+        b.body(node);
     });
 }
 
@@ -144,34 +163,12 @@ fn parameters(
     params: &mut Vec<(String, Option<Expr>)>,
 ) {
     for param in children(list).into_iter().filter(|p| p.kind() == kind) {
-        let name = named(b, param);
+        let name = b.named(param);
         let default = param
             .child_by_field_name("default_value")
-            .map(|v| expression(b, v));
+            .map(|v| b.expression(v));
         params.push((name, default));
     }
-}
-
-fn named(b: &Builder, node: Node<'_>) -> String {
-    node.child_by_field_name("name")
-        .map_or_else(String::new, |name| b.text(name).to_owned())
-}
-
-fn expression(b: &mut Builder, node: Node<'_>) -> Expr {
-    let kind = b.deeper(|b| kind(b, node));
-    b.expr(node, kind.unwrap_or(Kind::Other(Vec::new())))
-}
-
-fn all(b: &mut Builder, node: Node<'_>) -> Vec<Expr> {
-    children(node)
-        .into_iter()
-        .map(|child| expression(b, child))
-        .collect()
-}
-
-fn field(b: &mut Builder, node: Node<'_>, name: &str) -> Option<Box<Expr>> {
-    node.child_by_field_name(name)
-        .map(|child| Box::new(expression(b, child)))
 }
 
 fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
@@ -187,7 +184,7 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         "null_literal" => Some(Kind::Null),
         "string" => Some(Kind::Literal(literal(b.text(node)))),
         "interpolated_string_expression" => Some(interpolated(b, node)),
-        "field_expression" => field(b, node, "value").and_then(|base| {
+        "field_expression" => b.field(node, "value").and_then(|base| {
             let name = node.child_by_field_name("field")?;
             let name = b.text(name).to_owned();
             let is_called = node.parent().is_some_and(|p| p.kind() == "call_expression");
@@ -200,8 +197,8 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
                 _ => Some(member),
             }
         }),
-        "generic_function" => return field(b, node, "function").map_or(Kind::Null, |f| f.kind),
-        "call_expression" => field(b, node, "function").map(|callee| {
+        "generic_function" => return b.field(node, "function").map_or(Kind::Null, |f| f.kind),
+        "call_expression" => b.field(node, "function").map(|callee| {
             let list = node.child_by_field_name("arguments");
             let arguments = list.map(|list| arguments(b, list)).unwrap_or_default();
             Kind::Call(callee, arguments)
@@ -209,17 +206,17 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         "instance_expression" => instance(b, node),
         "infix_expression" => infix(b, node),
         "postfix_expression" => postfix(b, node),
-        "tuple_expression" => Some(Kind::List(all(b, node))),
+        "tuple_expression" => Some(Kind::List(b.all(node))),
         "if_expression" => {
             let branches = ["consequence", "alternative"];
             let values: Vec<Expr> = branches
                 .into_iter()
-                .filter_map(|name| field(b, node, name).map(|e| *e))
+                .filter_map(|name| b.field(node, name).map(|e| *e))
                 .collect();
             Some(Kind::Choice(values))
         }
         "parenthesized_expression" | "block" | "indented_block" => match children(node)[..] {
-            [only] if !only.kind().ends_with("_definition") => return expression(b, only).kind,
+            [only] if !only.kind().ends_with("_definition") => return b.expression(only).kind,
             _ => None,
         },
         "val_definition"
@@ -234,7 +231,7 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         }
         _ => None,
     };
-    translated.unwrap_or_else(|| Kind::Other(all(b, node)))
+    translated.unwrap_or_else(|| Kind::Other(b.all(node)))
 }
 
 fn arguments(b: &mut Builder, list: Node<'_>) -> Vec<Argument> {
@@ -245,12 +242,8 @@ fn arguments(b: &mut Builder, list: Node<'_>) -> Vec<Argument> {
             .collect(),
         "unit" => Vec::new(),
         _ => {
-            let value = expression(b, list);
-            vec![Argument {
-                name: None,
-                spread: false,
-                value,
-            }]
+            let value = b.expression(list);
+            vec![Argument::plain(value)]
         }
     }
 }
@@ -261,19 +254,15 @@ fn argument(b: &mut Builder, node: Node<'_>) -> Argument {
         && let Some(right) = node.child_by_field_name("right")
     {
         let name = Some(b.text(left).to_owned());
-        let value = expression(b, right);
+        let value = b.expression(right);
         return Argument {
             name,
             spread: false,
             value,
         };
     }
-    let value = expression(b, node);
-    Argument {
-        name: None,
-        spread: false,
-        value,
-    }
+    let value = b.expression(node);
+    Argument::plain(value)
 }
 
 /// `new Jedis("host", 6379)`.
@@ -291,14 +280,14 @@ fn instance(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
 fn infix(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
     let operator = node.child_by_field_name("operator")?;
     let right = node.child_by_field_name("right")?;
-    let left = field(b, node, "left")?;
+    let left = b.field(node, "left")?;
     let name = b.text(operator).to_owned();
     match name.as_str() {
         "->" => {
-            let value = expression(b, right);
+            let value = b.expression(right);
             Some(Kind::Map(vec![(Some(*left), value)]))
         }
-        "+" | "++" => Some(Kind::Sum(left, Box::new(expression(b, right)))),
+        "+" | "++" => Some(Kind::Sum(left, Box::new(b.expression(right)))),
         _ if name.starts_with(|c: char| c.is_alphabetic()) => {
             let callee = b.expr(node, Kind::Member(left, name));
             let arguments = arguments(b, right);
@@ -313,7 +302,7 @@ fn postfix(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
     let [base, name] = children(node)[..] else {
         return None;
     };
-    let base = Box::new(expression(b, base));
+    let base = Box::new(b.expression(base));
     let name = b.text(name).to_owned();
     let callee = b.expr(node, Kind::Member(base, name));
     Some(Kind::Call(Box::new(callee), Vec::new()))
@@ -338,6 +327,12 @@ fn interpolated(b: &mut Builder, node: Node<'_>) -> Kind {
     else {
         return Kind::Other(Vec::new());
     };
+    let interpolator = b.program.source.get(node.start_byte()..string.start_byte());
+    let is_formatted = !matches!(interpolator.map(str::trim), Some("s" | "raw"));
+    if is_formatted && b.text(string).contains('%') {
+        // `f"$n%03d"` is not what n is.
+        return Kind::Other(Vec::new());
+    }
     let raw = b.text(string).starts_with("\"\"\"");
     let quotes = if raw { 3 } else { 1 };
     let end = string.end_byte().saturating_sub(quotes);
@@ -349,7 +344,7 @@ fn interpolated(b: &mut Builder, node: Node<'_>) -> Kind {
     for hole in holes {
         pieces.push(between(b, string, at..hole.start_byte(), raw));
         match children(hole)[..] {
-            [inner] => pieces.push(expression(b, inner)),
+            [inner] => pieces.push(b.expression(inner)),
             _ => pieces.push(b.expr(hole, Kind::Other(Vec::new()))),
         }
         at = hole.end_byte();

@@ -62,29 +62,103 @@ pub(super) fn children<'t>(node: Node<'t>) -> Vec<Node<'t>> {
         .collect()
 }
 
+/// What the nodes of a language mean; the walk through them is the same.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// Notes what a statement does.
+    pub(super) statement: fn(&mut Builder, Node<'_>),
+    /// Translates an expression.
+    pub(super) kind: fn(&mut Builder, Node<'_>) -> Kind,
+}
+
+/// Translates a source; `None` if parsing takes too long.
+pub(super) fn program(
+    grammar: &Language,
+    words: Words,
+    file: &str,
+    source: &str,
+) -> Option<Program> {
+    let tree = parse(grammar, source)?;
+    let mut b = Builder::new(file, source, words);
+    b.program.broken_at = first_error(tree.root_node());
+    b.block(tree.root_node());
+    Some(b.program)
+}
+
+/// Both sides of an assignment.
+pub(super) fn sides<'t>(node: Node<'t>) -> Option<(Node<'t>, Node<'t>)> {
+    let side = |name| node.child_by_field_name(name);
+    side("left").zip(side("right"))
+}
+
 /// Writes a program while a syntax tree is walked.
 pub(super) struct Builder {
+    words: Words,
     pub(super) program: Program,
     scope: usize,
     order: usize,
     depth: usize,
     branches: usize,
+    /// Names that a function declares to be those of the file, with its scope.
+    globals: Vec<(usize, String)>,
 }
 
 impl Builder {
-    pub(super) fn new(file: &str, source: &str) -> Self {
+    fn new(file: &str, source: &str, words: Words) -> Self {
         Self {
+            words,
             program: Program::new(file, source),
             scope: 0,
             order: 0,
             depth: 0,
             branches: 0,
+            globals: Vec::new(),
         }
     }
 
     /// The text of a node.
     pub(super) fn text(&self, node: Node<'_>) -> &str {
         self.program.source.get(node.byte_range()).unwrap_or("")
+    }
+
+    /// The name of what a node defines.
+    pub(super) fn named(&self, node: Node<'_>) -> String {
+        let name = node.child_by_field_name("name");
+        name.map_or_else(String::new, |name| self.text(name).to_owned())
+    }
+
+    /// Walks through statements.
+    pub(super) fn block(&mut self, node: Node<'_>) {
+        let statement = self.words.statement;
+        for child in children(node) {
+            self.deeper(|b| statement(b, child));
+        }
+    }
+
+    /// Walks through the body of a class or function.
+    pub(super) fn body(&mut self, node: Node<'_>) {
+        if let Some(body) = node.child_by_field_name("body") {
+            self.block(body);
+        }
+    }
+
+    /// Translates an expression.
+    pub(super) fn expression(&mut self, node: Node<'_>) -> Expr {
+        let kind = self.words.kind;
+        let kind = self.deeper(|b| kind(b, node));
+        self.expr(node, kind.unwrap_or(Kind::Other(Vec::new())))
+    }
+
+    /// Translates all expressions in a node.
+    pub(super) fn all(&mut self, node: Node<'_>) -> Vec<Expr> {
+        let children = children(node).into_iter();
+        children.map(|child| self.expression(child)).collect()
+    }
+
+    /// Translates a part of a node.
+    pub(super) fn field(&mut self, node: Node<'_>, name: &str) -> Option<Box<Expr>> {
+        let child = node.child_by_field_name(name)?;
+        Some(Box::new(self.expression(child)))
     }
 
     /// An expression at a node.
@@ -129,6 +203,7 @@ impl Builder {
             name,
             kind,
             params,
+            rest: None,
             returns: Vec::new(),
         });
         self.scope = self.program.scopes.len() - 1;
@@ -137,16 +212,31 @@ impl Builder {
         self.branches = branches;
     }
 
+    /// In this scope the name is that of the file.
+    pub(super) fn global(&mut self, name: String) {
+        self.globals.push((self.scope, name));
+    }
+
+    /// The parameter of this function that takes all other named arguments.
+    pub(super) fn rest(&mut self, name: Option<String>) {
+        if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+            scope.rest = name;
+        }
+    }
+
     /// Notes that a name gets a value.
     pub(super) fn bind(&mut self, name: String, change: Change, value: Expr) {
         self.order += 1;
+        let mut globals = self.globals.iter();
+        let is_global = globals.any(|(scope, global)| *scope == self.scope && *global == name);
         self.program.bindings.push(Binding {
-            scope: self.scope,
+            scope: if is_global { 0 } else { self.scope },
             order: self.order,
             name,
             change,
             value,
-            conditional: self.branches > 0,
+            // When a function is called, only the run knows.
+            conditional: self.branches > 0 || is_global,
         });
     }
 
@@ -157,6 +247,7 @@ impl Builder {
             scope: self.scope,
             order: self.order,
             expr,
+            conditional: self.branches > 0,
         });
     }
 

@@ -16,6 +16,7 @@ pub fn read(file: &str, source: &str, facts: &mut Facts) -> Result<(), (usize, S
             file,
             facts,
             is_object: false,
+            container: None,
         };
         walker.document(&document);
     }
@@ -27,6 +28,8 @@ struct Walker<'a> {
     facts: &'a mut Facts,
     /// It is an object of Kubernetes: dollars mean nothing in it.
     is_object: bool,
+    /// The container whose settings are read.
+    container: Option<String>,
 }
 
 impl Walker<'_> {
@@ -132,6 +135,7 @@ impl Walker<'_> {
                         "environment" | "env" | "envVars" | "env_vars" => self.environment(value),
                         "sparkConf" | "spark_conf" | "conf" => self.settings(value),
                         "services" => self.services(value),
+                        "containers" | "initContainers" => self.pod(value),
                         "command" | "entrypoint" | "args" => {}
                         _ => self.walk(value),
                     }
@@ -141,19 +145,50 @@ impl Walker<'_> {
         }
     }
 
-    /// The services that run Spark come last: what they say counts.
     fn services(&mut self, services: &Node) {
-        let Node::Map(pairs) = services else {
-            return self.walk(services);
+        match services {
+            Node::Map(pairs) => {
+                self.containers(pairs.iter().map(|(name, node)| (name.as_str(), node)));
+            }
+            _ => self.walk(services),
+        }
+    }
+
+    fn pod(&mut self, containers: &Node) {
+        let Node::List(items) = containers else {
+            return self.walk(containers);
         };
-        let (spark, others): (Vec<_>, Vec<_>) = pairs
+        let name = |node: &Node| {
+            node.get("name")
+                .and_then(Node::scalar)
+                .map(|(n, _)| n.to_owned())
+        };
+        let named: Vec<_> = items
             .iter()
-            .partition(|(name, service)| name.contains("spark") || service.mentions("spark"));
-        let (submits, spark): (Vec<_>, Vec<_>) = spark
-            .into_iter()
-            .partition(|(_, service)| service.mentions("spark-submit"));
-        for (_, service) in others.into_iter().chain(spark).chain(submits) {
-            self.walk(service);
+            .map(|node| (name(node).unwrap_or_default(), node))
+            .collect();
+        self.containers(named.iter().map(|(name, node)| (name.as_str(), *node)));
+    }
+
+    /// Each container has an environment of its own: only that of the likeliest counts.
+    fn containers<'n>(&mut self, all: impl Iterator<Item = (&'n str, &'n Node)>) {
+        let sources = &self.facts.sources;
+        let rank = |name: &str, node: &Node| match () {
+            () if sources.iter().any(|source| node.names(source)) => 3,
+            () if node.mentions("spark-submit") => 2,
+            () if name.contains("spark") || node.mentions("spark") => 1,
+            () => 0,
+        };
+        let ranked: Vec<_> = all
+            .map(|(name, node)| (rank(name, node), name, node))
+            .collect();
+        let best = ranked.iter().map(|(rank, ..)| *rank).max();
+        for (rank, name, node) in ranked {
+            if Some(rank) == best {
+                let around = self.container.replace(name.to_owned());
+                self.walk(node);
+                self.container = around;
+            }
         }
     }
 
@@ -178,12 +213,8 @@ impl Walker<'_> {
                         match item.get("value").and_then(Node::scalar) {
                             Some((value, line)) => self.variable(name, value, line),
                             None if item.get("valueFrom").is_some() => {
-                                let origin = self.origin(line);
-                                self.facts.property(
-                                    name,
-                                    Text::unknown(format!("${name}, from valueFrom")),
-                                    origin,
-                                );
+                                let value = Text::unknown(format!("${name}, from valueFrom"));
+                                self.of_container(name, value, line);
                             }
                             None => {}
                         }
@@ -201,6 +232,20 @@ impl Walker<'_> {
         if is_secret(name) {
             self.facts.notes.truncate(notes);
         }
+        self.of_container(name, value, line);
+    }
+
+    /// A setting of the container that is read; one that two containers set differently is not known.
+    fn of_container(&mut self, name: &str, mut value: Text, line: usize) {
+        if let Some(own) = &self.container {
+            let first = self.facts.containers.entry(name.to_owned());
+            let (other, before) = first.or_insert_with(|| (own.clone(), value.clone()));
+            if other != own && *before != value {
+                value = Text::unknown(format!("{name}, which {other} and {own} set differently"));
+            }
+            // Once it is not known it stays so.
+            *before = value.clone();
+        }
         let origin = self.origin(line);
         self.facts.property(name, value, origin);
     }
@@ -214,9 +259,15 @@ impl Walker<'_> {
         }
     }
 
-    /// Replaces `${NAME:-default}` in compose files.
+    /// Replaces `${NAME:-default}` in compose files, and `$(NAME)` in objects of Kubernetes.
     fn interpolated(&mut self, text: &str, line: usize) -> Text {
-        if self.is_object || !text.contains('$') {
+        if self.is_object {
+            return match text.contains("$(") {
+                true => self.referring(text),
+                false => Text::known(text),
+            };
+        }
+        if !text.contains('$') {
             return Text::known(text);
         }
         let mut parts = Vec::new();
@@ -245,13 +296,31 @@ impl Walker<'_> {
         shell::joined(parts, text)
     }
 
+    /// `$(NAME)` is a variable that the container has.
+    fn referring(&self, text: &str) -> Text {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, (name, after))) = rest
+            .split_once("$(")
+            .and_then(|(before, inner)| Some((before, inner.split_once(')')?)))
+        {
+            parts.push(Text::known(before));
+            let known = self.facts.environment.get(name).map(|s| s.value.clone());
+            parts.push(known.unwrap_or_else(|| Text::unknown(format!("$({name})"))));
+            rest = after;
+        }
+        parts.push(Text::known(rest));
+        shell::joined(parts, text)
+    }
+
     fn hole(&mut self, hole: &str, line: usize) -> Text {
         let end = hole
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .unwrap_or(hole.len());
         let (name, rest) = hole.split_at(end);
-        if let Some(known) = self.facts.environment.get(name) {
-            return known.value.clone();
+        // What containers set is not what the file is filled in with.
+        if let Some(known) = self.facts.outside.get(name) {
+            return known.clone();
         }
         let default = rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'));
         match default {

@@ -1,9 +1,11 @@
 //! The spec while it is written: lines, comments, and notes for the person who converts.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::convert::model::{Origin, Setting, Text};
-use crate::convert::secrets::shown;
+use crate::convert::secrets::{shown, without};
 
 /// A job spec, and what people should know about it.
 #[derive(Clone, Debug, Serialize)]
@@ -123,6 +125,22 @@ impl Draft {
             Answer::Known(value) => self.text(key, value),
             Answer::Ask(question) => self.ask(key, question, origin),
         }
+    }
+
+    /// Takes secrets out of notes, comments and questions, wherever they were quoted from.
+    pub fn without(&mut self, secrets: &BTreeSet<String>) {
+        for note in &mut self.notes {
+            *note = without(note, secrets);
+        }
+        let lines = self.out.lines().map(|line| {
+            let said = match line.starts_with('#') {
+                true => Some(0),
+                false => line.find(FILL_IN),
+            };
+            let (value, said) = line.split_at(said.unwrap_or(line.len()));
+            format!("{value}{}\n", without(said, secrets))
+        });
+        self.out = lines.collect();
     }
 
     /// The whole spec. It is held against the parser, so that a mistake is said here and not by `check`.

@@ -2,7 +2,7 @@
 
 use super::draft::{Answer, Draft, quoted};
 use crate::convert::model::{Piece, Setting, Settings, Text};
-use crate::convert::secrets::is_secret;
+use crate::convert::secrets::{is_secret, shown};
 
 /// Reference to the password of the Kafka login.
 const PASSWORD: &str = "env:KOL_SECRET_KAFKA_PASSWORD";
@@ -57,7 +57,11 @@ pub fn write(options: &Settings, draft: &mut Draft) {
     for (old, new) in SAME {
         if let Some(setting) = get(old) {
             draft.assumed(setting);
-            property(new, &Answer::of(&setting.value), setting, draft);
+            let answer = match Answer::of(&setting.value) {
+                Answer::Known(text) if old == "sasl.mechanism" => mechanism(&text),
+                answer => answer,
+            };
+            property(new, &answer, setting, draft);
         }
     }
     if let Some(jaas) = get("sasl.jaas.config") {
@@ -84,6 +88,19 @@ pub fn write(options: &Settings, draft: &mut Draft) {
     }
 }
 
+/// One that the client here knows and that logs in with a name and a password.
+fn mechanism(text: &str) -> Answer {
+    let known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+    match known.iter().find(|known| known.eq_ignore_ascii_case(text)) {
+        Some(known) => Answer::Known((*known).to_owned()),
+        None => Answer::Ask(format!(
+            "{}; the old job logs in by {}",
+            known.join(", "),
+            shown(text)
+        )),
+    }
+}
+
 fn property(name: &str, answer: &Answer, setting: &Setting, draft: &mut Draft) {
     draft.answer(&quoted(name), answer, Some(&setting.origin));
 }
@@ -91,7 +108,7 @@ fn property(name: &str, answer: &Answer, setting: &Setting, draft: &mut Draft) {
 fn password(draft: &mut Draft) {
     draft.comment(
         "The password is not written here. Before kol-master and each kol-executor start: \
-         export KOL_SECRET_KAFKA_PASSWORD='…'",
+         export KOL_SECRET_KAFKA_PASSWORD='…' KOL_SECRET_KAFKA_PASSWORD_HOSTS='all brokers'",
     );
     draft.text("\"sasl.password\"", PASSWORD);
 }
@@ -155,9 +172,7 @@ fn username(jaas: &Text) -> Option<Answer> {
         return match (end, pieces.peek()) {
             (Some(0), _) => None,
             (Some(end), _) => Some(Answer::Known(value[..end].to_owned())),
-            (None, Some(Piece::Unknown(expression))) => {
-                Some(Answer::Ask(crate::convert::secrets::shown(expression)))
-            }
+            (None, Some(Piece::Unknown(expression))) => Some(Answer::Ask(shown(expression))),
             (None, _) if !value.is_empty() && quote.is_none() => {
                 Some(Answer::Known(value.to_owned()))
             }
@@ -183,7 +198,7 @@ fn stores(options: &Settings, draft: &mut Draft) {
     };
     draft.say(&format!(
         "{}: the old job's key is in {}. Export certificate and key as PEM and put them below --secrets-dir \
-         as kafka-client.pem and kafka-client.key",
+         as kafka-client.pem and kafka-client.key, with the names of all brokers in kafka-client.key.hosts",
         store.origin,
         store.value.question()
     ));
@@ -191,8 +206,8 @@ fn stores(options: &Settings, draft: &mut Draft) {
     draft.text("\"ssl.key.pem\"", "file:kafka-client.key");
     if get("ssl.key.password").is_some() {
         draft.comment(
-            "Before kol-master and each kol-executor start: export KOL_SECRET_KAFKA_KEY_PASSWORD='…'; leave \
-             this out if the exported key has none.",
+            "Before kol-master and each kol-executor start: export KOL_SECRET_KAFKA_KEY_PASSWORD='…' \
+             KOL_SECRET_KAFKA_KEY_PASSWORD_HOSTS='all brokers'; leave this out if the exported key has none.",
         );
         draft.text("\"ssl.key.password\"", KEY_PASSWORD);
     }

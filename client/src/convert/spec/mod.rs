@@ -45,6 +45,7 @@ pub fn write(facts: &Facts, picks: &[usize]) -> Result<Converted, KolError> {
     draft.line("legacy_hashes = true");
     place::checkpoint(facts, &mut draft);
     leftovers::write(facts, &chosen, &mut draft);
+    draft.without(&facts.secrets());
     let mut converted = draft.end();
     converted.streams = chosen.listed;
     Ok(converted)

@@ -35,7 +35,7 @@ pub fn write(facts: &Facts, draft: &mut Draft) {
     if target.has_password {
         draft.comment(
             "The password is not written here. Before kol-master and each kol-executor start: \
-             export KOL_SECRET_REDIS_PASSWORD='…'",
+             export KOL_SECRET_REDIS_PASSWORD='…' KOL_SECRET_REDIS_PASSWORD_HOSTS='host of Redis'",
         );
         draft.text("password", "env:KOL_SECRET_REDIS_PASSWORD");
     }
@@ -123,7 +123,7 @@ fn target(redis: &RedisUse) -> Target {
         .get("password")
         .is_some_and(|p| p.value.value().is_none_or(|v| !v.is_empty()));
     let (url, in_url) = match options.get("url") {
-        Some(url) => of_url(&url.value),
+        Some(url) => of_url(&url.value, options),
         None => (of_parts(options), false),
     };
     let origin = ["url", "host"]
@@ -231,7 +231,7 @@ fn assembled(is_tls: bool, user: &str, host: &str, port: &str, db: &str) -> Answ
 }
 
 /// The URL without its password, and whether it had one.
-fn of_url(text: &Text) -> (Answer, bool) {
+fn of_url(text: &Text, options: &Settings) -> (Answer, bool) {
     let Some(url) = text.value() else {
         let has_login = text.source.contains('@');
         return (
@@ -255,8 +255,18 @@ fn of_url(text: &Text) -> (Answer, bool) {
     };
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let place = place.split(['?', '#']).next().unwrap_or(place);
+    let (place, query) = place.split_once(['?', '#']).unwrap_or((place, ""));
     let (server, db) = place.split_once('/').unwrap_or((place, ""));
+    // What stands in the query counts more than the path, and the path more than an argument.
+    let of_query = query.split('&').find_map(|part| part.strip_prefix("db="));
+    let given = options
+        .get("db")
+        .map(|s| s.value.value().unwrap_or_else(|| s.value.question()));
+    let db = match (of_query, db) {
+        (Some(db), _) => db,
+        (None, "") => given.as_deref().unwrap_or(""),
+        (None, db) => db,
+    };
     let (host, port) = match server.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (server, PORT),

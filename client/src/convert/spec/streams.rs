@@ -190,9 +190,10 @@ fn brokers(text: &str) -> Answer {
         let has_port = broker.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
-        if !has_port
-            || broker.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '@'))
-        {
+        let is_odd = |c: char| {
+            !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']'))
+        };
+        if !has_port || broker.contains(is_odd) {
             return Answer::Ask(format!(
                 "host:port of the brokers; the old job says {}",
                 shown(text)
@@ -217,7 +218,11 @@ fn topics_and_start(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) -> (T
         .iter()
         .map(|s| offsets::start(&s.options, known));
     let first = starts.next().unwrap_or(Start::Latest);
-    let start = if starts.all(|other| other == first) {
+    let is_said = offsets::KEYS.iter().any(|key| !chosen.each(key).is_empty());
+    let is_open = chosen.streams.iter().any(|s| !s.unnamed.is_empty());
+    let start = if is_open && !is_said {
+        Start::Ask("options that only the run knows may say where it starts".into())
+    } else if starts.all(|other| other == first) {
         first
     } else {
         Start::Ask("the streams of the old job start at different places".into())

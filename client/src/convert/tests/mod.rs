@@ -1,10 +1,13 @@
 //! What becomes of old jobs. Every job here is made up; its habits are those of public ones.
 
+mod changes;
+mod doubts;
 mod hostile;
 mod login;
 mod others;
 mod python;
 mod scala;
+mod several;
 mod streams;
 
 use super::{Converted, Input, convert};

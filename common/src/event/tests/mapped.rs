@@ -6,7 +6,7 @@ use crate::job::parse;
 fn decoder(source: &str) -> Decoder {
     let spec = parse(&format!("name = \"x\"\n[source]\n{source}"), "x");
     let spec = spec.unwrap_or_else(|e| panic!("{e}")).spec;
-    Decoder::of(spec.source.kafka(), &spec.scoring.default_platform)
+    Decoder::of(&spec.source, &spec.scoring.default_platform)
 }
 
 /// Platform, creator, video, likes, comments, shares and views; or the reason of a reject.
@@ -140,6 +140,25 @@ fn a_record_of_lines_is_several_events_and_a_broken_line_concerns_no_other() {
 }
 
 #[test]
+fn what_a_value_looks_like_is_seen_also_behind_a_number_that_is_no_json() {
+    let whole = Decoder::new("tiktok");
+    let reject = |decoder: &Decoder, value: &str| {
+        let mut rejects = Vec::new();
+        decoder.decode_each(Some(value.as_bytes()), |_, outcome| {
+            rejects.extend(outcome.err())
+        });
+        rejects
+    };
+    let array = r#"[{"username":"a","like_count":NaN},{"username":"b"}]"#;
+    assert_eq!(reject(&whole, array), [Reject::EventsInArray]);
+    let items = r#"{"score":NaN,"items":[{"username":"a"}]}"#;
+    assert_eq!(reject(&whole, items), [Reject::EventsInArray]);
+    let envelopes = r#"[{"payload":{"username":"a","like_count":NaN}},{"payload":{}}]"#;
+    let exploded = decoder("explode = \"items\"");
+    assert_eq!(reject(&exploded, envelopes), [Reject::Envelope; 2]);
+}
+
+#[test]
 fn a_record_with_an_array_is_several_events_with_what_the_record_says_of_all() {
     let decoder = decoder(
         "explode = \"data.items\"\n[source.fields]\nplatform = [\"platform\", \"$.site\"]\n\
@@ -195,14 +214,32 @@ fn names_may_be_folded_to_lower_case() {
 
 #[test]
 fn a_bad_part_of_a_record_with_infinities_is_rejected_with_its_own_bytes() {
-    let decoder = decoder("explode = \"items\"");
-    let value = r#"[{"like_count":NaN},{"username":"a","like_count":1}]"#;
-    let mut rejected = Vec::new();
-    decoder.decode_each(Some(value.as_bytes()), |part, outcome| {
-        if outcome.is_err() {
-            rejected.push(part.unwrap().len());
+    let of_items = decoder("explode = \"items\"");
+    let bad = [
+        r#"{"like_count":NaN, "share_count" : Infinity}"#,
+        "NaN",
+        "-Infinity",
+        "1e999",
+        r#"{"é":"NaN","op":1,"after":{}}"#,
+        "[ NaN ]",
+    ];
+    let value = format!(
+        "\u{feff}{{\"é\":-Infinity,\"items\":[ {} ,{{\"username\":\"a\",\"like_count\":1}}] }}",
+        bad.join(" , ")
+    );
+    let (mut rejected, mut events) = (Vec::new(), 0);
+    of_items.decode_each(Some(value.as_bytes()), |part, outcome| match outcome {
+        Ok(event) => events += u64::from(event.likes == Some(1)),
+        Err(reason) => {
+            let part = std::str::from_utf8(part.unwrap()).unwrap().to_owned();
+            rejected.push((part, reason));
         }
     });
-    assert_eq!(rejected.len(), 1);
-    assert!(rejected[0] < value.len() / 2, "{rejected:?}");
+    let parts: Vec<_> = rejected.iter().map(|(part, _)| part.as_str()).collect();
+    assert_eq!(parts, bad);
+    assert_eq!(rejected[4].1, Reject::Envelope, "as without infinities");
+    assert_eq!(events, 1);
+    // A record without the array is one event itself.
+    let whole = r#"{"like_count":NaN}"#;
+    assert_eq!(seen(&of_items, whole), ["no_username 18"]);
 }

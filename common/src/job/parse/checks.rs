@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::place;
 use super::reader::Problems;
+use super::{lengths, place};
 use crate::checkpoint::{Location, location};
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
@@ -31,6 +31,7 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
         "name",
         "use 1 to 100 letters, digits, `-`, `_` and `.`",
     );
+    lengths::check(spec, problems);
     c.source(spec.source.kafka());
     c.scoring(&spec.scoring);
     c.sink(&spec.sink, &spec.name, &spec.scoring);

@@ -6,10 +6,12 @@
 //! | `reader` | takes typed values out of tables, notes what is wrong, refuses what was not asked for |
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
+//! | `lengths` | whether its texts are as long as such texts are |
 //! | `place` | whether the Redis of a spec can be found, trusted, and holds its keys where they belong |
 //! | `properties` | which librdkafka properties a spec may set |
 
 mod checks;
+mod lengths;
 mod overrides;
 mod place;
 mod properties;

@@ -31,6 +31,12 @@ fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {
             "a password does not belong here: use password = \"env:KOL_SECRET_…\" or \"file:…\"",
         );
     }
+    if url.has_odd_login() {
+        problems.of_key(
+            "sink.url",
+            "the user's name has a character that a URL cannot have there",
+        );
+    }
     let tls = &sink.tls;
     if !url.tls && (tls.ca.is_some() || tls.cert.is_some() || tls.key.is_some()) {
         problems.of_key(
@@ -191,6 +197,7 @@ mod tests {
                 "redis+sentinel://",
             ),
             ("url = \"redis+sentinel://:pw@a/s\"", "does not belong here"),
+            ("url = \"redis://evil/@localhost\"", "cannot have there"),
             (
                 "url = \"redis+sentinel://a/s\"\nsentinel.password = \"pw\"",
                 "must be a reference",

@@ -1,13 +1,7 @@
 //! Which librdkafka properties a spec may set. A spec is input: properties that load code, run
 //! commands, read other files or break the system's own promises are refused.
 
-/// Properties with secrets: only as references.
-const SECRETS: [&str; 4] = [
-    "sasl.password",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "sasl.oauthbearer.client.secret",
-];
+use crate::job::{Refers, is_reference, property_refers};
 
 /// Properties with values of their own.
 const ALLOWED: [&str; 34] = [
@@ -87,9 +81,12 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
             ALLOWED.join(", ")
         ));
     }
-    let is_reference = value.starts_with("env:") || value.starts_with("file:");
-    if SECRETS.contains(&key) && !is_reference {
-        return Err("a secret must be a reference: env:KOL_SECRET_NAME or file:NAME".into());
+    match (property_refers(key), is_reference(value)) {
+        (Some(Refers::Secret), false) => {
+            Err("a secret must be a reference: env:KOL_SECRET_NAME or file:NAME".into())
+        }
+        // It would be sent, and logged by brokers, as what it is not.
+        (None, true) => Err("is not a secret and cannot refer to one: write its value".into()),
+        _ => Ok(()),
     }
-    Ok(())
 }

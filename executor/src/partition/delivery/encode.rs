@@ -44,6 +44,8 @@ pub struct CallContext<'a> {
     pub fence: &'a Fence,
     /// Sequence of the flush.
     pub sequence: u64,
+    /// Place of the call in the flush, from 1.
+    pub place: usize,
     /// Platform of the KOLs.
     pub platform: &'a str,
     /// Its market measure.
@@ -149,6 +151,7 @@ impl Encoder {
                 Argument::Generation => cmd.arg(context.fence.generation),
                 Argument::AssignmentEpoch => cmd.arg(context.fence.assignment_epoch),
                 Argument::Sequence => cmd.arg(context.sequence),
+                Argument::Place => cmd.arg(context.place),
                 Argument::Partition => cmd.arg(&self.ordinal.to_le_bytes()),
                 Argument::Platform => cmd.arg(context.platform),
                 Argument::Now => cmd.arg(context.now),
@@ -236,6 +239,7 @@ mod tests {
             scoring: &scoring,
             fence: &fence,
             sequence: 1,
+            place: 1,
             platform: "tiktok",
             market,
             market_version: 1,

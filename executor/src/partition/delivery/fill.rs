@@ -352,6 +352,7 @@ impl Calls<'_> {
             scoring: self.scoring,
             fence: self.fence,
             sequence: self.sequence,
+            place: self.merges.len() + 1,
             platform,
             market: known.map_or(0.0, |m| m.mean),
             market_version: self.tick.market_version,

@@ -128,7 +128,7 @@ impl Flusher {
                 }
                 Next::Continue
             }
-            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(_) => {
                 self.fence = FenceState::Unclaimed;
                 self.wait(now);
@@ -230,7 +230,7 @@ impl Flusher {
                 self.next_at = flight.begun + pace.max(2 * flushed.took);
                 Next::Continue
             }
-            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(SinkError::Lost) => {
                 self.lost(now);
                 Next::SendEverything
@@ -271,7 +271,7 @@ impl Flusher {
         match answer {
             // A flush that began after the look may have moved it on; less means lost writes.
             Ok(done) if *done >= self.done => Next::Continue,
-            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(SinkError::Unavailable(_)) => Next::Continue,
             Ok(_) | Err(SinkError::Lost) if self.fence == FenceState::Held => {
                 self.lost(now);
@@ -284,7 +284,7 @@ impl Flusher {
     /// The answer to a comparison.
     pub fn compared(&mut self, now: Instant, answer: &Result<Compared, SinkError>) -> Next {
         match answer {
-            Err(SinkError::Fenced) => Next::Stop,
+            Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(SinkError::Lost) => {
                 self.lost(now);
                 Next::SendEverything

@@ -2,15 +2,16 @@
 //! the job, by the system before this one, or restored from an old backup. No one else would ever take
 //! them out of the ranking.
 //!
-//! One sweep goes through the rankings of all platforms that the partition or Redis knows, and those that
-//! were shown before this generation, piece by piece, at most a tenth of the time. It is due after each
-//! claim of the fence and whenever Redis lost data.
+//! One sweep goes through the rankings of all platforms that the partition or Redis knows, those that
+//! were shown before this generation, and the slots beside them (a ranking that was deleted names nobody),
+//! piece by piece, at most a tenth of the time. It is due after each claim of the fence and whenever Redis
+//! lost data.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::sink::Scanned;
+use crate::sink::{Listing, Scanned};
 
 /// Wait after a piece could not be read.
 const RETRY: Duration = Duration::from_secs(5);
@@ -20,9 +21,9 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Orphans {
     /// When the next piece may be read; `None` once all were.
     next_at: Option<Instant>,
-    /// Which of the platforms, which of its rankings, and where in that.
+    /// Which of the platforms, which of its listings, and where in that.
     platform: usize,
-    before: bool,
+    listing: Listing,
     cursor: u64,
     /// Platform of the piece that is being read, or was read last.
     current: String,
@@ -37,8 +38,8 @@ pub struct Orphans {
 pub struct Place {
     /// Platform.
     pub platform: String,
-    /// In the ranking that was shown before this generation, not in the one that is.
-    pub before: bool,
+    /// What names creators there.
+    pub listing: Listing,
     /// Where to resume; 0 at the beginning.
     pub cursor: u64,
 }
@@ -49,7 +50,7 @@ impl Orphans {
         Self {
             next_at: Some(now),
             platform: 0,
-            before: false,
+            listing: Listing::FIRST,
             cursor: 0,
             current: String::new(),
             awaits: false,
@@ -81,7 +82,7 @@ impl Orphans {
         self.awaits = true;
         Some(Place {
             platform: self.current.clone(),
-            before: self.before,
+            listing: self.listing,
             cursor: self.cursor,
         })
     }
@@ -108,8 +109,9 @@ impl Orphans {
         }
         self.cursor = piece.cursor;
         if piece.cursor == 0 {
-            self.platform += usize::from(self.before);
-            self.before = !self.before;
+            let next = self.listing.next();
+            self.platform += usize::from(next.is_none());
+            self.listing = next.unwrap_or(Listing::FIRST);
         }
         self.next_at = Some(now + 9 * piece.took);
     }
@@ -147,10 +149,10 @@ mod tests {
         !unknown(platform, kol)
     }
 
-    fn place(platform: &str, before: bool, cursor: u64) -> Option<Place> {
+    fn place(platform: &str, listing: Listing, cursor: u64) -> Option<Place> {
         Some(Place {
             platform: platform.into(),
-            before,
+            listing,
             cursor,
         })
     }
@@ -170,7 +172,7 @@ mod tests {
         let platforms = ["tiktok".into()];
         assert_eq!(
             orphans.begin(&platforms, "tiktok"),
-            place("tiktok", false, 0)
+            place("tiktok", Listing::Ranking, 0)
         );
         orphans.scanned(now, Some(&piece(&["known", "a", "b"], 7)), unknown);
         assert_eq!(orphans.next_at(), None, "first what was found");
@@ -187,14 +189,14 @@ mod tests {
         assert_eq!(orphans.next_at(), Some(now + Duration::from_millis(18)));
         assert_eq!(
             orphans.begin(&platforms, "tiktok"),
-            place("tiktok", false, 7)
+            place("tiktok", Listing::Ranking, 7)
         );
         orphans.scanned(now, Some(&piece(&[], 0)), unknown);
-        assert_eq!(
-            orphans.begin(&platforms, "tiktok"),
-            place("tiktok", true, 0)
-        );
-        orphans.scanned(now, Some(&piece(&[], 0)), unknown);
+        for listing in [Listing::Before, Listing::Slots] {
+            let next = orphans.begin(&platforms, "tiktok");
+            assert_eq!(next, place("tiktok", listing, 0));
+            orphans.scanned(now, Some(&piece(&[], 0)), unknown);
+        }
         assert_eq!(orphans.begin(&platforms, "tiktok"), None);
         assert_eq!(orphans.next_at(), None, "over");
     }
@@ -204,23 +206,17 @@ mod tests {
         let now = Instant::now();
         let mut orphans = Orphans::due(now);
         let platforms = ["youtube".into(), "tiktok".into()];
-        for (platform, before) in [
-            ("tiktok", false),
-            ("tiktok", true),
-            ("youtube", false),
-            ("youtube", true),
-        ] {
-            assert_eq!(
-                orphans.begin(&platforms, "tiktok"),
-                place(platform, before, 0)
-            );
+        let all = [Listing::Ranking, Listing::Before, Listing::Slots];
+        for (platform, listing) in ["tiktok", "youtube"]
+            .iter()
+            .flat_map(|p| all.map(|l| (p, l)))
+        {
+            let next = orphans.begin(&platforms, "tiktok");
+            assert_eq!(next, place(platform, listing, 0));
             orphans.scanned(now, None, unknown);
             assert_eq!(orphans.next_at(), Some(now + RETRY));
-            assert_eq!(
-                orphans.begin(&platforms, "tiktok"),
-                place(platform, before, 0),
-                "again"
-            );
+            let again = orphans.begin(&platforms, "tiktok");
+            assert_eq!(again, place(platform, listing, 0));
             orphans.scanned(now, Some(&piece(&[], 0)), unknown);
         }
         assert_eq!(orphans.begin(&platforms, "tiktok"), None);
@@ -234,6 +230,9 @@ mod tests {
         let mut orphans = Orphans::due(now);
         orphans.scanned(now, Some(&piece(&["a"], 7)), unknown);
         assert!(!orphans.are_found(), "of no platform");
-        assert_eq!(orphans.begin(&[], "tiktok"), place("tiktok", false, 0));
+        assert_eq!(
+            orphans.begin(&[], "tiktok"),
+            place("tiktok", Listing::Ranking, 0)
+        );
     }
 }

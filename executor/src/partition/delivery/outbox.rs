@@ -362,22 +362,22 @@ impl Outbox {
 
     /// Acts on an answer.
     pub fn answered(&mut self, now: Instant, state: &mut State, answer: &Answer) -> Outcome {
-        let (next, error) = match answer {
-            Answer::Claim(a) => (self.flusher.claimed(now, a), a.as_ref().err()),
-            Answer::Look(a) => (self.flusher.looked(now, a), a.as_ref().err()),
-            Answer::Flush(a) => (self.flusher.flushed(now, a), a.as_ref().err()),
+        let next = match answer {
+            Answer::Claim(a) => self.flusher.claimed(now, a),
+            Answer::Look(a) => self.flusher.looked(now, a),
+            Answer::Flush(a) => self.flusher.flushed(now, a),
             Answer::Scan(a) => {
                 let piece = a.as_ref().ok();
                 self.upkeep.scanned(now, state, &mut self.fill, piece);
-                (Next::Continue, a.as_ref().err())
+                Next::Continue
             }
             Answer::Compare(a) => {
                 let found = a.as_ref().ok();
                 self.upkeep.compared(now, state, &mut self.fill, found);
-                (self.flusher.compared(now, a), a.as_ref().err())
+                self.flusher.compared(now, a)
             }
         };
-        self.problems.answered(answer.operation(), error);
+        self.problems.answered(answer.operation(), answer.error());
         match answer {
             Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
             Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),

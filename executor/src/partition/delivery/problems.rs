@@ -1,8 +1,8 @@
 //! What is wrong with Redis, by the kind of operation: a machine without I/O.
 //!
 //! A problem stays until the same kind of operation succeeded. While Redis refuses every write (it is full, it
-//! cannot save, it is a replica), looks at the fence still succeed, and prove nothing about writes. That Redis
-//! cannot be reached is disproved by any answer.
+//! cannot save, it is a replica), looks at the fence still succeed, and prove nothing about writes; a flush that
+//! succeeds does prove that looks do. That Redis cannot be reached is disproved by any answer.
 
 use kol_common::KolError;
 use kol_common::redis::{SCRIPTS_FORGOTTEN, UNREACHABLE_CODE};
@@ -17,18 +17,18 @@ impl Problems {
     /// An operation was answered.
     pub fn answered(&mut self, operation: Operation, error: Option<&SinkError>) {
         if error.is_none() {
-            for known in &mut self.0 {
-                known.take_if(|problem| problem.code == UNREACHABLE_CODE);
+            for (of, known) in Operation::ALL.into_iter().zip(&mut self.0) {
+                known.take_if(|problem| operation.proves(of) || problem.code == UNREACHABLE_CODE);
             }
         }
         let problem = &mut self.0[operation as usize];
         match error {
-            None => *problem = None,
+            None => {}
             // Scripts are loaded again at once: nobody has to know.
             Some(SinkError::Unavailable(e)) if e.code == SCRIPTS_FORGOTTEN => {}
             Some(SinkError::Unavailable(e)) => *problem = Some(e.clone()),
             // Not a refusal of Redis: the owner changed, or everything is sent again.
-            Some(SinkError::Fenced | SinkError::Lost) => {}
+            Some(SinkError::Fenced | SinkError::TakenOver(_) | SinkError::Lost) => {}
         }
     }
 
@@ -81,9 +81,19 @@ mod tests {
             assert_eq!(problems.worst().map(|e| e.code), Some("SINK_MISCONF"));
             problems.answered(Operation::Flush, None);
             let left = problems.worst().map(|e| e.code);
-            let expected = (operation != Operation::Flush).then_some("SINK_RIGHTS");
-            assert_eq!(left, expected);
+            let proven = matches!(operation, Operation::Flush | Operation::Look);
+            assert_eq!(left, (!proven).then_some("SINK_RIGHTS"), "{operation:?}");
         }
+    }
+
+    #[test]
+    fn a_look_that_was_refused_in_a_failover_is_no_problem_once_flushes_succeed() {
+        let mut problems = Problems::default();
+        for operation in [Operation::Flush, Operation::Look] {
+            problems.answered(operation, Some(&error("SINK_READ_ONLY")));
+        }
+        problems.answered(Operation::Flush, None);
+        assert_eq!(problems.worst(), None, "nobody looks while flushes succeed");
     }
 
     #[test]

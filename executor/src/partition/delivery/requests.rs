@@ -54,6 +54,17 @@ impl Answer {
             Self::Compare(_) => Operation::Compare,
         }
     }
+
+    /// Why it is not what was requested, if it is not.
+    pub fn error(&self) -> Option<&SinkError> {
+        match self {
+            Self::Claim(a) => a.as_ref().err(),
+            Self::Look(a) => a.as_ref().err(),
+            Self::Flush(a) => a.as_ref().err(),
+            Self::Scan(a) => a.as_ref().err(),
+            Self::Compare(a) => a.as_ref().err(),
+        }
+    }
 }
 
 impl Requests {

@@ -92,21 +92,15 @@ impl Upkeep {
         sweep.into_iter().chain(compare).min()
     }
 
-    /// The piece of a ranking to read now, if one is due.
+    /// The piece of a listing to read now, if one is due.
     pub fn scan(&mut self, now: Instant, platforms: &[String]) -> Option<ScanRequest> {
         self.orphans.next_at().filter(|at| now >= *at)?;
         let spec = &self.assignment.spec;
         let default = &spec.scoring.default_platform;
         let place = self.orphans.begin(platforms, default)?;
-        let keys = &spec.sink.keys;
-        let [_, _, before] = keys.flip_keys(&place.platform);
         Some(ScanRequest {
-            ranking: if place.before {
-                before
-            } else {
-                keys.ranking_key(&place.platform)
-            },
-            keys: keys.clone(),
+            listing: place.listing,
+            keys: spec.sink.keys.clone(),
             platform: place.platform,
             cursor: place.cursor,
             slot: self.assignment.ordinal,

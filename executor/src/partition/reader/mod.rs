@@ -55,8 +55,6 @@ pub struct Reader {
     log_id: LogId,
     /// Records to the end of the log, as last looked up.
     lag: Option<u64>,
-    /// The end of the log, as last answered.
-    last_end: Option<LogEnd>,
     problem: Option<KolError>,
     /// Records that were deleted before they were read, and recreated topics that were read.
     lost: u64,
@@ -87,7 +85,6 @@ impl Reader {
             log_id: LogId::new(now, assignment.topic_id),
             phase: Phase::Closed,
             lag: None,
-            last_end: None,
             problem: None,
             lost: 0,
             new_logs: 0,
@@ -109,14 +106,18 @@ impl Reader {
         self.log_id = LogId::new(now, topic.or(self.assignment.topic_id));
     }
 
-    /// Reads nothing until there is memory for it: what was fetched and not read is fetched again then. A log that is
-    /// in doubt stays open.
+    /// Reads nothing until there is memory for it: what was fetched and not read is fetched again then. How much is
+    /// left to read stays known. A log that is in doubt stays open.
     pub fn wait(&mut self) {
-        let trusted = |reading: &Reading| matches!(reading.log, Log::Trusted);
-        match &self.phase {
-            Phase::Closed => self.phase = Phase::Waiting,
-            Phase::Reading(reading) if trusted(reading) => self.leave_for(Phase::Waiting),
-            Phase::Waiting | Phase::Reading(_) | Phase::Halted | Phase::Draining => {}
+        let may_wait = match &self.phase {
+            Phase::Closed => true,
+            Phase::Reading(reading) => matches!(reading.log, Log::Trusted),
+            Phase::Waiting | Phase::Halted | Phase::Draining => false,
+        };
+        if may_wait {
+            // The queue must be gone before the log is paused.
+            self.phase = Phase::Waiting;
+            self.source.pause(&self.assignment.partition);
         }
     }
 
@@ -227,9 +228,7 @@ impl Reader {
     /// # Errors
     /// The log refuses.
     pub fn look(&mut self, now: Instant) -> Result<(), KolError> {
-        let end = self.end();
-        self.last_end = end.or(self.last_end);
-        self.lag = end.map(|log| log.end.saturating_sub(self.position));
+        self.lag = self.end().map(|log| log.end.saturating_sub(self.position));
         let identity = self.source.identity(&self.assignment.partition);
         let other = identity.and_then(|answer| self.log_id.answered(answer));
         if let Phase::Reading(reading) = &self.phase
@@ -361,11 +360,8 @@ impl Reader {
     }
 
     /// The end of the log, as last answered.
-    /// While the partition waits for memory, the end as it was when it last read: a log with records left must
-    /// not look as if it had none.
     pub fn end(&self) -> Option<LogEnd> {
-        let answered = self.source.end(&self.assignment.partition);
-        answered.or(self.last_end.filter(|_| self.is_waiting()))
+        self.source.end(&self.assignment.partition)
     }
 
     /// The id of the log that the state is of.

@@ -12,31 +12,42 @@ use crate::partition::message::Assignment;
 /// `DATA_LOSS`, when the job must not lose any.
 pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, KolError> {
     let decision = resume(evidence);
-    let (code, what, next) = match decision {
+    // What is lost begins at `first`.
+    let (code, what, first, next) = match decision {
         Resume::Here | Resume::Later => return Ok(decision),
         Resume::BehindGap { lost, at } => (
             "DATA_LOSS",
-            format!("{lost} records were deleted before they were read"),
+            format!(
+                "{lost} records, {} to {}, were deleted before they were read",
+                evidence.position,
+                at.saturating_sub(1)
+            ),
+            evidence.position,
             format!("reading resumes at the oldest record, {at}"),
         ),
         Resume::BeforeTail(tail) => (
             "DATA_LOSS",
             tail.to_string(),
+            tail.from,
             "the partition goes back to a checkpoint from before them, if one is kept".to_owned(),
         ),
         Resume::NewLog { at } => (
             "LOG_RECREATED",
             new_log(evidence),
+            evidence.position,
             format!("reading resumes at the oldest record, {at}"),
         ),
     };
+    let placed = |error: KolError| {
+        error
+            .job(&assignment.spec.name)
+            .partition(&assignment.partition)
+            .offset(first)
+    };
     if assignment.whole_log && evidence.position == assignment.offset {
-        return Err(not_whole(assignment, evidence));
+        return Err(placed(not_whole(&assignment.spec.name, &what)));
     }
-    let error = KolError::user("DATA_LOSS", what)
-        .job(&assignment.spec.name)
-        .partition(&assignment.partition)
-        .offset(evidence.position);
+    let error = placed(KolError::user("DATA_LOSS", what));
     if assignment.spec.source.on_data_loss() == OnDataLoss::Fail {
         return Err(error.help(help(decision)));
     }
@@ -58,23 +69,17 @@ fn help(decision: Resume) -> &'static str {
     }
 }
 
-/// The state is lost, and the log alone does not give it back.
-fn not_whole(assignment: &Assignment, evidence: &Evidence) -> KolError {
-    let name = &assignment.spec.name;
+/// The state is lost, and the log alone does not give it back: `lost` says what it lacks.
+fn not_whole(name: &str, lost: &str) -> KolError {
     let what = format!(
         "none of the kept checkpoints can be read, and the log no longer has everything since the job \
-         began: its oldest offset is {}",
-        evidence.oldest
+         began: {lost}"
     );
-    KolError::user("STATE_LOST", what)
-        .job(name)
-        .partition(&assignment.partition)
-        .offset(evidence.position)
-        .help(format!(
-            "Bring the state files back and submit the job again. To go on with what the log still has: \
-             kol-client rewind {name} --to-earliest, or kol-client submit FILE --discard-state; or start from \
-             a savepoint with --from-savepoint."
-        ))
+    KolError::user("STATE_LOST", what).help(format!(
+        "Bring the state files back and submit the job again. To go on with what the log still has: \
+         kol-client rewind {name} --to-earliest, or kol-client submit FILE --discard-state; or start from \
+         a savepoint with --from-savepoint."
+    ))
 }
 
 /// Why this is another log.
@@ -92,20 +97,24 @@ fn new_log(evidence: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;
+    use uuid::Uuid;
 
     use super::*;
     use crate::partition::reader::phase::Doubt;
 
-    #[test]
-    fn a_partition_that_lost_its_state_does_not_start_behind_a_gap() {
-        let evidence = |position, oldest| Evidence {
+    fn evidence(position: u64, oldest: u64) -> Evidence {
+        Evidence {
             position,
             oldest,
             end: 50,
             known: None,
             confirmed: false,
             doubt: Doubt::new(Instant::now()),
-        };
+        }
+    }
+
+    #[test]
+    fn a_partition_that_lost_its_state_does_not_start_behind_a_gap() {
         let mut assignment = Assignment::with_source("");
         assignment.offset = 5;
         let gap = Resume::BehindGap { at: 9, lost: 4 };
@@ -116,11 +125,35 @@ mod tests {
         let error = recover(&assignment, &evidence(5, 9)).unwrap_err();
         assert_eq!(error.code, "STATE_LOST");
         assert!(!error.retryable);
-        assert!(error.message.contains("oldest offset is 9"), "{error}");
+        assert!(error.message.contains("4 records, 5 to 8,"), "{error}");
+        assert_eq!(error.place.offset, Some(5));
         for command in ["rewind x --to-earliest", "--discard-state"] {
             assert!(error.help.contains(command), "{error}");
         }
         // Later gaps are what source.on_data_loss is for.
         assert!(recover(&assignment, &evidence(6, 9)).is_ok());
+    }
+
+    #[test]
+    fn what_is_lost_is_named_by_its_range_at_whichever_end_of_the_log_it_is() {
+        let mut tail = Evidence {
+            known: Some(Uuid::from_u128(1)),
+            confirmed: true,
+            ..evidence(5, 0)
+        };
+        tail.doubt.shown = Some(60);
+        let mut assignment = Assignment::with_source("on_data_loss = \"fail\"");
+        for (whole_log, code) in [(false, "DATA_LOSS"), (true, "STATE_LOST")] {
+            (assignment.whole_log, assignment.offset) = (whole_log, 5);
+            let error = recover(&assignment, &tail).unwrap_err();
+            assert_eq!(error.code, code);
+            assert!(error.message.contains("records 50 to 59"), "{error}");
+            let place = &error.place;
+            assert_eq!((&place.job, place.offset), (&Some("x".into()), Some(50)));
+            assert_eq!(place.partition.as_ref(), Some(&assignment.partition));
+            let gap = recover(&assignment, &evidence(5, 9)).unwrap_err();
+            assert_eq!((gap.code, gap.place.offset), (code, Some(5)));
+            assert!(gap.message.contains("5 to 8"), "{gap}");
+        }
     }
 }

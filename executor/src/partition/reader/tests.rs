@@ -18,6 +18,8 @@ struct Fake {
     range: Mutex<(u64, u64)>,
     /// Where it was opened.
     opened: Mutex<Vec<u64>>,
+    /// Whether its end is known: while it is open or paused.
+    watched: Mutex<bool>,
 }
 
 /// Nothing arrives.
@@ -43,13 +45,24 @@ impl Queue for Silent {
 impl Log for Fake {
     fn open(&self, _partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
         self.opened.lock().unwrap().push(from.offset);
+        *self.watched.lock().unwrap() = true;
         Ok(Box::new(Silent::default()))
     }
 
-    fn close(&self, _partition: &SourcePartition) {}
+    fn pause(&self, _partition: &SourcePartition) {
+        *self.watched.lock().unwrap() = true;
+    }
+
+    fn close(&self, _partition: &SourcePartition) {
+        *self.watched.lock().unwrap() = false;
+    }
 
     fn end(&self, _partition: &SourcePartition) -> Option<LogEnd> {
-        None
+        let watched = *self.watched.lock().unwrap();
+        watched.then(|| LogEnd {
+            end: self.range.lock().unwrap().1,
+            asked: Instant::now(),
+        })
     }
 
     fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
@@ -170,6 +183,26 @@ async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
     let (mut without_ids, _) = reader_without_ids();
     assert!(!without_ids.was_read_to(Instant::now(), 500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_waits_for_memory_knows_how_much_is_left_to_read() {
+    let (mut reader, log) = reader(400, Some(OLD), "");
+    for end in [420, 450] {
+        log.is(OLD, (0, end));
+        reader.wait();
+        assert!(reader.is_waiting());
+        look(&mut reader).await.unwrap();
+        assert_eq!(reader.end().map(|log| log.end), Some(end));
+        assert!(!reader.is_behind());
+    }
+    log.is(OLD, (0, 401 + BEHIND));
+    look(&mut reader).await.unwrap();
+    assert!(reader.is_behind());
+    reader.open().unwrap();
+    assert_eq!(*log.opened.lock().unwrap(), [400, 400]);
+    reader.close();
+    assert!(reader.end().is_none());
 }
 
 fn reader_without_ids() -> (Reader, Arc<Fake>) {

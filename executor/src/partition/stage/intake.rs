@@ -10,9 +10,9 @@ use kol_common::{KolError, Millis, SourcePartition};
 use tokio::time::Instant;
 
 use super::lacks::Lacks;
-use super::letters::Letters;
+use super::letters::{Letters, PartLetters};
 use crate::partition::message::Assignment;
-use crate::source::{DeadLetters, Record, Rejected};
+use crate::source::{DeadLetters, Record};
 use crate::state::{Applied, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
@@ -60,11 +60,11 @@ impl Intake {
     pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
         let spec = &assignment.spec;
         Self {
-            decoder: Decoder::of(spec.source.kafka(), &spec.scoring.default_platform),
+            decoder: Decoder::of(&spec.source, &spec.scoring.default_platform),
             rules: Rules {
                 kafka_time: spec.scoring.profile == Profile::SparkCompat,
                 reject_late: spec.source.dead_letter_late(),
-                max_ahead: spec.source.kafka().max_ahead,
+                max_ahead: spec.source.max_ahead(),
             },
             state: State::new(Arc::clone(&assignment.scoring)),
             letters: Letters::new(assignment.partition.clone(), dead_letters),
@@ -100,6 +100,7 @@ impl Intake {
         self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let (counters, rules) = (&mut self.counters, self.rules);
         let (state, letters, lacks) = (&mut self.state, &mut self.letters, &mut self.lacks);
+        let mut of_record = PartLetters::default();
         self.decoder.decode_each(record.value, |part, outcome| {
             counters.events += 1;
             lacks.event();
@@ -120,12 +121,7 @@ impl Intake {
                 lacks.note(reason.as_str(), record.offset);
             }
             if reason != Reject::Late || rules.reject_late {
-                letters.reject(&Rejected {
-                    offset: record.offset,
-                    key: record.key,
-                    value: part,
-                    reason,
-                });
+                letters.reject(&mut of_record, record, part, reason);
             }
         });
     }

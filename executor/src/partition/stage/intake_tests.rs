@@ -100,6 +100,41 @@ fn the_events_of_one_record_share_its_offset_and_a_broken_one_is_rejected_alone(
 }
 
 #[test]
+fn a_record_of_very_many_bad_parts_has_few_letters_and_the_last_has_all_of_it() {
+    let (mut intake, letters) = intake("explode = \"items\"");
+    let value = format!("[{}1]", "1,".repeat(99_999));
+    take(&mut intake, &[(&value, PRESENT.0)]);
+    assert_eq!(intake.counters().events, 100_000);
+    assert_eq!(intake.counters().rejected["not_an_object"], 100_000);
+    let taken = std::mem::take(&mut *letters.0.lock().unwrap());
+    assert_eq!(taken.len(), 101);
+    assert!(taken[..100].iter().all(|(_, part, _)| part == "1"));
+    assert_eq!(taken[100], (0, value, Reject::NotAnObject));
+    // The next record has letters of its own.
+    take(&mut intake, &[("[2]", PRESENT.0)]);
+    let part = (0, "2".to_owned(), Reject::NotAnObject);
+    assert_eq!(*letters.0.lock().unwrap(), [part]);
+}
+
+#[test]
+fn a_large_key_is_copied_for_few_parts_of_its_record() {
+    let (mut intake, letters) = intake("explode = \"items\"");
+    let (key, value) = (vec![b'k'; 5_000], b"[1,2,3,4,5,6]");
+    let record = Record {
+        offset: 0,
+        key: Some(&key),
+        value: Some(value),
+        timestamp: Some(PRESENT),
+    };
+    let latest = intake.latest(PRESENT);
+    intake.take(&record, latest);
+    let taken = letters.0.lock().unwrap();
+    let values: Vec<&str> = taken.iter().map(|(_, value, _)| &**value).collect();
+    assert_eq!(values, ["1", "2", "3", "[1,2,3,4,5,6]"]);
+    assert_eq!(intake.counters().dead_letter, 6);
+}
+
+#[test]
 fn a_time_that_cannot_be_read_is_counted_and_late_events_are_a_reason_too() {
     let day = 86_400_000;
     let unreadable = r#"{"username":"a","event_time":"yesterday","like_count":1}"#;

@@ -1,15 +1,52 @@
 //! Dead letters of a partition. A job without a dead-letter topic only counts such records.
+//!
+//! A record of several events has a letter for each that is rejected, up to a bound: a record of a megabyte can
+//! have half a million parts, and each letter has memory and a copy of the key of its own. Beyond the bound one
+//! letter has the whole value, and the parts after it have none.
 
+use kol_common::event::Reject;
 use kol_common::{KolError, SourcePartition};
 use tokio::time::Instant;
 
-use crate::source::{self, DeadLetters, Rejected};
+use crate::source::{self, DeadLetters, Record, Rejected};
+
+/// Most parts of a record that have letters of their own.
+const MOST_PARTS: usize = 100;
+/// Most bytes of copies of its key, unless the first alone has more.
+const MOST_KEYS: usize = 16 << 10;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Letters {
     origin: SourcePartition,
     letters: Option<source::Letters>,
+}
+
+/// What letters the parts of one record have so far.
+#[derive(Debug, Default)]
+pub struct PartLetters {
+    parts: usize,
+    has_whole: bool,
+}
+
+impl PartLetters {
+    /// The value of the letter for the next rejected part; `None`: an earlier letter has the whole record.
+    fn next<'r>(
+        &mut self,
+        record: &Record<'r>,
+        part: Option<&'r [u8]>,
+    ) -> Option<Option<&'r [u8]>> {
+        if self.has_whole {
+            return None;
+        }
+        let key = record.key.map_or(0, <[u8]>::len).max(1);
+        if self.parts == (MOST_KEYS / key).clamp(1, MOST_PARTS) {
+            self.has_whole = true;
+            return Some(record.value);
+        }
+        self.parts += 1;
+        Some(part)
+    }
 }
 
 impl Letters {
@@ -24,10 +61,23 @@ impl Letters {
         &self.origin
     }
 
-    /// Sends what cannot be used.
-    pub fn reject(&mut self, rejected: &Rejected<'_>) {
-        if let Some(letters) = &mut self.letters {
-            letters.reject(rejected);
+    /// Sends a part of a record that cannot be used, or the whole record once it has too many of them.
+    pub fn reject(
+        &mut self,
+        of_record: &mut PartLetters,
+        record: &Record<'_>,
+        part: Option<&[u8]>,
+        reason: Reject,
+    ) {
+        if let Some(letters) = &mut self.letters
+            && let Some(value) = of_record.next(record, part)
+        {
+            letters.reject(&Rejected {
+                offset: record.offset,
+                key: record.key,
+                value,
+                reason,
+            });
         }
     }
 

@@ -20,7 +20,9 @@ redis.call('HSET', KEYS[1], 'ae', ARGV[2])
 local known = f[7] or ''
 if log ~= '' and log ~= known then
     redis.call('HSET', KEYS[1], 'log', log)
-    if known ~= '' then
+    -- A log is named by its id and how often it lost its tail. Where the record has no name, the broker gave no
+    -- id then; a log that lost its tail since is another one all the same.
+    if known ~= '' or not string.match(log, '/0$') then
         redis.call('HSET', KEYS[1], 'off', '0', 't', '0')
         return {'CLAIMED', f[3] or '0', f[4] or '0', '', ''}
     end

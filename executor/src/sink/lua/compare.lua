@@ -1,5 +1,6 @@
 -- Compares what a partition sent of some KOLs of one platform with what is there. Nothing is repaired here:
 -- what is lost is sent again, as merges. Only the list of platforms is put right, since no merge would.
+-- Before these lines stand errors.lua and owner.lua.
 --
 -- KEYS     fence record, ranking, generation record, next ranking, ranking before, platforms, slots; then the
 --          hashes of n KOLs, then their legacy hashes, if any
@@ -11,11 +12,9 @@
 local FENCE, RANKING, RECORD, NEXT, BEFORE, PLATFORMS, SLOTS, FIRST_HASH = 1, 2, 3, 4, 5, 6, 7, 8
 local FIRST_NAME = 9
 local fence = redis.call('HMGET', KEYS[FENCE], 'gen', 'ae')
-if not fence[1] then
-    return {'NOFENCE', 0, {}, {}, {}}
-end
-if fence[1] ~= ARGV[1] or fence[2] ~= ARGV[2] then
-    return {'FENCED', 0, {}, {}, {}}
+local state = owner_state(fence, {ARGV[1], ARGV[2]})
+if state ~= 'OK' then
+    return {state, 0, {}, {}, {}}
 end
 
 local keys, wrong, lost = {}, {}, {}
@@ -84,7 +83,7 @@ local legacy = #KEYS >= FIRST_HASH + count
 for i = 1, count do
     local there = redis.pcall('HLEN', KEYS[FIRST_HASH - 1 + i])
     local copy = legacy and redis.pcall('HLEN', KEYS[FIRST_HASH - 1 + count + i]) or 1
-    if type(there) == 'table' or type(copy) == 'table' then
+    if is_wrong_type(there) or is_wrong_type(copy) then
         wrong[#wrong + 1] = i
     elseif there < fields or copy == 0 or (scores and not scores[i])
         or (slots and not has_slot(slots[i])) then

@@ -1,20 +1,24 @@
--- Ends a flush: everything it sent is in Redis.
+-- Ends a flush: everything it sent is in Redis. Before these lines stand errors.lua and owner.lua.
+--
+-- Where a merge failed the flush does not end: its caller has the error of the merge. Where all merges answered
+-- and yet not all are on record, Redis lost some.
 --
 -- KEYS     fence record, last_update, last_event
 -- ARGV     generation, assignment epoch, sequence, time now, newest event time of the job as far as
---          the partition knows it (both ISO 8601; the latter may be empty)
+--          the partition knows it (both ISO 8601; the latter may be empty), number of merges
 -- Answers  'OK', 'NOFENCE' or 'FENCED'; or 'BADKEY' and last_event, if that is no string: it stays as it is
-local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun')
-if not f[1] then
-    return 'NOFENCE'
+local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'ran')
+local state = owner_state(f, {ARGV[1], ARGV[2], ARGV[3]})
+if state ~= 'OK' then
+    return state
 end
-if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] or f[3] ~= ARGV[3] then
-    return 'FENCED'
+if f[4] ~= ARGV[6] then
+    return 'NOFENCE'
 end
 redis.call('HSET', KEYS[1], 'done', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[4])
 -- Not the largest there ever was: what a job before this one saw, or a clock that was wrong, must not stay.
-if type(redis.pcall('GET', KEYS[3])) == 'table' then
+if is_wrong_type(redis.pcall('GET', KEYS[3])) then
     return {'BADKEY', KEYS[3]}
 end
 if ARGV[5] ~= '' then

@@ -17,122 +17,21 @@
 -- place, at once or when all of it is there, and the older one is kept aside for a day, until
 -- executors have removed the orphans.
 --
--- The lines before these are generated (sink/merge_call.rs) from the tables that the executor sends by
--- (kol_common::scoring::schema and ::slot). They name, in capitals, the keys (KEY_…) and arguments (ARG_…)
--- of the call, the layout of a slot and the places of its numbers (SLOT_…), the places of the values that
--- are sent for each KOL (AT_…), and have three functions: constants_of names the constants of the score,
--- texts_of makes the values of a KOL from numbers, hash_of lists names and values of its hash.
+-- Before these lines stand errors.lua, owner.lua, score.lua and, before those, lines that are generated
+-- (sink/merge_call.rs) from the tables that the executor sends by (kol_common::scoring::schema and ::slot). They
+-- name, in capitals, the keys (KEY_…) and arguments (ARG_…) of the call, the layout of a slot and the places of
+-- its numbers (SLOT_…), the places of the values that are sent for each KOL (AT_…), and have three functions:
+-- constants_of names the constants of the score, texts_of makes the values of a KOL from numbers, hash_of lists
+-- names and values of its hash.
 --
 -- KEYS     KEY_…; from FIRST_HASH on the hashes of n KOLs (none to show a ranking only), then their legacy
 --          hashes, if any
 -- ARGV     ARG_…; from FIRST on PER_KOL values for each KOL: name, slot (empty = remove it) and AT_…
--- Answers  a list: 'OK', 'NOFENCE' (Redis lost the record), 'FENCED' (a newer owner, a newer flush or a newer
---          generation of slots), or 'BADKEY'; then the keys of a wrong type, whose KOLs were left out (all
---          of the platform, if it is a key of the platform)
+-- Answers  a list: 'OK', 'NOFENCE' (Redis lost the record, or went back to an older one), 'FENCED' (a newer
+--          owner, a newer flush or a newer generation of slots), or 'BADKEY'; then the keys of a wrong type, whose
+--          KOLs were left out (all of the platform, if it is a key of the platform)
 
 local ASIDE_MS = 86400000
-
-local constants
-
--- The scoring constants, read once a call.
-local function scoring()
-    if not constants then
-        local numbers = {}
-        for number in string.gmatch(ARG_CONSTANTS, '%S+') do
-            numbers[#numbers + 1] = tonumber(number)
-        end
-        constants = constants_of(numbers)
-    end
-    return constants
-end
-
--- ISO 8601 of milliseconds since the epoch, by the civil calendar (days to year, month, day as in
--- the proleptic Gregorian rules: eras of 400 years, years that start in March).
-local function iso(ms)
-    local days = math.floor(ms / 86400000)
-    local rest = ms - days * 86400000
-    local z = days + 719468
-    local era = math.floor(z / 146097)
-    local doe = z - era * 146097
-    local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524)
-        - math.floor(doe / 146096)) / 365)
-    local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-    local mp = math.floor((5 * doy + 2) / 153)
-    local day = doy - math.floor((153 * mp + 2) / 5) + 1
-    local month = mp < 10 and mp + 3 or mp - 9
-    local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-    local seconds = math.floor(rest / 1000)
-    return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
-        math.floor(seconds / 3600), math.floor(seconds / 60) % 60, seconds % 60, rest % 1000)
-end
-
-local function velocity(c, engagement_e6, events)
-    local rate = engagement_e6 / 1e6 / c.minutes
-    if c.is_delta == 1 then
-        return rate * (1 + 0.1 * math.log(1 + events))
-    end
-    return rate
-end
-
--- Adds slots up: the newest window end wins; a slot that is behind counts as it stands, its baseline
--- decayed by the distance.
-local function add_up(c, slots)
-    local s = {t = 0, e = 0, n = 0, pe = 0, pn = 0, be = 0, bn = 0, first = math.huge}
-    for i = 1, #slots do
-        s.t = math.max(s.t, slots[i][SLOT_WINDOW_END])
-    end
-    for i = 1, #slots do
-        local x = slots[i]
-        local decay = math.exp(c.ln_keep * (s.t - x[SLOT_WINDOW_END]))
-        s.e, s.n = s.e + x[SLOT_ENGAGEMENT_E6], s.n + x[SLOT_EVENTS]
-        s.pe, s.pn = s.pe + x[SLOT_PREVIOUS_ENGAGEMENT_E6], s.pn + x[SLOT_PREVIOUS_EVENTS]
-        s.be = s.be + x[SLOT_BASELINE_ENGAGEMENT_E6] * decay
-        s.bn = s.bn + x[SLOT_BASELINE_EVENTS] * decay
-        s.first = math.min(s.first, x[SLOT_FIRST_PANE])
-    end
-    return s
-end
-
-local function clamp(x, low, high)
-    return math.max(low, math.min(high, x))
-end
-
-local function label(c, score)
-    if score >= c.viral then return 'Viral' end
-    if score >= c.hot then return 'Hot' end
-    if score >= c.warm then return 'Warm' end
-    if score >= c.normal then return 'Normal' end
-    return 'Cold'
-end
-
--- The values that the executor sends for a KOL with one slot, computed from several.
-local function score(c, s, market)
-    local v, pv = velocity(c, s.e, s.n), velocity(c, s.pe, s.pn)
-    local baseline, own = nil, 0
-    local momentum = clamp((v - pv) / math.max(pv, c.floor_velocity), c.momentum_min, c.momentum_max)
-    local history = math.max(s.t - 2 * c.panes, 0) - s.first
-    if c.is_spark == 1 then
-        market, baseline, own, momentum = 100, 100, 100, 0
-    elseif history >= 3 * c.panes then
-        local factor = c.panes / (1 - math.exp(c.ln_keep * history))
-        baseline = velocity(c, factor * s.be, factor * s.bn)
-        own = baseline
-    else
-        baseline = market
-    end
-    local growth = v / math.max(baseline, c.floor_baseline)
-    local position = v / math.max(market, c.floor_market)
-    local raw = c.weight_personal * growth + c.weight_market * position
-        + c.weight_momentum * (1 + momentum)
-    local total = 100 / (1 + math.exp(-c.steepness * (raw - c.midpoint)))
-    return texts_of({
-        rank = total, trending_score = total,
-        trending_label = label(c, tonumber(string.format(SCORE_FORMAT, total))),
-        velocity = v, momentum = momentum, personal_growth = growth, market_position = position,
-        raw_score = raw, baseline = own, event_count = s.n, total_engagement = s.e / 1e6,
-        window_end = iso(s.t * c.slide_ms),
-    })
-end
 
 local own_market
 
@@ -199,7 +98,7 @@ local function bad(key)
 end
 
 local function refused(reply, key)
-    local is = type(reply) == 'table' and reply.err
+    local is = is_wrong_type(reply)
     if is then bad(key) end
     return is
 end
@@ -214,17 +113,7 @@ local function fits(key, kind)
     return true
 end
 
-local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'done')
-
-local function fence_state(f)
-    if not f[1] then
-        return 'NOFENCE'
-    end
-    if f[1] ~= ARG_GENERATION or f[2] ~= ARG_ASSIGNMENT_EPOCH or f[3] ~= ARG_SEQUENCE then
-        return 'FENCED'
-    end
-    return 'OK'
-end
+local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'done', 'ran')
 
 -- The ranking that is shown gives way; one that still lies aside is not lost.
 local function set_aside()
@@ -253,8 +142,10 @@ local function ranking_of(generation)
     if refused(record, KEY_RECORD) then
         return nil
     end
-    if not record and tonumber(fence[4] or 0) > 0 then
-        -- It was there at this partition's last flush: Redis lost it alone, and the ranking is ours.
+    if not record and tonumber(fence[4] or 0) > 0 and redis.call('EXISTS', KEY_SLOTS) == 1 then
+        -- There is one of each platform that this system writes, from before the first slot on: Redis lost it
+        -- alone, and the ranking is ours. Without slots nobody here has written the platform: what is shown is
+        -- another system's, and this is our first merge of it.
         record = ARG_GENERATION .. (redis.call('EXISTS', KEY_NEXT) == 1 and ' next' or ' live')
         record_generation(record)
     end
@@ -286,22 +177,15 @@ local function ranking_of(generation)
     return KEY_RANKING
 end
 
-local state = fence_state(fence)
-if state ~= 'OK' then
-    return {state}
-end
-local ranking = ranking_of(tonumber(ARG_GENERATION))
-if not ranking then
-    return answer
-end
-
 local generation, partition = tonumber(ARG_GENERATION), ARG_PARTITION
 local count, ttl = tonumber(ARG_COUNT), tonumber(ARG_TTL)
 local legacy = #KEYS >= FIRST_HASH + count
 local own_tag = partition .. struct.pack('<I4', generation)
 local version = string.char(SLOTS_VERSION)
-local ranked, gone = {'ZADD', ranking}, {'ZREM', ranking}
+-- Of the ranking that this generation writes; its key comes as the second.
+local ranked, gone = {'ZADD'}, {'ZREM'}
 local kept, dropped = {'HSET', KEY_SLOTS}, {'HDEL', KEY_SLOTS}
+
 -- The packed slots that are there, by place in the call; nil when they cannot be read.
 local function known_slots()
     if count == 0 then
@@ -321,7 +205,7 @@ end
 -- The packed slots of a KOL in its hash, where a version before this one left them.
 local function old_slots(key)
     local old = redis.pcall('HMGET', key, OLD_SLOTS, OLD_MARKET)
-    if old.err or not old[1] then
+    if is_wrong_type(old) or not old[1] then
         return nil, false
     end
     return from_old(old[1], old[2]), true
@@ -355,14 +239,11 @@ local function hide(i, key, kol)
     dropped[#dropped + 1] = kol
 end
 
-local known = known_slots()
-if not known then
-    return answer
-end
-for i = 1, count do
+-- Puts the partition's slot of a KOL in place of the one it had, beside the packed ones that are there.
+local function merge(i, field)
     local key, at = KEYS[FIRST_HASH - 1 + i], FIRST + (i - 1) * PER_KOL
     local kol, slot = ARGV[at], ARGV[at + 1]
-    local field, old = known[i], false
+    local old = false
     if not field then field, old = old_slots(key) end
     if field and not readable(field) then field = nil end
     local packed, slots
@@ -395,8 +276,32 @@ for i = 1, count do
         answer[1] = 'FENCED'
     end
 end
-if #kept > 2 then redis.call(unpack(kept)) end
-if #dropped > 2 then redis.call(unpack(dropped)) end
-if #ranked > 2 and refused(redis.pcall(unpack(ranked)), ranking) then gone = {} end
-if #gone > 2 then refused(redis.pcall(unpack(gone)), ranking) end
+
+-- All KOLs of the call; their writes to what they share come together, at the end.
+local function merge_all(ranking)
+    ranked[2], gone[2] = ranking, ranking
+    local known = known_slots()
+    if not known then
+        return
+    end
+    for i = 1, count do
+        merge(i, known[i])
+    end
+    if #kept > 2 then redis.call(unpack(kept)) end
+    if #dropped > 2 then redis.call(unpack(dropped)) end
+    if #ranked > 2 and refused(redis.pcall(unpack(ranked)), ranking) then gone = {} end
+    if #gone > 2 then refused(redis.pcall(unpack(gone)), ranking) end
+end
+
+local state = owner_state(fence, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH, ARG_SEQUENCE})
+if state ~= 'OK' then
+    return {state}
+end
+local ranking = ranking_of(generation)
+if ranking then merge_all(ranking) end
+-- The merges of a flush run in their order. One whose place is not the next follows one that failed, or comes
+-- again: it says nothing of the flush.
+if answer[1] ~= 'FENCED' and tonumber(fence[5] or 0) == tonumber(ARG_PLACE) - 1 then
+    redis.call('HSET', KEY_FENCE, 'ran', ARG_PLACE)
+end
 return answer

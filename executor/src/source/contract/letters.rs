@@ -1,7 +1,7 @@
 //! Records that cannot be used, on their way to a topic of their own. Nothing here knows a client.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -79,6 +79,8 @@ impl Letter {
 pub enum Fate {
     /// The topic has it.
     Arrived,
+    /// It was too large and is shorter now: to be offered again at once.
+    Shortened(Letter),
     /// It could not be written, and is to be offered again.
     Returned(Letter, KolError),
     /// The topic will never take it, however short.
@@ -100,7 +102,7 @@ impl Receipts {
     pub fn of(&self, number: u64) -> Receipt {
         Receipt {
             number,
-            to: self.clone(),
+            to: Arc::downgrade(&self.0),
         }
     }
 
@@ -120,13 +122,16 @@ impl Receipts {
 #[derive(Debug)]
 pub struct Receipt {
     number: u64,
-    to: Receipts,
+    /// Gone once the partition was given back: then nobody waits.
+    to: Weak<Settled>,
 }
 
 impl Receipt {
     /// It is settled.
     pub fn settle(self, fate: Fate) {
-        let settled = &self.to.0;
+        let Some(settled) = self.to.upgrade() else {
+            return;
+        };
         let mut fates = settled.fates.lock().unwrap_or_else(PoisonError::into_inner);
         fates.push((self.number, fate));
         settled.news.notify_one();
@@ -155,4 +160,21 @@ pub trait DeadLetterTopic: Debug + Send + Sync {
 
     /// Waits until everything that was taken is settled, or the deadline has passed.
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_for_a_partition_that_was_given_back() {
+        let receipts = Receipts::default();
+        let (first, second) = (receipts.of(1), receipts.of(2));
+        first.settle(Fate::Arrived);
+        assert!(matches!(receipts.take()[..], [(1, Fate::Arrived)]));
+        let settled = Arc::downgrade(&receipts.0);
+        drop(receipts);
+        assert!(settled.upgrade().is_none(), "a letter is under way still");
+        second.settle(Fate::Arrived);
+    }
 }

@@ -61,7 +61,11 @@ pub trait Log: Debug + Send + Sync {
     /// The client refuses the assignment.
     fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError>;
 
-    /// Stops reading a partition.
+    /// Reads nothing of a partition, which need not be open, until it is opened again: what was fetched is dropped.
+    /// Its end and its identity stay known, and are renewed.
+    fn pause(&self, partition: &SourcePartition);
+
+    /// Stops reading a partition; nothing is known of it any more.
     fn close(&self, partition: &SourcePartition);
 
     /// The end of a partition's log, as last answered.

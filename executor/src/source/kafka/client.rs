@@ -12,6 +12,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList, bindings as ffi};
 use tokio::time::Instant;
 
+use super::clients::{Clients, Ends};
 use super::dead_letter_topic::Producer;
 use super::probe::{Probe, Probed};
 use super::queue::{Gate, KafkaQueue};
@@ -34,12 +35,24 @@ const WATERMARKS_DEADLINE: Duration = Duration::from_secs(5);
 pub struct KafkaLogs {
     /// How much may be fetched ahead, and may wait to be written.
     memory: Memory,
+    ends: Ends,
 }
 
 impl KafkaLogs {
     /// Within the memory of the process.
     pub fn new(memory: Memory) -> Self {
-        Self { memory }
+        Self {
+            memory,
+            ends: Ends::default(),
+        }
+    }
+
+    /// Waits until all clients have ended, or the deadline has passed: they use libraries that the end of the process
+    /// takes away.
+    pub async fn ended(&self, deadline: Duration) {
+        if !self.ends.wait(deadline).await {
+            tracing::debug!("some Kafka clients did not end in time");
+        }
     }
 }
 
@@ -55,7 +68,8 @@ impl Logs for KafkaLogs {
             secrets: secrets.clone(),
             client_id: client_id.to_owned(),
         };
-        Ok(Arc::new(Kafka::start(recipe, &self.memory)?))
+        let clients = Clients::new(self.ends.clone());
+        Ok(Arc::new(Kafka::start(recipe, clients, &self.memory)?))
     }
 
     fn dead_letters(
@@ -63,7 +77,7 @@ impl Logs for KafkaLogs {
         spec: &SourceSpec,
         secrets: &Secrets,
     ) -> Result<Option<Arc<dyn DeadLetterTopic>>, KolError> {
-        let producer = Producer::start(spec.kafka(), secrets, self.memory.limit())?;
+        let producer = Producer::start(spec.kafka(), secrets, &self.ends, self.memory.limit())?;
         Ok(producer.map(|producer| Arc::new(producer) as Arc<dyn DeadLetterTopic>))
     }
 }
@@ -79,27 +93,34 @@ struct Kafka {
 
 impl Kafka {
     /// See [`Logs::open`].
-    fn start(recipe: Recipe, memory: &Memory) -> Result<Self, KolError> {
-        let readers = Readers::start(recipe, Arc::clone(memory.queues()))?;
-        let probed = Arc::new(Probed::new(readers.newest()));
+    fn start(recipe: Recipe, clients: Clients, memory: &Memory) -> Result<Self, KolError> {
+        let clients = Arc::new(clients);
+        let readers = Readers::start(recipe, Arc::clone(&clients), Arc::clone(memory.queues()))?;
+        let probed = Arc::new(Probed::new(readers.newest(), clients));
         Ok(Self {
             probe: Probe::start(Arc::clone(&probed))?,
             probed,
             readers,
         })
     }
+
+    fn unassign(&self, partition: &SourcePartition) {
+        if let Ok(list) = list_of(partition, Offset::Invalid)
+            && let Some(client) = self.readers.close(partition)
+            && let Err(error) = client.incremental_unassign(&list)
+        {
+            tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
+        }
+    }
 }
 
 impl Log for Kafka {
     fn open(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        if self.probed.is_watched(partition) {
+        if self.readers.has(partition) {
             // Its last reader ended without closing it, by a panic.
             self.close(partition);
         }
-        let (reader, replaced) = self.readers.open(partition)?;
-        if let Some(client) = replaced {
-            self.probed.retire(client);
-        }
+        let reader = self.readers.open(partition)?;
         let mut queue = KafkaQueue::open(&reader, Arc::clone(self.readers.room()), partition)?;
         let list = list_of(partition, Offset::Offset(from.offset.cast_signed()))?;
         let client = &reader.client;
@@ -117,14 +138,15 @@ impl Log for Kafka {
         Ok(Box::new(queue))
     }
 
+    /// The client's own pause keeps what was fetched, whose memory is what others wait for.
+    fn pause(&self, partition: &SourcePartition) {
+        self.probed.watch(partition);
+        self.unassign(partition);
+    }
+
     fn close(&self, partition: &SourcePartition) {
         self.probed.unwatch(partition);
-        if let Ok(list) = list_of(partition, Offset::Invalid)
-            && let Some(client) = self.readers.close(partition)
-            && let Err(error) = client.incremental_unassign(&list)
-        {
-            tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
-        }
+        self.unassign(partition);
     }
 
     fn end(&self, partition: &SourcePartition) -> Option<LogEnd> {
@@ -216,7 +238,7 @@ mod tests {
             secrets: Secrets::default(),
             client_id: "test".into(),
         };
-        Kafka::start(recipe, &Memory::new(512 << 20)).unwrap()
+        Kafka::start(recipe, Clients::default(), &Memory::new(512 << 20)).unwrap()
     }
 
     #[tokio::test]
@@ -231,14 +253,63 @@ mod tests {
         assert!(first.is_outgrown());
         let moved = log.seek(&partition(0), Place::at(0)).unwrap();
         assert!(!moved.is_outgrown());
-        let (reader, replaced) = log.readers.open(&partition(1)).unwrap();
-        assert!(replaced.is_none(), "one client serves both");
-        assert_eq!(reader.each, 64 << 10);
-        drop(first);
+        let second = log.readers.open(&partition(1)).unwrap();
+        let newest = log.readers.newest();
+        assert!(Arc::ptr_eq(&second.client, &newest), "both have one client");
+        assert_eq!(second.each, 64 << 10);
+        drop((first, newest));
         room.divide_by(2_000);
-        log.seek(&partition(0), Place::at(0)).unwrap();
+        let moved_again = log.seek(&partition(0), Place::at(0)).unwrap();
         // The first client stays with the probe.
         assert!(old.upgrade().is_some());
+        let replaced = Arc::downgrade(&second.client);
+        drop((second, moved, moved_again));
+        log.close(&partition(1));
+        until(|| replaced.strong_count() == 0).await;
+    }
+
+    async fn until(is: impl Fn() -> bool) {
+        let ended = async {
+            while !is() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended);
+        ended.await.expect("it comes true in time");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_replaced_another_is_served_too() {
+        let log = unreachable_log();
+        log.readers.room().divide_by(200);
+        let _queue = log
+            .open(&SourcePartition::new("t", 0), Place::at(0))
+            .unwrap();
+        let newest = log.readers.newest();
+        assert!(!Arc::ptr_eq(&newest, log.probed.client()));
+        let unreachable = KolError::external("SOURCE_UNREACHABLE", "");
+        // What it reports is known.
+        until(|| newest.context().why(&unreachable).is_some()).await;
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_is_paused_is_not_read_and_its_end_is_requested() {
+        let log = unreachable_log();
+        let partition = SourcePartition::new("t", 0);
+        let is = || {
+            (
+                log.probed.is_watched(&partition),
+                log.readers.has(&partition),
+            )
+        };
+        log.pause(&partition);
+        assert_eq!(is(), (true, false), "it was never open");
+        log.open(&partition, Place::at(0)).unwrap();
+        assert_eq!(is(), (true, true));
+        log.pause(&partition);
+        assert_eq!(is(), (true, false));
+        log.close(&partition);
+        assert_eq!(is(), (false, false));
     }
 
     #[tokio::test]
@@ -278,13 +349,6 @@ mod tests {
         let log = unreachable_log();
         let probed = Arc::downgrade(&log.probed);
         drop(log);
-        let ended = async {
-            while probed.strong_count() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), ended)
-            .await
-            .expect("the thread ends");
+        until(|| probed.strong_count() == 0).await;
     }
 }

@@ -12,21 +12,22 @@ use kol_common::job::KafkaSource;
 use kol_common::kafka::{Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
+use rdkafka::{ClientConfig, ClientContext};
 
+use super::clients::{Ends, Owned};
 use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 /// Producer for a job's dead-letter topic.
 pub(super) struct Producer {
     topic: String,
     deliveries: Deliveries,
-    producer: ThreadedProducer<Deliveries>,
+    producer: Owned<ThreadedProducer<Deliveries>>,
 }
 
 /// Tells the partitions whether their letters were written.
@@ -37,6 +38,9 @@ struct Deliveries {
     reasons: Reasons,
 }
 
+/// How long the client tries to send a letter before it comes back. Five minutes by default, in which nobody would
+/// know why letters do not arrive.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
 /// What the producer keeps of a record besides its bytes.
 const OVERHEAD: u64 = 700;
 /// Largest record.
@@ -72,9 +76,10 @@ impl Ticket {
             size: self.size,
             reason: self.reason,
         };
-        let fits = !is_too_large(error);
-        let fate = if fits || letter.shorten() {
+        let fate = if !is_too_large(error) {
             Fate::Returned(letter, why)
+        } else if letter.shorten() {
+            Fate::Shortened(letter)
         } else {
             Fate::Refused(why.offset(self.offset))
         };
@@ -136,14 +141,31 @@ impl Producer {
     pub(super) fn start(
         spec: &KafkaSource,
         secrets: &Secrets,
+        ends: &Ends,
         memory: u64,
     ) -> Result<Option<Self>, KolError> {
         let Some(topic) = spec.dead_letter.clone() else {
             return Ok(None);
         };
+        Self::create(topic, &Self::config(spec, secrets, memory)?, ends).map(Some)
+    }
+
+    /// Says more than the spec may: that a letter arrived must be true, and what became of it known in time.
+    fn config(
+        spec: &KafkaSource,
+        secrets: &Secrets,
+        memory: u64,
+    ) -> Result<ClientConfig, KolError> {
         let mut config = client_config(spec, secrets, "kol-dead-letters")?;
+        // Other names of what is set below: of two the client takes either.
+        for alias in ["delivery.timeout.ms", "request.required.acks"] {
+            config.remove(alias);
+        }
         let queue = (memory / 32).clamp(QUEUE.0, QUEUE.1);
         config
+            .set("message.timeout.ms", SEND_DEADLINE.as_millis().to_string())
+            .set("acks", "all")
+            .set("delivery.report.only.error", "false")
             // Half a minute by default, in which a missing topic would not be reported.
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", LARGEST.to_string())
@@ -151,16 +173,20 @@ impl Producer {
             .set("batch.num.messages", "1")
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (queue >> 10).to_string());
+        Ok(config)
+    }
+
+    fn create(topic: String, config: &ClientConfig, ends: &Ends) -> Result<Self, KolError> {
         let deliveries = Deliveries {
             waiting: Arc::default(),
-            reasons: Reasons::of(&config),
+            reasons: Reasons::of(config),
         };
         let producer = config.create_with_context(deliveries.clone());
-        Ok(Some(Self {
+        Ok(Self {
             topic,
             deliveries,
-            producer: producer.map_err(|e| classify(&e))?,
-        }))
+            producer: ends.own(producer.map_err(|e| classify(&e))?),
+        })
     }
 
     fn try_send(
@@ -223,12 +249,102 @@ impl DeadLetterTopic for Producer {
     }
 
     fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
-        let (producer, topic) = (self.producer.clone(), self.topic.clone());
+        let (producer, topic) = (ThreadedProducer::clone(&self.producer), self.topic.clone());
         Box::pin(async move {
             let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
             if !matches!(flushed, Some(Ok(()))) {
                 tracing::warn!(code = "DEAD_LETTERS_LOST", %topic, "some dead letters may not have been written");
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::contract::{Receipts, Rejected};
+
+    fn letter(value: &[u8]) -> Letter {
+        Letter::of(&Rejected {
+            offset: 7,
+            key: Some(b"k"),
+            value: Some(value),
+            reason: Reject::NotJson,
+        })
+    }
+
+    #[test]
+    fn a_letter_that_is_too_large_is_shortened_until_nothing_is_left_of_it() {
+        let receipts = Receipts::default();
+        let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        let mut sent = letter(b"abc");
+        let mut lengths = Vec::new();
+        loop {
+            let ticket = Ticket::of(&sent, receipts.of(0));
+            let (key, value) = (sent.key.as_deref(), sent.value.as_deref());
+            ticket.failed(&too_large, classify(&too_large), key, value);
+            match receipts.take().pop() {
+                Some((0, Fate::Shortened(shorter))) => sent = shorter,
+                Some((0, Fate::Refused(error))) => {
+                    assert_eq!(error.place.offset, Some(7));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(sent.size, Some(3));
+            lengths.push(sent.bytes());
+        }
+        assert_eq!(lengths, [2, 1, 0]);
+    }
+
+    /// The configuration of a job with these properties; its broker does not exist.
+    fn config(properties: &[(&str, &str)]) -> ClientConfig {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let spec = KafkaSource {
+            bootstrap: "127.0.0.1:1".into(),
+            properties: properties.iter().map(owned).collect(),
+            ..KafkaSource::default()
+        };
+        Producer::config(&spec, &Secrets::default(), 512 << 20).unwrap()
+    }
+
+    #[test]
+    fn what_becomes_of_a_letter_is_known_in_time_whatever_the_spec_says() {
+        let config = config(&[
+            ("message.timeout.ms", "0"),
+            ("delivery.timeout.ms", "0"),
+            ("acks", "0"),
+            ("request.required.acks", "0"),
+            ("delivery.report.only.error", "true"),
+        ]);
+        for (key, value) in [
+            ("message.timeout.ms", Some("30000")),
+            ("delivery.timeout.ms", None),
+            ("acks", Some("all")),
+            ("request.required.acks", None),
+            ("delivery.report.only.error", Some("false")),
+        ] {
+            assert_eq!(config.get(key), value, "{key}");
+        }
+        Producer::create("dead".into(), &config, &Ends::default()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_was_not_sent_in_time_comes_back_as_it_was() {
+        let mut config = config(&[]);
+        config.set("message.timeout.ms", "500");
+        let topic = Producer::create("dead".into(), &config, &Ends::default()).unwrap();
+        let (receipts, sent) = (Receipts::default(), letter(b"abc"));
+        let offered = topic.offer(&SourcePartition::new("t", 0), &sent, receipts.of(3));
+        assert!(matches!(offered, Offered::Taken));
+        assert!(topic.bytes() > 0);
+        let news = tokio::time::timeout(Duration::from_secs(20), receipts.news());
+        news.await.expect("in time");
+        let fates = receipts.take();
+        let [(3, Fate::Returned(back, error))] = &fates[..] else {
+            panic!("{fates:?}");
+        };
+        assert_eq!((back, error.code), (&sent, "SOURCE_UNREACHABLE"));
+        assert_eq!(topic.bytes(), 0);
     }
 }

@@ -7,12 +7,14 @@
 //! | file | does |
 //! |---|---|
 //! | `client` | opens a log, assigns its partitions |
+//! | `clients` | who owns clients, serves them and ends them |
 //! | `readers` | the clients that partitions are read with, by the room there is |
 //! | `probe` | the thread that requests where logs end and which topics they are |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
 
 mod client;
+mod clients;
 mod dead_letter_topic;
 mod messages;
 mod probe;

@@ -1,4 +1,4 @@
-//! The thread that requests from the brokers where logs end and which topics they are: such requests
+//! The thread that requests from the brokers where logs end and which topics they are, and serves the clients: both
 //! block. It belongs to the log of one job and ends with it.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use futures::future::BoxFuture;
-use kol_common::kafka::{Consumer, classify, serve, topic_ids};
+use kol_common::kafka::{Consumer, classify, topic_ids};
 use kol_common::{KolError, SourcePartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::clients::{Client, Clients};
 use crate::source::contract::{Identity, LogEnd};
 
 /// How often the ends of the logs are requested.
@@ -31,15 +32,14 @@ const STOP_DEADLINE: Duration = Duration::from_secs(11);
 
 /// The client of a job, and what its brokers said last. The thread writes, the partitions read.
 pub(super) struct Probed {
-    client: Arc<Consumer>,
-    /// The partitions that are read; `None` until the first answer.
+    client: Arc<Client>,
+    /// All that are to be served.
+    clients: Arc<Clients>,
+    /// The partitions that are read or paused; `None` until the first answer.
     ends: DashMap<SourcePartition, Option<LogEnd>>,
     /// By topic; `None` where brokers give no ids.
     identities: DashMap<String, Option<Identity>>,
     problem: Mutex<Option<KolError>>,
-    /// Clients that others replaced. A client that ends waits for its threads, so the last to let it go must be
-    /// the thread here.
-    retired: Mutex<Vec<Arc<Consumer>>>,
 }
 
 impl std::fmt::Debug for Probed {
@@ -53,45 +53,30 @@ impl std::fmt::Debug for Probed {
 }
 
 impl Probed {
-    pub(super) fn new(client: Arc<Consumer>) -> Self {
+    pub(super) fn new(client: Arc<Client>, clients: Arc<Clients>) -> Self {
         Self {
-            retired: Mutex::default(),
             client,
+            clients,
             ends: DashMap::new(),
             identities: DashMap::new(),
             problem: Mutex::default(),
         }
     }
 
-    pub(super) fn client(&self) -> &Arc<Consumer> {
+    pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
     }
 
-    /// Lets a client end after its last partition.
-    pub(super) fn retire(&self, client: Arc<Consumer>) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.push(client);
-    }
-
-    fn end_retired(&self) {
-        let ended: Vec<_> = {
-            let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-            retired
-                .extract_if(.., |client| Arc::strong_count(client) == 1)
-                .collect()
-        };
-        drop(ended);
-    }
-
-    /// Requests the end of this partition from now on.
+    /// Requests the end of this partition from now on; one that is known stays known.
     pub(super) fn watch(&self, partition: &SourcePartition) {
-        self.ends.insert(partition.clone(), None);
+        self.ends.entry(partition.clone()).or_default();
     }
 
     pub(super) fn unwatch(&self, partition: &SourcePartition) {
         self.ends.remove(partition);
     }
 
+    #[cfg(test)]
     pub(super) fn is_watched(&self, partition: &SourcePartition) -> bool {
         self.ends.contains_key(partition)
     }
@@ -112,10 +97,11 @@ impl Probed {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Requests the ends of the partitions, and serves the clients.
     fn request_ends(&self) {
         let partitions: BTreeSet<_> = self.ends.iter().map(|end| end.key().clone()).collect();
         if partitions.is_empty() {
-            return;
+            return self.clients.serve();
         }
         let asked = Instant::now();
         let problem = match ends(&self.client, &partitions) {
@@ -133,7 +119,7 @@ impl Probed {
             Err(error) => Some(error),
         };
         // Why a broker cannot be used is known to the client alone.
-        serve(&self.client);
+        self.clients.serve();
         let why = |error| self.client.context().why(&error).unwrap_or(error);
         *self.lock_problem() = problem.map(why);
     }
@@ -223,7 +209,6 @@ impl Probe {
                 let mut identity_at = Instant::now();
                 loop {
                     let begun = Instant::now();
-                    probed.end_retired();
                     probed.request_ends();
                     if probed.request_identities(begun >= identity_at) {
                         identity_at = begun + IDENTITY_EVERY;

@@ -4,12 +4,12 @@ use std::ffi::{CString, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kol_common::kafka::Consumer;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::bindings as ffi;
 use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
+use super::clients::Client;
 use super::messages::Messages;
 use super::readers::{RECORD_OVERHEAD, Reader};
 use crate::memory::Queues;
@@ -27,7 +27,7 @@ pub struct KafkaQueue {
     /// Whether records may be taken.
     open: Arc<AtomicBool>,
     // The client must outlive its queues.
-    _client: Arc<Consumer>,
+    _client: Arc<Client>,
 }
 
 impl std::fmt::Debug for KafkaQueue {

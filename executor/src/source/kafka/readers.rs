@@ -1,16 +1,17 @@
 //! The clients that partitions are read with. The room for what a client fetches ahead is fixed when it is created:
 //! when there is less room by then, the next partition that opens gets a new client, and the others move to it, each
-//! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends after the last has left.
+//! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends when the last has left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Consumer, client_config, consumer};
+use kol_common::kafka::client_config;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::ClientConfig;
 
+use super::clients::{Client, Clients};
 use crate::memory::Queues;
 
 /// What librdkafka keeps of a record besides its bytes.
@@ -27,16 +28,17 @@ pub(super) struct Recipe {
 /// See the module.
 pub(super) struct Readers {
     recipe: Recipe,
+    owner: Arc<Clients>,
     room: Arc<Queues>,
     newest: Mutex<Reader>,
     /// With which client each partition is read.
-    clients: DashMap<SourcePartition, Arc<Consumer>>,
+    clients: DashMap<SourcePartition, Arc<Client>>,
 }
 
 /// A client, and how many bytes of records it may hold of each partition.
 #[derive(Clone)]
 pub(super) struct Reader {
-    pub(super) client: Arc<Consumer>,
+    pub(super) client: Arc<Client>,
     pub(super) each: u64,
 }
 
@@ -54,48 +56,53 @@ impl Readers {
     ///
     /// # Errors
     /// Properties that librdkafka refuses, secrets that are missing.
-    pub(super) fn start(recipe: Recipe, room: Arc<Queues>) -> Result<Self, KolError> {
-        let newest = recipe.reader(room.each())?;
+    pub(super) fn start(
+        recipe: Recipe,
+        owner: Arc<Clients>,
+        room: Arc<Queues>,
+    ) -> Result<Self, KolError> {
+        let newest = recipe.reader(&owner, room.each())?;
         Ok(Self {
             recipe,
+            owner,
             newest: Mutex::new(newest),
             clients: DashMap::new(),
             room,
         })
     }
 
-    /// The client for a partition that opens, and one that it replaces.
+    /// The client for a partition that opens.
     ///
     /// # Errors
     /// As [`Readers::start`].
-    pub(super) fn open(
-        &self,
-        partition: &SourcePartition,
-    ) -> Result<(Reader, Option<Arc<Consumer>>), KolError> {
+    pub(super) fn open(&self, partition: &SourcePartition) -> Result<Reader, KolError> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let each = self.room.each();
-        let mut replaced = None;
         if each < newest.each {
             tracing::info!(
                 %partition,
                 kib = each >> 10,
                 "more partitions share the room for fetched records: a new Kafka client with less for each"
             );
-            let next = self.recipe.reader(each)?;
-            replaced = Some(std::mem::replace(&mut *newest, next).client);
+            *newest = self.recipe.reader(&self.owner, each)?;
         }
         self.clients
             .insert(partition.clone(), Arc::clone(&newest.client));
-        Ok((newest.clone(), replaced))
+        Ok(newest.clone())
+    }
+
+    /// Whether a partition is read.
+    pub(super) fn has(&self, partition: &SourcePartition) -> bool {
+        self.clients.contains_key(partition)
     }
 
     /// The client that a partition was read with until now.
-    pub(super) fn close(&self, partition: &SourcePartition) -> Option<Arc<Consumer>> {
+    pub(super) fn close(&self, partition: &SourcePartition) -> Option<Arc<Client>> {
         self.clients.remove(partition).map(|(_, client)| client)
     }
 
     /// The client that partitions which open get.
-    pub(super) fn newest(&self) -> Arc<Consumer> {
+    pub(super) fn newest(&self) -> Arc<Client> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&newest.client)
     }
@@ -107,9 +114,9 @@ impl Readers {
 }
 
 impl Recipe {
-    fn reader(&self, each: u64) -> Result<Reader, KolError> {
+    fn reader(&self, owner: &Clients, each: u64) -> Result<Reader, KolError> {
         Ok(Reader {
-            client: Arc::new(consumer(self.config(each)?)?),
+            client: owner.create(self.config(each)?)?,
             each,
         })
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::world::time;
+
 /// An answer, before it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -81,6 +83,17 @@ impl Db {
                     self.keys.clear();
                 }
                 return Ok(Reply::Status(if name == "PING" { "PONG" } else { "OK" }));
+            }
+            ("TIME", []) => {
+                let now = time();
+                let micros = now.0 % 1_000 * 1_000;
+                let parts = [(now.0 / 1_000).to_string(), micros.to_string()];
+                return Ok(Reply::Array(parts.map(Reply::text).into()));
+            }
+            ("INFO", _) => {
+                return Ok(Reply::text(
+                    "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n",
+                ));
             }
             (_, [key, rest @ ..]) => (key, rest),
             _ => return Err(wrong_number()),
@@ -193,9 +206,16 @@ impl Db {
                     .collect();
                 Ok(Reply::Array(vec![Reply::text("0"), Reply::Array(pairs)]))
             }
-            ("GET" | "SET" | "HGET" | "HMGET" | "HSET" | "ZADD" | "ZREM" | "ZSCAN", _) => {
-                Err(wrong_number())
+            ("HSCAN", [_, ..]) => {
+                let hash = self.hash(key)?.into_iter().flatten();
+                let flat = hash.flat_map(|(f, v)| [Reply::text(f.clone()), Reply::text(v.clone())]);
+                let flat = Reply::Array(flat.collect());
+                Ok(Reply::Array(vec![Reply::text("0"), flat]))
             }
+            (
+                "GET" | "SET" | "HGET" | "HMGET" | "HSET" | "ZADD" | "ZREM" | "ZSCAN" | "HSCAN",
+                _,
+            ) => Err(wrong_number()),
             _ => Err(format!("ERR unknown command '{name}'")),
         }
     }

@@ -37,6 +37,30 @@ const LATE_EVERY: Duration = Duration::from_millis(50);
 const REPEATED: f64 = 0.3;
 const LATEST: f64 = 3_000.0;
 
+/// What Redis may lose alone: somebody deletes it, or it is evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The ranking.
+    Ranking,
+    /// The hash of a creator.
+    Hash(u32),
+    /// The slots of most creators.
+    Slots,
+    /// The fence record of a partition.
+    Fence(u32),
+}
+
+impl Key {
+    fn name(self) -> String {
+        match self {
+            Self::Ranking => "ranking:tiktok:trending".to_owned(),
+            Self::Hash(kol) => format!("trending:tiktok:kol_{kol}"),
+            Self::Slots => "streaming:ranking:tiktok:trending:slots".to_owned(),
+            Self::Fence(partition) => format!("streaming:fence:simulated:events:{partition}"),
+        }
+    }
+}
+
 /// One command with its arguments.
 type Command = Vec<Vec<u8>>;
 
@@ -108,6 +132,40 @@ impl Redis {
     pub fn empty(&self, now: Millis) {
         *self.scripts.db().borrow_mut() = Db::default();
         self.data_was_lost(now);
+    }
+
+    /// A key is gone. Without a fence record nobody is kept from writing what is older.
+    pub fn lose(&self, now: Millis, key: Key) {
+        self.run(&["DEL", &key.name()]);
+        if matches!(key, Key::Fence(_)) {
+            self.data_was_lost(now);
+        }
+    }
+
+    /// A string is in the place of a creator's hash.
+    pub fn spoil(&self, kol: u32) {
+        self.run(&["SET", &Key::Hash(kol).name(), "mine"]);
+    }
+
+    /// It is gone; the hash is not back by that.
+    pub fn clear(&self, kol: u32) {
+        let key = Key::Hash(kol).name();
+        if self.run(&["TYPE", &key]) == Reply::Status("string") {
+            self.run(&["DEL", &key]);
+        }
+    }
+
+    fn run(&self, command: &[&str]) -> Reply {
+        let command: Vec<_> = command
+            .iter()
+            .map(|part| part.as_bytes().to_vec())
+            .collect();
+        self.scripts.db().borrow_mut().run(&command)
+    }
+
+    /// The log of a partition lost its tail: what came of it leaves.
+    pub fn log_was_cut(&self, partition: u32) {
+        self.watch.borrow_mut().log_was_cut(partition);
     }
 
     fn data_was_lost(&self, now: Millis) {

@@ -27,7 +27,7 @@ fn plain(command: &str, reply: &Reply) -> String {
         Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
         Reply::Array(all) => {
             let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
-            if ["HGETALL", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
+            if ["HGETALL", "HSCAN", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
                 let pairs: BTreeMap<_, _> = all
                     .chunks(2)
                     .map(|p| (p[0].clone(), number(&p[1])))
@@ -128,7 +128,8 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
             .arg(
                 ["", "2026-01-01T00:00:00.000Z", "2025-01-01T00:00:00.000Z"]
                     [random.random_range(0..3)],
-            ),
+            )
+            .arg(random.random_range(0..3)),
         4 => {
             return redis::cmd("HMGET")
                 .arg(&["fence", "gen", "ae", "begun", "done", "off", "t"])
@@ -140,6 +141,14 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                     "trending:tiktok:{}",
                     KOLS[random.random_range(0..4)]
                 ))
+                .take();
+        }
+        6 if random.random_ratio(1, 4) => {
+            return redis::cmd("HSCAN")
+                .arg("streaming:ranking:tiktok:trending:slots")
+                .arg(0)
+                .arg("COUNT")
+                .arg(500)
                 .take();
         }
         6 => {
@@ -204,6 +213,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 scoring,
                 fence: &fence,
                 sequence,
+                place: random.random_range(1..3),
                 platform: "tiktok",
                 market: random.random_range(0.0..500.0),
                 market_version: random.random_range(1..5),

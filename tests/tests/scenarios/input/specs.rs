@@ -35,8 +35,8 @@ fn all_ten_mistakes_of_a_spec_are_listed_with_their_lines_and_no_secret() {
     }
 }
 
-/// The number in `job.toml:7: what is wrong`.
+/// The number in `  job.toml:7: what is wrong`.
 fn line_number(line: &str) -> Option<u32> {
-    let rest = line.strip_prefix("job.toml:")?;
+    let rest = line.trim_start().strip_prefix("job.toml:")?;
     rest.split(':').next()?.parse().ok()
 }

@@ -32,12 +32,22 @@ struct Scene {
 impl Scene {
     /// A topic with half of a log, and a job that has read it.
     fn half_way(executors: usize) -> (Self, String) {
+        Self::half_way_in(Cluster::start(executors))
+    }
+
+    /// The same in a cluster where state may also lie below this place.
+    fn half_way_allowing(executors: usize, root: &str) -> (Self, String) {
+        let allowed = [("KOL_MASTER_ALLOW_ROOT", root)];
+        Self::half_way_in(Cluster::start_with(executors, &allowed))
+    }
+
+    fn half_way_in(cluster: Cluster) -> (Self, String) {
         let topic = Topic::create(Kafka::shared(), "lineage", 4);
         let mut first = generated(Key::Username, 200, 12_000, 77);
         let second = first.split_off(first.len() / 2);
         topic.produce(&first);
         let scene = Self {
-            cluster: Cluster::start(executors),
+            cluster,
             redis: RedisServer::start(),
             topic,
             first,

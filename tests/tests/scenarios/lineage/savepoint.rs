@@ -29,9 +29,12 @@ fn an_upgrade_by_savepoint_goes_on_with_twice_the_executors_and_equals_the_fold(
 
 #[test]
 fn a_savepoint_begins_a_job_in_another_cluster_and_is_verified_without_one() {
-    let (scene, job) = Scene::half_way(2);
     let elsewhere = tempfile::tempdir().unwrap();
     let to = format!("file://{}", elsewhere.path().display());
+    let (scene, job) = Scene::half_way_allowing(2, &to);
+    let outside = ["savepoint", &job, "--to", "file:///etc/kol"];
+    let refused = scene.cluster.client(&outside);
+    assert!(refused.fails(2).contains(&to), "{refused:?}");
     let savepoint = scene.client(&["savepoint", &job, "--to", &to]);
     let folder = savepoint["location"].as_str().unwrap().to_owned();
     assert!(folder.starts_with(&to), "{folder}");
@@ -50,9 +53,12 @@ fn a_savepoint_begins_a_job_in_another_cluster_and_is_verified_without_one() {
         job.as_str()
     );
 
-    let other = Cluster::start(1);
-    let redis = RedisServer::start();
     let flags = ["--from-savepoint", &*folder];
+    let redis = RedisServer::start();
+    let closed = Cluster::start(0);
+    let refused = submit_to(&closed, &scene.topic, &redis, "", &flags).unwrap_err();
+    assert!(refused.contains("CHECKPOINT_LOCATION"), "{refused}");
+    let other = Cluster::start_with(1, &[("KOL_MASTER_ALLOW_ROOT", &to)]);
     let there = submit_to(&other, &scene.topic, &redis, "", &flags).unwrap();
     other.assert_equals_fold(&there, &scene.topic, &redis, LIMIT);
     let status = other.try_status(&there).unwrap();
@@ -91,7 +97,7 @@ fn a_master_that_lost_its_own_store_goes_on_from_the_folder_of_checkpoints() {
 
 #[test]
 fn a_damaged_savepoint_is_named_before_anything_is_stopped_and_by_verify() {
-    let (scene, job) = Scene::half_way(1);
+    let (scene, job) = Scene::half_way_allowing(1, "/proc");
     let nowhere = ["savepoint", &job, "--to", "file:///proc/none"];
     let refused = scene.cluster.client(&nowhere);
     assert!(

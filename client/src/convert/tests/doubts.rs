@@ -1,0 +1,141 @@
+//! What only the run knows is asked for, however sure it looks.
+
+use super::{asks, converted, pyspark, spec};
+
+const READER: &str =
+    "spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\")";
+
+fn with(before: &str, topic: &str) -> String {
+    let options =
+        format!(".option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", {topic})");
+    pyspark(before, &options)
+}
+
+#[test]
+fn a_number_that_is_formatted_is_not_its_digits() {
+    for (topic, is) in [
+        ("f\"v{n}\"", Some("v3")),
+        ("f\"v{n:d}\"", Some("v3")),
+        ("f\"v{n!s}\"", Some("v3")),
+        ("\"v%s\" % n", Some("v3")),
+        ("\"v%d.%s\" % (n, \"a\")", Some("v3.a")),
+        ("\"v{}\".format(n)", Some("v3")),
+        ("f\"v{n:03d}\"", None),
+        ("f\"v{n!r}\"", None),
+        ("f\"{n=}\"", None),
+        ("\"v%03d\" % n", None),
+        ("\"v%(n)s\" % values", None),
+        ("\"v{:03d}\".format(n)", None),
+    ] {
+        let files = [("job.py", &with("n = 3", topic)[..])];
+        match is {
+            Some(is) => assert_eq!(spec(&files).source.topics(), [is], "{topic}"),
+            None => asks(&converted(&files), "topics", "n"),
+        }
+    }
+    let scala = "object J { val n = 3\n val d = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\")\
+                 .option(\"subscribe\", f\"v$n%03d\").load() }";
+    asks(&converted(&[("J.scala", scala)]), "topics", "v$n%03d");
+}
+
+#[test]
+fn options_that_branches_set_differently_are_asked_for() {
+    let branches = |body: &str| {
+        format!(
+            "r = {READER}.option(\"subscribe\", \"t\").option(\"startingOffsets\", \"latest\")\n{body}df = r.load()\n"
+        )
+    };
+    for body in [
+        "if x:\n    r = r.option(\"startingOffsets\", \"earliest\")\n",
+        "if x:\n    r.option(\"startingOffsets\", \"earliest\")\n",
+        "if x:\n    r = r.option(\"startingOffsets\", \"earliest\")\nelse:\n    r = r.option(\"startingOffsets\", \"latest\")\n",
+    ] {
+        let converted = converted(&[("job.py", &branches(body))]);
+        asks(&converted, "starting_offsets", "sets differently in lines");
+    }
+    let agreed = "if x:\n    r = r.option(\"startingOffsets\", \"latest\")\n";
+    spec(&[("job.py", &branches(agreed))]);
+    let later = "if x:\n    r = r.option(\"startingOffsets\", \"earliest\")\nr = r.option(\"startingOffsets\", \"earliest\")\n";
+    spec(&[("job.py", &branches(later))]);
+    let alone = "if x:\n    r = r.option(\"failOnDataLoss\", \"false\")\n";
+    let said = converted(&[("job.py", &branches(alone))]).notes.join("\n");
+    assert!(
+        said.contains("failOnDataLoss is set in a branch only"),
+        "{said}"
+    );
+}
+
+#[test]
+fn readers_that_a_function_returns_in_branches_are_not_one() {
+    let job = format!(
+        "def reader(old):\n    if old:\n        return {READER}.option(\"subscribe\", \"old\")\n    return {READER}.option(\"subscribe\", \"new\")\n\
+         df = reader(x).load()\n"
+    );
+    let converted = converted(&[("job.py", &job)]);
+    asks(&converted, "topics", "sets differently");
+}
+
+#[test]
+fn a_dictionary_that_a_branch_changes_is_asked_for() {
+    for change in [
+        "o[\"subscribe\"] = \"b\"",
+        "o.update({\"subscribe\": \"b\"})",
+        "o |= {\"subscribe\": \"b\"}",
+    ] {
+        let job = format!(
+            "o = {{\"kafka.bootstrap.servers\": \"k:9092\", \"subscribe\": \"a\"}}\nif x:\n    {change}\n\
+             df = spark.readStream.format(\"kafka\").options(**o).load()\n"
+        );
+        asks(
+            &converted(&[("job.py", &job)]),
+            "topics",
+            "o[subscribe], which job.py changes in a branch",
+        );
+    }
+    let added = "t = \"a\"\nif x:\n    t += \"b\"";
+    asks(
+        &converted(&[("job.py", &with(added, "t"))]),
+        "topics",
+        "in a branch",
+    );
+}
+
+#[test]
+fn a_redis_that_names_its_server_otherwise_is_not_the_one_on_this_host() {
+    for (before, question) in [
+        (
+            "r = redis.Redis(unix_socket_path=\"/run/r.sock\")",
+            "/run/r.sock",
+        ),
+        ("r = redis.Redis(**params)", "params"),
+        ("r = redis.Redis(**load(\"redis.yml\"), db=1)", "redis.yml"),
+    ] {
+        let converted = converted(&[("job.py", &with(before, "\"t\""))]);
+        asks(&converted, "url", question);
+    }
+}
+
+#[test]
+fn a_login_that_the_client_here_does_not_know_is_asked_for() {
+    for mechanism in ["AWS_MSK_IAM", "GSSAPI", "OAUTHBEARER"] {
+        let job = with("", "\"t\"").replace(
+            "    .load",
+            &format!(".option(\"kafka.sasl.mechanism\", \"{mechanism}\")    .load"),
+        );
+        let converted = converted(&[("job.py", &job)]);
+        asks(&converted, "\"sasl.mechanism\"", mechanism);
+    }
+}
+
+#[test]
+fn brokers_with_holes_are_asked_for() {
+    for odd in [
+        "k-$(POD):9092",
+        "${HOST}:9092",
+        "{{host}}:9092",
+        "<host>:9092",
+    ] {
+        let job = with("", "\"t\"").replace("k:9092", odd);
+        asks(&converted(&[("job.py", &job)]), "bootstrap", odd);
+    }
+}

@@ -1,0 +1,27 @@
+//! Listeners that are safe by default: loopback, or TLS and authentication, or a person says `--insecure`.
+//!
+//! 1. Without TLS a process listens on loopback addresses only, unless `--insecure` is given; then it warns each
+//!    minute, and says so where people look.
+//! 2. With TLS (`--tls DIR`) executors show a certificate of the cluster's authority that is made out to
+//!    [`EXECUTOR`]; people and scrapers show a token. Nothing but health is answered without.
+//! 3. Certificates and tokens are read again while the process runs. What cannot be read changes nothing.
+//! 4. Connections, the time to say something, and the time of a request have limits before anything is read.
+
+pub mod authority;
+mod connection;
+mod credentials;
+mod http;
+mod listener;
+mod protection;
+mod random;
+mod tokens;
+
+pub use connection::{Connection, Peer};
+pub use credentials::{Credentials, EXECUTOR};
+pub use http::{is_open_to_all, protect, serve_http};
+pub use listener::{Limits, accept};
+pub use protection::{NOBODY, Protection, Refused};
+pub use tokens::{Principal, Role, Tokens, new_token};
+
+#[cfg(test)]
+mod tests;

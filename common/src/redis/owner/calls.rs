@@ -1,0 +1,197 @@
+//! The scripts that read and write owner records, and what they answer.
+
+use std::sync::LazyLock;
+
+use redis::{RedisResult, Script};
+
+use super::super::RedisConnection;
+use super::{LONGEST_SILENCE, Other, Owner};
+use crate::job::SinkSpec;
+use crate::time::Millis;
+use crate::{ClusterId, JobId, StoreId};
+
+static OWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("own.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+
+/// Letters of a field that are read: records are input.
+const LONGEST_FIELD: usize = 100;
+
+/// A job that wants to own its keys.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The job and its master.
+    pub owner: Owner,
+    /// Where it writes.
+    pub sink: SinkSpec,
+    /// Jobs of the same store whose keys these stay.
+    pub first: Vec<JobId>,
+    /// Owners of other stores from whom the keys are taken although they live.
+    pub displaced: Vec<Owner>,
+}
+
+/// What a claim comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The keys are the job's, or could be. Another store's job had some of them before, and was silent or is
+    /// displaced.
+    Free(Option<Other>),
+    /// Some are another's.
+    Held(Other),
+}
+
+impl Claim {
+    /// Whether the job could own its keys; changes nothing.
+    ///
+    /// # Errors
+    /// As the client says.
+    pub async fn look(&self, open: &mut RedisConnection) -> RedisResult<Verdict> {
+        self.send("look", open).await
+    }
+
+    /// Takes all keys of the job, or renews its ownership; none of them if one is held.
+    ///
+    /// # Errors
+    /// As the client says.
+    pub async fn own(&self, open: &mut RedisConnection) -> RedisResult<Verdict> {
+        self.send("own", open).await
+    }
+
+    async fn send(&self, mode: &str, open: &mut RedisConnection) -> RedisResult<Verdict> {
+        let Owner {
+            store,
+            cluster,
+            host,
+            job,
+            job_id,
+            generation,
+        } = &self.owner;
+        let mut call = OWN.prepare_invoke();
+        for key in self.sink.owner_keys(job) {
+            call.key(key);
+        }
+        call.arg(generation).arg(mode).arg(store.as_str());
+        call.arg(cluster.as_str()).arg(host).arg(job);
+        call.arg(job_id.as_str()).arg(LONGEST_SILENCE.0);
+        for first in &self.first {
+            call.arg(format!("first:{first}"));
+        }
+        for from in &self.displaced {
+            call.arg(format!("from:{}/{}", from.store, from.job_id));
+        }
+        let reply: Vec<String> = call.invoke_async(open).await?;
+        Ok(verdict(&reply, &self.sink.written_templates(job)))
+    }
+}
+
+/// Renews the last sign of life of a job of this name, whose master has this store; the owner that has taken
+/// its keys, if one has.
+///
+/// # Errors
+/// As the client says.
+pub async fn renew(
+    sink: &SinkSpec,
+    job: &str,
+    store: &StoreId,
+    open: &mut RedisConnection,
+) -> RedisResult<Option<Other>> {
+    let mut call = RENEW.prepare_invoke();
+    for key in sink.owner_keys(job) {
+        call.key(key);
+    }
+    call.arg(0).arg(store.as_str());
+    let reply: Vec<String> = call.invoke_async(open).await?;
+    Ok(match verdict(&reply, &sink.written_templates(job)) {
+        Verdict::Free(_) => None,
+        Verdict::Held(other) => Some(other),
+    })
+}
+
+/// Removes the records of a job that is over.
+///
+/// # Errors
+/// As the client says.
+pub async fn release(
+    sink: &SinkSpec,
+    job: &str,
+    job_id: &JobId,
+    open: &mut RedisConnection,
+) -> RedisResult<()> {
+    let mut call = RELEASE.prepare_invoke();
+    for key in sink.owner_keys(job) {
+        call.key(key);
+    }
+    call.arg(0).arg(job_id.as_str());
+    call.invoke_async::<u64>(open).await.map(drop)
+}
+
+fn verdict(reply: &[String], templates: &[String]) -> Verdict {
+    let other = other(reply, templates);
+    match (reply.first().map(String::as_str), other) {
+        (Some("HELD"), Some(other)) => Verdict::Held(other),
+        (_, other) => Verdict::Free(other),
+    }
+}
+
+fn other(reply: &[String], templates: &[String]) -> Option<Other> {
+    let [_, now, at, fields @ ..] = reply else {
+        return None;
+    };
+    let text = |i: usize| shown(fields.get(i).map_or("", String::as_str));
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let at = at.parse::<usize>().ok()?.checked_sub(1)?;
+    Some(Other {
+        owner: Owner {
+            store: StoreId::from_wire(text(0)),
+            cluster: ClusterId::from_wire(text(1)),
+            host: text(2),
+            job: text(3),
+            job_id: JobId::from_wire(text(4)),
+            generation: number(&text(5)),
+        },
+        key: templates.get(at).cloned().unwrap_or_default(),
+        since: Millis(number(&text(6))),
+        silent: Millis(number(now)).since(Millis(number(&text(7)))),
+    })
+}
+
+fn shown(field: &str) -> String {
+    let harmless = field.chars().filter(|c| !c.is_control());
+    harmless.take(LONGEST_FIELD).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(word: &str, fields: &[&str]) -> Vec<String> {
+        let words = [word, "70000", "2"].into_iter();
+        let all = words.chain(fields.iter().copied());
+        all.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn another_owner_is_read_with_the_key_that_its_record_lies_beside() {
+        let templates = ["ranking".to_owned(), "hash".to_owned()];
+        let fields = [
+            "sto_1",
+            "clu_1",
+            "h:1\u{1b}[2J",
+            "kol",
+            "job_1",
+            "7",
+            "500",
+            "60000",
+        ];
+        let Verdict::Held(other) = verdict(&reply("HELD", &fields), &templates) else {
+            panic!("held");
+        };
+        assert_eq!((other.key.as_str(), other.silent), ("hash", Millis(10_000)));
+        assert_eq!(other.owner.host, "h:1[2J", "without control characters");
+        assert_eq!((other.owner.generation, other.since), (7, Millis(500)));
+        let free = verdict(&reply("FREE", &fields), &templates);
+        assert_eq!(free, Verdict::Free(Some(other)));
+        let alone = ["FREE".to_owned(), "70000".to_owned()];
+        assert_eq!(verdict(&alone, &templates), Verdict::Free(None));
+    }
+}

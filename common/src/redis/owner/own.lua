@@ -1,0 +1,58 @@
+-- Takes the keys of a job, renews its ownership of them, or only looks whether they can be taken.
+--
+-- Beside each key template that jobs write lies a hash that names the owner: the master's store, cluster and
+-- host, the job with its generation, when it took the keys and its last sign of life, by the clock of Redis. A
+-- record that another store wrote counts while it is not silent for too long; one of the same store is
+-- respected if the master says that its job comes first. A command that is executed late or a second time
+-- cannot take keys from another store whose job is alive, unless it names exactly that job.
+--
+-- KEYS     the owner records of all templates that the job writes
+-- ARGV     generation; 'look' or 'own'; store, cluster, host, job name, job id; the longest silence (ms); then
+--          'first:JOB_ID' for each job of this store that comes first, and 'from:STORE/JOB_ID' for each owner
+--          whose records are taken over although it is alive
+-- Answers  'FREE' or 'HELD', the time now (ms), then, if there is another owner (of 'FREE': one that was
+--          silent or is displaced), the place of its record in KEYS and its fields as FIELDS lists them
+local FIELDS = {'store', 'cluster', 'host', 'job', 'job_id', 'generation', 'since', 'seen'}
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+local store, job_id, silence = ARGV[3], ARGV[7], tonumber(ARGV[8])
+local said = {}
+for i = 9, #ARGV do said[ARGV[i]] = true end
+
+local function answer(word, at, record)
+    local all = {word, string.format('%.0f', now)}
+    if record then
+        all[#all + 1] = tostring(at)
+        for i = 1, #FIELDS do all[#all + 1] = record[i] or '' end
+    end
+    return all
+end
+
+local records, other, other_at = {}, nil, nil
+for at, key in ipairs(KEYS) do
+    local record = redis.call('HMGET', key, unpack(FIELDS))
+    records[at] = record
+    if record[1] then
+        local is_own = record[1] == store
+        local held
+        if is_own then
+            held = said['first:' .. (record[5] or '')]
+        else
+            local silent = now - (tonumber(record[8] or '') or 0) > silence
+            held = not silent and not said['from:' .. record[1] .. '/' .. (record[5] or '')]
+        end
+        if held then return answer('HELD', at, record) end
+        if not is_own and not other then other, other_at = record, at end
+    end
+end
+if ARGV[2] == 'own' then
+    local time = string.format('%.0f', now)
+    for at, key in ipairs(KEYS) do
+        local record = records[at]
+        local since = time
+        if record[1] == store and record[5] == job_id and record[7] then since = record[7] end
+        redis.call('HSET', key, 'store', store, 'cluster', ARGV[4], 'host', ARGV[5], 'job', ARGV[6],
+            'job_id', job_id, 'generation', ARGV[1], 'since', since, 'seen', time)
+    end
+end
+return answer('FREE', other_at, other)

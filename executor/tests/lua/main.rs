@@ -1,0 +1,28 @@
+//! The shipped Lua scripts against the Rust scoring: they run in a Lua of the version that Redis
+//! embeds, over a table that stands in for the database, or in Redis itself.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `database` | the table, and calls of the scripts over it |
+//! | `formula` | Lua and Rust score alike |
+//! | `server` | a Redis, and the calls of a partition |
+//! | `slots` | what a merge does with slots |
+//! | `flip` | from one generation to the next |
+//! | `fence` | who may write |
+//! | `flushes` | what counts as done |
+//! | `refusals` | keys of a wrong type |
+//! | `comparison` | what a comparison finds |
+//! | `rights` | which rights the Redis user needs |
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod comparison;
+mod database;
+mod fence;
+mod flip;
+mod flushes;
+mod formula;
+mod refusals;
+mod rights;
+mod server;
+mod slots;

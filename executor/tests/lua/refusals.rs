@@ -1,0 +1,61 @@
+//! Keys of a wrong type.
+
+use mlua::Value;
+
+use crate::database::{Redis, members, one, scoring};
+
+/// Merges `a` while one key is a string.
+fn with_a_string(key: &str) -> (Redis, String) {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.db().set(key, "a string").unwrap();
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    let still: Option<String> = redis.db().get(key).ok();
+    assert_eq!(still.as_deref(), Some("a string"), "it is somebody else's");
+    (redis, answer)
+}
+
+#[test]
+fn a_creator_whose_hash_is_of_a_wrong_type_is_left_out_named_and_keeps_its_slots() {
+    let (redis, answer) = with_a_string("hash");
+    assert_eq!(answer, "BADKEY hash");
+    assert_eq!(members(&redis, "ranking"), None);
+    redis.db().set("hash", Value::Nil).unwrap();
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(redis.field("event_count"), "2");
+    assert_eq!(members(&redis, "ranking"), Some(vec!["a".into()]));
+    redis.db().set("hash", "a string").unwrap();
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(members(&redis, "ranking"), Some(vec![]), "it leaves both");
+    for partition in [0, 1] {
+        assert_eq!(
+            redis.merge(&scoring(), 0.0, None, partition).as_str(),
+            ["BADKEY hash", "OK"][partition as usize]
+        );
+    }
+    let left: String = redis.db().get("hash").unwrap();
+    assert_eq!(left, "a string", "also when the creator leaves");
+}
+
+#[test]
+fn a_key_of_a_wrong_type_that_the_platform_shares_is_named() {
+    for key in ["ranking", "slots", "platforms", "next", "before"] {
+        let (redis, answer) = with_a_string(key);
+        assert_eq!(answer, format!("BADKEY {key}"));
+        // The hash needs neither the ranking nor the list of platforms; but where the generation of the
+        // ranking changes, its keys are not touched while one of them is of a wrong type.
+        assert_eq!(redis.hash().is_some(), key == "platforms", "{key}");
+    }
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.set_field("record", "of", b"another");
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(answer, "BADKEY record");
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.db().set("ranking", "a string").unwrap();
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    assert_eq!(answer, "BADKEY ranking");
+    assert_eq!(redis.field("event_count"), "2", "hashes go on");
+}

@@ -1,0 +1,165 @@
+//! What a merge does with slots.
+
+use kol_common::scoring::schema::{HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION};
+use kol_common::scoring::{Slot, unpack_slots};
+use mlua::Table;
+
+use crate::database::{Redis, one, scoring};
+
+#[test]
+fn a_slot_takes_the_place_of_the_one_its_partition_had_and_order_does_not_matter() {
+    let redis = Redis::new();
+    redis.prepare(&[one(0, 1), one(1, 1)]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(redis.field("event_count"), "2");
+}
+
+#[test]
+fn slots_of_an_older_generation_are_ignored_and_a_newer_one_is_not_touched() {
+    let redis = Redis::new();
+    redis.prepare(&[Slot {
+        generation: 0,
+        ..one(1, 0)
+    }]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(
+        redis.field("trending_score"),
+        "sent",
+        "the only slot of this generation"
+    );
+    redis.prepare(&[one(1, 2)]);
+    let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(answer, "FENCED");
+    assert!(redis.hash().is_none());
+}
+
+#[test]
+fn removing_the_last_slot_removes_hash_and_ranking_entry_together() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    redis.merge(&scoring(), 0.0, None, 0);
+    assert_eq!(redis.field("event_count"), "1");
+    redis.merge(&scoring(), 0.0, None, 1);
+    assert!(redis.hash().is_none());
+    let ranking: Table = redis.db().get("ranking").unwrap();
+    assert!(ranking.is_empty());
+}
+
+#[test]
+fn a_slot_that_is_sent_again_is_scored_again() {
+    let redis = Redis::new();
+    redis.prepare(&[one(0, 1)]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    assert_eq!(
+        redis.field("trending_score"),
+        "sent",
+        "by a new market measure"
+    );
+}
+
+#[test]
+fn a_late_flush_does_not_bring_an_old_market_measure_back() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(0, 1)), 0);
+    redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(1, 1)), 1);
+    let newest = redis.field("raw_score");
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(0, 1)), 0);
+    assert_eq!(redis.field("raw_score"), newest);
+    redis.merge_as_of(&scoring(), (10.0, 3), Some(&one(0, 1)), 0);
+    assert_ne!(redis.field("raw_score"), newest);
+}
+
+#[test]
+fn what_comes_late_does_not_score_the_only_slot_of_another_by_an_older_market_measure() {
+    let empty = Slot {
+        engagement_e6: 0.0,
+        events: 0,
+        previous_engagement_e6: 0.0,
+        previous_events: 0,
+        ..one(1, 1)
+    };
+    for late in [None, Some(&empty)] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(0, 1)), 0);
+        // Neither is sent again when the market changes: nothing would correct it.
+        redis.merge_as_of(&scoring(), (10.0, 1), late, 1);
+        let is = redis.field("raw_score");
+        redis.merge_as_of(&scoring(), (500.0, 2), late, 1);
+        assert_eq!(redis.field("raw_score"), is, "{late:?}");
+    }
+}
+
+#[test]
+fn slots_of_another_layout_are_overwritten() {
+    for field in [&b"\x01abc"[..], b"\x02abc", b""] {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        redis.set_field("slots", "a", field);
+        let answer = redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+        assert_eq!(answer, "OK");
+        assert_eq!(redis.field("trending_score"), "sent");
+    }
+}
+
+#[test]
+fn what_readers_read_is_text_and_slots_lie_beside_the_ranking() {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    redis.merge(&scoring(), 0.0, Some(&one(0, 1)), 0);
+    redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
+    let mut names: Vec<String> = Vec::new();
+    let hash = redis.hash().unwrap();
+    for field in hash.pairs::<String, mlua::LuaString>() {
+        let (name, value) = field.unwrap();
+        assert!(value.to_str().is_ok(), "{name} is not text");
+        names.push(name);
+    }
+    assert_eq!(names.len(), HASH_FIELDS);
+    assert!(!names.iter().any(|name| name.starts_with('_')), "{names:?}");
+    let slots: Table = redis.db().get("slots").unwrap();
+    let packed: mlua::LuaString = slots.get("a").unwrap();
+    let mut packed = unpack_slots(&packed.as_bytes()).unwrap();
+    packed.sort_by_key(|slot| slot.partition);
+    assert_eq!(packed, [one(0, 1), one(1, 1)]);
+    redis.merge(&scoring(), 0.0, None, 0);
+    redis.merge(&scoring(), 0.0, None, 1);
+    assert!(slots.is_empty(), "they leave with the creator");
+}
+
+#[test]
+fn slots_of_an_earlier_version_are_read_once_and_removed_from_the_hash() {
+    let old = |market: &str| {
+        let redis = Redis::new();
+        redis.prepare(&[]);
+        let mut packed = vec![OLD_SLOTS_VERSION];
+        one(0, 1).pack_into(&mut packed);
+        redis.set_field("hash", OLD_SLOTS, &packed);
+        redis.set_field("hash", OLD_MARKET, market.as_bytes());
+        redis
+    };
+    let redis = old("1 2 500");
+    assert_eq!(
+        redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(1, 1)), 1),
+        "OK"
+    );
+    assert_eq!(redis.field("event_count"), "2", "nothing goes back");
+    let by_the_newer = redis.field("raw_score");
+    for field in [OLD_SLOTS, OLD_MARKET] {
+        let left: Option<String> = redis.hash().unwrap().get(field).unwrap();
+        assert_eq!(left, None, "{field}");
+    }
+    redis.merge_as_of(&scoring(), (500.0, 2), Some(&one(1, 1)), 1);
+    assert_eq!(redis.field("raw_score"), by_the_newer);
+    let redis = old("0 2 500");
+    redis.merge_as_of(&scoring(), (10.0, 1), Some(&one(1, 1)), 1);
+    assert_ne!(
+        redis.field("raw_score"),
+        by_the_newer,
+        "a measure of an older generation says nothing"
+    );
+}

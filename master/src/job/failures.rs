@@ -1,0 +1,74 @@
+//! What follows for a job from a partition that failed.
+
+use kol_common::Millis;
+
+use super::effect::Effect;
+use super::machine::Job;
+use super::ownership::Failure;
+use super::record::{End, PartitionRecord};
+
+impl Job {
+    pub(super) fn partition_failed(
+        &mut self,
+        now: Millis,
+        failure: Failure,
+        out: &mut Vec<Effect>,
+    ) {
+        match failure {
+            Failure::Tolerated => {}
+            Failure::Damaged {
+                ordinal,
+                epoch,
+                text,
+            } => {
+                self.epochs.mark_damaged(ordinal, epoch);
+                let epochs = self.epochs.coordinator();
+                if epochs.is_inherited(epoch) {
+                    let why = format!("the state to begin with cannot be used: {text}");
+                    self.fail_without_state(now, &why, out);
+                } else if epochs.is_lost(ordinal) && !self.record.origin.is_the_log() {
+                    let why = format!(
+                        "none of the checkpoints can be read, and the log does not have what came before \
+                         {}: {text}",
+                        self.record.origin
+                    );
+                    self.fail_without_state(now, &why, out);
+                } else if epochs.is_lost(ordinal) {
+                    self.warn_of_lost_state(ordinal);
+                }
+            }
+            Failure::LostTail { ordinal, lost } => {
+                let usable = self.epochs.coordinator().usable(ordinal);
+                self.partitions
+                    .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
+            }
+            Failure::Fatal(why) => self.end(now, End::Failed, why, out),
+        }
+    }
+
+    /// A job never drops its state unasked.
+    fn fail_without_state(&mut self, now: Millis, why: &str, out: &mut Vec<Effect>) {
+        let name = &self.record.spec.name;
+        let why = format!(
+            "{why} Bring the files back and submit it again. To go on without them: kol-client rewind {name} \
+             --to-earliest, or kol-client submit FILE --discard-state"
+        );
+        self.end(now, End::Failed, why, out);
+    }
+
+    /// It is read again from the log. The caller persists.
+    fn warn_of_lost_state(&mut self, ordinal: u32) {
+        if let Some(partition) = self.partitions.get(ordinal) {
+            let PartitionRecord {
+                partition,
+                start_offset,
+                ..
+            } = &partition.record;
+            self.record.warnings.push(format!(
+                "partition {partition}: none of its checkpoints could be read, so its state is made again from \
+                 the whole log, from offset {start_offset} on; the result is exact, because the job fails if \
+                 the log no longer has all of it"
+            ));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The scripts of owner records against a real Redis.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+use kol_common::job::SinkSpec;
+use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
+use kol_common::redis::{RedisConnection, connect, eviction};
+use kol_common::secrets::Secrets;
+use kol_common::{ClusterId, JobId, Millis, StoreId};
+use kol_harness::{RedisCluster, RedisServer};
+
+/// A job called `kol_{number}`, of a master with this store.
+fn claim(redis: &RedisServer, store: &str, number: u8) -> Claim {
+    claim_at(&redis.url(), store, number)
+}
+
+fn claim_at(url: &str, store: &str, number: u8) -> Claim {
+    Claim {
+        owner: Owner {
+            store: StoreId::from_wire(store),
+            cluster: ClusterId::from_wire("clu_1"),
+            host: "web-7:7077".into(),
+            job: format!("kol_{number}"),
+            job_id: JobId::from_wire(format!("job_{number}")),
+            generation: 3,
+        },
+        sink: sink(url),
+        first: Vec::new(),
+        displaced: Vec::new(),
+    }
+}
+
+fn sink(url: &str) -> SinkSpec {
+    SinkSpec {
+        url: url.to_owned(),
+        ..SinkSpec::default()
+    }
+}
+
+async fn open(url: &str) -> RedisConnection {
+    connect(&sink(url), &Secrets::default()).await.unwrap()
+}
+
+/// Who holds keys that were claimed.
+fn held(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Held(other) => &other.owner.job,
+        Verdict::Free(_) => "",
+    }
+}
+
+const RECORD: &str = "streaming:ranking:*:trending:owner";
+
+#[tokio::test]
+async fn the_second_of_two_masters_is_refused_whatever_its_url_looks_like() {
+    let redis = RedisServer::start();
+    let first = claim(&redis, "sto_a", 1);
+    let verdict = first.own(&mut open(&redis.url()).await).await.unwrap();
+    assert_eq!(verdict, Verdict::Free(None));
+    let second = claim(&redis, "sto_b", 2);
+    for place in ["localhost", "127.0.0.1"] {
+        let mut open = open(&format!("redis://{place}:{}", redis.port())).await;
+        for verdict in [
+            second.look(&mut open).await.unwrap(),
+            second.own(&mut open).await.unwrap(),
+        ] {
+            let Verdict::Held(other) = verdict else {
+                panic!("{verdict:?}");
+            };
+            assert_eq!(other.owner, first.owner);
+            assert_eq!(other.key, "ranking:{platform}:trending");
+            assert!(other.silent < Millis(10_000), "{other:?}");
+        }
+    }
+    let other_database = format!("redis://127.0.0.1:{}/5", redis.port());
+    let verdict = second.own(&mut open(&other_database).await).await.unwrap();
+    assert_eq!(held(&verdict), "", "another database is another namespace");
+}
+
+#[tokio::test]
+async fn a_look_changes_nothing() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let first = claim(&redis, "sto_a", 1);
+    let verdict = first.look(&mut open).await.unwrap();
+    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(redis.cli("DBSIZE").trim(), "0");
+}
+
+#[tokio::test]
+async fn a_claim_takes_all_keys_or_none_and_keys_of_others_are_free() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let mut first = claim(&redis, "sto_a", 1);
+    first.sink.keys.ranking = "first:{platform}".into();
+    first.own(&mut open).await.unwrap();
+    let second = claim(&redis, "sto_b", 2);
+    assert_eq!(held(&second.own(&mut open).await.unwrap()), "kol_1");
+    assert_eq!(redis.cli(&format!("EXISTS {RECORD}")).trim(), "0", "none");
+    let mut third = claim(&redis, "sto_b", 3);
+    let keys = &mut third.sink.keys;
+    for template in [
+        &mut keys.ranking,
+        &mut keys.hash,
+        &mut keys.last_update,
+        &mut keys.last_event,
+    ] {
+        *template = format!("third:{template}");
+    }
+    assert_eq!(held(&third.own(&mut open).await.unwrap()), "");
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_when_the_keys_were_taken_and_tells_the_generation() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let mut job = claim(&redis, "sto_a", 1);
+    job.owner.generation = 0;
+    job.own(&mut open).await.unwrap();
+    redis.cli(&format!("HSET {RECORD} since 5 seen 5"));
+    job.owner.generation = 9;
+    job.own(&mut open).await.unwrap();
+    assert_eq!(redis.cli(&format!("HGET {RECORD} since")).trim(), "5");
+    assert_eq!(redis.cli(&format!("HGET {RECORD} generation")).trim(), "9");
+    assert_ne!(redis.cli(&format!("HGET {RECORD} seen")).trim(), "5");
+}
+
+#[tokio::test]
+async fn an_owner_that_was_silent_for_too_long_is_replaced_and_named() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let first = claim(&redis, "sto_a", 1);
+    let second = claim(&redis, "sto_b", 2);
+    for (silence, taken) in [
+        (LONGEST_SILENCE.0 - 5_000, false),
+        (LONGEST_SILENCE.0 + 5_000, true),
+    ] {
+        first.own(&mut open).await.unwrap();
+        let now: (u64, u64) = redis::cmd("TIME").query(&mut redis.connect()).unwrap();
+        for key in first.sink.owner_keys("kol_1") {
+            redis.cli(&format!("HSET {key} seen {}", now.0 * 1_000 - silence));
+        }
+        let verdict = second.own(&mut open).await.unwrap();
+        match verdict {
+            Verdict::Free(Some(former)) if taken => assert_eq!(former.owner, first.owner),
+            Verdict::Held(_) if !taken => {}
+            other => panic!("{silence}: {other:?}"),
+        }
+    }
+    let verdict = first.own(&mut open).await.unwrap();
+    assert_eq!(held(&verdict), "kol_2");
+}
+
+#[tokio::test]
+async fn a_person_takes_keys_from_the_owner_that_was_named_and_from_no_other() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let first = claim(&redis, "sto_a", 1);
+    first.own(&mut open).await.unwrap();
+    let mut second = claim(&redis, "sto_b", 2);
+    second.displaced.push(first.owner.clone());
+    let verdict = second.own(&mut open).await.unwrap();
+    assert!(matches!(verdict, Verdict::Free(Some(_))), "{verdict:?}");
+    let mut third = claim(&redis, "sto_c", 3);
+    third.displaced.push(second.owner.clone());
+    third.own(&mut open).await.unwrap();
+    // As when a server executes a command a second time, late.
+    assert_eq!(held(&second.own(&mut open).await.unwrap()), "kol_3");
+    assert_eq!(held(&first.own(&mut open).await.unwrap()), "kol_3");
+}
+
+#[tokio::test]
+async fn of_two_jobs_of_one_master_the_one_that_comes_first_keeps_the_keys() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let older = claim(&redis, "sto_a", 1);
+    let mut newer = claim(&redis, "sto_a", 2);
+    newer.first.push(older.owner.job_id.clone());
+    newer.own(&mut open).await.unwrap();
+    assert_eq!(held(&older.own(&mut open).await.unwrap()), "");
+    assert_eq!(held(&newer.own(&mut open).await.unwrap()), "kol_1");
+    newer.first.clear();
+    assert_eq!(held(&newer.own(&mut open).await.unwrap()), "", "it is over");
+}
+
+#[tokio::test]
+async fn executors_give_signs_of_life_until_another_store_has_the_keys() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let first = claim(&redis, "sto_a", 1);
+    let Owner { job, store, .. } = &first.owner;
+    let none = renew(&first.sink, job, store, &mut open).await.unwrap();
+    assert_eq!(none, None);
+    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the master makes records");
+    first.own(&mut open).await.unwrap();
+    redis.cli(&format!("HSET {RECORD} seen 5"));
+    let none = renew(&first.sink, job, store, &mut open).await.unwrap();
+    assert_eq!(none, None);
+    assert_ne!(redis.cli(&format!("HGET {RECORD} seen")).trim(), "5");
+    let mut second = claim(&redis, "sto_b", 2);
+    second.displaced.push(first.owner.clone());
+    second.own(&mut open).await.unwrap();
+    redis.cli(&format!("HSET {RECORD} seen 5"));
+    let taken = renew(&first.sink, job, store, &mut open).await.unwrap();
+    assert_eq!(taken.unwrap().owner, second.owner);
+    assert_eq!(redis.cli(&format!("HGET {RECORD} seen")).trim(), "5");
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_removes_its_own_records_alone() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let first = claim(&redis, "sto_a", 1);
+    first.own(&mut open).await.unwrap();
+    let other = JobId::from_wire("job_9");
+    release(&first.sink, "kol_1", &other, &mut open)
+        .await
+        .unwrap();
+    let second = claim(&redis, "sto_b", 2);
+    assert_eq!(held(&second.look(&mut open).await.unwrap()), "kol_1");
+    let id = &first.owner.job_id;
+    release(&first.sink, "kol_1", id, &mut open).await.unwrap();
+    assert_eq!(redis.cli("DBSIZE").trim(), "0");
+}
+
+#[tokio::test]
+async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_asked_for_its_policy()
+ {
+    let cluster = RedisCluster::start(0);
+    let open = async || open(&cluster.url()).await;
+    let mut first = claim_at(&cluster.url(), "sto_a", 1);
+    let mut second = claim_at(&cluster.url(), "sto_b", 2);
+    for sink in [&mut first.sink, &mut second.sink] {
+        let keys = &mut sink.keys;
+        for template in [
+            &mut keys.ranking,
+            &mut keys.hash,
+            &mut keys.fence,
+            &mut keys.last_update,
+            &mut keys.last_event,
+        ] {
+            template.insert_str(0, "{tag}:");
+        }
+    }
+    let verdict = first.own(&mut open().await).await.unwrap();
+    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "kol_1");
+    let (
+        Owner {
+            job, job_id, store, ..
+        },
+        sink,
+    ) = (&first.owner, &first.sink);
+    assert_eq!(
+        renew(sink, job, store, &mut open().await).await.unwrap(),
+        None
+    );
+    release(sink, job, job_id, &mut open().await).await.unwrap();
+    assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
+    assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    for node in &cluster.nodes {
+        node.cli("CONFIG SET maxmemory 100mb");
+        node.cli("CONFIG SET maxmemory-policy allkeys-lfu");
+        assert!(eviction(&mut open().await).await.unwrap().is_some());
+        node.cli("CONFIG SET maxmemory-policy volatile-lfu");
+        assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    assert_eq!(eviction(&mut open).await.unwrap(), None);
+    redis.cli("CONFIG SET maxmemory-policy allkeys-lru");
+    assert_eq!(eviction(&mut open).await.unwrap(), None, "without a limit");
+    redis.cli("CONFIG SET maxmemory 100mb");
+    let problem = eviction(&mut open).await.unwrap().unwrap();
+    assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
+    redis.cli("CONFIG SET maxmemory-policy noeviction");
+    assert_eq!(eviction(&mut open).await.unwrap(), None);
+}
