@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
-use kol_common::{Domain, KolError};
 use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -64,7 +64,8 @@ impl Context {
         let [master] = masters[..] else {
             return leader_among(&masters, &access, answer).await;
         };
-        connect(master, &access, answer).await
+        let connected = connect(&endpoint(master, &access, answer)?, &access).await;
+        connected.map_err(|error| unreachable(master, &why(&error)))
     }
 
     /// Whether to print JSON.
@@ -79,12 +80,19 @@ async fn leader_among(
     access: &Access,
     answer: Duration,
 ) -> Result<Jobs, KolError> {
-    let mut follower = None;
-    for master in masters {
-        let mut client = match connect(master, access, answer).await {
+    // Whichever leads: what is wrong with one of them is said.
+    let all = masters
+        .iter()
+        .map(|master| endpoint(master, access, answer));
+    let all: Vec<Endpoint> = all.collect::<Result<_, _>>()?;
+    let (mut follower, mut reason) = (None, String::new());
+    for endpoint in &all {
+        let mut client = match connect(endpoint, access).await {
             Ok(client) => client,
-            Err(error) if error.domain == Domain::User => return Err(error),
-            Err(_) => continue,
+            Err(error) => {
+                reason = why(&error);
+                continue;
+            }
         };
         let asked = client.leadership(LeadershipRequest {});
         let leads = match tokio::time::timeout(CONNECT, asked).await {
@@ -98,10 +106,10 @@ async fn leader_among(
         }
         follower.get_or_insert(client);
     }
-    follower.ok_or_else(|| unreachable(&masters.join(", "), ""))
+    follower.ok_or_else(|| unreachable(&masters.join(", "), &reason))
 }
 
-async fn connect(master: &str, access: &Access, answer: Duration) -> Result<Jobs, KolError> {
+fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {
     let endpoint = Endpoint::from_shared(master.to_owned())
         .map_err(|e| {
             KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
@@ -110,8 +118,11 @@ async fn connect(master: &str, access: &Access, answer: Duration) -> Result<Jobs
         .connect_timeout(CONNECT)
         .timeout(answer)
         .tcp_nodelay(true);
-    let channel = access.secure(endpoint, master)?.connect().await;
-    let channel = channel.map_err(|error| unreachable(master, &why(&error)))?;
+    access.secure(endpoint, master)
+}
+
+async fn connect(endpoint: &Endpoint, access: &Access) -> Result<Jobs, tonic::transport::Error> {
+    let channel = endpoint.connect().await?;
     let client = JobServiceClient::with_interceptor(channel, access.token.clone());
     Ok(client.max_decoding_message_size(64 << 20))
 }
@@ -140,6 +151,9 @@ fn why(error: &tonic::transport::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::Millis;
+    use kol_common::net::authority::Authority;
+
     use super::*;
 
     #[tokio::test]
@@ -163,24 +177,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_master_of_a_list_is_reached_over_tls_or_not_at_all() {
+    async fn each_master_of_a_list_is_reached_over_tls_or_none_is() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["ca.crt", "token"] {
-            std::fs::write(folder.path().join(file), "x").unwrap();
-        }
-        let ctx = |master: &str, tls: bool| Context {
-            master: master.to_owned(),
-            output: OutputFormat::Text,
-            tls: tls.then(|| folder.path().to_owned()),
-            stores: Stores::of_this_machine(),
+        let authority = Authority::generate(Millis::now()).unwrap();
+        authority.write(folder.path()).unwrap();
+        std::fs::write(folder.path().join("token"), "kol_abc").unwrap();
+        let code = async |master: &str, tls: bool| {
+            let ctx = Context {
+                master: master.to_owned(),
+                output: OutputFormat::Text,
+                tls: tls.then(|| folder.path().to_owned()),
+                stores: Stores::of_this_machine(),
+            };
+            ctx.jobs().await.err().unwrap().code
         };
         let (plain, secured) = ("http://127.0.0.1:9", "https://127.0.0.1:9");
-        let second_plain = ctx(&format!("{plain},{plain}"), true);
-        assert_eq!(second_plain.jobs().await.err().unwrap().code, "MASTER_URL");
-        let second_secured = ctx(&format!("{plain},{secured}"), false);
-        assert_eq!(
-            second_secured.jobs().await.err().unwrap().code,
-            "MASTER_URL"
-        );
+        let mixed = [format!("{secured},{plain}"), format!("{plain},{secured}")];
+        for masters in mixed {
+            assert_eq!(code(&masters, true).await, "MASTER_URL");
+            assert_eq!(code(&masters, false).await, "MASTER_URL");
+        }
+        let both = format!("{secured},{secured}");
+        assert_eq!(code(&both, true).await, "MASTER_UNREACHABLE");
     }
 }

@@ -12,7 +12,7 @@ use super::testing::{ending, options, record, store_with, submission};
 use crate::checkpoint::Commit;
 use crate::election::LeaderStore;
 use crate::job::{End, JobRecord, Origin, Phase};
-use crate::meta::{EmbeddedStore, MetaStore as _};
+use crate::meta::EmbeddedStore;
 
 const OVER: Phase = Phase::Over(End::Stopped);
 
