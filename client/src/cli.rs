@@ -13,7 +13,7 @@ use crate::context::{Context, OutputFormat};
 #[derive(Debug, Parser)]
 #[command(name = "kol-client", version, about, after_help = crate::exit::HELP)]
 pub struct Cli {
-    /// URL of the master.
+    /// URL of the master; of several masters all, separated by commas: the leader is found among them.
     #[arg(
         long,
         global = true,

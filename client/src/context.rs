@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
+use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
+use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
@@ -27,7 +29,7 @@ pub enum OutputFormat {
 /// Made once from the global arguments; commands borrow it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// URL of the master.
+    /// URL of the master, or of several, separated by commas.
     pub master: String,
     /// From `--output`.
     pub output: OutputFormat,
@@ -42,10 +44,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(30);
 
 impl Context {
-    /// A client of the master's job service.
+    /// A client of the job service: of the only master, of the leader among several, or, where none leads, of one that
+    /// tells what the store has.
     ///
     /// # Errors
-    /// The master cannot be reached.
+    /// No master can be reached.
     pub async fn jobs(&self) -> Result<Jobs, KolError> {
         self.jobs_within(ANSWER).await
     }
@@ -57,31 +60,79 @@ impl Context {
     pub async fn jobs_within(&self, answer: Duration) -> Result<Jobs, KolError> {
         let access = self.tls.as_deref().map(Access::read).transpose()?;
         let access = access.unwrap_or_default();
-        let endpoint = Endpoint::from_shared(self.master.clone())
-            .map_err(|e| {
-                KolError::user("MASTER_URL", format!("`{}` is not a URL: {e}", self.master))
-                    .help("Give --master like http://127.0.0.1:7077.")
-            })?
-            .connect_timeout(CONNECT)
-            .timeout(answer)
-            .tcp_nodelay(true);
-        let endpoint = access.secure(endpoint, &self.master)?;
-        let channel = endpoint.connect().await.map_err(|error| {
-            let why = why(&error);
-            KolError::external(
-                "MASTER_UNREACHABLE",
-                format!("no master answers at {}{why}", self.master),
-            )
-            .help("Start kol-master, or give --master (or KOL_MASTER).")
-        })?;
-        let client = JobServiceClient::with_interceptor(channel, access.token);
-        Ok(client.max_decoding_message_size(64 << 20))
+        let masters: Vec<&str> = self.master.split(',').map(str::trim).collect();
+        let [master] = masters[..] else {
+            return leader_among(&masters, &access, answer).await;
+        };
+        let connected = connect(&endpoint(master, &access, answer)?, &access).await;
+        connected.map_err(|error| unreachable(master, &why(&error)))
     }
 
     /// Whether to print JSON.
     pub fn json(&self) -> bool {
         self.output == OutputFormat::Json
     }
+}
+
+/// The first of the masters that leads, or else the first that answers.
+async fn leader_among(
+    masters: &[&str],
+    access: &Access,
+    answer: Duration,
+) -> Result<Jobs, KolError> {
+    // Whichever leads: what is wrong with one of them is said.
+    let all = masters
+        .iter()
+        .map(|master| endpoint(master, access, answer));
+    let all: Vec<Endpoint> = all.collect::<Result<_, _>>()?;
+    let (mut follower, mut reason) = (None, String::new());
+    for endpoint in &all {
+        let mut client = match connect(endpoint, access).await {
+            Ok(client) => client,
+            Err(error) => {
+                reason = why(&error);
+                continue;
+            }
+        };
+        let asked = client.leadership(LeadershipRequest {});
+        let leads = match tokio::time::timeout(CONNECT, asked).await {
+            Ok(Ok(reply)) => reply.into_inner().leads,
+            // A version without elections: it is the only master.
+            Ok(Err(status)) => status.code() == Code::Unimplemented,
+            Err(_) => continue,
+        };
+        if leads {
+            return Ok(client);
+        }
+        follower.get_or_insert(client);
+    }
+    follower.ok_or_else(|| unreachable(&masters.join(", "), &reason))
+}
+
+fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {
+    let endpoint = Endpoint::from_shared(master.to_owned())
+        .map_err(|e| {
+            KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
+                .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
+        })?
+        .connect_timeout(CONNECT)
+        .timeout(answer)
+        .tcp_nodelay(true);
+    access.secure(endpoint, master)
+}
+
+async fn connect(endpoint: &Endpoint, access: &Access) -> Result<Jobs, tonic::transport::Error> {
+    let channel = endpoint.connect().await?;
+    let client = JobServiceClient::with_interceptor(channel, access.token.clone());
+    Ok(client.max_decoding_message_size(64 << 20))
+}
+
+fn unreachable(master: &str, why: &str) -> KolError {
+    KolError::external(
+        "MASTER_UNREACHABLE",
+        format!("no master answers at {master}{why}"),
+    )
+    .help("Start kol-master, or give --master (or KOL_MASTER).")
 }
 
 /// The last cause of an error, where a certificate is to blame: "transport error" alone does not help.
@@ -96,4 +147,57 @@ fn why(error: &tonic::transport::Error) -> String {
         return format!(": {last}");
     }
     String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::Millis;
+    use kol_common::net::authority::Authority;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn masters_that_do_not_answer_are_named_and_what_is_no_url_is_refused() {
+        let ctx = |master: &str| Context {
+            master: master.to_owned(),
+            output: OutputFormat::Text,
+            tls: None,
+            stores: Stores::of_this_machine(),
+        };
+        // Nobody listens on the discard port.
+        let silent = ctx("http://127.0.0.1:9, http://127.0.0.1:9");
+        let error = silent.jobs().await.err().unwrap();
+        assert_eq!(error.code, "MASTER_UNREACHABLE");
+        assert!(
+            error.message.contains("127.0.0.1:9, http://127.0.0.1:9"),
+            "{error}"
+        );
+        let wrong = ctx("http://127.0.0.1:9,").jobs().await.err().unwrap();
+        assert_eq!(wrong.code, "MASTER_URL");
+    }
+
+    #[tokio::test]
+    async fn each_master_of_a_list_is_reached_over_tls_or_none_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::generate(Millis::now()).unwrap();
+        authority.write(folder.path()).unwrap();
+        std::fs::write(folder.path().join("token"), "kol_abc").unwrap();
+        let code = async |master: &str, tls: bool| {
+            let ctx = Context {
+                master: master.to_owned(),
+                output: OutputFormat::Text,
+                tls: tls.then(|| folder.path().to_owned()),
+                stores: Stores::of_this_machine(),
+            };
+            ctx.jobs().await.err().unwrap().code
+        };
+        let (plain, secured) = ("http://127.0.0.1:9", "https://127.0.0.1:9");
+        let mixed = [format!("{secured},{plain}"), format!("{plain},{secured}")];
+        for masters in mixed {
+            assert_eq!(code(&masters, true).await, "MASTER_URL");
+            assert_eq!(code(&masters, false).await, "MASTER_URL");
+        }
+        let both = format!("{secured},{secured}");
+        assert_eq!(code(&both, true).await, "MASTER_UNREACHABLE");
+    }
 }

@@ -13,7 +13,7 @@ use kol_common::telemetry::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kol-executor", version, about)]
 pub struct Config {
-    /// URL of the master's gRPC server.
+    /// URL of the master's gRPC server; of several masters all, separated by commas: the leader is found among them.
     #[arg(long, env = "KOL_MASTER", default_value = "http://127.0.0.1:7077")]
     pub master: String,
     /// Address of the admin server (health, metrics); port 0 takes a free one.

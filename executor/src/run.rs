@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::http;
 use crate::memory::Memory;
-use crate::session::{self, Identity, Route, SessionEvent};
+use crate::session::{self, Identity, Route, SessionEvent, urls_of};
 use crate::source::KafkaLogs;
 use crate::supervisor::{Options, Supervisor};
 
@@ -35,7 +35,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let metrics = kol_common::telemetry::init_metrics()?;
     let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
     protection.check_address("--http", config.http)?;
-    protection.check_master(&config.master)?;
+    check_masters(&protection, &config.master)?;
     let listener = TcpListener::bind(config.http).await.map_err(|e| {
         KolError::user(
             "HTTP_ADDRESS",
@@ -60,7 +60,9 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let router = protect(http::router(pages), protection.clone());
     serve_http(listener, router, &protection, &servers);
     let open = protection.warning(&[http_address]);
-    let warning = open.or_else(|| protection.warning_of_master(&config.master));
+    let warning = open.or_else(|| {
+        urls_of(&config.master).find_map(|master| protection.warning_of_master(master))
+    });
     protection.keep(warning, &servers);
     let identity = Identity {
         incarnation: Incarnation::generate(),
@@ -134,6 +136,11 @@ pub async fn live(
     Ok(drained)
 }
 
+/// Whether each of these masters, of which any may lead, is reached safely.
+fn check_masters(protection: &Protection, masters: &str) -> Result<(), KolError> {
+    urls_of(masters).try_for_each(|master| protection.check_master(master))
+}
+
 /// The address of a server as others see it: all interfaces have no address of their own.
 fn reachable(host: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
@@ -171,5 +178,15 @@ mod tests {
         assert_eq!(reachable("kol-7", all), "kol-7:4040");
         let one = "10.1.2.3:4040".parse().unwrap();
         assert_eq!(reachable("kol-7", one), "10.1.2.3:4040");
+    }
+
+    #[test]
+    fn one_master_of_a_list_that_is_spoken_to_in_the_clear_is_refused() {
+        let closed = Protection::default();
+        check_masters(&closed, "http://127.0.0.1:1, http://localhost:2").unwrap();
+        let far = check_masters(&closed, "http://127.0.0.1:1, http://kol-2:7077");
+        assert_eq!(far.unwrap_err().code, "MASTER_PLAIN");
+        let half = check_masters(&closed, "http://127.0.0.1:1,https://kol-2:7077");
+        assert_eq!(half.unwrap_err().code, "MASTER_URL");
     }
 }

@@ -4,7 +4,6 @@
 //! which count for a minute.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::KolError;
@@ -12,7 +11,8 @@ use kol_common::proto::{JobState, SubmitOutcome};
 use kol_common::redis::owner::KEYS_OWNED;
 
 use crate::controller::{Begin, Handle, Submission};
-use crate::meta::{MetaError, MetaStore, Transaction, Write};
+use crate::election::LeaderStore;
+use crate::meta::{MetaError, Transaction, Write};
 use crate::specs::Admission;
 
 /// How often, and how many times, a spec is submitted whose keys another master's job owns.
@@ -41,7 +41,7 @@ pub async fn submit_all(
     folder: &Path,
     controller: &Handle,
     admission: &Admission,
-    meta: &Arc<dyn MetaStore>,
+    meta: &LeaderStore,
 ) -> Result<(), KolError> {
     let mut files = specs_in(folder)?;
     for attempt in 1..=ATTEMPTS {
@@ -84,7 +84,7 @@ async fn submit(
     file: &Path,
     controller: &Handle,
     admission: &Admission,
-    meta: &Arc<dyn MetaStore>,
+    meta: &LeaderStore,
 ) -> Result<Outcome, KolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| KolError::external("AUTOSTART", e.to_string()))?;

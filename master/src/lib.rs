@@ -1,5 +1,5 @@
 //! The master: keeps the jobs, knows the executors, and decides which of them runs which partition.
-//! Decisions are machines (`cluster`, `job`, `checkpoint`); the `controller` runs them, persists what they
+//! Decisions are machines (`cluster`, `job`, `checkpoint`, `election`); the `controller` runs them, persists what they
 //! decide (`meta`) and talks to executors and people (`rpc`, `http`).
 //!
 //! # The shape of a machine
@@ -29,10 +29,13 @@ pub mod checkpoint;
 pub mod cluster;
 pub mod config;
 pub mod controller;
+pub mod election;
 pub mod http;
 pub mod job;
+pub mod lead;
 pub mod meta;
 pub mod metrics;
+pub mod role;
 pub mod rpc;
 pub mod run;
 pub mod specs;

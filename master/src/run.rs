@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use kol_common::actor::{Drained, Exit, Group, Task};
+use kol_common::actor::{Drained, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
 use kol_common::net::{self, Protection, accept, protect, serve_http};
@@ -17,16 +17,20 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::autostart;
 use crate::cluster::Limits;
-use crate::config::Config;
-use crate::controller::{self, Handle, Options};
+use crate::config::{Config, Shared};
+use crate::controller::{self, Options};
+use crate::election::{self, Candidate, LeaderStore};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
-use crate::meta::{EmbeddedStore, MetaStore};
+use crate::lead::{self, Terms};
+use crate::meta::EmbeddedStore;
+use crate::meta::etcd::{Etcd, EtcdStore};
+use crate::role::Roles;
 use crate::rpc::{ClusterRpc, Guard, JobRpc};
 use crate::specs::Admission;
 
@@ -34,6 +38,12 @@ use crate::specs::Admission;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest message from an executor: reports of all its partitions.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// Longest wait for an answer of etcd about the store, and about the election: several of those fit into a lease.
+const STORE_ANSWER: Duration = Duration::from_secs(2);
+const ELECTION_ANSWER: Duration = Duration::from_millis(800);
+/// News of the election that may wait.
+const NEWS: usize = 8;
 
 /// Largest request of a person: a spec of 1 MiB, and what belongs to it.
 const MAX_REQUEST: usize = 2 << 20;
@@ -72,16 +82,25 @@ pub struct Master {
     core: Core,
 }
 
-/// What a master is without its listeners: its state and who decides.
+/// Where the state of a master is.
+enum State {
+    /// On its disk.
+    Own(EmbeddedStore),
+    /// In etcd, shared with others.
+    Shared(Shared),
+}
+
+/// What a master is without its listeners: its role and its tasks.
 #[derive(Debug)]
 pub struct Core {
-    /// Its controller.
-    pub controller: Handle,
+    /// Whether it leads, and who decides then.
+    pub roles: Roles,
     /// All its tasks.
     pub tasks: Group,
     stores: Stores,
     secrets: Secrets,
-    controller_task: Task,
+    /// The controller, or what takes its part in elections.
+    decides: Task,
 }
 
 impl Core {
@@ -89,18 +108,52 @@ impl Core {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(meta: Arc<dyn MetaStore>, options: Options) -> Result<Self, KolError> {
+    pub async fn start(meta: LeaderStore, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
         let secrets = options.outside.secrets.clone();
-        let (controller, controller_task) = controller::start(meta, options, &tasks).await?;
+        let (controller, decides) = controller::start(meta, options, &tasks).await?;
+        let roles = Roles::always(controller, tasks.clone());
         Ok(Self {
-            controller,
+            roles,
             tasks,
             stores,
             secrets,
-            controller_task,
+            decides,
         })
+    }
+
+    /// One that has the store on its disk, and leads.
+    async fn alone(store: EmbeddedStore, terms: &Terms) -> Result<Self, KolError> {
+        let tasks = Group::new("master");
+        let store = LeaderStore::alone(store);
+        let (controller, decides) = lead::start(store, terms, &tasks).await?;
+        let roles = Roles::always(controller, tasks.clone());
+        Ok(Self {
+            roles,
+            tasks,
+            stores: terms.options.outside.stores.clone(),
+            secrets: terms.options.outside.secrets.clone(),
+            decides,
+        })
+    }
+
+    /// One that leads when it is elected.
+    fn elected(candidate: Candidate, terms: Terms) -> Self {
+        let tasks = Group::new("master");
+        let (role, roles) = watch::channel(terms.following(None));
+        let (news, heard) = mpsc::channel(NEWS);
+        let election = election::run(candidate, news, tasks.stop_token());
+        let _ends_with_the_group = tasks.spawn("election", election);
+        let outside = terms.options.outside.clone();
+        let decides = tasks.spawn("terms", terms.run(heard, role, tasks.stop_token()));
+        Self {
+            roles: Roles::new(roles),
+            tasks,
+            stores: outside.stores,
+            secrets: outside.secrets,
+            decides,
+        }
     }
 
     /// Serves gRPC on these connections until the tasks are stopped; `policy` is what an operator allows
@@ -117,14 +170,14 @@ impl Core {
     where
         S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let cluster = ClusterRpc::new(self.controller.clone(), self.tasks.clone());
+        let cluster = ClusterRpc::new(self.roles.clone());
         let cluster = ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_MESSAGE);
         let admission = Admission {
             policy,
             secrets: self.secrets.clone(),
         };
-        let (controller, stores) = (self.controller.clone(), self.stores.clone());
-        let jobs = JobRpc::new(controller, admission, stores, door.warning);
+        let (roles, stores) = (self.roles.clone(), self.stores.clone());
+        let jobs = JobRpc::new(roles, admission, stores, door.warning);
         let jobs = JobServiceServer::new(jobs).max_decoding_message_size(MAX_REQUEST);
         let server = Server::builder()
             .tcp_nodelay(true)
@@ -146,12 +199,9 @@ impl Core {
         }
     }
 
-    /// Ends when the controller does, which it does by itself only when it cannot continue.
+    /// Ends when what decides does, which it does by itself only when it cannot continue.
     pub async fn failed(&mut self) -> KolError {
-        match self.controller_task.exit().await {
-            Exit::Failed(error) => error,
-            other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
-        }
+        lead::failure(self.decides.exit().await)
     }
 }
 
@@ -164,10 +214,11 @@ impl Master {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
         protection.check_address("--listen", config.listen)?;
         protection.check_address("--http", config.http)?;
-        let state_dir = config.state_dir.clone();
-        let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
-        let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
-        let meta: Arc<dyn MetaStore> = Arc::new(opened.ok_or_else(panicked)??);
+        // Before the addresses: whoever has the folder has those, too, and the folder says it better.
+        let state = match config.etcd.clone() {
+            None => State::Own(opened(config).await?),
+            Some(etcd) => State::Shared(etcd),
+        };
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
 
@@ -177,24 +228,40 @@ impl Master {
             stores: Stores::of_this_machine(),
             secrets: Secrets::new(config.secrets_dir.clone()),
         };
-        let root = config.checkpoint_root.to_string();
-        controller::adopt(meta.as_ref(), &outside.stores, &root).await?;
-        let options = Options {
-            outside,
-            drain: config.drain_timeout,
-            limits: Limits::default(),
-            host: format!("{}:{}", config.host, grpc.port()),
-        };
-        let core = Core::start(Arc::clone(&meta), options).await?;
-        let (controller, tasks) = (&core.controller, &core.tasks);
-
         let root = config.checkpoint_root.clone();
         let policy = SpecPolicy::new(root, config.allow_roots.clone());
+        let terms = |meta| Terms {
+            meta,
+            admission: Admission {
+                policy: policy.clone(),
+                secrets: outside.secrets.clone(),
+            },
+            options: Options {
+                outside,
+                drain: config.drain_timeout,
+                limits: Limits::default(),
+                host: format!("{}:{}", config.host, grpc.port()),
+            },
+            root: config.checkpoint_root.to_string(),
+            autostart: config.autostart.clone(),
+        };
+        let core = match state {
+            State::Own(store) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
+            State::Shared(etcd) => {
+                let store = Arc::new(Etcd::new(&etcd.urls, STORE_ANSWER)?);
+                let store = EtcdStore::new(store, etcd.prefix.clone());
+                let election = Arc::new(Etcd::new(&etcd.urls, ELECTION_ANSWER)?);
+                let address = etcd.address(grpc, protection.credentials().is_some());
+                let candidate = Candidate::new(election, etcd.prefix, address);
+                Core::elected(candidate, terms(Arc::new(store)))
+            }
+        };
+        let tasks = &core.tasks;
         let warning = protection.warning(&[grpc, http]);
         protection.keep(warning.clone(), tasks);
         let pages = Pages {
             metrics,
-            controller: controller.clone(),
+            roles: core.roles.clone(),
             warning: warning.clone(),
         };
         let pages = protect(http::router(pages), protection.clone());
@@ -204,25 +271,13 @@ impl Master {
             protection,
             warning,
         };
-        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy.clone(), door));
-        if let Some(folder) = config.autostart.clone() {
-            let controller = controller.clone();
-            let admission = Admission {
-                policy,
-                secrets: core.secrets.clone(),
-            };
-            let _runs_by_itself = tasks.spawn("autostart", async move {
-                let submitted =
-                    autostart::submit_all(&folder, &controller, &admission, &meta).await;
-                submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
-            });
-        }
+        let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy, door));
         Ok(Self { grpc, http, core })
     }
 
-    /// Its controller.
-    pub fn controller(&self) -> &Handle {
-        &self.core.controller
+    /// Its role.
+    pub fn roles(&self) -> &Roles {
+        &self.core.roles
     }
 
     /// Ends when it cannot continue.
@@ -234,6 +289,14 @@ impl Master {
     pub async fn stop(&self, deadline: Duration) -> Drained {
         self.core.tasks.drain(deadline).await
     }
+}
+
+/// The store in the state folder.
+async fn opened(config: &Config) -> Result<EmbeddedStore, KolError> {
+    let state_dir = config.state_dir.clone();
+    let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
+    let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
+    opened.ok_or_else(panicked)?
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), KolError> {

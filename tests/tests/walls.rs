@@ -58,7 +58,16 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
     ("executor", "supervisor", &["run"]),
     ("master", "job", &["controller", "meta", "rpc", "http"]),
     ("master", "checkpoint", &["job", "controller", "meta"]),
-    ("master", "controller", &["rpc", "http", "run"]),
+    (
+        "master",
+        "controller",
+        &["rpc", "http", "run", "lead", "role"],
+    ),
+    (
+        "master",
+        "election",
+        &["controller", "rpc", "http", "run", "lead", "role"],
+    ),
     ("client", "input", &["cmd", "render"]),
     ("client", "render", &["cmd"]),
     (
@@ -92,8 +101,13 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("executor", "sink", &["rdkafka"]),
     ("master", "job::machine", &["tokio", "rdkafka", "redis"]),
     ("master", "checkpoint::coordinator", &["tokio", "rdkafka"]),
+    (
+        "master",
+        "election::machine",
+        &["tokio", "tonic", "tracing"],
+    ),
     ("master", "cluster", &["tokio", "tracing"]),
-    ("master", "meta::contract", &["redb"]),
+    ("master", "meta::contract", &["redb", "tonic"]),
     ("common", "event", &["tokio", "rdkafka", "redis"]),
     ("common", "scoring", &["tokio", "rdkafka", "redis"]),
     // The reference reads and scores by itself.

@@ -1,6 +1,7 @@
 //! The stream to the master: opened, kept, opened again after it broke. Partitions do not notice.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -12,21 +13,22 @@ use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition, UnseenRoot};
 use kol_common::retry::Backoff;
 use kol_common::{Incarnation, KolError};
+pub use masters::urls_of;
+use masters::{Masters, follows};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+mod masters;
+
 /// Messages to the master that may wait.
 const OUTGOING: usize = 256;
-/// Longest time to connect, to be welcomed, and to hand an event to the supervisor.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Longest time to be welcomed, and to hand an event to the supervisor.
 const WELCOME: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// First and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Silence of the network after which the connection counts as broken.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// What opens connections to masters.
 pub trait Dial: std::fmt::Debug + Send + Sync {
@@ -64,12 +66,12 @@ impl Dial for Network {
     }
 }
 
-/// Where the master is, and how to get there.
+/// Where the masters are, and how to get there.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Its URL.
+    /// Their URLs, separated by commas.
     pub master: String,
-    /// Opens connections to it.
+    /// Opens connections to them.
     pub network: Arc<dyn Dial>,
 }
 
@@ -122,7 +124,7 @@ pub struct Identity {
 /// this executor now.
 ///
 /// # Errors
-/// The master's address is not a URL.
+/// A master's address is not a URL.
 pub async fn run(
     route: Route,
     identity: Identity,
@@ -130,14 +132,14 @@ pub async fn run(
     ready: watch::Sender<bool>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
-    let Route { master, network } = route;
-    let endpoint = endpoint(&master)?;
+    let mut masters = Masters::parse(&route.master)?;
+    let network = route.network;
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            outcome = session(&*network, &endpoint, &identity, &supervisor, &ready) => outcome,
+            outcome = session(&*network, &masters, &identity, &supervisor, &ready) => outcome,
         };
         let registered = ready.send_replace(false);
         let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
@@ -148,12 +150,21 @@ pub async fn run(
         if registered {
             backoff.succeeded();
         }
-        let pause = backoff.failed();
+        let master = masters.current().0.clone();
+        // Without a pause as long as there is a master that may lead.
+        let pause = if masters.advance() {
+            backoff.failed()
+        } else {
+            Duration::ZERO
+        };
         match outcome {
             Ok(()) => tracing::warn!(
                 code = "SESSION_ENDED",
                 %master, retry_in = ?pause, "the master ended the session: connecting again"
             ),
+            Err(status) if follows(&status) => {
+                tracing::info!(%master, %status, retry_in = ?pause, "a master that does not lead");
+            }
             Err(status) => tracing::warn!(
                 code = "SESSION_LOST",
                 %master, %status, retry_in = ?pause,
@@ -168,29 +179,16 @@ pub async fn run(
     }
 }
 
-fn endpoint(master: &str) -> Result<Endpoint, KolError> {
-    let endpoint = Endpoint::from_shared(master.to_owned()).map_err(|e| {
-        KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
-            .help("Give --master like http://127.0.0.1:7077.")
-    })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true))
-}
-
 /// One stream, from its opening to its end.
 async fn session(
     network: &dyn Dial,
-    endpoint: &Endpoint,
+    masters: &Masters,
     identity: &Identity,
     supervisor: &Address<SessionEvent>,
     ready: &watch::Sender<bool>,
 ) -> Result<(), tonic::Status> {
     let channel = network
-        .dial(endpoint)
+        .dial(&masters.current().1)
         .await
         .map_err(|e| tonic::Status::unavailable(chain(&e)))?;
     let (sender, outgoing) = mpsc::channel(OUTGOING);
@@ -212,12 +210,18 @@ async fn session(
         .await
         .map_err(|_| tonic::Status::cancelled("the supervisor has ended"))?;
     let register = futures::stream::iter([registration(identity, account)]);
+    let term = masters.term();
     let stream = register.chain(ReceiverStream::new(outgoing));
+    let stream = stream.map(move |message| ExecutorMessage {
+        term: term.load(Ordering::Relaxed),
+        ..message
+    });
     let opened = tokio::time::timeout(WELCOME, client.session(stream)).await;
     let mut incoming = opened
         .map_err(|_| tonic::Status::deadline_exceeded("the master did not open the stream"))??
         .into_inner();
     while let Some(message) = incoming.message().await? {
+        masters.accept(message.term)?;
         if let Some(kol_common::proto::master_message::Body::Welcome(w)) = &message.body {
             ready.send_replace(true);
             tracing::info!(executor = %w.executor_id, "registered with the master");
@@ -242,6 +246,7 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             running: account.running,
             unseen_roots: account.unseen_roots,
         })),
+        ..ExecutorMessage::default()
     }
 }
 

@@ -29,7 +29,9 @@ enum End {
 /// Welcomes whoever registers.
 struct Master {
     end: End,
-    registrations: mpsc::Sender<Register>,
+    term: u64,
+    /// With the term that the executor knows.
+    registrations: mpsc::Sender<(u64, Register)>,
 }
 
 #[tonic::async_trait]
@@ -41,13 +43,14 @@ impl ClusterService for Master {
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let mut incoming = request.into_inner();
-        let first = incoming.message().await?.and_then(|m| m.body);
-        let Some(Body::Register(register)) = first else {
+        let first = incoming.message().await?.unwrap_or_default();
+        let Some(Body::Register(register)) = first.body else {
             return Err(Status::invalid_argument("no registration"));
         };
-        let _test_is_over = self.registrations.send(register).await;
+        let _test_is_over = self.registrations.send((first.term, register)).await;
         let welcome = MasterMessage {
             body: Some(ToExecutor::Welcome(Welcome::default())),
+            term: self.term,
         };
         let welcome = futures::stream::iter([Ok(welcome)]);
         let broken = futures::stream::iter([Err(Status::unavailable("killed"))]);
@@ -64,28 +67,37 @@ struct Scene {
     group: Group,
     session: Task,
     supervisor: Mailbox<SessionEvent>,
-    registrations: mpsc::Receiver<Register>,
+    registrations: mpsc::Receiver<(u64, Register)>,
 }
 
 impl Scene {
     async fn start(end: End) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let master = format!("http://{}", listener.local_addr().unwrap());
+        Self::of(end, &[0]).await
+    }
+
+    /// With one master of each of these terms.
+    async fn of(end: End, terms: &[u64]) -> Self {
         let (registered, registrations) = mpsc::channel(16);
-        let service = ClusterServiceServer::new(Master {
-            end,
-            registrations: registered,
-        });
         let group = Group::new("test");
-        let _ends_with_the_group = group.spawn("master", async move {
-            let incoming = TcpListenerStream::new(listener);
-            let served = tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming);
-            served
-                .await
-                .map_err(|e| KolError::internal("TEST", e.to_string()))
-        });
+        let mut masters = Vec::new();
+        for term in terms {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            masters.push(format!("http://{}", listener.local_addr().unwrap()));
+            let service = ClusterServiceServer::new(Master {
+                end,
+                term: *term,
+                registrations: registered.clone(),
+            });
+            let _ends_with_the_group = group.spawn("master", async move {
+                let incoming = TcpListenerStream::new(listener);
+                let served = tonic::transport::Server::builder()
+                    .add_service(service)
+                    .serve_with_incoming(incoming);
+                served
+                    .await
+                    .map_err(|e| KolError::internal("TEST", e.to_string()))
+            });
+        }
         let (address, supervisor) = mailbox("supervisor", 16);
         let identity = Identity {
             incarnation: Incarnation::generate(),
@@ -97,7 +109,7 @@ impl Scene {
         let (ready, _) = watch::channel(false);
         let stop = group.stop_token();
         let route = Route {
-            master,
+            master: masters.join(","),
             network: Arc::new(Network { credentials: None }),
         };
         let session = group.spawn("session", run(route, identity, address, ready, stop));
@@ -130,7 +142,7 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let _sender = scene.come_up().await;
-        seen.push(scene.registrations.recv().await.unwrap().incarnation);
+        seen.push(scene.registrations.recv().await.unwrap().1.incarnation);
     }
     assert_eq!(seen[0], seen[1]);
     scene.group.stop_token().cancel();
@@ -163,4 +175,27 @@ async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
     drop((sender, supervisor));
     let exit = tokio::time::timeout(LIMIT, session.exit()).await;
     assert_eq!(exit.unwrap(), Exit::Done);
+}
+
+#[tokio::test]
+async fn nothing_of_a_master_whose_term_is_over_is_taken() {
+    let mut scene = Scene::of(End::AtOnce, &[3, 2]).await;
+    let mut heard = Vec::new();
+    let mut streams = 0;
+    while streams < 3 {
+        let event = tokio::time::timeout(LIMIT, scene.supervisor.recv()).await;
+        match event.unwrap().unwrap() {
+            SessionEvent::Up(up) => {
+                streams += 1;
+                up.account.send(Account::default()).unwrap();
+            }
+            SessionEvent::Message(message) => heard.push(message.term),
+            SessionEvent::Down => {}
+        }
+    }
+    assert_eq!(heard, [3], "the second stream was that of term 2");
+    let terms = async |scene: &mut Scene| scene.registrations.recv().await.unwrap().0;
+    assert_eq!(terms(&mut scene).await, 0);
+    assert_eq!(terms(&mut scene).await, 3, "it says which term it knows");
+    scene.group.stop_token().cancel();
 }

@@ -408,7 +408,10 @@ impl Supervisor {
     /// next registration.
     fn send(&mut self, body: Body) {
         if let Some(master) = &self.master {
-            let message = proto::ExecutorMessage { body: Some(body) };
+            let message = proto::ExecutorMessage {
+                body: Some(body),
+                ..proto::ExecutorMessage::default()
+            };
             if let Err(mpsc::error::TrySendError::Full(_)) = master.try_send(message) {
                 tracing::warn!(
                     code = "MASTER_STALLED",

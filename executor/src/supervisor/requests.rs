@@ -88,6 +88,7 @@ pub(super) async fn explain(
     };
     let message = proto::ExecutorMessage {
         body: Some(Body::ExplainReply(reply)),
+        ..proto::ExecutorMessage::default()
     };
     let _session_ended = master.try_send(message);
     Ok(())

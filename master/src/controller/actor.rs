@@ -1,6 +1,5 @@
 //! The loop: one message or one tick at a time, decided by the machines, carried out by the other files.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::{Group, Mailbox, Task, mailbox};
@@ -13,7 +12,7 @@ use super::message::{Message, Query};
 use super::state::{Controller, Options};
 use super::store::JobStore;
 use crate::cluster::Input;
-use crate::meta::MetaStore;
+use crate::election::LeaderStore;
 
 /// Messages that may wait.
 const INBOX: usize = 4_096;
@@ -29,7 +28,7 @@ const BATCH: usize = 1_024;
 /// # Errors
 /// The store cannot be read.
 pub async fn start(
-    meta: Arc<dyn MetaStore>,
+    meta: LeaderStore,
     options: Options,
     tasks: &Group,
 ) -> Result<(Handle, Task), KolError> {
@@ -37,7 +36,7 @@ pub async fn start(
     tracing::info!(jobs = stored.len(), "the state store is open");
     let (address, inbox) = mailbox("controller", INBOX);
     let clock = Clock::start();
-    let handle = Handle::new(address, clock);
+    let handle = Handle::new(address, clock, store.term());
     let controller = Controller::new(clock, options, store, stored, handle.clone(), tasks.clone());
     let task = tasks.spawn("controller", controller.run(inbox, tasks.stop_token()));
     Ok((handle, task))

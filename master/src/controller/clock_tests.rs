@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -22,6 +21,7 @@ use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use super::testing::options;
 use crate::cluster::SessionId;
+use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
 use crate::job::record::PartitionRecord;
 use crate::job::{JobRecord, Phase};
@@ -58,7 +58,7 @@ impl Threads for Shifted {
 
 /// A master with one job that runs on one executor.
 async fn running(tasks: &Group) -> (Handle, Outgoing) {
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let job = JobId::generate();
     let mut record = JobRecord::new(job.clone(), spec("a"), vec![], Millis::now());
     record.phase = Phase::Running;

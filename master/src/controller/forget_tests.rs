@@ -1,6 +1,5 @@
 //! Which jobs that are over are forgotten.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::JobId;
@@ -11,8 +10,9 @@ use super::actor::start;
 use super::submission::Begin;
 use super::testing::{ending, options, record, store_with, submission};
 use crate::checkpoint::Commit;
+use crate::election::LeaderStore;
 use crate::job::{End, JobRecord, Origin, Phase};
-use crate::meta::{EmbeddedStore, MetaStore as _};
+use crate::meta::EmbeddedStore;
 
 const OVER: Phase = Phase::Over(End::Stopped);
 
@@ -50,7 +50,7 @@ fn epoch_of(job: &JobRecord, wrote: &str) -> Commit {
 async fn a_savepoint_that_is_deleted_while_its_place_is_away_is_deleted_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("away/sav_1");
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let mut store = store_with(&[], meta.clone()).await;
     let savepoint = Savepoint {
         id: "sav_1".into(),
@@ -63,7 +63,7 @@ async fn a_savepoint_that_is_deleted_while_its_place_is_away_is_deleted_when_it_
     let (handle, _ends_with_the_test) = start(meta.clone(), options(), &tasks).await.unwrap();
     handle.delete_savepoint("sav_1".into()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let waiting = async || meta.list("deletion/").await.unwrap().len();
+    let waiting = async || meta.reader().list("deletion/").await.unwrap().len();
     assert_eq!(waiting().await, 1);
     std::fs::create_dir_all(&place).unwrap();
     let manifest = place.join("manifest");
@@ -87,7 +87,7 @@ async fn the_oldest_jobs_are_forgotten_but_for_those_that_something_can_begin_wi
         id: JobId::from_wire("job_002"),
         epoch: None,
     };
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let mut store = store_with(&jobs, meta.clone()).await;
     let epoch = epoch_of(&refers, "job_000");
     store.save(None, Some((&refers.id, &epoch))).await.unwrap();

@@ -42,11 +42,21 @@ pub type Outgoing = mpsc::Receiver<Result<MasterMessage, tonic::Status>>;
 pub struct Handle {
     mailbox: Address<Message>,
     clock: Clock,
+    term: u64,
 }
 
 impl Handle {
-    pub(super) fn new(mailbox: Address<Message>, clock: Clock) -> Self {
-        Self { mailbox, clock }
+    pub(super) fn new(mailbox: Address<Message>, clock: Clock, term: u64) -> Self {
+        Self {
+            mailbox,
+            clock,
+            term,
+        }
+    }
+
+    /// The term in which the controller leads.
+    pub fn term(&self) -> u64 {
+        self.term
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Message) -> Result<T, KolError> {
@@ -348,7 +358,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_request_ends_at_its_deadline_or_with_the_controller() {
         let (address, mut inbox) = mailbox("controller", 2);
-        let handle = Handle::new(address, Clock::start());
+        let handle = Handle::new(address, Clock::start(), 0);
         let error = handle.jobs().await.unwrap_err();
         assert_eq!(error.code, "MASTER_BUSY");
         let error = handle.savepoint("a".into(), String::new()).await;

@@ -16,6 +16,7 @@
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
 //! | `store` | jobs in the meta store |
+//! | `standby` | the same for people, on a master that follows |
 
 mod actor;
 mod attempts;
@@ -32,6 +33,7 @@ mod questions;
 mod rewind;
 mod saved;
 mod savepoints;
+mod standby;
 mod state;
 mod statuses;
 mod steps;
@@ -42,6 +44,7 @@ mod ticks;
 
 pub use actor::start;
 pub use handle::{Handle, Outgoing};
+pub use standby::Standby;
 pub use state::Options;
 pub use store::{JobStore, adopt};
 pub use submission::{Begin, Submission};

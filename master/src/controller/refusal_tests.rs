@@ -1,7 +1,6 @@
 //! What is refused changes nothing: each command that checks and acts, refused, with all jobs and savepoints
 //! as they were.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -13,6 +12,7 @@ use super::actor::start;
 use super::handle::Handle;
 use super::submission::Begin;
 use super::testing::{ending, options, record, store_with, submission};
+use crate::election::LeaderStore;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
 
@@ -20,7 +20,7 @@ const FOLDER: &str = "file:///savepoints/sav_1";
 
 /// A master with these jobs and one savepoint, of the job `a`.
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let mut store = store_with(records, meta.clone()).await;
     let savepoint = Savepoint {
         id: "sav_1".into(),

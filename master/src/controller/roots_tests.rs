@@ -1,6 +1,5 @@
 //! Executors that do not see a checkpoint root when they register.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -14,6 +13,7 @@ use super::handle::{Handle, Outgoing};
 use super::store::JobStore;
 use super::testing::options;
 use crate::cluster::SessionId;
+use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
 use crate::job::record::PartitionRecord;
 use crate::job::{JobRecord, Phase};
@@ -24,7 +24,7 @@ const SESSION: SessionId = SessionId(1);
 
 /// A master with one job that runs, and whose partition has no owner.
 async fn master(tasks: &Group) -> (Handle, String) {
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let mut record = JobRecord::new(JobId::generate(), spec("a"), vec![], Millis::now());
     record.phase = Phase::Running;
     record.generation = 1;

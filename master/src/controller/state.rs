@@ -113,28 +113,12 @@ impl Controller {
         live.map(|(id, _)| id.clone()).collect()
     }
 
-    /// A job by id, or the newest by name; by an empty text the only live one.
+    /// See [`find`].
     ///
     /// # Errors
-    /// There is none, or there are several.
+    /// As there.
     pub(super) fn find(&self, name: &str) -> Result<(&JobId, &Job), KolError> {
-        if name.is_empty() {
-            let mut live = self.jobs.iter().filter(|(_, j)| j.header().is_live());
-            return match (live.next(), live.next()) {
-                (Some(only), None) => Ok(only),
-                (None, _) => Err(KolError::user("JOB_NOT_FOUND", "no job runs")
-                    .help("Submit one with kol-client submit FILE.")),
-                (Some(_), Some(_)) => Err(KolError::user("JOB_AMBIGUOUS", "several jobs run")
-                    .help("Name one; kol-client jobs lists them.")),
-            };
-        }
-        let mut newest_first = self.jobs.iter().rev();
-        newest_first
-            .find(|(id, job)| id.as_str() == name || job.header().spec.name == name)
-            .ok_or_else(|| {
-                KolError::user("JOB_NOT_FOUND", format!("there is no job `{name}`"))
-                    .help("kol-client jobs lists them.")
-            })
+        find(&self.jobs, name)
     }
 
     /// The executors as one job sees them.
@@ -170,7 +154,10 @@ impl Controller {
         let Some((_, stream)) = self.streams.get(executor) else {
             return;
         };
-        let message = MasterMessage { body: Some(body) };
+        let message = MasterMessage {
+            body: Some(body),
+            term: self.store.term(),
+        };
         match stream.try_send(Ok(message)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
@@ -190,4 +177,31 @@ impl Controller {
             self.keeper.tell(location, chore);
         }
     }
+}
+
+/// A job by id, or the newest by name; by an empty text the only live one.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(super) fn find<'a>(
+    jobs: &'a BTreeMap<JobId, Job>,
+    name: &str,
+) -> Result<(&'a JobId, &'a Job), KolError> {
+    if name.is_empty() {
+        let mut live = jobs.iter().filter(|(_, j)| j.header().is_live());
+        return match (live.next(), live.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(KolError::user("JOB_NOT_FOUND", "no job runs")
+                .help("Submit one with kol-client submit FILE.")),
+            (Some(_), Some(_)) => Err(KolError::user("JOB_AMBIGUOUS", "several jobs run")
+                .help("Name one; kol-client jobs lists them.")),
+        };
+    }
+    let mut newest_first = jobs.iter().rev();
+    newest_first
+        .find(|(id, job)| id.as_str() == name || job.header().spec.name == name)
+        .ok_or_else(|| {
+            KolError::user("JOB_NOT_FOUND", format!("there is no job `{name}`"))
+                .help("kol-client jobs lists them.")
+        })
 }

@@ -7,7 +7,6 @@
 //! place of files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::checkpoint::{Stores, marker};
@@ -18,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Commit;
 use crate::checkpoint::deletion::Deletion;
+use crate::election::LeaderStore;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -39,9 +39,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub type Stored = (JobRecord, Vec<Manifest>);
 
 /// The jobs' part of the meta store. It is the only writer of its keys: a conflict means that another
-/// master works on the same store.
+/// master works on the same store, or leads by now.
 pub struct JobStore {
-    meta: Arc<dyn MetaStore>,
+    meta: LeaderStore,
     revisions: BTreeMap<String, Revision>,
     generations: BTreeMap<String, u64>,
     /// By id.
@@ -59,10 +59,10 @@ impl JobStore {
     ///
     /// # Errors
     /// The store failed, or holds what this version cannot read.
-    pub async fn load(meta: Arc<dyn MetaStore>) -> Result<(Self, Vec<Stored>), KolError> {
+    pub async fn load(meta: LeaderStore) -> Result<(Self, Vec<Stored>), KolError> {
         let mut store = Self {
-            cluster: cluster_of(meta.as_ref()).await?,
-            id: store_of(meta.as_ref()).await?,
+            cluster: cluster_of(&meta).await?,
+            id: store_of(&meta).await?,
             meta,
             revisions: BTreeMap::new(),
             generations: BTreeMap::new(),
@@ -70,39 +70,45 @@ impl JobStore {
             deletions: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
-        for entry in store.meta.list(ROOTS).await.map_err(failed)? {
+        for entry in store.meta.reader().list(ROOTS).await.map_err(failed)? {
             let location = entry.key.trim_start_matches(ROOTS).to_owned();
             store.roots.insert(location);
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(GENERATIONS).await.map_err(failed)? {
+        for entry in store
+            .meta
+            .reader()
+            .list(GENERATIONS)
+            .await
+            .map_err(failed)?
+        {
             let name = entry.key.trim_start_matches(GENERATIONS).to_owned();
             store.generations.insert(name, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(HEADS).await.map_err(failed)? {
+        for entry in store.meta.reader().list(HEADS).await.map_err(failed)? {
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(SAVEPOINTS).await.map_err(failed)? {
-            let savepoint: Savepoint = decode(&entry)?;
+        for (entry, savepoint) in saved(store.meta.reader()).await? {
             store.savepoints.insert(savepoint.id.clone(), savepoint);
             store.revisions.insert(entry.key, entry.revision);
         }
-        for entry in store.meta.list(DELETIONS).await.map_err(failed)? {
+        for entry in store.meta.reader().list(DELETIONS).await.map_err(failed)? {
             let id = entry.key.trim_start_matches(DELETIONS).to_owned();
             store.deletions.insert(id, read(&entry)?);
             store.revisions.insert(entry.key, entry.revision);
         }
         let mut jobs = Vec::new();
-        for entry in store.meta.list(JOBS).await.map_err(failed)? {
-            let record = read_job(&entry)?;
-            let checkpoints = store.meta.list(&checkpoints_of(&record.id)).await;
-            let checkpoints = checkpoints.map_err(failed)?;
-            let checkpoints = checkpoints.iter().map(decode).collect::<Result<_, _>>()?;
-            jobs.push((record, checkpoints));
+        for (entry, job) in stored(store.meta.reader()).await? {
+            jobs.push(job);
             store.revisions.insert(entry.key, entry.revision);
         }
         Ok((store, jobs))
+    }
+
+    /// The term in which it is written.
+    pub fn term(&self) -> u64 {
+        self.meta.term()
     }
 
     /// The store itself: another one may continue as the same cluster.
@@ -234,7 +240,12 @@ impl JobStore {
     /// As [`Self::save`].
     pub async fn remove(&mut self, id: &JobId, files: Option<Deletion>) -> Result<(), KolError> {
         let keys = [format!("{JOBS}{id}"), format!("{HEADS}{id}")];
-        let checkpoints = self.meta.list(&checkpoints_of(id)).await.map_err(failed)?;
+        let checkpoints = self
+            .meta
+            .reader()
+            .list(&checkpoints_of(id))
+            .await
+            .map_err(failed)?;
         let gone = keys
             .iter()
             .cloned()
@@ -317,7 +328,7 @@ impl JobStore {
 ///
 /// # Errors
 /// The store failed.
-pub async fn adopt(meta: &dyn MetaStore, stores: &Stores, root: &str) -> Result<(), KolError> {
+pub async fn adopt(meta: &LeaderStore, stores: &Stores, root: &str) -> Result<(), KolError> {
     if meta.get(CLUSTER).await.map_err(failed)?.is_some() {
         return Ok(());
     }
@@ -335,7 +346,7 @@ pub async fn adopt(meta: &dyn MetaStore, stores: &Stores, root: &str) -> Result<
 }
 
 /// The id of the cluster, made when the store is new.
-async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
+async fn cluster_of(meta: &LeaderStore) -> Result<ClusterId, KolError> {
     if let Some(entry) = meta.get(CLUSTER).await.map_err(failed)? {
         return Ok(ClusterId::from_wire(String::from_utf8_lossy(&entry.value)));
     }
@@ -344,12 +355,12 @@ async fn cluster_of(meta: &dyn MetaStore) -> Result<ClusterId, KolError> {
     Ok(made)
 }
 
-pub(super) async fn put_cluster(meta: &dyn MetaStore, cluster: &ClusterId) -> Result<(), KolError> {
+pub(super) async fn put_cluster(meta: &LeaderStore, cluster: &ClusterId) -> Result<(), KolError> {
     put_new(meta, CLUSTER, cluster.as_str()).await
 }
 
 /// The id of the store, made when it is new or of an earlier version.
-async fn store_of(meta: &dyn MetaStore) -> Result<StoreId, KolError> {
+async fn store_of(meta: &LeaderStore) -> Result<StoreId, KolError> {
     if let Some(entry) = meta.get(STORE).await.map_err(failed)? {
         return Ok(StoreId::from_wire(String::from_utf8_lossy(&entry.value)));
     }
@@ -358,12 +369,46 @@ async fn store_of(meta: &dyn MetaStore) -> Result<StoreId, KolError> {
     Ok(made)
 }
 
-async fn put_new(meta: &dyn MetaStore, key: &str, value: &str) -> Result<(), KolError> {
+async fn put_new(meta: &LeaderStore, key: &str, value: &str) -> Result<(), KolError> {
     let transaction = Transaction {
         expected: vec![(key.to_owned(), Revision::ABSENT)],
         writes: vec![Write::Put(key.to_owned(), value.into())],
     };
     meta.commit(transaction).await.map(drop).map_err(failed)
+}
+
+/// Whether a store answers.
+///
+/// # Errors
+/// It does not.
+pub(super) async fn reachable(meta: &dyn MetaStore) -> Result<(), KolError> {
+    meta.get(CLUSTER).await.map(drop).map_err(failed)
+}
+
+/// All jobs as a store has them, each with the entry of its record.
+///
+/// # Errors
+/// The store failed, or holds what this version cannot read.
+pub(super) async fn stored(meta: &dyn MetaStore) -> Result<Vec<(Entry, Stored)>, KolError> {
+    let mut jobs = Vec::new();
+    for entry in meta.list(JOBS).await.map_err(failed)? {
+        let record = read_job(&entry)?;
+        let checkpoints = meta.list(&checkpoints_of(&record.id)).await;
+        let checkpoints = checkpoints.map_err(failed)?;
+        let checkpoints = checkpoints.iter().map(decode).collect::<Result<_, _>>()?;
+        jobs.push((entry, (record, checkpoints)));
+    }
+    Ok(jobs)
+}
+
+/// All savepoints as a store has them, each with its entry.
+///
+/// # Errors
+/// As [`stored`].
+pub(super) async fn saved(meta: &dyn MetaStore) -> Result<Vec<(Entry, Savepoint)>, KolError> {
+    let entries = meta.list(SAVEPOINTS).await.map_err(failed)?;
+    let read = |entry: Entry| decode(&entry).map(|savepoint| (entry, savepoint));
+    entries.into_iter().map(read).collect()
 }
 
 fn checkpoints_of(job: &JobId) -> String {
@@ -395,7 +440,9 @@ fn decode<T: prost::Message + Default>(entry: &Entry) -> Result<T, KolError> {
 
 fn failed(error: MetaError) -> KolError {
     let help = match error {
-        MetaError::Conflict { .. } => "Run one master on one state folder only.",
+        MetaError::Conflict { .. } => {
+            "Run one master on one state folder only. With --etcd: another master leads now, and this one follows."
+        }
         MetaError::Failed(_) => {
             "Free space on the disk of --state-dir, or repair it, and start kol-master again: its jobs are \
              intact, and it adopts the executors, which continue meanwhile."

@@ -1,7 +1,5 @@
 //! Jobs in the meta store: what is there after a restart.
 
-use std::sync::Arc;
-
 use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{ClusterId, JobId, Millis};
@@ -9,9 +7,10 @@ use kol_common::{ClusterId, JobId, Millis};
 use super::store::{JobStore, adopt, put_cluster};
 use crate::checkpoint::Commit;
 use crate::checkpoint::deletion::{Deletion, Forgotten};
+use crate::election::LeaderStore;
 use crate::job::JobRecord;
 use crate::job::record::VERSION;
-use crate::meta::{EmbeddedStore, MetaStore as _};
+use crate::meta::EmbeddedStore;
 use crate::testing::spec;
 
 fn record(name: &str, generation: u64) -> JobRecord {
@@ -31,7 +30,7 @@ fn files() -> Deletion {
 #[tokio::test]
 async fn jobs_and_generations_are_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut store, none) = JobStore::load(meta.clone()).await.unwrap();
     assert_eq!(none, []);
     let (kept, removed) = (record("a", 3), record("a", 7));
@@ -46,7 +45,7 @@ async fn jobs_and_generations_are_there_after_a_restart() {
 #[tokio::test]
 async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     let job = record("a", 1);
     store.save(Some(&job), None).await.unwrap();
@@ -71,7 +70,7 @@ async fn committed_epochs_are_there_after_a_restart_without_those_that_were_forg
     let late = store.save(None, Some((&job.id, &commit(13, &[])))).await;
     assert!(late.is_err(), "another master has committed meanwhile");
     other.remove(&job.id, Some(files())).await.unwrap();
-    let left: Vec<_> = meta.list("").await.unwrap().into_iter().collect();
+    let left: Vec<_> = meta.reader().list("").await.unwrap().into_iter().collect();
     let left: Vec<_> = left.iter().map(|e| e.key.as_str()).collect();
     let deletion = format!("deletion/{}", job.id);
     assert_eq!(left, ["cluster", &deletion, "generation/a", "store"]);
@@ -85,15 +84,17 @@ async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
     let marker = folder.path().join(marker::CLUSTER_FILE);
     let fresh = || EmbeddedStore::in_memory().unwrap();
     let cluster = async |meta: EmbeddedStore| {
+        let meta = LeaderStore::alone(meta);
         adopt(&meta, &stores, &root).await.unwrap();
-        let (store, _) = JobStore::load(Arc::new(meta)).await.unwrap();
+        let (store, _) = JobStore::load(meta).await.unwrap();
         store.cluster().to_string()
     };
     let made = cluster(fresh()).await;
     std::fs::write(&marker, "clu_7\n").unwrap();
     assert_eq!(cluster(fresh()).await, "clu_7");
     let known = fresh();
-    put_cluster(&known, &ClusterId::from_wire(&made))
+    let mine = LeaderStore::alone(known.clone());
+    put_cluster(&mine, &ClusterId::from_wire(&made))
         .await
         .unwrap();
     assert_eq!(cluster(known).await, made);
@@ -104,7 +105,7 @@ async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
 #[tokio::test]
 async fn the_cluster_and_its_marked_roots_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     let cluster = store.cluster().clone();
     assert!(!store.is_marked("file:///a"));
@@ -118,7 +119,7 @@ async fn the_cluster_and_its_marked_roots_stay_the_same() {
 #[tokio::test]
 async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     let job = record("a", 1);
     store.save(Some(&job), None).await.unwrap();
@@ -153,7 +154,7 @@ async fn savepoints_outlive_their_jobs_until_they_are_forgotten() {
 #[tokio::test]
 async fn a_second_writer_is_noticed_and_a_newer_version_is_not_misread() {
     let folder = tempfile::tempdir().unwrap();
-    let meta = Arc::new(EmbeddedStore::open(folder.path()).unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut one, _) = JobStore::load(meta.clone()).await.unwrap();
     let mut job = record("a", 0);
     one.save(Some(&job), None).await.unwrap();

@@ -1,6 +1,5 @@
 //! What a job hands on to the one that takes its place, when it never read anything itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -12,6 +11,7 @@ use super::actor::start;
 use super::handle::Handle;
 use super::submission::Begin;
 use super::testing::{ending, options, record, store_with, submission};
+use crate::election::LeaderStore;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
 
@@ -19,7 +19,7 @@ const OVER: Phase = Phase::Over(End::Stopped);
 const FAILED: Phase = Phase::Over(End::Failed);
 
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
-    let meta = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     drop(store_with(records, meta.clone()).await);
     start(meta, options(), tasks).await.unwrap().0
 }

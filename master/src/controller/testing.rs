@@ -15,11 +15,11 @@ use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Limits;
+use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
 use crate::job::discovery::{Brokers, Outside, Starts};
 use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Phase};
-use crate::meta::MetaStore;
 use crate::testing::spec;
 
 /// Brokers that are never reached.
@@ -112,7 +112,7 @@ pub(super) fn submission(name: &str, replace: bool, begin: Begin) -> Submission 
 }
 
 /// A store with these jobs.
-pub(super) async fn store_with(records: &[JobRecord], meta: Arc<dyn MetaStore>) -> JobStore {
+pub(super) async fn store_with(records: &[JobRecord], meta: LeaderStore) -> JobStore {
     let (mut store, _) = JobStore::load(meta).await.unwrap();
     for record in records {
         store.save(Some(record), None).await.unwrap();

@@ -10,15 +10,15 @@ use kol_common::{Domain, KolError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
-use crate::controller::Handle;
+use crate::role::Roles;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// Prometheus text.
     pub metrics: PrometheusHandle,
-    /// Where jobs and executors are known. It exists only while the store is open.
-    pub controller: Handle,
+    /// Where jobs and executors are known.
+    pub roles: Roles,
     /// What people must know of this process.
     pub warning: Option<String>,
 }
@@ -49,10 +49,11 @@ fn routes() -> [(&'static str, MethodRouter<Pages>); 6] {
     ]
 }
 
-/// Ready when the controller answers: it is started after the store was read.
+/// Ready when the controller answers, which is started after the store was read; on a master that follows, when the
+/// store does.
 async fn ready(State(pages): State<Pages>) -> Response {
-    match pages.controller.executors().await {
-        Ok(_) => "ready\n".into_response(),
+    match pages.roles.ready().await {
+        Ok(()) => "ready\n".into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
 }
@@ -62,13 +63,13 @@ async fn metrics(State(pages): State<Pages>) -> String {
 }
 
 async fn jobs(State(pages): State<Pages>) -> Response {
-    answer(pages.controller.jobs().await, |jobs| {
+    answer(pages.roles.jobs().await, |jobs| {
         jobs.iter().map(job_json).collect()
     })
 }
 
 async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
-    answer(pages.controller.job(job).await, |mut status| {
+    answer(pages.roles.job(job).await, |mut status| {
         status.warnings.extend(pages.warning);
         let mut shown = job_json(&status);
         shown["partition_list"] = status.partitions.iter().map(partition_json).collect();
@@ -78,7 +79,7 @@ async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
 }
 
 async fn executors(State(pages): State<Pages>) -> Response {
-    answer(pages.controller.executors().await, |executors| {
+    answer(pages.roles.executors().await, |executors| {
         executors.iter().map(executor_json).collect()
     })
 }

@@ -31,7 +31,7 @@ const SESSION: &str = "/kol.v1.ClusterService/Session";
 const JOBS: &str = "/kol.v1.JobService/";
 
 /// Methods for people, and who may call them.
-const METHODS: [(&str, Role); 12] = [
+const METHODS: [(&str, Role); 13] = [
     ("Submit", Role::Operator),
     ("ListJobs", Role::Viewer),
     ("GetJob", Role::Viewer),
@@ -44,6 +44,7 @@ const METHODS: [(&str, Role); 12] = [
     ("DeleteSavepoint", Role::Admin),
     ("Rewind", Role::Operator),
     ("Rollback", Role::Operator),
+    ("Leadership", Role::Viewer),
 ];
 
 /// Who may call a method, by its path; `None` for one that nobody named.
@@ -236,7 +237,7 @@ mod tests {
     fn a_method_that_reads_is_for_viewers_and_every_other_is_not() {
         for path in methods() {
             let method = path.rsplit('/').next().unwrap();
-            let reads = ["List", "Get", "Explain"]
+            let reads = ["List", "Get", "Explain", "Leadership"]
                 .iter()
                 .any(|m| method.starts_with(m));
             let viewer = caller_of(&path) == Some(Caller::Person(Role::Viewer));

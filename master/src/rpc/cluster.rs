@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::Stream;
 use kol_common::KolError;
-use kol_common::actor::Group;
 use kol_common::proto::cluster_service_server::ClusterService;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register};
@@ -16,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::limits::is_presentable;
 use crate::cluster::SessionId;
 use crate::controller::Handle;
+use crate::role::Roles;
 
 /// Longest wait for the registration.
 const REGISTER: Duration = Duration::from_secs(5);
@@ -23,17 +23,15 @@ const REGISTER: Duration = Duration::from_secs(5);
 /// Accepts executors.
 #[derive(Debug)]
 pub struct ClusterRpc {
-    controller: Handle,
-    readers: Group,
+    roles: Roles,
     sessions: AtomicU64,
 }
 
 impl ClusterRpc {
-    /// `readers` gets one task for each stream.
-    pub fn new(controller: Handle, readers: Group) -> Self {
+    /// For the executors of whoever leads: a follower has none.
+    pub fn new(roles: Roles) -> Self {
         Self {
-            controller,
-            readers,
+            roles,
             sessions: AtomicU64::new(1),
         }
     }
@@ -47,14 +45,14 @@ impl ClusterService for ClusterRpc {
         &self,
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let (controller, readers) = self.roles.leading().map_err(|e| e.to_status())?;
         let mut incoming = request.into_inner();
-        let register = registration(&mut incoming).await?;
+        let register = registration(&mut incoming, controller.term()).await?;
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        let controller = self.controller.clone();
         let outgoing = controller.opened(session, register).await;
         let outgoing = outgoing.map_err(|e| Status::unavailable(e.to_string()))?;
-        let stop = self.readers.stop_token();
-        let _runs_by_itself = self.readers.spawn("session", async move {
+        let stop = readers.stop_token();
+        let _runs_by_itself = readers.spawn("session", async move {
             let ended = tokio::select! {
                 biased;
                 () = stop.cancelled() => Ok(()),
@@ -66,10 +64,16 @@ impl ClusterService for ClusterRpc {
     }
 }
 
-async fn registration(incoming: &mut Streaming<ExecutorMessage>) -> Result<Register, Status> {
+async fn registration(
+    incoming: &mut Streaming<ExecutorMessage>,
+    term: u64,
+) -> Result<Register, Status> {
     let first = tokio::time::timeout(REGISTER, incoming.message())
         .await
         .map_err(|_| Status::deadline_exceeded("the first message, Register, did not come"))??;
+    if first.as_ref().is_some_and(|message| message.term > term) {
+        return Err(superseded().to_status());
+    }
     match first.and_then(|message| message.body) {
         Some(Body::Register(register)) => {
             is_presentable(&register)?;
@@ -77,6 +81,11 @@ async fn registration(incoming: &mut Streaming<ExecutorMessage>) -> Result<Regis
         }
         _ => Err(Status::invalid_argument("a session starts with Register")),
     }
+}
+
+/// The executor has seen a master of a newer term.
+fn superseded() -> KolError {
+    KolError::external("MASTER_FOLLOWS", "another master leads, in a newer term")
 }
 
 /// Hands on what the executor sends until the stream ends.
@@ -87,6 +96,9 @@ async fn read(
 ) -> Result<(), KolError> {
     // An error is a broken stream: the members' machine deals with it, by its end.
     while let Ok(Some(message)) = incoming.message().await {
+        if message.term > controller.term() {
+            return Err(superseded());
+        }
         if let Some(body) = message.body {
             controller.received(session, body).await?;
         }

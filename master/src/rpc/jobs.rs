@@ -5,9 +5,10 @@ use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::JobSpec;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
-    ExplainRequest, Explanation, JobRef, JobStatus, ListCheckpointsReply, ListExecutorsReply,
-    ListExecutorsRequest, ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef,
-    SavepointRequest, StopReply, StopRequest, SubmitReply, SubmitRequest,
+    ExplainRequest, Explanation, JobRef, JobStatus, LeadershipReply, LeadershipRequest,
+    ListCheckpointsReply, ListExecutorsReply, ListExecutorsRequest, ListJobsReply, ListJobsRequest,
+    RewindRequest, Savepoint, SavepointRef, SavepointRequest, StopReply, StopRequest, SubmitReply,
+    SubmitRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -15,6 +16,7 @@ use super::auth::Subject;
 use super::limits::are_short;
 use crate::controller::{Begin, Handle, Submission};
 use crate::job::{End, lineage};
+use crate::role::Roles;
 use crate::specs::Admission;
 
 /// Largest spec that is read, bytes.
@@ -23,7 +25,7 @@ const MAX_SPEC: usize = 1 << 20;
 /// Answers `kol-client`.
 #[derive(Debug)]
 pub struct JobRpc {
-    controller: Handle,
+    roles: Roles,
     admission: Admission,
     stores: Stores,
     warning: Option<String>,
@@ -33,13 +35,13 @@ impl JobRpc {
     /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warning` is
     /// what people must know of this process.
     pub fn new(
-        controller: Handle,
+        roles: Roles,
         admission: Admission,
         stores: Stores,
         warning: Option<String>,
     ) -> Self {
         Self {
-            controller,
+            roles,
             admission,
             stores,
             warning,
@@ -65,7 +67,7 @@ impl JobRpc {
             policy.check_place("the savepoint", &name)?;
             Some(name.clone())
         } else {
-            self.controller.savepoint_folder(name.clone()).await?
+            self.roles.leader()?.savepoint_folder(name.clone()).await?
         };
         let Some(folder) = folder else {
             return Ok(Begin::From(name));
@@ -73,6 +75,10 @@ impl JobRpc {
         let snapshot = snapshot::read(&self.stores, &folder).await?;
         lineage::fits(&lineage::spec_of(&folder, &snapshot)?, spec)?;
         Ok(Begin::Folder(folder))
+    }
+
+    fn leader(&self) -> Result<Handle, Status> {
+        self.roles.leader().map_err(|e| e.to_status())
     }
 
     /// Whether a savepoint may lie at a location that a person named. Empty is the job's own, in which its epochs are.
@@ -93,6 +99,7 @@ impl JobService for JobRpc {
         let subject = Subject::of(&request);
         let named = request.get_ref();
         are_short([&*named.origin, &named.from_savepoint])?;
+        let controller = self.leader()?;
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
@@ -108,14 +115,14 @@ impl JobService for JobRpc {
             replace: request.replace,
             take_over: request.take_over,
         };
-        answer(self.controller.submit(submission).await)
+        answer(controller.submit(submission).await)
     }
 
     async fn list_jobs(
         &self,
         _request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsReply>, Status> {
-        let jobs = self.controller.jobs().await.map(|mut jobs| {
+        let jobs = self.roles.jobs().await.map(|mut jobs| {
             for job in &mut jobs {
                 job.partitions.clear();
             }
@@ -126,7 +133,7 @@ impl JobService for JobRpc {
 
     async fn get_job(&self, request: Request<JobRef>) -> Result<Response<JobStatus>, Status> {
         are_short([&*request.get_ref().job])?;
-        let found = self.controller.job(request.into_inner().job).await;
+        let found = self.roles.job(request.into_inner().job).await;
         answer(found.map(|mut status| {
             status.warnings.extend(self.warning.clone());
             status
@@ -137,13 +144,14 @@ impl JobService for JobRpc {
         let named = request.get_ref();
         are_short([&*named.job, &named.location])?;
         Subject::of(&request).note(&named.job);
+        let controller = self.leader()?;
         let request = request.into_inner();
         if request.savepoint {
             self.check_place(&request.location)
                 .map_err(|e| e.to_status())?;
         }
         let savepoint = request.savepoint.then_some(request.location);
-        let ended = self.controller.end(request.job, End::Stopped, savepoint);
+        let ended = controller.end(request.job, End::Stopped, savepoint);
         answer(ended.await.map(|(status, savepoint)| StopReply {
             status: Some(status),
             savepoint,
@@ -155,7 +163,7 @@ impl JobService for JobRpc {
         are_short([&**named])?;
         Subject::of(&request).note(named);
         let job = request.into_inner().job;
-        let ended = self.controller.end(job, End::Cancelled, None).await;
+        let ended = self.leader()?.end(job, End::Cancelled, None).await;
         answer(ended.map(|(status, _)| status))
     }
 
@@ -166,14 +174,11 @@ impl JobService for JobRpc {
         let named = request.get_ref();
         are_short([&*named.job, &named.location])?;
         Subject::of(&request).note(&named.job);
+        let controller = self.leader()?;
         let request = request.into_inner();
         self.check_place(&request.location)
             .map_err(|e| e.to_status())?;
-        answer(
-            self.controller
-                .savepoint(request.job, request.location)
-                .await,
-        )
+        answer(controller.savepoint(request.job, request.location).await)
     }
 
     async fn delete_savepoint(
@@ -184,7 +189,7 @@ impl JobService for JobRpc {
         are_short([&**named])?;
         Subject::of(&request).note(named);
         let savepoint = request.into_inner().savepoint;
-        answer(self.controller.delete_savepoint(savepoint).await)
+        answer(self.leader()?.delete_savepoint(savepoint).await)
     }
 
     async fn rewind(
@@ -194,21 +199,21 @@ impl JobService for JobRpc {
         let named = &request.get_ref().job;
         are_short([&**named])?;
         Subject::of(&request).note(named);
-        answer(self.controller.rewind(request.into_inner()).await)
+        answer(self.leader()?.rewind(request.into_inner()).await)
     }
 
     async fn rollback(&self, request: Request<JobRef>) -> Result<Response<SubmitReply>, Status> {
         let named = &request.get_ref().job;
         are_short([&**named])?;
         Subject::of(&request).note(named);
-        answer(self.controller.roll_back(request.into_inner().job).await)
+        answer(self.leader()?.roll_back(request.into_inner().job).await)
     }
 
     async fn list_executors(
         &self,
         _request: Request<ListExecutorsRequest>,
     ) -> Result<Response<ListExecutorsReply>, Status> {
-        let executors = self.controller.executors().await;
+        let executors = self.roles.executors().await;
         answer(executors.map(|executors| ListExecutorsReply { executors }))
     }
 
@@ -217,7 +222,14 @@ impl JobService for JobRpc {
         request: Request<JobRef>,
     ) -> Result<Response<ListCheckpointsReply>, Status> {
         are_short([&*request.get_ref().job])?;
-        answer(self.controller.checkpoints(request.into_inner().job).await)
+        answer(self.roles.checkpoints(request.into_inner().job).await)
+    }
+
+    async fn leadership(
+        &self,
+        _request: Request<LeadershipRequest>,
+    ) -> Result<Response<LeadershipReply>, Status> {
+        Ok(Response::new(self.roles.leadership()))
     }
 
     async fn explain(
@@ -226,6 +238,6 @@ impl JobService for JobRpc {
     ) -> Result<Response<Explanation>, Status> {
         let named = request.get_ref();
         are_short([&*named.job, &named.platform, &named.kol])?;
-        answer(self.controller.explain(request.into_inner()).await)
+        answer(self.leader()?.explain(request.into_inner()).await)
     }
 }

@@ -1,6 +1,5 @@
 //! Jobs that end, and jobs that take the place of others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{Rig, is, people, submit, wait_for};
@@ -11,6 +10,7 @@ use kol_common::proto::{
 };
 use kol_common::{JobId, Millis};
 use kol_master::controller::JobStore;
+use kol_master::election::LeaderStore;
 use kol_master::job::{End, JobRecord, Predecessor};
 use kol_master::meta::EmbeddedStore;
 
@@ -25,7 +25,7 @@ async fn a_master_that_died_after_it_noted_the_next_job_still_ends_the_one_befor
     drop((master, client));
     // What such a master leaves.
     let meta = EmbeddedStore::open(&rig.config().state_dir).unwrap();
-    let (mut store, stored) = JobStore::load(Arc::new(meta)).await.unwrap();
+    let (mut store, stored) = JobStore::load(LeaderStore::alone(meta)).await.unwrap();
     let spec = stored[0].0.spec.clone();
     let mut next = JobRecord::new(JobId::generate(), spec, vec![], Millis::now());
     next.follows = Some(Predecessor {
@@ -61,7 +61,7 @@ async fn a_stop_whose_savepoint_is_refused_changes_nothing() {
     assert_eq!(info_of(&refused).unwrap().code, "CHECKPOINT_LOCATION");
     wait_for(&mut client, "a", is(JobState::Degraded)).await;
     // Without executors this savepoint waits: another one is refused.
-    let controller = master.controller().clone();
+    let controller = master.roles().leader().unwrap();
     let waiting = controller.savepoint("a".into(), String::new());
     let refused = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -122,7 +122,7 @@ async fn a_savepoint_that_does_not_fit_does_not_end_the_job_that_it_would_replac
         .await
         .unwrap();
     let meta = EmbeddedStore::open(&rig.config().state_dir).unwrap();
-    let (mut store, _) = JobStore::load(Arc::new(meta)).await.unwrap();
+    let (mut store, _) = JobStore::load(LeaderStore::alone(meta)).await.unwrap();
     let savepoint = Savepoint {
         id: "sav_1".into(),
         location,

@@ -65,7 +65,7 @@ async fn autostart_submits_once_and_leaves_what_a_person_ended_until_its_file_ch
             let mut client = people(&master).await;
             let began = tokio::time::Instant::now();
             loop {
-                let jobs = master.controller().jobs().await.unwrap();
+                let jobs = master.roles().jobs().await.unwrap();
                 if jobs.len() >= count || began.elapsed() > PATIENCE {
                     break;
                 }
@@ -73,7 +73,7 @@ async fn autostart_submits_once_and_leaves_what_a_person_ended_until_its_file_ch
             }
             // Time for a submission too many.
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            let jobs = master.controller().jobs().await.unwrap();
+            let jobs = master.roles().jobs().await.unwrap();
             let live = jobs
                 .iter()
                 .filter(|j| j.state() != JobState::Cancelled)

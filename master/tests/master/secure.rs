@@ -220,7 +220,7 @@ async fn without_a_token_no_page_but_health_answers() {
     let protection = Protection::new(Some(&secured.process("master")), false).unwrap();
     let pages = Pages {
         metrics: PrometheusBuilder::new().build_recorder().handle(),
-        controller: secured.master.controller().clone(),
+        roles: secured.master.roles().clone(),
         warning: None,
     };
     let router = protect(http::router(pages), protection);

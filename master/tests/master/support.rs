@@ -76,6 +76,7 @@ impl Rig {
             http: free,
             host: "rig".into(),
             state_dir: self.folder.path().join("state"),
+            etcd: None,
             checkpoint_root: Location::Folder("/".into()),
             allow_roots: Vec::new(),
             secrets_dir: None,
@@ -270,7 +271,10 @@ impl FakeExecutor {
 }
 
 fn message(body: FromExecutor) -> ExecutorMessage {
-    ExecutorMessage { body: Some(body) }
+    ExecutorMessage {
+        body: Some(body),
+        ..ExecutorMessage::default()
+    }
 }
 
 /// What an executor says it runs of an assignment.

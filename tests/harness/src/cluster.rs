@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use super::client::{Answer, client};
+use super::masters::Standby;
 use super::{
     Clock, Process, RedisServer, Topic, compare_below, compare_market, unexpected, wait_for,
 };
@@ -21,21 +22,23 @@ const START: Duration = Duration::from_secs(20);
 
 /// Three kinds of real processes on free ports.
 pub struct Cluster {
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     /// The master.
     pub master: Process,
     /// The executors that were started, also those that ended since.
     pub executors: Vec<Process>,
-    grpc: String,
-    /// Where executors find the master.
-    door: String,
-    http: String,
+    pub(super) grpc: String,
+    /// URLs at which executors find the masters.
+    pub(super) door: String,
+    pub(super) http: String,
+    /// Masters besides the one that is called.
+    pub(super) standbys: Vec<Standby>,
     environment: Vec<(String, String)>,
     /// What only the master has.
     of_master: Vec<(String, String)>,
     allowed: Vec<(&'static str, &'static str)>,
     /// Last, so that it goes when nobody writes into it any more.
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// What a scenario says of its job; the rest is default.
@@ -115,7 +118,7 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let any = "127.0.0.1:0";
         let all = [&environment[..], &of_master].concat();
-        let mut master = start_master(folder.path(), any, any, &borrowed(&all));
+        let mut master = start_master("master", folder.path(), any, any, &borrowed(&all));
         let (grpc, http) = addresses(&mut master, 0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -127,9 +130,10 @@ impl Cluster {
             runtime,
             master,
             executors: Vec::new(),
-            door: grpc.clone(),
+            door: format!("http://{grpc}"),
             grpc,
             http,
+            standbys: Vec::new(),
             environment,
             of_master,
             allowed: Vec::new(),
@@ -152,7 +156,7 @@ impl Cluster {
 
     /// Executors that are started from here on find the master at this address.
     pub fn executors_connect_to(&mut self, address: String) {
-        self.door = address;
+        self.door = format!("http://{address}");
     }
 
     /// Starts one more executor; answers its place in `executors`.
@@ -163,11 +167,10 @@ impl Cluster {
     /// Starts one more executor, by a command that gets program and arguments behind its own.
     pub fn add_executor_by(&mut self, command: &[&str]) -> usize {
         let number = self.executors.len();
-        let url = format!("http://{}", self.door);
         let name = format!("executor-{number}");
         let arguments = [
             "--master",
-            &url,
+            &self.door,
             "--http",
             "127.0.0.1:0",
             "--memory",
@@ -200,9 +203,15 @@ impl Cluster {
         self.master.kill();
         let from = self.master.log().len();
         let folder = self.folder.path();
-        let all = [&self.environment[..], &self.of_master].concat();
-        self.master = start_master(folder, &self.grpc, &self.http, &borrowed(&all));
+        let all = self.environment_of_master();
+        self.master = start_master("master", folder, &self.grpc, &self.http, &all);
         addresses(&mut self.master, from);
+    }
+
+    pub(super) fn environment_of_master(&self) -> Vec<(&str, &str)> {
+        let mut all = borrowed(&self.environment);
+        all.extend(borrowed(&self.of_master));
+        all
     }
 
     /// The master's gRPC address, `host:port`.
@@ -220,9 +229,12 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// Runs kol-client against this master.
+    /// Runs kol-client against this master, and the others if there are any.
     pub fn client(&self, arguments: &[&str]) -> Answer {
-        let master = format!("http://{}", self.grpc);
+        let others = self.standbys.iter().map(|standby| &standby.grpc);
+        let all = others.chain([&self.grpc]);
+        let all: Vec<_> = all.map(|grpc| format!("http://{grpc}")).collect();
+        let master = all.join(",");
         let mut environment = borrowed(&self.environment);
         environment.push(("KOL_MASTER", &master));
         client(self.folder.path(), arguments, &environment)
@@ -400,7 +412,8 @@ impl Cluster {
 
     /// Fails when a server complained about something the scenario does not explain.
     pub fn assert_no_complaints(&self) {
-        for process in self.executors.iter().chain([&self.master]) {
+        let standbys = self.standbys.iter().map(|standby| &standby.process);
+        for process in self.executors.iter().chain([&self.master]).chain(standbys) {
             let complaints = unexpected(&process.log(), &self.allowed);
             assert!(
                 complaints.is_empty(),
@@ -441,12 +454,18 @@ fn explain(status: &JobStatus) -> String {
     )
 }
 
-async fn connect(grpc: &str) -> Result<JobServiceClient<Channel>, tonic::Status> {
+pub(super) async fn connect(grpc: &str) -> Result<JobServiceClient<Channel>, tonic::Status> {
     let client = JobServiceClient::connect(format!("http://{grpc}")).await;
     client.map_err(|e| tonic::Status::unavailable(e.to_string()))
 }
 
-fn start_master(folder: &Path, listen: &str, http: &str, environment: &[(&str, &str)]) -> Process {
+pub(super) fn start_master(
+    name: &str,
+    folder: &Path,
+    listen: &str,
+    http: &str,
+    environment: &[(&str, &str)],
+) -> Process {
     let state = folder.join("state");
     let arguments = [
         "--listen",
@@ -457,11 +476,11 @@ fn start_master(folder: &Path, listen: &str, http: &str, environment: &[(&str, &
         state.to_str().expect("UTF-8"),
     ];
     let program = binary("kol-master");
-    Process::start_with("master", folder, &program, &arguments, environment)
+    Process::start_with(name, folder, &program, &arguments, environment)
 }
 
 /// gRPC and HTTP addresses from the line that says the master is ready.
-fn addresses(master: &mut Process, from: usize) -> (String, String) {
+pub(super) fn addresses(master: &mut Process, from: usize) -> (String, String) {
     let line = master.wait_line("kol-master ready", from, START);
     let value = |name: &str| {
         let rest = line

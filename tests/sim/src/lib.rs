@@ -9,6 +9,7 @@
 //! | `redis` | Redis, which runs the scripts that are shipped |
 //! | `log`, `letters` | Kafka |
 //! | `store` | the checkpoint store |
+//! | `etcd` | etcd, for the tests of stores and of the election |
 //! | `nodes` | the hosts |
 //! | `person` | whoever uses the job |
 //! | `input`, `schedule` | events and faults, from the seed |
@@ -25,6 +26,7 @@
 
 mod complaints;
 mod covered;
+pub mod etcd;
 mod guard;
 mod input;
 mod letters;

@@ -18,6 +18,7 @@ use kol_executor::session::{Identity, Route};
 use kol_executor::supervisor;
 use kol_master::cluster::Limits;
 use kol_master::controller;
+use kol_master::election::LeaderStore;
 use kol_master::job::discovery::Outside;
 use kol_master::meta::EmbeddedStore;
 use kol_master::run::{Core, Door};
@@ -130,7 +131,7 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
         limits: Limits::default(),
         host: "master:7077".into(),
     };
-    let mut core = Core::start(Arc::new(shared.meta.clone()), options).await?;
+    let mut core = Core::start(LeaderStore::alone(shared.meta.clone()), options).await?;
     let accepted = net.listen(PORT).await?;
     let policy = SpecPolicy::new(Location::Folder("/checkpoints".into()), Vec::new());
     let serving = core.serve(Box::pin(accepted), policy, Door::default());

@@ -9,7 +9,11 @@
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "sim/election.rs"]
+mod election;
 #[path = "sim/redis.rs"]
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/stores.rs"]
+mod stores;

@@ -10,6 +10,7 @@ mod faults;
 mod input;
 mod kafka;
 mod lineage;
+mod masters;
 mod memory;
 mod owners;
 mod recovery;

@@ -1,0 +1,241 @@
+//! The loop of the election: carries out what the machine decides, one request at a time, and passes on who leads.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, OptionFuture};
+use kol_common::{KolError, Millis};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::candidate::{Candidate, Seen};
+use super::elected::Elected;
+use super::machine::{Effect, Input, Limits, Machine};
+use crate::meta::etcd::EtcdError;
+
+/// How often time passes for the machine.
+const TICK: Duration = Duration::from_millis(50);
+/// Longest wait for a leader to stop when the process ends.
+const LAST: Duration = Duration::from_secs(15);
+
+/// A term of this master.
+#[derive(Debug)]
+pub struct Tenure {
+    /// The permit to lead in it.
+    pub elected: Elected,
+    /// Cancelled when it is over: whatever acts in it must stop within a second.
+    pub over: CancellationToken,
+    /// To be cancelled once all that acted in it has stopped, also when that was by itself. No other term of this
+    /// master begins before.
+    pub left: CancellationToken,
+}
+
+/// Who leads.
+#[derive(Debug)]
+pub enum News {
+    /// This master.
+    Leads(Tenure),
+    /// Another, at this address; `None`: no one.
+    Follows(Option<String>),
+}
+
+/// What came back of a request.
+enum Answer {
+    Input(Input),
+    Seen(Seen),
+    Won(Millis, i64, Elected),
+    Failed(EtcdError),
+}
+
+/// A term that was not left yet.
+struct Held {
+    lease: i64,
+    over: CancellationToken,
+    left: CancellationToken,
+}
+
+struct Driver {
+    candidate: Candidate,
+    limits: Limits,
+    news: mpsc::Sender<News>,
+    began: Instant,
+    under_way: Option<BoxFuture<'static, Answer>>,
+    seen: Seen,
+    won: Option<(i64, Elected)>,
+    held: Option<Held>,
+    /// The newest request failed.
+    cut_off: bool,
+}
+
+/// Takes part in elections until it is stopped, then ends its own term.
+///
+/// # Errors
+/// None: what fails is tried again.
+pub async fn run(
+    candidate: Candidate,
+    news: mpsc::Sender<News>,
+    stop: CancellationToken,
+) -> Result<(), KolError> {
+    let limits = Limits::default();
+    let mut driver = Driver {
+        candidate,
+        limits,
+        news,
+        began: Instant::now(),
+        under_way: None,
+        seen: Seen::default(),
+        won: None,
+        held: None,
+        cut_off: false,
+    };
+    let mut machine = Machine::new(limits);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let left = driver.held.as_ref().map(|held| held.left.cancelled());
+        // An answer before time, so that a renewal that was heard in time counts.
+        let input = tokio::select! {
+            biased;
+            () = stop.cancelled() => return driver.end().await,
+            Some(()) = OptionFuture::from(left) => Input::Left,
+            Some(answer) = OptionFuture::from(driver.under_way.as_mut()) => {
+                driver.under_way = None;
+                driver.hear(answer)
+            }
+            _ = ticks.tick() => Input::Tick,
+        };
+        let mut effects = Vec::new();
+        machine.handle(driver.now(), input, &mut effects);
+        for effect in effects {
+            driver.carry_out(effect).await;
+        }
+    }
+}
+
+impl Driver {
+    fn now(&self) -> Millis {
+        Millis::from(self.began.elapsed())
+    }
+
+    fn hear(&mut self, answer: Answer) -> Input {
+        let failed = match &answer {
+            Answer::Failed(error) => Some(error),
+            _ => None,
+        };
+        match (failed, self.cut_off) {
+            (Some(error), false) => {
+                tracing::warn!(code = "ETCD_UNREACHABLE", %error, "the election needs etcd: trying again");
+            }
+            (None, true) => tracing::info!("etcd answers again"),
+            _ => {}
+        }
+        self.cut_off = failed.is_some();
+        match answer {
+            Answer::Input(input) => input,
+            Answer::Failed(_) => Input::Nothing,
+            Answer::Seen(seen) => {
+                self.seen = seen;
+                Input::Seen(self.seen.leader.clone())
+            }
+            Answer::Won(sent, lease, elected) => {
+                self.won = Some((lease, elected));
+                Input::Won { sent }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Look | Effect::Campaign | Effect::Renew | Effect::Resign => {
+                self.under_way = Some(self.request(&effect));
+            }
+            Effect::Lead => self.lead().await,
+            Effect::StepDown(why) => {
+                self.under_way = None;
+                tracing::warn!(
+                    code = "LEADERSHIP_LOST",
+                    why,
+                    "this master steps down: executors continue, and another leads"
+                );
+                if let Some(held) = self.held.take() {
+                    held.over.cancel();
+                    held.left.cancelled().await;
+                }
+            }
+            Effect::Follow(leader) => {
+                tracing::info!(?leader, "this master follows");
+                self.tell(News::Follows(leader)).await;
+            }
+        }
+    }
+
+    async fn lead(&mut self) {
+        let Some((lease, elected)) = self.won.take() else {
+            return;
+        };
+        tracing::info!(term = elected.term(), "this master leads");
+        let (over, left) = (CancellationToken::new(), CancellationToken::new());
+        self.held = Some(Held {
+            lease,
+            over: over.clone(),
+            left: left.clone(),
+        });
+        let tenure = Tenure {
+            elected,
+            over,
+            left,
+        };
+        self.tell(News::Leads(tenure)).await;
+    }
+
+    async fn tell(&mut self, news: News) {
+        // Without a reader the process ends.
+        let _nobody_reads = self.news.send(news).await;
+    }
+
+    /// A request with its deadline.
+    fn request(&mut self, effect: &Effect) -> BoxFuture<'static, Answer> {
+        let (candidate, seen) = (self.candidate.clone(), self.seen.clone());
+        let sent = self.now();
+        let lease = self.held.as_ref().map_or(0, |held| held.lease);
+        let lasts = Duration::from_millis(self.limits.lease.0);
+        let input = |input| Answer::Input(input);
+        let request = match effect {
+            Effect::Look => async move { candidate.look().await.map(Answer::Seen) }.boxed(),
+            Effect::Campaign => async move {
+                let won = candidate.campaign(&seen, lasts).await?;
+                Ok(won.map_or(input(Input::Lost), |(lease, elected)| {
+                    Answer::Won(sent, lease, elected)
+                }))
+            }
+            .boxed(),
+            Effect::Resign => {
+                self.held = None;
+                async move {
+                    candidate.resign(lease).await?;
+                    Ok(input(Input::Nothing))
+                }
+                .boxed()
+            }
+            _ => async move {
+                let exists = candidate.renew(lease).await?;
+                let renewed = Input::Renewed { sent };
+                Ok(input(if exists { renewed } else { Input::Gone }))
+            }
+            .boxed(),
+        };
+        request
+            .map(|answer: Result<Answer, EtcdError>| answer.unwrap_or_else(Answer::Failed))
+            .boxed()
+    }
+
+    /// The process ends: a leader stops first, then another can be elected at once.
+    async fn end(self) -> Result<(), KolError> {
+        if let Some(held) = self.held {
+            let _stopped = tokio::time::timeout(LAST, held.left.cancelled()).await;
+            let _expires_by_itself = self.candidate.resign(held.lease).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! The terms of this master: in each a controller of its own, started when the term begins and stopped when it is over.
+//! Between them it follows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kol_common::KolError;
+use kol_common::actor::{Exit, Group};
+use metrics::gauge;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::autostart;
+use crate::controller::{self, Options, Standby};
+use crate::election::{Elected, LeaderStore, News, Tenure};
+use crate::meta::MetaStore;
+use crate::role::Role;
+use crate::specs::Admission;
+
+/// How long the tasks of a term that is over may take: within the margin that the election leaves.
+const STEP_DOWN: Duration = Duration::from_millis(200);
+
+/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term.
+const LEADS: &str = "kol_master_leads";
+
+/// What each term needs.
+#[derive(Clone)]
+pub struct Terms {
+    /// The store of all masters.
+    pub meta: Arc<dyn MetaStore>,
+    /// Of the controller.
+    pub options: Options,
+    /// Every spec must keep to this.
+    pub admission: Admission,
+    /// Location of the checkpoint root.
+    pub root: String,
+    /// Folder of specs that are submitted when a term begins.
+    pub autostart: Option<PathBuf>,
+}
+
+impl Terms {
+    /// A master that follows someone, or no one.
+    pub fn following(&self, leader: Option<String>) -> Role {
+        let standby = Standby::new(Arc::clone(&self.meta), self.options.drain);
+        Role::Following { standby, leader }
+    }
+
+    /// Leads when it is elected, follows otherwise, until it is stopped; `role` says which.
+    ///
+    /// # Errors
+    /// None: a term that fails is over, and another master can be elected.
+    pub async fn run(
+        self,
+        mut news: mpsc::Receiver<News>,
+        role: watch::Sender<Role>,
+        stop: CancellationToken,
+    ) -> Result<(), KolError> {
+        gauge!(LEADS).set(0.0);
+        loop {
+            let news = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                news = news.recv() => news,
+            };
+            match news {
+                None => return Ok(()),
+                Some(News::Follows(leader)) => {
+                    role.send_replace(self.following(leader));
+                }
+                Some(News::Leads(tenure)) => self.serve(tenure, &role, &stop).await,
+            }
+        }
+    }
+
+    /// One term, from its beginning until nothing acts in it any more.
+    async fn serve(&self, tenure: Tenure, role: &watch::Sender<Role>, stop: &CancellationToken) {
+        let Tenure {
+            elected,
+            over,
+            left,
+        } = tenure;
+        let _left = left.drop_guard();
+        let tasks = Group::new("term");
+        // The end of the term before anything that happens in it.
+        let patience = tokio::select! {
+            biased;
+            () = over.cancelled() => STEP_DOWN,
+            () = stop.cancelled() => self.options.drain,
+            error = self.lead(elected, &tasks, role) => {
+                tracing::error!(%error, "this master cannot lead on: another can");
+                STEP_DOWN
+            }
+        };
+        role.send_replace(self.following(None));
+        gauge!(LEADS).set(0.0);
+        tasks.drain(patience).await;
+    }
+
+    /// Leads until that fails.
+    async fn lead(&self, elected: Elected, tasks: &Group, role: &watch::Sender<Role>) -> KolError {
+        let store = LeaderStore::new(Arc::clone(&self.meta), elected);
+        let started = start(store, self, tasks).await;
+        let (controller, mut decides) = match started {
+            Ok(started) => started,
+            Err(error) => return error,
+        };
+        role.send_replace(Role::Leading {
+            controller,
+            tasks: tasks.clone(),
+        });
+        gauge!(LEADS).set(1.0);
+        failure(decides.exit().await)
+    }
+}
+
+/// Starts a controller in `tasks`, over a store that may be new, and what an operator wants started.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub async fn start(
+    store: LeaderStore,
+    terms: &Terms,
+    tasks: &Group,
+) -> Result<(controller::Handle, kol_common::actor::Task), KolError> {
+    let options = terms.options.clone();
+    controller::adopt(&store, &options.outside.stores, &terms.root).await?;
+    let (handle, decides) = controller::start(store.clone(), options, tasks).await?;
+    if let Some(folder) = terms.autostart.clone() {
+        let (controller, admission) = (handle.clone(), terms.admission.clone());
+        let _runs_by_itself = tasks.spawn("autostart", async move {
+            let submitted = autostart::submit_all(&folder, &controller, &admission, &store).await;
+            submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
+        });
+    }
+    Ok((handle, decides))
+}
+
+/// Why a controller that was not stopped ended.
+pub fn failure(exit: Exit) -> KolError {
+    match exit {
+        Exit::Failed(error) => error,
+        other => KolError::internal("CONTROLLER", format!("the controller ended: {other:?}")),
+    }
+}
