@@ -4,7 +4,7 @@
 
 use kol_common::job::SinkSpec;
 use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
-use kol_common::redis::{RedisConnection, connect, eviction};
+use kol_common::redis::{RedisConnection, connect, eviction, rights_problem};
 use kol_common::secrets::Secrets;
 use kol_common::{ClusterId, JobId, Millis, StoreId};
 use kol_harness::{RedisCluster, RedisServer};
@@ -279,4 +279,26 @@ async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
     assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
     redis.cli("CONFIG SET maxmemory-policy noeviction");
     assert_eq!(eviction(&mut open).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn rights_that_a_user_lacks_are_named_before_a_job_runs() {
+    let redis = RedisServer::start();
+    let readme = include_str!("../../README.md");
+    let line = readme.lines().find(|l| l.starts_with("ACL SETUSER kol "));
+    redis.cli(&line.unwrap().replace("PASSWORD", "pw"));
+    let url = format!("redis://kol:pw@127.0.0.1:{}/0", redis.port());
+    let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
+    assert_eq!(problem.unwrap(), None, "the user of the README");
+
+    redis.cli("ACL SETUSER kol -zadd -time resetkeys ~ranking:* ~trending:*");
+    let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
+    let problem = problem.unwrap().unwrap();
+    assert_eq!(problem.code, "SINK_RIGHTS");
+    for right in ["+zadd", "+time", "~streaming:"] {
+        assert!(problem.message.contains(right), "{problem}");
+        assert!(problem.help.contains(right), "{problem}");
+    }
+    assert!(!problem.message.contains("+zrem"), "{problem}");
+    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the look leaves nothing");
 }

@@ -5,6 +5,7 @@
 use redis::{Cmd, RedisResult, Value};
 
 use super::RedisConnection;
+use super::classify::{RIGHTS_LACKING, RIGHTS_MISSING, classify};
 use crate::KolError;
 use crate::job::SinkSpec;
 
@@ -51,10 +52,26 @@ pub async fn name_missing_rights(
     if missing.is_empty() {
         return error;
     }
+    with_missing(error, &missing)
+}
+
+/// The problem with the rights of a job's Redis user, before the job runs; `None` when it has all.
+///
+/// # Errors
+/// Code `SINK_…`: see [`classify`].
+pub async fn rights_problem(
+    sink: &SinkSpec,
+    open: &mut RedisConnection,
+) -> Result<Option<KolError>, KolError> {
+    let missing = missing(sink, open).await.map_err(|e| classify(&e))?;
+    let lacks = || with_missing(KolError::external(RIGHTS_MISSING, RIGHTS_LACKING), &missing);
+    Ok((!missing.is_empty()).then(lacks))
+}
+
+fn with_missing(mut error: KolError, missing: &[String]) -> KolError {
     let rights = missing.join(" ");
-    let mut named = error;
-    named.message = format!("{}; missing: {rights}", named.message);
-    named.help(format!(
+    error.message = format!("{}; missing: {rights}", error.message);
+    error.help(format!(
         "Run `ACL SETUSER USER {rights}` in Redis (README, \"A Redis user\"); the job resumes by itself."
     ))
 }
