@@ -201,9 +201,16 @@ fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> 
     let warnings = survey.warnings().into_iter().chain(split.flatten());
     let of_topic = |warning| format!("topic {topic}: {warning}");
     finding.warnings.extend(warnings.map(of_topic));
-    if let Some(table) = survey.proposal() {
-        let fits = format!("topic {topic}: these lines fit its records better:\n{table}");
-        finding.warnings.push(fits);
+    if let Some(proposal) = survey.proposal() {
+        let fits = if proposal.names_creator {
+            "these lines fit its records better"
+        } else {
+            "name the creator's field in place of FILL-IN, then these lines fit its records"
+        };
+        let lines = proposal.lines;
+        finding
+            .warnings
+            .push(format!("topic {topic}: {fits}:\n{lines}"));
     }
     Some(finding)
 }
