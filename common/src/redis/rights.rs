@@ -12,7 +12,7 @@ use crate::job::SinkSpec;
 /// What the probes call a platform and a creator that no event has.
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
-/// nothing. `+SADD` makes the key that `+DEL` removes.
+/// nothing. `+SADD` makes the key that `+UNLINK` or `+DEL` removes.
 const COMMANDS: [(&str, &[&str]); 21] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
@@ -26,7 +26,6 @@ const COMMANDS: [(&str, &[&str]); 21] = [
     ("EXISTS", &[]),
     ("RENAME", &[]),
     ("PEXPIRE", &["none"]),
-    ("UNLINK", &[]),
     ("ZADD", &["none", "m"]),
     ("ZREM", &["m"]),
     ("ZMSCORE", &["m"]),
@@ -34,6 +33,7 @@ const COMMANDS: [(&str, &[&str]); 21] = [
     ("ZUNIONSTORE", &["0", "none"]),
     ("SMEMBERS", &[]),
     ("SADD", &["m"]),
+    ("UNLINK", &[]),
     ("DEL", &[]),
 ];
 
