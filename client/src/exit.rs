@@ -11,7 +11,7 @@ use crate::print;
 
 /// Listed in `kol-client --help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
-found, 4 master, Kafka or Redis cannot be reached, 5 a wait timed out, 6 the job failed, 130 and 143 \
+found, 4 master, Kafka or Redis cannot be reached, or a state file is damaged, 5 a wait timed out, 6 the job failed, 130 and 143 \
 ended by SIGINT and SIGTERM";
 
 /// Ended by SIGINT: 128 and its number, as shells have it.

@@ -37,9 +37,37 @@ impl Process for ThisProcess {
     }
 }
 
+/// What this machine calls itself: `HOSTNAME`, which shells often keep to themselves, or the name that the kernel has.
+pub fn this_machine() -> String {
+    let exported = std::env::var("HOSTNAME").ok();
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    first_name([exported, kernel])
+}
+
+/// The first that is a name; `localhost` without one.
+fn first_name(names: [Option<String>; 2]) -> String {
+    let mut names = names.iter().flatten().map(|name| name.trim());
+    names
+        .find(|name| !name.is_empty())
+        .unwrap_or("localhost")
+        .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_called_as_the_environment_says_or_else_as_the_kernel_does() {
+        let name = |exported: Option<&str>, kernel: Option<&str>| {
+            first_name([exported, kernel].map(|name| name.map(str::to_owned)))
+        };
+        assert_eq!(name(Some("web-7"), Some("host\n")), "web-7");
+        assert_eq!(name(None, Some("host\n")), "host");
+        assert_eq!(name(Some(""), Some("host\n")), "host");
+        assert_eq!(name(None, Some("\n")), "localhost");
+        assert_eq!(name(None, None), "localhost");
+    }
 
     #[test]
     fn a_process_that_computed_for_a_while_knows_its_memory_and_its_time() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Parser;
+use kol_common::process::this_machine;
 use kol_common::telemetry::LogFormat;
 
 /// Hosts partitions: reads Kafka, scores creators and merges results into Redis, as the master
@@ -40,8 +41,8 @@ pub struct Config {
     /// How long partitions may take to finish after SIGTERM.
     #[arg(long, env = "KOL_EXECUTOR_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
-    /// Host name that the master shows for this executor.
-    #[arg(long, env = "HOSTNAME", default_value = "localhost")]
+    /// Host name that the master shows for this executor [default: the name of this machine].
+    #[arg(long, default_value_t = this_machine(), hide_default_value = true)]
     pub host: String,
     /// How log lines are written: text or json.
     #[arg(long, env = "KOL_LOG_FORMAT", default_value = "text")]
@@ -77,6 +78,16 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_executor_is_called_as_its_machine_unless_a_flag_says_otherwise() {
+        let called = |flags: &[&str]| {
+            let flags = ["kol-executor"].iter().chain(flags);
+            Config::parse_from(flags).host
+        };
+        assert_eq!(called(&[]), this_machine());
+        assert_eq!(called(&["--host", "web-7"]), "web-7");
+    }
 
     #[test]
     fn sizes_are_written_as_people_write_them() {

@@ -9,6 +9,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kol_common::KolError;
 use kol_common::checkpoint::Location;
+use kol_common::process::this_machine;
 use kol_common::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
@@ -289,17 +290,6 @@ impl Config {
             log_format: raw.log_format.parse().map_err(wrong)?,
             autostart: raw.jobs.autostart,
         })
-    }
-}
-
-/// What this machine calls itself.
-fn this_machine() -> String {
-    let told = std::env::var("HOSTNAME").ok();
-    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = told.or_else(kernel).unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
     }
 }
 

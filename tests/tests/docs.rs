@@ -76,6 +76,11 @@ impl Repository {
             }
             let unknown = test_targets(text).into_iter().filter(|t| !self.tests(t));
             found.extend(unknown.map(|target| format!("{file}: --test {target}")));
+            let unknown = test_filters(text).into_iter();
+            let unknown = unknown.filter(|(target, filter)| !self.selects(target, filter));
+            found.extend(
+                unknown.map(|(target, filter)| format!("{file}: --test {target} {filter}")),
+            );
             let missing = make_targets(text).into_iter().filter(|t| !self.makes(t));
             found.extend(missing.map(|target| format!("{file}: make {target}")));
         }
@@ -138,6 +143,32 @@ impl Repository {
         self.files
             .iter()
             .any(|path| path.ends_with(&file) || path.ends_with(&folder))
+    }
+
+    /// Whether an integration test of that target has such a name. Modules are files, or folders.
+    fn selects(&self, target: &str, filter: &str) -> bool {
+        let (file, folder) = (format!("tests/{target}.rs"), format!("tests/{target}/"));
+        let (modules, name) = match filter.rsplit_once("::") {
+            Some((modules, name)) => (Some(modules), name),
+            None => (None, filter),
+        };
+        let of_target = self.texts.iter().filter(|(path, _)| {
+            let Some((_, inside)) = path.split_once(&folder) else {
+                return path.ends_with(&file);
+            };
+            let inside = inside.trim_end_matches(".rs").replace('/', "::");
+            modules.is_none_or(|m| inside.ends_with(m) || (name.is_empty() && inside.contains(m)))
+        });
+        let mut lines = of_target.flat_map(|(_, text)| text.lines());
+        lines.any(|line| {
+            let function = line.split_once("fn ").map(|(_, function)| function);
+            let function = function.and_then(|f| f.split('(').next());
+            // Behind its module a name is given from its beginning on.
+            function.is_some_and(|f| match modules {
+                Some(_) => f.starts_with(name),
+                None => f.contains(name),
+            })
+        })
     }
 
     fn makes(&self, target: &str) -> bool {
@@ -233,14 +264,32 @@ fn is_source_name(word: &str) -> bool {
     })
 }
 
-/// Integration tests that are called as `--test NAME`.
-fn test_targets(text: &str) -> BTreeSet<String> {
+/// What stands behind each `--test`.
+fn test_calls(text: &str) -> Vec<String> {
     let (prose, code) = split_fences(text);
     let (spans, _) = split_spans(&prose);
     let lines = spans.iter().map(String::as_str).chain(code);
     let calls = lines.flat_map(|line| line.split("--test ").skip(1));
-    let names = calls.filter_map(|rest| rest.split_whitespace().next());
+    calls.map(str::to_owned).collect()
+}
+
+/// Integration tests that are called as `--test NAME`.
+fn test_targets(text: &str) -> BTreeSet<String> {
+    let calls = test_calls(text);
+    let names = calls.iter().filter_map(|c| c.split_whitespace().next());
     names.map(str::to_owned).collect()
+}
+
+/// Tests that are called as `--test NAME FILTER`.
+fn test_filters(text: &str) -> BTreeSet<(String, String)> {
+    let calls = test_calls(text);
+    let pairs = calls.iter().filter_map(|call| {
+        let mut words = call.split_whitespace();
+        let (target, filter) = (words.next()?, words.next()?);
+        let is_filter = filter.starts_with(|c: char| c.is_ascii_lowercase());
+        is_filter.then(|| (target.to_owned(), filter.to_owned()))
+    });
+    pairs.collect()
 }
 
 /// Targets that are called as `make TARGET`.
@@ -297,6 +346,8 @@ fn what_does_not_exist_is_found() {
         .extend(["docs", "src", "docs/more"].map(str::to_owned));
     repository.add("Makefile", "test: setup\nsetup:\n");
     repository.add("src/a.rs", "//! See docs/b.md and docs/gone.md.");
+    repository.add("tests/all/main.rs", "mod one;");
+    repository.add("tests/all/one.rs", "fn it_works() {}");
     repository.add(
         "docs/b.md",
         "# The *title* of `b`, twice\n## Part\n```\n# no heading\n```\n## Part\n",
@@ -306,7 +357,9 @@ fn what_does_not_exist_is_found() {
         "[b](docs/b.md) [b](docs/b.md#the-title-of-b-twice) [b](docs/b.md#part-1) [web](https://x.y/z)\n\
          [no](docs/c.md) [no](docs/b.md#no-heading) [out](../b.md) [here](#nothing)\n\
          `a.rs` `gone.rs` `cargo test --test gone` `src/a.rs` `src/c.rs` `src/*.rs` `src/no/*.rs` `elsewhere/c.rs` `run src/d.rs now`\n\
-         ```sh\nmake test ROUNDS=1\nmake gone\ncat src/e.rs # comment\n```\n`[no link](x.md)`\n",
+         ```sh\nmake test ROUNDS=1\nmake gone\ncat src/e.rs # comment\n\
+         cargo test --test all one::it_works -- --nocapture\ncargo test --test all one::\ncargo test --test all t_works\n\
+         cargo test --test all one::works\ncargo test --test all two::it_works\n```\n`[no link](x.md)`\n",
     );
     repository.add(
         "docs/more.md",
@@ -323,6 +376,8 @@ fn what_does_not_exist_is_found() {
         "README.md: path src/e.rs",
         "README.md: path src/no/*.rs",
         "README.md: --test gone",
+        "README.md: --test all one::works",
+        "README.md: --test all two::it_works",
         "README.md: make gone",
         "docs/more.md: path more/gone.md",
         "src/a.rs: path docs/gone.md.",

@@ -4,7 +4,7 @@
 
 use kol_common::job::SinkSpec;
 use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
-use kol_common::redis::{RedisConnection, connect, eviction};
+use kol_common::redis::{RedisConnection, connect, eviction, rights_problem};
 use kol_common::secrets::Secrets;
 use kol_common::{ClusterId, JobId, Millis, StoreId};
 use kol_harness::{RedisCluster, RedisServer};
@@ -258,6 +258,8 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
     release(sink, job, job_id, &mut open().await).await.unwrap();
     assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
     assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    let rights = rights_problem(&first.sink, &mut open().await).await;
+    assert_eq!(rights.unwrap(), None);
     for node in &cluster.nodes {
         node.cli("CONFIG SET maxmemory 100mb");
         node.cli("CONFIG SET maxmemory-policy allkeys-lfu");
@@ -279,4 +281,32 @@ async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
     assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
     redis.cli("CONFIG SET maxmemory-policy noeviction");
     assert_eq!(eviction(&mut open).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn rights_that_a_user_lacks_are_named_before_a_job_runs() {
+    let redis = RedisServer::start();
+    let readme = include_str!("../../README.md");
+    let line = readme.lines().find(|l| l.starts_with("ACL SETUSER kol "));
+    redis.cli(&line.unwrap().replace("PASSWORD", "pw"));
+    let url = format!("redis://kol:pw@127.0.0.1:{}/0", redis.port());
+    let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
+    assert_eq!(problem.unwrap(), None, "the user of the README");
+
+    redis.cli("ACL SETUSER kol -del");
+    let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
+    let problem = problem.unwrap().unwrap();
+    assert!(problem.message.ends_with("missing: +del"), "{problem}");
+    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the look leaves nothing");
+
+    redis.cli("ACL SETUSER kol -zadd -time resetkeys ~ranking:* ~trending:*");
+    let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
+    let problem = problem.unwrap().unwrap();
+    assert_eq!(problem.code, "SINK_RIGHTS");
+    for right in ["+zadd", "+time", "~streaming:"] {
+        assert!(problem.message.contains(right), "{problem}");
+        assert!(problem.help.contains(right), "{problem}");
+    }
+    assert!(!problem.message.contains("+zrem"), "{problem}");
+    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the look leaves nothing");
 }

@@ -115,10 +115,9 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 
 fn report(ctx: &Context, folder: &Path, what: &str) -> std::io::Result<()> {
     if ctx.json() {
-        print::json(&json!({ "folder": folder }))
-    } else {
-        print::line(&format!("{what} {}", folder.display()))
+        return print::json(&json!({ "folder": folder }));
     }
+    print::line(&format!("{what} {}", folder.display()))
 }
 
 fn issue(authority: &Authority, hosts: &Hosts) -> Result<(), KolError> {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::job::{Counters, JobSpec, parse};
+use kol_common::job::{Counters, JobSpec, SinkSpec, parse};
 use kol_common::kafka::{client_config, consumer, failure};
+use kol_common::redis::{connect, eviction, rights_problem, server_info, version};
 use kol_common::secrets::Secrets;
 use rdkafka::consumer::Consumer as _;
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::Context;
 use crate::input::cluster::Cluster;
 use crate::input::newest::{self, End};
 use crate::input::split;
-use crate::input::survey::Survey;
+use crate::input::survey::{Survey, Tally};
 use crate::print;
 
 /// Longest time for one request to the broker.
@@ -103,7 +104,6 @@ pub(crate) fn as_text(findings: &[Finding], warnings: &[String]) -> String {
 
 async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
     let redis = reach_redis(&spec, &secrets).await;
-    let redis = Finding::new(format!("Redis {}", spec.sink.url), redis);
     let kafka = tokio::task::spawn_blocking(move || reach_kafka(&spec, &secrets)).await;
     let mut findings = kafka.unwrap_or_else(|e| {
         let error = KolError::internal("CHECK", e.to_string());
@@ -113,14 +113,33 @@ async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
     findings
 }
 
-async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Result<String, KolError> {
-    let mut open = kol_common::redis::connect(&spec.sink, secrets).await?;
-    let info = kol_common::redis::server_info(&mut open).await?;
-    let version = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))
-        .unwrap_or("unknown");
-    Ok(format!("answers, version {}", version.trim()))
+async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Finding {
+    let what = format!("Redis {}", spec.sink.url);
+    match look_at_redis(&spec.sink, secrets).await {
+        Ok((found, evicts)) => {
+            let mut finding = Finding::new(what, Ok(found));
+            finding.warnings.extend(evicts.map(|e| e.to_string()));
+            finding
+        }
+        Err(error) => Finding::new(what, Err(error)),
+    }
+}
+
+/// What a Redis is, and whether it may evict rankings.
+///
+/// # Errors
+/// A job cannot run with it.
+async fn look_at_redis(
+    sink: &SinkSpec,
+    secrets: &Secrets,
+) -> Result<(String, Option<KolError>), KolError> {
+    let mut open = connect(sink, secrets).await?;
+    if let Some(lacking) = rights_problem(sink, &mut open).await? {
+        return Err(lacking);
+    }
+    let info = server_info(&mut open).await?;
+    let found = format!("answers, version {}", version(&info)?);
+    Ok((found, eviction(&mut open).await?))
 }
 
 fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
@@ -176,19 +195,70 @@ fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> 
     if survey.tally.events == 0 {
         return None;
     }
-    let found = format!(
-        "{} of the newest {} can be used",
-        survey.tally.usable, survey.tally.events
-    );
-    let mut finding = Finding::new(what, Ok(found));
+    let mut finding = Finding::new(what, usable(&survey.tally));
     let cumulative = spec.scoring.counters == Counters::Cumulative;
     let split = cumulative.then(|| split::warning(&cluster, &samples));
     let warnings = survey.warnings().into_iter().chain(split.flatten());
     let of_topic = |warning| format!("topic {topic}: {warning}");
     finding.warnings.extend(warnings.map(of_topic));
-    if let Some(table) = survey.proposal() {
-        let fits = format!("topic {topic}: these lines fit its records better:\n{table}");
-        finding.warnings.push(fits);
+    if let Some(proposal) = survey.proposal() {
+        let fits = if proposal.names_creator {
+            "these lines fit its records better"
+        } else {
+            "name the creator's field in place of FILL-IN, then these lines fit its records"
+        };
+        let lines = proposal.lines;
+        finding
+            .warnings
+            .push(format!("topic {topic}: {fits}:\n{lines}"));
     }
     Some(finding)
+}
+
+/// How many records can be used.
+///
+/// # Errors
+/// Not one: a job would read all of them, and show nobody.
+fn usable(tally: &Tally) -> Result<String, KolError> {
+    if tally.usable > 0 {
+        let found = format!(
+            "{} of the newest {} can be used",
+            tally.usable, tally.events
+        );
+        return Ok(found);
+    }
+    let reasons = tally.rejected().into_iter();
+    let reasons = reasons.map(|(reject, count)| format!("{count} {}", reject.as_str()));
+    let reasons: Vec<_> = reasons.collect();
+    let what = format!(
+        "none of the newest {} can be used ({})",
+        tally.events,
+        reasons.join(", ")
+    );
+    Err(KolError::user("NO_USABLE_RECORD", what)
+        .help("The warnings of the check say why, and what to do."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(values: &[&str]) -> Tally {
+        let mut survey = Survey::new(&Cluster::default());
+        for value in values {
+            survey.add(Some(value.as_bytes()), "t/0/0");
+        }
+        survey.tally
+    }
+
+    #[test]
+    fn a_topic_without_a_usable_record_is_a_problem() {
+        let (bad, good) = (r#"{"likes":1}"#, r#"{"username":"a"}"#);
+        let error = usable(&tally(&[bad, bad, "no json"])).unwrap_err();
+        assert_eq!(error.code, "NO_USABLE_RECORD");
+        let expected = "none of the newest 3 can be used (2 no_username, 1 not_json)";
+        assert_eq!(error.message, expected);
+        let found = usable(&tally(&[bad, good]));
+        assert_eq!(found.unwrap(), "1 of the newest 2 can be used");
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::Context;
 use crate::input::cluster::{Cluster, ClusterArgs};
 use crate::input::newest::{End, Sample, read};
-use crate::input::survey::{self, Reading, Survey};
+use crate::input::survey::{self, Proposal, Reading, Survey};
 use crate::print;
 
 /// So many of the newest records decide which names are proposed.
@@ -31,7 +31,7 @@ pub struct Args {
 /// What there is to print.
 struct Peeked {
     records: Vec<Value>,
-    proposal: Option<String>,
+    proposal: Option<Proposal>,
 }
 
 /// Runs the command.
@@ -51,9 +51,14 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     if peeked.records.is_empty() {
         print::line("The topic is empty.")?;
     }
-    if let Some(table) = &peeked.proposal {
-        let intro = "These lines of a job spec fit the newest records better:";
-        print::text(&format!("\n{intro}\n\n{table}\n"))?;
+    if let Some(proposal) = &peeked.proposal {
+        let intro = if proposal.names_creator {
+            "These lines of a job spec fit the newest records better:"
+        } else {
+            "These lines of a job spec fit the newest records when the creator's field stands in place of FILL-IN; \
+             no name in them is known for it:"
+        };
+        print::text(&format!("\n{intro}\n\n{}\n", proposal.lines))?;
     }
     Ok(())
 }

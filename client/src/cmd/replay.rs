@@ -14,7 +14,7 @@ use crate::Context;
 use crate::input::bytes::Record;
 use crate::input::cluster::{Cluster, ClusterArgs};
 use crate::input::file::Records;
-use crate::input::survey::{Survey, Tally};
+use crate::input::survey::{Proposal, Survey, Tally};
 use crate::print;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
@@ -227,9 +227,16 @@ fn no_usable_record(file: &Path, records: &str, survey: &Survey) -> KolError {
         what.push_str(&format!("\n  {count}: {reject}"));
     }
     let help = match survey.proposal() {
-        Some(table) => format!(
+        Some(Proposal {
+            lines,
+            names_creator: true,
+        }) => format!(
             "A job spec with these lines fits them (give it with --spec); --force sends them as \
-             they are.\n{table}"
+             they are.\n{lines}"
+        ),
+        Some(Proposal { lines, .. }) => format!(
+            "No name in them is known for the creator's: write its field in place of FILL-IN, and give a job spec \
+             with these lines with --spec; --force sends them as they are.\n{lines}"
         ),
         None => "--force sends them all the same.".to_owned(),
     };
@@ -316,6 +323,14 @@ mod tests {
             "{error}"
         );
         assert!(error.help.contains("--force"), "{error}");
+    }
+
+    #[test]
+    fn lines_that_lack_the_creator_are_not_said_to_fit() {
+        let error = opened(r#"{"handle_of_her":"mia","diggCount":5}"#).unwrap_err();
+        assert!(error.help.contains("username = [\"FILL-IN\"]"), "{error}");
+        assert!(error.help.contains("diggCount"), "{error}");
+        assert!(!error.help.contains("fits them"), "{error}");
     }
 
     #[test]

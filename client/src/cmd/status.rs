@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kol_common::proto::{JobRef, JobState, JobStatus};
-use kol_common::view;
+use kol_common::view::{self, is_over};
 use tokio::time::Instant;
 
 use crate::Context;
@@ -119,10 +119,7 @@ enum Verdict {
 /// `since`: the master's time when the wait began. "Caught up" counts only with log ends
 /// that were looked up after that, so records that existed when the wait began are included.
 fn judge(status: &JobStatus, until: Until, since: u64) -> Verdict {
-    let over = matches!(
-        status.state(),
-        JobState::Stopped | JobState::Cancelled | JobState::Failed
-    );
+    let over = is_over(status.state());
     let reached = match until {
         Until::Stopped => over,
         Until::Running => status.state() == JobState::Running,

@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use kol_common::job::{JobSpec, KeyTemplates, SinkSpec};
-use kol_common::proto::ListJobsRequest;
+use kol_common::proto::{JobStatus, ListJobsRequest};
 use kol_common::redis::ranking::{self, Members, Ranked};
 use kol_common::redis::{RedisConnection, classify, connect};
 use kol_common::secrets::Secrets;
+use kol_common::view::is_over;
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
@@ -21,13 +22,15 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Arguments of `kol-client top`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    job: Option<String>,
     /// Platform.
     #[arg(long, default_value = "tiktok")]
     platform: String,
     /// Number of creators.
     #[arg(short, default_value_t = 10)]
     n: u64,
-    /// Redis to read; that of the newest job when left out.
+    /// Redis to read; that of the job when left out.
     #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
     redis: Option<String>,
     /// Folder of `file:` secrets, when the job's Redis needs a password from there.
@@ -41,14 +44,15 @@ pub struct Args {
 /// Redraws in place on a terminal until `q` or Ctrl-C; elsewhere prints once, or every second.
 ///
 /// # Errors
-/// No job says which Redis to read, or it cannot be reached.
+/// No job, or several, say which Redis to read, or it cannot be reached.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let sink = sink_of(&args, ctx).await?;
+    let (job, sink) = sink_of(&args, ctx).await?;
     let secrets = Secrets::new(args.secrets_dir.clone());
     let mut open = connect(&sink, &secrets).await?;
     if ctx.json() {
         let rows = read(&mut open, &sink.keys, &args).await?;
-        print::json(&Value::from_iter(rows.iter().map(as_json)))?;
+        let rows = rows.iter().map(|row| as_json(job.as_deref(), row));
+        print::json(&Value::from_iter(rows))?;
         return Ok(());
     }
     if !std::io::stdout().is_terminal() {
@@ -63,29 +67,67 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let mut screen = Screen::open()?;
     loop {
         let rows = read(&mut open, &sink.keys, &args).await?;
-        let title = format!("Trending on {} at {}", args.platform, Millis::now().iso());
-        screen.draw(&title, &rows)?;
+        screen.draw(&title(job.as_deref(), &args.platform, Millis::now()), &rows)?;
         if screen.wait_or_quit(EVERY).await? {
             return Ok(());
         }
     }
 }
 
-async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<SinkSpec> {
-    if let Some(url) = &args.redis {
-        return Ok(SinkSpec {
+/// The job's name, where a job says it, and the Redis to read.
+async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<(Option<String>, SinkSpec)> {
+    if let (Some(url), None) = (&args.redis, &args.job) {
+        let sink = SinkSpec {
             url: url.clone(),
             ..SinkSpec::default()
-        });
+        };
+        return Ok((None, sink));
     }
     let jobs = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
-    let newest = jobs.into_inner().jobs.into_iter().next().ok_or_else(|| {
+    let job = choose(jobs.into_inner().jobs, args.job.as_deref())?;
+    let spec: JobSpec = serde_json::from_str(&job.spec_json)
+        .map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
+    let sink = match &args.redis {
+        // Its login is part of the URL.
+        Some(url) => SinkSpec {
+            url: url.clone(),
+            keys: spec.sink.keys,
+            ..SinkSpec::default()
+        },
+        None => spec.sink,
+    };
+    Ok((Some(job.name), sink))
+}
+
+/// The job of that id or name, of several the newest. Without a name the only one that is not over; where all
+/// are, the newest. `jobs` has the newest first.
+fn choose(jobs: Vec<JobStatus>, name: Option<&str>) -> Result<JobStatus, KolError> {
+    if let Some(name) = name {
+        let is_it = |job: &JobStatus| job.job_id == name || job.name == name;
+        return jobs.into_iter().find(is_it).ok_or_else(|| {
+            KolError::user("JOB_NOT_FOUND", format!("there is no job `{name}`"))
+                .help("kol-client jobs lists them.")
+        });
+    }
+    let live = jobs.iter().filter(|job| !is_over(job.state()));
+    let live: Vec<&str> = live.map(|job| job.name.as_str()).collect();
+    if live.len() > 1 {
+        let what = format!("several jobs run: {}", live.join(", "));
+        return Err(KolError::user("JOB_AMBIGUOUS", what)
+            .help("Name one: kol-client top JOB; kol-client jobs lists them."));
+    }
+    let none_runs = live.is_empty();
+    let mut fitting = jobs.into_iter();
+    let chosen = fitting.find(|job| none_runs || !is_over(job.state()));
+    chosen.ok_or_else(|| {
         KolError::user("JOB_NOT_FOUND", "no job was submitted yet")
             .help("Give --redis (or KOL_REDIS) to read a Redis directly.")
-    })?;
-    let spec: JobSpec = serde_json::from_str(&newest.spec_json)
-        .map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
-    Ok(spec.sink)
+    })
+}
+
+fn title(job: Option<&str>, platform: &str, now: Millis) -> String {
+    let of = job.map_or_else(String::new, |job| format!("{job}: "));
+    format!("{of}trending on {platform} at {}", now.iso())
 }
 
 /// The first `n` of the ranking with what their hashes show.
@@ -108,10 +150,64 @@ async fn read(
     Ok(ranking::rows(0, members, fields.map_err(fail)?))
 }
 
-fn as_json(row: &Ranked) -> Value {
+fn as_json(job: Option<&str>, row: &Ranked) -> Value {
     json!({
-        "rank": row.place, "kol": row.kol, "score": row.score, "label": row.label,
+        "job": job, "rank": row.place, "kol": row.kol, "score": row.score, "label": row.label,
         "velocity": row.velocity, "momentum": row.momentum, "total_engagement": row.engagement,
         "updated_ms": row.updated.map(|t| t.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::proto::JobState;
+
+    use super::*;
+
+    fn job(name: &str, id: &str, state: JobState) -> JobStatus {
+        JobStatus {
+            name: name.into(),
+            job_id: id.into(),
+            state: state.into(),
+            ..JobStatus::default()
+        }
+    }
+
+    fn chosen(jobs: &[JobStatus], name: Option<&str>) -> Result<String, &'static str> {
+        let chosen = choose(jobs.to_vec(), name);
+        chosen.map(|job| job.job_id).map_err(|e| e.code)
+    }
+
+    #[test]
+    fn without_a_name_the_only_job_that_runs_is_shown_or_else_the_newest() {
+        let stopped = job("b", "job_3", JobState::Stopped);
+        let running = job("a", "job_2", JobState::Degraded);
+        let failed = job("a", "job_1", JobState::Failed);
+        let jobs = [stopped.clone(), running, failed.clone()];
+        assert_eq!(chosen(&jobs, None), Ok("job_2".into()));
+        assert_eq!(chosen(&[stopped, failed], None), Ok("job_3".into()));
+        assert_eq!(chosen(&[], None), Err("JOB_NOT_FOUND"));
+        assert_eq!(chosen(&jobs, Some("a")), Ok("job_2".into()));
+        assert_eq!(chosen(&jobs, Some("job_1")), Ok("job_1".into()));
+        assert_eq!(chosen(&jobs, Some("c")), Err("JOB_NOT_FOUND"));
+    }
+
+    #[test]
+    fn of_several_jobs_that_run_one_must_be_named() {
+        let jobs = [
+            job("b", "job_2", JobState::Running),
+            job("a", "job_1", JobState::Starting),
+        ];
+        assert_eq!(chosen(&jobs, None), Err("JOB_AMBIGUOUS"));
+        assert_eq!(chosen(&jobs, Some("a")), Ok("job_1".into()));
+    }
+
+    #[test]
+    fn the_title_and_the_json_name_the_job() {
+        let now = Millis(0);
+        let title = title(Some("kol"), "tiktok", now);
+        assert_eq!(title, "kol: trending on tiktok at 1970-01-01T00:00:00.000Z");
+        assert_eq!(as_json(Some("kol"), &Ranked::default())["job"], "kol");
+        assert_eq!(as_json(None, &Ranked::default())["job"], Value::Null);
+    }
 }

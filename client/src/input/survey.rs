@@ -28,6 +28,16 @@ pub struct Survey {
     part_bytes: usize,
 }
 
+/// Lines for a job spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// As TOML.
+    pub lines: String,
+    /// Whether records can be used with them. Otherwise no name in the records is known for the creator's, and
+    /// `FILL-IN` stands for it in the lines.
+    pub names_creator: bool,
+}
+
 /// What became of events.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -97,7 +107,7 @@ impl Survey {
 
     /// Lines for a job spec that fit these records better than what is there; `None` when there are
     /// none to propose.
-    pub fn proposal(&self) -> Option<String> {
+    pub fn proposal(&self) -> Option<Proposal> {
         let explode = self.tally.rejected().first().and_then(|(reject, count)| {
             let explode = match reject {
                 Reject::EventsInLines => "lines",
@@ -106,25 +116,57 @@ impl Survey {
             };
             (2 * count > self.tally.events).then_some(explode)
         });
-        if let Some(Ok(explode)) = explode.map(str::parse::<Explode>) {
-            let mut cluster = self.cluster.clone();
-            let line = format!("[source]\nexplode = \"{explode}\"\n");
-            cluster.source.explode = Some(explode);
-            let mut taken_apart = Self::new(&cluster);
-            for part in &self.parts {
-                taken_apart.add(Some(part.as_bytes()), "");
-            }
-            let fields = taken_apart.proposal().unwrap_or_default();
-            return Some(line + &fields);
+        let Some(Ok(explode)) = explode.map(str::parse::<Explode>) else {
+            return self.with_fields("");
+        };
+        let mut cluster = self.cluster.clone();
+        let line = format!("[source]\nexplode = \"{explode}\"\n");
+        cluster.source.explode = Some(explode);
+        Self::of(&cluster, &self.parts).with_fields(&line)
+    }
+
+    fn of(cluster: &Cluster, records: &[String]) -> Self {
+        let mut survey = Self::new(cluster);
+        for record in records {
+            survey.add(Some(record.as_bytes()), "");
         }
+        survey
+    }
+
+    /// The lines before, and a table of fields. Whether they fit is seen by reading the records with them.
+    fn with_fields(&self, before: &str) -> Option<Proposal> {
         let table = self.fields();
-        let lines = table.iter().map(|(field, paths)| {
+        if before.is_empty() && table.is_empty() {
+            return None;
+        }
+        let mut cluster = self.cluster.clone();
+        cluster.source.fields.extend(table.iter().cloned());
+        let tally = Self::of(&cluster, &self.parts).tally;
+        let names_creator = tally.usable > 0;
+        let rejected = tally.rejected();
+        let most = rejected.first().map(|(reject, _)| *reject);
+        if !names_creator && most != Some(Reject::NoUsername) {
+            return None;
+        }
+        let open = (!names_creator).then(|| format!("{} = [\"FILL-IN\"]\n", Field::Username));
+        let known = table
+            .iter()
+            .filter(|(field, _)| names_creator || *field != Field::Username);
+        let known = known.map(|(field, paths)| {
             let paths = paths.iter().map(|path| path.as_str());
             let paths: Vec<_> = paths.map(|p| toml::Value::from(p).to_string()).collect();
             format!("{field} = [{}]\n", paths.join(", "))
         });
-        let lines: String = lines.collect();
-        (!lines.is_empty()).then(|| format!("[source.fields]\n{lines}"))
+        let fields: String = open.into_iter().chain(known).collect();
+        let mut lines = before.to_owned();
+        if !fields.is_empty() {
+            lines.push_str("[source.fields]\n");
+            lines.push_str(&fields);
+        }
+        Some(Proposal {
+            lines,
+            names_creator,
+        })
     }
 
     /// For each field that could be read in more of the records: the paths that fit.
@@ -297,7 +339,11 @@ mod tests {
         let other = r#"{"username":"bo","id":"8","likes":"1.2K","scrapedAt":1795669200}"#;
         let survey = survey(&[apify, apify, other]);
         assert_eq!((survey.tally.events, survey.tally.usable), (3, 1));
-        let table = survey.proposal().unwrap();
+        let Proposal {
+            lines: table,
+            names_creator,
+        } = survey.proposal().unwrap();
+        assert!(names_creator);
         let expected = "[source.fields]\nusername = [\"username\", \"authorMeta.name\"]\n\
                         video_id = [\"id\"]\nevent_time = [\"scrapedAt\"]\n\
                         likes = [\"diggCount\", \"likes\"]\ncomments = [\"commentCount\"]\n";
@@ -311,10 +357,33 @@ mod tests {
     #[test]
     fn records_of_several_events_get_the_key_that_takes_them_apart_and_their_names() {
         let array = r#"[{"ownerUsername":"mia","likesCount":5},{"ownerUsername":"bo"}]"#;
-        let table = survey(&[array]).proposal().unwrap();
+        let table = survey(&[array]).proposal().unwrap().lines;
         let expected = "[source]\nexplode = \"items\"\n[source.fields]\n\
                         username = [\"ownerUsername\"]\nlikes = [\"likesCount\"]\n";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_creator_that_no_known_name_has_is_left_to_be_filled_in() {
+        let unknown = r#"{"handle_of_her":"mia","diggCount":5}"#;
+        let array = format!("[{unknown},{unknown}]");
+        let fields = "[source.fields]\nusername = [\"FILL-IN\"]\nlikes = [\"diggCount\"]\n";
+        let explode = "[source]\nexplode = \"items\"\n";
+        for (record, expected) in [
+            (unknown, fields.to_owned()),
+            (&array, format!("{explode}{fields}")),
+            (
+                r#"[{"a":1},{"a":2}]"#,
+                format!("{explode}[source.fields]\nusername = [\"FILL-IN\"]\n"),
+            ),
+        ] {
+            let proposal = survey(&[record]).proposal().unwrap();
+            assert!(!proposal.names_creator, "{record}");
+            assert_eq!(proposal.lines, expected);
+            let spec = format!("name = \"x\"\n{expected}");
+            let refused = kol_common::job::parse(&spec, "x").unwrap_err();
+            assert!(refused.to_string().contains("filled in"), "{refused}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use kol_common::Millis;
 use kol_common::error::Shown;
 use kol_common::proto::JobStatus;
-use kol_common::view::job_state;
+use kol_common::view::{is_over, job_state};
 
 use super::{Table, age, bytes, facts, grouped};
 use crate::print::lines;
@@ -57,8 +57,13 @@ pub fn details(job: &JobStatus) -> String {
                 job.partition_count, job.executors
             ),
         ),
-        ("lag", format!("{} records", grouped(job.lag_records))),
-        ("caught up", caught_up.to_owned()),
+    ];
+    // Nobody reads for a job that is over.
+    if !is_over(job.state()) {
+        rows.push(("lag", format!("{} records", grouped(job.lag_records))));
+        rows.push(("caught up", caught_up.to_owned()));
+    }
+    rows.extend([
         (
             "read",
             format!(
@@ -73,7 +78,7 @@ pub fn details(job: &JobStatus) -> String {
             "state size",
             format!("{} KOLs, {}", grouped(job.kols), bytes(job.state_bytes)),
         ),
-    ];
+    ]);
     if !totals.rejected.is_empty() {
         let reasons = totals.rejected.iter();
         let reasons = reasons.map(|(reason, count)| format!("{reason} {}", grouped(*count)));
@@ -153,6 +158,25 @@ mod tests {
         assert!(list(&[job]).contains("degraded"));
         assert!(list(&[]).contains("submit"));
     }
+
+    #[test]
+    fn a_job_that_is_over_has_no_lag() {
+        let text = |state: JobState| {
+            details(&JobStatus {
+                state: state.into(),
+                ..JobStatus::default()
+            })
+        };
+        for over in [JobState::Stopped, JobState::Cancelled, JobState::Failed] {
+            let text = text(over);
+            assert!(!text.contains("lag"), "{text}");
+            assert!(!text.contains("caught up"), "{text}");
+        }
+        let stopping = text(JobState::Stopping);
+        assert!(stopping.contains("lag  "), "{stopping}");
+        assert!(stopping.contains("caught up"), "{stopping}");
+    }
+
     #[test]
     fn a_job_clock_ahead_of_now_is_not_called_old() {
         assert!(clock_text(60_000, 90_000).ends_with(" (30.0 s ago)"));

@@ -39,7 +39,7 @@ pub enum Damage {
     /// Bytes differ from what was written.
     #[error("its checksum does not hold at byte {0}")]
     Checksum(usize),
-    /// Its checksums hold, but it does not decode: a defect of the program that wrote it.
+    /// Its checksums hold, but it does not decode: a bug of the program that wrote it.
     #[error("frame {0} does not decode")]
     Undecodable(u32),
 }

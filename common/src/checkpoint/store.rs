@@ -239,7 +239,7 @@ pub(super) fn help(location: &str) -> &'static str {
 pub(super) fn absent(what: String) -> KolError {
     KolError::external(ABSENT, what).help(
         "Mount the checkpoint folder there under the same path, or correct the bucket: it is looked for \
-         again each second. Nothing was created and nothing is lost.",
+         again every few seconds. Nothing was created and nothing is lost.",
     )
 }
 

@@ -139,7 +139,7 @@ impl Reject {
                  event may be"
             }
             Self::TooManyPlatforms => {
-                "a partition takes 1,000 platforms: mend what fills `platform`"
+                "a partition takes 1,000 platforms: correct what fills `platform`"
             }
             Self::Gzip | Self::Zstd | Self::Lz4 => {
                 "send plain JSON and let Kafka compress it: compression.type of the producer"

@@ -64,7 +64,7 @@ pub enum StartingOffsets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDataLoss {
-    /// Count them, say so and go on behind the gap.
+    /// Count them, say so and resume behind the gap.
     Continue,
     /// End the job with an error.
     Fail,
@@ -104,7 +104,7 @@ pub struct ScoringSpec {
     pub slide: Millis,
     /// How far behind its partition's clock an event may be.
     pub lateness: Millis,
-    /// Silence after which the job clock goes on by itself; `None` = never.
+    /// Silence after which the job clock advances by itself; `None` = never.
     pub idle_timeout: Option<Millis>,
     /// Half-life of the personal baseline.
     pub half_life: Millis,

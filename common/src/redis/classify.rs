@@ -112,9 +112,11 @@ const DENIED: Meaning = Meaning {
 };
 /// Error code: the user may not do what was sent; which rights it lacks must be looked up.
 pub const RIGHTS_MISSING: &str = "SINK_RIGHTS";
+/// What is said of it.
+pub(super) const RIGHTS_LACKING: &str = "the Redis user lacks rights";
 const RIGHTS: Meaning = Meaning {
     code: RIGHTS_MISSING,
-    what: "the Redis user lacks rights",
+    what: RIGHTS_LACKING,
     help: "Give the user the rights that the README lists (ACL SETUSER); the job resumes by itself.",
     reconnect: true,
 };

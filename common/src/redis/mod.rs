@@ -9,6 +9,7 @@ mod guard;
 pub mod owner;
 pub mod ranking;
 mod rights;
+mod version;
 
 pub use classify::{
     RIGHTS_MISSING, SCRIPTS_FORGOTTEN, UNREACHABLE_CODE, classify, needs_reconnect,
@@ -16,4 +17,5 @@ pub use classify::{
 pub use connect::{Connect, Network, connect};
 pub use connection::{RedisConnection, server_info};
 pub use eviction::{EVICTS, eviction};
-pub use rights::{commands_needed, name_missing_rights};
+pub use rights::{commands_needed, name_missing_rights, rights_problem};
+pub use version::version;

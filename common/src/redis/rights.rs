@@ -5,13 +5,14 @@
 use redis::{Cmd, RedisResult, Value};
 
 use super::RedisConnection;
+use super::classify::{RIGHTS_LACKING, RIGHTS_MISSING, classify};
 use crate::KolError;
 use crate::job::SinkSpec;
 
 /// What the probes call a platform and a creator that no event has.
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
-/// nothing. `+SADD` makes the key that `+DEL` removes.
+/// nothing. `+SADD` makes the key that `+UNLINK` or `+DEL` removes.
 const COMMANDS: [(&str, &[&str]); 21] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
@@ -25,7 +26,6 @@ const COMMANDS: [(&str, &[&str]); 21] = [
     ("EXISTS", &[]),
     ("RENAME", &[]),
     ("PEXPIRE", &["none"]),
-    ("UNLINK", &[]),
     ("ZADD", &["none", "m"]),
     ("ZREM", &["m"]),
     ("ZMSCORE", &["m"]),
@@ -33,6 +33,7 @@ const COMMANDS: [(&str, &[&str]); 21] = [
     ("ZUNIONSTORE", &["0", "none"]),
     ("SMEMBERS", &[]),
     ("SADD", &["m"]),
+    ("UNLINK", &[]),
     ("DEL", &[]),
 ];
 
@@ -51,10 +52,26 @@ pub async fn name_missing_rights(
     if missing.is_empty() {
         return error;
     }
+    with_missing(error, &missing)
+}
+
+/// The problem with the rights of a job's Redis user, before the job runs; `None` when it has all.
+///
+/// # Errors
+/// Code `SINK_…`: see [`classify`].
+pub async fn rights_problem(
+    sink: &SinkSpec,
+    open: &mut RedisConnection,
+) -> Result<Option<KolError>, KolError> {
+    let missing = missing(sink, open).await.map_err(|e| classify(&e))?;
+    let lacks = || with_missing(KolError::external(RIGHTS_MISSING, RIGHTS_LACKING), &missing);
+    Ok((!missing.is_empty()).then(lacks))
+}
+
+fn with_missing(mut error: KolError, missing: &[String]) -> KolError {
     let rights = missing.join(" ");
-    let mut named = error;
-    named.message = format!("{}; missing: {rights}", named.message);
-    named.help(format!(
+    error.message = format!("{}; missing: {rights}", error.message);
+    error.help(format!(
         "Run `ACL SETUSER USER {rights}` in Redis (README, \"A Redis user\"); the job resumes by itself."
     ))
 }

@@ -212,6 +212,14 @@ fn market(market: &[PlatformMarket]) -> Map<String, Value> {
         .collect()
 }
 
+/// Whether a job in that state has ended.
+pub fn is_over(state: JobState) -> bool {
+    matches!(
+        state,
+        JobState::Stopped | JobState::Cancelled | JobState::Failed
+    )
+}
+
 /// The word for a job's state.
 pub fn job_state(state: JobState) -> &'static str {
     match state {

@@ -1,5 +1,5 @@
 //! Answers what a partition knows of a KOL. A partition may have millions of readings, which no index leads to
-//! by KOL, so they are looked at in slices, between which data goes on.
+//! by KOL, so they are looked at in slices, between which data is processed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ mod tests {
         explain.step(&state);
         explain.step(&state);
         assert!(replied.try_recv().is_err(), "two steps are not enough");
-        // It goes on while data is taken.
+        // It continues while data is taken.
         read(&mut state, "ann", 3 * STEP);
         explain.step(&state);
         explain.step(&state);

@@ -50,7 +50,7 @@ impl Job {
     fn fail_without_state(&mut self, now: Millis, why: &str, out: &mut Vec<Effect>) {
         let name = &self.record.spec.name;
         let why = format!(
-            "{why} Bring the files back and submit it again. To go on without them: kol-client rewind {name} \
+            "{why} Bring the files back and submit it again. To continue without them: kol-client rewind {name} \
              --to-earliest, or kol-client submit FILE --discard-state"
         );
         self.end(now, End::Failed, why, out);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kol_common::proto::{
     self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport, UnseenRoot,
 };
+use kol_common::redis::RIGHTS_MISSING;
 use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
@@ -199,7 +200,10 @@ impl View<'_> {
         let tenure = self.tenure_problem.map(KolError::to_info);
         let found = found.chain(tenure).chain(discovery);
         for problem in found.chain(checkpoints).chain(last) {
-            let known = |p: &ErrorInfo| p.code == problem.code && p.message == problem.message;
+            // All of a job's connections log in as one user: what one of them says of its rights, others repeat.
+            let of_user = problem.code == RIGHTS_MISSING;
+            let known =
+                |p: &ErrorInfo| p.code == problem.code && (of_user || p.message == problem.message);
             if problems.len() < MOST_PROBLEMS && !problems.iter().any(known) {
                 problems.push(problem);
             }

@@ -1,9 +1,9 @@
 //! What the ownership of its keys means for a job.
 
-use kol_common::KolError;
 use kol_common::proto::{JobState, RevokeMode};
 use kol_common::redis::owner::{KEYS_OWNED, TAKEN_OVER};
-use kol_common::redis::{EVICTS, UNREACHABLE_CODE};
+use kol_common::redis::{EVICTS, RIGHTS_MISSING, UNREACHABLE_CODE};
+use kol_common::{KolError, Millis};
 
 use super::effect::Event;
 use super::record::{End, Phase};
@@ -101,4 +101,19 @@ fn a_take_over_is_done_once_and_the_former_owner_is_kept_for_people() {
     assert_eq!(rig.job.record().warnings, ["from job `b`"]);
     let out = rig.event(Event::Owned(Ok(Owned::default())));
     assert!(!out.persist, "a renewal changes nothing");
+}
+
+#[test]
+fn rights_that_the_redis_user_lacks_are_one_problem_whoever_notices() {
+    let mut rig = Rig::starting(&[1]);
+    rig.tick();
+    let lacks = |what: &str| KolError::external(RIGHTS_MISSING, what);
+    rig.event(Event::Owned(Err(lacks("evalsha; missing: +evalsha"))));
+    rig.event(Event::Discovered(
+        Err(lacks("hget; missing: +evalsha")),
+        None,
+    ));
+    let status = rig.job.status(Millis(rig.now), &rig.fleet);
+    let problems: Vec<_> = status.problems.iter().map(|p| &p.message).collect();
+    assert_eq!(problems, ["evalsha; missing: +evalsha"]);
 }

@@ -21,7 +21,8 @@ impl Streaming {
     fn call(&self, verb: &str) -> (Option<i32>, String) {
         let output = Command::new(root().join("deploy/local/streaming"))
             .arg(verb)
-            .env("KOL_RUN_DIR", self.run.path())
+            .current_dir(self.run.path().parent().unwrap())
+            .env("KOL_RUN_DIR", self.run.path().file_name().unwrap())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("the script");

@@ -274,7 +274,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn unknown(&self, expr: &Expr, place: Place) -> Value {
+    /// A value that only the run knows: its expression.
+    pub fn unknown(&self, expr: &Expr, place: Place) -> Value {
         Value::Text(Text::unknown(self.source(expr, place)))
     }
 

@@ -110,7 +110,8 @@ impl<'a> Finder<'a, '_> {
         // Several servers, or what finds them, are more than host and port.
         let is_many = matches!(name, "RedisCluster" | "Sentinel");
         if (is_many || elsewhere.is_some()) && !options.contains_key("host") {
-            let setting = self.eval.setting_of("host", &Value::Null, expr, place);
+            let servers = self.eval.unknown(expr, place);
+            let setting = self.eval.setting_of("host", &servers, expr, place);
             options.insert("host".into(), setting);
         }
         // A wrapper of the project's own that happens to have such a name says nothing.

@@ -9,7 +9,7 @@ use crate::convert::model::{Facts, Setting};
 const MOST: usize = 100;
 
 /// Why a setting is not carried over; by prefix of its name.
-const REASONS: [(&str, &str); 27] = [
+const REASONS: [(&str, &str); 28] = [
     (
         "spark.executor.instances",
         "executors are started, not configured: run this many kol-executor",
@@ -54,6 +54,10 @@ const REASONS: [(&str, &str); 27] = [
     (
         "spark.kubernetes.",
         "it says how Spark's own containers run",
+    ),
+    (
+        "spark.kafka.",
+        "it is for Spark's own Kafka client; what is still needed goes into [source.properties]",
     ),
     ("spark.", "it tunes Spark itself"),
     (

@@ -8,12 +8,16 @@ use crate::convert::secrets::shown;
 /// Redis's own defaults.
 const HOST: &str = "localhost";
 const PORT: &str = "6379";
+/// What is said where the host is assumed.
+const NO_HOST: &str = "The files given name no Redis: this is one on the same host. Change it if rankings go elsewhere.";
 
 /// A Redis as a spec names it.
 struct Target {
     url: Answer,
     has_password: bool,
     origin: Option<Origin>,
+    /// Whether the host is this one because the old job names none.
+    is_assumed: bool,
     /// Settings that it was made of, for what they assume.
     made_of: Vec<Setting>,
 }
@@ -25,11 +29,14 @@ pub fn write(facts: &Facts, draft: &mut Draft) {
         uses => Some(one_of(&uses)),
     };
     let Some(target) = target else {
-        draft.say("The files given name no Redis: this is one on the same host. Change it if rankings go elsewhere.");
+        draft.say(NO_HOST);
         return draft.text("url", "redis://localhost:6379/0");
     };
     for setting in &target.made_of {
         draft.assumed(setting);
+    }
+    if target.is_assumed {
+        draft.say(NO_HOST);
     }
     draft.answer("url", &target.url, target.origin.as_ref());
     if target.has_password {
@@ -98,6 +105,7 @@ fn one_of(uses: &[RedisUse]) -> Target {
         )),
         has_password: targets.iter().any(|t| t.has_password),
         origin: None,
+        is_assumed: false,
         made_of: Vec::new(),
     }
 }
@@ -126,6 +134,8 @@ fn target(redis: &RedisUse) -> Target {
         Some(url) => of_url(&url.value, options),
         None => (of_parts(options), false),
     };
+    let names_host = |key| options.get(key).is_some_and(|s| !s.value.is_empty());
+    let names_no_host = !["url", "host"].into_iter().any(names_host);
     let origin = ["url", "host"]
         .iter()
         .find_map(|key| options.get(*key))
@@ -133,6 +143,7 @@ fn target(redis: &RedisUse) -> Target {
     Target {
         url,
         has_password: given || in_url,
+        is_assumed: names_no_host,
         origin: Some(origin.unwrap_or_else(|| redis.origin.clone())),
         made_of: options
             .values()
@@ -152,7 +163,6 @@ fn from_variables(facts: &Facts) -> Option<Target> {
             options,
         }));
     }
-    let host = from_environment(facts, &["REDIS_HOST"])?;
     let mut options = Settings::new();
     for (variable, name) in [
         ("REDIS_HOST", "host"),
@@ -165,8 +175,9 @@ fn from_variables(facts: &Facts) -> Option<Target> {
             options.insert(name.into(), setting.clone());
         }
     }
+    let first = options.get("host").or_else(|| options.values().next())?;
     Some(target(&RedisUse {
-        origin: host.origin.clone(),
+        origin: first.origin.clone(),
         options,
     }))
 }

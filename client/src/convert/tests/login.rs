@@ -223,10 +223,78 @@ fn a_redis_that_is_not_known_is_asked_for() {
         "url",
         "redis://one:6379/0 (job.py:3), redis://two:6379/0 (job.py:4)",
     );
-    let none = converted(&[("job.py", &job("", ""))]);
+}
+
+#[test]
+fn a_redis_without_a_host_is_taken_for_one_on_the_same_host_and_the_notes_say_so() {
+    let (none, password) = (
+        job("", ""),
+        job("r = redis.Redis(password=\"hunter2\")", ""),
+    );
+    let cases: [(&[(&str, &str)], bool); 5] = [
+        (&[("job.py", &none)], false),
+        (&[("job.py", &password)], true),
+        (
+            &[("job.py", &none), ("a.conf", "spark.redis.auth hunter2\n")],
+            true,
+        ),
+        (
+            &[("job.py", &none), ("a.conf", "spark.redis.port 6379\n")],
+            false,
+        ),
+        (
+            &[
+                ("job.py", &none),
+                ("a.sh", "export REDIS_PASSWORD=hunter2\n"),
+            ],
+            true,
+        ),
+    ];
+    for (files, has_password) in cases {
+        let converted = converted(files);
+        let text = &converted.spec_toml;
+        assert!(
+            text.contains("url = \"redis://localhost:6379/0\""),
+            "{text}"
+        );
+        let is_said = converted.notes.iter().any(|n| n.contains("name no Redis"));
+        assert!(is_said, "{files:?}: {:?}", converted.notes);
+        let reference = text.contains("env:KOL_SECRET_REDIS_PASSWORD");
+        assert_eq!(reference, has_password, "{files:?}: {text}");
+    }
+    let named = converted(&[("job.py", &job("r = redis.Redis(host=\"r\")", ""))]);
+    let is_said = named.notes.iter().any(|n| n.contains("name no Redis"));
+    assert!(!is_said, "{:?}", named.notes);
+}
+
+#[test]
+fn servers_that_sentinels_or_nodes_name_are_asked_for_by_what_the_source_says() {
+    for source in [
+        "Sentinel([(\"s1\", 26379)], socket_timeout=1)",
+        "RedisCluster(startup_nodes=nodes)",
+    ] {
+        let converted = converted(&[("job.py", &job(&format!("r = {source}"), ""))]);
+        let asked = converted
+            .notes
+            .iter()
+            .find(|n| n.contains("url is not known"));
+        let asked = asked.unwrap();
+        assert!(asked.contains(source), "{asked}");
+        assert!(!asked.contains("None"), "{asked}");
+    }
+}
+
+#[test]
+fn settings_of_sparks_own_kafka_client_are_named_as_such() {
+    let conf = "spark.kafka.consumer.cache.capacity 64\nspark.locality.wait 3s\n";
+    let text = converted(&[("job.py", &job("", "")), ("a.conf", conf)]).spec_toml;
+    let line = |key: &str| text.lines().find(|l| l.contains(key)).unwrap().to_owned();
     assert!(
-        none.notes.iter().any(|n| n.contains("name no Redis")),
-        "{:?}",
-        none.notes
+        line("spark.kafka.").contains("[source.properties]"),
+        "{text}"
+    );
+    assert!(
+        line("spark.locality").contains("tunes Spark itself"),
+        "{text}"
     );
 }

@@ -76,7 +76,7 @@ fn not_whole(name: &str, lost: &str) -> KolError {
          began: {lost}"
     );
     KolError::user("STATE_LOST", what).help(format!(
-        "Bring the state files back and submit the job again. To go on with what the log still has: \
+        "Bring the state files back and submit the job again. To continue with what the log still has: \
          kol-client rewind {name} --to-earliest, or kol-client submit FILE --discard-state; or start from \
          a savepoint with --from-savepoint."
     ))
