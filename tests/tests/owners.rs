@@ -4,7 +4,7 @@
 
 use kol_common::job::SinkSpec;
 use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
-use kol_common::redis::{RedisConnection, connect, eviction};
+use kol_common::redis::{KEY_TYPE, RedisConnection, classify, connect, eviction, not_a_hash};
 use kol_common::secrets::Secrets;
 use kol_common::{ClusterId, JobId, Millis, StoreId};
 use kol_harness::{RedisCluster, RedisServer};
@@ -279,4 +279,22 @@ async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
     assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
     redis.cli("CONFIG SET maxmemory-policy noeviction");
     assert_eq!(eviction(&mut open).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_owner_record_of_a_wrong_type_is_found_by_its_key() {
+    let redis = RedisServer::start();
+    let claim = claim(&redis, "sto_a", 1);
+    let mut open = open(&redis.url()).await;
+    claim.own(&mut open).await.unwrap();
+    let records = claim.sink.owner_keys(&claim.owner.job);
+    assert_eq!(not_a_hash(records.clone(), &mut open).await, None);
+    let spoiled = &records[1];
+    redis.cli(&format!("DEL {spoiled}"));
+    redis.cli(&format!("LPUSH {spoiled} x"));
+    for called in [claim.own(&mut open).await, claim.look(&mut open).await] {
+        assert_eq!(classify(&called.unwrap_err()).code, KEY_TYPE);
+    }
+    let found = not_a_hash(records.clone(), &mut open).await;
+    assert_eq!(found.as_ref(), Some(spoiled));
 }
