@@ -1,6 +1,7 @@
 //! The fence record of a partition: claiming it, and looking whether it is still there.
 
-use kol_common::redis::RedisConnection;
+use kol_common::redis::{RedisConnection, is_wrong_type};
+use redis::RedisResult;
 
 use super::call::CallResult;
 use super::message::{Claimed, Fence, SinkError};
@@ -27,10 +28,7 @@ pub(super) async fn claim(
     if reply.first().map(String::as_str) != Some("CLAIMED") {
         return Ok(Err(SinkError::Fenced));
     }
-    let mut platforms: Vec<String> = redis::cmd("SMEMBERS")
-        .arg(platforms)
-        .query_async(open)
-        .await?;
+    let (mut platforms, refused) = members(platforms, open).await?;
     // Redis has them in no order, and no job has that many.
     platforms.sort_unstable();
     platforms.truncate(MOST_PLATFORMS);
@@ -39,7 +37,18 @@ pub(super) async fn claim(
         done: number(2).unwrap_or(0),
         shown: number(3).zip(number(4)),
         platforms,
+        refused,
     }))
+}
+
+/// The members of a set; none, and its key, if it is of another type.
+async fn members(key: &str, open: &mut RedisConnection) -> RedisResult<(Vec<String>, Vec<String>)> {
+    let members = redis::cmd("SMEMBERS").arg(key).query_async(open).await;
+    match members {
+        Ok(members) => Ok((members, Vec::new())),
+        Err(error) if is_wrong_type(&error) => Ok((Vec::new(), vec![key.to_owned()])),
+        Err(error) => Err(error),
+    }
 }
 
 /// The `seq_done` on record, if the fence is still this owner's.

@@ -285,7 +285,7 @@ impl Outbox {
                 self.upkeep
                     .compare(now, tick.partitions, state, &mut self.fill, &self.fence);
             if !calls.is_empty() {
-                self.requests.compare(calls);
+                self.requests.compare(self.fence.key.clone(), calls);
             }
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {
@@ -346,6 +346,7 @@ impl Outbox {
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
             merges,
+            platforms: keys.platforms_key(),
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
             times: (
                 now_text,
@@ -379,7 +380,10 @@ impl Outbox {
         };
         self.problems.answered(answer.operation(), answer.error());
         match answer {
-            Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
+            Answer::Claim(Ok(claimed)) => {
+                self.rankings.claimed(&claimed.platforms);
+                self.upkeep.claimed(&claimed.refused);
+            }
             Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),
             Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
         }

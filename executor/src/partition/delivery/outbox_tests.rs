@@ -93,6 +93,7 @@ impl Rig {
                     done: 0,
                     shown: None,
                     platforms: self.platforms.clone(),
+                    refused: self.refused.clone(),
                 };
                 reply.send(Ok(claimed)).unwrap();
             }
@@ -203,7 +204,8 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         ..
     } = &mut rig.outbox;
     let soon = rig.now + std::time::Duration::from_secs(2);
-    requests.compare(upkeep.compare(soon, 1, &rig.state, fill, fence));
+    let calls = upkeep.compare(soon, 1, &rig.state, fill, fence);
+    requests.compare(fence.key.clone(), calls);
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));

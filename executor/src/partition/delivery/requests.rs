@@ -115,12 +115,14 @@ impl Requests {
     }
 
     /// Compares what was sent with what is there.
-    pub fn compare(&mut self, calls: Vec<Cmd>) {
+    pub fn compare(&mut self, fence: String, calls: Vec<Cmd>) {
         let (reply, answer) = oneshot::channel();
-        self.send(
-            Pending::Compare(answer),
-            SinkMessage::Compare { calls, reply },
-        );
+        let message = SinkMessage::Compare {
+            fence,
+            calls,
+            reply,
+        };
+        self.send(Pending::Compare(answer), message);
     }
 
     /// Waits for the sink's answer; forever while nothing is under way.

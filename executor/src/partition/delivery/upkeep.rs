@@ -72,7 +72,8 @@ impl Upkeep {
 
     /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
     pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
-        self.refusals.problem(flip)
+        self.refusals
+            .problem(flip.into_iter().chain(self.orphans.skipped()))
     }
 
     /// Creators that are left out because a key of theirs is of a wrong type.
@@ -97,7 +98,10 @@ impl Upkeep {
         self.orphans.next_at().filter(|at| now >= *at)?;
         let spec = &self.assignment.spec;
         let default = &spec.scoring.default_platform;
-        let place = self.orphans.begin(platforms, default)?;
+        let Some(place) = self.orphans.begin(platforms, default) else {
+            self.orphans.ended(now);
+            return None;
+        };
         Some(ScanRequest {
             listing: place.listing,
             keys: spec.sink.keys.clone(),
@@ -127,6 +131,11 @@ impl Upkeep {
         if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
             fill.remove(platform, kols, calls);
         }
+    }
+
+    /// The fence was claimed, while these keys were of a wrong type.
+    pub fn claimed(&mut self, refused: &[String]) {
+        self.refusals.others(refused.iter().cloned().collect());
     }
 
     /// The flush under way was answered: with these keys of a wrong type, or not as it should.
