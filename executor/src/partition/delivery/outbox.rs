@@ -236,8 +236,13 @@ impl Outbox {
         }
         let wanted = self.fill.is_wanted(state, behind, tick) || self.upkeep.has_orphans();
         let flush = self.flusher.next_at().and_then(|at| {
-            let flip = || self.rankings.flip_at(tick).map(|flip| flip.max(at));
-            if wanted { Some(at) } else { flip() }
+            let flip = self.rankings.flip_at(tick);
+            let other = || flip.into_iter().chain(self.upkeep.recheck_at()).min();
+            if wanted {
+                Some(at)
+            } else {
+                other().map(|other| other.max(at))
+            }
         });
         let upkeep = self.upkeep.wake_at(self.allowed(behind));
         flush.into_iter().chain(upkeep).min()
@@ -330,7 +335,8 @@ impl Outbox {
             market_version: tick.market_version,
             sequence,
         });
-        if merges.is_empty() {
+        let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
+        if merges.is_empty() && !rechecks {
             if let Some(confirms) = confirms {
                 self.flusher.nothing_to_send(confirms);
             }
@@ -338,6 +344,7 @@ impl Outbox {
         }
         share.set((self.fill.in_flight() as u64).max(1) * KOL_BYTES);
         self.share = Some(share);
+        self.upkeep.sent(merges.len());
         let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
@@ -382,7 +389,7 @@ impl Outbox {
         match answer {
             Answer::Claim(Ok(claimed)) => {
                 self.rankings.claimed(&claimed.platforms);
-                self.upkeep.claimed(&claimed.refused);
+                self.upkeep.claimed(now, &self.fill, &claimed.refused);
             }
             Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),
             Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
@@ -412,7 +419,7 @@ impl Outbox {
     fn flushed(&mut self, now: Instant, state: &mut State, flushed: Option<&Flushed>) {
         self.share = None;
         let refused = flushed.map(|flushed| &*flushed.refused);
-        self.upkeep.flushed(state, &self.fill, refused);
+        self.upkeep.flushed(now, state, &self.fill, refused);
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
         if flushed.is_some() {

@@ -231,6 +231,22 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
 }
 
 #[tokio::test]
+async fn a_key_that_only_a_flush_meets_is_no_problem_once_it_is_mended_although_nothing_is_to_send()
+{
+    let mut rig = Rig::new(assignment());
+    rig.refused = vec!["streaming:last_event".into()];
+    rig.settle(0).await;
+    assert!(rig.outbox.problem().is_some());
+    assert!((1..=3).contains(&rig.flushes), "{} in 10 s", rig.flushes);
+    rig.refused.clear();
+    rig.settle(0).await;
+    assert_eq!(rig.outbox.problem(), None);
+    let flushes = rig.flushes;
+    rig.settle(0).await;
+    assert_eq!(rig.flushes, flushes, "nothing is to send");
+}
+
+#[tokio::test]
 async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended() {
     let mut rig = Rig::new(assignment());
     rig.platforms = vec!["youtube".into()];

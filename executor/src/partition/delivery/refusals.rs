@@ -68,6 +68,17 @@ impl Refusals {
         self.others = keys;
     }
 
+    /// A flush without merges was answered with these keys: it says nothing of others than `looked_at`.
+    pub fn rechecked(&mut self, keys: &[String], looked_at: impl Fn(&str) -> bool) {
+        self.others.retain(|key| !looked_at(key));
+        self.others.extend(keys.iter().cloned());
+    }
+
+    /// Whether there are keys that a flush without merges looks at.
+    pub fn need_recheck(&self, looked_at: impl Fn(&str) -> bool) -> bool {
+        self.others.iter().any(|key| looked_at(key))
+    }
+
     /// What an operator reads; `more` are keys because of which an older ranking is still shown, or a listing was
     /// not read.
     pub fn problem<'k>(&'k self, more: impl Iterator<Item = &'k String>) -> Option<KolError> {
@@ -117,6 +128,20 @@ mod tests {
         refusals.others(BTreeSet::new());
         let text = problem(&refusals).unwrap().to_string();
         assert!(text.contains("key ranking:tiktok:trending has"), "{text}");
+    }
+
+    #[test]
+    fn a_flush_without_merges_says_nothing_of_the_keys_that_merges_meet() {
+        let mut refusals = Refusals::default();
+        let of_flush = |key: &str| key == "last_event";
+        refusals.others(["last_event".to_owned(), "ranking".to_owned()].into());
+        assert!(refusals.need_recheck(of_flush));
+        refusals.rechecked(&["last_event".to_owned()], of_flush);
+        assert!(refusals.need_recheck(of_flush), "still");
+        refusals.rechecked(&[], of_flush);
+        assert!(!refusals.need_recheck(of_flush));
+        let text = problem(&refusals).unwrap().to_string();
+        assert!(text.contains("the Redis key ranking has"), "{text}");
     }
 
     #[test]
