@@ -157,9 +157,11 @@ async fn serve(
             fence,
             log,
             platforms,
+            default_platform,
             reply,
         } => {
-            let claimed = within(claim(&fence, &log, &platforms, &mut open)).await;
+            let claimed = claim(&fence, &log, &platforms, &default_platform, &mut open);
+            let claimed = within(claimed).await;
             let claimed = on_fence(claimed, &fence.key);
             let claimed = records.explained(claimed, shared).await;
             let (result, served) = settle(kind, number, claimed);

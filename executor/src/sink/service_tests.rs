@@ -229,6 +229,7 @@ async fn a_list_of_platforms_of_a_wrong_type_is_empty_and_named_and_the_fence_is
         fence,
         log: String::new(),
         platforms: "platforms".into(),
+        default_platform: "tiktok".into(),
         reply,
     };
     let claimed = sink.ask(request, LOOK).await.expect("an answer").unwrap();

@@ -272,9 +272,11 @@ impl Outbox {
         let mut arrived = None;
         self.flusher.reached(reached.position, state.window_end());
         if self.flusher.begin_claim(now) {
-            let platforms = self.assignment.spec.sink.keys.platforms_key();
+            let spec = &self.assignment.spec;
+            let platforms = spec.sink.keys.platforms_key();
+            let default = spec.scoring.default_platform.clone();
             self.requests
-                .claim(self.fence.clone(), self.log.clone(), platforms);
+                .claim(self.fence.clone(), self.log.clone(), platforms, default);
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
