@@ -257,13 +257,13 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
     );
     release(sink, job, job_id, &mut open().await).await.unwrap();
     assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
-    assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    assert_eq!(eviction(&mut open().await, false).await.unwrap(), None);
     for node in &cluster.nodes {
         node.cli("CONFIG SET maxmemory 100mb");
         node.cli("CONFIG SET maxmemory-policy allkeys-lfu");
-        assert!(eviction(&mut open().await).await.unwrap().is_some());
+        assert!(eviction(&mut open().await, false).await.unwrap().is_some());
         node.cli("CONFIG SET maxmemory-policy volatile-lfu");
-        assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+        assert_eq!(eviction(&mut open().await, false).await.unwrap(), None);
     }
 }
 
@@ -271,14 +271,18 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
 async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
     let redis = RedisServer::start();
     let mut open = open(&redis.url()).await;
-    assert_eq!(eviction(&mut open).await.unwrap(), None);
+    assert_eq!(eviction(&mut open, false).await.unwrap(), None);
     redis.cli("CONFIG SET maxmemory-policy allkeys-lru");
-    assert_eq!(eviction(&mut open).await.unwrap(), None, "without a limit");
+    assert_eq!(
+        eviction(&mut open, false).await.unwrap(),
+        None,
+        "without a limit"
+    );
     redis.cli("CONFIG SET maxmemory 100mb");
-    let problem = eviction(&mut open).await.unwrap().unwrap();
+    let problem = eviction(&mut open, false).await.unwrap().unwrap();
     assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
     redis.cli("CONFIG SET maxmemory-policy noeviction");
-    assert_eq!(eviction(&mut open).await.unwrap(), None);
+    assert_eq!(eviction(&mut open, false).await.unwrap(), None);
 }
 
 #[tokio::test]

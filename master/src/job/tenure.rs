@@ -83,7 +83,8 @@ async fn send(
         }
     }
     // A server that does not say is taken for right.
-    found.evicts = eviction(&mut open).await.unwrap_or_default();
+    let expires = claim.sink.ttl.is_some();
+    found.evicts = eviction(&mut open, expires).await.unwrap_or_default();
     Ok(found)
 }
 
