@@ -4,7 +4,9 @@
 
 use kol_common::job::SinkSpec;
 use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
-use kol_common::redis::{RedisConnection, connect, eviction, rights_problem};
+use kol_common::redis::{
+    KEY_TYPE, RedisConnection, classify, connect, eviction, not_a_hash, rights_problem,
+};
 use kol_common::secrets::Secrets;
 use kol_common::{ClusterId, JobId, Millis, StoreId};
 use kol_harness::{RedisCluster, RedisServer};
@@ -257,15 +259,15 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
     );
     release(sink, job, job_id, &mut open().await).await.unwrap();
     assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
-    assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+    assert_eq!(eviction(&mut open().await, false).await.unwrap(), None);
     let rights = rights_problem(&first.sink, &mut open().await).await;
     assert_eq!(rights.unwrap(), None);
     for node in &cluster.nodes {
         node.cli("CONFIG SET maxmemory 100mb");
         node.cli("CONFIG SET maxmemory-policy allkeys-lfu");
-        assert!(eviction(&mut open().await).await.unwrap().is_some());
+        assert!(eviction(&mut open().await, false).await.unwrap().is_some());
         node.cli("CONFIG SET maxmemory-policy volatile-lfu");
-        assert_eq!(eviction(&mut open().await).await.unwrap(), None);
+        assert_eq!(eviction(&mut open().await, false).await.unwrap(), None);
     }
 }
 
@@ -273,14 +275,36 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
 async fn a_policy_that_evicts_is_noticed_until_it_is_right() {
     let redis = RedisServer::start();
     let mut open = open(&redis.url()).await;
-    assert_eq!(eviction(&mut open).await.unwrap(), None);
+    assert_eq!(eviction(&mut open, false).await.unwrap(), None);
     redis.cli("CONFIG SET maxmemory-policy allkeys-lru");
-    assert_eq!(eviction(&mut open).await.unwrap(), None, "without a limit");
+    assert_eq!(
+        eviction(&mut open, false).await.unwrap(),
+        None,
+        "without a limit"
+    );
     redis.cli("CONFIG SET maxmemory 100mb");
-    let problem = eviction(&mut open).await.unwrap().unwrap();
+    let problem = eviction(&mut open, false).await.unwrap().unwrap();
     assert!(problem.to_string().contains("allkeys-lru"), "{problem}");
     redis.cli("CONFIG SET maxmemory-policy noeviction");
-    assert_eq!(eviction(&mut open).await.unwrap(), None);
+    assert_eq!(eviction(&mut open, false).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_owner_record_of_a_wrong_type_is_found_by_its_key() {
+    let redis = RedisServer::start();
+    let claim = claim(&redis, "sto_a", 1);
+    let mut open = open(&redis.url()).await;
+    claim.own(&mut open).await.unwrap();
+    let records = claim.sink.owner_keys(&claim.owner.job);
+    assert_eq!(not_a_hash(records.clone(), &mut open).await, None);
+    let spoiled = &records[1];
+    redis.cli(&format!("DEL {spoiled}"));
+    redis.cli(&format!("LPUSH {spoiled} x"));
+    for called in [claim.own(&mut open).await, claim.look(&mut open).await] {
+        assert_eq!(classify(&called.unwrap_err()).code, KEY_TYPE);
+    }
+    let found = not_a_hash(records.clone(), &mut open).await;
+    assert_eq!(found.as_ref(), Some(spoiled));
 }
 
 #[tokio::test]

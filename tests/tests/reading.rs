@@ -41,6 +41,10 @@ const NAMES: &[&str] = &[
 const PLATFORMS: &[&str] = &[
     r#""TikTok""#,
     r#""YouTube""#,
+    r#""you\u200btube ""#,
+    r#""\u2060""#,
+    r#""cafe\u0301""#,
+    r#""@x""#,
     r#""a:b""#,
     r#""""#,
     r#"" ""#,

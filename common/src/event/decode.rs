@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::explode::{Explode, lines, part};
 use super::fields::{Field, FieldPath, Leaf, Plan};
 use super::looks::closer;
-use super::names::{UsernameCase, creator, lower};
+use super::names::{UsernameCase, creator, platform};
 use super::repair::{before_mending, with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
 use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
@@ -197,10 +197,11 @@ impl Decoder {
             .map(|name| creator(name, self.case))
             .find(|name| !name.is_empty())
             .ok_or(Reject::NoUsername)?;
-        let platform = match found.platform() {
-            Some(name) => lower(name),
-            None => Cow::Borrowed(&*self.default_platform),
-        };
+        let platform = found
+            .platforms()
+            .map(platform)
+            .find(|name| !name.is_empty())
+            .unwrap_or(Cow::Borrowed(&self.default_platform));
         if platform.contains(':') {
             return Err(Reject::PlatformColon);
         }

@@ -39,6 +39,7 @@ pub use explode::{Explode, elements, lines, part};
 pub use fields::{Field, FieldPath, FieldPaths, MAX_ALTERNATIVES};
 pub use lack::Lack;
 pub use names::UsernameCase;
+pub(crate) use names::platform;
 pub use number::{MAX_COUNTER, read_counter_text};
 pub use probe::{read_at, readable};
 pub use reject::Reject;
@@ -59,7 +60,7 @@ pub const MAX_PLATFORM: usize = 64;
 /// One event of a creator: a reading of a video, or of the profile when there is no video id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Lower case.
+    /// Lower case, without what does not show, never empty.
     pub platform: Cow<'a, str>,
     /// The creator's name, as `source.username_case` has it, never empty.
     pub kol: Cow<'a, str>,

@@ -30,6 +30,16 @@ pub(super) fn creator(name: Cow<'_, str>, case: UsernameCase) -> Cow<'_, str> {
     }
 }
 
+/// The name of a platform: in Unicode NFC and lower case, without zero-width characters and spaces around it.
+pub(crate) fn platform(name: Cow<'_, str>) -> Cow<'_, str> {
+    let name = if name.is_ascii() {
+        name
+    } else {
+        composed(name)
+    };
+    lower(within(name, str::trim))
+}
+
 /// In lower case.
 pub(super) fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
     let is_lower = name
@@ -43,14 +53,18 @@ pub(super) fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn stripped(name: Cow<'_, str>) -> Cow<'_, str> {
-    fn strip(name: &str) -> &str {
+    within(name, |name| {
         let name = name.trim();
         name.strip_prefix('@').map_or(name, str::trim_start)
-    }
+    })
+}
+
+/// A part of a name; copied only where it is a part of a copy.
+fn within<'a>(name: Cow<'a, str>, part: impl Fn(&str) -> &str) -> Cow<'a, str> {
     match name {
-        Cow::Borrowed(name) => Cow::Borrowed(strip(name)),
-        Cow::Owned(name) if strip(&name).len() == name.len() => Cow::Owned(name),
-        Cow::Owned(name) => Cow::Owned(strip(&name).to_owned()),
+        Cow::Borrowed(name) => Cow::Borrowed(part(name)),
+        Cow::Owned(name) if part(&name).len() == name.len() => Cow::Owned(name),
+        Cow::Owned(name) => Cow::Owned(part(&name).to_owned()),
     }
 }
 
@@ -98,6 +112,25 @@ mod tests {
         }
         assert_eq!(creator("ÉVA".into(), UsernameCase::Lower), "éva");
         assert_eq!(creator("@Ann".into(), UsernameCase::Lower), "ann");
+    }
+
+    #[test]
+    fn spellings_that_look_the_same_are_one_platform() {
+        for text in [
+            "youtube",
+            "YouTube ",
+            "\u{FEFF}you\u{200B}tube",
+            "\u{a0}YOUTUBE\n",
+        ] {
+            assert_eq!(platform(text.into()), "youtube", "{text:?}");
+        }
+        assert_eq!(platform("cafe\u{301}".into()), "caf\u{e9}");
+        assert_eq!(platform("@x".into()), "@x", "no name of a creator");
+        assert_eq!(platform(" \u{200B}".into()), "");
+        assert!(matches!(
+            platform(" tiktok".into()),
+            Cow::Borrowed("tiktok")
+        ));
     }
 
     #[test]

@@ -40,7 +40,10 @@ fn shown(field: Field, mut found: Found<'_>) -> Option<String> {
             let mut names = found.usernames();
             names.find(|name| !name.trim().is_empty()).map(Into::into)
         }
-        Field::Platform => found.platform().map(Into::into),
+        Field::Platform => {
+            let mut names = found.platforms();
+            names.find(|name| !name.trim().is_empty()).map(Into::into)
+        }
         Field::VideoId => found.video_id().map(Into::into),
         Field::EventTime => found.event_time().0.map(|time| time.iso()),
         Field::PublishedAt => found.published_at().map(|time| time.iso()),

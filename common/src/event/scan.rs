@@ -76,9 +76,8 @@ impl<'a> Found<'a> {
         self.has_float_id
     }
 
-    pub fn platform(&mut self) -> Option<Cow<'a, str>> {
-        let mut names = self.texts[1].iter_mut().filter_map(Option::take);
-        names.find(|name| !name.is_empty())
+    pub fn platforms(&mut self) -> impl Iterator<Item = Cow<'a, str>> {
+        self.texts[1].iter_mut().filter_map(Option::take)
     }
 
     pub fn video_id(&mut self) -> Option<Cow<'a, str>> {

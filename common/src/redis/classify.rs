@@ -6,8 +6,8 @@ use crate::KolError;
 
 /// What is known of one kind of error.
 #[derive(Debug)]
-struct Meaning {
-    code: &'static str,
+pub(super) struct Meaning {
+    pub(super) code: &'static str,
     what: &'static str,
     help: &'static str,
     /// Whether another connection may fare better: another server may have the name by now, the password
@@ -39,7 +39,7 @@ pub(super) fn denied(words: &str) -> KolError {
     KolError::external(code, format!("{what}: {}", short(words))).help(help)
 }
 
-fn meaning(error: &RedisError) -> Meaning {
+pub(super) fn meaning(error: &RedisError) -> Meaning {
     use ServerErrorKind as Server;
     match error.kind() {
         ErrorKind::AuthenticationFailed => AUTH,
@@ -85,6 +85,8 @@ fn by_words(error: &RedisError) -> Meaning {
         TLS
     } else if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {
         UNREACHABLE
+    } else if has(&["WRONGTYPE"]) {
+        WRONG_TYPE
     } else {
         OTHER
     }
@@ -192,6 +194,17 @@ const SCRIPT_MISSING: Meaning = Meaning {
     help: "It is loaded again by itself.",
     reconnect: false,
 };
+/// Error code: a key has a type that the job did not give it.
+pub const KEY_TYPE: &str = "SINK_KEY_TYPE";
+/// What to do about it.
+pub const KEY_TYPE_HELP: &str = "Look at the key (TYPE), then delete or rename it: what was left out comes back within a minute. \
+     Or give the job other keys ([sink.keys] in its spec).";
+const WRONG_TYPE: Meaning = Meaning {
+    code: KEY_TYPE,
+    what: "a Redis key has a type that the job did not give it",
+    help: KEY_TYPE_HELP,
+    reconnect: false,
+};
 const OTHER: Meaning = Meaning {
     code: "SINK_ERROR",
     what: "Redis answers with an error",
@@ -262,7 +275,8 @@ mod tests {
                 "OOM command not allowed when used memory > 'maxmemory'.",
                 "SINK_OUT_OF_MEMORY",
             ),
-            ("WRONGTYPE Operation against a key", "SINK_ERROR"),
+            ("WRONGTYPE Operation against a key", "SINK_KEY_TYPE"),
+            ("ERR unknown command", "SINK_ERROR"),
             ("MOVED 3999 127.0.0.1:6381", "SINK_SLOT_MOVES"),
             ("ASK 3999 127.0.0.1:6381", "SINK_SLOT_MOVES"),
             (

@@ -6,16 +6,19 @@ mod connection;
 mod eviction;
 mod farewell;
 mod guard;
+mod key_type;
 pub mod owner;
 pub mod ranking;
 mod rights;
 mod version;
 
 pub use classify::{
-    RIGHTS_MISSING, SCRIPTS_FORGOTTEN, UNREACHABLE_CODE, classify, needs_reconnect,
+    KEY_TYPE, KEY_TYPE_HELP, RIGHTS_MISSING, SCRIPTS_FORGOTTEN, UNREACHABLE_CODE, classify,
+    needs_reconnect,
 };
 pub use connect::{Connect, Network, connect};
 pub use connection::{RedisConnection, server_info};
 pub use eviction::{EVICTS, eviction};
+pub use key_type::{is_wrong_type, not_a_hash, wrong_type};
 pub use rights::{commands_needed, name_missing_rights, rights_problem};
 pub use version::version;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::redis::{classify, needs_reconnect};
+use kol_common::redis::{classify, is_wrong_type, needs_reconnect, wrong_type};
 use redis::RedisError;
 
 use super::message::{Operation, SinkError};
@@ -35,6 +35,21 @@ pub(super) async fn within<T>(call: impl Future<Output = CallResult<T>>) -> Call
     }
 }
 
+/// A call whose scripts met a key of a wrong type where they do not look for that: only at the fence record. The
+/// error names it.
+pub(super) fn on_fence<T>(called: CallResult<T>, fence: &str) -> CallResult<T> {
+    match called {
+        Err(error) if is_wrong_type(&error) => {
+            let error = wrong_type(
+                fence,
+                "nothing of this partition is written until it is gone",
+            );
+            Ok(Err(error.into()))
+        }
+        other => other,
+    }
+}
+
 /// Sorts the result of a call on connection `number`.
 pub(super) fn settle<T>(
     operation: Operation,
@@ -43,12 +58,16 @@ pub(super) fn settle<T>(
 ) -> (Result<T, SinkError>, Served) {
     match result {
         Ok(reply) => {
-            let well = Served {
+            let error = match &reply {
+                Err(SinkError::Unavailable(error)) => Some(error.clone()),
+                _ => None,
+            };
+            let served = Served {
                 operation,
                 broken: None,
-                error: None,
+                error,
             };
-            (reply, well)
+            (reply, served)
         }
         Err(error) => {
             let broken = needs_reconnect(&error);

@@ -62,10 +62,11 @@ fn pipeline(request: FlushRequest) -> Pipeline {
     pipe.add_command(begin);
     let mut done = redis::cmd("EVALSHA");
     done.arg(script::DONE.get_hash())
-        .arg(3)
+        .arg(4)
         .arg(&fence.key)
         .arg(&request.stamps.0)
         .arg(&request.stamps.1)
+        .arg(&request.platforms)
         .arg(fence.generation)
         .arg(fence.assignment_epoch)
         .arg(request.sequence)

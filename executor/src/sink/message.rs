@@ -23,6 +23,8 @@ pub enum SinkMessage {
         log: String,
         /// Key of the set of all platforms.
         platforms: String,
+        /// The platform of events that name none.
+        default_platform: String,
         /// What the previous owner left.
         reply: oneshot::Sender<Result<Claimed, SinkError>>,
     },
@@ -49,6 +51,8 @@ pub enum SinkMessage {
     },
     /// Compare what was sent with what is there.
     Compare {
+        /// Key of the partition's fence record.
+        fence: String,
         /// Compare calls.
         calls: Vec<Cmd>,
         /// What they found.
@@ -111,6 +115,8 @@ pub struct Claimed {
     pub shown: Option<(u64, u64)>,
     /// Platforms that have a ranking, whoever wrote it.
     pub platforms: Vec<String>,
+    /// Keys that are of a wrong type: what they should say is not known.
+    pub refused: Vec<String>,
 }
 
 /// One flush of one partition.
@@ -128,6 +134,8 @@ pub struct FlushRequest {
     pub merges: Vec<Cmd>,
     /// Keys of `last_update` and `last_event`.
     pub stamps: (String, String),
+    /// Key of the set of all platforms.
+    pub platforms: String,
     /// The time now and the newest event time (may be empty), ISO 8601.
     pub times: (String, String),
 }
@@ -181,7 +189,7 @@ pub enum SinkError {
 }
 
 /// Where Redis names creators of a platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listing {
     /// The ranking that is shown.
     Ranking,
@@ -229,6 +237,8 @@ pub struct Scanned {
     pub cursor: u64,
     /// KOLs with a slot of the partition, or without any slot of this generation.
     pub kols: Vec<String>,
+    /// The key of a wrong type because of which nothing more of the listing can be read.
+    pub refused: Option<String>,
     /// How long Redis took.
     pub took: Duration,
 }

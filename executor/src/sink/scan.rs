@@ -1,8 +1,8 @@
 //! Reads what names creators piece by piece, to find orphans: those that no one else would take out.
 
-use kol_common::redis::RedisConnection;
+use kol_common::redis::{RedisConnection, is_wrong_type};
 use kol_common::scoring::unpack_slots;
-use redis::{Cmd, RedisResult};
+use redis::{Cmd, RedisError};
 use tokio::time::Instant;
 
 use super::call::CallResult;
@@ -11,15 +11,26 @@ use super::message::{Listing, ScanRequest, Scanned};
 /// Members read in one call: well below a millisecond of Redis.
 const PIECE: usize = 500;
 
-/// Reads one piece.
+/// Reads one piece. A listing of which a key is of a wrong type ends with it.
 pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> CallResult<Scanned> {
     let begun = Instant::now();
     let ranking = request.keys.ranking_key(&request.platform);
     let [_, _, before] = request.keys.flip_keys(&request.platform);
-    let (cursor, kols) = match request.listing {
-        Listing::Ranking => ranked(request, &ranking, open).await?,
-        Listing::Before => ranked(request, &before, open).await?,
-        Listing::Slots => slots(request, open).await?,
+    let piece = match request.listing {
+        Listing::Ranking => ranked(request, &ranking, open).await,
+        Listing::Before => ranked(request, &before, open).await,
+        Listing::Slots => slots(request, open).await,
+    };
+    let (cursor, kols) = match piece {
+        Ok(piece) => piece,
+        Err((key, error)) if is_wrong_type(&error) => {
+            return Ok(Ok(Scanned {
+                refused: Some(key),
+                took: begun.elapsed(),
+                ..Scanned::default()
+            }));
+        }
+        Err((_, error)) => return Err(error),
     };
     let kols = kols.into_iter();
     Ok(Ok(Scanned {
@@ -28,6 +39,7 @@ pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> C
             .filter(|(_, field)| concerns(request, field.as_deref()))
             .map(|(kol, _)| kol)
             .collect(),
+        refused: None,
         took: begun.elapsed(),
     }))
 }
@@ -35,32 +47,38 @@ pub(super) async fn scan(request: &ScanRequest, open: &mut RedisConnection) -> C
 /// Where to continue, and creators with their packed slots, if they have any.
 type Piece = (u64, Vec<(String, Option<Vec<u8>>)>);
 
+/// A piece, or the key that could not be read, and why.
+type Read = Result<Piece, (String, RedisError)>;
+
 /// A piece of a ranking.
-async fn ranked(
-    request: &ScanRequest,
-    ranking: &str,
-    open: &mut RedisConnection,
-) -> RedisResult<Piece> {
-    let scan = scan_of("ZSCAN", ranking, request.cursor);
-    let (cursor, members): (u64, Vec<(String, f64)>) = scan.query_async(open).await?;
+async fn ranked(request: &ScanRequest, ranking: &str, open: &mut RedisConnection) -> Read {
+    let scan = scan_of("ZSCAN", ranking, request.cursor)
+        .query_async(open)
+        .await;
+    let (cursor, members): (u64, Vec<(String, f64)>) =
+        scan.map_err(|error| (ranking.to_owned(), error))?;
     if members.is_empty() {
         return Ok((cursor, Vec::new()));
     }
+    let key = request.keys.slots_key(&request.platform);
     let mut slots = redis::cmd("HMGET");
-    slots.arg(request.keys.slots_key(&request.platform));
+    slots.arg(&key);
     for (kol, _) in &members {
         slots.arg(kol);
     }
-    let fields: Vec<Option<Vec<u8>>> = slots.query_async(open).await?;
+    let fields = slots.query_async(open).await;
+    let fields: Vec<Option<Vec<u8>>> = fields.map_err(|error| (key, error))?;
     let names = members.into_iter().map(|(kol, _)| kol);
     Ok((cursor, names.zip(fields).collect()))
 }
 
 /// A piece of the slots.
-async fn slots(request: &ScanRequest, open: &mut RedisConnection) -> RedisResult<Piece> {
+async fn slots(request: &ScanRequest, open: &mut RedisConnection) -> Read {
     let key = request.keys.slots_key(&request.platform);
-    let scan = scan_of("HSCAN", &key, request.cursor);
-    let (cursor, fields): (u64, Vec<(String, Vec<u8>)>) = scan.query_async(open).await?;
+    let scan = scan_of("HSCAN", &key, request.cursor)
+        .query_async(open)
+        .await;
+    let (cursor, fields): (u64, Vec<(String, Vec<u8>)>) = scan.map_err(|error| (key, error))?;
     let fields = fields.into_iter();
     Ok((
         cursor,

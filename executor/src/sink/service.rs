@@ -14,7 +14,7 @@ use kol_common::secrets::Secrets;
 use redis::RedisResult;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::call::{DEADLINE, Served, settle, within};
+use super::call::{DEADLINE, Served, on_fence, settle, within};
 use super::compare::compare;
 use super::connection::Connection;
 use super::fence::{claim, look};
@@ -157,23 +157,27 @@ async fn serve(
             fence,
             log,
             platforms,
+            default_platform,
             reply,
         } => {
-            let claimed = within(claim(&fence, &log, &platforms, &mut open)).await;
+            let claimed = claim(&fence, &log, &platforms, &default_platform, &mut open);
+            let claimed = within(claimed).await;
+            let claimed = on_fence(claimed, &fence.key);
             let claimed = records.explained(claimed, shared).await;
             let (result, served) = settle(kind, number, claimed);
             drop(reply.send(result));
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let looked = within(look(&fence, &mut open)).await;
+            let looked = on_fence(within(look(&fence, &mut open)).await, &fence.key);
             let looked = records.explained(looked, shared).await;
             let (result, served) = settle(kind, number, looked);
             drop(reply.send(result));
             served
         }
         SinkMessage::Flush { request, reply } => {
-            let flushed = within(flush(*request, &mut open)).await;
+            let fence = request.fence.key.clone();
+            let flushed = on_fence(within(flush(*request, &mut open)).await, &fence);
             let flushed = records.explained(flushed, shared).await;
             let (result, served) = settle(kind, number, flushed);
             drop(reply.send(result));
@@ -184,8 +188,13 @@ async fn serve(
             drop(reply.send(result));
             served
         }
-        SinkMessage::Compare { calls, reply } => {
+        SinkMessage::Compare {
+            fence,
+            calls,
+            reply,
+        } => {
             let compared = within(compare(calls, &mut open)).await;
+            let compared = on_fence(compared, &fence);
             let compared = records.explained(compared, shared).await;
             let (result, served) = settle(kind, number, compared);
             drop(reply.send(result));

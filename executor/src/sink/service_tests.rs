@@ -8,8 +8,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use kol_common::StoreId;
+use kol_common::job::KeyTemplates;
+use kol_common::redis::KEY_TYPE;
 
-use crate::sink::Fence;
+use crate::sink::{Fence, Listing, ScanRequest};
 
 const LOOK: Duration = Duration::from_secs(5);
 const SERVES: &str = "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n7\r\n";
@@ -198,5 +200,62 @@ async fn a_master_without_owner_records_has_no_keys_that_could_be_taken() {
     for _ in 0..30 {
         assert_eq!(look(&sink).await, Ok(7));
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_record_of_a_wrong_type_is_named() {
+    let name = Name::of(&[WRONG_TYPE]);
+    let Err(SinkError::Unavailable(error)) = look(&sink(&name)).await else {
+        panic!("a fence that cannot be read");
+    };
+    assert_eq!(error.code, KEY_TYPE);
+    assert!(error.message.contains("the Redis key fence has"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_platforms_of_a_wrong_type_is_empty_and_named_and_the_fence_is_claimed() {
+    let claimed = "*5\r\n$7\r\nCLAIMED\r\n$1\r\n4\r\n$1\r\n3\r\n$0\r\n\r\n$0\r\n\r\n";
+    let name = Name::with(&[WRONG_TYPE], Some(claimed));
+    let sink = sink(&name);
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        assignment_epoch: 1,
+    };
+    let request = |reply| SinkMessage::Claim {
+        fence,
+        log: String::new(),
+        platforms: "platforms".into(),
+        default_platform: "tiktok".into(),
+        reply,
+    };
+    let claimed = sink.ask(request, LOOK).await.expect("an answer").unwrap();
+    assert_eq!((claimed.begun, claimed.done), (4, 3));
+    assert_eq!(claimed.platforms, Vec::<String>::new());
+    assert_eq!(claimed.refused, ["platforms"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_of_a_wrong_type_ends_and_is_named() {
+    let name = Name::of(&[WRONG_TYPE]);
+    let sink = sink(&name);
+    for (listing, key) in [
+        (Listing::Ranking, "ranking:tiktok:trending"),
+        (Listing::Slots, "streaming:ranking:tiktok:trending:slots"),
+    ] {
+        let request = ScanRequest {
+            listing,
+            platform: "tiktok".into(),
+            keys: KeyTemplates::default(),
+            cursor: 7,
+            slot: 0,
+            generation: 1,
+        };
+        let request = |reply| SinkMessage::Scan { request, reply };
+        let scanned = sink.ask(request, LOOK).await.expect("an answer").unwrap();
+        assert_eq!((scanned.cursor, scanned.refused.as_deref()), (0, Some(key)));
     }
 }

@@ -5,8 +5,8 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// Most platforms one partition may have creators of: input is hostile, and each platform is a ranking of
-/// its own.
+/// Most platforms one partition may have creators of, beside the default platform: input is hostile, and each
+/// platform is a ranking of its own.
 pub const MAX_PLATFORMS: usize = 1_000;
 
 /// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
@@ -18,6 +18,8 @@ pub struct Kols {
     table: HashTable<KolIndex>,
     hasher: RandomState,
     names: Vec<Option<Name>>,
+    /// The platform that is always admitted.
+    default_platform: Box<str>,
     free: Vec<KolIndex>,
     /// Empty where no KOL is of the platform any more: the number is free.
     platforms: Vec<Box<str>>,
@@ -44,6 +46,14 @@ pub enum Interned {
 }
 
 impl Kols {
+    /// None yet.
+    pub fn new(default_platform: &str) -> Self {
+        Self {
+            default_platform: default_platform.into(),
+            ..Self::default()
+        }
+    }
+
     /// The index of a KOL, made if need be.
     pub fn intern(&mut self, platform: &str, kol: &str) -> Interned {
         let Some(platform) = self.platform(platform) else {
@@ -180,16 +190,23 @@ impl Kols {
         if let Some(number) = self.platforms.iter().position(|p| &**p == platform) {
             return Some(number as u16);
         }
+        if platform != &*self.default_platform && self.others() >= MAX_PLATFORMS {
+            return None;
+        }
         if let Some(number) = self.kols_of.iter().position(|kols| *kols == 0) {
             self.platforms[number] = platform.into();
             return Some(number as u16);
         }
-        if self.platforms.len() == MAX_PLATFORMS {
-            return None;
-        }
         self.platforms.push(platform.into());
         self.kols_of.push(0);
         Some(self.platforms.len() as u16 - 1)
+    }
+
+    /// How many platforms have KOLs, the default platform aside.
+    fn others(&self) -> usize {
+        let all = self.platforms.iter().zip(&self.kols_of);
+        all.filter(|(name, kols)| **kols > 0 && **name != self.default_platform)
+            .count()
     }
 
     fn is(&self, index: KolIndex, platform: u16, kol: &str) -> bool {
@@ -230,6 +247,23 @@ mod tests {
         }
         assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
         assert!(matches!(kols.intern("p7", "b"), Interned::New(_)));
+    }
+
+    #[test]
+    fn the_default_platform_is_admitted_however_many_others_there_are() {
+        for first in [true, false] {
+            let mut kols = Kols::new("tiktok");
+            if first {
+                kols.intern("tiktok", "a");
+            }
+            for i in 0..MAX_PLATFORMS {
+                let interned = kols.intern(&format!("p{i}"), "a");
+                assert!(matches!(interned, Interned::New(_)), "p{i}");
+            }
+            assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
+            assert!(matches!(kols.intern("tiktok", "b"), Interned::New(_)));
+            assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
+        }
     }
 
     #[test]

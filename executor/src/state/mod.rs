@@ -112,8 +112,8 @@ impl State {
     pub fn new(scoring: Arc<Scoring>) -> Self {
         Self {
             panes: Panes::new(scoring.kept),
+            kols: Kols::new(&scoring.spec.default_platform),
             scoring,
-            kols: Kols::default(),
             slots: Vec::new(),
             readings: Readings::default(),
             gaps: Gaps::default(),

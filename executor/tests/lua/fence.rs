@@ -72,7 +72,7 @@ fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one()
     let done = redis.lua.load(script::DONE_SOURCE);
     let done = done.into_function().unwrap();
     let globals = redis.lua.globals();
-    let keys = ["fence", "last_update", "last_event"];
+    let keys = ["fence", "last_update", "last_event", "platforms"];
     let keys = redis.lua.create_sequence_from(keys).unwrap();
     globals.set("KEYS", keys).unwrap();
     let (in_2100, today) = ("2100-01-01T00:00:00.000Z", "2026-11-26T05:00:00.000Z");
@@ -81,7 +81,7 @@ fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one()
         let arguments = ["1", "1", "1", today, newest, "0"];
         let arguments = redis.lua.create_sequence_from(arguments).unwrap();
         globals.set("ARGV", arguments).unwrap();
-        assert_eq!(done.call::<String>(()).unwrap(), "OK");
+        assert_eq!(done.call::<Vec<String>>(()).unwrap(), ["OK"]);
         let event: String = redis.db().get("last_event").unwrap();
         assert_eq!(event, shown);
     }

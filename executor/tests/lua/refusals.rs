@@ -3,6 +3,7 @@
 use mlua::Value;
 
 use crate::database::{Redis, members, one, scoring};
+use crate::server::{Partition, Server, answer, run};
 
 /// Merges `a` while one key is a string.
 fn with_a_string(key: &str) -> (Redis, String) {
@@ -58,4 +59,28 @@ fn a_key_of_a_wrong_type_that_the_platform_shares_is_named() {
     let answer = redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
     assert_eq!(answer, "BADKEY ranking");
     assert_eq!(redis.field("event_count"), "2", "hashes go on");
+}
+
+#[test]
+fn a_flush_names_the_keys_of_a_wrong_type_that_no_merge_may_meet_until_they_are_mended() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let (event, platforms) = (
+        "streaming:last_event",
+        "streaming:ranking:*:trending:platforms",
+    );
+    let mut partition = Partition::new(1);
+    assert_eq!(answer(&mut open, &partition.claim()), "CLAIMED 0 0  ");
+    let mut flush = |open: &mut redis::Connection| {
+        assert_eq!(answer(open, &partition.begin()), "OK");
+        answer(open, &partition.done())
+    };
+    for key in [platforms, event] {
+        run(&mut open, &format!("LPUSH {key} x"));
+    }
+    assert_eq!(flush(&mut open), format!("BADKEY {event} {platforms}"));
+    run(&mut open, &format!("DEL {event}"));
+    assert_eq!(flush(&mut open), format!("BADKEY {platforms}"));
+    run(&mut open, &format!("DEL {platforms}"));
+    assert_eq!(flush(&mut open), "OK");
 }

@@ -141,8 +141,12 @@ impl Partition {
 
     /// Ends the flush.
     pub fn done(&self) -> Cmd {
-        let stamps = ["streaming:last_update", "streaming:last_event"];
-        let mut command = self.on_fence(&script::DONE, &stamps);
+        let keys = [
+            "streaming:last_update",
+            "streaming:last_event",
+            "streaming:ranking:*:trending:platforms",
+        ];
+        let mut command = self.on_fence(&script::DONE, &keys);
         command.arg(self.sequence).arg("now").arg("now");
         command.arg(self.merges);
         command

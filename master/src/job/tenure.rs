@@ -7,7 +7,8 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::redis::owner::{Claim, Other, Verdict};
 use kol_common::redis::{
-    RIGHTS_MISSING, RedisConnection, UNREACHABLE_CODE, classify, eviction, name_missing_rights,
+    KEY_TYPE, RIGHTS_MISSING, RedisConnection, UNREACHABLE_CODE, classify, eviction,
+    name_missing_rights, not_a_hash, wrong_type,
 };
 
 use super::discovery::Outside;
@@ -16,6 +17,8 @@ use super::discovery::Outside;
 const LIMIT: Duration = Duration::from_secs(5);
 /// Owners that are displaced by one claim, at most: a job writes few key templates.
 const MOST_DISPLACED: usize = 10;
+/// What an owner record of a wrong type prevents.
+const NO_OWNER: &str = "it should name the owner of the job's keys, and the job cannot own them";
 
 /// The keys are the job's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,7 +83,8 @@ async fn send(
         }
     }
     // A server that does not say is taken for right.
-    found.evicts = eviction(&mut open).await.unwrap_or_default();
+    let expires = claim.sink.ttl.is_some();
+    found.evicts = eviction(&mut open, expires).await.unwrap_or_default();
     Ok(found)
 }
 
@@ -97,6 +101,11 @@ async fn verdict(
     match verdict.map_err(|e| classify(&e)) {
         Err(error) if error.code == RIGHTS_MISSING => {
             Err(name_missing_rights(error, &claim.sink, open).await)
+        }
+        Err(error) if error.code == KEY_TYPE => {
+            let records = claim.sink.owner_keys(&claim.owner.job);
+            let key = not_a_hash(records, open).await;
+            Err(key.map_or(error, |key| wrong_type(&key, NO_OWNER)))
         }
         verdict => verdict,
     }
@@ -133,7 +142,7 @@ pub fn keys_taken(job: &str, other: &str, key: &str) -> KolError {
 /// What is known of the ownership of a job that lives.
 #[derive(Debug, Default)]
 pub(super) struct Tenure {
-    /// Lacking rights, or an eviction policy: everything else that is wrong with Redis, executors report.
+    /// Lacking rights, an owner record of a wrong type, or an eviction policy: everything else that is wrong with Redis, executors report.
     problem: Option<KolError>,
 }
 
@@ -163,7 +172,7 @@ impl Tenure {
             }
             Err(error) if !error.retryable => Standing::Lost(error),
             Err(error) => {
-                if error.code == RIGHTS_MISSING {
+                if [RIGHTS_MISSING, KEY_TYPE].contains(&error.code) {
                     self.problem = Some(error);
                 }
                 Standing::Unknown
@@ -227,6 +236,18 @@ mod tests {
         let lost = refused(3, "sto_b");
         let standing = tenure.looked(Err(lost.clone()));
         assert_eq!(standing, Standing::Lost(lost));
+    }
+
+    #[test]
+    fn what_only_the_master_notices_is_a_problem_until_a_look_succeeds() {
+        for code in [RIGHTS_MISSING, KEY_TYPE] {
+            let mut tenure = Tenure::default();
+            let error = KolError::external(code, "no");
+            assert_eq!(tenure.looked(Err(error.clone())), Standing::Unknown);
+            assert_eq!(tenure.problem(), Some(&error));
+            tenure.looked(Ok(Owned::default()));
+            assert_eq!(tenure.problem(), None);
+        }
     }
 
     #[test]

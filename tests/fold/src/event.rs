@@ -2,7 +2,7 @@
 
 use super::fields::{Input, Part, documents, parts};
 use super::json::Json;
-use super::name::creator;
+use super::name::{self, creator};
 use super::number::counter;
 use super::time::time;
 
@@ -49,7 +49,7 @@ pub fn decode(value: Option<&[u8]>, default_platform: &str, input: &Input) -> Ve
 fn one(part: &Part<'_>, default_platform: &str, input: &Input) -> Option<Decoded> {
     let written = part.find("username", id)?;
     let kol = creator(&written, input.lower_case);
-    let platform = part.find("platform", text).map(|name| name.to_lowercase());
+    let platform = part.find("platform", platform);
     let platform = platform.unwrap_or_else(|| default_platform.to_owned());
     let video = part.find("video_id", id);
     let video_length = video.as_ref().map_or(0, String::len);
@@ -86,6 +86,12 @@ fn text(value: &Json) -> Option<String> {
         Json::Text(text) if !text.is_empty() => Some(text.clone()),
         _ => None,
     }
+}
+
+/// A platform whose name says something.
+fn platform(value: &Json) -> Option<String> {
+    let name = name::platform(&text(value)?);
+    (!name.is_empty()).then_some(name)
 }
 
 /// A text, or the digits of an integer.
@@ -136,6 +142,19 @@ mod tests {
         assert_eq!(event.engagement, [Some(3), Some(7_400), Some(0)]);
         assert_eq!(event.followers, Some(12));
         assert_eq!(event.created, None);
+    }
+
+    #[test]
+    fn a_platform_without_a_visible_letter_is_none() {
+        for (written, platform) in [
+            ("\u{200b}YouTube ", "youtube"),
+            (" ", "tiktok"),
+            ("\u{2060}", "tiktok"),
+            ("@x", "@x"),
+        ] {
+            let event = read(&format!(r#"{{"username":"a","platform":"{written}"}}"#));
+            assert_eq!(event.unwrap().platform, platform, "{written:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,15 @@ pub fn creator(written: &str, lower_case: bool) -> String {
     composed(name)
 }
 
+/// The name of a platform: of what shows, without spaces around it, in lower case.
+pub fn platform(written: &str) -> String {
+    let visible: String = written
+        .chars()
+        .filter(|c| !ZERO_WIDTH.contains(c))
+        .collect();
+    composed(visible.trim()).to_lowercase()
+}
+
 /// Unicode NFC.
 fn composed(text: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfc();

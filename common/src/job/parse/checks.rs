@@ -156,10 +156,10 @@ impl Checks<'_> {
         self.require(
             !platform.is_empty()
                 && platform.len() <= 64
-                && *platform == platform.to_lowercase()
+                && *platform == crate::event::platform(platform.into())
                 && !platform.contains(':'),
             "scoring.default_platform",
-            "use 1 to 64 lower-case letters, no `:`",
+            "use 1 to 64 lower-case letters, no `:`, no spaces around them",
         );
         for (name, floor) in [
             ("floors.baseline", s.floors.baseline),

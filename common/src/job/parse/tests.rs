@@ -186,6 +186,7 @@ fn constants_of_which_no_score_can_be_made_are_refused() {
         "floors.market = 1e-300",
         "floors.baseline = 0",
         "default_platform = \"a:b\"",
+        "default_platform = \"youtube \"",
     ] {
         let key = line.split(" =").next().unwrap();
         let found = errors(&format!("name = \"a\"\n[scoring]\n{line}"));

@@ -126,6 +126,11 @@ impl Encoder {
         std::iter::once(self.keys.hash_key(platform, kol)).chain(legacy)
     }
 
+    /// Whether the script that ends a flush looks at the type of this key.
+    pub fn is_of_flush(&self, key: &str) -> bool {
+        key == self.keys.last_event || key == self.keys.platforms_key()
+    }
+
     fn common_keys(&self, fence: &Fence, platform: &str, cmd: &mut Cmd) {
         let [record, next, before] = self.keys.flip_keys(platform);
         for key in Key::ALL {

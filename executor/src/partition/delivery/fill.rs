@@ -222,6 +222,16 @@ impl Fill {
         refusals.others(others);
     }
 
+    /// Of a flush without merges Redis refused these keys.
+    pub fn rechecked(&self, keys: &[String], refusals: &mut Refusals) {
+        refusals.rechecked(keys, |key| self.encoder.is_of_flush(key));
+    }
+
+    /// Whether a flush should be sent even without anything in it, to see whether a key is right again.
+    pub fn needs_recheck(&self, refusals: &Refusals) -> bool {
+        refusals.need_recheck(|key| self.encoder.is_of_flush(key))
+    }
+
     /// Whether Redis should have a KOL as it was sent, and its platform.
     pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<u16> {
         let there = self.ledger.should_be_there(kol);

@@ -16,6 +16,7 @@ fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
         done: 0,
         shown,
         platforms: Vec::new(),
+        refused: Vec::new(),
     };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::Continue);
     f
@@ -53,6 +54,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
         done: 0,
         shown: Some((500, 20)),
         platforms: Vec::new(),
+        refused: Vec::new(),
     };
     f.claimed(now, &Ok(claimed));
     assert_eq!(f.next_at(), None);
@@ -138,6 +140,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         done: 3,
         shown: Some((10_000, 99)),
         platforms: Vec::new(),
+        refused: Vec::new(),
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
@@ -177,6 +180,7 @@ fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again()
             done: known,
             shown: None,
             platforms: Vec::new(),
+            refused: Vec::new(),
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };

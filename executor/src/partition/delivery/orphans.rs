@@ -7,6 +7,7 @@
 //! piece by piece, at most a tenth of the time. It is due after each claim of the fence and whenever Redis
 //! lost data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +16,12 @@ use crate::sink::{Listing, Scanned};
 
 /// Wait after a piece could not be read.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// Wait after a sweep that skipped a listing, because a key is of a wrong type.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Skipped listings whose keys are remembered.
+const MOST_SKIPPED: usize = 100;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,6 +38,8 @@ pub struct Orphans {
     awaits: bool,
     found: Vec<String>,
     in_flight: usize,
+    /// Listings that could not be read, by platform, and the keys of a wrong type because of which.
+    skipped: BTreeMap<(String, Listing), String>,
 }
 
 /// How far a sweep has come.
@@ -56,6 +65,20 @@ impl Orphans {
             awaits: false,
             found: Vec::new(),
             in_flight: 0,
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    /// The keys of a wrong type because of which listings were skipped.
+    pub fn skipped(&self) -> impl Iterator<Item = &String> {
+        self.skipped.values()
+    }
+
+    /// A sweep is over. If it skipped something, another one follows: it finds out when the key is right again.
+    pub fn ended(&mut self, now: Instant) {
+        if !self.skipped.is_empty() {
+            self.next_at = Some(now + AGAIN);
+            self.platform = 0;
         }
     }
 
@@ -102,6 +125,12 @@ impl Orphans {
             self.next_at = Some(now + RETRY);
             return;
         };
+        let listing = (self.current.clone(), self.listing);
+        match &piece.refused {
+            None => drop(self.skipped.remove(&listing)),
+            Some(_) if self.skipped.len() >= MOST_SKIPPED => {}
+            Some(key) => drop(self.skipped.insert(listing, key.clone())),
+        }
         for kol in &piece.kols {
             if is_orphan(&self.current, kol) {
                 self.found.push(kol.clone());
@@ -161,6 +190,7 @@ mod tests {
         Scanned {
             cursor,
             kols: kols.iter().map(|k| (*k).to_owned()).collect(),
+            refused: None,
             took: Duration::from_millis(2),
         }
     }
@@ -220,6 +250,29 @@ mod tests {
             orphans.scanned(now, Some(&piece(&[], 0)), unknown);
         }
         assert_eq!(orphans.begin(&platforms, "tiktok"), None);
+    }
+
+    #[test]
+    fn a_listing_of_a_wrong_type_is_skipped_named_and_read_again_until_it_is_right() {
+        let now = Instant::now();
+        let mut orphans = Orphans::due(now);
+        let spoiled = Scanned {
+            refused: Some("slots".into()),
+            ..piece(&[], 0)
+        };
+        for (wrong, left) in [(&spoiled, 1), (&spoiled, 1), (&piece(&["a"], 0), 0)] {
+            for listing in [Listing::Ranking, Listing::Before, Listing::Slots] {
+                assert_eq!(orphans.begin(&[], "tiktok"), place("tiktok", listing, 0));
+                let is_slots = listing == Listing::Slots;
+                let read = if is_slots { wrong } else { &piece(&[], 0) };
+                orphans.scanned(now, Some(read), unknown);
+            }
+            assert_eq!(orphans.skipped().count(), left);
+            assert_eq!(orphans.begin(&[], "tiktok"), None);
+            orphans.ended(now);
+            assert_eq!(orphans.next_at.is_some(), left == 1);
+        }
+        assert!(orphans.are_found(), "what it names now");
     }
 
     #[test]

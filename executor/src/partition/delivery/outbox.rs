@@ -236,8 +236,13 @@ impl Outbox {
         }
         let wanted = self.fill.is_wanted(state, behind, tick) || self.upkeep.has_orphans();
         let flush = self.flusher.next_at().and_then(|at| {
-            let flip = || self.rankings.flip_at(tick).map(|flip| flip.max(at));
-            if wanted { Some(at) } else { flip() }
+            let flip = self.rankings.flip_at(tick);
+            let other = || flip.into_iter().chain(self.upkeep.recheck_at()).min();
+            if wanted {
+                Some(at)
+            } else {
+                other().map(|other| other.max(at))
+            }
         });
         let upkeep = self.upkeep.wake_at(self.allowed(behind));
         flush.into_iter().chain(upkeep).min()
@@ -267,9 +272,11 @@ impl Outbox {
         let mut arrived = None;
         self.flusher.reached(reached.position, state.window_end());
         if self.flusher.begin_claim(now) {
-            let platforms = self.assignment.spec.sink.keys.platforms_key();
+            let spec = &self.assignment.spec;
+            let platforms = spec.sink.keys.platforms_key();
+            let default = spec.scoring.default_platform.clone();
             self.requests
-                .claim(self.fence.clone(), self.log.clone(), platforms);
+                .claim(self.fence.clone(), self.log.clone(), platforms, default);
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
@@ -285,7 +292,7 @@ impl Outbox {
                 self.upkeep
                     .compare(now, tick.partitions, state, &mut self.fill, &self.fence);
             if !calls.is_empty() {
-                self.requests.compare(calls);
+                self.requests.compare(self.fence.key.clone(), calls);
             }
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {
@@ -330,7 +337,8 @@ impl Outbox {
             market_version: tick.market_version,
             sequence,
         });
-        if merges.is_empty() {
+        let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
+        if merges.is_empty() && !rechecks {
             if let Some(confirms) = confirms {
                 self.flusher.nothing_to_send(confirms);
             }
@@ -338,6 +346,7 @@ impl Outbox {
         }
         share.set((self.fill.in_flight() as u64).max(1) * KOL_BYTES);
         self.share = Some(share);
+        self.upkeep.sent(merges.len());
         let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
@@ -346,6 +355,7 @@ impl Outbox {
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
             merges,
+            platforms: keys.platforms_key(),
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
             times: (
                 now_text,
@@ -379,7 +389,10 @@ impl Outbox {
         };
         self.problems.answered(answer.operation(), answer.error());
         match answer {
-            Answer::Claim(Ok(claimed)) => self.rankings.claimed(&claimed.platforms),
+            Answer::Claim(Ok(claimed)) => {
+                self.rankings.claimed(&claimed.platforms);
+                self.upkeep.claimed(now, &self.fill, &claimed.refused);
+            }
             Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),
             Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
         }
@@ -408,7 +421,7 @@ impl Outbox {
     fn flushed(&mut self, now: Instant, state: &mut State, flushed: Option<&Flushed>) {
         self.share = None;
         let refused = flushed.map(|flushed| &*flushed.refused);
-        self.upkeep.flushed(state, &self.fill, refused);
+        self.upkeep.flushed(now, state, &self.fill, refused);
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
         if flushed.is_some() {

@@ -93,6 +93,7 @@ impl Rig {
                     done: 0,
                     shown: None,
                     platforms: self.platforms.clone(),
+                    refused: self.refused.clone(),
                 };
                 reply.send(Ok(claimed)).unwrap();
             }
@@ -203,7 +204,8 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         ..
     } = &mut rig.outbox;
     let soon = rig.now + std::time::Duration::from_secs(2);
-    requests.compare(upkeep.compare(soon, 1, &rig.state, fill, fence));
+    let calls = upkeep.compare(soon, 1, &rig.state, fill, fence);
+    requests.compare(fence.key.clone(), calls);
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
@@ -226,6 +228,22 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         0,
         "another creator has that index now"
     );
+}
+
+#[tokio::test]
+async fn a_key_that_only_a_flush_meets_is_no_problem_once_it_is_mended_although_nothing_is_to_send()
+{
+    let mut rig = Rig::new(assignment());
+    rig.refused = vec!["streaming:last_event".into()];
+    rig.settle(0).await;
+    assert!(rig.outbox.problem().is_some());
+    assert!((1..=3).contains(&rig.flushes), "{} in 10 s", rig.flushes);
+    rig.refused.clear();
+    rig.settle(0).await;
+    assert_eq!(rig.outbox.problem(), None);
+    let flushes = rig.flushes;
+    rig.settle(0).await;
+    assert_eq!(rig.flushes, flushes, "nothing is to send");
 }
 
 #[tokio::test]

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::KolError;
+use kol_common::redis::{KEY_TYPE, KEY_TYPE_HELP};
 
 use crate::state::KolIndex;
 
-/// Keys that are remembered: the message names one, and counts creators.
+/// Keys that are remembered: the message counts creators, and names one or some that creators share.
 const NAMED: usize = 100;
+/// Keys that a message names, at most.
+const SHOWN: usize = 3;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -65,31 +68,43 @@ impl Refusals {
         self.others = keys;
     }
 
-    /// What an operator reads; `flip` is a key because of which an older ranking is still shown.
-    pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
+    /// A flush without merges was answered with these keys: it says nothing of others than `looked_at`.
+    pub fn rechecked(&mut self, keys: &[String], looked_at: impl Fn(&str) -> bool) {
+        self.others.retain(|key| !looked_at(key));
+        self.others.extend(keys.iter().cloned());
+    }
+
+    /// Whether there are keys that a flush without merges looks at.
+    pub fn need_recheck(&self, looked_at: impl Fn(&str) -> bool) -> bool {
+        self.others.iter().any(|key| looked_at(key))
+    }
+
+    /// What an operator reads; `more` are keys because of which an older ranking is still shown, or a listing was
+    /// not read.
+    pub fn problem<'k>(&'k self, more: impl Iterator<Item = &'k String>) -> Option<KolError> {
         let shared = self.platforms.values().flatten().chain(&self.others);
-        let shared = shared.chain(flip).next();
-        let own = || self.kols.values().flatten().next();
-        let key = shared.or_else(own);
-        if self.are_none() && flip.is_none() {
-            return None;
-        }
+        let shared: BTreeSet<&str> = shared.chain(more).map(String::as_str).collect();
+        let creators = self.kols.len();
+        let left_out = match (shared.is_empty(), creators) {
+            (true, 0) => return None,
+            (true, n) => format!("{n} creators are left out"),
+            (false, 0) => "what belongs into it is left out".to_owned(),
+            (false, n) => format!("what belongs into it is left out, and {n} creators are"),
+        };
+        let own = self.kols.values().flatten().map(String::as_str);
+        let own = own.take(usize::from(shared.is_empty()));
+        let keys: Vec<&str> = shared.iter().copied().chain(own).collect();
+        let shown = keys[..keys.len().min(SHOWN)].join(", ");
+        let subject = match keys.len() {
+            0 => "a Redis key has".to_owned(),
+            1 => format!("the Redis key {shown} has"),
+            2..=SHOWN => format!("each of the Redis keys {shown} has"),
+            n => format!("each of {n} Redis keys ({shown}, …) has"),
+        };
         let what = format!(
-            "{} has a type that the job did not give it{}; everything else is written",
-            key.map_or_else(
-                || "a Redis key".to_owned(),
-                |key| format!("the Redis key {key}")
-            ),
-            match (shared.is_some(), self.kols.len()) {
-                (true, 0) => ": what belongs into it is left out".to_owned(),
-                (true, n) => format!(": what belongs into it is left out, and {n} creators are"),
-                (false, n) => format!(": {n} creators are left out"),
-            }
+            "{subject} a type that the job did not give it: {left_out}; everything else is written"
         );
-        Some(KolError::external("SINK_KEY_TYPE", what).help(
-            "Look at the key (TYPE), then delete or rename it: what was left out comes back within a minute. \
-             Or give the job other keys ([sink.keys] in its spec).",
-        ))
+        Some(KolError::external(KEY_TYPE, what).help(KEY_TYPE_HELP))
     }
 }
 
@@ -97,30 +112,62 @@ impl Refusals {
 mod tests {
     use super::*;
 
+    fn problem(refusals: &Refusals) -> Option<KolError> {
+        refusals.problem(std::iter::empty())
+    }
+
+    #[test]
+    fn every_key_that_creators_share_is_named_as_long_as_it_is_spoiled() {
+        let keys = ["last_event", "ranking:tiktok:trending", "slots"].map(str::to_owned);
+        let mut refusals = Refusals::default();
+        refusals.others([keys[0].clone()].into());
+        refusals.platform(0, [keys[1].clone()]);
+        let text = refusals.problem(std::iter::once(&keys[2])).unwrap();
+        let text = text.to_string();
+        assert!(text.contains(&keys.join(", ")), "{text}");
+        refusals.others(BTreeSet::new());
+        let text = problem(&refusals).unwrap().to_string();
+        assert!(text.contains("key ranking:tiktok:trending has"), "{text}");
+    }
+
+    #[test]
+    fn a_flush_without_merges_says_nothing_of_the_keys_that_merges_meet() {
+        let mut refusals = Refusals::default();
+        let of_flush = |key: &str| key == "last_event";
+        refusals.others(["last_event".to_owned(), "ranking".to_owned()].into());
+        assert!(refusals.need_recheck(of_flush));
+        refusals.rechecked(&["last_event".to_owned()], of_flush);
+        assert!(refusals.need_recheck(of_flush), "still");
+        refusals.rechecked(&[], of_flush);
+        assert!(!refusals.need_recheck(of_flush));
+        let text = problem(&refusals).unwrap().to_string();
+        assert!(text.contains("the Redis key ranking has"), "{text}");
+    }
+
     #[test]
     fn a_problem_counts_the_creators_names_a_key_and_goes_when_all_are_written() {
         let mut refusals = Refusals::default();
-        assert_eq!(refusals.problem(None), None);
+        assert_eq!(problem(&refusals), None);
         refusals.refused(3, || "trending:tiktok:a".into());
         refusals.refused(3, || unreachable!("known"));
         refusals.refused(4, || "trending:tiktok:b".into());
-        let text = refusals.problem(None).unwrap().to_string();
+        let text = problem(&refusals).unwrap().to_string();
         assert!(
             text.contains("trending:tiktok:a") && text.contains("2 creators"),
             "{text}"
         );
         refusals.platform(0, ["ranking:tiktok:trending".to_owned()]);
-        let text = refusals.problem(None).unwrap().to_string();
+        let text = problem(&refusals).unwrap().to_string();
         assert!(text.contains("ranking:tiktok:trending"), "{text}");
         refusals.platform(0, []);
         refusals.well(3);
-        let text = refusals.problem(None).unwrap().to_string();
+        let text = problem(&refusals).unwrap().to_string();
         assert!(
             text.contains("trending:tiktok:b") && text.contains("1 creators"),
             "{text}"
         );
         refusals.well(4);
-        assert!(refusals.are_none() && refusals.problem(None).is_none());
+        assert!(refusals.are_none() && problem(&refusals).is_none());
     }
 
     #[test]

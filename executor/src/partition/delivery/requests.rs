@@ -83,12 +83,19 @@ impl Requests {
     }
 
     /// Raises the fence of a log, and reads which platforms have a ranking.
-    pub fn claim(&mut self, fence: Fence, log: String, platforms: String) {
+    pub fn claim(
+        &mut self,
+        fence: Fence,
+        log: String,
+        platforms: String,
+        default_platform: String,
+    ) {
         let (reply, answer) = oneshot::channel();
         let message = SinkMessage::Claim {
             fence,
             log,
             platforms,
+            default_platform,
             reply,
         };
         self.send(Pending::Claim(answer), message);
@@ -115,12 +122,14 @@ impl Requests {
     }
 
     /// Compares what was sent with what is there.
-    pub fn compare(&mut self, calls: Vec<Cmd>) {
+    pub fn compare(&mut self, fence: String, calls: Vec<Cmd>) {
         let (reply, answer) = oneshot::channel();
-        self.send(
-            Pending::Compare(answer),
-            SinkMessage::Compare { calls, reply },
-        );
+        let message = SinkMessage::Compare {
+            fence,
+            calls,
+            reply,
+        };
+        self.send(Pending::Compare(answer), message);
     }
 
     /// Waits for the sink's answer; forever while nothing is under way.

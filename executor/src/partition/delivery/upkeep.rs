@@ -2,6 +2,7 @@
 //! more, finds what Redis lost, and remembers what is left out because a key is of a wrong type.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kol_common::KolError;
 use redis::Cmd;
@@ -17,6 +18,9 @@ use crate::partition::message::Assignment;
 use crate::sink::{Compared, Fence, ScanRequest, Scanned};
 use crate::state::State;
 
+/// When a flush looks again at keys of a wrong type, although there may be nothing to send.
+const RECHECK: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Upkeep {
@@ -25,6 +29,10 @@ pub struct Upkeep {
     comparison: Comparison,
     refusals: Refusals,
     repairs: Repairs,
+    /// When a flush must show whether keys that belong to no creator are right again.
+    recheck_at: Option<Instant>,
+    /// The flush under way is only for that: it has no merges.
+    only_rechecks: bool,
 }
 
 /// Which work of this kind may begin now.
@@ -45,6 +53,8 @@ impl Upkeep {
             comparison: Comparison::new(now),
             refusals: Refusals::default(),
             repairs: Repairs::default(),
+            recheck_at: None,
+            only_rechecks: false,
         }
     }
 
@@ -56,6 +66,7 @@ impl Upkeep {
     /// The log no longer exists: what is known of its creators, or arrives of them, counts for nothing.
     pub fn start_over(&mut self, now: Instant) {
         self.refusals = Refusals::default();
+        self.recheck_at = None;
         self.comparison = Comparison::new(now);
         self.sweep_again(now);
     }
@@ -72,7 +83,8 @@ impl Upkeep {
 
     /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
     pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
-        self.refusals.problem(flip)
+        self.refusals
+            .problem(flip.into_iter().chain(self.orphans.skipped()))
     }
 
     /// Creators that are left out because a key of theirs is of a wrong type.
@@ -97,7 +109,10 @@ impl Upkeep {
         self.orphans.next_at().filter(|at| now >= *at)?;
         let spec = &self.assignment.spec;
         let default = &spec.scoring.default_platform;
-        let place = self.orphans.begin(platforms, default)?;
+        let Some(place) = self.orphans.begin(platforms, default) else {
+            self.orphans.ended(now);
+            return None;
+        };
         Some(ScanRequest {
             listing: place.listing,
             keys: spec.sink.keys.clone(),
@@ -129,11 +144,42 @@ impl Upkeep {
         }
     }
 
+    /// The fence was claimed, while these keys were of a wrong type.
+    pub fn claimed(&mut self, now: Instant, fill: &Fill, refused: &[String]) {
+        fill.rechecked(refused, &mut self.refusals);
+        self.recheck(now, fill);
+    }
+
+    fn recheck(&mut self, now: Instant, fill: &Fill) {
+        let needed = fill.needs_recheck(&self.refusals);
+        self.recheck_at = needed.then(|| now + RECHECK);
+    }
+
+    /// When a flush must be sent also without anything in it: only its answer tells whether a key that belongs to
+    /// no creator is right again.
+    pub fn recheck_at(&self) -> Option<Instant> {
+        self.recheck_at
+    }
+
+    /// A flush is sent, with so many merges.
+    pub fn sent(&mut self, merges: usize) {
+        self.only_rechecks = merges == 0;
+    }
+
     /// The flush under way was answered: with these keys of a wrong type, or not as it should.
-    pub fn flushed(&mut self, state: &State, fill: &Fill, refused: Option<&[String]>) {
-        if let Some(keys) = refused {
-            fill.refused(state, keys, &mut self.refusals);
+    pub fn flushed(
+        &mut self,
+        now: Instant,
+        state: &State,
+        fill: &Fill,
+        refused: Option<&[String]>,
+    ) {
+        match refused {
+            None => {}
+            Some(keys) if self.only_rechecks => fill.rechecked(keys, &mut self.refusals),
+            Some(keys) => fill.refused(state, keys, &mut self.refusals),
         }
+        self.recheck(now, fill);
         self.orphans.removed(refused.is_some());
     }
 

@@ -119,8 +119,8 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         }
         3 => command
             .arg(script::DONE.get_hash())
-            .arg(3)
-            .arg(&["fence", "update", "event"])
+            .arg(4)
+            .arg(&["fence", "update", "event", "platforms"])
             .arg(generation)
             .arg(assignment_epoch)
             .arg(sequence)
