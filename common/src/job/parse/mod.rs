@@ -7,11 +7,13 @@
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
 //! | `lengths` | whether its texts are as long as such texts are |
+//! | `overlap` | whether two key templates can become one key |
 //! | `place` | whether the Redis of a spec can be found, trusted, and holds its keys where they belong |
 //! | `properties` | which librdkafka properties a spec may set |
 
 mod checks;
 mod lengths;
+mod overlap;
 mod overrides;
 mod place;
 mod properties;
