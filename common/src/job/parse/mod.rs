@@ -53,7 +53,7 @@ pub struct SpecErrors {
 /// Everything that is wrong with it.
 pub fn parse(text: &str, origin: &str) -> Result<ParsedSpec, SpecErrors> {
     let problems = Problems::new(text);
-    let spec = match toml::de::DeTable::parse(text) {
+    let mut spec = match toml::de::DeTable::parse(text) {
         Ok(table) => sections::job(&Section::root(table.into_inner(), &problems)),
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
@@ -65,6 +65,9 @@ pub fn parse(text: &str, origin: &str) -> Result<ParsedSpec, SpecErrors> {
             None
         }
     };
+    if let Some(spec) = &mut spec {
+        spec.sink.keys.name_job(&spec.name);
+    }
     let warnings = spec
         .as_ref()
         .map(|spec| checks::check(spec, &problems))
