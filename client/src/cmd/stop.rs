@@ -15,7 +15,7 @@ pub struct Args {
     /// Finish what was read: always done, for scripts that say so (`cancel` ends at once).
     #[arg(long)]
     drain: bool,
-    /// Take a savepoint at the very end.
+    /// Take a savepoint first; if that fails, the job runs on.
     #[arg(long)]
     savepoint: bool,
     /// Location below which the savepoint goes, as file:///PATH or s3://BUCKET/PATH; by default the
@@ -27,7 +27,7 @@ pub struct Args {
 /// Stops the job: no more input, everything confirmed by Redis, a last checkpoint.
 ///
 /// # Errors
-/// No such job; the savepoint failed.
+/// No such job; the savepoint failed: then the job runs on.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = StopRequest {
         job: args.job,

@@ -30,6 +30,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Why it cannot be used.
     fn existing_folder(&self, path: &Path) -> Result<Option<Arc<dyn ObjectStore>>, String>;
 
+    /// Removes a folder in which no file lies, also below it.
+    ///
+    /// # Errors
+    /// Why it cannot be removed: a file lies in it, or it does not exist.
+    fn remove_empty(&self, path: &Path) -> Result<(), String>;
+
     /// A bucket as a store of objects; it must exist.
     ///
     /// # Errors
@@ -69,6 +75,22 @@ impl Stores {
     pub async fn present(&self, location: &str) -> Result<Store, KolError> {
         let error = || absent(format!("the folder `{location}` does not exist"));
         self.opened(location, false).await?.ok_or_else(error)
+    }
+
+    /// Removes a folder in which no file lies any longer; in a bucket there is nothing to remove then.
+    ///
+    /// # Errors
+    /// [`UNAVAILABLE`] when it cannot be removed, for example because a file lies in it.
+    pub async fn remove_empty(&self, location: &str) -> Result<(), KolError> {
+        let Location::Folder(path) = location.parse()? else {
+            return Ok(());
+        };
+        let backend = Arc::clone(&self.0);
+        let removal = world::blocking(move || backend.remove_empty(&path));
+        let late = |_| refused(location, &format!("no answer within {DEADLINE:?}"));
+        let removed = timeout(DEADLINE, removal).await.map_err(late)?;
+        let removed = removed.ok_or_else(|| refused(location, "removing it panicked"))?;
+        removed.map_err(|why| refused(location, &why))
     }
 
     /// `None` when it does not exist and is not to be created.
@@ -124,6 +146,17 @@ fn local(path: &Path) -> Result<Arc<dyn ObjectStore>, String> {
     Ok(Arc::new(folder.with_fsync(true)))
 }
 
+/// Only folders go: `remove_dir` refuses one in which anything is left.
+fn remove_folders(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_folders(&entry.path())?;
+        }
+    }
+    std::fs::remove_dir(path)
+}
+
 /// Folders of this machine, and buckets over its network.
 #[derive(Debug, Default)]
 struct ThisMachine {
@@ -147,6 +180,10 @@ impl Backend for ThisMachine {
             }
         }
         local(path).map(Some)
+    }
+
+    fn remove_empty(&self, path: &Path) -> Result<(), String> {
+        remove_folders(path).map_err(|e| e.to_string())
     }
 
     fn bucket(&self, name: &str) -> Result<Arc<dyn ObjectStore>, String> {

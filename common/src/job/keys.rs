@@ -4,6 +4,19 @@ use super::{KeyTemplates, SinkSpec};
 use crate::ids::SourcePartition;
 
 impl KeyTemplates {
+    /// Fills in the name of the job wherever executors do not: they do in the fence record.
+    pub(super) fn name_job(&mut self, job: &str) {
+        for template in [
+            &mut self.ranking,
+            &mut self.hash,
+            &mut self.legacy_hash,
+            &mut self.last_update,
+            &mut self.last_event,
+        ] {
+            *template = template.replace("{job}", job);
+        }
+    }
+
     /// Ranking of a platform.
     pub fn ranking_key(&self, platform: &str) -> String {
         self.ranking.replace("{platform}", platform)

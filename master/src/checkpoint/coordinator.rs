@@ -119,7 +119,8 @@ impl Coordinator {
             Input::End => {
                 self.abort(now, out);
                 let what = "the job ended before its savepoint was complete";
-                let error = KolError::user("SAVEPOINT_FAILED", what);
+                let error = KolError::user("SAVEPOINT_FAILED", what)
+                    .help("A job that is over is itself a start: submit --from-savepoint JOB.");
                 self.wishes.settle(Err(error), out);
             }
         }

@@ -23,7 +23,7 @@ pub enum Chore {
     Files(Vec<String>),
     /// Delete the orphans of a job.
     Orphans(JobId, Orphans),
-    /// Delete everything in the folder that the location is.
+    /// Delete the folder that the location is, with everything in it.
     Folder,
 }
 
@@ -84,7 +84,9 @@ async fn carry_out(
         Chore::Files(paths) => paths,
         Chore::Folder => {
             let files = store.list("").await?;
-            files.into_iter().map(|(path, _)| path).collect()
+            let all = files.into_iter().map(|(path, _)| path).collect();
+            store.delete(all).await?;
+            return stores.remove_empty(location).await;
         }
         Chore::Orphans(job, orphans) => {
             let files = store.list(job.as_str()).await?;
@@ -175,5 +177,24 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(there(), [false, false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_goes_with_everything_in_it_and_nothing_beside_it() {
+        let below = tempfile::tempdir().unwrap();
+        let stores = Stores::of_this_machine();
+        let location = format!("file://{}/sav_1", below.path().display());
+        let store = stores.open(&location).await.unwrap();
+        for path in ["kol-savepoint", "0/a.state"] {
+            store.put(path, b"x".to_vec()).await.unwrap();
+        }
+        std::fs::write(below.path().join("notes"), b"x").unwrap();
+        let root = Marker::Cluster(ClusterId::generate());
+        carry_out(&stores, &root, &location, Chore::Folder)
+            .await
+            .unwrap();
+        let left = std::fs::read_dir(below.path()).unwrap();
+        let left: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes"]);
     }
 }

@@ -6,7 +6,7 @@
 //! 2. It is tried again when a partition changed hands, until it has waited for as long as an epoch may
 //!    take. An error of a partition, or an epoch that takes too long, ends it.
 //! 3. A job that stops has one last epoch, at once, after which nothing is read; then comes the
-//!    savepoint, if one was requested, of the same positions.
+//!    savepoint that the stop overtook, if there is one, of the same positions.
 
 use kol_common::proto::Manifest;
 use kol_common::{KolError, Millis, SavepointId};

@@ -122,14 +122,10 @@ impl Controller {
             Message::SavepointPlaced {
                 job,
                 savepoint,
-                ending,
                 placed,
-            } => {
-                self.savepoint_placed(now, &job, savepoint, ending, placed)
-                    .await
-            }
+            } => self.savepoint_placed(now, &job, savepoint, placed).await,
             Message::SavepointWritten { savepoint, written } => {
-                self.savepoint_written(&savepoint, written).await
+                self.savepoint_written(now, &savepoint, written).await
             }
             Message::Deleted { done } => self.deleted(now, done).await,
             Message::DeleteSavepoint { savepoint, reply } => {

@@ -13,7 +13,7 @@ use kol_common::{JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use super::message::{Ending, Message, Query, ReadAt, Reply, SavepointRequest};
+use super::message::{Message, Query, ReadAt, Reply, SavepointRequest};
 use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
@@ -23,8 +23,6 @@ use crate::job::tenure::Owned;
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
 /// recover.
 const ANSWER: Duration = Duration::from_secs(15);
-/// The same where the folder of a savepoint is made first: each look at a store may take half a minute.
-const PLACED: Duration = Duration::from_secs(150);
 /// The same for the result of a task beside the controller: no one waits for that task.
 const HAND_OVER: Duration = Duration::from_secs(60);
 /// Longest wait for a savepoint. The coordinator ends it after twice `checkpoint.timeout`; this ends the
@@ -160,13 +158,11 @@ impl Handle {
         &self,
         job: JobId,
         savepoint: SavepointId,
-        ending: Option<Ending>,
         placed: Result<(), KolError>,
     ) -> Result<(), KolError> {
         let placed = Message::SavepointPlaced {
             job,
             savepoint,
-            ending,
             placed,
         };
         self.tell(placed, HAND_OVER).await
@@ -199,9 +195,8 @@ impl Handle {
             .await
     }
 
-    /// Ends a job. With a savepoint below a location (empty: its default), the answer comes once that
-    /// is complete. Whoever stops waiting before the folder of the savepoint is there has changed nothing; from
-    /// then on the end does not depend on them.
+    /// Ends a job. With a savepoint below a location (empty: its default), the job ends once that is complete,
+    /// and runs on if it fails. Whoever stops waiting before has changed nothing, but for the savepoint.
     ///
     /// # Errors
     /// There is no such job, or it is over, or its savepoint failed.
@@ -211,23 +206,27 @@ impl Handle {
         end: End,
         savepoint: Option<String>,
     ) -> Result<(JobStatus, Option<Savepoint>), KolError> {
+        let Some(below) = savepoint else {
+            let ended = self.ask(|reply| Message::End {
+                job,
+                end,
+                savepoint: None,
+                reply,
+            });
+            return Ok((ended.await?, None));
+        };
         let (reply, saved) = oneshot::channel();
-        let savepoint = savepoint.map(|below| SavepointRequest { below, reply });
-        let waits = savepoint.is_some();
-        let deadline = if waits { PLACED } else { ANSWER };
-        let ended = self.ask_within(deadline, |reply| Message::End {
+        let savepoint = Some(SavepointRequest { below, reply });
+        let (reply, ended) = oneshot::channel();
+        let message = Message::End {
             job,
             end,
             savepoint,
             reply,
-        });
-        let status = ended.await?;
-        let savepoint = if waits {
-            Some(complete(saved).await?)
-        } else {
-            None
         };
-        Ok((status, savepoint))
+        self.tell(message, ANSWER).await?;
+        let savepoint = complete(saved).await?;
+        Ok((complete(ended).await?, Some(savepoint)))
     }
 
     /// Takes a savepoint of a job below a location (empty: its default): answers once it is complete.
@@ -334,9 +333,7 @@ fn unanswered(error: AskError) -> KolError {
     }
 }
 
-async fn complete(
-    saved: oneshot::Receiver<Result<Savepoint, KolError>>,
-) -> Result<Savepoint, KolError> {
+async fn complete<T>(saved: oneshot::Receiver<Result<T, KolError>>) -> Result<T, KolError> {
     let failed = |what| KolError::external("SAVEPOINT_FAILED", what);
     match tokio::time::timeout(SAVEPOINT, saved).await {
         Ok(Ok(outcome)) => outcome,

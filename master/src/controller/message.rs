@@ -30,7 +30,7 @@ pub(super) struct ReadAt {
     pub(super) wall: Millis,
 }
 
-/// The end of a job that waits for the folder of its savepoint: how, and who waits for it to begin.
+/// The end of a job that waits for its savepoint: how, and who waits for it to begin.
 pub(super) type Ending = (End, Reply<JobStatus>);
 
 /// A savepoint that a person waits for.
@@ -103,7 +103,7 @@ pub(super) enum Message {
         job: String,
         /// Stopped or cancelled.
         end: End,
-        /// A savepoint of its last state, if one is wanted.
+        /// A savepoint to take first, if one is wanted: without it the job does not end.
         savepoint: Option<SavepointRequest>,
         /// Answered once the end has begun.
         reply: Reply<JobStatus>,
@@ -121,8 +121,6 @@ pub(super) enum Message {
         job: JobId,
         /// The savepoint.
         savepoint: SavepointId,
-        /// The job ends with it.
-        ending: Option<Ending>,
         /// Whether the folder is there.
         placed: Result<(), KolError>,
     },

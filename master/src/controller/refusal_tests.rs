@@ -6,7 +6,7 @@ use std::time::Duration;
 use kol_common::actor::Group;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{JobState, JobStatus, RewindRequest, Savepoint};
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, Millis};
 
 use super::actor::start;
 use super::handle::Handle;
@@ -107,10 +107,20 @@ async fn a_stop_with_a_savepoint_that_nobody_waits_for_changes_nothing() {
     // What its folder is for would show soon.
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(there(&handle).await, before);
-    let mut made = std::fs::read_dir(folder.path()).unwrap();
-    let made = made.next().expect("the folder was made").unwrap().path();
-    assert_eq!(std::fs::read_dir(made).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     tasks.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_stop_whose_savepoint_fails_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = format!("file://{}", folder.path().display());
+    let mut alone = record("job_1", "a", RUNNING, false);
+    // No executor ever takes part.
+    alone.spec.checkpoint.timeout = Millis(300);
+    let stop = async |h: &Handle| h.end("a".into(), End::Stopped, Some(below)).await;
+    refused(&[alone], "SAVEPOINT_TIMEOUT", stop).await;
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

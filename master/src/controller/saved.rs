@@ -7,7 +7,7 @@ use kol_common::checkpoint::snapshot::{MANIFEST, encode};
 use kol_common::proto::{Manifest, Savepoint, Snapshot};
 use kol_common::{JobId, KolError, SavepointId};
 
-use super::state::Controller;
+use super::state::{Awaited, Controller};
 use crate::checkpoint::keeper::Chore;
 use crate::job::Job;
 
@@ -28,13 +28,7 @@ impl Controller {
             .ok_or_else(|| KolError::internal("SAVEPOINT_FAILED", "its job no longer exists"));
         let (manifest, spec_json) = match saved.and_then(|manifest| Ok((manifest, spec_json?))) {
             Ok(saved) => saved,
-            Err(error) => {
-                self.keeper.tell(folder, Chore::Folder);
-                if let Some(awaited) = self.awaited.remove(&id) {
-                    let _nobody_waits = awaited.reply.send(Err(error));
-                }
-                return;
-            }
+            Err(error) => return self.savepoint_failed(&id, error),
         };
         let savepoint = describe(&id, &folder, &manifest);
         let handle = self.handle.clone();
@@ -46,26 +40,18 @@ impl Controller {
         });
     }
 
-    /// The manifest file is durable, or could not be written.
-    ///
-    /// # Errors
-    /// The store does not take writes.
-    pub(super) async fn savepoint_written(
-        &mut self,
-        id: &SavepointId,
-        written: Result<Box<Savepoint>, KolError>,
-    ) -> Result<(), KolError> {
-        if let Ok(savepoint) = &written {
-            self.store.keep_savepoint(savepoint).await?;
-            tracing::info!(job = savepoint.job_id, savepoint = %id, location = savepoint.location, "a savepoint is complete");
+    /// A savepoint cannot be completed: its folder goes, and whoever waits for it is answered.
+    pub(super) fn savepoint_failed(&mut self, id: &SavepointId, error: KolError) {
+        if let Some(awaited) = self.drop_savepoint(id) {
+            awaited.refuse(error);
         }
-        if let Some(awaited) = self.awaited.remove(id) {
-            if written.is_err() {
-                self.keeper.tell(awaited.folder, Chore::Folder);
-            }
-            let _nobody_waits = awaited.reply.send(written.map(|savepoint| *savepoint));
-        }
-        Ok(())
+    }
+
+    /// Takes back a savepoint that is not complete, with its folder; answers who waits for it.
+    pub(super) fn drop_savepoint(&mut self, id: &SavepointId) -> Option<Awaited> {
+        let awaited = self.awaited.remove(id)?;
+        self.keeper.tell(awaited.folder.clone(), Chore::Folder);
+        Some(awaited)
     }
 }
 

@@ -8,7 +8,6 @@ use kol_common::{JobId, KolError, Millis, SavepointId};
 use super::message::{Ending, Reply, SavepointRequest};
 use super::state::{Awaited, Controller};
 use crate::checkpoint::deletion::{Deletion, Forgotten};
-use crate::checkpoint::keeper::Chore;
 use crate::job::{End, Event, Job, Phase};
 
 /// Folder below the checkpoint location where savepoints go that name no other.
@@ -38,6 +37,7 @@ impl Controller {
         let awaited = Awaited {
             folder: folder.clone(),
             reply,
+            ending,
         };
         self.awaited.insert(id.clone(), awaited);
         let root = self.jobs.get(&job).map(|j| &j.header().spec.checkpoint);
@@ -47,7 +47,7 @@ impl Controller {
         let handle = self.handle.clone();
         let _runs_by_itself = self.tasks.spawn("savepoint-folder", async move {
             let placed = make_folder(&stores, (&root, &marker), &folder, &id).await;
-            handle.savepoint_placed(job, id, ending, placed).await
+            handle.savepoint_placed(job, id, placed).await
         });
     }
 
@@ -61,39 +61,56 @@ impl Controller {
         now: Millis,
         job: &JobId,
         id: SavepointId,
-        ending: Option<Ending>,
         placed: Result<(), KolError>,
     ) -> Result<(), KolError> {
-        if ending.as_ref().is_some_and(|(_, reply)| reply.is_closed()) {
-            tracing::info!(%job, "nobody waits for the end of this job any longer: it runs on");
+        let Some(awaited) = self.awaited.get(&id) else {
+            return Ok(());
+        };
+        if awaited.is_withdrawn() {
+            runs_on(job.as_str());
             let _nobody_waits = self.drop_savepoint(&id);
             return Ok(());
         }
-        if let Err(refused) = placed.and_then(|()| self.may_save(job, ending.is_some())) {
-            if let Some(awaited) = self.drop_savepoint(&id) {
-                let _nobody_waits = awaited.send(Err(refused.clone()));
-            }
-            if let Some((_, reply)) = ending {
-                let _nobody_waits = reply.send(Err(refused));
-            }
+        let (folder, ends) = (awaited.folder.clone(), awaited.ending.is_some());
+        if let Err(refused) = placed.and_then(|()| self.may_save(job, ends)) {
+            self.savepoint_failed(&id, refused);
             return Ok(());
         }
-        let Some(folder) = self.awaited.get(&id).map(|a| a.folder.clone()) else {
-            return Ok(());
-        };
-        self.step(now, job, Event::Savepoint(id, folder)).await?;
-        if let Some((end, reply)) = ending {
-            self.step(now, job, Event::End(end, String::new())).await?;
-            let _nobody_waits = reply.send(self.job_status(now, job.as_str()));
-        }
-        Ok(())
+        self.step(now, job, Event::Savepoint(id, folder)).await
     }
 
-    /// Takes back a savepoint that is not begun, with its folder; answers who waits for it.
-    fn drop_savepoint(&mut self, id: &SavepointId) -> Option<Reply<Savepoint>> {
-        let awaited = self.awaited.remove(id)?;
-        self.keeper.tell(awaited.folder, Chore::Folder);
-        Some(awaited.reply)
+    /// The manifest file of a savepoint is durable, or could not be written. A job that ends with it ends only
+    /// now, so that a savepoint that fails changes nothing.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn savepoint_written(
+        &mut self,
+        now: Millis,
+        id: &SavepointId,
+        written: Result<Box<Savepoint>, KolError>,
+    ) -> Result<(), KolError> {
+        let savepoint = match written {
+            Ok(savepoint) => savepoint,
+            Err(error) => {
+                self.savepoint_failed(id, error);
+                return Ok(());
+            }
+        };
+        self.store.keep_savepoint(&savepoint).await?;
+        tracing::info!(job = savepoint.job_id, savepoint = %id, location = savepoint.location, "a savepoint is complete");
+        let Some(awaited) = self.awaited.remove(id) else {
+            return Ok(());
+        };
+        if awaited.is_withdrawn() {
+            runs_on(&savepoint.job_id);
+        } else if let Some((end, reply)) = awaited.ending {
+            let job = JobId::from_wire(&*savepoint.job_id);
+            self.step(now, &job, Event::End(end, String::new())).await?;
+            let _nobody_waits = reply.send(self.job_status(now, job.as_str()));
+        }
+        let _nobody_waits = awaited.reply.send(Ok(*savepoint));
+        Ok(())
     }
 
     /// Whether a savepoint may begin now that its folder is there, and the job may end with it.
@@ -118,8 +135,8 @@ impl Controller {
         Ok((id.clone(), below.trim_end_matches('/').to_owned()))
     }
 
-    /// A person ends a job. What is refused changes nothing: a job whose savepoint cannot be requested is
-    /// not ended either.
+    /// A person ends a job, with a savepoint or without. What is refused changes nothing: a job whose savepoint
+    /// cannot be requested, or fails, is not ended either.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -131,18 +148,13 @@ impl Controller {
         savepoint: Option<SavepointRequest>,
         reply: Reply<JobStatus>,
     ) -> Result<(), KolError> {
-        let answer = match self.endable(name, savepoint) {
-            Ok((
-                id,
-                Some(SavepointRequest {
-                    below,
-                    reply: saved,
-                }),
-            )) => {
-                self.place_savepoint(id, &below, saved, Some((end, reply)));
-                return Ok(());
-            }
-            Ok((id, None)) => {
+        let ended = self.endable(name);
+        if let Some(savepoint) = savepoint {
+            self.end_with_savepoint(ended, savepoint, (end, reply));
+            return Ok(());
+        }
+        let answer = match ended {
+            Ok(id) => {
                 self.step(now, &id, Event::End(end, String::new())).await?;
                 self.job_status(now, id.as_str())
             }
@@ -152,19 +164,32 @@ impl Controller {
         Ok(())
     }
 
-    /// The job, and where its savepoint goes, if one is wanted.
-    fn endable(
-        &self,
-        name: &str,
-        savepoint: Option<SavepointRequest>,
-    ) -> Result<(JobId, Option<SavepointRequest>), KolError> {
+    fn end_with_savepoint(
+        &mut self,
+        ended: Result<JobId, KolError>,
+        SavepointRequest { below, reply }: SavepointRequest,
+        ending: Ending,
+    ) {
+        let place = ended.and_then(|id| self.place_of_savepoint(id.as_str(), &below));
+        match place {
+            Ok((id, below)) => self.place_savepoint(id, &below, reply, Some(ending)),
+            Err(refused) => {
+                let (folder, ending) = (String::new(), Some(ending));
+                let nothing_made = Awaited {
+                    folder,
+                    reply,
+                    ending,
+                };
+                nothing_made.refuse(refused);
+            }
+        }
+    }
+
+    /// A job that a person can still end.
+    fn endable(&self, name: &str) -> Result<JobId, KolError> {
         let (id, job) = self.find(name)?;
         not_over(job)?;
-        let Some(SavepointRequest { below, reply }) = savepoint else {
-            return Ok((id.clone(), None));
-        };
-        let (id, below) = self.place_of_savepoint(id.as_str(), &below)?;
-        Ok((id, Some(SavepointRequest { below, reply })))
+        Ok(id.clone())
     }
 
     /// Takes a savepoint off the record; its files are deleted once their place is there.
@@ -213,6 +238,10 @@ impl Controller {
             ))
         })
     }
+}
+
+fn runs_on(job: &str) {
+    tracing::info!(%job, "nobody waits for the end of this job any longer: it runs on");
 }
 
 fn not_over(job: &Job) -> Result<(), KolError> {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::attempts::Attempts;
 use super::clock::Clock;
 use super::handle::Handle;
-use super::message::{Reply, Stream};
+use super::message::{Ending, Reply, Stream};
 use super::questions::Questions;
 use super::store::{JobStore, Stored};
 use crate::checkpoint::group_offsets::GroupOffsets;
@@ -41,6 +41,24 @@ pub(super) struct Awaited {
     /// Where its files go.
     pub(super) folder: String,
     pub(super) reply: Reply<Savepoint>,
+    /// The job ends once the savepoint is on record, and not before.
+    pub(super) ending: Option<Ending>,
+}
+
+impl Awaited {
+    /// Whether who wanted the job ended no longer waits.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        let closed = |(_, reply): &Ending| reply.is_closed();
+        self.ending.as_ref().is_some_and(closed)
+    }
+
+    /// The savepoint failed, and so the job does not end either.
+    pub(super) fn refuse(self, refused: KolError) {
+        if let Some((_, reply)) = self.ending {
+            let _nobody_waits = reply.send(Err(refused.clone()));
+        }
+        let _nobody_waits = self.reply.send(Err(refused));
+    }
 }
 
 /// The actor. Its parts are `impl` blocks in the files of this room, each of which calls only what comes

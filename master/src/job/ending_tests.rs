@@ -67,7 +67,7 @@ fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again(
 }
 
 #[test]
-fn a_savepoint_requested_with_a_stop_comes_after_the_last_epoch() {
+fn a_savepoint_that_a_stop_overtakes_comes_after_the_last_epoch() {
     let (mut rig, first) = Rig::running(&[1], 1);
     rig.report_all(&first);
     let id = SavepointId::generate();

@@ -128,6 +128,16 @@ impl Backend for Folders {
         exists.then(|| self.folder(path)).transpose()
     }
 
+    fn remove_empty(&self, path: &Path) -> std::result::Result<(), String> {
+        let mut folders = lock(&self.folders);
+        let files = folders.get(path).map(|objects| objects.list(None).count());
+        if self.view.is_hidden() || files.and_then(|count| count.now_or_never()) != Some(0) {
+            return Err("it is not empty, or not there".to_owned());
+        }
+        folders.remove(path);
+        Ok(())
+    }
+
     fn bucket(&self, name: &str) -> std::result::Result<Arc<dyn ObjectStore>, String> {
         Err(format!("the simulation has no bucket {name}"))
     }

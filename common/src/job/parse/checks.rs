@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Problems;
-use super::{lengths, place};
+use super::{lengths, overlap, place};
 use crate::checkpoint::{Location, location};
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
@@ -263,20 +263,7 @@ impl Checks<'_> {
                 );
             }
         }
-        let all = [
-            &k.ranking,
-            &k.hash,
-            &k.legacy_hash,
-            &k.fence,
-            &k.last_update,
-            &k.last_event,
-        ];
-        let distinct: BTreeSet<_> = all.iter().collect();
-        self.require(
-            distinct.len() == all.len(),
-            "sink.keys",
-            "two templates are the same: their keys would collide",
-        );
+        overlap::check(s, job, self.problems);
     }
 }
 

@@ -7,11 +7,13 @@
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
 //! | `lengths` | whether its texts are as long as such texts are |
+//! | `overlap` | whether two key templates can become one key |
 //! | `place` | whether the Redis of a spec can be found, trusted, and holds its keys where they belong |
 //! | `properties` | which librdkafka properties a spec may set |
 
 mod checks;
 mod lengths;
+mod overlap;
 mod overrides;
 mod place;
 mod properties;
@@ -51,7 +53,7 @@ pub struct SpecErrors {
 /// Everything that is wrong with it.
 pub fn parse(text: &str, origin: &str) -> Result<ParsedSpec, SpecErrors> {
     let problems = Problems::new(text);
-    let spec = match toml::de::DeTable::parse(text) {
+    let mut spec = match toml::de::DeTable::parse(text) {
         Ok(table) => sections::job(&Section::root(table.into_inner(), &problems)),
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
@@ -63,6 +65,9 @@ pub fn parse(text: &str, origin: &str) -> Result<ParsedSpec, SpecErrors> {
             None
         }
     };
+    if let Some(spec) = &mut spec {
+        spec.sink.keys.name_job(&spec.name);
+    }
     let warnings = spec
         .as_ref()
         .map(|spec| checks::check(spec, &problems))

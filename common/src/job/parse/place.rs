@@ -96,8 +96,8 @@ fn in_one_slot(sink: &SinkSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// All templates with their names and placeholders.
-fn templates(k: &KeyTemplates) -> [(&'static str, &str, &'static [&'static str]); 6] {
+/// All templates with their names and the placeholders that are filled in.
+pub(super) fn templates(k: &KeyTemplates) -> [(&'static str, &str, &'static [&'static str]); 6] {
     [
         ("ranking", &k.ranking, &["{platform}"]),
         ("hash", &k.hash, &["{platform}", "{kol}"]),

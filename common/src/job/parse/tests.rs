@@ -195,6 +195,31 @@ fn constants_of_which_no_score_can_be_made_are_refused() {
 }
 
 #[test]
+fn jobs_with_their_name_in_each_key_write_different_keys() {
+    let templates = [
+        "ranking",
+        "hash",
+        "legacy_hash",
+        "last_update",
+        "last_event",
+    ];
+    let lines = templates.map(|key| format!("{key} = \"{{job}}:{key}:{{platform}}:{{kol}}\""));
+    let keys = |job: &str| {
+        let spec = ok(&format!(
+            "name = \"{job}\"\n[sink.keys]\n{}",
+            lines.join("\n")
+        ));
+        spec.sink.keys
+    };
+    let a = keys("a");
+    assert_eq!(a.hash_key("x", "y"), "a:hash:x:y");
+    assert!(a.ranking_key("x").starts_with("a:ranking:x"));
+    assert_eq!(a.legacy_key("y"), "a:legacy_hash:{platform}:y");
+    assert!(a.last_update.starts_with("a:") && a.last_event.starts_with("a:"));
+    assert_eq!(a.fence, keys("b").fence, "executors fill it in");
+}
+
+#[test]
 fn a_spec_that_was_stored_before_records_had_shapes_is_read() {
     let mut stored = serde_json::to_value(ok("name = \"a\"")).unwrap();
     let source = stored["source"].as_object_mut().unwrap();
