@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use kol_common::StoreId;
+use kol_common::{ClusterId, JobId, StoreId};
 
 use crate::sink::Fence;
 
@@ -89,20 +89,25 @@ impl Connect for Name {
 }
 
 fn sink(name: &Arc<Name>) -> Sink {
-    sink_of(name, Some(StoreId::from_wire("sto_a")))
+    let owner = Owner {
+        store: StoreId::from_wire("sto_a"),
+        cluster: ClusterId::from_wire("clu_a"),
+        host: "h:1".into(),
+        job: "kol".into(),
+        job_id: JobId::from_wire("job_a"),
+        generation: 1,
+    };
+    sink_of(name, Some(owner))
 }
 
-fn sink_of(name: &Arc<Name>, store: Option<StoreId>) -> Sink {
+fn sink_of(name: &Arc<Name>, owner: Option<Owner>) -> Sink {
     let network = Arc::clone(name) as Arc<dyn Connect>;
     start(
         &Group::new("test"),
         network,
         SinkSpec::default(),
         Secrets::default(),
-        Writer {
-            job: "kol".into(),
-            store,
-        },
+        owner,
     )
 }
 
