@@ -217,9 +217,6 @@ async fn executors_give_signs_of_life_until_another_store_has_the_keys() {
         let mut open = self::open(&redis.url()).await;
         renew(&first.sink, &first.owner, confirmed, &mut open).await
     };
-    let none = renewed(Millis(0)).await.unwrap();
-    assert_eq!(confirmed(&none), Millis(0), "nothing is confirmed");
-    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the master makes records");
     first.own(&mut open).await.unwrap();
     redis.cli(&format!("HSET {RECORD} seen 5"));
     let last = confirmed(&renewed(Millis(0)).await.unwrap());
@@ -241,6 +238,37 @@ async fn executors_give_signs_of_life_until_another_store_has_the_keys() {
 }
 
 #[tokio::test]
+async fn records_that_redis_lost_are_back_before_another_store_comes() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let (first, second) = (claim(&redis, "sto_a", 1), claim(&redis, "sto_b", 2));
+    let last = confirmed(&first.own(&mut open).await.unwrap());
+    redis.cli("FLUSHALL");
+    let renewed = renew(&first.sink, &first.owner, last, &mut open).await;
+    assert!(confirmed(&renewed.unwrap()) >= last);
+    let Verdict::Held(other) = second.own(&mut open).await.unwrap() else {
+        panic!("held");
+    };
+    assert_eq!(other.owner, first.owner);
+    assert!(other.since >= last, "{other:?}");
+    // An old dump has the record of one key alone, and the others are lost.
+    redis.cli("FLUSHALL");
+    second.own(&mut open).await.unwrap();
+    let lost = second.sink.owner_keys("kol_2").split_off(1);
+    redis.cli(&format!("DEL {}", lost.join(" ")));
+    age(&redis, "since", 9_000);
+    renew(&first.sink, &first.owner, last, &mut open)
+        .await
+        .unwrap();
+    let looked = second.look(&mut open).await.unwrap();
+    assert_eq!(held(&looked), "kol_1");
+    for key in first.sink.owner_keys("kol_1") {
+        let store = redis.cli(&format!("HGET {key} store"));
+        assert_eq!(store.trim(), "sto_a", "{key}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_of_another_store_that_came_with_an_older_dump_takes_no_keys() {
     let redis = RedisServer::start();
     let mut open = open(&redis.url()).await;
@@ -257,9 +285,9 @@ async fn a_record_of_another_store_that_came_with_an_older_dump_takes_no_keys() 
         for key in second.sink.owner_keys("kol_2") {
             redis.cli(&format!("HSET {key} generation {generation}"));
         }
+        let looked = first.look(&mut open).await.unwrap();
         let renewed = renew(&first.sink, &first.owner, first.confirmed, &mut open).await;
-        let owned = first.own(&mut open).await.unwrap();
-        for verdict in [renewed.unwrap(), owned] {
+        for verdict in [looked, renewed.unwrap()] {
             let by = if counts { "kol_2" } else { "" };
             assert_eq!(held(&verdict), by, "{since} {generation}: {verdict:?}");
             if !counts {

@@ -79,6 +79,8 @@ pub struct Master {
     pub cluster: ClusterId,
     /// Its state store, which owns the keys in Redis; empty where that is of a version without owner records.
     pub store: StoreId,
+    /// Where people find it, `host:port`.
+    pub host: String,
 }
 
 impl Assignment {
@@ -109,6 +111,7 @@ impl Assignment {
             master: Master {
                 cluster: ClusterId::generate(),
                 store: StoreId::generate(),
+                host: String::new(),
             },
         }
     }

@@ -35,6 +35,20 @@ impl Records {
         }))
     }
 
+    /// Claims a partition for a job that owns its keys, in this order: a Redis that lost its data has the owner
+    /// records again before any ranking, and a job whose keys were taken meanwhile writes nothing. A sign of life
+    /// that fails hinders no claim.
+    pub(super) async fn claimed<T>(
+        &self,
+        claim: impl Future<Output = CallResult<T>>,
+        open: RedisConnection,
+    ) -> CallResult<T> {
+        if let Ok(Some(why)) = self.renew(open).await {
+            return Ok(Err(SinkError::TakenOver(why)));
+        }
+        claim.await
+    }
+
     /// Gives a sign of life; why the job must end, if another store has its keys.
     pub(super) async fn renew(&self, mut open: RedisConnection) -> RedisResult<Option<KolError>> {
         let Shared {

@@ -160,7 +160,8 @@ async fn serve(
             platforms,
             reply,
         } => {
-            let claimed = within(claim(&fence, &log, &platforms, &mut open)).await;
+            let claim = claim(&fence, &log, &platforms, &mut open);
+            let claimed = within(records.claimed(claim, shared.clone())).await;
             let claimed = records.explained(claimed, shared).await;
             let (result, served) = settle(kind, number, claimed);
             drop(reply.send(result));

@@ -187,6 +187,27 @@ async fn a_partition_that_is_fenced_learns_which_cluster_has_taken_the_keys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_claims_again_writes_nothing_once_another_cluster_has_the_keys() {
+    let name = Name::with(&[SERVES], Some(HELD));
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        assignment_epoch: 1,
+    };
+    let request = |reply| SinkMessage::Claim {
+        fence,
+        log: String::new(),
+        platforms: "platforms".into(),
+        reply,
+    };
+    let answer = sink(&name).ask(request, LOOK).await.expect("an answer");
+    let Err(SinkError::TakenOver(why)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(why.code, "SINK_TAKEN_OVER");
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_partitions_end_within_a_renewal_once_another_cluster_has_the_keys() {
     let name = Name::with(&[SERVES], Some(HELD));
     let sink = sink(&name);

@@ -167,6 +167,7 @@ impl Supervisor {
         let master = Master {
             cluster: ClusterId::from_wire(assign.cluster_id),
             store: StoreId::from_wire(assign.store_id),
+            host: assign.master_host,
         };
         let writer = (&master, assign.generation);
         // Before any of them opens its log: fewer clients are created for nothing.

@@ -162,7 +162,7 @@ impl Job {
         let owner = Owner {
             store: master.store.clone(),
             cluster: master.cluster.clone(),
-            host: String::new(),
+            host: master.host.clone(),
             job: spec.name.clone(),
             job_id: id.clone(),
             generation,

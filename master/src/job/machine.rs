@@ -361,6 +361,7 @@ impl Job {
                 // The driver knows them.
                 cluster_id: String::new(),
                 store_id: String::new(),
+                master_host: String::new(),
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
         }

@@ -91,8 +91,8 @@ impl Claim {
     }
 }
 
-/// Renews the last sign of life of a job whose ownership was last `confirmed` then; who has taken its keys, if
-/// somebody has.
+/// Renews the last sign of life of a job whose ownership was last `confirmed` then, and writes records again that
+/// Redis lost; who has taken its keys, if somebody has.
 ///
 /// # Errors
 /// As the client says.
@@ -107,6 +107,8 @@ pub async fn renew(
         call.key(key);
     }
     call.arg(owner.generation).arg(owner.store.as_str());
+    call.arg(owner.cluster.as_str()).arg(&owner.host);
+    call.arg(&owner.job).arg(owner.job_id.as_str());
     call.arg(LONGEST_SILENCE.0).arg(confirmed.0);
     let reply: Vec<String> = call.invoke_async(open).await?;
     Ok(verdict(&reply, &sink.written_templates(&owner.job)))
