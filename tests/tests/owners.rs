@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use kol_common::job::SinkSpec;
-use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Owner, Verdict, release, renew};
+use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Other, Owner, Verdict, release, renew};
 use kol_common::redis::{
     KEY_TYPE, RedisConnection, classify, connect, eviction, not_a_hash, rights_problem,
 };
@@ -29,6 +29,7 @@ fn claim_at(url: &str, store: &str, number: u8) -> Claim {
         sink: sink(url),
         first: Vec::new(),
         displaced: Vec::new(),
+        confirmed: Millis(0),
     }
 }
 
@@ -47,7 +48,31 @@ async fn open(url: &str) -> RedisConnection {
 fn held(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Held(other) => &other.owner.job,
-        Verdict::Free(_) => "",
+        Verdict::Free { .. } => "",
+    }
+}
+
+/// Whose keys were claimed that nobody else holds.
+fn former(verdict: Verdict) -> Option<Other> {
+    match verdict {
+        Verdict::Held(other) => panic!("{other:?}"),
+        Verdict::Free { former, .. } => former,
+    }
+}
+
+/// When all records of a job were confirmed to be its own.
+fn confirmed(verdict: &Verdict) -> Millis {
+    match verdict {
+        Verdict::Held(other) => panic!("{other:?}"),
+        Verdict::Free { at, .. } => *at,
+    }
+}
+
+/// Sets a time of all owner records to so many milliseconds ago.
+fn age(redis: &RedisServer, field: &str, ago: u64) {
+    let now: (u64, u64) = redis::cmd("TIME").query(&mut redis.connect()).unwrap();
+    for key in redis.cli("KEYS *:owner").lines() {
+        redis.cli(&format!("HSET {key} {field} {}", now.0 * 1_000 - ago));
     }
 }
 
@@ -58,7 +83,7 @@ async fn the_second_of_two_masters_is_refused_whatever_its_url_looks_like() {
     let redis = RedisServer::start();
     let first = claim(&redis, "sto_a", 1);
     let verdict = first.own(&mut open(&redis.url()).await).await.unwrap();
-    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(former(verdict), None);
     let second = claim(&redis, "sto_b", 2);
     for place in ["localhost", "127.0.0.1"] {
         let mut open = open(&format!("redis://{place}:{}", redis.port())).await;
@@ -85,7 +110,7 @@ async fn a_look_changes_nothing() {
     let mut open = open(&redis.url()).await;
     let first = claim(&redis, "sto_a", 1);
     let verdict = first.look(&mut open).await.unwrap();
-    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(former(verdict), None);
     assert_eq!(redis.cli("DBSIZE").trim(), "0");
 }
 
@@ -138,13 +163,13 @@ async fn an_owner_that_was_silent_for_too_long_is_replaced_and_named() {
         (LONGEST_SILENCE.0 + 5_000, true),
     ] {
         first.own(&mut open).await.unwrap();
-        let now: (u64, u64) = redis::cmd("TIME").query(&mut redis.connect()).unwrap();
-        for key in first.sink.owner_keys("kol_1") {
-            redis.cli(&format!("HSET {key} seen {}", now.0 * 1_000 - silence));
-        }
+        age(&redis, "seen", silence);
         let verdict = second.own(&mut open).await.unwrap();
         match verdict {
-            Verdict::Free(Some(former)) if taken => assert_eq!(former.owner, first.owner),
+            Verdict::Free {
+                former: Some(former),
+                ..
+            } if taken => assert_eq!(former.owner, first.owner),
             Verdict::Held(_) if !taken => {}
             other => panic!("{silence}: {other:?}"),
         }
@@ -162,7 +187,7 @@ async fn a_person_takes_keys_from_the_owner_that_was_named_and_from_no_other() {
     let mut second = claim(&redis, "sto_b", 2);
     second.displaced.push(first.owner.clone());
     let verdict = second.own(&mut open).await.unwrap();
-    assert!(matches!(verdict, Verdict::Free(Some(_))), "{verdict:?}");
+    assert_eq!(former(verdict).unwrap().owner, first.owner);
     let mut third = claim(&redis, "sto_c", 3);
     third.displaced.push(second.owner.clone());
     third.own(&mut open).await.unwrap();
@@ -190,22 +215,88 @@ async fn executors_give_signs_of_life_until_another_store_has_the_keys() {
     let redis = RedisServer::start();
     let mut open = open(&redis.url()).await;
     let first = claim(&redis, "sto_a", 1);
-    let Owner { job, store, .. } = &first.owner;
-    let none = renew(&first.sink, job, store, &mut open).await.unwrap();
-    assert_eq!(none, None);
-    assert_eq!(redis.cli("DBSIZE").trim(), "0", "the master makes records");
+    let renewed = async |confirmed| {
+        let mut open = self::open(&redis.url()).await;
+        renew(&first.sink, &first.owner, confirmed, &mut open).await
+    };
     first.own(&mut open).await.unwrap();
     redis.cli(&format!("HSET {RECORD} seen 5"));
-    let none = renew(&first.sink, job, store, &mut open).await.unwrap();
-    assert_eq!(none, None);
-    assert_ne!(redis.cli(&format!("HGET {RECORD} seen")).trim(), "5");
+    let last = confirmed(&renewed(Millis(0)).await.unwrap());
+    assert_eq!(
+        redis.cli(&format!("HGET {RECORD} seen")).trim(),
+        last.0.to_string()
+    );
     let mut second = claim(&redis, "sto_b", 2);
     second.displaced.push(first.owner.clone());
     second.own(&mut open).await.unwrap();
-    redis.cli(&format!("HSET {RECORD} seen 5"));
-    let taken = renew(&first.sink, job, store, &mut open).await.unwrap();
-    assert_eq!(taken.unwrap().owner, second.owner);
-    assert_eq!(redis.cli(&format!("HGET {RECORD} seen")).trim(), "5");
+    let Verdict::Held(taken) = renewed(last).await.unwrap() else {
+        panic!("held");
+    };
+    assert_eq!(taken.owner, second.owner);
+    age(&redis, "seen", LONGEST_SILENCE.0 + 5_000);
+    let silent = renewed(last).await.unwrap();
+    assert_eq!(confirmed(&silent), Millis(0), "left to the master");
+    assert_eq!(redis.cli(&format!("HGET {RECORD} job")).trim(), "kol_2");
+}
+
+#[tokio::test]
+async fn records_that_redis_lost_are_back_before_another_store_comes() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let (first, second) = (claim(&redis, "sto_a", 1), claim(&redis, "sto_b", 2));
+    let last = confirmed(&first.own(&mut open).await.unwrap());
+    redis.cli("FLUSHALL");
+    let renewed = renew(&first.sink, &first.owner, last, &mut open).await;
+    assert!(confirmed(&renewed.unwrap()) >= last);
+    let Verdict::Held(other) = second.own(&mut open).await.unwrap() else {
+        panic!("held");
+    };
+    assert_eq!(other.owner, first.owner);
+    assert!(other.since >= last, "{other:?}");
+    // An old dump has the record of one key alone, and the others are lost.
+    redis.cli("FLUSHALL");
+    second.own(&mut open).await.unwrap();
+    let lost = second.sink.owner_keys("kol_2").split_off(1);
+    redis.cli(&format!("DEL {}", lost.join(" ")));
+    age(&redis, "since", 9_000);
+    renew(&first.sink, &first.owner, last, &mut open)
+        .await
+        .unwrap();
+    let looked = second.look(&mut open).await.unwrap();
+    assert_eq!(held(&looked), "kol_1");
+    for key in first.sink.owner_keys("kol_1") {
+        let store = redis.cli(&format!("HGET {key} store"));
+        assert_eq!(store.trim(), "sto_a", "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_another_store_that_came_with_an_older_dump_takes_no_keys() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let mut first = claim(&redis, "sto_a", 1);
+    first.confirmed = confirmed(&first.own(&mut open).await.unwrap());
+    let (second, newer) = (claim(&redis, "sto_b", 2), first.owner.generation + 1);
+    for (since, generation, counts) in [(9_000, 3, false), (0, 3, true), (9_000, newer, true)] {
+        redis.cli("FLUSHALL");
+        second.own(&mut open).await.unwrap();
+        age(&redis, "seen", 5_000);
+        if since > 0 {
+            age(&redis, "since", since);
+        }
+        for key in second.sink.owner_keys("kol_2") {
+            redis.cli(&format!("HSET {key} generation {generation}"));
+        }
+        let looked = first.look(&mut open).await.unwrap();
+        let renewed = renew(&first.sink, &first.owner, first.confirmed, &mut open).await;
+        for verdict in [looked, renewed.unwrap()] {
+            let by = if counts { "kol_2" } else { "" };
+            assert_eq!(held(&verdict), by, "{since} {generation}: {verdict:?}");
+            if !counts {
+                assert_eq!(former(verdict), None, "nobody was displaced");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -245,18 +336,11 @@ async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_
         }
     }
     let verdict = first.own(&mut open().await).await.unwrap();
-    assert_eq!(verdict, Verdict::Free(None));
+    assert_eq!(former(verdict), None);
     assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "kol_1");
-    let (
-        Owner {
-            job, job_id, store, ..
-        },
-        sink,
-    ) = (&first.owner, &first.sink);
-    assert_eq!(
-        renew(sink, job, store, &mut open().await).await.unwrap(),
-        None
-    );
+    let (Owner { job, job_id, .. }, sink) = (&first.owner, &first.sink);
+    let renewed = renew(sink, &first.owner, Millis(0), &mut open().await).await;
+    assert!(confirmed(&renewed.unwrap()).0 > 0);
     release(sink, job, job_id, &mut open().await).await.unwrap();
     assert_eq!(held(&second.own(&mut open().await).await.unwrap()), "");
     assert_eq!(eviction(&mut open().await, false).await.unwrap(), None);

@@ -139,7 +139,7 @@ async fn look_at_redis(
     }
     let info = server_info(&mut open).await?;
     let found = format!("answers, version {}", version(&info)?);
-    Ok((found, eviction(&mut open).await?))
+    Ok((found, eviction(&mut open, sink.ttl.is_some()).await?))
 }
 
 fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {

@@ -68,16 +68,25 @@ pub struct Assignment {
     /// There was state, and none of it can be read: without all records from `offset` on the result would be
     /// wrong.
     pub whole_log: bool,
-    /// The cluster that the checkpoint root must be of.
+    /// Whose job it is.
+    pub master: Master,
+}
+
+/// The master that runs a job.
+#[derive(Clone, Debug)]
+pub struct Master {
+    /// Its cluster: the checkpoint root must be of it.
     pub cluster: ClusterId,
-    /// The master's state store, which owns the keys in Redis.
+    /// Its state store, which owns the keys in Redis; empty where that is of a version without owner records.
     pub store: StoreId,
+    /// Where people find it, `host:port`.
+    pub host: String,
 }
 
 impl Assignment {
     /// The checkpoint root of the job.
     pub fn root(&self) -> Place {
-        Place::root(&self.spec.checkpoint.location, &self.cluster)
+        Place::root(&self.spec.checkpoint.location, &self.master.cluster)
     }
 
     /// One of a job with these keys in `[source]`.
@@ -99,8 +108,11 @@ impl Assignment {
             lineage: 0,
             resume_at: None,
             whole_log: false,
-            cluster: ClusterId::generate(),
-            store: StoreId::generate(),
+            master: Master {
+                cluster: ClusterId::generate(),
+                store: StoreId::generate(),
+                host: String::new(),
+            },
         }
     }
 }

@@ -28,5 +28,5 @@ mod start;
 
 pub use delivery::encode;
 pub use deps::Deps;
-pub use message::{Assignment, Command, Ended, LostTail, Partition, Ticks};
+pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
 pub use start::start;

@@ -28,5 +28,4 @@ pub use message::{
     Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
     Scanned, Sink, SinkError, SinkMessage,
 };
-pub use owner::Writer;
 pub use service::start;

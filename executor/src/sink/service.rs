@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
-use kol_common::redis::owner::RENEW_EVERY;
+use kol_common::redis::owner::{Owner, RENEW_EVERY};
 use kol_common::redis::{Connect, RedisConnection};
 use kol_common::secrets::Secrets;
 use redis::RedisResult;
@@ -20,7 +20,7 @@ use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
-use super::owner::{Records, Writer};
+use super::owner::Records;
 use super::scan::scan;
 use super::trouble::{Line, Trouble};
 
@@ -28,16 +28,17 @@ use super::trouble::{Line, Trouble};
 const WAITING: usize = 256;
 const IN_PROGRESS: usize = 4;
 
-/// Starts a sink of a job; it ends when all addresses are gone.
+/// Starts a sink of a job; it ends when all addresses are gone. `owner` is the job as the owner records name it;
+/// `None` where the master is of a version without them.
 pub fn start(
     group: &Group,
     network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
-    writer: Writer,
+    owner: Option<Owner>,
 ) -> Sink {
     let (address, inbox) = mailbox("sink", WAITING);
-    let records = Records::new(spec.clone(), writer);
+    let records = Records::new(spec.clone(), owner);
     let _runs_by_itself = group.spawn("sink", async move {
         run(Connection::new(network, spec, secrets), records, inbox).await;
         Ok(())
@@ -160,8 +161,8 @@ async fn serve(
             default_platform,
             reply,
         } => {
-            let claimed = claim(&fence, &log, &platforms, &default_platform, &mut open);
-            let claimed = within(claimed).await;
+            let claim = claim(&fence, &log, &platforms, &default_platform, &mut open);
+            let claimed = within(records.claimed(claim, shared.clone())).await;
             let claimed = on_fence(claimed, &fence.key);
             let claimed = records.explained(claimed, shared).await;
             let (result, served) = settle(kind, number, claimed);

@@ -7,9 +7,9 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use kol_common::StoreId;
 use kol_common::job::KeyTemplates;
 use kol_common::redis::KEY_TYPE;
+use kol_common::{ClusterId, JobId, StoreId};
 
 use crate::sink::{Fence, Listing, ScanRequest};
 
@@ -91,20 +91,25 @@ impl Connect for Name {
 }
 
 fn sink(name: &Arc<Name>) -> Sink {
-    sink_of(name, Some(StoreId::from_wire("sto_a")))
+    let owner = Owner {
+        store: StoreId::from_wire("sto_a"),
+        cluster: ClusterId::from_wire("clu_a"),
+        host: "h:1".into(),
+        job: "kol".into(),
+        job_id: JobId::from_wire("job_a"),
+        generation: 1,
+    };
+    sink_of(name, Some(owner))
 }
 
-fn sink_of(name: &Arc<Name>, store: Option<StoreId>) -> Sink {
+fn sink_of(name: &Arc<Name>, owner: Option<Owner>) -> Sink {
     let network = Arc::clone(name) as Arc<dyn Connect>;
     start(
         &Group::new("test"),
         network,
         SinkSpec::default(),
         Secrets::default(),
-        Writer {
-            job: "kol".into(),
-            store,
-        },
+        owner,
     )
 }
 
@@ -181,6 +186,28 @@ async fn a_partition_that_is_fenced_learns_which_cluster_has_taken_the_keys() {
     let own = "*2\r\n$4\r\nFREE\r\n$5\r\n70000\r\n";
     let name = Name::with(&[newer], Some(own));
     assert_eq!(look(&sink(&name)).await, Err(SinkError::Fenced));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_claims_again_writes_nothing_once_another_cluster_has_the_keys() {
+    let name = Name::with(&[SERVES], Some(HELD));
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 1,
+        assignment_epoch: 1,
+    };
+    let request = |reply| SinkMessage::Claim {
+        fence,
+        log: String::new(),
+        platforms: "platforms".into(),
+        default_platform: "tiktok".into(),
+        reply,
+    };
+    let answer = sink(&name).ask(request, LOOK).await.expect("an answer");
+    let Err(SinkError::TakenOver(why)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(why.code, "SINK_TAKEN_OVER");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
 use super::requests;
 use crate::memory::{Share, Use};
-use crate::partition::{self, Assignment, Command, Ended, Partition};
+use crate::partition::{self, Assignment, Command, Ended, Master, Partition};
 use crate::present::Present;
 use crate::roots::Roots;
 use crate::session::{Account, SessionEvent, Up};
@@ -164,7 +164,12 @@ impl Supervisor {
 
     fn assign(&mut self, assign: proto::Assign) {
         let id = JobId::from_wire(assign.job_id);
-        let store = StoreId::from_wire(assign.store_id);
+        let master = Master {
+            cluster: ClusterId::from_wire(assign.cluster_id),
+            store: StoreId::from_wire(assign.store_id),
+            host: assign.master_host,
+        };
+        let writer = (&master, assign.generation);
         // Before any of them opens its log: fewer clients are created for nothing.
         let partitions = self.assigned.len() + assign.partitions.len();
         self.options.memory.queues().divide_by(partitions);
@@ -175,7 +180,7 @@ impl Supervisor {
             let key = (id.clone(), partition.clone());
             let opened = self
                 .jobs
-                .open(&id, &assign.spec_json, &store, &self.options, &self.group);
+                .open(&id, &assign.spec_json, writer, &self.options, &self.group);
             let job = match opened {
                 Ok(job) => job,
                 Err(error) => {
@@ -197,8 +202,7 @@ impl Supervisor {
                 lineage: p.lineage,
                 resume_at: p.resume_at,
                 whole_log: p.whole_log,
-                cluster: ClusterId::from_wire(assign.cluster_id.as_str()),
-                store: store.clone(),
+                master: master.clone(),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {
@@ -295,8 +299,8 @@ impl Supervisor {
             return;
         };
         let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
-        let (store, options) = (&assignment.store, &self.options);
-        let opened = self.jobs.open(&key.0, &spec, store, options, &self.group);
+        let (writer, options) = ((&assignment.master, assignment.generation), &self.options);
+        let opened = self.jobs.open(&key.0, &spec, writer, options, &self.group);
         let deps = match opened {
             Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
             Err(error) => {

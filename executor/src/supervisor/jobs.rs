@@ -9,15 +9,16 @@ use std::time::Duration;
 use kol_common::actor::Group;
 use kol_common::job::JobSpec;
 use kol_common::proto::JobTick;
+use kol_common::redis::owner::Owner;
 use kol_common::scoring::Scoring;
-use kol_common::{JobId, KolError, StoreId};
+use kol_common::{JobId, KolError};
 use tokio::sync::watch;
 
 use super::options::Options;
-use crate::partition::Deps;
+use crate::partition::{Deps, Master};
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::sink::{self, Sink, Writer};
+use crate::sink::{self, Sink};
 use crate::source::{DeadLetters, Source};
 
 /// How long dead letters may take to be written when a job ends.
@@ -79,7 +80,7 @@ impl Ticks {
 }
 
 impl Jobs {
-    /// The job, started if it is new here; `store` is that of the master that runs it.
+    /// The job, started if it is new here; `writer` is the master that runs it, and the job's generation.
     ///
     /// # Errors
     /// The spec cannot be used on this executor: properties, secrets.
@@ -87,12 +88,12 @@ impl Jobs {
         &mut self,
         id: &JobId,
         spec_json: &str,
-        store: &StoreId,
+        writer: (&Master, u64),
         options: &Options,
         group: &Group,
     ) -> Result<&mut Job, KolError> {
         if !self.jobs.contains_key(id) {
-            let job = Job::start(spec_json, store, options, group)?;
+            let job = Job::start(id, spec_json, writer, options, group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
@@ -140,8 +141,9 @@ impl Jobs {
 
 impl Job {
     fn start(
+        id: &JobId,
         spec_json: &str,
-        store: &StoreId,
+        writer: (&Master, u64),
         options: &Options,
         group: &Group,
     ) -> Result<Self, KolError> {
@@ -156,14 +158,20 @@ impl Job {
         let secrets = &options.secrets;
         let redis = Arc::clone(&options.redis);
         let logs = &options.logs;
-        let writer = Writer {
+        let (master, generation) = writer;
+        let owner = Owner {
+            store: master.store.clone(),
+            cluster: master.cluster.clone(),
+            host: master.host.clone(),
             job: spec.name.clone(),
-            store: Some(store.clone()).filter(|store| !store.as_str().is_empty()),
+            job_id: id.clone(),
+            generation,
         };
+        let owner = Some(owner).filter(|owner| !owner.store.as_str().is_empty());
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         Ok(Self {
             source: logs.open(&spec.source, secrets, &client_id)?,
-            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone(), writer),
+            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone(), owner),
             dead_letters: dead_letters.map(DeadLetters::new),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kol_common::job::JobSpec;
 use kol_common::redis::owner::{Claim, Owner, release};
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::job::Job;
@@ -42,6 +42,10 @@ impl Controller {
             sink: spec.sink.clone(),
             first: older.map(|(id, _)| id.clone()).collect(),
             displaced: Vec::new(),
+            confirmed: self
+                .jobs
+                .get(id)
+                .map_or(Millis(0), Job::ownership_confirmed),
         }
     }
 

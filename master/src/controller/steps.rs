@@ -78,6 +78,7 @@ impl Controller {
             Effect::Send(executor, ToExecutor::Assign(mut assign)) => {
                 assign.cluster_id = self.store.cluster().to_string();
                 assign.store_id = self.store.id().to_string();
+                assign.master_host.clone_from(&self.options.host);
                 self.send(&executor, ToExecutor::Assign(assign));
             }
             Effect::Send(executor, message) => self.send(&executor, message),

@@ -111,6 +111,12 @@ impl Job {
         self.epochs.refusal(&self.record)
     }
 
+    /// When Redis confirmed last that the job owns its keys, by the clock of Redis; 0 if it did not since this
+    /// master started.
+    pub fn ownership_confirmed(&self) -> Millis {
+        self.tenure.confirmed()
+    }
+
     /// Everything there is to see, with one entry for each partition.
     pub fn status(&self, now: Millis, fleet: &Fleet) -> JobStatus {
         let view = View {
@@ -355,6 +361,7 @@ impl Job {
                 // The driver knows them.
                 cluster_id: String::new(),
                 store_id: String::new(),
+                master_host: String::new(),
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
         }

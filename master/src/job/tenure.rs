@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::redis::owner::{Claim, Other, Verdict};
 use kol_common::redis::{
     KEY_TYPE, RIGHTS_MISSING, RedisConnection, UNREACHABLE_CODE, classify, eviction,
     name_missing_rights, not_a_hash, wrong_type,
 };
+use kol_common::{KolError, Millis};
 
 use super::discovery::Outside;
 
@@ -29,6 +29,8 @@ pub struct Owned {
     pub generation: u64,
     /// Why Redis may lose what is written, if it may.
     pub evicts: Option<KolError>,
+    /// When Redis said so, by its clock.
+    pub confirmed: Millis,
 }
 
 /// Takes the keys of a job, or renews its ownership; with `take_over` also from owners that live.
@@ -64,7 +66,8 @@ async fn send(
     let mut found = Owned::default();
     loop {
         match verdict(&claim, takes, &mut open).await? {
-            Verdict::Free(former) => {
+            Verdict::Free { at, former } => {
+                found.confirmed = at;
                 if let Some(former) = former
                     && !claim.displaced.contains(&former.owner)
                 {
@@ -142,8 +145,11 @@ pub fn keys_taken(job: &str, other: &str, key: &str) -> KolError {
 /// What is known of the ownership of a job that lives.
 #[derive(Debug, Default)]
 pub(super) struct Tenure {
-    /// Lacking rights, an owner record of a wrong type, or an eviction policy: everything else that is wrong with Redis, executors report.
+    /// Lacking rights, an owner record of a wrong type, or an eviction policy: everything else that is wrong with
+    /// Redis, executors report.
     problem: Option<KolError>,
+    /// When Redis confirmed last that the keys are the job's, by its clock; 0 before.
+    confirmed: Millis,
 }
 
 /// What a look means for the job.
@@ -163,11 +169,18 @@ impl Tenure {
         self.problem.as_ref()
     }
 
+    /// When Redis confirmed last that the keys are the job's, by its clock; 0 if it did not since this master
+    /// started.
+    pub(super) fn confirmed(&self) -> Millis {
+        self.confirmed
+    }
+
     /// A look is over.
     pub(super) fn looked(&mut self, owned: Result<Owned, KolError>) -> Standing {
         match owned {
             Ok(owned) => {
                 self.problem = owned.evicts;
+                self.confirmed = owned.confirmed;
                 Standing::Kept(owned.displaced)
             }
             Err(error) if !error.retryable => Standing::Lost(error),
@@ -185,7 +198,7 @@ impl Tenure {
 mod tests {
     use kol_common::redis::EVICTS;
     use kol_common::redis::owner::{KEYS_OWNED, Owner, TAKEN_OVER};
-    use kol_common::{ClusterId, JobId, Millis, StoreId};
+    use kol_common::{ClusterId, JobId, StoreId};
 
     use super::*;
     use crate::testing::spec;
@@ -207,6 +220,7 @@ mod tests {
             sink: spec("kol").sink,
             first: Vec::new(),
             displaced: Vec::new(),
+            confirmed: Millis(0),
         };
         let other = Other {
             owner: owner(by, 1),
@@ -248,6 +262,18 @@ mod tests {
             tenure.looked(Ok(Owned::default()));
             assert_eq!(tenure.problem(), None);
         }
+    }
+
+    #[test]
+    fn the_last_confirmation_is_kept_while_redis_does_not_answer() {
+        let mut tenure = Tenure::default();
+        assert_eq!(tenure.confirmed(), Millis(0));
+        tenure.looked(Ok(Owned {
+            confirmed: Millis(7),
+            ..Owned::default()
+        }));
+        tenure.looked(Err(KolError::external(UNREACHABLE_CODE, "away")));
+        assert_eq!(tenure.confirmed(), Millis(7));
     }
 
     #[test]

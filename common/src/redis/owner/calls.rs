@@ -28,14 +28,20 @@ pub struct Claim {
     pub first: Vec<JobId>,
     /// Owners of other stores from whom the keys are taken although they live.
     pub displaced: Vec<Owner>,
+    /// When the ownership was confirmed last, by the clock of Redis; 0 if never.
+    pub confirmed: Millis,
 }
 
 /// What a claim comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The keys are the job's, or could be. Another store's job had some of them before, and was silent or is
-    /// displaced.
-    Free(Option<Other>),
+    /// The keys are the job's, or could be.
+    Free {
+        /// When Redis said so, by its clock; 0 if that confirms nothing: some records are left to the master.
+        at: Millis,
+        /// Another store's job that had some of them before, and was silent or is displaced.
+        former: Option<Other>,
+    },
     /// Some are another's.
     Held(Other),
 }
@@ -73,6 +79,7 @@ impl Claim {
         call.arg(generation).arg(mode).arg(store.as_str());
         call.arg(cluster.as_str()).arg(host).arg(job);
         call.arg(job_id.as_str()).arg(LONGEST_SILENCE.0);
+        call.arg(self.confirmed.0);
         for first in &self.first {
             call.arg(format!("first:{first}"));
         }
@@ -84,27 +91,27 @@ impl Claim {
     }
 }
 
-/// Renews the last sign of life of a job of this name, whose master has this store; the owner that has taken
-/// its keys, if one has.
+/// Renews the last sign of life of a job whose ownership was last `confirmed` then, and writes records again that
+/// Redis lost; who has taken its keys, if somebody has.
 ///
 /// # Errors
 /// As the client says.
 pub async fn renew(
     sink: &SinkSpec,
-    job: &str,
-    store: &StoreId,
+    owner: &Owner,
+    confirmed: Millis,
     open: &mut RedisConnection,
-) -> RedisResult<Option<Other>> {
+) -> RedisResult<Verdict> {
     let mut call = RENEW.prepare_invoke();
-    for key in sink.owner_keys(job) {
+    for key in sink.owner_keys(&owner.job) {
         call.key(key);
     }
-    call.arg(0).arg(store.as_str());
+    call.arg(owner.generation).arg(owner.store.as_str());
+    call.arg(owner.cluster.as_str()).arg(&owner.host);
+    call.arg(&owner.job).arg(owner.job_id.as_str());
+    call.arg(LONGEST_SILENCE.0).arg(confirmed.0);
     let reply: Vec<String> = call.invoke_async(open).await?;
-    Ok(match verdict(&reply, &sink.written_templates(job)) {
-        Verdict::Free(_) => None,
-        Verdict::Held(other) => Some(other),
-    })
+    Ok(verdict(&reply, &sink.written_templates(&owner.job)))
 }
 
 /// Removes the records of a job that is over.
@@ -129,8 +136,15 @@ fn verdict(reply: &[String], templates: &[String]) -> Verdict {
     let other = other(reply, templates);
     match (reply.first().map(String::as_str), other) {
         (Some("HELD"), Some(other)) => Verdict::Held(other),
-        (_, other) => Verdict::Free(other),
+        (_, former) => Verdict::Free {
+            at: Millis(reply.get(1).map_or(0, |now| number(now))),
+            former,
+        },
     }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
 }
 
 fn other(reply: &[String], templates: &[String]) -> Option<Other> {
@@ -138,7 +152,6 @@ fn other(reply: &[String], templates: &[String]) -> Option<Other> {
         return None;
     };
     let text = |i: usize| shown(fields.get(i).map_or("", String::as_str));
-    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let at = at.parse::<usize>().ok()?.checked_sub(1)?;
     Some(Other {
         owner: Owner {
@@ -190,8 +203,11 @@ mod tests {
         assert_eq!(other.owner.host, "h:1[2J", "without control characters");
         assert_eq!((other.owner.generation, other.since), (7, Millis(500)));
         let free = verdict(&reply("FREE", &fields), &templates);
-        assert_eq!(free, Verdict::Free(Some(other)));
+        let at = Millis(70_000);
+        let former = Some(other);
+        assert_eq!(free, Verdict::Free { at, former });
         let alone = ["FREE".to_owned(), "70000".to_owned()];
-        assert_eq!(verdict(&alone, &templates), Verdict::Free(None));
+        let former = None;
+        assert_eq!(verdict(&alone, &templates), Verdict::Free { at, former });
     }
 }

@@ -6,8 +6,12 @@
 -- respected if the master says that its job comes first. A command that is executed late or a second time
 -- cannot take keys from another store whose job is alive, unless it names exactly that job.
 --
+-- A job that owned its keys finds a record of another store that is older than that when Redis was restored from
+-- an older dump: nobody has taken the keys since. Such a record does not count, unless its generation is newer.
+--
 -- KEYS     the owner records of all templates that the job writes
--- ARGV     generation; 'look' or 'own'; store, cluster, host, job name, job id; the longest silence (ms); then
+-- ARGV     generation; 'look' or 'own'; store, cluster, host, job name, job id; the longest silence (ms); when the
+--          ownership was confirmed last, by an answer of this script or of renew.lua (ms; 0 if never); then
 --          'first:JOB_ID' for each job of this store that comes first, and 'from:STORE/JOB_ID' for each owner
 --          whose records are taken over although it is alive
 -- Answers  'FREE' or 'HELD', the time now (ms), then, if there is another owner (of 'FREE': one that was
@@ -16,8 +20,9 @@ local FIELDS = {'store', 'cluster', 'host', 'job', 'job_id', 'generation', 'sinc
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local store, job_id, silence = ARGV[3], ARGV[7], tonumber(ARGV[8])
+local generation, confirmed = tonumber(ARGV[1]), tonumber(ARGV[9])
 local said = {}
-for i = 9, #ARGV do said[ARGV[i]] = true end
+for i = 10, #ARGV do said[ARGV[i]] = true end
 
 local function answer(word, at, record)
     local all = {word, string.format('%.0f', now)}
@@ -34,15 +39,19 @@ for at, key in ipairs(KEYS) do
     records[at] = record
     if record[1] then
         local is_own = record[1] == store
+        local is_past = not is_own and (tonumber(record[7] or '') or 0) < confirmed
+            and (tonumber(record[6] or '') or 0) <= generation
         local held
-        if is_own then
+        if is_past then
+            held = false
+        elseif is_own then
             held = said['first:' .. (record[5] or '')]
         else
             local silent = now - (tonumber(record[8] or '') or 0) > silence
             held = not silent and not said['from:' .. record[1] .. '/' .. (record[5] or '')]
         end
         if held then return answer('HELD', at, record) end
-        if not is_own and not other then other, other_at = record, at end
+        if not is_own and not is_past and not other then other, other_at = record, at end
     end
 end
 if ARGV[2] == 'own' then
