@@ -59,6 +59,20 @@ impl Scene {
         cluster
     }
 
+    fn wait_released(&self) {
+        wait_for("the records of the job to go", LIMIT, || {
+            let found = self.redis.cli("KEYS *:owner");
+            found.trim().is_empty().then_some(()).ok_or(found)
+        });
+    }
+
+    fn wait_owner(&self, job: &str) {
+        wait_for("the job to own the keys", LIMIT, || {
+            let found = self.of_record("job");
+            (found == job).then_some(()).ok_or(found)
+        });
+    }
+
     fn of_record(&self, field: &str) -> String {
         let value = self.redis.cli(&format!("HGET {RECORD} {field}"));
         value.trim().to_owned()
@@ -134,10 +148,7 @@ fn of_two_clusters_on_a_fresh_redis_the_second_is_refused_until_the_first_has_en
     );
     first.assert_equals_fold("one", &scene.topic, &scene.redis, LIMIT);
     first.stop("one");
-    wait_for("the records of the first to go", LIMIT, || {
-        let found = scene.redis.cli("KEYS *:owner");
-        found.trim().is_empty().then_some(()).ok_or(found)
-    });
+    scene.wait_released();
     second.client(&["submit", &file]).done();
     second.assert_equals_fold("two", &scene.topic, &scene.redis, LIMIT);
     first.assert_no_complaints();
@@ -252,6 +263,62 @@ fn a_master_that_was_killed_keeps_its_job_while_executors_give_signs_of_life() {
     first.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
     assert_eq!(scene.of_record("since"), since);
     first.assert_no_complaints();
+}
+
+#[test]
+fn a_job_keeps_its_keys_when_redis_is_restored_from_a_dump_in_which_they_were_anothers() {
+    let mut scene = Scene::new("restored");
+    let first = scene.cluster_with("one");
+    let dump = RedisServer::start();
+    dump.replicate(&scene.redis);
+    dump.promote();
+    first.stop("one");
+    scene.wait_released();
+    let mut second = Cluster::start(1);
+    for code in ["SINK_PAUSED", "REDIS_LOST_DATA"] {
+        second.allow(code, "Redis is restored");
+    }
+    let file = scene.spec(&second, "two", &scene.url(), "");
+    second.client(&["submit", &file]).done();
+    second.wait_caught_up("two", scene.records.len() as u64, LIMIT);
+    scene.redis.down();
+    scene.redis.up();
+    scene.redis.replicate(&dump);
+    assert_eq!(
+        scene.of_record("job"),
+        "one",
+        "that has not been silent for long"
+    );
+    scene.redis.promote();
+    scene.wait_owner("two");
+    scene.topic.produce(&generated(Key::Username, 60, 500, 18));
+    second.assert_equals_fold("two", &scene.topic, &scene.redis, LIMIT);
+    let status = second.wait_state("two", JobState::Running);
+    assert!(status.warnings.is_empty(), "{status:?}");
+    first.assert_no_complaints();
+    second.assert_no_complaints();
+}
+
+#[test]
+fn a_redis_that_was_emptied_has_the_owner_on_record_again_before_another_cluster_comes() {
+    let scene = Scene::new("emptied");
+    let second = Cluster::start(1);
+    let file = scene.spec(&second, "two", &scene.url(), "");
+    let mut first = scene.cluster_with("one");
+    first.allow("SESSION_LOST", "the master is killed");
+    first.allow("REDIS_LOST_DATA", "it is emptied");
+    // Only executors are left to write them.
+    first.master.kill();
+    scene.redis.cli("FLUSHALL");
+    scene.wait_owner("one");
+    let refused = second.client(&["submit", &file]);
+    let said = refused.fails(2);
+    assert!(said.contains("SINK_KEYS_OWNED"), "{said}");
+    assert!(said.contains("(master on web-7:"), "{said}");
+    first.restart_master();
+    first.assert_equals_fold("one", &scene.topic, &scene.redis, LIMIT);
+    first.assert_no_complaints();
+    second.assert_no_complaints();
 }
 
 #[test]
