@@ -1,6 +1,10 @@
 //! The scripts of owner records against a real Redis.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails should say where"
+)]
 
 use kol_common::job::SinkSpec;
 use kol_common::redis::owner::{Claim, LONGEST_SILENCE, Other, Owner, Verdict, release, renew};
