@@ -17,6 +17,7 @@ use kol_common::{KolError, Millis};
 use serde_json::json;
 
 use crate::Context;
+use crate::print;
 
 /// Names that every process answers to.
 const HERE: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -93,7 +94,7 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             for role in Role::ALL {
                 add_token(&hosts.dir, &authority, role.as_str(), role)?;
             }
-            report(ctx, &hosts.dir, "made certificates and tokens in");
+            report(ctx, &hosts.dir, "made certificates and tokens in")?;
         }
         Command::Renew { hosts, revoke } => {
             let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
@@ -101,23 +102,22 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
                 revoke_all(&authority, &hosts.dir)?;
             }
             issue(&authority, &hosts)?;
-            report(ctx, &hosts.dir, "signed new certificates in");
+            report(ctx, &hosts.dir, "signed new certificates in")?;
         }
         Command::Token { dir, name, role } => {
             let authority = Authority::read(&dir.join(AUTHORITY))?;
             add_token(&dir, &authority, &name, role)?;
-            report(ctx, &dir.join(&name), "made a token in");
+            report(ctx, &dir.join(&name), "made a token in")?;
         }
     }
     Ok(())
 }
 
-fn report(ctx: &Context, folder: &Path, what: &str) {
+fn report(ctx: &Context, folder: &Path, what: &str) -> std::io::Result<()> {
     if ctx.json() {
-        println!("{}", json!({ "folder": folder }));
-    } else {
-        println!("{what} {}", folder.display());
+        return print::json(&json!({ "folder": folder }));
     }
+    print::line(&format!("{what} {}", folder.display()))
 }
 
 fn issue(authority: &Authority, hosts: &Hosts) -> Result<(), KolError> {
