@@ -82,14 +82,12 @@ fn is_refused(cluster: &Cluster, topic: &Topic) {
     let status = within_memory(cluster, &id, refused);
     assert_eq!(status.state(), JobState::Degraded);
     assert!(status.problems[0].help.contains("raise --memory"));
-    // It stays so, and nobody dies of it.
+    // It is so later, too, and nobody dies of it. In between a checkpoint file may make room for some records.
     let since = Instant::now();
-    let status = within_memory(cluster, &id, |_| since.elapsed() > Duration::from_secs(2));
-    assert!(
-        refused(&status) && status.kols < MANY as u64,
-        "{}",
-        status.reason
-    );
+    let status = within_memory(cluster, &id, |status| {
+        refused(status) && since.elapsed() > Duration::from_secs(2)
+    });
+    assert!(status.kols < MANY as u64, "{}", status.reason);
     assert!(status.lag_records > 0 && !status.caught_up);
     cluster.cancel(&id);
 }
