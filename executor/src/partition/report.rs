@@ -1,9 +1,9 @@
-//! What a partition says of itself.
+//! What a partition says of itself: to the master, and in its checkpoints.
 
 use std::time::Duration;
 
 use kol_common::checkpoint::NO_ROOM;
-use kol_common::proto::{self, PartitionReport, PartitionState};
+use kol_common::proto::{self, Barrier, PartitionCheckpoint, PartitionReport, PartitionState};
 use kol_common::{KolError, Millis};
 
 use super::delivery::Outbox;
@@ -19,14 +19,12 @@ pub(super) struct Parts<'a> {
     pub(super) reader: &'a Reader,
     pub(super) intake: &'a Intake,
     pub(super) outbox: &'a Outbox,
-    /// The longest time without records lately.
-    pub(super) stall: Duration,
     /// Why the state cannot be restored now, if so.
     pub(super) restore_problem: Option<&'a KolError>,
 }
 
-/// The report of now.
-pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
+/// The report of now; `stall` is the longest time without records lately.
+pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
     let &Parts {
         assignment,
         reader,
@@ -65,13 +63,43 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
         left_out: outbox.left_out() as u64,
-        stall_ms: Millis::from(parts.stall).0,
+        stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader
             .log_id()
             .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         log_start: reader.log_start(),
+    }
+}
+
+/// Where the partition is now, for an epoch.
+pub(super) fn checkpoint(parts: &Parts<'_>, barrier: &Barrier) -> PartitionCheckpoint {
+    let &Parts {
+        assignment,
+        reader,
+        intake,
+        outbox,
+        ..
+    } = parts;
+    let state = intake.state();
+    let (kols, entities, _) = state.size();
+    let counters = reader.counted(intake.counters_of_epoch());
+    let topic_id = reader.log_id();
+    PartitionCheckpoint {
+        partition: Some((&assignment.partition).into()),
+        slot: assignment.ordinal,
+        assignment_epoch: assignment.assignment_epoch,
+        offset: reader.position(),
+        clock_ms: state.clock().map(|c| c.0),
+        counters: Some(outbox.counted(counters)),
+        kols: kols as u64,
+        entities: entities as u64,
+        location: barrier.savepoint.clone(),
+        topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        leader_epoch: reader.leader_epoch(),
+        lineage: assignment.lineage,
+        ..PartitionCheckpoint::default()
     }
 }
 

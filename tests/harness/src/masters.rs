@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kol_common::proto::{LeadershipReply, LeadershipRequest};
 
-use super::cluster::{addresses, connect, start_master};
+use super::cluster::{addresses, start_master};
+use super::jobs::connect;
 use super::{Cluster, Etcd, Process, wait_for};
 
 /// A master that is not called by the cluster now.
