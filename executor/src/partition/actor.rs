@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Mailbox;
-use kol_common::proto::{Barrier, JobTick, PartitionReport, Told};
+use kol_common::proto::{AsOf, Barrier, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -194,7 +194,7 @@ impl Actor {
         if let Some(arrived) = arrived {
             let passed = Passed {
                 sequence: arrived.sequence,
-                sent: arrived.as_of.map(|(window_end_ms, market_version)| Told {
+                sent: arrived.as_of.map(|(window_end_ms, market_version)| AsOf {
                     window_end_ms,
                     market_version,
                 }),

@@ -88,7 +88,7 @@ pub(super) fn checkpoint(parts: &Parts<'_>, barrier: &Barrier) -> PartitionCheck
     let topic_id = reader.log_id();
     PartitionCheckpoint {
         partition: Some((&assignment.partition).into()),
-        slot: assignment.ordinal,
+        ordinal: assignment.ordinal,
         assignment_epoch: assignment.assignment_epoch,
         offset: reader.position(),
         clock_ms: state.clock().map(|c| c.0),

@@ -225,7 +225,7 @@ pub struct ScanRequest {
     /// Where to continue; 0 at the beginning.
     pub cursor: u64,
     /// Number of the partition within its job.
-    pub slot: u32,
+    pub ordinal: u32,
     /// Generation of the job.
     pub generation: u64,
 }

@@ -278,7 +278,7 @@ async fn a_listing_of_a_wrong_type_ends_and_is_named() {
             platform: "tiktok".into(),
             keys: KeyTemplates::default(),
             cursor: 7,
-            slot: 0,
+            ordinal: 0,
             generation: 1,
         };
         let request = |reply| SinkMessage::Scan { request, reply };

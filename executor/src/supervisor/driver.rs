@@ -194,7 +194,7 @@ impl Supervisor {
                 scoring: Arc::clone(&job.scoring),
                 generation: assign.generation,
                 partition,
-                ordinal: p.slot,
+                ordinal: p.ordinal,
                 assignment_epoch: p.assignment_epoch,
                 offset: p.offset,
                 topic_id: Uuid::from_slice(&p.topic_id).ok(),

@@ -137,7 +137,7 @@ impl Cuts {
         Some(Restart {
             epoch,
             checkpoint: PartitionCheckpoint {
-                told: checkpoint.told.filter(|_| current),
+                confirmed_as_of: checkpoint.confirmed_as_of.filter(|_| current),
                 ..checkpoint.clone()
             },
             resume_at,
@@ -147,7 +147,7 @@ impl Cuts {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::proto::Told;
+    use kol_common::proto::AsOf;
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
         PartitionCheckpoint {
             offset,
             lineage,
-            told: Some(Told::default()),
+            confirmed_as_of: Some(AsOf::default()),
             ..PartitionCheckpoint::default()
         }
     }
@@ -237,12 +237,12 @@ mod tests {
         let mut cuts = Cuts::default();
         let (old, new) = (checkpoint(10, 0), checkpoint(20, 1));
         cuts.add(lost(15, 30), [&old].into_iter());
-        let told = |c: &PartitionCheckpoint| {
+        let counts_as_confirmed = |c: &PartitionCheckpoint| {
             let found = cuts.restart([(1, c)].into_iter()).unwrap();
-            found.checkpoint.told.is_some()
+            found.checkpoint.confirmed_as_of.is_some()
         };
-        assert!(!told(&old));
-        assert!(told(&new));
+        assert!(!counts_as_confirmed(&old));
+        assert!(counts_as_confirmed(&new));
     }
 
     #[test]

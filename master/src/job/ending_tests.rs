@@ -52,7 +52,7 @@ fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again(
     let mut record = rig.job.record();
     record.phase = Phase::Over(End::Stopped);
     let of_partition = |ordinal| PartitionCheckpoint {
-        slot: ordinal,
+        ordinal,
         ..counted.clone()
     };
     let last = Manifest {

@@ -205,7 +205,7 @@ impl Epochs {
         let Some(checkpoint) = ack.checkpoint else {
             return;
         };
-        let current = job.partitions.get(checkpoint.slot).is_some_and(|p| {
+        let current = job.partitions.get(checkpoint.ordinal).is_some_and(|p| {
             p.hold.executor() == Some(executor)
                 && p.record.assignment_epoch == checkpoint.assignment_epoch
         });

@@ -91,11 +91,11 @@ pub fn inherited(state: &Manifest, partitions: &[PartitionRecord]) -> Vec<Partit
         let mut states = state.partitions.iter();
         let found = states.find(|p| name_of(p).as_ref() == Some(&record.partition));
         found.map(|p| PartitionCheckpoint {
-            slot: record.ordinal,
+            ordinal: record.ordinal,
             assignment_epoch: 0,
             lineage: 0,
             sequence: 0,
-            told: None,
+            confirmed_as_of: None,
             written_bytes: 0,
             pause_us: 0,
             durable_ms: 0,
@@ -152,7 +152,7 @@ pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
 mod tests {
     use kol_common::Millis;
     use kol_common::job::SourceSpec;
-    use kol_common::proto::{StateFile, Told};
+    use kol_common::proto::{AsOf, StateFile};
 
     use super::super::cuts::Cuts;
     use super::*;
@@ -192,10 +192,10 @@ mod tests {
     fn a_state_is_matched_by_partition_and_nothing_in_it_counts_as_confirmed_by_redis() {
         let part = |number: u32| PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
-            slot: number,
+            ordinal: number,
             offset: 70,
             sequence: 3,
-            told: Some(Told::default()),
+            confirmed_as_of: Some(AsOf::default()),
             files: vec![StateFile::default()],
             ..PartitionCheckpoint::default()
         };
@@ -209,11 +209,11 @@ mod tests {
         let parts = inherited(&state, &[record(0, 1), record(1, 0), record(2, 2)]);
         let names: Vec<_> = parts
             .iter()
-            .map(|p| (p.slot, name_of(p).unwrap().partition))
+            .map(|p| (p.ordinal, name_of(p).unwrap().partition))
             .collect();
         assert_eq!(names, [(0, 1), (1, 0)], "the third partition is new");
         for part in &parts {
-            assert_eq!((part.sequence, part.told, part.offset), (0, None, 70));
+            assert_eq!((part.sequence, part.confirmed_as_of, part.offset), (0, None, 70));
             assert_eq!(part.location, "file:///there");
         }
     }

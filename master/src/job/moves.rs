@@ -189,7 +189,7 @@ fn assign(
     };
     PartitionAssignment {
         partition: Some((&partition.record.partition).into()),
-        slot: partition.record.ordinal,
+        ordinal: partition.record.ordinal,
         assignment_epoch: partition.record.assignment_epoch,
         offset: partition.record.start_offset,
         topic_id: partition

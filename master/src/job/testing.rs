@@ -192,7 +192,7 @@ impl Rig {
     pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
         let checkpoint = PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
-            slot: number,
+            ordinal: number,
             assignment_epoch: 1,
             offset,
             ..PartitionCheckpoint::default()

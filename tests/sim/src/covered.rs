@@ -64,11 +64,11 @@ impl Covered {
         let confirmed: BTreeMap<u32, &PartitionCheckpoint> = manifest
             .partitions
             .iter()
-            .filter(|p| !self.cut.contains(&p.slot))
+            .filter(|p| !self.cut.contains(&p.ordinal))
             .filter(|p| {
                 redis.has_lost_nothing_of(manifest.generation, p, Millis(manifest.begun_ms))
             })
-            .map(|p| (p.slot, p))
+            .map(|p| (p.ordinal, p))
             .collect();
         for (key, packed, _) in redis.db().slots() {
             let key = String::from_utf8_lossy(&key);
@@ -96,7 +96,7 @@ impl Covered {
     /// Takes in what the epoch covers; from the beginning when it goes back or is of another job.
     fn read_up_to(&mut self, manifest: &Manifest, spec: &JobSpec, log: &MemoryLog) {
         let goes_on =
-            |p: &PartitionCheckpoint| self.offsets.get(&p.slot).is_none_or(|o| p.offset >= *o);
+            |p: &PartitionCheckpoint| self.offsets.get(&p.ordinal).is_none_or(|o| p.offset >= *o);
         let same = self.fold.take_if(|(job, _)| *job == manifest.job_id);
         let same = same.filter(|_| manifest.partitions.iter().all(goes_on));
         let (_, mut fold) = same.unwrap_or_else(|| {
@@ -106,13 +106,13 @@ impl Covered {
             (String::new(), fold)
         });
         for part in &manifest.partitions {
-            let from = self.offsets.insert(part.slot, part.offset).unwrap_or(0);
-            for record in log.between(part.slot, from, part.offset) {
+            let from = self.offsets.insert(part.ordinal, part.offset).unwrap_or(0);
+            for record in log.between(part.ordinal, from, part.offset) {
                 let unusable = fold.rejects(&record);
-                let known = !self.letters || self.cut.contains(&part.slot);
-                if unusable && !known && !log.letters().has(part.slot, record.offset) {
-                    let (epoch, slot, offset) = (manifest.epoch, part.slot, record.offset);
-                    self.problem(format!("epoch {epoch} covers the record {slot}/{offset}, whose dead letter has not arrived"));
+                let known = !self.letters || self.cut.contains(&part.ordinal);
+                if unusable && !known && !log.letters().has(part.ordinal, record.offset) {
+                    let (epoch, ordinal, offset) = (manifest.epoch, part.ordinal, record.offset);
+                    self.problem(format!("epoch {epoch} covers the record {ordinal}/{offset}, whose dead letter has not arrived"));
                 }
             }
         }

@@ -318,10 +318,10 @@ impl Scene {
         let partitions = status.iter().flat_map(|s| &s.partitions);
         let mut of_host = partitions.filter(|p| p.host == host);
         let name = of_host.next().and_then(|p| p.partition.as_ref());
-        let slot = name.map_or(0, |partition| partition.partition);
-        let found = self.folders.damage(slot, how);
+        let ordinal = name.map_or(0, |partition| partition.partition);
+        let found = self.folders.damage(ordinal, how);
         self.shared.torn.set(found || self.shared.torn.get());
-        tracing::info!(slot, found, "a state file is damaged");
+        tracing::info!(ordinal, found, "a state file is damaged");
     }
 
     /// A host dies: first its connections, within a tick all of it.

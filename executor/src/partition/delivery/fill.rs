@@ -367,7 +367,7 @@ impl Calls<'_> {
             market: known.map_or(0.0, |m| m.mean),
             market_version: self.tick.market_version,
             now: self.now,
-            live: self.tick.live,
+            shown: self.tick.rankings_shown,
         }
     }
 }

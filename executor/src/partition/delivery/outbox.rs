@@ -80,9 +80,10 @@ impl Outbox {
         }
         // Before the log lost its tail, Redis was sent what came of that.
         let current = checkpoint.lineage == self.assignment.lineage;
-        let sent = checkpoint.told.filter(|_| current).map(|told| Sent {
-            window_end: told.window_end_ms / slide,
-            market_version: told.market_version,
+        let sent = checkpoint.confirmed_as_of.filter(|_| current);
+        let sent = sent.map(|as_of| Sent {
+            window_end: as_of.window_end_ms / slide,
+            market_version: as_of.market_version,
         });
         self.fill.restored(state, sent);
         let counters = checkpoint.counters.as_ref();

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
-use kol_common::proto::Told;
+use kol_common::proto::AsOf;
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
@@ -66,7 +66,7 @@ impl Rig {
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
         let tick = JobTick {
-            live: true,
+            rankings_shown: true,
             ..JobTick::default()
         };
         let reached = Reached {
@@ -142,7 +142,7 @@ async fn what_redis_had_confirmed_before_the_log_lost_its_tail_is_sent_again() {
         rig.state.apply(&of_platform("tiktok"), T0);
         while rig.state.take_changed(Consumer::Delivery).is_some() {}
         let checkpoint = PartitionCheckpoint {
-            told: Some(Told::default()),
+            confirmed_as_of: Some(AsOf::default()),
             ..PartitionCheckpoint::default()
         };
         rig.outbox.restored(&mut rig.state, &checkpoint);

@@ -57,7 +57,7 @@ impl Rankings {
     /// From when on Redis should be sent that the rankings may be shown, if it must be.
     pub fn flip_at(&self, tick: &JobTick) -> Option<Instant> {
         match self.flip {
-            Flip::Owed(at, _) if tick.live => Some(at),
+            Flip::Owed(at, _) if tick.rankings_shown => Some(at),
             _ => None,
         }
     }
@@ -120,9 +120,9 @@ fn add<'a>(platforms: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
 mod tests {
     use super::*;
 
-    fn live() -> JobTick {
+    fn tick() -> JobTick {
         JobTick {
-            live: true,
+            rankings_shown: true,
             ..JobTick::default()
         }
     }
@@ -131,17 +131,17 @@ mod tests {
     fn the_flip_is_owed_until_redis_has_confirmed_it() {
         let (now, keys) = (Instant::now(), KeyTemplates::default());
         let mut rankings = Rankings::new(now);
-        assert_eq!(rankings.flip_at(&JobTick::default()), None, "not live yet");
+        assert_eq!(rankings.flip_at(&JobTick::default()), None, "not to be shown yet");
         rankings.flushed(now, &keys, Some(&[]));
-        assert!(rankings.flip_at(&live()).is_some(), "that flush had none");
+        assert!(rankings.flip_at(&tick()).is_some(), "that flush had none");
         rankings.flip(&["tiktok".into()]);
-        assert_eq!(rankings.flip_at(&live()), None, "it is on its way");
+        assert_eq!(rankings.flip_at(&tick()), None, "it is on its way");
         rankings.flushed(now, &keys, None);
-        assert_eq!(rankings.flip_at(&live()), Some(now));
+        assert_eq!(rankings.flip_at(&tick()), Some(now));
         assert!(!rankings.are_shown());
         rankings.flip(&["tiktok".into()]);
         rankings.flushed(now, &keys, Some(&["trending:tiktok:a".into()]));
-        assert!(rankings.flip_at(&live()).is_none() && rankings.are_shown());
+        assert!(rankings.flip_at(&tick()).is_none() && rankings.are_shown());
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             rankings.flip(&["youtube".into(), "tiktok".into()]);
             rankings.flushed(now, &keys, Some(std::slice::from_ref(&key)));
             assert_eq!(rankings.hindered_by(), Some(&key));
-            assert_eq!(rankings.flip_at(&live()), Some(now + RETRY), "{place}");
+            assert_eq!(rankings.flip_at(&tick()), Some(now + RETRY), "{place}");
             assert!(!rankings.are_shown());
         }
     }

@@ -118,7 +118,7 @@ impl Upkeep {
             keys: spec.sink.keys.clone(),
             platform: place.platform,
             cursor: place.cursor,
-            slot: self.assignment.ordinal,
+            ordinal: self.assignment.ordinal,
             generation: self.assignment.generation,
         })
     }

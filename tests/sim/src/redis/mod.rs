@@ -180,7 +180,7 @@ impl Redis {
         part: &PartitionCheckpoint,
         begun: Millis,
     ) -> bool {
-        let fence = format!(":{}", part.slot);
+        let fence = format!(":{}", part.ordinal);
         let owner = [generation, part.assignment_epoch].map(|n| n.to_string().into_bytes());
         let claimed = self.claimed.borrow();
         let of = claimed
