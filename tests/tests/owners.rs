@@ -56,7 +56,7 @@ fn held(verdict: &Verdict) -> &str {
     }
 }
 
-/// Whose keys were claimed that nobody else holds.
+/// Whose keys were claimed that no one else holds.
 fn former(verdict: Verdict) -> Option<Other> {
     match verdict {
         Verdict::Held(other) => panic!("{other:?}"),
@@ -321,7 +321,7 @@ async fn a_job_that_is_over_removes_its_own_records_alone() {
 }
 
 #[tokio::test]
-async fn in_a_cluster_the_records_lie_in_the_slot_of_the_keys_and_every_node_is_asked_for_its_policy()
+async fn in_a_cluster_the_records_lie_in_the_hash_slot_of_the_keys_and_every_node_is_queried_for_its_policy()
  {
     let cluster = RedisCluster::start(0);
     let open = async || open(&cluster.url()).await;

@@ -78,7 +78,7 @@ impl SinkSpec {
         all.into_iter().map(named).collect()
     }
 
-    /// The owner record beside each of them, in the same order; in a Cluster, in the slot of the job's keys.
+    /// The owner record beside each of them, in the same order; in a Cluster, in the hash slot of the job's keys.
     pub fn owner_keys(&self, job: &str) -> Vec<String> {
         let any = ["{platform}", "{kol}", "{topic}", "{partition}"].map(|name| (name, "*"));
         let beside = |template: String| format!("streaming:{}:owner", fill(&template, &any));

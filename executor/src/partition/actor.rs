@@ -194,7 +194,7 @@ impl Actor {
         if let Some(arrived) = arrived {
             let passed = Passed {
                 sequence: arrived.sequence,
-                sent: arrived.as_of.map(|(window_end_ms, market_version)| AsOf {
+                as_of: arrived.as_of.map(|(window_end_ms, market_version)| AsOf {
                     window_end_ms,
                     market_version,
                 }),

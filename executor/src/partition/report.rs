@@ -44,7 +44,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         state: partition_state(parts).into(),
         position: reader.position(),
         end_offset: end.map(|e| e.end),
-        end_age_ms: end.map_or(0, |e| Millis::from(e.asked.elapsed()).0),
+        end_age_ms: end.map_or(0, |e| Millis::from(e.requested.elapsed()).0),
         clock_ms: state.clock().map(|c| c.0),
         // Sums of an older window end are labelled as such: they are not mixed with newer ones.
         window_end_ms: (market_at > 0).then(|| assignment.scoring.time(market_at).0),

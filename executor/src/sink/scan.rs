@@ -100,7 +100,8 @@ fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
         return true;
     };
     let ours = |generation: u32| u64::from(generation) >= request.generation;
-    slots.iter().any(|s| s.partition == request.ordinal) || !slots.iter().any(|s| ours(s.generation))
+    slots.iter().any(|s| s.partition == request.ordinal)
+        || !slots.iter().any(|s| ours(s.generation))
 }
 
 #[cfg(test)]

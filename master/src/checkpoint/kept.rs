@@ -103,7 +103,8 @@ impl Kept {
         for older in &mut self.older {
             let before = older.partitions.len();
             let parts = std::mem::take(&mut older.partitions).into_iter();
-            let (gone, still): (Vec<_>, Vec<_>) = parts.partition(|p| ordinals.contains(&p.ordinal));
+            let (gone, still): (Vec<_>, Vec<_>) =
+                parts.partition(|p| ordinals.contains(&p.ordinal));
             older.partitions = still;
             unneeded.extend(gone);
             if older.partitions.is_empty() {

@@ -213,7 +213,10 @@ mod tests {
             .collect();
         assert_eq!(names, [(0, 1), (1, 0)], "the third partition is new");
         for part in &parts {
-            assert_eq!((part.sequence, part.confirmed_as_of, part.offset), (0, None, 70));
+            assert_eq!(
+                (part.sequence, part.confirmed_as_of, part.offset),
+                (0, None, 70)
+            );
             assert_eq!(part.location, "file:///there");
         }
     }

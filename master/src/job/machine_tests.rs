@@ -79,28 +79,28 @@ fn a_joining_executor_gets_partitions_only_after_they_were_released() {
     let (mut rig, _) = Rig::running(&[1], 4);
     rig.fleet = fleet(&[1, 2]);
     let out = rig.tick();
-    let asked = revoked(&out);
-    assert_eq!(asked.len(), 2);
+    let revokes = revoked(&out);
+    assert_eq!(revokes.len(), 2);
     assert!(
-        asked
+        revokes
             .iter()
             .all(|(to, r)| *to == executor(1) && r.mode() == RevokeMode::Drain)
     );
     assert!(assigned(&out).is_empty());
-    let out = rig.release(1, &asked[0].1, true);
+    let out = rig.release(1, &revokes[0].1, true);
     let given = assigned(&out);
     assert_eq!(given.len(), 1);
     assert_eq!(given[0].0, executor(2));
-    assert!(given[0].2 > asked[0].1.assignment_epoch && out.persist);
+    assert!(given[0].2 > revokes[0].1.assignment_epoch && out.persist);
 }
 
 #[test]
 fn a_leaving_executor_releases_everything_even_when_no_other_can_take_it() {
     let (mut rig, _) = Rig::running(&[1], 2);
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
-    let asked = revoked(&rig.tick());
-    assert_eq!(asked.len(), 2);
-    for (_, revoke) in &asked {
+    let revokes = revoked(&rig.tick());
+    assert_eq!(revokes.len(), 2);
+    for (_, revoke) in &revokes {
         rig.release(1, revoke, true);
     }
     assert_eq!(rig.job.held_by(&executor(1)), 0);
@@ -131,8 +131,8 @@ fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_assignment_epo
 fn a_partition_that_is_not_released_in_time_is_revoked_at_once_then_fenced() {
     let (mut rig, _) = Rig::running(&[1], 2);
     rig.fleet = fleet(&[1, 2]);
-    let asked = revoked(&rig.tick());
-    assert_eq!(asked.len(), 1);
+    let revokes = revoked(&rig.tick());
+    assert_eq!(revokes.len(), 1);
     assert!(revoked(&rig.after(12_900)).is_empty());
     let pressed = revoked(&rig.after(200));
     assert_eq!(pressed[0].1.mode(), RevokeMode::Now);
@@ -192,11 +192,11 @@ fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
         assignment_epoch: epoch,
     });
     let out = restarted.event(Event::Connected(executor(1), claims.collect()));
-    let told = out.sends.iter().find_map(|(_, message)| match message {
+    let tick = out.sends.iter().find_map(|(_, message)| match message {
         ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version)),
         _ => None,
     });
-    assert_eq!(told, Some((Some(7), 0)));
+    assert_eq!(tick, Some((Some(7), 0)));
 }
 
 #[test]

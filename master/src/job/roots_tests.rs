@@ -85,9 +85,9 @@ fn what_an_executor_has_that_loses_the_folder_moves_to_those_that_see_it() {
         revoked(&rig.after(4_000)).is_empty(),
         "the others look, too"
     );
-    let asked = revoked(&rig.after(1_000));
-    assert_eq!((asked.len(), &asked[0].0), (1, &executor(1)));
-    let given = assigned(&rig.release(1, &asked[0].1, true));
+    let revokes = revoked(&rig.after(1_000));
+    assert_eq!((revokes.len(), &revokes[0].0), (1, &executor(1)));
+    let given = assigned(&rig.release(1, &revokes[0].1, true));
     assert_eq!(given[0].0, executor(2));
 }
 

@@ -300,7 +300,7 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explain_asks_the_executors_of_the_job() {
+async fn explain_queries_the_executors_of_the_job() {
     let rig = Rig::new("events", 1).await;
     let master = rig.master().await;
     let mut client = people(&master).await;

@@ -164,7 +164,7 @@ async fn a_certificate_of_an_executor_opens_its_stream_and_nothing_else() {
     for path in methods() {
         let code = call(&executor, &path, None).await;
         if caller_of(&path) == Some(Caller::Executor) {
-            assert_eq!(code, Code::InvalidArgument, "it is asked to register");
+            assert_eq!(code, Code::InvalidArgument, "it must register first");
         } else {
             assert_eq!(code, Code::Unauthenticated, "{path}");
         }

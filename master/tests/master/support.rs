@@ -137,7 +137,7 @@ async fn know_fences(
         let answer = match command.first().map(String::as_str) {
             Some("HGET") if generation == "0" => "$-1\r\n".to_owned(),
             Some("HGET") => format!("${}\r\n{generation}\r\n", generation.len()),
-            // The scripts of owner records; nobody else has any.
+            // The scripts of owner records; no one else has any.
             Some("EVALSHA") => "*2\r\n$4\r\nFREE\r\n$1\r\n1\r\n".to_owned(),
             _ => "+OK\r\n".to_owned(),
         };

@@ -141,7 +141,7 @@ struct Taken {
     pause: Pause,
 }
 
-/// How long reading stood still at once.
+/// A pause of reading.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pause {
     /// Time of the processor: what it would be with a core of its own.

@@ -74,8 +74,8 @@ impl Cluster {
         self.try_submit(toml).expect("the job is accepted").job_id
     }
 
-    /// The same without the state of a job of its name before it.
-    pub fn submit_anew(&self, job: &Job, topic: &Topic, redis: &RedisServer) -> String {
+    /// The same, discarding the state of the job of its name before it.
+    pub fn submit_discarding(&self, job: &Job, topic: &Topic, redis: &RedisServer) -> String {
         let reply = self.try_submit_as(SubmitRequest {
             spec_toml: job.toml(topic.kafka().bootstrap(), &[&topic.name], &redis.url()),
             discard_state: true,

@@ -1,7 +1,7 @@
 //! The law of epochs: what a committed epoch covers is in Redis, and what of it cannot be used is in the topic of
 //! dead letters. Looked at whenever a manifest file was written: no slot of its generation may count less than the
 //! fold of each partition up to the offset of the epoch. Where Redis lost data, only epochs that began after the
-//! owner had claimed its fence anew count. A partition whose log lost its tail is left out from then on: an offset
+//! owner had claimed its fence again count. A partition whose log lost its tail is left out from then on: an offset
 //! is no longer of one record.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ impl Covered {
         let (Some(manifest), Some(spec)) = (snapshot.manifest, spec) else {
             return self.problem("a manifest file that says nothing".to_owned());
         };
-        // Redis knows nothing yet of the generation of a job that goes on from another.
+        // Redis knows nothing yet of the generation of a job that continues another.
         if !manifest.origin.is_empty() {
             return;
         }
@@ -95,10 +95,10 @@ impl Covered {
 
     /// Takes in what the epoch covers; from the beginning when it goes back or is of another job.
     fn read_up_to(&mut self, manifest: &Manifest, spec: &JobSpec, log: &MemoryLog) {
-        let goes_on =
+        let advances =
             |p: &PartitionCheckpoint| self.offsets.get(&p.ordinal).is_none_or(|o| p.offset >= *o);
         let same = self.fold.take_if(|(job, _)| *job == manifest.job_id);
-        let same = same.filter(|_| manifest.partitions.iter().all(goes_on));
+        let same = same.filter(|_| manifest.partitions.iter().all(advances));
         let (_, mut fold) = same.unwrap_or_else(|| {
             self.offsets.clear();
             let mut fold = Fold::new(&spec.scoring);

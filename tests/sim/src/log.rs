@@ -313,10 +313,13 @@ impl Log for Reader {
         let inner = self.log.lock();
         let mut ends = self.ends();
         let known = ends.get_mut(partition)?;
-        let fresh = known.is_some_and(|end| now < end.asked + PROBE_EVERY);
+        let fresh = known.is_some_and(|end| now < end.requested + PROBE_EVERY);
         if !fresh && !inner.away {
             let end = inner.partitions[partition.partition as usize].len() as u64;
-            *known = Some(LogEnd { end, asked: now });
+            *known = Some(LogEnd {
+                end,
+                requested: now,
+            });
         }
         *known
     }
@@ -324,7 +327,7 @@ impl Log for Reader {
     fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
         Some(Identity {
             topic: TOPIC,
-            asked: Instant::now(),
+            requested: Instant::now(),
         })
     }
 

@@ -51,12 +51,12 @@ pub struct Outcome {
     pub deeds: Vec<(Millis, Deed)>,
     /// Virtual time from the last fault until all was well.
     pub recovered: Millis,
-    /// Everything that happened, if that was asked for.
+    /// Everything that happened, if that was requested.
     pub lines: Vec<String>,
 }
 
 impl Outcome {
-    /// Where another run of the same seed went another way, if both told all that happened.
+    /// Where another run of the same seed went another way, if both recorded all that happened.
     pub fn parts_from(&self, other: &Self) -> Option<String> {
         let both = self.lines.iter().zip(&other.lines);
         let first = both.enumerate().find(|(_, (a, b))| a != b);
@@ -147,7 +147,7 @@ impl Scene {
         Millis::from(self.sim.elapsed())
     }
 
-    /// All hosts go on for one tick.
+    /// All hosts run for one tick.
     fn step(&mut self) -> Result<(), Vec<String>> {
         self.sim
             .step()
@@ -277,7 +277,7 @@ impl Scene {
             Deed::Clear(kol) => redis.clear(kol),
             Deed::Cut(partition, records) => self.cut(partition, records),
             Deed::Hide(host, hidden) => return self.hide(host, hidden),
-            Deed::Ask(errand) => self.shared.errands.borrow_mut().push_back(errand),
+            Deed::Do(errand) => self.shared.errands.borrow_mut().push_back(errand),
         }
         Ok(())
     }

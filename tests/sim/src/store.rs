@@ -102,7 +102,7 @@ impl Folders {
         written.unwrap_or_default()
     }
 
-    /// The manifest files that were written since this was last asked.
+    /// The manifest files that were written since the last call.
     pub fn take_manifests(&self) -> Vec<Bytes> {
         let written = std::mem::take(&mut *lock(&self.manifests));
         written.into_iter().map(Bytes::from).collect()

@@ -4,7 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on should say where"
+    reason = "a test that cannot continue should say where"
 )]
 
 #[path = "sim/chance.rs"]

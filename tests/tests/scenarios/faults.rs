@@ -90,7 +90,7 @@ fn redis_emptied_while_all_is_idle_is_filled_again() {
 }
 
 #[test]
-fn a_master_killed_and_started_again_knows_its_jobs_and_goes_on() {
+fn a_master_killed_and_started_again_knows_its_jobs_and_continues() {
     let mut scene = half_way(2, 4);
     scene.cluster.allow("SESSION_LOST", "the master was killed");
     scene.cluster.restart_master();

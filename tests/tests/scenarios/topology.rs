@@ -17,7 +17,7 @@ use kol_harness::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
-/// All keys of a job in one slot.
+/// All keys of a job in one hash slot.
 const TAGGED: &str = "[sink.keys]\nranking = \"{kols}:ranking:{platform}:trending\"\n\
     hash = \"{kols}:trending:{platform}:{kol}\"\n\
     fence = \"{kols}:streaming:fence:{job}:{topic}:{partition}\"\n\
@@ -102,7 +102,7 @@ fn sentinels_lead_to_the_primary_and_after_its_end_to_the_next_one() {
 }
 
 #[test]
-fn a_cluster_whose_slot_moves_and_whose_node_fails_ends_as_the_fold() {
+fn a_cluster_whose_hash_slot_moves_and_whose_node_fails_ends_as_the_fold() {
     let scene = Scene::new("slots", &[]);
     let mut redis = RedisCluster::start(1);
     let slot = redis.slot("{kols}");

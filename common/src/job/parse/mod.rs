@@ -3,7 +3,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `reader` | takes typed values out of tables, notes what is wrong, refuses what was not asked for |
+//! | `reader` | takes typed values out of tables, notes what is wrong, refuses unknown keys |
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
 //! | `lengths` | whether its texts are as long as such texts are |

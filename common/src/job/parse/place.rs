@@ -56,7 +56,7 @@ fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {
         problems.of_key("sink.sentinel", "needs sink.url = \"redis+sentinel://…\"");
     }
     if url.topology == RedisTopology::Cluster
-        && let Err(why) = in_one_slot(sink)
+        && let Err(why) = in_one_hash_slot(sink)
     {
         let example = tagged(job);
         problems.of_key("sink.keys", format!("{why}. For example:\n{example}"));
@@ -64,21 +64,21 @@ fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {
 }
 
 /// A flush is guarded by the fence record of its partition, and a partition has creators of all platforms;
-/// scripts reach keys of one slot only. So all keys of a job lie in one.
-fn in_one_slot(sink: &SinkSpec) -> Result<(), String> {
+/// scripts reach keys of one hash slot only. So all keys of a job lie in one.
+fn in_one_hash_slot(sink: &SinkSpec) -> Result<(), String> {
     let mut first: Option<(&str, &str)> = None;
     let written = |name: &str| name != "legacy_hash" || sink.legacy_hashes;
     let templates = templates(&sink.keys).into_iter();
     for (name, template, placeholders) in templates.filter(|(name, ..)| written(name)) {
         let tag = hash_tag(template, placeholders).ok_or_else(|| {
             format!(
-                "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: \
+                "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: \
                  `{name} = \"{template}\"` has no hash tag ({{…}}) before its first placeholder"
             )
         })?;
         if placeholders.iter().any(|p| tag.contains(p)) {
             return Err(format!(
-                "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: the hash tag of \
+                "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: the hash tag of \
                  `{name} = \"{template}\"` has a placeholder and so lies in many"
             ));
         }
@@ -86,7 +86,7 @@ fn in_one_slot(sink: &SinkSpec) -> Result<(), String> {
             None => first = Some((name, tag)),
             Some((other, of_other)) if of_other != tag => {
                 return Err(format!(
-                    "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: `{other}` has \
+                    "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: `{other}` has \
                      the hash tag `{of_other}`, and `{name}` has `{tag}`"
                 ));
             }
@@ -160,7 +160,7 @@ mod tests {
     fn keys_of_a_cluster_need_one_hash_tag_and_a_table_that_has_it_is_shown() {
         const CLUSTER: &str = "url = \"redis+cluster://a:1,b:2\"";
         let said = problems(CLUSTER);
-        assert!(said.contains("must lie in one slot"), "{said}");
+        assert!(said.contains("must lie in one hash slot"), "{said}");
         let (_, table) = said.split_once("For example:\n").unwrap();
         assert_eq!(problems(&format!("{CLUSTER}\n{table}")), "");
         let other = table.replacen("{kol-keys}:", "{other}:", 1);

@@ -110,7 +110,7 @@ impl Outbox {
         (end < shown).then_some(shown)
     }
 
-    /// What Redis was shown is not waited for: it was another log, as far as can be told.
+    /// What Redis was shown is not waited for: it was another log, as far as is known.
     pub fn give_up_hold(&mut self, now: Instant, shown: u64) {
         tracing::warn!(
             code = "LOG_RECREATED",

@@ -178,7 +178,7 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
     let SinkMessage::Scan { reply, .. } = rig.redis.try_recv().unwrap() else {
-        panic!("nothing else was asked for");
+        panic!("nothing else was requested");
     };
     let piece = Scanned {
         kols: vec!["a".into()],
@@ -211,7 +211,7 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
     rig.state = State::new(Arc::clone(&assignment().scoring));
     rig.state.apply(&of_platform("youtube"), T0);
     let SinkMessage::Compare { reply, .. } = rig.redis.try_recv().unwrap() else {
-        panic!("nothing else was asked for");
+        panic!("nothing else was requested");
     };
     let wrong = Compared {
         pieces: vec![crate::sink::Difference {

@@ -131,7 +131,11 @@ mod tests {
     fn the_flip_is_owed_until_redis_has_confirmed_it() {
         let (now, keys) = (Instant::now(), KeyTemplates::default());
         let mut rankings = Rankings::new(now);
-        assert_eq!(rankings.flip_at(&JobTick::default()), None, "not to be shown yet");
+        assert_eq!(
+            rankings.flip_at(&JobTick::default()),
+            None,
+            "not to be shown yet"
+        );
         rankings.flushed(now, &keys, Some(&[]));
         assert!(rankings.flip_at(&tick()).is_some(), "that flush had none");
         rankings.flip(&["tiktok".into()]);

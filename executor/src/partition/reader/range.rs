@@ -58,7 +58,7 @@ pub fn resume(evidence: &Evidence) -> Resume {
         return match evidence.known {
             Some(_) if evidence.confirmed => Resume::BeforeTail(LostTail { from, to: read_to }),
             Some(_) => Resume::Later,
-            // It cannot be told from a recreated topic.
+            // It cannot be distinguished from a recreated topic.
             None => Resume::NewLog { at: oldest },
         };
     }

@@ -61,7 +61,7 @@ impl Log for Fake {
         let watched = *self.watched.lock().unwrap();
         watched.then(|| LogEnd {
             end: self.range.lock().unwrap().1,
-            asked: Instant::now(),
+            requested: Instant::now(),
         })
     }
 
@@ -69,7 +69,7 @@ impl Log for Fake {
         let topic = *self.topic.lock().unwrap();
         topic.map(|topic| Identity {
             topic,
-            asked: Instant::now(),
+            requested: Instant::now(),
         })
     }
 

@@ -126,7 +126,7 @@ pub struct LogEnd {
     /// One past the newest record.
     pub end: u64,
     /// When the request was sent.
-    pub asked: Instant,
+    pub requested: Instant,
 }
 
 /// Which log the name of a topic stands for.
@@ -135,7 +135,7 @@ pub struct Identity {
     /// Id of the topic: a topic that was deleted and recreated has another one.
     pub topic: Uuid,
     /// When the request was sent.
-    pub asked: Instant,
+    pub requested: Instant,
 }
 
 /// Where the records of one partition arrive. Dropping it returns the queue to the client; the

@@ -103,7 +103,7 @@ impl Probed {
         if partitions.is_empty() {
             return self.clients.serve();
         }
-        let asked = Instant::now();
+        let requested = Instant::now();
         let problem = match ends(&self.client, &partitions) {
             Ok((found, problem)) => {
                 if problem.is_none() {
@@ -111,7 +111,7 @@ impl Probed {
                 }
                 for (partition, end) in found {
                     if let Some(mut known) = self.ends.get_mut(&partition) {
-                        *known = Some(LogEnd { end, asked });
+                        *known = Some(LogEnd { end, requested });
                     }
                 }
                 problem
@@ -137,10 +137,13 @@ impl Probed {
         if topics.is_empty() || (!due && all_known) {
             return false;
         }
-        let asked = Instant::now();
+        let requested = Instant::now();
         match topic_ids(&self.client, &topics, REQUEST_DEADLINE) {
             Ok(found) => {
-                let identity = |id: &Uuid| Identity { topic: *id, asked };
+                let identity = |id: &Uuid| Identity {
+                    topic: *id,
+                    requested,
+                };
                 for name in topics {
                     let id = found.get(&name).map(identity);
                     self.identities.insert(name, id);

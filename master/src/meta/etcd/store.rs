@@ -4,7 +4,7 @@
 //! under one key, and one that is committed again after a failure has the same token: if that is what the key
 //! holds, it has happened before.
 //!
-//! etcd keeps everything that a key ever held until it is told not to, and stops taking writes when that fills its
+//! etcd keeps everything that a key ever held until it compacts, and stops taking writes when that fills its
 //! quota. A committed epoch writes a manifest, so the writer says so now and then.
 
 use std::collections::BTreeMap;

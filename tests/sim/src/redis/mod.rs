@@ -236,7 +236,7 @@ impl Redis {
                 resp::put(&self.execute(&command), &mut answers);
                 self.maybe_again(command);
             }
-            // Who asked may be gone; what it asked for is done all the same.
+            // The caller may be gone; the request is served all the same.
             io.write_all(&answers).await?;
             answers.clear();
         }

@@ -76,8 +76,8 @@ fn scene_of(job: &Job, kafka: &'static Kafka, partitions: u32, records: &[Record
 /// Waits for a checkpoint that has the id of the topic in all partitions.
 fn knows_its_topic(cluster: &Cluster, job: &str) {
     kol_harness::wait_for("a checkpoint that knows its topic", LIMIT, || {
-        let asked = ["checkpoints", job, "-o", "json"];
-        let newest = cluster.client(&asked).json()["checkpoints"][0].clone();
+        let arguments = ["checkpoints", job, "-o", "json"];
+        let newest = cluster.client(&arguments).json()["checkpoints"][0].clone();
         let parts = newest["partitions"].as_array().cloned();
         let parts = parts.filter(|parts| parts.iter().all(|p| p["topic_id"].is_string()));
         parts.map(drop).ok_or_else(|| newest.to_string())

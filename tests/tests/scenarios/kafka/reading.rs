@@ -75,7 +75,7 @@ fn every_compression_that_producers_use_is_read() {
 }
 
 #[test]
-fn partitions_that_are_added_are_read_while_the_others_go_on() {
+fn added_partitions_are_read_while_the_others_continue() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 4_000, 12);
     let (before, after) = records.split_at(2_000);

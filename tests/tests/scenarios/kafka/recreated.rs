@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use super::{LIMIT, SCORING, Scene, knows_its_topic, real_kafka, scene};
 
 #[test]
-fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own() {
+fn a_recreated_topic_is_read_from_its_beginning_with_a_state_of_its_own() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 2_000, 7);
     let (old, new) = records.split_at(1_500);
@@ -18,7 +18,7 @@ fn a_topic_that_is_made_anew_is_read_from_its_beginning_with_a_state_of_its_own(
     let mut scene = scene(kafka, 2, old);
     scene.cluster.allow("LOG_RECREATED", "it was");
     scene.cluster.wait_caught_up(&scene.job, 1_500, LIMIT);
-    scene.topic.make_anew();
+    scene.topic.recreate();
     scene.topic.produce(&new);
     // The position falls to that of the new log.
     let what = "the new log is read";
@@ -77,7 +77,7 @@ fn a_topic_that_was_recreated_between_discovery_and_the_first_record_is_read_fro
     cluster.wait_status(&id, "its partition is found", LIMIT, |status| {
         status.partitions.iter().any(|p| p.start_offset == 200)
     });
-    topic.make_anew();
+    topic.recreate();
     topic.produce(&records[200..]);
     cluster.add_executor();
     let scene = Scene {
@@ -112,7 +112,7 @@ fn creators_of_a_recreated_topic_leave_the_ranking_of_whichever_platform() {
     scene.cluster.wait_caught_up(&scene.job, 700, LIMIT);
     let ranked = || scene.redis.cli("ZCARD ranking:youtube:trending");
     assert_ne!(ranked().trim(), "0");
-    scene.topic.make_anew();
+    scene.topic.recreate();
     scene.topic.produce(new);
     kol_harness::wait_for("creators of youtube to leave", LIMIT, || match ranked() {
         left if left.trim() == "0" => Ok(()),
@@ -123,7 +123,7 @@ fn creators_of_a_recreated_topic_leave_the_ranking_of_whichever_platform() {
 }
 
 #[test]
-fn a_topic_that_is_made_anew_has_another_id() {
+fn a_recreated_topic_has_another_id() {
     let Some(kafka) = real_kafka() else { return };
     let topic = Topic::create(kafka, "ids", 1);
     let mut config = ClientConfig::new();
@@ -137,12 +137,12 @@ fn a_topic_that_is_made_anew_has_another_id() {
     };
     let first = id();
     assert_eq!(id(), first);
-    topic.make_anew();
+    topic.recreate();
     assert_ne!(id(), first);
 }
 
 #[test]
-fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() {
+fn a_recreated_topic_that_has_outgrown_the_position_is_known_by_its_id() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 9_000, 10);
     let (old, rest) = records.split_at(200);
@@ -168,11 +168,11 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     knows_its_topic(&scene.cluster, &scene.job);
     // First while nobody looks, then under the eyes of a reader.
     scene.cluster.executors[0].kill();
-    scene.topic.make_anew();
+    scene.topic.recreate();
     scene.topic.produce(&second);
     scene.cluster.add_executor();
     scene.becomes(&scene.topic.read());
-    scene.topic.make_anew();
+    scene.topic.recreate();
     scene.topic.produce(&third);
     let log = scene.topic.read();
     assert_eq!(log.len(), third.len());
@@ -180,13 +180,13 @@ fn a_topic_that_is_made_anew_and_has_outgrown_the_position_is_known_by_its_id() 
     let status = scene.cluster.try_status(&scene.job).unwrap();
     let creators: std::collections::BTreeSet<_> = log.iter().map(|r| r.key.clone()).collect();
     assert_eq!(status.kols, creators.len() as u64, "of the last log only");
-    let told = |w: &String| w.contains("their topic was recreated");
-    assert!(status.warnings.iter().any(told), "{:?}", status.warnings);
+    let warns = |w: &String| w.contains("their topic was recreated");
+    assert!(status.warnings.iter().any(warns), "{:?}", status.warnings);
     scene.cluster.assert_no_complaints();
 }
 
 #[test]
-fn a_job_that_must_not_lose_data_fails_when_its_topic_was_made_anew() {
+fn a_job_that_must_not_lose_data_fails_when_its_topic_was_recreated() {
     let Some(kafka) = real_kafka() else { return };
     let records = generated(Key::Username, 40, 2_000, 13);
     let topic = Topic::create(kafka, "fails", 1);
@@ -200,7 +200,7 @@ fn a_job_that_must_not_lose_data_fails_when_its_topic_was_made_anew() {
     let id = cluster.submit(&job, &topic, &redis);
     cluster.wait_caught_up(&id, 200, LIMIT);
     knows_its_topic(&cluster, &id);
-    topic.make_anew();
+    topic.recreate();
     topic.produce(&records[200..]);
     let status = cluster.wait_state(&id, JobState::Failed);
     assert!(status.reason.contains("was recreated"), "{}", status.reason);

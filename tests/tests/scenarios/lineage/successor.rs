@@ -1,9 +1,9 @@
-//! What is submitted under the name of a job takes its place and goes on with its state.
+//! What is submitted under the name of a job takes its place and continues with its state.
 
 use super::*;
 
 #[test]
-fn what_was_stopped_goes_on_when_it_is_submitted_again_unless_its_state_does_not_fit() {
+fn a_stopped_job_continues_when_it_is_submitted_again_unless_its_state_does_not_fit() {
     let (scene, job) = Scene::half_way(2);
     scene.cluster.stop(&job);
     scene.topic.produce(&scene.second);
@@ -14,11 +14,11 @@ fn what_was_stopped_goes_on_when_it_is_submitted_again_unless_its_state_does_not
     scene.is_the_fold(&next);
     assert_eq!(total(&scene.starts(&next)), scene.first.len());
     scene.cluster.stop(&next);
-    let anew = scene
+    let fresh = scene
         .submit("half_life = \"1d\"", &["--discard-state"])
         .unwrap();
-    scene.is_the_fold(&anew);
-    assert_eq!(total(&scene.starts(&anew)), 0, "the whole log");
+    scene.is_the_fold(&fresh);
+    assert_eq!(total(&scene.starts(&fresh)), 0, "the whole log");
     scene.cluster.assert_no_complaints();
 }
 
@@ -44,6 +44,6 @@ fn a_running_job_is_replaced_with_other_weights_and_rolled_back() {
     let status = scene.is_the_fold(&back);
     assert!(status.spec_json.contains("\"momentum\":0.2"));
     let all = scene.first.len() + scene.second.len();
-    assert_eq!(total(&scene.starts(&back)), all, "the state went on");
+    assert_eq!(total(&scene.starts(&back)), all, "the state was taken over");
     scene.cluster.assert_no_complaints();
 }

@@ -29,7 +29,7 @@ fn a_damaged_state_file_is_reported_and_an_older_state_or_the_log_is_used() {
 
 /// All checkpoints are lost, and the log no longer has what came first.
 #[test]
-fn a_job_whose_state_and_first_records_are_gone_fails_and_says_how_to_go_on() {
+fn a_job_whose_state_and_first_records_are_gone_fails_and_says_how_to_continue() {
     let mut scene = half_way(1, 1);
     if !scene.topic.kafka().is_real() {
         eprintln!("NOT TESTED: the embedded broker deletes no records");
@@ -50,7 +50,7 @@ fn a_job_whose_state_and_first_records_are_gone_fails_and_says_how_to_go_on() {
     assert!(status.reason.contains(command), "{}", status.reason);
     let rewound = ["rewind", "scenario", "--to-earliest"];
     scene.cluster.client(&rewound).done();
-    let what = "it goes on";
+    let what = "it runs again";
     let runs = |status: &JobStatus| status.state() == JobState::Running && status.caught_up;
     scene.cluster.wait_status("scenario", what, LIMIT, runs);
     scene.cluster.assert_no_complaints();

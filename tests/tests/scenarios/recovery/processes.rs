@@ -22,17 +22,17 @@ impl Reader {
     fn start(redis: &RedisServer) -> Self {
         let mut connection = redis.connect();
         let mut size = move || -> u64 {
-            let asked = redis::cmd("ZCARD")
+            let answer = redis::cmd("ZCARD")
                 .arg("ranking:tiktok:trending")
                 .query(&mut connection);
-            asked.unwrap()
+            answer.unwrap()
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let first = size();
             let (mut least, mut looks) = (first, 0);
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 least = least.min(size());
                 looks += 1;
                 std::thread::sleep(Duration::from_millis(2));
@@ -52,7 +52,7 @@ impl Reader {
 }
 
 #[test]
-fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
+fn partitions_of_a_killed_executor_resume_from_the_last_checkpoint() {
     let mut scene = half_way(2, 4);
     let from = scene.cluster.executors[1].log().len();
     let reader = Reader::start(&scene.redis);
@@ -74,7 +74,7 @@ fn partitions_of_a_killed_executor_go_on_from_the_last_checkpoint() {
 }
 
 #[test]
-fn a_cluster_that_died_as_a_whole_goes_on_from_the_last_checkpoint() {
+fn a_cluster_that_died_as_a_whole_resumes_from_the_last_checkpoint() {
     let mut scene = half_way(2, 4);
     scene.cluster.allow("SESSION_LOST", "the master was killed");
     for executor in 0..2 {
