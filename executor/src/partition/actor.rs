@@ -14,9 +14,10 @@ use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY};
 use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
+use super::fullness::Fullness;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::reader::{BATCH, News, Reader, Recovered};
-use super::report::{Parts, checkpoint, report};
+use super::report::{Parts, checkpoint, memory_limit, report};
 use super::stage::Intake;
 use super::turn::Turn;
 use crate::present::Present;
@@ -42,6 +43,7 @@ pub(super) struct Actor {
     restore_problem: Option<KolError>,
     present: Present,
     turn: Turn,
+    fullness: Fullness,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
 }
@@ -72,6 +74,7 @@ impl Actor {
             tick: Arc::new(JobTick::default()),
             present: deps.present,
             turn: Turn::new(deps.memory, now),
+            fullness: Fullness::default(),
             housekeeping_at: now,
             assignment,
             inbox,
@@ -316,7 +319,10 @@ impl Actor {
     }
 
     fn show_report(&mut self) {
-        let stall = self.reader.longest_stall(Instant::now());
+        let now = Instant::now();
+        let full = memory_limit(&self.parts());
+        self.fullness.look(now, full);
+        let stall = self.reader.longest_stall(now);
         let report = report(&self.parts(), stall);
         self.report.send_replace(report);
     }
@@ -328,6 +334,7 @@ impl Actor {
             reader: &self.reader,
             intake: &self.intake,
             outbox: &self.outbox,
+            full: self.fullness.problem(),
             restore_problem: self.restore_problem.as_ref(),
         }
     }

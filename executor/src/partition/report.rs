@@ -19,6 +19,8 @@ pub(super) struct Parts<'a> {
     pub(super) reader: &'a Reader,
     pub(super) intake: &'a Intake,
     pub(super) outbox: &'a Outbox,
+    /// Why nothing is read, now or a moment ago, if memory is full.
+    pub(super) full: Option<&'a KolError>,
     /// Why the state cannot be restored now, if so.
     pub(super) restore_problem: Option<&'a KolError>,
 }
@@ -110,7 +112,7 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
         PartitionState::Draining
     } else if parts.outbox.is_holding() {
         PartitionState::Holding
-    } else if parts.memory.is_full() {
+    } else if parts.full.is_some() {
         PartitionState::Paused
     } else if parts.outbox.is_claimed() {
         PartitionState::Running
@@ -120,8 +122,9 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
 }
 
 fn problem(parts: &Parts<'_>) -> Option<KolError> {
-    let memory = parts.memory.is_full().then(|| memory_limit(parts));
-    let problem = memory
+    let problem = parts
+        .full
+        .cloned()
         .or_else(|| parts.outbox.problem())
         .or_else(|| parts.restore_problem.cloned())
         .or_else(|| parts.reader.problem())
@@ -133,12 +136,16 @@ fn problem(parts: &Parts<'_>) -> Option<KolError> {
     )
 }
 
-fn memory_limit(parts: &Parts<'_>) -> KolError {
+/// Why nothing is read now, if memory is full.
+pub(super) fn memory_limit(parts: &Parts<'_>) -> Option<KolError> {
+    if !parts.memory.is_full() {
+        return None;
+    }
     let (kols, entities, _) = parts.intake.state().size();
     let what = format!(
-        "reading is paused: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
+        "reading waits for memory: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
         parts.memory.breakdown()
     );
-    KolError::external(NO_ROOM, what)
-        .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
+    let error = KolError::external(NO_ROOM, what);
+    Some(error.help("Add executors, raise --memory, or shorten scoring.entity_ttl."))
 }
