@@ -1,10 +1,4 @@
 //! Wall clocks that are wrong, of producers and of hosts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 

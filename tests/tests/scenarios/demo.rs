@@ -1,10 +1,4 @@
 //! The demo, as somebody runs it who does not sit at a terminal.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::io::Write as _;
 use std::path::Path;

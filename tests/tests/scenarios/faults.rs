@@ -1,9 +1,5 @@
 //! Processes that die, servers that go away, executors that come and leave: in the end Redis equals
 //! the fold.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,4 @@
 //! Two masters with a real etcd: the leader dies, is cut off from etcd, leaves; data flows meanwhile.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

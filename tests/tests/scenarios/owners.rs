@@ -1,10 +1,4 @@
 //! Whose keys in Redis are: jobs of one cluster and of several on one server, and a server that may evict them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 

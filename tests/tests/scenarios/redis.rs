@@ -1,10 +1,4 @@
 //! What Redis may hold that this job did not put there, or put there once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 

@@ -1,10 +1,4 @@
 //! Checkpoints and savepoints in a bucket of a real S3 server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

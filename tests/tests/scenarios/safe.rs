@@ -1,10 +1,4 @@
 //! A cluster with TLS and login, made as an operator makes it, and people who should not get in.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::io::Write as _;
 use std::net::TcpStream;

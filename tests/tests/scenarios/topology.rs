@@ -1,9 +1,5 @@
 //! Redis as people run it: behind a name that moves, watched by Sentinels, as a Cluster, over TLS with a
 //! private CA, for a user with few rights.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,11 +1,5 @@
 //! An executor that wakes up long after it was given up must not change Redis: only the fence keeps it
 //! from that, because it does not know.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

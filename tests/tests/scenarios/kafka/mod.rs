@@ -1,10 +1,4 @@
 //! What Kafka does to a log while a job reads it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 mod lost_tail;
 mod reading;

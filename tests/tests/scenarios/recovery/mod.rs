@@ -1,11 +1,5 @@
 //! Checkpoints, and what is left after something died: state comes back from the last committed
 //! epoch, only what came after it is read again, and in the end Redis equals the fold.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 mod disk;
 mod files;
