@@ -1,19 +1,11 @@
 //! Whether the Redis of a spec can be found and trusted, and whether a Cluster can hold its keys.
 
 use super::reader::Problems;
-use crate::job::{KeyTemplates, RedisTopology, RedisUrl, SinkSpec};
+use crate::job::{KeyTemplates, RedisTopology, RedisUrl, SecretRef, SinkSpec};
 
 /// Notes problems. `job` is the name of the job.
 pub(super) fn check(sink: &SinkSpec, job: &str, problems: &Problems) {
-    let references = [
-        ("sink.password", &sink.password),
-        ("sink.sentinel.password", &sink.sentinel.password),
-        ("sink.tls.ca", &sink.tls.ca),
-        ("sink.tls.cert", &sink.tls.cert),
-        ("sink.tls.key", &sink.tls.key),
-    ];
-    for (key, reference) in references {
-        let text = reference.as_ref().map_or("file:", |r| r.0.as_str());
+    for (key, SecretRef(text), _) in sink.references() {
         if !text.starts_with("env:KOL_SECRET_") && !text.starts_with("file:") {
             problems.of_key(key, "must be a reference: env:KOL_SECRET_NAME or file:NAME");
         }
