@@ -140,12 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::job::parse;
-
-    fn problems(sink: &str) -> String {
-        let spec = format!("name = \"kol\"\n[sink]\n{sink}");
-        parse(&spec, "t").map_or_else(|e| e.to_string(), |_| String::new())
-    }
+    use crate::job::parse::tests::problems_of_sink as problems;
 
     #[test]
     fn templates_that_a_name_can_make_one_key_are_refused_with_both_named() {

@@ -127,12 +127,7 @@ fn tagged(job: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::parse;
-
-    fn problems(sink: &str) -> String {
-        let spec = format!("name = \"kol\"\n[sink]\n{sink}");
-        parse(&spec, "t").map_or_else(|e| e.to_string(), |_| String::new())
-    }
+    use crate::job::parse::tests::problems_of_sink as problems;
 
     #[test]
     fn a_hash_tag_is_what_redis_takes_it_for() {

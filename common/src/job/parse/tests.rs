@@ -15,6 +15,12 @@ fn errors(text: &str) -> String {
     parse(text, "job.toml").unwrap_err().to_string()
 }
 
+/// What is wrong with a spec that has this `[sink]`; empty when nothing is.
+pub(super) fn problems_of_sink(sink: &str) -> String {
+    let spec = format!("name = \"kol\"\n[sink]\n{sink}");
+    parse(&spec, "t").map_or_else(|e| e.to_string(), |_| String::new())
+}
+
 #[test]
 fn a_name_alone_gives_every_default() {
     let spec = ok("name = \"kol\"");
