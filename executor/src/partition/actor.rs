@@ -193,6 +193,7 @@ impl Actor {
         if barrier.last {
             self.reader.halt();
         }
+        self.reader.epoch_ends();
         let checkpoint = self.checkpoint(barrier);
         let state = self.intake.state_mut();
         self.checkpointer
@@ -221,6 +222,7 @@ impl Actor {
             location: barrier.savepoint.clone(),
             topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
             leader_epoch: self.reader.leader_epoch(),
+            last_record: self.reader.last_record(),
             lineage: self.assignment.lineage,
             ..PartitionCheckpoint::default()
         }
@@ -312,8 +314,10 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                self.reader
+                let read = self
+                    .reader
                     .read(now, batch, |record| intake.take(record, latest));
+                read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.weigh();
             }
