@@ -112,6 +112,10 @@ impl Consumer {
             ffi::rd_kafka_poll_set_consumer(client.native_ptr());
             ffi::rd_kafka_queue_get_consumer(client.native_ptr())
         };
+        if reports.is_null() {
+            let why = "a client without a group has no queue of its own";
+            return Err(KafkaError::ClientCreation(why.to_owned()));
+        }
         Ok(Self {
             client,
             reports,
