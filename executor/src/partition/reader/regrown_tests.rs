@@ -33,6 +33,8 @@ struct Inner {
 struct Lines {
     log: Written,
     at: u64,
+    /// The end that it has said.
+    ended: Option<u64>,
     opened_in: u64,
     arrived: Notify,
 }
@@ -83,9 +85,9 @@ impl Queue for Lines {
             }
             let records = log.records.iter().filter(|(offset, _)| *offset >= self.at);
             held.0 = records.take(limit).cloned().collect();
-            if held.0.is_empty() && self.at <= log.end {
+            if held.0.is_empty() && self.ended != Some(log.end) {
                 held.1 = Some(Mark::EndOfPartition { offset: log.end });
-                self.at = log.end + 1;
+                self.ended = Some(log.end);
             }
         });
         if let Some(last) = batch.last_record() {
@@ -141,6 +143,7 @@ impl Log for Written {
         Ok(Box::new(Lines {
             log: self.clone(),
             at: from.offset,
+            ended: None,
             opened_in: log.starts,
             arrived: Notify::new(),
         }))
