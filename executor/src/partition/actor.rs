@@ -171,6 +171,7 @@ impl Actor {
         if barrier.last {
             self.reader.halt();
         }
+        self.reader.epoch_ends();
         let checkpoint = checkpoint(&self.parts(), barrier);
         let state = self.intake.state_mut();
         self.checkpointer
@@ -252,8 +253,10 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                self.reader
+                let read = self
+                    .reader
                     .read(now, batch, |record| intake.take(record, latest));
+                read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
             }

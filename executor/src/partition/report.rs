@@ -100,6 +100,7 @@ pub(super) fn checkpoint(parts: &Parts<'_>, barrier: &Barrier) -> PartitionCheck
         location: barrier.savepoint.clone(),
         topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         leader_epoch: reader.leader_epoch(),
+        last_record: reader.last_record(),
         lineage: assignment.lineage,
         ..PartitionCheckpoint::default()
     }

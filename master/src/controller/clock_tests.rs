@@ -68,6 +68,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: partition.clone(),
         ordinal: 0,
         start_offset: 0,
+        from_log: true,
         topic_id: None,
         cuts: Cuts::default(),
         assignment_epoch: 1,

@@ -269,7 +269,7 @@ fn metadata_of(
 /// topic shows by the id that its first reader learns, or by the end of its log. Brokers that cannot be
 /// reached show by the requests that follow.
 fn ids_of(consumer: &Consumer, source: &KafkaSource) -> BTreeMap<String, Uuid> {
-    topic_ids(consumer, &source.topics, IDS_ANSWER).unwrap_or_else(|error| {
+    topic_ids(consumer.client(), &source.topics, IDS_ANSWER).unwrap_or_else(|error| {
         tracing::debug!(%error, "the ids of topics are not known");
         BTreeMap::new()
     })

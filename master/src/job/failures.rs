@@ -23,17 +23,20 @@ impl Job {
             } => {
                 self.epochs.mark_damaged(ordinal, epoch);
                 let epochs = self.epochs.coordinator();
-                if epochs.is_inherited(epoch) {
+                let is_lost = epochs.is_lost(ordinal);
+                // Without an epoch of its own the job has not begun: the state is still what a person gave it.
+                let has_begun = epochs.head().is_some_and(|head| head.origin.is_empty());
+                if epochs.is_inherited(epoch) && !(is_lost && has_begun) {
                     let why = format!("the state to begin with cannot be used: {text}");
                     self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) && !self.record.origin.is_the_log() {
+                } else if is_lost && !self.partitions.is_from_log(ordinal) {
                     let why = format!(
-                        "none of the checkpoints can be read, and the log does not have what came before \
-                         {}: {text}",
+                        "none of the checkpoints can be read, and {} does not say from where on the log \
+                         gives the state: {text}",
                         self.record.origin
                     );
                     self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) {
+                } else if is_lost {
                     self.warn_of_lost_state(ordinal);
                 }
             }

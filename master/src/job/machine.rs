@@ -55,6 +55,7 @@ impl Job {
         drain: Duration,
     ) -> Self {
         let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
+        record.upgrade();
         let partitions = std::mem::take(&mut record.partitions);
         let mut measure = Measure::new(now, record.clock);
         if let Some(head) = checkpoints.last() {
@@ -275,6 +276,7 @@ impl Job {
             out.push(Effect::Persist);
             if let Some(state) = found.state {
                 self.measure.resume(&state);
+                self.partitions.begin_with(&state);
                 let job = JobParts {
                     record: &mut self.record,
                     partitions: &self.partitions,

@@ -320,7 +320,12 @@ fn a_topic_whose_id_was_not_known_at_first_keeps_its_starting_offset() {
 
 fn lost_tail(epoch: u64, from: u64, to: u64) -> Event {
     let failed = PartitionFailed {
-        lost_tail: Some(LostTail { from, to }),
+        lost_tail: Some(LostTail {
+            from,
+            to,
+            differs: None,
+            unproven: false,
+        }),
         ..failure(0, epoch, ErrorDomain::External)
     };
     Event::Received(executor(1), FromExecutor::PartitionFailed(failed))

@@ -17,8 +17,8 @@ use std::time::Duration;
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
-    Released, Revoke, RevokeMode, RunningPartition,
+    self, ErrorDomain, ErrorInfo, LostTail, Manifest, PartitionCheckpoint, PartitionFailed,
+    PartitionReport, Released, Revoke, RevokeMode, RunningPartition,
 };
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
@@ -27,6 +27,7 @@ use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
 use super::fleet::Fleet;
+use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
 use super::record::PartitionRecord;
@@ -118,6 +119,7 @@ impl Partitions {
             partition: found.partition,
             ordinal: self.all.len() as u32,
             start_offset: found.offset,
+            from_log: true,
             topic_id: found.topic_id,
             cuts: Cuts::default(),
             assignment_epoch: 0,
@@ -125,6 +127,23 @@ impl Partitions {
         };
         self.all.push(Partition::restore(record, now, now));
         true
+    }
+
+    /// They begin with this state; those that it does not have came after it, and are read from their beginning.
+    pub(super) fn begin_with(&mut self, state: &Manifest) {
+        for partition in &mut self.all {
+            let record = &mut partition.record;
+            let mut parts = state.partitions.iter();
+            let of = |p: &&PartitionCheckpoint| name_of(p).as_ref() == Some(&record.partition);
+            if let Some(part) = parts.find(of) {
+                record.begin_with(part);
+            }
+        }
+    }
+
+    /// Whether the log from the starting offset on gives the state of one.
+    pub(super) fn is_from_log(&self, ordinal: u32) -> bool {
+        self.get(ordinal).is_some_and(|p| p.record.from_log)
     }
 
     /// How many of them an executor has.

@@ -195,6 +195,7 @@ impl Rig {
             ordinal: number,
             assignment_epoch: 1,
             offset,
+            topic_id: TOPIC.as_bytes().to_vec(),
             ..PartitionCheckpoint::default()
         };
         let ack = BarrierAck {

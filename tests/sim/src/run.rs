@@ -275,7 +275,7 @@ impl Scene {
             Deed::Lose(key) => redis.lose(now, key),
             Deed::Spoil(kol) => redis.spoil(kol),
             Deed::Clear(kol) => redis.clear(kol),
-            Deed::Cut(partition, records) => self.cut(partition, records),
+            Deed::Cut(partition, records, elects) => self.cut(partition, records, elects),
             Deed::Hide(host, hidden) => return self.hide(host, hidden),
             Deed::Do(errand) => self.shared.errands.borrow_mut().push_back(errand),
         }
@@ -283,10 +283,10 @@ impl Scene {
     }
 
     /// The log of a partition loses its newest records.
-    fn cut(&mut self, partition: u32, records: usize) {
+    fn cut(&mut self, partition: u32, records: usize, elects: bool) {
         self.covered.log_was_cut(partition);
         self.shared.redis.log_was_cut(partition);
-        self.shared.log.lose_tail(partition, records);
+        self.shared.log.lose_tail(partition, records, elects);
     }
 
     /// A host does not see the checkpoints from now on, or sees them again.

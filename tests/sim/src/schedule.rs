@@ -83,8 +83,8 @@ pub enum Deed {
     Spoil(u32),
     /// Not any more.
     Clear(u32),
-    /// A partition loses so many of its newest records.
-    Cut(u32, usize),
+    /// A partition loses so many of its newest records, and another leader is elected, or it is the same.
+    Cut(u32, usize, bool),
     /// A host does not see the checkpoints, or sees them again.
     Hide(&'static str, bool),
     /// The person does something with the job.
@@ -147,7 +147,12 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
             ]),
             _ if is_replayable(deeds) => {
                 let records = random.random_range(1..MOST_CUT);
-                deeds.push((begin, Deed::Cut(partition, records)));
+                let elects = random.random();
+                deeds.push((begin, Deed::Cut(partition, records, elects)));
+                if !elects {
+                    // It grows again before anybody can look.
+                    deeds.extend([(begin, Deed::Away(true)), (end, Deed::Away(false))]);
+                }
             }
             _ => {}
         }
