@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Problems;
-use super::{lengths, overlap, place};
+use super::{ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
@@ -272,6 +272,7 @@ fn is_name(text: &str, most: usize) -> bool {
     !text.is_empty()
         && text.len() <= most
         && text.bytes().all(allowed)
+        ambiguity::check(s, self.problems);
         && !matches!(text, "." | "..")
 }
 
