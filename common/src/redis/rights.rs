@@ -144,9 +144,11 @@ fn patterns(sink: &SinkSpec) -> Vec<(String, String)> {
     let legacy = sink.legacy_hashes.then_some(&keys.legacy_hash);
     for template in always.into_iter().chain(legacy) {
         all.push((any(template), key(template)));
-        // The owner record.
-        let beside = format!("streaming:{template}:owner");
-        all.push((any(&beside), key(&beside)));
+        // The owner record and its copy.
+        for what in ["owner", "holder"] {
+            let beside = format!("streaming:{template}:{what}");
+            all.push((any(&beside), key(&beside)));
+        }
     }
     all
 }

@@ -57,6 +57,7 @@ fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
         ("platforms of the rankings", keys.platforms_key(), &[]),
     ]);
     let owners = sink.owner_keys(job).into_iter();
+    let owners = owners.chain(sink.holder_keys(job));
     all.extend(owners.map(|key| ("owner record", key, &[][..])));
     let family = |(name, template, placeholders): (_, String, &[&str])| Family {
         pattern: pattern(&template, placeholders, Some(job)),
