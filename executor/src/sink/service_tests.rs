@@ -200,7 +200,7 @@ async fn a_partition_that_claims_again_writes_nothing_once_another_cluster_has_t
         fence,
         log: String::new(),
         platforms: "platforms".into(),
-        default_platform: "tiktok".into(),
+        first: vec!["tiktok".into()],
         reply,
     };
     let answer = sink(&name).ask(request, LOOK).await.expect("an answer");
@@ -256,7 +256,7 @@ async fn a_list_of_platforms_of_a_wrong_type_is_empty_and_named_and_the_fence_is
         fence,
         log: String::new(),
         platforms: "platforms".into(),
-        default_platform: "tiktok".into(),
+        first: vec!["tiktok".into()],
         reply,
     };
     let claimed = sink.ask(request, LOOK).await.expect("an answer").unwrap();
