@@ -4,6 +4,7 @@
 //! A platform is *present* until its newest event is `retire_after` older than the partition's clock. That follows
 //! from the events that were counted alone, so a restored state admits what the one before would have.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
@@ -27,7 +28,8 @@ pub(super) struct Platforms {
     all: Vec<Platform>,
     table: HashTable<PlatformIndex>,
     hasher: RandomState,
-    free: Vec<PlatformIndex>,
+    /// The lowest one is reused first, also after a restart.
+    free: BTreeSet<PlatformIndex>,
     /// The platform of the event before: nearly always that of the next one, too.
     last: PlatformIndex,
     /// The default platform, and those that the spec names.
@@ -164,7 +166,7 @@ impl Platforms {
 
     fn add(&mut self, name: &str) -> PlatformIndex {
         let platform = self.made(name);
-        let number = if let Some(number) = self.free.pop() {
+        let number = if let Some(number) = self.free.pop_first() {
             self.names[number as usize] = name.into();
             self.all[number as usize] = platform;
             number
@@ -193,7 +195,7 @@ impl Platforms {
         if std::mem::take(&mut self.all[number as usize]).is_listed {
             self.present.retain(|listed| *listed != number);
         }
-        self.free.push(number);
+        self.free.insert(number);
     }
 
     fn is_always_admitted(&self, name: &str) -> bool {
