@@ -1,6 +1,7 @@
 //! What follows for a job from a partition that failed.
 
 use kol_common::Millis;
+use kol_common::job::Flip;
 
 use super::effect::Effect;
 use super::machine::Job;
@@ -45,7 +46,27 @@ impl Job {
                 self.partitions
                     .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
             }
+            Failure::Outranked => {
+                self.outranked = true;
+                self.lookup.hurry(now);
+            }
             Failure::Fatal(why) => self.end(now, End::Failed, why, out),
+        }
+    }
+
+    /// Its generation, if Redis refused it as older than another one.
+    pub fn outranked(&self) -> Option<u64> {
+        self.outranked.then_some(self.record.generation)
+    }
+
+    /// A generation above all that are on record in Redis. A job that runs already continues with its state.
+    pub(super) fn raise(&mut self, now: Millis, generation: u64, out: &mut Vec<Effect>) {
+        self.outranked = false;
+        if generation > self.record.generation {
+            self.record.generation = generation;
+            self.record.shown = self.record.spec.sink.flip == Flip::AtOnce;
+            self.partitions.assign_again(now);
+            out.push(Effect::Persist);
         }
     }
 

@@ -32,6 +32,9 @@ use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
 use super::record::PartitionRecord;
 
+/// Error code of a partition that Redis refused.
+const FENCED: &str = "FENCED";
+
 /// The partitions of a job, and who runs them.
 #[derive(Debug)]
 pub(super) struct Partitions {
@@ -66,6 +69,9 @@ pub(super) enum Failure {
         /// The records that were lost.
         lost: LostTail,
     },
+    /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
+    /// tried again, too.
+    Outranked,
     /// Trying again cannot help: the job ends with this reason.
     Fatal(String),
 }
@@ -317,6 +323,7 @@ impl Partitions {
             return Failure::Tolerated;
         }
         let domain = error.domain();
+        let is_outranked = error.code == FENCED;
         // An executor or memory is missing, perhaps for hours: no reason to end what fits.
         let limited = error.code != NO_ROOM;
         let failures = partition.failed(now, error);
@@ -334,7 +341,19 @@ impl Partitions {
         let salt = partition.record.assignment_epoch;
         let after = Millis(now.0 + pause(&self.job, failures as u32 - 1, salt).0);
         partition.hold = Hold::Free { after };
-        Failure::Tolerated
+        if is_outranked {
+            Failure::Outranked
+        } else {
+            Failure::Tolerated
+        }
+    }
+
+    /// The job has another generation: all partitions are assigned under it. What still runs under the one before
+    /// is refused by Redis.
+    pub(super) fn assign_again(&mut self, now: Millis) {
+        for partition in &mut self.all {
+            partition.fence(now);
+        }
     }
 
     /// Rule 2, for executors that are lost and for owners that did not return after this master was started

@@ -61,7 +61,7 @@ pub(super) fn found(partitions: u32) -> Event {
     Event::Discovered(
         Ok(Found {
             partitions: started(partitions, 100),
-            generation: 4,
+            generation: Some(4),
             state: None,
         }),
         None,

@@ -7,6 +7,7 @@
     reason = "a test ends where something is not as it should be, in its helpers too"
 )]
 
+mod generations;
 mod lineage;
 mod process;
 mod rpc;
