@@ -15,5 +15,7 @@ mod election;
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/secured.rs"]
+mod secured;
 #[path = "sim/stores.rs"]
 mod stores;
