@@ -87,7 +87,7 @@ enum State {
     /// On its disk.
     Own(EmbeddedStore),
     /// In etcd, shared with others.
-    Shared(Shared, Access),
+    Shared(Box<Shared>, Box<Access>),
 }
 
 impl State {
@@ -96,7 +96,7 @@ impl State {
             None => Self::Own(opened(config).await?),
             Some(shared) => {
                 let access = Access::new(&shared.members, secrets)?;
-                Self::Shared(shared, access)
+                Self::Shared(Box::new(shared), Box::new(access))
             }
         })
     }

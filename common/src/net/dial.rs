@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
+use super::answering::Answering;
 use super::session::{Sessions, Shown, Verified};
 use super::tls::Outward;
 
@@ -21,6 +22,7 @@ use super::tls::Outward;
 const PORT: u16 = 443;
 
 type Servers = Sessions<ServerName<'static>>;
+type Stream = Verified<Answering<TlsStream<TcpStream>>>;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -59,7 +61,7 @@ impl Dialer {
         endpoint.connect_with_connector_lazy(self.clone())
     }
 
-    async fn open(self, url: Uri) -> io::Result<TokioIo<Verified<TlsStream<TcpStream>>>> {
+    async fn open(self, url: Uri) -> io::Result<TokioIo<Stream>> {
         let host = url.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(PORT);
@@ -77,7 +79,8 @@ impl Dialer {
         let verify =
             |shown: &Shown<ServerName<'_>>| (self.outward)().verify(&shown.chain, &shown.what);
         let session = self.servers.open(shown, verify);
-        Ok(TokioIo::new(Verified::new(stream, Some(session))))
+        let stream = Verified::new(Answering::new(stream), Some(session));
+        Ok(TokioIo::new(stream))
     }
 }
 
@@ -95,7 +98,7 @@ pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = TokioIo<Verified<TlsStream<TcpStream>>>;
+    type Response = TokioIo<Stream>;
     type Error = io::Error;
     type Future = BoxFuture<'static, io::Result<Self::Response>>;
 

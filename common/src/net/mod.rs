@@ -8,6 +8,7 @@
 //!    cut when the certificate of its other end is no longer valid.
 //! 4. Connections, the time to say something, and the time of a request have limits before anything is read.
 
+mod answering;
 pub mod authority;
 mod connection;
 mod credentials;

@@ -15,6 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
+use super::answering::CLOSED;
 use super::folder::{Files, Own};
 use crate::Millis;
 
@@ -138,8 +139,12 @@ pub fn tls_failure(error: &(dyn Error + 'static)) -> Option<String> {
             return Some(in_words(tls));
         }
         // HTTP/2 keeps only the text of what ended its connection.
-        if let Some((_, alert)) = error.to_string().split_once("received fatal alert: ") {
+        let text = error.to_string();
+        if let Some((_, alert)) = text.split_once("received fatal alert: ") {
             return Some(refuses(alert));
+        }
+        if text.contains(CLOSED) {
+            return Some(CLOSED.to_owned());
         }
         cause = error.source();
     }
