@@ -46,7 +46,7 @@ pub struct Flags {
     state_dir: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
-    shared: shared::Flags,
+    shared: shared::EtcdFlags,
     /// Job specs may place checkpoints only below this folder or s3://BUCKET/PATH [default: checkpoints
     /// in --state-dir]. Executors must reach it under the same name.
     #[arg(long, value_name = "PLACE")]

@@ -136,7 +136,7 @@ pub fn tls_failure(error: &(dyn Error + 'static)) -> Option<String> {
         let held = held.and_then(std::io::Error::get_ref);
         let tls = held.and_then(|held| held.downcast_ref());
         if let Some(tls) = tls.or_else(|| error.downcast_ref()) {
-            return Some(in_words(tls));
+            return Some(reason(tls));
         }
         // HTTP/2 keeps only the text of what ended its connection.
         let text = error.to_string();
@@ -151,7 +151,8 @@ pub fn tls_failure(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-fn in_words(error: &rustls::Error) -> String {
+/// What TLS says, for a person.
+pub(super) fn reason(error: &rustls::Error) -> String {
     use CertificateError as Bad;
     match error {
         rustls::Error::InvalidCertificate(bad) => match bad {
@@ -173,11 +174,6 @@ fn in_words(error: &rustls::Error) -> String {
 
 fn refuses(alert: &str) -> String {
     format!("it does not accept the certificate of this process, or wants one ({alert})")
-}
-
-/// Why a certificate is no longer valid, for a person.
-pub(super) fn reason(error: &rustls::Error) -> String {
-    in_words(error)
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -13,7 +13,7 @@ use crate::meta::etcd::Members;
 
 /// Flags about etcd.
 #[derive(Clone, Debug, Default, Args, Serialize)]
-pub struct Flags {
+pub struct EtcdFlags {
     /// Elect a leader among masters that share their state in etcd: URLs of its members, separated by commas. Without
     /// it this master is alone, with its state in --state-dir.
     #[arg(long, value_name = "URLS")]

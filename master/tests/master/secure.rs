@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::Request;
 use kol_common::Millis;
 use kol_common::net::authority::{Authority, write_secret};
 use kol_common::net::{EXECUTOR, Protection, Role, is_open_to_all, new_token, protect};
-use kol_common::proto::cluster_service_client::ClusterServiceClient;
-use kol_common::proto::executor_message::Body;
-use kol_common::proto::{
-    DESCRIPTORS, ExecutorMessage, JobRef, ListExecutorsRequest, MasterMessage, Register,
-};
+use kol_common::proto::DESCRIPTORS;
 use kol_master::config::{Config, Shared};
 use kol_master::http::{self, Pages};
 use kol_master::meta::etcd::Members;
@@ -22,10 +19,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Streaming};
 use tower::ServiceExt as _;
 
 use super::support::{PATIENCE, Rig};
@@ -33,7 +28,7 @@ use super::support::{PATIENCE, Rig};
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A master, and what its clients have.
-struct Secured {
+pub struct Secured {
     rig: Rig,
     master: Master,
     folder: tempfile::TempDir,
@@ -44,7 +39,7 @@ struct Secured {
 }
 
 impl Secured {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let rig = Rig::new("events", 1).await;
         let folder = tempfile::tempdir().unwrap();
         let now = Millis::now();
@@ -79,7 +74,7 @@ impl Secured {
         }
     }
 
-    fn process(&self, name: &str) -> PathBuf {
+    pub fn process(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -89,7 +84,7 @@ impl Secured {
     }
 
     /// A connection that trusts the authority; with the certificate of a process, if one is named.
-    async fn channel(&self, shows: Option<&Path>) -> Result<Channel, tonic::transport::Error> {
+    pub async fn channel(&self, shows: Option<&Path>) -> Result<Channel, tonic::transport::Error> {
         let file = |name: &str| std::fs::read(self.process("master").join(name)).unwrap();
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file("ca.crt")));
         let tls = match shows {
@@ -105,7 +100,7 @@ impl Secured {
     }
 
     /// The certificate of the executor is no longer valid.
-    fn revoke(&self) {
+    pub fn revoke(&self) {
         let list = self.authority.revoke(&[&self.executor], Millis::now());
         write_secret(&self.process("master").join("ca.crl"), &list.unwrap()).unwrap();
     }
@@ -239,78 +234,6 @@ async fn opens(secured: &Secured, shows: &Path) -> Code {
     }
 }
 
-type Session = (mpsc::Sender<ExecutorMessage>, Streaming<MasterMessage>);
-
-/// The stream of an executor that was welcomed.
-async fn session(channel: Channel, register: Register) -> Session {
-    let register = ExecutorMessage {
-        body: Some(Body::Register(register)),
-        ..ExecutorMessage::default()
-    };
-    let (sender, outgoing) = mpsc::channel(1);
-    sender.send(register).await.unwrap();
-    let mut client = ClusterServiceClient::new(channel);
-    let stream = client.session(ReceiverStream::new(outgoing)).await.unwrap();
-    let mut incoming = stream.into_inner();
-    assert!(incoming.message().await.unwrap().is_some(), "a welcome");
-    (sender, incoming)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_executor_that_trusts_its_network_is_shown_where_people_look() {
-    let rig = Rig::new("events", 1).await;
-    let master = rig.master().await;
-    let mut client = super::support::people(&master).await;
-    super::support::submit(&mut client, &rig.spec("a"))
-        .await
-        .unwrap();
-    let warned = |status: &kol_common::proto::JobStatus| {
-        let mut warnings = status.warnings.iter();
-        warnings.any(|w| w.starts_with("INSECURE") && w.contains("(on web-7)"))
-    };
-    let reference = JobRef { job: "a".into() };
-    let before = client.get_job(reference).await.unwrap().into_inner();
-    assert!(!warned(&before), "{:?}", before.warnings);
-    let url = format!("http://{}", master.grpc);
-    let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    let warnings = vec!["INSECURE: whoever answers is believed".to_owned()];
-    let register = Register {
-        incarnation: "inc_1".into(),
-        host: "web-7".into(),
-        warnings: warnings.clone(),
-        ..Register::default()
-    };
-    let _open = session(channel, register).await;
-    super::support::wait_for(&mut client, "a", warned).await;
-    let shown = client.list_executors(ListExecutorsRequest {}).await;
-    assert_eq!(shown.unwrap().into_inner().executors[0].warnings, warnings);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_open_session_ends_when_the_certificate_of_its_executor_is_revoked() {
-    let secured = Secured::start().await;
-    let folder = secured.process("executor");
-    let channel = secured.channel(Some(&folder)).await.unwrap();
-    let register = Register {
-        incarnation: "inc_1".into(),
-        ..Register::default()
-    };
-    let (_sender, mut incoming) = session(channel, register).await;
-    let revoked = tokio::time::Instant::now();
-    secured.revoke();
-    tokio::time::timeout(PATIENCE, async {
-        while let Ok(Some(_)) = incoming.message().await {}
-    })
-    .await
-    .unwrap();
-    // Silence would end it after five seconds.
-    assert!(
-        revoked.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        revoked.elapsed()
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_taken_away_opens_nothing_on_a_connection_that_is_open() {
     let secured = Secured::start().await;
@@ -386,7 +309,7 @@ async fn status(router: &Router, path: &str, token: Option<&str>) -> u16 {
         Some(token) => request.header("authorization", format!("Bearer {token}")),
         None => request,
     };
-    let request = request.body(axum::body::Body::empty()).unwrap();
+    let request = request.body(Body::empty()).unwrap();
     router
         .clone()
         .oneshot(request)
