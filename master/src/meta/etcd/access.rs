@@ -88,8 +88,8 @@ impl Access {
 fn check(url: &str, has_tls: bool, insecure: bool) -> Result<(), KolError> {
     let (scheme, place) = url.split_once("://").unwrap_or_default();
     let is_secure = match scheme {
-        "https" => true,
-        "http" => false,
+        "https" if !place.is_empty() => true,
+        "http" if !place.is_empty() => false,
         _ => return Err(wrong(&format!("`{url}` is not the URL of an etcd member"))),
     };
     if is_secure != has_tls {
@@ -178,7 +178,7 @@ mod tests {
             ..tls(false)
         };
         assert_eq!(access(plain).unwrap_err().code, "ETCD_URL");
-        for other in ["10.0.0.1:2379", "ftp://etcd:2379", ""] {
+        for other in ["10.0.0.1:2379", "ftp://etcd:2379", "http://", ""] {
             assert_eq!(access(at(other)).unwrap_err().code, "ETCD_URL", "{other}");
         }
     }
