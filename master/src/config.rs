@@ -13,6 +13,7 @@ use kol_common::process::this_machine;
 use kol_common::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 pub use shared::Shared;
+use shared::{Written, wrong};
 
 mod shared;
 
@@ -238,7 +239,16 @@ impl Config {
                 let all: Vec<_> = errors.into_iter().map(|e| e.to_string()).collect();
                 wrong(all.join("; "))
             })?;
-        let etcd = Shared::of(&raw)?;
+        let written = Written {
+            etcd: raw.etcd,
+            prefix: raw.etcd_prefix,
+            tls: raw.etcd_tls,
+            user: raw.etcd_user,
+            password: raw.etcd_password,
+            insecure: raw.etcd_insecure,
+            advertise: raw.advertise,
+        };
+        let etcd = Shared::of(written, raw.listen)?;
         let root = match raw.checkpoint_root {
             Some(place) => location(place)?,
             None => folder(raw.state_dir.join("checkpoints"))?,
@@ -274,10 +284,6 @@ fn folder(path: PathBuf) -> Result<Location, KolError> {
     let absolute = std::path::absolute(&path);
     let absolute = absolute.map_err(|e| wrong(format!("the folder `{}`: {e}", path.display())));
     absolute.map(Location::Folder)
-}
-
-fn wrong(what: impl Into<String>) -> KolError {
-    KolError::user("CONFIG_INVALID", what).help("See kol-master --help for the keys there are.")
 }
 
 #[cfg(test)]

@@ -3,38 +3,57 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is said then. HTTP/2 keeps the text of an error, and nothing else of it.
-pub(super) const CLOSED: &str =
-    "it closed the connection at once: it may not accept the certificate of this process";
+use super::tls::{CLOSED, reason};
+
+/// Why the newest connection ended before its first answer: a call that waited for that one may learn only that it was
+/// cancelled. Cheap to clone; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    /// What there is now.
+    pub(super) fn now(&self) -> Option<String> {
+        let held = self.0.lock();
+        held.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, trouble: Option<String>) {
+        let held = self.0.lock();
+        *held.unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub struct Answering<S> {
     stream: S,
     has_answered: bool,
+    trouble: Trouble,
 }
 
 impl<S> Answering<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S, trouble: Trouble) -> Self {
         Self {
             stream,
             has_answered: false,
+            trouble,
         }
     }
 
-    /// An error before the first answer, unless TLS itself says what is wrong.
+    /// An error before the first answer says more, unless TLS itself says what is wrong.
     fn explain(&self, error: io::Error) -> io::Error {
-        let is_of_tls = error
-            .get_ref()
-            .is_some_and(|held| held.is::<rustls::Error>());
-        if self.has_answered || is_of_tls {
+        if self.has_answered {
             return error;
         }
-        closed()
+        let of_tls = error.get_ref().and_then(|held| held.downcast_ref());
+        self.trouble
+            .set(Some(of_tls.map_or_else(|| CLOSED.to_owned(), reason)));
+        if of_tls.is_some() { error } else { closed() }
     }
 }
 
@@ -54,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Answering<S> {
                 self.has_answered = true;
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(())) if !self.has_answered => Poll::Ready(Err(closed())),
+            Poll::Ready(Ok(())) if !self.has_answered => Poll::Ready(Err(self.explain(closed()))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.explain(error))),
             other => other,
         }
@@ -94,7 +113,8 @@ mod tests {
             let (client, mut server) = duplex(64);
             server.write_all(words).await.unwrap();
             drop(server);
-            let mut client = Answering::new(client);
+            let trouble = Trouble::default();
+            let mut client = Answering::new(client, trouble.clone());
             let mut read = Vec::new();
             let ended = client
                 .read_to_end(&mut read)
@@ -103,6 +123,7 @@ mod tests {
             let written = client.write_all(b"y").await.map_err(|e| e.to_string());
             let expected = words.is_empty().then(|| CLOSED.to_owned());
             assert_eq!(ended.err(), expected);
+            assert_eq!(trouble.now(), expected);
             assert_eq!(written.unwrap_err() == CLOSED, words.is_empty());
         }
     }

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use super::answering::Answering;
+use super::answering::{Answering, Trouble};
 use super::session::{Sessions, Shown, Verified};
 use super::tls::Outward;
 
@@ -29,6 +29,7 @@ type Stream = Verified<Answering<TlsStream<TcpStream>>>;
 pub struct Dialer {
     outward: Arc<dyn Fn() -> Outward + Send + Sync>,
     servers: Servers,
+    trouble: Trouble,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -45,7 +46,14 @@ impl Dialer {
         Self {
             outward: Arc::new(outward),
             servers,
+            trouble: Trouble::default(),
         }
+    }
+
+    /// Why the newest connection ended before the server's first answer, if it did: a call may learn only that it was
+    /// cancelled.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.now()
     }
 
     /// Opens a connection to what [`endpoint`] made.
@@ -62,6 +70,7 @@ impl Dialer {
     }
 
     async fn open(self, url: Uri) -> io::Result<TokioIo<Stream>> {
+        self.trouble.set(None);
         let host = url.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(PORT);
@@ -79,7 +88,7 @@ impl Dialer {
         let verify =
             |shown: &Shown<ServerName<'_>>| (self.outward)().verify(&shown.chain, &shown.what);
         let session = self.servers.open(shown, verify);
-        let stream = Verified::new(Answering::new(stream), Some(session));
+        let stream = Verified::new(Answering::new(stream, self.trouble.clone()), Some(session));
         Ok(TokioIo::new(stream))
     }
 }

@@ -15,9 +15,13 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
-use super::answering::CLOSED;
 use super::folder::{Files, Own};
 use crate::Millis;
+
+/// What is said of a server that closes a connection before its first answer. HTTP/2 keeps the text of an error, and
+/// nothing else of it.
+pub(super) const CLOSED: &str =
+    "it closed the connection at once: it may not accept the certificate of this process";
 
 /// The certificate that the other end of a connection showed, with those between it and the authority.
 pub(super) type Chain = Vec<CertificateDer<'static>>;

@@ -8,7 +8,6 @@ use kol_common::KolError;
 use kol_common::job::SecretRef;
 use serde::Serialize;
 
-use super::{Raw, wrong};
 use crate::meta::etcd::Members;
 
 /// Flags about etcd.
@@ -58,19 +57,37 @@ pub struct Shared {
     pub advertise: Option<String>,
 }
 
+/// All layers together.
+pub(super) struct Written {
+    pub(super) etcd: Option<String>,
+    pub(super) prefix: String,
+    pub(super) tls: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) insecure: bool,
+    pub(super) advertise: Option<String>,
+}
+
+/// A mistake in the configuration.
+pub(super) fn wrong(what: impl Into<String>) -> KolError {
+    KolError::user("CONFIG_INVALID", what).help("See kol-master --help for the keys there are.")
+}
+
 impl Shared {
-    /// From all layers; `None` for a master that is alone.
-    pub(super) fn of(raw: &Raw) -> Result<Option<Self>, KolError> {
-        let Some(urls) = &raw.etcd else {
+    /// From what is written; `listen` is where this master listens. `None` for a master that is alone.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn of(written: Written, listen: SocketAddr) -> Result<Option<Self>, KolError> {
+        let Some(urls) = written.etcd else {
             return Ok(None);
         };
-        if raw.advertise.is_none() && raw.listen.ip().is_unspecified() {
+        if written.advertise.is_none() && listen.ip().is_unspecified() {
             return Err(wrong(format!(
-                "with --etcd and --listen {}, --advertise must say where others reach this master",
-                raw.listen
+                "with --etcd and --listen {listen}, --advertise must say where others reach this master"
             )));
         }
-        let login = match (raw.etcd_user.clone(), raw.etcd_password.clone()) {
+        let login = match (written.user, written.password) {
             (None, None) => None,
             (Some(user), Some(password)) => Some((user, SecretRef(password))),
             _ => return Err(wrong("--etcd-user and --etcd-password need each other")),
@@ -78,12 +95,12 @@ impl Shared {
         Ok(Some(Self {
             members: Members {
                 urls: urls.split(',').map(|url| url.trim().to_owned()).collect(),
-                tls: raw.etcd_tls.clone(),
+                tls: written.tls,
                 login,
-                insecure: raw.etcd_insecure,
+                insecure: written.insecure,
             },
-            prefix: format!("{}/", raw.etcd_prefix.trim_end_matches('/')),
-            advertise: raw.advertise.clone(),
+            prefix: format!("{}/", written.prefix.trim_end_matches('/')),
+            advertise: written.advertise,
         }))
     }
 

@@ -14,8 +14,8 @@ use kol_common::job::SecretRef;
 use kol_common::net::{Trust, is_this_machine};
 use kol_common::secrets::Secrets;
 
+use super::failure::wrong;
 use super::login::Login;
-use super::member::wrong;
 
 /// What an operator says of etcd.
 #[derive(Clone, Debug, Default, PartialEq)]

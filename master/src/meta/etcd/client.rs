@@ -10,9 +10,9 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::access::Access;
-use super::failure::{EtcdError, Failure};
+use super::failure::{EtcdError, Failure, wrong};
 use super::login::{Login, Token, is_token_over};
-use super::member::{Member, wrong};
+use super::member::Member;
 use super::wire::kv_client::KvClient;
 use super::wire::lease_client::LeaseClient;
 use super::wire::{
@@ -170,7 +170,7 @@ impl Etcd {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
-        Err(failure.at(&member.url))
+        Err(member.failure(failure))
     }
 
     /// A call with a token, where there is a login; twice, if etcd does not take the first one any more.

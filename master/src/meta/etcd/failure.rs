@@ -58,6 +58,14 @@ impl Failure {
         }
     }
 
+    /// This one, unless it says no more than that there was no answer, and `trouble` says why.
+    pub(super) fn or_of_tls(self, trouble: Option<String>) -> Self {
+        match trouble {
+            Some(why) if self.code == UNREACHABLE => Self::new(TLS, why),
+            _ => self,
+        }
+    }
+
     /// Of a call to this member.
     pub(super) fn at(self, member: &str) -> EtcdError {
         EtcdError {
@@ -82,6 +90,12 @@ impl From<&EtcdError> for KolError {
             _ => "Look at etcd and the network. Executors continue meanwhile.",
         })
     }
+}
+
+/// An address that is none.
+pub(super) fn wrong(what: &str) -> KolError {
+    KolError::user("ETCD_URL", what)
+        .help("Give --etcd like https://10.0.0.1:2379,https://10.0.0.2:2379.")
 }
 
 #[cfg(test)]
@@ -113,6 +127,7 @@ mod tests {
                 UNREACHABLE,
             ),
             (Code::Unknown, "received fatal alert: BadCertificate", TLS),
+            (Code::Cancelled, "operation was canceled", UNREACHABLE),
         ] {
             let error = Failure::of(&Status::new(code, said)).at("https://a:1");
             assert_eq!(error.code, expected, "{said}");
@@ -122,5 +137,15 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn why_a_connection_ended_takes_the_place_of_no_answer_and_of_nothing_else() {
+        let cancelled = || Failure::of(&Status::new(Code::Cancelled, "operation was canceled"));
+        let trouble = || Some("it hung up".to_owned());
+        assert_eq!(cancelled().or_of_tls(None), cancelled());
+        assert_eq!(cancelled().or_of_tls(trouble()).code, TLS);
+        let refused = Failure::new(AUTH, "no");
+        assert_eq!(refused.clone().or_of_tls(trouble()), refused);
     }
 }

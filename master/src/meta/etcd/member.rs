@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kol_common::{KolError, net};
+use kol_common::KolError;
+use kol_common::net::{self, Dialer, Trust};
 use tonic::transport::Channel;
 
 use super::access::Access;
+use super::failure::{EtcdError, Failure, wrong};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -16,6 +18,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 pub(super) struct Member {
     pub(super) url: String,
     pub(super) channel: Channel,
+    dialer: Option<Dialer>,
 }
 
 impl Member {
@@ -32,18 +35,21 @@ impl Member {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE);
-        let channel = match &access.trust {
-            Some(trust) => trust.dialer().connect_lazy(&endpoint),
+        let dialer = access.trust.as_ref().map(Trust::dialer);
+        let channel = match &dialer {
+            Some(dialer) => dialer.connect_lazy(&endpoint),
             None => endpoint.connect_lazy(),
         };
         Ok(Self {
             url: url.to_owned(),
             channel,
+            dialer,
         })
     }
-}
 
-pub(super) fn wrong(what: &str) -> KolError {
-    KolError::user("ETCD_URL", what)
-        .help("Give --etcd like https://10.0.0.1:2379,https://10.0.0.2:2379.")
+    /// A failed call to it, with what its connection says of TLS.
+    pub(super) fn failure(&self, failure: Failure) -> EtcdError {
+        let trouble = self.dialer.as_ref().and_then(Dialer::trouble);
+        failure.or_of_tls(trouble).at(&self.url)
+    }
 }
