@@ -12,4 +12,5 @@ mod lineage;
 mod process;
 mod rpc;
 mod secure;
+mod sessions;
 mod support;

@@ -167,6 +167,7 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
         http: String::new(),
         cores: 1,
         memory_bytes: memory,
+        warnings: Vec::new(),
     };
     let route = Route {
         master: MASTER.to_owned(),

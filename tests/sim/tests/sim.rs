@@ -17,5 +17,7 @@ mod platforms;
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/secured.rs"]
+mod secured;
 #[path = "sim/stores.rs"]
 mod stores;

@@ -25,6 +25,7 @@ mod replay;
 mod s3;
 mod safe;
 mod secured;
+mod secured_masters;
 mod streaming;
 mod topology;
 mod zombie;
