@@ -171,7 +171,7 @@ fn taken_over(start_offset: Option<u64>, topic: Uuid) -> Rig {
     };
     let found = Found {
         partitions: started(1, 100),
-        generation: 4,
+        generation: Some(4),
         state: Some(Box::new(Manifest {
             partitions: vec![state],
             ..Manifest::default()

@@ -158,8 +158,8 @@ impl Log for Written {
     }
 
     fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
-        let (topic, asked) = (TOPIC, Instant::now());
-        Some(Identity { topic, asked })
+        let (topic, requested) = (TOPIC, Instant::now());
+        Some(Identity { topic, requested })
     }
 
     fn watermarks(
