@@ -13,6 +13,9 @@ use crate::render;
 pub struct Args {
     /// Job id or name.
     job: String,
+    /// Show why each partition is where it is, and what would make it move.
+    #[arg(long)]
+    why: bool,
 }
 
 /// Prints what the owner of each partition reports.
@@ -20,11 +23,18 @@ pub struct Args {
 /// # Errors
 /// No such job.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let request = JobRef { job: args.job };
+    let request = JobRef {
+        job: args.job.clone(),
+    };
     let status = ctx.jobs().await?.get_job(request).await?.into_inner();
     if ctx.json() {
         let views = status.partitions.iter().map(view::partition_json);
         print::json(&Value::from_iter(views))?;
+    } else if args.why {
+        print::text(&render::cluster::placements(
+            &status.partitions,
+            status.wall_ms,
+        ))?;
     } else {
         print::text(&render::cluster::partitions(&status.partitions))?;
     }

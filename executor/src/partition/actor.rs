@@ -15,6 +15,7 @@ use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
 use super::deps::Deps;
 use super::explain::Explain;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
+use super::meter::Meter;
 use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, report};
 use super::stage::Intake;
@@ -46,6 +47,7 @@ pub(super) struct Actor {
     present: Present,
     memory: Memory,
     shares: Shares,
+    meter: Meter,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
     /// How long others that wait for memory let this partition fetch.
@@ -95,6 +97,7 @@ impl Actor {
             tick: Arc::new(JobTick::default()),
             present: deps.present,
             shares: Shares::new(&deps.memory),
+            meter: Meter::default(),
             memory: deps.memory,
             housekeeping_at: now,
             turn_ends_at: now,
@@ -418,16 +421,21 @@ impl Actor {
     }
 
     fn show_report(&mut self) {
+        let now = Instant::now();
         let parts = Parts {
             assignment: &self.assignment,
             memory: &self.memory,
-            stall: self.reader.longest_stall(Instant::now()),
+            stall: self.reader.longest_stall(now),
             reader: &self.reader,
             intake: &self.intake,
             outbox: &self.outbox,
             restore_problem: self.restore_problem.as_ref(),
         };
-        let report = report(&parts);
+        let mut report = report(&parts);
+        if let Some(counters) = &report.counters {
+            self.meter.look(now, counters);
+        }
+        report.rates = self.meter.rates();
         self.report.send_replace(report);
     }
 
@@ -465,6 +473,8 @@ impl Actor {
         self.intake
             .restored(*state, checkpoint.counters.clone().unwrap_or_default());
         self.weigh();
+        // What the checkpoint had counted was not read now.
+        self.meter = Meter::default();
         drop(share);
         self.reader.restored(Instant::now(), &checkpoint);
         self.checkpointer.restored(checkpoint);

@@ -9,7 +9,7 @@
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
-//! | `report` | what a partition says of itself |
+//! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
 //!
 //! The rooms do not know each other: each is a part that the actor owns. A part answers with what it
@@ -21,6 +21,7 @@ mod delivery;
 mod deps;
 mod explain;
 mod message;
+mod meter;
 mod reader;
 mod report;
 mod stage;

@@ -111,6 +111,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Host name.
     pub host: String,
+    /// What the host fails together with; may be empty.
+    pub zone: String,
     /// Address of the HTTP server.
     pub http: String,
     /// Cores for partitions.
@@ -245,6 +247,7 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running: account.running,
             unseen_roots: account.unseen_roots,
+            zone: identity.zone.clone(),
         })),
         ..ExecutorMessage::default()
     }

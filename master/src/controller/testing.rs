@@ -92,6 +92,7 @@ pub(super) fn ending(id: &str) -> JobRecord {
         start_offset: 0,
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
+        placed: None,
         topic_id: None,
         cuts: Cuts::default(),
     }];
