@@ -126,7 +126,12 @@ mod tests {
                 ("KOL_PARTITIONS", tier.partitions.to_string()),
             ];
             for (name, value) in &expected {
-                assert_eq!(values.get(name), Some(&value.as_str()), "{} {name}", tier.name);
+                assert_eq!(
+                    values.get(name),
+                    Some(&value.as_str()),
+                    "{} {name}",
+                    tier.name
+                );
             }
             assert_eq!(values.len(), expected.len(), "{}", tier.name);
         }
@@ -137,7 +142,10 @@ mod tests {
         for tier in TIERS {
             let needs = needed(&tier);
             assert!(needs.for_memory <= tier.executors, "{tier:?} {needs:?}");
-            assert!(needs.redis_memory <= 0.75 * (tier.redis_gib << 30) as f64, "{tier:?}");
+            assert!(
+                needs.redis_memory <= 0.75 * (tier.redis_gib << 30) as f64,
+                "{tier:?}"
+            );
             assert!(needs.partitions <= tier.partitions, "{tier:?} {needs:?}");
             assert_eq!(tier.partitions % (2 * tier.executors), 0, "{tier:?}");
         }
@@ -153,7 +161,11 @@ mod tests {
                 limit if limit.rate() < tier.rate as f64 => {
                     format!("does not reach it: {:.0} events/s at most", limit.rate())
                 }
-                _ => format!("{:.1} of {} cores busy", needs.cores, tier.executors * tier.cores),
+                _ => format!(
+                    "{:.1} of {} cores busy",
+                    needs.cores,
+                    tier.executors * tier.cores
+                ),
             };
             assert!(text.contains(&verdict), "{}.env: {verdict}", tier.name);
             let age = needs.freshness.unwrap_or(f64::INFINITY);

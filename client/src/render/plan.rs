@@ -99,7 +99,10 @@ fn needed(demand: &Demand, executor: &Executor, needs: &Needs) -> String {
         ),
         (
             "checkpoints",
-            format!("{}/s to the checkpoint root", bytes(needs.checkpoint as u64)),
+            format!(
+                "{}/s to the checkpoint root",
+                bytes(needs.checkpoint as u64)
+            ),
         ),
     ])
 }

@@ -12,7 +12,7 @@ use super::effect::Effect;
 use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
-use super::placing::why_it_leaves;
+use super::placing::note_why_it_leaves;
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -48,6 +48,9 @@ impl Partitions {
         let mut assignments = Assignments::new();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
+            if matches!(partition.hold, Hold::Held { .. }) {
+                note_why_it_leaves(partition, &plan, fleet);
+            }
             let target = plan.targets.get(&partition.record.ordinal);
             match &partition.hold {
                 Hold::Free { after } if *after <= now => {
@@ -60,9 +63,6 @@ impl Partitions {
                 Hold::Held { executor } => {
                     if is_callable(fleet, executor) && target != Some(executor) && !stays(executor)
                     {
-                        let ordinal = partition.record.ordinal;
-                        let cause = why_it_leaves(&plan, ordinal, executor, fleet);
-                        self.all[index].leaves = Some(cause);
                         let patience = self.drain + ANSWER;
                         self.take_back(index, RevokeMode::Drain, patience, now, out);
                     }

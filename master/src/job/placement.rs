@@ -190,8 +190,8 @@ impl Plan {
 
     /// Rule 4, until nothing moves any more.
     fn balance(&mut self) {
-        loop {
-            let mut left = BTreeSet::new();
+        let mut left = BTreeSet::new();
+        while self.best_move(&left).is_some() {
             let moved = loop {
                 let mut moved = self.clone();
                 moved.relieve(&left);
@@ -205,6 +205,7 @@ impl Plan {
                 return;
             }
             *self = moved;
+            left.clear();
         }
     }
 

@@ -14,7 +14,7 @@ use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::load::{Load, Room};
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
-use super::placement::{Alternative, Movable, Plan, Relief, Seat, place};
+use super::placement::{Alternative, Movable, Plan, Seat, place};
 
 impl Partitions {
     /// The plan for now. Executors that do not see the places of state files get nothing.
@@ -74,28 +74,31 @@ fn seat(executor: &Executor) -> Seat {
     }
 }
 
-/// Why a partition leaves an executor by this plan, if it does.
-pub(super) fn why_it_leaves(
-    plan: &Plan,
-    ordinal: u32,
-    holder: &ExecutorId,
-    fleet: &Fleet,
-) -> Cause {
-    match plan.reliefs.get(&ordinal) {
-        Some(Relief {
-            from, before, with, ..
-        }) => Cause::Balance {
-            executor: from.clone(),
-            before: *before,
-            with: *with,
-        },
-        None => Cause::Unfit {
+/// Notes why a partition leaves its holder by this plan, when that is decided; what it stays for is no reason.
+pub(super) fn note_why_it_leaves(partition: &mut Partition, plan: &Plan, fleet: &Fleet) {
+    let ordinal = partition.record.ordinal;
+    let Some(holder) = partition.hold.executor().filter(|h| is_callable(fleet, h)) else {
+        return;
+    };
+    if plan.targets.get(&ordinal) == Some(holder) {
+        partition.leaves = None;
+        return;
+    }
+    let relief = plan.reliefs.get(&ordinal);
+    let cause = relief.map_or_else(
+        || Cause::Unfit {
             executor: holder.clone(),
             leaves: fleet
                 .get(holder)
                 .is_some_and(|e| e.state == ExecutorState::Leaving),
         },
-    }
+        |relief| Cause::Balance {
+            executor: relief.from.clone(),
+            before: relief.before,
+            with: relief.with,
+        },
+    );
+    partition.leaves.get_or_insert(cause);
 }
 
 /// Why a partition is where it is, and what would make it move; `None` while nobody has it.
@@ -106,6 +109,7 @@ pub(super) fn explain(partition: &Partition, plan: &Plan) -> Option<Placement> {
     let alternative = plan
         .alternative(ordinal)
         .filter(|_| plan.targets.get(&ordinal) == Some(executor));
+    let moves_at = alternative.as_ref().map(|a| a.needs);
     let fill = plan.fill(executor).unwrap_or_default();
     Some(Placement {
         since_ms: placed.map(|p| p.at.0),
@@ -118,7 +122,8 @@ pub(super) fn explain(partition: &Partition, plan: &Plan) -> Option<Placement> {
         executor_load_ppm: fill,
         alternative: alternative.as_ref().map(|a| a.executor.to_string()),
         alternative_load_ppm: alternative.as_ref().map(|a| a.with),
-        moves_at_ppm: alternative.as_ref().map(|a| a.needs),
+        // It did not move although its executor is that full: see `moves_when`.
+        moves_at_ppm: moves_at.filter(|needs| fill < *needs),
         moves_when: moves_when(partition, plan, executor, alternative.as_ref(), fill),
         rates: partition.report.as_ref().and_then(|r| r.rates),
     })
@@ -138,6 +143,9 @@ fn moves_when(
     }
     match alternative {
         None => "there is no other executor that may have it".to_owned(),
+        Some(Alternative { needs, .. }) if fill >= *needs => {
+            format!("not for balance: it takes too little for that to relieve {executor}")
+        }
         Some(Alternative {
             executor: other,
             with,
