@@ -276,5 +276,8 @@ fn a_creator_and_a_video_take_what_cluster_plans_count_for_them() {
     // Tables grow by doubling: what is counted must not be far from any of their sizes.
     let is_near = |counted: u64, is: u64| (is * 7 / 10..=is * 3 / 2).contains(&counted);
     assert!(is_near(VIDEO_BYTES, of_video), "{of_video} bytes a video");
-    assert!(is_near(CREATOR_BYTES, of_creator), "{of_creator} bytes a creator");
+    assert!(
+        is_near(CREATOR_BYTES, of_creator),
+        "{of_creator} bytes a creator"
+    );
 }

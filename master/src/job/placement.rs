@@ -190,22 +190,31 @@ impl Plan {
 
     /// Rule 4, until nothing moves any more.
     fn balance(&mut self) {
-        let mut left = BTreeSet::new();
-        while self.best_move(&left).is_some() {
-            let moved = loop {
-                let mut moved = self.clone();
-                moved.relieve(&left);
-                let too_little = moved.given_too_little(self);
-                if too_little.is_empty() {
-                    break moved;
-                }
-                left.extend(too_little);
-            };
-            if moved.targets == self.targets {
-                return;
-            }
+        if self.best_move(&BTreeSet::new()).is_none() {
+            return;
+        }
+        let start = self.clone();
+        while let Some(moved) = self.relieved(&start) {
             *self = moved;
-            left.clear();
+        }
+    }
+
+    /// After all moves that there are, without those to executors that would be given too little since the `start`;
+    /// `None` if nothing is left of them.
+    fn relieved(&self, start: &Self) -> Option<Self> {
+        let mut left = BTreeSet::new();
+        loop {
+            let mut moved = self.clone();
+            moved.relieve(&left);
+            let too_little = moved.given_too_little(start);
+            if too_little.is_empty() {
+                return (moved.targets != self.targets).then_some(moved);
+            }
+            let known = left.len();
+            left.extend(too_little);
+            if left.len() == known {
+                return None;
+            }
         }
     }
 
@@ -260,7 +269,7 @@ impl Plan {
         None
     }
 
-    /// Those that were given something since `before`, and too little for a move.
+    /// Those that were given something since `before`, and too little for that.
     fn given_too_little(&self, before: &Self) -> Vec<ExecutorId> {
         let fills = before.seats.values().map(|t| u128::from(t.fill()));
         let average = fills.sum::<u128>() / before.seats.len().max(1) as u128;
