@@ -44,6 +44,15 @@ pub struct Config {
     /// Host name that the master shows for this executor [default: the name of this machine].
     #[arg(long, default_value_t = this_machine(), hide_default_value = true)]
     pub host: String,
+    /// What this host fails together with, as a rack or a data centre: a partition that failed here goes to another zone
+    /// if there is one.
+    #[arg(
+        long,
+        env = "KOL_EXECUTOR_ZONE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub zone: String,
     /// How log lines are written: text or json.
     #[arg(long, env = "KOL_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
