@@ -53,10 +53,20 @@ impl Etcd {
     /// # Errors
     /// There is no URL, or one is not like `http://HOST:PORT`.
     pub fn new(urls: &[String], answer: Duration) -> Result<Self, KolError> {
-        let members: Vec<_> = urls
-            .iter()
-            .map(|url| member(url))
-            .collect::<Result<_, _>>()?;
+        Self::reached_by(urls, answer, Endpoint::connect_lazy)
+    }
+
+    /// As [`Self::new`]; `open` makes the channel to a member, which connects when it is used first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reached_by(
+        urls: &[String],
+        answer: Duration,
+        open: impl Fn(&Endpoint) -> Channel,
+    ) -> Result<Self, KolError> {
+        let one = |url: &String| member(url).map(|(url, endpoint)| (url, open(&endpoint)));
+        let members: Vec<_> = urls.iter().map(one).collect::<Result<_, _>>()?;
         if members.is_empty() {
             return Err(wrong("no URL of an etcd member is given"));
         }
@@ -176,7 +186,7 @@ fn kv(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel).max_decoding_message_size(MAX_ANSWER)
 }
 
-fn member(url: &str) -> Result<(String, Channel), KolError> {
+fn member(url: &str) -> Result<(String, Endpoint), KolError> {
     let url = url.trim().trim_end_matches('/');
     if !url.starts_with("http://") {
         return Err(wrong(&format!("`{url}` is not the URL of an etcd member")));
@@ -187,7 +197,7 @@ fn member(url: &str) -> Result<(String, Channel), KolError> {
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
-    Ok((url.to_owned(), endpoint.connect_lazy()))
+    Ok((url.to_owned(), endpoint))
 }
 
 fn wrong(what: &str) -> KolError {
