@@ -11,6 +11,8 @@ use kol_common::scoring::Scoring;
 use super::gaps::Gaps;
 use super::{KolIndex, Slot, State};
 
+/// Largest time and largest number of a pane: what is computed with them does not overflow.
+const LATEST: u64 = 1 << 53;
 /// Bytes of the smallest record.
 const SMALLEST: usize = 2;
 
@@ -61,10 +63,10 @@ impl Restorer {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), Damage> {
-        if record
+        let fits = record
             .index()
-            .is_some_and(|index| index as usize >= self.bound)
-        {
+            .is_none_or(|index| (index as usize) < self.bound);
+        if !fits || !is_plausible(record) {
             return Err(Damage::Undecodable(self.frame));
         }
         let state = &mut self.state;
@@ -128,6 +130,17 @@ impl Restorer {
     }
 }
 
+/// Whether the times of a record are ones that a clock can show.
+fn is_plausible(record: &Record<'_>) -> bool {
+    match record {
+        Record::Head(head) => head.clock.unwrap_or(0).max(head.window_end) <= LATEST,
+        Record::Kol(kol) => kol.newest.max(kol.base) <= LATEST,
+        Record::Reading(reading) => reading.time <= LATEST,
+        Record::FallenReading(record) => record.reading.time <= LATEST,
+        Record::NoKol(_) | Record::NoReading(_) => true,
+    }
+}
+
 impl State {
     fn restore_slot(&mut self, kol: KolIndex) -> &mut Slot {
         let at = kol as usize;
@@ -148,6 +161,7 @@ impl State {
 mod tests {
     use std::borrow::Cow;
 
+    use kol_common::checkpoint::Head;
     use kol_common::checkpoint::frame::Encoder;
     use kol_common::event::Event;
     use kol_common::job::{Counters, Profile, ScoringSpec};
@@ -336,7 +350,8 @@ mod tests {
     }
 
     #[test]
-    fn a_record_whose_index_no_file_of_its_length_can_have_is_refused() {
+    fn a_record_whose_index_no_file_of_its_length_can_have_or_whose_time_no_clock_shows_is_refused()
+    {
         let of = |record: &Record<'_>| {
             let mut chunk = Vec::new();
             record.append(&mut chunk);
@@ -347,7 +362,15 @@ mod tests {
             Restorer::new(scoring()).file(&file)
         };
         assert_eq!(of(&Record::NoKol(0)), Ok(()));
-        for record in [Record::NoKol(4_000_000_000), Record::NoReading(900_000)] {
+        let late = Record::Head(Head {
+            clock: Some(u64::MAX),
+            ..Head::default()
+        });
+        for record in [
+            Record::NoKol(4_000_000_000),
+            Record::NoReading(900_000),
+            late,
+        ] {
             assert_eq!(of(&record), Err(Damage::Undecodable(0)), "{record:?}");
         }
     }
