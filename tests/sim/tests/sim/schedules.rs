@@ -9,7 +9,7 @@ const SCHEDULES: u64 = 100;
 /// Of these, how many are played twice.
 const TWICE: u64 = 5;
 
-/// Plays all schedules on all processors; each must end with the laws kept. Answers the most terms that one had.
+/// Plays all schedules on all processors; each must end with the laws kept. Answers how many terms began in all.
 fn play_all(masters: Masters) -> u64 {
     let next = AtomicU64::new(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -21,7 +21,7 @@ fn play_all(masters: Masters) -> u64 {
                 return (failed, terms);
             }
             let outcome = run(masters, seed, false);
-            terms = terms.max(outcome.terms);
+            terms += outcome.terms;
             if !outcome.problems.is_empty() {
                 failed.push((seed, outcome.problems, outcome.deeds));
             }
@@ -32,13 +32,13 @@ fn play_all(masters: Masters) -> u64 {
         let played = players.into_iter().map(|player| player.join().unwrap());
         played.collect()
     });
-    let terms = played.iter().map(|(_, terms)| *terms).max();
+    let terms = played.iter().map(|(_, terms)| *terms).sum();
     let failed: Vec<_> = played.into_iter().flat_map(|(failed, _)| failed).collect();
     assert!(
         failed.is_empty(),
         "replay with SEED=… make sim: {failed:#?}"
     );
-    terms.unwrap_or(0)
+    terms
 }
 
 #[test]
@@ -49,7 +49,8 @@ fn whatever_fails_redis_equals_the_fold_in_the_end_and_no_reader_sees_it_go_back
 #[test]
 fn of_several_masters_one_leads_at_a_time_and_whatever_fails_no_epoch_is_lost() {
     let terms = play_all(Masters::Several);
-    assert!(terms > 3, "leaders hardly ever changed: term {terms}");
+    let few = SCHEDULES * 5 / 4;
+    assert!(terms > few, "leaders hardly ever changed: {terms} terms");
 }
 
 #[test]
