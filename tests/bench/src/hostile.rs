@@ -104,9 +104,10 @@ fn newcomer(grpc: String) -> JoinHandle<Duration> {
     })
 }
 
+/// With a thread of its own, which answers what the master wants to know of a connection between two looks.
 fn runtime() -> Runtime {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(1).enable_all().build().unwrap()
 }
 
 /// What a phase came to.
