@@ -28,8 +28,8 @@ use crate::election::{self, Candidate, LeaderStore};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::lead::{self, Terms};
-use crate::meta::EmbeddedStore;
 use crate::meta::etcd::{Access, Etcd, EtcdStore};
+use crate::meta::{EmbeddedStore, MetaStore};
 use crate::role::Roles;
 use crate::rpc::{ClusterRpc, Guard, JobRpc};
 use crate::specs::Admission;
@@ -158,7 +158,22 @@ impl Core {
         })
     }
 
-    /// One that leads when it is elected.
+    /// One that has its store in etcd, and leads when it is elected. `etcd` opens clients that wait so long for an
+    /// answer; `prefix` is that of its keys, `address` where executors and people reach this master.
+    ///
+    /// # Errors
+    /// A URL of etcd is none.
+    pub fn shared(
+        etcd: impl Fn(Duration) -> Result<Etcd, KolError>,
+        prefix: String,
+        address: String,
+        terms: impl FnOnce(Arc<dyn MetaStore>) -> Terms,
+    ) -> Result<Self, KolError> {
+        let store = EtcdStore::new(Arc::new(etcd(STORE_ANSWER)?), prefix.clone());
+        let candidate = Candidate::new(Arc::new(etcd(ELECTION_ANSWER)?), prefix, address);
+        Ok(Self::elected(candidate, terms(Arc::new(store))))
+    }
+
     fn elected(candidate: Candidate, terms: Terms) -> Self {
         let tasks = Group::new("master");
         let (role, roles) = watch::channel(terms.following(None));
@@ -268,12 +283,9 @@ impl Master {
         let core = match state {
             State::Own(store) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
             State::Shared(shared, access) => {
-                let store = Arc::new(Etcd::new(&access, STORE_ANSWER)?);
-                let store = EtcdStore::new(store, shared.prefix.clone());
-                let election = Arc::new(Etcd::new(&access, ELECTION_ANSWER)?);
                 let address = shared.address(grpc, protection.credentials().is_some());
-                let candidate = Candidate::new(election, shared.prefix, address);
-                let core = Core::elected(candidate, terms(Arc::new(store)));
+                let open = |answer| Etcd::new(&access, answer);
+                let core = Core::shared(open, shared.prefix.clone(), address, terms)?;
                 access.keep(&core.tasks);
                 core
             }

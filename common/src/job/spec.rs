@@ -296,7 +296,16 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
+pub(super) const MAX_PANES: u64 = 10_080;
+
 impl ScoringSpec {
+    /// Whether its times can be divided by, and its windows kept in memory.
+    pub(super) fn is_computable(&self) -> bool {
+        let panes = self.window.0.checked_div(self.slide.0);
+        panes.is_some_and(|panes| panes <= MAX_PANES) && self.window.0 > 0 && self.half_life.0 > 0
+    }
+
     /// The defaults of `docs/protocol/scoring.md`: they follow the counters, because public crawls read a
     /// video once a day or so and a five-minute window would hold nothing.
     pub fn defaults(profile: Profile, counters: Counters) -> Self {

@@ -223,6 +223,7 @@ async fn session(
         .into_inner();
     while let Some(message) = incoming.message().await? {
         masters.accept(message.term)?;
+        tracing::trace!(incarnation = %identity.incarnation, term = message.term, "a message of the master is taken");
         if let Some(kol_common::proto::master_message::Body::Welcome(w)) = &message.body {
             ready.send_replace(true);
             tracing::info!(executor = %w.executor_id, "registered with the master");

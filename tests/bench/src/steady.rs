@@ -137,7 +137,8 @@ impl Epochs {
     }
 }
 
-fn produce(bootstrap: &str, topic: &str, plan: &Plan) -> u64 {
+/// Produces at the rate of the plan, for as long as its steady run is; answers how many.
+pub(super) fn produce(bootstrap: &str, topic: &str, plan: &Plan) -> u64 {
     let mut options = history(plan.kols, 1);
     options.start = Millis::now();
     options.step_us = (1_000_000 / plan.rate).max(1);

@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::input::{KOLS, PARTITIONS};
+use super::masters::{Blow, Masters};
 use super::person::Errand;
 use super::redis::Key;
 use super::store::{Damage, Mood};
@@ -48,6 +49,16 @@ pub enum Deed {
     Crash(&'static str),
     /// It starts again.
     Restart(&'static str),
+    /// The process of a host is stopped, as by SIGSTOP.
+    Stop(&'static str),
+    /// It continues.
+    Continue(&'static str),
+    /// This happens to whoever of several masters leads.
+    Strike(Blow),
+    /// Whatever was done to leaders is over.
+    Recover,
+    /// etcd does what it is requested next, and its answer is lost.
+    LoseAnswer,
     /// An executor gets the signal to end.
     Leave(&'static str),
     /// What two hosts send each other waits.
@@ -93,7 +104,7 @@ pub enum Deed {
 }
 
 /// Deeds with their times, in order.
-pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
+pub fn schedule(seed: u64, masters: Masters) -> Vec<(Millis, Deed)> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deeds = Vec::new();
     // The present is the newest of two clocks: one of them may be slow, not both.
@@ -123,6 +134,7 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         deeds.push((at, Deed::Do(errand(&mut random))));
     }
     surroundings(seed, &mut deeds);
+    deeds.extend(masters.faults(seed));
     deeds.sort_by_key(|(at, _)| *at);
     deeds
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::reader::Problems;
 use super::{ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
+use crate::job::spec::MAX_PANES;
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
 
-/// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
-const MAX_PANES: u64 = 10_080;
 /// Constants of the score lie within these, so that no score can be infinite or undefined: a velocity
 /// is below 10^13, so every term stays far below the largest float.
 const LARGEST: f64 = 1e6;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
 use super::access::Access;
@@ -48,9 +48,22 @@ impl Etcd {
     /// # Errors
     /// There is no URL, or one is not like `http://HOST:PORT`.
     pub fn new(access: &Access, answer: Duration) -> Result<Self, KolError> {
+        Self::reached_by(access, answer, Endpoint::connect_lazy)
+    }
+
+    /// As [`Self::new`]; `open` makes the channel to a member that is called without TLS, which connects when it is used
+    /// first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reached_by(
+        access: &Access,
+        answer: Duration,
+        open: impl Fn(&Endpoint) -> Channel,
+    ) -> Result<Self, KolError> {
         let urls = access.urls.iter();
         let members: Vec<_> = urls
-            .map(|url| Member::new(url, access))
+            .map(|url| Member::new(url, access, &open))
             .collect::<Result<_, _>>()?;
         if members.is_empty() {
             return Err(wrong("no URL of an etcd member is given"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::net::{self, Dialer, Trust};
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use super::access::Access;
 use super::failure::{EtcdError, Failure, wrong};
@@ -22,11 +22,15 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Connects when it is called first. Must be called inside a runtime.
+    /// Connects when it is called first, without TLS as `open` says. Must be called inside a runtime.
     ///
     /// # Errors
     /// `ETCD_URL`: it is not a URL.
-    pub(super) fn new(url: &str, access: &Access) -> Result<Self, KolError> {
+    pub(super) fn new(
+        url: &str,
+        access: &Access,
+        open: impl Fn(&Endpoint) -> Channel,
+    ) -> Result<Self, KolError> {
         let url = url.trim().trim_end_matches('/');
         let not_a_url = |e| wrong(&format!("`{url}` is not a URL: {e}"));
         let endpoint = net::endpoint(url).map_err(not_a_url)?;
@@ -38,7 +42,7 @@ impl Member {
         let dialer = access.trust.as_ref().map(Trust::dialer);
         let channel = match &dialer {
             Some(dialer) => dialer.connect_lazy(&endpoint),
-            None => endpoint.connect_lazy(),
+            None => open(&endpoint),
         };
         Ok(Self {
             url: url.to_owned(),
