@@ -172,7 +172,7 @@ fn executor_messages() -> Vec<Vec<u8>> {
             running: vec![RunningPartition {
                 job_id: JOB.into(),
                 partition: Some(partition(1)),
-                generation: Some(4),
+                generation: 4,
                 assignment_epoch: 1,
             }],
             ..Register::default()
