@@ -38,7 +38,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make an authority, certificates for masters and executors, and a token for each role.
-    Init(Hosts),
+    Init {
+        #[command(flatten)]
+        hosts: Hosts,
+        /// Where the folder has an authority already, sign new certificates as `renew` does: for scripts that run at
+        /// each start.
+        #[arg(long)]
+        or_renew: bool,
+    },
     /// Sign new certificates for masters and executors. Copied over the old ones, they are used without a restart.
     Renew {
         #[command(flatten)]
@@ -80,8 +87,12 @@ struct Hosts {
 /// A folder that cannot be written, or has an authority already.
 pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     match args.command {
-        Command::Init(hosts) => {
-            if hosts.dir.join(AUTHORITY).exists() {
+        Command::Init { hosts, or_renew } => {
+            let is_there = hosts.dir.join(AUTHORITY).exists();
+            if or_renew && is_there {
+                return renew(&hosts, ctx);
+            }
+            if is_there {
                 let what = format!("{} has an authority already", hosts.dir.display());
                 let error = KolError::user("CERTS", what);
                 return Err(error
@@ -91,18 +102,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             let authority = Authority::generate(Millis::now())?;
             authority.write(&hosts.dir.join(AUTHORITY))?;
             issue(&authority, &hosts)?;
-            for role in Role::ALL {
-                add_token(&hosts.dir, &authority, role.as_str(), role)?;
-            }
+            add_roles(&authority, &hosts.dir)?;
             report(ctx, &hosts.dir, "made certificates and tokens in")?;
         }
         Command::Renew { hosts, revoke } => {
-            let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
             if revoke {
+                let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
                 revoke_all(&authority, &hosts.dir)?;
             }
-            issue(&authority, &hosts)?;
-            report(ctx, &hosts.dir, "signed new certificates in")?;
+            renew(&hosts, ctx)?;
         }
         Command::Token { dir, name, role } => {
             let authority = Authority::read(&dir.join(AUTHORITY))?;
@@ -110,6 +118,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             report(ctx, &dir.join(&name), "made a token in")?;
         }
     }
+    Ok(())
+}
+
+/// New certificates, and the tokens that are missing: an `init` may have been interrupted.
+fn renew(hosts: &Hosts, ctx: &Context) -> anyhow::Result<()> {
+    let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
+    issue(&authority, hosts)?;
+    add_roles(&authority, &hosts.dir)?;
+    report(ctx, &hosts.dir, "signed new certificates in")?;
     Ok(())
 }
 
@@ -149,6 +166,13 @@ fn revoke_all(authority: &Authority, dir: &Path) -> Result<(), KolError> {
         write_secret(&dir.join(process).join("ca.crl"), &list)?;
     }
     Ok(())
+}
+
+/// A token for each role that has none.
+fn add_roles(authority: &Authority, dir: &Path) -> Result<(), KolError> {
+    let missing = |role: &Role| !dir.join(role.as_str()).join("token").exists();
+    let mut missing = Role::ALL.into_iter().filter(missing);
+    missing.try_for_each(|role| add_token(dir, authority, role.as_str(), role))
 }
 
 fn add_token(dir: &Path, authority: &Authority, name: &str, role: Role) -> Result<(), KolError> {
@@ -222,6 +246,19 @@ mod tests {
         assert_eq!(holder("viewer"), Some(Role::Viewer));
         assert_eq!(holder("admin"), Some(Role::Admin));
         assert!(certs(&["init", path]).is_err(), "nothing is replaced");
+        fs::remove_file(dir.join("viewer/token")).unwrap();
+        let (of_admin, signed) = (
+            token("admin"),
+            fs::read(dir.join("master/tls.crt")).unwrap(),
+        );
+        certs(&["init", path, "--or-renew", "--host", "kol.example"]).unwrap();
+        assert_eq!(token("admin"), of_admin, "who has a token keeps it");
+        assert_eq!(
+            holder("viewer"),
+            Some(Role::Viewer),
+            "a missing one is made"
+        );
+        assert_ne!(fs::read(dir.join("master/tls.crt")).unwrap(), signed);
         certs(&["token", path, "--name", "ann", "--role", "operator"]).unwrap();
         let first = token("ann");
         certs(&["token", path, "--name", "ann", "--role", "viewer"]).unwrap();
@@ -243,6 +280,6 @@ mod tests {
         let list = fs::read_to_string(dir.join("master/ca.crl")).unwrap();
         assert!(list.contains("X509 CRL"), "{list}");
         let issued = fs::read_to_string(dir.join("authority/issued")).unwrap();
-        assert_eq!(issued.lines().count(), 6, "{issued}");
+        assert_eq!(issued.lines().count(), 8, "{issued}");
     }
 }

@@ -10,6 +10,7 @@
 pub mod authority;
 mod connection;
 mod credentials;
+mod health;
 mod http;
 mod listener;
 mod protection;
@@ -18,6 +19,7 @@ mod tokens;
 
 pub use connection::{Connection, Peer};
 pub use credentials::{Credentials, EXECUTOR};
+pub use health::check_health;
 pub use http::{is_open_to_all, protect, serve_http};
 pub use listener::{Limits, accept};
 pub use protection::{NOBODY, Protection, Refused};
