@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::docker::done;
 use super::{Docker, binary, root};
@@ -65,7 +65,9 @@ impl Docker {
             .arg(folder.path().join("rootfs"))
             .output();
         done("deploy/image/rootfs", made);
-        self.import(folder.path(), ROOTFS);
+        let archive = folder.path().join("rootfs.tar");
+        pack(folder.path(), "rootfs", &archive);
+        self.import(&archive, ROOTFS);
         let file = fs::read_to_string(root().join("deploy/Dockerfile")).expect("the Dockerfile");
         let product = images.iter().find(|image| image.starts_with("kol:"));
         let product = product.expect("the product is in the compose file");
@@ -76,20 +78,9 @@ impl Docker {
         );
     }
 
-    /// An image of a folder, or of an archive of one.
-    fn import(&self, from: &Path, name: &str) {
-        let archive = if from.is_dir() {
-            let mut tar = Command::new("tar");
-            tar.arg("-C").arg(from).args(["-c", "."]);
-            tar.stdout(Stdio::piped()).spawn().expect("tar").stdout
-        } else {
-            None
-        };
+    fn import(&self, archive: &Path, name: &str) {
         let mut import = self.command("docker");
-        match archive {
-            Some(archive) => import.args(["import", "-", name]).stdin(archive),
-            None => import.arg("import").arg(from).arg(name),
-        };
+        import.arg("import").arg(archive).arg(name);
         done("docker import", import.output());
     }
 
@@ -170,16 +161,16 @@ fn stand_ins(kafka_libs: &Path) -> PathBuf {
     // Moved at the end: one that was interrupted never looks complete.
     let part = archive.with_extension("part");
     fs::create_dir_all(archive.parent().expect("a folder")).expect("a folder");
-    let packed = Command::new("tar")
-        .arg("-C")
-        .arg(system)
-        .arg("-cf")
-        .arg(&part)
-        .arg(".")
-        .output();
-    done("tar", packed);
+    pack(system, ".", &part);
     fs::rename(&part, &archive).expect("the archive");
     archive
+}
+
+/// An archive of a part of a folder.
+fn pack(folder: &Path, part: &str, archive: &Path) {
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(folder).arg("-cf").arg(archive).arg(part);
+    done("tar", tar.output());
 }
 
 #[cfg(test)]
