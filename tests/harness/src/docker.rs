@@ -144,8 +144,7 @@ impl Drop for Docker {
                 .args(all.split_whitespace());
             let _ended_below_in_any_case = remove.output();
         }
-        self.daemon.signal("KILL");
-        let _reaped = self.daemon.wait_exit(Duration::from_secs(10));
+        self.daemon.kill();
         let path = self.folder.path().join("data");
         wait_for(
             "the daemon's files to be free",

@@ -67,6 +67,11 @@ impl<'d> Composed<'d> {
 
     /// What `docker-compose` prints; it must succeed.
     pub fn compose(&self, arguments: &[&str]) -> String {
+        self.try_compose(arguments)
+            .unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    fn try_compose(&self, arguments: &[&str]) -> Result<String, String> {
         let file = root().join("deploy/docker-compose.yml");
         let mut command = self.docker.command("docker-compose");
         command
@@ -80,11 +85,10 @@ impl<'d> Composed<'d> {
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(
-            output.status.success(),
-            "docker-compose {arguments:?}: {out}\n{err}"
-        );
-        out
+        if !output.status.success() {
+            return Err(format!("docker-compose {arguments:?}: {out}\n{err}"));
+        }
+        Ok(out)
     }
 
     /// The first container of a service.
@@ -133,9 +137,7 @@ impl<'d> Composed<'d> {
     /// Waits until a status pleases.
     pub fn wait(&self, what: &str, pleases: impl Fn(&JobStatus) -> bool) -> JobStatus {
         wait_for(what, LIMIT, || {
-            let status = self
-                .status()
-                .map_err(|why| format!("{why}\n{}", self.logs()))?;
+            let status = self.status()?;
             if pleases(&status) {
                 return Ok(status);
             }
@@ -279,6 +281,16 @@ impl<'d> Composed<'d> {
     fn logs(&self) -> String {
         let arguments = [&["logs", "--no-color"][..], &SERVICES].concat();
         self.compose(&arguments)
+    }
+}
+
+impl Drop for Composed<'_> {
+    /// What everything said goes with the containers.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let last = self.try_compose(&["logs", "--no-color", "--tail", "40"]);
+            eprintln!("{}", last.unwrap_or_else(|why| why));
+        }
     }
 }
 
