@@ -10,7 +10,7 @@
 #[path = "deploy/manifests.rs"]
 mod manifests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use kol_common::job::parse;
@@ -144,27 +144,14 @@ fn the_manifests_of_every_tier_are_valid_and_fit_together() {
         let container = &executor["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["resources"]["limits"]["memory"], memory, "{tier}");
     }
-    let scaled = folder.path().join("kubernetes/tiers/medium");
-    scale(&scaled);
-    let all = tools.build(&scaled);
-    fits_together(&all, "medium, scaled");
+    let all = tools.build(&folder.path().join("kubernetes/autoscale"));
+    fits_together(&all, "autoscale");
     let target = &all.one("HorizontalPodAutoscaler", "kol-executor")["spec"]["scaleTargetRef"];
     let executor = all.one("StatefulSet", target["name"].as_str().unwrap());
     assert!(
         executor["spec"]["replicas"].is_null(),
         "two would set the number"
     );
-}
-
-/// What the comment of the component says to do.
-fn scale(tier: &Path) {
-    let component = read("deploy/kubernetes/components/autoscale/kustomization.yaml");
-    let line = component
-        .lines()
-        .find_map(|line| line.strip_prefix("#   components:"));
-    let file = tier.join("kustomization.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("{text}components:{}\n", line.unwrap())).unwrap();
 }
 
 fn fits_together(all: &Manifests, tier: &str) {
