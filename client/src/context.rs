@@ -94,8 +94,8 @@ async fn leader_among(
                 continue;
             }
         };
-        let asked = client.leadership(LeadershipRequest {});
-        let leads = match tokio::time::timeout(CONNECT, asked).await {
+        let answer = client.leadership(LeadershipRequest {});
+        let leads = match tokio::time::timeout(CONNECT, answer).await {
             Ok(Ok(reply)) => reply.into_inner().leads,
             // A version without elections: it is the only master.
             Ok(Err(status)) => status.code() == Code::Unimplemented,

@@ -4,7 +4,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
-    reason = "a run that cannot go on should say where and end"
+    reason = "a run that cannot continue should say where and end"
 )]
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
+    reason = "a test that cannot continue should say where"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};

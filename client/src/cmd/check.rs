@@ -33,6 +33,9 @@ pub struct Args {
     /// Also connect to Kafka and Redis, and look at the topics and their newest records.
     #[arg(long)]
     connect: bool,
+    /// Also print the spec as it will run, with every default filled in. Secrets stay references.
+    #[arg(long)]
+    defaults: bool,
     /// Folder of `file:` secrets.
     #[arg(long, env = "KOL_SECRETS_DIR")]
     secrets_dir: Option<PathBuf>,
@@ -70,7 +73,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let well_formed = format!("job {} is well formed", parsed.spec.name);
     let mut findings = vec![Finding::new(format!("spec {origin}"), Ok(well_formed))];
     if args.connect {
-        findings.extend(reach(parsed.spec, Secrets::new(args.secrets_dir)).await);
+        findings.extend(reach(parsed.spec.clone(), Secrets::new(args.secrets_dir)).await);
     }
     let found = findings.iter().flat_map(|f| &f.warnings);
     let warnings: Vec<String> = parsed.warnings.iter().chain(found).cloned().collect();
@@ -82,7 +85,13 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
                 Err(e) => json!({"what": f.what, "ok": false, "found": e.to_string()}),
             })
             .collect();
-        print::json(&json!({"findings": views, "warnings": warnings}))?;
+        let mut view = json!({"findings": views, "warnings": warnings});
+        if args.defaults {
+            view["spec"] = serde_json::to_value(&parsed.spec)?;
+        }
+        print::json(&view)?;
+    } else if args.defaults {
+        print::text(&with_spec(&as_text(&findings, &warnings), &parsed.spec)?)?;
     } else {
         print::text(&as_text(&findings, &warnings))?;
     }
@@ -100,6 +109,12 @@ pub(crate) fn as_text(findings: &[Finding], warnings: &[String]) -> String {
     let warnings = warnings.iter().map(|warning| format!("warning  {warning}"));
     let all = findings.chain(warnings);
     all.map(|text| print::paragraph(&text) + "\n").collect()
+}
+
+/// A spec file: what was found is in its comments.
+fn with_spec(findings: &str, spec: &JobSpec) -> Result<String, KolError> {
+    let comments: String = findings.lines().map(|line| format!("# {line}\n")).collect();
+    Ok(format!("{comments}{}", spec.to_toml()?))
 }
 
 async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
@@ -249,6 +264,24 @@ mod tests {
             survey.add(Some(value.as_bytes()), "t/0/0");
         }
         survey.tally
+    }
+
+    #[test]
+    fn a_spec_with_its_defaults_is_a_spec_file_of_the_same_job() {
+        let spec = parse(
+            "name = \"kol\"\n[sink]\npassword = \"env:KOL_SECRET_REDIS\"",
+            "a.toml",
+        );
+        let spec = spec.unwrap().spec;
+        let warning = "two lines\nname = \"other\"".to_owned();
+        let findings = [Finding::new("spec a.toml".into(), Ok("job kol".into()))];
+        let text = with_spec(&as_text(&findings, &[warning]), &spec).unwrap();
+        assert!(text.contains("window = \"1day\""), "{text}");
+        assert!(
+            text.contains("password = \"env:KOL_SECRET_REDIS\""),
+            "{text}"
+        );
+        assert_eq!(parse(&text, "b.toml").unwrap().spec, spec, "{text}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! `checkpoints JOB`.
+//! `checkpoints [JOB]`.
 
 use kol_common::proto::JobRef;
 use kol_common::view;
 use serde_json::{Value, json};
 
+use super::chosen;
 use crate::Context;
 use crate::print;
 use crate::render;
@@ -11,8 +12,8 @@ use crate::render;
 /// Arguments of `kol-client checkpoints`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Job id or name.
-    job: String,
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    job: Option<String>,
 }
 
 /// Prints the kept checkpoints, what each one cost, and the savepoints.
@@ -20,7 +21,8 @@ pub struct Args {
 /// # Errors
 /// No such job.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let request = JobRef { job: args.job };
+    let job = chosen::name(ctx, args.job).await?;
+    let request = JobRef { job };
     let mut jobs = ctx.jobs().await?;
     let kept = jobs.list_checkpoints(request).await?.into_inner();
     if ctx.json() {

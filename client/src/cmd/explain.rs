@@ -7,6 +7,7 @@ use kol_common::scoring::{Scoring, Slot, merge};
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
+use super::chosen;
 use crate::Context;
 use crate::print::{self, visible};
 use crate::render::{self, age, grouped};
@@ -19,9 +20,9 @@ pub struct Args {
     /// Platform; the job's default platform when left out.
     #[arg(long, default_value = "")]
     platform: String,
-    /// Job id or name; may be left out when only one runs.
-    #[arg(long, default_value = "")]
-    job: String,
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(long)]
+    job: Option<String>,
 }
 
 /// Recomputes the score from the slots that executors report, and prints every term.
@@ -30,7 +31,7 @@ pub struct Args {
 /// No such creator or job.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = ExplainRequest {
-        job: args.job,
+        job: chosen::name(ctx, args.job).await?,
         platform: args.platform,
         kol: args.kol,
     };

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod certs;
 pub mod check;
 pub mod checkpoints;
+mod chosen;
 pub mod completions;
 pub mod convert_spark;
 pub mod executors;

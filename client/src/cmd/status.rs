@@ -1,4 +1,4 @@
-//! `status JOB`.
+//! `status [JOB]`.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use kol_common::proto::{JobRef, JobState, JobStatus};
 use kol_common::view::{self, is_over};
 use tokio::time::Instant;
 
+use super::chosen;
 use crate::Context;
 use crate::exit::Ended;
 use crate::print;
@@ -17,8 +18,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Arguments of `kol-client status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Job id or name.
-    job: String,
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    job: Option<String>,
     /// Wait until the job has reached this state.
     #[arg(long, value_enum)]
     wait: Option<Until>,
@@ -43,9 +44,11 @@ pub enum Until {
 /// # Errors
 /// No such job; the wait times out; the job fails meanwhile.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+    // Of a wait, too, it is one job: another one may be the newest before it ends.
+    let job = chosen::name(ctx, args.job).await?;
     let status = match args.wait {
-        Some(until) => wait(ctx, &args.job, until, args.timeout).await?,
-        None => get(ctx, &args.job).await?,
+        Some(until) => wait(ctx, &job, until, args.timeout).await?,
+        None => get(ctx, &job).await?,
     };
     if ctx.json() {
         print::json(&view::job_json(&status))?;

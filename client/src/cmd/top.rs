@@ -4,14 +4,13 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use kol_common::job::{JobSpec, KeyTemplates, SinkSpec};
-use kol_common::proto::{JobStatus, ListJobsRequest};
 use kol_common::redis::ranking::{self, Members, Ranked};
 use kol_common::redis::{RedisConnection, classify, connect};
 use kol_common::secrets::Secrets;
-use kol_common::view::is_over;
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
+use super::chosen;
 use crate::Context;
 use crate::print;
 use crate::render::top::{Screen, table};
@@ -83,8 +82,7 @@ async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<(Option<String>, 
         };
         return Ok((None, sink));
     }
-    let jobs = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
-    let job = choose(jobs.into_inner().jobs, args.job.as_deref())?;
+    let job = chosen::status(ctx, args.job.as_deref()).await?;
     let spec: JobSpec = serde_json::from_str(&job.spec_json)
         .map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
     let sink = match &args.redis {
@@ -97,32 +95,6 @@ async fn sink_of(args: &Args, ctx: &Context) -> anyhow::Result<(Option<String>, 
         None => spec.sink,
     };
     Ok((Some(job.name), sink))
-}
-
-/// The job of that id or name, of several the newest. Without a name the only one that is not over; where all
-/// are, the newest. `jobs` has the newest first.
-fn choose(jobs: Vec<JobStatus>, name: Option<&str>) -> Result<JobStatus, KolError> {
-    if let Some(name) = name {
-        let is_it = |job: &JobStatus| job.job_id == name || job.name == name;
-        return jobs.into_iter().find(is_it).ok_or_else(|| {
-            KolError::user("JOB_NOT_FOUND", format!("there is no job `{name}`"))
-                .help("kol-client jobs lists them.")
-        });
-    }
-    let live = jobs.iter().filter(|job| !is_over(job.state()));
-    let live: Vec<&str> = live.map(|job| job.name.as_str()).collect();
-    if live.len() > 1 {
-        let what = format!("several jobs run: {}", live.join(", "));
-        return Err(KolError::user("JOB_AMBIGUOUS", what)
-            .help("Name one: kol-client top JOB; kol-client jobs lists them."));
-    }
-    let none_runs = live.is_empty();
-    let mut fitting = jobs.into_iter();
-    let chosen = fitting.find(|job| none_runs || !is_over(job.state()));
-    chosen.ok_or_else(|| {
-        KolError::user("JOB_NOT_FOUND", "no job was submitted yet")
-            .help("Give --redis (or KOL_REDIS) to read a Redis directly.")
-    })
 }
 
 fn title(job: Option<&str>, platform: &str, now: Millis) -> String {
@@ -160,47 +132,7 @@ fn as_json(job: Option<&str>, row: &Ranked) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::proto::JobState;
-
     use super::*;
-
-    fn job(name: &str, id: &str, state: JobState) -> JobStatus {
-        JobStatus {
-            name: name.into(),
-            job_id: id.into(),
-            state: state.into(),
-            ..JobStatus::default()
-        }
-    }
-
-    fn chosen(jobs: &[JobStatus], name: Option<&str>) -> Result<String, &'static str> {
-        let chosen = choose(jobs.to_vec(), name);
-        chosen.map(|job| job.job_id).map_err(|e| e.code)
-    }
-
-    #[test]
-    fn without_a_name_the_only_job_that_runs_is_shown_or_else_the_newest() {
-        let stopped = job("b", "job_3", JobState::Stopped);
-        let running = job("a", "job_2", JobState::Degraded);
-        let failed = job("a", "job_1", JobState::Failed);
-        let jobs = [stopped.clone(), running, failed.clone()];
-        assert_eq!(chosen(&jobs, None), Ok("job_2".into()));
-        assert_eq!(chosen(&[stopped, failed], None), Ok("job_3".into()));
-        assert_eq!(chosen(&[], None), Err("JOB_NOT_FOUND"));
-        assert_eq!(chosen(&jobs, Some("a")), Ok("job_2".into()));
-        assert_eq!(chosen(&jobs, Some("job_1")), Ok("job_1".into()));
-        assert_eq!(chosen(&jobs, Some("c")), Err("JOB_NOT_FOUND"));
-    }
-
-    #[test]
-    fn of_several_jobs_that_run_one_must_be_named() {
-        let jobs = [
-            job("b", "job_2", JobState::Running),
-            job("a", "job_1", JobState::Starting),
-        ];
-        assert_eq!(chosen(&jobs, None), Err("JOB_AMBIGUOUS"));
-        assert_eq!(chosen(&jobs, Some("a")), Ok("job_1".into()));
-    }
 
     #[test]
     fn the_title_and_the_json_name_the_job() {

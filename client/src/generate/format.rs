@@ -71,11 +71,11 @@ impl Writer {
     fn head(&mut self, out: &mut Vec<u8>, dice: &mut Dice, kol: u64, time: Millis, kind: &str) {
         let (a, b) = (dice.next(), dice.next());
         let platform = if on_youtube(kol) { "youtube" } else { "tiktok" };
-        let slot = &mut self.second;
-        if slot.0 != time.0 / 1_000 || slot.1.is_empty() {
-            *slot = (time.0 / 1_000, Millis(time.0 / 1_000 * 1_000).iso());
+        let cached = &mut self.second;
+        if cached.0 != time.0 / 1_000 || cached.1.is_empty() {
+            *cached = (time.0 / 1_000, Millis(time.0 / 1_000 * 1_000).iso());
         }
-        let second = &slot.1[..19];
+        let second = &cached.1[..19];
         put(
             out,
             format_args!(

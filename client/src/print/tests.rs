@@ -172,6 +172,7 @@ fn outputs(name: &str) -> Vec<(&'static str, String)> {
         executor_id: name.into(),
         host: name.into(),
         http: name.into(),
+        warnings: vec![name.into()],
         ..Default::default()
     };
     let ranked = Ranked {

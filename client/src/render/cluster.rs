@@ -4,6 +4,7 @@ use kol_common::proto::{ExecutorStatus, PartitionStatus};
 use kol_common::view::{executor_state, partition_state};
 
 use super::{Table, age, bytes, grouped};
+use crate::print::visible;
 
 /// One line an executor, in the given order.
 pub fn executors(executors: &[ExecutorStatus]) -> String {
@@ -32,7 +33,14 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
             format!("http://{}", e.http),
         ]);
     }
-    table.render()
+    let warnings = executors.iter().flat_map(|e| {
+        let warnings = e.warnings.iter();
+        warnings.map(|warning| {
+            let line = format!("{} on {}: {warning}", e.executor_id, e.host);
+            format!("{}\n", visible(&line))
+        })
+    });
+    table.render() + &warnings.collect::<String>()
 }
 
 /// One line a partition, as its owner reports it.

@@ -46,7 +46,7 @@ pub struct KolRecord<'a> {
     /// Its index.
     pub index: u32,
     /// Number of its platform.
-    pub platform: u16,
+    pub platform: u32,
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,

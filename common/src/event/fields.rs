@@ -239,7 +239,7 @@ pub(super) struct Plan {
 }
 
 /// A place in the tree. Keys are sorted by length: of the many keys of a record that mean nothing,
-/// nearly all are told by their length alone.
+/// nearly all are recognized by their length alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     keys: Vec<Key>,
@@ -271,7 +271,7 @@ fn head(name: &str) -> u64 {
     }
 }
 
-/// Names of up to 29 bytes are told by their length, all longer ones together.
+/// Names of up to 29 bytes are recognized by their length, all longer ones together.
 const LENGTHS: usize = 31;
 
 impl Node {

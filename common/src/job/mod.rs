@@ -8,6 +8,7 @@ mod redis_url;
 mod references;
 mod source;
 mod spec;
+mod text;
 
 pub use job_spec::JobSpec;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};

@@ -75,6 +75,25 @@ pub fn servers_of(sink: &SinkSpec) -> Vec<String> {
     url.map(|url| url.hosts().to_vec()).unwrap_or_default()
 }
 
+impl SinkSpec {
+    /// Its references, by dotted key.
+    pub fn references(&self) -> impl Iterator<Item = (&'static str, &SecretRef, Refers)> {
+        let all = [
+            ("sink.password", &self.password, Refers::Secret),
+            (
+                "sink.sentinel.password",
+                &self.sentinel.password,
+                Refers::Secret,
+            ),
+            ("sink.tls.key", &self.tls.key, Refers::Secret),
+            ("sink.tls.ca", &self.tls.ca, Refers::Certificate),
+            ("sink.tls.cert", &self.tls.cert, Refers::Certificate),
+        ];
+        all.into_iter()
+            .filter_map(|(key, to, kind)| Some((key, to.as_ref()?, kind)))
+    }
+}
+
 /// All references of a spec.
 pub fn references(spec: &JobSpec) -> Vec<Reference> {
     let source = spec.source.kafka();
@@ -90,24 +109,11 @@ pub fn references(spec: &JobSpec) -> Vec<Reference> {
     });
     let sink = &spec.sink;
     let servers = servers_of(sink);
-    let of_sink = [
-        ("sink.password", &sink.password, Refers::Secret),
-        (
-            "sink.sentinel.password",
-            &sink.sentinel.password,
-            Refers::Secret,
-        ),
-        ("sink.tls.key", &sink.tls.key, Refers::Secret),
-        ("sink.tls.ca", &sink.tls.ca, Refers::Certificate),
-        ("sink.tls.cert", &sink.tls.cert, Refers::Certificate),
-    ];
-    let of_sink = of_sink.into_iter().filter_map(|(key, to, kind)| {
-        Some(Reference {
-            key: key.to_owned(),
-            to: to.clone()?,
-            kind,
-            hosts: servers.clone(),
-        })
+    let of_sink = sink.references().map(|(key, to, kind)| Reference {
+        key: key.to_owned(),
+        to: to.clone(),
+        kind,
+        hosts: servers.clone(),
     });
     properties.chain(of_sink).collect()
 }

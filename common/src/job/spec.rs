@@ -114,6 +114,9 @@ pub struct ScoringSpec {
     pub retire_after: Millis,
     /// Platform of events that name none; lower case.
     pub default_platform: String,
+    /// Platforms that are admitted however many others there are; lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
     /// Weights of the three terms of the raw score.
     pub weights: Weights,
     /// Smallest divisors.
@@ -314,6 +317,7 @@ impl ScoringSpec {
             entity_ttl: Millis(30 * DAY),
             retire_after: Self::default_retire_after(Millis(window)),
             default_platform: "tiktok".into(),
+            platforms: Vec::new(),
             weights: Weights {
                 personal: 0.5,
                 market: 0.3,
@@ -339,6 +343,12 @@ impl ScoringSpec {
                 normal: 25.0,
             },
         }
+    }
+
+    /// Platforms that count however many others there are: the default one first.
+    pub fn always_admitted(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.default_platform).chain(&self.platforms);
+        all.map(String::as_str)
     }
 
     /// Three windows, and at least an hour.

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected as _;
@@ -21,6 +22,8 @@ use super::authority::{Authority, write_secret};
 use super::*;
 use crate::Millis;
 use crate::actor::Group;
+
+mod sessions;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SOON: Duration = Duration::from_millis(300);
@@ -57,6 +60,19 @@ async fn listen(folder: Option<&Path>, limits: Limits) -> (String, Accepted, Gro
 
 /// Connects with the certificate of a folder, and trusts the authority of another one.
 async fn connect(address: &str, trusts: &Path, shows: Option<&Path>) -> std::io::Result<()> {
+    let mut stream = open(address, trusts, shows).await?;
+    match timeout(SOON, stream.read_u8()).await {
+        Ok(read) => read.map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The same connection, open: its server has been greeted.
+async fn open(
+    address: &str,
+    trusts: &Path,
+    shows: Option<&Path>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let file = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(&file(trusts, "ca.crt")).unwrap();
@@ -86,10 +102,7 @@ async fn connect(address: &str, trusts: &Path, shows: Option<&Path>) -> std::io:
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .await?;
-    match timeout(SOON, stream.read_u8()).await {
-        Ok(read) => read.map(drop),
-        Err(_) => Ok(()),
-    }
+    Ok(stream)
 }
 
 /// Whether the next connection is an executor's; `None` if none is accepted.
@@ -175,7 +188,7 @@ async fn certificates_and_tokens_are_used_as_soon_as_they_are_replaced_and_bad_o
     let server = equipped(&old, &["localhost"]);
     let client = equipped(&new, &[EXECUTOR]);
     let (address, mut accepted, tasks, protection) = listen(Some(server.path()), LIMITS).await;
-    protection.keep(None, &tasks);
+    protection.keep(Vec::new(), &tasks);
     let (token, line) = new_token("ann", Role::Operator).unwrap();
     let bearer = format!("Bearer {token}");
     let admitted = || protection.admit(Some(&bearer), Role::Viewer).is_ok();

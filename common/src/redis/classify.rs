@@ -57,7 +57,7 @@ pub(super) fn meaning(error: &RedisError) -> Meaning {
     }
 }
 
-/// Errors of scripts, and codes that the client does not know, are told by their words.
+/// Errors of scripts, and codes that the client does not know, are recognized by their words.
 fn by_words(error: &RedisError) -> Meaning {
     let text = error.to_string();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -149,19 +149,19 @@ const MASTER_DOWN: Meaning = Meaning {
 const CLUSTER_DOWN: Meaning = Meaning {
     code: "SINK_CLUSTER_DOWN",
     what: "the Redis Cluster does not serve these keys",
-    help: "See `redis-cli --cluster check`: a node without a replica is down, or slots have no owner.",
+    help: "See `redis-cli --cluster check`: a node without a replica is down, or hash slots have no owner.",
     reconnect: true,
 };
-/// The client looks the slot up again by itself; the writer sends what failed under a new sequence.
+/// The client looks the hash slot up again by itself; the writer sends what failed under a new sequence.
 const SLOT_MOVES: Meaning = Meaning {
     code: "SINK_SLOT_MOVES",
-    what: "a slot of the Redis Cluster moves to another node",
-    help: "Nothing: writing resumes by itself when the slot has moved.",
+    what: "a hash slot of the Redis Cluster moves to another node",
+    help: "Nothing: writing resumes by itself when the hash slot has moved.",
     reconnect: false,
 };
 const CROSS_SLOT: Meaning = Meaning {
     code: "SINK_CROSS_SLOT",
-    what: "the keys of the job lie in several slots of a Redis Cluster",
+    what: "the keys of the job lie in several hash slots of a Redis Cluster",
     help: "Write sink.url as redis+cluster://…, and give all [sink.keys] one hash tag.",
     reconnect: false,
 };

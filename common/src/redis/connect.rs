@@ -50,8 +50,8 @@ impl Connect for Network {
     }
 }
 
-/// Opens a connection to a job's Redis: resolves names, asks Sentinels for the primary or nodes for their
-/// slots, and reads secrets, each time. Small packets go out at once (TCP_NODELAY).
+/// Opens a connection to a job's Redis: resolves names, queries Sentinels for the primary or nodes for their
+/// hash slots, and reads secrets, each time. Small packets go out at once (TCP_NODELAY).
 ///
 /// # Errors
 /// Code `SINK_…`: see [`classify`]. `SECRET_…` where a secret is missing, or would be sent to a host that may

@@ -13,7 +13,7 @@ pub enum RedisConnection {
     /// To one server.
     Server(MultiplexedConnection),
     /// To the nodes of a Cluster: the client sends each command, and each pipeline as a whole, to the node
-    /// that has the slot of its keys.
+    /// that has the hash slot of its keys.
     Cluster(ClusterConnection),
 }
 

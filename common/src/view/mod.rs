@@ -175,6 +175,7 @@ pub fn executor_json(executor: &ExecutorStatus) -> Value {
         "heartbeat_age_ms": executor.heartbeat_age_ms,
         "registered_ms": executor.registered_ms,
         "clock_ahead_ms": executor.clock_ahead_ms,
+        "warnings": executor.warnings,
     })
 }
 

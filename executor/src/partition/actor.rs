@@ -4,29 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Mailbox;
-use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, Told};
+use kol_common::proto::{AsOf, Barrier, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY};
-use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached};
+use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
+use super::fullness::Fullness;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::reader::{BATCH, News, Reader, Recovered};
-use super::report::{Parts, report};
+use super::report::{Parts, checkpoint, memory_limit, report};
 use super::stage::Intake;
-use crate::memory::{Memory, Share, Use};
+use super::turn::Turn;
 use crate::present::Present;
-use crate::sink::SinkError;
 use crate::source::Batch;
 
 /// How often the report is renewed and old state swept.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
-/// How long a partition fetches while others wait for the memory: many batches.
-const TURN: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Actor {
@@ -44,29 +42,10 @@ pub(super) struct Actor {
     letters_before_barrier: u64,
     restore_problem: Option<KolError>,
     present: Present,
-    memory: Memory,
-    shares: Shares,
+    turn: Turn,
+    fullness: Fullness,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
-    /// How long others that wait for memory let this partition fetch.
-    turn_ends_at: Instant,
-}
-
-/// What the partition takes of the memory of the process.
-struct Shares {
-    state: Share,
-    queue: Share,
-    letters: Share,
-}
-
-impl Shares {
-    fn new(memory: &Memory) -> Self {
-        Self {
-            state: memory.share(Use::State),
-            queue: memory.share(Use::Queues),
-            letters: memory.share(Use::DeadLetters),
-        }
-    }
 }
 
 impl Actor {
@@ -94,10 +73,9 @@ impl Actor {
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
             present: deps.present,
-            shares: Shares::new(&deps.memory),
-            memory: deps.memory,
+            turn: Turn::new(deps.memory, now),
+            fullness: Fullness::default(),
             housekeeping_at: now,
-            turn_ends_at: now,
             assignment,
             inbox,
             report,
@@ -110,7 +88,7 @@ impl Actor {
             return ended;
         }
         self.reader.wait();
-        let ended = match self.fetch_in_turn(Instant::now()) {
+        let ended = match self.turn.take(Instant::now(), &mut self.reader) {
             Ok(()) => {
                 self.take_tick();
                 self.serve().await
@@ -140,7 +118,7 @@ impl Actor {
                 return self.released(true);
             }
             let wake = self.wake_at(now);
-            let reads = self.intake.has_room() && !self.memory.is_full();
+            let reads = self.intake.has_room() && !self.turn.memory().is_full();
             tokio::select! {
                 biased;
                 () = self.stop_now.cancelled() => return self.released(false),
@@ -193,7 +171,8 @@ impl Actor {
         if barrier.last {
             self.reader.halt();
         }
-        let checkpoint = self.checkpoint(barrier);
+        self.reader.epoch_ends();
+        let checkpoint = checkpoint(&self.parts(), barrier);
         let state = self.intake.state_mut();
         self.checkpointer
             .open(now, barrier, checkpoint, state, answer);
@@ -201,29 +180,6 @@ impl Actor {
         self.tend_letters(now);
         let arrived = self.outbox.await_all(self.intake.state());
         self.arrived(now, arrived);
-    }
-
-    /// Where the partition is now, for an epoch.
-    fn checkpoint(&self, barrier: &Barrier) -> PartitionCheckpoint {
-        let state = self.intake.state();
-        let (kols, entities, _) = state.size();
-        let counters = self.reader.counted(self.intake.counters_of_epoch());
-        let topic_id = self.reader.log_id();
-        PartitionCheckpoint {
-            partition: Some((&self.assignment.partition).into()),
-            slot: self.assignment.ordinal,
-            assignment_epoch: self.assignment.assignment_epoch,
-            offset: self.reader.position(),
-            clock_ms: state.clock().map(|c| c.0),
-            counters: Some(self.outbox.counted(counters)),
-            kols: kols as u64,
-            entities: entities as u64,
-            location: barrier.savepoint.clone(),
-            topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
-            leader_epoch: self.reader.leader_epoch(),
-            lineage: self.assignment.lineage,
-            ..PartitionCheckpoint::default()
-        }
     }
 
     /// An epoch waits for the dead letters of records before its barrier.
@@ -242,7 +198,7 @@ impl Actor {
         if let Some(arrived) = arrived {
             let passed = Passed {
                 sequence: arrived.sequence,
-                sent: arrived.as_of.map(|(window_end_ms, market_version)| Told {
+                as_of: arrived.as_of.map(|(window_end_ms, market_version)| AsOf {
                     window_end_ms,
                     market_version,
                 }),
@@ -255,7 +211,7 @@ impl Actor {
         let now = Instant::now();
         let state = self.intake.state_mut();
         match self.outbox.answered(now, state, answer) {
-            Outcome::Fenced => return Err(Ended::Failed(self.fenced(answer.error()))),
+            Outcome::Fenced => return Err(Ended::Failed(fenced(&self.assignment, answer.error()))),
             Outcome::Served(arrived) => self.arrived(now, arrived),
             Outcome::Claimed { shown, arrived } => {
                 self.arrived(now, arrived);
@@ -267,21 +223,6 @@ impl Actor {
             }
         }
         Ok(())
-    }
-
-    /// Why a partition that was refused ends.
-    fn fenced(&self, refusal: Option<&SinkError>) -> KolError {
-        let error = match refusal {
-            Some(SinkError::TakenOver(why)) => why.clone(),
-            _ => KolError::external("FENCED", "a newer owner of this partition writes to Redis")
-                .help(
-                    "Nothing to do after a move. If it repeats, a cluster of an older version runs a job of \
-                     this name on this Redis: give one of them other keys.",
-                ),
-        };
-        error
-            .job(&self.assignment.spec.name)
-            .partition(&self.assignment.partition)
     }
 
     fn step(&mut self, now: Instant) {
@@ -312,10 +253,12 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                self.reader
+                let read = self
+                    .reader
                     .read(now, batch, |record| intake.take(record, latest));
+                read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
-                self.weigh();
+                self.turn.weigh(&self.intake, &self.outbox);
             }
             News::Range(range) => match self.reader.recover(now, range).map_err(Ended::Failed)? {
                 Recovered::SameLog => {}
@@ -372,63 +315,31 @@ impl Actor {
         let outbox = &self.outbox;
         self.intake.tend(now, |kol| !outbox.holds(kol));
         self.tend_letters(now);
-        self.weigh();
-        self.fetch_in_turn(now)?;
+        self.turn.weigh(&self.intake, &self.outbox);
+        self.turn.take(now, &mut self.reader)?;
         self.show_report();
         Ok(())
     }
 
-    /// Opens the log when there is memory for what will be fetched, and makes room for others after a while when
-    /// they wait, or when nothing may be read.
-    fn fetch_in_turn(&mut self, now: Instant) -> Result<(), KolError> {
-        if self.reader.is_waiting() {
-            if self.memory.admit(&mut self.shares.queue) {
-                self.reader.open()?;
-                self.turn_ends_at = now + TURN;
-            }
-            return Ok(());
-        }
-        let bytes = self.reader.queue_bytes();
-        self.memory.queues().note(bytes);
-        // Until something came, what is expected counts.
-        let fetches = self.reader.has_read() || now >= self.turn_ends_at;
-        if fetches {
-            self.shares.queue.set(bytes);
-        }
-        let over = self.memory.queues().are_crowded() && now >= self.turn_ends_at;
-        if bytes > 0 && (over || self.memory.is_full()) {
-            self.reader.wait();
-            // A log in doubt stays open, with what it fetched.
-            if self.reader.is_waiting() {
-                self.shares.queue.set(0);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says how much memory the partition takes.
-    fn weigh(&mut self) {
-        self.shares.state.set(self.state_bytes());
-        self.shares.letters.set(self.intake.letters_bytes());
-    }
-
-    fn state_bytes(&self) -> u64 {
-        let (_, _, state) = self.intake.state().size();
-        (state + self.outbox.bytes()) as u64
-    }
-
     fn show_report(&mut self) {
-        let parts = Parts {
+        let now = Instant::now();
+        let full = memory_limit(&self.parts());
+        self.fullness.look(now, full);
+        let stall = self.reader.longest_stall(now);
+        let report = report(&self.parts(), stall);
+        self.report.send_replace(report);
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
             assignment: &self.assignment,
-            memory: &self.memory,
-            stall: self.reader.longest_stall(Instant::now()),
+            memory: self.turn.memory(),
             reader: &self.reader,
             intake: &self.intake,
             outbox: &self.outbox,
+            full: self.fullness.problem(),
             restore_problem: self.restore_problem.as_ref(),
-        };
-        let report = report(&parts);
-        self.report.send_replace(report);
+        }
     }
 
     /// Commands wait meanwhile: a state that is not whole has no answers.
@@ -464,7 +375,7 @@ impl Actor {
         self.outbox.restored(&mut state, &checkpoint);
         self.intake
             .restored(*state, checkpoint.counters.clone().unwrap_or_default());
-        self.weigh();
+        self.turn.weigh(&self.intake, &self.outbox);
         drop(share);
         self.reader.restored(Instant::now(), &checkpoint);
         self.checkpointer.restored(checkpoint);

@@ -8,6 +8,8 @@
 //! | `delivery` | sends what changed to the sink, and knows what has arrived in Redis |
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
+//! | `turn` | memory that a partition takes, and whose turn it is to fetch |
+//! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report` | what a partition says of itself |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
@@ -20,11 +22,13 @@ mod checkpointer;
 mod delivery;
 mod deps;
 mod explain;
+mod fullness;
 mod message;
 mod reader;
 mod report;
 mod stage;
 mod start;
+mod turn;
 
 pub use delivery::encode;
 pub use deps::Deps;

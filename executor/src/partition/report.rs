@@ -1,9 +1,9 @@
-//! What a partition says of itself.
+//! What a partition says of itself: to the master, and in its checkpoints.
 
 use std::time::Duration;
 
 use kol_common::checkpoint::NO_ROOM;
-use kol_common::proto::{self, PartitionReport, PartitionState};
+use kol_common::proto::{self, Barrier, PartitionCheckpoint, PartitionReport, PartitionState};
 use kol_common::{KolError, Millis};
 
 use super::delivery::Outbox;
@@ -19,14 +19,14 @@ pub(super) struct Parts<'a> {
     pub(super) reader: &'a Reader,
     pub(super) intake: &'a Intake,
     pub(super) outbox: &'a Outbox,
-    /// The longest time without records lately.
-    pub(super) stall: Duration,
+    /// Why nothing is read, now or a moment ago, if memory is full.
+    pub(super) full: Option<&'a KolError>,
     /// Why the state cannot be restored now, if so.
     pub(super) restore_problem: Option<&'a KolError>,
 }
 
-/// The report of now.
-pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
+/// The report of now; `stall` is the longest time without records lately.
+pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
     let &Parts {
         assignment,
         reader,
@@ -46,7 +46,7 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         state: partition_state(parts).into(),
         position: reader.position(),
         end_offset: end.map(|e| e.end),
-        end_age_ms: end.map_or(0, |e| Millis::from(e.asked.elapsed()).0),
+        end_age_ms: end.map_or(0, |e| Millis::from(e.requested.elapsed()).0),
         clock_ms: state.clock().map(|c| c.0),
         // Sums of an older window end are labelled as such: they are not mixed with newer ones.
         window_end_ms: (market_at > 0).then(|| assignment.scoring.time(market_at).0),
@@ -65,13 +65,44 @@ pub(super) fn report(parts: &Parts<'_>) -> PartitionReport {
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
         left_out: outbox.left_out() as u64,
-        stall_ms: Millis::from(parts.stall).0,
+        stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader
             .log_id()
             .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         log_start: reader.log_start(),
+    }
+}
+
+/// Where the partition is now, for an epoch.
+pub(super) fn checkpoint(parts: &Parts<'_>, barrier: &Barrier) -> PartitionCheckpoint {
+    let &Parts {
+        assignment,
+        reader,
+        intake,
+        outbox,
+        ..
+    } = parts;
+    let state = intake.state();
+    let (kols, entities, _) = state.size();
+    let counters = reader.counted(intake.counters_of_epoch());
+    let topic_id = reader.log_id();
+    PartitionCheckpoint {
+        partition: Some((&assignment.partition).into()),
+        ordinal: assignment.ordinal,
+        assignment_epoch: assignment.assignment_epoch,
+        offset: reader.position(),
+        clock_ms: state.clock().map(|c| c.0),
+        counters: Some(outbox.counted(counters)),
+        kols: kols as u64,
+        entities: entities as u64,
+        location: barrier.savepoint.clone(),
+        topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        leader_epoch: reader.leader_epoch(),
+        last_record: reader.last_record(),
+        lineage: assignment.lineage,
+        ..PartitionCheckpoint::default()
     }
 }
 
@@ -82,7 +113,7 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
         PartitionState::Draining
     } else if parts.outbox.is_holding() {
         PartitionState::Holding
-    } else if parts.memory.is_full() {
+    } else if parts.full.is_some() {
         PartitionState::Paused
     } else if parts.outbox.is_claimed() {
         PartitionState::Running
@@ -92,8 +123,9 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
 }
 
 fn problem(parts: &Parts<'_>) -> Option<KolError> {
-    let memory = parts.memory.is_full().then(|| memory_limit(parts));
-    let problem = memory
+    let problem = parts
+        .full
+        .cloned()
         .or_else(|| parts.outbox.problem())
         .or_else(|| parts.restore_problem.cloned())
         .or_else(|| parts.reader.problem())
@@ -105,12 +137,16 @@ fn problem(parts: &Parts<'_>) -> Option<KolError> {
     )
 }
 
-fn memory_limit(parts: &Parts<'_>) -> KolError {
+/// Why nothing is read now, if memory is full.
+pub(super) fn memory_limit(parts: &Parts<'_>) -> Option<KolError> {
+    if !parts.memory.is_full() {
+        return None;
+    }
     let (kols, entities, _) = parts.intake.state().size();
     let what = format!(
-        "reading is paused: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
+        "reading waits for memory: on this executor {} ({kols} KOLs and {entities} videos in this partition)",
         parts.memory.breakdown()
     );
-    KolError::external(NO_ROOM, what)
-        .help("Add executors, raise --memory, or shorten scoring.entity_ttl.")
+    let error = KolError::external(NO_ROOM, what);
+    Some(error.help("Add executors, raise --memory, or shorten scoring.entity_ttl."))
 }

@@ -57,10 +57,7 @@ impl Dial for Network {
         Box::pin(async move {
             match &self.credentials {
                 None => endpoint.connect().await,
-                Some(credentials) => {
-                    let endpoint = endpoint.clone().tls_config(credentials.client())?;
-                    endpoint.connect().await
-                }
+                Some(credentials) => credentials.dialer().connect(endpoint).await,
             }
         })
     }
@@ -117,6 +114,8 @@ pub struct Identity {
     pub cores: u32,
     /// Memory limit, bytes.
     pub memory_bytes: u64,
+    /// What people must know of its protection.
+    pub warnings: Vec<String>,
 }
 
 /// Keeps a session until it is stopped, or until its stream ends after the supervisor has: then all
@@ -245,6 +244,7 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running: account.running,
             unseen_roots: account.unseen_roots,
+            warnings: identity.warnings.clone(),
         })),
         ..ExecutorMessage::default()
     }

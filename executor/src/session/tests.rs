@@ -105,6 +105,7 @@ impl Scene {
             http: "127.0.0.1:1".into(),
             cores: 1,
             memory_bytes: 1 << 20,
+            warnings: Vec::new(),
         };
         let (ready, _) = watch::channel(false);
         let stop = group.stop_token();

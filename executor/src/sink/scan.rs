@@ -100,7 +100,8 @@ fn concerns(request: &ScanRequest, field: Option<&[u8]>) -> bool {
         return true;
     };
     let ours = |generation: u32| u64::from(generation) >= request.generation;
-    slots.iter().any(|s| s.partition == request.slot) || !slots.iter().any(|s| ours(s.generation))
+    slots.iter().any(|s| s.partition == request.ordinal)
+        || !slots.iter().any(|s| ours(s.generation))
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
             platform: "tiktok".into(),
             keys: KeyTemplates::default(),
             cursor: 0,
-            slot: 3,
+            ordinal: 3,
             generation: 2,
         };
         let concerns = |field: Option<&[u8]>| concerns(&request, field);

@@ -11,7 +11,7 @@ use kol_common::job::KeyTemplates;
 use kol_common::redis::KEY_TYPE;
 use kol_common::{ClusterId, JobId, StoreId};
 
-use crate::sink::{Fence, Listing, ScanRequest};
+use crate::sink::{Claimed, Fence, Listing, ScanRequest};
 
 const LOOK: Duration = Duration::from_secs(5);
 const SERVES: &str = "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n7\r\n";
@@ -113,13 +113,30 @@ fn sink_of(name: &Arc<Name>, owner: Option<Owner>) -> Sink {
     )
 }
 
-async fn look(sink: &Sink) -> Result<u64, SinkError> {
-    let fence = Fence {
+fn fence() -> Fence {
+    Fence {
         key: "fence".into(),
         generation: 1,
         assignment_epoch: 1,
+    }
+}
+
+async fn look(sink: &Sink) -> Result<u64, SinkError> {
+    let request = |reply| SinkMessage::Look {
+        fence: fence(),
+        reply,
     };
-    let request = |reply| SinkMessage::Look { fence, reply };
+    sink.ask(request, LOOK).await.expect("an answer")
+}
+
+async fn claim(sink: &Sink) -> Result<Claimed, SinkError> {
+    let request = |reply| SinkMessage::Claim {
+        fence: fence(),
+        log: String::new(),
+        platforms: "platforms".into(),
+        first: vec!["tiktok".into()],
+        reply,
+    };
     sink.ask(request, LOOK).await.expect("an answer")
 }
 
@@ -191,19 +208,7 @@ async fn a_partition_that_is_fenced_learns_which_cluster_has_taken_the_keys() {
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_claims_again_writes_nothing_once_another_cluster_has_the_keys() {
     let name = Name::with(&[SERVES], Some(HELD));
-    let fence = Fence {
-        key: "fence".into(),
-        generation: 1,
-        assignment_epoch: 1,
-    };
-    let request = |reply| SinkMessage::Claim {
-        fence,
-        log: String::new(),
-        platforms: "platforms".into(),
-        default_platform: "tiktok".into(),
-        reply,
-    };
-    let answer = sink(&name).ask(request, LOOK).await.expect("an answer");
+    let answer = claim(&sink(&name)).await;
     let Err(SinkError::TakenOver(why)) = answer else {
         panic!("{answer:?}");
     };
@@ -247,19 +252,7 @@ async fn a_list_of_platforms_of_a_wrong_type_is_empty_and_named_and_the_fence_is
     let claimed = "*5\r\n$7\r\nCLAIMED\r\n$1\r\n4\r\n$1\r\n3\r\n$0\r\n\r\n$0\r\n\r\n";
     let name = Name::with(&[WRONG_TYPE], Some(claimed));
     let sink = sink(&name);
-    let fence = Fence {
-        key: "fence".into(),
-        generation: 1,
-        assignment_epoch: 1,
-    };
-    let request = |reply| SinkMessage::Claim {
-        fence,
-        log: String::new(),
-        platforms: "platforms".into(),
-        default_platform: "tiktok".into(),
-        reply,
-    };
-    let claimed = sink.ask(request, LOOK).await.expect("an answer").unwrap();
+    let claimed = claim(&sink).await.unwrap();
     assert_eq!((claimed.begun, claimed.done), (4, 3));
     assert_eq!(claimed.platforms, Vec::<String>::new());
     assert_eq!(claimed.refused, ["platforms"]);
@@ -278,7 +271,7 @@ async fn a_listing_of_a_wrong_type_ends_and_is_named() {
             platform: "tiktok".into(),
             keys: KeyTemplates::default(),
             cursor: 7,
-            slot: 0,
+            ordinal: 0,
             generation: 1,
         };
         let request = |reply| SinkMessage::Scan { request, reply };

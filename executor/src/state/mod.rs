@@ -6,7 +6,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `kols`, `readings`, `panes`, `gaps` | the tables |
+//! | `kols`, `platforms`, `readings`, `panes`, `gaps` | the tables |
 //! | `consumers` | which KOLs changed, for each consumer |
 //! | `sample` | a few entities, to compare with those of other partitions |
 //! | `shares` | what the slots amount to now, for consumers and `explain` |
@@ -24,6 +24,7 @@ mod gaps;
 mod kols;
 mod market;
 mod panes;
+mod platforms;
 mod readings;
 mod restore;
 mod sample;
@@ -45,6 +46,7 @@ use gaps::Gaps;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
 use panes::Panes;
+pub use platforms::PlatformIndex;
 use readings::{MISSING, Readings};
 pub use restore::Restorer;
 use sample::Sampler;
@@ -112,7 +114,7 @@ impl State {
     pub fn new(scoring: Arc<Scoring>) -> Self {
         Self {
             panes: Panes::new(scoring.kept),
-            kols: Kols::new(&scoring.spec.default_platform),
+            kols: Kols::new(&scoring.spec),
             scoring,
             slots: Vec::new(),
             readings: Readings::default(),
@@ -141,7 +143,7 @@ impl State {
         if time < oldest {
             return Applied::Late;
         }
-        let kol = match self.kols.intern(&event.platform, &event.kol) {
+        let kol = match self.kols.intern(&event.platform, &event.kol, time, clock) {
             Interned::Known(kol) => {
                 self.changing(kol);
                 let dead = self.slots[kol as usize].newest + self.scoring.spec.entity_ttl.0;

@@ -115,7 +115,7 @@ impl Panes {
         }
     }
 
-    /// Sums the panes of `[from, to)`. Panes older than the ring count as empty: callers ask only for
+    /// Sums the panes of `[from, to)`. Panes older than the ring count as empty: callers request only
     /// windows that the ring holds or that are known to be empty.
     pub fn sum(&self, kol: KolIndex, from: u64, to: u64) -> RangeSum {
         let base = self.heads[kol as usize].base;

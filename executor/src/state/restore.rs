@@ -101,11 +101,13 @@ impl Restorer {
         let known = |kol: KolIndex| state.kols.name(kol).map(|(platform, _)| platform);
         let platforms_fit = (0..state.kols.bound() as KolIndex)
             .filter_map(known)
-            .all(|platform| usize::from(platform) < platforms.len());
+            .all(|platform| (platform as usize) < platforms.len());
         if !platforms_fit {
             return Err(Damage::Undecodable(frame));
         }
-        state.kols.restored(platforms);
+        let (slots, clock) = (&state.slots, state.clock.unwrap_or_default());
+        let newest = |kol: KolIndex| Millis(slots[kol as usize].newest);
+        state.kols.restored(platforms, newest, clock);
         state.readings.restored();
         Ok(state)
     }

@@ -159,7 +159,7 @@ fn the_encoder_sends_what_the_script_reads() {
         market: 0.0,
         market_version: 1,
         now: "now",
-        live: true,
+        shown: true,
     };
     let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
     let cmd = encoder.call(&context, &[("a", Outgoing::Put(one(0, 1)))]);

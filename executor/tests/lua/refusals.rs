@@ -58,7 +58,7 @@ fn a_key_of_a_wrong_type_that_the_platform_shares_is_named() {
     redis.db().set("ranking", "a string").unwrap();
     let answer = redis.merge(&scoring(), 0.0, Some(&one(1, 1)), 1);
     assert_eq!(answer, "BADKEY ranking");
-    assert_eq!(redis.field("event_count"), "2", "hashes go on");
+    assert_eq!(redis.field("event_count"), "2", "hashes are still written");
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Partition {
     }
 
     /// The next merge of the flush.
-    pub fn merge(&mut self, platform: &str, live: bool, kols: &[(&str, Outgoing)]) -> Cmd {
+    pub fn merge(&mut self, platform: &str, shown: bool, kols: &[(&str, Outgoing)]) -> Cmd {
         self.merges += 1;
         let context = CallContext {
             scoring: &self.scoring,
@@ -134,7 +134,7 @@ impl Partition {
             market: 0.0,
             market_version: 1,
             now: "now",
-            live,
+            shown,
         };
         self.encoder.call(&context, kols)
     }

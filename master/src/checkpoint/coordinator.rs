@@ -297,7 +297,7 @@ impl Coordinator {
     ) {
         let of_open = self.open.as_mut().filter(|open| open.epoch == epoch);
         let assignment = checkpoint.assignment_epoch;
-        let waiting = of_open.filter(|open| open.waits_for(checkpoint.slot, assignment));
+        let waiting = of_open.filter(|open| open.waits_for(checkpoint.ordinal, assignment));
         let Some(open) = waiting else {
             return;
         };

@@ -109,7 +109,7 @@ fn part(ordinal: u32, assignment_epoch: u64, paths: &[&str]) -> PartitionCheckpo
         ..StateFile::default()
     };
     PartitionCheckpoint {
-        slot: ordinal,
+        ordinal,
         assignment_epoch,
         files: paths.iter().map(file).collect(),
         ..PartitionCheckpoint::default()
@@ -345,11 +345,11 @@ impl World {
         let manifest = commit.manifest;
         assert!(manifest.epoch > self.head, "committed epochs grow");
         assert_eq!(manifest.parent, self.head);
-        let ordinals: Vec<u32> = manifest.partitions.iter().map(|p| p.slot).collect();
+        let ordinals: Vec<u32> = manifest.partitions.iter().map(|p| p.ordinal).collect();
         assert_eq!(ordinals, [0, 1, 2], "all partitions");
         for p in &manifest.partitions {
-            assert_eq!(self.acked.get(&p.slot), Some(&p.assignment_epoch));
-            assert_eq!(self.assignments[p.slot as usize], p.assignment_epoch);
+            assert_eq!(self.acked.get(&p.ordinal), Some(&p.assignment_epoch));
+            assert_eq!(self.assignments[p.ordinal as usize], p.assignment_epoch);
         }
         self.head = manifest.epoch;
         self.stored.push(manifest);

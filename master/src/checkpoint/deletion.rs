@@ -4,6 +4,8 @@
 //! 2. The folder of a savepoint is there if it has the marker, the manifest or a file of it. Without any of
 //!    them its files are gone only if a root of this cluster that it lies below is there: another folder, or an
 //!    empty one, looks the same while the right one is not mounted.
+//!
+//! Then their folder goes, unless something else lies in it.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +50,10 @@ impl Deletion {
                 let store = stores.present(&self.location).await?;
                 cluster.check(&store).await?;
                 let files = store.list(job.as_str()).await?;
-                store.delete(paths(files)).await
+                store.delete(paths(files)).await?;
+                let folder = format!("{}/{job}", self.location.trim_end_matches('/'));
+                remove_folder(stores, &folder).await;
+                Ok(())
             }
             Forgotten::Savepoint(files) => match self.savepoint(stores, files).await {
                 Err(absent) if absent.code == ABSENT => {
@@ -78,6 +83,7 @@ impl Deletion {
             let there: Vec<_> = part.into_iter().filter(|p| found.contains(p)).collect();
             store.delete(there).await?;
         }
+        remove_folder(stores, &self.location).await;
         Ok(())
     }
 
@@ -96,6 +102,13 @@ impl Deletion {
             }
         }
         Ok(false)
+    }
+}
+
+/// A folder that stays does no harm: something else lies in it, or it never was one.
+async fn remove_folder(stores: &Stores, location: &str) {
+    if let Err(error) = stores.remove_empty(location).await {
+        tracing::debug!(%error, "the folder of what was deleted stays");
     }
 }
 
@@ -194,6 +207,16 @@ mod tests {
         }
         assert!(scene.there("sav_1/notes"));
         scene.delete("/sav_1", savepoint()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_folder_of_what_is_deleted_goes_once_nothing_else_lies_in_it() {
+        let scene = Scene::new().await;
+        scene.delete("", job()).await.unwrap();
+        assert!(!scene.there("job_1") && scene.there("job_2"));
+        std::fs::remove_file(scene.folder.path().join("root/sav_1/notes")).unwrap();
+        scene.delete("/sav_1", savepoint()).await.unwrap();
+        assert!(!scene.there("sav_1") && scene.there("job_2"));
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Kept {
         let all = self.manifests.iter().rev().chain(self.older.iter().rev());
         all.filter_map(move |manifest| {
             let usable = !self.damaged.contains(&(ordinal, manifest.epoch));
-            let part = manifest.partitions.iter().find(|p| p.slot == ordinal);
+            let part = manifest.partitions.iter().find(|p| p.ordinal == ordinal);
             part.filter(|_| usable).map(|p| (manifest.epoch, p))
         })
     }
@@ -71,7 +71,7 @@ impl Kept {
     /// Whether a partition is part of kept epochs, and its state in all of them is known to be damaged.
     pub(super) fn is_lost(&self, ordinal: u32) -> bool {
         let mut all = self.iter().chain(&self.older);
-        let is_part = all.any(|m| m.partitions.iter().any(|p| p.slot == ordinal));
+        let is_part = all.any(|m| m.partitions.iter().any(|p| p.ordinal == ordinal));
         is_part && self.usable(ordinal).next().is_none()
     }
 
@@ -98,12 +98,13 @@ impl Kept {
 
     /// These partitions need this epoch; what was kept for them before is no longer needed.
     fn supersede(&mut self, needed: Manifest, released: &mut Released) {
-        let ordinals: BTreeSet<u32> = needed.partitions.iter().map(|p| p.slot).collect();
+        let ordinals: BTreeSet<u32> = needed.partitions.iter().map(|p| p.ordinal).collect();
         let mut unneeded = Vec::new();
         for older in &mut self.older {
             let before = older.partitions.len();
             let parts = std::mem::take(&mut older.partitions).into_iter();
-            let (gone, still): (Vec<_>, Vec<_>) = parts.partition(|p| ordinals.contains(&p.slot));
+            let (gone, still): (Vec<_>, Vec<_>) =
+                parts.partition(|p| ordinals.contains(&p.ordinal));
             older.partitions = still;
             unneeded.extend(gone);
             if older.partitions.is_empty() {
@@ -156,7 +157,7 @@ pub(super) struct Released {
 fn last_of_a_chain(mut epoch: Manifest, next: &Manifest) -> (Manifest, Vec<PartitionCheckpoint>) {
     let base = |p: &PartitionCheckpoint| p.files.first().map(|f| f.path.clone());
     let is_last = |p: &PartitionCheckpoint| {
-        let after = next.partitions.iter().find(|n| n.slot == p.slot);
+        let after = next.partitions.iter().find(|n| n.ordinal == p.ordinal);
         let has_state = p.location.is_empty() && !p.files.is_empty();
         has_state && after.is_some_and(|after| base(after) != base(p))
     };

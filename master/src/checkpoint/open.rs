@@ -53,7 +53,7 @@ impl Open {
     /// take part.
     pub(super) fn is_unmoved(&self, owners: &[Owner<'_>]) -> bool {
         let acknowledged = self.acknowledged.values();
-        let acknowledged = acknowledged.map(|c| (c.slot, c.assignment_epoch));
+        let acknowledged = acknowledged.map(|c| (c.ordinal, c.assignment_epoch));
         let waiting = self.waiting.iter().map(|(o, s)| (*o, s.assignment_epoch));
         let same = waiting.chain(acknowledged).all(|(ordinal, assignment)| {
             let owner = owners.iter().find(|o| o.ordinal == ordinal);
@@ -70,8 +70,8 @@ impl Open {
 
     /// A partition that it waits for has acknowledged it.
     pub(super) fn acknowledge(&mut self, checkpoint: PartitionCheckpoint) {
-        self.waiting.remove(&checkpoint.slot);
-        self.acknowledged.insert(checkpoint.slot, checkpoint);
+        self.waiting.remove(&checkpoint.ordinal);
+        self.acknowledged.insert(checkpoint.ordinal, checkpoint);
     }
 
     /// Whether all have acknowledged it.

@@ -68,6 +68,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: partition.clone(),
         ordinal: 0,
         start_offset: 0,
+        from_log: true,
         topic_id: None,
         cuts: Cuts::default(),
         assignment_epoch: 1,
@@ -141,7 +142,7 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         assert_eq!(executors[0].state(), ExecutorState::Alive, "{step} ms");
         assert!(executors[0].heartbeat_age_ms < 3_000, "{step} ms");
         let begins = tokio::time::timeout(Duration::from_secs(10), epoch(&handle, &mut outgoing));
-        let next = begins.await.expect("epochs go on");
+        let next = begins.await.expect("epochs continue");
         assert!(next > last);
         last = next;
     }

@@ -31,7 +31,7 @@ impl Controller {
             })
         };
         let queried: Vec<ExecutorId> = executors.into_iter().filter(callable).collect();
-        let query = self.questions.ask(now, draft, &queried, reply);
+        let query = self.questions.begin(now, draft, &queried, reply);
         for executor in queried {
             self.send(&executor, ToExecutor::Explain(query.clone()));
         }

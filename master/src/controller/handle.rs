@@ -71,8 +71,8 @@ impl Handle {
     }
 
     async fn tell(&self, message: Message, deadline: Duration) -> Result<(), KolError> {
-        let told = self.mailbox.tell(message, deadline).await;
-        told.map_err(unanswered)
+        let sent = self.mailbox.tell(message, deadline).await;
+        sent.map_err(unanswered)
     }
 
     /// An executor opened a stream and registered. What comes back is what to send it; call

@@ -15,7 +15,8 @@
 //! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
-//! | `store` | jobs in the meta store |
+//! | `store`, `entries` | jobs in the meta store; how its entries are written and read |
+//! | `identity` | which cluster and which store it is |
 //! | `standby` | the same for people, on a master that follows |
 
 mod actor;
@@ -23,10 +24,12 @@ mod attempts;
 mod clock;
 mod committed;
 mod deletions;
+mod entries;
 mod executors;
 mod explain;
 mod forget;
 mod handle;
+mod identity;
 mod message;
 mod owners;
 mod questions;
@@ -44,9 +47,10 @@ mod ticks;
 
 pub use actor::start;
 pub use handle::{Handle, Outgoing};
+pub use identity::adopt;
 pub use standby::Standby;
 pub use state::Options;
-pub use store::{JobStore, adopt};
+pub use store::JobStore;
 pub use submission::{Begin, Submission};
 
 #[cfg(test)]

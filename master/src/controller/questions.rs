@@ -29,7 +29,7 @@ struct Open {
 impl Questions {
     /// Opens a question; the answer to return to `reply` is `draft` with the slots filled in.
     /// What comes back is to be sent to each of `executors`.
-    pub(super) fn ask(
+    pub(super) fn begin(
         &mut self,
         now: Millis,
         draft: Explanation,
@@ -136,7 +136,7 @@ mod tests {
         let mut questions = Questions::default();
         let (reply, mut answer) = oneshot::channel();
         let both = [executor("a"), executor("b")];
-        let query = questions.ask(Millis(0), Explanation::default(), &both, reply);
+        let query = questions.begin(Millis(0), Explanation::default(), &both, reply);
         questions.answered(&both[0], slots(query.query_id, 1));
         // The same executor again, and one that was not queried, add nothing.
         questions.answered(&both[0], slots(query.query_id, 1));
@@ -150,7 +150,7 @@ mod tests {
     fn silence_is_told_apart_from_an_unknown_creator() {
         let mut questions = Questions::default();
         let (reply, mut answer) = oneshot::channel();
-        questions.ask(Millis(0), Explanation::default(), &[executor("a")], reply);
+        questions.begin(Millis(0), Explanation::default(), &[executor("a")], reply);
         questions.tick(Millis(1_999));
         assert!(answer.try_recv().is_err());
         questions.tick(Millis(2_000));
@@ -159,7 +159,7 @@ mod tests {
             "EXPLAIN_DEADLINE"
         );
         let (reply, mut answer) = oneshot::channel();
-        questions.ask(Millis(0), Explanation::default(), &[], reply);
+        questions.begin(Millis(0), Explanation::default(), &[], reply);
         assert_eq!(
             answer.try_recv().unwrap().unwrap_err().code,
             "KOL_NOT_FOUND"

@@ -9,8 +9,9 @@ use std::time::Duration;
 use kol_common::proto::{JobState, JobStatus, ListCheckpointsReply};
 use kol_common::{JobId, KolError, Millis};
 
+use super::identity::reachable;
 use super::state::find;
-use super::store::{reachable, saved, stored};
+use super::store::{saved, stored};
 use crate::job::{Fleet, Job, Phase};
 use crate::meta::MetaStore;
 

@@ -7,6 +7,7 @@ use super::state::Controller;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Member;
 use crate::cluster::clocks::{Reading, disagreement};
+use crate::cluster::insecure::insecure;
 use crate::job::{Job, clock_ahead};
 
 impl Controller {
@@ -19,6 +20,12 @@ impl Controller {
     /// What is wrong with the wall clocks of the hosts.
     pub(super) fn clocks_disagree(&self) -> Option<String> {
         disagreement(self.clocks())
+    }
+
+    /// Which executors trust their network.
+    fn executors_insecure(&self) -> Option<String> {
+        let present = self.members.all().filter(|m| !m.is_gone());
+        insecure(present.map(|m| (m.register.host.as_str(), &m.register.warnings[..])))
     }
 
     fn clocks(&self) -> impl Iterator<Item = Reading<'_>> {
@@ -44,6 +51,7 @@ impl Controller {
             let clock = status.clock_ms.map(Millis);
             status.warnings.extend(clock_ahead(spec, clock, present));
             status.warnings.extend(self.clocks_disagree());
+            status.warnings.extend(self.executors_insecure());
         }
         let offsets = self.group_offsets.get(id);
         let taken = offsets.and_then(GroupOffsets::warning);

@@ -2,24 +2,23 @@
 //! given out under a job name, which outlives the jobs. A new one is newer than those of all names:
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
-//! master left there. `savepoint/{id}` holds a savepoint that is complete. `cluster` holds the id of the cluster and `store` that of
-//! this store, both made with it, and `root/{location}` says that a checkpoint root was marked with it. `deletion/{id}` holds the
+//! master left there. `savepoint/{id}` holds a savepoint that is complete, and `root/{location}` says that a
+//! checkpoint root was marked with the cluster's id. `deletion/{id}` holds the
 //! place of files of a job or a savepoint that is forgotten, until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{ClusterId, JobId, KolError, SavepointId, StoreId};
 use prost::Message as _;
-use serde::de::DeserializeOwned;
 
+use super::entries::{decode, failed, put, read, read_job};
+use super::identity::{cluster_of, store_of};
 use crate::checkpoint::Commit;
 use crate::checkpoint::deletion::Deletion;
 use crate::election::LeaderStore;
 use crate::job::JobRecord;
-use crate::job::record::VERSION;
 use crate::meta::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
 
 const JOBS: &str = "job/";
@@ -28,8 +27,6 @@ const CHECKPOINTS: &str = "checkpoint/";
 const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
 const DELETIONS: &str = "deletion/";
-const CLUSTER: &str = "cluster";
-const STORE: &str = "store";
 const ROOTS: &str = "root/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
@@ -323,68 +320,6 @@ impl JobStore {
     }
 }
 
-/// Gives a new store the id that the checkpoint root is marked with: a master that lost its own store
-/// continues as the same cluster.
-///
-/// # Errors
-/// The store failed.
-pub async fn adopt(meta: &LeaderStore, stores: &Stores, root: &str) -> Result<(), KolError> {
-    if meta.get(CLUSTER).await.map_err(failed)?.is_some() {
-        return Ok(());
-    }
-    match marker::cluster_of(stores, root).await {
-        Ok(None) => Ok(()),
-        Ok(Some(cluster)) => {
-            tracing::info!(%cluster, root, "the state store is new, and the checkpoint root is marked: continuing as its cluster");
-            put_cluster(meta, &cluster).await
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the checkpoint root cannot be read: if it is marked, it will count as another cluster's");
-            Ok(())
-        }
-    }
-}
-
-/// The id of the cluster, made when the store is new.
-async fn cluster_of(meta: &LeaderStore) -> Result<ClusterId, KolError> {
-    if let Some(entry) = meta.get(CLUSTER).await.map_err(failed)? {
-        return Ok(ClusterId::from_wire(String::from_utf8_lossy(&entry.value)));
-    }
-    let made = ClusterId::generate();
-    put_cluster(meta, &made).await?;
-    Ok(made)
-}
-
-pub(super) async fn put_cluster(meta: &LeaderStore, cluster: &ClusterId) -> Result<(), KolError> {
-    put_new(meta, CLUSTER, cluster.as_str()).await
-}
-
-/// The id of the store, made when it is new or of an earlier version.
-async fn store_of(meta: &LeaderStore) -> Result<StoreId, KolError> {
-    if let Some(entry) = meta.get(STORE).await.map_err(failed)? {
-        return Ok(StoreId::from_wire(String::from_utf8_lossy(&entry.value)));
-    }
-    let made = StoreId::generate();
-    put_new(meta, STORE, made.as_str()).await?;
-    Ok(made)
-}
-
-async fn put_new(meta: &LeaderStore, key: &str, value: &str) -> Result<(), KolError> {
-    let transaction = Transaction {
-        expected: vec![(key.to_owned(), Revision::ABSENT)],
-        writes: vec![Write::Put(key.to_owned(), value.into())],
-    };
-    meta.commit(transaction).await.map(drop).map_err(failed)
-}
-
-/// Whether a store answers.
-///
-/// # Errors
-/// It does not.
-pub(super) async fn reachable(meta: &dyn MetaStore) -> Result<(), KolError> {
-    meta.get(CLUSTER).await.map(drop).map_err(failed)
-}
-
 /// All jobs as a store has them, each with the entry of its record.
 ///
 /// # Errors
@@ -429,59 +364,4 @@ fn commit_writes(job: &JobId, commit: &Commit) -> Vec<Write> {
     ];
     writes.extend(gone.chain(reduced));
     writes
-}
-
-fn decode<T: prost::Message + Default>(entry: &Entry) -> Result<T, KolError> {
-    T::decode(&*entry.value).map_err(|e| {
-        KolError::internal("STATE_STORE", format!("cannot read `{}`: {e}", entry.key))
-            .help("Start the version of kol-master that wrote it, or another --state-dir.")
-    })
-}
-
-fn failed(error: MetaError) -> KolError {
-    let help = match error {
-        MetaError::Conflict { .. } => {
-            "Run one master on one state folder only. With --etcd: another master leads now, and this one follows."
-        }
-        MetaError::Failed(_) => {
-            "Free space on the disk of --state-dir, or repair it, and start kol-master again: its jobs are \
-             intact, and it adopts the executors, which continue meanwhile."
-        }
-    };
-    KolError::external("STATE_STORE", error.to_string())
-        .terminal()
-        .help(help)
-}
-
-fn put(key: &str, value: &impl serde::Serialize) -> Result<Write, KolError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|e| KolError::internal("STATE_STORE", format!("cannot write `{key}`: {e}")))?;
-    Ok(Write::Put(key.to_owned(), bytes))
-}
-
-fn read<T: DeserializeOwned>(entry: &Entry) -> Result<T, KolError> {
-    serde_json::from_slice(&entry.value).map_err(|e| {
-        KolError::internal("STATE_STORE", format!("cannot read `{}`: {e}", entry.key))
-            .help("Start the version of kol-master that wrote it, or another --state-dir.")
-    })
-}
-
-fn read_job(entry: &Entry) -> Result<JobRecord, KolError> {
-    #[derive(serde::Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let Versioned { version } = read(entry)?;
-    if version > VERSION {
-        return Err(KolError::user(
-            "STATE_STORE",
-            format!(
-                "`{}` was written by a newer kol-master (version {version}; this one reads \
-                 {VERSION})",
-                entry.key
-            ),
-        )
-        .help("Start the newer kol-master."));
-    }
-    read(entry)
 }

@@ -4,7 +4,8 @@ use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{ClusterId, JobId, Millis};
 
-use super::store::{JobStore, adopt, put_cluster};
+use super::identity::{adopt, put_cluster};
+use super::store::JobStore;
 use crate::checkpoint::Commit;
 use crate::checkpoint::deletion::{Deletion, Forgotten};
 use crate::election::LeaderStore;

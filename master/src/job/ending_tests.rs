@@ -29,10 +29,10 @@ fn a_stop_ends_with_a_last_epoch_after_which_nothing_is_read() {
     assert!(rig.ack(last.epoch, 0).commit.is_none());
     let out = rig.ack(last.epoch, 1);
     assert_eq!(out.commit.as_ref().unwrap().manifest.epoch, last.epoch);
-    let asked = revoked(&out);
-    assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
-    rig.release(1, &asked[0].1, true);
-    let out = rig.release(1, &asked[1].1, false);
+    let revokes = revoked(&out);
+    assert!(revokes.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
+    rig.release(1, &revokes[0].1, true);
+    let out = rig.release(1, &revokes[1].1, false);
     assert!(out.persist);
     let complete = (JobState::Stopped, String::new());
     assert_eq!(rig.state(), complete, "the epoch has everything");
@@ -52,7 +52,7 @@ fn a_stopped_job_still_says_what_it_had_read_after_the_master_was_started_again(
     let mut record = rig.job.record();
     record.phase = Phase::Over(End::Stopped);
     let of_partition = |ordinal| PartitionCheckpoint {
-        slot: ordinal,
+        ordinal,
         ..counted.clone()
     };
     let last = Manifest {
@@ -105,11 +105,11 @@ fn a_stop_without_a_last_epoch_drains_in_the_end_and_says_what_is_missing() {
         rig.report_all(&first);
         rig.event(Event::End(End::Stopped, String::new()));
         assert!(revoked(&rig.after(9_999)).is_empty());
-        let asked = revoked(&rig.after(1));
-        assert_eq!(asked.len(), 2);
-        assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
-        rig.release(1, &asked[0].1, true);
-        rig.release(1, &asked[1].1, drained);
+        let revokes = revoked(&rig.after(1));
+        assert_eq!(revokes.len(), 2);
+        assert!(revokes.iter().all(|(_, r)| r.mode() == RevokeMode::Drain));
+        rig.release(1, &revokes[0].1, true);
+        rig.release(1, &revokes[1].1, drained);
         let (state, reason) = rig.state();
         assert_eq!(state, JobState::Stopped);
         assert!(reason.starts_with(word), "{reason}");
@@ -151,7 +151,7 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
     let out = rig.event(Event::Discovered(
         Ok(Found {
             partitions: started(2, 100),
-            generation: 9,
+            generation: Some(9),
             state: Some(Box::new(state)),
         }),
         None,
@@ -209,8 +209,8 @@ fn a_job_does_not_leave_damaged_state_to_the_next_one() {
 fn a_cancellation_overtakes_a_stop() {
     let (mut rig, _) = Rig::running(&[1], 1);
     rig.event(Event::End(End::Stopped, String::new()));
-    let asked = revoked(&rig.event(Event::End(End::Cancelled, String::new())));
-    assert_eq!(asked[0].1.mode(), RevokeMode::Now);
-    rig.release(1, &asked[0].1, false);
+    let revokes = revoked(&rig.event(Event::End(End::Cancelled, String::new())));
+    assert_eq!(revokes[0].1.mode(), RevokeMode::Now);
+    rig.release(1, &revokes[0].1, false);
     assert_eq!(rig.job.header().phase, Phase::Over(End::Cancelled));
 }

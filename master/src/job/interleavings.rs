@@ -83,7 +83,7 @@ impl World {
         world.event(Event::Discovered(
             Ok(Found {
                 partitions: started(PARTITIONS, 0),
-                generation: 1,
+                generation: Some(1),
                 state: None,
             }),
             None,

@@ -23,7 +23,7 @@ impl Job {
             None => self.last_usable(),
         };
         for part in manifest.iter_mut().flat_map(|m| &mut m.partitions) {
-            if let Some(partition) = self.partitions.get(part.slot) {
+            if let Some(partition) = self.partitions.get(part.ordinal) {
                 *part = partition.record.cuts.hand_on(part);
             }
         }
@@ -37,8 +37,8 @@ impl Job {
         let epochs = self.epochs.coordinator();
         let mut manifest = epochs.head()?.clone();
         for part in &mut manifest.partitions {
-            let partition = self.partitions.get(part.slot);
-            let start = partition.and_then(|p| p.record.cuts.choose(epochs.usable(part.slot)));
+            let partition = self.partitions.get(part.ordinal);
+            let start = partition.and_then(|p| p.record.cuts.choose(epochs.usable(part.ordinal)));
             if let Some((_, checkpoint)) = start {
                 *part = checkpoint.clone();
             }

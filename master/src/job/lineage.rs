@@ -80,6 +80,10 @@ fn unread(partition: &PartitionRecord) -> PartitionCheckpoint {
     PartitionCheckpoint {
         partition: Some((&partition.partition).into()),
         offset: partition.start_offset,
+        topic_id: partition
+            .topic_id
+            .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        start_offset: partition.from_log.then_some(partition.start_offset),
         ..PartitionCheckpoint::default()
     }
 }
@@ -91,11 +95,11 @@ pub fn inherited(state: &Manifest, partitions: &[PartitionRecord]) -> Vec<Partit
         let mut states = state.partitions.iter();
         let found = states.find(|p| name_of(p).as_ref() == Some(&record.partition));
         found.map(|p| PartitionCheckpoint {
-            slot: record.ordinal,
+            ordinal: record.ordinal,
             assignment_epoch: 0,
             lineage: 0,
             sequence: 0,
-            told: None,
+            confirmed_as_of: None,
             written_bytes: 0,
             pause_us: 0,
             durable_ms: 0,
@@ -152,7 +156,7 @@ pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
 mod tests {
     use kol_common::Millis;
     use kol_common::job::SourceSpec;
-    use kol_common::proto::{StateFile, Told};
+    use kol_common::proto::{AsOf, StateFile};
 
     use super::super::cuts::Cuts;
     use super::*;
@@ -163,6 +167,7 @@ mod tests {
             partition: SourcePartition::new("t", number),
             ordinal,
             start_offset: 5,
+            from_log: true,
             topic_id: None,
             cuts: Cuts::default(),
             assignment_epoch: 9,
@@ -192,10 +197,10 @@ mod tests {
     fn a_state_is_matched_by_partition_and_nothing_in_it_counts_as_confirmed_by_redis() {
         let part = |number: u32| PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
-            slot: number,
+            ordinal: number,
             offset: 70,
             sequence: 3,
-            told: Some(Told::default()),
+            confirmed_as_of: Some(AsOf::default()),
             files: vec![StateFile::default()],
             ..PartitionCheckpoint::default()
         };
@@ -209,11 +214,14 @@ mod tests {
         let parts = inherited(&state, &[record(0, 1), record(1, 0), record(2, 2)]);
         let names: Vec<_> = parts
             .iter()
-            .map(|p| (p.slot, name_of(p).unwrap().partition))
+            .map(|p| (p.ordinal, name_of(p).unwrap().partition))
             .collect();
         assert_eq!(names, [(0, 1), (1, 0)], "the third partition is new");
         for part in &parts {
-            assert_eq!((part.sequence, part.told, part.offset), (0, None, 70));
+            assert_eq!(
+                (part.sequence, part.confirmed_as_of, part.offset),
+                (0, None, 70)
+            );
             assert_eq!(part.location, "file:///there");
         }
     }

@@ -38,7 +38,9 @@ pub struct Job {
     pub(super) partitions: Partitions,
     measure: Measure,
     pub(super) epochs: Epochs,
-    lookup: Lookup,
+    pub(super) lookup: Lookup,
+    /// Redis refused a partition as older than a generation on record there; looked up next.
+    pub(super) outranked: bool,
     tenure: Tenure,
     share: Share,
     /// The wall clock at the newest step.
@@ -55,6 +57,7 @@ impl Job {
         drain: Duration,
     ) -> Self {
         let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
+        record.upgrade();
         let partitions = std::mem::take(&mut record.partitions);
         let mut measure = Measure::new(now, record.clock);
         if let Some(head) = checkpoints.last() {
@@ -65,6 +68,7 @@ impl Job {
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
+            outranked: false,
             tenure: Tenure::default(),
             share: Share::default(),
             wall: now,
@@ -256,7 +260,12 @@ impl Job {
                 Some(error)
             }
         };
+        let failed = failure.is_some();
         self.lookup.looked(now, &self.record.id, failure);
+        if self.outranked && !failed {
+            // That look began before.
+            self.lookup.hurry(now);
+        }
     }
 
     /// Takes over what was found; a job that starts runs from then on.
@@ -269,12 +278,16 @@ impl Job {
                 out.push(Effect::Persist);
             }
         }
+        if let (Phase::Running, Some(generation)) = (self.record.phase, found.generation) {
+            self.raise(now, generation, out);
+        }
         if self.record.phase == Phase::Starting {
-            self.record.generation = found.generation;
+            self.record.generation = found.generation.unwrap_or(self.record.generation);
             self.record.phase = Phase::Running;
             out.push(Effect::Persist);
             if let Some(state) = found.state {
                 self.measure.resume(&state);
+                self.partitions.begin_with(&state);
                 let job = JobParts {
                     record: &mut self.record,
                     partitions: &self.partitions,

@@ -7,6 +7,7 @@ use kol_common::proto::{
 use kol_common::{KolError, Millis, SourcePartition};
 use uuid::Uuid;
 
+use super::discovery::Found;
 use super::effect::Event;
 use super::machine::Job;
 use super::testing::{
@@ -79,28 +80,28 @@ fn a_joining_executor_gets_partitions_only_after_they_were_released() {
     let (mut rig, _) = Rig::running(&[1], 4);
     rig.fleet = fleet(&[1, 2]);
     let out = rig.tick();
-    let asked = revoked(&out);
-    assert_eq!(asked.len(), 2);
+    let revokes = revoked(&out);
+    assert_eq!(revokes.len(), 2);
     assert!(
-        asked
+        revokes
             .iter()
             .all(|(to, r)| *to == executor(1) && r.mode() == RevokeMode::Drain)
     );
     assert!(assigned(&out).is_empty());
-    let out = rig.release(1, &asked[0].1, true);
+    let out = rig.release(1, &revokes[0].1, true);
     let given = assigned(&out);
     assert_eq!(given.len(), 1);
     assert_eq!(given[0].0, executor(2));
-    assert!(given[0].2 > asked[0].1.assignment_epoch && out.persist);
+    assert!(given[0].2 > revokes[0].1.assignment_epoch && out.persist);
 }
 
 #[test]
 fn a_leaving_executor_releases_everything_even_when_no_other_can_take_it() {
     let (mut rig, _) = Rig::running(&[1], 2);
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
-    let asked = revoked(&rig.tick());
-    assert_eq!(asked.len(), 2);
-    for (_, revoke) in &asked {
+    let revokes = revoked(&rig.tick());
+    assert_eq!(revokes.len(), 2);
+    for (_, revoke) in &revokes {
         rig.release(1, revoke, true);
     }
     assert_eq!(rig.job.held_by(&executor(1)), 0);
@@ -131,8 +132,8 @@ fn a_suspect_is_not_called_and_when_lost_its_partitions_get_a_new_assignment_epo
 fn a_partition_that_is_not_released_in_time_is_revoked_at_once_then_fenced() {
     let (mut rig, _) = Rig::running(&[1], 2);
     rig.fleet = fleet(&[1, 2]);
-    let asked = revoked(&rig.tick());
-    assert_eq!(asked.len(), 1);
+    let revokes = revoked(&rig.tick());
+    assert_eq!(revokes.len(), 1);
     assert!(revoked(&rig.after(12_900)).is_empty());
     let pressed = revoked(&rig.after(200));
     assert_eq!(pressed[0].1.mode(), RevokeMode::Now);
@@ -192,11 +193,11 @@ fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
         assignment_epoch: epoch,
     });
     let out = restarted.event(Event::Connected(executor(1), claims.collect()));
-    let told = out.sends.iter().find_map(|(_, message)| match message {
+    let tick = out.sends.iter().find_map(|(_, message)| match message {
         ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version)),
         _ => None,
     });
-    assert_eq!(told, Some((Some(7), 0)));
+    assert_eq!(tick, Some((Some(7), 0)));
 }
 
 #[test]
@@ -219,6 +220,58 @@ fn a_failure_that_a_person_must_repair_ends_the_job_and_others_are_tried_again_w
     let out = rig.fail(1, 0, 1, ErrorDomain::User);
     assert_eq!(rig.state(), (JobState::Failed, "BROKE: it broke".into()));
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
+}
+
+/// Redis refuses a partition.
+fn fenced(rig: &mut Rig, number: u32, epoch: u64) -> Out {
+    let mut failed = failure(number, epoch, ErrorDomain::External);
+    failed.error.as_mut().unwrap().code = "FENCED".into();
+    rig.event(Event::Received(
+        executor(1),
+        FromExecutor::PartitionFailed(failed),
+    ))
+}
+
+fn looked(generation: Option<u64>) -> Event {
+    let found = Found {
+        partitions: vec![],
+        generation,
+        state: None,
+    };
+    Event::Discovered(Ok(found), None)
+}
+
+#[test]
+fn a_job_that_redis_refuses_takes_a_newer_generation_and_continues_with_what_it_has() {
+    let (mut rig, out) = Rig::running(&[1], 2);
+    let epochs: Vec<u64> = assigned(&out).iter().map(|(.., epoch)| *epoch).collect();
+    assert_eq!(rig.job.outranked(), None);
+    assert!(fenced(&mut rig, 0, epochs[0]).discover, "at once");
+    assert_eq!(rig.job.outranked(), Some(4));
+    // A look that began before does not answer.
+    rig.after(10);
+    assert!(rig.event(looked(None)).discover);
+    let out = rig.event(looked(Some(9)));
+    assert!(out.persist);
+    assert_eq!(
+        (rig.job.record().generation, rig.job.outranked()),
+        (9, None)
+    );
+    let again = assigned(&out);
+    assert_eq!(again.len(), 2, "the other one, too");
+    assert!(again.iter().zip(&epochs).all(|((.., new), old)| new > old));
+    let offsets = rig.job.record().partitions;
+    assert!(offsets.iter().all(|p| p.start_offset == 100));
+    // One that is no longer current says nothing, nor does a look that finds nothing newer.
+    assert!(!fenced(&mut rig, 0, epochs[0]).discover);
+    let (.., epoch) = again[0];
+    assert!(fenced(&mut rig, 0, epoch).discover);
+    rig.event(looked(Some(9)));
+    assert_eq!(
+        (rig.job.record().generation, rig.job.outranked()),
+        (9, None)
+    );
+    assert_eq!(rig.state().0, JobState::Running);
 }
 
 #[test]
@@ -320,7 +373,12 @@ fn a_topic_whose_id_was_not_known_at_first_keeps_its_starting_offset() {
 
 fn lost_tail(epoch: u64, from: u64, to: u64) -> Event {
     let failed = PartitionFailed {
-        lost_tail: Some(LostTail { from, to }),
+        lost_tail: Some(LostTail {
+            from,
+            to,
+            differs: None,
+            unproven: false,
+        }),
         ..failure(0, epoch, ErrorDomain::External)
     };
     Event::Received(executor(1), FromExecutor::PartitionFailed(failed))

@@ -181,6 +181,11 @@ fn assign(
     let ordinal = partition.record.ordinal;
     // What it starts from.
     let state = partition.record.cuts.restart(epochs.usable(ordinal));
+    let kept = state.as_ref().map_or_else(Vec::new, |state| {
+        let cuts = &partition.record.cuts;
+        cuts.kept_before(state.epoch, epochs.usable(ordinal))
+            .collect()
+    });
     partition.restored = state.as_ref().map(|state| state.epoch);
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
@@ -189,7 +194,7 @@ fn assign(
     };
     PartitionAssignment {
         partition: Some((&partition.record.partition).into()),
-        slot: partition.record.ordinal,
+        ordinal: partition.record.ordinal,
         assignment_epoch: partition.record.assignment_epoch,
         offset: partition.record.start_offset,
         topic_id: partition
@@ -199,6 +204,7 @@ fn assign(
         lineage: partition.record.cuts.lineage(),
         resume_at: state.as_ref().and_then(|state| state.resume_at),
         restore: state.map(|state| state.checkpoint),
+        kept,
         whole_log: epochs.is_lost(ordinal),
     }
 }

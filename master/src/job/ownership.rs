@@ -17,8 +17,8 @@ use std::time::Duration;
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
-    Released, Revoke, RevokeMode, RunningPartition,
+    self, ErrorDomain, ErrorInfo, LostTail, Manifest, PartitionCheckpoint, PartitionFailed,
+    PartitionReport, Released, Revoke, RevokeMode, RunningPartition,
 };
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
@@ -27,9 +27,13 @@ use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
 use super::fleet::Fleet;
+use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
 use super::record::PartitionRecord;
+
+/// Error code of a partition that Redis refused.
+const FENCED: &str = "FENCED";
 
 /// The partitions of a job, and who runs them.
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub(super) enum Failure {
         /// The records that were lost.
         lost: LostTail,
     },
+    /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
+    /// tried again, too.
+    Outranked,
     /// Trying again cannot help: the job ends with this reason.
     Fatal(String),
 }
@@ -118,6 +125,7 @@ impl Partitions {
             partition: found.partition,
             ordinal: self.all.len() as u32,
             start_offset: found.offset,
+            from_log: true,
             topic_id: found.topic_id,
             cuts: Cuts::default(),
             assignment_epoch: 0,
@@ -125,6 +133,23 @@ impl Partitions {
         };
         self.all.push(Partition::restore(record, now, now));
         true
+    }
+
+    /// They begin with this state; those that it does not have came after it, and are read from their beginning.
+    pub(super) fn begin_with(&mut self, state: &Manifest) {
+        for partition in &mut self.all {
+            let record = &mut partition.record;
+            let mut parts = state.partitions.iter();
+            let of = |p: &&PartitionCheckpoint| name_of(p).as_ref() == Some(&record.partition);
+            if let Some(part) = parts.find(of) {
+                record.begin_with(part);
+            }
+        }
+    }
+
+    /// Whether the log from the starting offset on gives the state of one.
+    pub(super) fn is_from_log(&self, ordinal: u32) -> bool {
+        self.get(ordinal).is_some_and(|p| p.record.from_log)
     }
 
     /// How many of them an executor has.
@@ -298,6 +323,7 @@ impl Partitions {
             return Failure::Tolerated;
         }
         let domain = error.domain();
+        let is_outranked = error.code == FENCED;
         // An executor or memory is missing, perhaps for hours: no reason to end what fits.
         let limited = error.code != NO_ROOM;
         let failures = partition.failed(now, error);
@@ -315,7 +341,19 @@ impl Partitions {
         let salt = partition.record.assignment_epoch;
         let after = Millis(now.0 + pause(&self.job, failures as u32 - 1, salt).0);
         partition.hold = Hold::Free { after };
-        Failure::Tolerated
+        if is_outranked {
+            Failure::Outranked
+        } else {
+            Failure::Tolerated
+        }
+    }
+
+    /// The job has another generation: all partitions are assigned under it. What still runs under the one before
+    /// is refused by Redis.
+    pub(super) fn assign_again(&mut self, now: Millis) {
+        for partition in &mut self.all {
+            partition.fence(now);
+        }
     }
 
     /// Rule 2, for executors that are lost and for owners that did not return after this master was started

@@ -66,7 +66,7 @@ pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
         newest_event_ms: measure.newest_event().map(|t| t.0),
         market_version,
         market,
-        live: record.shown,
+        rankings_shown: record.shown,
         partitions: record.partitions.len() as u32,
     })
 }

@@ -23,10 +23,10 @@ fn a_job_whose_keys_were_taken_fails_with_the_reason_and_gives_its_partitions_up
     rig.report_all(&first);
     let out = rig.event(held(TAKEN_OVER));
     assert!(out.persist);
-    let asked = revoked(&out);
-    assert_eq!(asked.len(), 2);
-    assert!(asked.iter().all(|(_, r)| r.mode() == RevokeMode::Now));
-    for (_, revoke) in &asked {
+    let revokes = revoked(&out);
+    assert_eq!(revokes.len(), 2);
+    assert!(revokes.iter().all(|(_, r)| r.mode() == RevokeMode::Now));
+    for (_, revoke) in &revokes {
         rig.release(1, revoke, false);
     }
     let (state, reason) = rig.state();
@@ -53,8 +53,8 @@ fn a_job_that_stops_while_its_keys_are_taken_ends_stopped() {
     rig.report_all(&first);
     rig.event(Event::End(End::Stopped, String::new()));
     rig.event(held(TAKEN_OVER));
-    let asked = revoked(&rig.after(10_000));
-    rig.release(1, &asked[0].1, false);
+    let revokes = revoked(&rig.after(10_000));
+    rig.release(1, &revokes[0].1, false);
     assert_eq!(rig.state().0, JobState::Stopped);
 }
 

@@ -61,7 +61,7 @@ pub(super) fn found(partitions: u32) -> Event {
     Event::Discovered(
         Ok(Found {
             partitions: started(partitions, 100),
-            generation: 4,
+            generation: Some(4),
             state: None,
         }),
         None,
@@ -192,9 +192,10 @@ impl Rig {
     pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
         let checkpoint = PartitionCheckpoint {
             partition: Some((&SourcePartition::new("t", number)).into()),
-            slot: number,
+            ordinal: number,
             assignment_epoch: 1,
             offset,
+            topic_id: TOPIC.as_bytes().to_vec(),
             ..PartitionCheckpoint::default()
         };
         let ack = BarrierAck {

@@ -141,7 +141,7 @@ struct Taken {
     pause: Pause,
 }
 
-/// How long reading stood still at once.
+/// A pause of reading.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pause {
     /// Time of the processor: what it would be with a core of its own.
@@ -181,8 +181,8 @@ fn worked() -> Duration {
 fn epoch(states: &mut [State], runtime: &Runtime, store: &Store, number: u64) -> Taken {
     let begun = Instant::now();
     let done: Vec<(StateFile, Pause)> = std::thread::scope(|scope| {
-        let all = states.iter_mut().enumerate().map(|(slot, state)| {
-            let path = format!("bench/{slot}/{number}.state");
+        let all = states.iter_mut().enumerate().map(|(ordinal, state)| {
+            let path = format!("bench/{ordinal}/{number}.state");
             let capture = capture(state, store.clone(), path, number == 0);
             scope.spawn(|| runtime.block_on(capture))
         });

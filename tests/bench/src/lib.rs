@@ -4,7 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a benchmark that cannot go on should say where and end"
+    reason = "a benchmark that cannot continue should say where and end"
 )]
 
 mod checkpoint;

@@ -131,7 +131,7 @@ fn merge_calls(names: &[String]) -> Vec<Cmd> {
         market: 4.73,
         market_version: 1,
         now: "2025-07-01T09:00:00.000Z",
-        live: true,
+        shown: true,
     };
     let slot = |i: usize| {
         Outgoing::Put(Slot {

@@ -58,7 +58,7 @@ pub fn steady(plan: &Plan) {
 }
 
 /// What epochs took, by their numbers; of each partition: until its file was durable, until Redis had
-/// confirmed what came before the barrier, and how long reading stood still at once.
+/// confirmed what came before the barrier, and the longest pause of reading.
 #[derive(Default)]
 struct Epochs(BTreeMap<u64, Vec<[Duration; 3]>>);
 
@@ -91,7 +91,7 @@ impl Epochs {
         let names = [
             "state file durable",
             "confirmed by Redis",
-            "reading stood still",
+            "pause of reading",
         ];
         for (place, name) in names.into_iter().enumerate() {
             let mut all: Vec<_> = self.0.values().flatten().map(|took| took[place]).collect();

@@ -114,7 +114,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Goes on live; `viral` is a video that takes off after `calm`.
+    /// Continues live; `viral` is a video that takes off after `calm`.
     pub(super) fn live(mut log: Log, mut generator: Generator, viral: u64, calm: Duration) -> Self {
         Self::start(log.written(), move |stop, written| {
             let step_us = 1_000_000 / LIVE_RATE;

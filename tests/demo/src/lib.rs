@@ -31,7 +31,7 @@ const SHOWN: u64 = 10;
 /// What to show.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Ends after so long; otherwise it goes on until somebody ends it.
+    /// Ends after so long; otherwise it runs until somebody ends it.
     pub length: Option<Duration>,
     /// Plays this file instead of made-up creators.
     pub input: Option<PathBuf>,
@@ -96,7 +96,7 @@ fn live(
     let followed = ranking::row(&mut connection, &underdog)?;
     let video = (0..feed::KOLS).find(|kol| Generator::username(*kol) == underdog);
     println!(
-        "Going on live with {} events/s; in {} s a video of {underdog} goes viral.",
+        "Continuing live with {} events/s; in {} s a video of {underdog} goes viral.",
         grouped(LIVE_RATE),
         CALM.as_secs()
     );

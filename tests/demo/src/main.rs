@@ -42,7 +42,7 @@ fn watch_signals(interrupted: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let told = Arc::clone(interrupted);
+    let signalled = Arc::clone(interrupted);
     std::thread::spawn(move || {
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
@@ -53,7 +53,7 @@ fn watch_signals(interrupted: &Arc<AtomicBool>) -> anyhow::Result<()> {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
             }
-            told.store(true, Ordering::Relaxed);
+            signalled.store(true, Ordering::Relaxed);
         });
     });
     Ok(())

@@ -99,11 +99,11 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    /// Asks every few milliseconds.
+    /// Reads every few milliseconds.
     pub(super) fn watch(redis: &RedisServer) -> Self {
         let ages = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, stopped, mut redis) = (Arc::clone(&ages), Arc::clone(&stop), redis.connect());
+        let (shared, stopped, mut redis) = (Arc::clone(&ages), Arc::clone(&stop), redis.connect());
         let watcher = std::thread::spawn(move || {
             let mut last = None;
             while !stopped.load(Ordering::Relaxed) {
@@ -114,7 +114,7 @@ impl Freshness {
                     continue;
                 }
                 last = newest;
-                if let (Some(time), Ok(mut ages)) = (newest, told.lock()) {
+                if let (Some(time), Ok(mut ages)) = (newest, shared.lock()) {
                     ages.push(Millis::now().since(time).0);
                     let surplus = ages.len().saturating_sub(APPEARANCES);
                     ages.drain(..surplus);

@@ -35,7 +35,7 @@ pub(super) struct Frame {
     pub(super) messages: Vec<String>,
 }
 
-/// What a person asks for.
+/// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     /// Kill an executor.

@@ -157,7 +157,7 @@ impl Kafka {
         matches!(self.kind, Kind::Real(_) | Kind::Foreign)
     }
 
-    /// Makes a topic of the mock cluster; the real one is asked over the wire.
+    /// Makes a topic of the mock cluster; the real one is created over the wire.
     pub fn create_embedded(&self, topic: &str, partitions: u32) -> bool {
         let Kind::Embedded(requests) = &self.kind else {
             return false;

@@ -8,7 +8,7 @@ const SLOTS: usize = 16_384;
 const PRIMARIES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Three primaries, and as many servers beside them as were asked for.
+/// Three primaries, and as many servers beside them as were requested.
 #[derive(Debug)]
 pub struct RedisCluster {
     /// The first three begin as primaries, with a third of the slots each.

@@ -1,4 +1,4 @@
-//! An S3 server: S3Proxy, which keeps objects as files and checks who asks.
+//! An S3 server: S3Proxy, which keeps objects as files and checks who calls.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{Process, free_port, root, wait_for};
 const BUCKET: &str = "kol-state";
 const KEY: &str = "key-of-the-tests";
 const SECRET: &str = "secret-of-the-tests";
-/// S3Proxy logs every byte unless told otherwise.
+/// S3Proxy logs every byte unless it is configured otherwise.
 const LOGGING: &str = "<configuration><appender name=\"A\" class=\"ch.qos.logback.core.ConsoleAppender\">\
                        <encoder><pattern>%d %level %msg%n</pattern></encoder></appender>\
                        <root level=\"info\"><appender-ref ref=\"A\"/></root></configuration>";

@@ -61,8 +61,8 @@ impl Scene {
     /// The newest committed epoch, once it holds that many records.
     pub fn wait_checkpoint(&self, records: u64) -> u64 {
         wait_for("a checkpoint of everything", LIMIT, || {
-            let asked = ["checkpoints", &self.job, "-o", "json"];
-            let newest = self.cluster.client(&asked).json()["checkpoints"][0].clone();
+            let arguments = ["checkpoints", &self.job, "-o", "json"];
+            let newest = self.cluster.client(&arguments).json()["checkpoints"][0].clone();
             let partitions = newest["partitions"].as_array().cloned().unwrap_or_default();
             let offsets = partitions.iter().filter_map(|p| p["offset"].as_u64());
             match newest["epoch"].as_u64() {

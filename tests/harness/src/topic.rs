@@ -147,8 +147,8 @@ impl Topic {
         deleted.expect("records deleted");
     }
 
-    /// Deletes the topic and makes it anew, empty.
-    pub fn make_anew(&self) {
+    /// Deletes the topic and creates it again, empty.
+    pub fn recreate(&self) {
         let admin = admin(self.kafka);
         let deleted = block_on(admin.delete_topics(&[&self.name], &AdminOptions::new()));
         deleted.expect("the topic deleted");
@@ -162,7 +162,7 @@ impl Topic {
         let grown = block_on(admin.create_partitions(&[wanted], &AdminOptions::new()));
         grown.expect("more partitions");
         self.partitions = partitions;
-        // One that is old would go on to know the old number.
+        // The old one would keep the old number.
         self.producer = producer(self.kafka);
     }
 

@@ -1,4 +1,4 @@
-//! Listens to what the product logs: an ERROR is a defect, whatever else comes out right; and so is a state
+//! Listens to what the product logs: an ERROR is a bug, whatever else comes out right; and so is a state
 //! file that is not what was written, unless somebody damaged one.
 
 use std::fmt::{self, Write as _};

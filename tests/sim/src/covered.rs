@@ -1,7 +1,7 @@
 //! The law of epochs: what a committed epoch covers is in Redis, and what of it cannot be used is in the topic of
 //! dead letters. Looked at whenever a manifest file was written: no slot of its generation may count less than the
 //! fold of each partition up to the offset of the epoch. Where Redis lost data, only epochs that began after the
-//! owner had claimed its fence anew count. A partition whose log lost its tail is left out from then on: an offset
+//! owner had claimed its fence again count. A partition whose log lost its tail is left out from then on: an offset
 //! is no longer of one record.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ impl Covered {
         let (Some(manifest), Some(spec)) = (snapshot.manifest, spec) else {
             return self.problem("a manifest file that says nothing".to_owned());
         };
-        // Redis knows nothing yet of the generation of a job that goes on from another.
+        // Redis knows nothing yet of the generation of a job that continues another.
         if !manifest.origin.is_empty() {
             return;
         }
@@ -64,11 +64,11 @@ impl Covered {
         let confirmed: BTreeMap<u32, &PartitionCheckpoint> = manifest
             .partitions
             .iter()
-            .filter(|p| !self.cut.contains(&p.slot))
+            .filter(|p| !self.cut.contains(&p.ordinal))
             .filter(|p| {
                 redis.has_lost_nothing_of(manifest.generation, p, Millis(manifest.begun_ms))
             })
-            .map(|p| (p.slot, p))
+            .map(|p| (p.ordinal, p))
             .collect();
         for (key, packed, _) in redis.db().slots() {
             let key = String::from_utf8_lossy(&key);
@@ -95,10 +95,10 @@ impl Covered {
 
     /// Takes in what the epoch covers; from the beginning when it goes back or is of another job.
     fn read_up_to(&mut self, manifest: &Manifest, spec: &JobSpec, log: &MemoryLog) {
-        let goes_on =
-            |p: &PartitionCheckpoint| self.offsets.get(&p.slot).is_none_or(|o| p.offset >= *o);
+        let advances =
+            |p: &PartitionCheckpoint| self.offsets.get(&p.ordinal).is_none_or(|o| p.offset >= *o);
         let same = self.fold.take_if(|(job, _)| *job == manifest.job_id);
-        let same = same.filter(|_| manifest.partitions.iter().all(goes_on));
+        let same = same.filter(|_| manifest.partitions.iter().all(advances));
         let (_, mut fold) = same.unwrap_or_else(|| {
             self.offsets.clear();
             let mut fold = Fold::new(&spec.scoring);
@@ -106,13 +106,13 @@ impl Covered {
             (String::new(), fold)
         });
         for part in &manifest.partitions {
-            let from = self.offsets.insert(part.slot, part.offset).unwrap_or(0);
-            for record in log.between(part.slot, from, part.offset) {
+            let from = self.offsets.insert(part.ordinal, part.offset).unwrap_or(0);
+            for record in log.between(part.ordinal, from, part.offset) {
                 let unusable = fold.rejects(&record);
-                let known = !self.letters || self.cut.contains(&part.slot);
-                if unusable && !known && !log.letters().has(part.slot, record.offset) {
-                    let (epoch, slot, offset) = (manifest.epoch, part.slot, record.offset);
-                    self.problem(format!("epoch {epoch} covers the record {slot}/{offset}, whose dead letter has not arrived"));
+                let known = !self.letters || self.cut.contains(&part.ordinal);
+                if unusable && !known && !log.letters().has(part.ordinal, record.offset) {
+                    let (epoch, ordinal, offset) = (manifest.epoch, part.ordinal, record.offset);
+                    self.problem(format!("epoch {epoch} covers the record {ordinal}/{offset}, whose dead letter has not arrived"));
                 }
             }
         }

@@ -256,8 +256,8 @@ impl Lease for Etcd {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let etcd = self.clone();
-        let answers = request.into_inner().map(move |asked| {
-            let id = asked?.id;
+        let answers = request.into_inner().map(move |request| {
+            let id = request?.id;
             let mut state = etcd.state();
             let header = state.header();
             let renewed = state.leases.get_mut(&id).map(|(lasts, until)| {

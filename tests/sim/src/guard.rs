@@ -45,7 +45,7 @@ impl Guard {
         }
     }
 
-    /// Virtual time went on.
+    /// Virtual time advanced.
     pub fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
@@ -56,21 +56,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_simulation_that_takes_no_step_any_more_is_told_of_once_it_has_taken_some() {
-        let (told, hears) = sync_channel(1);
+    fn a_simulation_that_stops_stepping_is_reported_once_it_has_taken_a_step() {
+        let (expired, seen) = sync_channel(1);
         let guard = Guard::watch_every(Duration::from_millis(1), move || {
-            told.send(()).unwrap();
+            expired.send(()).unwrap();
         });
         guard.step();
-        hears.recv_timeout(Duration::from_secs(60)).unwrap();
+        seen.recv_timeout(Duration::from_secs(60)).unwrap();
     }
 
     #[test]
-    fn nobody_hears_of_one_that_is_over() {
-        let (told, hears) = sync_channel(1);
-        drop(Guard::watch(move || told.send(()).unwrap()));
+    fn a_simulation_that_is_over_is_not_reported() {
+        let (expired, seen) = sync_channel(1);
+        drop(Guard::watch(move || expired.send(()).unwrap()));
         assert_eq!(
-            hears.recv_timeout(Duration::from_secs(60)),
+            seen.recv_timeout(Duration::from_secs(60)),
             Err(RecvTimeoutError::Disconnected)
         );
     }

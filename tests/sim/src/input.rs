@@ -28,10 +28,10 @@ pub struct Feed {
     next: Millis,
     /// Whether events count what is new, rather than what there ever was.
     delta: bool,
-    /// Whether windows are so short that most creators are silent for more than two of them: Redis is told
+    /// Whether windows are so short that most creators are silent for more than two of them: Redis is sent
     /// of these once, and nothing later makes good what it loses then.
     short: bool,
-    /// Whether the clock goes on when no events come.
+    /// Whether the clock advances when no events come.
     cools: bool,
     letters: bool,
 }
@@ -49,7 +49,7 @@ impl Feed {
         }
     }
 
-    /// What the job is told about its input and how to score it.
+    /// The job's input, and how it is scored.
     pub fn scoring(&self) -> String {
         let counters = if self.delta {
             "counters = \"delta\"\nlateness = \"4s\"\n"

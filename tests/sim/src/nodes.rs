@@ -83,10 +83,10 @@ impl Shared {
 /// The error of a host, which ends the simulation.
 type Failed = Box<dyn std::error::Error>;
 
-/// One life of a host, from its start until it ends by itself or is told to die.
+/// One life of a host, from its start until it ends by itself or is killed.
 ///
 /// # Errors
-/// It cannot go on.
+/// It cannot continue.
 pub async fn life<F>(
     shared: Rc<Shared>,
     name: &'static str,
@@ -117,7 +117,7 @@ where
 /// The master.
 ///
 /// # Errors
-/// It cannot go on.
+/// It cannot continue.
 pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     let outside = Outside {
         brokers: Arc::new(shared.log.clone()),
@@ -139,10 +139,10 @@ pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
     Err(core.failed().await.into())
 }
 
-/// An executor; it ends by itself after it was asked to leave.
+/// An executor; it ends by itself after a request to leave.
 ///
 /// # Errors
-/// It cannot go on.
+/// It cannot continue.
 pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Result<(), Failed> {
     let leave = CancellationToken::new();
     shared.leave.borrow_mut().insert(name, leave.clone());
@@ -167,6 +167,7 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
         http: String::new(),
         cores: 1,
         memory_bytes: memory,
+        warnings: Vec::new(),
     };
     let route = Route {
         master: MASTER.to_owned(),

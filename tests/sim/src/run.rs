@@ -51,12 +51,12 @@ pub struct Outcome {
     pub deeds: Vec<(Millis, Deed)>,
     /// Virtual time from the last fault until all was well.
     pub recovered: Millis,
-    /// Everything that happened, if that was asked for.
+    /// Everything that happened, if that was requested.
     pub lines: Vec<String>,
 }
 
 impl Outcome {
-    /// Where another run of the same seed went another way, if both told all that happened.
+    /// Where another run of the same seed went another way, if both recorded all that happened.
     pub fn parts_from(&self, other: &Self) -> Option<String> {
         let both = self.lines.iter().zip(&other.lines);
         let first = both.enumerate().find(|(_, (a, b))| a != b);
@@ -147,7 +147,7 @@ impl Scene {
         Millis::from(self.sim.elapsed())
     }
 
-    /// All hosts go on for one tick.
+    /// All hosts run for one tick.
     fn step(&mut self) -> Result<(), Vec<String>> {
         self.sim
             .step()
@@ -275,18 +275,18 @@ impl Scene {
             Deed::Lose(key) => redis.lose(now, key),
             Deed::Spoil(kol) => redis.spoil(kol),
             Deed::Clear(kol) => redis.clear(kol),
-            Deed::Cut(partition, records) => self.cut(partition, records),
+            Deed::Cut(partition, records, elects) => self.cut(partition, records, elects),
             Deed::Hide(host, hidden) => return self.hide(host, hidden),
-            Deed::Ask(errand) => self.shared.errands.borrow_mut().push_back(errand),
+            Deed::Do(errand) => self.shared.errands.borrow_mut().push_back(errand),
         }
         Ok(())
     }
 
     /// The log of a partition loses its newest records.
-    fn cut(&mut self, partition: u32, records: usize) {
+    fn cut(&mut self, partition: u32, records: usize, elects: bool) {
         self.covered.log_was_cut(partition);
         self.shared.redis.log_was_cut(partition);
-        self.shared.log.lose_tail(partition, records);
+        self.shared.log.lose_tail(partition, records, elects);
     }
 
     /// A host does not see the checkpoints from now on, or sees them again.
@@ -318,10 +318,10 @@ impl Scene {
         let partitions = status.iter().flat_map(|s| &s.partitions);
         let mut of_host = partitions.filter(|p| p.host == host);
         let name = of_host.next().and_then(|p| p.partition.as_ref());
-        let slot = name.map_or(0, |partition| partition.partition);
-        let found = self.folders.damage(slot, how);
+        let ordinal = name.map_or(0, |partition| partition.partition);
+        let found = self.folders.damage(ordinal, how);
         self.shared.torn.set(found || self.shared.torn.get());
-        tracing::info!(slot, found, "a state file is damaged");
+        tracing::info!(ordinal, found, "a state file is damaged");
     }
 
     /// A host dies: first its connections, within a tick all of it.

@@ -47,7 +47,7 @@ pub enum Deed {
     Crash(&'static str),
     /// It starts again.
     Restart(&'static str),
-    /// An executor is told to end.
+    /// An executor gets the signal to end.
     Leave(&'static str),
     /// What two hosts send each other waits.
     Hold(Link),
@@ -83,12 +83,12 @@ pub enum Deed {
     Spoil(u32),
     /// Not any more.
     Clear(u32),
-    /// A partition loses so many of its newest records.
-    Cut(u32, usize),
+    /// A partition loses so many of its newest records, and another leader is elected, or it is the same.
+    Cut(u32, usize, bool),
     /// A host does not see the checkpoints, or sees them again.
     Hide(&'static str, bool),
-    /// The person is asked to do something with the job.
-    Ask(Errand),
+    /// The person does something with the job.
+    Do(Errand),
 }
 
 /// Deeds with their times, in order.
@@ -119,7 +119,7 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
     }
     for _ in 0..random.random_range(0..=2) {
         let at = Millis(random.random_range(CALM.0..HEALED.0));
-        deeds.push((at, Deed::Ask(errand(&mut random))));
+        deeds.push((at, Deed::Do(errand(&mut random))));
     }
     surroundings(seed, &mut deeds);
     deeds.sort_by_key(|(at, _)| *at);
@@ -147,7 +147,12 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
             ]),
             _ if is_replayable(deeds) => {
                 let records = random.random_range(1..MOST_CUT);
-                deeds.push((begin, Deed::Cut(partition, records)));
+                let elects = random.random();
+                deeds.push((begin, Deed::Cut(partition, records, elects)));
+                if !elects {
+                    // It grows again before anybody can look.
+                    deeds.extend([(begin, Deed::Away(true)), (end, Deed::Away(false))]);
+                }
             }
             _ => {}
         }
@@ -159,7 +164,7 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
 fn is_replayable(deeds: &[(Millis, Deed)]) -> bool {
     deeds.iter().all(|(_, deed)| match deed {
         Deed::Tear(..) => false,
-        Deed::Ask(errand) => matches!(errand, Errand::Savepoint | Errand::RewindToEarliest { .. }),
+        Deed::Do(errand) => matches!(errand, Errand::Savepoint | Errand::RewindToEarliest { .. }),
         _ => true,
     })
 }
@@ -171,7 +176,7 @@ fn torn_state(random: &mut StdRng) -> [(Millis, Deed); 3] {
     then_crash(random, 500, |executor| Deed::Tear(executor, how))
 }
 
-/// Redis loses data, and soon there is a new owner, who was never told of what is lost.
+/// Redis loses data, and soon there is a new owner, who never saw what is lost.
 fn lost_and_moved(random: &mut StdRng) -> [(Millis, Deed); 3] {
     let lost = loss(random);
     then_crash(random, 600, |_| lost)

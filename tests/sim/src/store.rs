@@ -79,10 +79,10 @@ impl Folders {
 
     /// Damages the newest state file of a partition, of the newest job that has one; whether there is
     /// one.
-    pub fn damage(&self, slot: u32, how: Damage) -> bool {
+    pub fn damage(&self, ordinal: u32, how: Damage) -> bool {
         let folders = lock(&self.folders);
         folders.values().any(|objects| {
-            let damaged = damage_newest(objects, slot, how).now_or_never();
+            let damaged = damage_newest(objects, ordinal, how).now_or_never();
             damaged.flatten().is_some()
         })
     }
@@ -102,7 +102,7 @@ impl Folders {
         written.unwrap_or_default()
     }
 
-    /// The manifest files that were written since this was last asked.
+    /// The manifest files that were written since the last call.
     pub fn take_manifests(&self) -> Vec<Bytes> {
         let written = std::mem::take(&mut *lock(&self.manifests));
         written.into_iter().map(Bytes::from).collect()
@@ -152,8 +152,8 @@ pub struct FlakyStore {
     view: View,
 }
 
-/// State files lie in JOB/SLOT/, with names that begin with the epoch; savepoints lie elsewhere.
-async fn damage_newest(objects: &InMemory, slot: u32, how: Damage) -> Option<()> {
+/// State files lie in JOB/ORDINAL/, with names that begin with the epoch; savepoints lie elsewhere.
+async fn damage_newest(objects: &InMemory, ordinal: u32, how: Damage) -> Option<()> {
     let mut files: Vec<Place> = objects
         .list(None)
         .filter_map(|listed| async { listed.ok().map(|meta| meta.location) })
@@ -161,7 +161,7 @@ async fn damage_newest(objects: &InMemory, slot: u32, how: Damage) -> Option<()>
         .await;
     files.retain(|path| {
         let parts: Vec<_> = path.parts().collect();
-        parts.len() == 3 && parts[1].as_ref() == slot.to_string()
+        parts.len() == 3 && parts[1].as_ref() == ordinal.to_string()
     });
     files.sort();
     let newest = files.pop()?;

@@ -79,7 +79,7 @@ pub fn of(shared: &Shared) -> Verdict {
     let all_orphans = differences.iter().all(|d| d.ends_with(ORPHAN));
     differences.truncate(MOST);
     differences.insert(0, format!("{count} differences: {}", explain(status)));
-    // Where the clock goes on by itself, Redis may be further than what the person saw; and what Redis lost alone is
+    // Where the clock advances by itself, Redis may be further than what the person saw; and what Redis lost alone is
     // back within a minute.
     if all_orphans || cools || shared.gaps.get() {
         Verdict::NotYet(differences.join("; "))

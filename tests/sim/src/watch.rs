@@ -81,7 +81,7 @@ impl Watch {
         }
     }
 
-    /// From here on everything may be seen anew.
+    /// From here on everything may be seen again.
     pub fn data_was_lost(&mut self) {
         self.packed.clear();
         self.seen.clear();

@@ -4,16 +4,20 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on should say where"
+    reason = "a test that cannot continue should say where"
 )]
 
 #[path = "sim/chance.rs"]
 mod chance;
 #[path = "sim/election.rs"]
 mod election;
+#[path = "sim/platforms.rs"]
+mod platforms;
 #[path = "sim/redis.rs"]
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/secured.rs"]
+mod secured;
 #[path = "sim/stores.rs"]
 mod stores;

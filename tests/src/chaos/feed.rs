@@ -75,9 +75,9 @@ impl Feed {
             return;
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, topic, rate) = (Arc::clone(&stop), self.topic.clone(), self.rate);
+        let (stopped, topic, rate) = (Arc::clone(&stop), self.topic.clone(), self.rate);
         let thread = std::thread::spawn(move || {
-            let written = write(&topic.0, &topic.1, rate, &mut generator, &told);
+            let written = write(&topic.0, &topic.1, rate, &mut generator, &stopped);
             (generator, written)
         });
         self.writer = Some(Writer { stop, thread });

@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a run that cannot go on should say where and end"
+    reason = "a run that cannot continue should say where and end"
 )]
 
 mod fault;

@@ -12,7 +12,7 @@ use super::feed::KOLS;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Regressions that are told.
+/// Regressions that are printed.
 const MOST: usize = 10;
 
 /// What is shown of one creator and only grows within a generation: in order of weight.
@@ -49,13 +49,13 @@ impl Reader {
     pub fn start(url: String) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let url = Arc::new(Mutex::new(Some(url)));
-        let (told, place) = (Arc::clone(&stop), Arc::clone(&url));
+        let (stopped, place) = (Arc::clone(&stop), Arc::clone(&url));
         let thread = std::thread::spawn(move || {
             let mut seen = Seen::default();
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 let now = place.lock().expect("a place").clone();
                 let stays =
-                    || *place.lock().expect("a place") == now && !told.load(Ordering::Relaxed);
+                    || *place.lock().expect("a place") == now && !stopped.load(Ordering::Relaxed);
                 if let Some(url) = &now {
                     let _is_away = seen.read(url, stays);
                 }
@@ -86,11 +86,11 @@ impl Reader {
 }
 
 impl Seen {
-    fn read(&mut self, url: &str, goes_on: impl Fn() -> bool) -> redis::RedisResult<()> {
+    fn read(&mut self, url: &str, continues: impl Fn() -> bool) -> redis::RedisResult<()> {
         let client = redis::Client::open(url)?;
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        while goes_on() {
+        while continues() {
             let mut question = redis::pipe();
             for kol in 0..KOLS {
                 let key = format!("trending:tiktok:{}", Generator::username(kol));

@@ -1,4 +1,4 @@
-//! Watches partitions go on.
+//! Watches that partitions make progress.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -73,11 +73,11 @@ impl Watch {
         }
     }
 
-    /// Waits until every partition goes on, the ranking is whole and the job is well, and it is late enough to have noticed;
+    /// Waits until every partition makes progress, the ranking is whole and the job is well, and it is late enough to have noticed;
     /// since when that has been so, after the fault.
     pub fn recovered(&mut self, scene: &Scene, limit: Duration) -> Duration {
         let least = self.begun.elapsed() + NOTICED;
-        wait_for("everything to go on", limit, || {
+        wait_for("everything to make progress", limit, || {
             self.look(scene)?;
             if self.begun.elapsed() < least {
                 return Err("not long enough".to_owned());

@@ -1,5 +1,4 @@
 //! What is built for one purpose serves the others: no crate is compiled twice with different features.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test support")]
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,10 +1,4 @@
 //! Wall clocks that are wrong, of producers and of hosts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 
@@ -57,7 +51,7 @@ fn a_job_whose_clock_lies_in_2100_is_right_after_a_rewind() {
 
     clock.set(0);
     let repair = format!("kol-client rewind {} --to-earliest", job.name);
-    cluster.wait_status(&first, "is told of its clock", LIMIT, warns(&repair));
+    cluster.wait_status(&first, "warns of its clock", LIMIT, warns(&repair));
     // Executors learn the master's clock with a heartbeat, once a second; nothing shows from outside when.
     std::thread::sleep(Duration::from_secs(3));
     let rewound = cluster.client(&["rewind", &first, "--to-earliest", "--wait", "-o", "json"]);

@@ -1,10 +1,4 @@
 //! The demo, as somebody runs it who does not sit at a terminal.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -85,7 +79,7 @@ fn a_planted_video_climbs_the_ranking_and_all_creators_equal_the_fold() {
 #[test]
 fn an_interrupted_demo_stops_everything_it_started() {
     let mut demo = Demo::start(&[]);
-    demo.process.wait_line("Going on live", 0, LIMIT);
+    demo.process.wait_line("Continuing live", 0, LIMIT);
     demo.process.signal("INT");
     let text = demo.end();
     assert!(

@@ -1,9 +1,5 @@
 //! Processes that die, servers that go away, executors that come and leave: in the end Redis equals
 //! the fold.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::time::{Duration, Instant};
 
@@ -90,7 +86,7 @@ fn redis_emptied_while_all_is_idle_is_filled_again() {
 }
 
 #[test]
-fn a_master_killed_and_started_again_knows_its_jobs_and_goes_on() {
+fn a_master_killed_and_started_again_knows_its_jobs_and_continues() {
     let mut scene = half_way(2, 4);
     scene.cluster.allow("SESSION_LOST", "the master was killed");
     scene.cluster.restart_master();

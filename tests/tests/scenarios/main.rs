@@ -1,5 +1,11 @@
 //! Real binaries with real Kafka, Redis and S3, and what can happen to them. One test binary: it links once, and
 //! all scenarios share one Kafka. `cargo test -p kol-tests --test scenarios faults::` runs one file of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support"
+)]
 
 mod builds;
 mod chaos;
@@ -20,6 +26,7 @@ mod replay;
 mod s3;
 mod safe;
 mod secured;
+mod secured_masters;
 mod streaming;
 mod topology;
 mod zombie;

@@ -1,8 +1,4 @@
 //! Two masters with a real etcd: the leader dies, is cut off from etcd, leaves; data flows meanwhile.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -32,8 +28,8 @@ struct Steady<T> {
 impl<T: Send + 'static> Steady<T> {
     fn start(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || work(&told));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || work(&stopped));
         Self { stop, thread }
     }
 
@@ -215,20 +211,20 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
 fn a_follower_reads_and_points_at_the_leader(cluster: &Cluster, job: &str) {
     let leader = format!("http://{}", cluster.grpc());
     let follower = format!("http://{}", cluster.standby());
-    let ask = |arguments: &[&str]| {
+    let run = |arguments: &[&str]| {
         let mut all = vec!["--master", follower.as_str()];
         all.extend(arguments);
         cluster.client(&all)
     };
     let of_leader = cluster.client(&["status", job, "-o", "json"]).json();
-    let of_follower = ask(&["status", job, "-o", "json"]).json();
+    let of_follower = run(&["status", job, "-o", "json"]).json();
     for field in ["id", "name", "state"] {
         assert_eq!(of_follower[field], of_leader[field], "{field}");
     }
-    let kept = ask(&["checkpoints", job, "-o", "json"]).json();
+    let kept = run(&["checkpoints", job, "-o", "json"]).json();
     assert!(kept["checkpoints"][0]["epoch"].as_u64() > Some(0), "{kept}");
     for refused in [&["stop", job][..], &["savepoint", job], &["executors"]] {
-        let answer = ask(refused);
+        let answer = run(refused);
         assert_ne!(answer.code, Some(0), "{refused:?}");
         assert!(answer.err.contains("MASTER_FOLLOWS"), "{answer:#?}");
         assert!(answer.err.contains(&leader), "{answer:#?}");

@@ -1,8 +1,4 @@
 //! What `--memory` says holds whatever piles up: partitions, creators, and a Redis that does not answer.
-#![allow(
-    clippy::expect_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,10 +1,4 @@
 //! Whose keys in Redis are: jobs of one cluster and of several on one server, and a server that may evict them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 
@@ -343,6 +337,41 @@ fn a_policy_that_evicts_is_a_warning_of_submit_and_a_problem_until_it_is_right()
     cluster.wait_status("kol", "the policy is right", LIMIT, |status| {
         status.state() == JobState::Running && status.problems.is_empty()
     });
+    cluster.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
+    cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_job_that_a_newer_generation_in_redis_refuses_takes_a_newer_one_and_keeps_its_state() {
+    let scene = Scene::new("outranked");
+    let mut redis = scene.redis.connect();
+    let mut known = |platform: &str, generation: u64| {
+        let record = format!("streaming:ranking:{platform}:trending:generation");
+        let mut set = redis::cmd("SET");
+        set.arg(record).arg(format!("{generation} live"));
+        set.exec(&mut redis).unwrap();
+        scene.redis.cli(&format!(
+            "SADD streaming:ranking:*:trending:platforms {platform}"
+        ));
+    };
+    // Of a platform that the job has no events of.
+    known("youtube", 900);
+    let mut cluster = scene.cluster_with("kol");
+    for code in [
+        "FENCED",
+        "PARTITION_ENDED",
+        "PARTITION_FAILED",
+        "REDIS_LOST_DATA",
+    ] {
+        cluster.allow(code, "a newer generation is on record");
+    }
+    let generation = || cluster.try_status("kol").unwrap().generation;
+    assert_eq!(generation(), 901);
+    known("tiktok", 5_000);
+    let more = generated(Key::Username, 60, 500, 18);
+    scene.topic.produce(&more);
+    cluster.wait_caught_up("kol", 2_500, LIMIT);
+    assert_eq!(generation(), 5_001);
     cluster.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
     cluster.assert_no_complaints();
 }

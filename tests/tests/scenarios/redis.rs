@@ -1,10 +1,4 @@
 //! What Redis may hold that this job did not put there, or put there once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 
@@ -82,7 +76,7 @@ fn creators_of_the_generation_before_leave_when_the_next_one_does_not_see_them()
     scene.job.starting_offsets = "\"latest\"".into();
     let job = scene
         .cluster
-        .submit_anew(&scene.job, &scene.topic, &scene.redis);
+        .submit_discarding(&scene.job, &scene.topic, &scene.redis);
     scene.cluster.wait_state(&job, JobState::Running);
     let before = scene.topic.read().len();
     scene.topic.produce(new);

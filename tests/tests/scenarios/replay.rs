@@ -1,9 +1,5 @@
 //! A whole log at full speed through Kafka, executors and Redis: what is in Redis equals the fold, to
 //! the digit, however the log is keyed and partitioned and however many executors read it.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::time::Duration;
 

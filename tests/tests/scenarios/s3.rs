@@ -1,10 +1,4 @@
 //! Checkpoints and savepoints in a bucket of a real S3 server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +48,7 @@ fn wait_problem(scene: &Scene, what: &str) -> String {
 }
 
 #[test]
-fn state_in_a_bucket_outlives_executors_and_goes_on_from_a_savepoint_there() {
+fn state_in_a_bucket_outlives_executors_and_a_job_resumes_from_a_savepoint_there() {
     let Some(server) = S3::start() else { return };
     let mut scene = Scene::half_way(cluster(&server, 1), "s3", 4);
     scene.wait_checkpoint(scene.first.len() as u64);

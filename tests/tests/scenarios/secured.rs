@@ -1,11 +1,5 @@
 //! A Kafka behind a login and TLS: with the right settings Redis equals the fold, and each wrong setting is
 //! named by a code of its own, in `check --connect` and in the status.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::time::Duration;
 

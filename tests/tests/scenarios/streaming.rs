@@ -1,10 +1,4 @@
 //! `make streaming-start`, `streaming-status` and `streaming-stop`: the habits of the old job.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,9 +1,5 @@
 //! Redis as people run it: behind a name that moves, watched by Sentinels, as a Cluster, over TLS with a
 //! private CA, for a user with few rights.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scenario fails by panicking, also in its helpers"
-)]
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +13,7 @@ use kol_harness::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
-/// All keys of a job in one slot.
+/// All keys of a job in one hash slot.
 const TAGGED: &str = "[sink.keys]\nranking = \"{kols}:ranking:{platform}:trending\"\n\
     hash = \"{kols}:trending:{platform}:{kol}\"\n\
     fence = \"{kols}:streaming:fence:{job}:{topic}:{partition}\"\n\
@@ -102,7 +98,7 @@ fn sentinels_lead_to_the_primary_and_after_its_end_to_the_next_one() {
 }
 
 #[test]
-fn a_cluster_whose_slot_moves_and_whose_node_fails_ends_as_the_fold() {
+fn a_cluster_whose_hash_slot_moves_and_whose_node_fails_ends_as_the_fold() {
     let scene = Scene::new("slots", &[]);
     let mut redis = RedisCluster::start(1);
     let slot = redis.slot("{kols}");

@@ -369,11 +369,12 @@ fn data_loss(chosen: &Chosen<'_>, draft: &mut Draft) {
     for setting in &all {
         draft.assumed(setting);
     }
-    let goes_on = |s: &&Setting| {
+    let accepts_loss = |s: &&Setting| {
         s.value
             .value()
             .is_some_and(|v| v.eq_ignore_ascii_case("false"))
     };
-    let continues = !all.is_empty() && all.len() == chosen.streams.len() && all.iter().all(goes_on);
+    let continues =
+        !all.is_empty() && all.len() == chosen.streams.len() && all.iter().all(accepts_loss);
     draft.text("on_data_loss", if continues { "continue" } else { "fail" });
 }

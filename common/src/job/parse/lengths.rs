@@ -35,16 +35,8 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) {
     for (key, text, most) in texts {
         at_most(key, text, most, problems);
     }
-    let references = [
-        ("sink.password", &sink.password),
-        ("sink.sentinel.password", &sink.sentinel.password),
-        ("sink.tls.ca", &sink.tls.ca),
-        ("sink.tls.cert", &sink.tls.cert),
-        ("sink.tls.key", &sink.tls.key),
-    ];
-    for (key, reference) in references {
-        let text = reference.as_ref().map_or("", |r| &r.0);
-        at_most(key, text, NAME, problems);
+    for (key, reference, _) in sink.references() {
+        at_most(key, &reference.0, NAME, problems);
     }
     let login = sink.sentinel.username.as_deref().unwrap_or_default();
     at_most("sink.sentinel.username", login, NAME, problems);

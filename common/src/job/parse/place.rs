@@ -1,19 +1,11 @@
 //! Whether the Redis of a spec can be found and trusted, and whether a Cluster can hold its keys.
 
 use super::reader::Problems;
-use crate::job::{KeyTemplates, RedisTopology, RedisUrl, SinkSpec};
+use crate::job::{KeyTemplates, RedisTopology, RedisUrl, SecretRef, SinkSpec};
 
 /// Notes problems. `job` is the name of the job.
 pub(super) fn check(sink: &SinkSpec, job: &str, problems: &Problems) {
-    let references = [
-        ("sink.password", &sink.password),
-        ("sink.sentinel.password", &sink.sentinel.password),
-        ("sink.tls.ca", &sink.tls.ca),
-        ("sink.tls.cert", &sink.tls.cert),
-        ("sink.tls.key", &sink.tls.key),
-    ];
-    for (key, reference) in references {
-        let text = reference.as_ref().map_or("file:", |r| r.0.as_str());
+    for (key, SecretRef(text), _) in sink.references() {
         if !text.starts_with("env:KOL_SECRET_") && !text.starts_with("file:") {
             problems.of_key(key, "must be a reference: env:KOL_SECRET_NAME or file:NAME");
         }
@@ -56,7 +48,7 @@ fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {
         problems.of_key("sink.sentinel", "needs sink.url = \"redis+sentinel://…\"");
     }
     if url.topology == RedisTopology::Cluster
-        && let Err(why) = in_one_slot(sink)
+        && let Err(why) = in_one_hash_slot(sink)
     {
         let example = tagged(job);
         problems.of_key("sink.keys", format!("{why}. For example:\n{example}"));
@@ -64,21 +56,21 @@ fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {
 }
 
 /// A flush is guarded by the fence record of its partition, and a partition has creators of all platforms;
-/// scripts reach keys of one slot only. So all keys of a job lie in one.
-fn in_one_slot(sink: &SinkSpec) -> Result<(), String> {
+/// scripts reach keys of one hash slot only. So all keys of a job lie in one.
+fn in_one_hash_slot(sink: &SinkSpec) -> Result<(), String> {
     let mut first: Option<(&str, &str)> = None;
     let written = |name: &str| name != "legacy_hash" || sink.legacy_hashes;
     let templates = templates(&sink.keys).into_iter();
     for (name, template, placeholders) in templates.filter(|(name, ..)| written(name)) {
         let tag = hash_tag(template, placeholders).ok_or_else(|| {
             format!(
-                "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: \
+                "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: \
                  `{name} = \"{template}\"` has no hash tag ({{…}}) before its first placeholder"
             )
         })?;
         if placeholders.iter().any(|p| tag.contains(p)) {
             return Err(format!(
-                "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: the hash tag of \
+                "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: the hash tag of \
                  `{name} = \"{template}\"` has a placeholder and so lies in many"
             ));
         }
@@ -86,7 +78,7 @@ fn in_one_slot(sink: &SinkSpec) -> Result<(), String> {
             None => first = Some((name, tag)),
             Some((other, of_other)) if of_other != tag => {
                 return Err(format!(
-                    "sink.url is a Redis Cluster, where all keys of a job must lie in one slot: `{other}` has \
+                    "sink.url is a Redis Cluster, where all keys of a job must lie in one hash slot: `{other}` has \
                      the hash tag `{of_other}`, and `{name}` has `{tag}`"
                 ));
             }
@@ -135,12 +127,7 @@ fn tagged(job: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::parse;
-
-    fn problems(sink: &str) -> String {
-        let spec = format!("name = \"kol\"\n[sink]\n{sink}");
-        parse(&spec, "t").map_or_else(|e| e.to_string(), |_| String::new())
-    }
+    use crate::job::parse::tests::problems_of_sink as problems;
 
     #[test]
     fn a_hash_tag_is_what_redis_takes_it_for() {
@@ -160,7 +147,7 @@ mod tests {
     fn keys_of_a_cluster_need_one_hash_tag_and_a_table_that_has_it_is_shown() {
         const CLUSTER: &str = "url = \"redis+cluster://a:1,b:2\"";
         let said = problems(CLUSTER);
-        assert!(said.contains("must lie in one slot"), "{said}");
+        assert!(said.contains("must lie in one hash slot"), "{said}");
         let (_, table) = said.split_once("For example:\n").unwrap();
         assert_eq!(problems(&format!("{CLUSTER}\n{table}")), "");
         let other = table.replacen("{kol-keys}:", "{other}:", 1);

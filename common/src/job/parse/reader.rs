@@ -1,5 +1,5 @@
 //! Takes typed values out of a TOML table. What has the wrong type is noted and read as absent; what
-//! nobody asked for is an unknown key.
+//! nobody known for is an unknown key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ type Values<'i> = BTreeMap<String, (usize, DeValue<'i>)>;
 pub(super) struct Section<'i, 'p> {
     path: String,
     values: RefCell<Values<'i>>,
-    asked: RefCell<Vec<&'static str>>,
+    known: RefCell<Vec<&'static str>>,
     pub(super) problems: &'p Problems,
 }
 
@@ -106,7 +106,7 @@ impl<'i, 'p> Section<'i, 'p> {
         Self {
             path,
             values: RefCell::new(table.into_iter().map(entry).collect()),
-            asked: RefCell::default(),
+            known: RefCell::default(),
             problems,
         }
     }
@@ -115,7 +115,7 @@ impl<'i, 'p> Section<'i, 'p> {
         Self {
             path,
             values: RefCell::default(),
-            asked: RefCell::default(),
+            known: RefCell::default(),
             problems,
         }
     }
@@ -130,7 +130,7 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     fn take(&self, key: &'static str) -> Option<(usize, DeValue<'i>)> {
-        self.asked.borrow_mut().push(key);
+        self.known.borrow_mut().push(key);
         self.values.borrow_mut().remove(key)
     }
 
@@ -260,18 +260,18 @@ impl<'i, 'p> Section<'i, 'p> {
         all
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses keys that nobody has taken.
     pub(super) fn end(&self) {
-        let asked = self.asked.borrow();
+        let known = self.known.borrow();
         for (key, (at, _)) in &*self.values.borrow() {
-            let near = asked
+            let near = known
                 .iter()
-                .map(|known| (distance(key, known), *known))
+                .map(|name| (distance(key, name), *name))
                 .min()
-                .filter(|(distance, known)| *distance <= known.len() / 2);
+                .filter(|(distance, name)| *distance <= name.len() / 2);
             let hint = near.map_or_else(
-                || format!("known keys: {}", asked.join(", ")),
-                |(_, known)| format!("did you mean `{known}`?"),
+                || format!("known keys: {}", known.join(", ")),
+                |(_, name)| format!("did you mean `{name}`?"),
             );
             self.problem(*at, key, format!("unknown key; {hint}"));
         }

@@ -15,6 +15,12 @@ fn errors(text: &str) -> String {
     parse(text, "job.toml").unwrap_err().to_string()
 }
 
+/// What is wrong with a spec that has this `[sink]`; empty when nothing is.
+pub(super) fn problems_of_sink(sink: &str) -> String {
+    let spec = format!("name = \"kol\"\n[sink]\n{sink}");
+    parse(&spec, "t").map_or_else(|e| e.to_string(), |_| String::new())
+}
+
 #[test]
 fn a_name_alone_gives_every_default() {
     let spec = ok("name = \"kol\"");
@@ -48,43 +54,46 @@ fn a_ranking_flips_when_caught_up_unless_the_spec_says_at_once() {
     assert!(wrong.contains("at-once"), "{wrong}");
 }
 
+const EVERY_KEY: &str = r#"
+    name = "kol-trending"
+    [source]
+    bootstrap = "a:9092,b:9092"
+    topics = ["kol.videos.raw", "kol-profiles-raw"]
+    group_id = "g"
+    starting_offsets = { partitions = { "0" = 123, "7" = 1 } }
+    on_data_loss = "fail"
+    max_rate_per_partition = 1_000
+    dead_letter = "kol.dead"
+    properties = { "fetch.wait.max.ms" = 50, "sasl.password" = "env:KOL_SECRET_KAFKA" }
+    max_ahead = "1h"
+    shape = "youtube-api"
+    explode = "items"
+    username_case = "lower"
+    fields = { likes = ["a.b", "items[0].c"], username = "who" }
+    [scoring]
+    window = "2h"
+    slide = "10m"
+    idle_timeout = "5m"
+    platforms = ["youtube", "instagram"]
+    weights = { personal = 1, market = 0.5, momentum = 0 }
+    labels = { viral = 90 }
+    [sink]
+    url = "rediss://user@redis:6380/2"
+    password = "file:redis"
+    ttl = "30d"
+    legacy_hashes = true
+    [checkpoint]
+    location = "file:///srv/kol"
+    interval = "5s"
+    timeout = "2m"
+    min_pause = "500ms"
+    max_failures = 5
+    retain = 10
+"#;
+
 #[test]
 fn every_key_is_read() {
-    let spec = ok(r#"
-        name = "kol-trending"
-        [source]
-        bootstrap = "a:9092,b:9092"
-        topics = ["kol.videos.raw", "kol-profiles-raw"]
-        group_id = "g"
-        starting_offsets = { partitions = { "0" = 123, "7" = 1 } }
-        on_data_loss = "fail"
-        max_rate_per_partition = 1_000
-        dead_letter = "kol.dead"
-        properties = { "fetch.wait.max.ms" = 50, "sasl.password" = "env:KOL_SECRET_KAFKA" }
-        max_ahead = "1h"
-        shape = "youtube-api"
-        explode = "items"
-        username_case = "lower"
-        fields = { likes = ["a.b", "items[0].c"], username = "who" }
-        [scoring]
-        window = "2h"
-        slide = "10m"
-        idle_timeout = "5m"
-        weights = { personal = 1, market = 0.5, momentum = 0 }
-        labels = { viral = 90 }
-        [sink]
-        url = "rediss://user@redis:6380/2"
-        password = "file:redis"
-        ttl = "30d"
-        legacy_hashes = true
-        [checkpoint]
-        location = "file:///srv/kol"
-        interval = "5s"
-        timeout = "2m"
-        min_pause = "500ms"
-        max_failures = 5
-        retain = 10
-    "#);
+    let spec = ok(EVERY_KEY);
     assert_eq!(spec.source.on_data_loss(), OnDataLoss::Fail);
     assert!(matches!(spec.source.starting_offsets(), StartingOffsets::Partitions(p) if p[&7] == 1));
     let source = spec.source.kafka();
@@ -103,6 +112,7 @@ fn every_key_is_read() {
     );
     assert_eq!(paths(Field::Platform), ["platform"], "the default");
     assert_eq!(spec.scoring.default_platform, "youtube", "of the shape");
+    assert_eq!(spec.scoring.platforms, ["youtube", "instagram"]);
     assert_eq!(spec.scoring.retire_after, Millis(6 * 3_600_000));
     assert_eq!(spec.scoring.weights.market, 0.5);
     assert_eq!(
@@ -187,6 +197,7 @@ fn constants_of_which_no_score_can_be_made_are_refused() {
         "floors.baseline = 0",
         "default_platform = \"a:b\"",
         "default_platform = \"youtube \"",
+        "platforms = [\"youtube\", \"YouTube\"]",
     ] {
         let key = line.split(" =").next().unwrap();
         let found = errors(&format!("name = \"a\"\n[scoring]\n{line}"));
@@ -325,4 +336,40 @@ fn the_job_specs_that_are_shipped_parse_without_a_warning() {
     }
     names.sort();
     assert_eq!(names, ["kol-realtime", "kol-spark-compat", "kol-trending"]);
+}
+
+#[test]
+fn a_spec_that_is_written_with_its_defaults_is_read_as_the_same_spec() {
+    const OTHERS: &str = r#"
+        name = "kol"
+        [source]
+        starting_offsets = { timestamp = "2026-11-26T05:00:00.020Z" }
+        explode = "lines"
+        dead_letter_late = true
+        [scoring]
+        counters = "delta"
+        idle_timeout = "off"
+        momentum = { min = -1e-7, max = 1e5 }
+        [sink]
+        url = "rediss+sentinel://a:26379,b:26379/main"
+        flip = "at-once"
+        tls = { ca = "file:ca.pem", cert = "file:c.pem", key = "file:k.pem" }
+        sentinel = { username = "u\"'\\", password = "env:KOL_SECRET_S" }
+        keys = { ranking = "a:{platform}", hash = "h:{platform}:{kol}" }
+    "#;
+    for text in ["name = \"kol\"", EVERY_KEY, OTHERS] {
+        let spec = ok(text);
+        let written = spec.to_toml().unwrap();
+        assert_eq!(ok(&written), spec, "{written}");
+        assert_eq!(ok(&written).to_toml().unwrap(), written);
+    }
+    let written = ok("name = \"kol\"").to_toml().unwrap();
+    for line in [
+        "window = \"1day\"",
+        "ttl = \"off\"",
+        "retain = 3",
+        "viral = 80.0",
+    ] {
+        assert!(written.lines().any(|l| l == line), "{line}: {written}");
+    }
 }

@@ -12,7 +12,7 @@
 //! 5. A savepoint is an epoch that never becomes a parent: it has a file of its own, of everything, and
 //!    the chain stays as it is.
 
-use kol_common::proto::{PartitionCheckpoint, StateFile, Told};
+use kol_common::proto::{AsOf, PartitionCheckpoint, StateFile};
 use tokio::time::Instant;
 
 use crate::state::Capture;
@@ -56,8 +56,8 @@ pub enum Settled {
 pub struct Passed {
     /// Sequence of the newest flush.
     pub sequence: u64,
-    /// Every slot was sent as of this window end and market version.
-    pub sent: Option<Told>,
+    /// Redis has every slot as of this window end and market version.
+    pub as_of: Option<AsOf>,
 }
 
 impl Epochs {
@@ -147,7 +147,7 @@ impl Epochs {
         if let Some(open) = self.open.as_mut().filter(|o| !o.confirmed) {
             open.confirmed = true;
             open.checkpoint.sequence = passed.sequence;
-            open.checkpoint.told = passed.sent;
+            open.checkpoint.confirmed_as_of = passed.as_of;
             open.checkpoint.confirmed_ms = now.duration_since(open.begun).as_millis() as u64;
         }
     }

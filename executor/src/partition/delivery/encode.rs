@@ -55,7 +55,7 @@ pub struct CallContext<'a> {
     /// The time now, ISO 8601.
     pub now: &'a str,
     /// The rankings of this generation may be shown.
-    pub live: bool,
+    pub shown: bool,
 }
 
 impl Encoder {
@@ -163,7 +163,7 @@ impl Encoder {
                 Argument::Count => cmd.arg(kols),
                 Argument::Ttl => cmd.arg(self.ttl_ms),
                 Argument::Constants => cmd.arg(merge_call::constants(context.scoring, &market)),
-                Argument::Shown => cmd.arg(if context.live { "live" } else { "next" }),
+                Argument::Shown => cmd.arg(if context.shown { "live" } else { "next" }),
             };
         }
     }
@@ -249,7 +249,7 @@ mod tests {
             market,
             market_version: 1,
             now: "now",
-            live: true,
+            shown: true,
         };
         let slot = Slot {
             partition: 0,

@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `outbox` | the part that the actor holds: starts what is due, acts on the sink's answers |
+//! | `outcome` | what the actor says to it, and what it answers |
 //! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
 //! | `fill` | fills flushes with what changed and what must be rescored |
 //! | `ledger` | what Redis was sent of each KOL |
@@ -13,6 +14,7 @@
 //! | `orphans` | KOLs that Redis has and the state does not |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
+//! | `room` | memory for the flush under way |
 //! | `encode` | from slots to merge calls |
 
 mod comparison;
@@ -23,12 +25,16 @@ mod ledger;
 mod line;
 mod orphans;
 mod outbox;
+mod outcome;
 mod problems;
 mod rankings;
 mod refusals;
 mod repairs;
 mod requests;
+mod room;
 mod upkeep;
 
-pub(super) use outbox::{Arrived, Outbox, Outcome, Reached};
+pub(super) use outbox::Outbox;
+pub(super) use outcome::{Arrived, Outcome, Reached};
+pub(super) use problems::fenced;
 pub(super) use requests::Answer;

@@ -8,24 +8,20 @@ use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::encode::{Encoder, KOLS_A_CALL};
+use super::encode::Encoder;
 use super::fill::{Calls, Fill};
 use super::flush::{FlushLimits, Flusher, Next};
 use super::ledger::Sent;
+use super::outcome::{Arrived, Outcome, Reached};
 use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
+use super::room::Room;
 use super::upkeep::{Allowed, Upkeep};
-use crate::memory::{Memory, Share};
+use crate::memory::Memory;
 use crate::partition::message::Assignment;
 use crate::sink::{Fence, FlushRequest, Flushed, Sink};
 use crate::state::{KolIndex, State};
-
-/// What a KOL takes in a flush, in bytes, about: its arguments, and the command that they are packed into.
-const KOL_BYTES: u64 = 1_536;
-/// No partition takes all the room, and a flush of fewer KOLs than the least waits for more.
-const MOST_KOLS: u64 = 16_384;
-const LEAST_KOLS: u64 = KOLS_A_CALL as u64;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,46 +36,9 @@ pub struct Outbox {
     rankings: Rankings,
     upkeep: Upkeep,
     problems: Problems,
-    memory: Memory,
-    /// Memory of the flush under way.
-    share: Option<Share>,
+    room: Room,
     /// KOLs that Redis has confirmed.
     merges: u64,
-}
-
-/// How far the partition has read.
-#[derive(Clone, Copy, Debug)]
-pub struct Reached {
-    /// Offset of the next record.
-    pub position: u64,
-    /// It is far behind: intermediate scores are not worth sending.
-    pub behind: bool,
-}
-
-/// Everything that was awaited is in Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// The newest sequence that Redis has confirmed.
-    pub sequence: u64,
-    /// Window end (ms) and market version at which Redis has every slot, if that is known.
-    pub as_of: Option<(u64, u64)>,
-}
-
-/// What an answer of the sink means for the partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Another owner holds the fence: the partition must end.
-    Fenced,
-    /// Nothing that concerns others, unless something awaited has arrived.
-    Served(Option<Arrived>),
-    /// The fence is held. Redis may show the partition up to this window end already: the job clock is at
-    /// least that far.
-    Claimed {
-        /// The window end, a pane number; `None` when there is nothing to hold for.
-        shown: Option<u64>,
-        /// As with `Served`.
-        arrived: Option<Arrived>,
-    },
 }
 
 impl Outbox {
@@ -106,8 +65,7 @@ impl Outbox {
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
             problems: Problems::default(),
-            memory,
-            share: None,
+            room: Room::new(memory),
             merges: 0,
             assignment,
         }
@@ -122,9 +80,10 @@ impl Outbox {
         }
         // Before the log lost its tail, Redis was sent what came of that.
         let current = checkpoint.lineage == self.assignment.lineage;
-        let sent = checkpoint.told.filter(|_| current).map(|told| Sent {
-            window_end: told.window_end_ms / slide,
-            market_version: told.market_version,
+        let sent = checkpoint.confirmed_as_of.filter(|_| current);
+        let sent = sent.map(|as_of| Sent {
+            window_end: as_of.window_end_ms / slide,
+            market_version: as_of.market_version,
         });
         self.fill.restored(state, sent);
         let counters = checkpoint.counters.as_ref();
@@ -151,7 +110,7 @@ impl Outbox {
         (end < shown).then_some(shown)
     }
 
-    /// What Redis was shown is not waited for: it was another log, as far as can be told.
+    /// What Redis was shown is not waited for: it was another log, as far as is known.
     pub fn give_up_hold(&mut self, now: Instant, shown: u64) {
         tracing::warn!(
             code = "LOG_RECREATED",
@@ -274,16 +233,20 @@ impl Outbox {
         if self.flusher.begin_claim(now) {
             let spec = &self.assignment.spec;
             let platforms = spec.sink.keys.platforms_key();
-            let default = spec.scoring.default_platform.clone();
-            self.requests
-                .claim(self.fence.clone(), self.log.clone(), platforms, default);
+            let first = spec.scoring.always_admitted().map(str::to_owned);
+            self.requests.claim(
+                self.fence.clone(),
+                self.log.clone(),
+                platforms,
+                first.collect(),
+            );
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
         let allowed = self.allowed(reached.behind);
         if self.requests.are_idle() && allowed.sweep {
-            let platforms = self.rankings.platforms(state.platforms());
-            if let Some(piece) = self.upkeep.scan(now, &platforms) {
+            let platforms = || self.rankings.platforms(state.platforms());
+            if let Some(piece) = self.upkeep.scan(now, platforms) {
                 self.requests.scan(piece);
             }
         }
@@ -308,11 +271,10 @@ impl Outbox {
         reached: Reached,
         tick: &JobTick,
     ) -> Option<Arrived> {
-        let Some(mut share) = self.memory.take(LEAST_KOLS * KOL_BYTES, self.wanted(state)) else {
+        let Some(reserved) = self.room.reserve(state.bound()) else {
             self.flusher.put_off(now);
             return None;
         };
-        let room = (share.bytes() / KOL_BYTES) as usize;
         let sequence = self.flusher.next_sequence();
         let now_text = Millis::now().iso();
         let mut calls = Calls {
@@ -323,9 +285,11 @@ impl Outbox {
             now: &now_text,
             merges: Vec::new(),
         };
-        let complete = self.fill.collect(state, reached.behind, room, &mut calls);
+        let complete = self
+            .fill
+            .collect(state, reached.behind, reserved.kols(), &mut calls);
         if self.rankings.flip_at(tick).is_some_and(|at| now >= at) {
-            for platform in self.rankings.flip(state.platforms()) {
+            for platform in self.rankings.flip(&state.present_platforms()) {
                 self.fill.show(&platform, &mut calls);
             }
         }
@@ -344,8 +308,7 @@ impl Outbox {
             }
             return self.arrived();
         }
-        share.set((self.fill.in_flight() as u64).max(1) * KOL_BYTES);
-        self.share = Some(share);
+        self.room.hold(reserved, self.fill.in_flight());
         self.upkeep.sent(merges.len());
         let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let keys = &self.assignment.spec.sink.keys;
@@ -413,13 +376,8 @@ impl Outbox {
         }
     }
 
-    /// Memory for a flush of everything that may be due.
-    fn wanted(&self, state: &State) -> u64 {
-        (state.bound() as u64).clamp(LEAST_KOLS, MOST_KOLS) * KOL_BYTES
-    }
-
     fn flushed(&mut self, now: Instant, state: &mut State, flushed: Option<&Flushed>) {
-        self.share = None;
+        self.room.release();
         let refused = flushed.map(|flushed| &*flushed.refused);
         self.upkeep.flushed(now, state, &self.fill, refused);
         let keys = &self.assignment.spec.sink.keys;

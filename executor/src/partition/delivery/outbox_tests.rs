@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
-use kol_common::proto::Told;
+use kol_common::proto::AsOf;
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
@@ -66,7 +66,7 @@ impl Rig {
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
         let tick = JobTick {
-            live: true,
+            rankings_shown: true,
             ..JobTick::default()
         };
         let reached = Reached {
@@ -142,7 +142,7 @@ async fn what_redis_had_confirmed_before_the_log_lost_its_tail_is_sent_again() {
         rig.state.apply(&of_platform("tiktok"), T0);
         while rig.state.take_changed(Consumer::Delivery).is_some() {}
         let checkpoint = PartitionCheckpoint {
-            told: Some(Told::default()),
+            confirmed_as_of: Some(AsOf::default()),
             ..PartitionCheckpoint::default()
         };
         rig.outbox.restored(&mut rig.state, &checkpoint);
@@ -172,13 +172,13 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle(1).await;
     rig.outbox.upkeep.sweep_again(rig.now);
-    let piece = rig.outbox.upkeep.scan(rig.now, &["tiktok".into()]);
+    let piece = rig.outbox.upkeep.scan(rig.now, || vec!["tiktok".into()]);
     rig.outbox.requests.scan(piece.unwrap());
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
     rig.state = State::new(Arc::clone(&assignment().scoring));
     let SinkMessage::Scan { reply, .. } = rig.redis.try_recv().unwrap() else {
-        panic!("nothing else was asked for");
+        panic!("nothing else was requested");
     };
     let piece = Scanned {
         kols: vec!["a".into()],
@@ -211,7 +211,7 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
     rig.state = State::new(Arc::clone(&assignment().scoring));
     rig.state.apply(&of_platform("youtube"), T0);
     let SinkMessage::Compare { reply, .. } = rig.redis.try_recv().unwrap() else {
-        panic!("nothing else was asked for");
+        panic!("nothing else was requested");
     };
     let wrong = Compared {
         pieces: vec![crate::sink::Difference {

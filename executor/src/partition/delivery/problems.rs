@@ -7,6 +7,7 @@
 use kol_common::KolError;
 use kol_common::redis::{SCRIPTS_FORGOTTEN, UNREACHABLE_CODE};
 
+use crate::partition::message::Assignment;
 use crate::sink::{Operation, SinkError};
 
 /// See the module.
@@ -41,6 +42,20 @@ impl Problems {
     pub fn worst(&self) -> Option<&KolError> {
         self.0.iter().flatten().next()
     }
+}
+
+/// Why a partition ends whose write was refused.
+pub fn fenced(assignment: &Assignment, refusal: Option<&SinkError>) -> KolError {
+    let error = match refusal {
+        Some(SinkError::TakenOver(why)) => why.clone(),
+        _ => KolError::external("FENCED", "a newer owner of this partition writes to Redis").help(
+            "Nothing to do after a move. If it repeats, a cluster of an older version runs a job of \
+             this name on this Redis: give one of them other keys.",
+        ),
+    };
+    error
+        .job(&assignment.spec.name)
+        .partition(&assignment.partition)
 }
 
 #[cfg(test)]

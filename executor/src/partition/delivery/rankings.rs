@@ -1,5 +1,6 @@
 //! Which rankings there are, and whether Redis was sent that those of this generation may be shown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kol_common::job::KeyTemplates;
@@ -57,7 +58,7 @@ impl Rankings {
     /// From when on Redis should be sent that the rankings may be shown, if it must be.
     pub fn flip_at(&self, tick: &JobTick) -> Option<Instant> {
         match self.flip {
-            Flip::Owed(at, _) if tick.live => Some(at),
+            Flip::Owed(at, _) if tick.rankings_shown => Some(at),
             _ => None,
         }
     }
@@ -108,9 +109,10 @@ impl Rankings {
 
 /// Adds those that are not there.
 fn add<'a>(platforms: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
+    let mut known: BTreeSet<String> = platforms.iter().cloned().collect();
     // The place of a platform that was forgotten is empty.
     for platform in more.filter(|platform| !platform.is_empty()) {
-        if !platforms.iter().any(|known| known == platform) {
+        if known.insert(platform.to_owned()) {
             platforms.push(platform.to_owned());
         }
     }
@@ -120,9 +122,9 @@ fn add<'a>(platforms: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
 mod tests {
     use super::*;
 
-    fn live() -> JobTick {
+    fn tick() -> JobTick {
         JobTick {
-            live: true,
+            rankings_shown: true,
             ..JobTick::default()
         }
     }
@@ -131,17 +133,21 @@ mod tests {
     fn the_flip_is_owed_until_redis_has_confirmed_it() {
         let (now, keys) = (Instant::now(), KeyTemplates::default());
         let mut rankings = Rankings::new(now);
-        assert_eq!(rankings.flip_at(&JobTick::default()), None, "not live yet");
+        assert_eq!(
+            rankings.flip_at(&JobTick::default()),
+            None,
+            "not to be shown yet"
+        );
         rankings.flushed(now, &keys, Some(&[]));
-        assert!(rankings.flip_at(&live()).is_some(), "that flush had none");
+        assert!(rankings.flip_at(&tick()).is_some(), "that flush had none");
         rankings.flip(&["tiktok".into()]);
-        assert_eq!(rankings.flip_at(&live()), None, "it is on its way");
+        assert_eq!(rankings.flip_at(&tick()), None, "it is on its way");
         rankings.flushed(now, &keys, None);
-        assert_eq!(rankings.flip_at(&live()), Some(now));
+        assert_eq!(rankings.flip_at(&tick()), Some(now));
         assert!(!rankings.are_shown());
         rankings.flip(&["tiktok".into()]);
         rankings.flushed(now, &keys, Some(&["trending:tiktok:a".into()]));
-        assert!(rankings.flip_at(&live()).is_none() && rankings.are_shown());
+        assert!(rankings.flip_at(&tick()).is_none() && rankings.are_shown());
     }
 
     #[test]
@@ -157,7 +163,7 @@ mod tests {
             rankings.flip(&["youtube".into(), "tiktok".into()]);
             rankings.flushed(now, &keys, Some(std::slice::from_ref(&key)));
             assert_eq!(rankings.hindered_by(), Some(&key));
-            assert_eq!(rankings.flip_at(&live()), Some(now + RETRY), "{place}");
+            assert_eq!(rankings.flip_at(&tick()), Some(now + RETRY), "{place}");
             assert!(!rankings.are_shown());
         }
     }

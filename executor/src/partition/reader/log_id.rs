@@ -39,26 +39,26 @@ impl LogId {
 
     /// Whether a query that was sent later than this was answered with the known id.
     pub fn is_confirmed_since(&self, moment: Instant) -> bool {
-        self.confirmed.is_some_and(|asked| asked > moment)
+        self.confirmed.is_some_and(|requested| requested > moment)
     }
 
     /// Takes an answer: the id of the other log, if it is certain that this is one.
     pub fn answered(&mut self, answer: Identity) -> Option<Uuid> {
-        if answer.asked < self.since {
+        if answer.requested < self.since {
             return None;
         }
         let known = *self.known.get_or_insert(answer.topic);
         if answer.topic == known {
-            self.confirmed = Some(answer.asked);
+            self.confirmed = Some(answer.requested);
             self.other = None;
             return None;
         }
         match self.other {
-            Some((other, asked)) if other == answer.topic => {
-                (answer.asked > asked).then_some(other)
+            Some((other, requested)) if other == answer.topic => {
+                (answer.requested > requested).then_some(other)
             }
             _ => {
-                self.other = Some((answer.topic, answer.asked));
+                self.other = Some((answer.topic, answer.requested));
                 None
             }
         }
@@ -77,7 +77,7 @@ mod tests {
     fn id(start: Instant, known: Option<Uuid>) -> (LogId, impl Fn(Uuid, u64) -> Identity) {
         let at = move |topic, ms| Identity {
             topic,
-            asked: start + Duration::from_millis(ms),
+            requested: start + Duration::from_millis(ms),
         };
         (LogId::new(start, known), at)
     }
@@ -128,7 +128,7 @@ mod tests {
         let (mut log, at) = id(early + Duration::from_secs(1), None);
         let before = Identity {
             topic: OLD,
-            asked: early,
+            requested: early,
         };
         assert_eq!(log.answered(before), None);
         assert_eq!(log.known(), None);

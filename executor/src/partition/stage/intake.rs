@@ -141,7 +141,7 @@ impl Intake {
         self.letters.tend(now);
     }
 
-    /// What dead letters of records that were read so far are told apart by from later ones.
+    /// What dead letters of records that were read so far are distinguished from later ones by.
     pub fn letter_mark(&self) -> u64 {
         self.letters.mark()
     }

@@ -93,7 +93,7 @@ impl Letters {
         self.letters.as_ref().is_none_or(source::Letters::has_room)
     }
 
-    /// What letters of records that were read so far are told apart by from later ones.
+    /// What letters of records that were read so far are distinguished from later ones by.
     pub fn mark(&self) -> u64 {
         self.letters.as_ref().map_or(0, source::Letters::mark)
     }

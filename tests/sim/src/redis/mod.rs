@@ -180,7 +180,7 @@ impl Redis {
         part: &PartitionCheckpoint,
         begun: Millis,
     ) -> bool {
-        let fence = format!(":{}", part.slot);
+        let fence = format!(":{}", part.ordinal);
         let owner = [generation, part.assignment_epoch].map(|n| n.to_string().into_bytes());
         let claimed = self.claimed.borrow();
         let of = claimed
@@ -236,7 +236,7 @@ impl Redis {
                 resp::put(&self.execute(&command), &mut answers);
                 self.maybe_again(command);
             }
-            // Who asked may be gone; what it asked for is done all the same.
+            // The caller may be gone; the request is served all the same.
             io.write_all(&answers).await?;
             answers.clear();
         }

@@ -218,7 +218,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 market: random.random_range(0.0..500.0),
                 market_version: random.random_range(1..5),
                 now: "2026-01-01T00:00:00.000Z",
-                live: random.random_bool(0.5),
+                shown: random.random_bool(0.5),
             };
             return encoder.call(&context, &kols);
         }

@@ -1,10 +1,4 @@
 //! kol-client against a real cluster, as people and scripts use it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 mod jobs;
 mod secrets;

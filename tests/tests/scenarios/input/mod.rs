@@ -1,11 +1,5 @@
 //! Bad input of every kind, through real processes: each is a clear error or a counted, visible drop,
 //! never a crash, a stall or silence. Afterwards Redis equals the fold.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 mod many;
 mod records;

@@ -1,4 +1,4 @@
-//! Kafka and Redis that are not there, not yet, or refuse: the status says so, and the job goes on by
+//! Kafka and Redis that are not there, not yet, or refuse: the status says so, and the job continues by
 //! itself when they are there.
 
 use kol_common::proto::JobState;

@@ -24,7 +24,7 @@ fn all_ten_mistakes_of_a_spec_are_listed_with_their_lines_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("job.toml"), MISTAKES).unwrap();
     for command in ["submit", "check"] {
-        // What is wrong is found before anybody asks a master: there is none.
+        // What is wrong is found before a master is called: there is none.
         let nobody = [("KOL_MASTER", "http://127.0.0.1:1")];
         let answer = client(folder.path(), &[command, "job.toml"], &nobody);
         let text = answer.fails(2);

@@ -1,11 +1,5 @@
 //! One job name, several lives: stops, savepoints, upgrades, rewinds and rollbacks. Whatever a job begins
 //! with, in the end Redis equals the fold of the log.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test support"
-)]
 
 mod rewind;
 mod savepoint;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_job_is_rewound_to_an_epoch_to_a_time_and_to_the_beginning() {
     let (scene, _) = Scene::half_way(2);
-    // Long enough to be there when it is asked for.
+    // Long enough to be there when it is requested.
     let keep = ["--set", "checkpoint.retain=1000", "--replace", "--wait"];
     let job = scene.submit("", &keep).unwrap();
     let epoch = || scene.client(&["checkpoints", "scenario"])["checkpoints"][0].clone();

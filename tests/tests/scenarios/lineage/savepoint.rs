@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_upgrade_by_savepoint_goes_on_with_twice_the_executors_and_equals_the_fold() {
+fn an_upgrade_by_savepoint_continues_with_twice_the_executors_and_equals_the_fold() {
     let (mut scene, job) = Scene::half_way(1);
     let stopped = scene.client(&["stop", &job, "--drain", "--savepoint"]);
     let savepoint = &stopped["savepoint"];
@@ -80,7 +80,7 @@ fn a_savepoint_begins_a_job_in_another_cluster_and_is_verified_without_one() {
 }
 
 #[test]
-fn a_master_that_lost_its_own_store_goes_on_from_the_folder_of_checkpoints() {
+fn a_master_that_lost_its_own_store_resumes_from_the_folder_of_checkpoints() {
     let (mut scene, job) = Scene::half_way(1);
     scene.cluster.stop(&job);
     let state = scene.cluster.folder().join("state");
@@ -133,7 +133,7 @@ fn a_damaged_savepoint_is_named_before_anything_is_stopped_and_by_verify() {
     assert!(verified.out.contains("checksum"), "{verified:?}");
 }
 
-fn walkdir(folder: &str) -> Vec<String> {
+pub(super) fn walkdir(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path());

@@ -1,0 +1,288 @@
+//! A spec as a spec file with every default written out: what is read from it is the same spec. Secrets stand in it as
+//! the references that they are in every spec.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use toml::Value;
+
+use super::spec::{CheckpointSpec, KafkaSource, ScoringSpec, SinkSpec, StartingOffsets};
+use super::{JobSpec, KeyTemplates, SecretRef, SentinelLogin, SinkTls, SourceSpec};
+use crate::{KolError, Millis};
+
+impl JobSpec {
+    /// The spec as TOML. Keys that are not set, and have no default, are left out.
+    ///
+    /// # Errors
+    /// A value cannot be written as TOML: a bug.
+    pub fn to_toml(&self) -> Result<String, KolError> {
+        let Self {
+            name,
+            source,
+            scoring,
+            sink,
+            checkpoint,
+        } = self;
+        let mut text = Text::default();
+        text.line("name", quoted(name));
+        match source {
+            SourceSpec::Kafka(source) => kafka(&mut text, source)?,
+        }
+        self::scoring(&mut text, scoring)?;
+        self::sink(&mut text, sink)?;
+        self::checkpoint(&mut text, checkpoint);
+        Ok(text.0)
+    }
+}
+
+/// Lines of TOML.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn section(&mut self, name: &str) {
+        self.0.push_str(&format!("\n[{name}]\n"));
+    }
+
+    /// `value` is TOML already.
+    fn line(&mut self, key: &str, value: impl Display) {
+        self.0.push_str(&format!("{key} = {value}\n"));
+    }
+
+    fn time(&mut self, key: &str, time: Millis) {
+        self.line(key, quoted(&time.to_string()));
+    }
+
+    fn time_or_off(&mut self, key: &str, time: Option<Millis>) {
+        match time {
+            Some(time) => self.time(key, time),
+            None => self.line(key, quoted("off")),
+        }
+    }
+
+    fn text_if_set(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.line(key, quoted(text));
+        }
+    }
+
+    fn secret_if_set(&mut self, key: &str, secret: Option<&SecretRef>) {
+        self.text_if_set(key, secret.map(|secret| secret.0.as_str()));
+    }
+
+    fn numbers(&mut self, section: &str, numbers: &[(&str, f64)]) {
+        self.section(section);
+        for (key, number) in numbers {
+            self.line(key, format_args!("{number:?}"));
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let texts = texts.into_iter().map(|text| quoted(text.as_ref()));
+    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+}
+
+/// The word that stands for one of several choices.
+fn word(choice: impl Serialize) -> Result<String, KolError> {
+    let value = Value::try_from(choice);
+    let value = value.map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
+    Ok(value.to_string())
+}
+
+fn kafka(text: &mut Text, source: &KafkaSource) -> Result<(), KolError> {
+    let KafkaSource {
+        bootstrap,
+        topics,
+        group_id,
+        starting_offsets,
+        on_data_loss,
+        max_rate_per_partition,
+        dead_letter,
+        dead_letter_late,
+        max_ahead,
+        shape,
+        fields,
+        explode,
+        username_case,
+        properties,
+    } = source;
+    text.section("source");
+    text.line("bootstrap", quoted(bootstrap));
+    text.line("topics", list(topics));
+    text.line("group_id", quoted(group_id));
+    text.line("starting_offsets", offsets(starting_offsets));
+    text.line("on_data_loss", word(on_data_loss)?);
+    text.line("max_rate_per_partition", max_rate_per_partition);
+    text.text_if_set("dead_letter", dead_letter.as_deref());
+    text.line("dead_letter_late", dead_letter_late);
+    text.time("max_ahead", *max_ahead);
+    text.text_if_set("shape", shape.map(|shape| shape.as_str()));
+    if let Some(explode) = explode {
+        text.line("explode", quoted(&explode.to_string()));
+    }
+    text.line("username_case", word(username_case)?);
+    if !fields.is_empty() {
+        text.section("source.fields");
+    }
+    for (field, paths) in fields {
+        text.line(field.as_str(), list(paths.iter().map(|path| path.as_str())));
+    }
+    if !properties.is_empty() {
+        text.section("source.properties");
+    }
+    for (key, value) in properties {
+        text.line(&quoted(key), quoted(value));
+    }
+    Ok(())
+}
+
+fn offsets(offsets: &StartingOffsets) -> String {
+    match offsets {
+        StartingOffsets::Earliest => quoted("earliest"),
+        StartingOffsets::Latest => quoted("latest"),
+        StartingOffsets::Timestamp(time) => format!("{{ timestamp = {} }}", quoted(&time.iso())),
+        StartingOffsets::Partitions(all) => {
+            let all = all.iter().map(|(p, offset)| format!("\"{p}\" = {offset}"));
+            let all = all.collect::<Vec<_>>().join(", ");
+            format!("{{ partitions = {{ {all} }} }}")
+        }
+    }
+}
+
+fn scoring(text: &mut Text, spec: &ScoringSpec) -> Result<(), KolError> {
+    let ScoringSpec {
+        profile,
+        counters,
+        window,
+        slide,
+        lateness,
+        idle_timeout,
+        half_life,
+        entity_ttl,
+        retire_after,
+        default_platform,
+        platforms,
+        weights: w,
+        floors: f,
+        curve: c,
+        momentum: m,
+        labels: l,
+    } = spec;
+    text.section("scoring");
+    text.line("profile", word(profile)?);
+    text.line("counters", word(counters)?);
+    text.time("window", *window);
+    text.time("slide", *slide);
+    text.time("lateness", *lateness);
+    text.time_or_off("idle_timeout", *idle_timeout);
+    text.time("half_life", *half_life);
+    text.time("entity_ttl", *entity_ttl);
+    text.time("retire_after", *retire_after);
+    text.line("default_platform", quoted(default_platform));
+    text.line("platforms", list(platforms));
+    let weights = [
+        ("personal", w.personal),
+        ("market", w.market),
+        ("momentum", w.momentum),
+    ];
+    text.numbers("scoring.weights", &weights);
+    let floors = [
+        ("baseline", f.baseline),
+        ("market", f.market),
+        ("velocity", f.velocity),
+    ];
+    text.numbers("scoring.floors", &floors);
+    let curve = [("steepness", c.steepness), ("midpoint", c.midpoint)];
+    text.numbers("scoring.curve", &curve);
+    text.numbers("scoring.momentum", &[("min", m.min), ("max", m.max)]);
+    let labels = [
+        ("viral", l.viral),
+        ("hot", l.hot),
+        ("warm", l.warm),
+        ("normal", l.normal),
+    ];
+    text.numbers("scoring.labels", &labels);
+    Ok(())
+}
+
+fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
+    let SinkSpec {
+        url,
+        password,
+        tls,
+        sentinel,
+        flush_interval,
+        ttl,
+        legacy_hashes,
+        flip,
+        keys,
+    } = spec;
+    text.section("sink");
+    text.line("url", quoted(url));
+    text.secret_if_set("password", password.as_ref());
+    text.time("flush_interval", *flush_interval);
+    text.time_or_off("ttl", *ttl);
+    text.line("legacy_hashes", legacy_hashes);
+    text.line("flip", word(flip)?);
+    if *tls != SinkTls::default() {
+        let SinkTls { ca, cert, key } = tls;
+        text.section("sink.tls");
+        for (name, secret) in [("ca", ca), ("cert", cert), ("key", key)] {
+            text.secret_if_set(name, secret.as_ref());
+        }
+    }
+    if *sentinel != SentinelLogin::default() {
+        let SentinelLogin { username, password } = sentinel;
+        text.section("sink.sentinel");
+        text.text_if_set("username", username.as_deref());
+        text.secret_if_set("password", password.as_ref());
+    }
+    let KeyTemplates {
+        ranking,
+        hash,
+        legacy_hash,
+        fence,
+        last_update,
+        last_event,
+    } = keys;
+    text.section("sink.keys");
+    for (key, template) in [
+        ("ranking", ranking),
+        ("hash", hash),
+        ("legacy_hash", legacy_hash),
+        ("fence", fence),
+        ("last_update", last_update),
+        ("last_event", last_event),
+    ] {
+        text.line(key, quoted(template));
+    }
+    Ok(())
+}
+
+fn checkpoint(text: &mut Text, spec: &CheckpointSpec) {
+    let CheckpointSpec {
+        location,
+        interval,
+        timeout,
+        min_pause,
+        max_failures,
+        retain,
+    } = spec;
+    text.section("checkpoint");
+    if location.is_empty() {
+        text.0
+            .push_str("# location: that of the master, its --checkpoint-root\n");
+    } else {
+        text.line("location", quoted(location));
+    }
+    text.time("interval", *interval);
+    text.time("timeout", *timeout);
+    text.time("min_pause", *min_pause);
+    text.line("max_failures", max_failures);
+    text.line("retain", retain);
+}

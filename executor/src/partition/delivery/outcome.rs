@@ -1,0 +1,36 @@
+//! What the actor says to the outbox, and what it answers.
+
+/// How far the partition has read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// Offset of the next record.
+    pub position: u64,
+    /// It is far behind: intermediate scores are not worth sending.
+    pub behind: bool,
+}
+
+/// Everything that was awaited is in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The newest sequence that Redis has confirmed.
+    pub sequence: u64,
+    /// Window end (ms) and market version at which Redis has every slot, if that is known.
+    pub as_of: Option<(u64, u64)>,
+}
+
+/// What an answer of the sink means for the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another owner holds the fence: the partition must end.
+    Fenced,
+    /// Nothing that concerns others, unless something awaited has arrived.
+    Served(Option<Arrived>),
+    /// The fence is held. Redis may show the partition up to this window end already: the job clock is at
+    /// least that far.
+    Claimed {
+        /// The window end, a pane number; `None` when there is nothing to hold for.
+        shown: Option<u64>,
+        /// As with `Served`.
+        arrived: Option<Arrived>,
+    },
+}
