@@ -62,6 +62,10 @@ pub enum Command {
     State(cmd::state::Args),
     /// List the partitions of a job.
     Partitions(cmd::partitions::Args),
+    /// Say how many executors a job wants now, by its lag and by how busy they are.
+    AutoscaleAdvice(cmd::autoscale_advice::Args),
+    /// Say how large a cluster must be: executors, memory, partitions, Redis.
+    Plan(cmd::plan::Args),
     /// Show every term of a creator's score and what it was made of.
     Explain(cmd::explain::Args),
     /// Show the live ranking.
@@ -109,6 +113,8 @@ impl Cli {
             Command::Rollback(args) => cmd::rollback::run(args, &ctx).await,
             Command::State(args) => cmd::state::run(args, &ctx).await,
             Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
+            Command::AutoscaleAdvice(args) => cmd::autoscale_advice::run(args, &ctx).await,
+            Command::Plan(args) => cmd::plan::run(&args, &ctx),
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
             Command::Top(args) => cmd::top::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,

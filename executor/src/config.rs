@@ -56,6 +56,10 @@ pub struct Flags {
     /// Host name that the master shows for this executor [default: the name of this machine].
     #[arg(long)]
     host: Option<String>,
+    /// What this host fails together with, as a rack or a data centre: a partition that failed here goes to another zone
+    /// if there is one.
+    #[arg(long, env = "KOL_EXECUTOR_ZONE")]
+    zone: Option<String>,
     /// How log lines are written: text or json [default: text].
     #[arg(long, env = "KOL_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -76,6 +80,7 @@ struct File {
     secrets_dir: Option<PathBuf>,
     drain_timeout: Option<String>,
     host: Option<String>,
+    zone: Option<String>,
     log_format: Option<String>,
 }
 
@@ -100,6 +105,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Host name that the master shows.
     pub host: String,
+    /// What this host fails together with; empty if nobody said.
+    pub zone: String,
     /// How log lines are written.
     pub log_format: LogFormat,
 }
@@ -146,6 +153,7 @@ impl Config {
                 .or(drain_timeout)
                 .unwrap_or(Duration::from_secs(10)),
             host: flags.host.or(file.host).unwrap_or_else(this_machine),
+            zone: flags.zone.or(file.zone).unwrap_or_default(),
             log_format: flags.log_format.or(log_format).unwrap_or_default(),
         })
     }

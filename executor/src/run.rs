@@ -64,6 +64,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
+        zone: config.zone.clone(),
         http: reachable(&config.host, http_address),
         cores: config.cores(),
         memory_bytes: config.memory.as_u64(),

@@ -67,6 +67,9 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         left_out: outbox.left_out() as u64,
         stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
+        hottest: state.hottest(),
+        // The actor measures them.
+        rates: None,
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader
             .log_id()

@@ -108,6 +108,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Host name.
     pub host: String,
+    /// What the host fails together with; may be empty.
+    pub zone: String,
     /// Address of the HTTP server.
     pub http: String,
     /// Cores for partitions.
@@ -245,6 +247,7 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             running: account.running,
             unseen_roots: account.unseen_roots,
             warnings: identity.warnings.clone(),
+            zone: identity.zone.clone(),
         })),
         ..ExecutorMessage::default()
     }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `kols`, `platforms`, `readings`, `panes`, `gaps` | the tables |
 //! | `consumers` | which KOLs changed, for each consumer |
+//! | `hot` | the creators with the most events |
 //! | `sample` | a few entities, to compare with those of other partitions |
 //! | `shares` | what the slots amount to now, for consumers and `explain` |
 //! | `market` | the partition's share of the market |
@@ -21,6 +22,7 @@ mod capture;
 mod changes;
 mod consumers;
 mod gaps;
+mod hot;
 mod kols;
 mod market;
 mod panes;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use kol_common::Millis;
 use kol_common::checkpoint::{Pane, Record};
 use kol_common::event::Event;
-use kol_common::proto::Sighting;
+use kol_common::proto::{HotKol, Sighting};
 use kol_common::scoring::{MarketSum, Scoring, spread};
 
 pub use changes::Capture;
@@ -43,6 +45,7 @@ use changes::Changes;
 pub use consumers::Consumer;
 use consumers::{ChangeSets, Waiting};
 use gaps::Gaps;
+use hot::Hot;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
 use panes::Panes;
@@ -61,6 +64,7 @@ pub struct State {
     panes: Panes,
     readings: Readings,
     gaps: Gaps,
+    hot: Hot,
     sampler: Sampler,
     clock: Option<Millis>,
     window_end: u64,
@@ -119,6 +123,7 @@ impl State {
             slots: Vec::new(),
             readings: Readings::default(),
             gaps: Gaps::default(),
+            hot: Hot::default(),
             sampler: Sampler::default(),
             clock: None,
             window_end: 0,
@@ -162,6 +167,7 @@ impl State {
             }
             Interned::TooManyPlatforms => return Applied::TooManyPlatforms,
         };
+        self.hot.event(kol);
         self.panes.advance(&self.scoring, kol, self.window_end);
         if self.scoring.cumulative() {
             self.read(kol, event, time.0, oldest.0);
@@ -304,6 +310,11 @@ impl State {
         self.gaps.median().map(Millis)
     }
 
+    /// The creators that take most of the newest events, the first one first.
+    pub fn hottest(&self) -> Vec<HotKol> {
+        self.hot.hottest(&self.kols)
+    }
+
     /// Looks at the next `count` readings for the sample.
     pub fn sample_some(&mut self, count: usize) {
         self.sampler.step(count, &self.readings, &self.kols);
@@ -341,6 +352,7 @@ impl State {
             if dead && known && slot.waiting.is_nowhere() && may_forget(index as KolIndex) {
                 self.changing(index as KolIndex);
                 self.kols.forget(index as KolIndex);
+                self.hot.forget(index as KolIndex);
                 self.slots[index] = Slot::EMPTY;
             }
         }

@@ -159,6 +159,16 @@ fn a_platform_leaves_the_list_with_its_last_creator_and_is_on_it_again_with_the_
 }
 
 #[test]
+fn a_generation_record_of_a_wrong_type_is_not_made_to_expire() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let record = "streaming:ranking:invented:trending:generation";
+    run(&mut open, &format!("LPUSH {record} x"));
+    merge(&mut open, 1, &[&[]]);
+    assert_eq!(listed(&mut open), (String::new(), -1));
+}
+
+#[test]
 fn a_platform_stays_on_the_list_while_a_ranking_of_it_lies_aside() {
     let server = Server::start();
     let mut open = server.connect();

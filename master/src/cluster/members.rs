@@ -119,6 +119,7 @@ impl Member {
             registered_ms: wall.since(now.since(self.registered)).0,
             clock_ahead_ms: self.heartbeat.clock_ahead,
             warnings: register.warnings.clone(),
+            zone: register.zone.clone(),
         }
     }
 }

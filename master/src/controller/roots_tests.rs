@@ -37,6 +37,7 @@ async fn master(tasks: &Group) -> (Handle, String) {
         cuts: Cuts::default(),
         assignment_epoch: 1,
         owner: None,
+        placed: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

@@ -13,7 +13,7 @@ use crate::job::{Job, clock_ahead};
 impl Controller {
     pub(super) fn executor_statuses(&self, now: Millis) -> Vec<ExecutorStatus> {
         let wall = Millis::now();
-        let status = |m: &Member| m.status(now, wall, self.load(&m.id, None) as u64);
+        let status = |m: &Member| m.status(now, wall, self.partitions_of(&m.id) as u64);
         self.members.all().map(status).collect()
     }
 
@@ -45,6 +45,8 @@ impl Controller {
             checkpoint.committed_ms = wall.since(age).0;
         }
         if job.header().is_live() {
+            let advisor = self.advisors.get(id);
+            status.scaling = advisor.map(|advisor| advisor.advice().clone());
             let newest = self.clocks().map(|(_, ahead)| ahead).fold(0, i64::max);
             let present = Millis(wall.0.saturating_add_signed(newest));
             let spec = &job.header().spec;

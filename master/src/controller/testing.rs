@@ -93,6 +93,7 @@ pub(super) fn ending(id: &str) -> JobRecord {
         from_log: true,
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
+        placed: None,
         topic_id: None,
         cuts: Cuts::default(),
     }];

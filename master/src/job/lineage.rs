@@ -172,6 +172,7 @@ mod tests {
             cuts: Cuts::default(),
             assignment_epoch: 9,
             owner: None,
+            placed: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! What follows from a partition that failed: see `failures`; the state that it has for others: see `left`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
@@ -18,6 +19,7 @@ use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
 use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
+use super::load::Load;
 use super::lookup::Lookup;
 use super::measure::Measure;
 use super::ownership::Partitions;
@@ -105,6 +107,11 @@ impl Job {
         self.partitions.held_by(executor)
     }
 
+    /// What its partitions take of each executor, now or as soon as they are where they should be.
+    pub fn loads(&self) -> BTreeMap<ExecutorId, Load> {
+        self.partitions.loads()
+    }
+
     /// Executors that have at least one partition.
     pub fn executors(&self) -> Vec<ExecutorId> {
         self.partitions.executors()
@@ -148,7 +155,7 @@ impl Job {
                 self.partitions
                     .connected(now, &executor, &running, generation, out);
             }
-            Event::Received(executor, body) => self.received(now, &executor, body, out),
+            Event::Received(executor, body) => self.received(now, &executor, body, fleet, out),
             Event::Owned(owned) => self.owned(now, owned, out),
             Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
             Event::End(end, why) => self.end(now, end, why, out),
@@ -174,6 +181,7 @@ impl Job {
         now: Millis,
         executor: &ExecutorId,
         body: FromExecutor,
+        fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) {
         let job = JobParts {
@@ -189,7 +197,8 @@ impl Job {
             }
             FromExecutor::Released(r) => self.partitions.released(now, executor, &r),
             FromExecutor::PartitionFailed(failed) => {
-                let failure = self.partitions.failed(now, executor, &failed, out);
+                let site = fleet.get(executor).map(|e| e.site.clone());
+                let failure = self.partitions.failed(now, executor, site, &failed, out);
                 self.partition_failed(now, failure, out);
             }
             FromExecutor::BarrierAck(ack) => {
@@ -359,7 +368,9 @@ impl Job {
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let epochs = self.epochs.coordinator();
         let places = places(&self.record, &self.partitions, epochs);
-        let assignments = self.partitions.place(now, fleet, epochs, &places, out);
+        let assignments = self
+            .partitions
+            .place((now, self.wall), fleet, epochs, &places, out);
         if assignments.is_empty() {
             return;
         }

@@ -12,6 +12,7 @@
 //!
 //! Here is what executors report and what they lose; `moves` assigns and takes back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
@@ -23,6 +24,7 @@ use kol_common::proto::{
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::backoff::pause;
+use super::cause::Cause;
 use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
@@ -30,6 +32,7 @@ use super::fleet::Fleet;
 use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
+use super::placement::Site;
 use super::record::PartitionRecord;
 
 /// Error code of a partition that Redis refused.
@@ -45,6 +48,8 @@ pub(super) struct Partitions {
     pub(super) all: Vec<Partition>,
     /// Those that did not confirm everything they had read, since the job began to end.
     pub(super) undrained: u64,
+    /// Who should have them by the newest plan, by ordinal.
+    pub(super) targets: BTreeMap<u32, ExecutorId>,
 }
 
 /// What follows from a partition that failed.
@@ -91,6 +96,7 @@ impl Partitions {
             drain,
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
+            targets: BTreeMap::new(),
         }
     }
 
@@ -130,6 +136,7 @@ impl Partitions {
             cuts: Cuts::default(),
             assignment_epoch: 0,
             owner: None,
+            placed: None,
         };
         self.all.push(Partition::restore(record, now, now));
         true
@@ -201,8 +208,12 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
-        if let Some(before) = partition.report.take().filter(|_| report.sample.is_empty()) {
-            report.sample = before.sample;
+        if let Some(before) = partition.report.take() {
+            if report.sample.is_empty() {
+                report.sample = before.sample;
+            }
+            // What it takes does not change because another owner has not measured it yet.
+            report.rates = report.rates.or(before.rates);
         }
         partition.report = Some(report);
         partition.received = now;
@@ -286,6 +297,7 @@ impl Partitions {
         &mut self,
         now: Millis,
         executor: &ExecutorId,
+        site: Option<Site>,
         failed: &PartitionFailed,
         out: &mut Vec<Effect>,
     ) -> Failure {
@@ -297,6 +309,10 @@ impl Partitions {
             KolError::internal("PARTITION_FAILED", "the executor gave no reason").to_info()
         });
         let text = sentence(&error);
+        partition.leaves = Some(Cause::Failed {
+            executor: executor.clone(),
+            code: error.code.clone(),
+        });
         self.undrained += 1;
         out.push(Effect::Persist);
         if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
@@ -326,7 +342,7 @@ impl Partitions {
         let is_outranked = error.code == FENCED;
         // An executor or memory is missing, perhaps for hours: no reason to end what fits.
         let limited = error.code != NO_ROOM;
-        let failures = partition.failed(now, error);
+        let failures = partition.failed(now, site, error);
         partition.fence(now);
         if domain == ErrorDomain::User {
             return Failure::Fatal(text);
@@ -369,6 +385,9 @@ impl Partitions {
             };
             if lost {
                 self.undrained += 1;
+                partition.leaves = partition.hold.executor().map(|executor| Cause::Lost {
+                    executor: executor.clone(),
+                });
                 partition.fence(now);
                 out.push(Effect::Persist);
             }

@@ -7,6 +7,7 @@ use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::cause::Placed;
 use super::cuts::Cuts;
 use super::origin::Origin;
 
@@ -64,6 +65,9 @@ pub struct PartitionRecord {
     pub assignment_epoch: u64,
     /// The executor it was assigned to last, unless it was taken back since.
     pub owner: Option<Incarnation>,
+    /// When and why it was assigned to that one.
+    #[serde(default)]
+    pub placed: Option<Placed>,
 }
 
 impl PartitionRecord {

@@ -36,6 +36,7 @@ pub(super) fn is_presentable(register: &Register) -> Result<(), Status> {
         &register.host,
         &register.http,
         &register.version,
+        &register.zone,
     ];
     let prints = |text: &String| !text.chars().any(char::is_control);
     let is_fine = |word: &&String| word.len() <= WORD && prints(word);
@@ -82,6 +83,11 @@ mod tests {
         is_presentable(&named("kol-7")).unwrap();
         for host in ["\u{1b}[2J", "a\nb", &"x".repeat(WORD + 1)] {
             assert!(is_presentable(&named(host)).is_err(), "{host}");
+            let register = Register {
+                zone: host.into(),
+                ..named("kol-7")
+            };
+            assert!(is_presentable(&register).is_err(), "{host}");
         }
         let warns = |warnings: Vec<String>| Register {
             warnings,

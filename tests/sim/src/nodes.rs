@@ -164,6 +164,7 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: name.to_owned(),
+        zone: String::new(),
         http: String::new(),
         cores: 1,
         memory_bytes: memory,

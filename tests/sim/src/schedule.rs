@@ -24,8 +24,9 @@ pub const HEALED: Millis = Millis(16_000);
 pub const LAST: Millis = Millis(18_000);
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
-/// Records that a partition loses at most.
+/// Records that a partition loses at most, and from when on: by then there are epochs from before them.
 const MOST_CUT: usize = 60;
+const CUT_FROM: Millis = Millis(CALM.0 + 3_000);
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -146,6 +147,8 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                 (end, Deed::Hide(executor, false)),
             ]),
             _ if is_replayable(deeds) => {
+                let begin = begin.max(CUT_FROM);
+                let end = end.max(Millis(begin.0 + 300));
                 let records = random.random_range(1..MOST_CUT);
                 let elects = random.random();
                 deeds.push((begin, Deed::Cut(partition, records, elects)));

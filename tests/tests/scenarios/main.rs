@@ -20,6 +20,7 @@ mod lineage;
 mod masters;
 mod memory;
 mod owners;
+mod placement;
 mod recovery;
 mod redis;
 mod replay;

@@ -275,6 +275,18 @@ async fn a_start_finds_another_record_in_the_place_of_the_last_one_and_goes_behi
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_read_of_a_log_that_is_another_one_until_that_is_looked_into() {
+    let log = Written::of(&["a", "B", "C", "D"]);
+    let mut reader = reader(&log, &[behind(1, "b")], "");
+    let mut batch = Batch::with_capacity(1);
+    let now = Instant::now();
+    let take = |r: &Record<'_>| panic!("{r:?}");
+    reader.read(now, &mut batch, take).unwrap();
+    let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, true));
+    assert!(news.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_was_lost_with_the_tail_of_the_log_lets_nothing_of_the_new_records_in() {
     let log = Written::of(&["a", "b", "c"]);
     let mut reader = reader(&log, &[], "");

@@ -131,9 +131,12 @@ local function set_aside()
     end
 end
 
+local recorded = false
+
 -- Which generation the ranking is of from now on. The platform goes with it: whoever comes later must
 -- know that there is a ranking of it.
 local function record_generation(record)
+    recorded = true
     redis.call('SET', KEY_RECORD, record)
     refused(redis.pcall('SADD', KEY_PLATFORMS, ARG_PLATFORM), KEY_PLATFORMS)
 end
@@ -148,7 +151,8 @@ end
 
 local function forget_platform()
     refused(redis.pcall('SREM', KEY_PLATFORMS, ARG_PLATFORM), KEY_PLATFORMS)
-    redis.call('PEXPIRE', KEY_RECORD, ASIDE_MS)
+    -- One of another type is somebody else's.
+    if redis.call('TYPE', KEY_RECORD).ok == 'string' then redis.call('PEXPIRE', KEY_RECORD, ASIDE_MS) end
 end
 
 -- The ranking that this generation writes; nil when a newer one is shown or will be, or a key of the
@@ -321,7 +325,7 @@ if answer[1] == 'FENCED' then
     return answer
 elseif is_empty() then
     forget_platform()
-elseif ranking and was_empty then
+elseif ranking and was_empty and not recorded then
     record_generation(ARG_GENERATION .. (ranking == KEY_NEXT and ' next' or ' live'))
 end
 -- The merges of a flush run in their order. One whose place is not the next follows one that failed, or comes

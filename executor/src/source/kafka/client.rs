@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList, bindings as ffi};
 use tokio::time::Instant;
 
 use super::clients::{Clients, Ends};
-use super::consumer::Consumer;
+use super::consumer::{Consumer, list_of};
 use super::dead_letter_topic::Producer;
 use super::lookup::Lookup;
 use super::probe::{Probe, Probed};
@@ -228,16 +228,6 @@ fn with_epoch(list: TopicPartitionList, leader_epoch: i32) -> TopicPartitionList
         }
     }
     list
-}
-
-pub(super) fn list_of(
-    partition: &SourcePartition,
-    offset: Offset,
-) -> Result<TopicPartitionList, KolError> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.partition.cast_signed(), offset)
-        .map_err(|e| classify(&e).partition(partition))?;
-    Ok(list)
 }
 
 #[cfg(test)]

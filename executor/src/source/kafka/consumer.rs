@@ -10,14 +10,14 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::kafka::{Reasons, classify, log_to_context};
+use kol_common::{KolError, SourcePartition};
 use rdkafka::bindings as ffi;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
-use rdkafka::{ClientConfig, ClientContext as _, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext as _, Offset, TopicPartitionList};
 
 /// How long one look at what the client reports takes, milliseconds.
 const LOOK_MS: c_int = 5;
@@ -225,6 +225,20 @@ impl Drop for Consumer {
         // SAFETY: the queue was taken when this was created, and is released once, before its client ends.
         unsafe { ffi::rd_kafka_queue_destroy(self.reports) };
     }
+}
+
+/// A list of one partition, at this offset.
+///
+/// # Errors
+/// The offset or the name is none of Kafka's.
+pub(super) fn list_of(
+    partition: &SourcePartition,
+    offset: Offset,
+) -> Result<TopicPartitionList, KolError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, partition.partition.cast_signed(), offset)
+        .map_err(|e| classify(&e).partition(partition))?;
+    Ok(list)
 }
 
 fn millis(time: Duration) -> c_int {

@@ -11,8 +11,8 @@ use kol_common::{KolError, SourcePartition, world};
 use rdkafka::Offset;
 use tokio::time::Instant;
 
-use super::client::list_of;
 use super::clients::Client;
+use super::consumer::list_of;
 use super::queue::KafkaQueue;
 use super::readers::{Reader, Readers};
 use crate::source::contract::{Batch, Mark, Queue as _, ReadError};
