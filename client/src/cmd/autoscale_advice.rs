@@ -1,9 +1,10 @@
-//! `autoscale-advice JOB`.
+//! `autoscale-advice [JOB]`.
 
 use kol_common::KolError;
 use kol_common::proto::JobRef;
 use kol_common::view;
 
+use super::chosen;
 use crate::Context;
 use crate::print;
 use crate::render;
@@ -11,8 +12,8 @@ use crate::render;
 /// Arguments of `kol-client autoscale-advice`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Job id or name.
-    job: String,
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    job: Option<String>,
 }
 
 /// Prints how many executors the job wants, and why.
@@ -20,7 +21,8 @@ pub struct Args {
 /// # Errors
 /// No such job, or it is over.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
-    let request = JobRef { job: args.job };
+    let job = chosen::name(ctx, args.job).await?;
+    let request = JobRef { job };
     let status = ctx.jobs().await?.get_job(request).await?.into_inner();
     let Some(advice) = &status.scaling else {
         let what = "how many executors it wants is not known";
