@@ -82,6 +82,8 @@ pub enum Command {
     ConvertSpark(cmd::convert_spark::Args),
     /// Make certificates and tokens for a cluster.
     Certs(cmd::certs::Args),
+    /// Check whether a process is well, by its page /healthz or /readyz.
+    Health(cmd::health::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -121,6 +123,7 @@ impl Cli {
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
             Command::Certs(args) => cmd::certs::run(args, &ctx),
+            Command::Health(args) => cmd::health::run(args, &ctx).await,
             Command::Completions(args) => {
                 cmd::completions::run(args, Self::command());
                 Ok(())
@@ -177,6 +180,14 @@ mod tests {
             "ARCHITECTURE.md",
             "CONTRIBUTING.md",
             "docs/errors.md",
+            "docs/operations/README.md",
+            "docs/operations/containers.md",
+            "docs/operations/hosts.md",
+            "docs/operations/kubernetes.md",
+            "docs/operations/scaling.md",
+            "docs/operations/upgrade.md",
+            "docs/operations/backup.md",
+            "docs/operations/disaster.md",
         ] {
             let text = file(path).replace("\\\n", " ");
             for begin in ["`kol-client ", "\nkol-client "] {
@@ -195,11 +206,21 @@ mod tests {
 
     #[test]
     fn metrics_in_the_documents_exist() {
-        let sources = ["master/src/metrics.rs", "executor/src/telemetry.rs"].map(file);
+        let sources = [
+            "master/src/metrics.rs",
+            "master/src/lead.rs",
+            "executor/src/telemetry.rs",
+        ]
+        .map(file);
         let sources = sources.concat();
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let mut found = 0;
-        for path in ["README.md", "ARCHITECTURE.md", "docs/errors.md"] {
+        for path in [
+            "README.md",
+            "ARCHITECTURE.md",
+            "docs/errors.md",
+            "docs/operations/README.md",
+        ] {
             let text = file(path);
             let words = text.split(|c: char| !is_name(c));
             let metrics = words.filter(|word| {

@@ -288,6 +288,10 @@ fn folder(path: PathBuf) -> Result<Location, KolError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
     use super::*;
 
     pub(super) fn load(toml: &str, arguments: &[&str]) -> Result<Config, KolError> {
@@ -354,6 +358,43 @@ mod tests {
         assert!(load("allow_root = \"\"", &[]).is_err());
     }
 
+    /// The sample with every setting in it, also those that are commented out as `#key = value`.
+    fn everything(sample: &str) -> String {
+        let lines = sample.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn every_key_and_every_flag_is_in_the_sample_file_which_changes_nothing_as_it_is() {
+        const SAMPLE: &str = include_str!("../../deploy/config/kol-master.toml");
+        assert_eq!(load(SAMPLE, &[]).unwrap(), load("", &[]).unwrap());
+        let all = everything(SAMPLE);
+        load(&all, &[]).unwrap();
+        let all: serde_json::Value = Figment::from(Toml::string(&all)).extract().unwrap();
+        let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+            let all = value.as_object().unwrap().iter();
+            all.flat_map(|(key, value)| match value.as_object() {
+                Some(section) => section.keys().map(|k| format!("{key}_{k}")).collect(),
+                None => vec![key.clone()],
+            })
+            .collect()
+        };
+        let known = keys(&serde_json::to_value(Raw::default()).unwrap());
+        assert_eq!(keys(&all), known);
+        assert_eq!(known, VARIABLES.map(str::to_owned).into());
+        let command = Flags::command();
+        let flags = command
+            .get_arguments()
+            .map(|flag| flag.get_id().to_string());
+        let others = ["config", "jobs_autostart"];
+        let flags: BTreeSet<_> = flags.filter(|flag| !others.contains(&&**flag)).collect();
+        let known = known.into_iter().filter(|key| !others.contains(&&**key));
+        assert_eq!(flags, known.collect());
+    }
+
     #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = load("[jobs]\nauto_start = \"x\"\n", &[]).unwrap_err();
@@ -368,5 +409,17 @@ mod tests {
         };
         assert!(Config::load(&flags).is_err());
         assert!(load("drain_timeout = \"soon\"", &[]).is_err());
+    }
+
+    #[test]
+    fn the_file_of_the_kubernetes_manifests_is_read() {
+        const FILE: &str = include_str!("../../deploy/kubernetes/base/kol-master.toml");
+        let config = load(
+            FILE,
+            &["--advertise", "https://kol-master-0.kol-master:7077"],
+        )
+        .unwrap();
+        assert_eq!(config.etcd.unwrap().members.urls.len(), 3);
+        assert!(config.tls.is_some() && config.autostart.is_some());
     }
 }

@@ -43,7 +43,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make an authority, certificates for masters, executors and etcd, and a token for each role.
-    Init(Hosts),
+    Init {
+        #[command(flatten)]
+        hosts: Hosts,
+        /// Where the folder has an authority already, sign new certificates as `renew` does: for scripts that run at
+        /// each start.
+        #[arg(long)]
+        or_renew: bool,
+    },
     /// Sign new certificates for masters, executors and etcd. Copied over the old ones, they are used without a restart.
     Renew {
         #[command(flatten)]
@@ -85,8 +92,12 @@ struct Hosts {
 /// A folder that cannot be written, or has an authority already.
 pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     match args.command {
-        Command::Init(hosts) => {
-            if hosts.dir.join(AUTHORITY).exists() {
+        Command::Init { hosts, or_renew } => {
+            let is_there = hosts.dir.join(AUTHORITY).exists();
+            if or_renew && is_there {
+                return renew(&hosts, ctx);
+            }
+            if is_there {
                 let what = format!("{} has an authority already", hosts.dir.display());
                 let error = KolError::user("CERTS", what);
                 return Err(error
@@ -96,18 +107,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             let authority = Authority::generate(Millis::now())?;
             authority.write(&hosts.dir.join(AUTHORITY))?;
             issue(&authority, &hosts)?;
-            for role in Role::ALL {
-                add_token(&hosts.dir, &authority, role.as_str(), role)?;
-            }
+            add_roles(&authority, &hosts.dir)?;
             report(ctx, &hosts.dir, "made certificates and tokens in")?;
         }
         Command::Renew { hosts, revoke } => {
-            let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
             if revoke {
+                let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
                 revoke_all(&authority, &hosts.dir)?;
             }
-            issue(&authority, &hosts)?;
-            report(ctx, &hosts.dir, "signed new certificates in")?;
+            renew(&hosts, ctx)?;
         }
         Command::Token { dir, name, role } => {
             let authority = Authority::read(&dir.join(AUTHORITY))?;
@@ -115,6 +123,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             report(ctx, &dir.join(&name), "made a token in")?;
         }
     }
+    Ok(())
+}
+
+/// New certificates, and the tokens that are missing: an `init` may have been interrupted.
+fn renew(hosts: &Hosts, ctx: &Context) -> anyhow::Result<()> {
+    let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
+    issue(&authority, hosts)?;
+    add_roles(&authority, &hosts.dir)?;
+    report(ctx, &hosts.dir, "signed new certificates in")?;
     Ok(())
 }
 
@@ -154,6 +171,13 @@ fn revoke_all(authority: &Authority, dir: &Path) -> Result<(), KolError> {
         write_secret(&dir.join(folder).join("ca.crl"), &list)?;
     }
     Ok(())
+}
+
+/// A token for each role that has none.
+fn add_roles(authority: &Authority, dir: &Path) -> Result<(), KolError> {
+    let missing = |role: &Role| !dir.join(role.as_str()).join("token").exists();
+    let mut missing = Role::ALL.into_iter().filter(missing);
+    missing.try_for_each(|role| add_token(dir, authority, role.as_str(), role))
 }
 
 fn add_token(dir: &Path, authority: &Authority, name: &str, role: Role) -> Result<(), KolError> {
@@ -227,6 +251,19 @@ mod tests {
         assert_eq!(holder("viewer"), Some(Role::Viewer));
         assert_eq!(holder("admin"), Some(Role::Admin));
         assert!(certs(&["init", path]).is_err(), "nothing is replaced");
+        fs::remove_file(dir.join("viewer/token")).unwrap();
+        let (of_admin, signed) = (
+            token("admin"),
+            fs::read(dir.join("master/tls.crt")).unwrap(),
+        );
+        certs(&["init", path, "--or-renew", "--host", "kol.example"]).unwrap();
+        assert_eq!(token("admin"), of_admin, "who has a token keeps it");
+        assert_eq!(
+            holder("viewer"),
+            Some(Role::Viewer),
+            "a missing one is made"
+        );
+        assert_ne!(fs::read(dir.join("master/tls.crt")).unwrap(), signed);
         certs(&["token", path, "--name", "ann", "--role", "operator"]).unwrap();
         let first = token("ann");
         certs(&["token", path, "--name", "ann", "--role", "viewer"]).unwrap();
@@ -248,7 +285,7 @@ mod tests {
         let list = fs::read_to_string(dir.join("master/ca.crl")).unwrap();
         assert!(list.contains("X509 CRL"), "{list}");
         let issued = fs::read_to_string(dir.join("authority/issued")).unwrap();
-        assert_eq!(issued.lines().count(), 9, "{issued}");
+        assert_eq!(issued.lines().count(), 12, "{issued}");
         Trust::load(&dir.join("etcd"), "--etcd-tls").unwrap();
         let of_etcd = fs::read_to_string(dir.join("etcd/ca.crl")).unwrap();
         assert_eq!(of_etcd, list, "etcd refuses them, too");

@@ -11,6 +11,7 @@ pub mod convert_spark;
 pub mod executors;
 pub mod explain;
 pub mod generate;
+pub mod health;
 pub mod jobs;
 pub mod partitions;
 pub mod peek;

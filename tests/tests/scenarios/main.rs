@@ -11,6 +11,7 @@ mod builds;
 mod chaos;
 mod client;
 mod clocks;
+mod compose;
 mod demo;
 mod faults;
 mod input;
