@@ -3,7 +3,7 @@
 PROFILE ?= release
 CARGO ?= cargo
 # Scenarios of one test binary that run at the same time: each is a cluster of several processes.
-SCENARIOS ?= 2
+SCENARIOS ?= 4
 
 # Where cargo puts the binaries: the profile dev has a folder of another name.
 bin = $(CURDIR)/target/$(PROFILE:dev=debug)

@@ -5,7 +5,21 @@ use std::process::Command;
 
 use kol_harness::root;
 
-const BINARIES: [&str; 6] = ["-p", "kol-master", "-p", "kol-executor", "-p", "kol-client"];
+/// What the targets of the Makefile build, and each package whose tests are run alone.
+const SELECTIONS: [&str; 12] = [
+    "kol-master kol-executor kol-client",
+    "kol-master kol-executor kol-demo",
+    "kol-bench",
+    "kol-client",
+    "kol-common",
+    "kol-executor",
+    "kol-fold",
+    "kol-fuzz",
+    "kol-harness",
+    "kol-master",
+    "kol-sim",
+    "kol-tests",
+];
 
 /// Every crate with its version and features, as cargo compiles it for this selection of packages.
 fn crates(selection: &[&str]) -> BTreeSet<String> {
@@ -25,17 +39,19 @@ fn crates(selection: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_binaries_and_the_demo_use_the_crates_that_the_tests_compile() {
+fn whatever_is_built_uses_the_crates_that_the_tests_compile() {
     let all = crates(&["--workspace", "--edges", "normal,dev,no-proc-macro"]);
     assert!(all.len() > 100, "only {} crates", all.len());
-    let demo = ["-p", "kol-master", "-p", "kol-executor", "-p", "kol-demo"];
-    for selection in [BINARIES, demo] {
-        let selected = [&selection[..], &["--edges", "normal,no-proc-macro"]].concat();
-        let others: Vec<_> = crates(&selected).difference(&all).cloned().collect();
-        assert!(
-            others.is_empty(),
-            "compiled twice with these features, see features/Cargo.toml: {others:#?}"
-        );
+    for selection in SELECTIONS {
+        let packages = selection.split(' ').flat_map(|package| ["-p", package]);
+        for edges in ["normal,no-proc-macro", "normal,dev,no-proc-macro"] {
+            let selected: Vec<_> = packages.clone().chain(["--edges", edges]).collect();
+            let others: Vec<_> = crates(&selected).difference(&all).cloned().collect();
+            assert!(
+                others.is_empty(),
+                "{selection} alone compiles these again, with these features, see features/Cargo.toml: {others:#?}"
+            );
+        }
     }
 }
 
