@@ -16,10 +16,8 @@ use serde::Deserialize;
 
 const LIST: &str = include_str!("../mutants.toml");
 /// Builds what scenarios start.
-const BINARIES: [&str; 9] = [
+const BINARIES: [&str; 7] = [
     "build",
-    "--profile",
-    "release",
     "-p",
     "kol-master",
     "-p",
@@ -155,7 +153,9 @@ impl Copy {
             .args(arguments)
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
+            // What is built again for each piece should be built fast: not optimised, without names for a debugger.
             .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("KOL_KAFKA_LIBS", &self.kafka)
             .output()
             .expect("cargo")
@@ -171,7 +171,7 @@ impl Copy {
                 return Outcome::NotRun;
             }
         }
-        let output = self.cargo(&[&["test", "--profile", "release"], &*arguments].concat());
+        let output = self.cargo(&[&["test"], &*arguments].concat());
         let text = String::from_utf8_lossy(&output.stdout);
         let ran = text.contains("... FAILED") || text.contains("... ok");
         match (ran, output.status.success()) {
