@@ -6,6 +6,7 @@ pub mod check;
 pub mod checkpoints;
 pub mod completions;
 pub mod convert_spark;
+pub mod drain;
 pub mod executors;
 pub mod explain;
 pub mod generate;

@@ -1,7 +1,7 @@
 //! Executors, and the partitions of a job with their owners.
 
 use kol_common::proto::{ExecutorStatus, PartitionStatus};
-use kol_common::view::{executor_state, partition_state};
+use kol_common::view::{executor_word, partition_state};
 
 use super::{Table, age, bytes, grouped};
 
@@ -24,7 +24,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
         table.row([
             e.executor_id.clone(),
             e.host.clone(),
-            executor_state(e.state()).to_owned(),
+            executor_word(e).to_owned(),
             e.partitions.to_string(),
             e.cores.to_string(),
             format!("{} of {}", bytes(e.rss_bytes), bytes(e.memory_bytes)),

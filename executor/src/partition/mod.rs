@@ -26,6 +26,7 @@ mod report;
 mod stage;
 mod start;
 
+pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::encode;
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};

@@ -102,6 +102,8 @@ pub struct Account {
     pub running: Vec<RunningPartition>,
     /// The places of state files that it does not see.
     pub unseen_roots: Vec<UnseenRoot>,
+    /// A person moves its partitions away.
+    pub draining: bool,
 }
 
 /// Who this executor is.
@@ -245,6 +247,8 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running: account.running,
             unseen_roots: account.unseen_roots,
+            prepares: true,
+            draining: account.draining,
         })),
         ..ExecutorMessage::default()
     }

@@ -127,41 +127,63 @@ impl Kols {
         }
     }
 
-    /// Puts a name, or nothing, at an index; `restored` makes the table whole afterwards.
+    /// Puts a name, or nothing, at an index. The platforms' names come last, with [`Kols::restored`].
     pub fn restore(&mut self, index: KolIndex, name: Option<(u16, &str)>) {
         let at = index as usize;
         if at >= self.names.len() {
+            // Free until a record says otherwise.
+            self.free.extend(self.names.len() as KolIndex..=index);
             self.names.resize_with(at + 1, || None);
         }
-        let name = name.map(|(platform, kol)| Name {
+        if let Some(before) = self.names[at].take() {
+            let hash = self.hasher.hash_one((before.platform, &*before.kol));
+            // By its index: for a moment two may have one name.
+            if let Ok(entry) = self.table.find_entry(hash, |&i| i == index) {
+                entry.remove();
+            }
+            self.text_bytes -= before.kol.len();
+            self.kols_of[usize::from(before.platform)] -= 1;
+            self.free.push(index);
+        }
+        let Some((platform, kol)) = name else {
+            return;
+        };
+        if usize::from(platform) >= self.kols_of.len() {
+            self.kols_of.resize(usize::from(platform) + 1, 0);
+        }
+        self.kols_of[usize::from(platform)] += 1;
+        self.text_bytes += kol.len();
+        self.names[at] = Some(Name {
             platform,
             kol: kol.into(),
         });
-        self.names[at] = name;
+        let (names, hasher) = (&self.names, &self.hasher);
+        let hash = |&i: &KolIndex| hash_of(hasher, names, i);
+        self.table.insert_unique(hash(&index), index, hash);
     }
 
-    /// All names were put in place.
-    pub fn restored(&mut self, platforms: Vec<Box<str>>) {
-        self.kols_of = vec![0; platforms.len()];
-        self.platforms = platforms;
-        self.table = HashTable::with_capacity(self.names.len());
-        self.text_bytes = 0;
-        for index in 0..self.names.len() as KolIndex {
-            let Some(name) = &self.names[index as usize] else {
-                self.free.push(index);
-                continue;
-            };
-            self.text_bytes += name.kol.len();
-            self.kols_of[usize::from(name.platform)] += 1;
-            let (names, hasher) = (&self.names, &self.hasher);
-            let hash = |&i: &KolIndex| hash_of(hasher, names, i);
-            self.table.insert_unique(hash(&index), index, hash);
+    /// The records of a file were put in place: indexes that were free in between and no longer are, are not.
+    pub fn settle(&mut self) {
+        self.free.sort_unstable();
+        self.free.dedup();
+        self.free
+            .retain(|index| self.names[*index as usize].is_none());
+    }
+
+    /// All names were put in place, and these are the platforms. False: there are KOLs of others.
+    pub fn restored(&mut self, platforms: Vec<Box<str>>) -> bool {
+        let others = self.kols_of.iter().skip(platforms.len());
+        if others.sum::<u32>() > 0 {
+            return false;
         }
+        self.kols_of.resize(platforms.len(), 0);
+        self.platforms = platforms;
         for (name, kols) in self.platforms.iter_mut().zip(&self.kols_of) {
             if *kols == 0 {
                 *name = "".into();
             }
         }
+        true
     }
 
     /// How many KOLs are known.
@@ -286,7 +308,7 @@ mod tests {
         // What a checkpoint of before has without a creator is free as well.
         let mut restored = Kols::default();
         restored.restore(0, Some((1, "a")));
-        restored.restored(vec!["invented".into(), "youtube".into()]);
+        assert!(restored.restored(vec!["invented".into(), "youtube".into()]));
         assert_eq!(restored.platforms().concat(), "youtube");
         restored.intern("tiktok", "a");
         assert_eq!(restored.platforms().concat(), "tiktokyoutube");

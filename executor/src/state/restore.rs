@@ -1,4 +1,7 @@
 //! The state back from its files, read in the order in which they were written.
+//!
+//! After each file the state is whole, so what is left to do at the end does not grow with it: a state may be read
+//! ahead, and a last small file applied when it counts.
 
 use std::sync::Arc;
 
@@ -42,6 +45,8 @@ impl Restorer {
             }
             self.frame += 1;
         }
+        self.state.kols.settle();
+        self.state.readings.settle();
         Ok(())
     }
 
@@ -98,15 +103,9 @@ impl Restorer {
             platforms,
             frame,
         } = self;
-        let known = |kol: KolIndex| state.kols.name(kol).map(|(platform, _)| platform);
-        let platforms_fit = (0..state.kols.bound() as KolIndex)
-            .filter_map(known)
-            .all(|platform| usize::from(platform) < platforms.len());
-        if !platforms_fit {
+        if !state.kols.restored(platforms) {
             return Err(Damage::Undecodable(frame));
         }
-        state.kols.restored(platforms);
-        state.readings.restored();
         Ok(state)
     }
 }
@@ -210,11 +209,13 @@ mod tests {
     /// Everything of a state that decides about its future.
     fn essence(state: &State) -> Vec<String> {
         let mut all = vec![format!(
-            "{:?} {} {:?} {:?}",
+            "{:?} {} {:?} {:?} {} {}",
             state.clock,
             state.window_end,
             state.gaps.counts(),
-            state.kols.platforms()
+            state.kols.platforms(),
+            state.kols.len(),
+            state.readings.len()
         )];
         for platform in ["tiktok", "youtube"] {
             for kol in 0..13 {

@@ -9,7 +9,9 @@
 //!    last heard.
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
 //! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
-//! 6. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
+//! 6. Whether it drains, a person says. It remembers that, for a master that was started since; but what was said to
+//!    this master counts, and it is told again where it does not know.
+//! 7. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,6 +87,8 @@ pub struct Member {
     /// Its newest heartbeat.
     pub heartbeat: Beat,
     pub(super) session: Option<SessionId>,
+    /// What a person said to this master.
+    drains: Option<bool>,
     disconnected: Option<Millis>,
 }
 
@@ -97,6 +101,11 @@ impl Member {
     /// Whether it belongs to the past.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, ExecutorState::Lost | ExecutorState::Left)
+    }
+
+    /// Whether its partitions move to others, and it gets none, because a person wants that.
+    pub fn is_draining(&self) -> bool {
+        self.drains.unwrap_or(self.register.draining)
     }
 
     /// For the list of executors; `partitions` is how many it has been assigned. `wall` is what the wall clock
@@ -118,6 +127,7 @@ impl Member {
             heartbeat_age_ms: now.since(self.heard).0,
             registered_ms: wall.since(now.since(self.registered)).0,
             clock_ahead_ms: self.heartbeat.clock_ahead,
+            draining: self.is_draining(),
         }
     }
 }
@@ -131,6 +141,8 @@ pub enum Input {
     Heard(SessionId, Option<Beat>),
     /// It announced that it leaves.
     Leaving(SessionId),
+    /// A person moves its partitions away, or no longer.
+    Drain(ExecutorId, bool),
     /// A stream ended.
     Closed(SessionId),
     /// Time passed.
@@ -153,6 +165,8 @@ pub enum Effect {
     Recovered(ExecutorId),
     /// Not to be called for now.
     Suspected(ExecutorId),
+    /// It must be told that it drains, or no longer.
+    Drain(ExecutorId, bool),
     /// It wants to release everything.
     Leaving(ExecutorId),
     /// It left as it announced: what it still had must be fenced.
@@ -205,6 +219,7 @@ impl Members {
             Input::Registered(session, register) => self.registered(now, session, register, out),
             Input::Heard(session, heartbeat) => self.heard(now, session, heartbeat, out),
             Input::Leaving(session) => self.leaving(now, session, out),
+            Input::Drain(id, draining) => self.drain(id, draining, out),
             Input::Closed(session) => self.closed(now, session, out),
             Input::Tick => self.tick(now, out),
         }
@@ -226,8 +241,10 @@ impl Members {
             registered: now,
             heartbeat: Beat::default(),
             session: None,
+            drains: None,
             disconnected: None,
         });
+        let forgot = member.drains.filter(|word| *word != register.draining);
         member.register = register;
         member.state = ExecutorState::Alive;
         member.heard = now;
@@ -238,10 +255,18 @@ impl Members {
         }
         self.by_session.insert(session, id.clone());
         out.push(Effect::Connected {
-            id,
+            id: id.clone(),
             session,
             replaced,
         });
+        out.extend(forgot.map(|draining| Effect::Drain(id, draining)));
+    }
+
+    fn drain(&mut self, id: ExecutorId, draining: bool, out: &mut Vec<Effect>) {
+        if let Some(member) = self.by_id.get_mut(&id) {
+            member.drains = Some(draining);
+            out.push(Effect::Drain(id, draining));
+        }
     }
 
     fn member(&mut self, session: SessionId) -> Option<&mut Member> {

@@ -148,6 +148,8 @@ impl Controller {
                 incarnation: m.incarnation(),
                 state: m.state,
                 host: m.register.host.clone(),
+                draining: m.is_draining(),
+                prepares: m.register.prepares,
                 others: self.load(&m.id, Some(job)),
                 unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
                 unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),

@@ -14,6 +14,10 @@ pub struct Executor {
     pub state: ExecutorState,
     /// Its host, for people.
     pub host: String,
+    /// Its partitions move to others, and it gets none: a person wants that.
+    pub draining: bool,
+    /// It reads states ahead.
+    pub prepares: bool,
     /// How many partitions of other jobs it has.
     pub others: usize,
     /// Places of state files that it does not see.

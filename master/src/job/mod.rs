@@ -2,7 +2,7 @@
 //! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
-//! `ownership` with `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
+//! `ownership` with `moves` and `preparing`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
 //! what people see of them.
 
 mod backoff;
@@ -25,8 +25,10 @@ mod overlap;
 mod ownership;
 pub mod partition;
 pub mod placement;
+mod preparing;
 pub mod record;
 mod share;
+mod standby;
 mod status;
 pub mod tenure;
 mod warnings;

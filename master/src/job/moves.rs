@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
+use kol_common::proto::{ExecutorState, PartitionAssignment, Preparation, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
 use super::effect::Effect;
@@ -12,6 +12,7 @@ use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placement::{Movable, place};
+use super::preparing::{Circumstances, Move, discard};
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -23,12 +24,27 @@ const ANSWER: Duration = Duration::from_secs(3);
 const OTHERS_LOOK: Duration = Duration::from_secs(5);
 
 /// What goes to each executor.
-pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// Partitions that it runs from now on.
+    pub(super) assignments: BTreeMap<ExecutorId, Vec<PartitionAssignment>>,
+    /// States that it reads ahead.
+    pub(super) preparations: BTreeMap<ExecutorId, Vec<Preparation>>,
+}
+
+/// What a move depends on.
+struct Around<'a> {
+    now: Millis,
+    fleet: &'a Fleet,
+    epochs: &'a Coordinator,
+    /// Of its state files.
+    places: &'a [Place<'a>],
+}
 
 impl Partitions {
-    /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. An executor that does not see the places of state files gets nothing; what it has moves to
-    /// those that see them, if there are any.
+    /// Has the states of what should be elsewhere read there, revokes it when they are, and assigns what is free: the
+    /// answer is to be sent, once it is durable. An executor that does not see the places of state files gets
+    /// nothing; what it has moves to those that see them, if there are any.
     pub(super) fn place(
         &mut self,
         now: Millis,
@@ -36,8 +52,13 @@ impl Partitions {
         epochs: &Coordinator,
         places: &[Place<'_>],
         out: &mut Vec<Effect>,
-    ) -> Assignments {
+    ) -> Orders {
         let candidates = candidates(fleet, places);
+        self.discard_unless(
+            |standby| candidates.contains_key(standby.executor()),
+            fleet,
+            out,
+        );
         let plan = place(&self.movable(fleet), &candidates);
         let stays = |id: &ExecutorId| {
             let executor = fleet.get(id).filter(|e| e.state == ExecutorState::Alive);
@@ -45,7 +66,13 @@ impl Partitions {
             let early = |e: &Executor| now.since(e.unseen_since) < Millis::from(OTHERS_LOOK);
             misses.is_some_and(|e| candidates.is_empty() || early(e))
         };
-        let mut assignments = Assignments::new();
+        let around = Around {
+            now,
+            fleet,
+            epochs,
+            places,
+        };
+        let mut orders = Orders::default();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
             let target = plan.get(&partition.record.ordinal);
@@ -54,32 +81,96 @@ impl Partitions {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
+                    // Who has read its state takes that over.
+                    partition
+                        .standby
+                        .take_if(|standby| standby.executor() == id);
+                    discard(&self.job, partition, fleet, out);
                     let assignment = assign(partition, id, executor, epochs);
+                    let assignments = &mut orders.assignments;
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
-                    if is_callable(fleet, executor) && target != Some(executor) && !stays(executor)
-                    {
-                        let patience = self.drain + ANSWER;
-                        self.take_back(index, RevokeMode::Drain, patience, now, out);
+                    let executor = executor.clone();
+                    if target == Some(&executor) || stays(&executor) {
+                        discard(&self.job, partition, fleet, out);
+                    } else if is_callable(fleet, &executor) {
+                        let next = match target {
+                            Some(target) => self.step(index, target, &around, &mut orders, out),
+                            None if is_draining(fleet, &executor) => Move::Later,
+                            None => Move::Drain,
+                        };
+                        self.carry_out(index, next, now, out);
                     }
                 }
                 Hold::Releasing { .. } => self.press(index, now, fleet, out),
                 Hold::Free { .. } | Hold::Awaited { .. } => {}
             }
         }
-        if !assignments.is_empty() {
+        if !orders.assignments.is_empty() {
             out.push(Effect::Persist);
         }
-        assignments
+        orders
     }
 
-    /// Partitions that may be placed: not those of suspects and of owners that may still return.
+    /// One step of the move of a partition that should be on `target`.
+    fn step(
+        &mut self,
+        index: usize,
+        target: &ExecutorId,
+        around: &Around<'_>,
+        orders: &mut Orders,
+        out: &mut Vec<Effect>,
+    ) -> Move {
+        let partition = &mut self.all[index];
+        let fleet = around.fleet;
+        if partition
+            .standby
+            .as_ref()
+            .is_some_and(|s| s.executor() != target)
+        {
+            discard(&self.job, partition, fleet, out);
+        }
+        let owner = partition.hold.executor().and_then(|owner| fleet.get(owner));
+        let circumstances = Circumstances {
+            now: around.now,
+            prepares: fleet.get(target).is_some_and(|e| e.prepares),
+            urgent: owner.is_some_and(|owner| {
+                owner.state == ExecutorState::Leaving || owner.misses(around.places).is_some()
+            }),
+            epoch_is_open: around.epochs.is_open(),
+        };
+        let usable = around.epochs.usable(partition.record.ordinal);
+        let state = partition.record.cuts.restart(usable);
+        let (next, wanted) = partition.step(target, state, circumstances);
+        if let Some(wanted) = wanted {
+            let preparations = &mut orders.preparations;
+            preparations.entry(target.clone()).or_default().push(wanted);
+        }
+        next
+    }
+
+    fn carry_out(&mut self, index: usize, next: Move, now: Millis, out: &mut Vec<Effect>) {
+        match next {
+            Move::Later => {}
+            Move::HandOver => self.take_back(index, RevokeMode::Now, ANSWER, now, out),
+            Move::Drain => {
+                let patience = self.drain + ANSWER;
+                self.take_back(index, RevokeMode::Drain, patience, now, out);
+            }
+        }
+    }
+
+    /// Partitions that may be placed: not those of suspects and of owners that may still return. One whose state is
+    /// read ahead counts where that happens, so that nothing else is planned for it meanwhile.
     fn movable(&self, fleet: &Fleet) -> Vec<Movable> {
         let movable = |p: &Partition| {
+            let next = p.standby.as_ref().map(|standby| standby.executor().clone());
             let holder = match &p.hold {
-                Hold::Free { .. } | Hold::Releasing { .. } => None,
-                Hold::Held { executor } if is_callable(fleet, executor) => Some(executor.clone()),
+                Hold::Free { .. } | Hold::Releasing { .. } => next,
+                Hold::Held { executor } if is_callable(fleet, executor) => {
+                    next.or_else(|| Some(executor.clone()))
+                }
                 Hold::Held { .. } | Hold::Awaited { .. } => return None,
             };
             Some(Movable {
@@ -99,6 +190,7 @@ impl Partitions {
         fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) -> bool {
+        self.discard_unless(|_| false, fleet, out);
         for index in 0..self.all.len() {
             match &self.all[index].hold {
                 Hold::Held { executor } if is_callable(fleet, executor) => {
@@ -165,10 +257,16 @@ impl Partitions {
 }
 
 fn candidates(fleet: &Fleet, places: &[Place<'_>]) -> BTreeMap<ExecutorId, usize> {
-    let alive = fleet
-        .iter()
-        .filter(|(_, e)| e.state == ExecutorState::Alive && e.misses(places).is_none());
+    let alive = fleet.iter().filter(|(_, e)| {
+        !e.draining && e.state == ExecutorState::Alive && e.misses(places).is_none()
+    });
     alive.map(|(id, e)| (id.clone(), e.others)).collect()
+}
+
+/// Whether a person moves the partitions of an executor away: where nobody else can have them, they stay.
+fn is_draining(fleet: &Fleet, executor: &ExecutorId) -> bool {
+    let executor = fleet.get(executor);
+    executor.is_some_and(|e| e.draining && e.state == ExecutorState::Alive)
 }
 
 /// Rule 1; the caller persists before it sends.
@@ -182,6 +280,7 @@ fn assign(
     // What it starts from.
     let state = partition.record.cuts.restart(epochs.usable(ordinal));
     partition.restored = state.as_ref().map(|state| state.epoch);
+    partition.unprepared = None;
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
     partition.hold = Hold::Held {

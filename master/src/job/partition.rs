@@ -7,6 +7,7 @@ use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionRepor
 use kol_common::{ExecutorId, Millis};
 
 use super::record::PartitionRecord;
+use super::standby::Standby;
 use crate::cluster::Members;
 
 /// Failures within [`FAILURE_WINDOW`] after which a partition is not started again.
@@ -64,6 +65,10 @@ pub struct Partition {
     pub record: PartitionRecord,
     /// Who has it.
     pub hold: Hold,
+    /// Who reads its state ahead, to have it next.
+    pub standby: Option<Standby>,
+    /// When that failed last: it is not tried again at once.
+    pub unprepared: Option<Millis>,
     /// Newest report, of this assignment or, until its owner's first one, of an earlier.
     pub report: Option<PartitionReport>,
     /// When that came in.
@@ -90,6 +95,8 @@ impl Partition {
         Self {
             record,
             hold,
+            standby: None,
+            unprepared: None,
             report: None,
             received: Millis(0),
             failure: None,

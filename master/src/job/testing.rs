@@ -34,6 +34,8 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
             incarnation: Incarnation::from_wire(format!("inc_{n}")),
             state: ExecutorState::Alive,
             host: format!("host{n}"),
+            draining: false,
+            prepares: true,
             others: 0,
             unseen: Vec::new(),
             unseen_since: Millis(0),

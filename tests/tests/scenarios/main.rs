@@ -12,6 +12,7 @@ mod kafka;
 mod lineage;
 mod masters;
 mod memory;
+mod moves;
 mod owners;
 mod recovery;
 mod redis;
