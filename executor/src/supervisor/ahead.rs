@@ -53,6 +53,11 @@ impl Ahead {
         &leased.standby
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.standbys.len()
+    }
+
     /// Takes what was read of a partition.
     pub(super) fn take(&mut self, key: &Key) -> Option<Standby> {
         self.standbys.remove(key).map(|leased| leased.standby)

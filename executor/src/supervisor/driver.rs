@@ -43,7 +43,7 @@ pub struct Supervisor {
     pub(super) unseen: Vec<proto::UnseenRoot>,
     pub(super) machine: Machine,
     pub(super) jobs: Jobs,
-    assigned: BTreeMap<Key, Arc<Assignment>>,
+    pub(super) assigned: BTreeMap<Key, Arc<Assignment>>,
     pub(super) partitions: BTreeMap<Key, Partition>,
     /// States that are read ahead, and those that the machine is about to decide on.
     pub(super) ahead: Ahead,
@@ -200,7 +200,8 @@ impl Supervisor {
         };
         let writer = (&master, assign.generation);
         // Before any of them opens its log: fewer clients are created for nothing.
-        let partitions = self.assigned.len() + assign.partitions.len();
+        let more = assign.partitions.len().max(self.ahead.len());
+        let partitions = self.assigned.len() + more;
         self.options.memory.queues().divide_by(partitions);
         for p in assign.partitions {
             let Some(partition) = p.partition.map(SourcePartition::from) else {

@@ -30,6 +30,10 @@ impl Supervisor {
             host: prepare.master_host,
         };
         let writer = (&master, prepare.generation);
+        // As many as there will soon be: a client that is created for more of them is not replaced when they come.
+        let soon = prepare.partitions.len().max(self.ahead.len());
+        let queues = self.options.memory.queues();
+        queues.divide_by(self.assigned.len() + soon);
         for p in prepare.partitions {
             let (Some(partition), Some(state)) = (p.partition, p.state) else {
                 continue;

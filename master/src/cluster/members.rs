@@ -23,6 +23,9 @@ use kol_common::{ExecutorId, Incarnation, Millis};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
+/// What an executor that leaves has at least for draining, if that is not half of its time.
+const DRAIN_RESERVE: Duration = Duration::from_secs(3);
+
 /// How long silence and a broken stream may last.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -87,6 +90,8 @@ pub struct Member {
     /// Its newest heartbeat.
     pub heartbeat: Beat,
     pub(super) session: Option<SessionId>,
+    /// When it should drain what it still has, once it leaves.
+    pub drains_at: Option<Millis>,
     /// What a person said to this master.
     drains: Option<bool>,
     disconnected: Option<Millis>,
@@ -139,8 +144,8 @@ pub enum Input {
     Registered(SessionId, Register),
     /// Any message came; a heartbeat brings its figures.
     Heard(SessionId, Option<Beat>),
-    /// It announced that it leaves.
-    Leaving(SessionId),
+    /// It announced that it leaves, at the latest after so long.
+    Leaving(SessionId, Millis),
     /// A person moves its partitions away, or no longer.
     Drain(ExecutorId, bool),
     /// A stream ended.
@@ -218,7 +223,7 @@ impl Members {
         match input {
             Input::Registered(session, register) => self.registered(now, session, register, out),
             Input::Heard(session, heartbeat) => self.heard(now, session, heartbeat, out),
-            Input::Leaving(session) => self.leaving(now, session, out),
+            Input::Leaving(session, within) => self.leaving(now, session, within, out),
             Input::Drain(id, draining) => self.drain(id, draining, out),
             Input::Closed(session) => self.closed(now, session, out),
             Input::Tick => self.tick(now, out),
@@ -241,6 +246,7 @@ impl Members {
             registered: now,
             heartbeat: Beat::default(),
             session: None,
+            drains_at: None,
             drains: None,
             disconnected: None,
         });
@@ -294,13 +300,15 @@ impl Members {
         }
     }
 
-    fn leaving(&mut self, now: Millis, session: SessionId, out: &mut Vec<Effect>) {
+    fn leaving(&mut self, now: Millis, session: SessionId, within: Millis, out: &mut Vec<Effect>) {
         self.heard(now, session, None, out);
         let Some(member) = self.member(session) else {
             return;
         };
         if member.state == ExecutorState::Alive {
             member.state = ExecutorState::Leaving;
+            let reserve = Millis::from(DRAIN_RESERVE).0.min(within.0 / 2);
+            member.drains_at = Some(Millis(now.0.saturating_add(within.0 - reserve)));
             out.push(Effect::Leaving(member.id.clone()));
         }
     }

@@ -119,8 +119,14 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
         0,
         Input::Registered(SessionId(1), register(1)),
     );
-    let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
+    let leaving = step(
+        &mut members,
+        1,
+        Input::Leaving(SessionId(1), Millis(10_000)),
+    );
     assert_eq!(leaving, [Effect::Leaving(id.clone())]);
+    let at = members.get(&id).unwrap().drains_at;
+    assert_eq!(at, Some(Millis(7_001)), "3 s before it ends");
     let left = step(&mut members, 2, Input::Closed(SessionId(1)));
     assert_eq!(left, [Effect::Left(id.clone())]);
     let state = members
@@ -150,7 +156,7 @@ proptest! {
             out.extend(step(&mut members, now, match kind {
                 0 => { next += 1; Input::Registered(SessionId(next), register(who)) }
                 1 | 2 => Input::Heard(session, Some(Beat::default())),
-                3 => Input::Leaving(session),
+                3 => Input::Leaving(session, Millis(10_000)),
                 4 => Input::Drain(Members::id_of(&format!("inc_{who}")), now % 2 == 0),
                 _ => Input::Closed(session),
             }));

@@ -74,7 +74,9 @@ impl Controller {
             FromExecutor::Heartbeat(heartbeat) => {
                 Input::Heard(session, Some(Beat::read(*heartbeat, read.wall)))
             }
-            FromExecutor::Leaving(_) => Input::Leaving(session),
+            FromExecutor::Leaving(leaving) => {
+                Input::Leaving(session, Millis(leaving.drain_timeout_ms))
+            }
             _ => Input::Heard(session, None),
         };
         self.member(read.at, input).await?;

@@ -18,6 +18,8 @@ pub struct Executor {
     pub draining: bool,
     /// It reads states ahead.
     pub prepares: bool,
+    /// When it should drain what it still has, if it leaves.
+    pub drains_at: Option<Millis>,
     /// How many partitions of other jobs it has.
     pub others: usize,
     /// Places of state files that it does not see.

@@ -176,6 +176,7 @@ impl World {
             host: String::new(),
             draining: false,
             prepares: true,
+            drains_at: None,
             others: 0,
             unseen: Vec::new(),
             unseen_since: Millis(0),

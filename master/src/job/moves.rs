@@ -138,6 +138,9 @@ impl Partitions {
             urgent: owner.is_some_and(|owner| {
                 owner.state == ExecutorState::Leaving || owner.misses(around.places).is_some()
             }),
+            ends_soon: owner
+                .and_then(|owner| owner.drains_at)
+                .is_some_and(|at| around.now >= at),
             epoch_is_open: around.epochs.is_open(),
         };
         let usable = around.epochs.usable(partition.record.ordinal);

@@ -7,7 +7,8 @@
 //! 3. The owner is revoked at once when the next one has read the newest of them. An epoch that is open then may end
 //!    first, if it takes no longer than 3 s: with it less is read again.
 //! 4. A state that cannot be read, or not within 2 min, stays where it is and is tried again after 10 s. An owner that must
-//!    not keep it drains; so does one without a committed epoch, and one whose next owner reads nothing ahead.
+//!    not keep it drains; so does one without a committed epoch, one whose next owner reads nothing ahead, and one that
+//!    leaves, soon before it ends.
 
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Discard, Preparation, Prepared};
@@ -39,6 +40,8 @@ pub(super) struct Circumstances {
     pub(super) prepares: bool,
     /// Its owner must not keep it: it leaves, or does not see its state files.
     pub(super) urgent: bool,
+    /// Its owner ends soon, whoever is prepared.
+    pub(super) ends_soon: bool,
     /// An epoch is open.
     pub(super) epoch_is_open: bool,
 }
@@ -80,7 +83,11 @@ impl Partition {
         });
         let standby = self.standby.as_ref();
         let ready = standby.is_some_and(|s| s.is_ready(c.now, c.epoch_is_open));
-        let next = if ready { Move::HandOver } else { Move::Later };
+        let next = match ready {
+            true => Move::HandOver,
+            false if c.ends_soon => Move::Drain,
+            false => Move::Later,
+        };
         (next, wanted)
     }
 }

@@ -1,7 +1,7 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{ExecutorState, Prepared, RevokeMode};
-use kol_common::{ExecutorId, KolError, SourcePartition};
+use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
 
 use crate::job::effect::Event;
 use crate::job::record::End;
@@ -175,6 +175,23 @@ fn an_owner_that_leaves_drains_what_cannot_be_read_ahead() {
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
     let out = answer(&mut rig, 2, 0, epoch, unable());
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Drain);
+}
+
+#[test]
+fn an_owner_that_leaves_drains_before_it_ends_what_is_not_read_by_then() {
+    let (mut rig, epoch) = with_an_epoch();
+    rig.fleet = fleet(&[1, 2]);
+    set(&mut rig.fleet, 1, ExecutorState::Leaving);
+    rig.fleet.get_mut(&executor(1)).unwrap().drains_at = Some(Millis(rig.now + 7_000));
+    rig.tick();
+    let out = ready(&mut rig, 2, 1, epoch);
+    rig.release(1, &revoked(&out)[0].1, false);
+    assert!(revoked(&rig.after(6_900)).is_empty());
+    let out = rig.after(100);
+    assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Drain);
+    let out = rig.release(1, &revoked(&out)[0].1, true);
+    assert_eq!(assigned(&out)[0].0, executor(2), "with what it has read");
+    assert!(discards(&out).is_empty());
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
             host: format!("host{n}"),
             draining: false,
             prepares: true,
+            drains_at: None,
             others: 0,
             unseen: Vec::new(),
             unseen_since: Millis(0),
