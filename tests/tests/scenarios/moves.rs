@@ -6,13 +6,13 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kol_common::Millis;
-use kol_common::proto::JobState;
+use kol_common::proto::{JobState, JobStatus};
 use kol_fold::Record;
 use kol_harness::{Cluster, Job, Kafka, RedisServer, Scene, Topic, wait_for};
 
@@ -73,123 +73,103 @@ impl Feed {
     }
 }
 
-/// One partition, as Redis showed it last.
-#[derive(Clone, Copy)]
+/// One partition, as last seen.
 struct Seen {
     assignment_epoch: u64,
-    offset: u64,
+    position: u64,
     since: Instant,
 }
 
-/// How long partitions paused, since this was reported last.
+/// What partitions report, over and over: reports come every 200 ms.
 #[derive(Default)]
-struct Pauses {
+struct Watch {
+    seen: BTreeMap<u32, Seen>,
     /// From the last progress of one owner to the first of the next.
     moves: Vec<Duration>,
-    /// Between two steps of one owner.
-    stays: Vec<Duration>,
-}
-
-/// Looks at the fence records in Redis all the time: each flush raises the offset there, near the head of the log every 100 ms.
-struct Watch {
-    pauses: Arc<Mutex<Pauses>>,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// Between two reports of progress of one owner.
+    stalls: Vec<Duration>,
 }
 
 impl Watch {
-    fn start(redis: &RedisServer, topic: &Topic) -> Self {
-        let mut connection = redis.connect();
-        let mut looks = redis::pipe();
-        for number in 0..PARTITIONS {
-            let fence = format!("streaming:fence:scenario:{}:{number}", topic.name);
-            looks.cmd("HMGET").arg(fence).arg(&["ae", "off"]);
-        }
-        let pauses = Arc::<Mutex<Pauses>>::default();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (noted, told) = (Arc::clone(&pauses), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let mut seen: Vec<Option<Seen>> = vec![None; PARTITIONS as usize];
-            while !told.load(Ordering::Relaxed) {
-                let records: Vec<(u64, u64)> = looks.query(&mut connection).unwrap();
-                let since = Instant::now();
-                for (last, (assignment_epoch, offset)) in seen.iter_mut().zip(records) {
-                    let new = Seen {
-                        assignment_epoch,
-                        offset,
-                        since,
-                    };
-                    match last {
-                        Some(last) if last.offset >= offset => continue,
-                        Some(last) => {
-                            let mut pauses = noted.lock().unwrap();
-                            let pause = since - last.since;
-                            if last.assignment_epoch == assignment_epoch {
-                                pauses.stays.push(pause);
-                            } else {
-                                pauses.moves.push(pause);
-                            }
-                        }
-                        None => {}
-                    }
-                    *last = Some(new);
+    fn look(&mut self, status: &JobStatus) {
+        let now = Instant::now();
+        for partition in &status.partitions {
+            let number = partition.partition.as_ref().map_or(0, |p| p.partition);
+            let Some(report) = &partition.report else {
+                continue;
+            };
+            let new = Seen {
+                assignment_epoch: report.assignment_epoch,
+                position: report.position,
+                since: now,
+            };
+            let Some(seen) = self.seen.get(&number) else {
+                self.seen.insert(number, new);
+                continue;
+            };
+            // The next owner reads again what came after the epoch that it begins with.
+            if new.position > seen.position {
+                let pause = now - seen.since;
+                if new.assignment_epoch == seen.assignment_epoch {
+                    self.stalls.push(pause);
+                } else {
+                    self.moves.push(pause);
                 }
-                std::thread::sleep(Duration::from_millis(5));
+                self.seen.insert(number, new);
             }
+        }
+    }
+
+    /// Looks until the executors that run partitions are so many, with equal shares.
+    fn until_balanced(&mut self, cluster: &Cluster, job: &str, executors: usize) {
+        let what = format!("{executors} executors with equal shares");
+        wait_for(&what, LIMIT, || {
+            std::thread::sleep(Duration::from_millis(20));
+            let status = cluster.try_status(job).map_err(|e| e.to_string())?;
+            self.look(&status);
+            let mut shares: BTreeMap<String, usize> = BTreeMap::new();
+            for partition in &status.partitions {
+                *shares.entry(partition.executor_id.clone()).or_default() += 1;
+            }
+            let share = PARTITIONS as usize / executors;
+            let equal = shares.len() == executors && shares.values().all(|n| *n == share);
+            (equal && status.state() == JobState::Running)
+                .then_some(())
+                .ok_or_else(|| format!("{:?} {shares:?}", status.state()))
         });
-        Self {
-            pauses,
-            stop,
-            thread,
+    }
+
+    fn look_for(&mut self, cluster: &Cluster, job: &str, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            std::thread::sleep(Duration::from_millis(20));
+            self.look(&cluster.try_status(job).unwrap());
         }
     }
 
     /// Prints what was seen since the last time.
-    fn report(&self, what: &str) {
-        let mut pauses = std::mem::take(&mut *self.pauses.lock().unwrap());
-        pauses.moves.sort();
-        pauses.stays.sort();
-        let middle = |all: &[Duration]| all.get(all.len() / 2).copied().unwrap_or_default();
-        let longest = |all: &[Duration]| all.last().copied().unwrap_or_default();
+    fn report(&mut self, what: &str) {
+        self.moves.sort();
+        let longest = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
         println!(
-            "{what}: {} moves, p50 {:?}, longest {:?}; without a move p50 {:?}, longest {:?}",
-            pauses.moves.len(),
-            middle(&pauses.moves),
-            longest(&pauses.moves),
-            middle(&pauses.stays),
-            longest(&pauses.stays),
+            "{what}: {} moves, pauses p50 {:?}, longest {:?}; longest of a partition that stayed {:?}",
+            self.moves.len(),
+            self.moves
+                .get(self.moves.len() / 2)
+                .copied()
+                .unwrap_or_default(),
+            longest(&self.moves),
+            longest(&self.stalls),
         );
-    }
-
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
+        self.moves.clear();
+        self.stalls.clear();
     }
 }
 
-/// Waits until the executors that run partitions are so many, with equal shares, and a little longer.
-fn wait_balanced(cluster: &Cluster, job: &str, executors: usize) {
-    let what = format!("{executors} executors with equal shares");
-    cluster.wait_status(job, &what, LIMIT, |status| {
-        let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
-        for partition in &status.partitions {
-            *shares.entry(&partition.executor_id).or_default() += 1;
-        }
-        let share = PARTITIONS as usize / executors;
-        let equal = shares.len() == executors && shares.values().all(|n| *n == share);
-        equal && status.state() == JobState::Running
-    });
-    std::thread::sleep(Duration::from_secs(2));
-}
-
-fn leave(cluster: &mut Cluster, executors: &[usize]) {
-    for executor in executors {
-        cluster.executors[*executor].signal("TERM");
-    }
-    for executor in executors {
-        let ended = cluster.executors[*executor].wait_exit(LIMIT);
-        assert!(ended.success(), "{ended}");
-    }
+fn leave(cluster: &mut Cluster, executor: usize) {
+    cluster.executors[executor].signal("TERM");
+    let ended = cluster.executors[executor].wait_exit(LIMIT);
+    assert!(ended.success(), "{ended}");
 }
 
 /// How many partitions were started with a state that was read ahead, and without.
@@ -227,23 +207,32 @@ fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_do
     });
 
     let feed = Feed::start(Arc::clone(&topic), first, kols);
-    let watch = Watch::start(&redis, &topic);
-    wait_balanced(&cluster, &job, 1);
+    let mut watch = Watch::default();
+    watch.look_for(&cluster, &job, Duration::from_secs(3));
     watch.report("1 executor");
     cluster.add_executor();
-    wait_balanced(&cluster, &job, 2);
+    watch.until_balanced(&cluster, &job, 2);
+    watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("1 → 2 executors");
     cluster.add_executor();
     cluster.add_executor();
-    wait_balanced(&cluster, &job, 4);
+    watch.until_balanced(&cluster, &job, 4);
+    watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("2 → 4 executors");
-    leave(&mut cluster, &[3, 0]);
-    wait_balanced(&cluster, &job, 2);
+    for executor in [3, 0] {
+        cluster.executors[executor].signal("TERM");
+    }
+    watch.until_balanced(&cluster, &job, 2);
+    for executor in [3, 0] {
+        assert!(cluster.executors[executor].wait_exit(LIMIT).success());
+    }
+    watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("4 → 2 executors");
-    leave(&mut cluster, &[1]);
-    wait_balanced(&cluster, &job, 1);
+    cluster.executors[1].signal("TERM");
+    watch.until_balanced(&cluster, &job, 1);
+    leave(&mut cluster, 1);
+    watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("2 → 1 executors");
-    watch.stop();
     let produced = feed.stop();
 
     let (ahead, cold) = starts(&cluster);
