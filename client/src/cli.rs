@@ -50,6 +50,8 @@ pub enum Command {
     Cancel(cmd::cancel::Args),
     /// List executors.
     Executors(cmd::executors::Args),
+    /// Move all partitions of an executor to others, before it is stopped or its host is.
+    Drain(cmd::drain::Args),
     /// List the checkpoints of a job that are kept, with what they cost, and its savepoints.
     Checkpoints(cmd::checkpoints::Args),
     /// Save the whole state of a running job in a folder of its own, from which another job can start.
@@ -107,6 +109,7 @@ impl Cli {
             Command::Stop(args) => cmd::stop::run(args, &ctx).await,
             Command::Cancel(args) => cmd::cancel::run(args, &ctx).await,
             Command::Executors(args) => cmd::executors::run(args, &ctx).await,
+            Command::Drain(args) => cmd::drain::run(args, &ctx).await,
             Command::Checkpoints(args) => cmd::checkpoints::run(args, &ctx).await,
             Command::Savepoint(args) => cmd::savepoint::run(args, &ctx).await,
             Command::Rewind(args) => cmd::rewind::run(args, &ctx).await,

@@ -2,7 +2,7 @@
 
 use kol_common::Millis;
 use kol_common::proto::{ExecutorStatus, HotKol, PartitionStatus};
-use kol_common::view::{executor_state, partition_state};
+use kol_common::view::{executor_word, partition_state};
 
 use super::{Table, age, bytes, facts, grouped};
 use crate::print::visible;
@@ -28,7 +28,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
             e.executor_id.clone(),
             e.host.clone(),
             e.zone.clone(),
-            executor_state(e.state()).to_owned(),
+            executor_word(e).to_owned(),
             e.partitions.to_string(),
             e.cores.to_string(),
             format!("{} of {}", bytes(e.rss_bytes), bytes(e.memory_bytes)),

@@ -206,7 +206,7 @@ pub fn executor_json(executor: &ExecutorStatus) -> Value {
         "cores": executor.cores,
         "memory_bytes": executor.memory_bytes,
         "version": executor.version,
-        "state": executor_state(executor.state()),
+        "state": executor_word(executor),
         "partitions": executor.partitions,
         "rss_bytes": executor.rss_bytes,
         "cpu_ms": executor.cpu_ms,
@@ -283,6 +283,15 @@ pub fn executor_state(state: ExecutorState) -> &'static str {
         ExecutorState::Leaving => "leaving",
         ExecutorState::Lost => "lost",
         ExecutorState::Left => "left",
+    }
+}
+
+/// The word for what an executor is: also whether its partitions are moved away.
+pub fn executor_word(executor: &ExecutorStatus) -> &'static str {
+    match executor.state() {
+        ExecutorState::Alive if executor.draining && executor.partitions > 0 => "draining",
+        ExecutorState::Alive if executor.draining => "drained",
+        state => executor_state(state),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY};
+use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY, Standby};
 use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
@@ -38,6 +38,8 @@ pub(super) struct Actor {
     intake: Intake,
     outbox: Outbox,
     checkpointer: Checkpointer,
+    /// What was read of the state before the assignment came.
+    standby: Option<Standby>,
     explain: Explain,
     /// Those with lower numbers are of records before the last barrier.
     letters_before_barrier: u64,
@@ -54,6 +56,7 @@ impl Actor {
     pub(super) fn new(
         assignment: Arc<Assignment>,
         deps: Deps,
+        standby: Option<Standby>,
         inbox: Mailbox<Command>,
         report: watch::Sender<PartitionReport>,
         stop_now: CancellationToken,
@@ -69,6 +72,7 @@ impl Actor {
                 deps.files,
                 deps.memory.clone(),
             ),
+            standby,
             explain: Explain::new(Arc::clone(&assignment)),
             letters_before_barrier: 0,
             restore_problem: None,
@@ -363,13 +367,18 @@ impl Actor {
     /// Starts from the state of a checkpoint, if there is one.
     async fn restore(&mut self) -> Result<(), KolError> {
         self.checkpointer.see_root().await?;
+        let standby = self.standby.take();
         let Some(checkpoint) = self.assignment.restore.clone() else {
             return Ok(());
         };
-        let mut restore = self.checkpointer.restore(checkpoint.clone());
+        let begun = match standby {
+            Some(standby) => standby.give().await,
+            None => None,
+        };
+        let mut restore = begun.unwrap_or_else(|| self.checkpointer.restore());
         let Restored { mut state, share } = loop {
-            match restore.attempt().await {
-                Attempt::Restored(restored) => break restored,
+            match restore.attempt(&checkpoint).await {
+                Attempt::Done(restored) => break restored,
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Unavailable(error) => {
                     self.restore_problem = Some(error);

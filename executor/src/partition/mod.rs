@@ -31,6 +31,7 @@ mod stage;
 mod start;
 mod turn;
 
+pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::encode;
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};

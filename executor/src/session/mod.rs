@@ -99,6 +99,8 @@ pub struct Account {
     pub running: Vec<RunningPartition>,
     /// The places of state files that it does not see.
     pub unseen_roots: Vec<UnseenRoot>,
+    /// A person moves its partitions away.
+    pub draining: bool,
 }
 
 /// Who this executor is.
@@ -249,6 +251,8 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             unseen_roots: account.unseen_roots,
             warnings: identity.warnings.clone(),
             zone: identity.zone.clone(),
+            prepares: true,
+            draining: account.draining,
         })),
         ..ExecutorMessage::default()
     }

@@ -121,41 +121,55 @@ impl Kols {
         self.platforms.lost(name.platform);
     }
 
-    /// Puts a name, or nothing, at an index; `restored` makes the table whole afterwards.
+    /// Puts a name, or nothing, at an index. The platforms' names come last, with [`Kols::restored`].
     pub fn restore(&mut self, index: KolIndex, name: Option<(PlatformIndex, &str)>) {
         let at = index as usize;
         if at >= self.names.len() {
+            // Free until a record says otherwise.
+            self.free.extend(self.names.len() as KolIndex..=index);
             self.names.resize_with(at + 1, || None);
         }
-        let name = name.map(|(platform, kol)| Name {
+        if let Some(before) = self.names[at].take() {
+            let hash = self.hasher.hash_one((before.platform, &*before.kol));
+            // By its index: for a moment two may have one name.
+            if let Ok(entry) = self.table.find_entry(hash, |&i| i == index) {
+                entry.remove();
+            }
+            self.text_bytes -= before.kol.len();
+            self.free.push(index);
+        }
+        let Some((platform, kol)) = name else {
+            return;
+        };
+        self.text_bytes += kol.len();
+        self.names[at] = Some(Name {
             platform,
             kol: kol.into(),
         });
-        self.names[at] = name;
+        let (names, hasher) = (&self.names, &self.hasher);
+        let hash = |&i: &KolIndex| hash_of(hasher, names, i);
+        self.table.insert_unique(hash(&index), index, hash);
     }
 
-    /// All names were put in place. `newest` is the newest event of a KOL, `clock` the partition's.
+    /// The records of a file were put in place: indexes that were free in between and no longer are, are not.
+    pub fn settle(&mut self) {
+        self.free.sort_unstable();
+        self.free.dedup();
+        self.free
+            .retain(|index| self.names[*index as usize].is_none());
+    }
+
+    /// All names were put in place, and these are the platforms. `newest` is the newest event of a KOL, `clock` the
+    /// partition's. False: there are KOLs of other platforms.
     pub fn restored(
         &mut self,
         platforms: Vec<Box<str>>,
         newest: impl Fn(KolIndex) -> Millis,
         clock: Millis,
-    ) {
-        self.table = HashTable::with_capacity(self.names.len());
-        self.text_bytes = 0;
-        for index in 0..self.names.len() as KolIndex {
-            let Some(name) = &self.names[index as usize] else {
-                self.free.push(index);
-                continue;
-            };
-            self.text_bytes += name.kol.len();
-            let (names, hasher) = (&self.names, &self.hasher);
-            let hash = |&i: &KolIndex| hash_of(hasher, names, i);
-            self.table.insert_unique(hash(&index), index, hash);
-        }
+    ) -> bool {
         let all = self.names.iter().zip(0..);
         let kols = all.filter_map(|(name, kol)| Some((name.as_ref()?.platform, newest(kol))));
-        self.platforms.restored(platforms, kols, clock);
+        self.platforms.restored(platforms, kols, clock)
     }
 
     /// How many KOLs are known.
@@ -225,7 +239,7 @@ mod tests {
         let mut restored = Kols::default();
         restored.restore(0, Some((1, "a")));
         let names = vec!["invented".into(), "youtube".into()];
-        restored.restored(names, |_| Millis(0), Millis(0));
+        assert!(restored.restored(names, |_| Millis(0), Millis(0)));
         assert_eq!(restored.platforms().concat(), "youtube");
         intern(&mut restored, "tiktok", "a");
         assert_eq!(restored.platforms().concat(), "tiktokyoutube");

@@ -127,17 +127,19 @@ impl Platforms {
     }
 
     /// All platforms were put in place: those without KOLs are forgotten. `kols` are the platform and the newest
-    /// event of each KOL.
+    /// event of each KOL. False: there are KOLs of other platforms.
     pub(super) fn restored(
         &mut self,
         names: Vec<Box<str>>,
         kols: impl Iterator<Item = (PlatformIndex, Millis)>,
         clock: Millis,
-    ) {
+    ) -> bool {
         self.all = names.iter().map(|name| self.made(name)).collect();
         self.names = names;
         for (number, newest) in kols {
-            let platform = &mut self.all[number as usize];
+            let Some(platform) = self.all.get_mut(number as usize) else {
+                return false;
+            };
             platform.kols += 1;
             platform.newest = platform.newest.max(newest);
         }
@@ -149,6 +151,7 @@ impl Platforms {
                 self.list(number, clock);
             }
         }
+        true
     }
 
     /// Memory held, in bytes, about.
@@ -339,7 +342,7 @@ mod tests {
         let mut names = all.names().to_vec();
         names.push("without creators".into());
         let kols = (0..MAX_PLATFORMS as u32).map(|number| (number, Millis(T0)));
-        restored.restored(names, kols, Millis(T0 + HOUR - 1));
+        assert!(restored.restored(names, kols, Millis(T0 + HOUR - 1)));
         for all in [&mut all, &mut restored] {
             assert_eq!(all.find("without creators"), None);
             assert!(!event(all, "youtube", HOUR - 1, HOUR - 1));

@@ -231,7 +231,7 @@ impl Readings {
         record.append(copies);
     }
 
-    /// Puts what a record says in its place; `restored` makes the table whole afterwards.
+    /// Puts what a record says in its place.
     pub fn restore(&mut self, index: u32, record: Option<(&ReadingRecord<'_>, u8)>) {
         let at = index as usize;
         if at >= self.list.len() {
@@ -242,14 +242,15 @@ impl Readings {
                 kol: 0,
                 fallen: 0,
             };
+            // Free until a record says otherwise.
+            self.free.extend(self.list.len() as u32..=index);
             self.list.resize(at + 1, free);
         }
-        let before = self.list[at].entity.0;
-        if before & (7 << 120) == LONG {
-            self.long.release(before as u32);
+        let before = self.list[at];
+        if before.entity.0 != FREE {
+            self.remove(index, before);
         }
         let Some((record, fallen)) = record else {
-            self.list[at].entity = EntityKey(FREE);
             return;
         };
         let number;
@@ -272,19 +273,15 @@ impl Readings {
             kol: record.kol,
             fallen,
         };
+        self.enter(index);
     }
 
-    /// All records were put in place.
-    pub fn restored(&mut self) {
-        self.table = HashTable::with_capacity(self.list.len());
-        self.free.clear();
-        for index in 0..self.list.len() as u32 {
-            if self.list[index as usize].entity.0 == FREE {
-                self.free.push(index);
-            } else {
-                self.enter(index);
-            }
-        }
+    /// The records of a file were put in place: indexes that were free in between and no longer are, are not.
+    pub fn settle(&mut self) {
+        self.free.sort_unstable();
+        self.free.dedup();
+        self.free
+            .retain(|index| self.list[*index as usize].entity.0 == FREE);
     }
 
     /// The readings of one KOL with their video ids (empty = profile), of those at these indexes.

@@ -1,4 +1,7 @@
 //! The state back from its files, read in the order in which they were written.
+//!
+//! After each file the tables are whole, so all that is left to do at the end is a look at the platform of each KOL: a
+//! state may be read ahead, and a last small file applied when it counts.
 
 use std::sync::Arc;
 
@@ -54,6 +57,8 @@ impl Restorer {
             }
             self.frame += 1;
         }
+        self.state.kols.settle();
+        self.state.readings.settle();
         Ok(())
     }
 
@@ -117,17 +122,11 @@ impl Restorer {
             frame,
             bound: _,
         } = self;
-        let known = |kol: KolIndex| state.kols.name(kol).map(|(platform, _)| platform);
-        let platforms_fit = (0..state.kols.bound() as KolIndex)
-            .filter_map(known)
-            .all(|platform| (platform as usize) < platforms.len());
-        if !platforms_fit {
-            return Err(Damage::Undecodable(frame));
-        }
         let (slots, clock) = (&state.slots, state.clock.unwrap_or_default());
         let newest = |kol: KolIndex| Millis(slots[kol as usize].newest);
-        state.kols.restored(platforms, newest, clock);
-        state.readings.restored();
+        if !state.kols.restored(platforms, newest, clock) {
+            return Err(Damage::Undecodable(frame));
+        }
         Ok(state)
     }
 }
@@ -243,11 +242,13 @@ mod tests {
     /// Everything of a state that decides about its future.
     fn essence(state: &State) -> Vec<String> {
         let mut all = vec![format!(
-            "{:?} {} {:?} {:?}",
+            "{:?} {} {:?} {:?} {} {}",
             state.clock,
             state.window_end,
             state.gaps.counts(),
-            state.kols.platforms()
+            state.kols.platforms(),
+            state.kols.len(),
+            state.readings.len()
         )];
         for platform in ["tiktok", "youtube"] {
             for kol in 0..13 {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use kol_common::actor::{Drained, Exit, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
+use super::ahead::{Ahead, Wanted};
 use super::jobs::Jobs;
 use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
@@ -29,28 +30,34 @@ use crate::session::{Account, SessionEvent, Up};
 
 /// How often reports go to the master.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// Reports between two heartbeats.
-const REPORTS_A_HEARTBEAT: u32 = 5;
+/// How often an executor that leaves says what it waits for.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
 pub struct Supervisor {
-    options: Options,
-    group: Group,
-    roots: Roots,
+    pub(super) options: Options,
+    pub(super) group: Group,
+    pub(super) roots: Roots,
     /// What the master was last sent of them.
-    unseen: Vec<proto::UnseenRoot>,
-    machine: Machine,
-    jobs: Jobs,
-    assigned: BTreeMap<Key, Arc<Assignment>>,
-    partitions: BTreeMap<Key, Partition>,
+    pub(super) unseen: Vec<proto::UnseenRoot>,
+    pub(super) machine: Machine,
+    pub(super) jobs: Jobs,
+    pub(super) assigned: BTreeMap<Key, Arc<Assignment>>,
+    pub(super) partitions: BTreeMap<Key, Partition>,
+    /// States that are read ahead, and those that the machine is about to decide on.
+    pub(super) ahead: Ahead,
+    pub(super) wanted: BTreeMap<Key, Wanted>,
     ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
-    barriers: FuturesUnordered<BoxFuture<'static, Body>>,
-    master: Option<mpsc::Sender<proto::ExecutorMessage>>,
+    /// What the master will be answered; `None` where there is nothing to say any more.
+    pub(super) replies: FuturesUnordered<BoxFuture<'static, Option<Body>>>,
+    /// A person moves its partitions away.
+    draining: bool,
+    pub(super) master: Option<mpsc::Sender<proto::ExecutorMessage>>,
     present: Present,
     /// Memory of the dead letters that producers hold.
-    letters: Share,
-    round: u32,
+    pub(super) letters: Share,
+    pub(super) round: u32,
 }
 
 impl Supervisor {
@@ -67,7 +74,10 @@ impl Supervisor {
             assigned: BTreeMap::new(),
             partitions: BTreeMap::new(),
             ends: FuturesUnordered::new(),
-            barriers: FuturesUnordered::new(),
+            ahead: Ahead::default(),
+            wanted: BTreeMap::new(),
+            replies: FuturesUnordered::new(),
+            draining: false,
             master: None,
             present: Present::new(Instant::now()),
             round: 0,
@@ -78,6 +88,7 @@ impl Supervisor {
     pub async fn run(mut self, mut inbox: Mailbox<SessionEvent>) -> Drained {
         let mut reports = tokio::time::interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut progress = tokio::time::interval(PROGRESS);
         let mut deadline: Option<Instant> = None;
         loop {
             if deadline.is_some() && self.machine.is_idle() {
@@ -88,12 +99,14 @@ impl Supervisor {
                 biased;
                 () = leave.cancelled(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + self.options.drain_timeout);
+                    progress.reset();
                     self.leave();
                 }
                 () = until(deadline) => {
                     tracing::warn!(
                         code = "DRAIN_TIMEOUT",
                         partitions = self.partitions.len(),
+                        left = %self.left(),
                         "the drain timeout passed: ending what is left; nothing is lost, the next \
                          owner reads it again"
                     );
@@ -102,11 +115,18 @@ impl Supervisor {
                 Some((key, how)) = self.ends.next(), if !self.ends.is_empty() => {
                     self.ended(key, how);
                 }
-                Some(reply) = self.barriers.next(), if !self.barriers.is_empty() => {
-                    self.send(reply);
+                Some(reply) = self.replies.next(), if !self.replies.is_empty() => {
+                    if let Some(reply) = reply {
+                        self.send(reply);
+                    }
                 }
                 Some(event) = inbox.recv() => self.session(event),
                 _ = reports.tick() => self.report(),
+                _ = progress.tick(), if deadline.is_some() => tracing::info!(
+                    partitions = self.partitions.len(),
+                    left = %self.left(),
+                    "leaving: partitions are still to be given back"
+                ),
             }
         }
     }
@@ -114,10 +134,12 @@ impl Supervisor {
     fn session(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Up(Up { sender, account }) => {
+                self.decide(Event::Connected);
                 self.unseen = self.roots.unseen();
                 let _session_ended = account.send(Account {
                     running: self.machine.running(),
                     unseen_roots: self.unseen.clone(),
+                    draining: self.draining,
                 });
                 self.master = Some(sender);
                 if self.options.leave.is_cancelled() {
@@ -135,6 +157,12 @@ impl Supervisor {
             SessionEvent::Message(message) => match message.body {
                 Some(FromMaster::Assign(assign)) => self.assign(assign),
                 Some(FromMaster::Revoke(revoke)) => self.revoke(revoke),
+                Some(FromMaster::Prepare(prepare)) => self.prepare(prepare),
+                Some(FromMaster::Discard(discard)) => self.no_longer_wanted(discard),
+                Some(FromMaster::Drain(proto::Drain { draining })) => {
+                    self.draining = draining;
+                    tracing::info!(draining, "a person moves the partitions away, or no longer");
+                }
                 Some(FromMaster::Tick(tick)) => {
                     let id = JobId::from_wire(tick.job_id.clone());
                     self.jobs.tick(&id, tick);
@@ -142,7 +170,8 @@ impl Supervisor {
                 Some(FromMaster::Explain(query)) => self.explain(query),
                 Some(FromMaster::Barrier(barrier)) => {
                     let replies = requests::barrier(barrier, &self.partitions, &self.assigned);
-                    self.barriers.extend(replies);
+                    self.replies
+                        .extend(replies.into_iter().map(|r| r.map(Some).boxed()));
                 }
                 Some(FromMaster::Welcome(proto::Welcome { wall_ms, .. }))
                 | Some(FromMaster::HeartbeatReply(proto::HeartbeatReply { wall_ms })) => {
@@ -171,7 +200,8 @@ impl Supervisor {
         };
         let writer = (&master, assign.generation);
         // Before any of them opens its log: fewer clients are created for nothing.
-        let partitions = self.assigned.len() + assign.partitions.len();
+        let more = assign.partitions.len().max(self.ahead.len());
+        let partitions = self.assigned.len() + more;
         self.options.memory.queues().divide_by(partitions);
         for p in assign.partitions {
             let Some(partition) = p.partition.map(SourcePartition::from) else {
@@ -262,12 +292,10 @@ impl Supervisor {
         if !self.machine.keys().any(|key| *key == ended) {
             self.assigned.remove(&ended);
         }
-        if !self.machine.keys().any(|(job, _)| *job == id) {
-            self.jobs.close(&id, &self.group);
-        }
+        self.close_if_unused(&id);
     }
 
-    fn decide(&mut self, event: Event) {
+    pub(super) fn decide(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.machine.handle(event, &mut effects);
         for effect in effects {
@@ -279,12 +307,14 @@ impl Supervisor {
                         partition.stop_now.cancel();
                     }
                 }
+                Effect::Prepare(key) => self.read_ahead(key),
+                Effect::Discard(key) => self.discard(&key),
                 Effect::Send(body) => self.send(body),
             }
         }
     }
 
-    fn drain(&self, key: &Key) {
+    pub(super) fn drain(&self, key: &Key) {
         if let Some(partition) = self.partitions.get(key) {
             // A full mailbox means that the actor reads none: then there is nothing to wait for.
             if partition.address.try_tell(Command::Drain).is_err() {
@@ -294,6 +324,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, key: Key, assignment_epoch: u64) {
+        let standby = self.ahead.take(&key);
         let assigned = self.assigned.get(&key);
         let assigned = assigned.filter(|a| a.assignment_epoch == assignment_epoch);
         let Some(assignment) = assigned.map(Arc::clone) else {
@@ -315,9 +346,10 @@ impl Supervisor {
         let offset = assignment.resume_at.unwrap_or(offset);
         let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
-            job = %key.0, partition = %key.1, offset, assignment_epoch, files, "a partition starts"
+            job = %key.0, partition = %key.1, offset, assignment_epoch, files,
+            ahead = standby.is_some(), "a partition starts"
         );
-        let (partition, mut task, ended) = partition::start(&self.group, assignment, deps);
+        let (partition, mut task, ended) = partition::start(&self.group, assignment, deps, standby);
         self.partitions.insert(key.clone(), partition);
         self.ends.push(Box::pin(async move {
             let how = match ended.await {
@@ -328,90 +360,9 @@ impl Supervisor {
         }));
     }
 
-    /// After SIGTERM: the master takes the partitions back one by one; without a master they drain
-    /// by themselves.
-    fn leave(&mut self) {
-        tracing::info!(
-            partitions = self.partitions.len(),
-            "leaving: giving partitions back"
-        );
-        self.decide(Event::Leave);
-        if self.master.is_some() {
-            self.send_leaving();
-        } else {
-            self.drain_all();
-        }
-    }
-
-    fn drain_all(&self) {
-        for key in self.machine.keys() {
-            self.drain(key);
-        }
-    }
-
-    fn send_leaving(&mut self) {
-        self.send(Body::Leaving(proto::Leaving {
-            drain_timeout_ms: self.options.drain_timeout.as_millis() as u64,
-        }));
-    }
-
-    fn report(&mut self) {
-        let process = self.options.process.as_ref();
-        self.options.memory.refresh(process);
-        self.letters.set(self.jobs.letters_bytes());
-        self.options.memory.tend();
-        let cpu_ms = process.cpu_ms();
-        let mut reports: Vec<_> = self
-            .partitions
-            .values()
-            .map(|p| p.report.borrow().clone())
-            .filter(|r| r.assignment_epoch > 0)
-            .collect();
-        crate::telemetry::publish(&reports, &self.options.memory, cpu_ms);
-        self.options.reports.send_replace(reports.clone());
-        if self.round != 0 {
-            // They change slowly, and are most of a report.
-            reports.iter_mut().for_each(|report| report.sample.clear());
-        }
-        if !reports.is_empty() {
-            self.send(Body::Reports(proto::Reports { reports }));
-        }
-        self.send_unseen();
-        self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
-        if self.round == 0 {
-            self.look_for_roots();
-            self.send(Body::Heartbeat(proto::Heartbeat {
-                rss_bytes: self.options.memory.resident(),
-                cpu_ms,
-                partitions: self.partitions.len() as u64,
-                wall_ms: Millis::now().0,
-            }));
-        }
-    }
-
-    /// Says which checkpoint roots are not there, if that is news.
-    fn send_unseen(&mut self) {
-        let unseen = self.roots.unseen();
-        if self.master.is_some() && unseen != self.unseen {
-            self.unseen.clone_from(&unseen);
-            self.send(Body::UnseenRoots(proto::UnseenRoots { roots: unseen }));
-        }
-    }
-
-    /// Looks for roots that were not there, beside the loop: a file system may hang.
-    fn look_for_roots(&self) {
-        if !self.roots.unseen().is_empty() {
-            let roots = self.roots.clone();
-            let _runs_by_itself = self.group.spawn("look-for-roots", async move {
-                roots.look_again().await;
-                Ok(())
-            });
-        }
-    }
-
     /// Sends to the master if there is a session. The master learns what is lost with a session from the
     /// next registration.
-    fn send(&mut self, body: Body) {
+    pub(super) fn send(&mut self, body: Body) {
         if let Some(master) = &self.master {
             let message = proto::ExecutorMessage {
                 body: Some(body),

@@ -5,8 +5,11 @@
 //! 2. An older assignment or revocation than the one known is ignored: messages may be delayed.
 //! 3. Every revocation is answered with Released, also one for a partition that does not run.
 //! 4. After the order to leave nothing new is started.
+//! 5. A state is read ahead only of a partition that does not run here. What was read goes to the assignment of
+//!    that partition. It is dropped when the master says so, or says nothing any more, with a new session, and
+//!    with the order to leave: no one else counts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto;
 use kol_common::{JobId, KolError, SourcePartition};
@@ -44,6 +47,12 @@ pub enum Event {
         /// Released, or failed with an error.
         how: Ended,
     },
+    /// The master wants the state of a partition read ahead, or a newer one of it.
+    Prepare(Key),
+    /// What was read ahead of a partition is no longer wanted.
+    Discard(Key),
+    /// A new session: its master counts on nothing that was read ahead.
+    Connected,
     /// The process shall end.
     Leave,
 }
@@ -57,6 +66,10 @@ pub enum Effect {
     Drain(Key),
     /// End a partition at once.
     StopNow(Key),
+    /// Read the state of a partition ahead.
+    Prepare(Key),
+    /// Drop what was read ahead of a partition.
+    Discard(Key),
     /// Send this to the master.
     Send(proto::executor_message::Body),
 }
@@ -73,6 +86,8 @@ struct Running {
 #[derive(Debug, Default)]
 pub struct Machine {
     running: BTreeMap<Key, Running>,
+    /// Partitions whose state is read ahead.
+    ahead: BTreeSet<Key>,
     leaving: bool,
 }
 
@@ -91,8 +106,28 @@ impl Machine {
                 drain,
             } => self.revoke(key, assignment_epoch, drain, out),
             Event::Ended { key, how } => self.ended(key, how, out),
-            Event::Leave => self.leaving = true,
+            Event::Prepare(key) => {
+                if !self.leaving && !self.running.contains_key(&key) {
+                    self.ahead.insert(key.clone());
+                    out.push(Effect::Prepare(key));
+                }
+            }
+            Event::Discard(key) => {
+                if self.ahead.remove(&key) {
+                    out.push(Effect::Discard(key));
+                }
+            }
+            Event::Connected => self.discard_all(out),
+            Event::Leave => {
+                self.leaving = true;
+                self.discard_all(out);
+            }
         }
+    }
+
+    fn discard_all(&mut self, out: &mut Vec<Effect>) {
+        let all = std::mem::take(&mut self.ahead);
+        out.extend(all.into_iter().map(Effect::Discard));
     }
 
     fn assign(&mut self, key: Key, assignment_epoch: u64, generation: u64, out: &mut Vec<Effect>) {
@@ -108,6 +143,8 @@ impl Machine {
                     next: None,
                 };
                 self.running.insert(key.clone(), running);
+                // The start takes over what was read.
+                self.ahead.remove(&key);
                 out.push(Effect::Start(key, assignment_epoch));
             }
             Some(known) if assignment_epoch > known.assignment_epoch => {
@@ -181,6 +218,12 @@ impl Machine {
     /// Keys of what runs.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.running.keys()
+    }
+
+    /// Whether anything of a job runs here, or is read ahead.
+    pub fn serves(&self, job: &JobId) -> bool {
+        let mut all = self.running.keys().chain(&self.ahead);
+        all.any(|(id, _)| id == job)
     }
 
     /// Whether nothing runs.

@@ -4,14 +4,20 @@
 //! |---|---|
 //! | `machine` | decides what to start, drain and end: no I/O |
 //! | `driver` | the loop: takes messages and ends, executes the machine's effects |
+//! | `leaving`, `reports` | how it leaves; what it sends by itself |
+//! | `ahead`, `preparing` | states that are read ahead, of partitions that move here soon |
 //! | `requests` | barriers and queries: requests to all partitions of a job |
 //! | `jobs` | what the partitions of one job share |
 //! | `options` | what a supervisor is started with |
 
+mod ahead;
 mod driver;
 mod jobs;
+mod leaving;
 mod machine;
 mod options;
+mod preparing;
+mod reports;
 mod requests;
 
 pub use driver::Supervisor;

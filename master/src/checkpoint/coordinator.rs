@@ -141,6 +141,11 @@ impl Coordinator {
         self.reserved
     }
 
+    /// Whether an epoch is under way.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Whether the last epoch of a job that stops is committed, and no savepoint is to come.
     pub fn is_finished(&self) -> bool {
         self.wishes.is_finished()

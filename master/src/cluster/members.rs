@@ -9,7 +9,9 @@
 //!    last heard.
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
 //! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
-//! 6. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
+//! 6. Whether it drains, a person says. It remembers that, for a master that was started since; but what was said to
+//!    this master counts, and it is told again where it does not know.
+//! 7. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use kol_common::{ExecutorId, Incarnation, Millis};
 /// One stream of one executor, numbered by the process that accepted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+/// What an executor that leaves has at least for draining, if that is not half of its time.
+const DRAIN_RESERVE: Duration = Duration::from_secs(3);
 
 /// How long silence and a broken stream may last.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +90,10 @@ pub struct Member {
     /// Its newest heartbeat.
     pub heartbeat: Beat,
     pub(super) session: Option<SessionId>,
+    /// When it should drain what it still has, once it leaves.
+    pub drains_at: Option<Millis>,
+    /// What a person said to this master.
+    drains: Option<bool>,
     disconnected: Option<Millis>,
 }
 
@@ -97,6 +106,11 @@ impl Member {
     /// Whether it belongs to the past.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, ExecutorState::Lost | ExecutorState::Left)
+    }
+
+    /// Whether its partitions move to others, and it gets none, because a person wants that.
+    pub fn is_draining(&self) -> bool {
+        self.drains.unwrap_or(self.register.draining)
     }
 
     /// For the list of executors; `partitions` is how many it has been assigned. `wall` is what the wall clock
@@ -120,6 +134,7 @@ impl Member {
             clock_ahead_ms: self.heartbeat.clock_ahead,
             warnings: register.warnings.clone(),
             zone: register.zone.clone(),
+            draining: self.is_draining(),
         }
     }
 }
@@ -131,8 +146,10 @@ pub enum Input {
     Registered(SessionId, Register),
     /// Any message came; a heartbeat brings its figures.
     Heard(SessionId, Option<Beat>),
-    /// It announced that it leaves.
-    Leaving(SessionId),
+    /// It announced that it leaves, at the latest after so long.
+    Leaving(SessionId, Millis),
+    /// A person moves its partitions away, or no longer.
+    Drain(ExecutorId, bool),
     /// A stream ended.
     Closed(SessionId),
     /// Time passed.
@@ -155,6 +172,8 @@ pub enum Effect {
     Recovered(ExecutorId),
     /// Not to be called for now.
     Suspected(ExecutorId),
+    /// It must be told that it drains, or no longer.
+    Drain(ExecutorId, bool),
     /// It wants to release everything.
     Leaving(ExecutorId),
     /// It left as it announced: what it still had must be fenced.
@@ -206,7 +225,8 @@ impl Members {
         match input {
             Input::Registered(session, register) => self.registered(now, session, register, out),
             Input::Heard(session, heartbeat) => self.heard(now, session, heartbeat, out),
-            Input::Leaving(session) => self.leaving(now, session, out),
+            Input::Leaving(session, within) => self.leaving(now, session, within, out),
+            Input::Drain(id, draining) => self.drain(id, draining, out),
             Input::Closed(session) => self.closed(now, session, out),
             Input::Tick => self.tick(now, out),
         }
@@ -228,8 +248,11 @@ impl Members {
             registered: now,
             heartbeat: Beat::default(),
             session: None,
+            drains_at: None,
+            drains: None,
             disconnected: None,
         });
+        let forgot = member.drains.filter(|word| *word != register.draining);
         member.register = register;
         member.state = ExecutorState::Alive;
         member.heard = now;
@@ -240,10 +263,18 @@ impl Members {
         }
         self.by_session.insert(session, id.clone());
         out.push(Effect::Connected {
-            id,
+            id: id.clone(),
             session,
             replaced,
         });
+        out.extend(forgot.map(|draining| Effect::Drain(id, draining)));
+    }
+
+    fn drain(&mut self, id: ExecutorId, draining: bool, out: &mut Vec<Effect>) {
+        if let Some(member) = self.by_id.get_mut(&id) {
+            member.drains = Some(draining);
+            out.push(Effect::Drain(id, draining));
+        }
     }
 
     fn member(&mut self, session: SessionId) -> Option<&mut Member> {
@@ -271,13 +302,15 @@ impl Members {
         }
     }
 
-    fn leaving(&mut self, now: Millis, session: SessionId, out: &mut Vec<Effect>) {
+    fn leaving(&mut self, now: Millis, session: SessionId, within: Millis, out: &mut Vec<Effect>) {
         self.heard(now, session, None, out);
         let Some(member) = self.member(session) else {
             return;
         };
         if member.state == ExecutorState::Alive {
             member.state = ExecutorState::Leaving;
+            let reserve = Millis::from(DRAIN_RESERVE).0.min(within.0 / 2);
+            member.drains_at = Some(Millis(now.0.saturating_add(within.0 - reserve)));
             out.push(Effect::Leaving(member.id.clone()));
         }
     }

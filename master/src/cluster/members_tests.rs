@@ -79,6 +79,38 @@ fn the_end_of_a_replaced_stream_means_nothing() {
 }
 
 #[test]
+fn an_executor_remembers_that_it_drains_and_what_this_master_was_told_counts() {
+    let mut members = Members::new(Limits::default());
+    let id = Members::id_of("inc_1");
+    let says = |session, draining| {
+        let register = Register {
+            draining,
+            ..register(1)
+        };
+        Input::Registered(SessionId(session), register)
+    };
+    let connected = |out: &[Effect]| matches!(out, [Effect::Connected { .. }]);
+    // A master that was started since learns it.
+    assert!(connected(&step(&mut members, 0, says(1, true))));
+    assert!(members.get(&id).unwrap().is_draining());
+    let told = step(&mut members, 1, Input::Drain(id.clone(), false));
+    assert_eq!(told, [Effect::Drain(id.clone(), false)]);
+    assert!(!members.get(&id).unwrap().is_draining());
+    // The word was lost with the stream.
+    let out = step(&mut members, 2, says(2, true));
+    assert_eq!(out[1..], [Effect::Drain(id.clone(), false)]);
+    assert!(!members.get(&id).unwrap().is_draining());
+    assert!(
+        connected(&step(&mut members, 3, says(3, false))),
+        "it knows"
+    );
+    assert_eq!(
+        step(&mut members, 4, Input::Drain(Members::id_of("inc_2"), true)),
+        []
+    );
+}
+
+#[test]
 fn a_leaving_executor_is_gone_when_its_stream_ends() {
     let mut members = Members::new(Limits::default());
     let id = Members::id_of("inc_1");
@@ -87,8 +119,14 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
         0,
         Input::Registered(SessionId(1), register(1)),
     );
-    let leaving = step(&mut members, 1, Input::Leaving(SessionId(1)));
+    let leaving = step(
+        &mut members,
+        1,
+        Input::Leaving(SessionId(1), Millis(10_000)),
+    );
     assert_eq!(leaving, [Effect::Leaving(id.clone())]);
+    let at = members.get(&id).unwrap().drains_at;
+    assert_eq!(at, Some(Millis(7_001)), "3 s before it ends");
     let left = step(&mut members, 2, Input::Closed(SessionId(1)));
     assert_eq!(left, [Effect::Left(id.clone())]);
     let state = members
@@ -100,7 +138,7 @@ fn a_leaving_executor_is_gone_when_its_stream_ends() {
 }
 
 fn input() -> impl Strategy<Value = (u64, u8, u8)> {
-    (0u64..2_500, 0u8..5, 0u8..4)
+    (0u64..2_500, 0u8..6, 0u8..4)
 }
 
 proptest! {
@@ -118,7 +156,8 @@ proptest! {
             out.extend(step(&mut members, now, match kind {
                 0 => { next += 1; Input::Registered(SessionId(next), register(who)) }
                 1 | 2 => Input::Heard(session, Some(Beat::default())),
-                3 => Input::Leaving(session),
+                3 => Input::Leaving(session, Millis(10_000)),
+                4 => Input::Drain(Members::id_of(&format!("inc_{who}")), now % 2 == 0),
                 _ => Input::Closed(session),
             }));
             for change in out {
@@ -127,6 +166,7 @@ proptest! {
                     Effect::Lost(id, _) | Effect::Left(id) => prop_assert_eq!(lost.insert(id, true), Some(false)),
                     Effect::Suspected(id) | Effect::Recovered(id) | Effect::Leaving(id) =>
                         prop_assert_eq!(lost.get(&id), Some(&false)),
+                    Effect::Drain(id, _) => prop_assert!(lost.contains_key(&id)),
                 }
             }
             for member in members.all().filter(|m| m.state == ExecutorState::Alive) {

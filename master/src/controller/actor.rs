@@ -131,6 +131,11 @@ impl Controller {
             Message::DeleteSavepoint { savepoint, reply } => {
                 self.delete_savepoint(now, &savepoint, reply).await
             }
+            Message::Drain {
+                executor,
+                draining,
+                reply,
+            } => self.drain(now, &executor, draining, reply).await,
             Message::Query(query) => {
                 self.answer(now, query);
                 Ok(())

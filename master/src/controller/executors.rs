@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{HeartbeatReply, Register, UnseenRoot, Welcome};
+use kol_common::proto::{Drain, ExecutorStatus, HeartbeatReply, Register, UnseenRoot, Welcome};
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
-use super::message::{ReadAt, Stream};
+use super::message::{ReadAt, Reply, Stream};
 use super::state::Controller;
-use crate::cluster::{Beat, Effect, Input, Members, SessionId};
+use crate::cluster::{Beat, Effect, Input, Member, Members, SessionId};
 use crate::job::Event;
 
 impl Controller {
@@ -74,7 +74,9 @@ impl Controller {
             FromExecutor::Heartbeat(heartbeat) => {
                 Input::Heard(session, Some(Beat::read(*heartbeat, read.wall)))
             }
-            FromExecutor::Leaving(_) => Input::Leaving(session),
+            FromExecutor::Leaving(leaving) => {
+                Input::Leaving(session, Millis(leaving.drain_timeout_ms))
+            }
             _ => Input::Heard(session, None),
         };
         self.member(read.at, input).await?;
@@ -95,6 +97,10 @@ impl Controller {
             }
             FromExecutor::Released(ref released) => {
                 let job = JobId::from_wire(released.job_id.as_str());
+                self.step(now, &job, Event::Received(id, body)).await?;
+            }
+            FromExecutor::Prepared(ref prepared) => {
+                let job = JobId::from_wire(prepared.job_id.as_str());
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
             FromExecutor::PartitionFailed(ref failed) => {
@@ -126,6 +132,49 @@ impl Controller {
         Ok(())
     }
 
+    /// A person moves the partitions of an executor away, or no longer.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn drain(
+        &mut self,
+        now: Millis,
+        executor: &str,
+        draining: bool,
+        reply: Reply<ExecutorStatus>,
+    ) -> Result<(), KolError> {
+        let id = match self.present(executor) {
+            Ok(id) => id,
+            Err(error) => {
+                let _nobody_waits = reply.send(Err(error));
+                return Ok(());
+            }
+        };
+        self.member(now, Input::Drain(id.clone(), draining)).await?;
+        let mut statuses = self.executor_statuses(now).into_iter();
+        let status = statuses.find(|s| s.executor_id == id.as_str());
+        let _nobody_waits = reply.send(status.ok_or_else(|| unknown(executor)));
+        Ok(())
+    }
+
+    /// An executor that is there, by its id or its host.
+    ///
+    /// # Errors
+    /// There is none, or there are several on that host.
+    fn present(&self, name: &str) -> Result<ExecutorId, KolError> {
+        let is = |m: &&Member| !m.is_gone() && (m.id.as_str() == name || m.register.host == name);
+        let mut found = self.members.all().filter(is);
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(only.id.clone()),
+            (None, _) => Err(unknown(name)),
+            (Some(_), Some(_)) => {
+                let what = format!("several executors are on host `{name}`");
+                Err(KolError::user("EXECUTOR_AMBIGUOUS", what)
+                    .help("Name one by its id; kol-client executors lists them."))
+            }
+        }
+    }
+
     /// The places of state files that an executor does not see now.
     fn note_unseen(&mut self, now: Millis, id: ExecutorId, roots: Vec<UnseenRoot>) {
         let before = self.unseen.get(&id).filter(|(_, roots)| !roots.is_empty());
@@ -143,13 +192,17 @@ impl Controller {
         // The jobs learn of a new connection together with what runs there: before that they must not
         // place anything.
         let connected = |effect: &Effect| matches!(effect, Effect::Connected { .. });
-        let changed = !effects.iter().all(connected);
+        let changed = !effects.is_empty() && !effects.iter().any(connected);
         for effect in effects {
             match effect {
                 // The stream it had before was dropped when this one took its place.
                 Effect::Connected { .. } => {}
                 Effect::Recovered(id) => {
                     tracing::info!(executor = %id, "an executor is heard again")
+                }
+                Effect::Drain(id, draining) => {
+                    tracing::info!(executor = %id, draining, "a person moves the partitions of an executor away, or no longer");
+                    self.send(&id, ToExecutor::Drain(Drain { draining }));
                 }
                 Effect::Leaving(id) => {
                     tracing::info!(executor = %id, "an executor leaves: its partitions move to others");
@@ -174,4 +227,12 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+fn unknown(name: &str) -> KolError {
+    KolError::user(
+        "EXECUTOR_NOT_FOUND",
+        format!("there is no executor `{name}`"),
+    )
+    .help("kol-client executors lists them.")
 }

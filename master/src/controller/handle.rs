@@ -229,6 +229,23 @@ impl Handle {
         Ok((complete(ended).await?, Some(savepoint)))
     }
 
+    /// Moves the partitions of an executor away, by its id or host, or no longer.
+    ///
+    /// # Errors
+    /// There is no such executor, or several on that host.
+    pub async fn drain(
+        &self,
+        executor: String,
+        draining: bool,
+    ) -> Result<ExecutorStatus, KolError> {
+        self.ask(|reply| Message::Drain {
+            executor,
+            draining,
+            reply,
+        })
+        .await
+    }
+
     /// Takes a savepoint of a job below a location (empty: its default): answers once it is complete.
     ///
     /// # Errors

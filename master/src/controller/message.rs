@@ -157,6 +157,15 @@ pub(super) enum Message {
         /// As of a submission.
         reply: Reply<SubmitReply>,
     },
+    /// A person moves the partitions of an executor away, or no longer.
+    Drain {
+        /// Its id or its host.
+        executor: String,
+        /// Or no longer.
+        draining: bool,
+        /// Answered once it has begun.
+        reply: Reply<ExecutorStatus>,
+    },
     /// A question about what there is.
     Query(Query),
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::actor::Group;
-use kol_common::proto::MasterMessage;
 use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{ExecutorState, MasterMessage};
 use kol_common::proto::{Savepoint, UnseenRoot};
 use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
@@ -158,6 +158,9 @@ impl Controller {
                 },
                 cores: m.register.cores,
                 memory: m.register.memory_bytes,
+                draining: m.is_draining(),
+                prepares: m.register.prepares,
+                drains_at: m.drains_at.filter(|_| m.state == ExecutorState::Leaving),
                 others: others.get(&m.id).copied().unwrap_or_default(),
                 unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
                 unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),

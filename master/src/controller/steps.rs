@@ -81,6 +81,12 @@ impl Controller {
                 assign.master_host.clone_from(&self.options.host);
                 self.send(&executor, ToExecutor::Assign(assign));
             }
+            Effect::Send(executor, ToExecutor::Prepare(mut prepare)) => {
+                prepare.cluster_id = self.store.cluster().to_string();
+                prepare.store_id = self.store.id().to_string();
+                prepare.master_host.clone_from(&self.options.host);
+                self.send(&executor, ToExecutor::Prepare(prepare));
+            }
             Effect::Send(executor, message) => self.send(&executor, message),
             Effect::Discover => self.discover(id),
             Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),

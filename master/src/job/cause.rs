@@ -30,6 +30,11 @@ pub enum Cause {
         /// Whether it leaves.
         leaves: bool,
     },
+    /// A person moves the partitions of its owner away.
+    Drained {
+        /// That one.
+        executor: ExecutorId,
+    },
     /// To share the load.
     Balance {
         /// Who had it.
@@ -60,6 +65,7 @@ impl Cause {
             Self::Failed { .. } => "failed",
             Self::Unfit { leaves: true, .. } => "leaving",
             Self::Unfit { .. } => "unfit",
+            Self::Drained { .. } => "drained",
             Self::Balance { .. } => "balance",
         }
     }
@@ -80,6 +86,7 @@ impl Cause {
             Self::Unfit { executor, .. } => {
                 format!("{executor} does not see the checkpoint root, and {least}")
             }
+            Self::Drained { executor } => format!("{executor} is drained, and {least}"),
             Self::Balance {
                 executor,
                 before,

@@ -27,8 +27,8 @@ pub struct Input<'a> {
 pub enum Event {
     /// An executor opened a stream and said what it runs of this job.
     Connected(ExecutorId, Vec<RunningPartition>),
-    /// An executor sent `Reports`, `Released`, `PartitionFailed`, `BarrierAck` or `BarrierFailed` about
-    /// this job.
+    /// An executor sent `Reports`, `Released`, `Prepared`, `PartitionFailed`, `BarrierAck` or `BarrierFailed`
+    /// about this job.
     Received(ExecutorId, FromExecutor),
     /// What a look at Kafka and Redis found, and why the checkpoint root is not there all the same.
     Discovered(Result<Found, KolError>, Option<KolError>),

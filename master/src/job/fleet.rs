@@ -21,6 +21,12 @@ pub struct Executor {
     pub cores: u32,
     /// Its memory limit, bytes.
     pub memory: u64,
+    /// Its partitions move to others, and it gets none: a person wants that.
+    pub draining: bool,
+    /// It reads states ahead.
+    pub prepares: bool,
+    /// When it should drain what it still has, if it leaves.
+    pub drains_at: Option<Millis>,
     /// What partitions of other jobs take there.
     pub others: Load,
     /// Places of state files that it does not see.
@@ -46,7 +52,7 @@ impl Executor {
 
     /// Whether it may have partitions of a job with state files in these places.
     pub fn takes_partitions(&self, places: &[Place<'_>]) -> bool {
-        self.state == ExecutorState::Alive && self.misses(places).is_none()
+        !self.draining && self.state == ExecutorState::Alive && self.misses(places).is_none()
     }
 
     /// The first of these places that it does not see.

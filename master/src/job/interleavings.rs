@@ -1,4 +1,4 @@
-//! The life cycle under random interleavings of losses, returns, releases, failures, restarts of the
+//! The life cycle under random interleavings of losses, returns, releases, failures, moves, epochs, restarts of the
 //! master and time, with fake executors that answer late, lose messages, or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,8 @@ use std::time::Duration;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    ExecutorState, PartitionFailed, PartitionReport, PartitionState, Released, Reports, RevokeMode,
+    Barrier, BarrierAck, ErrorInfo, ExecutorState, Manifest, PartitionCheckpoint, PartitionFailed,
+    PartitionReport, PartitionState, Preparation, Prepared, Released, Reports, RevokeMode,
     RunningPartition,
 };
 use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
@@ -36,6 +37,10 @@ enum Step {
     Leave(u8),
     Answer(u8),
     Fail(u8),
+    /// States that it was to read cannot be read.
+    Unready(u8),
+    /// A person moves its partitions away, or no longer.
+    Drain(u8, bool),
     RestartMaster,
 }
 
@@ -49,6 +54,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..4).prop_map(Step::Leave),
         6 => (0u8..4).prop_map(Step::Answer),
         1 => (0u8..4).prop_map(Step::Fail),
+        1 => (0u8..4).prop_map(Step::Unready),
+        1 => (0u8..4, any::<bool>()).prop_map(|(n, draining)| Step::Drain(n, draining)),
         1 => Just(Step::RestartMaster),
     ]
 }
@@ -57,10 +64,14 @@ fn id(n: u8) -> ExecutorId {
     ExecutorId::from_wire(format!("exe_{n}"))
 }
 
-/// What one executor runs, by partition number, and the revocations that it has not answered yet.
+/// What one executor runs and reads ahead, by partition number, and what it has not answered yet.
 #[derive(Debug, Default)]
 struct Fake {
     runs: BTreeMap<u32, u64>,
+    /// The epoch of the state.
+    ahead: BTreeMap<u32, u64>,
+    preparations: Vec<Preparation>,
+    barriers: Vec<Barrier>,
     revocations: Vec<kol_common::proto::Revoke>,
 }
 
@@ -72,6 +83,8 @@ struct World {
     /// Every (partition, assignment epoch) there ever was.
     assigned: BTreeSet<(u32, u64)>,
     stored: JobRecord,
+    /// The committed epochs that are kept.
+    epochs: Vec<Manifest>,
 }
 
 impl World {
@@ -84,6 +97,7 @@ impl World {
             fakes: BTreeMap::new(),
             assigned: BTreeSet::new(),
             stored: record,
+            epochs: Vec::new(),
         };
         world.event(Event::Discovered(
             Ok(Found {
@@ -100,6 +114,10 @@ impl World {
         let out = Out::of(&mut self.job, self.now, event, &self.fleet);
         if out.persist {
             self.stored = self.job.record();
+        }
+        if let Some(commit) = out.commit {
+            self.epochs.retain(|m| !commit.forgotten.contains(&m.epoch));
+            self.epochs.push(commit.manifest);
         }
         for (to, message) in out.sends {
             self.deliver(&to, message);
@@ -128,8 +146,26 @@ impl World {
                         Some(Incarnation::from_wire(format!("inc_{n}")))
                     );
                     fake.runs.insert(number, epoch);
+                    fake.ahead.remove(&number);
                 }
             }
+            ToExecutor::Prepare(prepare) => {
+                assert_eq!(state, Some(ExecutorState::Alive), "who gets partitions");
+                for p in prepare.partitions {
+                    let number = p.partition.as_ref().unwrap().partition;
+                    let current = self.stored.partitions[number as usize].assignment_epoch;
+                    assert_ne!(fake.runs.get(&number), Some(&current), "it runs there");
+                    let newest = self.epochs.last().map(|m| m.epoch);
+                    assert_eq!(Some(p.epoch), newest, "durable, and the newest");
+                    fake.ahead.insert(number, p.epoch);
+                    fake.preparations.push(p);
+                }
+            }
+            ToExecutor::Discard(discard) => {
+                let number = discard.partition.unwrap().partition;
+                fake.ahead.remove(&number);
+            }
+            ToExecutor::Barrier(barrier) => fake.barriers.push(barrier),
             ToExecutor::Revoke(revoke) => fake.revocations.push(revoke),
             _ => {}
         }
@@ -145,12 +181,19 @@ impl World {
             },
             cores: 1,
             memory: 1 << 30,
+            draining: false,
+            prepares: true,
+            drains_at: None,
             others: Load::default(),
             unseen: Vec::new(),
             unseen_since: Millis(0),
         };
         self.fleet.insert(id(n), executor);
-        let runs = &self.fakes.entry(n).or_default().runs;
+        let fake = self.fakes.entry(n).or_default();
+        // A new stream.
+        fake.ahead.clear();
+        fake.preparations.clear();
+        let runs = &fake.runs;
         let running = runs
             .iter()
             .map(|(number, epoch)| RunningPartition {
@@ -183,18 +226,51 @@ impl World {
         }
     }
 
-    /// Balance waits for these after a restart of the master.
-    fn report(&mut self, n: u8) {
-        let runs = self.fakes.entry(n).or_default().runs.clone();
-        let report = |(number, epoch): (u32, u64)| PartitionReport {
+    /// What it runs reports, for which balance waits after a restart of the master, and takes part in epochs.
+    fn take_part(&mut self, n: u8) {
+        let fake = self.fakes.entry(n).or_default();
+        let runs: Vec<_> = fake.runs.iter().map(|(n, e)| (*n, *e)).collect();
+        let barriers = std::mem::take(&mut fake.barriers);
+        let report = |&(number, assignment_epoch): &(u32, u64)| PartitionReport {
             partition: Some((&SourcePartition::new("t", number)).into()),
-            assignment_epoch: epoch,
+            assignment_epoch,
             state: PartitionState::Running as i32,
             ..PartitionReport::default()
         };
-        let reports = runs.into_iter().map(report).collect();
+        let reports = runs.iter().map(report).collect();
         let reports = FromExecutor::Reports(Reports { reports });
         self.event(Event::Received(id(n), reports));
+        for barrier in barriers {
+            for (number, assignment_epoch) in &runs {
+                let checkpoint = PartitionCheckpoint {
+                    partition: Some((&SourcePartition::new("t", *number)).into()),
+                    ordinal: *number,
+                    assignment_epoch: *assignment_epoch,
+                    ..PartitionCheckpoint::default()
+                };
+                let ack = BarrierAck {
+                    job_id: "job_1".into(),
+                    epoch: barrier.epoch,
+                    checkpoint: Some(checkpoint),
+                };
+                let ack = FromExecutor::BarrierAck(Box::new(ack));
+                self.event(Event::Received(id(n), ack));
+            }
+        }
+    }
+
+    /// It has read the states that it was to read, or cannot.
+    fn prepared(&mut self, n: u8, error: Option<ErrorInfo>) {
+        let fake = self.fakes.entry(n).or_default();
+        for preparation in std::mem::take(&mut fake.preparations) {
+            let prepared = Prepared {
+                job_id: "job_1".into(),
+                partition: preparation.partition,
+                epoch: preparation.epoch,
+                error: error.clone(),
+            };
+            self.event(Event::Received(id(n), FromExecutor::Prepared(prepared)));
+        }
     }
 
     fn fail(&mut self, n: u8) {
@@ -229,15 +305,34 @@ impl World {
                     };
                 }
             }
-            Step::Answer(n) if self.callable(*n) => self.answer(*n),
+            Step::Answer(n) if self.callable(*n) => self.answer_all(*n),
             Step::Fail(n) if self.callable(*n) => self.fail(*n),
-            Step::Answer(_) | Step::Fail(_) => {}
+            Step::Unready(n) if self.callable(*n) => {
+                self.prepared(*n, Some(ErrorInfo::default()));
+            }
+            Step::Answer(_) | Step::Fail(_) | Step::Unready(_) => {}
+            Step::Drain(n, draining) => {
+                if let Some(executor) = self.fleet.get_mut(&id(*n)) {
+                    executor.draining = *draining;
+                }
+            }
             Step::RestartMaster => {
-                self.job = Job::new(self.stored.clone(), vec![], Millis(self.now), DRAIN);
+                self.job = Job::new(
+                    self.stored.clone(),
+                    self.epochs.clone(),
+                    Millis(self.now),
+                    DRAIN,
+                );
                 self.fleet.clear();
             }
         }
         self.event(Event::Tick);
+    }
+
+    fn answer_all(&mut self, n: u8) {
+        self.answer(n);
+        self.take_part(n);
+        self.prepared(n, None);
     }
 
     fn callable(&self, n: u8) -> bool {
@@ -246,13 +341,12 @@ impl World {
 
     /// Everything answers from now on; long enough for deadlines, grace and back-off.
     fn settle(&mut self) {
-        for _ in 0..400 {
+        for _ in 0..600 {
             self.now += 100;
             self.event(Event::Tick);
             for n in 0..4 {
                 if self.callable(n) {
-                    self.answer(n);
-                    self.report(n);
+                    self.answer_all(n);
                 }
             }
         }
@@ -293,6 +387,9 @@ proptest! {
                 .filter(|(_, f)| f.runs.get(&number) == Some(&partition.assignment_epoch))
                 .collect();
             prop_assert_eq!(runners.len(), 1, "partition {}", number);
+        }
+        for fake in world.fakes.values() {
+            prop_assert!(fake.ahead.is_empty(), "nothing is read that nobody wants");
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{Assign, JobStatus, Manifest, PartitionReport, RevokeMode};
+use kol_common::proto::{Assign, JobStatus, Manifest, PartitionReport, Prepare, RevokeMode};
 use kol_common::{ExecutorId, KolError, Millis};
 
 use super::discovery::Found;
@@ -196,6 +196,7 @@ impl Job {
                 }
             }
             FromExecutor::Released(r) => self.partitions.released(now, executor, &r),
+            FromExecutor::Prepared(p) => self.partitions.prepared(now, executor, &p),
             FromExecutor::PartitionFailed(failed) => {
                 let site = fleet.get(executor).map(|e| e.site.clone());
                 let failure = self.partitions.failed(now, executor, site, &failed, out);
@@ -368,26 +369,29 @@ impl Job {
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let epochs = self.epochs.coordinator();
         let places = places(&self.record, &self.partitions, epochs);
-        let assignments = self
-            .partitions
-            .place((now, self.wall), fleet, epochs, &places, out);
-        if assignments.is_empty() {
-            return;
-        }
-        let (tick, spec_json) = (tick(&self.record, &self.measure), self.spec_json());
-        for (executor, partitions) in assignments {
+        let clocks = (now, self.wall);
+        let orders = (self.partitions).place(clocks, fleet, epochs, &places, out);
+        // The driver knows what is left out in both.
+        for (executor, partitions) in orders.assignments {
             let message = Assign {
                 job_id: self.record.id.to_string(),
                 generation: self.record.generation,
-                spec_json: spec_json.clone(),
+                spec_json: self.spec_json(),
                 partitions,
-                tick: tick.clone(),
-                // The driver knows them.
-                cluster_id: String::new(),
-                store_id: String::new(),
-                master_host: String::new(),
+                tick: tick(&self.record, &self.measure),
+                ..Assign::default()
             };
             out.push(Effect::Send(executor, ToExecutor::Assign(message)));
+        }
+        for (executor, partitions) in orders.preparations {
+            let message = Prepare {
+                job_id: self.record.id.to_string(),
+                generation: self.record.generation,
+                spec_json: self.spec_json(),
+                partitions,
+                ..Prepare::default()
+            };
+            out.push(Effect::Send(executor, ToExecutor::Prepare(message)));
         }
     }
 

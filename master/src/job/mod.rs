@@ -2,8 +2,8 @@
 //! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
-//! `ownership` with `placing` and `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
-//! what people see of them.
+//! `ownership` with `placing`, `moves` and `preparing`, `epochs`, `measure` with `share`, and `lookup` own their state,
+//! and `status` is what people see of them.
 
 mod backoff;
 pub mod caught_up;
@@ -29,8 +29,10 @@ mod ownership;
 pub mod partition;
 pub mod placement;
 mod placing;
+mod preparing;
 pub mod record;
 mod share;
+mod standby;
 mod status;
 pub mod tenure;
 mod warnings;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
+use kol_common::proto::{ExecutorState, PartitionAssignment, Preparation, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::{Cause, Placed};
@@ -13,6 +13,7 @@ use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placing::note_why_it_leaves;
+use super::preparing::{Circumstances, Move, discard};
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -24,12 +25,27 @@ const ANSWER: Duration = Duration::from_secs(3);
 const OTHERS_LOOK: Duration = Duration::from_secs(5);
 
 /// What goes to each executor.
-pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// Partitions that it runs from now on.
+    pub(super) assignments: BTreeMap<ExecutorId, Vec<PartitionAssignment>>,
+    /// States that it reads ahead.
+    pub(super) preparations: BTreeMap<ExecutorId, Vec<Preparation>>,
+}
+
+/// What a move depends on.
+struct Around<'a> {
+    now: Millis,
+    fleet: &'a Fleet,
+    epochs: &'a Coordinator,
+    /// Of its state files.
+    places: &'a [Place<'a>],
+}
 
 impl Partitions {
-    /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. What is on an executor that does not see the places of state files moves to those that see
-    /// them, if there are any. `wall` is the wall clock.
+    /// Has the states of what should be elsewhere read there, revokes it when they are, and assigns what is free: the
+    /// answer is to be sent, once it is durable. What is on an executor that does not see the places of state files
+    /// moves to those that see them, if there are any. `wall` is the wall clock.
     pub(super) fn place(
         &mut self,
         (now, wall): (Millis, Millis),
@@ -37,7 +53,9 @@ impl Partitions {
         epochs: &Coordinator,
         places: &[Place<'_>],
         out: &mut Vec<Effect>,
-    ) -> Assignments {
+    ) -> Orders {
+        let takes = |id: &ExecutorId| fleet.get(id).is_some_and(|e| e.takes_partitions(places));
+        self.discard_unless(|standby| takes(standby.executor()), fleet, out);
         let plan = self.plan(now, fleet, places);
         let stays = |id: &ExecutorId| {
             let executor = fleet.get(id).filter(|e| e.state == ExecutorState::Alive);
@@ -45,7 +63,13 @@ impl Partitions {
             let early = |e: &Executor| now.since(e.unseen_since) < Millis::from(OTHERS_LOOK);
             misses.is_some_and(|e| plan.is_empty() || early(e))
         };
-        let mut assignments = Assignments::new();
+        let around = Around {
+            now,
+            fleet,
+            epochs,
+            places,
+        };
+        let mut orders = Orders::default();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
             if matches!(partition.hold, Hold::Held { .. }) {
@@ -57,25 +81,88 @@ impl Partitions {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
+                    // Who has read its state takes that over.
+                    partition
+                        .standby
+                        .take_if(|standby| standby.executor() == id);
+                    discard(&self.job, partition, fleet, out);
                     let assignment = assign(partition, id, executor, epochs, wall);
+                    let assignments = &mut orders.assignments;
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
-                    if is_callable(fleet, executor) && target != Some(executor) && !stays(executor)
-                    {
-                        let patience = self.drain + ANSWER;
-                        self.take_back(index, RevokeMode::Drain, patience, now, out);
+                    let executor = executor.clone();
+                    if target == Some(&executor) || stays(&executor) {
+                        discard(&self.job, partition, fleet, out);
+                    } else if is_callable(fleet, &executor) {
+                        let next = match target {
+                            Some(target) => self.step(index, target, &around, &mut orders, out),
+                            None if is_draining(fleet, &executor) => Move::Later,
+                            None => Move::Drain,
+                        };
+                        self.carry_out(index, next, now, out);
                     }
                 }
                 Hold::Releasing { .. } => self.press(index, now, fleet, out),
                 Hold::Free { .. } | Hold::Awaited { .. } => {}
             }
         }
-        if !assignments.is_empty() {
+        if !orders.assignments.is_empty() {
             out.push(Effect::Persist);
         }
         self.targets = plan.targets;
-        assignments
+        orders
+    }
+
+    /// One step of the move of a partition that should be on `target`.
+    fn step(
+        &mut self,
+        index: usize,
+        target: &ExecutorId,
+        around: &Around<'_>,
+        orders: &mut Orders,
+        out: &mut Vec<Effect>,
+    ) -> Move {
+        let partition = &mut self.all[index];
+        let fleet = around.fleet;
+        if partition
+            .standby
+            .as_ref()
+            .is_some_and(|s| s.executor() != target)
+        {
+            discard(&self.job, partition, fleet, out);
+        }
+        let owner = partition.hold.executor().and_then(|owner| fleet.get(owner));
+        let circumstances = Circumstances {
+            now: around.now,
+            prepares: fleet.get(target).is_some_and(|e| e.prepares),
+            urgent: owner.is_some_and(|owner| {
+                owner.state == ExecutorState::Leaving || owner.misses(around.places).is_some()
+            }),
+            ends_soon: owner
+                .and_then(|owner| owner.drains_at)
+                .is_some_and(|at| around.now >= at),
+            epoch_is_open: around.epochs.is_open(),
+        };
+        let usable = around.epochs.usable(partition.record.ordinal);
+        let state = partition.record.cuts.restart(usable);
+        let (next, wanted) = partition.step(target, state, circumstances);
+        if let Some(wanted) = wanted {
+            let preparations = &mut orders.preparations;
+            preparations.entry(target.clone()).or_default().push(wanted);
+        }
+        next
+    }
+
+    fn carry_out(&mut self, index: usize, next: Move, now: Millis, out: &mut Vec<Effect>) {
+        match next {
+            Move::Later => {}
+            Move::HandOver => self.take_back(index, RevokeMode::Now, ANSWER, now, out),
+            Move::Drain => {
+                let patience = self.drain + ANSWER;
+                self.take_back(index, RevokeMode::Drain, patience, now, out);
+            }
+        }
     }
 
     /// Rule 3, when the job ends: what is left to drain after a last epoch is nothing. Answers whether all
@@ -87,6 +174,7 @@ impl Partitions {
         fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) -> bool {
+        self.discard_unless(|_| false, fleet, out);
         for index in 0..self.all.len() {
             match &self.all[index].hold {
                 Hold::Held { executor } if is_callable(fleet, executor) => {
@@ -152,6 +240,12 @@ impl Partitions {
     }
 }
 
+/// Whether a person moves the partitions of an executor away: where nobody else can have them, they stay.
+fn is_draining(fleet: &Fleet, executor: &ExecutorId) -> bool {
+    let executor = fleet.get(executor);
+    executor.is_some_and(|e| e.draining && e.state == ExecutorState::Alive)
+}
+
 /// Rule 1; the caller persists before it sends.
 fn assign(
     partition: &mut Partition,
@@ -169,6 +263,7 @@ fn assign(
             .collect()
     });
     partition.restored = state.as_ref().map(|state| state.epoch);
+    partition.unprepared = None;
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
     partition.record.placed = Some(Placed {

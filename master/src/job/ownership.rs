@@ -4,13 +4,15 @@
 //!    for one partition and assignment epoch there is one owner, ever.
 //! 2. From an executor that is lost, or that does not release a partition in time, it is taken by
 //!    raising the assignment epoch; the executor is not called.
-//! 3. From an executor that answers it is revoked: to drain, then at once, each with a deadline.
+//! 3. From an executor that answers it is revoked: at once where the next owner has its state, otherwise to drain and then
+//!    at once, each with a deadline.
 //! 4. After a new stream, an executor's own account counts: what it runs under the assignment epoch on
 //!    record is adopted; anything else it runs is revoked at once; what it should run and does not is
 //!    assigned again under a new assignment epoch.
 //! 5. An assignment brings the newest state of the partition that is not known to be damaged.
 //!
-//! Here is what executors report and what they lose; `moves` assigns and takes back.
+//! Here is what executors report and what they lose; `moves` assigns and takes back, and `preparing` says when a partition
+//! is taken back whose next owner reads its state ahead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -242,6 +244,7 @@ impl Partitions {
         generation: u64,
         out: &mut Vec<Effect>,
     ) {
+        self.forget_standbys(executor);
         let mut confirmed = Vec::new();
         for claim in running.iter().filter(|claim| claim.partition.is_some()) {
             let name = claim.partition.as_ref();
@@ -414,7 +417,7 @@ pub fn revoke_claim(claim: &RunningPartition) -> ToExecutor {
     })
 }
 
-fn is_named(partition: &Partition, name: &proto::SourcePartition) -> bool {
+pub(super) fn is_named(partition: &Partition, name: &proto::SourcePartition) -> bool {
     let own = &partition.record.partition;
     own.topic == name.topic && own.partition == name.partition
 }

@@ -9,6 +9,7 @@ use kol_common::{ExecutorId, Millis};
 use super::cause::Cause;
 use super::placement::Site;
 use super::record::PartitionRecord;
+use super::standby::Standby;
 use crate::cluster::Members;
 
 /// Failures within [`FAILURE_WINDOW`] after which a partition is not started again.
@@ -66,6 +67,10 @@ pub struct Partition {
     pub record: PartitionRecord,
     /// Who has it.
     pub hold: Hold,
+    /// Who reads its state ahead, to have it next.
+    pub standby: Option<Standby>,
+    /// When that failed last: it is not tried again at once.
+    pub unprepared: Option<Millis>,
     /// Newest report, of this assignment or, until its owner's first one, of an earlier.
     pub report: Option<PartitionReport>,
     /// When that came in.
@@ -96,6 +101,8 @@ impl Partition {
         Self {
             record,
             hold,
+            standby: None,
+            unprepared: None,
             report: None,
             received: Millis(0),
             failure: None,

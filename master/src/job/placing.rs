@@ -15,6 +15,7 @@ use super::load::{Load, Room};
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
 use super::placement::{Alternative, Movable, Plan, Seat, place};
+use super::standby::Standby;
 
 impl Partitions {
     /// The plan for now. Executors that do not see the places of state files get nothing.
@@ -48,11 +49,15 @@ impl Partitions {
     }
 }
 
-/// Not those of suspects and of owners that may still return.
+/// Not those of suspects and of owners that may still return. One whose state is read ahead counts where that happens,
+/// so that nothing else is planned for it meanwhile.
 fn movable(partition: &Partition, now: Millis, fleet: &Fleet) -> Option<Movable> {
+    let next = partition.standby.as_ref().map(Standby::executor).cloned();
     let holder = match &partition.hold {
-        Hold::Free { .. } | Hold::Releasing { .. } => None,
-        Hold::Held { executor } if is_callable(fleet, executor) => Some(executor.clone()),
+        Hold::Free { .. } | Hold::Releasing { .. } => next,
+        Hold::Held { executor } if is_callable(fleet, executor) => {
+            next.or_else(|| Some(executor.clone()))
+        }
         Hold::Held { .. } | Hold::Awaited { .. } => return None,
     };
     Some(Movable {
@@ -86,12 +91,7 @@ pub(super) fn note_why_it_leaves(partition: &mut Partition, plan: &Plan, fleet: 
     }
     let relief = plan.reliefs.get(&ordinal);
     let cause = relief.map_or_else(
-        || Cause::Unfit {
-            executor: holder.clone(),
-            leaves: fleet
-                .get(holder)
-                .is_some_and(|e| e.state == ExecutorState::Leaving),
-        },
+        || why_it_has_none(fleet, holder),
         |relief| Cause::Balance {
             executor: relief.from.clone(),
             before: relief.before,
@@ -99,6 +99,18 @@ pub(super) fn note_why_it_leaves(partition: &mut Partition, plan: &Plan, fleet: 
         },
     );
     partition.leaves.get_or_insert(cause);
+}
+
+/// Why an executor that may be called may have no partitions.
+fn why_it_has_none(fleet: &Fleet, holder: &ExecutorId) -> Cause {
+    let executor = holder.clone();
+    let entry = fleet.get(holder);
+    let leaves = entry.is_some_and(|e| e.state == ExecutorState::Leaving);
+    if !leaves && entry.is_some_and(|e| e.draining) {
+        Cause::Drained { executor }
+    } else {
+        Cause::Unfit { executor, leaves }
+    }
 }
 
 /// Why a partition is where it is, and what would make it move; `None` while nobody has it.

@@ -185,6 +185,20 @@ fn who_leaves_or_does_not_answer_is_named_as_the_reason() {
 }
 
 #[test]
+fn a_person_who_drains_an_executor_is_named_as_the_reason() {
+    let (mut rig, _) = Rig::running(&[1, 2], 2);
+    let on_first = (0..2)
+        .find(|n| entry(&rig, *n).executor_id == "exe_1")
+        .unwrap();
+    rig.fleet.get_mut(&executor(1)).unwrap().draining = true;
+    let requested = revoked(&rig.tick());
+    rig.release(1, &requested[0].1, true);
+    let shown = placement(&rig, on_first);
+    assert_eq!(shown.cause, "drained");
+    assert!(shown.why.starts_with("exe_1 is drained"), "{}", shown.why);
+}
+
+#[test]
 fn other_jobs_see_what_a_job_takes_where_it_is_about_to_be() {
     let (mut rig, _) = Rig::running(&[1], 4);
     let one = Load::of(None);

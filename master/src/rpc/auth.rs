@@ -31,13 +31,14 @@ const SESSION: &str = "/kol.v1.ClusterService/Session";
 const JOBS: &str = "/kol.v1.JobService/";
 
 /// Methods for people, and who may call them.
-const METHODS: [(&str, Role); 13] = [
+const METHODS: [(&str, Role); 14] = [
     ("Submit", Role::Operator),
     ("ListJobs", Role::Viewer),
     ("GetJob", Role::Viewer),
     ("StopJob", Role::Operator),
     ("CancelJob", Role::Operator),
     ("ListExecutors", Role::Viewer),
+    ("DrainExecutor", Role::Operator),
     ("Explain", Role::Viewer),
     ("ListCheckpoints", Role::Viewer),
     ("TakeSavepoint", Role::Operator),

@@ -5,10 +5,10 @@ use kol_common::checkpoint::{Stores, snapshot};
 use kol_common::job::JobSpec;
 use kol_common::proto::job_service_server::JobService;
 use kol_common::proto::{
-    ExplainRequest, Explanation, JobRef, JobStatus, LeadershipReply, LeadershipRequest,
-    ListCheckpointsReply, ListExecutorsReply, ListExecutorsRequest, ListJobsReply, ListJobsRequest,
-    RewindRequest, Savepoint, SavepointRef, SavepointRequest, StopReply, StopRequest, SubmitReply,
-    SubmitRequest,
+    DrainRequest, ExecutorStatus, ExplainRequest, Explanation, JobRef, JobStatus, LeadershipReply,
+    LeadershipRequest, ListCheckpointsReply, ListExecutorsReply, ListExecutorsRequest,
+    ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef, SavepointRequest,
+    StopReply, StopRequest, SubmitReply, SubmitRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -210,6 +210,18 @@ impl JobService for JobRpc {
     ) -> Result<Response<ListExecutorsReply>, Status> {
         let executors = self.roles.executors().await;
         answer(executors.map(|executors| ListExecutorsReply { executors }))
+    }
+
+    async fn drain_executor(
+        &self,
+        request: Request<DrainRequest>,
+    ) -> Result<Response<ExecutorStatus>, Status> {
+        let named = &request.get_ref().executor;
+        are_short([&**named])?;
+        Subject::of(&request).note(named);
+        let controller = self.leader()?;
+        let DrainRequest { executor, cancel } = request.into_inner();
+        answer(controller.drain(executor, !cancel).await)
     }
 
     async fn list_checkpoints(

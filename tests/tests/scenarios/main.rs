@@ -19,6 +19,7 @@ mod kafka;
 mod lineage;
 mod masters;
 mod memory;
+mod moves;
 mod owners;
 mod placement;
 mod recovery;

@@ -6,9 +6,11 @@
 //! | `epochs` | what an epoch needs, and what becomes of the one before: a machine |
 //! | `writer` | writes one state file, beside the partition's loop |
 //! | `restore` | reads the state of a checkpoint back |
+//! | `standby` | does so ahead, for a partition that is still elsewhere |
 
 mod epochs;
 mod restore;
+mod standby;
 mod writer;
 
 use std::sync::Arc;
@@ -23,8 +25,8 @@ use tokio::time::Instant;
 
 pub use self::epochs::Passed;
 use self::epochs::{Epochs, Settled};
-use self::restore::Restore;
-pub use self::restore::{Attempt, Restored};
+pub use self::restore::{Attempt, Of, Restore, Restored};
+pub use self::standby::Standby;
 use self::writer::Writer;
 use crate::memory::Memory;
 use crate::partition::message::{Assignment, BarrierAnswer};
@@ -93,13 +95,13 @@ impl Checkpointer {
     }
 
     /// Reads the state of a checkpoint back.
-    pub fn restore(&self, checkpoint: PartitionCheckpoint) -> Restore {
-        Restore::new(
-            self.roots.clone(),
-            Arc::clone(&self.assignment),
-            self.memory.clone(),
-            checkpoint,
-        )
+    pub fn restore(&self) -> Restore {
+        let of = Of {
+            root: self.assignment.root(),
+            scoring: Arc::clone(&self.assignment.scoring),
+            partition: self.assignment.partition.clone(),
+        };
+        Restore::new(self.roots.clone(), of, self.memory.clone())
     }
 
     /// Continues the chain of files of a checkpoint. Files at another location are not ours to refer to:

@@ -8,7 +8,8 @@ use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::proto::{
     Assign, BarrierAck, ExecutorMessage, ExecutorState, ExecutorStatus, Heartbeat, JobStatus,
     MasterMessage, PartitionAssignment, PartitionCheckpoint, PartitionFailed, PartitionReport,
-    PartitionStatus, Register, Released, Reports, RunningPartition, SourcePartition as Source,
+    PartitionStatus, Preparation, Prepare, Prepared, Register, Released, Reports, RunningPartition,
+    SourcePartition as Source,
 };
 use kol_common::scoring::Scoring;
 use kol_common::view::{executor_json, job_json, partition_json};
@@ -70,6 +71,9 @@ fn fleet() -> (ExecutorId, Fleet) {
         },
         cores: 1,
         memory: 0,
+        draining: false,
+        prepares: true,
+        drains_at: None,
         others: Load::default(),
         unseen: Vec::new(),
         unseen_since: Millis(0),
@@ -209,6 +213,12 @@ fn executor_messages() -> Vec<Vec<u8>> {
                 ..PartitionCheckpoint::default()
             }),
         })),
+        FromExecutor::Prepared(Prepared {
+            job_id: JOB.into(),
+            partition: Some(partition(1)),
+            epoch: 1,
+            error: None,
+        }),
     ];
     let message = |body| ExecutorMessage {
         term: 3,
@@ -217,7 +227,7 @@ fn executor_messages() -> Vec<Vec<u8>> {
     bodies.map(|body| message(body).encode_to_vec()).to_vec()
 }
 
-/// What an executor makes of an assignment.
+/// What an executor makes of partitions that it gets, now or soon.
 fn from_master(data: &[u8]) -> u64 {
     let message = match MasterMessage::decode(data) {
         Ok(message) => message,
@@ -225,29 +235,38 @@ fn from_master(data: &[u8]) -> u64 {
     };
     match message.body {
         Some(FromMaster::Assign(assign)) => {
-            let spec: Result<JobSpec, _> = serde_json::from_str(&assign.spec_json);
             let partitions = assign.partitions.into_iter().filter_map(|p| p.partition);
-            let partitions: Vec<_> = partitions.map(SourcePartition::from).collect();
-            let scores = spec.map(|spec| {
-                let scoring = Scoring::new(&spec.scoring);
-                (
-                    scoring.window_end(NOW).leading_zeros(),
-                    scoring.kept.leading_zeros(),
-                )
-            });
-            shown((
-                scores.map_err(|e| kind_of(&e.to_string())),
-                partitions.len(),
-            ))
+            given(&assign.spec_json, partitions)
+        }
+        Some(FromMaster::Prepare(prepare)) => {
+            let partitions = prepare.partitions.into_iter().filter_map(|p| p.partition);
+            given(&prepare.spec_json, partitions)
         }
         body => shown(body.map(|body| std::mem::discriminant(&body))),
     }
 }
 
+fn given(spec_json: &str, partitions: impl Iterator<Item = Source>) -> u64 {
+    let spec: Result<JobSpec, _> = serde_json::from_str(spec_json);
+    let partitions: Vec<_> = partitions.map(SourcePartition::from).collect();
+    let scores = spec.map(|spec| {
+        let scoring = Scoring::new(&spec.scoring);
+        (
+            scoring.window_end(NOW).leading_zeros(),
+            scoring.kept.leading_zeros(),
+        )
+    });
+    shown((
+        scores.map_err(|e| kind_of(&e.to_string())),
+        partitions.len(),
+    ))
+}
+
 fn master_messages() -> Vec<Vec<u8>> {
+    let spec_json = running(job_record()).0.spec_json();
     let assign = Assign {
         job_id: JOB.into(),
-        spec_json: running(job_record()).0.spec_json(),
+        spec_json: spec_json.clone(),
         partitions: vec![PartitionAssignment {
             partition: Some(partition(1)),
             assignment_epoch: 2,
@@ -256,11 +275,23 @@ fn master_messages() -> Vec<Vec<u8>> {
         }],
         ..Assign::default()
     };
-    let message = MasterMessage {
-        term: 3,
-        body: Some(FromMaster::Assign(assign)),
+    let prepare = Prepare {
+        job_id: JOB.into(),
+        spec_json,
+        partitions: vec![Preparation {
+            partition: Some(partition(1)),
+            epoch: 5,
+            state: Some(PartitionCheckpoint::default()),
+        }],
+        ..Prepare::default()
     };
-    vec![message.encode_to_vec()]
+    let message = |body| MasterMessage {
+        term: 3,
+        body: Some(body),
+    };
+    [FromMaster::Assign(assign), FromMaster::Prepare(prepare)]
+        .map(|body| message(body).encode_to_vec())
+        .to_vec()
 }
 
 /// What a client shows of a master's answer.
