@@ -244,4 +244,12 @@ mod tests {
         intern(&mut restored, "tiktok", "a");
         assert_eq!(restored.platforms().concat(), "tiktokyoutube");
     }
+
+    #[test]
+    fn a_creator_of_a_platform_that_no_file_names_is_not_restored() {
+        let mut restored = Kols::default();
+        restored.restore(0, Some((1, "a")));
+        let names = vec!["tiktok".into()];
+        assert!(!restored.restored(names, |_| Millis(0), Millis(0)));
+    }
 }

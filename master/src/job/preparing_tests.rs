@@ -197,18 +197,29 @@ fn an_owner_that_leaves_drains_before_it_ends_what_is_not_read_by_then() {
 #[test]
 fn a_partition_of_a_lost_owner_goes_to_who_has_read_its_state() {
     let (mut rig, epoch) = with_an_epoch();
-    rig.fleet = fleet(&[1, 2, 3]);
+    rig.fleet = fleet(&[1, 3]);
     let out = rig.tick();
-    assert_eq!(preparations(&out), [(executor(2), 0, epoch)]);
-    rig.fleet.remove(&executor(1));
+    assert_eq!(preparations(&out), [(executor(3), 0, epoch)]);
+    rig.fleet = fleet(&[2, 3]);
     let out = rig.after(100);
     let mut to: Vec<_> = assigned(&out)
         .into_iter()
         .map(|(to, n, _)| (n, to))
         .collect();
     to.sort();
-    assert_eq!(to, [(0, executor(2)), (1, executor(3))]);
+    assert_eq!(to, [(0, executor(3)), (1, executor(2))]);
     assert!(discards(&out).is_empty());
+}
+
+#[test]
+fn a_move_that_has_begun_is_not_planned_again() {
+    let (mut rig, epoch) = with_an_epoch();
+    rig.fleet = fleet(&[1, 3]);
+    assert_eq!(preparations(&rig.tick()), [(executor(3), 0, epoch)]);
+    rig.fleet = fleet(&[1, 2, 3]);
+    let out = rig.tick();
+    assert!(discards(&out).is_empty() && preparations(&out).is_empty());
+    assert_eq!(revoked(&ready(&mut rig, 3, 0, epoch)).len(), 1);
 }
 
 #[test]
