@@ -125,9 +125,10 @@ impl Kols {
     pub fn restore(&mut self, index: KolIndex, name: Option<(PlatformIndex, &str)>) {
         let at = index as usize;
         if at >= self.names.len() {
-            // Free until a record says otherwise.
-            self.free.extend(self.names.len() as KolIndex..=index);
+            let first = self.names.len() as KolIndex;
             self.names.resize_with(at + 1, || None);
+            // Free until a record says otherwise.
+            self.free.extend(first..=index);
         }
         if let Some(before) = self.names[at].take() {
             let hash = self.hasher.hash_one((before.platform, &*before.kol));

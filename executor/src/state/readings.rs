@@ -242,9 +242,10 @@ impl Readings {
                 kol: 0,
                 fallen: 0,
             };
-            // Free until a record says otherwise.
-            self.free.extend(self.list.len() as u32..=index);
+            let first = self.list.len() as u32;
             self.list.resize(at + 1, free);
+            // Free until a record says otherwise.
+            self.free.extend(first..=index);
         }
         let before = self.list[at];
         if before.entity.0 != FREE {

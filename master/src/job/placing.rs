@@ -17,6 +17,9 @@ use super::partition::{Hold, Partition};
 use super::placement::{Alternative, Movable, Plan, Seat, place};
 use super::standby::Standby;
 
+/// What people read where a partition can go nowhere else.
+const NO_OTHER: &str = "there is no other executor that may have it";
+
 impl Partitions {
     /// The plan for now. Executors that do not see the places of state files get nothing.
     pub(super) fn plan(&self, now: Millis, fleet: &Fleet, places: &[Place<'_>]) -> Plan {
@@ -150,11 +153,12 @@ fn moves_when(
 ) -> String {
     match plan.targets.get(&partition.record.ordinal) {
         Some(target) if target != executor => return format!("it is moving to {target}"),
+        None if plan.is_empty() => return NO_OTHER.to_owned(),
         None => return format!("when {executor} is lost: it does not answer now"),
         Some(_) => {}
     }
     match alternative {
-        None => "there is no other executor that may have it".to_owned(),
+        None => NO_OTHER.to_owned(),
         Some(Alternative { needs, .. }) if fill >= *needs => {
             format!("not for balance: it takes too little for that to relieve {executor}")
         }

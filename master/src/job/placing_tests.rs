@@ -191,6 +191,13 @@ fn a_person_who_drains_an_executor_is_named_as_the_reason() {
         .find(|n| entry(&rig, *n).executor_id == "exe_1")
         .unwrap();
     rig.fleet.get_mut(&executor(1)).unwrap().draining = true;
+    let other = rig.fleet.remove(&executor(2)).unwrap();
+    let shown = placement(&rig, on_first);
+    assert_eq!(
+        shown.moves_when,
+        "there is no other executor that may have it"
+    );
+    rig.fleet.insert(executor(2), other);
     let requested = revoked(&rig.tick());
     rig.release(1, &requested[0].1, true);
     let shown = placement(&rig, on_first);
