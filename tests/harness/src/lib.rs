@@ -41,6 +41,7 @@ pub use data::{Key, generated, real_or_generated};
 pub use etcd::Etcd;
 pub use jobs::{Job, scoring};
 pub use kafka::Kafka;
+pub use law::fold_of;
 pub use logs::unexpected;
 pub use mounts::{IN_OWN_NAMESPACE, hide_from, may_mount, mount, seen_by, show_to};
 pub use process::Process;

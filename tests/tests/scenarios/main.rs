@@ -13,6 +13,7 @@ mod client;
 mod clocks;
 mod demo;
 mod faults;
+mod hosts;
 mod input;
 mod kafka;
 mod lineage;
