@@ -194,6 +194,8 @@ impl Fleet {
             &peers,
             "--initial-cluster",
             &members.join(","),
+            // Without it a member that comes back makes the others elect again: then nobody renews a lease for seconds.
+            "--pre-vote",
         ];
         self.start_on(host, "etcd", Path::new("etcd"), &arguments, &[])
     }
@@ -261,7 +263,8 @@ impl Fleet {
 impl Drop for Fleet {
     /// The logs stay: the folder does not.
     fn drop(&mut self) {
-        let kept = root().join("target/hosts");
+        let root = root().canonicalize().unwrap_or_else(|_| root());
+        let kept = root.join("target/hosts");
         let _nothing_to_keep_them_in = std::fs::create_dir_all(&kept);
         let all = self.etcd.iter().chain(&self.masters).chain(&self.executors);
         for process in all {
