@@ -36,6 +36,8 @@ const SEED: u64 = 7;
 const LIMIT: Duration = Duration::from_secs(90);
 /// A partition that has made no progress for longer is stalled.
 const STALLED: Duration = Duration::from_secs(2);
+/// Partitions stay where they are when none has moved for as long.
+const SETTLED: Duration = Duration::from_secs(3);
 /// The longest pause of partitions of other hosts than the one that is cut off.
 const PAUSE: Duration = Duration::from_secs(5);
 /// The longest time without a leader.
@@ -159,6 +161,7 @@ impl Check {
         self.note("an epoch is committed");
         self.refuses_to_act(host);
         std::thread::sleep(least.saturating_sub(begun.elapsed()));
+        self.assert_one_led();
         let longest = self.longest(host, &owners);
         assert!(
             longest.others < PAUSE,
@@ -177,6 +180,11 @@ impl Check {
     fn refuses_to_act(&self, host: usize) {
         let (done, said) = self.fleet.client_on(host, &["executors"]);
         assert!(!done && said.contains("MASTER_FOLLOWS"), "{said}");
+    }
+
+    fn assert_one_led(&self) {
+        let splits = terms::splits(&self.fleet.terms());
+        assert!(splits.is_empty(), "split brain: {splits:#?}");
     }
 
     fn leader(&self) -> usize {
@@ -218,8 +226,10 @@ impl Check {
             .ok_or_else(|| format!("{owners:?}, stalled {stalled:?}"))
     }
 
-    /// Waits until all executors are known, and the job runs without a problem and in all partitions.
+    /// Waits until all executors are known and have partitions that stay there, and the job runs without a problem and in
+    /// all of them.
     fn wait_well(&self) {
+        let mut placement = (BTreeMap::new(), Instant::now());
         wait_for("all to be well", LIMIT, || {
             let answer = self.fleet.client(&["executors", "-o", "json"]);
             let executors: Value = serde_json::from_str(&answer.out).map_err(|_| answer.err)?;
@@ -227,13 +237,21 @@ impl Check {
             let alive = all.filter(|executor| executor["state"] == "alive").count();
             let status = self.status()?;
             let pauses = self.watch.pauses();
-            let known = pauses.owners().len() == PARTITIONS as usize;
+            let owners = pauses.owners();
+            if owners != placement.0 {
+                placement = (owners.clone(), Instant::now());
+            }
+            let used = (0..HOSTS).all(|host| owners.values().any(|owner| *owner == host));
+            let settled =
+                used && owners.len() == PARTITIONS as usize && placement.1.elapsed() > SETTLED;
             let stalled = pauses.stalled(Instant::now(), STALLED);
             let problems = status["problems"].as_array().map_or(0, Vec::len);
             let runs = status["state"] == "running" && problems == 0;
-            (alive == HOSTS && runs && known && stalled.is_empty())
+            (alive == HOSTS && runs && settled && stalled.is_empty())
                 .then_some(())
-                .ok_or_else(|| format!("{alive} executors, stalled {stalled:?}, {status}"))
+                .ok_or_else(|| {
+                    format!("{alive} executors, {owners:?}, stalled {stalled:?}, {status}")
+                })
         });
     }
 
@@ -271,9 +289,8 @@ impl Check {
         let view = fold_of(&spec.spec.scoring, &log);
         let differences = compare_below(&mut self.redis.connect(), "", &view);
         assert!(differences.is_empty(), "{differences:#?}");
+        self.assert_one_led();
         let terms = self.fleet.terms();
-        let splits = terms::splits(&terms);
-        assert!(splits.is_empty(), "split brain: {splits:#?}");
         let complaints = self.fleet.complaints();
         assert!(complaints.is_empty(), "{complaints:#?}");
         timeline::print_terms(&terms);
