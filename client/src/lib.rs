@@ -11,6 +11,7 @@ pub mod convert;
 pub mod exit;
 pub mod generate;
 pub mod input;
+pub mod plan;
 pub mod print;
 pub mod producer;
 pub mod render;

@@ -15,6 +15,7 @@ pub mod redis;
 pub mod retry;
 pub mod scoring;
 pub mod secrets;
+pub mod sizing;
 pub mod telemetry;
 pub mod time;
 pub mod view;

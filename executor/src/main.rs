@@ -4,10 +4,16 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use kol_common::{KolError, telemetry};
-use kol_executor::config::Config;
+use kol_executor::config::{Config, Flags};
 
 fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match Config::load(Flags::parse()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("kol-executor: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     telemetry::init_logging(config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.cores() as usize)

@@ -59,17 +59,16 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     };
     let router = protect(http::router(pages), protection.clone());
     serve_http(listener, router, &protection, &servers);
-    let open = protection.warning(&[http_address]);
-    let warning = open.or_else(|| {
-        urls_of(&config.master).find_map(|master| protection.warning_of_master(master))
-    });
-    protection.keep(warning, &servers);
+    let warnings = warnings(&protection, http_address, &config.master);
+    protection.keep(warnings.clone(), &servers);
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: config.host.clone(),
+        zone: config.zone.clone(),
         http: reachable(&config.host, http_address),
         cores: config.cores(),
         memory_bytes: config.memory.as_u64(),
+        warnings,
     };
     let route = Route {
         master: config.master.clone(),
@@ -141,6 +140,13 @@ fn check_masters(protection: &Protection, masters: &str) -> Result<(), KolError>
     urls_of(masters).try_for_each(|master| protection.check_master(master))
 }
 
+/// What people must know of an executor with an admin server at this address and these masters: the first of each.
+fn warnings(protection: &Protection, http: SocketAddr, masters: &str) -> Vec<String> {
+    let open = protection.warning(&[http]);
+    let plain = urls_of(masters).find_map(|master| protection.warning_of_master(master));
+    open.into_iter().chain(plain).collect()
+}
+
 /// The address of a server as others see it: all interfaces have no address of their own.
 fn reachable(host: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
@@ -178,6 +184,17 @@ mod tests {
         assert_eq!(reachable("kol-7", all), "kol-7:4040");
         let one = "10.1.2.3:4040".parse().unwrap();
         assert_eq!(reachable("kol-7", one), "10.1.2.3:4040");
+    }
+
+    #[test]
+    fn an_executor_that_is_open_and_believes_any_master_says_both() {
+        let open = Protection::new(None, true).unwrap();
+        let warnings = |http: &str, masters| warnings(&open, http.parse().unwrap(), masters);
+        let both = warnings("0.0.0.0:4040", "http://127.0.0.1:1,http://kol-2:7077");
+        assert!(both[0].contains("0.0.0.0:4040") && both[1].contains("kol-2"));
+        assert_eq!(both.len(), 2);
+        let here = warnings("127.0.0.1:4040", "http://127.0.0.1:1");
+        assert_eq!(here, [""; 0]);
     }
 
     #[test]

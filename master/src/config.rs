@@ -12,6 +12,10 @@ use kol_common::checkpoint::Location;
 use kol_common::process::this_machine;
 use kol_common::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
+pub use shared::Shared;
+use shared::{Written, wrong};
+
+mod shared;
 
 /// Keeps the jobs: looks up their topics, assigns partitions to executors, and shows their state.
 ///
@@ -41,20 +45,9 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     state_dir: Option<PathBuf>,
-    /// Elect a leader among masters that share their state in etcd: URLs of its members, separated by commas. Without
-    /// it this master is alone, with its state in --state-dir.
-    #[arg(long, value_name = "URLS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etcd: Option<String>,
-    /// Keys in etcd begin with this, the same for all masters of one cluster [default: kol/].
-    #[arg(long, value_name = "PREFIX")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etcd_prefix: Option<String>,
-    /// URL at which clients and executors reach this master, shown by the others while it leads [default: its own
-    /// address].
-    #[arg(long, value_name = "URL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advertise: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    shared: shared::EtcdFlags,
     /// Job specs may place checkpoints only below this folder or s3://BUCKET/PATH [default: checkpoints
     /// in --state-dir]. Executors must reach it under the same name.
     #[arg(long, value_name = "PLACE")]
@@ -88,26 +81,6 @@ pub struct Flags {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<String>,
-}
-
-/// How masters share their state, and elect a leader.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shared {
-    /// Members of etcd.
-    pub urls: Vec<String>,
-    /// What all keys begin with; ends with a slash.
-    pub prefix: String,
-    /// URL of this master, if it is not its own address.
-    pub advertise: Option<String>,
-}
-
-impl Shared {
-    /// Where others reach this master, which listens at `own`, over TLS or not.
-    pub fn address(&self, own: SocketAddr, is_secure: bool) -> String {
-        let scheme = if is_secure { "https" } else { "http" };
-        let own = || format!("{scheme}://{own}");
-        self.advertise.clone().unwrap_or_else(own)
-    }
 }
 
 /// The configuration of one master.
@@ -151,6 +124,10 @@ struct Raw {
     state_dir: PathBuf,
     etcd: Option<String>,
     etcd_prefix: String,
+    etcd_tls: Option<PathBuf>,
+    etcd_user: Option<String>,
+    etcd_password: Option<String>,
+    etcd_insecure: bool,
     advertise: Option<String>,
     checkpoint_root: Option<String>,
     allow_root: Places,
@@ -196,6 +173,10 @@ impl Default for Raw {
             state_dir: "./kol-master-state".into(),
             etcd: None,
             etcd_prefix: "kol/".into(),
+            etcd_tls: None,
+            etcd_user: None,
+            etcd_password: None,
+            etcd_insecure: false,
             advertise: None,
             checkpoint_root: None,
             allow_root: Places::List(Vec::new()),
@@ -211,13 +192,17 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 19] = [
     "listen",
     "http",
     "host",
     "state_dir",
     "etcd",
     "etcd_prefix",
+    "etcd_tls",
+    "etcd_user",
+    "etcd_password",
+    "etcd_insecure",
     "advertise",
     "checkpoint_root",
     "allow_root",
@@ -254,26 +239,20 @@ impl Config {
                 let all: Vec<_> = errors.into_iter().map(|e| e.to_string()).collect();
                 wrong(all.join("; "))
             })?;
+        let written = Written {
+            etcd: raw.etcd,
+            prefix: raw.etcd_prefix,
+            tls: raw.etcd_tls,
+            user: raw.etcd_user,
+            password: raw.etcd_password,
+            insecure: raw.etcd_insecure,
+            advertise: raw.advertise,
+        };
+        let etcd = Shared::of(written, raw.listen)?;
         let root = match raw.checkpoint_root {
             Some(place) => location(place)?,
             None => folder(raw.state_dir.join("checkpoints"))?,
         };
-        let prefix = raw.etcd_prefix.trim_end_matches('/');
-        let etcd = raw.etcd.map(|urls| Shared {
-            urls: urls.split(',').map(|url| url.trim().to_owned()).collect(),
-            prefix: format!("{prefix}/"),
-            advertise: raw.advertise,
-        });
-        if let Some(Shared {
-            advertise: None, ..
-        }) = &etcd
-            && raw.listen.ip().is_unspecified()
-        {
-            return Err(wrong(format!(
-                "with --etcd and --listen {}, --advertise must say where others reach this master",
-                raw.listen
-            )));
-        }
         Ok(Self {
             listen: raw.listen,
             http: raw.http,
@@ -307,15 +286,15 @@ fn folder(path: PathBuf) -> Result<Location, KolError> {
     absolute.map(Location::Folder)
 }
 
-fn wrong(what: impl Into<String>) -> KolError {
-    KolError::user("CONFIG_INVALID", what).help("See kol-master --help for the keys there are.")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
     use super::*;
 
-    fn load(toml: &str, arguments: &[&str]) -> Result<Config, KolError> {
+    pub(super) fn load(toml: &str, arguments: &[&str]) -> Result<Config, KolError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("master.toml");
         std::fs::write(&file, toml).unwrap();
@@ -342,30 +321,6 @@ mod tests {
             panic!("{root}");
         };
         assert!(root.is_absolute() && root.ends_with("kol-master-state/checkpoints"));
-    }
-
-    #[test]
-    fn masters_share_their_state_where_etcd_is_given() {
-        let alone = load("advertise = \"http://kol-1:7077\"\n", &[]).unwrap();
-        assert_eq!(alone.etcd, None);
-        let file = "etcd = \"http://a:2379, http://b:2379\"\netcd_prefix = \"prod\"\n";
-        let shared = load(file, &[]).unwrap().etcd.unwrap();
-        assert_eq!(shared.urls, ["http://a:2379", "http://b:2379"]);
-        assert_eq!(shared.prefix, "prod/");
-        let own = "127.0.0.1:7077".parse().unwrap();
-        assert_eq!(shared.address(own, false), "http://127.0.0.1:7077");
-        assert_eq!(shared.address(own, true), "https://127.0.0.1:7077");
-        let flags = [
-            "--etcd",
-            "http://c:2379",
-            "--advertise",
-            "http://kol-1:7077",
-        ];
-        let shared = load(file, &flags).unwrap().etcd.unwrap();
-        assert_eq!(shared.urls, ["http://c:2379"]);
-        assert_eq!(shared.address(own, true), "http://kol-1:7077");
-        let everywhere = load(file, &["--listen", "0.0.0.0:7077"]).unwrap_err();
-        assert!(everywhere.message.contains("--advertise"), "{everywhere}");
     }
 
     #[test]
@@ -403,6 +358,43 @@ mod tests {
         assert!(load("allow_root = \"\"", &[]).is_err());
     }
 
+    /// The sample with every setting in it, also those that are commented out as `#key = value`.
+    fn everything(sample: &str) -> String {
+        let lines = sample.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn every_key_and_every_flag_is_in_the_sample_file_which_changes_nothing_as_it_is() {
+        const SAMPLE: &str = include_str!("../../deploy/config/kol-master.toml");
+        assert_eq!(load(SAMPLE, &[]).unwrap(), load("", &[]).unwrap());
+        let all = everything(SAMPLE);
+        load(&all, &[]).unwrap();
+        let all: serde_json::Value = Figment::from(Toml::string(&all)).extract().unwrap();
+        let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+            let all = value.as_object().unwrap().iter();
+            all.flat_map(|(key, value)| match value.as_object() {
+                Some(section) => section.keys().map(|k| format!("{key}_{k}")).collect(),
+                None => vec![key.clone()],
+            })
+            .collect()
+        };
+        let known = keys(&serde_json::to_value(Raw::default()).unwrap());
+        assert_eq!(keys(&all), known);
+        assert_eq!(known, VARIABLES.map(str::to_owned).into());
+        let command = Flags::command();
+        let flags = command
+            .get_arguments()
+            .map(|flag| flag.get_id().to_string());
+        let others = ["config", "jobs_autostart"];
+        let flags: BTreeSet<_> = flags.filter(|flag| !others.contains(&&**flag)).collect();
+        let known = known.into_iter().filter(|key| !others.contains(&&**key));
+        assert_eq!(flags, known.collect());
+    }
+
     #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = load("[jobs]\nauto_start = \"x\"\n", &[]).unwrap_err();
@@ -417,5 +409,17 @@ mod tests {
         };
         assert!(Config::load(&flags).is_err());
         assert!(load("drain_timeout = \"soon\"", &[]).is_err());
+    }
+
+    #[test]
+    fn the_file_of_the_kubernetes_manifests_is_read() {
+        const FILE: &str = include_str!("../../deploy/kubernetes/base/kol-master.toml");
+        let config = load(
+            FILE,
+            &["--advertise", "https://kol-master-0.kol-master:7077"],
+        )
+        .unwrap();
+        assert_eq!(config.etcd.unwrap().members.urls.len(), 3);
+        assert!(config.tls.is_some() && config.autostart.is_some());
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::actor::{Exit, Group};
+use kol_common::{Domain, KolError};
 use metrics::gauge;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ impl Terms {
             () = over.cancelled() => STEP_DOWN,
             () = stop.cancelled() => self.options.drain,
             error = self.lead(elected, &tasks, role) => {
-                tracing::error!(%error, "this master cannot lead on: another can");
+                gives_up(&error);
                 STEP_DOWN
             }
         };
@@ -134,6 +134,15 @@ pub async fn start(
         });
     }
     Ok((handle, decides))
+}
+
+/// What is outside may be repaired, or fail one master alone; the rest is for people to look at.
+fn gives_up(error: &KolError) {
+    if error.domain == Domain::External {
+        tracing::warn!(%error, "this master cannot lead on: another can");
+    } else {
+        tracing::error!(%error, "this master cannot lead on: another can");
+    }
 }
 
 /// Why a controller that was not stopped ended.

@@ -38,6 +38,7 @@ pub mod metrics;
 pub mod role;
 pub mod rpc;
 pub mod run;
+pub mod scaling;
 pub mod specs;
 
 #[cfg(test)]

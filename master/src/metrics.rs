@@ -62,6 +62,9 @@ fn job(status: &JobStatus) {
     if let Some(clock) = status.clock_ms {
         gauge!("kol_master_job_clock_milliseconds", &labels).set(clock as f64);
     }
+    if let Some(scaling) = &status.scaling {
+        gauge!("kol_executors_wanted", &labels).set(f64::from(scaling.wanted));
+    }
     let checkpoint = status.checkpoint.unwrap_or_default();
     for (name, value) in [
         ("kol_master_job_checkpoint_epoch", checkpoint.epoch),

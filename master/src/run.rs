@@ -28,8 +28,8 @@ use crate::election::{self, Candidate, LeaderStore};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::lead::{self, Terms};
-use crate::meta::EmbeddedStore;
-use crate::meta::etcd::{Etcd, EtcdStore};
+use crate::meta::etcd::{Access, Etcd, EtcdStore};
+use crate::meta::{EmbeddedStore, MetaStore};
 use crate::role::Roles;
 use crate::rpc::{ClusterRpc, Guard, JobRpc};
 use crate::specs::Admission;
@@ -68,8 +68,8 @@ const LIMITS: net::Limits = net::Limits {
 pub struct Door {
     /// How its listeners are protected.
     pub protection: Protection,
-    /// What people must know of that.
-    pub warning: Option<String>,
+    /// What people must know of this process.
+    pub warnings: Vec<String>,
 }
 
 /// A master that runs.
@@ -87,7 +87,27 @@ enum State {
     /// On its disk.
     Own(EmbeddedStore),
     /// In etcd, shared with others.
-    Shared(Shared),
+    Shared(Box<Shared>, Box<Access>),
+}
+
+impl State {
+    async fn open(config: &Config, secrets: &Secrets) -> Result<Self, KolError> {
+        Ok(match config.etcd.clone() {
+            None => Self::Own(opened(config).await?),
+            Some(shared) => {
+                let access = Access::new(&shared.members, secrets)?;
+                Self::Shared(Box::new(shared), Box::new(access))
+            }
+        })
+    }
+
+    /// How others may reach it, where they should not.
+    fn warning(&self) -> Option<String> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(_, access) => access.warning(),
+        }
+    }
 }
 
 /// What a master is without its listeners: its role and its tasks.
@@ -138,7 +158,22 @@ impl Core {
         })
     }
 
-    /// One that leads when it is elected.
+    /// One that has its store in etcd, and leads when it is elected. `etcd` opens clients that wait so long for an
+    /// answer; `prefix` is that of its keys, `address` where executors and people reach this master.
+    ///
+    /// # Errors
+    /// A URL of etcd is none.
+    pub fn shared(
+        etcd: impl Fn(Duration) -> Result<Etcd, KolError>,
+        prefix: String,
+        address: String,
+        terms: impl FnOnce(Arc<dyn MetaStore>) -> Terms,
+    ) -> Result<Self, KolError> {
+        let store = EtcdStore::new(Arc::new(etcd(STORE_ANSWER)?), prefix.clone());
+        let candidate = Candidate::new(Arc::new(etcd(ELECTION_ANSWER)?), prefix, address);
+        Ok(Self::elected(candidate, terms(Arc::new(store))))
+    }
+
     fn elected(candidate: Candidate, terms: Terms) -> Self {
         let tasks = Group::new("master");
         let (role, roles) = watch::channel(terms.following(None));
@@ -177,7 +212,7 @@ impl Core {
             secrets: self.secrets.clone(),
         };
         let (roles, stores) = (self.roles.clone(), self.stores.clone());
-        let jobs = JobRpc::new(roles, admission, stores, door.warning);
+        let jobs = JobRpc::new(roles, admission, stores, door.warnings);
         let jobs = JobServiceServer::new(jobs).max_decoding_message_size(MAX_REQUEST);
         let server = Server::builder()
             .tcp_nodelay(true)
@@ -214,11 +249,9 @@ impl Master {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
         protection.check_address("--listen", config.listen)?;
         protection.check_address("--http", config.http)?;
+        let secrets = Secrets::new(config.secrets_dir.clone());
         // Before the addresses: whoever has the folder has those, too, and the folder says it better.
-        let state = match config.etcd.clone() {
-            None => State::Own(opened(config).await?),
-            Some(etcd) => State::Shared(etcd),
-        };
+        let state = State::open(config, &secrets).await?;
         let (grpc_listener, grpc) = bind("--listen", config.listen).await?;
         let (http_listener, http) = bind("--http", config.http).await?;
 
@@ -226,7 +259,7 @@ impl Master {
             brokers: Arc::new(Kafka),
             redis: Arc::new(kol_common::redis::Network),
             stores: Stores::of_this_machine(),
-            secrets: Secrets::new(config.secrets_dir.clone()),
+            secrets,
         };
         let root = config.checkpoint_root.clone();
         let policy = SpecPolicy::new(root, config.allow_roots.clone());
@@ -245,31 +278,31 @@ impl Master {
             root: config.checkpoint_root.to_string(),
             autostart: config.autostart.clone(),
         };
+        let warnings = protection.warning(&[grpc, http]).into_iter();
+        let warnings: Vec<_> = warnings.chain(state.warning()).collect();
         let core = match state {
             State::Own(store) => Core::alone(store.clone(), &terms(Arc::new(store))).await?,
-            State::Shared(etcd) => {
-                let store = Arc::new(Etcd::new(&etcd.urls, STORE_ANSWER)?);
-                let store = EtcdStore::new(store, etcd.prefix.clone());
-                let election = Arc::new(Etcd::new(&etcd.urls, ELECTION_ANSWER)?);
-                let address = etcd.address(grpc, protection.credentials().is_some());
-                let candidate = Candidate::new(election, etcd.prefix, address);
-                Core::elected(candidate, terms(Arc::new(store)))
+            State::Shared(shared, access) => {
+                let address = shared.address(grpc, protection.credentials().is_some());
+                let open = |answer| Etcd::new(&access, answer);
+                let core = Core::shared(open, shared.prefix.clone(), address, terms)?;
+                access.keep(&core.tasks);
+                core
             }
         };
         let tasks = &core.tasks;
-        let warning = protection.warning(&[grpc, http]);
-        protection.keep(warning.clone(), tasks);
+        protection.keep(warnings.clone(), tasks);
         let pages = Pages {
             metrics,
             roles: core.roles.clone(),
-            warning: warning.clone(),
+            warnings: warnings.clone(),
         };
         let pages = protect(http::router(pages), protection.clone());
         serve_http(http_listener, pages, &protection, tasks);
         let accepted = accept(grpc_listener, &protection, LIMITS, tasks);
         let door = Door {
             protection,
-            warning,
+            warnings,
         };
         let _runs_by_itself = tasks.spawn("grpc", core.serve(accepted, policy, door));
         Ok(Self { grpc, http, core })

@@ -260,8 +260,12 @@ async fn records_that_redis_lost_are_back_before_another_store_comes() {
     // An old dump has the record of one key alone, and the others are lost.
     redis.cli("FLUSHALL");
     second.own(&mut open).await.unwrap();
-    let lost = second.sink.owner_keys("kol_2").split_off(1);
-    redis.cli(&format!("DEL {}", lost.join(" ")));
+    for keys in [
+        second.sink.owner_keys("kol_2"),
+        second.sink.holder_keys("kol_2"),
+    ] {
+        redis.cli(&format!("DEL {}", keys[1..].join(" ")));
+    }
     age(&redis, "since", 9_000);
     renew(&first.sink, &first.owner, last, &mut open)
         .await
@@ -272,6 +276,40 @@ async fn records_that_redis_lost_are_back_before_another_store_comes() {
         let store = redis.cli(&format!("HGET {key} store"));
         assert_eq!(store.trim(), "sto_a", "{key}");
     }
+}
+
+#[tokio::test]
+async fn records_that_are_deleted_alone_leave_their_owner_known() {
+    let redis = RedisServer::start();
+    let mut open = open(&redis.url()).await;
+    let (first, second) = (claim(&redis, "sto_a", 1), claim(&redis, "sto_b", 2));
+    let last = confirmed(&first.own(&mut open).await.unwrap());
+    for deleted in [
+        first.sink.owner_keys("kol_1"),
+        first.sink.holder_keys("kol_1"),
+    ] {
+        redis.cli(&format!("DEL {}", deleted.join(" ")));
+        for verdict in [
+            second.look(&mut open).await.unwrap(),
+            second.own(&mut open).await.unwrap(),
+        ] {
+            let Verdict::Held(other) = verdict else {
+                panic!("{deleted:?}: {verdict:?}");
+            };
+            assert_eq!(other.owner, first.owner);
+        }
+        let renewed = renew(&first.sink, &first.owner, last, &mut open).await;
+        assert!(confirmed(&renewed.unwrap()) >= last);
+        for key in &deleted {
+            assert_eq!(redis.cli(&format!("HGET {key} store")).trim(), "sto_a");
+        }
+    }
+    // A copy is as silent as its record was.
+    redis.cli(&format!("DEL {}", first.sink.owner_keys("kol_1").join(" ")));
+    for copy in first.sink.holder_keys("kol_1") {
+        redis.cli(&format!("HSET {copy} seen 5"));
+    }
+    assert_eq!(held(&second.own(&mut open).await.unwrap()), "");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! DIR/authority/   ca.crt ca.key issued            signs; keep it off the cluster's hosts
 //! DIR/master/      ca.crt tls.crt tls.key tokens   kol-master --tls
 //! DIR/executor/    ca.crt tls.crt tls.key tokens   kol-executor --tls
+//! DIR/etcd/        ca.crt tls.crt tls.key          members of etcd, where masters share their state
 //! DIR/NAME/        ca.crt token                    kol-client --tls, for each person
 //! ```
 
@@ -21,9 +22,13 @@ use crate::print;
 
 /// Names that every process answers to.
 const HERE: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-/// Name of a master in certificates, beside those of its hosts.
+/// Name of a master in certificates, beside those of its hosts: etcd can be told to let in nobody else.
 const MASTER: &str = "kol-master";
-/// The folders of processes.
+/// Name of a member of etcd.
+const ETCD: &str = "kol-etcd";
+/// The folders of what gets a certificate, and the name that this is made out to.
+const SIGNED: [(&str, &str); 3] = [("master", MASTER), ("executor", EXECUTOR), ("etcd", ETCD)];
+/// The folders of processes that take tokens.
 const PROCESSES: [&str; 2] = ["master", "executor"];
 /// Folder of the authority.
 const AUTHORITY: &str = "authority";
@@ -37,9 +42,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make an authority, certificates for masters and executors, and a token for each role.
-    Init(Hosts),
-    /// Sign new certificates for masters and executors. Copied over the old ones, they are used without a restart.
+    /// Make an authority, certificates for masters, executors and etcd, and a token for each role.
+    Init {
+        #[command(flatten)]
+        hosts: Hosts,
+        /// Where the folder has an authority already, sign new certificates as `renew` does: for scripts that run at
+        /// each start.
+        #[arg(long)]
+        or_renew: bool,
+    },
+    /// Sign new certificates for masters, executors and etcd. Copied over the old ones, they are used without a restart.
     Renew {
         #[command(flatten)]
         hosts: Hosts,
@@ -65,8 +77,8 @@ enum Command {
 struct Hosts {
     /// Folder for certificates, keys and tokens.
     dir: PathBuf,
-    /// Name or address under which clients and executors reach masters, or scrapers reach executors; may be
-    /// given several times.
+    /// Name or address under which clients and executors reach masters, masters reach etcd, or scrapers reach
+    /// executors; may be given several times.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// How long certificates are valid, in days.
@@ -80,8 +92,12 @@ struct Hosts {
 /// A folder that cannot be written, or has an authority already.
 pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     match args.command {
-        Command::Init(hosts) => {
-            if hosts.dir.join(AUTHORITY).exists() {
+        Command::Init { hosts, or_renew } => {
+            let is_there = hosts.dir.join(AUTHORITY).exists();
+            if or_renew && is_there {
+                return renew(&hosts, ctx);
+            }
+            if is_there {
                 let what = format!("{} has an authority already", hosts.dir.display());
                 let error = KolError::user("CERTS", what);
                 return Err(error
@@ -91,18 +107,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             let authority = Authority::generate(Millis::now())?;
             authority.write(&hosts.dir.join(AUTHORITY))?;
             issue(&authority, &hosts)?;
-            for role in Role::ALL {
-                add_token(&hosts.dir, &authority, role.as_str(), role)?;
-            }
+            add_roles(&authority, &hosts.dir)?;
             report(ctx, &hosts.dir, "made certificates and tokens in")?;
         }
         Command::Renew { hosts, revoke } => {
-            let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
             if revoke {
+                let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
                 revoke_all(&authority, &hosts.dir)?;
             }
-            issue(&authority, &hosts)?;
-            report(ctx, &hosts.dir, "signed new certificates in")?;
+            renew(&hosts, ctx)?;
         }
         Command::Token { dir, name, role } => {
             let authority = Authority::read(&dir.join(AUTHORITY))?;
@@ -110,6 +123,15 @@ pub fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
             report(ctx, &dir.join(&name), "made a token in")?;
         }
     }
+    Ok(())
+}
+
+/// New certificates, and the tokens that are missing: an `init` may have been interrupted.
+fn renew(hosts: &Hosts, ctx: &Context) -> anyhow::Result<()> {
+    let authority = Authority::read(&hosts.dir.join(AUTHORITY))?;
+    issue(&authority, hosts)?;
+    add_roles(&authority, &hosts.dir)?;
+    report(ctx, &hosts.dir, "signed new certificates in")?;
     Ok(())
 }
 
@@ -122,7 +144,7 @@ fn report(ctx: &Context, folder: &Path, what: &str) -> std::io::Result<()> {
 
 fn issue(authority: &Authority, hosts: &Hosts) -> Result<(), KolError> {
     let valid = Duration::from_secs(u64::from(hosts.days) * 24 * 3_600);
-    for (folder, name) in PROCESSES.into_iter().zip([MASTER, EXECUTOR]) {
+    for (folder, name) in SIGNED {
         let names = [name].into_iter().chain(HERE);
         let names = names.chain(hosts.hosts.iter().map(String::as_str));
         let names: Vec<&str> = names.collect();
@@ -145,14 +167,21 @@ fn revoke_all(authority: &Authority, dir: &Path) -> Result<(), KolError> {
     let (_, issued) = issued(dir);
     let serials = issued.lines().filter_map(|line| line.split(' ').next());
     let list = authority.revoke(&serials.collect::<Vec<_>>(), Millis::now())?;
-    for process in PROCESSES {
-        write_secret(&dir.join(process).join("ca.crl"), &list)?;
+    for (folder, _) in SIGNED {
+        write_secret(&dir.join(folder).join("ca.crl"), &list)?;
     }
     Ok(())
 }
 
+/// A token for each role that has none.
+fn add_roles(authority: &Authority, dir: &Path) -> Result<(), KolError> {
+    let missing = |role: &Role| !dir.join(role.as_str()).join("token").exists();
+    let mut missing = Role::ALL.into_iter().filter(missing);
+    missing.try_for_each(|role| add_token(dir, authority, role.as_str(), role))
+}
+
 fn add_token(dir: &Path, authority: &Authority, name: &str, role: Role) -> Result<(), KolError> {
-    let reserved = PROCESSES.contains(&name) || name == AUTHORITY;
+    let reserved = name == AUTHORITY || SIGNED.iter().any(|(folder, _)| *folder == name);
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if reserved || name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
         let what = format!("`{name}` cannot be the name of a token");
@@ -181,7 +210,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use kol_common::checkpoint::Stores;
-    use kol_common::net::Credentials;
+    use kol_common::net::{Credentials, Trust};
 
     use super::*;
     use crate::context::OutputFormat;
@@ -222,6 +251,19 @@ mod tests {
         assert_eq!(holder("viewer"), Some(Role::Viewer));
         assert_eq!(holder("admin"), Some(Role::Admin));
         assert!(certs(&["init", path]).is_err(), "nothing is replaced");
+        fs::remove_file(dir.join("viewer/token")).unwrap();
+        let (of_admin, signed) = (
+            token("admin"),
+            fs::read(dir.join("master/tls.crt")).unwrap(),
+        );
+        certs(&["init", path, "--or-renew", "--host", "kol.example"]).unwrap();
+        assert_eq!(token("admin"), of_admin, "who has a token keeps it");
+        assert_eq!(
+            holder("viewer"),
+            Some(Role::Viewer),
+            "a missing one is made"
+        );
+        assert_ne!(fs::read(dir.join("master/tls.crt")).unwrap(), signed);
         certs(&["token", path, "--name", "ann", "--role", "operator"]).unwrap();
         let first = token("ann");
         certs(&["token", path, "--name", "ann", "--role", "viewer"]).unwrap();
@@ -232,7 +274,7 @@ mod tests {
             None,
             "the old one is gone"
         );
-        for name in ["master", "../x", "", "a b"] {
+        for name in ["master", "etcd", "authority", "../x", "", "a b"] {
             assert!(certs(&["token", path, "--name", name, "--role", "viewer"]).is_err());
         }
         let before = fs::read(dir.join("master/tls.crt")).unwrap();
@@ -243,6 +285,10 @@ mod tests {
         let list = fs::read_to_string(dir.join("master/ca.crl")).unwrap();
         assert!(list.contains("X509 CRL"), "{list}");
         let issued = fs::read_to_string(dir.join("authority/issued")).unwrap();
-        assert_eq!(issued.lines().count(), 6, "{issued}");
+        assert_eq!(issued.lines().count(), 12, "{issued}");
+        Trust::load(&dir.join("etcd"), "--etcd-tls").unwrap();
+        let of_etcd = fs::read_to_string(dir.join("etcd/ca.crl")).unwrap();
+        assert_eq!(of_etcd, list, "etcd refuses them, too");
+        assert!(!dir.join("etcd/tokens").exists(), "etcd takes no tokens");
     }
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod autoscale_advice;
 pub mod cancel;
 pub mod certs;
 pub mod check;
@@ -10,9 +11,11 @@ pub mod convert_spark;
 pub mod executors;
 pub mod explain;
 pub mod generate;
+pub mod health;
 pub mod jobs;
 pub mod partitions;
 pub mod peek;
+pub mod plan;
 pub mod replay;
 pub mod rewind;
 pub mod rollback;

@@ -14,6 +14,9 @@ use crate::render;
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
     job: Option<String>,
+    /// Show why each partition is where it is, and what would make it move.
+    #[arg(long)]
+    why: bool,
 }
 
 /// Prints what the owner of each partition reports.
@@ -27,6 +30,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     if ctx.json() {
         let views = status.partitions.iter().map(view::partition_json);
         print::json(&Value::from_iter(views))?;
+    } else if args.why {
+        print::text(&render::cluster::placements(
+            &status.partitions,
+            status.wall_ms,
+        ))?;
     } else {
         print::text(&render::cluster::partitions(&status.partitions))?;
     }

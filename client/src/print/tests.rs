@@ -53,6 +53,20 @@ fn job(name: &str) -> JobStatus {
         partitions: vec![PartitionStatus {
             partition: Some(partition),
             executor_id: name.into(),
+            host: name.into(),
+            placement: Some(proto::Placement {
+                why: name.into(),
+                moves_when: name.into(),
+                ..Default::default()
+            }),
+            report: Some(proto::PartitionReport {
+                hottest: vec![proto::HotKol {
+                    platform: name.into(),
+                    kol: name.into(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
             ..Default::default()
         }],
         ..Default::default()
@@ -171,7 +185,9 @@ fn outputs(name: &str) -> Vec<(&'static str, String)> {
     let executor = ExecutorStatus {
         executor_id: name.into(),
         host: name.into(),
+        zone: name.into(),
         http: name.into(),
+        warnings: vec![name.into()],
         ..Default::default()
     };
     let ranked = Ranked {
@@ -206,6 +222,10 @@ fn outputs(name: &str) -> Vec<(&'static str, String)> {
         ("status", render::job::details(&job)),
         ("stop", render::job::state(&job)),
         ("partitions", render::cluster::partitions(&job.partitions)),
+        (
+            "partitions --why",
+            render::cluster::placements(&job.partitions, 0),
+        ),
         ("executors", render::cluster::executors(&[executor])),
         ("top", render::top::table(&[ranked])),
         ("submit", submit::as_text("created", &reply)),

@@ -1,9 +1,11 @@
 //! Executors, and the partitions of a job with their owners.
 
-use kol_common::proto::{ExecutorStatus, PartitionStatus};
+use kol_common::Millis;
+use kol_common::proto::{ExecutorStatus, HotKol, PartitionStatus};
 use kol_common::view::{executor_state, partition_state};
 
-use super::{Table, age, bytes, grouped};
+use super::{Table, age, bytes, facts, grouped};
+use crate::print::visible;
 
 /// One line an executor, in the given order.
 pub fn executors(executors: &[ExecutorStatus]) -> String {
@@ -13,6 +15,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
     let mut table = Table::new(&[
         "EXECUTOR",
         "HOST",
+        "ZONE",
         "STATE",
         "PARTITIONS",
         "CORES",
@@ -24,6 +27,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
         table.row([
             e.executor_id.clone(),
             e.host.clone(),
+            e.zone.clone(),
             executor_state(e.state()).to_owned(),
             e.partitions.to_string(),
             e.cores.to_string(),
@@ -32,7 +36,14 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
             format!("http://{}", e.http),
         ]);
     }
-    table.render()
+    let warnings = executors.iter().flat_map(|e| {
+        let warnings = e.warnings.iter();
+        warnings.map(|warning| {
+            let line = format!("{} on {}: {warning}", e.executor_id, e.host);
+            format!("{}\n", visible(&line))
+        })
+    });
+    table.render() + &warnings.collect::<String>()
 }
 
 /// One line a partition, as its owner reports it.
@@ -70,4 +81,118 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Why each partition is where it is, and what would make it move: a paragraph a partition. `wall` is the
+/// master's wall clock, ms.
+pub fn placements(partitions: &[PartitionStatus], wall: u64) -> String {
+    let all = partitions.iter().map(|p| placement(p, wall));
+    all.collect::<Vec<_>>().join("\n")
+}
+
+fn placement(partition: &PartitionStatus, wall: u64) -> String {
+    let name = partition.partition.clone().unwrap_or_default();
+    let report = partition.report.clone().unwrap_or_default();
+    let mut rows = vec![("partition", format!("{}/{}", name.topic, name.partition))];
+    let Some(placed) = &partition.placement else {
+        rows.push(("on", "no executor".to_owned()));
+        return facts(&rows);
+    };
+    let since = placed.since_ms.map(|since| {
+        let ago = age(wall.saturating_sub(since));
+        format!(" since {} ({ago})", Millis(since).iso())
+    });
+    let rates = placed.rates.map_or_else(
+        || "rates not measured yet".to_owned(),
+        |r| {
+            let (events, kib) = (grouped(r.events), grouped(r.bytes / 1_024));
+            format!("{events} events/s, {kib} KiB/s")
+        },
+    );
+    let hot = |hot: &HotKol| {
+        let percent = f64::from(hot.permille) / 10.0;
+        format!("{}/{} {percent:.0} %", hot.platform, hot.kol)
+    };
+    let hottest: Vec<_> = report.hottest.iter().map(hot).collect();
+    rows.extend([
+        (
+            "on",
+            format!(
+                "{} ({}){}",
+                partition.executor_id,
+                partition.host,
+                since.unwrap_or_default()
+            ),
+        ),
+        ("why", placed.why.clone()),
+        (
+            "load",
+            format!(
+                "{} of that executor, which is {} full; {rates}, {} of state",
+                percent(placed.load_ppm),
+                percent(placed.executor_load_ppm),
+                bytes(report.state_bytes),
+            ),
+        ),
+        ("hottest", hottest.join(", ")),
+        ("moves", placed.moves_when.clone()),
+    ]);
+    facts(&rows)
+}
+
+fn percent(ppm: u64) -> String {
+    format!("{:.1} %", ppm as f64 / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::proto::{PartitionReport, Placement, Rates, SourcePartition};
+
+    use super::*;
+
+    #[test]
+    fn a_placement_says_where_since_when_why_and_what_would_change_it() {
+        let partition = PartitionStatus {
+            partition: Some(SourcePartition {
+                topic: "t".into(),
+                partition: 3,
+            }),
+            executor_id: "exe_1".into(),
+            host: "web-1".into(),
+            report: Some(PartitionReport {
+                state_bytes: 5 << 20,
+                hottest: vec![HotKol {
+                    platform: "tiktok".into(),
+                    kol: "ann".into(),
+                    permille: 412,
+                }],
+                ..PartitionReport::default()
+            }),
+            placement: Some(Placement {
+                since_ms: Some(60_000),
+                why: "exe_2 was lost".into(),
+                load_ppm: 120_000,
+                executor_load_ppm: 334_500,
+                moves_when: "when exe_1 is 60.0 % full".into(),
+                rates: Some(Rates {
+                    events: 12_345,
+                    bytes: 4 << 20,
+                }),
+                ..Placement::default()
+            }),
+            ..PartitionStatus::default()
+        };
+        let text = placements(&[partition, PartitionStatus::default()], 150_000);
+        for line in [
+            "partition   t/3\n",
+            "on          exe_1 (web-1) since 1970-01-01T00:01:00.000Z (1.5 min)\n",
+            "why         exe_2 was lost\n",
+            "load        12.0 % of that executor, which is 33.5 % full; 12,345 events/s, 4,096 KiB/s, 5 MiB of state\n",
+            "hottest     tiktok/ann 41 %\n",
+            "moves       when exe_1 is 60.0 % full\n",
+            "on          no executor\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use kol_common::Millis;
 use kol_common::error::Shown;
-use kol_common::proto::JobStatus;
+use kol_common::proto::{JobStatus, ScalingAdvice};
 use kol_common::view::{is_over, job_state};
 
 use super::{Table, age, bytes, facts, grouped};
@@ -106,6 +106,40 @@ pub fn details(job: &JobStatus) -> String {
     facts(&rows)
 }
 
+/// How many executors it wants, with what that comes from.
+pub fn scaling(advice: &ScalingAdvice) -> String {
+    let percent = |permille: u32| format!("{:.1} %", f64::from(permille) / 10.0);
+    let grows = advice.lag_per_second;
+    let sign = if grows < 0 { "-" } else { "+" };
+    facts(&[
+        (
+            "wanted",
+            format!(
+                "{} executors; there are {}",
+                advice.wanted, advice.executors
+            ),
+        ),
+        ("because", advice.reason.clone()),
+        (
+            "lag",
+            format!(
+                "{} records, {sign}{} a second; {} a second are read",
+                grouped(advice.lag_records),
+                grouped(grows.unsigned_abs()),
+                grouped(advice.read_per_second),
+            ),
+        ),
+        (
+            "used",
+            format!(
+                "{} of all cores, {} of all memory",
+                percent(advice.cores_permille),
+                percent(advice.memory_permille)
+            ),
+        ),
+    ])
+}
+
 /// The state of a job that was just changed.
 pub fn state(job: &JobStatus) -> String {
     lines(&[format!("{} {}", job_state(job.state()), job.job_id)])
@@ -157,6 +191,28 @@ mod tests {
         assert!(text.contains("warning     gains are wrong\n"));
         assert!(list(&[job]).contains("degraded"));
         assert!(list(&[]).contains("submit"));
+    }
+
+    #[test]
+    fn advice_says_how_many_why_and_what_it_saw() {
+        let text = scaling(&ScalingAdvice {
+            wanted: 5,
+            executors: 2,
+            reason: "cores are busy".into(),
+            lag_records: 120_000,
+            lag_per_second: -1_500,
+            read_per_second: 2_000,
+            cores_permille: 995,
+            memory_permille: 100,
+        });
+        for line in [
+            "wanted      5 executors; there are 2\n",
+            "because     cores are busy\n",
+            "lag         120,000 records, -1,500 a second; 2,000 a second are read\n",
+            "used        99.5 % of all cores, 10.0 % of all memory\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 
     #[test]

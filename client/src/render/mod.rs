@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod cluster;
 pub mod job;
+pub mod plan;
 pub mod state;
 mod table;
 pub mod top;

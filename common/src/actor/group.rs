@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::KolError;
+use crate::{KolError, world};
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +85,7 @@ impl Group {
             clippy::disallowed_methods,
             reason = "the kernel is where tasks are spawned"
         )]
-        let _its_end_comes_by_the_channel = self.tracker.spawn(async move {
+        let _its_end_comes_by_the_channel = self.tracker.spawn(world::task(async move {
             let guarded = AssertUnwindSafe(future).catch_unwind();
             let exit = tokio::select! {
                 biased;
@@ -100,7 +100,7 @@ impl Group {
                 tracing::error!(code = "TASK_PANICKED", group, task, panic = %text, "a task panicked");
             }
             let _nobody_waits = sender.send(exit);
-        });
+        }));
         Task { exit }
     }
 

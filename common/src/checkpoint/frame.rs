@@ -9,7 +9,7 @@
 //!
 //! Integers are little-endian, checksums CRC-32C. Records do not cross frames. Nothing that a file
 //! says is believed before its checksum was seen to hold, and no frame makes a reader reserve more
-//! than [`MAX_RAW`].
+//! than [`MAX_RAW`], nor more than its block can hold.
 
 /// Version that is written.
 pub const VERSION: u16 = 2;
@@ -18,6 +18,9 @@ pub const VERSION: u16 = 2;
 pub const MAX_RAW: usize = 128 << 20;
 /// Usual size of a frame, before compression.
 pub const FRAME_RAW: usize = 256 << 10;
+
+/// A byte of an LZ4 block stands for so many at most.
+const MOST_PER_BYTE: usize = 255;
 
 const MAGIC: &[u8; 8] = b"KOLSTATE";
 const HEADER: usize = 12;
@@ -81,6 +84,11 @@ impl Encoder {
     }
 }
 
+/// How long a chunk can be whose block has this length.
+fn most_raw(stored: usize) -> usize {
+    MAX_RAW.min((stored + 1) * MOST_PER_BYTE)
+}
+
 fn frame_crc(lengths: &[u8], stored: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(lengths), stored)
 }
@@ -117,6 +125,26 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// How long all chunks together can be at most, by what the headers of the frames say before any of it was
+    /// verified.
+    pub fn most_raw(&self) -> usize {
+        let mut rest = self.file.get(self.at..).unwrap_or_default();
+        let mut sum = 0_usize;
+        while let Some(&[a, b, c, d, e, f, g, h]) = rest.first_chunk() {
+            let (stored, raw) = (
+                u32::from_le_bytes([a, b, c, d]),
+                u32::from_le_bytes([e, f, g, h]),
+            );
+            if stored == END {
+                break;
+            }
+            let stored = (stored as usize).min(rest.len());
+            sum = sum.saturating_add(most_raw(stored).min(raw as usize));
+            rest = rest.get(FRAME_HEADER + stored..).unwrap_or_default();
+        }
+        sum
+    }
+
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Damage> {
         let at = self.at;
         let header = self.file.get(at..at + FRAME_HEADER);
@@ -143,7 +171,7 @@ impl<'a> Decoder<'a> {
         let (begin, end) = (at + FRAME_HEADER, at + FRAME_HEADER + stored as usize);
         let bytes = self.file.get(begin..end);
         let bytes = bytes.ok_or(Damage::CutOff(self.file.len()))?;
-        if crc != frame_crc(&header[..8], bytes) || raw as usize > MAX_RAW {
+        if crc != frame_crc(&header[..8], bytes) || raw as usize > most_raw(bytes.len()) {
             return Err(Damage::Checksum(at));
         }
         let chunk = lz4_flex::block::decompress(bytes, raw as usize);

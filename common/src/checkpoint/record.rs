@@ -46,7 +46,7 @@ pub struct KolRecord<'a> {
     /// Its index.
     pub index: u32,
     /// Number of its platform.
-    pub platform: u16,
+    pub platform: u32,
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
@@ -112,6 +112,17 @@ pub enum VideoId<'a> {
 }
 
 impl Record<'_> {
+    /// The index of the entry that it describes.
+    pub fn index(&self) -> Option<u32> {
+        match self {
+            Self::Head(_) => None,
+            Self::Kol(kol) => Some(kol.index),
+            Self::Reading(reading) => Some(reading.index),
+            Self::FallenReading(record) => Some(record.reading.index),
+            Self::NoKol(index) | Self::NoReading(index) => Some(*index),
+        }
+    }
+
     /// Appends the record to a chunk.
     pub fn append(&self, chunk: &mut Vec<u8>) {
         // Writing into a vector does not fail, and these types have no unknown lengths.

@@ -74,6 +74,41 @@ fn a_file_of_the_version_before_is_read() {
     assert_eq!(read(&file), Ok(vec![vec![1, 2]]));
 }
 
+/// A file with one frame, whose header says that its chunk has `raw` bytes, and whose checksum holds.
+fn file_that_promises(raw: u32, block: &[u8]) -> Vec<u8> {
+    let mut lengths = (block.len() as u32).to_le_bytes().to_vec();
+    lengths.extend_from_slice(&raw.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&lengths), block);
+    let mut file = Vec::new();
+    Encoder::default().header(&mut file);
+    file.extend_from_slice(&lengths);
+    file.extend_from_slice(&crc.to_le_bytes());
+    file.extend_from_slice(block);
+    file
+}
+
+#[test]
+fn a_frame_that_promises_more_than_its_block_can_hold_is_refused_before_it_is_decompressed() {
+    let block = lz4_flex::block::compress(&[7; 100]);
+    let most = (block.len() as u32 + 1) * 255;
+    let refused = |raw| read(&file_that_promises(raw, &block)).unwrap_err();
+    assert_eq!(refused(most + 1), Damage::Checksum(12));
+    assert!(
+        matches!(refused(most), Damage::CutOff(_)),
+        "read, and then the trailer is missing"
+    );
+}
+
+#[test]
+fn what_all_chunks_have_at_most_is_known_from_their_headers() {
+    let chunks = [vec![0; 100_000], vec![1, 2, 3]];
+    let file = file_of(&chunks);
+    assert_eq!(Decoder::new(&file).unwrap().most_raw(), 100_003);
+    let lies = file_that_promises(u32::MAX, &[1, 2, 3]);
+    assert_eq!(Decoder::new(&lies).unwrap().most_raw(), 4 * 255);
+    assert_eq!(Decoder::new(&file[..16]).unwrap().most_raw(), 0);
+}
+
 fn some_records() -> Vec<Record<'static>> {
     vec![
         Record::Head(Head {

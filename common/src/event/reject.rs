@@ -139,7 +139,8 @@ impl Reject {
                  event may be"
             }
             Self::TooManyPlatforms => {
-                "a partition takes 1,000 platforms: correct what fills `platform`"
+                "1,000 platforms were there in the last scoring.retire_after: correct what fills `platform`, \
+                 or name those that must be admitted in scoring.platforms"
             }
             Self::Gzip | Self::Zstd | Self::Lz4 => {
                 "send plain JSON and let Kafka compress it: compression.type of the producer"

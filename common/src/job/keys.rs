@@ -34,8 +34,8 @@ impl KeyTemplates {
         format!("streaming:{}:slots", self.ranking_key(platform))
     }
 
-    /// All platforms that a ranking was ever written for: a generation that has no event of one of them
-    /// must take its ranking down.
+    /// All platforms that have a ranking, or one aside: a generation that has no event of one of them must take
+    /// its ranking down.
     pub fn platforms_key(&self) -> String {
         format!("streaming:{}:platforms", self.ranking_key("*"))
     }
@@ -80,8 +80,17 @@ impl SinkSpec {
 
     /// The owner record beside each of them, in the same order; in a Cluster, in the hash slot of the job's keys.
     pub fn owner_keys(&self, job: &str) -> Vec<String> {
+        self.beside_templates(job, "owner")
+    }
+
+    /// The copy of each owner record, in the same order: it counts where only the record is lost.
+    pub fn holder_keys(&self, job: &str) -> Vec<String> {
+        self.beside_templates(job, "holder")
+    }
+
+    fn beside_templates(&self, job: &str, what: &str) -> Vec<String> {
         let any = ["{platform}", "{kol}", "{topic}", "{partition}"].map(|name| (name, "*"));
-        let beside = |template: String| format!("streaming:{}:owner", fill(&template, &any));
+        let beside = |template: String| format!("streaming:{}:{what}", fill(&template, &any));
         let templates = self.written_templates(job).into_iter();
         templates.map(beside).collect()
     }
@@ -144,6 +153,10 @@ mod tests {
         assert_eq!(beside[0], "streaming:ranking:*:trending:owner");
         assert_eq!(beside[2], "streaming:streaming:fence:kol:*:*:owner");
         assert_eq!(beside.len(), sink.written_templates("kol").len());
+        assert_eq!(
+            sink.holder_keys("kol")[0],
+            "streaming:ranking:*:trending:holder"
+        );
         sink.legacy_hashes = true;
         sink.keys.legacy_hash = "{tag}:scores:{kol}".into();
         let beside = sink.owner_keys("kol");

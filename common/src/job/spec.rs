@@ -114,6 +114,9 @@ pub struct ScoringSpec {
     pub retire_after: Millis,
     /// Platform of events that name none; lower case.
     pub default_platform: String,
+    /// Platforms that are admitted however many others there are; lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
     /// Weights of the three terms of the raw score.
     pub weights: Weights,
     /// Smallest divisors.
@@ -293,7 +296,16 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
+pub(super) const MAX_PANES: u64 = 10_080;
+
 impl ScoringSpec {
+    /// Whether its times can be divided by, and its windows kept in memory.
+    pub(super) fn is_computable(&self) -> bool {
+        let panes = self.window.0.checked_div(self.slide.0);
+        panes.is_some_and(|panes| panes <= MAX_PANES) && self.window.0 > 0 && self.half_life.0 > 0
+    }
+
     /// The defaults of `docs/protocol/scoring.md`: they follow the counters, because public crawls read a
     /// video once a day or so and a five-minute window would hold nothing.
     pub fn defaults(profile: Profile, counters: Counters) -> Self {
@@ -314,6 +326,7 @@ impl ScoringSpec {
             entity_ttl: Millis(30 * DAY),
             retire_after: Self::default_retire_after(Millis(window)),
             default_platform: "tiktok".into(),
+            platforms: Vec::new(),
             weights: Weights {
                 personal: 0.5,
                 market: 0.3,
@@ -339,6 +352,12 @@ impl ScoringSpec {
                 normal: 25.0,
             },
         }
+    }
+
+    /// Platforms that count however many others there are: the default one first.
+    pub fn always_admitted(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.default_platform).chain(&self.platforms);
+        all.map(String::as_str)
     }
 
     /// Three windows, and at least an hour.

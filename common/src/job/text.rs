@@ -166,6 +166,7 @@ fn scoring(text: &mut Text, spec: &ScoringSpec) -> Result<(), KolError> {
         entity_ttl,
         retire_after,
         default_platform,
+        platforms,
         weights: w,
         floors: f,
         curve: c,
@@ -183,6 +184,7 @@ fn scoring(text: &mut Text, spec: &ScoringSpec) -> Result<(), KolError> {
     text.time("entity_ttl", *entity_ttl);
     text.time("retire_after", *retire_after);
     text.line("default_platform", quoted(default_platform));
+    text.line("platforms", list(platforms));
     let weights = [
         ("personal", w.personal),
         ("market", w.market),

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use rdkafka::bindings as ffi;
 use rdkafka::client::Client;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use uuid::Uuid;
 
-use super::{Consumer, Reasons, classify};
+use super::{Reasons, classify};
 use crate::KolError;
 
 /// Requests the ids of these topics from a broker. Brokers before 2.8 know none: such topics, and those that
@@ -20,14 +19,14 @@ use crate::KolError;
 /// # Errors
 /// No answer within `deadline`, or a refusal.
 pub fn topic_ids(
-    consumer: &Consumer,
+    client: &Client<Reasons>,
     topics: &[String],
     deadline: Duration,
 ) -> Result<BTreeMap<String, Uuid>, KolError> {
     let names: Result<Vec<_>, _> = topics.iter().map(|t| CString::new(t.as_str())).collect();
     let names =
         names.map_err(|_| KolError::user("TOPIC_NAME", "a topic name contains a zero byte"))?;
-    let request = Request::new(consumer.client(), &names);
+    let request = Request::new(client, &names);
     let code = request.send(deadline);
     if code != ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         return Err(classify(&KafkaError::MetadataFetch(code.into())));

@@ -13,6 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::session::Verified;
+
 /// Length of what every client of HTTP/2 sends first.
 const PREFACE: usize = 24;
 
@@ -37,7 +39,7 @@ pub struct Connection {
 #[derive(Debug)]
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Verified<TlsStream<TcpStream>>>),
 }
 
 /// The other end has to say something until then: a server of HTTP/2 would wait forever.
@@ -61,7 +63,7 @@ impl Connection {
     }
 
     pub(super) fn tls(
-        stream: TlsStream<TcpStream>,
+        stream: Verified<TlsStream<TcpStream>>,
         peer: Peer,
         counts: OwnedSemaphorePermit,
     ) -> Self {

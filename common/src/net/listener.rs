@@ -9,11 +9,13 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::connection::{Connection, Peer};
-use super::credentials::is_executor;
+use super::credentials::{Credentials, is_executor};
 use super::protection::Protection;
+use super::session::Verified;
 use crate::KolError;
 use crate::actor::Group;
 
@@ -95,12 +97,20 @@ impl Door {
     fn greet(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         let Limits { hello, http2, .. } = self.limits;
         let credentials = self.protection.credentials();
-        let config = credentials.map(|c| if http2 { c.grpc() } else { c.http() });
+        let credentials = credentials.cloned();
         let sender = self.sender.clone();
         let greeting = async move {
-            let opened = match config {
+            let opened = match credentials {
                 None => Some(Connection::plain(stream, address, permit)),
-                Some(config) => handshake(config, stream, address, permit, hello).await,
+                Some(credentials) => {
+                    let config = if http2 {
+                        credentials.grpc()
+                    } else {
+                        credentials.http()
+                    };
+                    let stream = handshake(config, stream, address, hello).await;
+                    stream.map(|stream| verified(&credentials, stream, address, permit))
+                }
             };
             let opened = opened.map(|connection| {
                 if http2 {
@@ -123,20 +133,11 @@ async fn handshake(
     config: Arc<ServerConfig>,
     stream: TcpStream,
     address: SocketAddr,
-    permit: OwnedSemaphorePermit,
     limit: Duration,
-) -> Option<Connection> {
+) -> Option<TlsStream<TcpStream>> {
     let accepting = TlsAcceptor::from(config).accept(stream);
     match tokio::time::timeout(limit, accepting).await {
-        Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates();
-            let first = shown.and_then(<[_]>::first);
-            let peer = Peer {
-                address,
-                is_executor: first.is_some_and(is_executor),
-            };
-            Some(Connection::tls(stream, peer, permit))
-        }
+        Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "a handshake failed");
             None
@@ -146,4 +147,21 @@ async fn handshake(
             None
         }
     }
+}
+
+/// A connection that lasts as long as the certificate that its client showed, if it showed one, is valid.
+fn verified(
+    credentials: &Credentials,
+    stream: TlsStream<TcpStream>,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) -> Connection {
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = Peer {
+        address,
+        is_executor: shown.first().is_some_and(is_executor),
+    };
+    let shows_one = !shown.is_empty();
+    let session = shows_one.then(|| credentials.opened(shown, address.to_string()));
+    Connection::tls(Verified::new(stream, session), peer, permit)
 }

@@ -4,24 +4,36 @@
 //!    minute, and says so where people look.
 //! 2. With TLS (`--tls DIR`) executors show a certificate of the cluster's authority that is made out to
 //!    [`EXECUTOR`]; people and scrapers show a token. Nothing but health is answered without.
-//! 3. Certificates and tokens are read again while the process runs. What cannot be read changes nothing.
+//! 3. Certificates and tokens are read again while the process runs. What cannot be read changes nothing. A connection is
+//!    cut when the certificate of its other end is no longer valid.
 //! 4. Connections, the time to say something, and the time of a request have limits before anything is read.
 
+mod answering;
 pub mod authority;
 mod connection;
 mod credentials;
+mod dial;
+mod folder;
+mod health;
 mod http;
 mod listener;
 mod protection;
 mod random;
+mod session;
+mod tls;
 mod tokens;
+mod trust;
 
 pub use connection::{Connection, Peer};
 pub use credentials::{Credentials, EXECUTOR};
+pub use dial::{Dialer, endpoint};
+pub use health::check_health;
 pub use http::{is_open_to_all, protect, serve_http};
 pub use listener::{Limits, accept};
-pub use protection::{NOBODY, Protection, Refused};
+pub use protection::{NOBODY, Protection, Refused, is_this_machine};
+pub use tls::tls_failure;
 pub use tokens::{Principal, Role, Tokens, new_token};
+pub use trust::Trust;
 
 #[cfg(test)]
 mod tests;

@@ -103,10 +103,7 @@ impl Protection {
         if is_secure {
             return Ok(());
         }
-        let host = place.split('/').next().unwrap_or_default();
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let is_local = name == "localhost" || host.parse().is_ok_and(is_local);
-        if self.insecure || is_local {
+        if self.insecure || is_this_machine(place) {
             return Ok(());
         }
         let what = format!("{url} is not encrypted, and anybody could answer there");
@@ -130,14 +127,14 @@ impl Protection {
     }
 
     /// Does what a process needs until the tasks are stopped: reads certificates and tokens again, and repeats
-    /// its warning, if it has one, each minute.
-    pub fn keep(&self, warning: Option<String>, tasks: &Group) {
+    /// its warnings each minute.
+    pub fn keep(&self, warnings: Vec<String>, tasks: &Group) {
         if let Some(credentials) = &self.credentials {
             let keeping = credentials.clone().keep(tasks.stop_token());
             let _runs_by_itself = tasks.spawn("credentials", keeping);
         }
-        if let Some(warning) = warning {
-            let _runs_by_itself = tasks.spawn("warn", warn(warning, tasks.stop_token()));
+        if !warnings.is_empty() {
+            let _runs_by_itself = tasks.spawn("warn", warn(warnings, tasks.stop_token()));
         }
     }
 
@@ -166,19 +163,28 @@ impl Protection {
     }
 }
 
-async fn warn(warning: String, stop: CancellationToken) -> Result<(), KolError> {
+async fn warn(warnings: Vec<String>, stop: CancellationToken) -> Result<(), KolError> {
     loop {
-        tracing::warn!(
-            code = "INSECURE",
-            warning,
-            "this process is open to its network"
-        );
+        for warning in &warnings {
+            tracing::warn!(
+                code = "INSECURE",
+                warning,
+                "this process trusts its network"
+            );
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(EACH) => {}
         }
     }
+}
+
+/// Whether the server at a place, `host:port` of a URL and what follows, is on this machine; only hosts that always are.
+pub fn is_this_machine(place: &str) -> bool {
+    let host = place.split('/').next().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || host.parse().is_ok_and(is_local)
 }
 
 fn is_local(address: SocketAddr) -> bool {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected as _;
@@ -21,6 +22,8 @@ use super::authority::{Authority, write_secret};
 use super::*;
 use crate::Millis;
 use crate::actor::Group;
+
+mod sessions;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SOON: Duration = Duration::from_millis(300);
@@ -57,6 +60,19 @@ async fn listen(folder: Option<&Path>, limits: Limits) -> (String, Accepted, Gro
 
 /// Connects with the certificate of a folder, and trusts the authority of another one.
 async fn connect(address: &str, trusts: &Path, shows: Option<&Path>) -> std::io::Result<()> {
+    let mut stream = open(address, trusts, shows).await?;
+    match timeout(SOON, stream.read_u8()).await {
+        Ok(read) => read.map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The same connection, open: its server has been greeted.
+async fn open(
+    address: &str,
+    trusts: &Path,
+    shows: Option<&Path>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let file = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(&file(trusts, "ca.crt")).unwrap();
@@ -86,10 +102,7 @@ async fn connect(address: &str, trusts: &Path, shows: Option<&Path>) -> std::io:
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .await?;
-    match timeout(SOON, stream.read_u8()).await {
-        Ok(read) => read.map(drop),
-        Err(_) => Ok(()),
-    }
+    Ok(stream)
 }
 
 /// Whether the next connection is an executor's; `None` if none is accepted.
@@ -175,7 +188,7 @@ async fn certificates_and_tokens_are_used_as_soon_as_they_are_replaced_and_bad_o
     let server = equipped(&old, &["localhost"]);
     let client = equipped(&new, &[EXECUTOR]);
     let (address, mut accepted, tasks, protection) = listen(Some(server.path()), LIMITS).await;
-    protection.keep(None, &tasks);
+    protection.keep(Vec::new(), &tasks);
     let (token, line) = new_token("ann", Role::Operator).unwrap();
     let bearer = format!("Bearer {token}");
     let admitted = || protection.admit(Some(&bearer), Role::Viewer).is_ok();
@@ -318,4 +331,62 @@ async fn pages_carry_headers_for_browsers_and_slow_large_and_garbled_requests_en
     let slow = answer(&address, b"GET /page HTTP/1.1\r\nHost:").await;
     assert!(slow.is_empty() || slow.starts_with("HTTP/1.1 4"), "{slow}");
     tasks.drain(LATE).await;
+}
+
+/// Pages of a process that lives and is not ready.
+async fn unready(folder: Option<&Path>) -> (std::net::SocketAddr, Group) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = Group::new("test");
+    let protection = Protection::new(folder, false).unwrap();
+    let unready = || async { (axum::http::StatusCode::SERVICE_UNAVAILABLE, "no master\n") };
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(unready));
+    serve_http(
+        listener,
+        protect(router, protection.clone()),
+        &protection,
+        &tasks,
+    );
+    (address, tasks)
+}
+
+#[tokio::test]
+async fn health_is_what_the_process_says_over_tls_only_if_it_is_of_the_cluster() {
+    let server = equipped(&authority(), &["localhost"]);
+    let other = equipped(&authority(), &["localhost"]);
+    let (address, tasks) = unready(Some(server.path())).await;
+    let url = |page: &str| format!("https://localhost:{}/{page}", address.port());
+    let refused = async |page: &str, tls: Option<&Path>| {
+        let error = check_health(&url(page), tls).await.unwrap_err();
+        format!("{} {}", error.code, error.message)
+    };
+    check_health(&url("healthz"), Some(server.path()))
+        .await
+        .unwrap();
+    let said = refused("readyz", Some(server.path())).await;
+    assert!(
+        said.starts_with("HEALTH") && said.ends_with("no master"),
+        "{said}"
+    );
+    for stranger in [Some(other.path()), None] {
+        let said = refused("healthz", stranger).await;
+        assert!(
+            said.starts_with("HEALTH") && said.contains("certificate"),
+            "{said}"
+        );
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let said = refused("healthz", Some(empty.path())).await;
+    assert!(said.starts_with("TLS_FILES"), "{said}");
+    tasks.drain(LATE).await;
+
+    let (address, tasks) = unready(None).await;
+    check_health(&format!("http://{address}/healthz"), None)
+        .await
+        .unwrap();
+    tasks.drain(LATE).await;
+    let gone = check_health(&format!("http://{address}/healthz"), None).await;
+    assert_eq!(gone.unwrap_err().code, "HEALTH");
 }

@@ -13,7 +13,7 @@ use crate::job::SinkSpec;
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
 /// nothing. `+SADD` makes the key that `+UNLINK` or `+DEL` removes.
-const COMMANDS: [(&str, &[&str]); 21] = [
+const COMMANDS: [(&str, &[&str]); 22] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
     ("HLEN", &[]),
@@ -33,6 +33,7 @@ const COMMANDS: [(&str, &[&str]); 21] = [
     ("ZUNIONSTORE", &["0", "none"]),
     ("SMEMBERS", &[]),
     ("SADD", &["m"]),
+    ("SREM", &["m"]),
     ("UNLINK", &[]),
     ("DEL", &[]),
 ];
@@ -144,9 +145,11 @@ fn patterns(sink: &SinkSpec) -> Vec<(String, String)> {
     let legacy = sink.legacy_hashes.then_some(&keys.legacy_hash);
     for template in always.into_iter().chain(legacy) {
         all.push((any(template), key(template)));
-        // The owner record.
-        let beside = format!("streaming:{template}:owner");
-        all.push((any(&beside), key(&beside)));
+        // The owner record and its copy.
+        for what in ["owner", "holder"] {
+            let beside = format!("streaming:{template}:{what}");
+            all.push((any(&beside), key(&beside)));
+        }
     }
     all
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::event::Reject;
 use crate::proto::{
     AheadEvent, ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, Manifest,
-    PartitionCheckpoint, PartitionReport, PartitionState, PartitionStatus, PlatformMarket,
-    Savepoint,
+    PartitionCheckpoint, PartitionReport, PartitionState, PartitionStatus, Placement,
+    PlatformMarket, Savepoint, ScalingAdvice,
 };
 
 /// A job with its totals, problems and warnings.
@@ -55,6 +55,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "now_ms": job.now_ms,
         "wall_ms": job.wall_ms,
         "ahead_total": totals.rejected.get(Reject::Ahead.as_str()).copied().unwrap_or_default(),
+        "scaling": job.scaling.as_ref().map(scaling_json),
         "last_ahead": totals.last_ahead.as_ref().map(ahead_json),
     })
 }
@@ -68,11 +69,29 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
     view["executor_id"] = json!(partition.executor_id);
     view["host"] = json!(partition.host);
     view["start_offset"] = json!(partition.start_offset);
+    view["placement"] = json!(partition.placement.as_ref().map(placement_json));
     if let Some(p) = &partition.partition {
         view["topic"] = json!(p.topic);
         view["partition"] = json!(p.partition);
     }
     view
+}
+
+/// Why a partition is where it is.
+fn placement_json(placement: &Placement) -> Value {
+    json!({
+        "since_ms": placement.since_ms,
+        "cause": placement.cause,
+        "why": placement.why,
+        "load_ppm": placement.load_ppm,
+        "executor_load_ppm": placement.executor_load_ppm,
+        "alternative": placement.alternative,
+        "alternative_load_ppm": placement.alternative_load_ppm,
+        "moves_at_ppm": placement.moves_at_ppm,
+        "moves_when": placement.moves_when,
+        "events_per_second": placement.rates.map(|r| r.events),
+        "bytes_per_second": placement.rates.map(|r| r.bytes),
+    })
 }
 
 /// A partition as its owner reports it.
@@ -104,7 +123,26 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "state_bytes": report.state_bytes,
         "median_gap_ms": report.median_gap_ms,
         "stall_ms": report.stall_ms,
+        "hottest": report.hottest.iter().map(|hot| json!({
+            "platform": hot.platform,
+            "kol": hot.kol,
+            "permille": hot.permille,
+        })).collect::<Vec<_>>(),
         "problem": report.problem.as_ref().map(problem_json),
+    })
+}
+
+/// How many executors a job wants.
+pub fn scaling_json(advice: &ScalingAdvice) -> Value {
+    json!({
+        "wanted": advice.wanted,
+        "executors": advice.executors,
+        "reason": advice.reason,
+        "lag_records": advice.lag_records,
+        "lag_per_second": advice.lag_per_second,
+        "read_per_second": advice.read_per_second,
+        "cores_permille": advice.cores_permille,
+        "memory_permille": advice.memory_permille,
     })
 }
 
@@ -175,6 +213,8 @@ pub fn executor_json(executor: &ExecutorStatus) -> Value {
         "heartbeat_age_ms": executor.heartbeat_age_ms,
         "registered_ms": executor.registered_ms,
         "clock_ahead_ms": executor.clock_ahead_ms,
+        "warnings": executor.warnings,
+        "zone": executor.zone,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::time::Millis;
@@ -22,8 +23,13 @@ pub trait Chance {
     fn ordered_id(&self) -> Uuid;
 }
 
-/// Runs work that blocks.
+/// Runs tasks, and work that blocks.
 pub trait Threads {
+    /// The task as it is to be spawned: a simulated process that is stopped holds its tasks back.
+    fn task(&self, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        task
+    }
+
     /// Runs work that may take long where it does not hold up the actors.
     fn blocking(&self, work: Box<dyn FnOnce() + Send>);
 }

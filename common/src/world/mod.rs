@@ -20,3 +20,4 @@ mod threads;
 pub use chance::{fraction, ordered_id, random_id};
 pub use current::{Chance, Clock, ThisMachine, Threads, World, enter};
 pub use threads::blocking;
+pub(crate) use threads::task;

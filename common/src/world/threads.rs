@@ -1,8 +1,14 @@
-//! Work that may block a thread: file systems, librdkafka's synchronous calls, decoding of large files.
+//! Tasks, and work that may block a thread: file systems, librdkafka's synchronous calls, decoding of large files.
 
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::current::{ThisMachine, Threads, current};
+
+/// See [`Threads::task`].
+pub(crate) fn task(task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+    current().task(Box::pin(task))
+}
 
 /// Runs work that may take long where it does not hold up the actors; `None` when it panicked.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {

@@ -16,6 +16,7 @@ use super::deps::Deps;
 use super::explain::Explain;
 use super::fullness::Fullness;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
+use super::meter::Meter;
 use super::reader::{BATCH, News, Reader, Recovered};
 use super::report::{Parts, checkpoint, memory_limit, report};
 use super::stage::Intake;
@@ -44,6 +45,7 @@ pub(super) struct Actor {
     present: Present,
     turn: Turn,
     fullness: Fullness,
+    meter: Meter,
     report: watch::Sender<PartitionReport>,
     housekeeping_at: Instant,
 }
@@ -75,6 +77,7 @@ impl Actor {
             present: deps.present,
             turn: Turn::new(deps.memory, now),
             fullness: Fullness::default(),
+            meter: Meter::default(),
             housekeeping_at: now,
             assignment,
             inbox,
@@ -171,6 +174,7 @@ impl Actor {
         if barrier.last {
             self.reader.halt();
         }
+        self.reader.epoch_ends();
         let checkpoint = checkpoint(&self.parts(), barrier);
         let state = self.intake.state_mut();
         self.checkpointer
@@ -252,8 +256,10 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                self.reader
+                let read = self
+                    .reader
                     .read(now, batch, |record| intake.take(record, latest));
+                read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
             }
@@ -323,7 +329,11 @@ impl Actor {
         let full = memory_limit(&self.parts());
         self.fullness.look(now, full);
         let stall = self.reader.longest_stall(now);
-        let report = report(&self.parts(), stall);
+        let mut report = report(&self.parts(), stall);
+        if let Some(counters) = &report.counters {
+            self.meter.look(now, counters);
+        }
+        report.rates = self.meter.rates();
         self.report.send_replace(report);
     }
 
@@ -373,6 +383,8 @@ impl Actor {
         self.intake
             .restored(*state, checkpoint.counters.clone().unwrap_or_default());
         self.turn.weigh(&self.intake, &self.outbox);
+        // What the checkpoint had counted was not read now.
+        self.meter = Meter::default();
         drop(share);
         self.reader.restored(Instant::now(), &checkpoint);
         self.checkpointer.restored(checkpoint);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use kol_common::actor::Address;
 use kol_common::job::JobSpec;
-use kol_common::proto::{Barrier, JobTick, PartitionCheckpoint, PartitionReport, SlotDetail};
+use kol_common::proto::{
+    Barrier, JobTick, KeptEpoch, PartitionCheckpoint, PartitionReport, SlotDetail,
+};
 use kol_common::scoring::Scoring;
 use kol_common::{ClusterId, JobId, KolError, SourcePartition, StoreId};
 use tokio::sync::{oneshot, watch};
@@ -19,16 +21,28 @@ pub struct LostTail {
     pub from: u64,
     /// One past the last of them.
     pub to: u64,
+    /// The log has grown again: the record at this offset is another one than was read. Where the log was cut off is
+    /// not known exactly, then: behind `from`, at this offset or before it.
+    pub differs: Option<u64>,
+    /// It may have been cut off before `from`, too: no record is known that is still the same.
+    pub unproven: bool,
 }
 
 impl fmt::Display for LostTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.to.saturating_sub(1);
-        write!(
-            f,
-            "Kafka lost the tail of the log: records {} to {last} were read and no longer exist",
-            self.from
-        )
+        let from = self.from;
+        match self.differs {
+            None => write!(
+                f,
+                "Kafka lost the tail of the log: records {from} to {last} were read and no longer exist"
+            ),
+            Some(at) => write!(
+                f,
+                "Kafka lost the tail of the log, which has grown again: record {at} is another one than was read; \
+                 of records {from} to {last}, which were read, not all exist any more"
+            ),
+        }
     }
 }
 
@@ -60,6 +74,8 @@ pub struct Assignment {
     pub topic_id: Option<Uuid>,
     /// State to start with.
     pub restore: Option<PartitionCheckpoint>,
+    /// Older epochs that are kept, newest first: they say how far back the log is still the same.
+    pub kept: Vec<KeptEpoch>,
     /// Grows each time that the log lost its tail: what Redis was shown under an older one may be of
     /// records that no longer exist.
     pub lineage: u64,
@@ -105,6 +121,7 @@ impl Assignment {
             offset: 0,
             topic_id: None,
             restore: None,
+            kept: Vec::new(),
             lineage: 0,
             resume_at: None,
             whole_log: false,

@@ -11,7 +11,7 @@
 //! | `turn` | memory that a partition takes, and whose turn it is to fetch |
 //! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
-//! | `report` | what a partition says of itself |
+//! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
 //!
 //! The rooms do not know each other: each is a part that the actor owns. A part answers with what it
@@ -24,6 +24,7 @@ mod deps;
 mod explain;
 mod fullness;
 mod message;
+mod meter;
 mod reader;
 mod report;
 mod stage;

@@ -67,6 +67,9 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         left_out: outbox.left_out() as u64,
         stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
+        hottest: state.hottest(),
+        // The actor measures them.
+        rates: None,
         problem: problem(parts).map(|e| e.to_info()),
         topic_id: reader
             .log_id()
@@ -100,6 +103,7 @@ pub(super) fn checkpoint(parts: &Parts<'_>, barrier: &Barrier) -> PartitionCheck
         location: barrier.savepoint.clone(),
         topic_id: topic_id.map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         leader_epoch: reader.leader_epoch(),
+        last_record: reader.last_record(),
         lineage: assignment.lineage,
         ..PartitionCheckpoint::default()
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::error::info_of;
+use kol_common::{KolError, net};
 use tonic::Status;
 use tonic::transport::Endpoint;
 
@@ -82,7 +82,7 @@ pub(super) fn follows(status: &Status) -> bool {
 }
 
 fn endpoint(master: &str) -> Result<Endpoint, KolError> {
-    let endpoint = Endpoint::from_shared(master.to_owned()).map_err(|e| {
+    let endpoint = net::endpoint(master).map_err(|e| {
         KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
             .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
     })?;

@@ -57,10 +57,7 @@ impl Dial for Network {
         Box::pin(async move {
             match &self.credentials {
                 None => endpoint.connect().await,
-                Some(credentials) => {
-                    let endpoint = endpoint.clone().tls_config(credentials.client())?;
-                    endpoint.connect().await
-                }
+                Some(credentials) => credentials.dialer().connect(endpoint).await,
             }
         })
     }
@@ -111,12 +108,16 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Host name.
     pub host: String,
+    /// What the host fails together with; may be empty.
+    pub zone: String,
     /// Address of the HTTP server.
     pub http: String,
     /// Cores for partitions.
     pub cores: u32,
     /// Memory limit, bytes.
     pub memory_bytes: u64,
+    /// What people must know of its protection.
+    pub warnings: Vec<String>,
 }
 
 /// Keeps a session until it is stopped, or until its stream ends after the supervisor has: then all
@@ -222,6 +223,7 @@ async fn session(
         .into_inner();
     while let Some(message) = incoming.message().await? {
         masters.accept(message.term)?;
+        tracing::trace!(incarnation = %identity.incarnation, term = message.term, "a message of the master is taken");
         if let Some(kol_common::proto::master_message::Body::Welcome(w)) = &message.body {
             ready.send_replace(true);
             tracing::info!(executor = %w.executor_id, "registered with the master");
@@ -245,6 +247,8 @@ fn registration(identity: &Identity, account: Account) -> ExecutorMessage {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running: account.running,
             unseen_roots: account.unseen_roots,
+            warnings: identity.warnings.clone(),
+            zone: identity.zone.clone(),
         })),
         ..ExecutorMessage::default()
     }

@@ -102,9 +102,11 @@ impl Scene {
         let identity = Identity {
             incarnation: Incarnation::generate(),
             host: "here".into(),
+            zone: String::new(),
             http: "127.0.0.1:1".into(),
             cores: 1,
             memory_bytes: 1 << 20,
+            warnings: Vec::new(),
         };
         let (ready, _) = watch::channel(false);
         let stop = group.stop_token();

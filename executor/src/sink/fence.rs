@@ -11,12 +11,12 @@ use super::script;
 const MOST_PLATFORMS: usize = 1_000;
 
 /// Claims a partition for a log: see `lua/claim.lua`. `platforms` is the key of the set of all platforms; more than
-/// can be read do not hide the default platform.
+/// can be read do not hide those that come `first`.
 pub(super) async fn claim(
     fence: &Fence,
     log: &str,
     platforms: &str,
-    default_platform: &str,
+    first: &[String],
     open: &mut RedisConnection,
 ) -> CallResult<Claimed> {
     let reply: Vec<String> = script::CLAIM
@@ -31,7 +31,7 @@ pub(super) async fn claim(
         return Ok(Err(SinkError::Fenced));
     }
     let (mut platforms, refused) = members(platforms, open).await?;
-    first(&mut platforms, default_platform);
+    keep(&mut platforms, first);
     Ok(Ok(Claimed {
         begun: number(1).unwrap_or(0),
         done: number(2).unwrap_or(0),
@@ -41,12 +41,12 @@ pub(super) async fn claim(
     }))
 }
 
-/// Keeps the platforms that are read: of more, whose names are invented, the default one and the first ones. Those of
-/// a partition's own creators are known without Redis.
-fn first(platforms: &mut Vec<String>, default_platform: &str) {
+/// Keeps the platforms that are read: of more, whose names are invented, those that come `first`, and then by name.
+/// Those of a partition's own creators are known without Redis.
+fn keep(platforms: &mut Vec<String>, first: &[String]) {
     // Redis has them in no order.
     platforms.sort_unstable_by(|a, b| {
-        let others = (a != default_platform).cmp(&(b != default_platform));
+        let others = (!first.contains(a)).cmp(&!first.contains(b));
         others.then_with(|| a.cmp(b))
     });
     platforms.truncate(MOST_PLATFORMS);
@@ -84,11 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_number_of_invented_platforms_does_not_hide_the_default_one() {
+    fn any_number_of_invented_platforms_does_not_hide_the_default_one_and_those_that_are_named() {
         let invented = (0..MOST_PLATFORMS).map(|i| format!("a{i:04}"));
-        let mut platforms: Vec<_> = invented.chain(["youtube".to_owned()]).collect();
-        first(&mut platforms, "youtube");
+        let first = ["youtube".to_owned(), "tiktok".to_owned()];
+        let mut platforms: Vec<_> = invented.chain(first.clone()).collect();
+        keep(&mut platforms, &first);
         assert_eq!(platforms.len(), MOST_PLATFORMS);
-        assert_eq!(platforms[..2], ["youtube", "a0000"]);
+        assert_eq!(platforms[..3], ["tiktok", "youtube", "a0000"]);
     }
 }

@@ -23,8 +23,8 @@ pub enum SinkMessage {
         log: String,
         /// Key of the set of all platforms.
         platforms: String,
-        /// The platform of events that name none.
-        default_platform: String,
+        /// The platforms that are read however many others there are.
+        first: Vec<String>,
         /// What the previous owner left.
         reply: oneshot::Sender<Result<Claimed, SinkError>>,
     },

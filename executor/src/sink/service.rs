@@ -158,10 +158,10 @@ async fn serve(
             fence,
             log,
             platforms,
-            default_platform,
+            first,
             reply,
         } => {
-            let claim = claim(&fence, &log, &platforms, &default_platform, &mut open);
+            let claim = claim(&fence, &log, &platforms, &first, &mut open);
             let claimed = within(records.claimed(claim, shared.clone())).await;
             let claimed = on_fence(claimed, &fence.key);
             let claimed = records.explained(claimed, shared).await;

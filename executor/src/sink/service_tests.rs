@@ -134,7 +134,7 @@ async fn claim(sink: &Sink) -> Result<Claimed, SinkError> {
         fence: fence(),
         log: String::new(),
         platforms: "platforms".into(),
-        default_platform: "tiktok".into(),
+        first: vec!["tiktok".into()],
         reply,
     };
     sink.ask(request, LOOK).await.expect("an answer")

@@ -1,6 +1,8 @@
 //! The time between two readings of one entity, as a histogram: four buckets for each doubling.
 
 const BUCKETS: usize = 64 * 4;
+/// The first bucket in use: shorter gaps count as the shortest.
+const FIRST: u16 = 2 * 4;
 
 /// Counts of gaps.
 #[derive(Debug)]
@@ -24,8 +26,9 @@ impl Gaps {
         let ms = ms.max(4);
         let power = ms.ilog2();
         let quarter = (ms >> (power - 2)) & 3;
-        self.counts[power as usize * 4 + quarter as usize] += 1;
-        self.total += 1;
+        let count = &mut self.counts[power as usize * 4 + quarter as usize];
+        *count = count.saturating_add(1);
+        self.total = self.total.saturating_add(1);
     }
 
     /// Buckets that are not empty, with their counts.
@@ -37,12 +40,14 @@ impl Gaps {
     /// From counts; unknown buckets are left out.
     pub(super) fn restore(counts: &[(u16, u64)]) -> Self {
         let mut gaps = Self::default();
-        for &(bucket, count) in counts {
+        let known = counts.iter().filter(|(bucket, _)| *bucket >= FIRST);
+        for &(bucket, count) in known {
             if let Some(place) = gaps.counts.get_mut(usize::from(bucket)) {
                 *place = count;
-                gaps.total = gaps.total.saturating_add(count);
             }
         }
+        let all = gaps.counts.iter();
+        gaps.total = all.fold(0, |sum, count| sum.saturating_add(*count));
         gaps
     }
 
@@ -79,5 +84,14 @@ mod tests {
             median <= 86_400_000 && median * 5 / 4 > 86_400_000,
             "{median}"
         );
+    }
+
+    #[test]
+    fn counts_that_no_histogram_has_are_left_out() {
+        let gaps = Gaps::restore(&[(0, 5), (7, 5), (8, 1), (8, 2), (256, 9)]);
+        assert_eq!((gaps.counts(), gaps.median()), (vec![(8, 2)], Some(4)));
+        let mut full = Gaps::restore(&[(8, u64::MAX), (9, u64::MAX)]);
+        full.add(4);
+        assert_eq!(full.median(), Some(4));
     }
 }

@@ -4,10 +4,10 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use kol_common::Millis;
+use kol_common::job::ScoringSpec;
 
-/// Most platforms one partition may have creators of, beside the default platform: input is hostile, and each
-/// platform is a ranking of its own.
-pub const MAX_PLATFORMS: usize = 1_000;
+use super::platforms::{PlatformIndex, Platforms};
 
 /// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
 pub type KolIndex = u32;
@@ -18,19 +18,14 @@ pub struct Kols {
     table: HashTable<KolIndex>,
     hasher: RandomState,
     names: Vec<Option<Name>>,
-    /// The platform that is always admitted.
-    default_platform: Box<str>,
     free: Vec<KolIndex>,
-    /// Empty where no KOL is of the platform any more: the number is free.
-    platforms: Vec<Box<str>>,
-    /// How many KOLs there are of each.
-    kols_of: Vec<u32>,
+    platforms: Platforms,
     text_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Name {
-    platform: u16,
+    platform: PlatformIndex,
     kol: Box<str>,
 }
 
@@ -47,16 +42,16 @@ pub enum Interned {
 
 impl Kols {
     /// None yet.
-    pub fn new(default_platform: &str) -> Self {
+    pub fn new(spec: &ScoringSpec) -> Self {
         Self {
-            default_platform: default_platform.into(),
+            platforms: Platforms::new(spec),
             ..Self::default()
         }
     }
 
-    /// The index of a KOL, made if need be.
-    pub fn intern(&mut self, platform: &str, kol: &str) -> Interned {
-        let Some(platform) = self.platform(platform) else {
+    /// The index of the KOL of an event that counts, made if need be. `clock` is the partition's.
+    pub fn intern(&mut self, platform: &str, kol: &str, time: Millis, clock: Millis) -> Interned {
+        let Some(platform) = self.platforms.admit(platform, time, clock) else {
             return Interned::TooManyPlatforms;
         };
         let hash = self.hasher.hash_one((platform, kol));
@@ -68,7 +63,7 @@ impl Kols {
             kol: kol.into(),
         };
         self.text_bytes += kol.len();
-        self.kols_of[usize::from(platform)] += 1;
+        self.platforms.gained(platform);
         let index = if let Some(index) = self.free.pop() {
             self.names[index as usize] = Some(name);
             index
@@ -84,7 +79,7 @@ impl Kols {
 
     /// The index of a KOL that is known.
     pub fn find(&self, platform: &str, kol: &str) -> Option<KolIndex> {
-        let platform = self.platforms.iter().position(|p| &**p == platform)? as u16;
+        let platform = self.platforms.find(platform)?;
         let hash = self.hasher.hash_one((platform, kol));
         self.table
             .find(hash, |&i| self.is(i, platform, kol))
@@ -92,21 +87,24 @@ impl Kols {
     }
 
     /// Platform number and name of a KOL; `None` for an index that is free.
-    pub fn name(&self, index: KolIndex) -> Option<(u16, &str)> {
+    pub fn name(&self, index: KolIndex) -> Option<(PlatformIndex, &str)> {
         let name = self.names.get(index as usize)?.as_ref()?;
         Some((name.platform, &name.kol))
     }
 
     /// The name of a platform number.
-    pub fn platform_name(&self, platform: u16) -> &str {
-        self.platforms
-            .get(usize::from(platform))
-            .map_or("", |p| &**p)
+    pub fn platform_name(&self, platform: PlatformIndex) -> &str {
+        self.platforms.name(platform)
     }
 
     /// All platforms, by number; empty where a number is free.
     pub fn platforms(&self) -> &[Box<str>] {
-        &self.platforms
+        self.platforms.names()
+    }
+
+    /// Those that may be present, and those that are always admitted and have KOLs.
+    pub fn present_platforms(&self) -> Vec<Box<str>> {
+        self.platforms.present()
     }
 
     /// Forgets a KOL, and with its last KOL a platform; their index and number may be given to others.
@@ -120,15 +118,11 @@ impl Kols {
             entry.remove();
         }
         self.free.push(index);
-        let platform = usize::from(name.platform);
-        self.kols_of[platform] -= 1;
-        if self.kols_of[platform] == 0 {
-            self.platforms[platform] = "".into();
-        }
+        self.platforms.lost(name.platform);
     }
 
     /// Puts a name, or nothing, at an index; `restored` makes the table whole afterwards.
-    pub fn restore(&mut self, index: KolIndex, name: Option<(u16, &str)>) {
+    pub fn restore(&mut self, index: KolIndex, name: Option<(PlatformIndex, &str)>) {
         let at = index as usize;
         if at >= self.names.len() {
             self.names.resize_with(at + 1, || None);
@@ -140,10 +134,13 @@ impl Kols {
         self.names[at] = name;
     }
 
-    /// All names were put in place.
-    pub fn restored(&mut self, platforms: Vec<Box<str>>) {
-        self.kols_of = vec![0; platforms.len()];
-        self.platforms = platforms;
+    /// All names were put in place. `newest` is the newest event of a KOL, `clock` the partition's.
+    pub fn restored(
+        &mut self,
+        platforms: Vec<Box<str>>,
+        newest: impl Fn(KolIndex) -> Millis,
+        clock: Millis,
+    ) {
         self.table = HashTable::with_capacity(self.names.len());
         self.text_bytes = 0;
         for index in 0..self.names.len() as KolIndex {
@@ -152,16 +149,13 @@ impl Kols {
                 continue;
             };
             self.text_bytes += name.kol.len();
-            self.kols_of[usize::from(name.platform)] += 1;
             let (names, hasher) = (&self.names, &self.hasher);
             let hash = |&i: &KolIndex| hash_of(hasher, names, i);
             self.table.insert_unique(hash(&index), index, hash);
         }
-        for (name, kols) in self.platforms.iter_mut().zip(&self.kols_of) {
-            if *kols == 0 {
-                *name = "".into();
-            }
-        }
+        let all = self.names.iter().zip(0..);
+        let kols = all.filter_map(|(name, kol)| Some((name.as_ref()?.platform, newest(kol))));
+        self.platforms.restored(platforms, kols, clock);
     }
 
     /// How many KOLs are known.
@@ -178,38 +172,14 @@ impl Kols {
     pub fn bytes(&self) -> usize {
         // An allocation has a word of the allocator, and is rounded up to two.
         self.text_bytes
+            + self.platforms.bytes()
             + self.len() * 16
             + self.free.capacity() * size_of::<KolIndex>()
             + self.names.capacity() * size_of::<Option<Name>>()
             + self.table.capacity() * 5
     }
 
-    /// The number of a platform of which there is, or will be, a KOL.
-    fn platform(&mut self, platform: &str) -> Option<u16> {
-        // A job has a handful of platforms: looking along the list is faster than hashing.
-        if let Some(number) = self.platforms.iter().position(|p| &**p == platform) {
-            return Some(number as u16);
-        }
-        if platform != &*self.default_platform && self.others() >= MAX_PLATFORMS {
-            return None;
-        }
-        if let Some(number) = self.kols_of.iter().position(|kols| *kols == 0) {
-            self.platforms[number] = platform.into();
-            return Some(number as u16);
-        }
-        self.platforms.push(platform.into());
-        self.kols_of.push(0);
-        Some(self.platforms.len() as u16 - 1)
-    }
-
-    /// How many platforms have KOLs, the default platform aside.
-    fn others(&self) -> usize {
-        let all = self.platforms.iter().zip(&self.kols_of);
-        all.filter(|(name, kols)| **kols > 0 && **name != self.default_platform)
-            .count()
-    }
-
-    fn is(&self, index: KolIndex, platform: u16, kol: &str) -> bool {
+    fn is(&self, index: KolIndex, platform: PlatformIndex, kol: &str) -> bool {
         self.names[index as usize]
             .as_ref()
             .is_some_and(|n| n.platform == platform && &*n.kol == kol)
@@ -226,69 +196,38 @@ fn hash_of(hasher: &RandomState, names: &[Option<Name>], index: KolIndex) -> u64
 mod tests {
     use super::*;
 
+    fn intern(kols: &mut Kols, platform: &str, kol: &str) -> Interned {
+        kols.intern(platform, kol, Millis(0), Millis(0))
+    }
+
     #[test]
     fn a_kol_keeps_its_index_until_it_is_forgotten() {
         let mut kols = Kols::default();
-        assert_eq!(kols.intern("tiktok", "a"), Interned::New(0));
-        assert_eq!(kols.intern("youtube", "a"), Interned::New(1));
-        assert_eq!(kols.intern("tiktok", "a"), Interned::Known(0));
+        assert_eq!(intern(&mut kols, "tiktok", "a"), Interned::New(0));
+        assert_eq!(intern(&mut kols, "youtube", "a"), Interned::New(1));
+        assert_eq!(intern(&mut kols, "tiktok", "a"), Interned::Known(0));
         assert_eq!(kols.name(1), Some((1, "a")));
         kols.forget(0);
         assert_eq!(kols.find("tiktok", "a"), None);
-        assert_eq!(kols.intern("tiktok", "b"), Interned::New(0));
+        assert_eq!(intern(&mut kols, "tiktok", "b"), Interned::New(0));
         assert_eq!(kols.len(), 2);
     }
 
     #[test]
-    fn the_number_of_platforms_is_bounded() {
+    fn a_platform_is_forgotten_with_its_last_kol_also_where_a_checkpoint_has_it() {
         let mut kols = Kols::default();
-        for i in 0..MAX_PLATFORMS {
-            kols.intern(&format!("p{i}"), "a");
-        }
-        assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
-        assert!(matches!(kols.intern("p7", "b"), Interned::New(_)));
-    }
-
-    #[test]
-    fn the_default_platform_is_admitted_however_many_others_there_are() {
-        for first in [true, false] {
-            let mut kols = Kols::new("tiktok");
-            if first {
-                kols.intern("tiktok", "a");
-            }
-            for i in 0..MAX_PLATFORMS {
-                let interned = kols.intern(&format!("p{i}"), "a");
-                assert!(matches!(interned, Interned::New(_)), "p{i}");
-            }
-            assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
-            assert!(matches!(kols.intern("tiktok", "b"), Interned::New(_)));
-            assert_eq!(kols.intern("one more", "a"), Interned::TooManyPlatforms);
-        }
-    }
-
-    #[test]
-    fn a_platform_is_forgotten_with_its_last_kol_and_makes_room_for_another() {
-        let mut kols = Kols::default();
-        for i in 0..MAX_PLATFORMS {
-            kols.intern(&format!("invented {i}"), "a");
-        }
-        kols.intern("invented 7", "b");
-        kols.forget(7);
-        assert_eq!(kols.intern("tiktok", "a"), Interned::TooManyPlatforms);
-        kols.forget(MAX_PLATFORMS as KolIndex);
-        assert_eq!(kols.find("invented 7", "b"), None);
-        let Interned::New(index) = kols.intern("tiktok", "a") else {
-            panic!("there is room for one");
-        };
-        let (number, _) = kols.name(index).unwrap();
-        assert_eq!(kols.platform_name(number), "tiktok");
-        assert_eq!(kols.platforms().len(), MAX_PLATFORMS);
-        // What a checkpoint of before has without a creator is free as well.
+        intern(&mut kols, "tiktok", "a");
+        intern(&mut kols, "tiktok", "b");
+        kols.forget(0);
+        assert_eq!(kols.platforms().concat(), "tiktok");
+        kols.forget(1);
+        assert_eq!(kols.platforms().concat(), "");
         let mut restored = Kols::default();
         restored.restore(0, Some((1, "a")));
-        restored.restored(vec!["invented".into(), "youtube".into()]);
+        let names = vec!["invented".into(), "youtube".into()];
+        restored.restored(names, |_| Millis(0), Millis(0));
         assert_eq!(restored.platforms().concat(), "youtube");
-        restored.intern("tiktok", "a");
+        intern(&mut restored, "tiktok", "a");
         assert_eq!(restored.platforms().concat(), "tiktokyoutube");
     }
 }

@@ -33,7 +33,7 @@ impl State {
             let slot = &mut self.slots[kol as usize];
             let old = std::mem::replace(&mut slot.market_e4, MISSING);
             if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
-                self.market[usize::from(platform)].remove(old);
+                self.market[platform as usize].remove(old);
             }
             self.add_to_market(kol);
         }
@@ -55,7 +55,7 @@ impl State {
             .velocity(sum.engagement_e6 as f64, f64::from(sum.events));
         let rounded = velocity_e4(velocity);
         self.slots[kol as usize].market_e4 = rounded;
-        self.market[usize::from(platform)].add(rounded);
+        self.market[platform as usize].add(rounded);
     }
 
     /// The window end of the market sums, and the sums by platform number.

@@ -6,8 +6,9 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `kols`, `readings`, `panes`, `gaps` | the tables |
+//! | `kols`, `platforms`, `readings`, `panes`, `gaps` | the tables |
 //! | `consumers` | which KOLs changed, for each consumer |
+//! | `hot` | the creators with the most events |
 //! | `sample` | a few entities, to compare with those of other partitions |
 //! | `shares` | what the slots amount to now, for consumers and `explain` |
 //! | `market` | the partition's share of the market |
@@ -21,9 +22,11 @@ mod capture;
 mod changes;
 mod consumers;
 mod gaps;
+mod hot;
 mod kols;
 mod market;
 mod panes;
+mod platforms;
 mod readings;
 mod restore;
 mod sample;
@@ -34,7 +37,7 @@ use std::sync::Arc;
 use kol_common::Millis;
 use kol_common::checkpoint::{Pane, Record};
 use kol_common::event::Event;
-use kol_common::proto::Sighting;
+use kol_common::proto::{HotKol, Sighting};
 use kol_common::scoring::{MarketSum, Scoring, spread};
 
 pub use changes::Capture;
@@ -42,9 +45,11 @@ use changes::Changes;
 pub use consumers::Consumer;
 use consumers::{ChangeSets, Waiting};
 use gaps::Gaps;
+use hot::Hot;
 pub use kols::KolIndex;
 use kols::{Interned, Kols};
 use panes::Panes;
+pub use platforms::PlatformIndex;
 use readings::{MISSING, Readings};
 pub use restore::Restorer;
 use sample::Sampler;
@@ -59,6 +64,7 @@ pub struct State {
     panes: Panes,
     readings: Readings,
     gaps: Gaps,
+    hot: Hot,
     sampler: Sampler,
     clock: Option<Millis>,
     window_end: u64,
@@ -112,11 +118,12 @@ impl State {
     pub fn new(scoring: Arc<Scoring>) -> Self {
         Self {
             panes: Panes::new(scoring.kept),
-            kols: Kols::new(&scoring.spec.default_platform),
+            kols: Kols::new(&scoring.spec),
             scoring,
             slots: Vec::new(),
             readings: Readings::default(),
             gaps: Gaps::default(),
+            hot: Hot::default(),
             sampler: Sampler::default(),
             clock: None,
             window_end: 0,
@@ -141,7 +148,7 @@ impl State {
         if time < oldest {
             return Applied::Late;
         }
-        let kol = match self.kols.intern(&event.platform, &event.kol) {
+        let kol = match self.kols.intern(&event.platform, &event.kol, time, clock) {
             Interned::Known(kol) => {
                 self.changing(kol);
                 let dead = self.slots[kol as usize].newest + self.scoring.spec.entity_ttl.0;
@@ -160,6 +167,7 @@ impl State {
             }
             Interned::TooManyPlatforms => return Applied::TooManyPlatforms,
         };
+        self.hot.event(kol);
         self.panes.advance(&self.scoring, kol, self.window_end);
         if self.scoring.cumulative() {
             self.read(kol, event, time.0, oldest.0);
@@ -302,6 +310,11 @@ impl State {
         self.gaps.median().map(Millis)
     }
 
+    /// The creators that take most of the newest events, the first one first.
+    pub fn hottest(&self) -> Vec<HotKol> {
+        self.hot.hottest(&self.kols)
+    }
+
     /// Looks at the next `count` readings for the sample.
     pub fn sample_some(&mut self, count: usize) {
         self.sampler.step(count, &self.readings, &self.kols);
@@ -339,6 +352,7 @@ impl State {
             if dead && known && slot.waiting.is_nowhere() && may_forget(index as KolIndex) {
                 self.changing(index as KolIndex);
                 self.kols.forget(index as KolIndex);
+                self.hot.forget(index as KolIndex);
                 self.slots[index] = Slot::EMPTY;
             }
         }

@@ -11,12 +11,20 @@ use kol_common::scoring::Scoring;
 use super::gaps::Gaps;
 use super::{KolIndex, Slot, State};
 
-/// A state that is being read.
+/// Largest time and largest number of a pane: what is computed with them does not overflow.
+const LATEST: u64 = 1 << 53;
+/// Bytes of the smallest record.
+const SMALLEST: usize = 2;
+
+/// A state that is being read. Indexes are dense: each index up to the largest has a record in the files, so no file can
+/// make a table longer than by the records that it has room for.
 #[derive(Debug)]
 pub struct Restorer {
     state: State,
     platforms: Vec<Box<str>>,
     frame: u32,
+    /// One past the largest index that the file which is read may name.
+    bound: usize,
 }
 
 impl Restorer {
@@ -26,6 +34,7 @@ impl Restorer {
             state: State::new(scoring),
             platforms: Vec::new(),
             frame: 0,
+            bound: 0,
         }
     }
 
@@ -35,7 +44,10 @@ impl Restorer {
     /// It is damaged, or does not fit these scoring constants. Nothing of what was read may be used.
     pub fn file(&mut self, file: &[u8]) -> Result<(), Damage> {
         self.frame = 0;
-        for chunk in Decoder::new(file)? {
+        let chunks = Decoder::new(file)?;
+        let known = (self.state.kols.bound()).max(self.state.readings.bound() as usize);
+        self.bound = known.saturating_add(chunks.most_raw() / SMALLEST);
+        for chunk in chunks {
             for record in records(&chunk?) {
                 let record = record.map_err(|_| Damage::Undecodable(self.frame))?;
                 self.record(&record)?;
@@ -51,6 +63,12 @@ impl Restorer {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), Damage> {
+        let fits = record
+            .index()
+            .is_none_or(|index| (index as usize) < self.bound);
+        if !fits || !is_plausible(record) {
+            return Err(Damage::Undecodable(self.frame));
+        }
         let state = &mut self.state;
         match record {
             Record::Head(head) => {
@@ -97,17 +115,31 @@ impl Restorer {
             mut state,
             platforms,
             frame,
+            bound: _,
         } = self;
         let known = |kol: KolIndex| state.kols.name(kol).map(|(platform, _)| platform);
         let platforms_fit = (0..state.kols.bound() as KolIndex)
             .filter_map(known)
-            .all(|platform| usize::from(platform) < platforms.len());
+            .all(|platform| (platform as usize) < platforms.len());
         if !platforms_fit {
             return Err(Damage::Undecodable(frame));
         }
-        state.kols.restored(platforms);
+        let (slots, clock) = (&state.slots, state.clock.unwrap_or_default());
+        let newest = |kol: KolIndex| Millis(slots[kol as usize].newest);
+        state.kols.restored(platforms, newest, clock);
         state.readings.restored();
         Ok(state)
+    }
+}
+
+/// Whether the times of a record are ones that a clock can show.
+fn is_plausible(record: &Record<'_>) -> bool {
+    match record {
+        Record::Head(head) => head.clock.unwrap_or(0).max(head.window_end) <= LATEST,
+        Record::Kol(kol) => kol.newest.max(kol.base) <= LATEST,
+        Record::Reading(reading) => reading.time <= LATEST,
+        Record::FallenReading(record) => record.reading.time <= LATEST,
+        Record::NoKol(_) | Record::NoReading(_) => true,
     }
 }
 
@@ -131,6 +163,7 @@ impl State {
 mod tests {
     use std::borrow::Cow;
 
+    use kol_common::checkpoint::Head;
     use kol_common::checkpoint::frame::Encoder;
     use kol_common::event::Event;
     use kol_common::job::{Counters, Profile, ScoringSpec};
@@ -316,6 +349,32 @@ mod tests {
         read(&mut restored, 1_010, 2);
         let detail = detail(&restored, "tiktok", "a").unwrap();
         assert_eq!(detail.readings[0].likes, Some(1_010));
+    }
+
+    #[test]
+    fn a_record_whose_index_no_file_of_its_length_can_have_or_whose_time_no_clock_shows_is_refused()
+    {
+        let of = |record: &Record<'_>| {
+            let mut chunk = Vec::new();
+            record.append(&mut chunk);
+            let (mut encoder, mut file) = (Encoder::default(), Vec::new());
+            encoder.header(&mut file);
+            encoder.frame(&chunk, &mut file);
+            encoder.trailer(&mut file);
+            Restorer::new(scoring()).file(&file)
+        };
+        assert_eq!(of(&Record::NoKol(0)), Ok(()));
+        let late = Record::Head(Head {
+            clock: Some(u64::MAX),
+            ..Head::default()
+        });
+        for record in [
+            Record::NoKol(4_000_000_000),
+            Record::NoReading(900_000),
+            late,
+        ] {
+            assert_eq!(of(&record), Err(Damage::Undecodable(0)), "{record:?}");
+        }
     }
 
     #[test]

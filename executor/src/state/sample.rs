@@ -114,6 +114,8 @@ fn name(index: u32, readings: &Readings, kols: &Kols) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::Millis;
+
     use super::super::kols::Interned;
     use super::*;
 
@@ -121,7 +123,9 @@ mod tests {
     fn sample(videos: impl IntoIterator<Item = (String, String)>) -> Vec<Sighting> {
         let (mut readings, mut kols) = (Readings::default(), Kols::default());
         for (kol, video) in videos {
-            let (Interned::New(kol) | Interned::Known(kol)) = kols.intern("tiktok", &kol) else {
+            let now = Millis(0);
+            let (Interned::New(kol) | Interned::Known(kol)) = kols.intern("tiktok", &kol, now, now)
+            else {
                 panic!("one platform");
             };
             let video = (!video.is_empty()).then_some(video.as_str());

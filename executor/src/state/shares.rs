@@ -12,7 +12,7 @@ use kol_common::scoring::Slot as PackedSlot;
 
 use super::consumers::Consumer;
 use super::readings::{MISSING, Reading};
-use super::{KolIndex, State};
+use super::{KolIndex, PlatformIndex, State};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +59,23 @@ impl State {
     }
 
     /// Platform and name of a slot's KOL; `None` for an index that is free.
-    pub fn name(&self, kol: KolIndex) -> Option<(u16, &str)> {
+    pub fn name(&self, kol: KolIndex) -> Option<(PlatformIndex, &str)> {
         self.kols.name(kol)
     }
 
     /// The name of a platform number.
-    pub fn platform_name(&self, platform: u16) -> &str {
+    pub fn platform_name(&self, platform: PlatformIndex) -> &str {
         self.kols.platform_name(platform)
     }
 
     /// All platforms, by number; empty where a number is free.
     pub fn platforms(&self) -> &[Box<str>] {
         self.kols.platforms()
+    }
+
+    /// Platforms of which creators may be in a ranking.
+    pub fn present_platforms(&self) -> Vec<Box<str>> {
+        self.kols.present_platforms()
     }
 
     /// What a slot is at the present window end; `None` for an index that is free.

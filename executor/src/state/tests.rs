@@ -254,3 +254,30 @@ fn a_kol_is_not_forgotten_while_a_consumer_has_not_taken_it_or_its_caller_holds_
     assert_eq!(s.size().0, 1);
     assert_eq!(s.name(0), None);
 }
+
+#[test]
+fn a_creator_and_a_video_take_what_cluster_plans_count_for_them() {
+    use kol_common::sizing::{CREATOR_BYTES, VIDEO_BYTES};
+    const KOLS: u64 = 24_000;
+    let bytes = |videos: u64| {
+        let mut s = state(Counters::Cumulative);
+        for n in 0..KOLS * videos {
+            let (kol, id) = (n % KOLS, 7_518_376_794_681_000_000 + n);
+            let (kol, id) = (format!("creator_{kol}"), id.to_string());
+            s.apply(&video(&kol, &id, 1_000), Millis(T0 + n));
+        }
+        let (kols, entities, bytes) = s.size();
+        assert_eq!((kols as u64, entities as u64), (KOLS, KOLS * videos));
+        bytes as u64 / KOLS
+    };
+    let (one, many) = (bytes(1), bytes(20));
+    let of_video = (many - one) / 19;
+    let of_creator = one - of_video;
+    // Tables grow by doubling: what is counted must not be far from any of their sizes.
+    let is_near = |counted: u64, is: u64| (is * 7 / 10..=is * 3 / 2).contains(&counted);
+    assert!(is_near(VIDEO_BYTES, of_video), "{of_video} bytes a video");
+    assert!(
+        is_near(CREATOR_BYTES, of_creator),
+        "{of_creator} bytes a creator"
+    );
+}

@@ -199,6 +199,7 @@ impl Supervisor {
                 offset: p.offset,
                 topic_id: Uuid::from_slice(&p.topic_id).ok(),
                 restore: p.restore,
+                kept: p.kept,
                 lineage: p.lineage,
                 resume_at: p.resume_at,
                 whole_log: p.whole_log,

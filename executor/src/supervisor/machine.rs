@@ -154,6 +154,8 @@ impl Machine {
                 let lost = proto::LostTail {
                     from: tail.from,
                     to: tail.to,
+                    differs: tail.differs,
+                    unproven: tail.unproven,
                 };
                 failed(&key, was.assignment_epoch, &error, Some(lost))
             }

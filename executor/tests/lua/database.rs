@@ -27,10 +27,14 @@ function commands.HSET(key, ...)
     local args = {...}
     for i = 1, #args, 2 do db[key][args[i]] = tostring(args[i + 1]) end
 end
+function drop_if_empty(key)
+    if db[key] and next(db[key]) == nil then commands.DEL(key) end
+end
 function commands.HDEL(key, ...)
     for _, field in ipairs({...}) do
         if db[key] then db[key][field] = nil end
     end
+    drop_if_empty(key)
 end
 function commands.DEL(key) db[key], kinds[key] = nil, nil end
 commands.UNLINK = commands.DEL
@@ -55,7 +59,9 @@ function commands.ZREM(key, ...)
     for _, member in ipairs({...}) do
         if db[key] then db[key][member] = nil end
     end
+    drop_if_empty(key)
 end
+commands.SREM = commands.ZREM
 function commands.GET(key) return db[key] or false end
 function commands.SET(key, value) db[key] = value end
 function commands.SADD(key, member)

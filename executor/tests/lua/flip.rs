@@ -1,9 +1,12 @@
 //! From one generation to the next.
 
 use kol_common::scoring::Slot;
+use kol_executor::partition::encode::Outgoing;
 use mlua::Table;
+use redis::Connection;
 
 use crate::database::{Redis, members, one, scoring};
+use crate::server::{Partition, Server, answer, run};
 
 #[test]
 fn a_generation_takes_the_place_of_an_older_one_at_once_or_later_and_never_beside_it() {
@@ -115,4 +118,69 @@ fn where_nothing_is_shown_nothing_is_waited_for() {
     let answer = redis.call(("1", "next"), &scoring(), (0.0, 1), &[Some(&one)], 0);
     assert_eq!(answer, "OK");
     assert_eq!(members(&redis, "ranking"), Some(vec!["a".to_owned()]));
+}
+
+/// The platforms on the list, and the expiry of the generation record of `invented`: none is -1.
+fn listed(open: &mut Connection) -> (String, i64) {
+    let mut platforms = redis::cmd("SMEMBERS");
+    platforms.arg("streaming:ranking:*:trending:platforms");
+    let mut expiry = redis::cmd("PTTL");
+    expiry.arg("streaming:ranking:invented:trending:generation");
+    (answer(open, &platforms), expiry.query(open).unwrap())
+}
+
+/// Begins a flush of a generation, and merges creators of `invented` one call after the other.
+fn merge(open: &mut Connection, generation: u64, calls: &[&[(&str, Outgoing)]]) {
+    let mut partition = Partition::new(generation);
+    answer(open, &partition.claim());
+    partition.sequence = 100 * generation;
+    while answer(open, &partition.begin()) != "OK" {}
+    for kols in calls {
+        let call = partition.merge("invented", true, kols);
+        assert_eq!(answer(open, &call), "OK");
+    }
+}
+
+#[test]
+fn a_platform_leaves_the_list_with_its_last_creator_and_is_on_it_again_with_the_next() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let put = [("a", Outgoing::Put(one(0, 1)))];
+    let remove = [("a", Outgoing::Remove)];
+    for _ in 0..2 {
+        merge(&mut open, 1, &[&put]);
+        assert_eq!(listed(&mut open), ("invented".to_owned(), -1));
+        // That it may be shown changes nothing for a platform of which there is nothing.
+        merge(&mut open, 1, &[&remove, &[]]);
+        let (platforms, expiry) = listed(&mut open);
+        assert_eq!(platforms, "");
+        assert!(expiry > 0, "the record is not kept for ever: {expiry}");
+    }
+}
+
+#[test]
+fn a_generation_record_of_a_wrong_type_is_not_made_to_expire() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let record = "streaming:ranking:invented:trending:generation";
+    run(&mut open, &format!("LPUSH {record} x"));
+    merge(&mut open, 1, &[&[]]);
+    assert_eq!(listed(&mut open), (String::new(), -1));
+}
+
+#[test]
+fn a_platform_stays_on_the_list_while_a_ranking_of_it_lies_aside() {
+    let server = Server::start();
+    let mut open = server.connect();
+    merge(&mut open, 1, &[&[("a", Outgoing::Put(one(0, 1)))]]);
+    let remove = [("a", Outgoing::Remove)];
+    merge(&mut open, 2, &[&[], &remove]);
+    assert_eq!(
+        listed(&mut open),
+        ("invented".to_owned(), -1),
+        "creators to sweep"
+    );
+    run(&mut open, "DEL streaming:ranking:invented:trending:before");
+    merge(&mut open, 2, &[&[]]);
+    assert_eq!(listed(&mut open).0, "");
 }

@@ -58,7 +58,7 @@ fn every_command_of_a_script_is_among_the_rights_that_are_looked_for_and_that_th
 }
 
 /// What partitions of two generations send so that every command is run: the first waits for its ranking to be
-/// shown, the second does not, removes a creator and compares.
+/// shown, the second does not, removes a creator, and the last one of a platform, and compares.
 fn story() -> Vec<redis::Cmd> {
     let a = [("a", Outgoing::Put(one(0, 1)))];
     let mut first = Partition::new(1);
@@ -70,6 +70,7 @@ fn story() -> Vec<redis::Cmd> {
     calls.extend([second.claim(), second.begin()]);
     calls.push(second.merge("tiktok", true, &a));
     calls.push(second.merge("tiktok", true, &[("b", Outgoing::Remove)]));
+    calls.push(second.merge("youtube", true, &[("b", Outgoing::Remove)]));
     calls.push(second.compare("tiktok", &["a"]));
     calls.push(second.done());
     calls

@@ -4,7 +4,7 @@ use kol_common::scoring::schema::{HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_
 use kol_common::scoring::{Slot, unpack_slots};
 use mlua::Table;
 
-use crate::database::{Redis, one, scoring};
+use crate::database::{Redis, members, one, scoring};
 
 #[test]
 fn a_slot_takes_the_place_of_the_one_its_partition_had_and_order_does_not_matter() {
@@ -44,8 +44,7 @@ fn removing_the_last_slot_removes_hash_and_ranking_entry_together() {
     assert_eq!(redis.field("event_count"), "1");
     redis.merge(&scoring(), 0.0, None, 1);
     assert!(redis.hash().is_none());
-    let ranking: Table = redis.db().get("ranking").unwrap();
-    assert!(ranking.is_empty());
+    assert_eq!(members(&redis, "ranking"), None);
 }
 
 #[test]

@@ -118,6 +118,8 @@ impl Member {
             heartbeat_age_ms: now.since(self.heard).0,
             registered_ms: wall.since(now.since(self.registered)).0,
             clock_ahead_ms: self.heartbeat.clock_ahead,
+            warnings: register.warnings.clone(),
+            zone: register.zone.clone(),
         }
     }
 }

@@ -68,10 +68,12 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: partition.clone(),
         ordinal: 0,
         start_offset: 0,
+        from_log: true,
         topic_id: None,
         cuts: Cuts::default(),
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
+        placed: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

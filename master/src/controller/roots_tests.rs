@@ -32,10 +32,12 @@ async fn master(tasks: &Group) -> (Handle, String) {
         partition: SourcePartition::new("t", 0),
         ordinal: 0,
         start_offset: 0,
+        from_log: true,
         topic_id: None,
         cuts: Cuts::default(),
         assignment_epoch: 1,
         owner: None,
+        placed: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

@@ -20,7 +20,8 @@ use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::{Chore, Keeper};
 use crate::cluster::{Limits, Member, Members, SessionId};
 use crate::job::discovery::Outside;
-use crate::job::{Executor, Fleet, Job};
+use crate::job::{Executor, Fleet, Job, Load, Site};
+use crate::scaling::Advisor;
 
 /// What a controller needs to know.
 #[derive(Clone, Debug)]
@@ -82,6 +83,8 @@ pub(super) struct Controller {
     pub(super) keeper: Keeper,
     pub(super) attempts: Attempts,
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
+    /// How many executors each job wants.
+    pub(super) advisors: BTreeMap<JobId, Advisor>,
     /// Places of state files that executors do not see, and since when.
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
 }
@@ -116,6 +119,7 @@ impl Controller {
             keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
             store,
             attempts: Attempts::new(now),
+            advisors: BTreeMap::new(),
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
@@ -142,13 +146,19 @@ impl Controller {
     /// The executors as one job sees them.
     pub(super) fn fleet(&self, job: &JobId) -> Fleet {
         let present = self.members.all().filter(|m| !m.is_gone());
+        let others = self.loads_beside(job);
         let executor = |m: &Member| {
             let unseen = self.unseen.get(&m.id);
             let executor = Executor {
                 incarnation: m.incarnation(),
                 state: m.state,
-                host: m.register.host.clone(),
-                others: self.load(&m.id, Some(job)),
+                site: Site {
+                    host: m.register.host.clone(),
+                    zone: m.register.zone.clone(),
+                },
+                cores: m.register.cores,
+                memory: m.register.memory_bytes,
+                others: others.get(&m.id).copied().unwrap_or_default(),
                 unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
                 unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),
             };
@@ -157,13 +167,22 @@ impl Controller {
         present.map(executor).collect()
     }
 
-    /// How many partitions an executor has, those of `except` not counted.
-    pub(super) fn load(&self, executor: &ExecutorId, except: Option<&JobId>) -> usize {
-        let counted = self
-            .jobs
-            .iter()
-            .filter(|(id, job)| job.header().is_live() && Some(*id) != except);
-        counted.map(|(_, job)| job.held_by(executor)).sum()
+    /// What the partitions of all other jobs take of each executor.
+    fn loads_beside(&self, job: &JobId) -> BTreeMap<ExecutorId, Load> {
+        let live = self.jobs.iter().filter(|(_, job)| job.header().is_live());
+        let others = live.filter(|(id, _)| *id != job);
+        let mut loads: BTreeMap<ExecutorId, Load> = BTreeMap::new();
+        for (executor, load) in others.flat_map(|(_, job)| job.loads()) {
+            let sum = loads.entry(executor).or_default();
+            *sum = *sum + load;
+        }
+        loads
+    }
+
+    /// How many partitions an executor has.
+    pub(super) fn partitions_of(&self, executor: &ExecutorId) -> usize {
+        let live = self.jobs.values().filter(|job| job.header().is_live());
+        live.map(|job| job.held_by(executor)).sum()
     }
 
     /// Without waiting: an executor that does not read loses its stream, and does not slow down the

@@ -7,18 +7,25 @@ use super::state::Controller;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Member;
 use crate::cluster::clocks::{Reading, disagreement};
+use crate::cluster::insecure::insecure;
 use crate::job::{Job, clock_ahead};
 
 impl Controller {
     pub(super) fn executor_statuses(&self, now: Millis) -> Vec<ExecutorStatus> {
         let wall = Millis::now();
-        let status = |m: &Member| m.status(now, wall, self.load(&m.id, None) as u64);
+        let status = |m: &Member| m.status(now, wall, self.partitions_of(&m.id) as u64);
         self.members.all().map(status).collect()
     }
 
     /// What is wrong with the wall clocks of the hosts.
     pub(super) fn clocks_disagree(&self) -> Option<String> {
         disagreement(self.clocks())
+    }
+
+    /// Which executors trust their network.
+    fn executors_insecure(&self) -> Option<String> {
+        let present = self.members.all().filter(|m| !m.is_gone());
+        insecure(present.map(|m| (m.register.host.as_str(), &m.register.warnings[..])))
     }
 
     fn clocks(&self) -> impl Iterator<Item = Reading<'_>> {
@@ -38,12 +45,15 @@ impl Controller {
             checkpoint.committed_ms = wall.since(age).0;
         }
         if job.header().is_live() {
+            let advisor = self.advisors.get(id);
+            status.scaling = advisor.map(|advisor| advisor.advice().clone());
             let newest = self.clocks().map(|(_, ahead)| ahead).fold(0, i64::max);
             let present = Millis(wall.0.saturating_add_signed(newest));
             let spec = &job.header().spec;
             let clock = status.clock_ms.map(Millis);
             status.warnings.extend(clock_ahead(spec, clock, present));
             status.warnings.extend(self.clocks_disagree());
+            status.warnings.extend(self.executors_insecure());
         }
         let offsets = self.group_offsets.get(id);
         let taken = offsets.and_then(GroupOffsets::warning);

@@ -95,7 +95,8 @@ impl Controller {
     }
 
     /// Looks at Kafka, Redis and the checkpoint root for a job, beside the loop. A job does not start without
-    /// its root, nor without its keys in Redis: those are taken first.
+    /// its root, nor without its keys in Redis: those are taken first. Nor does one take a newer generation without
+    /// them: it would displace an owner.
     fn discover(&self, id: &JobId) {
         let Some(job) = self.jobs.get(id) else {
             return;
@@ -107,12 +108,14 @@ impl Controller {
         let starts = record.generation == 0;
         let keys = self.claim(id, &record.spec, record.generation, None);
         let take_over = record.take_over;
+        let outranked = job.outranked();
         let partitions = record.partitions.into_iter().filter(|_| !starts);
         let known = partitions.map(|p| p.partition).collect();
         let query = |start| Query {
             start,
             known,
             generation: self.store.generation(),
+            outranked,
             spec: record.spec,
         };
         let (id, outside, handle) = (
@@ -123,7 +126,7 @@ impl Controller {
         let query = start.map(query);
         let _runs_by_itself = self.tasks.spawn("discovery", async move {
             let owned = own(keys, take_over, &outside);
-            let (owned, (found, claimed)) = if starts {
+            let (owned, (found, claimed)) = if starts || outranked.is_some() {
                 let owned = owned.await;
                 let found = look(query, Some(&owned), root, &outside).await;
                 (owned, found)

@@ -90,8 +90,10 @@ pub(super) fn ending(id: &str) -> JobRecord {
         partition: SourcePartition::new("t", 0),
         ordinal: 0,
         start_offset: 0,
+        from_log: true,
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
+        placed: None,
         topic_id: None,
         cuts: Cuts::default(),
     }];

@@ -1,10 +1,12 @@
 //! How time passes for the jobs, and how one job takes the place of another.
 
+use kol_common::proto::{ExecutorState, ExecutorStatus, JobStatus};
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::job::{Event, Job, Phase};
 use crate::metrics::publish;
+use crate::scaling::Sample;
 
 /// How often metrics are published.
 const METRICS: Millis = Millis(1_000);
@@ -63,8 +65,47 @@ impl Controller {
     pub(super) fn tick_metrics(&mut self, now: Millis) {
         if now.since(self.published) >= METRICS {
             self.published = now;
-            publish(&self.job_statuses(now), &self.executor_statuses(now));
+            let (jobs, executors) = (self.job_statuses(now), self.executor_statuses(now));
+            self.advise(now, &jobs, &executors);
+            publish(&jobs, &executors);
             self.watch_clocks();
+        }
+    }
+
+    /// Notes how things are, for who wants to know how many executors there should be.
+    fn advise(&mut self, now: Millis, jobs: &[JobStatus], executors: &[ExecutorStatus]) {
+        let live = self.live();
+        self.advisors.retain(|id, _| live.contains(id));
+        let alive = executors
+            .iter()
+            .filter(|e| e.state() == ExecutorState::Alive);
+        let fleet = alive.fold(Sample::default(), |sum, e| Sample {
+            at: now,
+            executors: sum.executors + 1,
+            cores: sum.cores.saturating_add(e.cores),
+            memory: sum.memory.saturating_add(e.memory_bytes),
+            cpu_ms: sum.cpu_ms.saturating_add(e.cpu_ms),
+            resident: sum.resident.saturating_add(e.rss_bytes),
+            ..sum
+        });
+        for id in live {
+            let Some(job) = jobs.iter().find(|job| job.job_id == id.as_str()) else {
+                continue;
+            };
+            let lags = job.partitions.iter().filter_map(|p| {
+                let report = p.report.as_ref()?;
+                Some(report.end_offset?.saturating_sub(report.position))
+            });
+            let sample = Sample {
+                at: now,
+                lag: job.lag_records,
+                most_lag: lags.max().unwrap_or_default(),
+                events: job.totals.as_ref().map_or(0, |totals| totals.events),
+                partitions: job.partition_count as u32,
+                is_troubled: !job.problems.is_empty(),
+                ..fleet
+            };
+            self.advisors.entry(id).or_default().note(sample);
         }
     }
 }

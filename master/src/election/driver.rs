@@ -1,5 +1,6 @@
 //! The loop of the election: carries out what the machine decides, one request at a time, and passes on who leads.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -64,8 +65,8 @@ struct Driver {
     seen: Seen,
     won: Option<(i64, Elected)>,
     held: Option<Held>,
-    /// The newest request failed.
-    cut_off: bool,
+    /// For what requests have failed since etcd answered last: said once each.
+    said: BTreeSet<&'static str>,
 }
 
 /// Takes part in elections until it is stopped, then ends its own term.
@@ -87,7 +88,7 @@ pub async fn run(
         seen: Seen::default(),
         won: None,
         held: None,
-        cut_off: false,
+        said: BTreeSet::new(),
     };
     let mut machine = Machine::new(limits);
     let mut ticks = tokio::time::interval(TICK);
@@ -119,18 +120,15 @@ impl Driver {
     }
 
     fn hear(&mut self, answer: Answer) -> Input {
-        let failed = match &answer {
-            Answer::Failed(error) => Some(error),
-            _ => None,
-        };
-        match (failed, self.cut_off) {
-            (Some(error), false) => {
-                tracing::warn!(code = "ETCD_UNREACHABLE", %error, "the election needs etcd: trying again");
+        if let Answer::Failed(error) = &answer {
+            if self.said.insert(error.code) {
+                let error = KolError::from(error);
+                tracing::warn!(%error, "the election needs etcd: trying again");
             }
-            (None, true) => tracing::info!("etcd answers again"),
-            _ => {}
+        } else if !self.said.is_empty() {
+            self.said.clear();
+            tracing::info!("etcd answers again");
         }
-        self.cut_off = failed.is_some();
         match answer {
             Answer::Input(input) => input,
             Answer::Failed(_) => Input::Nothing,

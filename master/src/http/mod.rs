@@ -20,7 +20,7 @@ pub struct Pages {
     /// Where jobs and executors are known.
     pub roles: Roles,
     /// What people must know of this process.
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
 /// The pages.
@@ -70,7 +70,7 @@ async fn jobs(State(pages): State<Pages>) -> Response {
 
 async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
     answer(pages.roles.job(job).await, |mut status| {
-        status.warnings.extend(pages.warning);
+        status.warnings.extend(pages.warnings);
         let mut shown = job_json(&status);
         shown["partition_list"] = status.partitions.iter().map(partition_json).collect();
         shown["spec"] = serde_json::from_str(&status.spec_json).unwrap_or_default();

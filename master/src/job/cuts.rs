@@ -7,9 +7,13 @@
 //!    is exactly the fold of the log.
 //! 4. If there is none, it keeps the newest state and resumes at the lowest cut that came after it: a log that
 //!    was cut off again further up may have new records below, which no state has yet.
-//! 5. What Redis had confirmed in an older lineage may be of lost records: everything is sent again.
+//! 5. A log that has grown again may show only that it is another one at some record: then `from` is the end of the
+//!    newest epoch whose last record is still the same, and the cut lies at that record or before it. If no such epoch
+//!    is kept, `from` is the oldest record that is known to differ: some new records before it may not be read, and
+//!    nothing counts as repaired.
+//! 6. What Redis had confirmed in an older lineage may be of lost records: everything is sent again.
 
-use kol_common::proto::{LostTail, PartitionCheckpoint};
+use kol_common::proto::{KeptEpoch, LostTail, PartitionCheckpoint};
 use serde::{Deserialize, Serialize};
 
 /// Cuts that are kept. Checkpoints from before the oldest of them count as not of the log.
@@ -34,6 +38,9 @@ pub struct Cut {
     pub from: u64,
     /// One past the last record that was read before.
     pub to: u64,
+    /// Rule 5: the record at this offset is another one, and `from` is where the log is the same up to, at least.
+    #[serde(default)]
+    pub differs: Option<u64>,
     /// Whether the partition could go back before it.
     pub repaired: bool,
 }
@@ -76,13 +83,15 @@ impl Cuts {
         self.newest.push(Cut {
             from: lost.from,
             to: lost.to,
+            differs: lost.differs,
             repaired: false,
         });
         if self.newest.len() > MOST {
             self.newest.remove(0);
         }
         let mut checkpoints = checkpoints.peekable();
-        let repaired = checkpoints.peek().is_none() || checkpoints.any(|c| self.leave(c));
+        let none = checkpoints.peek().is_none();
+        let repaired = none || (checkpoints.any(|c| self.leave(c)) && !lost.unproven);
         if let Some(cut) = self.newest.last_mut() {
             cut.repaired = repaired;
         }
@@ -106,12 +115,12 @@ impl Cuts {
     /// A checkpoint for another job, which knows nothing of these cuts: its end is where to resume.
     pub fn hand_on(&self, checkpoint: &PartitionCheckpoint) -> PartitionCheckpoint {
         let offset = self.resume_at(checkpoint);
+        let same_end = offset == checkpoint.offset;
         PartitionCheckpoint {
             offset,
             // Of the record before the old end.
-            leader_epoch: checkpoint
-                .leader_epoch
-                .filter(|_| offset == checkpoint.offset),
+            leader_epoch: checkpoint.leader_epoch.filter(|_| same_end),
+            last_record: checkpoint.last_record.filter(|_| same_end),
             ..checkpoint.clone()
         }
     }
@@ -126,7 +135,22 @@ impl Cuts {
         fits.or_else(|| checkpoints.clone().next())
     }
 
-    /// Where to start, given the usable checkpoints with their epochs, newest first: rules 3 to 5.
+    /// Where the epochs end that are older than this one and of the log as it is now, as far as they know their last
+    /// record; newest first, as they are given.
+    pub fn kept_before<'a>(
+        &self,
+        epoch: u64,
+        checkpoints: impl Iterator<Item = (u64, &'a PartitionCheckpoint)>,
+    ) -> impl Iterator<Item = KeptEpoch> {
+        let older = checkpoints.filter(move |(number, c)| *number < epoch && self.leave(c));
+        let known = older.filter(|(_, c)| c.last_record.is_some());
+        known.map(|(_, c)| KeptEpoch {
+            offset: c.offset,
+            last_record: c.last_record,
+        })
+    }
+
+    /// Where to start, given the usable checkpoints with their epochs, newest first: rules 3 to 6.
     pub fn restart<'a>(
         &self,
         checkpoints: impl Iterator<Item = (u64, &'a PartitionCheckpoint)> + Clone,
@@ -147,7 +171,7 @@ impl Cuts {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::proto::AsOf;
+    use kol_common::proto::{AsOf, RecordMark};
 
     use super::*;
 
@@ -161,7 +185,12 @@ mod tests {
     }
 
     fn lost(from: u64, to: u64) -> LostTail {
-        LostTail { from, to }
+        LostTail {
+            from,
+            to,
+            differs: None,
+            unproven: false,
+        }
     }
 
     /// Epoch, offset and where to resume.
@@ -180,6 +209,23 @@ mod tests {
         assert_eq!(start(&cuts, &kept), (2, 20, None));
         assert_eq!((cuts.lineage(), cuts.records()), (1, 15));
         assert!(cuts.newest()[0].repaired);
+    }
+
+    #[test]
+    fn a_cut_that_may_lie_further_below_is_not_repaired_by_a_checkpoint_before_it() {
+        let kept = [checkpoint(10, 0), checkpoint(30, 0)];
+        for unproven in [false, true] {
+            let mut cuts = Cuts::default();
+            let lost = LostTail {
+                differs: Some(29),
+                unproven,
+                ..lost(20, 35)
+            };
+            cuts.add(lost, kept.iter().rev());
+            assert_eq!(start(&cuts, &kept), (1, 10, None));
+            let cut = cuts.newest()[0];
+            assert_eq!((cut.repaired, cut.differs), (!unproven, Some(29)));
+        }
     }
 
     #[test]
@@ -230,6 +276,54 @@ mod tests {
         cuts.add(lost(30, 60), kept.iter().rev());
         assert_eq!(start(&cuts, &kept), (3, 25, None));
         assert_eq!(start(&cuts, &kept[..2]), (1, 10, None));
+    }
+
+    #[test]
+    fn older_epochs_of_the_log_as_it_is_now_are_named_with_their_last_records() {
+        let known = |offset, lineage| PartitionCheckpoint {
+            last_record: Some(RecordMark {
+                offset: offset - 1,
+                ..RecordMark::default()
+            }),
+            ..checkpoint(offset, lineage)
+        };
+        let kept = [
+            known(10, 0),
+            known(15, 0),
+            checkpoint(18, 0),
+            known(30, 0),
+            known(40, 1),
+        ];
+        let numbered: Vec<_> = (1..).zip(&kept).collect();
+        let mut cuts = Cuts::default();
+        cuts.add(lost(20, 35), [].into_iter());
+        let named = |before| -> Vec<u64> {
+            let older = cuts.kept_before(before, numbered.iter().rev().copied());
+            older.map(|epoch| epoch.offset).collect()
+        };
+        assert_eq!(
+            named(5),
+            [15, 10],
+            "30 is of lost records, 18 does not know its own"
+        );
+        assert_eq!(named(2), [10]);
+    }
+
+    #[test]
+    fn a_state_that_is_handed_on_before_its_end_does_not_claim_a_last_record() {
+        let whole = PartitionCheckpoint {
+            last_record: Some(RecordMark::default()),
+            leader_epoch: Some(1),
+            ..checkpoint(30, 0)
+        };
+        let mut cuts = Cuts::default();
+        assert_eq!(cuts.hand_on(&whole), whole);
+        cuts.add(lost(20, 35), [].into_iter());
+        let handed = cuts.hand_on(&whole);
+        assert_eq!(
+            (handed.offset, handed.leader_epoch, handed.last_record),
+            (20, None, None)
+        );
     }
 
     #[test]

@@ -13,7 +13,9 @@ use kol_common::kafka::{
     Consumer, check_brokers, client_config, consumer, failure, shows_secrets, topic_ids,
 };
 use kol_common::proto::Manifest;
-use kol_common::redis::{Connect, RIGHTS_MISSING, classify, name_missing_rights};
+use kol_common::redis::{
+    Connect, RIGHTS_MISSING, RedisConnection, classify, is_wrong_type, name_missing_rights,
+};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
@@ -127,6 +129,8 @@ pub struct Query {
     pub start: Start,
     /// The newest generation that was given out.
     pub generation: u64,
+    /// Its own generation, if Redis refused it as older than another one.
+    pub outranked: Option<u64>,
 }
 
 /// What was found.
@@ -134,13 +138,14 @@ pub struct Query {
 pub struct Found {
     /// New partitions, in the order of the topic list, then by number.
     pub partitions: Starts,
-    /// For a job that starts: above every generation that the store or Redis knows.
-    pub generation: u64,
+    /// For a job that starts, or that Redis refused as older than another one: above every generation that the
+    /// store or Redis knows. Of the latter it is its own one where Redis knows no newer one.
+    pub generation: Option<u64>,
     /// For a job that starts: the state that it begins with.
     pub state: Option<Box<Manifest>>,
 }
 
-/// Queries Kafka and, for a job that starts, Redis. Partitions that come later start at their beginning.
+/// Queries Kafka and, for a job that starts or was refused as older than another generation, Redis. Partitions that come later start at their beginning.
 ///
 /// # Errors
 /// Retryable ones for what may recover by itself or be repaired without a new spec: a broker or a Redis that
@@ -151,12 +156,15 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
     let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
     let starts = outside
         .brokers
-        .starts(source, query.known, offsets, secrets);
+        .starts(source, query.known.clone(), offsets, secrets);
     let partitions = starts.await?;
-    let mut generation = query.generation;
-    if starting {
-        let names = partitions.iter().map(|found| &found.partition);
-        generation = generation.max(newest_in_redis(&query.spec, names, &outside).await?) + 1;
+    let mut generation = None;
+    if starting || query.outranked.is_some() {
+        let found = partitions.iter().map(|found| &found.partition);
+        let names = query.known.iter().chain(found);
+        let newest = newest_in_redis(&query.spec, names, &outside).await?;
+        let own = query.outranked.filter(|own| newest <= *own);
+        generation = Some(own.unwrap_or_else(|| query.generation.max(newest) + 1));
     }
     if let Some(state) = &state {
         all_are_there(state, &partitions)?;
@@ -269,7 +277,7 @@ fn metadata_of(
 /// topic shows by the id that its first reader learns, or by the end of its log. Brokers that cannot be
 /// reached show by the requests that follow.
 fn ids_of(consumer: &Consumer, source: &KafkaSource) -> BTreeMap<String, Uuid> {
-    topic_ids(consumer, &source.topics, IDS_ANSWER).unwrap_or_else(|error| {
+    topic_ids(consumer.client(), &source.topics, IDS_ANSWER).unwrap_or_else(|error| {
         tracing::debug!(%error, "the ids of topics are not known");
         BTreeMap::new()
     })
@@ -385,8 +393,8 @@ fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
 }
 
-/// The newest generation in the fence records of these partitions, and of the ranking that they will
-/// write to; 0 without any.
+/// The newest generation in the fence records of these partitions, and of the rankings that there are, of any
+/// platform; 0 without any.
 async fn newest_in_redis(
     spec: &JobSpec,
     partitions: impl Iterator<Item = &SourcePartition>,
@@ -394,15 +402,7 @@ async fn newest_in_redis(
 ) -> Result<u64, KolError> {
     let connected = outside.redis.connect(&spec.sink, &outside.secrets);
     let mut connection = connected.await?;
-    let mut pipeline = redis::pipe();
-    for partition in partitions {
-        let key = spec.sink.keys.fence_key(&spec.name, partition);
-        pipeline.hget(key, GENERATION_FIELD);
-    }
-    let [record, ..] = spec.sink.keys.flip_keys(&spec.scoring.default_platform);
-    pipeline.get(record);
-    let found: Result<Vec<Option<String>>, _> = pipeline.query_async(&mut connection).await;
-    let found = match found.map_err(|e| classify(&e)) {
+    let found = match generations(spec, partitions, &mut connection).await {
         Ok(found) => found,
         Err(error) if error.code == RIGHTS_MISSING => {
             return Err(name_missing_rights(error, &spec.sink, &mut connection).await);
@@ -413,6 +413,33 @@ async fn newest_in_redis(
     let number = |text: &String| text.split(' ').next()?.parse::<u64>().ok();
     let numbers = found.iter().flatten().filter_map(number);
     Ok(numbers.max().unwrap_or(0))
+}
+
+/// The generations on record, as they are written.
+async fn generations(
+    spec: &JobSpec,
+    partitions: impl Iterator<Item = &SourcePartition>,
+    connection: &mut RedisConnection,
+) -> Result<Vec<Option<String>>, KolError> {
+    let keys = &spec.sink.keys;
+    let mut pipeline = redis::pipe();
+    for partition in partitions {
+        pipeline.hget(keys.fence_key(&spec.name, partition), GENERATION_FIELD);
+    }
+    let mut listed = redis::cmd("SMEMBERS");
+    let listed = listed.arg(keys.platforms_key());
+    let listed: Vec<String> = match listed.query_async(connection).await {
+        // The job says so when it runs.
+        Err(error) if is_wrong_type(&error) => Vec::new(),
+        listed => listed.map_err(|e| classify(&e))?,
+    };
+    let always = spec.scoring.always_admitted().map(str::to_owned);
+    for platform in always.chain(listed) {
+        let [record, ..] = keys.flip_keys(&platform);
+        pipeline.get(record);
+    }
+    let found = pipeline.query_async(connection).await;
+    found.map_err(|e| classify(&e))
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
     let out = rig.event(Event::Discovered(
         Ok(Found {
             partitions: started(2, 100),
-            generation: 9,
+            generation: Some(9),
             state: Some(Box::new(state)),
         }),
         None,

@@ -202,16 +202,17 @@ impl Epochs {
         measure: &Measure,
         out: &mut Vec<Effect>,
     ) {
-        let Some(checkpoint) = ack.checkpoint else {
+        let Some(mut checkpoint) = ack.checkpoint else {
             return;
         };
-        let current = job.partitions.get(checkpoint.ordinal).is_some_and(|p| {
+        let current = job.partitions.get(checkpoint.ordinal).filter(|p| {
             p.hold.executor() == Some(executor)
                 && p.record.assignment_epoch == checkpoint.assignment_epoch
         });
-        if !current {
+        let Some(partition) = current else {
             return;
-        }
+        };
+        checkpoint.start_offset = partition.record.start_of(&checkpoint);
         let acknowledged = Input::Acknowledged {
             epoch: ack.epoch,
             checkpoint: Box::new(checkpoint),

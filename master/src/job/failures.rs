@@ -1,6 +1,7 @@
 //! What follows for a job from a partition that failed.
 
 use kol_common::Millis;
+use kol_common::job::Flip;
 
 use super::effect::Effect;
 use super::machine::Job;
@@ -23,17 +24,20 @@ impl Job {
             } => {
                 self.epochs.mark_damaged(ordinal, epoch);
                 let epochs = self.epochs.coordinator();
-                if epochs.is_inherited(epoch) {
+                let is_lost = epochs.is_lost(ordinal);
+                // Without an epoch of its own the job has not begun: the state is still what a person gave it.
+                let has_begun = epochs.head().is_some_and(|head| head.origin.is_empty());
+                if epochs.is_inherited(epoch) && !(is_lost && has_begun) {
                     let why = format!("the state to begin with cannot be used: {text}");
                     self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) && !self.record.origin.is_the_log() {
+                } else if is_lost && !self.partitions.is_from_log(ordinal) {
                     let why = format!(
-                        "none of the checkpoints can be read, and the log does not have what came before \
-                         {}: {text}",
+                        "none of the checkpoints can be read, and {} does not say from where on the log \
+                         gives the state: {text}",
                         self.record.origin
                     );
                     self.fail_without_state(now, &why, out);
-                } else if epochs.is_lost(ordinal) {
+                } else if is_lost {
                     self.warn_of_lost_state(ordinal);
                 }
             }
@@ -42,7 +46,27 @@ impl Job {
                 self.partitions
                     .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
             }
+            Failure::Outranked => {
+                self.outranked = true;
+                self.lookup.hurry(now);
+            }
             Failure::Fatal(why) => self.end(now, End::Failed, why, out),
+        }
+    }
+
+    /// Its generation, if Redis refused it as older than another one.
+    pub fn outranked(&self) -> Option<u64> {
+        self.outranked.then_some(self.record.generation)
+    }
+
+    /// A generation above all that are on record in Redis. A job that runs already continues with its state.
+    pub(super) fn raise(&mut self, now: Millis, generation: u64, out: &mut Vec<Effect>) {
+        self.outranked = false;
+        if generation > self.record.generation {
+            self.record.generation = generation;
+            self.record.shown = self.record.spec.sink.flip == Flip::AtOnce;
+            self.partitions.assign_again(now);
+            out.push(Effect::Persist);
         }
     }
 

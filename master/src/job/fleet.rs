@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use kol_common::proto::{ExecutorState, UnseenRoot};
 use kol_common::{ExecutorId, Incarnation, Millis};
 
+use super::load::Load;
+use super::placement::Site;
+
 /// An executor, as far as placement is concerned. Lost ones are not in the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executor {
@@ -12,10 +15,14 @@ pub struct Executor {
     pub incarnation: Incarnation,
     /// Whether it may be called, and given partitions.
     pub state: ExecutorState,
-    /// Its host, for people.
-    pub host: String,
-    /// How many partitions of other jobs it has.
-    pub others: usize,
+    /// Its host and zone.
+    pub site: Site,
+    /// Its processor cores.
+    pub cores: u32,
+    /// Its memory limit, bytes.
+    pub memory: u64,
+    /// What partitions of other jobs take there.
+    pub others: Load,
     /// Places of state files that it does not see.
     pub unseen: Vec<UnseenRoot>,
     /// When it said so.
@@ -35,6 +42,11 @@ impl Executor {
     /// A suspect executor is never called.
     pub fn callable(&self) -> bool {
         matches!(self.state, ExecutorState::Alive | ExecutorState::Leaving)
+    }
+
+    /// Whether it may have partitions of a job with state files in these places.
+    pub fn takes_partitions(&self, places: &[Place<'_>]) -> bool {
+        self.state == ExecutorState::Alive && self.misses(places).is_none()
     }
 
     /// The first of these places that it does not see.

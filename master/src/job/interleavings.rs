@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ExecutorState, PartitionFailed, Released, RevokeMode, RunningPartition};
+use kol_common::proto::{
+    ExecutorState, PartitionFailed, PartitionReport, PartitionState, Released, Reports, RevokeMode,
+    RunningPartition,
+};
 use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
 use proptest::prelude::*;
 
 use super::discovery::Found;
 use super::effect::Event;
 use super::fleet::{Executor, Fleet};
+use super::load::Load;
 use super::machine::Job;
+use super::placement::Site;
 use super::record::{End, JobRecord, Phase};
 use super::testing::{Out, started};
 use crate::testing::spec;
@@ -83,7 +88,7 @@ impl World {
         world.event(Event::Discovered(
             Ok(Found {
                 partitions: started(PARTITIONS, 0),
-                generation: 1,
+                generation: Some(1),
                 state: None,
             }),
             None,
@@ -134,8 +139,13 @@ impl World {
         let executor = Executor {
             incarnation: Incarnation::from_wire(format!("inc_{n}")),
             state: ExecutorState::Alive,
-            host: String::new(),
-            others: 0,
+            site: Site {
+                host: format!("host{n}"),
+                zone: String::new(),
+            },
+            cores: 1,
+            memory: 1 << 30,
+            others: Load::default(),
             unseen: Vec::new(),
             unseen_since: Millis(0),
         };
@@ -171,6 +181,20 @@ impl World {
             };
             self.event(Event::Received(id(n), FromExecutor::Released(released)));
         }
+    }
+
+    /// Balance waits for these after a restart of the master.
+    fn report(&mut self, n: u8) {
+        let runs = self.fakes.entry(n).or_default().runs.clone();
+        let report = |(number, epoch): (u32, u64)| PartitionReport {
+            partition: Some((&SourcePartition::new("t", number)).into()),
+            assignment_epoch: epoch,
+            state: PartitionState::Running as i32,
+            ..PartitionReport::default()
+        };
+        let reports = runs.into_iter().map(report).collect();
+        let reports = FromExecutor::Reports(Reports { reports });
+        self.event(Event::Received(id(n), reports));
     }
 
     fn fail(&mut self, n: u8) {
@@ -228,6 +252,7 @@ impl World {
             for n in 0..4 {
                 if self.callable(n) {
                     self.answer(n);
+                    self.report(n);
                 }
             }
         }

@@ -80,6 +80,10 @@ fn unread(partition: &PartitionRecord) -> PartitionCheckpoint {
     PartitionCheckpoint {
         partition: Some((&partition.partition).into()),
         offset: partition.start_offset,
+        topic_id: partition
+            .topic_id
+            .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        start_offset: partition.from_log.then_some(partition.start_offset),
         ..PartitionCheckpoint::default()
     }
 }
@@ -163,10 +167,12 @@ mod tests {
             partition: SourcePartition::new("t", number),
             ordinal,
             start_offset: 5,
+            from_log: true,
             topic_id: None,
             cuts: Cuts::default(),
             assignment_epoch: 9,
             owner: None,
+            placed: None,
         }
     }
 

@@ -30,6 +30,11 @@ impl Lookup {
         }
     }
 
+    /// The next look is due now, unless one is under way.
+    pub(super) fn hurry(&mut self, now: Millis) {
+        self.next = self.next.map(|_| now);
+    }
+
     /// Why the last look failed.
     pub(super) fn problem(&self) -> Option<&KolError> {
         self.problem.as_ref()

@@ -7,6 +7,7 @@
 //!
 //! What follows from a partition that failed: see `failures`; the state that it has for others: see `left`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
@@ -18,6 +19,7 @@ use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
 use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
+use super::load::Load;
 use super::lookup::Lookup;
 use super::measure::Measure;
 use super::ownership::Partitions;
@@ -38,7 +40,9 @@ pub struct Job {
     pub(super) partitions: Partitions,
     measure: Measure,
     pub(super) epochs: Epochs,
-    lookup: Lookup,
+    pub(super) lookup: Lookup,
+    /// Redis refused a partition as older than a generation on record there; looked up next.
+    pub(super) outranked: bool,
     tenure: Tenure,
     share: Share,
     /// The wall clock at the newest step.
@@ -55,6 +59,7 @@ impl Job {
         drain: Duration,
     ) -> Self {
         let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
+        record.upgrade();
         let partitions = std::mem::take(&mut record.partitions);
         let mut measure = Measure::new(now, record.clock);
         if let Some(head) = checkpoints.last() {
@@ -65,6 +70,7 @@ impl Job {
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
+            outranked: false,
             tenure: Tenure::default(),
             share: Share::default(),
             wall: now,
@@ -99,6 +105,11 @@ impl Job {
     /// How many partitions an executor has of this job.
     pub fn held_by(&self, executor: &ExecutorId) -> usize {
         self.partitions.held_by(executor)
+    }
+
+    /// What its partitions take of each executor, now or as soon as they are where they should be.
+    pub fn loads(&self) -> BTreeMap<ExecutorId, Load> {
+        self.partitions.loads()
     }
 
     /// Executors that have at least one partition.
@@ -144,7 +155,7 @@ impl Job {
                 self.partitions
                     .connected(now, &executor, &running, generation, out);
             }
-            Event::Received(executor, body) => self.received(now, &executor, body, out),
+            Event::Received(executor, body) => self.received(now, &executor, body, fleet, out),
             Event::Owned(owned) => self.owned(now, owned, out),
             Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
             Event::End(end, why) => self.end(now, end, why, out),
@@ -170,6 +181,7 @@ impl Job {
         now: Millis,
         executor: &ExecutorId,
         body: FromExecutor,
+        fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) {
         let job = JobParts {
@@ -185,7 +197,8 @@ impl Job {
             }
             FromExecutor::Released(r) => self.partitions.released(now, executor, &r),
             FromExecutor::PartitionFailed(failed) => {
-                let failure = self.partitions.failed(now, executor, &failed, out);
+                let site = fleet.get(executor).map(|e| e.site.clone());
+                let failure = self.partitions.failed(now, executor, site, &failed, out);
                 self.partition_failed(now, failure, out);
             }
             FromExecutor::BarrierAck(ack) => {
@@ -256,7 +269,12 @@ impl Job {
                 Some(error)
             }
         };
+        let failed = failure.is_some();
         self.lookup.looked(now, &self.record.id, failure);
+        if self.outranked && !failed {
+            // That look began before.
+            self.lookup.hurry(now);
+        }
     }
 
     /// Takes over what was found; a job that starts runs from then on.
@@ -269,12 +287,16 @@ impl Job {
                 out.push(Effect::Persist);
             }
         }
+        if let (Phase::Running, Some(generation)) = (self.record.phase, found.generation) {
+            self.raise(now, generation, out);
+        }
         if self.record.phase == Phase::Starting {
-            self.record.generation = found.generation;
+            self.record.generation = found.generation.unwrap_or(self.record.generation);
             self.record.phase = Phase::Running;
             out.push(Effect::Persist);
             if let Some(state) = found.state {
                 self.measure.resume(&state);
+                self.partitions.begin_with(&state);
                 let job = JobParts {
                     record: &mut self.record,
                     partitions: &self.partitions,
@@ -346,7 +368,9 @@ impl Job {
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let epochs = self.epochs.coordinator();
         let places = places(&self.record, &self.partitions, epochs);
-        let assignments = self.partitions.place(now, fleet, epochs, &places, out);
+        let assignments = self
+            .partitions
+            .place((now, self.wall), fleet, epochs, &places, out);
         if assignments.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use kol_common::proto::{
 use kol_common::{KolError, Millis, SourcePartition};
 use uuid::Uuid;
 
+use super::discovery::Found;
 use super::effect::Event;
 use super::machine::Job;
 use super::testing::{
@@ -221,6 +222,58 @@ fn a_failure_that_a_person_must_repair_ends_the_job_and_others_are_tried_again_w
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
 }
 
+/// Redis refuses a partition.
+fn fenced(rig: &mut Rig, number: u32, epoch: u64) -> Out {
+    let mut failed = failure(number, epoch, ErrorDomain::External);
+    failed.error.as_mut().unwrap().code = "FENCED".into();
+    rig.event(Event::Received(
+        executor(1),
+        FromExecutor::PartitionFailed(failed),
+    ))
+}
+
+fn looked(generation: Option<u64>) -> Event {
+    let found = Found {
+        partitions: vec![],
+        generation,
+        state: None,
+    };
+    Event::Discovered(Ok(found), None)
+}
+
+#[test]
+fn a_job_that_redis_refuses_takes_a_newer_generation_and_continues_with_what_it_has() {
+    let (mut rig, out) = Rig::running(&[1], 2);
+    let epochs: Vec<u64> = assigned(&out).iter().map(|(.., epoch)| *epoch).collect();
+    assert_eq!(rig.job.outranked(), None);
+    assert!(fenced(&mut rig, 0, epochs[0]).discover, "at once");
+    assert_eq!(rig.job.outranked(), Some(4));
+    // A look that began before does not answer.
+    rig.after(10);
+    assert!(rig.event(looked(None)).discover);
+    let out = rig.event(looked(Some(9)));
+    assert!(out.persist);
+    assert_eq!(
+        (rig.job.record().generation, rig.job.outranked()),
+        (9, None)
+    );
+    let again = assigned(&out);
+    assert_eq!(again.len(), 2, "the other one, too");
+    assert!(again.iter().zip(&epochs).all(|((.., new), old)| new > old));
+    let offsets = rig.job.record().partitions;
+    assert!(offsets.iter().all(|p| p.start_offset == 100));
+    // One that is no longer current says nothing, nor does a look that finds nothing newer.
+    assert!(!fenced(&mut rig, 0, epochs[0]).discover);
+    let (.., epoch) = again[0];
+    assert!(fenced(&mut rig, 0, epoch).discover);
+    rig.event(looked(Some(9)));
+    assert_eq!(
+        (rig.job.record().generation, rig.job.outranked()),
+        (9, None)
+    );
+    assert_eq!(assigned(&rig.after(10_000)).len(), 1, "tried again");
+}
+
 #[test]
 fn partitions_added_to_the_topic_get_the_next_ordinals() {
     let (mut rig, _) = Rig::running(&[1], 2);
@@ -320,7 +373,12 @@ fn a_topic_whose_id_was_not_known_at_first_keeps_its_starting_offset() {
 
 fn lost_tail(epoch: u64, from: u64, to: u64) -> Event {
     let failed = PartitionFailed {
-        lost_tail: Some(LostTail { from, to }),
+        lost_tail: Some(LostTail {
+            from,
+            to,
+            differs: None,
+            unproven: false,
+        }),
         ..failure(0, epoch, ErrorDomain::External)
     };
     Event::Received(executor(1), FromExecutor::PartitionFailed(failed))

@@ -2,11 +2,12 @@
 //! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
-//! `ownership` with `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
+//! `ownership` with `placing` and `moves`, `epochs`, `measure` with `share`, and `lookup` own their state, and `status` is
 //! what people see of them.
 
 mod backoff;
 pub mod caught_up;
+mod cause;
 pub mod cuts;
 pub mod difference;
 pub mod discovery;
@@ -14,8 +15,10 @@ mod effect;
 mod epochs;
 mod failures;
 mod fleet;
+mod hot;
 mod left;
 pub mod lineage;
+pub mod load;
 mod lookup;
 pub mod machine;
 pub mod measure;
@@ -25,6 +28,7 @@ mod overlap;
 mod ownership;
 pub mod partition;
 pub mod placement;
+mod placing;
 pub mod record;
 mod share;
 mod status;
@@ -34,9 +38,11 @@ mod warnings;
 pub use effect::{Effect, Event, Input};
 pub use fleet::{Executor, Fleet};
 pub use lineage::{Start, next_start};
+pub use load::Load;
 pub use machine::Job;
 pub use origin::Origin;
 pub use ownership::revoke_claim;
+pub use placement::Site;
 pub use record::{End, JobRecord, Phase, Predecessor};
 pub(crate) use warnings::clock_ahead;
 
@@ -48,6 +54,8 @@ mod interleavings;
 mod machine_tests;
 #[cfg(test)]
 mod measure_tests;
+#[cfg(test)]
+mod placing_tests;
 #[cfg(test)]
 mod roots_tests;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keeps partitions where they should be: assigns free ones, and takes back those that should be elsewhere
+//! Keeps partitions where `placing` says they should be: assigns free ones, and takes back those that should be elsewhere
 //! or whose job ends. The rules are those of `ownership`.
 
 use std::collections::BTreeMap;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use kol_common::proto::{ExecutorState, PartitionAssignment, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
+use super::cause::{Cause, Placed};
 use super::effect::Effect;
 use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
-use super::placement::{Movable, place};
+use super::placing::note_why_it_leaves;
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -27,34 +28,36 @@ pub(super) type Assignments = BTreeMap<ExecutorId, Vec<PartitionAssignment>>;
 
 impl Partitions {
     /// Revokes what should be elsewhere, and assigns what is free: the answer is to be sent, once it is
-    /// durable. An executor that does not see the places of state files gets nothing; what it has moves to
-    /// those that see them, if there are any.
+    /// durable. What is on an executor that does not see the places of state files moves to those that see
+    /// them, if there are any. `wall` is the wall clock.
     pub(super) fn place(
         &mut self,
-        now: Millis,
+        (now, wall): (Millis, Millis),
         fleet: &Fleet,
         epochs: &Coordinator,
         places: &[Place<'_>],
         out: &mut Vec<Effect>,
     ) -> Assignments {
-        let candidates = candidates(fleet, places);
-        let plan = place(&self.movable(fleet), &candidates);
+        let plan = self.plan(now, fleet, places);
         let stays = |id: &ExecutorId| {
             let executor = fleet.get(id).filter(|e| e.state == ExecutorState::Alive);
             let misses = executor.filter(|e| e.misses(places).is_some());
             let early = |e: &Executor| now.since(e.unseen_since) < Millis::from(OTHERS_LOOK);
-            misses.is_some_and(|e| candidates.is_empty() || early(e))
+            misses.is_some_and(|e| plan.is_empty() || early(e))
         };
         let mut assignments = Assignments::new();
         for index in 0..self.all.len() {
             let partition = &mut self.all[index];
-            let target = plan.get(&partition.record.ordinal);
+            if matches!(partition.hold, Hold::Held { .. }) {
+                note_why_it_leaves(partition, &plan, fleet);
+            }
+            let target = plan.targets.get(&partition.record.ordinal);
             match &partition.hold {
                 Hold::Free { after } if *after <= now => {
                     let Some((id, executor)) = target.and_then(|t| fleet.get_key_value(t)) else {
                         continue;
                     };
-                    let assignment = assign(partition, id, executor, epochs);
+                    let assignment = assign(partition, id, executor, epochs, wall);
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
                 Hold::Held { executor } => {
@@ -71,23 +74,8 @@ impl Partitions {
         if !assignments.is_empty() {
             out.push(Effect::Persist);
         }
+        self.targets = plan.targets;
         assignments
-    }
-
-    /// Partitions that may be placed: not those of suspects and of owners that may still return.
-    fn movable(&self, fleet: &Fleet) -> Vec<Movable> {
-        let movable = |p: &Partition| {
-            let holder = match &p.hold {
-                Hold::Free { .. } | Hold::Releasing { .. } => None,
-                Hold::Held { executor } if is_callable(fleet, executor) => Some(executor.clone()),
-                Hold::Held { .. } | Hold::Awaited { .. } => return None,
-            };
-            Some(Movable {
-                ordinal: p.record.ordinal,
-                holder,
-            })
-        };
-        self.all.iter().filter_map(movable).collect()
     }
 
     /// Rule 3, when the job ends: what is left to drain after a last epoch is nothing. Answers whether all
@@ -164,26 +152,30 @@ impl Partitions {
     }
 }
 
-fn candidates(fleet: &Fleet, places: &[Place<'_>]) -> BTreeMap<ExecutorId, usize> {
-    let alive = fleet
-        .iter()
-        .filter(|(_, e)| e.state == ExecutorState::Alive && e.misses(places).is_none());
-    alive.map(|(id, e)| (id.clone(), e.others)).collect()
-}
-
 /// Rule 1; the caller persists before it sends.
 fn assign(
     partition: &mut Partition,
     id: &ExecutorId,
     executor: &Executor,
     epochs: &Coordinator,
+    wall: Millis,
 ) -> PartitionAssignment {
     let ordinal = partition.record.ordinal;
     // What it starts from.
     let state = partition.record.cuts.restart(epochs.usable(ordinal));
+    let kept = state.as_ref().map_or_else(Vec::new, |state| {
+        let cuts = &partition.record.cuts;
+        cuts.kept_before(state.epoch, epochs.usable(ordinal))
+            .collect()
+    });
     partition.restored = state.as_ref().map(|state| state.epoch);
     partition.record.assignment_epoch += 1;
     partition.record.owner = Some(executor.incarnation.clone());
+    partition.record.placed = Some(Placed {
+        at: wall,
+        cause: partition.leaves.take().unwrap_or(Cause::New),
+    });
+    partition.is_adopted = false;
     partition.hold = Hold::Held {
         executor: id.clone(),
     };
@@ -199,6 +191,7 @@ fn assign(
         lineage: partition.record.cuts.lineage(),
         resume_at: state.as_ref().and_then(|state| state.resume_at),
         restore: state.map(|state| state.checkpoint),
+        kept,
         whole_log: epochs.is_lost(ordinal),
     }
 }

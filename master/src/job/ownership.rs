@@ -12,24 +12,31 @@
 //!
 //! Here is what executors report and what they lose; `moves` assigns and takes back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    self, ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed, PartitionReport,
-    Released, Revoke, RevokeMode, RunningPartition,
+    self, ErrorDomain, ErrorInfo, LostTail, Manifest, PartitionCheckpoint, PartitionFailed,
+    PartitionReport, Released, Revoke, RevokeMode, RunningPartition,
 };
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::backoff::pause;
+use super::cause::Cause;
 use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
 use super::fleet::Fleet;
+use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
+use super::placement::Site;
 use super::record::PartitionRecord;
+
+/// Error code of a partition that Redis refused.
+const FENCED: &str = "FENCED";
 
 /// The partitions of a job, and who runs them.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub(super) struct Partitions {
     pub(super) all: Vec<Partition>,
     /// Those that did not confirm everything they had read, since the job began to end.
     pub(super) undrained: u64,
+    /// Who should have them by the newest plan, by ordinal.
+    pub(super) targets: BTreeMap<u32, ExecutorId>,
 }
 
 /// What follows from a partition that failed.
@@ -65,6 +74,9 @@ pub(super) enum Failure {
         /// The records that were lost.
         lost: LostTail,
     },
+    /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
+    /// tried again, too.
+    Outranked,
     /// Trying again cannot help: the job ends with this reason.
     Fatal(String),
 }
@@ -84,6 +96,7 @@ impl Partitions {
             drain,
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
+            targets: BTreeMap::new(),
         }
     }
 
@@ -118,13 +131,32 @@ impl Partitions {
             partition: found.partition,
             ordinal: self.all.len() as u32,
             start_offset: found.offset,
+            from_log: true,
             topic_id: found.topic_id,
             cuts: Cuts::default(),
             assignment_epoch: 0,
             owner: None,
+            placed: None,
         };
         self.all.push(Partition::restore(record, now, now));
         true
+    }
+
+    /// They begin with this state; those that it does not have came after it, and are read from their beginning.
+    pub(super) fn begin_with(&mut self, state: &Manifest) {
+        for partition in &mut self.all {
+            let record = &mut partition.record;
+            let mut parts = state.partitions.iter();
+            let of = |p: &&PartitionCheckpoint| name_of(p).as_ref() == Some(&record.partition);
+            if let Some(part) = parts.find(of) {
+                record.begin_with(part);
+            }
+        }
+    }
+
+    /// Whether the log from the starting offset on gives the state of one.
+    pub(super) fn is_from_log(&self, ordinal: u32) -> bool {
+        self.get(ordinal).is_some_and(|p| p.record.from_log)
     }
 
     /// How many of them an executor has.
@@ -176,8 +208,12 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
-        if let Some(before) = partition.report.take().filter(|_| report.sample.is_empty()) {
-            report.sample = before.sample;
+        if let Some(before) = partition.report.take() {
+            if report.sample.is_empty() {
+                report.sample = before.sample;
+            }
+            // What it takes does not change because another owner has not measured it yet.
+            report.rates = report.rates.or(before.rates);
         }
         partition.report = Some(report);
         partition.received = now;
@@ -261,6 +297,7 @@ impl Partitions {
         &mut self,
         now: Millis,
         executor: &ExecutorId,
+        site: Option<Site>,
         failed: &PartitionFailed,
         out: &mut Vec<Effect>,
     ) -> Failure {
@@ -272,6 +309,10 @@ impl Partitions {
             KolError::internal("PARTITION_FAILED", "the executor gave no reason").to_info()
         });
         let text = sentence(&error);
+        partition.leaves = Some(Cause::Failed {
+            executor: executor.clone(),
+            code: error.code.clone(),
+        });
         self.undrained += 1;
         out.push(Effect::Persist);
         if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
@@ -298,9 +339,10 @@ impl Partitions {
             return Failure::Tolerated;
         }
         let domain = error.domain();
+        let is_outranked = error.code == FENCED;
         // An executor or memory is missing, perhaps for hours: no reason to end what fits.
         let limited = error.code != NO_ROOM;
-        let failures = partition.failed(now, error);
+        let failures = partition.failed(now, site, error);
         partition.fence(now);
         if domain == ErrorDomain::User {
             return Failure::Fatal(text);
@@ -315,7 +357,19 @@ impl Partitions {
         let salt = partition.record.assignment_epoch;
         let after = Millis(now.0 + pause(&self.job, failures as u32 - 1, salt).0);
         partition.hold = Hold::Free { after };
-        Failure::Tolerated
+        if is_outranked {
+            Failure::Outranked
+        } else {
+            Failure::Tolerated
+        }
+    }
+
+    /// The job has another generation: all partitions are assigned under it. What still runs under the one before
+    /// is refused by Redis.
+    pub(super) fn assign_again(&mut self, now: Millis) {
+        for partition in &mut self.all {
+            partition.fence(now);
+        }
     }
 
     /// Rule 2, for executors that are lost and for owners that did not return after this master was started
@@ -331,6 +385,9 @@ impl Partitions {
             };
             if lost {
                 self.undrained += 1;
+                partition.leaves = partition.hold.executor().map(|executor| Cause::Lost {
+                    executor: executor.clone(),
+                });
                 partition.fence(now);
                 out.push(Effect::Persist);
             }

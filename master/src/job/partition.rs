@@ -6,6 +6,8 @@ use std::time::Duration;
 use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionReport, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
+use super::cause::Cause;
+use super::placement::Site;
 use super::record::PartitionRecord;
 use crate::cluster::Members;
 
@@ -74,7 +76,11 @@ pub struct Partition {
     pub restored: Option<u64>,
     /// The end of its log when that was first known: what must be in Redis before its job is shown.
     pub goal: Option<u64>,
-    failures: VecDeque<Millis>,
+    /// An earlier master assigned it, and its owner still runs it.
+    pub is_adopted: bool,
+    /// Why it needs another owner, until it has one.
+    pub leaves: Option<Cause>,
+    failures: VecDeque<(Millis, Option<Site>)>,
 }
 
 impl Partition {
@@ -95,6 +101,8 @@ impl Partition {
             failure: None,
             restored: None,
             goal: None,
+            is_adopted: true,
+            leaves: None,
             failures: VecDeque::new(),
         }
     }
@@ -142,17 +150,24 @@ impl Partition {
         self.hold = Hold::Free { after };
     }
 
-    /// Counts a failure; answers how many there were within the last minutes.
-    pub fn failed(&mut self, now: Millis, error: ErrorInfo) -> usize {
+    /// Counts a failure at a site, if that is known; answers how many there were within the last minutes.
+    pub fn failed(&mut self, now: Millis, site: Option<Site>, error: ErrorInfo) -> usize {
         self.failure = Some(error);
-        self.failures.push_back(now);
+        self.failures.push_back((now, site));
         while self
             .failures
             .front()
-            .is_some_and(|first| now.since(*first) > Millis::from(FAILURE_WINDOW))
+            .is_some_and(|(first, _)| now.since(*first) > Millis::from(FAILURE_WINDOW))
         {
             self.failures.pop_front();
         }
         self.failures.len()
+    }
+
+    /// Where it failed within the last minutes.
+    pub fn failed_at(&self, now: Millis) -> impl Iterator<Item = &Site> {
+        let recent = self.failures.iter();
+        let recent = recent.filter(move |(at, _)| now.since(*at) <= Millis::from(FAILURE_WINDOW));
+        recent.filter_map(|(_, site)| site.as_ref())
     }
 }

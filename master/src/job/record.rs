@@ -2,11 +2,12 @@
 //! version of this program too.
 
 use kol_common::job::{Flip, JobSpec};
-use kol_common::proto::PartitionReport;
+use kol_common::proto::{PartitionCheckpoint, PartitionReport};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::cause::Placed;
 use super::cuts::Cuts;
 use super::origin::Origin;
 
@@ -49,6 +50,10 @@ pub struct PartitionRecord {
     pub ordinal: u32,
     /// Where the job started to read it, or, once its topic was recreated, the log of that.
     pub start_offset: u64,
+    /// Whether the log from there on gives all of its state. Where the job began with a state, that is so if the state
+    /// says where it was first read, which `start_offset` is then. Records of older versions do not say so.
+    #[serde(default)]
+    pub from_log: bool,
     /// Id of the topic that this offset is of; `None` where brokers give none.
     #[serde(default)]
     pub topic_id: Option<Uuid>,
@@ -60,6 +65,9 @@ pub struct PartitionRecord {
     pub assignment_epoch: u64,
     /// The executor it was assigned to last, unless it was taken back since.
     pub owner: Option<Incarnation>,
+    /// When and why it was assigned to that one.
+    #[serde(default)]
+    pub placed: Option<Placed>,
 }
 
 impl PartitionRecord {
@@ -76,7 +84,25 @@ impl PartitionRecord {
         }
         self.topic_id = Some(topic_id);
         self.start_offset = report.log_start.unwrap_or(self.start_offset);
+        self.from_log |= report.log_start.is_some();
         true
+    }
+
+    /// It begins with this state.
+    pub fn begin_with(&mut self, state: &PartitionCheckpoint) {
+        let topic = Uuid::from_slice(&state.topic_id).ok();
+        // The state of another log is dropped by its owner, who reads this one from its beginning.
+        let of_another = topic.is_some() && self.topic_id.is_some() && topic != self.topic_id;
+        if !of_another {
+            self.from_log = state.start_offset.is_some();
+            self.start_offset = state.start_offset.unwrap_or(self.start_offset);
+        }
+    }
+
+    /// From where on the log gives a state that was made of it, if that is known.
+    pub fn start_of(&self, state: &PartitionCheckpoint) -> Option<u64> {
+        let same = self.topic_id == Uuid::from_slice(&state.topic_id).ok();
+        (same && self.from_log).then_some(self.start_offset)
     }
 }
 
@@ -152,6 +178,15 @@ impl JobRecord {
             take_over: false,
             partitions: Vec::new(),
             spec,
+        }
+    }
+
+    /// Completes what a record of an older version does not say: the partitions of a job that began without a state.
+    pub fn upgrade(&mut self) {
+        if self.origin.is_the_log() {
+            for partition in &mut self.partitions {
+                partition.from_log = true;
+            }
         }
     }
 

@@ -3,12 +3,16 @@
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ErrorDomain, JobState, UnseenRoot};
-use kol_common::{KolError, Millis};
+use kol_common::proto::{ErrorDomain, JobState, Manifest, PartitionCheckpoint, UnseenRoot};
+use kol_common::{KolError, Millis, SourcePartition};
+use uuid::Uuid;
 
+use super::discovery::Found;
 use super::effect::Event;
 use super::origin::Origin;
-use super::testing::{Out, Rig, assigned, barriers, executor, failure, found, revoked};
+use super::testing::{
+    Out, Rig, TOPIC, assigned, barriers, executor, failure, found, revoked, started,
+};
 
 /// An executor says that it does not see the root of the job, or that it does again.
 fn sees(rig: &mut Rig, n: u8, sees: bool) {
@@ -148,17 +152,108 @@ fn a_partition_whose_epochs_are_all_damaged_needs_the_whole_log_and_that_is_said
     assert!(warnings.contains("from offset 100 on"), "{warnings}");
 }
 
+/// A job with one partition on executor 1 that began with a state, which was first read from `start` on, of this
+/// topic.
+fn taken_over(start_offset: Option<u64>, topic: Uuid) -> Rig {
+    let mut record = Rig::record();
+    record.origin = Origin::Savepoint {
+        location: "file:///there".to_owned(),
+    };
+    let mut rig = Rig::with(record, &[1]);
+    rig.tick();
+    let state = PartitionCheckpoint {
+        partition: Some((&SourcePartition::new("t", 0)).into()),
+        offset: 300,
+        location: "file:///there".into(),
+        topic_id: topic.as_bytes().to_vec(),
+        start_offset,
+        ..PartitionCheckpoint::default()
+    };
+    let found = Found {
+        partitions: started(1, 100),
+        generation: Some(4),
+        state: Some(Box::new(Manifest {
+            partitions: vec![state],
+            ..Manifest::default()
+        })),
+    };
+    let out = rig.event(Event::Discovered(Ok(found), None));
+    rig.report_all(&out);
+    rig
+}
+
+/// One epoch of its own.
+fn own_epoch(rig: &mut Rig) -> PartitionCheckpoint {
+    let epoch = barriers(&rig.after(60_000))[0].epoch;
+    let commit = rig.ack_at(epoch, 0, 400).commit.unwrap();
+    commit.manifest.partitions[0].clone()
+}
+
+/// Each state that is given out proves damaged, until none is left.
+fn damage_all(rig: &mut Rig) -> Out {
+    fail(rig, 1, 0, 1, "BROKE");
+    let mut out = rig.after(60_000);
+    while restored(&out) && !assignments(&out).is_empty() {
+        let (_, number, epoch) = assigned(&out)[0].clone();
+        out = fail(rig, 1, number, epoch, DAMAGED);
+    }
+    out
+}
+
 #[test]
-fn a_job_that_took_over_state_does_not_start_without_it() {
-    let location = "file:///there".to_owned();
-    let mut rig = with_an_epoch(Origin::Savepoint { location });
-    fail(&mut rig, 1, 0, 1, "BROKE");
-    let (_, number, epoch) = assigned(&rig.after(60_000))[0].clone();
-    fail(&mut rig, 1, number, epoch, DAMAGED);
+fn a_job_that_took_over_state_and_lost_it_is_read_again_from_where_that_was_first_read() {
+    let mut rig = taken_over(Some(40), TOPIC);
+    assert_eq!(
+        own_epoch(&mut rig).start_offset,
+        Some(40),
+        "for the next job"
+    );
+    let out = damage_all(&mut rig);
+    assert!(needs_whole_log(&out) && out.persist);
+    assert_eq!(assignments(&out)[0].offset, 40);
+    let warnings = rig.job.header().warnings.join("\n");
+    assert!(warnings.contains("from offset 40 on"), "{warnings}");
+}
+
+#[test]
+fn a_job_that_took_over_a_state_that_does_not_say_where_it_began_does_not_start_without_it() {
+    let mut rig = taken_over(None, TOPIC);
+    assert_eq!(own_epoch(&mut rig).start_offset, None);
+    damage_all(&mut rig);
     let (state, reason) = rig.state();
     assert_eq!(state, JobState::Failed);
+    assert!(
+        reason.contains("the savepoint in file:///there"),
+        "{reason}"
+    );
     assert!(reason.contains("rewind a --to-earliest"), "{reason}");
     assert!(reason.contains("--discard-state"), "{reason}");
+}
+
+#[test]
+fn a_state_that_a_person_gave_and_that_is_damaged_before_the_first_epoch_ends_the_job() {
+    let mut rig = taken_over(Some(40), TOPIC);
+    damage_all(&mut rig);
+    let (state, reason) = rig.state();
+    assert_eq!(state, JobState::Failed);
+    assert!(reason.contains("the state to begin with"), "{reason}");
+}
+
+#[test]
+fn the_start_of_a_state_of_another_topic_is_none_of_this_one() {
+    let mut rig = taken_over(Some(40), Uuid::from_u128(99));
+    assert_eq!(own_epoch(&mut rig).start_offset, Some(100));
+}
+
+#[test]
+fn epochs_say_from_where_on_the_log_gives_their_state_unless_they_are_of_another_one() {
+    let mut rig = with_an_epoch(Origin::Spec);
+    assert_eq!(own_epoch(&mut rig).start_offset, Some(100));
+    let left = rig.job.state_left(None).unwrap();
+    assert_eq!(left.partitions[0].start_offset, Some(100));
+    let mut record = rig.job.record().partitions[0].clone();
+    record.topic_id = Some(Uuid::from_u128(99));
+    assert_eq!(record.start_of(&left.partitions[0]), None);
 }
 
 fn assignments(out: &Out) -> Vec<kol_common::proto::PartitionAssignment> {

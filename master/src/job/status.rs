@@ -10,10 +10,13 @@ use kol_common::{KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
 use super::fleet::{Executor, Fleet, Place, is_callable};
+use super::hot::hot_partitions;
 use super::measure::Measure;
 use super::overlap::Overlap;
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
+use super::placement::Plan;
+use super::placing::explain;
 use super::record::{End, JobRecord, Phase};
 use super::warnings::{lost_tails, warnings};
 use crate::checkpoint::Coordinator;
@@ -60,6 +63,7 @@ impl View<'_> {
         let overlap = Overlap::of(self.reports(), scoring.window);
         let spec = &self.record.spec;
         all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
+        all_warnings.extend(hot_partitions(self.reports()));
         proto::JobStatus {
             job_id: self.record.id.to_string(),
             name: self.record.spec.name.clone(),
@@ -67,11 +71,7 @@ impl View<'_> {
             reason,
             generation: self.record.generation,
             submitted_ms: self.record.submitted.0,
-            partitions: self
-                .partitions
-                .iter()
-                .map(|p| entry(p, self.fleet))
-                .collect(),
+            partitions: self.entries(now),
             partition_count: self.partitions.len() as u64,
             executors: running.len() as u64,
             lag_records: self.partitions.iter().map(lag).sum(),
@@ -94,7 +94,16 @@ impl View<'_> {
             origin: self.record.origin.to_string(),
             videos_compared: overlap.compared,
             videos_split: overlap.split,
+            // The controller knows it.
+            scaling: None,
         }
+    }
+
+    fn entries(&self, now: Millis) -> Vec<proto::PartitionStatus> {
+        let places = places(self.record, self.partitions, self.epochs);
+        let plan = self.partitions.plan(now, self.fleet, &places);
+        let all = self.partitions.iter();
+        all.map(|p| entry(p, self.fleet, &plan)).collect()
     }
 
     fn reports(&self) -> impl Iterator<Item = &PartitionReport> {
@@ -293,7 +302,7 @@ fn misses(executor: &Executor, root: &UnseenRoot) -> ErrorInfo {
     ErrorInfo {
         help: format!(
             "Executor on {}: {} It gets no partitions of this job until then.",
-            executor.host, error.help
+            executor.site.host, error.help
         ),
         ..error
     }
@@ -306,14 +315,17 @@ fn lag(partition: &Partition) -> u64 {
     })
 }
 
-fn entry(partition: &Partition, fleet: &Fleet) -> proto::PartitionStatus {
+fn entry(partition: &Partition, fleet: &Fleet, plan: &Plan) -> proto::PartitionStatus {
     let owner = partition.hold.executor();
-    let host = owner.and_then(|id| fleet.get(id)).map(|e| e.host.clone());
+    let host = owner
+        .and_then(|id| fleet.get(id))
+        .map(|e| e.site.host.clone());
     proto::PartitionStatus {
         partition: Some((&partition.record.partition).into()),
         executor_id: owner.map(ToString::to_string).unwrap_or_default(),
         host: host.unwrap_or_default(),
         start_offset: partition.record.start_offset,
         report: partition.report.clone(),
+        placement: explain(partition, plan),
     }
 }

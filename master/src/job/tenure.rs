@@ -106,7 +106,8 @@ async fn verdict(
             Err(name_missing_rights(error, &claim.sink, open).await)
         }
         Err(error) if error.code == KEY_TYPE => {
-            let records = claim.sink.owner_keys(&claim.owner.job);
+            let mut records = claim.sink.owner_keys(&claim.owner.job);
+            records.extend(claim.sink.holder_keys(&claim.owner.job));
             let key = not_a_hash(records, open).await;
             Err(key.map_or(error, |key| wrong_type(&key, NO_OWNER)))
         }

@@ -15,7 +15,9 @@ use uuid::Uuid;
 use super::discovery::{Found, Started, Starts};
 use super::effect::{Effect, Event, Input};
 use super::fleet::{Executor, Fleet};
+use super::load::Load;
 use super::machine::Job;
+use super::placement::Site;
 use super::record::JobRecord;
 use crate::checkpoint::Commit;
 use crate::testing::spec;
@@ -33,8 +35,13 @@ pub(super) fn fleet(alive: &[u8]) -> Fleet {
         let executor_of = Executor {
             incarnation: Incarnation::from_wire(format!("inc_{n}")),
             state: ExecutorState::Alive,
-            host: format!("host{n}"),
-            others: 0,
+            site: Site {
+                host: format!("host{n}"),
+                zone: String::new(),
+            },
+            cores: 1,
+            memory: 1 << 30,
+            others: Load::default(),
             unseen: Vec::new(),
             unseen_since: Millis(0),
         };
@@ -61,7 +68,7 @@ pub(super) fn found(partitions: u32) -> Event {
     Event::Discovered(
         Ok(Found {
             partitions: started(partitions, 100),
-            generation: 4,
+            generation: Some(4),
             state: None,
         }),
         None,
@@ -195,6 +202,7 @@ impl Rig {
             ordinal: number,
             assignment_epoch: 1,
             offset,
+            topic_id: TOPIC.as_bytes().to_vec(),
             ..PartitionCheckpoint::default()
         };
         let ack = BarrierAck {

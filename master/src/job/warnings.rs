@@ -38,12 +38,16 @@ pub fn lost_tails<'a>(partitions: impl Iterator<Item = &'a PartitionRecord>) -> 
 fn lost_tail(partition: &PartitionRecord) -> Option<String> {
     let cuts = partition.cuts.newest();
     let newest = &cuts[cuts.len().saturating_sub(MOST_TAILS)..];
-    let range = |cut: &Cut| format!("{} to {}", cut.from, cut.to.saturating_sub(1));
+    let range = |cut: &Cut| {
+        let range = format!("{} to {}", cut.from, cut.to.saturating_sub(1));
+        let differs = |at| format!("{range} (not all of them; {at} is another record now)");
+        cut.differs.map_or(range.clone(), differs)
+    };
     let ranges: Vec<_> = newest.iter().map(range).collect();
     let became = if newest.last()?.repaired {
         "the job went back before that, and its rankings are those of the log as it is now"
     } else {
-        "no checkpoint from before that is kept, so their effect stays in the rankings; `rewind` reads \
+        "no checkpoint is kept that is known to be from before that, so their effect stays in the rankings; `rewind` reads \
          the log again from an earlier point"
     };
     Some(format!(

@@ -28,23 +28,18 @@ pub struct JobRpc {
     roles: Roles,
     admission: Admission,
     stores: Stores,
-    warning: Option<String>,
+    warnings: Vec<String>,
 }
 
 impl JobRpc {
-    /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warning` is
+    /// `admission` is what an operator allows; `stores` opens the state that a job begins with; `warnings` are
     /// what people must know of this process.
-    pub fn new(
-        roles: Roles,
-        admission: Admission,
-        stores: Stores,
-        warning: Option<String>,
-    ) -> Self {
+    pub fn new(roles: Roles, admission: Admission, stores: Stores, warnings: Vec<String>) -> Self {
         Self {
             roles,
             admission,
             stores,
-            warning,
+            warnings,
         }
     }
 }
@@ -135,7 +130,7 @@ impl JobService for JobRpc {
         are_short([&*request.get_ref().job])?;
         let found = self.roles.job(request.into_inner().job).await;
         answer(found.map(|mut status| {
-            status.warnings.extend(self.warning.clone());
+            status.warnings.extend(self.warnings.iter().cloned());
             status
         }))
     }

@@ -7,6 +7,8 @@ use tonic::{Code, Status};
 const LONGEST: usize = 1_024;
 /// Longest word of an executor about itself, bytes.
 const WORD: usize = 256;
+/// Most warnings of an executor about itself.
+const WARNINGS: usize = 4;
 
 /// Whether names of a request are as long as names are.
 ///
@@ -34,11 +36,20 @@ pub(super) fn is_presentable(register: &Register) -> Result<(), Status> {
         &register.host,
         &register.http,
         &register.version,
+        &register.zone,
     ];
-    let is_fine = |word: &&String| word.len() <= WORD && !word.chars().any(char::is_control);
+    let prints = |text: &String| !text.chars().any(char::is_control);
+    let is_fine = |word: &&String| word.len() <= WORD && prints(word);
+    let can_be_shown = |warning: &String| warning.len() <= LONGEST && prints(warning);
     if register.incarnation.is_empty() {
         return Err(Status::invalid_argument(
             "a session starts with Register, with an incarnation",
+        ));
+    }
+    let warnings = &register.warnings;
+    if warnings.len() > WARNINGS || !warnings.iter().all(can_be_shown) {
+        return Err(Status::invalid_argument(
+            "the warnings of Register are too many, too long, or do not print",
         ));
     }
     if words.iter().all(is_fine) {
@@ -72,6 +83,23 @@ mod tests {
         is_presentable(&named("kol-7")).unwrap();
         for host in ["\u{1b}[2J", "a\nb", &"x".repeat(WORD + 1)] {
             assert!(is_presentable(&named(host)).is_err(), "{host}");
+            let register = Register {
+                zone: host.into(),
+                ..named("kol-7")
+            };
+            assert!(is_presentable(&register).is_err(), "{host}");
+        }
+        let warns = |warnings: Vec<String>| Register {
+            warnings,
+            ..named("kol-7")
+        };
+        is_presentable(&warns(vec!["INSECURE: x".into(); WARNINGS])).unwrap();
+        for warnings in [
+            vec![String::new(); WARNINGS + 1],
+            vec!["\u{1b}[2J".to_owned()],
+            vec!["x".repeat(LONGEST + 1)],
+        ] {
+            assert!(is_presentable(&warns(warnings)).is_err());
         }
         assert!(is_presentable(&Register::default()).is_err());
     }

@@ -7,8 +7,10 @@
     reason = "a test ends where something is not as it should be, in its helpers too"
 )]
 
+mod generations;
 mod lineage;
 mod process;
 mod rpc;
 mod secure;
+mod sessions;
 mod support;

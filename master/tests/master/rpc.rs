@@ -336,7 +336,7 @@ async fn explain_queries_the_executors_of_the_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_is_above_all_that_redis_and_earlier_jobs_of_that_name_had() {
     let rig = Rig::new("events", 1).await;
-    rig.fences.store(7, Ordering::Relaxed);
+    rig.known.fences.store(7, Ordering::Relaxed);
     let master = rig.master().await;
     let mut client = people(&master).await;
     submit(&mut client, &rig.spec("a")).await.unwrap();
@@ -344,7 +344,7 @@ async fn a_generation_is_above_all_that_redis_and_earlier_jobs_of_that_name_had(
     assert_eq!(first.generation, 8);
     client.cancel_job(JobRef { job: "a".into() }).await.unwrap();
     wait_for(&mut client, "a", is(JobState::Cancelled)).await;
-    rig.fences.store(0, Ordering::Relaxed);
+    rig.known.fences.store(0, Ordering::Relaxed);
     submit(&mut client, &rig.spec("a")).await.unwrap();
     let second = wait_for(&mut client, "a", |s| s.generation > 0).await;
     assert_ne!(second.job_id, first.job_id, "a name means the newest job");

@@ -8,12 +8,11 @@ use axum::body::Body;
 use axum::http::Request;
 use kol_common::Millis;
 use kol_common::net::authority::{Authority, write_secret};
-use kol_common::net::{
-    Credentials, EXECUTOR, Protection, Role, is_open_to_all, new_token, protect,
-};
+use kol_common::net::{EXECUTOR, Protection, Role, is_open_to_all, new_token, protect};
 use kol_common::proto::DESCRIPTORS;
-use kol_master::config::Config;
+use kol_master::config::{Config, Shared};
 use kol_master::http::{self, Pages};
+use kol_master::meta::etcd::Members;
 use kol_master::rpc::{Caller, caller_of};
 use kol_master::run::Master;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -21,7 +20,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpStream;
 use tonic::Code;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::ServiceExt as _;
 
 use super::support::{PATIENCE, Rig};
@@ -29,25 +28,29 @@ use super::support::{PATIENCE, Rig};
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A master, and what its clients have.
-struct Secured {
+pub struct Secured {
     rig: Rig,
     master: Master,
     folder: tempfile::TempDir,
+    authority: Authority,
+    /// Serial number of the executor's certificate.
+    executor: String,
     tokens: Vec<(Role, String)>,
 }
 
 impl Secured {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let rig = Rig::new("events", 1).await;
         let folder = tempfile::tempdir().unwrap();
         let now = Millis::now();
         let authority = Authority::generate(now).unwrap();
-        for (process, name) in [("master", "localhost"), ("executor", EXECUTOR)] {
+        let equip = |process: &str, name| {
             let process = folder.path().join(process);
-            authority
-                .equip(&process, &[name, "127.0.0.1"], now, DAY)
-                .unwrap();
-        }
+            let signed = authority.equip(&process, &[name, "127.0.0.1"], now, DAY);
+            signed.unwrap()
+        };
+        equip("master", "localhost");
+        let executor = equip("executor", EXECUTOR);
         let mut tokens = Vec::new();
         let mut lines = String::new();
         for role in Role::ALL {
@@ -65,11 +68,13 @@ impl Secured {
             rig,
             master,
             folder,
+            authority,
+            executor,
             tokens,
         }
     }
 
-    fn process(&self, name: &str) -> PathBuf {
+    pub fn process(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -79,17 +84,25 @@ impl Secured {
     }
 
     /// A connection that trusts the authority; with the certificate of a process, if one is named.
-    async fn channel(&self, shows: Option<&Path>) -> Result<Channel, tonic::transport::Error> {
+    pub async fn channel(&self, shows: Option<&Path>) -> Result<Channel, tonic::transport::Error> {
+        let file = |name: &str| std::fs::read(self.process("master").join(name)).unwrap();
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file("ca.crt")));
         let tls = match shows {
-            Some(folder) => Credentials::load(folder).unwrap().client(),
-            None => {
-                let ca = std::fs::read(self.process("master").join("ca.crt")).unwrap();
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca))
+            Some(folder) => {
+                let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
+                tls.identity(Identity::from_pem(file("tls.crt"), file("tls.key")))
             }
+            None => tls,
         };
         let url = format!("https://{}", self.master.grpc);
         let endpoint = Endpoint::from_shared(url).unwrap().tls_config(tls)?;
         endpoint.connect().await
+    }
+
+    /// The certificate of the executor is no longer valid.
+    pub fn revoke(&self) {
+        let list = self.authority.revoke(&[&self.executor], Millis::now());
+        write_secret(&self.process("master").join("ca.crl"), &list.unwrap()).unwrap();
     }
 }
 
@@ -179,20 +192,29 @@ async fn a_certificate_of_an_executor_opens_its_stream_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_and_expired_certificates_and_plain_text_reach_no_method() {
+async fn foreign_expired_and_revoked_certificates_and_plain_text_reach_no_method() {
     let secured = Secured::start().await;
     let now = Millis::now();
-    let foreign = secured.process("foreign");
     let other = Authority::generate(now).unwrap();
+    let (foreign, expired) = (secured.process("foreign"), secured.process("expired"));
     other.equip(&foreign, &[EXECUTOR], now, DAY).unwrap();
-    let ca = std::fs::read_to_string(secured.process("master").join("ca.crt")).unwrap();
-    // It trusts the real master, which does not trust it.
-    write_secret(&foreign.join("ca.crt"), &ca).unwrap();
-    let session = "/kol.v1.ClusterService/Session";
-    if let Ok(channel) = secured.channel(Some(&foreign)).await {
-        let code = call_or_broken(&channel, session).await;
-        assert_ne!(code, Code::InvalidArgument);
-        assert_ne!(code, Code::Ok);
+    let past = Millis(now.0 - 10 * 86_400_000);
+    let signed = secured.authority.equip(&expired, &[EXECUTOR], past, DAY);
+    signed.unwrap();
+    let revoked = secured.process("executor");
+    assert_eq!(opens(&secured, &revoked).await, Code::InvalidArgument);
+    secured.revoke();
+    tokio::time::timeout(PATIENCE, async {
+        while opens(&secured, &revoked).await == Code::InvalidArgument {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    for refused in [&foreign, &expired, &revoked] {
+        let code = opens(&secured, refused).await;
+        let reached = [Code::InvalidArgument, Code::Ok].contains(&code);
+        assert!(!reached, "{refused:?} {code:?}");
     }
     let plain = Endpoint::from_shared(format!("http://{}", secured.master.grpc)).unwrap();
     if let Ok(channel) = plain.connect().await {
@@ -200,6 +222,36 @@ async fn foreign_and_expired_certificates_and_plain_text_reach_no_method() {
         assert_ne!(code, Code::Ok);
     }
     drop(secured.rig);
+}
+
+/// How the stream of executors opens for who shows this certificate; they trust the real master in any case.
+async fn opens(secured: &Secured, shows: &Path) -> Code {
+    match secured.channel(Some(shows)).await {
+        Ok(channel) => call_or_broken(&channel, "/kol.v1.ClusterService/Session").await,
+        Err(_) => Code::Unavailable,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_away_opens_nothing_on_a_connection_that_is_open() {
+    let secured = Secured::start().await;
+    let people = secured.channel(None).await.unwrap();
+    let path = "/kol.v1.JobService/ListJobs";
+    let viewer = secured.token(Role::Viewer);
+    assert!(!is_refusal(call(&people, path, viewer).await));
+    let tokens = secured.process("master").join("tokens");
+    let all = std::fs::read_to_string(&tokens).unwrap();
+    let others = all.lines().filter(|line| !line.starts_with("viewer "));
+    write_secret(&tokens, &others.collect::<Vec<_>>().join("\n")).unwrap();
+    tokio::time::timeout(PATIENCE, async {
+        while call(&people, path, viewer).await != Code::Unauthenticated {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let admin = secured.token(Role::Admin);
+    assert!(!is_refusal(call(&people, path, admin).await));
 }
 
 /// As [`call`], where the connection may break before there is an answer.
@@ -221,7 +273,7 @@ async fn without_a_token_no_page_but_health_answers() {
     let pages = Pages {
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         roles: secured.master.roles().clone(),
-        warning: None,
+        warnings: Vec::new(),
     };
     let router = protect(http::router(pages), protection);
     for path in http::paths() {
@@ -263,6 +315,30 @@ async fn status(router: &Router, path: &str, token: Option<&str>) -> u16 {
         .unwrap()
         .status()
         .as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_elsewhere_needs_tls_or_a_person_who_says_that_it_is_insecure() {
+    let rig = Rig::new("events", 1).await;
+    let metrics = || PrometheusBuilder::new().build_recorder().handle();
+    // No such host answers; whether one may be called is decided before.
+    let etcd = |insecure| Config {
+        etcd: Some(Shared {
+            members: Members {
+                urls: vec!["http://192.0.2.1:2379".into()],
+                insecure,
+                ..Members::default()
+            },
+            prefix: "kol/".into(),
+            advertise: None,
+        }),
+        insecure: true,
+        ..rig.config()
+    };
+    let refused = Master::start(&etcd(false), metrics()).await.unwrap_err();
+    assert_eq!(refused.code, "ETCD_PLAIN", "--insecure is about listeners");
+    let master = Master::start(&etcd(true), metrics()).await.unwrap();
+    master.stop(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

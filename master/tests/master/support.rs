@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kol_common::actor::Group;
@@ -36,10 +36,21 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Rig {
     pub kafka: MockCluster<'static, DefaultProducerContext>,
     pub redis: SocketAddr,
-    /// The generation in every fence record; 0 = there are none.
-    pub fences: Arc<AtomicU64>,
+    /// What Redis knows.
+    pub known: Arc<Known>,
     pub folder: tempfile::TempDir,
     tasks: Group,
+}
+
+/// What the Redis knows.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The generation in every fence record; 0 = there are none.
+    pub fences: AtomicU64,
+    /// The generation of the ranking of youtube, of which no job here has creators; 0 = there is none.
+    pub youtube: AtomicU64,
+    /// It does not say whose the keys are.
+    pub hides_owners: AtomicBool,
 }
 
 impl Rig {
@@ -51,8 +62,8 @@ impl Rig {
         let redis = listener.local_addr().unwrap();
         let tasks = Group::new("rig");
         let connections = tasks.clone();
-        let fences = Arc::new(AtomicU64::new(0));
-        let answers = Arc::clone(&fences);
+        let known = Arc::new(Known::default());
+        let answers = Arc::clone(&known);
         let _runs_by_itself = tasks.spawn("redis", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _runs_by_itself =
@@ -63,7 +74,7 @@ impl Rig {
         Self {
             kafka,
             redis,
-            fences,
+            known,
             folder: tempfile::tempdir().unwrap(),
             tasks,
         }
@@ -115,11 +126,8 @@ impl Drop for Rig {
     }
 }
 
-/// Speaks enough of Redis's protocol to say what the fences hold.
-async fn know_fences(
-    stream: TcpStream,
-    fences: Arc<AtomicU64>,
-) -> Result<(), kol_common::KolError> {
+/// Speaks enough of Redis's protocol to say what fences and rankings hold.
+async fn know_fences(stream: TcpStream, known: Arc<Known>) -> Result<(), kol_common::KolError> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
@@ -133,8 +141,16 @@ async fn know_fences(
             stream.read_exact(&mut word).await.unwrap();
             command.push(String::from_utf8_lossy(&word[..length]).to_uppercase());
         }
-        let generation = fences.load(Ordering::Relaxed).to_string();
+        let generation = known.fences.load(Ordering::Relaxed).to_string();
+        let shown = format!("{} live", known.youtube.load(Ordering::Relaxed));
+        let of_youtube = command.get(1).is_some_and(|key| key.contains("YOUTUBE"));
         let answer = match command.first().map(String::as_str) {
+            Some("SMEMBERS") => "*1\r\n$7\r\nyoutube\r\n".to_owned(),
+            Some("GET") if of_youtube => format!("${}\r\n{shown}\r\n", shown.len()),
+            Some("GET") => "$-1\r\n".to_owned(),
+            Some("EVALSHA") if known.hides_owners.load(Ordering::Relaxed) => {
+                "-LOADING Redis is loading the dataset in memory\r\n".to_owned()
+            }
             Some("HGET") if generation == "0" => "$-1\r\n".to_owned(),
             Some("HGET") => format!("${}\r\n{generation}\r\n", generation.len()),
             // The scripts of owner records; no one else has any.

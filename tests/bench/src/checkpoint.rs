@@ -36,8 +36,13 @@ pub fn checkpoint(plan: &Plan) {
         .map(|_| State::new(Arc::clone(&scoring)))
         .collect();
     for state in &mut states {
-        read_all(state, 0..kols, START);
+        read_all(state, 0..kols, VIDEOS, START);
     }
+    let mut one_video = vec![State::new(Arc::clone(&scoring))];
+    read_all(&mut one_video[0], 0..kols, 1, START);
+    let bytes = |states: &[State]| states.iter().map(|s| s.size().2 as u64).sum::<u64>();
+    let (in_memory, with_one) = (bytes(&states), bytes(&one_video));
+    drop(one_video);
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -58,7 +63,7 @@ pub fn checkpoint(plan: &Plan) {
         let share = kols / 20;
         let from = round % 20 * share;
         for state in &mut states {
-            read_all(state, from..from + share, START + round * 3_600_000);
+            read_all(state, from..from + share, VIDEOS, START + round * 3_600_000);
         }
         let taken = epoch(&mut states, &runtime, &store, round);
         times.push(taken.time);
@@ -105,16 +110,25 @@ pub fn checkpoint(plan: &Plan) {
     );
     println!("  memory                       {:.0} MiB", mib(memory));
     println!(
+        "  of that, state               {} bytes a creator with its {VIDEOS} videos, {} with one",
+        in_memory / (kols * PARTITIONS),
+        with_one / kols
+    );
+    println!(
+        "  bytes a video                {} of an epoch for one that changed",
+        written / ROUNDS / (kols / 20 * PARTITIONS * VIDEOS)
+    );
+    println!(
         "  base written                 {:.1} s",
         base.time.as_secs_f64()
     );
 }
 
-/// One reading of every video of these creators.
-fn read_all(state: &mut State, kols: std::ops::Range<u64>, time: u64) {
+/// One reading of each of so many videos of these creators.
+fn read_all(state: &mut State, kols: std::ops::Range<u64>, videos: u64, time: u64) {
     for kol in kols {
         let name = format!("creator_{kol}");
-        for video in 0..VIDEOS {
+        for video in 0..videos {
             let id = (7_000_000_000_000_000_000 + kol * VIDEOS + video).to_string();
             let likes = time / 1_000_000 + kol % 1_000 * video;
             let event = Event {

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Prints the figures.
 pub fn drain(plan: &Plan) {
     let topic = Topic::create(Kafka::shared(), "bench-drain", PARTITIONS);
-    fill(&topic, plan);
+    let bytes = fill(&topic, plan);
     let (bare_wall, bare_cpu) = consume_only(&topic, plan.events);
     let redis = RedisServer::start();
     let cluster = Cluster::start(1);
@@ -51,6 +51,15 @@ pub fn drain(plan: &Plan) {
         bare_cpu.as_secs_f64() / used.as_secs_f64()
     );
     println!(
+        "  an event       {:>10.0} ns of a core  {:>10} bytes",
+        used.as_secs_f64() * 1e9 / plan.events as f64,
+        bytes / plan.events
+    );
+    println!(
+        "  a creator      {:>10} bytes of state with its 8 videos",
+        status.state_bytes / status.kols.max(1)
+    );
+    println!(
         "  memory         {} MiB resident for {} creators and {} MiB of state",
         cluster.executors[0].rss() >> 20,
         status.kols,
@@ -58,7 +67,9 @@ pub fn drain(plan: &Plan) {
     );
 }
 
-fn fill(topic: &Topic, plan: &Plan) {
+/// Answers how many bytes the values have.
+fn fill(topic: &Topic, plan: &Plan) -> u64 {
+    let mut bytes = 0;
     let mut generator = Generator::new(history(plan.kols, plan.events));
     let mut writer = TopicWriter::new(topic.kafka().bootstrap(), &topic.name).unwrap();
     let mut value = Vec::new();
@@ -67,8 +78,10 @@ fn fill(topic: &Topic, plan: &Plan) {
         writer
             .write(Some(Generator::username(meta.kol).as_bytes()), &value)
             .unwrap();
+        bytes += value.len() as u64;
     }
     writer.finish().unwrap();
+    bytes
 }
 
 /// The same client and batches as the executor's, and nothing done with the records.

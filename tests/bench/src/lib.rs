@@ -9,6 +9,8 @@
 
 mod checkpoint;
 mod drain;
+mod flood;
+mod hostile;
 mod latency;
 mod merges;
 mod steady;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 pub use checkpoint::checkpoint;
 pub use drain::drain;
+pub use flood::flood;
+pub use hostile::hostile;
 pub use latency::latency;
 pub use merges::merges;
 pub use steady::steady;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use kol_bench::{Plan, checkpoint, drain, latency, merges, steady};
+use kol_bench::{Plan, checkpoint, drain, flood, hostile, latency, merges, steady};
 
 /// Measures the system on this machine.
 #[derive(Debug, Parser)]
@@ -26,12 +26,21 @@ struct Args {
     /// Creators of the checkpoint.
     #[arg(long, default_value_t = 1_000_000)]
     checkpoint_kols: u64,
-    /// Only these: merges, latency, drain, checkpoint, steady.
+    /// Be the strangers at this address.
+    #[arg(long, hide = true, requires = "strangers")]
+    flood: Option<String>,
+    /// How many they are.
+    #[arg(long, hide = true, default_value_t = 0)]
+    strangers: usize,
+    /// Only these: merges, latency, drain, checkpoint, steady, hostile.
     only: Vec<String>,
 }
 
 fn main() {
     let args = Args::parse();
+    if let Some(address) = &args.flood {
+        return flood(address, args.strangers);
+    }
     let plan = Plan {
         events: args.events,
         kols: args.kols,
@@ -55,5 +64,8 @@ fn main() {
     }
     if wanted("steady") {
         steady(&plan);
+    }
+    if wanted("hostile") {
+        hostile(&plan);
     }
 }

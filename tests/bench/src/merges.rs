@@ -45,6 +45,7 @@ pub fn merges() {
     let merge_calls = merge_calls(&names);
     let (mut bare_time, mut merge_time) = (Duration::MAX, Duration::MAX);
     let mut cost = f64::MAX;
+    let mut bytes = 0;
     for _ in 0..ROUNDS {
         redis::cmd("HSET")
             .arg("fence")
@@ -52,9 +53,11 @@ pub fn merges() {
             .exec(&mut connection)
             .unwrap();
         bare_time = bare_time.min(time(&mut connection, &bare_calls));
-        let before = scripts_us(&mut connection);
+        let (before, memory) = (scripts_us(&mut connection), used_memory(&mut connection));
         merge_time = merge_time.min(time(&mut connection, &merge_calls));
         cost = cost.min(scripts_us(&mut connection) - before);
+        // The first round makes the keys.
+        bytes = bytes.max(used_memory(&mut connection).saturating_sub(memory));
     }
     let rate = |time: Duration| KOLS as f64 / time.as_secs_f64();
     println!(
@@ -70,6 +73,18 @@ pub fn merges() {
         "  of Redis' time {:>10.2} µs a creator in merges",
         cost / KOLS as f64
     );
+    println!(
+        "  memory of Redis{:>10} bytes a creator",
+        bytes / KOLS as u64
+    );
+}
+
+/// Memory that Redis has in use, bytes.
+fn used_memory(connection: &mut redis::Connection) -> u64 {
+    let memory: String = redis::cmd("INFO").arg("memory").query(connection).unwrap();
+    let line = memory.lines().find_map(|l| l.strip_prefix("used_memory:"));
+    line.and_then(|bytes| bytes.trim().parse().ok())
+        .unwrap_or_default()
 }
 
 /// Time that Redis has spent in scripts so far, by its own account, µs.

@@ -54,13 +54,24 @@ pub fn steady(plan: &Plan) {
         after_minute.unwrap_or_default(),
         cluster.executors[0].rss() >> 20
     );
-    epochs.print();
+    let status = cluster.try_status(&job).unwrap();
+    let events = written.max(1) as f64;
+    println!(
+        "  {:.0} ns of a core an event with its part of merges, {:.2} merges an event: less what `drain` says of an event it is a merge",
+        (cpu(pid) - before).as_secs_f64() * 1e9 / events,
+        status.totals.unwrap_or_default().merges as f64 / events
+    );
+    epochs.print(plan.rate);
 }
 
 /// What epochs took, by their numbers; of each partition: until its file was durable, until Redis had
 /// confirmed what came before the barrier, and the longest pause of reading.
 #[derive(Default)]
-struct Epochs(BTreeMap<u64, Vec<[Duration; 3]>>);
+struct Epochs {
+    took: BTreeMap<u64, Vec<[Duration; 3]>>,
+    /// What each wrote, and when it began, ms.
+    written: BTreeMap<u64, (u64, u64)>,
+}
 
 impl Epochs {
     /// Notes those that are kept now.
@@ -78,15 +89,29 @@ impl Epochs {
                     us("pause_us", 1),
                 ]
             });
-            self.0
-                .insert(epoch["epoch"].as_u64().unwrap_or_default(), took.collect());
+            let number = epoch["epoch"].as_u64().unwrap_or_default();
+            self.took.insert(number, took.collect());
+            let parts = epoch["partitions"].as_array().into_iter().flatten();
+            let written = parts.filter_map(|part| part["written_bytes"].as_u64());
+            let begun = epoch["begun_ms"].as_u64().unwrap_or_default();
+            self.written.insert(number, (written.sum(), begun));
         }
     }
 
-    fn print(&self) {
+    fn print(&self, rate: u64) {
+        // Of epochs that follow each other, what the later one wrote of the events between them.
+        let pairs = self.written.iter().zip(self.written.iter().skip(1));
+        let follow = pairs.filter(|((one, _), (next, _))| *one + 1 == **next);
+        let (bytes, ms) = follow.fold((0, 0), |(bytes, ms), ((_, one), (_, next))| {
+            (bytes + next.0, ms + next.1.saturating_sub(one.1))
+        });
+        println!(
+            "  an epoch writes {:.1} bytes an event",
+            bytes as f64 * 1e3 / (ms.max(1) * rate) as f64
+        );
         println!(
             "  {} epochs looked at, in each of their partitions:",
-            self.0.len()
+            self.took.len()
         );
         let names = [
             "state file durable",
@@ -94,7 +119,12 @@ impl Epochs {
             "pause of reading",
         ];
         for (place, name) in names.into_iter().enumerate() {
-            let mut all: Vec<_> = self.0.values().flatten().map(|took| took[place]).collect();
+            let mut all: Vec<_> = self
+                .took
+                .values()
+                .flatten()
+                .map(|took| took[place])
+                .collect();
             all.sort();
             let [median, high, most] = [0.5, 0.99, 1.0].map(|share| percentile(&all, share));
             println!(
@@ -107,7 +137,8 @@ impl Epochs {
     }
 }
 
-fn produce(bootstrap: &str, topic: &str, plan: &Plan) -> u64 {
+/// Produces at the rate of the plan, for as long as its steady run is; answers how many.
+pub(super) fn produce(bootstrap: &str, topic: &str, plan: &Plan) -> u64 {
     let mut options = history(plan.kols, 1);
     options.start = Millis::now();
     options.step_us = (1_000_000 / plan.rate).max(1);

@@ -66,6 +66,9 @@ pub struct Counts {
 /// A Kafka timestamp before 2005 is none: milliseconds since the epoch.
 const EARLIEST_TIMESTAMP: u64 = 1_104_537_600_000;
 
+/// Platforms that one partition may have beside those that always count.
+const MOST_PLATFORMS: usize = 1_000;
+
 /// A platform and a creator.
 pub type Kol = (String, String);
 
@@ -76,6 +79,8 @@ pub struct Fold {
     input: Input,
     present: Option<u64>,
     clocks: BTreeMap<u32, u64>,
+    /// The newest event that counted of each platform in each partition, in milliseconds.
+    platforms: BTreeMap<(u32, String), u64>,
     slots: BTreeMap<(u32, Kol), Slot>,
     counts: Counts,
 }
@@ -88,6 +93,7 @@ impl Fold {
             input: Input::default(),
             present: None,
             clocks: BTreeMap::new(),
+            platforms: BTreeMap::new(),
             slots: BTreeMap::new(),
             counts: Counts::default(),
         }
@@ -148,10 +154,35 @@ impl Fold {
             self.counts.late += 1;
             return;
         }
+        if !self.admits(partition, &event.platform) {
+            self.counts.dead_letter += 1;
+            return;
+        }
+        let of_platform = (partition, event.platform.clone());
+        let newest = self.platforms.entry(of_platform).or_insert(time);
+        *newest = time.max(*newest);
         let kol = (event.platform.clone(), event.kol.clone());
         let slot = self.slots.entry((partition, kol)).or_default();
         slot.drop_outdated(oldest_accepted, &self.spec);
         slot.apply(event, time, &self.spec);
+    }
+
+    /// Whether an event of this platform counts: its platform is one that always does, or is present, or fewer
+    /// than a thousand others are.
+    fn admits(&self, partition: u32, platform: &String) -> bool {
+        let always = |name: &String| {
+            *name == self.spec.default_platform || self.spec.platforms.contains(name)
+        };
+        let clock = self.clocks[&partition];
+        let present: Vec<_> = self
+            .platforms
+            .range((partition, String::new())..(partition + 1, String::new()))
+            .filter(|(_, newest)| clock - **newest < self.spec.retire_after.0)
+            .map(|((_, name), _)| name)
+            .collect();
+        always(platform)
+            || present.contains(&platform)
+            || present.iter().filter(|name| !always(name)).count() < MOST_PLATFORMS
     }
 
     /// The event's own time when the record's does not contradict it, else the record's.

@@ -357,3 +357,44 @@ fn a_number_on_a_rounding_edge_may_be_shown_on_either_side() {
     };
     assert!(number.accepts("2.13") && !number.accepts("2.12"));
 }
+
+/// An event of this platform, so many hours after the first.
+fn of_platform(partition: u32, hours: u64, platform: &str) -> Record {
+    let json = format!(r#"{{"username":"an","platform":"{platform}","like_count":1}}"#);
+    record(partition, T0 + hours * HOUR, &json)
+}
+
+#[test]
+fn a_partition_has_at_most_a_thousand_platforms_beside_those_that_always_count() {
+    let mut spec = cumulative();
+    spec.platforms = vec!["youtube".into()];
+    let mut fold = Fold::new(&spec);
+    for i in 0..1_000 {
+        fold.apply(&of_platform(0, 0, &format!("invented {i}")));
+    }
+    assert_eq!(fold.counts().dead_letter, 0);
+    assert!(fold.rejects(&of_platform(0, 0, "instagram")));
+    for platform in ["invented 7", "tiktok", "youtube"] {
+        assert!(!fold.rejects(&of_platform(0, 0, platform)), "{platform}");
+    }
+    assert!(
+        !fold.rejects(&of_platform(1, 0, "instagram")),
+        "of another partition"
+    );
+}
+
+#[test]
+fn a_platform_makes_room_when_it_is_silent_for_as_long_as_creators_stay() {
+    let mut fold = Fold::new(&cumulative());
+    for i in 0..1_000 {
+        fold.apply(&of_platform(0, 0, &format!("invented {i}")));
+    }
+    // Three windows of a day. An event that is rejected moves the clock as any other does.
+    assert!(fold.rejects(&of_platform(0, 71, "instagram")));
+    assert!(!fold.rejects(&of_platform(0, 72, "instagram")));
+    assert!(
+        !fold.rejects(&of_platform(0, 72, "invented 7")),
+        "there is room"
+    );
+    assert_eq!(fold.counts().dead_letter, 1);
+}

@@ -29,6 +29,8 @@ enum Kind {
     Real(Node),
     /// Makes topics on the thread that keeps the mock cluster.
     Embedded(SyncSender<(String, u32, SyncSender<()>)>),
+    /// A real one that somebody else started.
+    Foreign,
 }
 
 /// One process that is broker and controller at once.
@@ -117,21 +119,19 @@ impl Kafka {
     /// A real broker with more listeners and settings, made in its folder; `None` when Kafka is not
     /// installed.
     pub(super) fn own_with(more: impl FnOnce(&Path) -> More) -> Option<&'static Self> {
-        let libs = libs();
-        let kafka = libs.is_dir().then(|| Self::real(&libs, more))?;
+        let kafka = Self::real(&kafka_libs()?, more);
         Some(Box::leak(Box::new(kafka)))
     }
 
     /// Starts the real Kafka from `$KOL_KAFKA_LIBS` (default `target/tools/kafka/libs`).
     pub fn start() -> Self {
-        let libs = libs();
-        if libs.is_dir() {
+        if let Some(libs) = kafka_libs() {
             return Self::real(&libs, |_| More::default());
         }
         eprintln!(
             "NOT TESTED WITH REAL KAFKA: {} is missing (run tests/setup.sh with java and mvn \
              installed). librdkafka's embedded mock broker stands in.",
-            libs.display()
+            libs().display()
         );
         Self::embedded()
     }
@@ -156,6 +156,14 @@ impl Kafka {
         }
     }
 
+    /// A real broker that somebody else started.
+    pub fn foreign(bootstrap: &str) -> &'static Self {
+        Box::leak(Box::new(Self {
+            bootstrap: bootstrap.to_owned(),
+            kind: Kind::Foreign,
+        }))
+    }
+
     /// `host:port`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
@@ -163,7 +171,7 @@ impl Kafka {
 
     /// Whether it is Kafka itself.
     pub fn is_real(&self) -> bool {
-        matches!(self.kind, Kind::Real(_))
+        matches!(self.kind, Kind::Real(_) | Kind::Foreign)
     }
 
     /// Makes a topic of the mock cluster; the real one is created over the wire.
@@ -229,6 +237,11 @@ pub(super) struct Listener {
 fn libs() -> PathBuf {
     std::env::var_os("KOL_KAFKA_LIBS")
         .map_or_else(|| root().join("target/tools/kafka/libs"), PathBuf::from)
+}
+
+/// The folder of Kafka's libraries, where they are installed.
+pub fn kafka_libs() -> Option<PathBuf> {
+    Some(libs()).filter(|libs| libs.is_dir())
 }
 
 impl Node {

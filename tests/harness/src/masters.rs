@@ -18,7 +18,14 @@ pub(super) struct Standby {
 impl Cluster {
     /// Starts two masters that share their state in this etcd, and executors.
     pub fn start_elected(executors: usize, etcd: &Etcd) -> Self {
-        let mut cluster = Self::start_with(0, &[("KOL_MASTER_ETCD", etcd.url())]);
+        Self::start_elected_with(executors, etcd, &[])
+    }
+
+    /// The same with variables in the environment of all processes.
+    pub fn start_elected_with(executors: usize, etcd: &Etcd, environment: &[(&str, &str)]) -> Self {
+        let url = etcd.url();
+        let urls = [("KOL_MASTER_ETCD", &*url)];
+        let mut cluster = Self::start_with(0, &[&urls, environment].concat());
         let any = "127.0.0.1:0";
         let (folder, name) = (cluster.folder.path(), "master-1");
         let (program, environment) = (
@@ -61,12 +68,7 @@ impl Cluster {
                 let term = leads(grpc.unwrap_or(self.grpc()))?;
                 Some((place, term))
             });
-            let logs = || {
-                let all = self.standbys.iter().map(|standby| &standby.process);
-                all.chain([&self.master])
-                    .map(Process::log)
-                    .collect::<String>()
-            };
+            let logs = || self.logs().collect::<String>();
             leaders.next().ok_or_else(logs)
         });
         if let Some(standby) = self.standbys.get_mut(place) {
@@ -75,6 +77,12 @@ impl Cluster {
             std::mem::swap(&mut self.http, &mut standby.http);
         }
         term
+    }
+
+    /// The logs of all masters.
+    pub fn logs(&self) -> impl Iterator<Item = String> {
+        let standbys = self.standbys.iter().map(|standby| &standby.process);
+        standbys.chain([&self.master]).map(Process::log)
     }
 
     /// The gRPC address of the first master that the cluster does not call now.

@@ -45,8 +45,14 @@ impl Topic {
 
     /// A topic that is not there until it is made.
     pub fn planned(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
+        let unique = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+        Self::existing(kafka, &unique, partitions)
+    }
+
+    /// A topic of exactly this name that somebody else made.
+    pub fn existing(kafka: &'static Kafka, name: &str, partitions: u32) -> Self {
         Self {
-            name: format!("{name}-{}", uuid::Uuid::new_v4().simple()),
+            name: name.to_owned(),
             partitions,
             kafka,
             producer: producer(kafka),

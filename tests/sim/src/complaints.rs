@@ -1,5 +1,6 @@
 //! Listens to what the product logs: an ERROR is a bug, whatever else comes out right; and so is a state
-//! file that is not what was written, unless somebody damaged one.
+//! file that is not what was written, unless somebody damaged one; and so is an executor that obeys a master whose term
+//! is over.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::obeyed::Obeyed;
+
 /// Variable that says what is written to standard error, such as `info`.
 const LOG: &str = "KOL_SIM_LOG";
 /// Complaints that are kept.
@@ -22,7 +25,10 @@ const MOST: usize = 20;
 
 /// What was logged, and should not have been.
 #[derive(Clone, Debug, Default)]
-pub struct Complaints(Arc<Mutex<Vec<Said>>>);
+pub struct Complaints {
+    said: Arc<Mutex<Vec<Said>>>,
+    obeyed: Obeyed,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -43,16 +49,21 @@ impl Complaints {
                 .with_writer(std::io::stderr)
                 .with_filter(EnvFilter::new(filter))
         });
-        let all = tracing_subscriber::registry().with(listener).with(shown);
+        let obeyed = complaints.obeyed.clone().with_filter(Obeyed::filter());
+        let all = tracing_subscriber::registry()
+            .with(listener)
+            .with(obeyed)
+            .with(shown);
         (complaints, tracing::subscriber::set_default(all))
     }
 
     /// What was said; but not about damaged state, where that was to be expected.
     pub fn take(&self, damage_expected: bool) -> Vec<String> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let said = std::mem::take(&mut *all).into_iter();
         let said = said.filter(|said| !(said.damage && damage_expected));
-        said.map(|said| said.text).collect()
+        let obeyed = self.obeyed.problems();
+        said.map(|said| said.text).chain(obeyed).collect()
     }
 }
 
@@ -61,7 +72,7 @@ impl<S: Subscriber> Layer<S> for Complaints {
         let mut text = Text(format!("{} says:", event.metadata().target()));
         event.record(&mut text);
         let damage = text.0.contains(DAMAGED);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if (damage || *event.metadata().level() == Level::ERROR) && all.len() < MOST {
             all.push(Said {
                 text: text.0,

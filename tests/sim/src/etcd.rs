@@ -48,12 +48,43 @@ impl Etcd {
 
     /// The next transaction happens, and its answer does not arrive.
     pub fn lose_an_answer(&self) {
-        self.state().deaf = true;
+        self.raw().deaf = true;
+    }
+
+    /// It was started again: all leases begin again, as in etcd when a member begins to lead.
+    pub fn restarted(&self) {
+        let now = Instant::now();
+        for (lasts, until) in self.raw().leases.values_mut() {
+            *until = now + *lasts;
+        }
+    }
+
+    /// The revision of the newest change.
+    pub fn revision(&self) -> i64 {
+        self.raw().revision
+    }
+
+    /// What it holds below a prefix, by the rest of the key, in order.
+    pub fn below(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let state = self.raw();
+        let from = state.entries.range(prefix.as_bytes().to_vec()..);
+        let found = from.map_while(|(key, entry)| {
+            let rest = key.strip_prefix(prefix.as_bytes())?;
+            Some((
+                String::from_utf8_lossy(rest).into_owned(),
+                entry.value.clone(),
+            ))
+        });
+        found.collect()
+    }
+
+    fn raw(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Without the keys of leases that have expired.
     fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.raw();
         let now = Instant::now();
         let over = |(id, (_, until)): (&i64, &(Duration, Instant))| (*until <= now).then_some(*id);
         let expired: Vec<i64> = state.leases.iter().filter_map(over).collect();

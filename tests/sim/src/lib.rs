@@ -1,4 +1,4 @@
-//! The simulation: master, executors, Redis, log and checkpoint store in one process and one thread, on
+//! The simulation: masters, executors, Redis, log and checkpoint store in one process and one thread, on
 //! turmoil's network and time, with faults from a seed. Everything that decides is the product's own;
 //! what it takes from outside is here:
 //!
@@ -9,14 +9,19 @@
 //! | `redis` | Redis, which runs the scripts that are shipped |
 //! | `log`, `letters` | Kafka |
 //! | `store` | the checkpoint store |
-//! | `etcd` | etcd, for the tests of stores and of the election |
+//! | `etcd` | etcd, also for the tests of stores and of the election |
 //! | `nodes` | the hosts |
+//! | `masters` | one master or several, and what happens to them |
+//! | `pause` | a process that is stopped and continues |
 //! | `person` | whoever uses the job |
 //! | `input`, `schedule` | events and faults, from the seed |
-//! | `watch`, `complaints` | a reader of Redis; a reader of logs |
+//! | `watch`, `complaints`, `obeyed` | a reader of Redis; readers of logs |
+//! | `reign` | the laws of several masters |
 //! | `covered` | what a committed epoch promises |
 //! | `trace` | all that happened, as one number |
 //! | `guard` | notices when time does not advance |
+//! | `stage` | what is there at the beginning |
+//! | `deeds` | does what the schedule says |
 //! | `run` | puts it together |
 //! | `verdict` | judges |
 #![allow(
@@ -26,23 +31,30 @@
 
 mod complaints;
 mod covered;
+mod deeds;
 pub mod etcd;
 mod guard;
 mod input;
 mod letters;
 mod log;
+mod masters;
 mod net;
 mod nodes;
+mod obeyed;
+mod pause;
 mod person;
 pub mod redis;
+mod reign;
 mod run;
 mod schedule;
+mod stage;
 mod store;
 mod trace;
 mod verdict;
 mod watch;
 mod world;
 
+pub use masters::{Blow, Masters};
 pub use person::Errand;
 pub use run::{Outcome, run};
 pub use schedule::Deed;

@@ -1,6 +1,7 @@
 //! The log: topics in memory, read by the executors' partitions without a network between. Its brokers
 //! may be away for a while; the ends that readers know are as old as Kafka's would be. A partition may lose its
-//! tail: its client notices when it reads on, by the leader epochs of records.
+//! tail: its client notices when it reads on, by the leader epochs of records; if the same leader lost it, nobody
+//! notices but by the records themselves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::job::{SourceSpec, StartingOffsets};
+use kol_common::proto::RecordMark;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition};
 use kol_executor::source::{
@@ -42,30 +44,33 @@ struct Stored {
 #[derive(Debug, Default)]
 struct Shared {
     records: Vec<Arc<Stored>>,
-    failed: Option<ReadError>,
+    mark: Option<Mark>,
+}
+
+impl Stored {
+    fn record(&self) -> Record<'_> {
+        Record {
+            offset: self.offset,
+            key: None,
+            value: Some(&self.value),
+            timestamp: Some(self.timestamp),
+        }
+    }
 }
 
 impl Storage for Shared {
     fn len(&self) -> usize {
-        self.records.len() + usize::from(self.failed.is_some())
+        self.records.len() + usize::from(self.mark.is_some())
     }
 
     fn clear(&mut self) {
         self.records.clear();
-        self.failed = None;
+        self.mark = None;
     }
 
     fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
-        let records = self.records.iter().map(|stored| {
-            Ok(Record {
-                offset: stored.offset,
-                key: None,
-                value: Some(&stored.value),
-                timestamp: Some(stored.timestamp),
-            })
-        });
-        let failed = self.failed.iter().cloned();
-        let marks = failed.map(|error| Err(Mark::Failed(error)));
+        let records = self.records.iter().map(|stored| Ok(stored.record()));
+        let marks = self.mark.iter().cloned().map(Err);
         chunk.fill(records.chain(marks).skip(from));
     }
 
@@ -87,6 +92,8 @@ struct Inner {
     partitions: Vec<Vec<Arc<Stored>>>,
     /// Leader epoch of what is written to a partition now.
     leader_epochs: Vec<i32>,
+    /// How often the broker started.
+    starts: u64,
     /// Who waits for records, by partition.
     readers: Vec<(u32, Arc<Notify>)>,
     away: bool,
@@ -99,6 +106,7 @@ impl MemoryLog {
             topic: topic.into(),
             inner: Arc::new(Mutex::new(Inner {
                 leader_epochs: vec![0; partitions as usize],
+                starts: 1,
                 partitions: (0..partitions).map(|_| Vec::new()).collect(),
                 readers: Vec::new(),
                 away: false,
@@ -140,12 +148,14 @@ impl MemoryLog {
         }
     }
 
-    /// A partition loses so many of its newest records; another leader is elected.
-    pub fn lose_tail(&self, partition: u32, records: usize) {
+    /// A partition loses so many of its newest records, when its broker starts again; another leader is elected, or
+    /// it is the same.
+    pub fn lose_tail(&self, partition: u32, records: usize, elects: bool) {
         let mut inner = self.lock();
         let log = &mut inner.partitions[partition as usize];
         log.truncate(log.len().saturating_sub(records));
-        inner.leader_epochs[partition as usize] += 1;
+        inner.leader_epochs[partition as usize] += i32::from(elects);
+        inner.starts += 1;
         inner.wake(|number| number == partition);
     }
 
@@ -295,7 +305,10 @@ impl Log for Reader {
             number,
             offset: from.offset,
             leader_epoch: from.leader_epoch,
+            opened_in: inner.starts,
+            taken_in: inner.starts,
             failed: false,
+            ended: None,
             arrived,
         }))
     }
@@ -345,6 +358,22 @@ impl Log for Reader {
         Box::pin(std::future::ready(answer))
     }
 
+    fn records(
+        &self,
+        partition: &SourcePartition,
+        offsets: Vec<u64>,
+    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>> {
+        let inner = self.log.lock();
+        let log = &inner.partitions[partition.partition as usize];
+        let record = |offset: u64| Some(log.get(offset as usize)?.record().mark());
+        let answer = if inner.away {
+            Err(unreachable())
+        } else {
+            Ok(offsets.into_iter().map(record).collect())
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
     fn problem(&self) -> Option<KolError> {
         self.log.lock().away.then(unreachable)
     }
@@ -360,10 +389,14 @@ struct MemoryQueue {
     log: MemoryLog,
     number: u32,
     offset: u64,
-    /// Of the record before the offset, if it is known.
+    /// Of a record there or before, if it is known.
     leader_epoch: Option<i32>,
-    /// Whether it said already that the log does not have its place.
+    /// How often the broker had started then, and when the last batch was taken.
+    opened_in: u64,
+    taken_in: u64,
+    /// Whether it said already that the log does not have its place, or that it ends there.
     failed: bool,
+    ended: Option<u64>,
     arrived: Arc<Notify>,
 }
 
@@ -401,13 +434,22 @@ impl Queue for MemoryQueue {
             let records = log.iter().skip(from).take(limit);
             shared.records.extend(records.map(Arc::clone));
             self.offset += shared.records.len() as u64;
-            shared.failed = news;
+            let offset = self.offset;
+            let at_end = readable && shared.records.len() < limit && self.ended != Some(offset);
+            let end = at_end.then_some(Mark::EndOfPartition { offset });
+            self.ended = end.as_ref().map(|_| offset).or(self.ended);
+            shared.mark = news.map(Mark::Failed).or(end);
         });
+        self.taken_in = inner.starts;
         self.leader_epoch = batch.leader_epoch().or(self.leader_epoch);
     }
 
     fn bytes(&self) -> u64 {
         0
+    }
+
+    fn is_reconnected(&self) -> bool {
+        self.taken_in > self.opened_in
     }
 
     fn is_outgrown(&self) -> bool {

@@ -23,6 +23,7 @@ use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::pause::Pause;
 use super::trace::Trace;
 
 /// As the product has them for a network of machines.
@@ -33,6 +34,7 @@ const RESPONSE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Net {
     trace: Arc<Trace>,
+    pause: Pause,
     sockets: Arc<Mutex<Vec<Socket>>>,
 }
 
@@ -44,10 +46,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Net {
-    /// Notes in `trace` what is read.
-    pub fn new(trace: Arc<Trace>) -> Self {
+    /// Notes in `trace` what is read; nothing is while `pause` has the process stopped.
+    pub fn new(trace: Arc<Trace>, pause: Pause) -> Self {
         Self {
             trace,
+            pause,
             sockets: Arc::default(),
         }
     }
@@ -94,8 +97,30 @@ impl Net {
             socket,
             label,
             trace: Arc::clone(&self.trace),
+            pause: self.pause.clone(),
             frames,
         }
+    }
+
+    /// A channel that connects when it is used first.
+    pub fn lazily(&self, endpoint: &Endpoint) -> Channel {
+        endpoint.connect_with_connector_lazy(self.connector())
+    }
+
+    fn connector(
+        &self,
+    ) -> impl tower::Service<Uri, Response = TokioIo<Io>, Error = io::Error, Future: Send> + Send + 'static
+    {
+        let net = self.clone();
+        tower::service_fn(move |uri: Uri| {
+            let net = net.clone();
+            async move {
+                let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16());
+                let frames = Some(Frames::default());
+                let io = net.open(host, port.unwrap_or_default(), frames).await?;
+                Ok::<_, io::Error>(TokioIo::new(io))
+            }
+        })
     }
 
     async fn open(&self, host: &str, port: u16, frames: Option<Frames>) -> io::Result<Io> {
@@ -132,17 +157,7 @@ impl Dial for Net {
         &'a self,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>> {
-        let net = self.clone();
-        let connector = tower::service_fn(move |uri: Uri| {
-            let net = net.clone();
-            async move {
-                let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16());
-                let frames = Some(Frames::default());
-                let io = net.open(host, port.unwrap_or_default(), frames).await?;
-                Ok::<_, io::Error>(TokioIo::new(io))
-            }
-        });
-        Box::pin(endpoint.connect_with_connector(connector))
+        Box::pin(endpoint.connect_with_connector(self.connector()))
     }
 }
 
@@ -162,6 +177,7 @@ pub struct Io {
     socket: Socket,
     label: String,
     trace: Arc<Trace>,
+    pause: Pause,
     frames: Option<Frames>,
 }
 
@@ -169,12 +185,16 @@ impl Io {
     /// Asks the stream; one that was closed under its user never answers.
     fn stream<T>(
         &self,
-        ask: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+        ask: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        if self.pause.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
         let mut socket = lock(&self.socket);
         socket
             .as_mut()
-            .map_or(Poll::Pending, |stream| ask(Pin::new(stream)))
+            .map_or(Poll::Pending, |stream| ask(Pin::new(stream), cx))
     }
 }
 
@@ -185,7 +205,7 @@ impl AsyncRead for Io {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let outcome = self.stream(|stream| stream.poll_read(cx, buf));
+        let outcome = self.stream(cx, |stream, cx| stream.poll_read(cx, buf));
         let read = &buf.filled()[before..];
         if !read.is_empty() {
             let this = &mut *self;
@@ -204,15 +224,15 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream(|stream| stream.poll_write(cx, buf))
+        self.stream(cx, |stream, cx| stream.poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream(|stream| stream.poll_flush(cx))
+        self.stream(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream(|stream| stream.poll_shutdown(cx))
+        self.stream(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 }
 

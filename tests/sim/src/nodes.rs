@@ -20,23 +20,31 @@ use kol_master::cluster::Limits;
 use kol_master::controller;
 use kol_master::election::LeaderStore;
 use kol_master::job::discovery::Outside;
-use kol_master::meta::EmbeddedStore;
+use kol_master::lead::Terms;
+use kol_master::meta::etcd::{Access, Etcd as EtcdClient, Members};
+use kol_master::meta::{EmbeddedStore, MetaStore};
+use kol_master::role::Roles;
 use kol_master::run::{Core, Door};
+use kol_master::specs::Admission;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::etcd::Etcd;
 use super::log::MemoryLog;
+use super::masters::{ETCD, Masters, PORT, url};
 use super::net::Net;
 use super::person::{Errand, Person};
 use super::redis::Redis;
+use super::reign::PREFIX;
+use super::schedule::MASTER;
 use super::store::Folders;
 use super::trace::Trace;
 use super::world::{Virtual, Weightless};
 
-/// Where the master listens.
-const PORT: u16 = 7077;
-/// Its address.
-pub const MASTER: &str = "http://master:7077";
+/// Where etcd listens.
+const ETCD_PORT: u16 = 2379;
+/// How often its clock is moved, if it is a fast one.
+const DRIFT_EVERY: Duration = Duration::from_millis(100);
 /// How long a partition, and an executor, may take to drain.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -52,8 +60,16 @@ pub struct Shared {
     pub redis: Rc<Redis>,
     /// The folders of state files, as each host sees them.
     pub folders: BTreeMap<&'static str, Folders>,
-    /// The master's store.
+    /// The masters.
+    pub masters: Masters,
+    /// The store of a master that is alone.
     pub meta: EmbeddedStore,
+    /// The store of several.
+    pub etcd: Etcd,
+    /// How much faster than others the clock of etcd is, in thousandths.
+    pub drift: u32,
+    /// Whether each of the masters that run leads.
+    pub roles: RefCell<BTreeMap<&'static str, Roles>>,
     /// Tells an executor to leave, as SIGTERM does.
     pub leave: RefCell<BTreeMap<&'static str, CancellationToken>>,
     /// Tells a host that it dies: its connections end, and it does nothing more.
@@ -95,12 +111,12 @@ pub async fn life<F>(
 where
     F: Future<Output = Result<(), Failed>>,
 {
+    let pause = shared.world.begins(name);
     let (net, dying) = (
-        Net::new(Arc::clone(&shared.trace)),
+        Net::new(Arc::clone(&shared.trace), pause),
         CancellationToken::new(),
     );
     shared.dying.borrow_mut().insert(name, dying.clone());
-    shared.world.begins(name);
     tokio::select! {
         biased;
         () = dying.cancelled() => {
@@ -114,29 +130,96 @@ where
     }
 }
 
-/// The master.
+/// A master that is alone.
 ///
 /// # Errors
 /// It cannot continue.
 pub async fn master(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
-    let outside = Outside {
-        brokers: Arc::new(shared.log.clone()),
-        redis: Arc::new(net.clone()),
-        stores: shared.stores("master"),
-        secrets: Secrets::default(),
+    let options = options(&shared, &net, MASTER);
+    let core = Core::start(LeaderStore::alone(shared.meta.clone()), options).await?;
+    serve(core, net).await
+}
+
+/// One of several masters.
+///
+/// # Errors
+/// It cannot continue.
+pub async fn candidate(shared: Rc<Shared>, net: Net, name: &'static str) -> Result<(), Failed> {
+    let terms = |meta: Arc<dyn MetaStore>| Terms {
+        meta,
+        options: options(&shared, &net, name),
+        admission: Admission {
+            policy: policy(),
+            secrets: Secrets::default(),
+        },
+        root: root().to_string(),
+        autostart: None,
     };
-    let options = controller::Options {
-        outside,
+    // Nobody is outside: TLS would show nothing here.
+    let members = Members {
+        urls: vec![format!("http://{ETCD}:{ETCD_PORT}")],
+        insecure: true,
+        ..Members::default()
+    };
+    let access = Access::new(&members, &Secrets::default())?;
+    let etcd = |answer| EtcdClient::reached_by(&access, answer, |member| net.lazily(member));
+    let core = Core::shared(etcd, PREFIX.to_owned(), url(name), terms)?;
+    shared.roles.borrow_mut().insert(name, core.roles.clone());
+    serve(core, net).await
+}
+
+fn options(shared: &Shared, net: &Net, name: &str) -> controller::Options {
+    controller::Options {
+        outside: Outside {
+            brokers: Arc::new(shared.log.clone()),
+            redis: Arc::new(net.clone()),
+            stores: shared.stores(name),
+            secrets: Secrets::default(),
+        },
         drain: DRAIN,
         limits: Limits::default(),
-        host: "master:7077".into(),
-    };
-    let mut core = Core::start(LeaderStore::alone(shared.meta.clone()), options).await?;
+        host: format!("{name}:{PORT}"),
+    }
+}
+
+fn root() -> Location {
+    Location::Folder("/checkpoints".into())
+}
+
+fn policy() -> SpecPolicy {
+    SpecPolicy::new(root(), Vec::new())
+}
+
+async fn serve(mut core: Core, net: Net) -> Result<(), Failed> {
     let accepted = net.listen(PORT).await?;
-    let policy = SpecPolicy::new(Location::Folder("/checkpoints".into()), Vec::new());
-    let serving = core.serve(Box::pin(accepted), policy, Door::default());
+    let serving = core.serve(Box::pin(accepted), policy(), Door::default());
     let _ends_with_the_host = core.tasks.spawn("grpc", serving);
     Err(core.failed().await.into())
+}
+
+/// etcd.
+///
+/// # Errors
+/// It cannot listen.
+pub async fn etcd(shared: Rc<Shared>, net: Net) -> Result<(), Failed> {
+    shared.etcd.restarted();
+    let accepted = net.listen(ETCD_PORT).await?;
+    let serving = shared.etcd.router().serve_with_incoming(Box::pin(accepted));
+    tokio::select! {
+        biased;
+        served = serving => Ok(served?),
+        () = drift(shared.drift) => Ok(()),
+    }
+}
+
+/// The clock of this host is faster than those of others.
+async fn drift(thousandths: u32) {
+    loop {
+        tokio::time::sleep(DRIFT_EVERY).await;
+        if thousandths > 0 {
+            tokio::time::advance(DRIFT_EVERY * thousandths / 1_000).await;
+        }
+    }
 }
 
 /// An executor; it ends by itself after a request to leave.
@@ -164,12 +247,14 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
     let identity = Identity {
         incarnation: Incarnation::generate(),
         host: name.to_owned(),
+        zone: String::new(),
         http: String::new(),
         cores: 1,
         memory_bytes: memory,
+        warnings: Vec::new(),
     };
     let route = Route {
-        master: MASTER.to_owned(),
+        master: shared.masters.urls().collect::<Vec<_>>().join(","),
         network: Arc::new(net),
     };
     live(route, identity, options, ready).await?;

@@ -10,14 +10,16 @@ use kol_common::error::info_of;
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{
-    JobRef, JobState, JobStatus, RewindRequest, SavepointRequest, StopRequest, SubmitRequest,
+    JobRef, JobState, JobStatus, LeadershipRequest, RewindRequest, SavepointRequest, StopRequest,
+    SubmitRequest,
 };
 use kol_executor::session::Dial as _;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+use super::masters::Masters;
 use super::net::Net;
-use super::nodes::{MASTER, Shared};
+use super::nodes::Shared;
 
 /// How long the person waits for an answer, for a savepoint, and between two questions.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -239,8 +241,30 @@ impl Person {
         }
     }
 
+    /// The master that leads.
     async fn master(&self) -> Result<JobServiceClient<Channel>, Failed> {
-        let endpoint = Endpoint::from_static(MASTER);
+        let mut failed = Failed::Silent("no master leads");
+        for url in self.shared.masters.urls() {
+            let master = match self.at(url).await {
+                Ok(master) => master,
+                Err(error) => {
+                    failed = error;
+                    continue;
+                }
+            };
+            if self.shared.masters == Masters::One {
+                return Ok(master);
+            }
+            let asked = within(ANSWER, master.clone().leadership(LeadershipRequest {})).await;
+            if asked.is_ok_and(|reply| reply.leads) {
+                return Ok(master);
+            }
+        }
+        Err(failed)
+    }
+
+    async fn at(&self, url: String) -> Result<JobServiceClient<Channel>, Failed> {
+        let endpoint = Endpoint::from_shared(url).map_err(|_| Failed::Silent("no address"))?;
         let opened = tokio::time::timeout(ANSWER, self.net.dial(&endpoint)).await;
         let channel = opened.map_err(|_| Failed::Silent("no connection in time"))?;
         let channel = channel.map_err(|_| Failed::Silent("no connection"))?;

@@ -1,42 +1,44 @@
 //! One simulation from its seed to its verdict.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write as _;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use kol_common::{Millis, world};
 use kol_master::meta::EmbeddedStore;
-use turmoil::{Builder, Sim};
+use turmoil::Sim;
 
 use super::complaints::Complaints;
 use super::covered::Covered;
+use super::etcd::Etcd;
 use super::guard::Guard;
-use super::input::{Feed, KOLS, PARTITIONS};
+use super::input::{Feed, PARTITIONS};
 use super::log::MemoryLog;
-use super::nodes::{self, Shared};
+use super::masters::Masters;
+use super::nodes::Shared;
 use super::redis::Redis;
-use super::schedule::{Deed, EXECUTORS, HEALED, LAST, LINKS, MASTER, schedule};
-use super::store::{Damage, Folders, Mood};
+use super::reign::Reign;
+use super::schedule::{Deed, EXECUTORS, HEALED, LAST, schedule};
+use super::stage::{guard, network, spec};
+use super::store::Folders;
 use super::trace::Trace;
 use super::verdict::{self, Verdict};
 use super::world::Virtual;
 
 /// When every simulation begins: a minute after a full hour of 2025.
-const START: Millis = Millis(1_760_000_460_000);
+pub const START: Millis = Millis(1_760_000_460_000);
 /// What the fold takes for the present: no host's clock is newer, and what is ahead is far ahead of it.
 pub const PRESENT: Millis = Millis(START.0 + 86_400_000);
 /// Virtual time that all hosts take at once; messages take a multiple of it.
-const TICK: Millis = Millis(5);
-/// Fastest and slowest message.
-const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(15));
+pub const TICK: Millis = Millis(5);
 /// After the last deed: by then everything that is amiss has been noticed; and the longest time until
 /// everything must be well.
 const NOTICED: Millis = Millis(4_000);
 const LIMIT: Millis = Millis(90_000);
-/// Exit code of a process in which a simulation hangs.
-const HUNG: i32 = 70;
+/// The clock of etcd is by some of these thousandths faster than others: less than the masters' margin.
+const DRIFT: u32 = 40;
+const DRIFTS: u64 = 3;
 /// How often the verdict is looked for.
 const LOOK_EVERY: Millis = Millis(250);
 
@@ -51,6 +53,8 @@ pub struct Outcome {
     pub deeds: Vec<(Millis, Deed)>,
     /// Virtual time from the last fault until all was well.
     pub recovered: Millis,
+    /// The newest term of a master; 0 with one master.
+    pub terms: u64,
     /// Everything that happened, if that was requested.
     pub lines: Vec<String>,
 }
@@ -67,10 +71,10 @@ impl Outcome {
 }
 
 /// Runs the simulation of this seed; with `lines` it tells all that happened.
-pub fn run(seed: u64, lines: bool) -> Outcome {
+pub fn run(masters: Masters, seed: u64, lines: bool) -> Outcome {
     let (complaints, _until_the_end) = Complaints::listen();
-    let deeds = schedule(seed);
-    let mut scene = Scene::new(seed, lines, &deeds);
+    let deeds = schedule(seed, masters);
+    let mut scene = Scene::new(masters, seed, lines, &deeds);
     let verdict = scene.play(&deeds).and_then(|recovered| {
         scene.examine()?;
         Ok(recovered)
@@ -81,31 +85,36 @@ pub fn run(seed: u64, lines: bool) -> Outcome {
     };
     problems.extend(scene.shared.redis.seen_going_back());
     problems.extend(scene.covered.problems().to_vec());
+    problems.extend(scene.reign.problems().to_vec());
     problems.extend(complaints.take(scene.shared.torn.get()));
     Outcome {
         problems,
         sum: scene.trace.sum(),
         deeds,
         recovered,
+        terms: scene.reign.newest_term(),
         lines: scene.trace.lines(),
     }
 }
 
-struct Scene {
-    sim: Sim<'static>,
-    world: Rc<Virtual>,
-    shared: Rc<Shared>,
-    folders: Folders,
-    trace: Arc<Trace>,
-    feed: Feed,
-    covered: Covered,
-    /// Since when the master's wall clock is right, if it is.
-    right_since: Option<Millis>,
-    guard: Guard,
+/// Everything of one simulation.
+pub struct Scene {
+    pub sim: Sim<'static>,
+    pub world: Rc<Virtual>,
+    pub shared: Rc<Shared>,
+    pub folders: Folders,
+    pub trace: Arc<Trace>,
+    pub feed: Feed,
+    pub covered: Covered,
+    pub reign: Reign,
+    /// Masters whose wall clocks are wrong, and since when there is none.
+    pub wrong: BTreeSet<&'static str>,
+    pub right_since: Millis,
+    pub guard: Guard,
 }
 
 impl Scene {
-    fn new(seed: u64, lines: bool, deeds: &[(Millis, Deed)]) -> Self {
+    fn new(masters: Masters, seed: u64, lines: bool, deeds: &[(Millis, Deed)]) -> Self {
         let folders = Folders::default();
         let world = Virtual::new(seed, START);
         world::enter(Rc::clone(&world) as Rc<dyn world::World>);
@@ -116,10 +125,14 @@ impl Scene {
             world: Rc::clone(&world),
             log: MemoryLog::new("events", PARTITIONS),
             redis: Redis::new().expect("Lua"),
-            folders: hosts()
+            folders: hosts(masters)
                 .map(|host| (host, folders.of_another_host()))
                 .collect(),
+            masters,
             meta: EmbeddedStore::in_memory().expect("memory"),
+            etcd: Etcd::default(),
+            drift: (seed % DRIFTS) as u32 * DRIFT,
+            roles: RefCell::default(),
             leave: RefCell::default(),
             dying: RefCell::default(),
             status: RefCell::new(None),
@@ -138,17 +151,19 @@ impl Scene {
             trace,
             covered: Covered::new(feed.has_letters()),
             feed,
-            right_since: Some(Millis(0)),
+            reign: Reign::default(),
+            wrong: BTreeSet::new(),
+            right_since: Millis(0),
         }
     }
 
     /// Since the beginning.
-    fn now(&self) -> Millis {
+    pub fn now(&self) -> Millis {
         Millis::from(self.sim.elapsed())
     }
 
     /// All hosts run for one tick.
-    fn step(&mut self) -> Result<(), Vec<String>> {
+    pub fn step(&mut self) -> Result<(), Vec<String>> {
         self.sim
             .step()
             .map_err(|e| vec![format!("a host ended: {e}")])?;
@@ -158,18 +173,24 @@ impl Scene {
         self.shared.log.letters().advance(now);
         for manifest in self.folders.take_manifests() {
             // A manifest says by the master's clock when its epoch began.
-            if self.master_clock_is_right() {
+            if self.clocks_are_right() {
                 self.covered
                     .look(&manifest, &self.shared.log, &self.shared.redis);
             }
         }
+        let roles = self.shared.roles.borrow();
+        let running = roles
+            .iter()
+            .filter(|(host, _)| !self.world.is_stopped(host));
+        let running = running.map(|(host, roles)| (*host, roles));
+        self.reign
+            .look(running, &self.shared.etcd, self.shared.torn.get());
         Ok(())
     }
 
-    /// Whether the master's wall clock has been right for longer than an epoch takes.
-    fn master_clock_is_right(&self) -> bool {
-        let right = |since: Millis| self.now().since(since) > NOTICED;
-        self.right_since.is_some_and(right)
+    /// Whether the masters' wall clocks have been right for longer than an epoch takes.
+    fn clocks_are_right(&self) -> bool {
+        self.wrong.is_empty() && self.now().since(self.right_since) > NOTICED
     }
 
     /// Plays the schedule, and waits until all is well: how long that took.
@@ -231,202 +252,9 @@ impl Scene {
         last.insert(0, format!("not well within {LIMIT}"));
         Err(last)
     }
-
-    fn carry_out(&mut self, deed: Deed) -> Result<(), Vec<String>> {
-        let now = Millis(START.0 + self.now().0);
-        let redis = Rc::clone(&self.shared.redis);
-        let gap = matches!(deed, Deed::Lose(_) | Deed::Spoil(_));
-        self.shared.gaps.set(gap || self.shared.gaps.get());
-        match deed {
-            Deed::Crash(host) => {
-                self.crash(host)?;
-                if host == "redis" {
-                    redis.restarted();
-                }
-            }
-            Deed::Restart(host) => {
-                if !self.sim.is_host_running(host) {
-                    self.sim.bounce(host);
-                }
-            }
-            Deed::Leave(host) => {
-                if let Some(token) = self.shared.leave.borrow().get(host) {
-                    token.cancel();
-                }
-            }
-            Deed::Hold((a, b)) => self.sim.hold(a, b),
-            Deed::Release((a, b)) => self.sim.release(a, b),
-            Deed::Sever((a, b)) => self.sim.partition(a, b),
-            Deed::Mend((a, b)) => self.sim.repair(a, b),
-            Deed::Slow((a, b), latency) => self.sim.set_link_latency(a, b, latency),
-            Deed::FailOver(lost) => {
-                self.crash("redis")?;
-                redis.fail_over(now, lost);
-                self.sim.bounce("redis");
-            }
-            Deed::Empty => redis.empty(now),
-            Deed::Freeze(time) => redis.freeze(Millis(now.0 + time.0)),
-            Deed::Repeats(on) => redis.set_repeats(on),
-            Deed::Store(mood) => self.folders.set_mood(mood),
-            Deed::Tear(host, how) => self.tear(host, how),
-            Deed::Away(away) => self.shared.log.set_away(away),
-            Deed::SetClock(host, ahead) => self.set_clock(host, ahead),
-            Deed::Ahead(partition) => self.feed.happen_in_2100(partition, &self.shared.log),
-            Deed::Lose(key) => redis.lose(now, key),
-            Deed::Spoil(kol) => redis.spoil(kol),
-            Deed::Clear(kol) => redis.clear(kol),
-            Deed::Cut(partition, records) => self.cut(partition, records),
-            Deed::Hide(host, hidden) => return self.hide(host, hidden),
-            Deed::Do(errand) => self.shared.errands.borrow_mut().push_back(errand),
-        }
-        Ok(())
-    }
-
-    /// The log of a partition loses its newest records.
-    fn cut(&mut self, partition: u32, records: usize) {
-        self.covered.log_was_cut(partition);
-        self.shared.redis.log_was_cut(partition);
-        self.shared.log.lose_tail(partition, records);
-    }
-
-    /// A host does not see the checkpoints from now on, or sees them again.
-    fn hide(&self, host: &'static str, hidden: bool) -> Result<(), Vec<String>> {
-        let written = self.shared.folders.get(host).map_or(0, |f| f.hide(hidden));
-        if written > 0 {
-            return Err(vec![format!(
-                "{host} wrote {written} files where the checkpoints were not mounted"
-            )]);
-        }
-        Ok(())
-    }
-
-    /// Sets the wall clock of a host so far ahead, in milliseconds.
-    fn set_clock(&mut self, host: &'static str, ahead: i64) {
-        self.world.set_clock(host, ahead);
-        if host == MASTER {
-            let now = self.now();
-            self.right_since = match (ahead, self.right_since) {
-                (0, since) => Some(since.unwrap_or(now)),
-                _ => None,
-            };
-        }
-    }
-
-    /// Damages state of a partition that the host was last seen to run.
-    fn tear(&self, host: &str, how: Damage) {
-        let status = self.shared.status.borrow();
-        let partitions = status.iter().flat_map(|s| &s.partitions);
-        let mut of_host = partitions.filter(|p| p.host == host);
-        let name = of_host.next().and_then(|p| p.partition.as_ref());
-        let ordinal = name.map_or(0, |partition| partition.partition);
-        let found = self.folders.damage(ordinal, how);
-        self.shared.torn.set(found || self.shared.torn.get());
-        tracing::info!(ordinal, found, "a state file is damaged");
-    }
-
-    /// A host dies: first its connections, within a tick all of it.
-    fn crash(&mut self, host: &'static str) -> Result<(), Vec<String>> {
-        if let Some(token) = self.shared.dying.borrow().get(host) {
-            token.cancel();
-        }
-        self.step()?;
-        self.sim.crash(host);
-        self.shared.log.letters().lose_those_of(host);
-        Ok(())
-    }
-
-    /// Whatever is still amiss is mended.
-    fn heal(&mut self) -> Result<(), Vec<String>> {
-        for link in LINKS {
-            self.carry_out(Deed::Release(link))?;
-            self.carry_out(Deed::Mend(link))?;
-        }
-        for host in EXECUTORS.into_iter().chain(["master", "redis"]) {
-            self.carry_out(Deed::Restart(host))?;
-        }
-        for host in hosts() {
-            self.carry_out(Deed::SetClock(host, 0))?;
-            self.carry_out(Deed::Hide(host, false))?;
-        }
-        for kol in 0..KOLS {
-            self.carry_out(Deed::Clear(kol))?;
-        }
-        self.carry_out(Deed::Repeats(false))?;
-        self.carry_out(Deed::Store(Mood::Well))?;
-        self.carry_out(Deed::Away(false))
-    }
 }
 
 /// Those that run the product.
-fn hosts() -> impl Iterator<Item = &'static str> {
-    EXECUTORS.into_iter().chain([MASTER])
-}
-
-/// The job.
-fn spec(seed: u64, feed: &Feed, deeds: &[(Millis, Deed)]) -> String {
-    let flip = if seed.is_multiple_of(3) {
-        "at-once"
-    } else {
-        "when-caught-up"
-    };
-    let scoring = feed.scoring();
-    let letters = if feed.has_letters() {
-        "dead_letter = \"dead\"\n"
-    } else {
-        ""
-    };
-    // What a log loses is taken back where there is state from before.
-    let is_cut = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Cut(..)));
-    let retain = if is_cut { "retain = 100\n" } else { "" };
-    format!(
-        "name = \"simulated\"\n[source]\nbootstrap = \"kafka:9092\"\ntopics = [\"events\"]\n\
-         starting_offsets = \"earliest\"\n{letters}[scoring]\n{scoring}\
-         [sink]\nurl = \"redis://redis:6379\"\nflip = \"{flip}\"\n\
-         [checkpoint]\ninterval = \"500ms\"\nmin_pause = \"100ms\"\ntimeout = \"2s\"\n{retain}"
-    )
-}
-
-/// Ends the process when the simulation hangs: its thread cannot be stopped.
-fn guard(seed: u64, trace: &Arc<Trace>) -> Guard {
-    let trace = Arc::clone(trace);
-    Guard::watch(move || {
-        let newest = trace.newest().join("\n  ");
-        let what = format!(
-            "seed {seed} hangs: some task wakes itself and never waits. Newest of what happened:\n  {newest}\n"
-        );
-        // A test would keep it until it is over.
-        let _there_is_nowhere_else = std::io::stderr().write_all(what.as_bytes());
-        std::process::exit(HUNG);
-    })
-}
-
-fn network(seed: u64, shared: &Rc<Shared>) -> Sim<'static> {
-    let mut sim = Builder::new()
-        .rng_seed(seed)
-        .epoch(UNIX_EPOCH + START.duration())
-        .tick_duration(TICK.duration())
-        .min_message_latency(LATENCY.0)
-        .max_message_latency(LATENCY.1)
-        .simulation_duration(Duration::from_secs(3_600))
-        .tcp_capacity(1 << 16)
-        .build();
-    let of = Rc::<Shared>::clone;
-    let host = of(shared);
-    sim.host("redis", move || {
-        nodes::life(of(&host), "redis", nodes::redis)
-    });
-    let host = of(shared);
-    sim.host("master", move || {
-        nodes::life(of(&host), "master", nodes::master)
-    });
-    for name in EXECUTORS {
-        let host = of(shared);
-        let run = move |shared, net| nodes::executor(shared, net, name);
-        sim.host(name, move || nodes::life(of(&host), name, run));
-    }
-    let host = of(shared);
-    sim.host("person", move || {
-        nodes::life(of(&host), "person", nodes::person)
-    });
-    sim
+pub fn hosts(masters: Masters) -> impl Iterator<Item = &'static str> {
+    EXECUTORS.into_iter().chain(masters.hosts().iter().copied())
 }

@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::input::{KOLS, PARTITIONS};
+use super::masters::{Blow, Masters};
 use super::person::Errand;
 use super::redis::Key;
 use super::store::{Damage, Mood};
@@ -24,8 +25,9 @@ pub const HEALED: Millis = Millis(16_000);
 pub const LAST: Millis = Millis(18_000);
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
-/// Records that a partition loses at most.
+/// Records that a partition loses at most, and from when on: by then there are epochs from before them.
 const MOST_CUT: usize = 60;
+const CUT_FROM: Millis = Millis(CALM.0 + 3_000);
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -47,6 +49,16 @@ pub enum Deed {
     Crash(&'static str),
     /// It starts again.
     Restart(&'static str),
+    /// The process of a host is stopped, as by SIGSTOP.
+    Stop(&'static str),
+    /// It continues.
+    Continue(&'static str),
+    /// This happens to whoever of several masters leads.
+    Strike(Blow),
+    /// Whatever was done to leaders is over.
+    Recover,
+    /// etcd does what it is requested next, and its answer is lost.
+    LoseAnswer,
     /// An executor gets the signal to end.
     Leave(&'static str),
     /// What two hosts send each other waits.
@@ -83,8 +95,8 @@ pub enum Deed {
     Spoil(u32),
     /// Not any more.
     Clear(u32),
-    /// A partition loses so many of its newest records.
-    Cut(u32, usize),
+    /// A partition loses so many of its newest records, and another leader is elected, or it is the same.
+    Cut(u32, usize, bool),
     /// A host does not see the checkpoints, or sees them again.
     Hide(&'static str, bool),
     /// The person does something with the job.
@@ -92,7 +104,7 @@ pub enum Deed {
 }
 
 /// Deeds with their times, in order.
-pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
+pub fn schedule(seed: u64, masters: Masters) -> Vec<(Millis, Deed)> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deeds = Vec::new();
     // The present is the newest of two clocks: one of them may be slow, not both.
@@ -122,6 +134,7 @@ pub fn schedule(seed: u64) -> Vec<(Millis, Deed)> {
         deeds.push((at, Deed::Do(errand(&mut random))));
     }
     surroundings(seed, &mut deeds);
+    deeds.extend(masters.faults(seed));
     deeds.sort_by_key(|(at, _)| *at);
     deeds
 }
@@ -146,8 +159,15 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                 (end, Deed::Hide(executor, false)),
             ]),
             _ if is_replayable(deeds) => {
+                let begin = begin.max(CUT_FROM);
+                let end = end.max(Millis(begin.0 + 300));
                 let records = random.random_range(1..MOST_CUT);
-                deeds.push((begin, Deed::Cut(partition, records)));
+                let elects = random.random();
+                deeds.push((begin, Deed::Cut(partition, records, elects)));
+                if !elects {
+                    // It grows again before anybody can look.
+                    deeds.extend([(begin, Deed::Away(true)), (end, Deed::Away(false))]);
+                }
             }
             _ => {}
         }

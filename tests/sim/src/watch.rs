@@ -24,6 +24,8 @@ pub struct Watch {
     seen: BTreeMap<(Vec<u8>, u32, u32), Slot>,
     /// The newest generation of each hash and ranking.
     generations: BTreeMap<Vec<u8>, u64>,
+    /// Slots of a partition whose fence record Redis lost, as they were then: the next owner may write one that is older.
+    unguarded: BTreeMap<(Vec<u8>, u32, u32), Slot>,
     /// Partitions whose log lost its tail.
     cut: BTreeSet<u32>,
     problems: Vec<String>,
@@ -60,6 +62,10 @@ impl Watch {
                 self.problem(format!("{name} of generation {named} has {slot:?}"));
             }
             let id = (key.to_vec(), slot.partition, slot.generation);
+            if self.unguarded.get(&id) == Some(&slot) {
+                continue;
+            }
+            self.unguarded.remove(&id);
             if let Some(before) = self.seen.insert(id, slot)
                 && goes_back(&before, &slot)
                 && !self.cut.contains(&slot.partition)
@@ -83,9 +89,23 @@ impl Watch {
 
     /// From here on everything may be seen again.
     pub fn data_was_lost(&mut self) {
+        self.unguarded.clear();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.packed.clear();
         self.seen.clear();
         self.generations.clear();
+    }
+
+    /// The fence record of a partition is gone: until the next owner has written a slot, nothing keeps it from writing
+    /// one that is older than what is there.
+    pub fn fence_was_lost(&mut self, partition: u32) {
+        let of_partition = self.seen.iter().filter(|((_, of, _), _)| *of == partition);
+        let slots = of_partition.map(|(id, slot)| (id.clone(), *slot));
+        self.unguarded.extend(slots.collect::<Vec<_>>());
+        self.forget();
     }
 
     /// The log of a partition lost its tail.

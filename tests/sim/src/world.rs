@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use futures::future::BoxFuture;
 use kol_common::Millis;
 use kol_common::process::Process;
 use kol_common::world::{Chance, Clock, Threads};
@@ -12,6 +13,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::runtime::{self, Handle};
 use uuid::Uuid;
+
+use super::pause::{Held, Pause};
 
 /// See the module.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Virtual {
     runtimes: RefCell<Vec<(runtime::Id, &'static str)>>,
     /// How far the wall clocks of hosts were set ahead, milliseconds.
     clocks: RefCell<BTreeMap<&'static str, i64>>,
+    /// Of the newest life of each host.
+    pauses: RefCell<BTreeMap<&'static str, Pause>>,
 }
 
 impl Virtual {
@@ -35,6 +40,7 @@ impl Virtual {
             between: Cell::new(start),
             runtimes: RefCell::default(),
             clocks: RefCell::default(),
+            pauses: RefCell::default(),
         })
     }
 
@@ -43,11 +49,35 @@ impl Virtual {
         self.between.set(now);
     }
 
-    /// What runs here, now, is a host of this name.
-    pub fn begins(&self, host: &'static str) {
+    /// What runs here, now, is a new life of a host of this name; answers what stops it.
+    pub fn begins(&self, host: &'static str) -> Pause {
         let mut runtimes = self.runtimes.borrow_mut();
         runtimes.retain(|(_, name)| *name != host);
         runtimes.push((Handle::current().id(), host));
+        let pause = Pause::default();
+        self.pauses.borrow_mut().insert(host, pause.clone());
+        pause
+    }
+
+    /// The process of a host is stopped, or continues.
+    pub fn set_stopped(&self, host: &str, stopped: bool) {
+        if let Some(pause) = self.pauses.borrow().get(host) {
+            pause.set(stopped);
+        }
+    }
+
+    /// Whether the process of a host is stopped.
+    pub fn is_stopped(&self, host: &str) -> bool {
+        let pauses = self.pauses.borrow();
+        pauses.get(host).is_some_and(Pause::is_stopped)
+    }
+
+    /// The host that runs here.
+    fn here(&self) -> Option<&'static str> {
+        let here = Handle::try_current().ok()?.id();
+        let runtimes = self.runtimes.borrow();
+        let found = runtimes.iter().find(|(id, _)| *id == here);
+        found.map(|(_, host)| *host)
     }
 
     /// A host's wall clock is so far ahead from now on, in milliseconds; what measures lengths of time does
@@ -58,13 +88,8 @@ impl Virtual {
 
     /// How far the wall clock of what runs here was set ahead.
     fn ahead(&self) -> i64 {
-        let Ok(here) = Handle::try_current() else {
-            return 0;
-        };
-        let runtimes = self.runtimes.borrow();
-        let host = runtimes.iter().find(|(id, _)| *id == here.id());
-        let ahead = host.and_then(|(_, host)| self.clocks.borrow().get(host).copied());
-        ahead.unwrap_or(0)
+        let clock = |host| self.clocks.borrow().get(host).copied();
+        self.here().and_then(clock).unwrap_or(0)
     }
 }
 
@@ -93,6 +118,16 @@ impl Chance for Virtual {
 }
 
 impl Threads for Virtual {
+    fn task(&self, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        let pause = self
+            .here()
+            .and_then(|host| self.pauses.borrow().get(host).cloned());
+        match pause {
+            Some(pause) => Box::pin(Held { pause, task }),
+            None => task,
+        }
+    }
+
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
         work();
     }

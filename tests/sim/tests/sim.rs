@@ -11,9 +11,13 @@
 mod chance;
 #[path = "sim/election.rs"]
 mod election;
+#[path = "sim/platforms.rs"]
+mod platforms;
 #[path = "sim/redis.rs"]
 mod redis;
 #[path = "sim/schedules.rs"]
 mod schedules;
+#[path = "sim/secured.rs"]
+mod secured;
 #[path = "sim/stores.rs"]
 mod stores;

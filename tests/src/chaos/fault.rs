@@ -265,7 +265,7 @@ impl Fault {
 }
 
 /// Kafka loses records that were read, as after a power loss; what is written from then on has a newer leader
-/// epoch, as after any election.
+/// epoch, as after an election, or the same.
 fn lose_tail(scene: &mut Scene, chance: &mut StdRng) {
     scene.feed.pause();
     let partition = chance.random_range(0..scene.topic.partitions);
@@ -282,7 +282,9 @@ fn lose_tail(scene: &mut Scene, chance: &mut StdRng) {
     let lost = chance.random_range(1..=MOST_LOST).min(position.div_ceil(2));
     let from = position - lost;
     scene.kafka.lose_tail(&scene.topic.name, partition, from);
-    scene.kafka.lose_session();
+    if chance.random() {
+        scene.kafka.lose_session();
+    }
     scene.feed.resume();
 }
 

@@ -21,8 +21,7 @@ const ETCD_PEERS: u16 = 2380;
 const START: Duration = Duration::from_secs(30);
 
 /// Codes in the logs, and why they are there.
-const EXPLAINED: [(&str, &str); 14] = [
-    ("INSECURE", "etcd is reached without TLS"),
+const EXPLAINED: [(&str, &str); 13] = [
     ("ETCD_UNREACHABLE", "hosts are cut off"),
     ("LEADERSHIP_LOST", "the leader's host is cut off"),
     ("STATE_STORE", "the leader's host is cut off"),
@@ -174,11 +173,13 @@ impl Fleet {
     }
 
     fn start_etcd(&self, host: usize, hosts: usize) -> Process {
-        let url = |host, port| format!("http://{}:{port}", address(host));
+        let url = |host, port| format!("https://{}:{port}", address(host));
         let (clients, peers) = (url(host, ETCD), url(host, ETCD_PEERS));
         let member = |host| format!("{}={}", name(host), url(host, ETCD_PEERS));
         let members: Vec<String> = (0..hosts).map(member).collect();
         let data = format!("etcd-{}", name(host));
+        let file = |name| format!("certs/etcd/{name}");
+        let (ca, certificate, key) = (file("ca.crt"), file("tls.crt"), file("tls.key"));
         let arguments = [
             "--name",
             &name(host),
@@ -196,6 +197,24 @@ impl Fleet {
             &members.join(","),
             // Without it a member that comes back makes the others elect again: then nobody renews a lease for seconds.
             "--pre-vote",
+            "--cert-file",
+            &certificate,
+            "--key-file",
+            &key,
+            "--trusted-ca-file",
+            &ca,
+            "--client-cert-auth",
+            "--client-cert-allowed-hostname",
+            "kol-master",
+            "--peer-cert-file",
+            &certificate,
+            "--peer-key-file",
+            &key,
+            "--peer-trusted-ca-file",
+            &ca,
+            "--peer-client-cert-auth",
+            "--peer-cert-allowed-hostname",
+            "kol-etcd",
         ];
         self.start_on(host, "etcd", Path::new("etcd"), &arguments, &[])
     }
@@ -205,7 +224,11 @@ impl Fleet {
             let output = Command::new("etcdctl")
                 .env("ETCDCTL_API", "3")
                 .args(["--endpoints", &etcd(self.etcd.len())])
+                .args(["--cacert", "certs/master/ca.crt"])
+                .args(["--cert", "certs/master/tls.crt"])
+                .args(["--key", "certs/master/tls.key"])
                 .args(["endpoint", "health"])
+                .current_dir(self.folder.path())
                 .output()
                 .map_err(|e| e.to_string())?;
             let logs = || self.etcd.iter().map(Process::log).collect();
@@ -228,6 +251,8 @@ impl Fleet {
             text(&checkpoints),
             "--etcd",
             &etcd(hosts),
+            "--etcd-tls",
+            text(&tls),
             "--tls",
             text(&tls),
         ];
@@ -287,7 +312,7 @@ fn masters(hosts: usize) -> String {
 
 /// URLs of all members of etcd, for `--etcd`.
 fn etcd(hosts: usize) -> String {
-    let member = |host| format!("http://{}:{ETCD}", address(host));
+    let member = |host| format!("https://{}:{ETCD}", address(host));
     let all: Vec<String> = (0..hosts).map(member).collect();
     all.join(",")
 }

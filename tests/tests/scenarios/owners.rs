@@ -340,3 +340,38 @@ fn a_policy_that_evicts_is_a_warning_of_submit_and_a_problem_until_it_is_right()
     cluster.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
     cluster.assert_no_complaints();
 }
+
+#[test]
+fn a_job_that_a_newer_generation_in_redis_refuses_takes_a_newer_one_and_keeps_its_state() {
+    let scene = Scene::new("outranked");
+    let mut redis = scene.redis.connect();
+    let mut known = |platform: &str, generation: u64| {
+        let record = format!("streaming:ranking:{platform}:trending:generation");
+        let mut set = redis::cmd("SET");
+        set.arg(record).arg(format!("{generation} live"));
+        set.exec(&mut redis).unwrap();
+        scene.redis.cli(&format!(
+            "SADD streaming:ranking:*:trending:platforms {platform}"
+        ));
+    };
+    // Of a platform that the job has no events of.
+    known("youtube", 900);
+    let mut cluster = scene.cluster_with("kol");
+    for code in [
+        "FENCED",
+        "PARTITION_ENDED",
+        "PARTITION_FAILED",
+        "REDIS_LOST_DATA",
+    ] {
+        cluster.allow(code, "a newer generation is on record");
+    }
+    let generation = || cluster.try_status("kol").unwrap().generation;
+    assert_eq!(generation(), 901);
+    known("tiktok", 5_000);
+    let more = generated(Key::Username, 60, 500, 18);
+    scene.topic.produce(&more);
+    cluster.wait_caught_up("kol", 2_500, LIMIT);
+    assert_eq!(generation(), 5_001);
+    cluster.assert_equals_fold("kol", &scene.topic, &scene.redis, LIMIT);
+    cluster.assert_no_complaints();
+}

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kol_fold::Record;
 use kol_harness::{
@@ -287,4 +287,45 @@ fn certificates_that_are_renewed_are_used_without_a_restart_and_strangers_stay_o
         "{}",
         renewed.log()
     );
+}
+
+#[test]
+fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_go_on_with_new_ones() {
+    let mut cluster = Cluster::start();
+    let folder = cluster.folder.path().to_owned();
+    let stolen = folder.join("stolen");
+    std::fs::create_dir(&stolen).unwrap();
+    for file in ["ca.crt", "tls.crt", "tls.key"] {
+        std::fs::copy(cluster.certs("executor").join(file), stolen.join(file)).unwrap();
+    }
+    let mut thief = start_executor(&folder, "thief", &cluster.grpc, &stolen);
+    let alive = |cluster: &Cluster, expected: &[&str]| {
+        wait_for("the executors", LIMIT, || {
+            let executors = cluster.client("viewer", &["executors", "-o", "json"]);
+            let executors = executors.json();
+            let executors = executors.as_array().unwrap().iter();
+            let alive = executors.filter(|e| e["state"] == "alive");
+            let mut hosts: Vec<_> = alive.map(|e| e["host"].as_str().unwrap()).collect();
+            hosts.sort_unstable();
+            if hosts == expected {
+                Ok(())
+            } else {
+                Err(format!("{hosts:?}"))
+            }
+        });
+    };
+    alive(&cluster, &["host-of-executor", "host-of-thief"]);
+    let revoked = Instant::now();
+    let renew = ["certs", "renew", "certs", "--revoke"];
+    client(&folder, &renew, &[]).done();
+    cluster.master.wait_line("SESSION_CUT", 0, START);
+    thief.wait_line("SESSION_LOST", 0, START);
+    println!("cut after {:?}", revoked.elapsed());
+    alive(&cluster, &["host-of-executor"]);
+    let log = cluster.master.log();
+    assert!(log.contains("its certificate is revoked"), "{log}");
+    // A thief comes back again and again, and is refused each time.
+    std::thread::sleep(Duration::from_secs(3));
+    alive(&cluster, &["host-of-executor"]);
+    assert!(cluster.executor.runs(), "{}", cluster.executor.log());
 }

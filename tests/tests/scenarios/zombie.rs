@@ -13,7 +13,7 @@ const PARTITIONS: usize = 4;
 fn dump(redis: &RedisServer) -> BTreeMap<String, String> {
     let mut connection = redis.connect();
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
-    keys.retain(|key| !key.ends_with(":owner"));
+    keys.retain(|key| !key.ends_with(":owner") && !key.ends_with(":holder"));
     let value = |key: &String| -> String {
         let mut query =
             |command: &mut redis::Cmd| -> redis::Value { command.query(&mut connection).unwrap() };

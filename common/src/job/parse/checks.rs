@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::reader::Problems;
-use super::{lengths, overlap, place};
+use super::{ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
+use crate::job::spec::MAX_PANES;
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
 
-/// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
-const MAX_PANES: u64 = 10_080;
 /// Constants of the score lie within these, so that no score can be infinite or undefined: a velocity
 /// is below 10^13, so every term stays far below the largest float.
 const LARGEST: f64 = 1e6;
 const SMALLEST_FLOOR: f64 = 1e-6;
 /// A baseline is decayed backwards by window and lateness at most: 2^500 is a number, 2^1024 is none.
 const MOST_HALF_LIVES: u64 = 500;
+/// Most platforms that a spec names.
+const MOST_NAMED: usize = 100;
 /// More panes than this deserve a warning about memory.
 const MANY_PANES: u64 = 1_000;
 
@@ -152,15 +153,22 @@ impl Checks<'_> {
             "scoring.entity_ttl",
             "must be at least as long as scoring.retire_after and scoring.window",
         );
-        let platform = &s.default_platform;
         self.require(
-            !platform.is_empty()
-                && platform.len() <= 64
-                && *platform == crate::event::platform(platform.into())
-                && !platform.contains(':'),
-            "scoring.default_platform",
-            "use 1 to 64 lower-case letters, no `:`, no spaces around them",
+            s.platforms.len() <= MOST_NAMED,
+            "scoring.platforms",
+            &format!("names more than {MOST_NAMED} platforms"),
         );
+        let named = s.platforms.iter().map(|p| ("scoring.platforms", p));
+        for (key, platform) in named.chain([("scoring.default_platform", &s.default_platform)]) {
+            self.require(
+                !platform.is_empty()
+                    && platform.len() <= 64
+                    && *platform == crate::event::platform(platform.into())
+                    && !platform.contains(':'),
+                key,
+                "use 1 to 64 lower-case letters, no `:`, no spaces around them",
+            );
+        }
         for (name, floor) in [
             ("floors.baseline", s.floors.baseline),
             ("floors.market", s.floors.market),
@@ -263,6 +271,7 @@ impl Checks<'_> {
                 );
             }
         }
+        ambiguity::check(s, self.problems);
         overlap::check(s, job, self.problems);
     }
 }

@@ -1,9 +1,10 @@
 //! Whether two key templates of a job can become one key. Then a creator, or a platform, that somebody gives the
 //! right name takes the place of a ranking, and of everything that would have been written there.
 //!
-//! Templates are compared as patterns: a creator's name is any text, a platform, a topic and a number are any
-//! text without `:`. Keys that the job writes beside them (slots, generations, owner records) count as well.
+//! Templates are compared as patterns. Keys that the job writes beside them (slots, generations, owner records)
+//! count as well. Whether one template alone gives two creators one key: see [`super::ambiguity`].
 
+use super::pattern::{Part, pattern};
 use super::place;
 use super::reader::Problems;
 use crate::job::SinkSpec;
@@ -38,15 +39,6 @@ struct Family {
     pattern: Vec<Part>,
 }
 
-/// What can stand at a place of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Byte(u8),
-    /// Any text without `:`.
-    Segment,
-    Text,
-}
-
 /// Everything that the job writes, with what it writes beside it.
 fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
     const PLATFORM: &[&str] = &["{platform}"];
@@ -65,33 +57,14 @@ fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
         ("platforms of the rankings", keys.platforms_key(), &[]),
     ]);
     let owners = sink.owner_keys(job).into_iter();
+    let owners = owners.chain(sink.holder_keys(job));
     all.extend(owners.map(|key| ("owner record", key, &[][..])));
     let family = |(name, template, placeholders): (_, String, &[&str])| Family {
-        pattern: pattern(&template, placeholders, job),
+        pattern: pattern(&template, placeholders, Some(job)),
         name,
         template,
     };
     all.into_iter().map(family).collect()
-}
-
-fn pattern(template: &str, placeholders: &[&str], job: &str) -> Vec<Part> {
-    let mut parts = Vec::with_capacity(template.len());
-    let mut rest = template.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let starts = |p: &&&str| rest.starts_with(p.as_bytes());
-        let Some(placeholder) = placeholders.iter().find(starts) else {
-            parts.push(Part::Byte(*first));
-            rest = after;
-            continue;
-        };
-        match *placeholder {
-            "{job}" => parts.extend(job.bytes().map(Part::Byte)),
-            "{kol}" => parts.push(Part::Text),
-            _ => parts.push(Part::Segment),
-        }
-        rest = &rest[placeholder.len()..];
-    }
-    parts
 }
 
 /// Whether there is a text that both patterns describe. `reached[j]` says whether the part of `a` so far and the
@@ -103,14 +76,14 @@ fn can_be_one(a: &[Part], b: &[Part]) -> bool {
     for part in a {
         let mut next = vec![false; b.len() + 1];
         for (j, from) in reached.into_iter().enumerate() {
-            let is_byte = matches!(part, Part::Byte(_));
+            let is_byte = !part.is_placeholder();
             next[j] |= from && !is_byte;
             let Some(other) = b.get(j) else { break };
             if is_byte {
-                next[j] |= from && takes(*other, *part);
+                next[j] |= from && other.takes(*part);
                 next[j + 1] |= from && part == other;
             } else {
-                next[j + 1] |= next[j] && takes(*part, *other);
+                next[j + 1] |= next[j] && part.takes(*other);
             }
         }
         skip_empty(&mut next, b);
@@ -122,16 +95,7 @@ fn can_be_one(a: &[Part], b: &[Part]) -> bool {
 /// Placeholders of `b` may be empty.
 fn skip_empty(reached: &mut [bool], b: &[Part]) {
     for (j, part) in b.iter().enumerate() {
-        reached[j + 1] |= reached[j] && !matches!(part, Part::Byte(_));
-    }
-}
-
-/// Whether a placeholder can hold what stands at a place: a byte, or another placeholder that is empty.
-fn takes(placeholder: Part, other: Part) -> bool {
-    match placeholder {
-        Part::Byte(_) => false,
-        Part::Segment => other != Part::Byte(b':'),
-        Part::Text => true,
+        reached[j + 1] |= reached[j] && part.is_placeholder();
     }
 }
 
@@ -225,7 +189,7 @@ mod tests {
                 text.first() == Some(byte) && describes(rest, &text[1..])
             }
             Some((part, rest)) => (0..=text.len())
-                .take_while(|n| *part == Part::Text || !text[..*n].contains(&b':'))
+                .take_while(|n| text[..*n].iter().all(|byte| part.takes(Part::Byte(*byte))))
                 .any(|n| describes(rest, &text[n..])),
         }
     }

@@ -168,6 +168,9 @@ fn scoring(s: &Section<'_, '_>, shape: Option<Shape>) -> ScoringSpec {
     if let Some(platform) = s.text("default_platform") {
         d.default_platform = platform;
     }
+    if let Some(platforms) = s.texts("platforms") {
+        d.platforms = platforms;
+    }
     numbers(
         &s.section("weights"),
         &mut [

@@ -74,6 +74,7 @@ const EVERY_KEY: &str = r#"
     window = "2h"
     slide = "10m"
     idle_timeout = "5m"
+    platforms = ["youtube", "instagram"]
     weights = { personal = 1, market = 0.5, momentum = 0 }
     labels = { viral = 90 }
     [sink]
@@ -111,6 +112,7 @@ fn every_key_is_read() {
     );
     assert_eq!(paths(Field::Platform), ["platform"], "the default");
     assert_eq!(spec.scoring.default_platform, "youtube", "of the shape");
+    assert_eq!(spec.scoring.platforms, ["youtube", "instagram"]);
     assert_eq!(spec.scoring.retire_after, Millis(6 * 3_600_000));
     assert_eq!(spec.scoring.weights.market, 0.5);
     assert_eq!(
@@ -195,6 +197,7 @@ fn constants_of_which_no_score_can_be_made_are_refused() {
         "floors.baseline = 0",
         "default_platform = \"a:b\"",
         "default_platform = \"youtube \"",
+        "platforms = [\"youtube\", \"YouTube\"]",
     ] {
         let key = line.split(" =").next().unwrap();
         let found = errors(&format!("name = \"a\"\n[scoring]\n{line}"));

@@ -10,9 +10,20 @@ use crate::job::SinkSpec;
 use crate::time::Millis;
 use crate::{ClusterId, JobId, StoreId};
 
-static OWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("own.lua")));
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
+static OWN: LazyLock<Script> = LazyLock::new(|| on_records(include_str!("own.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| on_records(include_str!("renew.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+
+/// A script behind the functions that read and write records.
+fn on_records(script: &str) -> Script {
+    Script::new(&[include_str!("records.lua"), script].concat())
+}
+
+/// The owner records of all templates that a job writes, then their copies.
+fn records(sink: &SinkSpec, job: &str) -> impl Iterator<Item = String> {
+    let records = sink.owner_keys(job).into_iter();
+    records.chain(sink.holder_keys(job))
+}
 
 /// Letters of a field that are read: records are input.
 const LONGEST_FIELD: usize = 100;
@@ -73,7 +84,7 @@ impl Claim {
             generation,
         } = &self.owner;
         let mut call = OWN.prepare_invoke();
-        for key in self.sink.owner_keys(job) {
+        for key in records(&self.sink, job) {
             call.key(key);
         }
         call.arg(generation).arg(mode).arg(store.as_str());
@@ -103,7 +114,7 @@ pub async fn renew(
     open: &mut RedisConnection,
 ) -> RedisResult<Verdict> {
     let mut call = RENEW.prepare_invoke();
-    for key in sink.owner_keys(&owner.job) {
+    for key in records(sink, &owner.job) {
         call.key(key);
     }
     call.arg(owner.generation).arg(owner.store.as_str());
@@ -125,7 +136,7 @@ pub async fn release(
     open: &mut RedisConnection,
 ) -> RedisResult<()> {
     let mut call = RELEASE.prepare_invoke();
-    for key in sink.owner_keys(job) {
+    for key in records(sink, job) {
         call.key(key);
     }
     call.arg(0).arg(job_id.as_str());

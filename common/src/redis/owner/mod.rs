@@ -7,6 +7,7 @@
 //! 1. A master takes the records of all keys of a job in one script, before the job reads anything. It renews
 //!    them while the job lives, and so do the job's executors: a job whose master is away stays the owner. What
 //!    Redis loses of them is written again, by executors before they write any ranking again.
+//!    Each record has a copy, which counts where the record alone is lost.
 //! 2. The record of another master's store is respected while its last sign of life is younger than
 //!    [`LONGEST_SILENCE`], by the clock of Redis. Then it can be taken over only by a person who says so.
 //! 3. A job whose records another store has taken ends. What it still writes is fenced by generation.

@@ -9,14 +9,15 @@
 -- A job that owned its keys finds a record of another store that is older than that when Redis was restored from
 -- an older dump: nobody has taken the keys since. Such a record does not count, unless its generation is newer.
 --
--- KEYS     the owner records of all templates that the job writes
+-- Before these lines stands records.lua.
+--
+-- KEYS     see records.lua
 -- ARGV     generation; 'look' or 'own'; store, cluster, host, job name, job id; the longest silence (ms); when the
 --          ownership was confirmed last, by an answer of this script or of renew.lua (ms; 0 if never); then
 --          'first:JOB_ID' for each job of this store that comes first, and 'from:STORE/JOB_ID' for each owner
 --          whose records are taken over although it is alive
 -- Answers  'FREE' or 'HELD', the time now (ms), then, if there is another owner (of 'FREE': one that was
 --          silent or is displaced), the place of its record in KEYS and its fields as FIELDS lists them
-local FIELDS = {'store', 'cluster', 'host', 'job', 'job_id', 'generation', 'since', 'seen'}
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local store, job_id, silence = ARGV[3], ARGV[7], tonumber(ARGV[8])
@@ -34,8 +35,8 @@ local function answer(word, at, record)
 end
 
 local records, other, other_at = {}, nil, nil
-for at, key in ipairs(KEYS) do
-    local record = redis.call('HMGET', key, unpack(FIELDS))
+for at = 1, RECORDS do
+    local record = read(at)
     records[at] = record
     if record[1] then
         local is_own = record[1] == store
@@ -56,12 +57,10 @@ for at, key in ipairs(KEYS) do
 end
 if ARGV[2] == 'own' then
     local time = string.format('%.0f', now)
-    for at, key in ipairs(KEYS) do
-        local record = records[at]
+    for at, record in ipairs(records) do
         local since = time
         if record[1] == store and record[5] == job_id and record[7] then since = record[7] end
-        redis.call('HSET', key, 'store', store, 'cluster', ARGV[4], 'host', ARGV[5], 'job', ARGV[6],
-            'job_id', job_id, 'generation', ARGV[1], 'since', since, 'seen', time)
+        write(at, {store, ARGV[4], ARGV[5], ARGV[6], job_id, ARGV[1], since, time})
     end
 end
 return answer('FREE', other_at, other)

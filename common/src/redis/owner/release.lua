@@ -1,6 +1,6 @@
 -- Removes the owner records of a job that is over; those of another job stay.
 --
--- KEYS     the owner records of all templates that the job writes
+-- KEYS     the owner records of all templates that the job writes, and their copies
 -- ARGV     generation (not looked at), job id
 -- Answers  how many were removed
 local removed = 0

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::state::KolIndex;
+use crate::state::{KolIndex, PlatformIndex};
 
 /// KOLs in one slice: a fraction of a millisecond of Redis.
 pub const SLICE: usize = 256;
@@ -30,7 +30,7 @@ pub struct Comparison {
     /// Partitions of the job.
     partitions: u32,
     /// What is being compared: platform, and its KOLs.
-    slice: Vec<(u16, Vec<KolIndex>)>,
+    slice: Vec<(PlatformIndex, Vec<KolIndex>)>,
 }
 
 impl Comparison {
@@ -55,7 +55,7 @@ impl Comparison {
         &mut self,
         partitions: u32,
         bound: usize,
-        platform: impl Fn(KolIndex) -> Option<u16>,
+        platform: impl Fn(KolIndex) -> Option<PlatformIndex>,
     ) {
         self.partitions = partitions;
         self.slice.clear();
@@ -81,7 +81,7 @@ impl Comparison {
     }
 
     /// The slice under way: by platform.
-    pub fn slice(&self) -> &[(u16, Vec<KolIndex>)] {
+    pub fn slice(&self) -> &[(PlatformIndex, Vec<KolIndex>)] {
         &self.slice
     }
 
@@ -91,7 +91,7 @@ impl Comparison {
         now: Instant,
         took: Option<Duration>,
         kols: usize,
-    ) -> Vec<(u16, Vec<KolIndex>)> {
+    ) -> Vec<(PlatformIndex, Vec<KolIndex>)> {
         let slices = u32::try_from(kols.div_ceil(SLICE))
             .unwrap_or(u32::MAX)
             .max(1);
@@ -106,7 +106,7 @@ impl Comparison {
 mod tests {
     use super::*;
 
-    fn all(_: KolIndex) -> Option<u16> {
+    fn all(_: KolIndex) -> Option<PlatformIndex> {
         Some(0)
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn only_what_redis_should_have_is_compared_by_platform_and_round_and_round() {
         let now = Instant::now();
         let mut comparison = Comparison::new(now);
-        let platform = |kol: KolIndex| (kol != 1).then_some((kol % 2) as u16);
+        let platform = |kol: KolIndex| (kol != 1).then_some((kol % 2) as PlatformIndex);
         for _ in 0..2 {
             comparison.begin(1, 4, platform);
             assert_eq!(comparison.slice(), [(0, vec![0, 2]), (1, vec![3])]);

@@ -12,7 +12,7 @@ use super::ledger::{Ledger, Sent};
 use super::line::Line;
 use super::refusals::Refusals;
 use crate::sink::{Difference, Fence};
-use crate::state::{Consumer, KolIndex, State};
+use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
 /// KOLs in one flush: near the head of the log, and far behind it.
 const FLUSH_KOLS: usize = 4_096;
@@ -152,7 +152,7 @@ impl Fill {
         };
         self.ledger
             .sending(kol, &outgoing, calls.tick.market_version);
-        let platform = usize::from(platform);
+        let platform = platform as usize;
         if platform >= self.chunks.len() {
             self.chunks.resize_with(platform + 1, Vec::new);
         }
@@ -166,7 +166,7 @@ impl Fill {
         if self.chunks[platform].is_empty() {
             return;
         }
-        let name = state.platform_name(platform as u16);
+        let name = state.platform_name(platform as PlatformIndex);
         let kols: Vec<(&str, Outgoing)> = self.chunks[platform]
             .iter()
             .map(|(kol, outgoing)| (state.name(*kol).map_or("", |(_, n)| n), *outgoing))
@@ -233,7 +233,7 @@ impl Fill {
     }
 
     /// Whether Redis should have a KOL as it was sent, and its platform.
-    pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<u16> {
+    pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<PlatformIndex> {
         let there = self.ledger.should_be_there(kol);
         there.then(|| state.name(kol)).flatten().map(|(p, _)| p)
     }
@@ -243,7 +243,7 @@ impl Fill {
         &mut self,
         state: &State,
         fence: &Fence,
-        platform: u16,
+        platform: PlatformIndex,
         kols: &[KolIndex],
     ) -> Cmd {
         let names = kols.iter().filter_map(|kol| state.name(*kol));
@@ -256,7 +256,7 @@ impl Fill {
     pub fn compared(
         &mut self,
         state: &mut State,
-        (platform, kols): (u16, &[KolIndex]),
+        (platform, kols): (PlatformIndex, &[KolIndex]),
         difference: &Difference,
         refusals: &mut Refusals,
     ) -> u64 {

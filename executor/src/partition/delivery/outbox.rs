@@ -233,16 +233,20 @@ impl Outbox {
         if self.flusher.begin_claim(now) {
             let spec = &self.assignment.spec;
             let platforms = spec.sink.keys.platforms_key();
-            let default = spec.scoring.default_platform.clone();
-            self.requests
-                .claim(self.fence.clone(), self.log.clone(), platforms, default);
+            let first = spec.scoring.always_admitted().map(str::to_owned);
+            self.requests.claim(
+                self.fence.clone(),
+                self.log.clone(),
+                platforms,
+                first.collect(),
+            );
         } else if self.flusher.next_at().is_some_and(|at| now >= at) {
             arrived = self.flush(now, state, reached, tick);
         }
         let allowed = self.allowed(reached.behind);
         if self.requests.are_idle() && allowed.sweep {
-            let platforms = self.rankings.platforms(state.platforms());
-            if let Some(piece) = self.upkeep.scan(now, &platforms) {
+            let platforms = || self.rankings.platforms(state.platforms());
+            if let Some(piece) = self.upkeep.scan(now, platforms) {
                 self.requests.scan(piece);
             }
         }
@@ -285,7 +289,7 @@ impl Outbox {
             .fill
             .collect(state, reached.behind, reserved.kols(), &mut calls);
         if self.rankings.flip_at(tick).is_some_and(|at| now >= at) {
-            for platform in self.rankings.flip(state.platforms()) {
+            for platform in self.rankings.flip(&state.present_platforms()) {
                 self.fill.show(&platform, &mut calls);
             }
         }

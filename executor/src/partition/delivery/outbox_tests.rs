@@ -172,7 +172,7 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle(1).await;
     rig.outbox.upkeep.sweep_again(rig.now);
-    let piece = rig.outbox.upkeep.scan(rig.now, &["tiktok".into()]);
+    let piece = rig.outbox.upkeep.scan(rig.now, || vec!["tiktok".into()]);
     rig.outbox.requests.scan(piece.unwrap());
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));

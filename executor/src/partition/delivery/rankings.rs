@@ -1,5 +1,6 @@
 //! Which rankings there are, and whether Redis was sent that those of this generation may be shown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kol_common::job::KeyTemplates;
@@ -108,9 +109,10 @@ impl Rankings {
 
 /// Adds those that are not there.
 fn add<'a>(platforms: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
+    let mut known: BTreeSet<String> = platforms.iter().cloned().collect();
     // The place of a platform that was forgotten is empty.
     for platform in more.filter(|platform| !platform.is_empty()) {
-        if !platforms.iter().any(|known| known == platform) {
+        if known.insert(platform.to_owned()) {
             platforms.push(platform.to_owned());
         }
     }

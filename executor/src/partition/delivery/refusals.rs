@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kol_common::KolError;
 use kol_common::redis::{KEY_TYPE, KEY_TYPE_HELP};
 
-use crate::state::KolIndex;
+use crate::state::{KolIndex, PlatformIndex};
 
 /// Keys that are remembered: the message counts creators, and names one or some that creators share.
 const NAMED: usize = 100;
@@ -20,7 +20,7 @@ pub struct Refusals {
     kols: BTreeMap<KolIndex, Option<String>>,
     named: usize,
     /// By platform number, keys that all creators of a platform share.
-    platforms: BTreeMap<u16, BTreeSet<String>>,
+    platforms: BTreeMap<PlatformIndex, BTreeSet<String>>,
     /// Keys that belong to no platform.
     others: BTreeSet<String>,
 }
@@ -54,7 +54,7 @@ impl Refusals {
     }
 
     /// The platform's keys that are of a wrong type now.
-    pub fn platform(&mut self, platform: u16, keys: impl IntoIterator<Item = String>) {
+    pub fn platform(&mut self, platform: PlatformIndex, keys: impl IntoIterator<Item = String>) {
         let keys: BTreeSet<String> = keys.into_iter().take(NAMED).collect();
         if keys.is_empty() {
             self.platforms.remove(&platform);

@@ -83,19 +83,13 @@ impl Requests {
     }
 
     /// Raises the fence of a log, and reads which platforms have a ranking.
-    pub fn claim(
-        &mut self,
-        fence: Fence,
-        log: String,
-        platforms: String,
-        default_platform: String,
-    ) {
+    pub fn claim(&mut self, fence: Fence, log: String, platforms: String, first: Vec<String>) {
         let (reply, answer) = oneshot::channel();
         let message = SinkMessage::Claim {
             fence,
             log,
             platforms,
-            default_platform,
+            first,
             reply,
         };
         self.send(Pending::Claim(answer), message);

@@ -104,12 +104,16 @@ impl Upkeep {
         sweep.into_iter().chain(compare).min()
     }
 
-    /// The piece of a listing to read now, if one is due.
-    pub fn scan(&mut self, now: Instant, platforms: &[String]) -> Option<ScanRequest> {
+    /// The piece of a listing to read now, if one is due; `platforms` is called only then.
+    pub fn scan(
+        &mut self,
+        now: Instant,
+        platforms: impl FnOnce() -> Vec<String>,
+    ) -> Option<ScanRequest> {
         self.orphans.next_at().filter(|at| now >= *at)?;
         let spec = &self.assignment.spec;
         let default = &spec.scoring.default_platform;
-        let Some(place) = self.orphans.begin(platforms, default) else {
+        let Some(place) = self.orphans.begin(&platforms(), default) else {
             self.orphans.ended(now);
             return None;
         };

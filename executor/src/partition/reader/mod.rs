@@ -2,26 +2,30 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `batches` | takes what has arrived, if it follows what was read |
 //! | `phase` | what the reader is doing, and what it waits for |
 //! | `pace`, `stall` | how fast it may read; how long it got nothing |
 //! | `log_id` | whether the log is still the same: a machine |
+//! | `trail` | what was read, by which a log is known again: a machine |
 //! | `range`, `recover` | where to resume when the log does not have the position |
 //!
 //! The reader hands records to whatever takes them ([`Reader::read`]) and knows nothing of what becomes
 //! of them.
 
+mod batches;
 mod log_id;
 mod pace;
 mod phase;
 mod range;
 mod recover;
 mod stall;
+mod trail;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::proto::{PartitionCheckpoint, PartitionCounters};
+use kol_common::proto::{PartitionCheckpoint, PartitionCounters, RecordMark};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,8 +36,9 @@ use self::phase::{Arrivals, Doubt, Log, Phase, Range, Reading};
 use self::range::{Evidence, Resume};
 use self::recover::recover;
 use self::stall::Stall;
+use self::trail::Trail;
 use crate::partition::message::{Assignment, LostTail};
-use crate::source::{Batch, LogEnd, Mark, Place, ReadError, Record, Source};
+use crate::source::{LogEnd, Place, Source};
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
 pub const BATCH: usize = 1_024;
@@ -50,6 +55,7 @@ pub struct Reader {
     position: u64,
     /// Leader epoch of the record before that, if it is known.
     leader_epoch: Option<i32>,
+    trail: Trail,
     pace: Pace,
     stall: Stall,
     log_id: LogId,
@@ -80,6 +86,7 @@ impl Reader {
         Self {
             position: assignment.resume_at.unwrap_or(assignment.offset),
             leader_epoch: None,
+            trail: Trail::default(),
             pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
             log_id: LogId::new(now, assignment.topic_id),
@@ -98,8 +105,13 @@ impl Reader {
     pub fn restored(&mut self, now: Instant, checkpoint: &PartitionCheckpoint) {
         let counters = checkpoint.counters.as_ref();
         (self.lost, self.new_logs) = counters.map_or((0, 0), |c| (c.lost, c.new_logs));
+        self.trail = Trail::restored(checkpoint, &self.assignment.kept);
         (self.position, self.leader_epoch) = match self.assignment.resume_at {
-            Some(offset) => (offset, None),
+            Some(offset) => {
+                // What lay behind it was read, and no longer exists.
+                self.trail.forget_last();
+                (offset, None)
+            }
             None => (checkpoint.offset, checkpoint.leader_epoch),
         };
         let topic = Uuid::from_slice(&checkpoint.topic_id).ok();
@@ -126,19 +138,19 @@ impl Reader {
         matches!(self.phase, Phase::Waiting)
     }
 
-    /// Opens the log at the position.
+    /// Opens the log at the last record that was read, or at the position without one.
     ///
     /// # Errors
     /// The log refuses.
     pub fn open(&mut self) -> Result<(), KolError> {
         let queue = self.source.open(&self.assignment.partition, self.place())?;
-        self.phase = Phase::Reading(Reading::new(queue));
+        self.phase = Phase::Reading(Reading::new(queue, self.trail.last()));
         Ok(())
     }
 
     fn place(&self) -> Place {
         Place {
-            offset: self.position,
+            offset: self.trail.last().map_or(self.position, |last| last.offset),
             leader_epoch: self.leader_epoch,
         }
     }
@@ -180,45 +192,9 @@ impl Reader {
         }
     }
 
-    /// Reads what has arrived, as much as the pace allows, and hands over the records in their order.
-    /// After each of them the position is behind it.
-    pub fn read(&mut self, now: Instant, batch: &mut Batch, mut take: impl FnMut(&Record<'_>)) {
-        let Phase::Reading(reading) = &mut self.phase else {
-            return;
-        };
-        reading.queue.take(batch, self.pace.allow(now, BATCH));
-        self.pace.used(batch.len());
-        if batch.is_empty() {
-            reading.arrivals = Arrivals::Awaited;
-            return;
-        }
-        reading.arrivals = Arrivals::Likely;
-        reading.begun = true;
-        self.stall.records(now);
-        let (mut position, mut trouble) = (self.position, None);
-        batch.records().for_each(|record| match record {
-            Ok(record) => {
-                position = record.offset + 1;
-                take(&record);
-            }
-            // The end of the log may be a marker of a transaction, or a compacted gap.
-            Err(Mark::EndOfPartition { offset }) => position = position.max(offset),
-            Err(Mark::Failed(error)) => trouble = Some(error),
-        });
-        self.position = position;
-        self.leader_epoch = batch.leader_epoch().or(self.leader_epoch);
-        // A pause that follows must not keep them.
-        batch.clear();
-        match trouble {
-            None => self.problem = None,
-            Some(ReadError::OffsetOutOfRange) => reading.doubt(Doubt::new(now)),
-            Some(ReadError::Truncated { end }) => reading.doubt(Doubt {
-                cut: Some(end),
-                ..Doubt::new(now)
-            }),
-            Some(ReadError::Client(error)) => {
-                self.problem = Some(error.partition(&self.assignment.partition));
-            }
+    fn doubt(&mut self, reason: Doubt) {
+        if let Phase::Reading(reading) = &mut self.phase {
+            reading.doubt(reason);
         }
     }
 
@@ -247,8 +223,9 @@ impl Reader {
                 ..Doubt::new(now)
             });
         }
-        if let Log::Doubted { query, .. } = &mut reading.log {
-            query.get_or_insert_with(|| self.source.watermarks(&self.assignment.partition));
+        if let Log::Doubted { doubt, query } = &mut reading.log {
+            let (trail, partition) = (&self.trail, &self.assignment.partition);
+            query.get_or_insert_with(|| trail.examine(&self.source, partition, doubt.differs));
         }
         Ok(())
     }
@@ -262,7 +239,7 @@ impl Reader {
         let queue = self.source.seek(&self.assignment.partition, self.place())?;
         self.phase = Phase::Reading(Reading {
             log,
-            ..Reading::new(queue)
+            ..Reading::new(queue, self.trail.last())
         });
         Ok(())
     }
@@ -286,12 +263,10 @@ impl Reader {
     /// An owner before had read further than the log goes. Answers whether that can be looked into: not
     /// where logs have no identity.
     pub fn was_read_to(&mut self, now: Instant, shown: u64) -> bool {
-        if let Phase::Reading(reading) = &mut self.phase {
-            reading.doubt(Doubt {
-                shown: Some(shown),
-                ..Doubt::new(now)
-            });
-        }
+        self.doubt(Doubt {
+            shown: Some(shown),
+            ..Doubt::new(now)
+        });
         self.log_id.known().is_some()
     }
 
@@ -303,8 +278,8 @@ impl Reader {
         let Phase::Reading(reading) = &self.phase else {
             return Ok(Recovered::SameLog);
         };
-        let (oldest, end) = match range {
-            Ok(range) => range,
+        let found = match range {
+            Ok(found) => found,
             Err(error) => {
                 self.problem = Some(error);
                 return Ok(Recovered::SameLog);
@@ -315,37 +290,46 @@ impl Reader {
         };
         let evidence = Evidence {
             position: self.position,
-            oldest,
-            end,
+            found,
             known: self.log_id.known(),
             confirmed: self.log_id.is_confirmed_since(doubt.since),
             doubt,
         };
         match recover(&self.assignment, &evidence)? {
-            Resume::Here => self.resume_at(self.place())?,
+            Resume::Here => {
+                self.trail.forget_before(found.oldest);
+                self.resume()?;
+            }
             Resume::Later => {}
             Resume::BehindGap { at, lost } => {
                 self.lost += lost;
-                self.resume_at(Place::at(at))?;
+                self.resume_at(at)?;
             }
             Resume::BeforeTail(tail) => return Ok(Recovered::LostTail(tail)),
             Resume::NewLog { at } => {
                 self.new_logs += 1;
                 self.log_start = Some(at);
                 self.log_id = LogId::new(now, doubt.other);
-                self.resume_at(Place::at(at))?;
+                self.trail = Trail::default();
+                self.resume_at(at)?;
                 return Ok(Recovered::NewLog);
             }
         }
         Ok(Recovered::SameLog)
     }
 
-    fn resume_at(&mut self, place: Place) -> Result<(), KolError> {
-        (self.position, self.leader_epoch) = (place.offset, place.leader_epoch);
+    /// Continues at another offset, behind which nothing was read.
+    fn resume_at(&mut self, offset: u64) -> Result<(), KolError> {
+        (self.position, self.leader_epoch) = (offset, None);
+        self.trail.forget_last();
+        self.resume()
+    }
+
+    fn resume(&mut self) -> Result<(), KolError> {
         // The queue must be gone before the log is closed.
         self.phase = Phase::Closed;
-        let queue = self.source.seek(&self.assignment.partition, place)?;
-        self.phase = Phase::Reading(Reading::new(queue));
+        let queue = self.source.seek(&self.assignment.partition, self.place())?;
+        self.phase = Phase::Reading(Reading::new(queue, self.trail.last()));
         Ok(())
     }
 
@@ -357,6 +341,16 @@ impl Reader {
     /// Leader epoch of the record before the position, if it is known.
     pub fn leader_epoch(&self) -> Option<i32> {
         self.leader_epoch
+    }
+
+    /// The last record that was read, if it is known.
+    pub fn last_record(&self) -> Option<RecordMark> {
+        self.trail.last()
+    }
+
+    /// An epoch ends at the position.
+    pub fn epoch_ends(&mut self) {
+        self.trail.epoch_ends(self.position);
     }
 
     /// The end of the log, as last answered.
@@ -425,5 +419,7 @@ impl Reader {
     }
 }
 
+#[cfg(test)]
+mod regrown_tests;
 #[cfg(test)]
 mod tests;

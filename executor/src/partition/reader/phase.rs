@@ -2,13 +2,54 @@
 
 use futures::future::BoxFuture;
 use kol_common::KolError;
+use kol_common::proto::RecordMark;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::source::PartitionQueue;
 
-/// Oldest offset of a log and the one past the newest, or why that is not known.
-pub type Range = Result<(u64, u64), KolError>;
+/// What was looked up of a log, or why that is not known.
+pub type Range = Result<Found, KolError>;
+
+/// See [`Range`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Oldest offset that is still there.
+    pub oldest: u64,
+    /// One past the newest.
+    pub end: u64,
+    /// Where it was cut off, as its records show; only if that was queried.
+    pub cut: Option<Cut>,
+}
+
+/// Where a log was cut off that has grown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// At this offset or behind it: before it the log is the same.
+    From(u64),
+    /// At this offset, which is of another record now, or anywhere before it.
+    Before(u64),
+}
+
+impl Cut {
+    fn offset(self) -> u64 {
+        match self {
+            Self::From(offset) | Self::Before(offset) => offset,
+        }
+    }
+}
+
+impl Found {
+    /// Where it was cut off.
+    pub fn cut_at(&self) -> Option<u64> {
+        self.cut.map(Cut::offset)
+    }
+
+    /// Whether it may have been cut off before that, too.
+    pub fn is_unproven(&self) -> bool {
+        matches!(self.cut, Some(Cut::Before(_)))
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -32,6 +73,8 @@ pub struct Reading {
     pub queue: PartitionQueue,
     /// Whether any came, or the end of the log.
     pub begun: bool,
+    /// The record that the log was opened at, and that was read before: until something else came.
+    pub expected: Option<RecordMark>,
     /// Whether there may be some.
     pub arrivals: Arrivals,
     /// Whether it is the log that the state is of, and has the position.
@@ -69,6 +112,8 @@ pub struct Doubt {
     pub other: Option<Uuid>,
     /// It was cut off here, says its client, and has grown again.
     pub cut: Option<u64>,
+    /// The record at this offset is another one than was read.
+    pub differs: Option<u64>,
     /// An owner before had read it up to here.
     pub shown: Option<u64>,
 }
@@ -80,6 +125,7 @@ impl Doubt {
             since,
             other: None,
             cut: None,
+            differs: None,
             shown: None,
         }
     }
@@ -104,11 +150,12 @@ pub enum News {
 }
 
 impl Reading {
-    /// From a queue that was just opened.
-    pub fn new(queue: PartitionQueue) -> Self {
+    /// From a queue that was just opened, at this record if one had been read.
+    pub fn new(queue: PartitionQueue, expected: Option<RecordMark>) -> Self {
         Self {
             queue,
             begun: false,
+            expected,
             arrivals: Arrivals::Likely,
             log: Log::Trusted,
         }
@@ -120,6 +167,7 @@ impl Reading {
             Log::Doubted { doubt, .. } => {
                 doubt.other = reason.other.or(doubt.other);
                 doubt.cut = reason.cut.or(doubt.cut);
+                doubt.differs = reason.differs.or(doubt.differs);
                 doubt.shown = reason.shown.or(doubt.shown);
             }
             Log::Trusted => {
@@ -131,8 +179,17 @@ impl Reading {
         }
     }
 
-    /// Waits for news; for records only if they are `wanted`.
+    /// Whether its records follow those that were read.
+    fn is_continued(&self) -> bool {
+        match &self.log {
+            Log::Trusted => true,
+            Log::Doubted { doubt, .. } => doubt.differs.is_none(),
+        }
+    }
+
+    /// Waits for news; for records only if they are `wanted`, and follow those that were read.
     pub async fn news(&mut self, wanted: bool) -> News {
+        let wanted = wanted && self.is_continued();
         tokio::select! {
             biased;
             range = answer(&mut self.log) => News::Range(range),

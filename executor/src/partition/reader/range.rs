@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::phase::Doubt;
+use super::phase::{Doubt, Found};
 use crate::partition::message::LostTail;
 
 /// What is known of a log whose range was queried.
@@ -10,10 +10,8 @@ use crate::partition::message::LostTail;
 pub struct Evidence {
     /// Offset of the next record.
     pub position: u64,
-    /// Oldest offset that is still there.
-    pub oldest: u64,
-    /// One past the newest.
-    pub end: u64,
+    /// What was looked up.
+    pub found: Found,
     /// The id of the log that the state is of; `None` where brokers give none.
     pub known: Option<Uuid>,
     /// A query that was sent after the doubt arose was answered with that id.
@@ -47,16 +45,26 @@ pub enum Resume {
 
 /// Decides.
 pub fn resume(evidence: &Evidence) -> Resume {
-    let Evidence { oldest, doubt, .. } = *evidence;
+    let Evidence { found, doubt, .. } = *evidence;
+    let Found { oldest, end, .. } = found;
     if doubt.other.is_some() {
         return Resume::NewLog { at: oldest };
     }
+    // The query had begun before that showed.
+    if doubt.differs.is_some() && found.cut.is_none() {
+        return Resume::Later;
+    }
     let read_to = evidence.position.max(doubt.shown.unwrap_or(0));
-    let cut = doubt.cut.unwrap_or(evidence.end).min(evidence.end);
-    let from = cut.max(oldest);
+    let cuts = doubt.cut.into_iter().chain(found.cut_at());
+    let from = cuts.fold(end, u64::min).max(oldest);
     if from < read_to {
         return match evidence.known {
-            Some(_) if evidence.confirmed => Resume::BeforeTail(LostTail { from, to: read_to }),
+            Some(_) if evidence.confirmed => Resume::BeforeTail(LostTail {
+                from,
+                to: read_to,
+                differs: doubt.differs,
+                unproven: doubt.cut.is_none() && found.is_unproven(),
+            }),
             Some(_) => Resume::Later,
             // It cannot be distinguished from a recreated topic.
             None => Resume::NewLog { at: oldest },
@@ -75,6 +83,7 @@ pub fn resume(evidence: &Evidence) -> Resume {
 mod tests {
     use tokio::time::Instant;
 
+    use super::super::phase::Cut;
     use super::*;
 
     const KNOWN: Option<Uuid> = Some(Uuid::from_u128(1));
@@ -82,12 +91,57 @@ mod tests {
     fn evidence(position: u64, oldest: u64, end: u64) -> Evidence {
         Evidence {
             position,
-            oldest,
-            end,
+            found: Found {
+                oldest,
+                end,
+                cut: None,
+            },
             known: KNOWN,
             confirmed: true,
             doubt: Doubt::new(Instant::now()),
         }
+    }
+
+    fn lost(from: u64, to: u64) -> LostTail {
+        LostTail {
+            from,
+            to,
+            differs: None,
+            unproven: false,
+        }
+    }
+
+    #[test]
+    fn a_log_with_another_record_at_a_place_that_was_read_is_cut_where_its_epochs_say() {
+        let mut seen = evidence(30, 0, 90);
+        seen.doubt.differs = Some(29);
+        assert_eq!(resume(&seen), Resume::Later, "its epochs must be compared");
+        seen.found.cut = Some(Cut::From(12));
+        let tail = LostTail {
+            differs: Some(29),
+            ..lost(12, 30)
+        };
+        assert_eq!(resume(&seen), Resume::BeforeTail(tail));
+        seen.found.cut = Some(Cut::Before(12));
+        let unproven = LostTail {
+            unproven: true,
+            ..tail
+        };
+        assert_eq!(resume(&seen), Resume::BeforeTail(unproven));
+        seen.doubt.cut = Some(8);
+        let tail = LostTail { from: 8, ..tail };
+        assert_eq!(
+            resume(&seen),
+            Resume::BeforeTail(tail),
+            "the client knows better"
+        );
+        seen.confirmed = false;
+        assert_eq!(resume(&seen), Resume::Later, "its id must show first");
+        seen.doubt.other = Some(Uuid::from_u128(2));
+        assert_eq!(resume(&seen), Resume::NewLog { at: 0 });
+        seen.doubt.other = None;
+        seen.known = None;
+        assert_eq!(resume(&seen), Resume::NewLog { at: 0 });
     }
 
     #[test]
@@ -101,7 +155,7 @@ mod tests {
     #[test]
     fn a_log_that_ends_before_the_position_lost_its_tail_if_it_is_the_same_log() {
         let mut seen = evidence(30, 0, 20);
-        let tail = Resume::BeforeTail(LostTail { from: 20, to: 30 });
+        let tail = Resume::BeforeTail(lost(20, 30));
         assert_eq!(resume(&seen), tail);
         seen.confirmed = false;
         assert_eq!(resume(&seen), Resume::Later, "its id must show first");
@@ -116,7 +170,7 @@ mod tests {
     fn a_log_that_has_grown_again_is_cut_where_its_client_says() {
         let mut seen = evidence(30, 5, 90);
         seen.doubt.cut = Some(20);
-        let tail = |from| Resume::BeforeTail(LostTail { from, to: 30 });
+        let tail = |from| Resume::BeforeTail(lost(from, 30));
         assert_eq!(resume(&seen), tail(20));
         seen.doubt.cut = Some(0);
         assert_eq!(resume(&seen), tail(5), "nothing is left of what was read");
@@ -128,7 +182,7 @@ mod tests {
     fn what_an_owner_before_had_read_is_lost_too() {
         let mut seen = evidence(10, 0, 20);
         seen.doubt.shown = Some(30);
-        let tail = Resume::BeforeTail(LostTail { from: 20, to: 30 });
+        let tail = Resume::BeforeTail(lost(20, 30));
         assert_eq!(resume(&seen), tail);
         seen.doubt.shown = Some(20);
         assert_eq!(resume(&seen), Resume::Here);

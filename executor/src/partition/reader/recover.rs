@@ -87,8 +87,11 @@ fn new_log(evidence: &Evidence) -> String {
     let sign = match (evidence.doubt.other, evidence.known) {
         (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
         _ => {
-            let end = evidence.end;
-            format!("the log ends at offset {end}, before the position")
+            let end = evidence.found.end;
+            match evidence.doubt.differs {
+                Some(at) => format!("its record {at} is another one than was read"),
+                None => format!("the log ends at offset {end}, before the position"),
+            }
         }
     };
     format!("the topic was recreated, and the state of the old one is dropped: {sign}")
@@ -100,13 +103,16 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::partition::reader::phase::Doubt;
+    use crate::partition::reader::phase::{Doubt, Found};
 
     fn evidence(position: u64, oldest: u64) -> Evidence {
         Evidence {
             position,
-            oldest,
-            end: 50,
+            found: Found {
+                oldest,
+                end: 50,
+                cut: None,
+            },
             known: None,
             confirmed: false,
             doubt: Doubt::new(Instant::now()),

@@ -5,7 +5,7 @@ use kol_common::SourcePartition;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::source::{Identity, Log, PartitionQueue, Queue};
+use crate::source::{Batch, Identity, Log, PartitionQueue, Queue};
 
 const OLD: Uuid = Uuid::from_u128(1);
 const NEW: Uuid = Uuid::from_u128(2);
@@ -35,6 +35,10 @@ impl Queue for Silent {
 
     fn bytes(&self) -> u64 {
         0
+    }
+
+    fn is_reconnected(&self) -> bool {
+        false
     }
 
     fn is_outgrown(&self) -> bool {
@@ -79,6 +83,14 @@ impl Log for Fake {
     ) -> BoxFuture<'static, Result<(u64, u64), KolError>> {
         let range = *self.range.lock().unwrap();
         Box::pin(std::future::ready(Ok(range)))
+    }
+
+    fn records(
+        &self,
+        _partition: &SourcePartition,
+        _offsets: Vec<u64>,
+    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>> {
+        unreachable!("nothing was read of it")
     }
 
     fn problem(&self) -> Option<KolError> {
@@ -150,7 +162,12 @@ async fn a_log_that_ends_before_the_position_lost_its_tail_once_its_id_is_confir
     let (mut reader, log) = reader(500, Some(OLD), "");
     log.is(OLD, (0, 420));
     out_of_range(&mut reader);
-    let lost = LostTail { from: 420, to: 500 };
+    let lost = LostTail {
+        from: 420,
+        to: 500,
+        differs: None,
+        unproven: false,
+    };
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
 }
 
@@ -179,7 +196,12 @@ async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_
     let (mut reader, log) = reader(400, Some(OLD), "");
     log.is(OLD, (0, 420));
     assert!(reader.was_read_to(Instant::now(), 500));
-    let lost = LostTail { from: 420, to: 500 };
+    let lost = LostTail {
+        from: 420,
+        to: 500,
+        differs: None,
+        unproven: false,
+    };
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
     let (mut without_ids, _) = reader_without_ids();
     assert!(!without_ids.was_read_to(Instant::now(), 500));

@@ -17,6 +17,9 @@
 -- place, at once or when all of it is there, and the older one is kept aside for a day, until
 -- executors have removed the orphans.
 --
+-- A platform that nobody is left of is forgotten: it leaves the list of platforms, and its generation record
+-- expires after a day. It is on the list again with the first KOL that comes.
+--
 -- Before these lines stand errors.lua, owner.lua, score.lua and, before those, lines that are generated
 -- (sink/merge_call.rs) from the tables that the executor sends by (kol_common::scoring::schema and ::slot). They
 -- name, in capitals, the keys (KEY_…) and arguments (ARG_…) of the call, the layout of a slot and the places of
@@ -128,11 +131,28 @@ local function set_aside()
     end
 end
 
+local recorded = false
+
 -- Which generation the ranking is of from now on. The platform goes with it: whoever comes later must
 -- know that there is a ranking of it.
 local function record_generation(record)
+    recorded = true
     redis.call('SET', KEY_RECORD, record)
     refused(redis.pcall('SADD', KEY_PLATFORMS, ARG_PLATFORM), KEY_PLATFORMS)
+end
+
+-- Whether nothing is left of the platform, by any generation.
+local function is_empty()
+    for _, key in ipairs({KEY_SLOTS, KEY_RANKING, KEY_NEXT, KEY_BEFORE}) do
+        if redis.call('EXISTS', key) == 1 then return false end
+    end
+    return true
+end
+
+local function forget_platform()
+    refused(redis.pcall('SREM', KEY_PLATFORMS, ARG_PLATFORM), KEY_PLATFORMS)
+    -- One of another type is somebody else's.
+    if redis.call('TYPE', KEY_RECORD).ok == 'string' then redis.call('PEXPIRE', KEY_RECORD, ASIDE_MS) end
 end
 
 -- The ranking that this generation writes; nil when a newer one is shown or will be, or a key of the
@@ -297,11 +317,20 @@ local state = owner_state(fence, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH, ARG_SEQU
 if state ~= 'OK' then
     return {state}
 end
-local ranking = ranking_of(generation)
+local was_empty = is_empty()
+-- Of an empty platform there is no ranking to show.
+local ranking = (count > 0 or not was_empty) and ranking_of(generation)
 if ranking then merge_all(ranking) end
+if answer[1] == 'FENCED' then
+    return answer
+elseif is_empty() then
+    forget_platform()
+elseif ranking and was_empty and not recorded then
+    record_generation(ARG_GENERATION .. (ranking == KEY_NEXT and ' next' or ' live'))
+end
 -- The merges of a flush run in their order. One whose place is not the next follows one that failed, or comes
 -- again: it says nothing of the flush.
-if answer[1] ~= 'FENCED' and tonumber(fence[5] or 0) == tonumber(ARG_PLACE) - 1 then
+if tonumber(fence[5] or 0) == tonumber(ARG_PLACE) - 1 then
     redis.call('HSET', KEY_FENCE, 'ran', ARG_PLACE)
 end
 return answer

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 
+use kol_common::proto::RecordMark;
 use kol_common::{KolError, Millis};
 
 /// Entries of a batch that are read from its storage at once.
@@ -20,6 +21,23 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// When it was appended or created, whichever the log keeps; `None` if it keeps neither.
     pub timestamp: Option<Millis>,
+}
+
+impl Record<'_> {
+    /// What tells it from another record at the same offset.
+    pub fn mark(&self) -> RecordMark {
+        let part = |crc, bytes: Option<&[u8]>| {
+            // With its length, so that a byte of the key is none of the value.
+            let length = bytes.map_or(u64::MAX, |bytes| bytes.len() as u64);
+            let crc = crc32c::crc32c_append(crc, &length.to_le_bytes());
+            crc32c::crc32c_append(crc, bytes.unwrap_or_default())
+        };
+        RecordMark {
+            offset: self.offset,
+            timestamp_ms: self.timestamp.map(|time| time.0),
+            crc32c: part(part(0, self.key), self.value),
+        }
+    }
 }
 
 /// What stands in a batch in place of a record.
@@ -153,6 +171,17 @@ impl Batch {
         self.storage.as_ref()?.leader_epoch()
     }
 
+    /// The last record, if there is one.
+    pub fn last_record(&self) -> Option<Record<'_>> {
+        let storage = self.storage.as_deref()?;
+        let entry = |at| {
+            let mut chunk = Chunk::empty();
+            storage.read(at, &mut chunk);
+            chunk.entries[0].take()
+        };
+        (0..storage.len()).rev().find_map(|at| entry(at)?.ok())
+    }
+
     /// The records, and marks in their places.
     pub fn records(&self) -> Records<'_> {
         Records {
@@ -225,6 +254,10 @@ mod tests {
     #[derive(Debug, Default)]
     struct End;
 
+    /// A record at offset 6 and so many ends behind it.
+    #[derive(Debug, Default)]
+    struct RecordAndEnd(usize);
+
     fn record(offset: u64) -> Entry<'static> {
         Ok(Record {
             offset,
@@ -261,6 +294,20 @@ mod tests {
         }
     }
 
+    impl Storage for RecordAndEnd {
+        fn len(&self) -> usize {
+            1 + self.0
+        }
+
+        fn clear(&mut self) {}
+
+        fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
+            let ends = std::iter::repeat_n(Mark::EndOfPartition { offset: 7 }, self.0);
+            let all = std::iter::once(record(6)).chain(ends.map(Err));
+            chunk.fill(all.skip(from));
+        }
+    }
+
     #[test]
     fn every_entry_comes_once_and_in_order_however_the_batch_is_read() {
         let mut batch = Batch::with_capacity(1_000);
@@ -280,6 +327,43 @@ mod tests {
             records.for_each(|entry| at_once.push(entry.unwrap().offset));
             assert_eq!(at_once, wanted, "from the second on by `for_each`");
         }
+    }
+
+    #[test]
+    fn the_last_record_of_a_batch_is_found_before_the_marks_that_follow_it() {
+        let mut batch = Batch::with_capacity(9);
+        assert!(batch.last_record().is_none());
+        batch.refill(9, |held: &mut Offsets, _| held.0 = (3..8).collect());
+        assert_eq!(batch.last_record().map(|record| record.offset), Some(7));
+        batch.refill(9, |_: &mut End, _| {});
+        assert!(batch.last_record().is_none());
+        batch.refill(9, |held: &mut RecordAndEnd, _| held.0 = 2);
+        assert_eq!(batch.last_record().map(|record| record.offset), Some(6));
+    }
+
+    #[test]
+    fn records_at_the_same_offset_differ_in_their_marks_by_key_value_and_time() {
+        let of = |key: Option<&'static str>, value: Option<&'static str>, time| {
+            let record = Record {
+                offset: 5,
+                key: key.map(str::as_bytes),
+                value: value.map(str::as_bytes),
+                timestamp: Some(Millis(time)),
+            };
+            record.mark()
+        };
+        let one = of(Some("ab"), Some("c"), 1);
+        assert_eq!(of(Some("ab"), Some("c"), 1), one);
+        for other in [
+            of(Some("a"), Some("bc"), 1),
+            of(Some("ab"), Some("d"), 1),
+            of(Some("ab"), Some("c"), 2),
+            of(Some("ab"), None, 1),
+            of(None, Some("abc"), 1),
+        ] {
+            assert_ne!(other, one);
+        }
+        assert_ne!(of(Some(""), None, 1), of(None, Some(""), 1));
     }
 
     #[test]

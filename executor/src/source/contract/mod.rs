@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use kol_common::job::SourceSpec;
+use kol_common::proto::RecordMark;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use tokio::sync::Notify;
@@ -53,8 +54,8 @@ pub type Source = Arc<dyn Log>;
 
 /// See [`Source`].
 pub trait Log: Debug + Send + Sync {
-    /// Starts to read a partition. A partition that is open already is closed first. If the record before
-    /// the place was written under another leader epoch than the place says, the queue begins with
+    /// Starts to read a partition. A partition that is open already is closed first. If the log
+    /// before the place was written under another leader epoch than the place says, the queue begins with
     /// [`ReadError::Truncated`].
     ///
     /// # Errors
@@ -84,6 +85,17 @@ pub trait Log: Debug + Send + Sync {
         partition: &SourcePartition,
     ) -> BoxFuture<'static, Result<(u64, u64), KolError>>;
 
+    /// What stands at these offsets now, in their order: `None` where there is no record, because it was deleted, or
+    /// the log ends before.
+    ///
+    /// # Errors
+    /// The log did not answer.
+    fn records(
+        &self,
+        partition: &SourcePartition,
+        offsets: Vec<u64>,
+    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>>;
+
     /// Why the log cannot be read, if it cannot.
     fn problem(&self) -> Option<KolError>;
 
@@ -106,7 +118,8 @@ pub trait Log: Debug + Send + Sync {
 pub struct Place {
     /// Offset of the next record.
     pub offset: u64,
-    /// Leader epoch of the record before it; `None` where that is not known, or logs have none.
+    /// Leader epoch of the record there or before it, whichever was read last; `None` where that is not known, or logs
+    /// have none.
     pub leader_epoch: Option<i32>,
 }
 
@@ -152,6 +165,11 @@ pub trait Queue: Debug + Send + Sync {
 
     /// Memory that what has arrived takes, in bytes, about.
     fn bytes(&self) -> u64;
+
+    /// Whether its records may be of two logs: the server that gave the last batch was connected to again since the
+    /// queue was opened, and may have lost the end of its log meanwhile. Known from the first batch on that has a record
+    /// of the new connection.
+    fn is_reconnected(&self) -> bool;
 
     /// Whether it may take more memory than there is for it by now: then the partition should be opened again
     /// ([`Log::seek`]).

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use kol_common::job::SourceSpec;
-use kol_common::kafka::{Consumer, classify};
+use kol_common::kafka::classify;
+use kol_common::proto::RecordMark;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
-use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList, bindings as ffi};
 use tokio::time::Instant;
 
 use super::clients::{Clients, Ends};
+use super::consumer::{Consumer, list_of};
 use super::dead_letter_topic::Producer;
+use super::lookup::Lookup;
 use super::probe::{Probe, Probed};
 use super::queue::{Gate, KafkaQueue};
 use super::readers::{Readers, Recipe};
@@ -88,7 +90,8 @@ struct Kafka {
     /// What the probe found. Its client is the first of the readers', and stays.
     probed: Arc<Probed>,
     probe: Probe,
-    readers: Readers,
+    readers: Arc<Readers>,
+    lookup: Lookup,
 }
 
 impl Kafka {
@@ -96,18 +99,21 @@ impl Kafka {
     fn start(recipe: Recipe, clients: Clients, memory: &Memory) -> Result<Self, KolError> {
         let clients = Arc::new(clients);
         let readers = Readers::start(recipe, Arc::clone(&clients), Arc::clone(memory.queues()))?;
+        let readers = Arc::new(readers);
         let probed = Arc::new(Probed::new(readers.newest(), clients));
+        let lookup = Lookup::new(Arc::clone(&readers));
         Ok(Self {
             probe: Probe::start(Arc::clone(&probed))?,
             probed,
             readers,
+            lookup,
         })
     }
 
     fn unassign(&self, partition: &SourcePartition) {
         if let Ok(list) = list_of(partition, Offset::Invalid)
             && let Some(client) = self.readers.close(partition)
-            && let Err(error) = client.incremental_unassign(&list)
+            && let Err(error) = client.unassign(&list)
         {
             tracing::debug!(%partition, %error, "a partition was not assigned when it was closed");
         }
@@ -125,7 +131,7 @@ impl Log for Kafka {
         let list = list_of(partition, Offset::Offset(from.offset.cast_signed()))?;
         let client = &reader.client;
         client
-            .incremental_assign(&list)
+            .assign(&list)
             .map_err(|e| classify(&e).partition(partition))?;
         self.probed.watch(partition);
         if let Some(epoch) = from.leader_epoch.filter(|_| from.offset > 0) {
@@ -165,6 +171,7 @@ impl Log for Kafka {
         let partition = partition.clone();
         let answer = world::blocking(move || {
             client
+                .client()
                 .fetch_watermarks(
                     &partition.topic,
                     partition.partition.cast_signed(),
@@ -177,6 +184,14 @@ impl Log for Kafka {
             let panicked = || Err(KolError::internal("WATERMARKS", "the request panicked"));
             answer.await.unwrap_or_else(panicked)
         })
+    }
+
+    fn records(
+        &self,
+        partition: &SourcePartition,
+        offsets: Vec<u64>,
+    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>> {
+        self.lookup.records(partition.clone(), offsets)
     }
 
     fn problem(&self) -> Option<KolError> {
@@ -194,8 +209,8 @@ impl Log for Kafka {
 fn validate(client: &Consumer, position: &TopicPartitionList, gate: &Gate) {
     let begun = Instant::now();
     while begun.elapsed() < VALIDATION_DEADLINE && !gate.is_alone() {
-        let sought = client.seek_partitions(position.clone(), SEEK_DEADLINE);
-        if sought.is_ok_and(|list| list.elements().iter().all(|e| e.error().is_ok())) {
+        let sought = client.seek(position, SEEK_DEADLINE);
+        if sought.is_ok() && position.elements().iter().all(|e| e.error().is_ok()) {
             return;
         }
         std::thread::park_timeout(SEEK_AGAIN);
@@ -213,13 +228,6 @@ fn with_epoch(list: TopicPartitionList, leader_epoch: i32) -> TopicPartitionList
         }
     }
     list
-}
-
-fn list_of(partition: &SourcePartition, offset: Offset) -> Result<TopicPartitionList, KolError> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.partition.cast_signed(), offset)
-        .map_err(|e| classify(&e).partition(partition))?;
-    Ok(list)
 }
 
 #[cfg(test)]

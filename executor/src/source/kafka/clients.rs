@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::kafka::{Consumer, consumer, serve};
 use rdkafka::ClientConfig;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::consumer::Consumer;
 
 /// A consumer that ends beside whoever drops it.
 pub(super) type Client = Owned<Consumer>;
@@ -97,7 +98,7 @@ impl Clients {
     /// # Errors
     /// Properties that librdkafka refuses.
     pub(super) fn create(&self, config: ClientConfig) -> Result<Arc<Client>, KolError> {
-        let client = Arc::new(self.ends.own(consumer(config)?));
+        let client = Arc::new(self.ends.own(Consumer::create(config)?));
         let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
         adopted.push(Arc::downgrade(&client));
         Ok(client)
@@ -111,7 +112,7 @@ impl Clients {
             adopted.iter().filter_map(Weak::upgrade).collect()
         };
         for client in living {
-            serve(&client);
+            client.serve();
         }
     }
 }

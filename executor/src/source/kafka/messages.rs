@@ -43,6 +43,21 @@ impl Messages {
         Some(message.len + message.key_len)
     }
 
+    /// Number of the broker that gave the last record.
+    pub(super) fn broker(&self) -> Option<i32> {
+        let last = self.last_record()?;
+        // SAFETY: the message lives until `destroy`, which needs `&mut self`.
+        Some(unsafe { ffi::rd_kafka_message_broker_id(last.as_ptr()) })
+    }
+
+    /// The last message that is a record.
+    fn last_record(&self) -> Option<NonNull<RDKafkaMessage>> {
+        let no_error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        // SAFETY: as above.
+        let is_record = |m: &&NonNull<RDKafkaMessage>| unsafe { m.as_ref() }.err == no_error;
+        self.0.iter().rev().find(is_record).copied()
+    }
+
     fn destroy(&mut self) {
         for message in self.0.drain(..) {
             // SAFETY: each message is owned by this value and destroyed once.
@@ -69,14 +84,8 @@ impl Storage for Messages {
     }
 
     fn leader_epoch(&self) -> Option<i32> {
-        let no_error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
-        // SAFETY: the messages live until `clear`, which needs `&mut self`.
-        let last = self
-            .0
-            .iter()
-            .rev()
-            .find(|m| unsafe { m.as_ref() }.err == no_error)?;
-        // SAFETY: as above.
+        let last = self.last_record()?;
+        // SAFETY: the message lives until `clear`, which needs `&mut self`.
         let epoch = unsafe { ffi::rd_kafka_message_leader_epoch(last.as_ptr()) };
         (epoch >= 0).then_some(epoch)
     }

@@ -7,15 +7,19 @@
 //! | file | does |
 //! |---|---|
 //! | `client` | opens a log, assigns its partitions |
+//! | `consumer` | one client, and how often it connected to each broker |
 //! | `clients` | who owns clients, serves them and ends them |
 //! | `readers` | the clients that partitions are read with, by the room there is |
 //! | `probe` | the thread that requests where logs end and which topics they are |
+//! | `lookup` | what stands at some offsets of a log, beside those who read it |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
 
 mod client;
 mod clients;
+mod consumer;
 mod dead_letter_topic;
+mod lookup;
 mod messages;
 mod probe;
 mod queue;

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use futures::future::BoxFuture;
-use kol_common::kafka::{Consumer, classify, topic_ids};
+use kol_common::kafka::{classify, topic_ids};
 use kol_common::{KolError, SourcePartition};
-use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::clients::{Client, Clients};
+use super::consumer::Consumer;
 use crate::source::contract::{Identity, LogEnd};
 
 /// How often the ends of the logs are requested.
@@ -138,7 +138,7 @@ impl Probed {
             return false;
         }
         let requested = Instant::now();
-        match topic_ids(&self.client, &topics, REQUEST_DEADLINE) {
+        match topic_ids(self.client.client(), &topics, REQUEST_DEADLINE) {
             Ok(found) => {
                 let identity = |id: &Uuid| Identity {
                     topic: *id,
@@ -167,12 +167,12 @@ fn ends(client: &Consumer, partitions: &BTreeSet<SourcePartition>) -> Result<End
             .add_partition_offset(&p.topic, p.partition.cast_signed(), Offset::End)
             .map_err(|e| classify(&e))?;
     }
-    let answer = client
-        .offsets_for_times(request, REQUEST_DEADLINE)
+    client
+        .offsets_for_times(&request, REQUEST_DEADLINE)
         .map_err(|e| classify(&e))?;
     let mut found = Vec::with_capacity(partitions.len());
     let mut problem = None;
-    for element in answer.elements() {
+    for element in request.elements() {
         let partition = SourcePartition::new(element.topic(), element.partition().cast_unsigned());
         if let Err(error) = element.error() {
             problem = Some(classify(&error).partition(&partition));

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kol_common::{KolError, SourcePartition};
 use rdkafka::bindings as ffi;
-use rdkafka::consumer::Consumer as _;
 use tokio::sync::Notify;
 
 use super::clients::Client;
+use super::consumer::Before;
 use super::messages::Messages;
 use super::readers::{RECORD_OVERHEAD, Reader};
 use crate::memory::Queues;
@@ -26,8 +26,11 @@ pub struct KafkaQueue {
     record: u64,
     /// Whether records may be taken.
     open: Arc<AtomicBool>,
+    /// The client's connections when it was opened, and the broker that gave the last record.
+    before: Before,
+    broker: Option<i32>,
     // The client must outlive its queues.
-    _client: Arc<Client>,
+    client: Arc<Client>,
 }
 
 impl std::fmt::Debug for KafkaQueue {
@@ -80,7 +83,9 @@ impl KafkaQueue {
             room,
             record: RECORD_OVERHEAD,
             open: Arc::new(AtomicBool::new(true)),
-            _client: Arc::clone(client),
+            before: client.connections().now(),
+            broker: None,
+            client: Arc::clone(client),
         })
     }
 }
@@ -132,6 +137,7 @@ impl Queue for KafkaQueue {
             if let Some(bytes) = messages.bytes_of_first() {
                 self.record = bytes as u64 + RECORD_OVERHEAD;
             }
+            self.broker = messages.broker().or(self.broker);
         });
     }
 
@@ -139,6 +145,12 @@ impl Queue for KafkaQueue {
         // SAFETY: queue and client live as long as `self`.
         let waiting = unsafe { ffi::rd_kafka_queue_length(self.queue) };
         waiting as u64 * self.record
+    }
+
+    fn is_reconnected(&self) -> bool {
+        let connections = self.client.connections();
+        let is_new = |broker| connections.is_new_since(&self.before, broker);
+        self.broker.is_some_and(is_new)
     }
 
     fn is_outgrown(&self) -> bool {

@@ -25,6 +25,9 @@ pub(super) struct Recipe {
     pub(super) client_id: String,
 }
 
+/// What a client that reads single records holds of a partition.
+const FEW: u64 = 64 << 10;
+
 /// See the module.
 pub(super) struct Readers {
     recipe: Recipe,
@@ -105,6 +108,16 @@ impl Readers {
     pub(super) fn newest(&self) -> Arc<Client> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&newest.client)
+    }
+
+    /// A client for single records, beside those that partitions are read with.
+    ///
+    /// # Errors
+    /// As [`Readers::start`].
+    pub(super) fn apart(&self) -> Result<Arc<Client>, KolError> {
+        self.recipe
+            .reader(&self.owner, FEW)
+            .map(|reader| reader.client)
     }
 
     /// The room that clients divide.

@@ -5,9 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kol_common::KolError;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use super::access::Access;
+use super::failure::{EtcdError, Failure, wrong};
+use super::login::{Login, Token, is_token_over};
+use super::member::Member;
 use super::wire::kv_client::KvClient;
 use super::wire::lease_client::LeaseClient;
 use super::wire::{
@@ -15,33 +20,23 @@ use super::wire::{
     RangeResponse, TxnRequest, TxnResponse,
 };
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(1);
-/// Silence of the network after which a connection counts as broken.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Largest answer: all that the store has below one prefix.
 const MAX_ANSWER: usize = 256 << 20;
 
-/// A call failed. Whether a write happened is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("etcd at {member}: {reason}")]
-pub struct EtcdError {
-    /// URL of the member that was called.
-    pub member: String,
-    /// What it, or the network, said.
-    pub reason: String,
-}
+/// The way to a member, for one call.
+type Line = InterceptedService<Channel, Token>;
 
 /// The members of a cluster. Calls go to one of them until it fails.
 pub struct Etcd {
-    members: Vec<(String, Channel)>,
+    members: Vec<Member>,
+    login: Option<Login>,
     current: AtomicUsize,
     answer: Duration,
 }
 
 impl fmt::Debug for Etcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls = self.members.iter().map(|(url, _)| url);
+        let urls = self.members.iter().map(|member| &member.url);
         f.debug_list().entries(urls).finish()
     }
 }
@@ -52,16 +47,30 @@ impl Etcd {
     ///
     /// # Errors
     /// There is no URL, or one is not like `http://HOST:PORT`.
-    pub fn new(urls: &[String], answer: Duration) -> Result<Self, KolError> {
+    pub fn new(access: &Access, answer: Duration) -> Result<Self, KolError> {
+        Self::reached_by(access, answer, Endpoint::connect_lazy)
+    }
+
+    /// As [`Self::new`]; `open` makes the channel to a member that is called without TLS, which connects when it is used
+    /// first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reached_by(
+        access: &Access,
+        answer: Duration,
+        open: impl Fn(&Endpoint) -> Channel,
+    ) -> Result<Self, KolError> {
+        let urls = access.urls.iter();
         let members: Vec<_> = urls
-            .iter()
-            .map(|url| member(url))
+            .map(|url| Member::new(url, access, &open))
             .collect::<Result<_, _>>()?;
         if members.is_empty() {
             return Err(wrong("no URL of an etcd member is given"));
         }
         Ok(Self {
             members,
+            login: access.login.clone(),
             current: AtomicUsize::new(0),
             answer,
         })
@@ -72,28 +81,34 @@ impl Etcd {
     /// # Errors
     /// No member answers.
     pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, EtcdError> {
-        let mut outcome = self.range_once(request.clone()).await;
+        let mut outcome = self.range_once(&request).await;
         for _ in 1..self.members.len() {
             if outcome.is_ok() {
                 break;
             }
-            outcome = self.range_once(request.clone()).await;
+            outcome = self.range_once(&request).await;
         }
         outcome
     }
 
-    async fn range_once(&self, request: RangeRequest) -> Result<RangeResponse, EtcdError> {
-        let call = async |channel| kv(channel).range(request).await;
-        self.call(call).await
+    async fn range_once(&self, request: &RangeRequest) -> Result<RangeResponse, EtcdError> {
+        self.call(|line| {
+            let request = request.clone();
+            async move { kv(line).range(request).await }
+        })
+        .await
     }
 
-    /// Sends a transaction, once.
+    /// Sends a transaction, once; again only where etcd has refused its token.
     ///
     /// # Errors
     /// It was refused, or there is no answer: then it may have happened, or happen yet.
     pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, EtcdError> {
-        self.call(async |channel| kv(channel).txn(request).await)
-            .await
+        self.call(|line| {
+            let request = request.clone();
+            async move { kv(line).txn(request).await }
+        })
+        .await
     }
 
     /// Lets etcd forget what keys held before a revision.
@@ -102,8 +117,9 @@ impl Etcd {
     /// There is no answer, or it has forgotten that already.
     pub async fn compact(&self, revision: i64) -> Result<(), EtcdError> {
         let request = CompactionRequest { revision };
-        let call = async |channel| kv(channel).compact(request).await;
-        self.call(call).await.map(drop)
+        self.call(|line| async move { kv(line).compact(request).await })
+            .await
+            .map(drop)
     }
 
     /// A new lease of this many seconds; answers its id.
@@ -115,8 +131,9 @@ impl Etcd {
             ttl: seconds,
             id: 0,
         };
-        let call = async |channel| LeaseClient::new(channel).lease_grant(request).await;
-        self.call(call).await.map(|granted| granted.id)
+        self.call(|line| async move { LeaseClient::new(line).lease_grant(request).await })
+            .await
+            .map(|granted| granted.id)
     }
 
     /// Lets a lease begin again; answers whether there is such a lease.
@@ -124,15 +141,15 @@ impl Etcd {
     /// # Errors
     /// There is no answer.
     pub async fn keep_alive(&self, lease: i64) -> Result<bool, EtcdError> {
-        let call = async |channel| {
+        self.call(|line| async move {
             let request = futures::stream::iter([LeaseKeepAliveRequest { id: lease }]);
-            let mut client = LeaseClient::new(channel);
+            let mut client = LeaseClient::new(line);
             let mut answers = client.lease_keep_alive(request).await?.into_inner();
             let answer = answers.message().await?;
             let answer = answer.ok_or_else(|| Status::unavailable("the stream ended"))?;
             Ok(Response::new(answer.ttl > 0))
-        };
-        self.call(call).await
+        })
+        .await
     }
 
     /// Ends a lease, and with it the keys that it holds.
@@ -141,22 +158,23 @@ impl Etcd {
     /// There is no answer.
     pub async fn revoke(&self, lease: i64) -> Result<(), EtcdError> {
         let request = LeaseRevokeRequest { id: lease };
-        let call = async |channel| LeaseClient::new(channel).lease_revoke(request).await;
-        self.call(call).await.map(drop)
+        self.call(|line| async move { LeaseClient::new(line).lease_revoke(request).await })
+            .await
+            .map(drop)
     }
 
     /// One call to the member that answered last.
-    async fn call<T>(
-        &self,
-        call: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>,
-    ) -> Result<T, EtcdError> {
+    async fn call<T, F>(&self, call: impl Fn(Line) -> F) -> Result<T, EtcdError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
         let turn = self.current.load(Ordering::Relaxed);
-        let (url, channel) = &self.members[turn % self.members.len()];
-        let answer = tokio::time::timeout(self.answer, call(channel.clone())).await;
-        let reason = match answer {
+        let member = &self.members[turn % self.members.len()];
+        let answer = tokio::time::timeout(self.answer, self.admitted(member, call)).await;
+        let failure = match answer {
             Ok(Ok(answer)) => return Ok(answer.into_inner()),
-            Ok(Err(status)) => status.message().to_owned(),
-            Err(_) => format!("no answer within {:?}", self.answer),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::silence(self.answer),
         };
         // Unless another call has moved on already.
         let _moved_on = self.current.compare_exchange(
@@ -165,32 +183,35 @@ impl Etcd {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
-        Err(EtcdError {
-            member: url.clone(),
-            reason,
-        })
+        Err(member.failure(failure))
+    }
+
+    /// A call with a token, where there is a login; twice, if etcd does not take the first one any more.
+    async fn admitted<T, F>(
+        &self,
+        member: &Member,
+        call: impl Fn(Line) -> F,
+    ) -> Result<Response<T>, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let channel = || member.channel.clone();
+        let with = |token| call(InterceptedService::new(channel(), token));
+        let Some(login) = &self.login else {
+            return with(Token::default()).await.map_err(|s| Failure::of(&s));
+        };
+        let token = login.token(None, &member.url, channel()).await?;
+        let answer = match with(token.clone()).await {
+            Err(status) if is_token_over(&status) => {
+                let token = login.token(Some(&token), &member.url, channel()).await?;
+                with(token).await
+            }
+            other => other,
+        };
+        answer.map_err(|status| Failure::of(&status))
     }
 }
 
-fn kv(channel: Channel) -> KvClient<Channel> {
-    KvClient::new(channel).max_decoding_message_size(MAX_ANSWER)
-}
-
-fn member(url: &str) -> Result<(String, Channel), KolError> {
-    let url = url.trim().trim_end_matches('/');
-    if !url.starts_with("http://") {
-        return Err(wrong(&format!("`{url}` is not the URL of an etcd member")));
-    }
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|e| wrong(&format!("`{url}` is not a URL: {e}")))?
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
-    Ok((url.to_owned(), endpoint.connect_lazy()))
-}
-
-fn wrong(what: &str) -> KolError {
-    KolError::user("ETCD_URL", what)
-        .help("Give --etcd like http://10.0.0.1:2379,http://10.0.0.2:2379.")
+fn kv(line: Line) -> KvClient<Line> {
+    KvClient::new(line).max_decoding_message_size(MAX_ANSWER)
 }

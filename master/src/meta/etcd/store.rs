@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use kol_common::world;
 
-use super::client::{Etcd, EtcdError};
+use super::client::Etcd;
+use super::failure::EtcdError;
 use super::wire::request_op::Request;
 use super::wire::{Compare, KeyValue, RangeRequest, RequestOp, TxnRequest, TxnResponse};
 use crate::meta::contract::{Entry, MetaError, MetaStore, Revision, Transaction, Write};
@@ -175,7 +176,7 @@ fn refused(
 }
 
 fn failed(error: EtcdError) -> MetaError {
-    MetaError::Failed(error.to_string())
+    MetaError::Failed(format!("{}: {error}", error.code))
 }
 
 /// The end of the keys that begin with `prefix`: one past the last.

@@ -187,6 +187,19 @@ impl Db {
                 };
                 Ok(Reply::Number(i64::from(set.insert(member.clone()))))
             }
+            ("SREM", [member]) => {
+                let Some(value) = self.keys.get_mut(key) else {
+                    return Ok(Reply::Number(0));
+                };
+                let Value::Set(set) = value else {
+                    return Err(WRONG_TYPE.into());
+                };
+                let gone = set.remove(member);
+                if set.is_empty() {
+                    self.keys.remove(key);
+                }
+                Ok(Reply::Number(i64::from(gone)))
+            }
             ("SMEMBERS", []) => match self.keys.get(key) {
                 None => Ok(Reply::Array(Vec::new())),
                 Some(Value::Set(set)) => {

@@ -137,8 +137,9 @@ impl Redis {
     /// A key is gone. Without a fence record nobody is kept from writing what is older.
     pub fn lose(&self, now: Millis, key: Key) {
         self.run(&["DEL", &key.name()]);
-        if matches!(key, Key::Fence(_)) {
-            self.data_was_lost(now);
+        if let Key::Fence(partition) = key {
+            self.lost.set(Some(now));
+            self.watch.borrow_mut().fence_was_lost(partition);
         }
     }
 

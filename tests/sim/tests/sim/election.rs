@@ -11,7 +11,7 @@ use kol_master::meta::{MetaError, MetaStore, Transaction, Write};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::stores::fake;
+use super::stores::{etcd_at, fake};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -65,7 +65,7 @@ fn write() -> Transaction {
 }
 
 async fn one_leads_at_a_time_and_only_it_writes(url: String) {
-    let etcd = Arc::new(Etcd::new(&[url], Duration::from_secs(1)).unwrap());
+    let etcd = Arc::new(etcd_at(&[url], Duration::from_secs(1)).unwrap());
     let prefix = format!("kol-{}/", world::random_id());
     let meta: Arc<dyn MetaStore> = Arc::new(EtcdStore::new(Arc::clone(&etcd), prefix.clone()));
     let mut first = Master::start(&etcd, &prefix, "http://first:1");

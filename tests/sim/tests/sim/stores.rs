@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
+use kol_common::secrets::Secrets;
 use kol_common::{KolError, world};
-use kol_master::meta::etcd::{Etcd, EtcdStore};
+use kol_master::meta::etcd::{Access, Etcd, EtcdStore, Members};
 use kol_master::meta::{EmbeddedStore, MetaError, MetaStore, Revision, Transaction, Write};
 use kol_sim::etcd::Etcd as Fake;
 use tokio::net::TcpListener;
@@ -140,9 +141,18 @@ pub async fn fake(group: &Group) -> (Fake, String) {
     (fake, url)
 }
 
+/// Members at these URLs, without a login.
+pub fn etcd_at(urls: &[String], answer: Duration) -> Result<Etcd, KolError> {
+    let members = Members {
+        urls: urls.to_vec(),
+        ..Members::default()
+    };
+    Etcd::new(&Access::new(&members, &Secrets::default())?, answer)
+}
+
 fn store_at(urls: &[String]) -> EtcdStore {
     let prefix = format!("kol-{}/", world::random_id());
-    EtcdStore::new(Arc::new(Etcd::new(urls, ANSWER).unwrap()), prefix)
+    EtcdStore::new(Arc::new(etcd_at(urls, ANSWER).unwrap()), prefix)
 }
 
 #[tokio::test]
@@ -197,7 +207,7 @@ async fn an_address_that_is_none_is_refused_with_advice() {
         vec!["10.0.0.1:2379".to_owned()],
         vec!["http://".to_owned()],
     ] {
-        let error = Etcd::new(&urls, ANSWER).unwrap_err();
+        let error = etcd_at(&urls, ANSWER).unwrap_err();
         assert_eq!(error.code, "ETCD_URL", "{urls:?}");
         assert!(error.help.contains("--etcd"), "{error}");
     }

@@ -3,7 +3,7 @@
 use kol_common::proto::{JobState, JobStatus};
 use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
 
-use super::{LIMIT, SCORING, knows_its_topic, scene_of};
+use super::{LIMIT, SCORING, Scene, knows_its_topic, scene_of};
 
 /// Epochs come each second, also while the broker starts again: this one keeps those from before that.
 fn keeps_many_epochs() -> Job {
@@ -83,6 +83,63 @@ fn a_log_that_lost_its_tail_and_has_grown_past_the_position_again_is_noticed() {
     let loss = loss.expect("a warning");
     assert!(loss.contains("offsets 1000 to 1399"), "{loss}");
     assert_eq!(status.totals.unwrap().truncated, 400);
+    scene.cluster.assert_no_complaints();
+}
+
+/// Waits for epochs that have everything that was read so far.
+fn wait_two_epochs(scene: &Scene) {
+    let count = |status: &JobStatus| status.checkpoint.unwrap().committed_count;
+    let before = count(&scene.cluster.try_status(&scene.job).unwrap());
+    let two_more = |status: &JobStatus| count(status) >= before + 2;
+    let what = "two more checkpoints";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, two_more);
+}
+
+/// One broker loses power, and stays the leader. No leader epoch shows what it lost.
+#[test]
+fn a_log_that_has_grown_again_under_the_same_leader_epoch_is_known_by_its_last_record() {
+    let Some(kafka) = Kafka::own() else { return };
+    let records = generated(Key::Username, 40, 4_000, 20);
+    let mut scene = scene_of(&keeps_many_epochs(), kafka, 1, &records[..1_000]);
+    allow_lost_tail(&mut scene.cluster);
+    for code in ["EXECUTOR_SUSPECT", "EXECUTOR_LOST"] {
+        scene.cluster.allow(code, "it was killed");
+    }
+    scene.cluster.wait_caught_up(&scene.job, 1_000, LIMIT);
+    knows_its_topic(&scene.cluster, &scene.job);
+    wait_two_epochs(&scene);
+    let lost = |scene: &Scene, range: &str| {
+        let status = scene.cluster.try_status(&scene.job).unwrap();
+        let loss = status.warnings.iter().find(|w| w.starts_with("DATA_LOSS"));
+        let loss = loss.unwrap_or_else(|| panic!("{:?}", status.warnings));
+        assert!(loss.contains(range), "{loss}");
+    };
+    // Under the eyes of a reader, whose connection is lost.
+    scene.topic.produce(&records[1_000..1_400]);
+    scene.cluster.wait_caught_up(&scene.job, 1_400, LIMIT);
+    kafka.lose_tail(&scene.topic.name, 0, 1_000);
+    scene.topic.produce(&records[1_400..2_600]);
+    scene.becomes(&scene.topic.read());
+    lost(&scene, "offsets 1000 to 1399");
+    // While nobody looks, behind an epoch that has what is lost.
+    wait_two_epochs(&scene);
+    scene.topic.produce(&records[2_600..3_000]);
+    scene
+        .cluster
+        .wait_status(&scene.job, "all is read", LIMIT, |status| {
+            let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
+            reports.map(|r| r.position).sum::<u64>() == 2_600
+        });
+    wait_two_epochs(&scene);
+    scene.cluster.executors[0].kill();
+    kafka.lose_tail(&scene.topic.name, 0, 2_200);
+    scene.topic.produce(&records[3_000..]);
+    scene.cluster.add_executor();
+    scene.becomes(&scene.topic.read());
+    lost(
+        &scene,
+        "2200 to 2599 (not all of them; 2599 is another record now)",
+    );
     scene.cluster.assert_no_complaints();
 }
 

@@ -4,6 +4,7 @@ use kol_common::proto::JobState;
 use kol_fold::Record;
 use kol_harness::{Cluster, Job, Key, RedisServer, Topic, generated};
 use rdkafka::ClientConfig;
+use rdkafka::consumer::Consumer as _;
 
 use super::{LIMIT, SCORING, Scene, knows_its_topic, real_kafka, scene};
 
@@ -131,7 +132,7 @@ fn a_recreated_topic_has_another_id() {
     let consumer = kol_common::kafka::consumer(config).unwrap();
     let names = [topic.name.clone(), "there-is-no-such-topic".to_owned()];
     let id = || {
-        let ids = kol_common::kafka::topic_ids(&consumer, &names, LIMIT).unwrap();
+        let ids = kol_common::kafka::topic_ids(consumer.client(), &names, LIMIT).unwrap();
         assert_eq!(ids.len(), 1, "only of what is there: {ids:?}");
         ids[&topic.name]
     };

@@ -133,7 +133,7 @@ fn a_damaged_savepoint_is_named_before_anything_is_stopped_and_by_verify() {
     assert!(verified.out.contains("checksum"), "{verified:?}");
 }
 
-fn walkdir(folder: &str) -> Vec<String> {
+pub(super) fn walkdir(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path());

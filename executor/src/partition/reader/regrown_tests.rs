@@ -1,0 +1,396 @@
+//! Logs that lost their tail and have grown again, under the same leader epoch: only their records tell.
+
+use std::sync::{Mutex, MutexGuard};
+
+use futures::future::{BoxFuture, ready};
+use kol_common::SourcePartition;
+use kol_common::proto::KeptEpoch;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::source::{
+    Batch, Chunk, Identity, Log, Mark, PartitionQueue, Queue, ReadError, Record, Storage,
+};
+
+const TOPIC: Uuid = Uuid::from_u128(1);
+
+/// Records with their offsets, in memory.
+#[derive(Clone, Debug, Default)]
+struct Written(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    records: Vec<(u64, String)>,
+    /// One past the newest offset; behind the newest record where a marker is.
+    end: u64,
+    oldest: u64,
+    /// How often the broker started.
+    starts: u64,
+    opened: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    log: Written,
+    at: u64,
+    /// The end that it has said.
+    ended: Option<u64>,
+    opened_in: u64,
+    arrived: Notify,
+}
+
+/// Some records, and what comes in place of the next one.
+#[derive(Debug, Default)]
+struct Held(Vec<(u64, String)>, Option<Mark>);
+
+impl Storage for Held {
+    fn len(&self) -> usize {
+        self.0.len() + usize::from(self.1.is_some())
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
+        let records = self
+            .0
+            .iter()
+            .map(|(offset, value)| Ok(record(*offset, value)));
+        chunk.fill(records.chain(self.1.iter().cloned().map(Err)).skip(from));
+    }
+}
+
+fn record(offset: u64, value: &str) -> Record<'_> {
+    Record {
+        offset,
+        key: None,
+        value: Some(value.as_bytes()),
+        timestamp: None,
+    }
+}
+
+impl Queue for Lines {
+    fn arrived(&self) -> &Notify {
+        &self.arrived
+    }
+
+    fn take(&mut self, batch: &mut Batch, limit: usize) {
+        let log = self.log.lock();
+        batch.refill(limit, |held: &mut Held, limit| {
+            held.clear();
+            if self.at < log.oldest || self.at > log.end {
+                held.1 = Some(Mark::Failed(ReadError::OffsetOutOfRange));
+                return;
+            }
+            let records = log.records.iter().filter(|(offset, _)| *offset >= self.at);
+            held.0 = records.take(limit).cloned().collect();
+            if held.0.is_empty() && self.ended != Some(log.end) {
+                held.1 = Some(Mark::EndOfPartition { offset: log.end });
+                self.ended = Some(log.end);
+            }
+        });
+        if let Some(last) = batch.last_record() {
+            self.at = last.offset + 1;
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    fn is_reconnected(&self) -> bool {
+        self.log.lock().starts > self.opened_in
+    }
+
+    fn is_outgrown(&self) -> bool {
+        false
+    }
+}
+
+impl Written {
+    fn of(values: &[&str]) -> Self {
+        let log = Self::default();
+        log.append(values);
+        log
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    fn append(&self, values: &[&str]) {
+        let mut log = self.lock();
+        for value in values {
+            let offset = log.end;
+            log.records.push((offset, (*value).to_owned()));
+            log.end += 1;
+        }
+    }
+
+    /// The broker starts again without the records from this offset on.
+    fn lose_from(&self, from: u64) {
+        let mut log = self.lock();
+        log.records.retain(|(offset, _)| *offset < from);
+        (log.end, log.starts) = (from, log.starts + 1);
+    }
+}
+
+impl Log for Written {
+    fn open(&self, _partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
+        let mut log = self.lock();
+        log.opened.push(from.offset);
+        Ok(Box::new(Lines {
+            log: self.clone(),
+            at: from.offset,
+            ended: None,
+            opened_in: log.starts,
+            arrived: Notify::new(),
+        }))
+    }
+
+    fn pause(&self, _partition: &SourcePartition) {}
+
+    fn close(&self, _partition: &SourcePartition) {}
+
+    fn end(&self, _partition: &SourcePartition) -> Option<LogEnd> {
+        None
+    }
+
+    fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
+        let (topic, requested) = (TOPIC, Instant::now());
+        Some(Identity { topic, requested })
+    }
+
+    fn watermarks(
+        &self,
+        _partition: &SourcePartition,
+    ) -> BoxFuture<'static, Result<(u64, u64), KolError>> {
+        let log = self.lock();
+        Box::pin(ready(Ok((log.oldest, log.end))))
+    }
+
+    fn records(
+        &self,
+        _partition: &SourcePartition,
+        offsets: Vec<u64>,
+    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>> {
+        let log = self.lock();
+        let mark = |at: u64| {
+            let found = log.records.iter().find(|(offset, _)| *offset == at);
+            found.map(|(offset, value)| record(*offset, value).mark())
+        };
+        Box::pin(ready(Ok(offsets.into_iter().map(mark).collect())))
+    }
+
+    fn problem(&self) -> Option<KolError> {
+        None
+    }
+
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// An epoch that ended behind this record.
+fn behind(offset: u64, value: &str) -> KeptEpoch {
+    KeptEpoch {
+        offset: offset + 1,
+        last_record: Some(record(offset, value).mark()),
+    }
+}
+
+/// A reader that starts from the first of these epochs, newest first; without one from the beginning.
+fn reader(log: &Written, epochs: &[KeptEpoch], source: &str) -> Reader {
+    let (newest, kept) = epochs.split_first().unzip();
+    let assignment = Assignment {
+        topic_id: Some(TOPIC),
+        kept: kept.map_or_else(Vec::new, <[KeptEpoch]>::to_vec),
+        ..Assignment::with_source(source)
+    };
+    let source = Arc::new(log.clone()) as Source;
+    let mut reader = Reader::new(Arc::new(assignment), source, Instant::now());
+    if let Some(newest) = newest {
+        let checkpoint = PartitionCheckpoint {
+            offset: newest.offset,
+            last_record: newest.last_record,
+            ..PartitionCheckpoint::default()
+        };
+        reader.restored(Instant::now(), &checkpoint);
+    }
+    reader.open().unwrap();
+    reader
+}
+
+/// Reads all there is, with looks between: what was read, and what became of the log.
+async fn read(reader: &mut Reader) -> (Vec<String>, Result<Recovered, KolError>) {
+    let (mut batch, mut all) = (Batch::with_capacity(100), Vec::new());
+    for _ in 0..20 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let now = Instant::now();
+        reader.look(now).unwrap();
+        let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, true));
+        let became = match news.await {
+            Ok(News::Records) => {
+                let take = |r: &Record<'_>| {
+                    let value = r.value.unwrap_or_default();
+                    all.push(String::from_utf8_lossy(value).into_owned());
+                };
+                reader.read(now, &mut batch, take).unwrap();
+                continue;
+            }
+            Ok(News::Range(range)) => reader.recover(now, range),
+            Err(_) => continue,
+        };
+        if became != Ok(Recovered::SameLog) {
+            return (all, became);
+        }
+    }
+    (all, Ok(Recovered::SameLog))
+}
+
+fn lost(from: u64, to: u64, differs: Option<u64>) -> Result<Recovered, KolError> {
+    Ok(Recovered::LostTail(LostTail {
+        from,
+        to,
+        differs,
+        unproven: false,
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_finds_another_record_in_the_place_of_the_last_one_and_goes_behind_the_newest_epoch_that_is_the_same()
+ {
+    let log = Written::of(&["a", "b", "c", "D", "E", "F", "G"]);
+    let epochs = [
+        behind(4, "e"),
+        behind(3, "d"),
+        behind(1, "b"),
+        behind(0, "a"),
+    ];
+    let mut reader = reader(&log, &epochs, "");
+    let (all, became) = read(&mut reader).await;
+    assert_eq!(became, lost(2, 5, Some(4)));
+    assert!(all.is_empty(), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_of_a_log_that_is_another_one_until_that_is_looked_into() {
+    let log = Written::of(&["a", "B", "C", "D"]);
+    let mut reader = reader(&log, &[behind(1, "b")], "");
+    let mut batch = Batch::with_capacity(1);
+    let now = Instant::now();
+    let take = |r: &Record<'_>| panic!("{r:?}");
+    reader.read(now, &mut batch, take).unwrap();
+    let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, true));
+    assert!(news.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_lost_with_the_tail_of_the_log_lets_nothing_of_the_new_records_in() {
+    let log = Written::of(&["a", "b", "c"]);
+    let mut reader = reader(&log, &[], "");
+    assert_eq!(read(&mut reader).await.0, ["a", "b", "c"]);
+    reader.epoch_ends();
+    log.append(&["d", "e"]);
+    assert_eq!(read(&mut reader).await.0, ["d", "e"]);
+    log.lose_from(3);
+    log.append(&["D", "E", "F", "G"]);
+    let (all, became) = read(&mut reader).await;
+    assert_eq!(became, lost(3, 5, Some(4)));
+    assert!(all.is_empty(), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_lost_alone_costs_no_record_and_brings_none_twice() {
+    let log = Written::of(&["a", "b"]);
+    let mut reader = reader(&log, &[], "");
+    assert_eq!(read(&mut reader).await.0, ["a", "b"]);
+    for value in ["c", "d"] {
+        log.lock().starts += 1;
+        log.append(&[value]);
+        let (all, became) = read(&mut reader).await;
+        assert_eq!(
+            (all, became),
+            (vec![value.to_owned()], Ok(Recovered::SameLog))
+        );
+    }
+    assert_eq!(reader.position(), 4);
+    assert_eq!(reader.last_record(), Some(record(3, "d").mark()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_epoch_that_is_the_same_the_oldest_record_that_differs_is_where_it_was_cut_off()
+{
+    let log = Written::of(&["A", "B", "C", "D", "E", "F"]);
+    let mut reader = reader(&log, &[behind(4, "e"), behind(2, "c")], "");
+    let unproven = LostTail {
+        from: 2,
+        to: 5,
+        differs: Some(4),
+        unproven: true,
+    };
+    let became = read(&mut reader).await.1;
+    assert_eq!(became, Ok(Recovered::LostTail(unproven)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_record_that_was_deleted_shows_nothing() {
+    for oldest in [0, 5] {
+        let log = Written::of(&["a", "b", "c", "d", "e", "f", "g"]);
+        // Compacted away, or with all before it.
+        log.lock()
+            .records
+            .retain(|(offset, _)| *offset != 4 && *offset >= oldest);
+        log.lock().oldest = oldest;
+        let mut reader = reader(&log, &[behind(4, "e")], "");
+        let (all, became) = read(&mut reader).await;
+        assert_eq!(became, Ok(Recovered::SameLog));
+        assert_eq!(all, ["f", "g"], "oldest {oldest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_of_an_older_version_is_read_on_from_its_offset() {
+    let log = Written::of(&["a", "b", "c"]);
+    let old = KeptEpoch {
+        offset: 2,
+        last_record: None,
+    };
+    let mut reader = reader(&log, &[old], "");
+    assert_eq!(
+        read(&mut reader).await,
+        (vec!["c".into()], Ok(Recovered::SameLog))
+    );
+    assert_eq!(log.lock().opened, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_ends_before_its_last_record_lost_its_tail() {
+    let log = Written::of(&["a", "b", "c"]);
+    let mut reader = reader(&log, &[behind(3, "d")], "");
+    assert_eq!(read(&mut reader).await.1, lost(3, 4, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_in_the_place_of_markers_behind_the_last_one_are_read() {
+    let log = Written::of(&["a", "b", "C", "D"]);
+    let epoch = KeptEpoch {
+        // Two markers of a transaction.
+        offset: 4,
+        ..behind(1, "b")
+    };
+    let mut reader = reader(&log, &[epoch], "");
+    assert_eq!(read(&mut reader).await.0, ["C", "D"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_must_not_lose_data_fails_with_the_record_that_differs() {
+    let log = Written::of(&["a", "b", "C", "D", "E"]);
+    let epochs = [behind(3, "d"), behind(1, "b")];
+    let mut reader = reader(&log, &epochs, "on_data_loss = \"fail\"");
+    let error = read(&mut reader).await.1.unwrap_err();
+    assert_eq!(error.code, "DATA_LOSS");
+    assert!(error.message.contains("record 3 is another one"), "{error}");
+    assert!(error.message.contains("records 2 to 3"), "{error}");
+}
