@@ -9,7 +9,7 @@ SCENARIOS ?= 4
 bin = $(CURDIR)/target/$(PROFILE:dev=debug)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix compose-check bench chaos sim fuzz mutants fmt fmt-check lint deny
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix compose-check bench chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench: setup build ## Figures of this machine: merges, latency, drain, checkpoin
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=, ONLY=text)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+hosts-check: setup build ## Three network namespaces as hosts (root): links are cut while events flow, then Redis against the fold (CUT=seconds)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-hosts -- $(if $(CUT),--cut $(CUT))
+
+versions-check: setup build ## This version and the previous one (tests/previous-version) in one cluster, and upgrades (KOL_OLD_BIN=DIR has its binaries)
+	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-versions
 
 sim: ## Faults on a virtual cluster, from a seed each, with one master and with several (ROUNDS=, SEED=, MASTERS=one|several, TWICE=1 compares two runs, TRACE=FILE)
 	tests/setup.sh build

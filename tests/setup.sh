@@ -17,7 +17,7 @@ case $what in
     build) ;;
     deny) needed+=(pip3:python3-pip) ;;
     demo) needed+=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
-    *) needed+=(curl:curl redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
+    *) needed+=(curl:curl ip:iproute2 redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
 esac
 
 present() {

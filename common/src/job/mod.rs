@@ -9,6 +9,8 @@ mod references;
 mod source;
 mod spec;
 mod text;
+#[cfg(test)]
+mod versions_tests;
 
 pub use job_spec::JobSpec;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};

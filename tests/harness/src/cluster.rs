@@ -29,6 +29,8 @@ pub struct Cluster {
     /// What only the master has.
     of_master: Vec<(String, String)>,
     pub(super) allowed: Vec<(&'static str, &'static str)>,
+    /// Folder of the binaries that are started; `None`: those under test.
+    binaries: Option<PathBuf>,
     /// Last, so that it goes when nobody writes into it any more.
     pub(super) folder: TempDir,
 }
@@ -57,23 +59,31 @@ impl Cluster {
         executors: usize,
         environment: &[(N, V)],
     ) -> Self {
-        Self::launch(executors, owned(environment), Vec::new())
+        Self::launch(executors, owned(environment), Vec::new(), None)
+    }
+
+    /// Starts a master and executors whose binaries are in this folder; `None`: those under test.
+    pub fn start_of(binaries: Option<PathBuf>, executors: usize) -> Self {
+        Self::launch(executors, Vec::new(), Vec::new(), binaries)
     }
 
     /// Starts a master with this wall clock and no executor yet; those that are added have the machine's.
     pub fn start_on(clock: &Clock) -> Self {
-        Self::launch(0, Vec::new(), clock.environment())
+        Self::launch(0, Vec::new(), clock.environment(), None)
     }
 
     fn launch(
         executors: usize,
         environment: Vec<(String, String)>,
         of_master: Vec<(String, String)>,
+        binaries: Option<PathBuf>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let any = "127.0.0.1:0";
         let all = [&environment[..], &of_master].concat();
-        let mut master = start_master("master", folder.path(), any, any, &borrowed(&all));
+        let program = program(binaries.as_deref(), "kol-master");
+        let of_all = borrowed(&all);
+        let mut master = start_master(&program, "master", folder.path(), any, any, &of_all);
         let (grpc, http) = addresses(&mut master, 0);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -92,6 +102,7 @@ impl Cluster {
             environment,
             of_master,
             allowed: Vec::new(),
+            binaries,
         };
         for _ in 0..executors {
             cluster.add_executor();
@@ -107,6 +118,15 @@ impl Cluster {
     /// What is started from here on has these variables as well, or other values for them.
     pub fn set_environment<N: AsRef<str>, V: AsRef<str>>(&mut self, environment: &[(N, V)]) {
         self.environment.extend(owned(environment));
+    }
+
+    /// The binaries of what is started from here on are in this folder; `None`: those under test.
+    pub fn use_binaries(&mut self, folder: Option<PathBuf>) {
+        self.binaries = folder;
+    }
+
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        program(self.binaries.as_deref(), name)
     }
 
     /// Executors that are started from here on find the master at this address.
@@ -135,7 +155,7 @@ impl Cluster {
             "--host",
             &name,
         ];
-        let program = binary("kol-executor");
+        let program = self.program("kol-executor");
         let program = program.to_str().expect("UTF-8");
         let line: Vec<&str> = command.iter().copied().chain([program]).collect();
         let (first, rest) = line.split_first().expect("a program");
@@ -159,7 +179,8 @@ impl Cluster {
         let from = self.master.log().len();
         let folder = self.folder.path();
         let all = self.environment_of_master();
-        self.master = start_master("master", folder, &self.grpc, &self.http, &all);
+        let program = self.program("kol-master");
+        self.master = start_master(&program, "master", folder, &self.grpc, &self.http, &all);
         addresses(&mut self.master, from);
     }
 
@@ -196,6 +217,10 @@ impl Cluster {
     }
 }
 
+fn program(folder: Option<&Path>, name: &str) -> PathBuf {
+    folder.map_or_else(|| binary(name), |folder| folder.join(name))
+}
+
 fn owned<N: AsRef<str>, V: AsRef<str>>(environment: &[(N, V)]) -> Vec<(String, String)> {
     let pairs = environment.iter();
     let owned = pairs.map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()));
@@ -208,6 +233,7 @@ fn borrowed(environment: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 pub(super) fn start_master(
+    program: &Path,
     name: &str,
     folder: &Path,
     listen: &str,
@@ -223,8 +249,7 @@ pub(super) fn start_master(
         "--state-dir",
         state.to_str().expect("UTF-8"),
     ];
-    let program = binary("kol-master");
-    Process::start_with(name, folder, &program, &arguments, environment)
+    Process::start_with(name, folder, program, &arguments, environment)
 }
 
 /// gRPC and HTTP addresses from the line that says the master is ready.

@@ -92,6 +92,23 @@ impl Kafka {
         }
     }
 
+    /// A real broker that hosts of another network reach at `address`, one of this machine's, and where; `None` when
+    /// Kafka is not installed.
+    pub fn own_at(address: &'static str) -> Option<(&'static Self, String)> {
+        let port = free_port();
+        let kafka = Self::own_with(|_| More {
+            listeners: vec![Listener {
+                name: "HOSTS",
+                protocol: "PLAINTEXT",
+                bind: address,
+                port,
+                advertised: address,
+            }],
+            ..More::default()
+        })?;
+        Some((kafka, format!("{address}:{port}")))
+    }
+
     fn cut_off(&self, topic: &str, partition: u32, from: u64) -> u64 {
         let Kind::Real(node) = &self.kind else {
             panic!("only the real broker has files");
@@ -205,8 +222,17 @@ pub(super) struct More {
     pub(super) format: Vec<&'static str>,
 }
 
-/// Name, protocol, port, and the host that it is advertised with.
-pub(super) type Listener = (&'static str, &'static str, u16, &'static str);
+/// One more way to a broker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listener {
+    pub(super) name: &'static str,
+    pub(super) protocol: &'static str,
+    /// Address of this machine.
+    pub(super) bind: &'static str,
+    pub(super) port: u16,
+    /// The host that clients are told to connect to.
+    pub(super) advertised: &'static str,
+}
 
 fn libs() -> PathBuf {
     std::env::var_os("KOL_KAFKA_LIBS")
@@ -320,9 +346,9 @@ fn settings(folder: &Path, port: u16, controller: u16, more: &More) -> String {
     let each = |text: &dyn Fn(&Listener) -> String| -> String {
         more.listeners.iter().map(text).collect()
     };
-    let listeners = each(&|(name, _, port, _)| format!(",{name}://127.0.0.1:{port}"));
-    let advertised = each(&|(name, _, port, host)| format!(",{name}://{host}:{port}"));
-    let protocols = each(&|(name, protocol, ..)| format!(",{name}:{protocol}"));
+    let listeners = each(&|l| format!(",{}://{}:{}", l.name, l.bind, l.port));
+    let advertised = each(&|l| format!(",{}://{}:{}", l.name, l.advertised, l.port));
+    let protocols = each(&|l| format!(",{}:{}", l.name, l.protocol));
     // Real data is older than any retention: it must not be collected while a test reads it.
     [
         "process.roles=broker,controller".to_owned(),

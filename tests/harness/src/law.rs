@@ -3,10 +3,21 @@
 use std::time::Duration;
 
 use kol_common::Millis;
-use kol_fold::{Fold, Record};
+use kol_common::job::ScoringSpec;
+use kol_fold::{Fold, Record, View};
 
 use super::jobs::{explain, scoring};
 use super::{Cluster, RedisServer, Topic, compare_below, compare_market, unexpected};
+
+/// What the fold makes of these records, now.
+pub fn fold_of(scoring: &ScoringSpec, log: &[Record]) -> View {
+    let mut fold = Fold::new(scoring);
+    fold.set_present(Millis::now().0);
+    for record in log {
+        fold.apply(record);
+    }
+    fold.view().expect("events")
+}
 
 impl Cluster {
     /// The law of the whole system: caught up, Redis equals the fold of what is in the log.
@@ -42,12 +53,7 @@ impl Cluster {
         limit: Duration,
     ) {
         let status = self.wait_caught_up(job, log.len() as u64, limit);
-        let mut fold = Fold::new(&scoring(&status));
-        fold.set_present(Millis::now().0);
-        for record in log {
-            fold.apply(record);
-        }
-        let view = fold.view().expect("events");
+        let view = fold_of(&scoring(&status), log);
         let mut differences = compare_below(&mut redis.connect(), prefix, &view);
         if scoring(&status).profile == kol_common::job::Profile::Default {
             differences.extend(compare_market(&status, &view));

@@ -44,6 +44,7 @@ pub use docker::Docker;
 pub use etcd::Etcd;
 pub use jobs::{Job, scoring};
 pub use kafka::{Kafka, kafka_libs};
+pub use law::fold_of;
 pub use logs::unexpected;
 pub use mounts::{IN_OWN_NAMESPACE, hide_from, may_mount, mount, seen_by, show_to};
 pub use process::Process;

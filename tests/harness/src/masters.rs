@@ -28,7 +28,11 @@ impl Cluster {
         let mut cluster = Self::start_with(0, &[&urls, environment].concat());
         let any = "127.0.0.1:0";
         let (folder, name) = (cluster.folder.path(), "master-1");
-        let mut process = start_master(name, folder, any, any, &cluster.environment_of_master());
+        let (program, environment) = (
+            cluster.program("kol-master"),
+            cluster.environment_of_master(),
+        );
+        let mut process = start_master(&program, name, folder, any, any, &environment);
         let (grpc, http) = addresses(&mut process, 0);
         cluster.door = format!("http://{},http://{grpc}", cluster.grpc());
         cluster.standbys.push(Standby {
@@ -95,13 +99,13 @@ impl Cluster {
             .collect();
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(n, v)| (&**n, &**v)).collect();
-        let folder = self.folder.path();
+        let (program, folder) = (self.program("kol-master"), self.folder.path());
         for standby in &mut self.standbys {
             if !standby.process.runs() {
                 let from = standby.process.log().len();
                 let name = standby.process.name().to_owned();
                 let (grpc, http) = (&standby.grpc, &standby.http);
-                standby.process = start_master(&name, folder, grpc, http, &environment);
+                standby.process = start_master(&program, &name, folder, grpc, http, &environment);
                 addresses(&mut standby.process, from);
             }
         }

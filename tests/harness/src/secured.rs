@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::kafka::More;
+use super::kafka::{Listener, More};
 use super::{Kafka, free_port};
 
 /// The user of both ways to log in, and the password.
@@ -58,8 +58,20 @@ fn more(folder: &Path, secure: u16, misnamed: u16) -> More {
     let scram = format!("{login}.scram.ScramLoginModule required;");
     More {
         listeners: vec![
-            ("SECURE", "SASL_SSL", secure, "127.0.0.1"),
-            ("MISNAMED", "PLAINTEXT", misnamed, "nowhere.invalid"),
+            Listener {
+                name: "SECURE",
+                protocol: "SASL_SSL",
+                bind: "127.0.0.1",
+                port: secure,
+                advertised: "127.0.0.1",
+            },
+            Listener {
+                name: "MISNAMED",
+                protocol: "PLAINTEXT",
+                bind: "127.0.0.1",
+                port: misnamed,
+                advertised: "nowhere.invalid",
+            },
         ],
         settings: vec![
             "sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN".to_owned(),

@@ -139,12 +139,15 @@ impl Scene {
             self.carry_out(Deed::SetClock(host, 0))?;
             self.carry_out(Deed::Hide(host, false))?;
         }
-        for kol in 0..KOLS {
-            self.carry_out(Deed::Clear(kol))?;
-        }
+        self.clear_all()?;
         self.carry_out(Deed::Repeats(false))?;
         self.carry_out(Deed::Store(Mood::Well))?;
         self.carry_out(Deed::Away(false))
+    }
+
+    /// No key of a hash has another type.
+    pub fn clear_all(&mut self) -> Result<(), Vec<String>> {
+        (0..KOLS).try_for_each(|kol| self.carry_out(Deed::Clear(kol)))
     }
 
     /// Whoever of several masters leads.

@@ -199,6 +199,8 @@ impl Scene {
         self.play_until(HEALED, faults)?;
         self.heal()?;
         self.play_until(LAST, late)?;
+        // A replica may have had one when it took over.
+        self.clear_all()?;
         self.until_well()
     }
 

@@ -9,7 +9,6 @@
 )]
 
 mod fault;
-mod feed;
 mod reader;
 mod watch;
 
@@ -19,8 +18,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::feed::Feed;
 use fault::{ALL, Fault, Victim};
-use feed::Feed;
 use kol_harness::{
     Clock, Cluster, IN_OWN_NAMESPACE, Job, Kafka, Proxy, RedisServer, Topic, may_mount,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kol_client::generate::Generator;
 
-use super::feed::KOLS;
+use crate::feed::KOLS;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

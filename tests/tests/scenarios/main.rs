@@ -14,6 +14,7 @@ mod clocks;
 mod compose;
 mod demo;
 mod faults;
+mod hosts;
 mod input;
 mod kafka;
 mod lineage;

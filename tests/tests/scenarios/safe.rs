@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kol_common::Millis;
-use kol_fold::{Fold, Record};
+use kol_fold::Record;
 use kol_harness::{
-    Answer, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below, generated,
-    unexpected, wait_for,
+    Answer, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below, fold_of,
+    generated, unexpected, wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -112,12 +111,7 @@ impl Cluster {
             }
         });
         let scoring = kol_common::job::parse(spec, "spec").unwrap().spec.scoring;
-        let mut fold = Fold::new(&scoring);
-        fold.set_present(Millis::now().0);
-        for record in log {
-            fold.apply(record);
-        }
-        let differences = compare_below(&mut redis.connect(), "", &fold.view().unwrap());
+        let differences = compare_below(&mut redis.connect(), "", &fold_of(&scoring, log));
         assert!(differences.is_empty(), "{differences:#?}");
     }
 }

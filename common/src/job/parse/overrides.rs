@@ -4,6 +4,10 @@ use toml::{Table, Value};
 
 use crate::KolError;
 
+/// Parts of the longest key that may be set: `source.properties.` and the name of a property of librdkafka. Each level of
+/// a table costs the length of its whole path when it is written.
+const MOST_PARTS: usize = 16;
+
 /// Sets dotted keys of a spec; returns the new text. Values are read as TOML, and as text if they
 /// are none: `scoring.window=5m` and `scoring.window="5m"` mean the same.
 ///
@@ -23,6 +27,10 @@ pub fn with_overrides(text: &str, sets: &[(String, String)]) -> Result<String, K
                 format!("`{key}` cannot be set on the command line, where others can read it"),
             )
             .help("Write a reference into the spec: env:KOL_SECRET_NAME or file:NAME."));
+        }
+        if key.split('.').count() > MOST_PARTS {
+            let what = format!("a key of more than {MOST_PARTS} parts is none of a job spec");
+            return Err(KolError::user("SET", what));
         }
         set(&mut table, key, read(value))?;
     }

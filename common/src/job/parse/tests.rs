@@ -276,6 +276,8 @@ fn keys_can_be_set_on_the_command_line_but_no_secrets() {
     assert_eq!(spec.source.kafka().properties["fetch.wait.max.ms"], "5");
     assert_eq!(set("sink.password", "x").unwrap_err().code, "SET_SECRET");
     assert_eq!(set("name.x", "1").unwrap_err().code, "SET");
+    let deep = format!("scoring{}", ".x".repeat(100_000));
+    assert_eq!(set(&deep, "1").unwrap_err().code, "SET");
 }
 
 proptest! {

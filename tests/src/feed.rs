@@ -1,5 +1,10 @@
 //! A steady stream of events.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a run that cannot continue should say where and end"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;

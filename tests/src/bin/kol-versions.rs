@@ -1,0 +1,5 @@
+//! `make versions-check`.
+
+fn main() {
+    kol_tests::versions::run();
+}
