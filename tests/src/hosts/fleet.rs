@@ -21,7 +21,7 @@ const ETCD_PEERS: u16 = 2380;
 const START: Duration = Duration::from_secs(30);
 
 /// Codes in the logs, and why they are there.
-const EXPLAINED: [(&str, &str); 13] = [
+const EXPLAINED: [(&str, &str); 14] = [
     ("ETCD_UNREACHABLE", "hosts are cut off"),
     ("LEADERSHIP_LOST", "the leader's host is cut off"),
     ("STATE_STORE", "the leader's host is cut off"),
@@ -36,6 +36,10 @@ const EXPLAINED: [(&str, &str); 13] = [
         "Redis is not reached from a host that is cut off",
     ),
     ("FENCED", "a host came back after its partitions had moved"),
+    (
+        "PARTITION_ENDED",
+        "see the line of the executor that was fenced",
+    ),
     (
         "EPOCH_ABORTED",
         "the partitions of a host that is cut off do not take part",

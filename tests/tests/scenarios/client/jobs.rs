@@ -162,7 +162,7 @@ fn what_a_job_does_is_shown_by_partition_executor_creator_and_rank() {
         cluster,
     } = scene();
     let run = |arguments: &[&str]| cluster.client(arguments);
-    assert!(run(&["top"]).fails(3).contains("Give --redis"));
+    assert!(run(&["top"]).fails(3).contains("top --redis URL"));
     run(&["submit", "job.toml", "--wait"]).done();
     run(&["status", "scenario", "--wait", "caught-up"]).done();
     cluster.assert_equals_fold("scenario", &topic, &redis, LIMIT);
