@@ -1,5 +1,6 @@
 //! The job spec: what a user submits.
 
+mod defaults;
 mod job_spec;
 mod keys;
 mod parse;

@@ -28,7 +28,7 @@ pub struct KafkaSource {
     /// Also dead-letter late events.
     pub dead_letter_late: bool,
     /// How far ahead of the present an event may be; one further ahead is rejected.
-    #[serde(default = "default_max_ahead")]
+    #[serde(default = "super::defaults::max_ahead")]
     pub max_ahead: Millis,
     /// A ready table of field names.
     #[serde(default)]
@@ -291,11 +291,6 @@ pub struct CheckpointSpec {
 pub struct SecretRef(pub String);
 
 /// Length of one second, minute, hour and day.
-const SECOND: u64 = 1_000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
 /// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
 pub(super) const MAX_PANES: u64 = 10_080;
 
@@ -306,63 +301,10 @@ impl ScoringSpec {
         panes.is_some_and(|panes| panes <= MAX_PANES) && self.window.0 > 0 && self.half_life.0 > 0
     }
 
-    /// The defaults of `docs/protocol/scoring.md`: they follow the counters, because public crawls read a
-    /// video once a day or so and a five-minute window would hold nothing.
-    pub fn defaults(profile: Profile, counters: Counters) -> Self {
-        let cumulative = counters == Counters::Cumulative;
-        let (window, slide) = if cumulative {
-            (DAY, HOUR)
-        } else {
-            (5 * MINUTE, MINUTE)
-        };
-        Self {
-            profile,
-            counters,
-            window: Millis(window),
-            slide: Millis(slide),
-            lateness: Millis(if cumulative { 7 * DAY } else { 5 * MINUTE }),
-            idle_timeout: (!cumulative).then_some(Millis(MINUTE)),
-            half_life: Millis(7 * DAY),
-            entity_ttl: Millis(30 * DAY),
-            retire_after: Self::default_retire_after(Millis(window)),
-            default_platform: "tiktok".into(),
-            platforms: Vec::new(),
-            weights: Weights {
-                personal: 0.5,
-                market: 0.3,
-                momentum: 0.2,
-            },
-            floors: Floors {
-                baseline: 1.0,
-                market: 1.0,
-                velocity: 1.0,
-            },
-            curve: Curve {
-                steepness: 0.8,
-                midpoint: 2.0,
-            },
-            momentum: MomentumClamp {
-                min: -1.0,
-                max: 5.0,
-            },
-            labels: Labels {
-                viral: 80.0,
-                hot: 60.0,
-                warm: 40.0,
-                normal: 25.0,
-            },
-        }
-    }
-
     /// Platforms that count however many others there are: the default one first.
     pub fn always_admitted(&self) -> impl Iterator<Item = &str> {
         let all = std::iter::once(&self.default_platform).chain(&self.platforms);
         all.map(String::as_str)
-    }
-
-    /// Three windows, and at least an hour.
-    pub fn default_retire_after(window: Millis) -> Millis {
-        Millis((3 * window.0).max(HOUR))
     }
 }
 
@@ -380,72 +322,5 @@ impl KafkaSource {
             of_shape
         };
         paths.iter().filter_map(|path| path.parse().ok()).collect()
-    }
-}
-
-fn default_max_ahead() -> Millis {
-    Millis(10 * MINUTE)
-}
-
-impl Default for KafkaSource {
-    fn default() -> Self {
-        Self {
-            bootstrap: "localhost:9092".into(),
-            topics: vec!["kol.videos.raw".into()],
-            group_id: "kol-streaming-consumer".into(),
-            starting_offsets: StartingOffsets::Latest,
-            on_data_loss: OnDataLoss::Continue,
-            max_rate_per_partition: 0,
-            dead_letter: None,
-            dead_letter_late: false,
-            max_ahead: default_max_ahead(),
-            shape: None,
-            fields: FieldPaths::new(),
-            explode: None,
-            username_case: UsernameCase::default(),
-            properties: BTreeMap::new(),
-        }
-    }
-}
-
-impl Default for SinkSpec {
-    fn default() -> Self {
-        Self {
-            url: "redis://localhost:6379/0".into(),
-            password: None,
-            tls: SinkTls::default(),
-            sentinel: SentinelLogin::default(),
-            flush_interval: Millis(100),
-            ttl: None,
-            legacy_hashes: false,
-            flip: Flip::default(),
-            keys: KeyTemplates::default(),
-        }
-    }
-}
-
-impl Default for KeyTemplates {
-    fn default() -> Self {
-        Self {
-            ranking: "ranking:{platform}:trending".into(),
-            hash: "trending:{platform}:{kol}".into(),
-            legacy_hash: "streaming_scores:{kol}".into(),
-            fence: "streaming:fence:{job}:{topic}:{partition}".into(),
-            last_update: "streaming:last_update".into(),
-            last_event: "streaming:last_event".into(),
-        }
-    }
-}
-
-impl Default for CheckpointSpec {
-    fn default() -> Self {
-        Self {
-            location: String::new(),
-            interval: Millis(SECOND),
-            timeout: Millis(MINUTE),
-            min_pause: Millis(0),
-            max_failures: 3,
-            retain: 3,
-        }
     }
 }

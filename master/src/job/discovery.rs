@@ -13,9 +13,7 @@ use kol_common::kafka::{
     Consumer, check_brokers, client_config, consumer, failure, shows_secrets, topic_ids,
 };
 use kol_common::proto::Manifest;
-use kol_common::redis::{
-    Connect, RIGHTS_MISSING, RedisConnection, classify, is_wrong_type, name_missing_rights,
-};
+use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, Millis, SourcePartition, world};
 use rdkafka::consumer::Consumer as _;
@@ -24,6 +22,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
+use super::generations::newest_in_redis;
 use super::lineage::{Start, fits, name_of, spec_of};
 use crate::checkpoint::group_offsets::GroupOffsets;
 
@@ -31,8 +30,6 @@ use crate::checkpoint::group_offsets::GroupOffsets;
 const ANSWER: Duration = Duration::from_secs(5);
 /// Longest wait for the ids of topics: some brokers never answer this request.
 const IDS_ANSWER: Duration = Duration::from_secs(2);
-/// Field of a fence record in Redis that holds the generation.
-const GENERATION_FIELD: &str = "gen";
 
 /// What the master queries from the brokers of a job, and publishes there.
 pub trait Brokers: std::fmt::Debug + Send + Sync {
@@ -162,7 +159,7 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
     if starting || query.outranked.is_some() {
         let found = partitions.iter().map(|found| &found.partition);
         let names = query.known.iter().chain(found);
-        let newest = newest_in_redis(&query.spec, names, &outside).await?;
+        let newest = newest_in_redis(&query.spec, names, &*outside.redis, &outside.secrets).await?;
         let own = query.outranked.filter(|own| newest <= *own);
         generation = Some(own.unwrap_or_else(|| query.generation.max(newest) + 1));
     }
@@ -391,55 +388,6 @@ fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
     .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
-}
-
-/// The newest generation in the fence records of these partitions, and of the rankings that there are, of any
-/// platform; 0 without any.
-async fn newest_in_redis(
-    spec: &JobSpec,
-    partitions: impl Iterator<Item = &SourcePartition>,
-    outside: &Outside,
-) -> Result<u64, KolError> {
-    let connected = outside.redis.connect(&spec.sink, &outside.secrets);
-    let mut connection = connected.await?;
-    let found = match generations(spec, partitions, &mut connection).await {
-        Ok(found) => found,
-        Err(error) if error.code == RIGHTS_MISSING => {
-            return Err(name_missing_rights(error, &spec.sink, &mut connection).await);
-        }
-        Err(error) => return Err(error),
-    };
-    // A fence has the number alone, a ranking "N live" or "N next".
-    let number = |text: &String| text.split(' ').next()?.parse::<u64>().ok();
-    let numbers = found.iter().flatten().filter_map(number);
-    Ok(numbers.max().unwrap_or(0))
-}
-
-/// The generations on record, as they are written.
-async fn generations(
-    spec: &JobSpec,
-    partitions: impl Iterator<Item = &SourcePartition>,
-    connection: &mut RedisConnection,
-) -> Result<Vec<Option<String>>, KolError> {
-    let keys = &spec.sink.keys;
-    let mut pipeline = redis::pipe();
-    for partition in partitions {
-        pipeline.hget(keys.fence_key(&spec.name, partition), GENERATION_FIELD);
-    }
-    let mut listed = redis::cmd("SMEMBERS");
-    let listed = listed.arg(keys.platforms_key());
-    let listed: Vec<String> = match listed.query_async(connection).await {
-        // The job says so when it runs.
-        Err(error) if is_wrong_type(&error) => Vec::new(),
-        listed => listed.map_err(|e| classify(&e))?,
-    };
-    let always = spec.scoring.always_admitted().map(str::to_owned);
-    for platform in always.chain(listed) {
-        let [record, ..] = keys.flip_keys(&platform);
-        pipeline.get(record);
-    }
-    let found = pipeline.query_async(connection).await;
-    found.map_err(|e| classify(&e))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod effect;
 mod epochs;
 mod failures;
 mod fleet;
+mod generations;
 mod hot;
 mod left;
 pub mod lineage;
