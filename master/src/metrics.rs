@@ -1,10 +1,11 @@
 //! The master's metrics, for Prometheus: `kol_master_*`.
 
 use kol_common::proto::{ExecutorState, ExecutorStatus, JobState, JobStatus};
-use kol_common::view::{executor_state, job_state};
+use kol_common::view::{executor_state, is_over, job_state};
 use metrics::{counter, gauge};
 
-/// Publishes what there is now. Series of jobs that are over stay at their last value.
+/// Publishes what there is now. Series of jobs that are over stay at their last value, and want no
+/// executors.
 pub fn publish(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
     for state in [
         ExecutorState::Alive,
@@ -64,6 +65,9 @@ fn job(status: &JobStatus) {
     }
     if let Some(scaling) = &status.scaling {
         gauge!("kol_executors_wanted", &labels).set(f64::from(scaling.wanted));
+    } else if is_over(status.state()) {
+        // An autoscaler takes the highest of all jobs.
+        gauge!("kol_executors_wanted", &labels).set(0.0);
     }
     let checkpoint = status.checkpoint.unwrap_or_default();
     for (name, value) in [

@@ -15,7 +15,7 @@ pub fn text(
     let mut out = needed(demand, executor, needs);
     out.push('\n');
     out.push_str(&table(demand, tiers));
-    out.push_str("\nFigures, as `make bench` prints them, here of ");
+    out.push_str("\nFigures from `make bench`, here of ");
     out.push_str(MEASURED_ON);
     out.push_str(":\n");
     let mut figures = Table::new(&["FIGURE", "VALUE", "UNIT", "BENCH"]);

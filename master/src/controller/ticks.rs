@@ -78,7 +78,7 @@ impl Controller {
         self.advisors.retain(|id, _| live.contains(id));
         let alive = executors
             .iter()
-            .filter(|e| e.state() == ExecutorState::Alive);
+            .filter(|e| e.state() == ExecutorState::Alive && !e.draining);
         let fleet = alive.fold(Sample::default(), |sum, e| Sample {
             at: now,
             executors: sum.executors + 1,

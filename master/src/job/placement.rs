@@ -239,6 +239,10 @@ impl Plan {
     fn best_move(&self, left: &BTreeSet<ExecutorId>) -> Option<(u32, ExecutorId, Relief)> {
         let mut by_fill: Vec<_> = self.seats.iter().map(|(id, t)| (t.fill(), id, t)).collect();
         by_fill.sort_by_key(|(fill, id, _)| (*fill, *id));
+        let mut held: BTreeMap<&ExecutorId, Vec<u32>> = BTreeMap::new();
+        for (ordinal, holder) in &self.targets {
+            held.entry(holder).or_default().push(*ordinal);
+        }
         for (before, from, giver) in by_fill.iter().rev() {
             for (fill, to, taker) in &by_fill {
                 if !is_gain(*fill, *before) {
@@ -247,8 +251,8 @@ impl Plan {
                 if left.contains(*to) {
                     continue;
                 }
-                let mine = self.targets.iter().filter(|(_, holder)| holder == from);
-                let moves = mine.filter_map(|(ordinal, _)| {
+                let mine = held.get(*from).into_iter().flatten();
+                let moves = mine.filter_map(|ordinal| {
                     let partition = self.partitions.get(ordinal)?;
                     let with = taker.with(partition.load);
                     let without = giver.without(partition.load);

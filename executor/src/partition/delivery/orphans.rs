@@ -98,6 +98,9 @@ impl Orphans {
         let others = known.iter().map(String::as_str).filter(|p| *p != default);
         let platform = std::iter::once(default).chain(others).nth(self.platform);
         let Some(platform) = platform else {
+            // A platform that is no longer known is not read again.
+            self.skipped
+                .retain(|(of, _), _| of == default || known.contains(of));
             self.next_at = None;
             return None;
         };
@@ -193,6 +196,30 @@ mod tests {
             refused: None,
             took: Duration::from_millis(2),
         }
+    }
+
+    #[test]
+    fn a_listing_that_was_skipped_is_forgotten_with_its_platform() {
+        let now = Instant::now();
+        let mut orphans = Orphans::due(now);
+        let refused = Scanned {
+            refused: Some("key".into()),
+            ..piece(&[], 0)
+        };
+        let platforms = ["youtube".to_owned()];
+        while orphans.begin(&platforms, "tiktok").is_some() {
+            let is_youtube = orphans.current == "youtube";
+            let read = if is_youtube { &refused } else { &piece(&[], 0) };
+            orphans.scanned(now, Some(read), known);
+        }
+        assert!(orphans.skipped().count() > 0);
+        orphans.ended(now);
+        while orphans.begin(&[], "tiktok").is_some() {
+            orphans.scanned(now, Some(&piece(&[], 0)), known);
+        }
+        assert_eq!(orphans.skipped().count(), 0);
+        orphans.ended(now);
+        assert_eq!(orphans.next_at(), None, "nothing is left to look at again");
     }
 
     #[test]

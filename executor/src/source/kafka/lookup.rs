@@ -19,6 +19,8 @@ use crate::source::contract::{Batch, Mark, Queue as _, ReadError};
 
 /// How long one record may take to arrive, and the wait between two looks for it.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long all records together may take.
+const ALL: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// See the module.
@@ -50,7 +52,16 @@ impl Lookup {
         let inner = Arc::clone(&self.0);
         let answer = world::blocking(move || {
             let client = inner.client()?;
-            let each = |offset| inner.record(&client, &partition, offset);
+            let begun = Instant::now();
+            let each = |offset| {
+                if begun.elapsed() >= ALL {
+                    let what = "Kafka gives no records in time";
+                    return Err(
+                        KolError::external("SOURCE_UNREACHABLE", what).partition(&partition)
+                    );
+                }
+                inner.record(&client, &partition, offset)
+            };
             offsets.into_iter().map(each).collect()
         });
         Box::pin(async {
