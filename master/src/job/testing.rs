@@ -30,27 +30,28 @@ pub(super) fn executor(n: u8) -> ExecutorId {
     ExecutorId::from_wire(format!("exe_{n}"))
 }
 
+/// An executor that is alive, alone on its host.
+pub(super) fn member(n: u8) -> Executor {
+    Executor {
+        incarnation: Incarnation::from_wire(format!("inc_{n}")),
+        state: ExecutorState::Alive,
+        site: Site {
+            host: format!("host{n}"),
+            zone: String::new(),
+        },
+        cores: 1,
+        memory: 1 << 30,
+        draining: false,
+        prepares: true,
+        drains_at: None,
+        others: Load::default(),
+        unseen: Vec::new(),
+        unseen_since: Millis(0),
+    }
+}
+
 pub(super) fn fleet(alive: &[u8]) -> Fleet {
-    let member = |n: &u8| {
-        let executor_of = Executor {
-            incarnation: Incarnation::from_wire(format!("inc_{n}")),
-            state: ExecutorState::Alive,
-            site: Site {
-                host: format!("host{n}"),
-                zone: String::new(),
-            },
-            cores: 1,
-            memory: 1 << 30,
-            draining: false,
-            prepares: true,
-            drains_at: None,
-            others: Load::default(),
-            unseen: Vec::new(),
-            unseen_since: Millis(0),
-        };
-        (executor(*n), executor_of)
-    };
-    alive.iter().map(member).collect()
+    alive.iter().map(|n| (executor(*n), member(*n))).collect()
 }
 
 pub(super) fn set(fleet: &mut Fleet, n: u8, state: ExecutorState) {

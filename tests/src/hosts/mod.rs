@@ -2,13 +2,6 @@
 //! Links are cut while events flow. In the end Redis must equal the fold of the log, key by key, every event counted
 //! once, and no two masters may have led at one time.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 mod fleet;
 pub mod network;
 mod pauses;
@@ -23,7 +16,7 @@ use std::time::{Duration, Instant};
 use kol_harness::{Job, Kafka, RedisServer, Topic, compare_below, fold_of, wait_for};
 use serde_json::Value;
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use fleet::Fleet;
 use network::{HUB, Network, name};
 use timeline::Timeline;
@@ -106,7 +99,7 @@ impl Check {
         let fleet = Fleet::start(HOSTS);
         let watch = Watch::start(fleet.pages());
         let feed = Feed::start(&topic, rate, SEED);
-        let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
+        let job = feed::job();
         let check = Self {
             network,
             fleet,
