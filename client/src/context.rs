@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
+use kol_common::net::tls_failure;
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::Code;
@@ -110,19 +111,13 @@ async fn leader_among(
 }
 
 fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {
-    let endpoint = Endpoint::from_shared(master.to_owned())
-        .map_err(|e| {
-            KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
-                .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
-        })?
-        .connect_timeout(CONNECT)
-        .timeout(answer)
-        .tcp_nodelay(true);
-    access.secure(endpoint, master)
+    let endpoint = access.endpoint(master)?;
+    let endpoint = endpoint.connect_timeout(CONNECT).timeout(answer);
+    Ok(endpoint.tcp_nodelay(true))
 }
 
 async fn connect(endpoint: &Endpoint, access: &Access) -> Result<Jobs, tonic::transport::Error> {
-    let channel = endpoint.connect().await?;
+    let channel = access.connect(endpoint).await?;
     let client = JobServiceClient::with_interceptor(channel, access.token.clone());
     Ok(client.max_decoding_message_size(64 << 20))
 }
@@ -135,18 +130,9 @@ fn unreachable(master: &str, why: &str) -> KolError {
     .help("Start kol-master, or give --master (or KOL_MASTER).")
 }
 
-/// The last cause of an error, where a certificate is to blame: "transport error" alone does not help.
+/// What is wrong with certificates, where they are to blame: "transport error" alone does not help.
 fn why(error: &tonic::transport::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    let mut last = String::new();
-    while let Some(error) = cause {
-        last = error.to_string();
-        cause = error.source();
-    }
-    if last.contains("certificate") || last.contains("HTTPS") {
-        return format!(": {last}");
-    }
-    String::new()
+    tls_failure(error).map_or_else(String::new, |why| format!(": {why}"))
 }
 
 #[cfg(test)]
