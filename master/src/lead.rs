@@ -21,7 +21,7 @@ use crate::specs::Admission;
 /// How long the tasks of a term that is over may take: within the margin that the election leaves.
 const STEP_DOWN: Duration = Duration::from_millis(200);
 
-/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term.
+/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term, but that they want no executors.
 const LEADS: &str = "kol_master_leads";
 
 /// What each term needs.

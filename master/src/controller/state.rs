@@ -21,6 +21,7 @@ use crate::checkpoint::keeper::{Chore, Keeper};
 use crate::cluster::{Limits, Member, Members, SessionId};
 use crate::job::discovery::Outside;
 use crate::job::{Executor, Fleet, Job, Load, Site};
+use crate::metrics::Publisher;
 use crate::scaling::Advisor;
 
 /// What a controller needs to know.
@@ -75,6 +76,7 @@ pub(super) struct Controller {
     /// For tasks that report back.
     pub(super) handle: Handle,
     pub(super) tasks: Group,
+    pub(super) publisher: Publisher,
     /// When metrics were published last.
     pub(super) published: Millis,
     /// Wall clocks of hosts differed then.
@@ -123,6 +125,7 @@ impl Controller {
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
+            publisher: Publisher::default(),
             published: Millis(0),
             clocks_differ: false,
             group_offsets: BTreeMap::new(),
