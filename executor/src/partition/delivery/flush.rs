@@ -10,7 +10,7 @@
 //!    twice the time Redis took for it (Redis is at most half busy with this partition), and when the
 //!    partition is far behind, no sooner than a second.
 //! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
-//!    Redis lost is claimed again, and everything sent again.
+//!    Redis lost is claimed again, and everything sent again; so it is under a newer generation.
 
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub enum Next {
     SendAgain,
     /// Redis lost data: everything must be sent again.
     SendEverything,
+    /// Redis has nothing of this generation yet, and more was confirmed of the one before: everything must be sent again.
+    BeginGeneration,
     /// Another owner holds the fence: this partition must end.
     Stop,
 }
@@ -123,10 +125,12 @@ impl Flusher {
                 self.sequence = self.sequence.max(claimed.begun).max(self.done);
                 self.back_off = BACK_OFF.0;
                 self.next_at = now;
-                if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
-                    return Next::SendEverything;
+                let known = std::mem::replace(&mut self.done, claimed.done);
+                match claimed.done < known {
+                    true if claimed.raised => Next::BeginGeneration,
+                    true => Next::SendEverything,
+                    false => Next::Continue,
                 }
-                Next::Continue
             }
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(_) => {

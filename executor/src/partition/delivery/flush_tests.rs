@@ -8,15 +8,25 @@ fn flusher(now: Instant) -> Flusher {
     Flusher::new(limits, now)
 }
 
+/// Of a record that is new.
+fn claimed() -> Claimed {
+    Claimed {
+        begun: 0,
+        done: 0,
+        shown: None,
+        raised: false,
+        platforms: Vec::new(),
+        refused: Vec::new(),
+    }
+}
+
 fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
     let mut f = flusher(now);
     assert!(f.begin_claim(now));
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown,
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::Continue);
     f
@@ -51,10 +61,8 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     assert!(!f.begin_claim(now), "one claim at a time");
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown: Some((500, 20)),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(now, &Ok(claimed));
     assert_eq!(f.next_at(), None);
@@ -139,8 +147,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         begun: 3,
         done: 3,
         shown: Some((10_000, 99)),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
@@ -171,21 +178,23 @@ fn a_look_that_fails_changes_nothing() {
 #[test]
 fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again() {
     let now = Instant::now();
-    let claim = |known: u64| {
+    let claim = |known: u64, raised: bool| {
         let mut f = flusher(now);
         f.restored(9);
         assert!(f.begin_claim(now));
         let claimed = Claimed {
             begun: known,
             done: known,
-            shown: None,
-            platforms: Vec::new(),
-            refused: Vec::new(),
+            raised,
+            ..claimed()
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };
-    assert_eq!(claim(9), (Next::Continue, 10));
-    assert_eq!(claim(12), (Next::Continue, 13));
-    assert_eq!(claim(8), (Next::SendEverything, 10), "an older backup");
-    assert_eq!(claim(0), (Next::SendEverything, 10), "emptied");
+    assert_eq!(claim(9, false), (Next::Continue, 10));
+    assert_eq!(claim(12, false), (Next::Continue, 13));
+    let old = claim(8, false);
+    assert_eq!(old, (Next::SendEverything, 10), "an older backup");
+    assert_eq!(claim(0, false), (Next::SendEverything, 10), "emptied");
+    let raised = claim(0, true);
+    assert_eq!(raised, (Next::BeginGeneration, 10), "nothing was lost");
 }

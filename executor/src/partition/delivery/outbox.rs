@@ -363,8 +363,23 @@ impl Outbox {
             Next::Stop => return Outcome::Fenced,
             Next::Continue | Next::SendAgain => self.arrived(),
             Next::SendEverything => {
-                self.send_everything(now, state);
-                None
+                tracing::warn!(
+                    code = "REDIS_LOST_DATA",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    "Redis lost data: writing everything of this partition again"
+                );
+                self.send_everything(now, state)
+            }
+            Next::BeginGeneration => {
+                tracing::warn!(
+                    code = "GENERATION_RAISED",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    generation = self.assignment.generation,
+                    "the job has a newer generation: writing everything of this partition under it"
+                );
+                self.send_everything(now, state)
             }
         };
         match answer {
@@ -389,15 +404,11 @@ impl Outbox {
         }
     }
 
-    fn send_everything(&mut self, now: Instant, state: &mut State) {
-        tracing::warn!(
-            code = "REDIS_LOST_DATA",
-            job = %self.assignment.job,
-            partition = %self.assignment.partition,
-            "Redis lost data: writing everything of this partition again"
-        );
+    /// Nothing has arrived before that is done.
+    fn send_everything(&mut self, now: Instant, state: &mut State) -> Option<Arrived> {
         self.fill.send_everything(state);
         self.upkeep.sweep_again(now);
+        None
     }
 }
 
