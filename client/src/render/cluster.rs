@@ -73,10 +73,10 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
             lag,
             grouped(report.counters.as_ref().map_or(0, |c| c.events)),
             grouped(report.kols),
-            if p.executor_id.is_empty() {
-                "none".to_owned()
-            } else {
-                p.executor_id.clone()
+            match &p.moving_to {
+                _ if p.executor_id.is_empty() => "none".to_owned(),
+                Some(next) => format!("{}, moving to {next}", p.executor_id),
+                None => p.executor_id.clone(),
             },
         ]);
     }
@@ -149,6 +149,24 @@ mod tests {
     use kol_common::proto::{PartitionReport, Placement, Rates, SourcePartition};
 
     use super::*;
+
+    #[test]
+    fn a_partition_that_moves_is_shown_with_where_it_is_and_where_it_goes() {
+        let on = |executor: &str, next: Option<&str>| PartitionStatus {
+            executor_id: executor.into(),
+            moving_to: next.map(str::to_owned),
+            ..PartitionStatus::default()
+        };
+        let all = [on("exe_1", None), on("exe_1", Some("exe_2")), on("", None)];
+        let shown = partitions(&all);
+        let lines = shown.lines().skip(1);
+        let last: Vec<_> = lines.map(|l| l.trim_end().rsplit("  ").next()).collect();
+        assert_eq!(
+            last,
+            [Some("exe_1"), Some("exe_1, moving to exe_2"), Some("none")],
+            "{shown}"
+        );
+    }
 
     #[test]
     fn a_placement_says_where_since_when_why_and_what_would_change_it() {

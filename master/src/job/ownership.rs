@@ -130,6 +130,13 @@ impl Partitions {
         self.all.iter().filter(of).count()
     }
 
+    /// The executor that one is moving to, by the newest plan.
+    pub(super) fn moving_to(&self, partition: &Partition) -> Option<&ExecutorId> {
+        let target = self.targets.get(&partition.record.ordinal);
+        let owner = partition.hold.executor();
+        target.filter(|target| owner.is_some_and(|owner| owner != *target))
+    }
+
     /// Executors that have at least one.
     pub(super) fn executors(&self) -> Vec<ExecutorId> {
         let owners = self.all.iter().filter_map(|p| p.hold.executor().cloned());
