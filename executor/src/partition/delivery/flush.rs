@@ -125,12 +125,14 @@ impl Flusher {
                 self.sequence = self.sequence.max(claimed.begun).max(self.done);
                 self.back_off = BACK_OFF.0;
                 self.next_at = now;
-                let known = std::mem::replace(&mut self.done, claimed.done);
-                match claimed.done < known {
-                    true if claimed.raised => Next::BeginGeneration,
-                    true => Next::SendEverything,
-                    false => Next::Continue,
+                if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
+                    return if claimed.raised {
+                        Next::BeginGeneration
+                    } else {
+                        Next::SendEverything
+                    };
                 }
+                Next::Continue
             }
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(_) => {
