@@ -14,7 +14,7 @@
 //! Here is what executors report and what they lose; `moves` assigns and takes back, and `preparing` says when a partition
 //! is taken back whose next owner reads its state ahead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
@@ -36,6 +36,7 @@ use super::measure::Round;
 use super::partition::{FAILURE_BUDGET, Hold, Partition};
 use super::placement::Site;
 use super::record::PartitionRecord;
+use crate::cluster::Grace;
 
 /// Error code of a partition that Redis refused.
 const FENCED: &str = "FENCED";
@@ -84,21 +85,27 @@ pub(super) enum Failure {
 }
 
 impl Partitions {
-    /// As they were persisted; owners on record have until `until` to say that they still run them.
+    /// As they were persisted; owners on record may still run them, and have the longest time to say so.
     pub(super) fn restore(
         job: JobId,
         records: Vec<PartitionRecord>,
         drain: Duration,
         now: Millis,
-        until: Millis,
     ) -> Self {
-        let restore = |record| Partition::restore(record, now, until);
+        let restore = |record| Partition::restore(record, now);
         Self {
             job,
             drain,
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
             targets: BTreeMap::new(),
+        }
+    }
+
+    /// Owners on record have as long as that to say that they still run them.
+    pub(super) fn await_owners(&mut self, now: Millis, grace: &Grace) {
+        for partition in &mut self.all {
+            partition.await_owner(now, grace);
         }
     }
 
@@ -140,7 +147,7 @@ impl Partitions {
             owner: None,
             placed: None,
         };
-        self.all.push(Partition::restore(record, now, now));
+        self.all.push(Partition::restore(record, now));
         true
     }
 
@@ -378,6 +385,7 @@ impl Partitions {
     /// Rule 2, for executors that are lost and for owners that did not return after this master was started
     /// again.
     pub(super) fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        let mut absent = BTreeSet::new();
         for partition in &mut self.all {
             let lost = match &partition.hold {
                 Hold::Free { .. } => false,
@@ -387,6 +395,9 @@ impl Partitions {
                 }
             };
             if lost {
+                if let Hold::Awaited { executor, .. } = &partition.hold {
+                    absent.insert(executor.clone());
+                }
                 self.undrained += 1;
                 partition.leaves = partition.hold.executor().map(|executor| Cause::Lost {
                     executor: executor.clone(),
@@ -395,6 +406,7 @@ impl Partitions {
                 out.push(Effect::Persist);
             }
         }
+        out.extend(absent.into_iter().map(Effect::Absent));
     }
 }
 
