@@ -97,6 +97,9 @@ impl Controller {
             Effect::Notice(Notice::Recovered(failures)) => {
                 tracing::info!(job = %id, failures, "epochs are committed again");
             }
+            Effect::Absent(executor) => {
+                tracing::info!(job = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
+            }
         }
     }
 

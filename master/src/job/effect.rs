@@ -67,4 +67,6 @@ pub enum Effect {
     Savepoint(SavepointId, Result<Manifest, KolError>),
     /// Tell the operator about the checkpoints.
     Notice(Notice),
+    /// Tell the operator that an owner on record did not come, and is taken for lost.
+    Absent(ExecutorId),
 }

@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::placement::Site;
 use super::record::PartitionRecord;
 use super::standby::Standby;
-use crate::cluster::Members;
+use crate::cluster::{Grace, Members};
 
 /// Failures within [`FAILURE_WINDOW`] after which a partition is not started again.
 pub const FAILURE_BUDGET: usize = 5;
@@ -25,7 +25,7 @@ pub enum Hold {
         /// It may be assigned from then on: not at once after a failure.
         after: Millis,
     },
-    /// This master was started again; the owner on record may still run it and say so.
+    /// This master began to lead; the owner on record may still run it and say so.
     Awaited {
         /// The owner on record.
         executor: ExecutorId,
@@ -89,18 +89,11 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// As it was persisted; an owner on record has until `until` to say that it still runs it.
-    pub fn restore(record: PartitionRecord, now: Millis, until: Millis) -> Self {
-        let hold = match &record.owner {
-            Some(owner) => Hold::Awaited {
-                executor: Members::id_of(owner.as_str()),
-                until,
-            },
-            None => Hold::Free { after: now },
-        };
-        Self {
+    /// As it was persisted; an owner on record may still run it, and has the longest time to say so.
+    pub fn restore(record: PartitionRecord, now: Millis) -> Self {
+        let mut partition = Self {
             record,
-            hold,
+            hold: Hold::Free { after: now },
             standby: None,
             unprepared: None,
             report: None,
@@ -111,6 +104,17 @@ impl Partition {
             is_adopted: true,
             leaves: None,
             failures: VecDeque::new(),
+        };
+        partition.await_owner(now, &Grace::default());
+        partition
+    }
+
+    /// An owner on record has as long as that, from now on, to say that it still runs it.
+    pub fn await_owner(&mut self, now: Millis, grace: &Grace) {
+        if let Some(owner) = &self.record.owner {
+            let executor = Members::id_of(owner.as_str());
+            let until = Millis(now.0 + grace.of(&executor).0);
+            self.hold = Hold::Awaited { executor, until };
         }
     }
 

@@ -87,6 +87,7 @@ pub(super) struct Out {
     pub(super) sends: Vec<(ExecutorId, ToExecutor)>,
     pub(super) discover: bool,
     pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
+    pub(super) absent: Vec<ExecutorId>,
 }
 
 impl Out {
@@ -109,6 +110,7 @@ impl Out {
                 Effect::Send(to, message) => out.sends.push((to, message)),
                 Effect::Discover => out.discover = true,
                 Effect::Savepoint(id, saved) => out.savepoints.push((id, saved)),
+                Effect::Absent(executor) => out.absent.push(executor),
                 Effect::Delete(_) | Effect::Notice(_) => {}
             }
         }

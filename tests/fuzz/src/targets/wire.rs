@@ -1,5 +1,6 @@
 //! Messages between the processes, and what is made of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::job::{JobSpec, parse};
@@ -120,7 +121,7 @@ fn from_executor(data: &[u8]) -> u64 {
         return 1;
     };
     let kind = std::mem::discriminant(&body);
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let mut effects = Vec::new();
     let session = SessionId(1);
     let register = match &body {
