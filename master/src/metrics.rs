@@ -2,7 +2,9 @@
 
 use kol_common::proto::{ExecutorState, ExecutorStatus, JobState, JobStatus};
 use kol_common::view::{executor_state, is_over, job_state};
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
+
+use crate::job::Resumed;
 
 /// Publishes what there is now. Series of jobs that are over stay at their last value, and want no
 /// executors.
@@ -36,6 +38,13 @@ pub fn publish(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
             job(status);
         }
     }
+}
+
+/// Publishes how long a partition paused that changed hands.
+pub fn resumed(job: &str, resumed: &Resumed) {
+    let labels = [("job", job.to_owned()), ("cause", resumed.cause.to_owned())];
+    let seconds = resumed.paused.duration().as_secs_f64();
+    histogram!("kol_master_move_pause_seconds", &labels).record(seconds);
 }
 
 fn job(status: &JobStatus) {

@@ -327,5 +327,6 @@ fn entry(partition: &Partition, fleet: &Fleet, plan: &Plan) -> proto::PartitionS
         start_offset: partition.record.start_offset,
         report: partition.report.clone(),
         placement: explain(partition, plan),
+        paused_ms: partition.pauses.last().map(|paused| paused.0),
     }
 }
