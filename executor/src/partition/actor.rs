@@ -340,8 +340,8 @@ impl Actor {
     }
 
     fn watch_handover(&mut self, now: Instant) {
-        let (position, confirmed) = (self.reader.position(), self.outbox.confirmed());
-        if let Some(done) = self.handover.ends(now, position, confirmed) {
+        let (position, arrived) = (self.reader.position(), self.outbox.arrived_from());
+        if let Some(done) = self.handover.ends(now, position, arrived) {
             self.show_report();
             let _nobody_waits = done.send(());
         }

@@ -1,9 +1,8 @@
-//! When a partition that was taken over is where its owner before stopped: until then it pauses for people, because
-//! nothing arrives in Redis that was not there before. The supervisor then reports that at once.
+//! When a partition that was taken over is where its owner before stopped, and a flush from there has arrived in Redis: until
+//! then it pauses for people, who see nothing that was not there before. The supervisor reports that at once.
 
 use std::time::Duration;
 
-use kol_common::proto::Confirmed;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -36,12 +35,12 @@ impl Handover {
         self.restored = now.duration_since(self.begun);
     }
 
-    /// Whether it is over with this position, and with what Redis has confirmed: who waits for that.
+    /// Whether it is over with this position, and with where the newest flush began that has arrived: who waits for that.
     pub(super) fn ends(
         &mut self,
         now: Instant,
         position: u64,
-        confirmed: Option<Confirmed>,
+        arrived: Option<u64>,
     ) -> Option<oneshot::Sender<()>> {
         let &(before, _) = self.open.as_ref()?;
         if position < before {
@@ -49,7 +48,7 @@ impl Handover {
         }
         let took = now.duration_since(self.begun);
         let read = *self.read.get_or_insert(took);
-        if confirmed.is_none_or(|confirmed| confirmed.position < before) {
+        if arrived.is_none_or(|arrived| arrived < before) {
             return None;
         }
         tracing::info!(
@@ -57,7 +56,7 @@ impl Handover {
             position,
             restored_ms = self.restored.as_millis(),
             read_ms = read.as_millis(),
-            confirmed_ms = took.as_millis(),
+            arrived_ms = took.as_millis(),
             "a partition continues where its owner before stopped"
         );
         self.open.take().map(|(_, done)| done)
@@ -67,13 +66,6 @@ impl Handover {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn confirmed(position: u64) -> Option<Confirmed> {
-        Some(Confirmed {
-            position,
-            ..Confirmed::default()
-        })
-    }
 
     fn of(read_before: Option<u64>) -> (Handover, oneshot::Receiver<()>) {
         let assignment = Assignment {
@@ -85,19 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_over_ends_once_when_redis_has_confirmed_what_the_owner_before_had_read() {
+    fn a_hand_over_ends_once_when_what_the_owner_before_had_read_has_arrived_in_redis() {
         let (mut handover, _comes) = of(Some(50));
         let now = Instant::now();
         assert!(handover.ends(now, 49, None).is_none());
-        assert!(handover.ends(now, 70, confirmed(49)).is_none());
-        assert!(handover.ends(now, 70, confirmed(50)).is_some());
-        assert!(handover.ends(now, 90, confirmed(90)).is_none(), "once");
+        assert!(handover.ends(now, 70, Some(49)).is_none());
+        assert!(handover.ends(now, 70, Some(50)).is_some());
+        assert!(handover.ends(now, 90, Some(90)).is_none(), "once");
     }
 
     #[tokio::test]
     async fn nobody_waits_where_nobody_had_it_before() {
         let (mut handover, comes) = of(None);
-        let at_once = handover.ends(Instant::now(), 70, confirmed(70));
+        let at_once = handover.ends(Instant::now(), 70, Some(70));
         assert!(at_once.is_none() && comes.await.is_err());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! 1. A pause begins when the owner stopped reading, as that one says when it gives the partition back; of an owner that
 //!    says nothing it begins with its last report.
-//! 2. It ends when Redis has confirmed to the next owner everything up to where the one before had read: what it reads
-//!    from then on is new in Redis. An owner in between that does not get so far does not end it.
+//! 2. It ends when a flush has arrived in Redis that the next owner began where the one before had stopped, or later: it
+//!    shows what is new. Scores that only the time or the market changed may come later, as always. An owner in between
+//!    that does not get so far does not end it.
 //! 3. With another log under the same name there is nothing to wait for, and nothing is measured.
 //!
 //! All times are this master's: what a message takes is in both ends of a pause.
@@ -41,8 +42,10 @@ impl Pauses {
     /// Its owner reports; how long it paused, if that is over now.
     pub fn reported(&mut self, now: Millis, report: &PartitionReport) -> Option<Millis> {
         let Pause { since, read_to } = self.open?;
-        let confirmed = report.confirmed?.position;
-        if confirmed < read_to {
+        // An executor of an older version says what Redis has all of.
+        let confirmed = report.confirmed.map(|confirmed| confirmed.position);
+        let arrived = report.arrived.or(confirmed)?;
+        if arrived < read_to {
             return None;
         }
         self.open = None;

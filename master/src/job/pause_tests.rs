@@ -49,6 +49,22 @@ fn an_owner_that_never_got_that_far_does_not_end_a_pause() {
 }
 
 #[test]
+fn a_flush_that_did_not_take_everything_ends_a_pause_too() {
+    let mut pauses = Pauses::default();
+    pauses.begin(Millis(100), 50);
+    let report = PartitionReport {
+        arrived: Some(49),
+        ..confirmed(60)
+    };
+    assert_eq!(pauses.reported(Millis(200), &report), None, "another log's");
+    let report = PartitionReport {
+        arrived: Some(50),
+        ..confirmed(20)
+    };
+    assert_eq!(pauses.reported(Millis(300), &report), Some(Millis(200)));
+}
+
+#[test]
 fn a_log_that_was_cut_off_or_is_another_one_is_not_waited_for() {
     let mut pauses = Pauses::default();
     pauses.begin(Millis(100), 50);
