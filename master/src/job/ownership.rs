@@ -187,6 +187,9 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
+        if let Some(paused) = partition.pauses.reported(now, &report) {
+            out.push(Effect::Resumed(partition.resumed(paused)));
+        }
         if let Some(before) = partition.report.take() {
             if report.sample.is_empty() {
                 report.sample = before.sample;
@@ -252,6 +255,12 @@ impl Partitions {
         };
         if !released.drained {
             self.undrained += 1;
+        }
+        if let Some(report) = partition.current_report() {
+            let stopped = released.stopped_ms.unwrap_or_default();
+            let read_to = released.position.max(report.position);
+            let since = Millis(now.0.saturating_sub(stopped));
+            partition.pauses.begin(since, read_to);
         }
         // No need to persist: the assignment epoch is raised when it is assigned again, and after a restart
         // its last owner will say that it does not run it.

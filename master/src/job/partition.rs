@@ -7,6 +7,8 @@ use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionRepor
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::Cause;
+use super::effect::Resumed;
+use super::pause::Pauses;
 use super::placement::Site;
 use super::record::PartitionRecord;
 use super::standby::Standby;
@@ -83,6 +85,8 @@ pub struct Partition {
     pub goal: Option<u64>,
     /// An earlier master assigned it, and its owner still runs it.
     pub is_adopted: bool,
+    /// How long nobody processes it while it changes hands.
+    pub pauses: Pauses,
     /// Why it needs another owner, until it has one.
     pub leaves: Option<Cause>,
     failures: VecDeque<(Millis, Option<Site>)>,
@@ -102,6 +106,7 @@ impl Partition {
             restored: None,
             goal: None,
             is_adopted: true,
+            pauses: Pauses::default(),
             leaves: None,
             failures: VecDeque::new(),
         };
@@ -125,6 +130,16 @@ impl Partition {
         })
     }
 
+    /// What is to be said of a pause that is over.
+    pub fn resumed(&self, paused: Millis) -> Resumed {
+        let placed = self.record.placed.as_ref();
+        Resumed {
+            partition: self.record.partition.clone(),
+            paused,
+            cause: placed.map_or("unknown", |placed| placed.cause.word()),
+        }
+    }
+
     /// Whether Redis has everything up to the goal.
     pub fn is_level(&self) -> bool {
         let confirmed = self.current_report().and_then(|r| r.confirmed);
@@ -138,6 +153,7 @@ impl Partition {
         if learnt && report.log_start.is_some() {
             // Of the log before, which will not be reached.
             self.goal = None;
+            self.pauses.forget();
         }
         learnt
     }
@@ -152,10 +168,14 @@ impl Partition {
         record.cuts.add(lost, checkpoints);
         record.start_offset = record.start_offset.min(lost.from);
         self.goal = self.goal.map(|goal| goal.min(lost.from));
+        self.pauses.cut(lost.from);
     }
 
     /// Takes it from its owner: what that one still writes is refused once the next owner claims it.
     pub fn fence(&mut self, after: Millis) {
+        if let Some(position) = self.current_report().map(|report| report.position) {
+            self.pauses.begin(self.received, position);
+        }
         self.record.assignment_epoch += 1;
         self.record.owner = None;
         self.hold = Hold::Free { after };

@@ -13,7 +13,7 @@ use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, 
 use uuid::Uuid;
 
 use super::discovery::{Found, Started, Starts};
-use super::effect::{Effect, Event, Input};
+use super::effect::{Effect, Event, Input, Resumed};
 use super::fleet::{Executor, Fleet};
 use super::load::Load;
 use super::machine::Job;
@@ -88,6 +88,7 @@ pub(super) struct Out {
     pub(super) discover: bool,
     pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
     pub(super) absent: Vec<ExecutorId>,
+    pub(super) resumed: Vec<Resumed>,
 }
 
 impl Out {
@@ -111,6 +112,7 @@ impl Out {
                 Effect::Discover => out.discover = true,
                 Effect::Savepoint(id, saved) => out.savepoints.push((id, saved)),
                 Effect::Absent(executor) => out.absent.push(executor),
+                Effect::Resumed(resumed) => out.resumed.push(resumed),
                 Effect::Delete(_) | Effect::Notice(_) => {}
             }
         }
@@ -171,8 +173,8 @@ impl Rig {
             job_id: revoke.job_id.clone(),
             partition: revoke.partition.clone(),
             assignment_epoch: revoke.assignment_epoch,
-            position: 0,
             drained,
+            ..Released::default()
         };
         self.event(Event::Received(
             executor(by),

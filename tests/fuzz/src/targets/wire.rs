@@ -197,6 +197,7 @@ fn executor_messages() -> Vec<Vec<u8>> {
             assignment_epoch: 1,
             position: 7,
             drained: true,
+            stopped_ms: Some(4),
         }),
         FromExecutor::PartitionFailed(PartitionFailed {
             job_id: JOB.into(),
@@ -272,6 +273,7 @@ fn master_messages() -> Vec<Vec<u8>> {
             partition: Some(partition(1)),
             assignment_epoch: 2,
             offset: 7,
+            read_before: Some(9),
             ..PartitionAssignment::default()
         }],
         ..Assign::default()
