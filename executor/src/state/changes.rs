@@ -49,6 +49,7 @@ struct Marks {
 impl Changes {
     /// Notes that an entry is about to change. True: copy it first.
     #[must_use]
+    #[inline]
     pub(super) fn note(&mut self, index: u32) -> bool {
         self.changed.insert(index);
         self.captured.unmark(index)
