@@ -54,6 +54,7 @@ pub(super) struct ChangeSets([VecDeque<KolIndex>; CONSUMERS]);
 
 impl ChangeSets {
     /// Puts a KOL that changed at the end of one line, unless it waits there already.
+    #[inline]
     pub(super) fn note(&mut self, consumer: Consumer, kol: KolIndex, waiting: &mut Waiting) {
         if waiting.0 & consumer.bit() == 0 {
             waiting.0 |= consumer.bit();

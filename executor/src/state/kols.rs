@@ -150,25 +150,29 @@ impl Kols {
         Some(&self.list.get(index)?.slot)
     }
 
-    /// Platform and slot of a KOL, to change anything but its panes; `None` for an index that is free.
+    /// Platform and slot of a KOL; `None` for an index that is free.
     pub(super) fn slot_of(&mut self, index: KolIndex) -> Option<(PlatformIndex, &mut Slot)> {
         let kol = &mut self.list[index];
         (kol.platform != FREE).then_some((kol.platform, &mut kol.slot))
     }
 
-    /// The slot of an index below the bound, to change anything but its panes.
+    /// The slot of an index below the bound. Whoever changes its panes says what they take: [`Kols::resized`].
     #[inline]
     pub(super) fn slot_mut(&mut self, index: KolIndex) -> &mut Slot {
         &mut self.list[index].slot
     }
 
-    /// Changes the panes of a slot.
+    /// Puts other panes into a slot.
+    pub(super) fn set_panes(&mut self, index: KolIndex, panes: Panes) {
+        let after = panes.heap();
+        let before = std::mem::replace(&mut self.list[index].slot.panes, panes);
+        self.resized(before.heap(), after);
+    }
+
+    /// The panes of a slot took so many bytes of the heap, and take so many now.
     #[inline]
-    pub(super) fn change_panes(&mut self, index: KolIndex, change: impl FnOnce(&mut Panes)) {
-        let panes = &mut self.list[index].slot.panes;
-        let before = panes.heap();
-        change(panes);
-        self.heap = self.heap + panes.heap() - before;
+    pub(super) fn resized(&mut self, before: usize, after: usize) {
+        self.heap = self.heap + after - before;
     }
 
     /// Has what an event of a KOL changes brought into the cache.

@@ -48,6 +48,11 @@ impl PaneRules {
         }
     }
 
+    /// Length of a pane, ms.
+    pub(super) fn slide(&self) -> u64 {
+        self.scoring.spec.slide.0
+    }
+
     /// The same number as [`Scoring::decay`].
     fn decay(&self, panes: u64) -> f64 {
         let known = usize::try_from(panes).ok().and_then(|p| self.decays.get(p));
@@ -72,6 +77,7 @@ impl Panes {
     }
 
     /// Adds to each pane of a range; the slot was advanced to the present window end.
+    #[inline]
     pub(super) fn add(
         &mut self,
         rules: &PaneRules,
@@ -79,17 +85,28 @@ impl Panes {
         engagement_e6: u64,
         events: u32,
     ) {
-        let base = self.base;
-        if panes.start < base {
-            let old_end = panes.end.min(base);
-            // Σ over the run of α·(1−α)^(base−1−j).
-            let weight = rules.decay(base - old_end) - rules.decay(base - panes.start);
-            self.baseline_e6 += weight * engagement_e6 as f64;
-            self.baseline_events += weight * f64::from(events);
+        if panes.start < self.base {
+            self.add_to_baseline(rules, &panes, engagement_e6, events);
         }
         let ring = self.of_ring(&panes, rules.kept);
         self.ring
             .add(ring, engagement_e6, events, rules.kept as usize);
+    }
+
+    /// Adds to those panes of a range that are older than the ring.
+    #[cold]
+    fn add_to_baseline(
+        &mut self,
+        rules: &PaneRules,
+        panes: &Range<u64>,
+        engagement_e6: u64,
+        events: u32,
+    ) {
+        let (base, end) = (self.base, panes.end.min(self.base));
+        // Σ over the run of α·(1−α)^(base−1−j).
+        let weight = rules.decay(base - end) - rules.decay(base - panes.start);
+        self.baseline_e6 += weight * engagement_e6 as f64;
+        self.baseline_events += weight * f64::from(events);
     }
 
     /// Sums the panes of `[from, to)`. Panes older than the ring count as empty: callers request only
@@ -161,6 +178,7 @@ impl Panes {
     }
 
     /// See [`Ring::touch`].
+    #[inline]
     pub(super) fn touch(&self) -> u8 {
         self.ring.touch()
     }

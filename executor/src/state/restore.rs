@@ -90,7 +90,7 @@ impl Restorer {
                 };
                 let name = (kol.platform, &*kol.name);
                 state.kols.restore(kol.index, Some(name));
-                state.kols.change_panes(kol.index, |own| *own = panes);
+                state.kols.set_panes(kol.index, panes);
                 let slot = state.kols.slot_mut(kol.index);
                 (slot.first, slot.newest) = (kol.first, kol.newest);
             }

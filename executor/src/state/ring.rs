@@ -64,7 +64,9 @@ impl Ring {
             self.add_engagement(places.clone(), engagement_e6);
         }
         if events > 0 {
-            self.add_events(places, events);
+            for place in places {
+                self.add_events(place, events);
+            }
         }
     }
 
@@ -84,19 +86,21 @@ impl Ring {
         }
     }
 
-    fn add_events(&mut self, mut places: Range<usize>, more: u32) {
-        loop {
-            let counts = &mut self.bytes[usize::from(self.room) * usize::from(self.width)..];
-            let done = match self.count_width {
-                1 => add_to::<1>(counts, places.clone(), more.into(), false),
-                _ => add_to::<4>(counts, places.clone(), more.into(), true),
-            };
-            places.start += done;
-            if places.is_empty() {
+    fn add_events(&mut self, place: usize, more: u32) {
+        let counts = &mut self.bytes[usize::from(self.room) * usize::from(self.width)..];
+        if self.count_width == 1 {
+            let sum = u32::from(counts[place]).saturating_add(more);
+            if let Ok(sum) = u8::try_from(sum) {
+                counts[place] = sum;
                 return;
             }
             self.widen(self.width, COUNT_WIDTHS[1]);
+            return self.add_events(place, more);
         }
+        let count = &mut counts.as_chunks_mut::<4>().0[place];
+        *count = u32::from_le_bytes(*count)
+            .saturating_add(more)
+            .to_le_bytes();
     }
 
     /// Sums the panes of a range.
@@ -264,9 +268,9 @@ impl Ring {
         new.skipped = self.skipped;
         let skipped = usize::from(self.skipped);
         self.each(0..usize::MAX, |pane, engagement_e6, events| {
-            let place = pane - skipped..pane - skipped + 1;
+            let place = pane - skipped;
             if engagement_e6 > 0 {
-                new.add_engagement(place.clone(), engagement_e6);
+                new.add_engagement(place..place + 1, engagement_e6);
             }
             if events > 0 {
                 new.add_events(place, events);
