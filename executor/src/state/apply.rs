@@ -80,7 +80,7 @@ impl State {
         self.kols.resized(before, after);
     }
 
-    /// The KOL of an event, whose slot begins anew where it is new or no longer counts.
+    /// The KOL of an event; a slot that no longer counts is reset.
     fn kol_of(&mut self, event: &Admitted, name: &str) -> KolIndex {
         let (hash, platform) = (event.hash, event.platform);
         let known = event.kol;
