@@ -288,9 +288,9 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                let read = self
-                    .reader
-                    .read(now, batch, |record| intake.take(record, latest));
+                let mut records = intake.records(latest);
+                let read = self.reader.read(now, batch, |record| records.take(record));
+                drop(records);
                 read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
