@@ -25,7 +25,7 @@ pub(super) const NONE: Number = Number::MAX;
 
 /// What was learned of the order of keys, in each place of a plan that has keys.
 #[derive(Debug)]
-pub(in crate::event) struct Orders(Box<[Option<Box<Order>>]>);
+pub(crate) struct Orders(Box<[Option<Box<Order>>]>);
 
 /// See the module.
 #[derive(Debug)]
