@@ -184,22 +184,36 @@ impl State {
         self.queue = queue;
     }
 
-    /// Finds what is known of the events that wait, and has what they will change brought into the cache.
+    /// Finds what is known of the events that wait, and has what they will change brought into the cache. Each step
+    /// waits for what the one before it has of all events on its way: the indexes are looked at before the entries.
     fn look_up(&self, queue: &mut Queue) {
-        for event in &mut queue.events {
-            let name = event.name.of(&queue.text);
-            event.kol = self.kols.lookup(event.hash, event.platform, name);
+        let Queue { events, text } = queue;
+        for event in &mut *events {
+            event.kol = self.kols.guess(event.hash);
         }
-        let has_readings = self.scoring.cumulative();
+        for event in &mut *events {
+            let (platform, name) = (event.platform, event.name(text));
+            let is = |kol: &KolIndex| self.kols.is(*kol, platform, name);
+            event.kol = match event.kol {
+                Some(kol) if !is(&kol) => self.kols.lookup(event.hash, platform, name),
+                guess => guess,
+            };
+            let kol = event.kol.filter(|_| self.scoring.cumulative());
+            event.reading = kol.and_then(|kol| self.readings.guess(kol, event.entity(text)));
+        }
         let mut touched = 0;
-        for event in &mut queue.events {
+        for event in events {
             let Some(kol) = event.kol else {
                 continue;
             };
-            if has_readings {
-                event.reading = self.readings.find(kol, event.entity(&queue.text));
-            }
             touched ^= self.kols.touch(kol);
+            let entity = event.entity(text);
+            event.reading = match event.reading {
+                Some(reading) if !self.readings.is(reading, kol, entity) => {
+                    self.readings.find(kol, entity)
+                }
+                guess => guess,
+            };
         }
         black_box(touched);
     }

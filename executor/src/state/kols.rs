@@ -115,10 +115,20 @@ impl Kols {
     /// The index of a KOL that is known.
     #[inline]
     pub fn lookup(&self, hash: u64, platform: PlatformIndex, name: &str) -> Option<KolIndex> {
-        self.index.find(hash, |kol| {
-            let kol = &self.list[kol];
-            kol.platform == platform && *kol.name == *name
-        })
+        self.index.find(hash, |kol| self.is(kol, platform, name))
+    }
+
+    /// See [`Index::guess`].
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<KolIndex> {
+        self.index.guess(hash)
+    }
+
+    /// Whether an index is that of a KOL.
+    #[inline]
+    pub(super) fn is(&self, kol: KolIndex, platform: PlatformIndex, name: &str) -> bool {
+        let kol = &self.list[kol];
+        kol.platform == platform && *kol.name == *name
     }
 
     /// Adds a KOL that `lookup` did not find.

@@ -38,6 +38,12 @@ impl Reading {
         reading
     }
 
+    /// Whether it is of this entity of this KOL.
+    #[inline]
+    pub(super) fn is_of(&self, kol: KolIndex, entity: EntityKey) -> bool {
+        self.kol == kol && self.entity == entity
+    }
+
     /// Whether there is no reading.
     pub(super) fn is_free(&self) -> bool {
         self.entity == EntityKey::FREE
