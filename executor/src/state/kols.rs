@@ -8,15 +8,12 @@ use foldhash::fast::RandomState;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
-use super::consumers::Waiting;
+use super::consumers::{KolIndex, Waiting};
 use super::index::Index;
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
 use super::reading::MISSING;
 use super::slab::Slab;
-
-/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
-pub type KolIndex = u32;
 
 /// The KOLs of one partition.
 #[derive(Debug, Default)]

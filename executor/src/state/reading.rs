@@ -1,6 +1,6 @@
 //! What is kept of the newest reading of a video or a profile, in three quarters of a cache line.
 
-use super::kols::KolIndex;
+use super::consumers::KolIndex;
 
 /// A counter that no reading has shown yet.
 pub const MISSING: u64 = u64::MAX;

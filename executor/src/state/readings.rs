@@ -6,8 +6,8 @@ use foldhash::fast::RandomState;
 use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
+use super::consumers::KolIndex;
 use super::index::Index;
-use super::kols::KolIndex;
 use super::long_ids::LongIds;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
 use super::slab::Slab;
