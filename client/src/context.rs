@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::net::tls_failure;
@@ -75,7 +77,7 @@ impl Context {
     }
 }
 
-/// The first of the masters that leads, or else the first that answers.
+/// The one of the masters that leads, or else the first that answered.
 async fn leader_among(
     masters: &[&str],
     access: &Access,
@@ -86,28 +88,47 @@ async fn leader_among(
         .iter()
         .map(|master| endpoint(master, access, answer));
     let all: Vec<Endpoint> = all.collect::<Result<_, _>>()?;
+    // All at the same time: one that does not answer delays nobody who wants the leader.
+    let mut calls: FuturesUnordered<_> = all.iter().map(|one| look(one, access)).collect();
     let (mut follower, mut reason) = (None, String::new());
-    for endpoint in &all {
-        let mut client = match connect(endpoint, access).await {
-            Ok(client) => client,
-            Err(error) => {
-                reason = why(&error);
-                continue;
+    while let Some(seen) = calls.next().await {
+        match seen {
+            Seen::Leads(client) => return Ok(client),
+            Seen::Follows(client) => {
+                follower.get_or_insert(client);
             }
-        };
-        let answer = client.leadership(LeadershipRequest {});
-        let leads = match tokio::time::timeout(CONNECT, answer).await {
-            Ok(Ok(reply)) => reply.into_inner().leads,
-            // A version without elections: it is the only master.
-            Ok(Err(status)) => status.code() == Code::Unimplemented,
-            Err(_) => continue,
-        };
-        if leads {
-            return Ok(client);
+            Seen::Unreachable(why) if why.is_empty() => {}
+            Seen::Unreachable(why) => reason = why,
         }
-        follower.get_or_insert(client);
     }
     follower.ok_or_else(|| unreachable(&masters.join(", "), &reason))
+}
+
+/// What a master among several is.
+enum Seen {
+    Leads(Jobs),
+    Follows(Jobs),
+    /// Why, where that can be said.
+    Unreachable(String),
+}
+
+async fn look(endpoint: &Endpoint, access: &Access) -> Seen {
+    let mut client = match connect(endpoint, access).await {
+        Ok(client) => client,
+        Err(error) => return Seen::Unreachable(why(&error)),
+    };
+    let answer = client.leadership(LeadershipRequest {});
+    let leads = match tokio::time::timeout(CONNECT, answer).await {
+        Ok(Ok(reply)) => reply.into_inner().leads,
+        // A version without elections: it is the only master.
+        Ok(Err(status)) => status.code() == Code::Unimplemented,
+        Err(_) => return Seen::Unreachable(String::new()),
+    };
+    if leads {
+        Seen::Leads(client)
+    } else {
+        Seen::Follows(client)
+    }
 }
 
 fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use kol_common::proto::{ExecutorState, ExecutorStatus, JobState, JobStatus};
 use kol_common::view::{executor_state, is_over, job_state};
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
+
+use crate::job::Resumed;
 
 /// Publishes for one controller. Dropped with it, when a master leads no longer, it wants no executors any more: an autoscaler
 /// takes the highest of all jobs, and what was wanted then would hide what the next leader wants.
@@ -75,6 +77,13 @@ fn counts(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
         let count = jobs.iter().filter(|j| j.state() == state).count();
         gauge!("kol_master_jobs", "state" => job_state(state)).set(count as f64);
     }
+}
+
+/// Publishes how long a partition paused that changed hands.
+pub fn resumed(job: &str, resumed: &Resumed) {
+    let labels = [("job", job.to_owned()), ("cause", resumed.cause.to_owned())];
+    let seconds = resumed.paused.duration().as_secs_f64();
+    histogram!("kol_master_move_pause_seconds", &labels).record(seconds);
 }
 
 fn job(status: &JobStatus) {

@@ -126,6 +126,13 @@ fn placement(partition: &PartitionStatus, wall: u64) -> String {
         ),
         ("why", placed.why.clone()),
         (
+            "paused",
+            partition.paused_ms.map_or_else(
+                || "not known".to_owned(),
+                |ms| format!("{} ms when it last changed hands", grouped(ms)),
+            ),
+        ),
+        (
             "load",
             format!(
                 "{} of that executor, which is {} full; {rates}, {} of state",
@@ -198,6 +205,7 @@ mod tests {
                 }),
                 ..Placement::default()
             }),
+            paused_ms: Some(1_234),
             ..PartitionStatus::default()
         };
         let text = placements(&[partition, PartitionStatus::default()], 150_000);
@@ -205,6 +213,7 @@ mod tests {
             "partition   t/3\n",
             "on          exe_1 (web-1) since 1970-01-01T00:01:00.000Z (1.5 min)\n",
             "why         exe_2 was lost\n",
+            "paused      1,234 ms when it last changed hands\n",
             "load        12.0 % of that executor, which is 33.5 % full; 12,345 events/s, 4,096 KiB/s, 5 MiB of state\n",
             "hottest     tiktok/ann 41 %\n",
             "moves       when exe_1 is 60.0 % full\n",

@@ -197,8 +197,8 @@ impl World {
                 job_id: revoke.job_id,
                 partition: revoke.partition,
                 assignment_epoch: revoke.assignment_epoch,
-                position: 0,
                 drained,
+                ..Released::default()
             };
             self.event(Event::Received(
                 executor(n),

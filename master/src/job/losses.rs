@@ -1,5 +1,7 @@
 //! Partitions whose owner fails or is lost, and what follows from that. The rules are those of `ownership`.
 
+use std::collections::BTreeSet;
+
 use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::{ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed};
 use kol_common::{ExecutorId, KolError, Millis};
@@ -121,6 +123,7 @@ impl Partitions {
     /// Rule 2, for executors that are lost and for owners that did not return after this master was started
     /// again.
     pub(super) fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        let mut absent = BTreeSet::new();
         for partition in &mut self.all {
             let lost = match &partition.hold {
                 Hold::Free { .. } => false,
@@ -130,6 +133,9 @@ impl Partitions {
                 }
             };
             if lost {
+                if let Hold::Awaited { executor, .. } = &partition.hold {
+                    absent.insert(executor.clone());
+                }
                 self.undrained += 1;
                 partition.leaves = partition.hold.executor().map(|executor| Cause::Lost {
                     executor: executor.clone(),
@@ -138,6 +144,7 @@ impl Partitions {
                 out.push(Effect::Persist);
             }
         }
+        out.extend(absent.into_iter().map(Effect::Absent));
     }
 
     /// Kafka lost the tail of a partition's log. `checkpoints` are its usable ones, newest first.

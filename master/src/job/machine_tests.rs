@@ -8,6 +8,7 @@ use kol_common::{KolError, Millis, SourcePartition};
 use super::effect::Event;
 use super::machine::Job;
 use super::testing::{DRAIN, Rig, assigned, executor, fleet, found, revoked, set};
+use crate::cluster::Callers;
 
 #[test]
 fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
@@ -168,6 +169,33 @@ fn after_a_restart_what_runs_is_adopted_and_the_rest_is_revoked_and_assigned_aga
     // Executor 2 never comes: its partitions go to 1 after the grace.
     assert!(assigned(&restarted.after(5_000)).is_empty());
     assert_eq!(assigned(&restarted.after(1_500)).len(), 2);
+}
+
+#[test]
+fn a_new_leader_waits_less_for_an_owner_that_is_silent_while_others_call() {
+    let (rig, first) = Rig::running(&[1, 2], 4);
+    let mut callers = Callers::default();
+    callers.called(Millis(0), "inc_1");
+    let mut restarted = Rig {
+        job: Job::new(rig.job.record(), vec![], Millis(1_000), DRAIN),
+        now: 1_000,
+        fleet: fleet(&[3]),
+    };
+    let grace = callers.grace(Millis(1_000));
+    restarted.job.await_owners(Millis(1_000), &grace);
+    let of = |n| {
+        let all = assigned(&first).into_iter();
+        all.filter(move |(to, ..)| *to == executor(n))
+            .map(|(_, p, _)| p)
+    };
+    assert!(assigned(&restarted.after(2_999)).is_empty());
+    let out = restarted.after(1);
+    assert_eq!(out.absent, [executor(2)]);
+    let taken: Vec<_> = assigned(&out).iter().map(|a| a.1).collect();
+    assert_eq!(taken, of(2).collect::<Vec<_>>());
+    assert!(assigned(&restarted.after(2_999)).is_empty());
+    let taken: Vec<_> = assigned(&restarted.after(1)).iter().map(|a| a.1).collect();
+    assert_eq!(taken, of(1).collect::<Vec<_>>());
 }
 
 #[test]

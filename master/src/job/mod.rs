@@ -29,6 +29,7 @@ mod origin;
 mod overlap;
 mod ownership;
 pub mod partition;
+mod pause;
 pub mod placement;
 mod placing;
 mod preparing;
@@ -39,7 +40,7 @@ mod status;
 pub mod tenure;
 mod warnings;
 
-pub use effect::{Effect, Event, Input};
+pub use effect::{Effect, Event, Input, Resumed};
 pub use fleet::{Executor, Fleet};
 pub use lineage::{Start, next_start};
 pub use load::Load;

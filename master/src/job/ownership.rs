@@ -31,6 +31,7 @@ use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{Hold, Partition};
 use super::record::PartitionRecord;
+use crate::cluster::Grace;
 
 /// The partitions of a job, and who runs them.
 #[derive(Debug)]
@@ -47,21 +48,27 @@ pub(super) struct Partitions {
 }
 
 impl Partitions {
-    /// As they were persisted; owners on record have until `until` to say that they still run them.
+    /// As they were persisted; owners on record may still run them, and have the longest time to say so.
     pub(super) fn restore(
         job: JobId,
         records: Vec<PartitionRecord>,
         drain: Duration,
         now: Millis,
-        until: Millis,
     ) -> Self {
-        let restore = |record| Partition::restore(record, now, until);
+        let restore = |record| Partition::restore(record, now);
         Self {
             job,
             drain,
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
             targets: BTreeMap::new(),
+        }
+    }
+
+    /// Owners on record have as long as that to say that they still run them.
+    pub(super) fn await_owners(&mut self, now: Millis, grace: &Grace) {
+        for partition in &mut self.all {
+            partition.await_owner(now, grace);
         }
     }
 
@@ -103,7 +110,7 @@ impl Partitions {
             owner: None,
             placed: None,
         };
-        self.all.push(Partition::restore(record, now, now));
+        self.all.push(Partition::restore(record, now));
         true
     }
 
@@ -180,6 +187,9 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
+        if let Some(paused) = partition.pauses.reported(now, &report) {
+            out.push(Effect::Resumed(partition.resumed(paused)));
+        }
         if let Some(before) = partition.report.take() {
             if report.sample.is_empty() {
                 report.sample = before.sample;
@@ -245,6 +255,12 @@ impl Partitions {
         };
         if !released.drained {
             self.undrained += 1;
+        }
+        if let Some(report) = partition.current_report() {
+            let stopped = released.stopped_ms.unwrap_or_default();
+            let read_to = released.position.max(report.position);
+            let since = Millis(now.0.saturating_sub(stopped));
+            partition.pauses.begin(since, read_to);
         }
         // No need to persist: the assignment epoch is raised when it is assigned again, and after a restart
         // its last owner will say that it does not run it.

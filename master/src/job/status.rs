@@ -338,5 +338,6 @@ fn entry(
         report: partition.report.clone(),
         placement: explain(partition, plan),
         moving_to: next.map(ToString::to_string),
+        paused_ms: partition.pauses.last().map(|paused| paused.0),
     }
 }

@@ -13,7 +13,7 @@ use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, 
 use uuid::Uuid;
 
 use super::discovery::{Found, Started, Starts};
-use super::effect::{Effect, Event, Input};
+use super::effect::{Effect, Event, Input, Resumed};
 use super::fleet::{Executor, Fleet};
 use super::load::Load;
 use super::machine::Job;
@@ -87,6 +87,8 @@ pub(super) struct Out {
     pub(super) sends: Vec<(ExecutorId, ToExecutor)>,
     pub(super) discover: bool,
     pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
+    pub(super) absent: Vec<ExecutorId>,
+    pub(super) resumed: Vec<Resumed>,
 }
 
 impl Out {
@@ -109,6 +111,8 @@ impl Out {
                 Effect::Send(to, message) => out.sends.push((to, message)),
                 Effect::Discover => out.discover = true,
                 Effect::Savepoint(id, saved) => out.savepoints.push((id, saved)),
+                Effect::Absent(executor) => out.absent.push(executor),
+                Effect::Resumed(resumed) => out.resumed.push(resumed),
                 Effect::Delete(_) | Effect::Notice(_) => {}
             }
         }
@@ -169,8 +173,8 @@ impl Rig {
             job_id: revoke.job_id.clone(),
             partition: revoke.partition.clone(),
             assignment_epoch: revoke.assignment_epoch,
-            position: 0,
             drained,
+            ..Released::default()
         };
         self.event(Event::Received(
             executor(by),

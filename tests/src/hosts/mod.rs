@@ -33,8 +33,9 @@ const STALLED: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(3);
 /// The longest pause of partitions of other hosts than the one that is cut off.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The longest time without a leader.
-const NEW_LEADER: Duration = Duration::from_secs(15);
+/// How long after the leader's host was cut off another leads at the latest, and the first epoch is committed.
+const NEW_LEADER: Duration = Duration::from_secs(10);
+const FIRST_EPOCH: Duration = Duration::from_secs(15);
 
 /// How long, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -139,13 +140,19 @@ impl Check {
         self.network.cut(host).expect("the link is cut");
         self.note(&format!("the link of {} is cut ({role})", name(host)));
         if leads {
-            wait_for("a new leader", NEW_LEADER, || self.another_leads(host));
+            let limit = NEW_LEADER.saturating_sub(begun.elapsed());
+            wait_for("a new leader", limit, || self.another_leads(host));
             self.note("another master leads");
         }
         wait_for("others to take over", LIMIT, || self.is_without(host));
         self.note("its partitions run elsewhere");
         let committed = before["checkpoint"]["epoch"].as_u64();
-        wait_for("an epoch", LIMIT, || {
+        let limit = if leads {
+            FIRST_EPOCH.saturating_sub(begun.elapsed())
+        } else {
+            LIMIT
+        };
+        wait_for("an epoch", limit, || {
             let epoch = self.status()?["checkpoint"]["epoch"].as_u64();
             (epoch > committed)
                 .then_some(())
