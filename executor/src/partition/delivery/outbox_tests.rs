@@ -92,6 +92,7 @@ impl Rig {
                     begun: 0,
                     done: 0,
                     shown: None,
+                    raised: false,
                     platforms: self.platforms.clone(),
                     refused: self.refused.clone(),
                 };
