@@ -57,7 +57,6 @@ impl Parts {
                 market: vec![PlatformMarket {
                     platform: platform.clone(),
                     mean: market,
-                    ..PlatformMarket::default()
                 }],
                 rankings_shown: true,
                 ..JobTick::default()

@@ -1,13 +1,16 @@
 //! Instructions of each part, as valgrind's callgrind counts them.
 
-use std::io::{BufRead as _, BufReader};
+use std::fmt::Display;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::Path;
 use std::process::Command;
 
 use crate::parts::{Counters, Done, Load, Part};
 
 /// Instructions of each part.
-pub type Instructions = [u64; Part::ALL.len()];
+type Instructions = [u64; Part::ALL.len()];
+/// How often each part was done.
+type Counts = [u64; Part::ALL.len()];
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,43 +42,25 @@ pub enum Failure {
     Failed(String),
 }
 
-/// Runs this program on the load again, under callgrind, whose output is kept in a file.
+/// Runs this program on the load again, under callgrind, whose output stays in a folder, if one is given.
 ///
 /// # Errors
 /// Nothing was counted.
-pub fn count(load: &Load, counters: Counters, file: &Path) -> Result<Counted, Failure> {
-    let failed = |error: String| Failure::Failed(error);
-    let this = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--quiet", "--demangle=no"])
-        .args(["--compress-strings=no", "--compress-pos=no"])
-        .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(this)
-        .args(["pass".to_owned(), counters.to_string()])
-        .args(load.arguments())
-        .output();
-    let output = match output {
-        Ok(output) => output,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Failure::NoValgrind);
-        }
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if !output.status.success() {
-        return Err(failed(text(&output.stderr)));
-    }
-    let counts = parse_counts(&text(&output.stdout))
-        .ok_or_else(|| failed(format!("unreadable: {}", text(&output.stdout))))?;
-    let opened = std::fs::File::open(file).map_err(|e| failed(e.to_string()))?;
+pub fn count(load: &Load, counters: Counters, keep: Option<&Path>) -> Result<Counted, Failure> {
+    let temporary = tempfile::tempdir().map_err(|e| failed(&e))?;
+    let folder = keep.unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    let file = folder.join(format!("callgrind.{counters}"));
+    let counts = pass(load, counters, &file)?;
+    let opened = std::fs::File::open(file).map_err(|e| failed(&e))?;
     let lines = BufReader::new(opened).lines().map_while(Result::ok);
     let instructions = inclusive(lines);
-    if let Some(part) = Part::ALL
+    let unseen = Part::ALL
         .iter()
-        .find(|part| instructions[**part as usize] == 0)
-    {
+        .find(|part| instructions[**part as usize] == 0);
+    if let Some(part) = unseen {
         let name = part.function();
-        return Err(failed(format!("callgrind saw no calls of {name}")));
+        return Err(failed(&format_args!("callgrind saw no calls of {name}")));
     }
     let each = Part::ALL.map(|part| {
         let count = counts[part as usize].max(1);
@@ -85,13 +70,39 @@ pub fn count(load: &Load, counters: Counters, file: &Path) -> Result<Counted, Fa
     Ok(Counted { each, merges })
 }
 
+/// Goes through the parts once under callgrind: how often each was done.
+fn pass(load: &Load, counters: Counters, file: &Path) -> Result<Counts, Failure> {
+    let this = std::env::current_exe().map_err(|e| failed(&e))?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--quiet", "--demangle=no"])
+        .args(["--compress-strings=no", "--compress-pos=no"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(this)
+        .args(["pass".to_owned(), counters.to_string()])
+        .args(load.arguments())
+        .output();
+    let output = output.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::NoValgrind,
+        _ => failed(&error),
+    })?;
+    if !output.status.success() {
+        return Err(failed(&String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_counts(&text).ok_or_else(|| failed(&format_args!("unreadable: {text}")))
+}
+
+fn failed(why: &dyn Display) -> Failure {
+    Failure::Failed(why.to_string())
+}
+
 /// What a run under callgrind prints of itself: how often each part was done.
 pub fn print_counts(done: &Done) {
     let counts = Part::ALL.map(|part| done.count(part).to_string());
     println!("{}", counts.join(" "));
 }
 
-fn parse_counts(text: &str) -> Option<[u64; Part::ALL.len()]> {
+fn parse_counts(text: &str) -> Option<Counts> {
     let counts: Vec<u64> = text
         .split_whitespace()
         .map_while(|count| count.parse().ok())

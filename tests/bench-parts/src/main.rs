@@ -108,16 +108,12 @@ fn time(load: &Load, chosen: &[Counters], rounds: usize) -> ExitCode {
 }
 
 fn count_all(load: &Load, chosen: &[Counters], keep: Option<PathBuf>) -> ExitCode {
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = keep.unwrap_or_else(|| temporary.path().to_owned());
-    std::fs::create_dir_all(&folder).unwrap();
     println!(
         "{} events of {} creators, instructions",
         load.events, load.kols
     );
     for counters in chosen {
-        let file = folder.join(format!("callgrind.{counters}"));
-        match count::count(load, *counters, &file) {
+        match count::count(load, *counters, keep.as_deref()) {
             Ok(Counted { each, merges }) => print(*counters, each, merges, load),
             Err(failure) => return complain(&failure),
         }
@@ -150,10 +146,10 @@ fn print(counters: Counters, each: [f64; Part::ALL.len()], merges: u64, load: &L
 
 fn compare(update: bool) -> ExitCode {
     let load = Load {
-        events: 200_000,
-        kols: 10_000,
-        tend: 10_000,
-        flush: 50_000,
+        events: 100_000,
+        kols: 5_000,
+        tend: 5_000,
+        flush: 25_000,
     };
     match guard::guard(&load, update) {
         Ok(Verdict::Same) if update => {

@@ -90,16 +90,16 @@ impl fmt::Display for Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Load {
     /// Events.
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 100_000)]
     pub events: u64,
     /// Creators in them.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 5_000)]
     pub kols: u64,
     /// Events between two times that the state is tended.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 5_000)]
     pub tend: u64,
     /// Events between two flushes.
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 25_000)]
     pub flush: u64,
 }
 
