@@ -34,6 +34,7 @@ mod requests;
 mod room;
 mod upkeep;
 
+pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;
 pub(super) use outcome::{Arrived, Outcome, Reached};
 pub(super) use problems::fenced;
