@@ -83,10 +83,10 @@ impl Parts {
     /// Decodes the records and applies their events to the state.
     pub fn take(&mut self, batch: &Batch, present: Millis) {
         let latest = self.intake.latest(present);
-        let intake = &mut self.intake;
+        let mut records = self.intake.records(latest);
         batch.records().for_each(|entry| {
             if let Ok(record) = entry {
-                intake.take(&record, latest);
+                records.take(&record);
             }
         });
     }
@@ -142,6 +142,7 @@ fn first_of(spec: JobSpec) -> Assignment {
         kept: Vec::new(),
         lineage: 0,
         resume_at: None,
+        read_before: None,
         whole_log: false,
         master: Master {
             cluster: ClusterId::generate(),
