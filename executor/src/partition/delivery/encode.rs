@@ -31,6 +31,8 @@ pub struct Encoder {
     ordinal: u32,
     packed: Vec<u8>,
     text: String,
+    /// Of the KOLs of the last merge call, in its order; not a number where one is taken out.
+    scores: Vec<f64>,
     /// A score that is not a number was reported.
     warned: bool,
 }
@@ -68,6 +70,7 @@ impl Encoder {
             ordinal,
             packed: Vec::new(),
             text: String::new(),
+            scores: Vec::new(),
             warned: false,
         }
     }
@@ -89,10 +92,17 @@ impl Encoder {
             }
         }
         self.common_arguments(context, kols.len(), &mut cmd);
+        self.scores.clear();
         for (kol, outgoing) in kols {
-            self.kol(context, &mut cmd, kol, outgoing);
+            let score = self.kol(context, &mut cmd, kol, outgoing);
+            self.scores.push(score.unwrap_or(f64::NAN));
         }
         cmd
+    }
+
+    /// The scores of the KOLs of the last merge call, in its order; not a number where one is taken out.
+    pub fn scores(&self) -> &[f64] {
+        &self.scores
     }
 
     /// A call that compares what was sent of KOLs of one platform with what is there.
@@ -168,11 +178,21 @@ impl Encoder {
         }
     }
 
-    fn kol(&mut self, context: &CallContext<'_>, cmd: &mut Cmd, kol: &str, outgoing: &Outgoing) {
+    /// Adds a KOL; its score, unless it is taken out.
+    fn kol(
+        &mut self,
+        context: &CallContext<'_>,
+        cmd: &mut Cmd,
+        kol: &str,
+        outgoing: &Outgoing,
+    ) -> Option<f64> {
         self.packed.clear();
         cmd.arg(kol);
         match outgoing {
-            Outgoing::Remove => remove(cmd),
+            Outgoing::Remove => {
+                remove(cmd);
+                None
+            }
             Outgoing::Put(slot) => {
                 let slot = Slot {
                     partition: self.ordinal,
@@ -185,7 +205,8 @@ impl Encoder {
                 if !terms.are_finite() {
                     // Redis would refuse the whole flush for it, again and again.
                     self.warn(context, kol);
-                    return remove(cmd);
+                    remove(cmd);
+                    return None;
                 }
                 let scored = Scored {
                     scoring: context.scoring,
@@ -197,6 +218,7 @@ impl Encoder {
                     value.write(&scored, &mut self.text);
                     cmd.arg(&self.text);
                 }
+                Some(terms.score)
             }
         }
     }

@@ -6,9 +6,8 @@
 //! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
 //! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
 //!    the position, window end and market version at which it was taken.
-//! 4. The next flush begins no sooner than the interval after the last one began, and no sooner than
-//!    twice the time Redis took for it (Redis is at most half busy with this partition), and when the
-//!    partition is far behind, no sooner than a second.
+//! 4. The next flush begins no sooner than the interval after the last one began; and with a turn, which keeps Redis
+//!    at most half busy with all partitions of this executor.
 //! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
 //!    Redis lost is claimed again, and everything sent again.
 
@@ -28,8 +27,6 @@ pub struct FlushLimits {
 
 /// Wait for memory that other partitions' flushes take.
 const NO_ROOM: Duration = Duration::from_millis(50);
-/// Least time between flushes while far behind.
-const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds of the back-off after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the fence record is looked at.
@@ -61,7 +58,6 @@ enum FenceState {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     begun: Instant,
-    behind: bool,
     /// What it confirms, if it took everything.
     confirms: Option<Confirmed>,
 }
@@ -181,11 +177,10 @@ impl Flusher {
     }
 
     /// Begins a flush: its sequence. `confirms` is what it confirms, if it takes everything.
-    pub fn begin(&mut self, now: Instant, behind: bool, confirms: Option<Confirmed>) -> u64 {
+    pub fn begin(&mut self, now: Instant, confirms: Option<Confirmed>) -> u64 {
         self.sequence += 1;
         self.flight = Some(Flight {
             begun: now,
-            behind,
             confirms: confirms.map(|c| Confirmed {
                 sequence: self.sequence,
                 ..c
@@ -215,19 +210,14 @@ impl Flusher {
             return Next::Continue;
         };
         match answer {
-            Ok(flushed) => {
+            Ok(_) => {
                 self.done = self.sequence;
                 self.back_off = BACK_OFF.0;
                 self.look_at = now + LOOK_EVERY;
                 if flight.confirms.is_some() {
                     self.confirmed = flight.confirms;
                 }
-                let pace = if flight.behind {
-                    self.limits.interval.max(BEHIND_INTERVAL)
-                } else {
-                    self.limits.interval
-                };
-                self.next_at = flight.begun + pace.max(2 * flushed.took);
+                self.next_at = flight.begun + self.limits.interval;
                 Next::Continue
             }
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,

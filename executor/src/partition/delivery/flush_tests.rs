@@ -31,11 +31,8 @@ fn at(position: u64) -> Confirmed {
     }
 }
 
-fn took(took: Duration) -> Result<Flushed, SinkError> {
-    Ok(Flushed {
-        took,
-        refused: Vec::new(),
-    })
+fn flushed() -> Result<Flushed, SinkError> {
+    Ok(Flushed::default())
 }
 
 fn away() -> SinkError {
@@ -63,23 +60,19 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     assert_eq!(f.next_at(), None, "both must be reached");
     f.reached(500, 20);
     assert_eq!(f.next_at(), Some(now));
-    assert_eq!(
-        f.begin(now, false, None),
-        8,
-        "sequences continue from the record"
-    );
+    assert_eq!(f.begin(now, None), 8, "sequences continue from the record");
 }
 
 #[test]
 fn only_a_flush_that_took_everything_confirms() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
-    f.flushed(now, &took(MS));
+    f.begin(now, None);
+    f.flushed(now, &flushed());
     assert_eq!(f.confirmed(), None);
-    f.begin(now, false, Some(at(42)));
+    f.begin(now, Some(at(42)));
     assert_eq!(f.confirmed(), None, "not before Redis answered");
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!(
         f.confirmed().map(|c| (c.position, c.sequence)),
         Some((42, 9))
@@ -87,33 +80,30 @@ fn only_a_flush_that_took_everything_confirms() {
 }
 
 #[test]
-fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
+fn flushes_begin_at_their_interval_and_at_once_where_redis_took_longer() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
-    f.flushed(now + 10 * MS, &took(10 * MS));
+    f.begin(now, None);
+    f.flushed(now + 10 * MS, &flushed());
     assert_eq!(f.next_at(), Some(now + 100 * MS));
-    f.begin(now, false, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 160 * MS));
-    f.begin(now, true, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 1_000 * MS));
+    f.begin(now, None);
+    f.flushed(now + 800 * MS, &flushed());
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
 }
 
 #[test]
 fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
     let now = Instant::now();
     let mut f = held(now, None);
-    let first = f.begin(now, false, Some(at(1)));
+    let first = f.begin(now, Some(at(1)));
     assert_eq!(f.flushed(now, &Err(away())), Next::SendAgain);
     assert_eq!(f.next_at(), Some(now + 50 * MS));
     assert_eq!(f.confirmed(), None);
-    assert_eq!(f.begin(now, false, None), first + 1);
+    assert_eq!(f.begin(now, None), first + 1);
     f.flushed(now, &Err(away()));
     assert_eq!(f.next_at(), Some(now + 100 * MS));
     for _ in 0..20 {
-        f.begin(now, false, None);
+        f.begin(now, None);
         f.flushed(now, &Err(away()));
     }
     assert_eq!(f.next_at(), Some(now + 2_000 * MS));
@@ -123,8 +113,8 @@ fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
 fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, Some(at(9)));
-    f.flushed(now, &took(MS));
+    f.begin(now, Some(at(9)));
+    f.flushed(now, &flushed());
     let later = now + 2_000 * MS;
     assert!(f.begin_look(later));
     assert_eq!(
@@ -144,7 +134,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
-    assert!(f.begin(later, false, None) > 8, "sequences never go back");
+    assert!(f.begin(later, None) > 8, "sequences never go back");
 }
 
 #[test]
@@ -154,7 +144,7 @@ fn a_newer_owner_stops_this_one_whatever_it_was_doing() {
     f.begin_claim(now);
     assert_eq!(f.claimed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
-    f.begin(now, false, None);
+    f.begin(now, None);
     assert_eq!(f.flushed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(SinkError::Fenced)), Next::Stop);

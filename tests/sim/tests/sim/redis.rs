@@ -27,7 +27,9 @@ fn plain(command: &str, reply: &Reply) -> String {
         Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
         Reply::Array(all) => {
             let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
-            if ["HGETALL", "HSCAN", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
+            if ["HGETALL", "HSCAN", "ZSCAN", "ZREVRANGE"].contains(&command)
+                && all.len().is_multiple_of(2)
+            {
                 let pairs: BTreeMap<_, _> = all
                     .chunks(2)
                     .map(|p| (p[0].clone(), number(&p[1])))
@@ -184,6 +186,15 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                     .arg("tiktok")
                     .take(),
             };
+        }
+        8 if random.random_bool(0.5) => {
+            let place = random.random_range(0..3);
+            return redis::cmd("ZREVRANGE")
+                .arg("ranking:tiktok:trending")
+                .arg(place)
+                .arg(place)
+                .arg("WITHSCORES")
+                .take();
         }
         8 => {
             return redis::cmd("SMEMBERS")
