@@ -81,6 +81,7 @@ impl Ledger {
     /// What to send for a KOL now; `None` when Redis neither has it nor should have it.
     pub fn outgoing(&self, state: &State, kol: KolIndex) -> Option<Outgoing> {
         match state.share(kol) {
+            Some(slot) if self.should_be_there(kol) => Some(Outgoing::Change(slot)),
             Some(slot) => Some(Outgoing::Put(slot)),
             None => self.get(kol).in_redis.then_some(Outgoing::Remove),
         }
@@ -106,7 +107,7 @@ impl Ledger {
         let entry = self.entry(kol);
         entry.in_flight = true;
         match what {
-            Outgoing::Put(slot) => {
+            Outgoing::Put(slot) | Outgoing::Change(slot) => {
                 entry.in_redis = true;
                 entry.window_end = slot.window_end;
                 entry.market_version = market_version;

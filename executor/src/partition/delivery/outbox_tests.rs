@@ -327,12 +327,14 @@ impl Backlog {
         while self.at() < until {
             self.rig.now += Duration::from_millis(20);
             for kol in &self.kols {
+                self.position += 1;
                 let event = Event {
                     kol: Cow::Borrowed(kol),
+                    likes: Some(self.position),
                     ..of_platform("tiktok")
                 };
-                self.rig.state.apply(&event, T0);
-                self.position += 1;
+                let time = Millis(T0.0 + self.position);
+                self.rig.state.apply(&event, time);
             }
             if epochs && self.position / self.kols.len() as u64 % 50 == 1 {
                 let arrived = self.rig.outbox.await_all(self.rig.now, &self.rig.state);
@@ -360,7 +362,7 @@ impl Backlog {
             let flushes = rig.flushes;
             let in_flight = rig.outbox.fill.in_flight();
             let news = rig.news();
-            if rig.flushes > flushes {
+            if rig.flushes > flushes && in_flight > 0 {
                 self.sent.push((at, in_flight));
             }
             let more = match news {
