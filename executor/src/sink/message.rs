@@ -125,6 +125,8 @@ pub struct Claimed {
     /// Redis may show this partition up to this offset and window end: the new owner sends nothing
     /// until it has reached both.
     pub shown: Option<(u64, u64)>,
+    /// It was of an older generation of the job: Redis has nothing of this one yet.
+    pub raised: bool,
     /// Platforms that have a ranking, whoever wrote it.
     pub platforms: Vec<String>,
     /// Keys that are of a wrong type: what they should say is not known.

@@ -35,6 +35,8 @@ pub struct Fill {
     early: Early,
     /// Far behind the head of the log a KOL waits in line for so long: what happens to it meanwhile goes out together.
     patience: Duration,
+    /// The first flush waits for nothing.
+    hurries: bool,
 }
 
 /// How far all slots were looked at for rescoring, at this window end and market version.
@@ -63,8 +65,9 @@ pub struct Calls<'a> {
 }
 
 impl Fill {
-    /// Of a partition that has sent nothing; far behind the head of the log its KOLs wait for `patience`.
-    pub fn new(encoder: Encoder, patience: Duration, now: Instant) -> Self {
+    /// Of a partition that has sent nothing. Far behind the head of the log its KOLs wait for `patience`; the first ones do
+    /// not if it `hurries`, because people see nothing new until they have arrived.
+    pub fn new(encoder: Encoder, patience: Duration, hurries: bool, now: Instant) -> Self {
         Self {
             encoder,
             chunks: Vec::new(),
@@ -73,6 +76,7 @@ impl Fill {
             line: Line::default(),
             early: Early::new(now),
             patience,
+            hurries,
         }
     }
 
@@ -132,7 +136,7 @@ impl Fill {
     /// How many KOLs may be taken of the line.
     fn due(&self, now: Instant, state: &State, behind: bool) -> usize {
         let waiting = state.waiting(Consumer::Delivery);
-        if behind {
+        if behind && !self.hurries {
             waiting.min(self.line.waited(now, self.patience))
         } else {
             waiting
@@ -248,9 +252,14 @@ impl Fill {
         rescore || self.early.are_chosen() || self.due(now, state, behind) > 0
     }
 
+    /// Whether no KOL waits in line.
+    pub fn waits_for_nothing(&self, state: &State) -> bool {
+        state.waiting(Consumer::Delivery) == 0
+    }
+
     /// Whether nothing is left to send at this window end and market version.
     pub fn is_complete(&self, state: &State, tick: &JobTick) -> bool {
-        state.waiting(Consumer::Delivery) == 0 && self.is_rescored(state, tick)
+        self.waits_for_nothing(state) && self.is_rescored(state, tick)
     }
 
     fn is_rescored(&self, state: &State, tick: &JobTick) -> bool {
@@ -260,6 +269,7 @@ impl Fill {
     /// Redis confirmed the flush: how many KOLs it had.
     pub fn confirm(&mut self) -> usize {
         self.line.arrived();
+        self.hurries = false;
         self.ledger.confirm()
     }
 

@@ -81,6 +81,7 @@ impl Outbox {
                     assignment.ordinal,
                 ),
                 patience,
+                assignment.read_before.is_some(),
                 now,
             ),
             flusher: Flusher::new(limits, now),
@@ -165,6 +166,11 @@ impl Outbox {
         self.flusher.confirmed()
     }
 
+    /// Where the partition was when the newest flush began that has arrived in Redis.
+    pub fn arrived_from(&self) -> Option<u64> {
+        self.flusher.arrived()
+    }
+
     /// Counters with the merges that Redis confirmed.
     pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
         PartitionCounters {
@@ -246,7 +252,7 @@ impl Outbox {
     /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
     /// too: they must not take out what is only late to come.
     fn allowed(&self, behind: bool) -> Allowed {
-        let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
+        let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
         Allowed {
             sweep: ready && !behind && self.rankings.are_shown(),
             compare: ready,
@@ -360,8 +366,23 @@ impl Outbox {
             Next::Stop => return Outcome::Fenced,
             Next::Continue | Next::SendAgain => self.arrived(),
             Next::SendEverything => {
-                self.send_everything(now, state);
-                None
+                tracing::warn!(
+                    code = "REDIS_LOST_DATA",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    "Redis lost data: writing everything of this partition again"
+                );
+                self.send_everything(now, state)
+            }
+            Next::BeginGeneration => {
+                tracing::warn!(
+                    code = "GENERATION_RAISED",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    generation = self.assignment.generation,
+                    "the job has a newer generation: writing everything of this partition under it"
+                );
+                self.send_everything(now, state)
             }
         };
         match answer {
@@ -386,15 +407,11 @@ impl Outbox {
         }
     }
 
-    fn send_everything(&mut self, now: Instant, state: &mut State) {
-        tracing::warn!(
-            code = "REDIS_LOST_DATA",
-            job = %self.assignment.job,
-            partition = %self.assignment.partition,
-            "Redis lost data: writing everything of this partition again"
-        );
+    /// Nothing has arrived before that is done.
+    fn send_everything(&mut self, now: Instant, state: &mut State) -> Option<Arrived> {
         self.fill.send_everything(state);
         self.upkeep.sweep_again(now);
+        None
     }
 }
 

@@ -120,6 +120,7 @@ impl Rig {
                     begun: 0,
                     done: 0,
                     shown: None,
+                    raised: false,
                     platforms: self.platforms.clone(),
                     refused: self.refused.clone(),
                 };
@@ -397,6 +398,21 @@ async fn far_behind_a_creator_is_sent_at_most_once_in_five_seconds() {
     backlog.rig.now += SECOND / 10;
     backlog.step(false);
     assert_eq!(backlog.merges(), 5 * 40);
+}
+
+#[tokio::test]
+async fn the_first_flush_of_a_partition_that_was_taken_over_waits_for_nothing() {
+    let mut backlog = Backlog::new(40, "");
+    let taken_over = Assignment {
+        read_before: Some(7),
+        ..Assignment::clone(&assignment())
+    };
+    backlog.rig = Rig::new(Arc::new(taken_over));
+    backlog.start = backlog.rig.now;
+    backlog.rig.lowest = Some(100.0);
+    backlog.read(5 * SECOND, false);
+    assert_eq!(backlog.merges(), 40, "{:?}", backlog.sent);
+    assert!(backlog.sent[0].0 < SECOND, "{:?}", backlog.sent);
 }
 
 #[tokio::test]

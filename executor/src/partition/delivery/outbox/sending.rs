@@ -55,9 +55,10 @@ impl Outbox {
             return None;
         }
         self.turn.give_up();
-        if self.fill.is_complete(state, tick) {
-            self.flusher
-                .nothing_to_send(self.confirms(state, reached, tick));
+        if self.fill.waits_for_nothing(state) {
+            let complete = self.fill.is_complete(state, tick);
+            let confirms = complete.then(|| self.confirms(state, reached, tick));
+            self.flusher.nothing_to_send(reached.position, confirms);
         }
         self.arrived()
     }
@@ -109,9 +110,7 @@ impl Outbox {
         let confirms = complete.then(|| self.confirms(state, reached, tick));
         let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
         if merges.is_empty() && !rechecks {
-            if let Some(confirms) = confirms {
-                self.flusher.nothing_to_send(confirms);
-            }
+            self.flusher.nothing_to_send(reached.position, confirms);
             return self.arrived();
         }
         self.room.hold(reserved, self.fill.in_flight());
@@ -120,7 +119,7 @@ impl Outbox {
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
             fence: self.fence.clone(),
-            sequence: self.flusher.begin(now, confirms),
+            sequence: self.flusher.begin(now, reached.position, confirms),
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
             merges,
