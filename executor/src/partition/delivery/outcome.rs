@@ -1,5 +1,7 @@
 //! What the actor says to the outbox, and what it answers.
 
+use super::requests::Answer;
+
 /// How far the partition has read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reached {
@@ -7,6 +9,15 @@ pub struct Reached {
     pub position: u64,
     /// It is far behind: intermediate scores are not worth sending.
     pub behind: bool,
+}
+
+/// What the outbox waited for.
+#[derive(Debug)]
+pub enum News {
+    /// The sink answered.
+    Answer(Answer),
+    /// It is the partition's turn to flush.
+    Turn,
 }
 
 /// Everything that was awaited is in Redis.
