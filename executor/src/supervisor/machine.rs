@@ -193,6 +193,7 @@ impl Machine {
                     to: tail.to,
                     differs: tail.differs,
                     unproven: tail.unproven,
+                    oldest: Some(tail.oldest),
                 };
                 failed(&key, was.assignment_epoch, &error, Some(lost))
             }
@@ -243,7 +244,7 @@ fn failed(
         partition: Some((&key.1).into()),
         assignment_epoch,
         error: Some(error.to_info()),
-        lost_tail,
+        lost_tail: lost_tail.map(Box::new),
     })
 }
 

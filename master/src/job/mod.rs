@@ -54,6 +54,8 @@ mod ending_tests;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]
+mod lost_tail_tests;
+#[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
 mod measure_tests;

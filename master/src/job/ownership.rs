@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
+use kol_common::checkpoint::{ABSENT, DAMAGED, LOST, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     self, ErrorDomain, ErrorInfo, LostTail, Manifest, PartitionCheckpoint, PartitionFailed,
@@ -75,6 +75,14 @@ pub(super) enum Failure {
         ordinal: u32,
         /// The records that were lost.
         lost: LostTail,
+    },
+    /// It was to start again without state, and its log no longer has everything that gives that: it continues at once
+    /// with a state, if it has one.
+    NotWhole {
+        /// The partition.
+        ordinal: u32,
+        /// What the executor said.
+        text: String,
     },
     /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
     /// tried again, too.
@@ -235,6 +243,17 @@ impl Partitions {
         }
     }
 
+    /// Its log no longer has everything that gives its state. `checkpoints` are its usable ones, newest first.
+    pub(super) fn log_is_not_whole<'c>(
+        &mut self,
+        ordinal: u32,
+        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
+    ) {
+        if let Some(partition) = self.all.get_mut(ordinal as usize) {
+            partition.record.cuts.is_no_longer_whole(checkpoints);
+        }
+    }
+
     /// Rule 4.
     pub(super) fn connected(
         &mut self,
@@ -328,11 +347,20 @@ impl Partitions {
                 text,
             };
         }
-        if let Some(lost) = failed.lost_tail {
+        if let Some(lost) = &failed.lost_tail {
             partition.failure = Some(error);
             partition.fence(now);
             let ordinal = partition.record.ordinal;
-            return Failure::LostTail { ordinal, lost };
+            return Failure::LostTail {
+                ordinal,
+                lost: **lost,
+            };
+        }
+        if error.code == LOST && partition.record.cuts.is_whole() {
+            partition.failure = Some(error);
+            partition.fence(now);
+            let ordinal = partition.record.ordinal;
+            return Failure::NotWhole { ordinal, text };
         }
         if error.code == ABSENT {
             // Not the partition's fault, and no executor that misses the folder gets it again.

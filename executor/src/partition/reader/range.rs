@@ -64,6 +64,7 @@ pub fn resume(evidence: &Evidence) -> Resume {
                 to: read_to,
                 differs: doubt.differs,
                 unproven: doubt.cut.is_none() && found.is_unproven(),
+                oldest,
             }),
             Some(_) => Resume::Later,
             // It cannot be distinguished from a recreated topic.
@@ -108,6 +109,7 @@ mod tests {
             to,
             differs: None,
             unproven: false,
+            oldest: 0,
         }
     }
 
@@ -170,7 +172,12 @@ mod tests {
     fn a_log_that_has_grown_again_is_cut_where_its_client_says() {
         let mut seen = evidence(30, 5, 90);
         seen.doubt.cut = Some(20);
-        let tail = |from| Resume::BeforeTail(lost(from, 30));
+        let tail = |from| {
+            Resume::BeforeTail(LostTail {
+                oldest: 5,
+                ..lost(from, 30)
+            })
+        };
         assert_eq!(resume(&seen), tail(20));
         seen.doubt.cut = Some(0);
         assert_eq!(resume(&seen), tail(5), "nothing is left of what was read");
