@@ -15,6 +15,7 @@ fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
         begun: 7,
         done: 0,
         shown,
+        last: String::new(),
         platforms: Vec::new(),
         refused: Vec::new(),
     };
@@ -53,6 +54,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
         begun: 7,
         done: 0,
         shown: Some((500, 20)),
+        last: String::new(),
         platforms: Vec::new(),
         refused: Vec::new(),
     };
@@ -139,6 +141,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         begun: 3,
         done: 3,
         shown: Some((10_000, 99)),
+        last: String::new(),
         platforms: Vec::new(),
         refused: Vec::new(),
     };
@@ -179,6 +182,7 @@ fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again()
             begun: known,
             done: known,
             shown: None,
+            last: String::new(),
             platforms: Vec::new(),
             refused: Vec::new(),
         };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `outbox` | the part that the actor holds: starts what is due, acts on the sink's answers |
 //! | `outcome` | what the actor says to it, and what it answers |
+//! | `shown` | the last record that Redis was shown the effect of |
 //! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
 //! | `fill` | fills flushes with what changed and what must be rescored |
 //! | `ledger` | what Redis was sent of each KOL |
@@ -32,6 +33,7 @@ mod refusals;
 mod repairs;
 mod requests;
 mod room;
+mod shown;
 mod upkeep;
 
 pub(super) use outbox::Outbox;

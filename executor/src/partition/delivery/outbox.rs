@@ -17,6 +17,7 @@ use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
 use super::room::Room;
+use super::shown;
 use super::upkeep::{Allowed, Upkeep};
 use crate::memory::Memory;
 use crate::partition::message::Assignment;
@@ -229,7 +230,9 @@ impl Outbox {
             return None;
         }
         let mut arrived = None;
-        self.flusher.reached(reached.position, state.window_end());
+        if reached.is_same_log {
+            self.flusher.reached(reached.position, state.window_end());
+        }
         if self.flusher.begin_claim(now) {
             let spec = &self.assignment.spec;
             let platforms = spec.sink.keys.platforms_key();
@@ -317,6 +320,7 @@ impl Outbox {
             sequence: self.flusher.begin(now, reached.behind, confirms),
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
+            last: shown::text(&self.log, reached.last),
             merges,
             platforms: keys.platforms_key(),
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
@@ -368,10 +372,15 @@ impl Outbox {
             }
         };
         match answer {
-            Answer::Claim(Ok(_)) => Outcome::Claimed {
-                shown: self.flusher.holding().map(|(_, window_end)| window_end),
-                arrived,
-            },
+            Answer::Claim(Ok(claimed)) => {
+                let shown = self.flusher.holding().map(|(_, window_end)| window_end);
+                let last = shown::mark(&self.log, &claimed.last);
+                Outcome::Claimed {
+                    shown,
+                    last: last.filter(|_| shown.is_some()),
+                    arrived,
+                }
+            }
             _ => Outcome::Served(arrived),
         }
     }

@@ -91,7 +91,7 @@ fn new_log(evidence: &Evidence) -> String {
         (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
         _ => {
             let end = evidence.found.end;
-            match evidence.doubt.differs {
+            match evidence.doubt.differs.or(evidence.found.differs) {
                 Some(at) => format!("its record {at} is another one than was read"),
                 None => format!("the log ends at offset {end}, before the position"),
             }
@@ -114,7 +114,9 @@ mod tests {
             found: Found {
                 oldest,
                 end: 50,
+                differs: None,
                 cut: None,
+                compared: false,
             },
             known: None,
             confirmed: false,

@@ -294,6 +294,52 @@ async fn a_state_that_is_continued_before_its_end_does_not_look_for_its_last_rec
     assert_eq!(all, ["D", "E", "F"]);
 }
 
+/// An owner before had read one more record, and died before an epoch had it: as the next one learns before it has
+/// read that far, or later.
+async fn with_a_record_of_before(
+    log: &Written,
+    read_before: RecordMark,
+    late: bool,
+) -> (Result<Recovered, KolError>, bool) {
+    let mut reader = reader(log, &[behind(1, "b")], "");
+    if late {
+        let (_, became) = read(&mut reader).await;
+        assert_eq!(became, Ok(Recovered::SameLog));
+    }
+    reader.was_read_before(read_before);
+    assert!(!reader.is_same_log());
+    let (_, became) = read(&mut reader).await;
+    (became, reader.is_same_log())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_an_owner_before_had_read_and_that_is_another_one_now_shows_a_lost_tail() {
+    let log = Written::of(&["a", "b", "C", "D", "E"]);
+    for late in [false, true] {
+        let (became, same) = with_a_record_of_before(&log, record(3, "d").mark(), late).await;
+        assert_eq!((became, same), (lost(2, 5, Some(3)), false), "late: {late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_an_owner_before_had_read_and_that_is_there_or_gone_shows_nothing() {
+    let log = Written::of(&["a", "b", "c", "d", "e"]);
+    let compacted = Written::of(&["a", "b", "c", "d", "e"]);
+    compacted.lock().records.remove(3);
+    for log in [&log, &compacted] {
+        for late in [false, true] {
+            let (became, same) = with_a_record_of_before(log, record(3, "d").mark(), late).await;
+            assert_eq!((became, same), (Ok(Recovered::SameLog), true));
+        }
+    }
+    let mut reader = reader(&log, &[behind(1, "b")], "");
+    reader.was_read_before(record(1, "b").mark());
+    assert!(
+        reader.is_same_log(),
+        "it is compared when the log is opened"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_of_a_log_that_is_another_one_until_that_is_looked_into() {
     let log = Written::of(&["a", "B", "C", "D"]);
