@@ -28,6 +28,8 @@ const SETTLE: u32 = 25;
 pub struct Queues {
     budget: u64,
     each: AtomicU64,
+    /// The largest number of partitions seen.
+    partitions: AtomicU64,
     wait: AtomicU32,
     /// What one partition is expected to take.
     expected: AtomicU64,
@@ -42,6 +44,7 @@ impl Queues {
         Self {
             budget,
             each: AtomicU64::new(share(budget, 1)),
+            partitions: AtomicU64::new(1),
             wait: AtomicU32::new(0),
             expected: AtomicU64::new(EXPECTED),
             refused: AtomicU32::new(0),
@@ -58,6 +61,13 @@ impl Queues {
     pub fn divide_by(&self, partitions: usize) {
         let share = share(self.budget, partitions as u64);
         self.each.fetch_min(share, Ordering::Relaxed);
+        self.partitions
+            .fetch_max(partitions as u64, Ordering::Relaxed);
+    }
+
+    /// The largest number of partitions that there were at a time.
+    pub fn partitions(&self) -> u64 {
+        self.partitions.load(Ordering::Relaxed)
     }
 
     /// The queue of one partition takes so many bytes.

@@ -5,6 +5,8 @@
 //! 2. A partition uses at most one part in fifty of Redis' time, and all partitions of a job together one part
 //!    in ten: after a slice, so many times as long as it took passes before the next. With many creators that
 //!    makes the round longer. A ranking that is gone as a whole is noticed by any slice.
+//! 3. What a slice took is not all Redis' time: a process that was stopped, or a Redis that did not answer for a
+//!    while, must not keep what is lost from being found. So the next slice comes after [`LONGEST`] in any case.
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ pub const SLICE: usize = 256;
 const ROUND: Duration = Duration::from_secs(40);
 /// Bounds of the time between two slices.
 const EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The longest wait for the next slice, however long one took.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Of so many parts of Redis' time one is used: by a partition, and by all of a job.
 const PARTS: u32 = 50;
 const PARTS_OF_JOB: u32 = 10;
@@ -97,7 +101,8 @@ impl Comparison {
             .max(1);
         let pace = (ROUND / slices).clamp(EVERY.0, EVERY.1);
         let parts = PARTS.max(PARTS_OF_JOB.saturating_mul(self.partitions));
-        self.next_at = now + took.map_or(EVERY.1, |took| pace.max(took.saturating_mul(parts - 1)));
+        let rest = |took: Duration| took.saturating_mul(parts - 1).min(LONGEST);
+        self.next_at = now + took.map_or(EVERY.1, |took| pace.max(rest(took)));
         std::mem::take(&mut self.slice)
     }
 }
@@ -135,8 +140,17 @@ mod tests {
         comparison.ended(now, Some(Duration::from_millis(100)), 1_000_000);
         assert_eq!(comparison.next_at(), now + Duration::from_millis(4_900));
         comparison.begin(64, 10, all);
-        comparison.ended(now, Some(Duration::from_millis(100)), 1_000_000);
-        assert_eq!(comparison.next_at(), now + Duration::from_millis(63_900));
+        comparison.ended(now, Some(Duration::from_millis(10)), 1_000_000);
+        assert_eq!(comparison.next_at(), now + Duration::from_millis(6_390));
+    }
+
+    #[test]
+    fn a_slice_that_was_not_answered_for_long_puts_the_next_off_for_seconds_only() {
+        let now = Instant::now();
+        let mut comparison = Comparison::new(now);
+        comparison.begin(64, 10, all);
+        comparison.ended(now, Some(Duration::from_secs(30)), 1_000_000);
+        assert_eq!(comparison.next_at(), now + LONGEST);
     }
 
     #[test]

@@ -145,7 +145,8 @@ impl Orphans {
             self.platform += usize::from(next.is_none());
             self.listing = next.unwrap_or(Listing::FIRST);
         }
-        self.next_at = Some(now + 9 * piece.took);
+        // One that was not answered for long, or waited in a stopped process, took Redis less than that.
+        self.next_at = Some(now + (9 * piece.took).min(RETRY));
     }
 
     /// Orphans to remove now, at most `limit`, with their platform; they count as in flight until
@@ -195,6 +196,21 @@ mod tests {
             kols: kols.iter().map(|k| (*k).to_owned()).collect(),
             refused: None,
             took: Duration::from_millis(2),
+        }
+    }
+
+    #[test]
+    fn a_piece_that_was_not_answered_for_long_puts_the_next_off_for_seconds_only() {
+        let now = Instant::now();
+        let mut orphans = Orphans::due(now);
+        for (took, wait) in [(2, 18), (60_000, 5_000)] {
+            assert!(orphans.begin(&[], "tiktok").is_some());
+            let slow = Scanned {
+                took: Duration::from_millis(took),
+                ..piece(&[], 1)
+            };
+            orphans.scanned(now, Some(&slow), known);
+            assert_eq!(orphans.next_at(), Some(now + Duration::from_millis(wait)));
         }
     }
 

@@ -3,6 +3,7 @@
 //! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends when the last has left.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use kol_common::job::KafkaSource;
@@ -24,6 +25,18 @@ pub(super) struct Recipe {
     pub(super) secrets: Secrets,
     pub(super) client_id: String,
 }
+
+/// How long a fetch may wait at the broker for the first record. The client has one fetch a broker under way: when the
+/// queues of all partitions that are behind are full as it is sent, it is for the others only, which have nothing, and
+/// those that are behind get nothing meanwhile. But each fetch names all partitions, and that is all that an idle
+/// executor does: so it waits longer the more they are, 100 µs for each.
+fn wait(partitions: u64) -> Duration {
+    Duration::from_micros(100 * partitions).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+/// Bounds of [`wait`].
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// What a client that reads single records holds of a partition.
 const FEW: u64 = 64 << 10;
@@ -64,7 +77,7 @@ impl Readers {
         owner: Arc<Clients>,
         room: Arc<Queues>,
     ) -> Result<Self, KolError> {
-        let newest = recipe.reader(&owner, room.each())?;
+        let newest = recipe.reader(&owner, room.each(), room.partitions())?;
         Ok(Self {
             recipe,
             owner,
@@ -87,7 +100,9 @@ impl Readers {
                 kib = each >> 10,
                 "more partitions share the room for fetched records: a new Kafka client with less for each"
             );
-            *newest = self.recipe.reader(&self.owner, each)?;
+            *newest = self
+                .recipe
+                .reader(&self.owner, each, self.room.partitions())?;
         }
         self.clients
             .insert(partition.clone(), Arc::clone(&newest.client));
@@ -116,7 +131,7 @@ impl Readers {
     /// As [`Readers::start`].
     pub(super) fn apart(&self) -> Result<Arc<Client>, KolError> {
         self.recipe
-            .reader(&self.owner, FEW)
+            .reader(&self.owner, FEW, 1)
             .map(|reader| reader.client)
     }
 
@@ -127,14 +142,14 @@ impl Readers {
 }
 
 impl Recipe {
-    fn reader(&self, owner: &Clients, each: u64) -> Result<Reader, KolError> {
+    fn reader(&self, owner: &Clients, each: u64, partitions: u64) -> Result<Reader, KolError> {
         Ok(Reader {
-            client: owner.create(self.config(each)?)?,
+            client: owner.create(self.config(each, partitions)?)?,
             each,
         })
     }
 
-    fn config(&self, each: u64) -> Result<ClientConfig, KolError> {
+    fn config(&self, each: u64, partitions: u64) -> Result<ClientConfig, KolError> {
         let mut config = client_config(&self.source, &self.secrets, &self.client_id)?;
         for (key, value) in [
             ("auto.offset.reset", "error"),
@@ -149,12 +164,13 @@ impl Recipe {
         let records = (each / RECORD_OVERHEAD).clamp(64, 50_000).to_string();
         let fetch = each.min(4 << 20).to_string();
         let response = (4 * each).clamp(1 << 20, 50 << 20).to_string();
+        let wait = wait(partitions).as_millis().to_string();
         for (key, value) in [
             ("queued.max.messages.kbytes", &*queue),
             ("queued.min.messages", &*records),
             // By default a full queue stops fetching for a whole second.
             ("fetch.queue.backoff.ms", "5"),
-            ("fetch.wait.max.ms", "500"),
+            ("fetch.wait.max.ms", &*wait),
             ("fetch.error.backoff.ms", "100"),
             ("fetch.message.max.bytes", &*fetch),
             ("fetch.max.bytes", &*response),
@@ -172,6 +188,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_fetch_waits_longer_the_more_partitions_it_names() {
+        for (partitions, ms) in [(1, 10), (100, 10), (256, 25), (1_000, 100), (100_000, 100)] {
+            assert_eq!(wait(partitions).as_millis(), ms, "{partitions} partitions");
+        }
+    }
+
+    #[test]
     fn a_client_holds_no_more_of_a_partition_than_its_share_and_the_spec_may_say_less() {
         let mut recipe = Recipe {
             source: KafkaSource::default(),
@@ -179,12 +202,13 @@ mod tests {
             client_id: "test".into(),
         };
         let of = |recipe: &Recipe, key: &str| {
-            let config = recipe.config(64 << 10).unwrap();
+            let config = recipe.config(64 << 10, 250).unwrap();
             config.get(key).unwrap().to_owned()
         };
         assert_eq!(of(&recipe, "queued.max.messages.kbytes"), "64");
         assert_eq!(of(&recipe, "fetch.message.max.bytes"), "65536");
         assert_eq!(of(&recipe, "queued.min.messages"), "163");
+        assert_eq!(of(&recipe, "fetch.wait.max.ms"), "25");
         let properties = &mut recipe.source.properties;
         properties.insert("fetch.message.max.bytes".into(), "20000".into());
         assert_eq!(of(&recipe, "fetch.message.max.bytes"), "20000");
