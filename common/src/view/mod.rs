@@ -68,7 +68,9 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
         .map_or_else(|| json!({}), report_json);
     view["executor_id"] = json!(partition.executor_id);
     view["host"] = json!(partition.host);
+    view["moving_to"] = json!(partition.moving_to);
     view["start_offset"] = json!(partition.start_offset);
+    view["paused_ms"] = json!(partition.paused_ms);
     view["placement"] = json!(partition.placement.as_ref().map(placement_json));
     if let Some(p) = &partition.partition {
         view["topic"] = json!(p.topic);

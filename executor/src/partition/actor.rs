@@ -6,7 +6,7 @@ use std::time::Duration;
 use kol_common::actor::Mailbox;
 use kol_common::proto::{AsOf, Barrier, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
 use super::fullness::Fullness;
+use super::handover::Handover;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::meter::Meter;
 use super::reader::{BATCH, News, Reader, Recovered};
@@ -49,7 +50,16 @@ pub(super) struct Actor {
     fullness: Fullness,
     meter: Meter,
     report: watch::Sender<PartitionReport>,
+    handover: Handover,
+    /// Since when nothing more is read.
+    stopped: Option<Instant>,
     housekeeping_at: Instant,
+}
+
+/// A state that nobody needs any more, and the memory that it takes.
+pub(super) struct Remains {
+    _state: Intake,
+    _memory: Turn,
 }
 
 impl Actor {
@@ -58,7 +68,7 @@ impl Actor {
         deps: Deps,
         standby: Option<Standby>,
         inbox: Mailbox<Command>,
-        report: watch::Sender<PartitionReport>,
+        (report, caught_up): (watch::Sender<PartitionReport>, oneshot::Sender<()>),
         stop_now: CancellationToken,
     ) -> Self {
         let now = Instant::now();
@@ -82,6 +92,8 @@ impl Actor {
             turn: Turn::new(deps.memory, now),
             fullness: Fullness::default(),
             meter: Meter::default(),
+            handover: Handover::new(&assignment, caught_up, now),
+            stopped: None,
             housekeeping_at: now,
             assignment,
             inbox,
@@ -90,10 +102,21 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) -> Ended {
-        if let Err(ended) = self.restore_unless_stopped().await {
-            return ended;
-        }
+    /// Answers how it ended, and what is left.
+    pub(super) async fn run(mut self) -> (Ended, Remains) {
+        let ended = match self.restore_unless_stopped().await {
+            Ok(()) => self.live().await,
+            Err(ended) => ended,
+        };
+        let remains = Remains {
+            _state: self.intake,
+            _memory: self.turn,
+        };
+        (ended, remains)
+    }
+
+    async fn live(&mut self) -> Ended {
+        self.handover.restored(Instant::now());
         self.reader.wait();
         let ended = match self.turn.take(Instant::now(), &mut self.reader) {
             Ok(()) => {
@@ -121,6 +144,7 @@ impl Actor {
             self.checkpointer.copy_some(self.intake.state_mut());
             self.explain.step(self.intake.state());
             self.step(now);
+            self.watch_handover(now);
             if self.is_drained() {
                 return self.released(true);
             }
@@ -152,7 +176,10 @@ impl Actor {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Drain => self.reader.drain(),
+            Command::Drain => {
+                self.stopped.get_or_insert_with(Instant::now);
+                self.reader.drain();
+            }
             Command::Barrier { barrier, answer } => self.barrier(&barrier, answer),
             Command::Explain {
                 platform,
@@ -176,6 +203,7 @@ impl Actor {
     fn barrier(&mut self, barrier: &Barrier, answer: BarrierAnswer) {
         let now = Instant::now();
         if barrier.last {
+            self.stopped.get_or_insert(now);
             self.reader.halt();
         }
         self.reader.epoch_ends();
@@ -269,9 +297,9 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                let read = self
-                    .reader
-                    .read(now, batch, |record| intake.take(record, latest));
+                let mut records = intake.records(latest);
+                let read = self.reader.read(now, batch, |record| records.take(record));
+                drop(records);
                 read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
@@ -316,6 +344,15 @@ impl Actor {
         Ended::Released {
             position: self.reader.position(),
             drained,
+            stopped: self.stopped.unwrap_or_else(Instant::now),
+        }
+    }
+
+    fn watch_handover(&mut self, now: Instant) {
+        let (position, arrived) = (self.reader.position(), self.outbox.arrived_from());
+        if let Some(done) = self.handover.ends(now, position, arrived) {
+            self.show_report();
+            let _nobody_waits = done.send(());
         }
     }
 

@@ -9,20 +9,25 @@
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `turn` | memory that a partition takes, and whose turn it is to fetch |
+//! | `handover` | when a partition is where its owner before stopped |
 //! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
+//! | `bench` | the way of records to merge calls, for benchmarks |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
 //!
 //! The rooms do not know each other: each is a part that the actor owns. A part answers with what it
 //! means for others, and the actor passes that on.
 
 mod actor;
+#[doc(hidden)]
+pub mod bench;
 mod checkpointer;
 mod delivery;
 mod deps;
 mod explain;
 mod fullness;
+mod handover;
 mod message;
 mod meter;
 mod reader;
@@ -35,4 +40,4 @@ pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::encode;
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
-pub use start::start;
+pub use start::{Started, start};

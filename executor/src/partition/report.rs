@@ -59,6 +59,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
             })
             .collect(),
         confirmed: outbox.confirmed(),
+        arrived: outbox.arrived_from(),
         counters: Some(outbox.counted(reader.counted(intake.counters()))),
         kols: kols as u64,
         entities: entities as u64,

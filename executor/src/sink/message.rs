@@ -115,6 +115,8 @@ pub struct Claimed {
     pub shown: Option<(u64, u64)>,
     /// The last record that it was shown, as its owner then wrote it; empty where that is not known.
     pub last: String,
+    /// It was of an older generation of the job: Redis has nothing of this one yet.
+    pub raised: bool,
     /// Platforms that have a ranking, whoever wrote it.
     pub platforms: Vec<String>,
     /// Keys that are of a wrong type: what they should say is not known.

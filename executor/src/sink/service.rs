@@ -58,6 +58,8 @@ async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<Si
     let mut taken: Option<KolError> = None;
     let mut in_progress: FuturesUnordered<BoxFuture<'static, Served>> = FuturesUnordered::new();
     let mut trouble = Trouble::default();
+    // Whoever comes first does not wait for that; why it fails, the first request says.
+    let _fails = connection.get().await;
     loop {
         tokio::select! {
             biased;

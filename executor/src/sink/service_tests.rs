@@ -140,6 +140,19 @@ async fn claim(sink: &Sink) -> Result<Claimed, SinkError> {
     sink.ask(request, LOOK).await.expect("an answer")
 }
 
+#[tokio::test]
+async fn a_sink_connects_before_anything_is_requested_of_it() {
+    let name = Name::of(&[SERVES]);
+    let _sink = sink(&name);
+    let connected = async {
+        while name.opened.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+    connected.expect("it connects by itself");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_serve_now_is_left_and_its_name_resolved_again() {
     for refusal in [

@@ -11,7 +11,7 @@ use kol_common::job::JobSpec;
 use kol_common::proto::JobTick;
 use kol_common::redis::owner::Owner;
 use kol_common::scoring::Scoring;
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::watch;
 
 use super::options::Options;
@@ -101,6 +101,11 @@ impl Jobs {
             .ok_or_else(|| KolError::internal("JOB_TABLE", "a job vanished"))
     }
 
+    /// A job that has partitions here.
+    pub fn get(&self, id: &JobId) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
     /// Publishes a tick of the master to the partitions of a job; an older one is ignored.
     pub fn tick(&mut self, id: &JobId, tick: JobTick) {
         if let Some(job) = self.jobs.get_mut(id) {
@@ -177,6 +182,16 @@ impl Job {
             ticks: Ticks::default(),
             spec: Arc::new(spec),
         })
+    }
+
+    /// A partition is to come: its broker is connected to, and the end of its log requested.
+    pub fn expect(&self, partition: &SourcePartition) {
+        self.source.pause(partition);
+    }
+
+    /// It does not come.
+    pub fn forget(&self, partition: &SourcePartition) {
+        self.source.close(partition);
     }
 
     /// What a partition of this job gets.

@@ -141,6 +141,19 @@ fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
 }
 
 #[test]
+fn a_claim_says_whether_it_raised_the_generation_of_a_record_or_there_was_none() {
+    let redis = Redis::new();
+    let claim = |generation: &str, epoch: &str| {
+        let answer = run_on_fence(&redis, script::CLAIM_SOURCE, &[generation, epoch, "x/0"]);
+        answer.as_table().unwrap().get::<String>(1).unwrap()
+    };
+    assert_eq!(claim("3", "1"), "CLAIMED", "there was none");
+    assert_eq!(claim("3", "2"), "CLAIMED");
+    assert_eq!(claim("4", "2"), "RAISED");
+    assert_eq!(claim("3", "9"), "FENCED");
+}
+
+#[test]
 fn a_log_that_lost_its_tail_is_another_one_also_where_the_record_does_not_name_its_log() {
     for (log, waited_for) in [("x/0", "500 70 record"), ("x/1", "  "), ("x/10", "  ")] {
         let redis = Redis::new();

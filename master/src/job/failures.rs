@@ -4,8 +4,8 @@ use kol_common::Millis;
 use kol_common::job::Flip;
 
 use super::effect::Effect;
+use super::losses::Failure;
 use super::machine::Job;
-use super::ownership::Failure;
 use super::record::{End, PartitionRecord};
 
 impl Job {

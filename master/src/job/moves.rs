@@ -289,5 +289,6 @@ fn assign(
         restore: state.map(|state| state.checkpoint),
         kept,
         whole_log: unused || epochs.is_lost(ordinal),
+        read_before: partition.pauses.read_before(),
     }
 }

@@ -97,8 +97,13 @@ impl Topic {
     /// All records of the log, each partition's in offset order.
     pub fn read(&self) -> Vec<Record> {
         let mut records = Vec::new();
-        self.each(|message| records.push(record(message)));
+        self.each_record(|record| records.push(record));
         records
+    }
+
+    /// Visits all records of the log, each partition's in offset order.
+    pub fn each_record(&self, mut visit: impl FnMut(Record)) {
+        self.each(|message| visit(record(message)));
     }
 
     /// The same with the records' headers.
@@ -153,6 +158,13 @@ impl Topic {
         let deleted = block_on(admin.delete_topics(&[&self.name], &AdminOptions::new()));
         deleted.expect("the topic deleted");
         create_real(self.kafka, &self.name, self.partitions, None);
+    }
+
+    /// Deletes the topic, where its broker can.
+    pub fn delete(&self) {
+        let admin = admin(self.kafka);
+        let _the_embedded_one_cannot =
+            block_on(admin.delete_topics(&[&self.name], &AdminOptions::new()));
     }
 
     /// Adds partitions to a topic of the real broker, up to this number.

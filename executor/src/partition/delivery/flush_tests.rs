@@ -8,16 +8,26 @@ fn flusher(now: Instant) -> Flusher {
     Flusher::new(limits, now)
 }
 
+/// Of a record that is new.
+fn claimed() -> Claimed {
+    Claimed {
+        begun: 0,
+        done: 0,
+        shown: None,
+        last: String::new(),
+        raised: false,
+        platforms: Vec::new(),
+        refused: Vec::new(),
+    }
+}
+
 fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
     let mut f = flusher(now);
     assert!(f.begin_claim(now));
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown,
-        last: String::new(),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::Continue);
     f
@@ -47,26 +57,23 @@ fn away() -> SinkError {
 fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     let now = Instant::now();
     let mut f = flusher(now);
-    assert_eq!(f.next_at(), None);
+    assert_eq!(f.next_at(false), None);
     assert!(f.begin_claim(now));
     assert!(!f.begin_claim(now), "one claim at a time");
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown: Some((500, 20)),
-        last: String::new(),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(now, &Ok(claimed));
-    assert_eq!(f.next_at(), None);
+    assert_eq!(f.next_at(false), None);
     f.reached(499, 30);
     f.reached(500, 19);
-    assert_eq!(f.next_at(), None, "both must be reached");
+    assert_eq!(f.next_at(false), None, "both must be reached");
     f.reached(500, 20);
-    assert_eq!(f.next_at(), Some(now));
+    assert_eq!(f.next_at(false), Some(now));
     assert_eq!(
-        f.begin(now, false, None),
+        f.begin(now, 5, None),
         8,
         "sequences continue from the record"
     );
@@ -76,10 +83,10 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
 fn only_a_flush_that_took_everything_confirms() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
+    f.begin(now, 5, None);
     f.flushed(now, &took(MS));
     assert_eq!(f.confirmed(), None);
-    f.begin(now, false, Some(at(42)));
+    f.begin(now, 5, Some(at(42)));
     assert_eq!(f.confirmed(), None, "not before Redis answered");
     f.flushed(now, &took(MS));
     assert_eq!(
@@ -92,40 +99,72 @@ fn only_a_flush_that_took_everything_confirms() {
 fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
+    f.begin(now, 5, None);
     f.flushed(now + 10 * MS, &took(10 * MS));
-    assert_eq!(f.next_at(), Some(now + 100 * MS));
-    f.begin(now, false, None);
+    assert_eq!(f.next_at(false), Some(now + 100 * MS));
+    f.begin(now, 5, None);
     f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 160 * MS));
-    f.begin(now, true, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 1_000 * MS));
+    assert_eq!(f.next_at(false), Some(now + 160 * MS));
+    assert_eq!(f.next_at(true), Some(now + 1_000 * MS));
+}
+
+#[test]
+fn a_flush_that_began_far_behind_does_not_keep_one_waiting_that_is_not_any_more() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    assert_eq!(
+        f.next_at(true),
+        Some(now),
+        "the first one waits for nothing"
+    );
+    f.begin(now, 5, None);
+    f.flushed(now + 10 * MS, &took(10 * MS));
+    assert_eq!(f.next_at(true), Some(now + 1_000 * MS));
+    assert_eq!(f.next_at(false), Some(now + 100 * MS));
+}
+
+#[test]
+fn a_flush_arrives_with_its_answer_whether_or_not_it_took_everything() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, 42, None);
+    assert_eq!(f.arrived(), None, "not before Redis answered");
+    f.flushed(now, &Err(away()));
+    assert_eq!(f.arrived(), None);
+    f.begin(now, 43, None);
+    f.flushed(now, &took(MS));
+    assert_eq!((f.arrived(), f.confirmed()), (Some(43), None));
+    f.nothing_to_send(50, None);
+    assert_eq!((f.arrived(), f.confirmed()), (Some(50), None));
+    f.begin(now, 60, None);
+    f.release();
+    f.flushed(now, &took(MS));
+    assert_eq!(f.arrived(), None, "of another log");
 }
 
 #[test]
 fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
     let now = Instant::now();
     let mut f = held(now, None);
-    let first = f.begin(now, false, Some(at(1)));
+    let first = f.begin(now, 5, Some(at(1)));
     assert_eq!(f.flushed(now, &Err(away())), Next::SendAgain);
-    assert_eq!(f.next_at(), Some(now + 50 * MS));
+    assert_eq!(f.next_at(false), Some(now + 50 * MS));
     assert_eq!(f.confirmed(), None);
-    assert_eq!(f.begin(now, false, None), first + 1);
+    assert_eq!(f.begin(now, 5, None), first + 1);
     f.flushed(now, &Err(away()));
-    assert_eq!(f.next_at(), Some(now + 100 * MS));
+    assert_eq!(f.next_at(false), Some(now + 100 * MS));
     for _ in 0..20 {
-        f.begin(now, false, None);
+        f.begin(now, 5, None);
         f.flushed(now, &Err(away()));
     }
-    assert_eq!(f.next_at(), Some(now + 2_000 * MS));
+    assert_eq!(f.next_at(false), Some(now + 2_000 * MS));
 }
 
 #[test]
 fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, Some(at(9)));
+    f.begin(now, 5, Some(at(9)));
     f.flushed(now, &took(MS));
     let later = now + 2_000 * MS;
     assert!(f.begin_look(later));
@@ -135,19 +174,17 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         "restored from an old dump"
     );
     assert_eq!(f.confirmed(), None);
-    assert_eq!(f.next_at(), None);
+    assert_eq!(f.next_at(false), None);
     assert!(f.begin_claim(later));
     let old = Claimed {
         begun: 3,
         done: 3,
         shown: Some((10_000, 99)),
-        last: String::new(),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
-    assert!(f.begin(later, false, None) > 8, "sequences never go back");
+    assert!(f.begin(later, 5, None) > 8, "sequences never go back");
 }
 
 #[test]
@@ -157,7 +194,7 @@ fn a_newer_owner_stops_this_one_whatever_it_was_doing() {
     f.begin_claim(now);
     assert_eq!(f.claimed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
-    f.begin(now, false, None);
+    f.begin(now, 5, None);
     assert_eq!(f.flushed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(SinkError::Fenced)), Next::Stop);
@@ -168,28 +205,29 @@ fn a_look_that_fails_changes_nothing() {
     let now = Instant::now();
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(away())), Next::Continue);
-    assert!(f.next_at().is_some());
+    assert!(f.next_at(false).is_some());
 }
 
 #[test]
 fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again() {
     let now = Instant::now();
-    let claim = |known: u64| {
+    let claim = |known: u64, raised: bool| {
         let mut f = flusher(now);
         f.restored(9);
         assert!(f.begin_claim(now));
         let claimed = Claimed {
             begun: known,
             done: known,
-            shown: None,
-            last: String::new(),
-            platforms: Vec::new(),
-            refused: Vec::new(),
+            raised,
+            ..claimed()
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };
-    assert_eq!(claim(9), (Next::Continue, 10));
-    assert_eq!(claim(12), (Next::Continue, 13));
-    assert_eq!(claim(8), (Next::SendEverything, 10), "an older backup");
-    assert_eq!(claim(0), (Next::SendEverything, 10), "emptied");
+    assert_eq!(claim(9, false), (Next::Continue, 10));
+    assert_eq!(claim(12, false), (Next::Continue, 13));
+    let old = claim(8, false);
+    assert_eq!(old, (Next::SendEverything, 10), "an older backup");
+    assert_eq!(claim(0, false), (Next::SendEverything, 10), "emptied");
+    let raised = claim(0, true);
+    assert_eq!(raised, (Next::BeginGeneration, 10), "nothing was lost");
 }

@@ -36,6 +36,7 @@ mod room;
 mod shown;
 mod upkeep;
 
+pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;
 pub(super) use outcome::{Arrived, Outcome, Reached};
 pub(super) use problems::fenced;

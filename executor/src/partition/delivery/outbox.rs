@@ -140,6 +140,11 @@ impl Outbox {
         self.flusher.confirmed()
     }
 
+    /// Where the partition was when the newest flush began that has arrived in Redis.
+    pub fn arrived_from(&self) -> Option<u64> {
+        self.flusher.arrived()
+    }
+
     /// Counters with the merges that Redis confirmed.
     pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
         PartitionCounters {
@@ -195,7 +200,7 @@ impl Outbox {
             return None;
         }
         let wanted = self.fill.is_wanted(state, behind, tick) || self.upkeep.has_orphans();
-        let flush = self.flusher.next_at().and_then(|at| {
+        let flush = self.flusher.next_at(behind).and_then(|at| {
             let flip = self.rankings.flip_at(tick);
             let other = || flip.into_iter().chain(self.upkeep.recheck_at()).min();
             if wanted {
@@ -211,7 +216,7 @@ impl Outbox {
     /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
     /// too: they must not take out what is only late to come.
     fn allowed(&self, behind: bool) -> Allowed {
-        let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
+        let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
         Allowed {
             sweep: ready && !behind && self.rankings.are_shown(),
             compare: ready,
@@ -243,7 +248,11 @@ impl Outbox {
                 platforms,
                 first.collect(),
             );
-        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
+        } else if self
+            .flusher
+            .next_at(reached.behind)
+            .is_some_and(|at| now >= at)
+        {
             arrived = self.flush(now, state, reached, tick);
         }
         let allowed = self.allowed(reached.behind);
@@ -306,9 +315,7 @@ impl Outbox {
         });
         let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
         if merges.is_empty() && !rechecks {
-            if let Some(confirms) = confirms {
-                self.flusher.nothing_to_send(confirms);
-            }
+            self.flusher.nothing_to_send(reached.position, confirms);
             return self.arrived();
         }
         self.room.hold(reserved, self.fill.in_flight());
@@ -317,7 +324,7 @@ impl Outbox {
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
             fence: self.fence.clone(),
-            sequence: self.flusher.begin(now, reached.behind, confirms),
+            sequence: self.flusher.begin(now, reached.position, confirms),
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
             last: shown::text(&self.log, reached.last),
@@ -367,8 +374,23 @@ impl Outbox {
             Next::Stop => return Outcome::Fenced,
             Next::Continue | Next::SendAgain => self.arrived(),
             Next::SendEverything => {
-                self.send_everything(now, state);
-                None
+                tracing::warn!(
+                    code = "REDIS_LOST_DATA",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    "Redis lost data: writing everything of this partition again"
+                );
+                self.send_everything(now, state)
+            }
+            Next::BeginGeneration => {
+                tracing::warn!(
+                    code = "GENERATION_RAISED",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    generation = self.assignment.generation,
+                    "the job has a newer generation: writing everything of this partition under it"
+                );
+                self.send_everything(now, state)
             }
         };
         match answer {
@@ -398,15 +420,11 @@ impl Outbox {
         }
     }
 
-    fn send_everything(&mut self, now: Instant, state: &mut State) {
-        tracing::warn!(
-            code = "REDIS_LOST_DATA",
-            job = %self.assignment.job,
-            partition = %self.assignment.partition,
-            "Redis lost data: writing everything of this partition again"
-        );
+    /// Nothing has arrived before that is done.
+    fn send_everything(&mut self, now: Instant, state: &mut State) -> Option<Arrived> {
         self.fill.send_everything(state);
         self.upkeep.sweep_again(now);
+        None
     }
 }
 

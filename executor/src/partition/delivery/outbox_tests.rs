@@ -104,6 +104,7 @@ impl Rig {
                     done: 0,
                     shown: self.shown,
                     last: self.last.clone(),
+                    raised: false,
                     platforms: self.platforms.clone(),
                     refused: self.refused.clone(),
                 };

@@ -5,6 +5,7 @@
 -- Answers  {'FENCED', generation, assignment epoch} when a newer owner holds it; otherwise
 --          {'CLAIMED', seq_begun, seq_done, offset, window end, last record}, the last three empty when nothing of
 --          this generation and log was written yet. What was shown of another log will not be reached.
+--          'RAISED' in the place of 'CLAIMED' where the record was of an older generation
 local generation, epoch, log = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'done', 'off', 't', 'log', 'last')
 local held, held_epoch = tonumber(f[1] or 0), tonumber(f[2] or 0)
@@ -14,7 +15,7 @@ end
 if held < generation then
     redis.call('DEL', KEYS[1])
     redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'ae', ARGV[2], 'begun', '0', 'done', '0', 'log', log)
-    return {'CLAIMED', '0', '0', '', '', ''}
+    return {held > 0 and 'RAISED' or 'CLAIMED', '0', '0', '', '', ''}
 end
 redis.call('HSET', KEYS[1], 'ae', ARGV[2])
 local known = f[7] or ''
