@@ -256,8 +256,15 @@ impl Actor {
         match self.outbox.answered(now, state, answer) {
             Outcome::Fenced => return Err(Ended::Failed(fenced(&self.assignment, answer.error()))),
             Outcome::Served(arrived) => self.arrived(now, arrived),
-            Outcome::Claimed { shown, arrived } => {
+            Outcome::Claimed {
+                shown,
+                last,
+                arrived,
+            } => {
                 self.arrived(now, arrived);
+                if let Some(last) = last {
+                    self.reader.was_read_before(last);
+                }
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
                     let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
@@ -271,6 +278,8 @@ impl Actor {
     fn step(&mut self, now: Instant) {
         let reached = Reached {
             position: self.reader.position(),
+            last: self.reader.last_record(),
+            is_same_log: self.reader.is_same_log(),
             behind: self.reader.is_behind(),
         };
         let state = self.intake.state_mut();

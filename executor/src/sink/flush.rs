@@ -53,7 +53,8 @@ fn pipeline(request: FlushRequest) -> Pipeline {
         .arg(request.sequence)
         .arg(request.shown.0)
         .arg(request.shown.1)
-        .arg(request.confirmed);
+        .arg(request.confirmed)
+        .arg(&request.last);
     pipe.add_command(begin);
     let mut done = redis::cmd("EVALSHA");
     done.arg(script::DONE.get_hash())

@@ -125,6 +125,8 @@ pub struct Claimed {
     /// Redis may show this partition up to this offset and window end: the new owner sends nothing
     /// until it has reached both.
     pub shown: Option<(u64, u64)>,
+    /// The last record that it was shown, as its owner then wrote it; empty where that is not known.
+    pub last: String,
     /// It was of an older generation of the job: Redis has nothing of this one yet.
     pub raised: bool,
     /// Platforms that have a ranking, whoever wrote it.
@@ -144,6 +146,8 @@ pub struct FlushRequest {
     pub confirmed: u64,
     /// Position and window end that the flush brings Redis to.
     pub shown: (u64, u64),
+    /// The last record before that position, for the next owner.
+    pub last: String,
     /// Merge calls, by their places in the flush.
     pub merges: Vec<Cmd>,
     /// The turn that it takes.

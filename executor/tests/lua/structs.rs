@@ -37,7 +37,7 @@ fn items(layout: &str) -> Vec<Item> {
             ('c', Some(0)) => Item::Text(None),
             ('c', Some(bytes)) => Item::Text(Some(bytes)),
             ('x', None) => Item::Skipped,
-            _ => panic!("{layout}"),
+            _ => unreachable!("{layout}"),
         });
         rest = &rest[1 + digits..];
     }
@@ -89,7 +89,7 @@ fn pack(lua: &Lua, (layout, values): (String, Variadic<f64>)) -> mlua::Result<Lu
         match item {
             Item::Whole(length) => bytes.extend_from_slice(&(value as u64).to_le_bytes()[..length]),
             Item::Double => bytes.extend_from_slice(&value.to_le_bytes()),
-            Item::Text(_) | Item::Skipped => panic!("{layout}"),
+            Item::Text(_) | Item::Skipped => unreachable!("{layout}"),
         }
     }
     lua.create_string(bytes)

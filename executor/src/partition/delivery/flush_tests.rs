@@ -14,6 +14,7 @@ fn claimed() -> Claimed {
         begun: 0,
         done: 0,
         shown: None,
+        last: String::new(),
         raised: false,
         platforms: Vec::new(),
         refused: Vec::new(),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `outbox` | the part that the actor holds: starts what is due, acts on the sink's answers |
 //! | `outcome` | what the actor says to it, and what it answers |
+//! | `shown` | the last record that Redis was shown the effect of |
 //! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
 //! | `early` | whom readers see first |
 //! | `staleness` | how old the oldest change is that Redis does not have |
@@ -36,6 +37,7 @@ mod refusals;
 mod repairs;
 mod requests;
 mod room;
+mod shown;
 mod staleness;
 mod turn;
 mod upkeep;

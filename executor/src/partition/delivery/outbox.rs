@@ -20,6 +20,7 @@ use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
 use super::room::Room;
+use super::shown;
 use super::staleness::Staleness;
 use super::turn::OwnTurn;
 use super::upkeep::{Allowed, Upkeep};
@@ -278,7 +279,9 @@ impl Outbox {
             self.turn.give_up();
         }
         let mut arrived = None;
-        self.flusher.reached(reached.position, state.window_end());
+        if reached.is_same_log {
+            self.flusher.reached(reached.position, state.window_end());
+        }
         if self.flusher.begin_claim(now) {
             let spec = &self.assignment.spec;
             let platforms = spec.sink.keys.platforms_key();
@@ -386,10 +389,15 @@ impl Outbox {
             }
         };
         match answer {
-            Answer::Claim(Ok(_)) => Outcome::Claimed {
-                shown: self.flusher.holding().map(|(_, window_end)| window_end),
-                arrived,
-            },
+            Answer::Claim(Ok(claimed)) => {
+                let shown = self.flusher.holding().map(|(_, window_end)| window_end);
+                let last = shown::mark(&self.log, &claimed.last);
+                Outcome::Claimed {
+                    shown,
+                    last: last.filter(|_| shown.is_some()),
+                    arrived,
+                }
+            }
             _ => Outcome::Served(arrived),
         }
     }

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use kol_common::Millis;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
-use kol_common::proto::AsOf;
+use kol_common::proto::{AsOf, RecordMark};
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
@@ -52,6 +52,9 @@ struct Rig {
     refused: Vec<String>,
     /// Where the visible tops of rankings end.
     lowest: Option<f64>,
+    /// What the fence record says was shown, and the last record of that.
+    shown: Option<(u64, u64)>,
+    last: String,
     flushes: usize,
 }
 
@@ -69,19 +72,27 @@ impl Rig {
             platforms: Vec::new(),
             refused: Vec::new(),
             lowest: None,
+            shown: None,
+            last: String::new(),
             flushes: 0,
         }
     }
 
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
+        self.settle_at(Reached {
+            position,
+            last: None,
+            is_same_log: true,
+            behind: false,
+        })
+        .await;
+    }
+
+    async fn settle_at(&mut self, reached: Reached) {
         let tick = JobTick {
             rankings_shown: true,
             ..JobTick::default()
-        };
-        let reached = Reached {
-            position,
-            behind: false,
         };
         for _ in 0..100 {
             self.now += std::time::Duration::from_millis(100);
@@ -119,7 +130,8 @@ impl Rig {
                 let claimed = Claimed {
                     begun: 0,
                     done: 0,
-                    shown: None,
+                    shown: self.shown,
+                    last: self.last.clone(),
                     raised: false,
                     platforms: self.platforms.clone(),
                     refused: self.refused.clone(),
@@ -127,11 +139,11 @@ impl Rig {
                 reply.send(Ok(claimed)).unwrap();
             }
             SinkMessage::Look { reply, .. } => reply.send(Ok(u64::MAX)).unwrap(),
-            SinkMessage::Flush { reply, .. } => {
+            SinkMessage::Flush { request, reply } => {
                 self.flushes += 1;
+                self.last = request.last;
                 let flushed = Flushed {
                     refused: self.refused.clone(),
-                    ..Flushed::default()
                 };
                 reply.send(Ok(flushed)).unwrap();
             }
@@ -161,6 +173,54 @@ async fn the_fence_of_a_recreated_topic_is_claimed_again_for_its_log() {
     rig.settle(0).await;
     let name = |id| format!("{}/3", Uuid::from_u128(id));
     assert_eq!(rig.claims, [name(1), name(2)]);
+}
+
+#[tokio::test]
+async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
+ {
+    let known = Assignment {
+        topic_id: Some(Uuid::from_u128(1)),
+        ..Assignment::clone(&assignment())
+    };
+    let last = RecordMark {
+        offset: 8,
+        ..RecordMark::default()
+    };
+    let reached = Reached {
+        position: 9,
+        last: Some(last),
+        is_same_log: true,
+        behind: false,
+    };
+    let mut rig = Rig::new(Arc::new(known.clone()));
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle_at(reached).await;
+    let kept = rig.last.clone();
+    for (lineage, told) in [(0, Some(last)), (1, None)] {
+        let mut next = Rig::new(Arc::new(Assignment {
+            lineage,
+            ..known.clone()
+        }));
+        (next.shown, next.last) = (Some((9, 0)), kept.clone());
+        next.state.apply(&of_platform("tiktok"), T0);
+        let tick = JobTick::default();
+        next.outbox.step(next.now, &mut next.state, reached, &tick);
+        let claim = next.redis.try_recv().unwrap();
+        next.serve(claim);
+        let News::Answer(answer) = next.outbox.news().await else {
+            panic!("Redis was asked");
+        };
+        let outcome = next.outbox.answered(next.now, &mut next.state, &answer);
+        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == told));
+        next.settle_at(Reached {
+            is_same_log: false,
+            ..reached
+        })
+        .await;
+        assert_eq!(next.flushes, 0);
+        next.settle_at(reached).await;
+        assert_eq!(next.flushes, 1);
+    }
 }
 
 #[tokio::test]
@@ -354,6 +414,8 @@ impl Backlog {
         };
         let reached = Reached {
             position: self.position,
+            last: None,
+            is_same_log: true,
             behind,
         };
         let at = self.at();
@@ -453,6 +515,8 @@ async fn what_waits_too_long_is_a_problem_until_redis_has_it() {
     let tick = JobTick::default();
     let reached = Reached {
         position: 1,
+        last: None,
+        is_same_log: true,
         behind: false,
     };
     let later = |rig: &mut Rig, seconds: u32| {

@@ -1,5 +1,7 @@
 //! What the actor says to the outbox, and what it answers.
 
+use kol_common::proto::RecordMark;
+
 use super::requests::Answer;
 
 /// How far the partition has read.
@@ -7,6 +9,10 @@ use super::requests::Answer;
 pub struct Reached {
     /// Offset of the next record.
     pub position: u64,
+    /// The last record before that, if it is known.
+    pub last: Option<RecordMark>,
+    /// The last record that Redis was shown is there still, as far as is known: nothing is sent before.
+    pub is_same_log: bool,
     /// It is far behind: intermediate scores are not worth sending.
     pub behind: bool,
 }
@@ -41,6 +47,8 @@ pub enum Outcome {
     Claimed {
         /// The window end, a pane number; `None` when there is nothing to hold for.
         shown: Option<u64>,
+        /// The last record that it was shown, if there is something to hold for and that is known.
+        last: Option<RecordMark>,
         /// As with `Served`.
         arrived: Option<Arrived>,
     },

@@ -118,6 +118,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .arg(offset)
                 .arg(end)
                 .arg(done)
+                .arg(format!("record {offset}"))
         }
         3 => command
             .arg(script::DONE.get_hash())

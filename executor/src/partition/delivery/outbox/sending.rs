@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Outbox;
 use crate::partition::delivery::fill::Calls;
 use crate::partition::delivery::outcome::{Arrived, Reached};
+use crate::partition::delivery::shown;
 use crate::sink::FlushRequest;
 use crate::state::State;
 
@@ -122,6 +123,7 @@ impl Outbox {
             sequence: self.flusher.begin(now, reached.position, confirms),
             confirmed: self.flusher.done(),
             shown: (reached.position, state.window_end()),
+            last: shown::text(&self.log, reached.last),
             merges,
             turn,
             platforms: keys.platforms_key(),
