@@ -9,7 +9,7 @@ SCENARIOS ?= 4
 bin = $(CURDIR)/target/$(PROFILE:dev=debug)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix moves compose-check bench chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix moves compose-check bench bench-guard bench-spark chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,14 @@ compose-check: setup build ## deploy/docker-compose.yml in a dockerd of its own 
 
 bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
+
+bench-guard: ## Instructions of decoding, state and flushes on fixed input (callgrind) against tests/bench-parts/figures.toml (UPDATE=1 replaces them)
+	tests/setup.sh guard
+	$(CARGO) run -p kol-bench-parts --profile $(PROFILE) -- guard $(if $(UPDATE),--update)
+
+bench-spark: setup build ## The same rankings by Spark 3.5.1 beside ours, of the same topic (tests/bench/spark/job.py)
+	tests/setup.sh spark
+	$(CARGO) run -p kol-bench --profile $(PROFILE) -- spark
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=, ONLY=text)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")

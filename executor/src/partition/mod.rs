@@ -13,12 +13,15 @@
 //! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
+//! | `bench` | the way of records to merge calls, for benchmarks |
 //! | `message`, `deps`, `start` | what it is sent and started with, and how it is started |
 //!
 //! The rooms do not know each other: each is a part that the actor owns. A part answers with what it
 //! means for others, and the actor passes that on.
 
 mod actor;
+#[doc(hidden)]
+pub mod bench;
 mod checkpointer;
 mod delivery;
 mod deps;

@@ -6,11 +6,11 @@ use kol_common::checkpoint::Record;
 use kol_common::scoring::spread;
 
 use super::State;
-use super::batch::Admitted;
 use super::consumers::Consumer;
+use super::consumers::KolIndex;
 use super::gaps::Gaps;
-use super::kols::KolIndex;
 use super::panes::{PaneRules, Panes};
+use super::queue::Admitted;
 use super::reading::{Entity, MISSING};
 use super::readings::Readings;
 

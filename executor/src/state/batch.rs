@@ -13,8 +13,8 @@ use std::hint::black_box;
 use kol_common::Millis;
 use kol_common::event::Event;
 
-use super::kols::KolIndex;
-use super::platforms::PlatformIndex;
+use super::consumers::KolIndex;
+use super::queue::{Admitted, Queue, Video};
 use super::reading::{Entity, MISSING};
 use super::{Applied, State};
 
@@ -37,83 +37,6 @@ impl Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.0.settle();
-    }
-}
-
-/// Events that were admitted and not applied.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    events: Vec<Admitted>,
-    text: String,
-}
-
-/// An event that counts.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    /// Likes, comments, shares and views; of a profile whose counters are lifetime totals, followers. [`MISSING`] where
-    /// there is none.
-    pub(super) counters: [u64; 4],
-    pub(super) time: u64,
-    /// The oldest time that counted when it came, and the end of the window.
-    pub(super) oldest: u64,
-    pub(super) window_end: u64,
-    /// When the video was made; [`MISSING`] where that is not known.
-    pub(super) published: u64,
-    /// See [`super::kols::Kols::hash`].
-    pub(super) hash: u64,
-    pub(super) platform: PlatformIndex,
-    name: Part,
-    video: Video,
-    /// Where its KOL and its reading are, if they are there already.
-    pub(super) kol: Option<KolIndex>,
-    pub(super) reading: Option<u32>,
-}
-
-/// An [`Entity`] in the queue.
-#[derive(Debug)]
-enum Video {
-    None,
-    /// The two halves of a key.
-    Key([u64; 2]),
-    Long(Part),
-}
-
-/// A part of the text of the queue.
-#[derive(Clone, Copy, Debug)]
-struct Part(u32, u32);
-
-impl Part {
-    fn of(self, text: &str) -> &str {
-        &text[self.0 as usize..self.1 as usize]
-    }
-}
-
-impl Admitted {
-    /// Name of its KOL.
-    pub(super) fn name<'q>(&self, text: &'q str) -> &'q str {
-        self.name.of(text)
-    }
-
-    /// What it is a reading of.
-    pub(super) fn entity<'q>(&self, text: &'q str) -> Entity<'q> {
-        match self.video {
-            Video::None => Entity::Profile,
-            Video::Key([low, high]) => Entity::Key(u128::from(high) << 64 | u128::from(low)),
-            Video::Long(id) => Entity::Long(id.of(text)),
-        }
-    }
-}
-
-impl Queue {
-    /// Memory held, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.events.capacity() * size_of::<Admitted>() + self.text.capacity()
-    }
-
-    fn keep(&mut self, text: &str) -> Part {
-        let from = self.text.len() as u32;
-        self.text.push_str(text);
-        Part(from, self.text.len() as u32)
     }
 }
 
@@ -184,22 +107,36 @@ impl State {
         self.queue = queue;
     }
 
-    /// Finds what is known of the events that wait, and has what they will change brought into the cache.
+    /// Finds what is known of the events that wait, and has what they will change brought into the cache. Each step
+    /// waits for what the one before it has of all events on its way: the indexes are looked at before the entries.
     fn look_up(&self, queue: &mut Queue) {
-        for event in &mut queue.events {
-            let name = event.name.of(&queue.text);
-            event.kol = self.kols.lookup(event.hash, event.platform, name);
+        let Queue { events, text } = queue;
+        for event in &mut *events {
+            event.kol = self.kols.guess(event.hash);
         }
-        let has_readings = self.scoring.cumulative();
+        for event in &mut *events {
+            let (platform, name) = (event.platform, event.name(text));
+            let is = |kol: &KolIndex| self.kols.is(*kol, platform, name);
+            event.kol = match event.kol {
+                Some(kol) if !is(&kol) => self.kols.lookup(event.hash, platform, name),
+                guess => guess,
+            };
+            let kol = event.kol.filter(|_| self.scoring.cumulative());
+            event.reading = kol.and_then(|kol| self.readings.guess(kol, event.entity(text)));
+        }
         let mut touched = 0;
-        for event in &mut queue.events {
+        for event in events {
             let Some(kol) = event.kol else {
                 continue;
             };
-            if has_readings {
-                event.reading = self.readings.find(kol, event.entity(&queue.text));
-            }
             touched ^= self.kols.touch(kol);
+            let entity = event.entity(text);
+            event.reading = match event.reading {
+                Some(reading) if !self.readings.is(reading, kol, entity) => {
+                    self.readings.find(kol, entity)
+                }
+                guess => guess,
+            };
         }
         black_box(touched);
     }

@@ -9,7 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::KolIndex;
+/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
+pub type KolIndex = u32;
 
 /// Who takes changes. Another one needs a variant here and a place in [`CONSUMERS`], nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

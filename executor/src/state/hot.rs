@@ -7,7 +7,8 @@
 
 use kol_common::proto::HotKol;
 
-use super::kols::{KolIndex, Kols};
+use super::consumers::KolIndex;
+use super::kols::Kols;
 
 /// Creators that are counted. A creator with more than one in so many events is among them.
 const COUNTED: usize = 32;

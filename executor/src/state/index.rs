@@ -34,6 +34,12 @@ impl Index {
         self.parts[part(hash)].find(hash, |&i| is(i)).copied()
     }
 
+    /// The entry that is probably the one with this hash, without a look at it; `None` only if there is none.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Enters an entry that is not there. `hash_of` is the hash of any entry that is.
     pub(super) fn insert(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
         let table = &mut self.parts[part(hash)];

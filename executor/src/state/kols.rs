@@ -8,15 +8,12 @@ use foldhash::fast::RandomState;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
-use super::consumers::Waiting;
+use super::consumers::{KolIndex, Waiting};
 use super::index::Index;
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
 use super::reading::MISSING;
 use super::slab::Slab;
-
-/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
-pub type KolIndex = u32;
 
 /// The KOLs of one partition.
 #[derive(Debug, Default)]
@@ -115,10 +112,20 @@ impl Kols {
     /// The index of a KOL that is known.
     #[inline]
     pub fn lookup(&self, hash: u64, platform: PlatformIndex, name: &str) -> Option<KolIndex> {
-        self.index.find(hash, |kol| {
-            let kol = &self.list[kol];
-            kol.platform == platform && *kol.name == *name
-        })
+        self.index.find(hash, |kol| self.is(kol, platform, name))
+    }
+
+    /// See [`Index::guess`].
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<KolIndex> {
+        self.index.guess(hash)
+    }
+
+    /// Whether an index is that of a KOL.
+    #[inline]
+    pub(super) fn is(&self, kol: KolIndex, platform: PlatformIndex, name: &str) -> bool {
+        let kol = &self.list[kol];
+        kol.platform == platform && *kol.name == *name
     }
 
     /// Adds a KOL that `lookup` did not find.

@@ -1,6 +1,5 @@
 //! The partition's share of the market: velocities of its slots, added up by platform.
 
-use std::hint::black_box;
 use std::ops::Range;
 
 use kol_common::scoring::{MarketSum, velocity_e4};
@@ -8,9 +7,6 @@ use kol_common::scoring::{MarketSum, velocity_e4};
 use super::consumers::Consumer;
 use super::reading::MISSING;
 use super::{KolIndex, State};
-
-/// Slots that are looked up together.
-const TOGETHER: usize = 64;
 
 impl State {
     /// Brings the market sums up to date with the present window end. When that moved, this looks at
@@ -35,19 +31,12 @@ impl State {
             }
             return;
         }
-        let mut some = Vec::with_capacity(TOGETHER);
-        while self.changed.len(Consumer::Market) > 0 {
-            some.extend(std::iter::from_fn(|| self.take_changed(Consumer::Market)).take(TOGETHER));
-            // They are on their way into the cache while one after the other is added up.
-            black_box(some.iter().fold(0, |all, kol| all ^ self.kols.touch(*kol)));
-            for kol in some.drain(..) {
-                let slot = self.kols.slot_mut(kol);
-                let old = std::mem::replace(&mut slot.market_e4, MISSING);
-                if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
-                    self.market[platform as usize].remove(old);
-                }
-                self.add_to_market(kol);
+        while let Some(kol) = self.take_changed(Consumer::Market) {
+            let old = std::mem::replace(&mut self.kols.slot_mut(kol).market_e4, MISSING);
+            if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
+                self.market[platform as usize].remove(old);
             }
+            self.add_to_market(kol);
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `batch`, `apply` | takes events, some together; what each adds |
+//! | `batch`, `queue`, `apply` | takes events, some together; what each adds |
 //! | `kols`, `platforms`, `readings`, `gaps` | the tables |
 //! | `panes`, `ring`, `reading`, `long_ids` | what lies in them, in few bytes |
 //! | `slab`, `index` | how they are laid out, and how a key is found in them |
@@ -34,6 +34,7 @@ mod long_ids;
 mod market;
 mod panes;
 mod platforms;
+mod queue;
 mod reading;
 mod readings;
 mod restore;
@@ -50,17 +51,16 @@ use kol_common::proto::{HotKol, Sighting};
 use kol_common::scoring::{MarketSum, Scoring};
 
 pub use batch::Batch;
-use batch::Queue;
 pub use changes::Capture;
 use changes::Changes;
 use consumers::ChangeSets;
-pub use consumers::Consumer;
+pub use consumers::{Consumer, KolIndex};
 use gaps::Gaps;
 use hot::Hot;
-pub use kols::KolIndex;
 use kols::{Kols, Slot};
 use panes::PaneRules;
 pub use platforms::PlatformIndex;
+use queue::Queue;
 use reading::MISSING;
 use readings::Readings;
 pub use restore::Restorer;

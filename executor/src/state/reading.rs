@@ -1,6 +1,6 @@
 //! What is kept of the newest reading of a video or a profile, in three quarters of a cache line.
 
-use super::kols::KolIndex;
+use super::consumers::KolIndex;
 
 /// A counter that no reading has shown yet.
 pub const MISSING: u64 = u64::MAX;
@@ -36,6 +36,12 @@ impl Reading {
         reading.begin(counters);
         reading.set_time(time);
         reading
+    }
+
+    /// Whether it is of this entity of this KOL.
+    #[inline]
+    pub(super) fn is_of(&self, kol: KolIndex, entity: EntityKey) -> bool {
+        self.kol == kol && self.entity == entity
     }
 
     /// Whether there is no reading.

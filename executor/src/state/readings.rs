@@ -6,8 +6,8 @@ use foldhash::fast::RandomState;
 use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
+use super::consumers::KolIndex;
 use super::index::Index;
-use super::kols::KolIndex;
 use super::long_ids::LongIds;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
 use super::slab::Slab;
@@ -28,15 +28,32 @@ impl Readings {
     /// Index of the reading of an entity of a KOL, if there is one.
     #[inline]
     pub fn find(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u32> {
-        let entity = match entity {
+        let entity = self.key(entity)?;
+        let hash = self.hasher.hash_one((kol, entity));
+        self.index.find(hash, |i| self.list[i].is_of(kol, entity))
+    }
+
+    /// See [`Index::guess`].
+    #[inline]
+    pub fn guess(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u32> {
+        let entity = self.key(entity)?;
+        self.index.guess(self.hasher.hash_one((kol, entity)))
+    }
+
+    /// Whether an index is that of the reading of an entity of a KOL.
+    #[inline]
+    pub fn is(&self, index: u32, kol: KolIndex, entity: Entity<'_>) -> bool {
+        let entity = self.key(entity);
+        entity.is_some_and(|entity| self.list[index].is_of(kol, entity))
+    }
+
+    /// The key of an entity; `None` for a long id that nobody holds.
+    #[inline]
+    fn key(&self, entity: Entity<'_>) -> Option<EntityKey> {
+        Some(match entity {
             Entity::Profile => EntityKey::PROFILE,
             Entity::Key(key) => EntityKey::of_key(key),
             Entity::Long(id) => EntityKey::long(self.long.find(id)?),
-        };
-        let hash = self.hasher.hash_one((kol, entity));
-        self.index.find(hash, |reading| {
-            let reading = &self.list[reading];
-            reading.kol == kol && reading.entity == entity
         })
     }
 

@@ -374,6 +374,10 @@ fn sum_of<const WIDTH: usize>(bytes: &[u8], places: Range<usize>) -> u64 {
     if WIDTH == 8 {
         return numbers.iter().fold(0, |sum, n| sum.saturating_add(read(n)));
     }
+    if WIDTH == 1 {
+        let numbers = numbers.as_flattened().iter();
+        return numbers.map(|number| u32::from(*number)).sum::<u32>().into();
+    }
     // 65,536 numbers of 5 bytes are less than 64 bits can hold.
     numbers.iter().map(read).sum()
 }

@@ -1,119 +1,143 @@
-//! Draining a backlog: events a second, and for each processor second of the executor, beside a loop
-//! over bare librdkafka that only consumes.
+//! Draining a backlog: events a second, and for each processor second of the executor, beside loops over the same client
+//! that do less, in the same rounds.
 
 use std::time::{Duration, Instant};
 
-use kol_client::generate::Generator;
-use kol_client::producer::TopicWriter;
-use kol_common::SourcePartition;
-use kol_common::job::KafkaSource;
-use kol_common::secrets::Secrets;
-use kol_executor::memory::Memory;
-use kol_executor::source::{Batch, KafkaLogs, Logs as _, Place};
+use kol_common::proto::JobStatus;
+use kol_harness::{Cluster, Job, RedisServer};
 
-use super::{Plan, cpu, history};
-use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
+use super::bare::Bare;
+use super::figures::{Report, Section};
+use super::input::{Filled, Input};
+use super::{Plan, cpu};
+
+/// Longest time for one topic.
+pub(super) const LIMIT: Duration = Duration::from_secs(900);
 
 const PARTITIONS: u32 = 4;
-const LIMIT: Duration = Duration::from_secs(600);
+/// Names of figures that other figures are computed from.
+pub(super) const RATE: &str = "events/s";
+pub(super) const OF_CPU: &str = "events/CPU-s";
+pub(super) const EACH: &str = "ns an event";
+/// The row of the job as most people run it.
+pub(super) const OURS: &str = "executor, cumulative";
 
-/// Prints the figures.
-pub fn drain(plan: &Plan) {
-    let topic = Topic::create(Kafka::shared(), "bench-drain", PARTITIONS);
-    let bytes = fill(&topic, plan);
-    let (bare_wall, bare_cpu) = consume_only(&topic, plan.events);
-    let redis = RedisServer::start();
-    let cluster = Cluster::start(1);
-    let pid = cluster.executors[0].pid();
-    let before = cpu(pid);
-    let begun = Instant::now();
-    let job = cluster.submit(&Job::replay(""), &topic, &redis);
-    let status = cluster.wait_caught_up(&job, plan.events, LIMIT);
-    let (wall, used) = (begun.elapsed(), cpu(pid) - before);
-    let rate = |events: u64, time: Duration| events as f64 / time.as_secs_f64();
-    println!(
-        "drain: {} events of {} creators, {PARTITIONS} partitions, 1 executor",
-        plan.events, status.kols
-    );
-    println!(
-        "  executor       {:>10.0} events/s   {:>10.0} events per CPU-second",
-        rate(plan.events, wall),
-        rate(plan.events, used)
-    );
-    println!(
-        "  consume only   {:>10.0} events/s   {:>10.0} events per CPU-second",
-        rate(plan.events, bare_wall),
-        rate(plan.events, bare_cpu)
-    );
-    println!(
-        "  ratio          {:>10.2}            {:>10.2}",
-        rate(plan.events, wall) / rate(plan.events, bare_wall),
-        bare_cpu.as_secs_f64() / used.as_secs_f64()
-    );
-    println!(
-        "  an event       {:>10.0} ns of a core  {:>10} bytes",
-        used.as_secs_f64() * 1e9 / plan.events as f64,
-        bytes / plan.events
-    );
-    println!(
-        "  a creator      {:>10} bytes of state with its 8 videos",
-        status.state_bytes / status.kols.max(1)
-    );
-    println!(
-        "  memory         {} MiB resident for {} creators and {} MiB of state",
-        cluster.executors[0].rss() >> 20,
-        status.kols,
-        status.state_bytes >> 20
-    );
+/// What counters mean, and windows.
+/// The same with counters of new engagement, and what its scoring says.
+pub(super) const DELTA: (&str, &str) = ("executor, delta", "counters = \"delta\"");
+const JOBS: [(&str, &str); 2] = [(OURS, ""), DELTA];
+
+/// Shows the figures; the highest rate of events of crawls that one executor took in, by the median.
+pub fn drain(plan: &Plan, report: &mut Report) -> f64 {
+    let rates = [Input::Crawls, Input::Generated].map(|input| {
+        let filled = Filled::with(input, PARTITIONS, plan.events, plan.kols);
+        let about = format!(
+            "{} events of {} creators as of {}, {} bytes with the key, {PARTITIONS} partitions, {} rounds",
+            plan.events,
+            plan.kols,
+            input.name(),
+            filled.each(),
+            plan.rounds
+        );
+        let mut section = Section::new("drain", about);
+        for _ in 0..plan.rounds {
+            round(&filled, &mut section);
+        }
+        let rate = section.of(OURS, RATE).map_or(0.0, |series| series.median());
+        report.add(section);
+        rate
+    });
+    rates[0]
 }
 
-/// Answers how many bytes the values have.
-fn fill(topic: &Topic, plan: &Plan) -> u64 {
-    let mut bytes = 0;
-    let mut generator = Generator::new(history(plan.kols, plan.events));
-    let mut writer = TopicWriter::new(topic.kafka().bootstrap(), &topic.name).unwrap();
-    let mut value = Vec::new();
-    for _ in 0..plan.events {
-        let meta = generator.next_into(&mut value);
-        writer
-            .write(Some(Generator::username(meta.kol).as_bytes()), &value)
-            .unwrap();
-        bytes += value.len() as u64;
+/// Everything once.
+fn round(filled: &Filled, section: &mut Section) {
+    let of_cpu = [Bare::Consume, Bare::Parse].map(|bare| {
+        let (wall, cpu) = bare.run(filled);
+        section.note(bare.name(), &speed(filled.events, wall, cpu));
+        filled.events as f64 / cpu.as_secs_f64()
+    });
+    for (name, scoring) in JOBS {
+        let cluster = Cluster::start(1);
+        let drained = Drained::of(&cluster, filled, scoring);
+        drained.note(name, of_cpu, section);
     }
-    writer.finish().unwrap();
-    bytes
 }
 
-/// The same client and batches as the executor's, and nothing done with the records.
-fn consume_only(topic: &Topic, events: u64) -> (Duration, Duration) {
-    let spec = KafkaSource {
-        bootstrap: topic.kafka().bootstrap().to_owned(),
-        topics: vec![topic.name.clone()],
-        ..KafkaSource::default()
-    };
-    let source = KafkaLogs::new(Memory::new(1 << 30))
-        .open(&spec.into(), &Secrets::default(), "bench")
-        .unwrap();
-    let own = std::process::id();
-    let (begun, before) = (Instant::now(), cpu(own));
-    let mut queues: Vec<_> = (0..PARTITIONS)
-        .map(|p| {
-            source
-                .open(&SourcePartition::new(&topic.name, p), Place::at(0))
-                .unwrap()
-        })
-        .collect();
-    let mut batch = Batch::with_capacity(1_024);
-    let mut seen = 0;
-    while seen < events && begun.elapsed() < LIMIT {
-        let before = seen;
-        for queue in &mut queues {
-            queue.take(&mut batch, 1_024);
-            seen += batch.records().flatten().count() as u64;
-        }
-        if seen == before {
-            std::thread::sleep(Duration::from_millis(1));
+/// The figures of something that has taken in so many events.
+pub(super) fn speed(events: u64, wall: Duration, cpu: Duration) -> [(&'static str, f64); 3] {
+    let events = events as f64;
+    [
+        (RATE, events / wall.as_secs_f64()),
+        (OF_CPU, events / cpu.as_secs_f64()),
+        (EACH, cpu.as_secs_f64() * 1e9 / events),
+    ]
+}
+
+/// A topic that was drained.
+pub(super) struct Drained {
+    events: u64,
+    wall: Duration,
+    /// Of the executors.
+    cpu: Duration,
+    /// Of Redis.
+    redis: Duration,
+    status: JobStatus,
+    resident: u64,
+}
+
+impl Drained {
+    /// Drains a topic with a new job, into a new Redis, until Redis has confirmed everything.
+    pub(super) fn of(cluster: &Cluster, filled: &Filled, scoring: &str) -> Self {
+        let redis = RedisServer::start();
+        let used = || {
+            cluster
+                .executors
+                .iter()
+                .map(|e| cpu(e.pid()))
+                .sum::<Duration>()
+        };
+        let (before, begun) = (used(), Instant::now());
+        let job = cluster.submit(&Job::replay(scoring), &filled.topic, &redis);
+        let status = cluster.wait_caught_up(&job, filled.events, LIMIT);
+        Self {
+            events: filled.events,
+            wall: begun.elapsed(),
+            cpu: used() - before,
+            redis: cpu(redis.pid()),
+            status,
+            resident: cluster.executors.iter().map(|e| e.rss()).sum(),
         }
     }
-    (begun.elapsed(), cpu(own) - before)
+
+    /// How fast it was.
+    pub(super) fn speed(&self) -> [(&'static str, f64); 3] {
+        speed(self.events, self.wall, self.cpu)
+    }
+
+    /// Adds its figures to a row, with ratios to the bare loops of the same round, by events for a processor second.
+    pub(super) fn note(&self, row: &str, [consume, parse]: [f64; 2], section: &mut Section) {
+        let speed = self.speed();
+        let merges = self
+            .status
+            .totals
+            .as_ref()
+            .map_or(0, |totals| totals.merges);
+        let kols = self.status.kols.max(1) as f64;
+        section.note(row, &speed);
+        section.note(
+            row,
+            &[
+                ("× consume", speed[1].1 / consume),
+                ("× parse", speed[1].1 / parse),
+                ("Redis s", self.redis.as_secs_f64()),
+                ("merges a creator", merges as f64 / kols),
+                (
+                    "state bytes a creator",
+                    self.status.state_bytes as f64 / kols,
+                ),
+                ("resident MiB", (self.resident >> 20) as f64),
+            ],
+        );
+    }
 }

@@ -1,5 +1,5 @@
-//! `make bench`: what the system does on this machine, printed beside a reference measured in the
-//! same run. Machines are noisy: compare ratios, not seconds.
+//! `make bench`: what the system does on this machine, beside references that are measured in the same rounds. Machines
+//! are noisy: compare ratios, not seconds.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,22 +7,38 @@
     reason = "a benchmark that cannot continue should say where and end"
 )]
 
+mod bare;
 mod checkpoint;
 mod drain;
+mod figures;
 mod flood;
+mod growth;
 mod hostile;
+mod idle;
+mod input;
 mod latency;
+mod loaded;
+mod machine;
 mod merges;
+mod plots;
+mod probes;
+mod spark;
 mod steady;
 
 use std::time::Duration;
 
 pub use checkpoint::checkpoint;
 pub use drain::drain;
+pub use figures::Report;
 pub use flood::flood;
+pub use growth::growth;
 pub use hostile::hostile;
+pub use idle::idle;
 pub use latency::latency;
+pub use loaded::loaded;
+pub use machine::Machine;
 pub use merges::merges;
+pub use spark::spark;
 pub use steady::steady;
 
 use kol_client::generate::Options;
@@ -35,6 +51,10 @@ pub struct Plan {
     pub events: u64,
     /// Creators in them.
     pub kols: u64,
+    /// How often what has references is measured.
+    pub rounds: usize,
+    /// Length of a run at a share of the highest rate.
+    pub loaded: Duration,
     /// Creators of the checkpoint.
     pub checkpoint_kols: u64,
     /// Length of the steady run.
@@ -68,9 +88,19 @@ fn percentile(sorted: &[Duration], share: f64) -> Duration {
 
 /// Processor time of a process, user and system.
 fn cpu(pid: u32) -> Duration {
+    ticks(pid, 2)
+}
+
+/// The same with that of its children that have ended.
+fn cpu_with_children(pid: u32) -> Duration {
+    ticks(pid, 4)
+}
+
+/// The sum of the first of utime, stime, cutime and cstime.
+fn ticks(pid: u32, times: usize) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = rest.split_ascii_whitespace().skip(11).take(2);
+    let ticks = rest.split_ascii_whitespace().skip(11).take(times);
     let sum: u64 = ticks.filter_map(|t| t.parse::<u64>().ok()).sum();
     Duration::from_millis(sum * 10)
 }

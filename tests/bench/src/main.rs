@@ -1,19 +1,35 @@
 //! `make bench`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use kol_bench::{Plan, checkpoint, drain, flood, hostile, latency, merges, steady};
+use kol_bench::{
+    Machine, Plan, Report, checkpoint, drain, flood, growth, hostile, idle, latency, loaded,
+    merges, spark, steady,
+};
 
 /// Measures the system on this machine.
 #[derive(Debug, Parser)]
 struct Args {
     /// Events to drain.
-    #[arg(long, default_value_t = 4_000_000)]
+    #[arg(long, default_value_t = 3_000_000)]
     events: u64,
     /// Creators in them.
     #[arg(long, default_value_t = 100_000)]
     kols: u64,
+    /// How often what has references is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Length of a run at a share of the highest rate.
+    #[arg(long, default_value = "40s", value_parser = humantime::parse_duration)]
+    loaded: Duration,
+    /// The highest rate, events a second; what `drain` measures when left out.
+    #[arg(long)]
+    maximum: Option<f64>,
+    /// Where the figures go as JSON; plots go beside it.
+    #[arg(long, default_value = "target/bench/figures.json")]
+    json: PathBuf,
     /// Length of the steady run.
     #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
     steady: Duration,
@@ -32,7 +48,7 @@ struct Args {
     /// How many they are.
     #[arg(long, hide = true, default_value_t = 0)]
     strangers: usize,
-    /// Only these: merges, latency, drain, checkpoint, steady, hostile.
+    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile; and spark, only when it is named.
     only: Vec<String>,
 }
 
@@ -44,20 +60,39 @@ fn main() {
     let plan = Plan {
         events: args.events,
         kols: args.kols,
+        rounds: args.rounds,
+        loaded: args.loaded,
         checkpoint_kols: args.checkpoint_kols,
         steady: args.steady,
         rate: args.rate,
         samples: args.samples,
     };
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o == name);
+    let mut report = Report::new(Machine::this());
     if wanted("merges") {
         merges();
     }
     if wanted("latency") {
         latency(&plan);
     }
-    if wanted("drain") {
-        drain(&plan);
+    // What shares are of is measured where it is not given.
+    let drains = wanted("drain") || (wanted("loaded") && args.maximum.is_none());
+    let drained = drains.then(|| drain(&plan, &mut report));
+    if let Some(maximum) = args.maximum.or(drained).filter(|_| wanted("loaded")) {
+        loaded(&plan, maximum, &mut report);
+    }
+    if wanted("growth") {
+        growth(
+            &plan,
+            &mut report,
+            args.json.parent().unwrap_or(".".as_ref()),
+        );
+    }
+    if args.only.iter().any(|only| only == "spark") {
+        spark(&plan, &mut report);
+    }
+    if wanted("idle") {
+        idle(&mut report);
     }
     if wanted("checkpoint") {
         checkpoint(&plan);
@@ -68,4 +103,5 @@ fn main() {
     if wanted("hostile") {
         hostile(&plan);
     }
+    report.write(&args.json);
 }

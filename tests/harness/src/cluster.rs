@@ -31,6 +31,8 @@ pub struct Cluster {
     pub(super) allowed: Vec<(&'static str, &'static str)>,
     /// Folder of the binaries that are started; `None`: those under test.
     binaries: Option<PathBuf>,
+    /// What executors that are started may use.
+    memory: String,
     /// Last, so that it goes when nobody writes into it any more.
     pub(super) folder: TempDir,
 }
@@ -103,6 +105,7 @@ impl Cluster {
             of_master,
             allowed: Vec::new(),
             binaries,
+            memory: "512m".to_owned(),
         };
         for _ in 0..executors {
             cluster.add_executor();
@@ -123,6 +126,11 @@ impl Cluster {
     /// The binaries of what is started from here on are in this folder; `None`: those under test.
     pub fn use_binaries(&mut self, folder: Option<PathBuf>) {
         self.binaries = folder;
+    }
+
+    /// Executors that are started from here on may use so much memory.
+    pub fn set_memory(&mut self, memory: &str) {
+        self.memory = memory.to_owned();
     }
 
     pub(super) fn program(&self, name: &str) -> PathBuf {
@@ -149,7 +157,7 @@ impl Cluster {
             "--http",
             "127.0.0.1:0",
             "--memory",
-            "512m",
+            &self.memory,
             "--cores",
             "1",
             "--host",

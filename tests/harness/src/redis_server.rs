@@ -64,6 +64,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running Redis").pid()
+    }
+
     /// Kills it: everything in it is gone.
     pub fn down(&mut self) {
         self.process = None;

@@ -160,6 +160,13 @@ impl Topic {
         create_real(self.kafka, &self.name, self.partitions, None);
     }
 
+    /// Deletes the topic, where its broker can.
+    pub fn delete(&self) {
+        let admin = admin(self.kafka);
+        let _the_embedded_one_cannot =
+            block_on(admin.delete_topics(&[&self.name], &AdminOptions::new()));
+    }
+
     /// Adds partitions to a topic of the real broker, up to this number.
     pub fn grow(&mut self, partitions: u32) {
         let wanted = NewPartitions::new(&self.name, partitions as usize);

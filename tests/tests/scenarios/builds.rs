@@ -6,10 +6,11 @@ use std::process::Command;
 use kol_harness::root;
 
 /// What the targets of the Makefile build, and each package whose tests are run alone.
-const SELECTIONS: [&str; 12] = [
+const SELECTIONS: [&str; 13] = [
     "kol-master kol-executor kol-client",
     "kol-master kol-executor kol-demo",
     "kol-bench",
+    "kol-bench-parts",
     "kol-client",
     "kol-common",
     "kol-executor",

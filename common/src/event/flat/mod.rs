@@ -23,7 +23,7 @@ mod text;
 use super::fields::{Leaf, Node, Plan, ROOT, Target};
 use order::{Key, NONE, Number, Order};
 use seen::is_of_texts;
-use text::{Next, Text};
+use text::{Behind, Next, Text};
 
 pub(super) use order::Orders;
 pub(super) use seen::Seen;
@@ -48,9 +48,6 @@ pub(super) fn scan<'a>(
     let end = walk.object(ROOT, at)?;
     walk.text.is_end(end).then_some(())
 }
-
-/// A place in the text; `None`: this pass does not say how it goes on.
-type Behind = Option<usize>;
 
 struct Walk<'p, 's, 'a> {
     text: Text<'a>,

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::text::Text;
-use crate::event::fields::{Plan, Target};
+use crate::event::fields::{Node, Plan, Target};
 
 /// Keys that are remembered in one place of a plan.
 const REMEMBERED: usize = 64;
@@ -23,9 +23,9 @@ pub(super) type Number = u8;
 /// See [`Number`].
 pub(super) const NONE: Number = Number::MAX;
 
-/// What was learned of the order of keys, in each place of a plan.
+/// What was learned of the order of keys, in each place of a plan that has keys.
 #[derive(Debug)]
-pub(in crate::event) struct Orders(Box<[Order]>);
+pub(crate) struct Orders(Box<[Option<Box<Order>>]>);
 
 /// See the module.
 #[derive(Debug)]
@@ -63,19 +63,21 @@ struct Opening {
 impl Orders {
     /// Nothing is known yet.
     pub fn new(plan: &Plan) -> Self {
-        Self(plan.nodes().map(|_| Order::new()).collect())
+        let order = |node: &Node| node.has_keys().then(|| Box::new(Order::new()));
+        Self(plan.nodes().map(order).collect())
     }
 
     /// That of a place.
     pub(super) fn of(&self, node: u16) -> Option<&Order> {
-        self.0.get(usize::from(node))
+        self.0.get(usize::from(node))?.as_deref()
     }
 }
 
 impl Clone for Orders {
     /// Those that have learned nothing.
     fn clone(&self) -> Self {
-        Self(self.0.iter().map(|_| Order::new()).collect())
+        let order = |order: &Option<Box<Order>>| order.as_ref().map(|_| Box::new(Order::new()));
+        Self(self.0.iter().map(order).collect())
     }
 }
 

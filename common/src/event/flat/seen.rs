@@ -25,7 +25,7 @@ fn is_time(field: Field) -> bool {
 }
 
 /// See the module.
-pub(in crate::event) struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// For each field the ranks that were seen, whatever was there.
     ranks: [u8; FIELDS],
     /// For each field the lowest rank that could be read.

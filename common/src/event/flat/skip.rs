@@ -1,7 +1,6 @@
 //! Values that nobody reads. They must be JSON all the same, or the record is rejected.
 
-use super::Behind;
-use super::text::{Next, Text};
+use super::text::{Behind, Next, Text};
 
 /// How deep values are nested that are skipped here; deeper ones are left to `scan`, which has a bound of its own.
 const DEEPEST: u32 = 32;

@@ -1,9 +1,11 @@
 //! Tokens, strings and numbers of a text. Each function is given the place of the first byte it looks at, and
 //! answers with the place behind the last one; `None`: this pass does not say what is there.
 
-use super::Behind;
 use super::block::{self, BLOCK};
 use crate::event::digits;
+
+/// A place in the text; `None`: this pass does not say how it goes on.
+pub(super) type Behind = Option<usize>;
 
 /// Longest number with a fraction that is read, bytes.
 const LONGEST_DECIMAL: usize = 24;

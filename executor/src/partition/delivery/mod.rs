@@ -40,6 +40,7 @@ mod staleness;
 mod turn;
 mod upkeep;
 
+pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;
 pub(super) use outcome::{Arrived, News, Outcome, Reached};
 pub(super) use problems::fenced;
