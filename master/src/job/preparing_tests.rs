@@ -1,6 +1,8 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ExecutorState, PartitionReport, Prepared, Reports, RevokeMode};
+use kol_common::proto::{
+    ExecutorState, PartitionReport, PartitionState, Prepared, Reports, RevokeMode,
+};
 use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
 
 use crate::job::effect::Event;
@@ -138,6 +140,7 @@ fn a_move_waits_longer_for_an_epoch_without_which_much_would_be_read_again() {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", 0)).into()),
         assignment_epoch: 1,
+        state: PartitionState::Running as i32,
         position: 20_001,
         ..PartitionReport::default()
     };
