@@ -98,6 +98,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_partitions_unassigned", unassigned as u64),
         ("kol_master_job_executors", status.executors),
         ("kol_master_job_lag_records", status.lag_records),
+        ("kol_master_job_staleness_milliseconds", status.staleness_ms),
         ("kol_master_job_kols", status.kols),
         ("kol_master_job_state_bytes", status.state_bytes),
         ("kol_master_job_generation", status.generation),

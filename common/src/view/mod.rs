@@ -24,6 +24,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "partitions": job.partition_count,
         "executors": job.executors,
         "lag_records": job.lag_records,
+        "staleness_ms": job.staleness_ms,
         "events_total": totals.events,
         "late_total": totals.late,
         "dead_letter_total": totals.dead_letter,
@@ -125,6 +126,7 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "state_bytes": report.state_bytes,
         "median_gap_ms": report.median_gap_ms,
         "stall_ms": report.stall_ms,
+        "staleness_ms": report.staleness_ms,
         "hottest": report.hottest.iter().map(|hot| json!({
             "platform": hot.platform,
             "kol": hot.kol,

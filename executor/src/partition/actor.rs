@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY, Standby};
-use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
+use super::delivery::{Answer, Arrived, News as OutboxNews, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
 use super::fullness::Fullness;
@@ -75,7 +75,13 @@ impl Actor {
         Self {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
             intake: Intake::new(&assignment, deps.dead_letters, now),
-            outbox: Outbox::new(Arc::clone(&assignment), deps.sink, deps.memory.clone(), now),
+            outbox: Outbox::new(
+                Arc::clone(&assignment),
+                deps.sink,
+                deps.turns,
+                deps.memory.clone(),
+                now,
+            ),
             checkpointer: Checkpointer::new(
                 Arc::clone(&assignment),
                 deps.roots,
@@ -155,8 +161,10 @@ impl Actor {
                 () = self.stop_now.cancelled() => return self.released(false),
                 Some(command) = self.inbox.recv() => self.command(command),
                 Ok(()) = self.ticks.changed() => self.take_tick(),
-                answer = self.outbox.answer() => {
-                    if let Err(ended) = self.answered(&answer) {
+                news = self.outbox.news() => {
+                    if let OutboxNews::Answer(answer) = news
+                        && let Err(ended) = self.answered(&answer)
+                    {
                         return ended;
                     }
                 }
@@ -213,7 +221,7 @@ impl Actor {
             .open(now, barrier, checkpoint, state, answer);
         self.letters_before_barrier = self.intake.letter_mark();
         self.tend_letters(now);
-        let arrived = self.outbox.await_all(self.intake.state());
+        let arrived = self.outbox.await_all(now, self.intake.state());
         self.arrived(now, arrived);
     }
 
@@ -248,8 +256,15 @@ impl Actor {
         match self.outbox.answered(now, state, answer) {
             Outcome::Fenced => return Err(Ended::Failed(fenced(&self.assignment, answer.error()))),
             Outcome::Served(arrived) => self.arrived(now, arrived),
-            Outcome::Claimed { shown, arrived } => {
+            Outcome::Claimed {
+                shown,
+                last,
+                arrived,
+            } => {
                 self.arrived(now, arrived);
+                if let Some(last) = last {
+                    self.reader.was_read_before(last);
+                }
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
                     let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
@@ -263,6 +278,8 @@ impl Actor {
     fn step(&mut self, now: Instant) {
         let reached = Reached {
             position: self.reader.position(),
+            last: self.reader.last_record(),
+            is_same_log: self.reader.is_same_log(),
             behind: self.reader.is_behind(),
         };
         let state = self.intake.state_mut();
@@ -272,7 +289,8 @@ impl Actor {
 
     fn wake_at(&self, now: Instant) -> Instant {
         let behind = self.reader.is_behind();
-        let flush = self.outbox.wake_at(self.intake.state(), behind, &self.tick);
+        let state = self.intake.state();
+        let flush = self.outbox.wake_at(now, state, behind, &self.tick);
         let pace = self.reader.ready_at().filter(|at| *at > now);
         let is_busy = self.checkpointer.is_copying() || self.explain.is_busy();
         let work = is_busy.then(|| now + STEP_EVERY);

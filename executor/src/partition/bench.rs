@@ -46,7 +46,13 @@ impl Parts {
         Self {
             decoder: Decoder::of(&spec.source, platform),
             intake: Intake::new(&assignment, None, now),
-            fill: Fill::new(Encoder::new(&spec.sink, platform, assignment.ordinal)),
+            // Whoever waits is sent: how long that takes is for the clock, not for what is counted.
+            fill: Fill::new(
+                Encoder::new(&spec.sink, platform, assignment.ordinal),
+                Duration::ZERO,
+                false,
+                now,
+            ),
             fence: Fence {
                 key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
                 generation: assignment.generation,
@@ -113,7 +119,7 @@ impl Parts {
             merges: Vec::new(),
         };
         let state = self.intake.state_mut();
-        let complete = self.fill.collect(state, behind, room, &mut calls);
+        let complete = self.fill.collect(self.now, state, behind, room, &mut calls);
         for call in calls.merges {
             call.write_packed_command(packed);
         }

@@ -27,6 +27,8 @@ pub struct LostTail {
     pub differs: Option<u64>,
     /// It may have been cut off before `from`, too: no record is known that is still the same.
     pub unproven: bool,
+    /// The oldest offset that the log has.
+    pub oldest: u64,
 }
 
 impl fmt::Display for LostTail {
@@ -82,7 +84,7 @@ pub struct Assignment {
     pub lineage: u64,
     /// Where to start reading, if not where the state ends.
     pub resume_at: Option<u64>,
-    /// There was state, and none of it can be read: without all records from `offset` on the result would be
+    /// There was state, and none of it can be used: without all records from `offset` on the result would be
     /// wrong.
     pub whole_log: bool,
     /// Where its owner before stopped reading, if nobody has got that far since.

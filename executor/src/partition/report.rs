@@ -66,6 +66,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         state_bytes: (bytes + outbox.bytes()) as u64,
         median_gap_ms: state.median_gap().map(|g| g.0),
         left_out: outbox.left_out() as u64,
+        staleness_ms: Millis::from(outbox.staleness()).0,
         stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
         hottest: state.hottest(),

@@ -38,6 +38,7 @@ pub(super) async fn claim(
         begun: number(1).unwrap_or(0),
         done: number(2).unwrap_or(0),
         shown: number(3).zip(number(4)),
+        last: reply.get(5).cloned().unwrap_or_default(),
         raised,
         platforms,
         refused,

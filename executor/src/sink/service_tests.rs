@@ -110,6 +110,7 @@ fn sink_of(name: &Arc<Name>, owner: Option<Owner>) -> Sink {
         SinkSpec::default(),
         Secrets::default(),
         owner,
+        Turns::default(),
     )
 }
 

@@ -68,6 +68,11 @@ impl ChangeSets {
         self.0[consumer as usize].pop_front()
     }
 
+    /// The KOL at this place of a line, from 0.
+    pub(super) fn at(&self, consumer: Consumer, place: usize) -> Option<KolIndex> {
+        self.0[consumer as usize].get(place).copied()
+    }
+
     /// Empties a line; the caller takes off the marks of all KOLs.
     pub(super) fn clear(&mut self, consumer: Consumer) {
         self.0[consumer as usize].clear();

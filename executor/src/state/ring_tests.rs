@@ -123,3 +123,13 @@ fn a_slot_that_is_used_for_longer_takes_room_step_by_step() {
     assert_eq!(rooms, [4, 8, 16, 32, 48]);
     assert_eq!(ring.sum(0..KEPT).events, 48);
 }
+
+#[test]
+fn panes_that_outgrow_their_bytes_keep_what_they_had() {
+    let mut ring = Ring::default();
+    for round in 1..6 {
+        ring.add(10..20, 1 << 31, 100, KEPT);
+        let expected = (10..20).map(|pane| (pane, round << 31, 100 * round as u32));
+        assert_eq!(all_of(&ring), expected.collect::<Vec<_>>());
+    }
+}

@@ -36,6 +36,11 @@ impl State {
         Some(kol)
     }
 
+    /// The KOL at this place of a consumer's line, from 0.
+    pub fn waiting_at(&self, consumer: Consumer, place: usize) -> Option<KolIndex> {
+        self.changed.at(consumer, place)
+    }
+
     /// Puts a KOL at the end of a consumer's line, as if it had changed now.
     pub fn put_back(&mut self, consumer: Consumer, kol: KolIndex) {
         if (kol as usize) < self.kols.bound() {

@@ -204,6 +204,7 @@ impl Machine {
                     to: tail.to,
                     differs: tail.differs,
                     unproven: tail.unproven,
+                    oldest: Some(tail.oldest),
                 };
                 failed(&key, was.assignment_epoch, &error, Some(lost))
             }
@@ -254,7 +255,7 @@ fn failed(
         partition: Some((&key.1).into()),
         assignment_epoch,
         error: Some(error.to_info()),
-        lost_tail,
+        lost_tail: lost_tail.map(Box::new),
     })
 }
 

@@ -46,6 +46,14 @@ impl Job {
                 self.partitions
                     .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
             }
+            Failure::NotWhole { ordinal, text } => {
+                if self.epochs.coordinator().usable(ordinal).next().is_none() {
+                    return self.end(now, End::Failed, text, out);
+                }
+                let usable = self.epochs.coordinator().usable(ordinal);
+                self.partitions
+                    .log_is_not_whole(ordinal, usable.map(|(_, checkpoint)| checkpoint));
+            }
             Failure::Outranked => {
                 self.outranked = true;
                 self.lookup.hurry(now);

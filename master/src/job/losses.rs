@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
+use kol_common::checkpoint::{ABSENT, DAMAGED, LOST, NO_ROOM};
 use kol_common::proto::{ErrorDomain, ErrorInfo, LostTail, PartitionCheckpoint, PartitionFailed};
 use kol_common::{ExecutorId, KolError, Millis};
 
@@ -38,6 +38,14 @@ pub(super) enum Failure {
         ordinal: u32,
         /// The records that were lost.
         lost: LostTail,
+    },
+    /// It was to start again without state, and its log no longer has everything that gives that: it continues at once
+    /// with a state, if it has one.
+    NotWhole {
+        /// The partition.
+        ordinal: u32,
+        /// What the executor said.
+        text: String,
     },
     /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
     /// tried again, too.
@@ -81,11 +89,20 @@ impl Partitions {
                 text,
             };
         }
-        if let Some(lost) = failed.lost_tail {
+        if let Some(lost) = &failed.lost_tail {
             partition.failure = Some(error);
             partition.fence(now);
             let ordinal = partition.record.ordinal;
-            return Failure::LostTail { ordinal, lost };
+            return Failure::LostTail {
+                ordinal,
+                lost: **lost,
+            };
+        }
+        if error.code == LOST && partition.record.cuts.is_whole() {
+            partition.failure = Some(error);
+            partition.fence(now);
+            let ordinal = partition.record.ordinal;
+            return Failure::NotWhole { ordinal, text };
         }
         if error.code == ABSENT {
             // Not the partition's fault, and no executor that misses the folder gets it again.
@@ -156,6 +173,17 @@ impl Partitions {
     ) {
         if let Some(partition) = self.all.get_mut(ordinal as usize) {
             partition.lost_tail(lost, checkpoints);
+        }
+    }
+
+    /// Its log no longer has everything that gives its state. `checkpoints` are its usable ones, newest first.
+    pub(super) fn log_is_not_whole<'c>(
+        &mut self,
+        ordinal: u32,
+        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
+    ) {
+        if let Some(partition) = self.all.get_mut(ordinal as usize) {
+            partition.record.cuts.is_no_longer_whole(checkpoints);
         }
     }
 }

@@ -60,6 +60,8 @@ mod interleavings;
 #[cfg(test)]
 mod log_tests;
 #[cfg(test)]
+mod lost_tail_tests;
+#[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
 mod measure_tests;

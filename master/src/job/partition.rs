@@ -164,9 +164,7 @@ impl Partition {
         lost: LostTail,
         checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
     ) {
-        let record = &mut self.record;
-        record.cuts.add(lost, checkpoints);
-        record.start_offset = record.start_offset.min(lost.from);
+        self.record.lost_tail(lost, checkpoints);
         self.goal = self.goal.map(|goal| goal.min(lost.from));
         self.pauses.cut(lost.from);
     }

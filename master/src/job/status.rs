@@ -75,6 +75,7 @@ impl View<'_> {
             partition_count: self.partitions.len() as u64,
             executors: running.len() as u64,
             lag_records: self.partitions.iter().map(lag).sum(),
+            staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
             totals: Some(totals),
             // What an owner reported that no longer answers may have become wrong.
             caught_up: self.unserved().is_none() && caught_up(self.measure, scoring, &round),

@@ -6,8 +6,8 @@ use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, Manifest,
-    PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState, Released, Reports,
-    Revoke,
+    PartitionAssignment, PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState,
+    Released, Reports, Revoke,
 };
 use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, SourcePartition};
 use uuid::Uuid;
@@ -266,6 +266,15 @@ pub(super) fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
         }
     }
     all
+}
+
+/// The assignment that went to an executor, of partition 0.
+pub(super) fn assignment(out: &Out) -> PartitionAssignment {
+    let sent = out.sends.iter().find_map(|(_, message)| match message {
+        ToExecutor::Assign(assign) => assign.partitions.first().cloned(),
+        _ => None,
+    });
+    sent.unwrap()
 }
 
 pub(super) fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {

@@ -27,9 +27,8 @@ pub const LAST: Millis = Millis(18_000);
 const SALT: u64 = 0x6472_6169_6e73_0000;
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
-/// Records that a partition loses at most, and from when on: by then there are epochs from before them.
+/// Records that a partition loses at most.
 const MOST_CUT: usize = 60;
-const CUT_FROM: Millis = Millis(CALM.0 + 3_000);
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -161,9 +160,7 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                 (begin, Deed::Hide(executor, true)),
                 (end, Deed::Hide(executor, false)),
             ]),
-            _ if is_replayable(deeds) => {
-                let begin = begin.max(CUT_FROM);
-                let end = end.max(Millis(begin.0 + 300));
+            _ => {
                 let records = random.random_range(1..MOST_CUT);
                 let elects = random.random();
                 deeds.push((begin, Deed::Cut(partition, records, elects)));
@@ -172,7 +169,6 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                     deeds.extend([(begin, Deed::Away(true)), (end, Deed::Away(false))]);
                 }
             }
-            _ => {}
         }
     }
 }
@@ -191,16 +187,6 @@ fn drains(seed: u64) -> Vec<(Millis, Deed)> {
         }
     }
     deeds
-}
-
-/// Whether a log that loses its tail leaves a fold: there must be state from before the cut, or none at all. A job
-/// that takes over the state of another has none, and damaged state may have been that.
-fn is_replayable(deeds: &[(Millis, Deed)]) -> bool {
-    deeds.iter().all(|(_, deed)| match deed {
-        Deed::Tear(..) => false,
-        Deed::Do(errand) => matches!(errand, Errand::Savepoint | Errand::RewindToEarliest { .. }),
-        _ => true,
-    })
 }
 
 /// The newest state of a partition is damaged, and soon nobody has it in memory.

@@ -6,9 +6,8 @@
 //! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
 //! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
 //!    the position, window end and market version at which it was taken.
-//! 4. The next flush begins no sooner than the interval after the last one began, and no sooner than
-//!    twice the time Redis took for it (Redis is at most half busy with this partition), and while the
-//!    partition is far behind, no sooner than a second.
+//! 4. The next flush begins no sooner than the interval after the last one began; and with a turn, which keeps Redis
+//!    at most half busy with all partitions of this executor.
 //! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
 //!    Redis lost is claimed again, and everything sent again; so it is under a newer generation.
 
@@ -28,8 +27,6 @@ pub struct FlushLimits {
 
 /// Wait for memory that other partitions' flushes take.
 const NO_ROOM: Duration = Duration::from_millis(50);
-/// Least time between flushes while far behind.
-const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds of the back-off after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the fence record is looked at.
@@ -46,8 +43,6 @@ pub struct Flusher {
     done: u64,
     flight: Option<Flight>,
     next_at: Instant,
-    /// When the next flush may begin if the partition is far behind.
-    behind_at: Instant,
     look_at: Instant,
     back_off: Duration,
     confirmed: Option<Confirmed>,
@@ -102,7 +97,6 @@ impl Flusher {
             done: 0,
             flight: None,
             next_at: now,
-            behind_at: now,
             look_at: now + LOOK_EVERY,
             back_off: BACK_OFF.0,
             confirmed: None,
@@ -188,10 +182,9 @@ impl Flusher {
         self.fence == FenceState::Held
     }
 
-    /// When a flush may begin, of a partition that is far `behind` or is not; `None` while none may.
-    pub fn next_at(&self, behind: bool) -> Option<Instant> {
-        let behind_at = if behind { self.behind_at } else { self.next_at };
-        self.is_ready().then(|| self.next_at.max(behind_at))
+    /// When a flush may begin; `None` while none may.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.is_ready().then_some(self.next_at)
     }
 
     /// Whether a flush may begin, if not now.
@@ -234,7 +227,7 @@ impl Flusher {
             return Next::Continue;
         };
         match answer {
-            Ok(flushed) => {
+            Ok(_) => {
                 self.done = self.sequence;
                 self.back_off = BACK_OFF.0;
                 self.look_at = now + LOOK_EVERY;
@@ -242,8 +235,7 @@ impl Flusher {
                     self.confirmed = flight.confirms;
                 }
                 self.arrived = flight.position.or(self.arrived);
-                self.next_at = flight.begun + self.limits.interval.max(2 * flushed.took);
-                self.behind_at = flight.begun + BEHIND_INTERVAL;
+                self.next_at = flight.begun + self.limits.interval;
                 Next::Continue
             }
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,

@@ -14,6 +14,7 @@ fn claimed() -> Claimed {
         begun: 0,
         done: 0,
         shown: None,
+        last: String::new(),
         raised: false,
         platforms: Vec::new(),
         refused: Vec::new(),
@@ -41,11 +42,8 @@ fn at(position: u64) -> Confirmed {
     }
 }
 
-fn took(took: Duration) -> Result<Flushed, SinkError> {
-    Ok(Flushed {
-        took,
-        refused: Vec::new(),
-    })
+fn flushed() -> Result<Flushed, SinkError> {
+    Ok(Flushed::default())
 }
 
 fn away() -> SinkError {
@@ -56,7 +54,7 @@ fn away() -> SinkError {
 fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     let now = Instant::now();
     let mut f = flusher(now);
-    assert_eq!(f.next_at(false), None);
+    assert_eq!(f.next_at(), None);
     assert!(f.begin_claim(now));
     assert!(!f.begin_claim(now), "one claim at a time");
     let claimed = Claimed {
@@ -65,12 +63,12 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
         ..claimed()
     };
     f.claimed(now, &Ok(claimed));
-    assert_eq!(f.next_at(false), None);
+    assert_eq!(f.next_at(), None);
     f.reached(499, 30);
     f.reached(500, 19);
-    assert_eq!(f.next_at(false), None, "both must be reached");
+    assert_eq!(f.next_at(), None, "both must be reached");
     f.reached(500, 20);
-    assert_eq!(f.next_at(false), Some(now));
+    assert_eq!(f.next_at(), Some(now));
     assert_eq!(
         f.begin(now, 5, None),
         8,
@@ -83,11 +81,11 @@ fn only_a_flush_that_took_everything_confirms() {
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, 5, None);
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!(f.confirmed(), None);
     f.begin(now, 5, Some(at(42)));
     assert_eq!(f.confirmed(), None, "not before Redis answered");
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!(
         f.confirmed().map(|c| (c.position, c.sequence)),
         Some((42, 9))
@@ -95,31 +93,15 @@ fn only_a_flush_that_took_everything_confirms() {
 }
 
 #[test]
-fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
+fn flushes_begin_at_their_interval_and_at_once_where_redis_took_longer() {
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, 5, None);
-    f.flushed(now + 10 * MS, &took(10 * MS));
-    assert_eq!(f.next_at(false), Some(now + 100 * MS));
+    f.flushed(now + 10 * MS, &flushed());
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
     f.begin(now, 5, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(false), Some(now + 160 * MS));
-    assert_eq!(f.next_at(true), Some(now + 1_000 * MS));
-}
-
-#[test]
-fn a_flush_that_began_far_behind_does_not_keep_one_waiting_that_is_not_any_more() {
-    let now = Instant::now();
-    let mut f = held(now, None);
-    assert_eq!(
-        f.next_at(true),
-        Some(now),
-        "the first one waits for nothing"
-    );
-    f.begin(now, 5, None);
-    f.flushed(now + 10 * MS, &took(10 * MS));
-    assert_eq!(f.next_at(true), Some(now + 1_000 * MS));
-    assert_eq!(f.next_at(false), Some(now + 100 * MS));
+    f.flushed(now + 800 * MS, &flushed());
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
 }
 
 #[test]
@@ -131,13 +113,13 @@ fn a_flush_arrives_with_its_answer_whether_or_not_it_took_everything() {
     f.flushed(now, &Err(away()));
     assert_eq!(f.arrived(), None);
     f.begin(now, 43, None);
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!((f.arrived(), f.confirmed()), (Some(43), None));
     f.nothing_to_send(50, None);
     assert_eq!((f.arrived(), f.confirmed()), (Some(50), None));
     f.begin(now, 60, None);
     f.release();
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!(f.arrived(), None, "of another log");
 }
 
@@ -147,16 +129,16 @@ fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
     let mut f = held(now, None);
     let first = f.begin(now, 5, Some(at(1)));
     assert_eq!(f.flushed(now, &Err(away())), Next::SendAgain);
-    assert_eq!(f.next_at(false), Some(now + 50 * MS));
+    assert_eq!(f.next_at(), Some(now + 50 * MS));
     assert_eq!(f.confirmed(), None);
     assert_eq!(f.begin(now, 5, None), first + 1);
     f.flushed(now, &Err(away()));
-    assert_eq!(f.next_at(false), Some(now + 100 * MS));
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
     for _ in 0..20 {
         f.begin(now, 5, None);
         f.flushed(now, &Err(away()));
     }
-    assert_eq!(f.next_at(false), Some(now + 2_000 * MS));
+    assert_eq!(f.next_at(), Some(now + 2_000 * MS));
 }
 
 #[test]
@@ -164,7 +146,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
     let now = Instant::now();
     let mut f = held(now, None);
     f.begin(now, 5, Some(at(9)));
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     let later = now + 2_000 * MS;
     assert!(f.begin_look(later));
     assert_eq!(
@@ -173,7 +155,7 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         "restored from an old dump"
     );
     assert_eq!(f.confirmed(), None);
-    assert_eq!(f.next_at(false), None);
+    assert_eq!(f.next_at(), None);
     assert!(f.begin_claim(later));
     let old = Claimed {
         begun: 3,
@@ -204,7 +186,7 @@ fn a_look_that_fails_changes_nothing() {
     let now = Instant::now();
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(away())), Next::Continue);
-    assert!(f.next_at(false).is_some());
+    assert!(f.next_at().is_some());
 }
 
 #[test]
