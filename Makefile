@@ -9,7 +9,7 @@ SCENARIOS ?= 4
 bin = $(CURDIR)/target/$(PROFILE:dev=debug)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix compose-check bench bench-guard bench-spark chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
+.PHONY: help setup build demo streaming-start streaming-status streaming-stop test matrix moves compose-check bench bench-guard bench-spark chaos hosts-check versions-check sim fuzz mutants fmt fmt-check lint deny
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: setup ## All unit tests and scenarios with real servers and processes
 
 matrix: setup build ## Every combination of the replay scenario (long)
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios replay:: -- --ignored --nocapture --test-threads=1
+
+moves: setup build ## Executors come and go under load with a large state: how long each partition paused that moved (KOLS=, VIDEOS=; 1000000 and 20 take 12 GB and half an hour)
+	KOL_MOVES_KOLS=$(or $(KOLS),200000) KOL_MOVES_VIDEOS=$(or $(VIDEOS),5) $(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios moves::executors_come -- --nocapture --test-threads=1
 
 compose-check: setup build ## deploy/docker-compose.yml in a dockerd of its own (root): executors come and go, containers die, Redis against the fold
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios compose:: -- --nocapture --test-threads=1

@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .btree_map("kol.v1.PartitionCounters.lacks")
         // Far larger than the other messages that travel beside it.
         .boxed("kol.v1.ExecutorMessage.body.barrier_ack")
+        .boxed("kol.v1.PartitionFailed.lost_tail")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
+use kol_common::net::tls_failure;
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::Code;
@@ -74,7 +77,7 @@ impl Context {
     }
 }
 
-/// The first of the masters that leads, or else the first that answers.
+/// The one of the masters that leads, or else the first that answered.
 async fn leader_among(
     masters: &[&str],
     access: &Access,
@@ -85,44 +88,57 @@ async fn leader_among(
         .iter()
         .map(|master| endpoint(master, access, answer));
     let all: Vec<Endpoint> = all.collect::<Result<_, _>>()?;
+    // All at the same time: one that does not answer delays nobody who wants the leader.
+    let mut calls: FuturesUnordered<_> = all.iter().map(|one| look(one, access)).collect();
     let (mut follower, mut reason) = (None, String::new());
-    for endpoint in &all {
-        let mut client = match connect(endpoint, access).await {
-            Ok(client) => client,
-            Err(error) => {
-                reason = why(&error);
-                continue;
+    while let Some(seen) = calls.next().await {
+        match seen {
+            Seen::Leads(client) => return Ok(client),
+            Seen::Follows(client) => {
+                follower.get_or_insert(client);
             }
-        };
-        let answer = client.leadership(LeadershipRequest {});
-        let leads = match tokio::time::timeout(CONNECT, answer).await {
-            Ok(Ok(reply)) => reply.into_inner().leads,
-            // A version without elections: it is the only master.
-            Ok(Err(status)) => status.code() == Code::Unimplemented,
-            Err(_) => continue,
-        };
-        if leads {
-            return Ok(client);
+            Seen::Unreachable(why) if why.is_empty() => {}
+            Seen::Unreachable(why) => reason = why,
         }
-        follower.get_or_insert(client);
     }
     follower.ok_or_else(|| unreachable(&masters.join(", "), &reason))
 }
 
+/// What a master among several is.
+enum Seen {
+    Leads(Jobs),
+    Follows(Jobs),
+    /// Why, where that can be said.
+    Unreachable(String),
+}
+
+async fn look(endpoint: &Endpoint, access: &Access) -> Seen {
+    let mut client = match connect(endpoint, access).await {
+        Ok(client) => client,
+        Err(error) => return Seen::Unreachable(why(&error)),
+    };
+    let answer = client.leadership(LeadershipRequest {});
+    let leads = match tokio::time::timeout(CONNECT, answer).await {
+        Ok(Ok(reply)) => reply.into_inner().leads,
+        // A version without elections: it is the only master.
+        Ok(Err(status)) => status.code() == Code::Unimplemented,
+        Err(_) => return Seen::Unreachable(String::new()),
+    };
+    if leads {
+        Seen::Leads(client)
+    } else {
+        Seen::Follows(client)
+    }
+}
+
 fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {
-    let endpoint = Endpoint::from_shared(master.to_owned())
-        .map_err(|e| {
-            KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
-                .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
-        })?
-        .connect_timeout(CONNECT)
-        .timeout(answer)
-        .tcp_nodelay(true);
-    access.secure(endpoint, master)
+    let endpoint = access.endpoint(master)?;
+    let endpoint = endpoint.connect_timeout(CONNECT).timeout(answer);
+    Ok(endpoint.tcp_nodelay(true))
 }
 
 async fn connect(endpoint: &Endpoint, access: &Access) -> Result<Jobs, tonic::transport::Error> {
-    let channel = endpoint.connect().await?;
+    let channel = access.connect(endpoint).await?;
     let client = JobServiceClient::with_interceptor(channel, access.token.clone());
     Ok(client.max_decoding_message_size(64 << 20))
 }
@@ -135,18 +151,9 @@ fn unreachable(master: &str, why: &str) -> KolError {
     .help("Start kol-master, or give --master (or KOL_MASTER).")
 }
 
-/// The last cause of an error, where a certificate is to blame: "transport error" alone does not help.
+/// What is wrong with certificates, where they are to blame: "transport error" alone does not help.
 fn why(error: &tonic::transport::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    let mut last = String::new();
-    while let Some(error) = cause {
-        last = error.to_string();
-        cause = error.source();
-    }
-    if last.contains("certificate") || last.contains("HTTPS") {
-        return format!(": {last}");
-    }
-    String::new()
+    tls_failure(error).map_or_else(String::new, |why| format!(": {why}"))
 }
 
 #[cfg(test)]

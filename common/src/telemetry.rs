@@ -34,6 +34,9 @@ const FILTER: &str = "KOL_LOG";
 /// code and what to do.
 const DEFAULT: &str = "info,redis=off";
 
+/// Upper bounds of what is measured as a distribution: lengths of time, all of them.
+const SECONDS: [f64; 10] = [0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
 /// Starts logging to standard error. The level comes from `KOL_LOG` (`info` when unset or malformed), in
 /// the syntax of tracing's filters: `info,kol_executor::sink=debug`.
 pub fn init_logging(format: LogFormat) {
@@ -66,7 +69,8 @@ fn filter(text: Option<&str>) -> (EnvFilter, Option<String>) {
 /// When a recorder is installed already.
 pub fn init_metrics() -> Result<PrometheusHandle, KolError> {
     PrometheusBuilder::new()
-        .install_recorder()
+        .set_buckets(&SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
         .map_err(|e| KolError::internal("METRICS", e.to_string()))
 }
 

@@ -50,6 +50,10 @@ fn partition(report: &PartitionReport) {
         .map(|end| end.saturating_sub(report.position));
     for (name, value) in [
         ("kol_partition_lag_records", lag),
+        (
+            "kol_partition_staleness_milliseconds",
+            Some(report.staleness_ms),
+        ),
         ("kol_partition_kols", Some(report.kols)),
         ("kol_partition_entities", Some(report.entities)),
         ("kol_partition_state_bytes", Some(report.state_bytes)),

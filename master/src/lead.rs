@@ -15,13 +15,13 @@ use crate::autostart;
 use crate::controller::{self, Options, Standby};
 use crate::election::{Elected, LeaderStore, News, Tenure};
 use crate::meta::MetaStore;
-use crate::role::Role;
+use crate::role::{Calls, Role};
 use crate::specs::Admission;
 
 /// How long the tasks of a term that is over may take: within the margin that the election leaves.
 const STEP_DOWN: Duration = Duration::from_millis(200);
 
-/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term.
+/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term, but that they want no executors.
 const LEADS: &str = "kol_master_leads";
 
 /// What each term needs.
@@ -46,7 +46,8 @@ impl Terms {
         Role::Following { standby, leader }
     }
 
-    /// Leads when it is elected, follows otherwise, until it is stopped; `role` says which.
+    /// Leads when it is elected, follows otherwise, until it is stopped; `role` says which. `calls` are those that it
+    /// refused meanwhile.
     ///
     /// # Errors
     /// None: a term that fails is over, and another master can be elected.
@@ -54,6 +55,7 @@ impl Terms {
         self,
         mut news: mpsc::Receiver<News>,
         role: watch::Sender<Role>,
+        calls: Calls,
         stop: CancellationToken,
     ) -> Result<(), KolError> {
         gauge!(LEADS).set(0.0);
@@ -68,13 +70,25 @@ impl Terms {
                 Some(News::Follows(leader)) => {
                     role.send_replace(self.following(leader));
                 }
-                Some(News::Leads(tenure)) => self.serve(tenure, &role, &stop).await,
+                Some(News::Leads(tenure)) => {
+                    let options = Options {
+                        grace: calls.grace(),
+                        ..self.options.clone()
+                    };
+                    self.serve(tenure, options, &role, &stop).await;
+                }
             }
         }
     }
 
     /// One term, from its beginning until nothing acts in it any more.
-    async fn serve(&self, tenure: Tenure, role: &watch::Sender<Role>, stop: &CancellationToken) {
+    async fn serve(
+        &self,
+        tenure: Tenure,
+        options: Options,
+        role: &watch::Sender<Role>,
+        stop: &CancellationToken,
+    ) {
         let Tenure {
             elected,
             over,
@@ -86,8 +100,9 @@ impl Terms {
         let patience = tokio::select! {
             biased;
             () = over.cancelled() => STEP_DOWN,
-            () = stop.cancelled() => self.options.drain,
-            error = self.lead(elected, &tasks, role) => {
+            // The rest is for the lease to be ended.
+            () = stop.cancelled() => self.options.drain * 4 / 5,
+            error = self.lead(elected, options, &tasks, role) => {
                 gives_up(&error);
                 STEP_DOWN
             }
@@ -98,9 +113,15 @@ impl Terms {
     }
 
     /// Leads until that fails.
-    async fn lead(&self, elected: Elected, tasks: &Group, role: &watch::Sender<Role>) -> KolError {
+    async fn lead(
+        &self,
+        elected: Elected,
+        options: Options,
+        tasks: &Group,
+        role: &watch::Sender<Role>,
+    ) -> KolError {
         let store = LeaderStore::new(Arc::clone(&self.meta), elected);
-        let started = start(store, self, tasks).await;
+        let started = start(store, options, self, tasks).await;
         let (controller, mut decides) = match started {
             Ok(started) => started,
             Err(error) => return error,
@@ -120,10 +141,10 @@ impl Terms {
 /// The store cannot be read or written.
 pub async fn start(
     store: LeaderStore,
+    options: Options,
     terms: &Terms,
     tasks: &Group,
 ) -> Result<(controller::Handle, kol_common::actor::Task), KolError> {
-    let options = terms.options.clone();
     controller::adopt(&store, &options.outside.stores, &terms.root).await?;
     let (handle, decides) = controller::start(store.clone(), options, tasks).await?;
     if let Some(folder) = terms.autostart.clone() {

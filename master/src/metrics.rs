@@ -1,12 +1,60 @@
 //! The master's metrics, for Prometheus: `kol_master_*`.
 
+use std::collections::BTreeSet;
+
 use kol_common::proto::{ExecutorState, ExecutorStatus, JobState, JobStatus};
 use kol_common::view::{executor_state, is_over, job_state};
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 
-/// Publishes what there is now. Series of jobs that are over stay at their last value, and want no
-/// executors.
-pub fn publish(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
+use crate::job::Resumed;
+
+/// Publishes for one controller. Dropped with it, when a master leads no longer, it wants no executors any more: an autoscaler
+/// takes the highest of all jobs, and what was wanted then would hide what the next leader wants.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    /// Jobs of which it was published how many executors they want.
+    wanting: BTreeSet<String>,
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        for job in &self.wanting {
+            want(job, 0);
+        }
+    }
+}
+
+impl Publisher {
+    /// Publishes what there is now. Series of jobs that are over stay at their last value, and want no
+    /// executors.
+    pub fn publish(&mut self, jobs: &[JobStatus], executors: &[ExecutorStatus]) {
+        counts(jobs, executors);
+        // Newest first: an older job of the same name must not overwrite it.
+        let mut seen = BTreeSet::new();
+        for status in jobs {
+            if seen.insert(&status.name) {
+                job(status);
+                self.wants(status);
+            }
+        }
+    }
+
+    /// Not before that is known: a job that has just begun does not want none.
+    fn wants(&mut self, status: &JobStatus) {
+        let wanted = status.scaling.as_ref().map(|scaling| scaling.wanted);
+        let none = is_over(status.state()).then_some(0);
+        if let Some(wanted) = wanted.or(none) {
+            want(&status.name, wanted);
+            self.wanting.insert(status.name.clone());
+        }
+    }
+}
+
+fn want(job: &str, executors: u32) {
+    gauge!("kol_executors_wanted", "job" => job.to_owned()).set(f64::from(executors));
+}
+
+fn counts(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
     for state in [
         ExecutorState::Alive,
         ExecutorState::Suspect,
@@ -29,13 +77,13 @@ pub fn publish(jobs: &[JobStatus], executors: &[ExecutorStatus]) {
         let count = jobs.iter().filter(|j| j.state() == state).count();
         gauge!("kol_master_jobs", "state" => job_state(state)).set(count as f64);
     }
-    // Newest first: an older job of the same name must not overwrite it.
-    let mut seen = std::collections::BTreeSet::new();
-    for status in jobs {
-        if seen.insert(&status.name) {
-            job(status);
-        }
-    }
+}
+
+/// Publishes how long a partition paused that changed hands.
+pub fn resumed(job: &str, resumed: &Resumed) {
+    let labels = [("job", job.to_owned()), ("cause", resumed.cause.to_owned())];
+    let seconds = resumed.paused.duration().as_secs_f64();
+    histogram!("kol_master_move_pause_seconds", &labels).record(seconds);
 }
 
 fn job(status: &JobStatus) {
@@ -50,6 +98,7 @@ fn job(status: &JobStatus) {
         ("kol_master_job_partitions_unassigned", unassigned as u64),
         ("kol_master_job_executors", status.executors),
         ("kol_master_job_lag_records", status.lag_records),
+        ("kol_master_job_staleness_milliseconds", status.staleness_ms),
         ("kol_master_job_kols", status.kols),
         ("kol_master_job_state_bytes", status.state_bytes),
         ("kol_master_job_generation", status.generation),
@@ -62,12 +111,6 @@ fn job(status: &JobStatus) {
     }
     if let Some(clock) = status.clock_ms {
         gauge!("kol_master_job_clock_milliseconds", &labels).set(clock as f64);
-    }
-    if let Some(scaling) = &status.scaling {
-        gauge!("kol_executors_wanted", &labels).set(f64::from(scaling.wanted));
-    } else if is_over(status.state()) {
-        // An autoscaler takes the highest of all jobs.
-        gauge!("kol_executors_wanted", &labels).set(0.0);
     }
     let checkpoint = status.checkpoint.unwrap_or_default();
     for (name, value) in [
@@ -114,5 +157,67 @@ fn job(status: &JobStatus) {
     for (reason, count) in totals.rejected {
         let labels = [("job", status.name.clone()), ("reason", reason)];
         counter!("kol_master_job_rejected_total", &labels).absolute(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kol_common::proto::ScalingAdvice;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    fn status(name: &str, state: JobState, wanted: Option<u32>) -> JobStatus {
+        let advice = |wanted| ScalingAdvice {
+            wanted,
+            ..ScalingAdvice::default()
+        };
+        JobStatus {
+            name: name.into(),
+            state: state as i32,
+            scaling: wanted.map(advice),
+            ..JobStatus::default()
+        }
+    }
+
+    #[test]
+    fn the_metrics_page_says_how_many_executors_each_job_wants_while_this_master_leads() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let lines = || {
+            let text = page.render();
+            let lines = text
+                .lines()
+                .filter(|l| l.starts_with("kol_executors_wanted"));
+            let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let wanted =
+            |job: &str, count: u32| format!("kol_executors_wanted{{job=\"{job}\"}} {count}");
+        metrics::with_local_recorder(&recorder, || {
+            let mut publisher = Publisher::default();
+            publisher.publish(&[status("new", JobState::Running, None)], &[]);
+            assert_eq!(lines(), [""; 0], "not known yet");
+            let (running, over) = (JobState::Running, JobState::Stopped);
+            let jobs = [
+                status("a", running, Some(3)),
+                status("a", over, None),
+                status("b", running, Some(2)),
+            ];
+            publisher.publish(&jobs, &[]);
+            assert_eq!(lines(), [wanted("a", 3), wanted("b", 2)]);
+            publisher.publish(
+                &[status("a", over, None), status("b", running, Some(2))],
+                &[],
+            );
+            assert_eq!(lines(), [wanted("a", 0), wanted("b", 2)], "one is over");
+            drop(publisher);
+            assert_eq!(
+                lines(),
+                [wanted("a", 0), wanted("b", 0)],
+                "another one leads"
+            );
+        });
     }
 }

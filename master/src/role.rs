@@ -1,11 +1,15 @@
 //! Whether this master leads, for whoever answers executors and people: a leader's controller decides, and one that
 //! follows tells what the store has, and where the leader is.
 
-use kol_common::KolError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use kol_common::actor::Group;
 use kol_common::proto::{ExecutorStatus, JobStatus, LeadershipReply, ListCheckpointsReply};
+use kol_common::{KolError, Millis};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::cluster::{Callers, Grace};
 use crate::controller::{Handle, Standby};
 
 /// What a master is now.
@@ -27,23 +31,67 @@ pub enum Role {
     },
 }
 
+/// Which executors called while this master did not lead; clones are the same.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    began: Instant,
+    callers: Arc<Mutex<Callers>>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            callers: Arc::default(),
+        }
+    }
+}
+
+impl Calls {
+    /// How long owners on record have in a term that begins now.
+    pub fn grace(&self) -> Grace {
+        self.callers().grace(self.now())
+    }
+
+    fn note(&self, incarnation: &str) {
+        self.callers().called(self.now(), incarnation);
+    }
+
+    fn now(&self) -> Millis {
+        Millis::from(self.began.elapsed())
+    }
+
+    fn callers(&self) -> MutexGuard<'_, Callers> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The role of this master, always as it is now.
 #[derive(Clone, Debug)]
-pub struct Roles(watch::Receiver<Role>);
+pub struct Roles {
+    role: watch::Receiver<Role>,
+    calls: Calls,
+}
 
 impl Roles {
-    /// Of a master whose role changes.
-    pub fn new(role: watch::Receiver<Role>) -> Self {
-        Self(role)
+    /// Of a master whose role changes, and that notes calls there.
+    pub fn new(role: watch::Receiver<Role>, calls: Calls) -> Self {
+        Self { role, calls }
     }
 
     /// Of a master that leads as long as it lives.
     pub fn always(controller: Handle, tasks: Group) -> Self {
-        Self(watch::channel(Role::Leading { controller, tasks }).1)
+        let role = Role::Leading { controller, tasks };
+        Self::new(watch::channel(role).1, Calls::default())
+    }
+
+    /// An executor called, and was refused because this master does not lead.
+    pub fn refused(&self, incarnation: &str) {
+        self.calls.note(incarnation);
     }
 
     fn now(&self) -> Role {
-        self.0.borrow().clone()
+        self.role.borrow().clone()
     }
 
     /// The controller and the tasks of the term.

@@ -21,16 +21,16 @@ use tokio::sync::{mpsc, watch};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::cluster::Limits;
+use crate::cluster::{Grace, Limits};
 use crate::config::{Config, Shared};
 use crate::controller::{self, Options};
-use crate::election::{self, Candidate, LeaderStore};
+use crate::election::{self, Candidate, LeaderStore, LeaseFile, Past};
 use crate::http::{self, Pages};
 use crate::job::discovery::{Kafka, Outside};
 use crate::lead::{self, Terms};
 use crate::meta::etcd::{Access, Etcd, EtcdStore};
 use crate::meta::{EmbeddedStore, MetaStore};
-use crate::role::Roles;
+use crate::role::{Calls, Roles};
 use crate::rpc::{ClusterRpc, Guard, JobRpc};
 use crate::specs::Admission;
 
@@ -147,7 +147,8 @@ impl Core {
     async fn alone(store: EmbeddedStore, terms: &Terms) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let store = LeaderStore::alone(store);
-        let (controller, decides) = lead::start(store, terms, &tasks).await?;
+        let options = terms.options.clone();
+        let (controller, decides) = lead::start(store, options, terms, &tasks).await?;
         let roles = Roles::always(controller, tasks.clone());
         Ok(Self {
             roles,
@@ -159,7 +160,8 @@ impl Core {
     }
 
     /// One that has its store in etcd, and leads when it is elected. `etcd` opens clients that wait so long for an
-    /// answer; `prefix` is that of its keys, `address` where executors and people reach this master.
+    /// answer; `prefix` is that of its keys, `address` where executors and people reach this master, and `past` knows the
+    /// lease of the process before it.
     ///
     /// # Errors
     /// A URL of etcd is none.
@@ -167,23 +169,28 @@ impl Core {
         etcd: impl Fn(Duration) -> Result<Etcd, KolError>,
         prefix: String,
         address: String,
+        past: Option<Arc<dyn Past>>,
         terms: impl FnOnce(Arc<dyn MetaStore>) -> Terms,
     ) -> Result<Self, KolError> {
         let store = EtcdStore::new(Arc::new(etcd(STORE_ANSWER)?), prefix.clone());
         let candidate = Candidate::new(Arc::new(etcd(ELECTION_ANSWER)?), prefix, address);
+        let candidate = candidate.with_past(past);
         Ok(Self::elected(candidate, terms(Arc::new(store))))
     }
 
     fn elected(candidate: Candidate, terms: Terms) -> Self {
         let tasks = Group::new("master");
         let (role, roles) = watch::channel(terms.following(None));
+        let calls = Calls::default();
         let (news, heard) = mpsc::channel(NEWS);
         let election = election::run(candidate, news, tasks.stop_token());
         let _ends_with_the_group = tasks.spawn("election", election);
         let outside = terms.options.outside.clone();
-        let decides = tasks.spawn("terms", terms.run(heard, role, tasks.stop_token()));
+        let roles = Roles::new(roles, calls.clone());
+        let terms = terms.run(heard, role, calls, tasks.stop_token());
+        let decides = tasks.spawn("terms", terms);
         Self {
-            roles: Roles::new(roles),
+            roles,
             tasks,
             stores: outside.stores,
             secrets: outside.secrets,
@@ -273,6 +280,7 @@ impl Master {
                 outside,
                 drain: config.drain_timeout,
                 limits: Limits::default(),
+                grace: Grace::default(),
                 host: format!("{}:{}", config.host, grpc.port()),
             },
             root: config.checkpoint_root.to_string(),
@@ -285,7 +293,8 @@ impl Master {
             State::Shared(shared, access) => {
                 let address = shared.address(grpc, protection.credentials().is_some());
                 let open = |answer| Etcd::new(&access, answer);
-                let core = Core::shared(open, shared.prefix.clone(), address, terms)?;
+                let past = past(config).await;
+                let core = Core::shared(open, shared.prefix.clone(), address, past, terms)?;
                 access.keep(&core.tasks);
                 core
             }
@@ -330,6 +339,20 @@ async fn opened(config: &Config) -> Result<EmbeddedStore, KolError> {
     let opened = world::blocking(move || EmbeddedStore::open(&state_dir)).await;
     let panicked = || KolError::internal("STATE_STORE", "opening it panicked");
     opened.ok_or_else(panicked)?
+}
+
+/// What the process before this one left in the state folder. A master does without it.
+async fn past(config: &Config) -> Option<Arc<dyn Past>> {
+    let folder = config.state_dir.clone();
+    let opened = world::blocking(move || LeaseFile::open(&folder)).await?;
+    match opened {
+        Ok(file) => Some(Arc::new(file)),
+        Err(error) => {
+            let folder = config.state_dir.display();
+            tracing::info!(%folder, %error, "the lease of this master is not kept: if it is killed, the lease has to expire");
+            None
+        }
+    }
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), KolError> {

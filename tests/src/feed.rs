@@ -1,10 +1,5 @@
 //! A steady stream of events.
 
-#![allow(
-    clippy::expect_used,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,7 +10,7 @@ use kol_common::Millis;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
-use kol_harness::Topic;
+use kol_harness::{Job, Topic};
 
 /// Creators.
 pub const KOLS: u64 = 500;
@@ -23,6 +18,11 @@ pub const KOLS: u64 = 500;
 const STEP: Duration = Duration::from_millis(500);
 /// Longest time in which the broker must have taken everything.
 const FLUSH: Duration = Duration::from_secs(60);
+
+/// A job that reads it: a window of a day that moves each hour.
+pub fn job() -> Job {
+    Job::replay("window = \"24h\"\nslide = \"1h\"")
+}
 
 /// Writes until it is stopped.
 pub struct Feed {

@@ -2,6 +2,12 @@
 //! broken on purpose. The scenarios are in
 //! `tests/`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a run that cannot continue should say where and end"
+)]
+
 pub mod chaos;
 mod feed;
 pub mod hosts;

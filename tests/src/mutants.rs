@@ -1,12 +1,6 @@
 //! `make mutants`: breaks what holds the system together, one piece at a time, in a copy of the sources,
 //! and runs the tests that must notice. See `mutants.toml`.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -7,6 +7,8 @@
 //! DIR/etcd/        ca.crt tls.crt tls.key          members of etcd, where masters share their state
 //! DIR/NAME/        ca.crt token                    kol-client --tls, for each person
 //! ```
+//!
+//! After `certs renew DIR --revoke` all but the first have `ca.crl`, too: the certificates that are no longer valid.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ const ETCD: &str = "kol-etcd";
 const SIGNED: [(&str, &str); 3] = [("master", MASTER), ("executor", EXECUTOR), ("etcd", ETCD)];
 /// The folders of processes that take tokens.
 const PROCESSES: [&str; 2] = ["master", "executor"];
+/// File with the certificates that are no longer valid, beside each `ca.crt`.
+const REVOKED: &str = "ca.crl";
 /// Folder of the authority.
 const AUTHORITY: &str = "authority";
 
@@ -56,7 +60,7 @@ enum Command {
         #[command(flatten)]
         hosts: Hosts,
         /// Refuse all certificates that were signed before, as when a key was stolen: the new ones and ca.crl must then
-        /// be on all hosts.
+        /// be on all hosts, and ca.crl in the folders of people.
         #[arg(long)]
         revoke: bool,
     },
@@ -167,10 +171,22 @@ fn revoke_all(authority: &Authority, dir: &Path) -> Result<(), KolError> {
     let (_, issued) = issued(dir);
     let serials = issued.lines().filter_map(|line| line.split(' ').next());
     let list = authority.revoke(&serials.collect::<Vec<_>>(), Millis::now())?;
-    for (folder, _) in SIGNED {
-        write_secret(&dir.join(folder).join("ca.crl"), &list)?;
-    }
-    Ok(())
+    let processes = SIGNED.map(|(folder, _)| dir.join(folder)).into_iter();
+    let mut folders = processes.chain(people(dir)?);
+    folders.try_for_each(|folder| write_secret(&folder.join(REVOKED), &list))
+}
+
+/// Folders of those who have a token.
+fn people(dir: &Path) -> Result<Vec<PathBuf>, KolError> {
+    let entries = fs::read_dir(dir).map_err(|e| unreadable(dir, &e))?;
+    let folders = entries.map(|entry| Ok(entry.map_err(|e| unreadable(dir, &e))?.path()));
+    let folders: Vec<PathBuf> = folders.collect::<Result<_, KolError>>()?;
+    let of_people = folders.into_iter().filter(|f| f.join("token").exists());
+    Ok(of_people.collect())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> KolError {
+    KolError::user("CERTS", format!("{}: {error}", path.display()))
 }
 
 /// A token for each role that has none.
@@ -202,6 +218,11 @@ fn add_token(dir: &Path, authority: &Authority, name: &str, role: Role) -> Resul
     }
     let folder = dir.join(name);
     write_secret(&folder.join("ca.crt"), authority.certificate())?;
+    let revoked = dir.join(SIGNED[0].0).join(REVOKED);
+    if revoked.exists() {
+        let list = fs::read_to_string(&revoked).map_err(|e| unreadable(&revoked, &e))?;
+        write_secret(&folder.join(REVOKED), &list)?;
+    }
     write_secret(&folder.join("token"), &format!("{token}\n"))
 }
 
@@ -213,6 +234,7 @@ mod tests {
     use kol_common::net::{Credentials, Trust};
 
     use super::*;
+    use crate::access::Access;
     use crate::context::OutputFormat;
 
     fn certs(arguments: &[&str]) -> anyhow::Result<()> {
@@ -289,6 +311,13 @@ mod tests {
         Trust::load(&dir.join("etcd"), "--etcd-tls").unwrap();
         let of_etcd = fs::read_to_string(dir.join("etcd/ca.crl")).unwrap();
         assert_eq!(of_etcd, list, "etcd refuses them, too");
+        certs(&["token", path, "--name", "bob", "--role", "viewer"]).unwrap();
+        for person in ["viewer", "ann", "bob"] {
+            let of_person = fs::read_to_string(dir.join(person).join(REVOKED)).unwrap();
+            assert_eq!(of_person, list, "{person}");
+            Access::read(&dir.join(person)).unwrap();
+        }
+        assert!(!dir.join("authority/ca.crl").exists());
         assert!(!dir.join("etcd/tokens").exists(), "etcd takes no tokens");
     }
 }

@@ -54,6 +54,7 @@ fn job(name: &str) -> JobStatus {
             partition: Some(partition),
             executor_id: name.into(),
             host: name.into(),
+            moving_to: Some(name.into()),
             placement: Some(proto::Placement {
                 why: name.into(),
                 moves_when: name.into(),

@@ -73,10 +73,10 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
             lag,
             grouped(report.counters.as_ref().map_or(0, |c| c.events)),
             grouped(report.kols),
-            if p.executor_id.is_empty() {
-                "none".to_owned()
-            } else {
-                p.executor_id.clone()
+            match &p.moving_to {
+                _ if p.executor_id.is_empty() => "none".to_owned(),
+                Some(next) => format!("{}, moving to {next}", p.executor_id),
+                None => p.executor_id.clone(),
             },
         ]);
     }
@@ -126,6 +126,13 @@ fn placement(partition: &PartitionStatus, wall: u64) -> String {
         ),
         ("why", placed.why.clone()),
         (
+            "paused",
+            partition.paused_ms.map_or_else(
+                || "not known".to_owned(),
+                |ms| format!("{} ms when it last changed hands", grouped(ms)),
+            ),
+        ),
+        (
             "load",
             format!(
                 "{} of that executor, which is {} full; {rates}, {} of state",
@@ -149,6 +156,24 @@ mod tests {
     use kol_common::proto::{PartitionReport, Placement, Rates, SourcePartition};
 
     use super::*;
+
+    #[test]
+    fn a_partition_that_moves_is_shown_with_where_it_is_and_where_it_goes() {
+        let on = |executor: &str, next: Option<&str>| PartitionStatus {
+            executor_id: executor.into(),
+            moving_to: next.map(str::to_owned),
+            ..PartitionStatus::default()
+        };
+        let all = [on("exe_1", None), on("exe_1", Some("exe_2")), on("", None)];
+        let shown = partitions(&all);
+        let lines = shown.lines().skip(1);
+        let last: Vec<_> = lines.map(|l| l.trim_end().rsplit("  ").next()).collect();
+        assert_eq!(
+            last,
+            [Some("exe_1"), Some("exe_1, moving to exe_2"), Some("none")],
+            "{shown}"
+        );
+    }
 
     #[test]
     fn a_placement_says_where_since_when_why_and_what_would_change_it() {
@@ -180,6 +205,7 @@ mod tests {
                 }),
                 ..Placement::default()
             }),
+            paused_ms: Some(1_234),
             ..PartitionStatus::default()
         };
         let text = placements(&[partition, PartitionStatus::default()], 150_000);
@@ -187,6 +213,7 @@ mod tests {
             "partition   t/3\n",
             "on          exe_1 (web-1) since 1970-01-01T00:01:00.000Z (1.5 min)\n",
             "why         exe_2 was lost\n",
+            "paused      1,234 ms when it last changed hands\n",
             "load        12.0 % of that executor, which is 33.5 % full; 12,345 events/s, 4,096 KiB/s, 5 MiB of state\n",
             "hottest     tiktok/ann 41 %\n",
             "moves       when exe_1 is 60.0 % full\n",

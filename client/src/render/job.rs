@@ -62,6 +62,7 @@ pub fn details(job: &JobStatus) -> String {
     if !is_over(job.state()) {
         rows.push(("lag", format!("{} records", grouped(job.lag_records))));
         rows.push(("caught up", caught_up.to_owned()));
+        rows.push(("redis", freshness(job.staleness_ms)));
     }
     rows.extend([
         (
@@ -145,6 +146,14 @@ pub fn state(job: &JobStatus) -> String {
     lines(&[format!("{} {}", job_state(job.state()), job.job_id)])
 }
 
+/// How much older what Redis shows is than what was read.
+fn freshness(staleness_ms: u64) -> String {
+    match staleness_ms {
+        0 => "has everything that was read".to_owned(),
+        old => format!("lacks changes that are up to {} old", age(old)),
+    }
+}
+
 /// The job clock beside the time now. Clocks of machines differ a little; one that is far ahead came
 /// from a producer, and makes all other events late.
 fn clock_text(clock: u64, now: u64) -> String {
@@ -225,11 +234,15 @@ mod tests {
         };
         for over in [JobState::Stopped, JobState::Cancelled, JobState::Failed] {
             let text = text(over);
-            assert!(!text.contains("lag"), "{text}");
+            assert!(!text.contains("lag") && !text.contains("redis"), "{text}");
             assert!(!text.contains("caught up"), "{text}");
         }
         let stopping = text(JobState::Stopping);
         assert!(stopping.contains("lag  "), "{stopping}");
+        assert!(
+            stopping.contains("redis       has everything"),
+            "{stopping}"
+        );
         assert!(stopping.contains("caught up"), "{stopping}");
     }
 

@@ -17,7 +17,7 @@ mod stores;
 
 pub use location::Location;
 pub use record::{FallenRecord, Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
-pub use store::{ABSENT, DAMAGED, NO_ROOM, Store, UNAVAILABLE, Upload};
+pub use store::{ABSENT, DAMAGED, LOST, NO_ROOM, Store, UNAVAILABLE, Upload};
 pub use stores::{Backend, Stores};
 
 #[cfg(test)]

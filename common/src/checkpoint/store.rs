@@ -17,6 +17,8 @@ use crate::proto::StateFile;
 
 /// Error code: a state file is missing or not what was written; an older one may be undamaged.
 pub const DAMAGED: &str = "CHECKPOINT_DAMAGED";
+/// Error code: no state of a partition can be used, and the log no longer has all that gives it.
+pub const LOST: &str = "STATE_LOST";
 /// Error code: the store fails now, and may work later.
 pub const UNAVAILABLE: &str = "CHECKPOINT_STORE";
 /// Error code: a place is not there, or is another cluster's.

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::digits;
 use super::explode::{Explode, lines, part};
 use super::fields::{Field, FieldPath, Leaf, Plan};
+use super::flat;
 use super::looks::closer;
-use super::names::{UsernameCase, creator, platform};
+use super::names::{UsernameCase, creator, is_plain_creator, is_plain_platform, platform};
 use super::repair::{before_mending, with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
-use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, Reject};
+use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, MAX_WRITTEN, Reject};
 use crate::Millis;
 
 /// What a source says of its records.
@@ -51,6 +53,8 @@ pub struct Decoder {
     event: Plan,
     /// What is read of the record around exploded events.
     record: Plan,
+    /// What a flat pass over events has learned; `None`: there is no such pass.
+    flat: Option<flat::Orders>,
 }
 
 impl Decoder {
@@ -75,13 +79,21 @@ impl Decoder {
             let paths = all.iter().filter(|(_, path)| wanted(path));
             Plan::new(paths.map(|(leaf, path)| (*leaf, path)))
         };
+        let event = plan(&of_event);
         Self {
             default_platform: default_platform.into(),
             case: source.username_case(),
             explode: source.explode().cloned(),
-            event: plan(&of_event),
+            flat: Some(flat::Orders::new(&event)),
+            event,
             record: plan(&|path| !of_event(path)),
         }
+    }
+
+    /// The same with another pass for records that it reads in a flat one, more slowly: to compare the two.
+    #[must_use]
+    pub fn without_flat_pass(self) -> Self {
+        Self { flat: None, ..self }
     }
 
     /// Decodes a value that holds one event.
@@ -90,8 +102,68 @@ impl Decoder {
     /// Why it cannot be used.
     pub fn decode<'a>(&'a self, value: Option<&'a [u8]>) -> Result<Event<'a>, Reject> {
         let value = value.ok_or(Reject::Tombstone)?;
-        let decoded = text_of(value).and_then(|text| self.one(text, &Found::default));
-        decoded.map_err(|reject| closer(without_mark(value), reject))
+        match text_of(value) {
+            Ok(text) => match self.flat(text) {
+                Some(event) => Ok(event),
+                None => self.by_itself(text),
+            },
+            Err(reject) => Err(closer(without_mark(value), reject)),
+        }
+    }
+
+    /// The event of a text that nothing is known of beside it.
+    #[cold]
+    fn by_itself<'a>(&'a self, text: &'a str) -> Result<Event<'a>, Reject> {
+        let event = self.one(text, &Found::default);
+        event.map_err(|reject| closer(text.as_bytes(), reject))
+    }
+
+    /// The event of a text where a flat pass says that it has one.
+    #[inline(always)]
+    pub(super) fn flat<'a>(&'a self, text: &'a str) -> Option<Event<'a>> {
+        let mut seen = flat::Seen::default();
+        flat::scan(text, &self.event, self.flat.as_ref()?, &mut seen)?;
+        let name = seen.text(Field::Username)?;
+        let video_id = seen.text(Field::VideoId);
+        let named = seen.text(Field::Platform);
+        if name.len() > MAX_WRITTEN || named.is_some_and(|name| name.len() > MAX_WRITTEN) {
+            return None;
+        }
+        let kol = if is_plain_creator(name) && self.case == UsernameCase::Keep {
+            Cow::Borrowed(name)
+        } else {
+            creator(Cow::Borrowed(name), self.case)
+        };
+        let platform = match named {
+            // Nearly all: there is no separator in it.
+            Some(name) if is_plain_platform(name) => Cow::Borrowed(name),
+            Some(name) => with_separator_refused(platform(Cow::Borrowed(name))).ok()?,
+            None => with_separator_refused(Cow::Borrowed(&*self.default_platform)).ok()?,
+        };
+        if kol.is_empty() || platform.is_empty() {
+            return None;
+        }
+        let video_id = video_id.map(Cow::Borrowed);
+        check_lengths(&kol, &platform, video_id.as_deref()).ok()?;
+        let (event_time, time_unreadable) = seen.event_time();
+        let published = match (seen.number(Field::PublishedAt), &video_id) {
+            (Some(time), _) => Some(Millis(time)),
+            (None, Some(video_id)) => made_at(&platform, video_id),
+            (None, None) => None,
+        };
+        Some(Event {
+            event_time,
+            time_unreadable,
+            published,
+            likes: seen.number(Field::Likes),
+            comments: seen.number(Field::Comments),
+            shares: seen.number(Field::Shares),
+            views: seen.number(Field::Views),
+            followers: seen.number(Field::Followers),
+            platform,
+            kol,
+            video_id,
+        })
     }
 
     /// Decodes all events of a record value, in their order: one, unless the source explodes records.
@@ -132,8 +204,12 @@ impl Decoder {
         let text = text_of(whole)?;
         let mut around = Found::default();
         if let Some(kind) = scan(text, &self.record, &mut around) {
+            let stands_alone = self.record.is_empty();
             let element = |part: &'a str| {
-                let event = self.one(part, &|| around.clone());
+                let event = match stands_alone.then(|| self.flat(part)).flatten() {
+                    Some(event) => Ok(event),
+                    None => self.one(part, &|| around.clone()),
+                };
                 each(
                     Some(part.as_bytes()),
                     event.map_err(|r| closer(part.as_bytes(), r)),
@@ -202,14 +278,9 @@ impl Decoder {
             .map(platform)
             .find(|name| !name.is_empty())
             .unwrap_or(Cow::Borrowed(&self.default_platform));
-        if platform.contains(':') {
-            return Err(Reject::PlatformColon);
-        }
+        let platform = with_separator_refused(platform)?;
         let video_id = found.video_id();
-        let video_length = video_id.as_ref().map_or(0, |id| id.len());
-        if kol.len() > MAX_ID || video_length > MAX_ID || platform.len() > MAX_PLATFORM {
-            return Err(Reject::IdTooLong);
-        }
+        check_lengths(&kol, &platform, video_id.as_deref())?;
         let made = || made_at(&platform, video_id.as_deref()?);
         let (event_time, time_unreadable) = found.event_time();
         let [likes, comments, shares, views, followers] = found.counters();
@@ -227,6 +298,24 @@ impl Decoder {
             video_id,
         })
     }
+}
+
+/// A platform, unless its name has what separates platforms and creators in keys.
+fn with_separator_refused(platform: Cow<'_, str>) -> Result<Cow<'_, str>, Reject> {
+    if platform.contains(':') {
+        return Err(Reject::PlatformColon);
+    }
+    Ok(platform)
+}
+
+/// Whether names and ids have bytes as real ones have.
+#[inline]
+fn check_lengths(kol: &str, platform: &str, video_id: Option<&str>) -> Result<(), Reject> {
+    let video_length = video_id.map_or(0, str::len);
+    if kol.len() > MAX_ID || video_length > MAX_ID || platform.len() > MAX_PLATFORM {
+        return Err(Reject::IdTooLong);
+    }
+    Ok(())
 }
 
 fn take_apart<'t>(
@@ -255,7 +344,7 @@ fn text_of(value: &[u8]) -> Result<&str, Reject> {
     if value.len() > MAX_VALUE {
         return Err(Reject::TooLarge);
     }
-    std::str::from_utf8(without_mark(value)).map_err(|_| Reject::InvalidUtf8)
+    simdutf8::basic::from_utf8(without_mark(value)).map_err(|_| Reject::InvalidUtf8)
 }
 
 fn without_mark(value: &[u8]) -> &[u8] {
@@ -263,13 +352,11 @@ fn without_mark(value: &[u8]) -> &[u8] {
 }
 
 /// TikTok's ids of 19 digits carry the time of creation: their upper 32 bits are Unix seconds.
+#[inline]
 fn made_at(platform: &str, video_id: &str) -> Option<Millis> {
-    if platform != "tiktok" || video_id.len() != 19 {
+    let digits = video_id.as_bytes().try_into().ok()?;
+    if platform != "tiktok" {
         return None;
     }
-    if !video_id.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = video_id.parse().ok()?;
-    Some(Millis((number >> 32) * 1_000))
+    Some(Millis((digits::all_of(digits)? >> 32) * 1_000))
 }

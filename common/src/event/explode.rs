@@ -59,8 +59,14 @@ impl fmt::Display for Explode {
 
 /// The lines of a value that are not blank.
 pub fn lines(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b'\n')
+    let mut rest = Some(value);
+    let lines = std::iter::from_fn(move || {
+        let all = rest?;
+        let end = memchr::memchr(b'\n', all);
+        rest = end.map(|end| &all[end + 1..]);
+        Some(&all[..end.unwrap_or(all.len())])
+    });
+    lines
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
 }

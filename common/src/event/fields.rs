@@ -232,6 +232,9 @@ pub(super) enum Target {
     Node(u16),
 }
 
+/// The number of the node that stands for the whole.
+pub(super) const ROOT: u16 = 0;
+
 /// The tree of all paths.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -261,13 +264,10 @@ struct Key {
 
 /// The first eight bytes of a name, as a number.
 #[inline]
-fn head(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    match bytes.first_chunk() {
+fn head(name: &[u8]) -> u64 {
+    match name.first_chunk() {
         Some(eight) => u64::from_le_bytes(*eight),
-        None => bytes
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+        None => name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
     }
 }
 
@@ -275,22 +275,35 @@ fn head(name: &str) -> u64 {
 const LENGTHS: usize = 31;
 
 impl Node {
+    /// Where a name leads.
     #[inline]
-    pub fn key(&self, name: &str) -> Target {
+    pub fn key(&self, name: &[u8]) -> Target {
+        self.known_key(name)
+            .map_or(Target::Skip, |(_, target)| target)
+    }
+
+    /// The number of the key with a name, among the keys of this place, and where it leads.
+    #[inline]
+    pub fn known_key(&self, name: &[u8]) -> Option<(usize, Target)> {
         let length = name.len().min(LENGTHS - 1);
-        let range = usize::from(self.begins[length])..usize::from(self.begins[length + 1]);
-        let keys = &self.keys[range];
+        let first = usize::from(self.begins[length]);
+        let keys = &self.keys[first..usize::from(self.begins[length + 1])];
         if keys.is_empty() {
-            return Target::Skip;
+            return None;
         }
         let head = head(name);
-        let found = keys.iter().find(|k| k.head == head && *k.name == *name);
-        found.map_or(Target::Skip, |key| key.target)
+        let is_it = |key: &Key| key.head == head && key.name.as_bytes() == name;
+        let found = keys.iter().position(is_it)?;
+        Some((first + found, keys[found].target))
     }
 
     pub fn item(&self, number: u32) -> Target {
         let found = self.items.iter().find(|(item, _)| *item == number);
         found.map_or(Target::Skip, |(_, target)| *target)
+    }
+
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     pub fn has_items(&self) -> bool {
@@ -325,7 +338,7 @@ impl Plan {
                         let target = Target::Node(new as u16);
                         match step {
                             Step::Key(name) => nodes[at].keys.push(Key {
-                                head: head(name),
+                                head: head(name.as_bytes()),
                                 name: name.clone(),
                                 target,
                             }),
@@ -356,8 +369,19 @@ impl Plan {
         Self { nodes }
     }
 
+    /// Whether it looks for nothing.
+    pub fn is_empty(&self) -> bool {
+        let root = self.root();
+        !root.has_keys() && !root.has_items() && root.leaves.is_empty()
+    }
+
     pub fn root(&self) -> &Node {
-        &self.nodes[0]
+        self.node(ROOT)
+    }
+
+    /// All nodes, by number.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
     }
 
     pub fn node(&self, number: u16) -> &Node {
@@ -412,15 +436,19 @@ mod tests {
         };
         let plan = Plan::new((0..).map(leaf).zip(&paths));
         for (rank, name) in (0..).zip(&names[..4]) {
-            assert_eq!(plan.root().key(name), Target::Leaf(leaf(rank)), "{name}");
+            assert_eq!(
+                plan.root().key(name.as_bytes()),
+                Target::Leaf(leaf(rank)),
+                "{name}"
+            );
         }
-        assert_eq!(plan.root().key("c"), Target::Skip);
-        assert_eq!(plan.root().key(&"b".repeat(50)), Target::Skip);
-        let Target::Node(below) = plan.root().key("x") else {
+        assert_eq!(plan.root().key(b"c"), Target::Skip);
+        assert_eq!(plan.root().key(&[b'b'; 50]), Target::Skip);
+        let Target::Node(below) = plan.root().key(b"x") else {
             panic!("x has fields below");
         };
         let below = plan.node(below);
-        assert_eq!(below.key("z"), Target::Leaf(leaf(5)));
+        assert_eq!(below.key(b"z"), Target::Leaf(leaf(5)));
         assert_eq!(below.leaves, [leaf(6)]);
     }
 }

@@ -8,7 +8,9 @@
 //! | `decode` | from a record to its events |
 //! | `explode` | several events in one record |
 //! | `fields`, `shapes` | which names mean which field |
-//! | `scan`, `scalar` | the pass over the JSON |
+//! | `flat` | the pass over the text that nearly all records take |
+//! | `scan`, `scalar` | the pass over the JSON that all others take, whatever they are |
+//! | `digits` | digits, eight at a time |
 //! | `number`, `time`, `names` | counters, times, names of creators as people and programs write them |
 //! | `clock` | when an event happened, as far as clocks can be believed |
 //! | `lack` | what an event that can be used may lack |
@@ -17,8 +19,10 @@
 
 mod clock;
 mod decode;
+mod digits;
 mod explode;
 mod fields;
+mod flat;
 mod lack;
 mod looks;
 mod names;

@@ -40,6 +40,45 @@ pub(crate) fn platform(name: Cow<'_, str>) -> Cow<'_, str> {
     lower(within(name, str::trim))
 }
 
+/// Whether it is as it should be, letters of either case apart; nearly all are. There may be others.
+#[inline]
+pub(super) fn is_plain_creator(name: &str) -> bool {
+    // At the ends no blank, and nothing that is stripped; in ASCII nothing else is changed.
+    match name.as_bytes() {
+        [first, .., last] => {
+            *first > b' ' && *first != b'@' && *last > b' ' && is_ascii(name.as_bytes())
+        }
+        _ => false,
+    }
+}
+
+/// The same as the method, faster for short texts.
+#[inline]
+fn is_ascii(text: &[u8]) -> bool {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            let both = u64::from_le_bytes(*first) | u64::from_le_bytes(*last);
+            both & u64::from_le_bytes([0x80; 8]) == 0
+        }
+        _ => text.is_ascii(),
+    }
+}
+
+/// Whether it is as it should be; nearly all are. There may be others.
+#[inline]
+pub(super) fn is_plain_platform(name: &str) -> bool {
+    const IS_PLAIN: [bool; 256] = {
+        let mut is_plain = [false; 256];
+        let mut byte = 0;
+        while byte < is_plain.len() {
+            is_plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+            byte += 1;
+        }
+        is_plain
+    };
+    name.bytes().all(|byte| IS_PLAIN[usize::from(byte)])
+}
+
 /// In lower case.
 pub(super) fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
     let is_lower = name

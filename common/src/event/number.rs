@@ -1,6 +1,8 @@
 //! Counters as producers write them: integers, floats, strings of digits, and what the apps show to
 //! people: `7.4K`, `1,234`, or the label of a button nobody pressed yet.
 
+use super::digits;
+
 /// Largest counter that is believed.
 pub const MAX_COUNTER: u64 = 1_000_000_000_000;
 
@@ -12,6 +14,9 @@ pub const MAX_COUNTER: u64 = 1_000_000_000_000;
 /// different numbers in different countries: a suffix behind a blank (`12 B` is 12 thousand in
 /// Turkish), and without a suffix a dot before exactly three digits (`10.000`).
 pub fn read_counter_text(text: &str) -> Option<u64> {
+    if let Some(number) = usual(text.as_bytes()) {
+        return (number <= MAX_COUNTER).then_some(number);
+    }
     let text = text.trim();
     let (number, zeros) = match text.as_bytes().last()? {
         b'K' | b'k' => (&text[..text.len() - 1], 3),
@@ -35,6 +40,33 @@ pub fn read_counter_text(text: &str) -> Option<u64> {
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word));
     (label && !nothing).then_some(0)
+}
+
+/// Digits alone, or behind them one of K, M and B, perhaps with up to three digits of a fraction: what nearly all
+/// texts are. `None` for all others.
+#[inline]
+fn usual(text: &[u8]) -> Option<u64> {
+    let (whole, length) = digits::leading(text)?;
+    // At most 10^9 times 10^9.
+    if length > 9 {
+        return None;
+    }
+    let rest = &text[length..];
+    let (fraction, places, suffix) = match rest {
+        [] => return Some(whole),
+        [b'.', rest @ ..] => {
+            let (fraction, places) = digits::leading(rest)?;
+            (fraction, places, &rest[places..])
+        }
+        _ => (0, 0, rest),
+    };
+    let zeros = match suffix {
+        [b'K' | b'k'] => 3,
+        [b'M' | b'm'] => 6,
+        [b'B' | b'b'] => 9,
+        _ => return None,
+    };
+    (places <= 3).then(|| whole * digits::ten_to(zeros) + fraction * digits::ten_to(zeros - places))
 }
 
 /// A counter that came as a JSON float.

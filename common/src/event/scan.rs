@@ -291,6 +291,6 @@ impl Visitor<'_> for KeySeed<'_> {
         f.write_str("a key")
     }
     fn visit_str<E>(self, name: &str) -> Result<Target, E> {
-        Ok(self.0.key(name))
+        Ok(self.0.key(name.as_bytes()))
     }
 }

@@ -337,6 +337,7 @@ fn a_reject_says_what_the_bytes_look_like_and_what_to_do() {
     }
 }
 
+mod flat;
 mod ids;
 mod mapped;
 mod records;

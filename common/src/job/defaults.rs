@@ -74,6 +74,14 @@ pub(super) fn max_ahead() -> Millis {
     Millis(10 * MINUTE)
 }
 
+pub(super) fn max_staleness() -> Millis {
+    Millis(30 * SECOND)
+}
+
+pub(super) fn is_max_staleness(most: &Millis) -> bool {
+    *most == max_staleness()
+}
+
 impl Default for KafkaSource {
     fn default() -> Self {
         Self {
@@ -103,6 +111,7 @@ impl Default for SinkSpec {
             tls: SinkTls::default(),
             sentinel: SentinelLogin::default(),
             flush_interval: Millis(100),
+            max_staleness: max_staleness(),
             ttl: None,
             legacy_hashes: false,
             flip: Flip::default(),

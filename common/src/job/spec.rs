@@ -203,6 +203,13 @@ pub struct SinkSpec {
     pub sentinel: SentinelLogin,
     /// How often changed scores are sent.
     pub flush_interval: Millis,
+    /// From which age on a change that Redis does not have is a problem. Not written while it is the default: the
+    /// version before does not know it.
+    #[serde(
+        default = "super::defaults::max_staleness",
+        skip_serializing_if = "super::defaults::is_max_staleness"
+    )]
+    pub max_staleness: Millis,
     /// Expiry of hashes; `None` = they leave at retirement only.
     pub ttl: Option<Millis>,
     /// Also write `streaming_scores:{kol}` for the default platform.

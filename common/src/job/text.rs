@@ -217,6 +217,7 @@ fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
         tls,
         sentinel,
         flush_interval,
+        max_staleness,
         ttl,
         legacy_hashes,
         flip,
@@ -226,6 +227,7 @@ fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
     text.line("url", quoted(url));
     text.secret_if_set("password", password.as_ref());
     text.time("flush_interval", *flush_interval);
+    text.time("max_staleness", *max_staleness);
     text.time_or_off("ttl", *ttl);
     text.line("legacy_hashes", legacy_hashes);
     text.line("flip", word(flip)?);

@@ -4,6 +4,7 @@ mod brokers;
 mod classify;
 mod client;
 mod config;
+mod lines;
 mod reasons;
 mod topic_ids;
 

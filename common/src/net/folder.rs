@@ -11,6 +11,10 @@ use crate::{KolError, world};
 
 /// How often the files are read again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The certificate of the authority, and those that are revoked.
+const CA: &str = "ca.crt";
+/// See [`CA`].
+const CRL: &str = "ca.crl";
 /// Largest file, bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -143,10 +147,7 @@ impl<C: Content> Folder<C> {
 
 impl Files {
     fn read(folder: &Path) -> Result<Self, String> {
-        let optional = |name: &str| {
-            let path = folder.join(name);
-            path.exists().then(|| read(&path)).transpose()
-        };
+        let optional = |name: &str| optional(folder, name);
         let own = match (optional("tls.crt")?, optional("tls.key")?) {
             (Some(certificate), Some(key)) => Some(Own { certificate, key }),
             (None, None) => None,
@@ -154,12 +155,30 @@ impl Files {
             (None, Some(_)) => return Err("tls.crt is missing".into()),
         };
         Ok(Self {
-            ca: read(&folder.join("ca.crt"))?,
+            ca: read(&folder.join(CA))?,
             own,
             tokens: optional("tokens")?,
-            revoked: optional("ca.crl")?,
+            revoked: optional(CRL)?,
         })
     }
+
+    /// Only those that say who is trusted.
+    ///
+    /// # Errors
+    /// Which of them cannot be read, and why.
+    pub(super) fn of_others(folder: &Path) -> Result<Self, String> {
+        Ok(Self {
+            ca: read(&folder.join(CA))?,
+            own: None,
+            tokens: None,
+            revoked: optional(folder, CRL)?,
+        })
+    }
+}
+
+fn optional(folder: &Path, name: &str) -> Result<Option<String>, String> {
+    let path = folder.join(name);
+    path.exists().then(|| read(&path)).transpose()
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -171,7 +190,8 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))
 }
 
-fn wrong(folder: &Path, flag: &str, help: &str, why: &str) -> KolError {
+/// What is wrong with the folder of a flag.
+pub(super) fn wrong(folder: &Path, flag: &str, help: &str, why: &str) -> KolError {
     let what = format!("the folder {} of {flag}: {why}", folder.display());
     KolError::user("TLS_FILES", what).help(help)
 }

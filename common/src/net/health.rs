@@ -1,36 +1,42 @@
 //! Asks a process whether it is well, as container engines do.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client};
+use reqwest::Client;
 
+use super::trust::trusted;
 use crate::{KolError, world};
 
 /// Longest time for the whole request.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// What the folder of `--tls` needs.
+const NEEDS: &str = "Copy ca.crt of the cluster into it, readable for who runs this.";
 
 /// Whether the page at `url` (`/healthz` or `/readyz`) answers that all is well. With `https` the process shows a
-/// certificate of the authority whose `ca.crt` lies in the folder `tls`.
+/// certificate of the authority whose `ca.crt` lies in the folder `tls`; `ca.crl`, where it exists, does not list it.
 ///
 /// # Errors
-/// `HEALTH`: it does not answer in time, or says why it is not ready; `TLS_FILES`.
+/// `HEALTH`: it does not answer in time, or says why it is not ready; `TLS_FILES`: a file of the folder is missing, cannot
+/// be read or is not what it should be.
 pub async fn check_health(url: &str, tls: Option<&Path>) -> Result<(), KolError> {
     // One provider for the whole process; another part of it may have chosen it already.
     let _already_chosen = rustls::crypto::ring::default_provider().install_default();
     let mut client = Client::builder().no_proxy().timeout(DEADLINE);
     if let Some(folder) = tls {
-        let file = folder.join("ca.crt");
-        let read = world::blocking(move || std::fs::read(file)).await;
-        let pem = read.and_then(Result::ok).unwrap_or_default();
-        let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        if certificates.is_empty() {
-            let what = format!("the folder {} of --tls has no ca.crt", folder.display());
-            return Err(
-                KolError::user("TLS_FILES", what).help("Copy ca.crt of the cluster into it.")
-            );
-        }
-        client = client.tls_certs_only(certificates);
+        let folder = folder.to_owned();
+        let outward = world::blocking(move || trusted(&folder, NEEDS)).await;
+        let panicked = || {
+            Err(KolError::internal(
+                "HEALTH",
+                "reading certificates panicked",
+            ))
+        };
+        let mut config = Arc::unwrap_or_clone(outward.unwrap_or_else(panicked)?.config);
+        // Pages are HTTP/1.1.
+        config.alpn_protocols.clear();
+        client = client.tls_backend_preconfigured(config);
     }
     let answer = async {
         let response = client.build()?.get(url).send().await?;

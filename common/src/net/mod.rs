@@ -33,7 +33,7 @@ pub use listener::{Limits, accept};
 pub use protection::{NOBODY, Protection, Refused, is_this_machine};
 pub use tls::tls_failure;
 pub use tokens::{Principal, Role, Tokens, new_token};
-pub use trust::Trust;
+pub use trust::{Trust, dialer_of_person};
 
 #[cfg(test)]
 mod tests;

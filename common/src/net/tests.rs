@@ -23,6 +23,7 @@ use super::*;
 use crate::Millis;
 use crate::actor::Group;
 
+mod people;
 mod sessions;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -331,62 +332,4 @@ async fn pages_carry_headers_for_browsers_and_slow_large_and_garbled_requests_en
     let slow = answer(&address, b"GET /page HTTP/1.1\r\nHost:").await;
     assert!(slow.is_empty() || slow.starts_with("HTTP/1.1 4"), "{slow}");
     tasks.drain(LATE).await;
-}
-
-/// Pages of a process that lives and is not ready.
-async fn unready(folder: Option<&Path>) -> (std::net::SocketAddr, Group) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let tasks = Group::new("test");
-    let protection = Protection::new(folder, false).unwrap();
-    let unready = || async { (axum::http::StatusCode::SERVICE_UNAVAILABLE, "no master\n") };
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(unready));
-    serve_http(
-        listener,
-        protect(router, protection.clone()),
-        &protection,
-        &tasks,
-    );
-    (address, tasks)
-}
-
-#[tokio::test]
-async fn health_is_what_the_process_says_over_tls_only_if_it_is_of_the_cluster() {
-    let server = equipped(&authority(), &["localhost"]);
-    let other = equipped(&authority(), &["localhost"]);
-    let (address, tasks) = unready(Some(server.path())).await;
-    let url = |page: &str| format!("https://localhost:{}/{page}", address.port());
-    let refused = async |page: &str, tls: Option<&Path>| {
-        let error = check_health(&url(page), tls).await.unwrap_err();
-        format!("{} {}", error.code, error.message)
-    };
-    check_health(&url("healthz"), Some(server.path()))
-        .await
-        .unwrap();
-    let said = refused("readyz", Some(server.path())).await;
-    assert!(
-        said.starts_with("HEALTH") && said.ends_with("no master"),
-        "{said}"
-    );
-    for stranger in [Some(other.path()), None] {
-        let said = refused("healthz", stranger).await;
-        assert!(
-            said.starts_with("HEALTH") && said.contains("certificate"),
-            "{said}"
-        );
-    }
-    let empty = tempfile::tempdir().unwrap();
-    let said = refused("healthz", Some(empty.path())).await;
-    assert!(said.starts_with("TLS_FILES"), "{said}");
-    tasks.drain(LATE).await;
-
-    let (address, tasks) = unready(None).await;
-    check_health(&format!("http://{address}/healthz"), None)
-        .await
-        .unwrap();
-    tasks.drain(LATE).await;
-    let gone = check_health(&format!("http://{address}/healthz"), None).await;
-    assert_eq!(gone.unwrap_err().code, "HEALTH");
 }

@@ -205,9 +205,13 @@ fn roots(files: &Files) -> Result<Arc<RootCertStore>, String> {
 
 fn revoked(files: &Files) -> Result<Option<Vec<CertificateRevocationListDer<'static>>>, String> {
     let lists = |text: &String| {
-        CertificateRevocationListDer::pem_slice_iter(text.as_bytes())
-            .collect::<Result<_, _>>()
-            .map_err(|_| "ca.crl: not a list of revocations in PEM".to_owned())
+        let read: Result<Vec<_>, _> =
+            CertificateRevocationListDer::pem_slice_iter(text.as_bytes()).collect();
+        match read {
+            Ok(some) if !some.is_empty() => Ok(some),
+            // An empty file, as a copy leaves that was interrupted, must not let everybody in again.
+            _ => Err("ca.crl: not a list of revocations in PEM".to_owned()),
+        }
     };
     files.revoked.as_ref().map(lists).transpose()
 }

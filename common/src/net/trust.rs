@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::Dialer;
-use super::folder::{Content, Files, Folder};
+use super::folder::{Content, Files, Folder, wrong};
 use super::session::Sessions;
 use super::tls::Outward;
 use crate::KolError;
@@ -52,6 +52,26 @@ impl Trust {
         let folder = self.folder.clone();
         Dialer::new(move || folder.now(), self.servers.clone())
     }
+}
+
+/// Opens connections to servers whose certificate `ca.crt` in the folder of `--tls` signed, and `ca.crl`, where it exists,
+/// does not list. They are shown no certificate: a person has a token. The files are read once; `needs` says what must be
+/// there.
+///
+/// # Errors
+/// `TLS_FILES`: a file is missing, cannot be read or is not what it should be.
+pub fn dialer_of_person(folder: &Path, needs: &str) -> Result<Dialer, KolError> {
+    let outward = trusted(folder, needs)?;
+    Ok(Dialer::new(move || outward.clone(), Sessions::default()))
+}
+
+/// What [`dialer_of_person`] trusts.
+///
+/// # Errors
+/// As there.
+pub(super) fn trusted(folder: &Path, needs: &str) -> Result<Outward, KolError> {
+    let outward = Files::of_others(folder).and_then(|files| Outward::of(&files));
+    outward.map_err(|why| wrong(folder, "--tls", needs, &why))
 }
 
 impl Content for Outward {

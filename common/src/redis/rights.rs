@@ -13,7 +13,7 @@ use crate::job::SinkSpec;
 const NOBODY: &str = "kol:rights";
 /// Commands that a job sends or its scripts run, and arguments after the key that end in an error or do
 /// nothing. `+SADD` makes the key that `+UNLINK` or `+DEL` removes.
-const COMMANDS: [(&str, &[&str]); 22] = [
+const COMMANDS: [(&str, &[&str]); 23] = [
     ("HMGET", &["f"]),
     ("HGET", &["f"]),
     ("HLEN", &[]),
@@ -30,6 +30,7 @@ const COMMANDS: [(&str, &[&str]); 22] = [
     ("ZREM", &["m"]),
     ("ZMSCORE", &["m"]),
     ("ZSCAN", &["0"]),
+    ("ZREVRANGE", &["0", "0"]),
     ("ZUNIONSTORE", &["0", "none"]),
     ("SMEMBERS", &[]),
     ("SADD", &["m"]),

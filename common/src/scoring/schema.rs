@@ -97,6 +97,17 @@ pub struct Field {
     pub name: &'static str,
     /// What it shows, and how.
     pub shows: Shows,
+    /// When it changes.
+    pub changes: Changes,
+}
+
+/// When the value of a field changes, of a KOL with one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// With every event, or with the market measure.
+    Often,
+    /// Not while window end, baseline sums and first pane of the slot are the same.
+    WithBaseline,
 }
 
 /// What a field shows.
@@ -131,6 +142,7 @@ pub const SCORE_DECIMALS: usize = 2;
 pub const RANK: Field = Field {
     name: "rank",
     shows: Shows::Exact(|k| k.terms.score),
+    changes: Changes::Often,
 };
 
 /// The fields of `trending:{platform}:{kol}` that follow from the score, in the order in which they are
@@ -139,6 +151,7 @@ pub const FIELDS: &[Field] = &[
     Field {
         name: "trending_score",
         shows: Shows::Rounded(SCORE_DECIMALS, |k| k.terms.score),
+        changes: Changes::Often,
     },
     Field {
         name: "trending_label",
@@ -146,26 +159,32 @@ pub const FIELDS: &[Field] = &[
             let label = k.label_by(out);
             out.push_str(label);
         }),
+        changes: Changes::Often,
     },
     Field {
         name: "velocity",
         shows: Shows::Rounded(2, |k| k.terms.velocity),
+        changes: Changes::Often,
     },
     Field {
         name: "momentum",
         shows: Shows::Rounded(2, |k| k.terms.momentum),
+        changes: Changes::Often,
     },
     Field {
         name: "personal_growth",
         shows: Shows::Rounded(2, |k| k.terms.personal_growth),
+        changes: Changes::Often,
     },
     Field {
         name: "market_position",
         shows: Shows::Rounded(2, |k| k.terms.market_position),
+        changes: Changes::Often,
     },
     Field {
         name: "raw_score",
         shows: Shows::Rounded(4, |k| k.terms.raw),
+        changes: Changes::Often,
     },
     Field {
         // Zero while the market stands in for it.
@@ -174,18 +193,22 @@ pub const FIELDS: &[Field] = &[
             true => k.terms.baseline,
             false => 0.0,
         }),
+        changes: Changes::WithBaseline,
     },
     Field {
         name: "event_count",
         shows: Shows::Rounded(0, |k| k.sums.events),
+        changes: Changes::Often,
     },
     Field {
         name: "total_engagement",
         shows: Shows::Rounded(0, |k| k.sums.engagement_e6 / 1e6),
+        changes: Changes::Often,
     },
     Field {
         name: "window_end",
         shows: Shows::Text(|k, out| out.push_str(&k.scoring.time(k.sums.window_end).iso())),
+        changes: Changes::WithBaseline,
     },
 ];
 

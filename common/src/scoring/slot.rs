@@ -5,6 +5,8 @@
 //! and its value, both doubles; then one record for each slot, as [`SLOT_LAYOUT`] says. All slots of a KOL
 //! are of one generation, and the measure is of that one too.
 
+use std::ops::Range;
+
 use super::market::Market;
 
 /// Version of the packed form: a new one whenever [`SLOT_LAYOUT`] changes.
@@ -114,6 +116,17 @@ fn u40(bytes: [u8; 5]) -> u64 {
         .fold(0, |value, b| (value << 8) | u64::from(*b))
 }
 
+impl Slot {
+    /// Bytes of the packed form that say whose it is: partition and generation.
+    pub const TAG: Range<usize> = 0..8;
+    /// Bytes of the window end.
+    pub const WINDOW_END: Range<usize> = 8..13;
+    /// Bytes of what is counted in the two windows up to it.
+    pub const COUNTED: Range<usize> = 13..37;
+    /// Bytes of the baseline sums and the first pane.
+    pub const BASELINE: Range<usize> = 37..SLOT_BYTES;
+}
+
 /// One partition's share of a KOL, as of window end `T`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Slot {
@@ -154,12 +167,19 @@ pub enum PackError {
 pub fn pack_slots(market: &Market, slots: &[Slot]) -> Vec<u8> {
     let mut out = Vec::with_capacity(SLOTS_HEADER + slots.len() * SLOT_BYTES);
     out.push(SLOTS_VERSION);
-    out.extend_from_slice(&(market.version as f64).to_le_bytes());
-    out.extend_from_slice(&market.mean.to_le_bytes());
+    out.extend_from_slice(&pack_market(market));
     for slot in slots {
         slot.pack_into(&mut out);
     }
     out
+}
+
+/// A market measure as it lies packed before slots.
+pub fn pack_market(market: &Market) -> [u8; SLOTS_HEADER - 1] {
+    let mut packed = [0; SLOTS_HEADER - 1];
+    packed[..8].copy_from_slice(&(market.version as f64).to_le_bytes());
+    packed[8..].copy_from_slice(&market.mean.to_le_bytes());
+    packed
 }
 
 /// Reads packed slots.
@@ -182,6 +202,26 @@ pub fn unpack_slots(packed: &[u8]) -> Result<Vec<Slot>, PackError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_slot_begin_where_its_numbers_do() {
+        let begin = |name: &str| -> usize {
+            let before = SLOT_LAYOUT.iter().take_while(|field| field.name != name);
+            before.map(|field| field.number.bytes()).sum()
+        };
+        let parts = [
+            ("partition", Slot::TAG),
+            ("window_end", Slot::WINDOW_END),
+            ("engagement_e6", Slot::COUNTED),
+            ("baseline_engagement_e6", Slot::BASELINE),
+        ];
+        let mut end = 0;
+        for (first, part) in parts {
+            assert_eq!((begin(first), end), (part.start, part.start), "{first}");
+            end = part.end;
+        }
+        assert_eq!(end, SLOT_BYTES);
+    }
 
     #[test]
     fn packed_slots_read_back() {

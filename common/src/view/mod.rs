@@ -24,6 +24,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "partitions": job.partition_count,
         "executors": job.executors,
         "lag_records": job.lag_records,
+        "staleness_ms": job.staleness_ms,
         "events_total": totals.events,
         "late_total": totals.late,
         "dead_letter_total": totals.dead_letter,
@@ -68,7 +69,9 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
         .map_or_else(|| json!({}), report_json);
     view["executor_id"] = json!(partition.executor_id);
     view["host"] = json!(partition.host);
+    view["moving_to"] = json!(partition.moving_to);
     view["start_offset"] = json!(partition.start_offset);
+    view["paused_ms"] = json!(partition.paused_ms);
     view["placement"] = json!(partition.placement.as_ref().map(placement_json));
     if let Some(p) = &partition.partition {
         view["topic"] = json!(p.topic);
@@ -123,6 +126,7 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "state_bytes": report.state_bytes,
         "median_gap_ms": report.median_gap_ms,
         "stall_ms": report.stall_ms,
+        "staleness_ms": report.staleness_ms,
         "hottest": report.hottest.iter().map(|hot| json!({
             "platform": hot.platform,
             "kol": hot.kol,

@@ -9,7 +9,7 @@
 //! 3. A batch of records cannot be divided, and thousands of small ones take many times what they were fetched as. So
 //!    not all partitions that are far behind fetch at once: a partition opens its log when all queues, with what
 //!    another one is expected to take, fit half of the budget ([`Memory::admit`](super::Memory::admit)). What it is
-//!    expected to take is the most that one took lately.
+//!    expected to take is the most that one took lately, and no less than its queue and the fetch under way may hold now.
 //! 4. Compressed records take more than they were fetched as. When all queues together take more than the budget, the
 //!    number is halved, and again after [`SETTLE`] looks if that was not enough.
 
@@ -31,8 +31,8 @@ pub struct Queues {
     /// The largest number of partitions seen.
     partitions: AtomicU64,
     wait: AtomicU32,
-    /// What one partition is expected to take.
-    expected: AtomicU64,
+    /// The most that one partition took lately.
+    taken: AtomicU64,
     /// Partitions that could not open their logs since the last look, and at it.
     refused: AtomicU32,
     crowd: AtomicU32,
@@ -46,7 +46,7 @@ impl Queues {
             each: AtomicU64::new(share(budget, 1)),
             partitions: AtomicU64::new(1),
             wait: AtomicU32::new(0),
-            expected: AtomicU64::new(EXPECTED),
+            taken: AtomicU64::new(EXPECTED),
             refused: AtomicU32::new(0),
             crowd: AtomicU32::new(0),
         }
@@ -72,12 +72,13 @@ impl Queues {
 
     /// The queue of one partition takes so many bytes.
     pub fn note(&self, bytes: u64) {
-        self.expected.fetch_max(bytes, Ordering::Relaxed);
+        self.taken.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// What a partition is expected to take that opens its log while all take `used`; `None`: it has to wait.
     pub(super) fn admit(&self, used: u64) -> Option<u64> {
-        let expected = self.expected.load(Ordering::Relaxed);
+        // Of what the queues may hold now: before there were as many partitions, it was much more.
+        let expected = self.taken.load(Ordering::Relaxed).max(2 * self.each());
         let fits = used == 0 || used + expected <= self.budget / 2;
         if !fits {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -94,10 +95,9 @@ impl Queues {
     pub(super) fn fit(&self, used: u64) {
         let refused = self.refused.swap(0, Ordering::Relaxed);
         self.crowd.store(refused, Ordering::Relaxed);
-        let expected = self.expected.load(Ordering::Relaxed);
+        let taken = self.taken.load(Ordering::Relaxed);
         // Forgotten by half in half a minute.
-        let expected = (expected - expected / 256).max(2 * self.each());
-        self.expected.store(expected, Ordering::Relaxed);
+        self.taken.store(taken - taken / 256, Ordering::Relaxed);
         let wait = self.wait.load(Ordering::Relaxed);
         if wait > 0 {
             self.wait.store(wait - 1, Ordering::Relaxed);
@@ -152,6 +152,20 @@ mod tests {
         }
         assert!(!queues.are_crowded());
         assert!(queues.admit(31 * MIB).is_some(), "it is forgotten");
+    }
+
+    #[test]
+    fn many_partitions_that_come_to_an_idle_executor_do_not_wait_for_each_other() {
+        let queues = Queues::new(128 * MIB);
+        for _ in 0..100 {
+            queues.fit(0);
+        }
+        queues.divide_by(64);
+        let mut used = 0;
+        for partition in 0..32 {
+            let expected = queues.admit(used);
+            used += expected.unwrap_or_else(|| panic!("{partition} waits: {used} are used"));
+        }
     }
 
     #[test]

@@ -6,15 +6,16 @@ use std::time::Duration;
 use kol_common::actor::Mailbox;
 use kol_common::proto::{AsOf, Barrier, JobTick, PartitionReport};
 use kol_common::{KolError, Millis};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY, Standby};
-use super::delivery::{Answer, Arrived, Outbox, Outcome, Reached, fenced};
+use super::delivery::{Answer, Arrived, News as OutboxNews, Outbox, Outcome, Reached, fenced};
 use super::deps::Deps;
 use super::explain::Explain;
 use super::fullness::Fullness;
+use super::handover::Handover;
 use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use super::meter::Meter;
 use super::reader::{BATCH, News, Reader, Recovered};
@@ -49,7 +50,16 @@ pub(super) struct Actor {
     fullness: Fullness,
     meter: Meter,
     report: watch::Sender<PartitionReport>,
+    handover: Handover,
+    /// Since when nothing more is read.
+    stopped: Option<Instant>,
     housekeeping_at: Instant,
+}
+
+/// A state that nobody needs any more, and the memory that it takes.
+pub(super) struct Remains {
+    _state: Intake,
+    _memory: Turn,
 }
 
 impl Actor {
@@ -58,14 +68,20 @@ impl Actor {
         deps: Deps,
         standby: Option<Standby>,
         inbox: Mailbox<Command>,
-        report: watch::Sender<PartitionReport>,
+        (report, caught_up): (watch::Sender<PartitionReport>, oneshot::Sender<()>),
         stop_now: CancellationToken,
     ) -> Self {
         let now = Instant::now();
         Self {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
             intake: Intake::new(&assignment, deps.dead_letters, now),
-            outbox: Outbox::new(Arc::clone(&assignment), deps.sink, deps.memory.clone(), now),
+            outbox: Outbox::new(
+                Arc::clone(&assignment),
+                deps.sink,
+                deps.turns,
+                deps.memory.clone(),
+                now,
+            ),
             checkpointer: Checkpointer::new(
                 Arc::clone(&assignment),
                 deps.roots,
@@ -82,6 +98,8 @@ impl Actor {
             turn: Turn::new(deps.memory, now),
             fullness: Fullness::default(),
             meter: Meter::default(),
+            handover: Handover::new(&assignment, caught_up, now),
+            stopped: None,
             housekeeping_at: now,
             assignment,
             inbox,
@@ -90,10 +108,21 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) -> Ended {
-        if let Err(ended) = self.restore_unless_stopped().await {
-            return ended;
-        }
+    /// Answers how it ended, and what is left.
+    pub(super) async fn run(mut self) -> (Ended, Remains) {
+        let ended = match self.restore_unless_stopped().await {
+            Ok(()) => self.live().await,
+            Err(ended) => ended,
+        };
+        let remains = Remains {
+            _state: self.intake,
+            _memory: self.turn,
+        };
+        (ended, remains)
+    }
+
+    async fn live(&mut self) -> Ended {
+        self.handover.restored(Instant::now());
         self.reader.wait();
         let ended = match self.turn.take(Instant::now(), &mut self.reader) {
             Ok(()) => {
@@ -121,6 +150,7 @@ impl Actor {
             self.checkpointer.copy_some(self.intake.state_mut());
             self.explain.step(self.intake.state());
             self.step(now);
+            self.watch_handover(now);
             if self.is_drained() {
                 return self.released(true);
             }
@@ -131,8 +161,10 @@ impl Actor {
                 () = self.stop_now.cancelled() => return self.released(false),
                 Some(command) = self.inbox.recv() => self.command(command),
                 Ok(()) = self.ticks.changed() => self.take_tick(),
-                answer = self.outbox.answer() => {
-                    if let Err(ended) = self.answered(&answer) {
+                news = self.outbox.news() => {
+                    if let OutboxNews::Answer(answer) = news
+                        && let Err(ended) = self.answered(&answer)
+                    {
                         return ended;
                     }
                 }
@@ -152,7 +184,10 @@ impl Actor {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Drain => self.reader.drain(),
+            Command::Drain => {
+                self.stopped.get_or_insert_with(Instant::now);
+                self.reader.drain();
+            }
             Command::Barrier { barrier, answer } => self.barrier(&barrier, answer),
             Command::Explain {
                 platform,
@@ -176,6 +211,7 @@ impl Actor {
     fn barrier(&mut self, barrier: &Barrier, answer: BarrierAnswer) {
         let now = Instant::now();
         if barrier.last {
+            self.stopped.get_or_insert(now);
             self.reader.halt();
         }
         self.reader.epoch_ends();
@@ -185,7 +221,7 @@ impl Actor {
             .open(now, barrier, checkpoint, state, answer);
         self.letters_before_barrier = self.intake.letter_mark();
         self.tend_letters(now);
-        let arrived = self.outbox.await_all(self.intake.state());
+        let arrived = self.outbox.await_all(now, self.intake.state());
         self.arrived(now, arrived);
     }
 
@@ -220,8 +256,15 @@ impl Actor {
         match self.outbox.answered(now, state, answer) {
             Outcome::Fenced => return Err(Ended::Failed(fenced(&self.assignment, answer.error()))),
             Outcome::Served(arrived) => self.arrived(now, arrived),
-            Outcome::Claimed { shown, arrived } => {
+            Outcome::Claimed {
+                shown,
+                last,
+                arrived,
+            } => {
                 self.arrived(now, arrived);
+                if let Some(last) = last {
+                    self.reader.was_read_before(last);
+                }
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
                     let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
@@ -235,6 +278,8 @@ impl Actor {
     fn step(&mut self, now: Instant) {
         let reached = Reached {
             position: self.reader.position(),
+            last: self.reader.last_record(),
+            is_same_log: self.reader.is_same_log(),
             behind: self.reader.is_behind(),
         };
         let state = self.intake.state_mut();
@@ -244,7 +289,8 @@ impl Actor {
 
     fn wake_at(&self, now: Instant) -> Instant {
         let behind = self.reader.is_behind();
-        let flush = self.outbox.wake_at(self.intake.state(), behind, &self.tick);
+        let state = self.intake.state();
+        let flush = self.outbox.wake_at(now, state, behind, &self.tick);
         let pace = self.reader.ready_at().filter(|at| *at > now);
         let is_busy = self.checkpointer.is_copying() || self.explain.is_busy();
         let work = is_busy.then(|| now + STEP_EVERY);
@@ -260,9 +306,9 @@ impl Actor {
             News::Records => {
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
-                let read = self
-                    .reader
-                    .read(now, batch, |record| intake.take(record, latest));
+                let mut records = intake.records(latest);
+                let read = self.reader.read(now, batch, |record| records.take(record));
+                drop(records);
                 read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
@@ -307,6 +353,15 @@ impl Actor {
         Ended::Released {
             position: self.reader.position(),
             drained,
+            stopped: self.stopped.unwrap_or_else(Instant::now),
+        }
+    }
+
+    fn watch_handover(&mut self, now: Instant) {
+        let (position, arrived) = (self.reader.position(), self.outbox.arrived_from());
+        if let Some(done) = self.handover.ends(now, position, arrived) {
+            self.show_report();
+            let _nobody_waits = done.send(());
         }
     }
 

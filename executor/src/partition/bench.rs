@@ -46,7 +46,13 @@ impl Parts {
         Self {
             decoder: Decoder::of(&spec.source, platform),
             intake: Intake::new(&assignment, None, now),
-            fill: Fill::new(Encoder::new(&spec.sink, platform, assignment.ordinal)),
+            // Whoever waits is sent: how long that takes is for the clock, not for what is counted.
+            fill: Fill::new(
+                Encoder::new(&spec.sink, platform, assignment.ordinal),
+                Duration::ZERO,
+                false,
+                now,
+            ),
             fence: Fence {
                 key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
                 generation: assignment.generation,
@@ -83,10 +89,10 @@ impl Parts {
     /// Decodes the records and applies their events to the state.
     pub fn take(&mut self, batch: &Batch, present: Millis) {
         let latest = self.intake.latest(present);
-        let intake = &mut self.intake;
+        let mut records = self.intake.records(latest);
         batch.records().for_each(|entry| {
             if let Ok(record) = entry {
-                intake.take(&record, latest);
+                records.take(&record);
             }
         });
     }
@@ -113,7 +119,7 @@ impl Parts {
             merges: Vec::new(),
         };
         let state = self.intake.state_mut();
-        let complete = self.fill.collect(state, behind, room, &mut calls);
+        let complete = self.fill.collect(self.now, state, behind, room, &mut calls);
         for call in calls.merges {
             call.write_packed_command(packed);
         }
@@ -142,6 +148,7 @@ fn first_of(spec: JobSpec) -> Assignment {
         kept: Vec::new(),
         lineage: 0,
         resume_at: None,
+        read_before: None,
         whole_log: false,
         master: Master {
             cluster: ClusterId::generate(),

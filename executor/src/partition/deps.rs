@@ -6,7 +6,7 @@ use super::message::Ticks;
 use crate::memory::Memory;
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::sink::Sink;
+use crate::sink::{Sink, Turns};
 use crate::source::{DeadLetters, Source};
 
 /// What a partition uses and shares with others.
@@ -16,6 +16,8 @@ pub struct Deps {
     pub source: Source,
     /// Redis writer of the job.
     pub sink: Sink,
+    /// Turns to write to its Redis.
+    pub turns: Turns,
     /// Producer for records that cannot be used.
     pub dead_letters: Option<DeadLetters>,
     /// Newest word of the master about the job.

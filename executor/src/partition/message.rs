@@ -11,6 +11,7 @@ use kol_common::proto::{
 use kol_common::scoring::Scoring;
 use kol_common::{ClusterId, JobId, KolError, SourcePartition, StoreId};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ pub struct LostTail {
     pub differs: Option<u64>,
     /// It may have been cut off before `from`, too: no record is known that is still the same.
     pub unproven: bool,
+    /// The oldest offset that the log has.
+    pub oldest: u64,
 }
 
 impl fmt::Display for LostTail {
@@ -81,9 +84,11 @@ pub struct Assignment {
     pub lineage: u64,
     /// Where to start reading, if not where the state ends.
     pub resume_at: Option<u64>,
-    /// There was state, and none of it can be read: without all records from `offset` on the result would be
+    /// There was state, and none of it can be used: without all records from `offset` on the result would be
     /// wrong.
     pub whole_log: bool,
+    /// Where its owner before stopped reading, if nobody has got that far since.
+    pub read_before: Option<u64>,
     /// Whose job it is.
     pub master: Master,
 }
@@ -125,6 +130,7 @@ impl Assignment {
             lineage: 0,
             resume_at: None,
             whole_log: false,
+            read_before: None,
             master: Master {
                 cluster: ClusterId::generate(),
                 store: StoreId::generate(),
@@ -169,6 +175,8 @@ pub enum Ended {
         position: u64,
         /// Redis has all of it.
         drained: bool,
+        /// When it stopped reading.
+        stopped: Instant,
     },
     /// By itself.
     Failed(KolError),

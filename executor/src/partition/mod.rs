@@ -9,6 +9,7 @@
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `turn` | memory that a partition takes, and whose turn it is to fetch |
+//! | `handover` | when a partition is where its owner before stopped |
 //! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
@@ -26,6 +27,7 @@ mod delivery;
 mod deps;
 mod explain;
 mod fullness;
+mod handover;
 mod message;
 mod meter;
 mod reader;
@@ -38,4 +40,4 @@ pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::encode;
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
-pub use start::start;
+pub use start::{Started, start};

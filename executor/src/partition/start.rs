@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kol_common::actor::{Group, Task, mailbox};
 use kol_common::proto::PartitionReport;
+use kol_common::world;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,22 +16,38 @@ use super::message::{Assignment, Ended, Partition};
 /// Commands that may wait.
 const COMMANDS: usize = 16;
 
-/// Starts a partition, with what was read of its state ahead; the task's receiver gets how it ended.
+/// A partition that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// As its supervisor holds it.
+    pub partition: Partition,
+    /// Its task.
+    pub task: Task,
+    /// Gets how it ended.
+    pub ended: oneshot::Receiver<Ended>,
+    /// Gets word once it is where its owner before stopped; dropped without where nobody had it before.
+    pub caught_up: oneshot::Receiver<()>,
+}
+
+/// Starts a partition, with what was read of its state ahead.
 pub fn start(
     group: &Group,
     assignment: Arc<Assignment>,
     deps: Deps,
     standby: Option<Standby>,
-) -> (Partition, Task, oneshot::Receiver<Ended>) {
+) -> Started {
+    let (caught_up, caught_up_out) = oneshot::channel();
     let (address, inbox) = mailbox("partition", COMMANDS);
     let (report, report_out) = watch::channel(PartitionReport::default());
     let (ended, ended_out) = oneshot::channel();
     let stop_now = CancellationToken::new();
     let token = stop_now.clone();
     let task = group.spawn("partition", async move {
-        let actor = Actor::new(assignment, deps, standby, inbox, report, token);
-        let end = Box::pin(actor.run()).await;
+        let actor = Actor::new(assignment, deps, standby, inbox, (report, caught_up), token);
+        let (end, remains) = Box::pin(actor.run()).await;
         let _supervisor_ended = ended.send(end);
+        // The next owner waits for the word, and nobody for the end of a large state, which takes long.
+        let _gone = world::blocking(move || drop(remains)).await;
         Ok(())
     });
     let partition = Partition {
@@ -38,5 +55,10 @@ pub fn start(
         report: report_out,
         stop_now,
     };
-    (partition, task, ended_out)
+    Started {
+        partition,
+        task,
+        ended: ended_out,
+        caught_up: caught_up_out,
+    }
 }

@@ -4,22 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+pub use dial::{Dial, Network};
 use futures::StreamExt as _;
-use futures::future::BoxFuture;
 use kol_common::actor::{Address, AskError};
-use kol_common::net::Credentials;
 use kol_common::proto::cluster_service_client::ClusterServiceClient;
 use kol_common::proto::executor_message::Body;
+use kol_common::proto::master_message::Body as FromMaster;
 use kol_common::proto::{ExecutorMessage, MasterMessage, Register, RunningPartition, UnseenRoot};
-use kol_common::retry::Backoff;
 use kol_common::{Incarnation, KolError};
 pub use masters::urls_of;
-use masters::{Masters, follows};
+use masters::{Called, Masters, follows};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 
+mod dial;
 mod masters;
 
 /// Messages to the master that may wait.
@@ -27,41 +26,6 @@ const OUTGOING: usize = 256;
 /// Longest time to be welcomed, and to hand an event to the supervisor.
 const WELCOME: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(5);
-/// First and longest wait between two attempts.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-
-/// What opens connections to masters.
-pub trait Dial: std::fmt::Debug + Send + Sync {
-    /// Opens one.
-    ///
-    /// # Errors
-    /// The master cannot be reached.
-    fn dial<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-    ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>>;
-}
-
-/// Opens connections over this machine's network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// What a master with TLS is shown, as it is when a connection is opened.
-    pub credentials: Option<Credentials>,
-}
-
-impl Dial for Network {
-    fn dial<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-    ) -> BoxFuture<'a, Result<Channel, tonic::transport::Error>> {
-        Box::pin(async move {
-            match &self.credentials {
-                None => endpoint.connect().await,
-                Some(credentials) => credentials.dialer().connect(endpoint).await,
-            }
-        })
-    }
-}
 
 /// Where the masters are, and how to get there.
 #[derive(Clone, Debug)]
@@ -135,31 +99,31 @@ pub async fn run(
     ready: watch::Sender<bool>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
-    let mut masters = Masters::parse(&route.master)?;
-    let network = route.network;
-    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut masters = Masters::parse(&route.master, route.network)?;
     loop {
+        let called = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            called = masters.next() => called,
+        };
+        let master = called.master;
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            outcome = session(&*network, &masters, &identity, &supervisor, &ready) => outcome,
+            outcome = session(called, &mut masters, &identity, &supervisor, &ready) => outcome,
         };
         let registered = ready.send_replace(false);
         let sent = supervisor.tell(SessionEvent::Down, HAND_OVER).await;
         if matches!(sent, Err(AskError::Gone(_))) {
             return Ok(());
         }
-        // However it ended: a master that is started again is back within the first waits.
-        if registered {
-            backoff.succeeded();
-        }
-        let master = masters.current().0.clone();
-        // Without a pause as long as there is a master that may lead.
-        let pause = if masters.advance() {
-            backoff.failed()
+        // However it ended: a master that is started again is back within the first pauses.
+        let pause = if registered {
+            masters.ended(master)
         } else {
-            Duration::ZERO
+            masters.refused(master)
         };
+        let master = masters.url(master);
         match outcome {
             Ok(()) => tracing::warn!(
                 code = "SESSION_ENDED",
@@ -174,25 +138,19 @@ pub async fn run(
                 "no session with the master: partitions continue, connecting again"
             ),
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-        }
     }
 }
 
-/// One stream, from its opening to its end.
+/// One stream to a master, from its opening to its end.
 async fn session(
-    network: &dyn Dial,
-    masters: &Masters,
+    called: Called,
+    masters: &mut Masters,
     identity: &Identity,
     supervisor: &Address<SessionEvent>,
     ready: &watch::Sender<bool>,
 ) -> Result<(), tonic::Status> {
-    let channel = network
-        .dial(&masters.current().1)
-        .await
+    let channel = called
+        .connected
         .map_err(|e| tonic::Status::unavailable(chain(&e)))?;
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let mut client = ClusterServiceClient::new(channel).max_decoding_message_size(64 << 20);
@@ -225,8 +183,15 @@ async fn session(
         .into_inner();
     while let Some(message) = incoming.message().await? {
         masters.accept(message.term)?;
-        tracing::trace!(incarnation = %identity.incarnation, term = message.term, "a message of the master is taken");
-        if let Some(kol_common::proto::master_message::Body::Welcome(w)) = &message.body {
+        tracing::trace!(
+            incarnation = %identity.incarnation,
+            term = message.term,
+            assigns = matches!(message.body, Some(FromMaster::Assign(_))),
+            drains = drains(&message),
+            "a message of the master is taken"
+        );
+        if let Some(FromMaster::Welcome(w)) = &message.body {
+            masters.welcomed();
             ready.send_replace(true);
             tracing::info!(executor = %w.executor_id, "registered with the master");
         }
@@ -236,6 +201,14 @@ async fn session(
             .map_err(gone)?;
     }
     Ok(())
+}
+
+/// Whether a message says that this executor drains, or no longer.
+fn drains(message: &MasterMessage) -> Option<bool> {
+    match &message.body {
+        Some(FromMaster::Drain(drain)) => Some(drain.draining),
+        _ => None,
+    }
 }
 
 fn registration(identity: &Identity, account: Account) -> ExecutorMessage {

@@ -27,15 +27,19 @@ pub(super) async fn claim(
         .invoke_async(open)
         .await?;
     let number = |i: usize| reply.get(i).and_then(|text| text.parse::<u64>().ok());
-    if reply.first().map(String::as_str) != Some("CLAIMED") {
-        return Ok(Err(SinkError::Fenced));
-    }
+    let raised = match reply.first().map(String::as_str) {
+        Some("CLAIMED") => false,
+        Some("RAISED") => true,
+        _ => return Ok(Err(SinkError::Fenced)),
+    };
     let (mut platforms, refused) = members(platforms, open).await?;
     keep(&mut platforms, first);
     Ok(Ok(Claimed {
         begun: number(1).unwrap_or(0),
         done: number(2).unwrap_or(0),
         shown: number(3).zip(number(4)),
+        last: reply.get(5).cloned().unwrap_or_default(),
+        raised,
         platforms,
         refused,
     }))

@@ -2,7 +2,6 @@
 
 use kol_common::redis::RedisConnection;
 use redis::{Pipeline, Value};
-use tokio::time::Instant;
 
 use super::call::CallResult;
 use super::message::{FlushRequest, Flushed, SinkError};
@@ -14,16 +13,12 @@ pub(super) async fn flush(
     request: FlushRequest,
     open: &mut RedisConnection,
 ) -> CallResult<Flushed> {
-    let begun = Instant::now();
     let replies: Vec<Value> = match pipeline(request).query_async(open).await {
         // Some of the scripts may have run: the flush must be sent again under a new sequence.
         Err(error) => return Err(script::load_forgotten(error, open).await),
         Ok(replies) => replies,
     };
-    let mut flushed = Flushed {
-        took: begun.elapsed(),
-        refused: Vec::new(),
-    };
+    let mut flushed = Flushed::default();
     for reply in replies {
         let mut words = words(reply).into_iter();
         match words.next().as_deref() {
@@ -58,7 +53,8 @@ fn pipeline(request: FlushRequest) -> Pipeline {
         .arg(request.sequence)
         .arg(request.shown.0)
         .arg(request.shown.1)
-        .arg(request.confirmed);
+        .arg(request.confirmed)
+        .arg(&request.last);
     pipe.add_command(begin);
     let mut done = redis::cmd("EVALSHA");
     done.arg(script::DONE.get_hash())

@@ -5,14 +5,14 @@
 //! A call is `EVALSHA script n keys… arguments…`:
 //!
 //! - keys: those of [`Key`], then the hash of each KOL, then their legacy hashes, if any;
-//! - arguments: those of [`Argument`], then for each KOL its name, its packed slot (empty: remove the
-//!   slot) and the values of [`values`].
+//! - arguments: those of [`Argument`], then the name of each KOL. What is sent of the KOLs beside is packed into
+//!   two arguments ([`Kols`]): a script reads one long string faster than Redis many short ones.
 
 use std::fmt::Write as _;
 
-use kol_common::scoring::Market;
-use kol_common::scoring::schema::{self, CONSTANTS, FIELDS, Field, RANK, Shows};
-use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Scoring};
+use kol_common::scoring::schema::{self, CONSTANTS, Changes, FIELDS, Field, RANK, Shows};
+use kol_common::scoring::{Market, Scoring, Slot};
+use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION};
 
 /// A key that all KOLs of a call have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,9 @@ pub enum Argument {
     Sequence,
     /// Place of the merge in its flush, from 1.
     Place,
-    /// Number of the partition within its job, 4 bytes, little endian.
-    Partition,
+    /// Number of the partition within its job, and generation of the job: as every slot of the call begins, see
+    /// [`tag`].
+    Tag,
     /// Platform of the KOLs.
     Platform,
     /// The time now, ISO 8601.
@@ -82,24 +83,33 @@ pub enum Argument {
     Ttl,
     /// See [`constants`].
     Constants,
+    /// Version and value of the market measure, packed as they lie before slots.
+    Market,
     /// "live" or "next": whether the ranking of this generation may be shown.
     Shown,
+    /// See [`Kols`].
+    Kinds,
+    /// See [`Kols`].
+    Kols,
 }
 
 impl Argument {
     /// In the order of a call.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Generation,
         Self::AssignmentEpoch,
         Self::Sequence,
         Self::Place,
-        Self::Partition,
+        Self::Tag,
         Self::Platform,
         Self::Now,
         Self::Count,
         Self::Ttl,
         Self::Constants,
+        Self::Market,
         Self::Shown,
+        Self::Kinds,
+        Self::Kols,
     ];
 
     /// Its name in the script.
@@ -109,23 +119,126 @@ impl Argument {
             Self::AssignmentEpoch => "ARG_ASSIGNMENT_EPOCH",
             Self::Sequence => "ARG_SEQUENCE",
             Self::Place => "ARG_PLACE",
-            Self::Partition => "ARG_PARTITION",
+            Self::Tag => "ARG_TAG",
             Self::Platform => "ARG_PLATFORM",
             Self::Now => "ARG_NOW",
             Self::Count => "ARG_COUNT",
             Self::Ttl => "ARG_TTL",
             Self::Constants => "ARG_CONSTANTS",
+            Self::Market => "ARG_MARKET",
             Self::Shown => "ARG_SHOWN",
+            Self::Kinds => "ARG_KINDS",
+            Self::Kols => "ARG_KOLS",
         }
     }
 }
 
-/// Arguments for each KOL: name, slot and values.
-pub const PER_KOL: usize = 2 + 1 + FIELDS.len();
+/// What happens to a KOL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its slot is taken out.
+    Remove,
+    /// Its slot is put in place of what is there, whatever that is.
+    Put,
+    /// The same, of a KOL that Redis has as it was sent before: only what changed since must be written.
+    Change,
+}
 
-/// The values of one KOL, in the order in which they are sent.
-pub fn values() -> impl Iterator<Item = &'static Field> {
-    std::iter::once(&RANK).chain(FIELDS)
+impl Kind {
+    const ALL: [Self; 3] = [Self::Remove, Self::Put, Self::Change];
+
+    /// Its byte, and its name in the script.
+    const fn code(self) -> (u8, &'static str) {
+        match self {
+            Self::Remove => (b'r', "REMOVE"),
+            Self::Put => (b'p', "PUT"),
+            Self::Change => (b'c', "CHANGE"),
+        }
+    }
+}
+
+/// What is sent of the KOLs of a call, beside their names: a byte for each of them, and for each that is not removed
+/// its slot without the tag, and the texts of [`RANK`] and [`FIELDS`]; those that change seldom together, as one.
+/// Before each text stand two bytes for its length, little endian.
+#[derive(Debug, Default)]
+pub struct Kols {
+    kinds: Vec<u8>,
+    packed: Vec<u8>,
+    text: String,
+}
+
+impl Kols {
+    /// None.
+    pub fn clear(&mut self) {
+        self.kinds.clear();
+        self.packed.clear();
+    }
+
+    /// A KOL whose slot is taken out.
+    pub fn remove(&mut self) {
+        self.kinds.push(Kind::Remove.code().0);
+    }
+
+    /// A KOL whose slot is put in place; `write` puts a value into a buffer that is empty or has another one.
+    pub fn put(&mut self, kind: Kind, slot: &Slot, mut write: impl FnMut(&Field, &mut String)) {
+        self.kinds.push(kind.code().0);
+        let begin = self.packed.len();
+        slot.pack_into(&mut self.packed);
+        self.packed.drain(begin..begin + TAG_BYTES);
+        for field in std::iter::once(&RANK).chain(fields(Changes::Often)) {
+            self.text.clear();
+            write(field, &mut self.text);
+            let at = self.begin_text();
+            self.packed.extend_from_slice(self.text.as_bytes());
+            self.end_text(at);
+        }
+        let all = self.begin_text();
+        for field in fields(Changes::WithBaseline) {
+            self.text.clear();
+            write(field, &mut self.text);
+            let at = self.begin_text();
+            self.packed.extend_from_slice(self.text.as_bytes());
+            self.end_text(at);
+        }
+        self.end_text(all);
+    }
+
+    fn begin_text(&mut self) -> usize {
+        self.packed.extend_from_slice(&[0; 2]);
+        self.packed.len()
+    }
+
+    /// A number has at most some hundred digits, so a text is never longer than its length can say.
+    fn end_text(&mut self, begin: usize) {
+        let length = u16::try_from(self.packed.len() - begin).unwrap_or(u16::MAX);
+        self.packed[begin - 2..begin].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// The argument [`Argument::Kinds`].
+    pub fn kinds(&self) -> &[u8] {
+        &self.kinds
+    }
+
+    /// The argument [`Argument::Kols`].
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+}
+
+/// Bytes of a slot that say whose it is.
+const TAG_BYTES: usize = Slot::TAG.end;
+
+/// The first bytes of every slot of a partition and a generation.
+pub fn tag(ordinal: u32, generation: u32) -> [u8; TAG_BYTES] {
+    let mut tag = [0; TAG_BYTES];
+    tag[..4].copy_from_slice(&ordinal.to_le_bytes());
+    tag[4..].copy_from_slice(&generation.to_le_bytes());
+    tag
+}
+
+/// The fields that change so.
+fn fields(changes: Changes) -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(move |field| field.changes == changes)
 }
 
 /// The constants of the score as one argument: numbers with blanks between.
@@ -141,8 +254,13 @@ pub fn constants(scoring: &Scoring, market: &Market) -> String {
     text
 }
 
+/// The merge script: what it calls by name, then `shared`, which has words in place of lists.
+pub(super) fn script(shared: &str) -> String {
+    preamble() + &with_lists(shared)
+}
+
 /// The first lines of the merge script: what it calls by name.
-pub(super) fn preamble() -> String {
+fn preamble() -> String {
     let mut lua = String::new();
     let keys = Key::ALL.map(Key::lua);
     locals(&mut lua, &keys, |at| format!("KEYS[{at}]"));
@@ -151,8 +269,11 @@ pub(super) fn preamble() -> String {
     let (first_hash, first) = (keys.len() + 1, arguments.len() + 1);
     push(
         &mut lua,
-        format_args!("local FIRST_HASH, FIRST, PER_KOL = {first_hash}, {first}, {PER_KOL}\n"),
+        format_args!("local FIRST_HASH, FIRST = {first_hash}, {first}\n"),
     );
+    for (code, name) in Kind::ALL.map(Kind::code) {
+        push(&mut lua, format_args!("local {name} = {code}\n"));
+    }
     slots(&mut lua);
     let constants = CONSTANTS.iter().zip(1..);
     let constants = constants.map(|(constant, at)| format!("{} = n[{at}]", constant.name));
@@ -162,11 +283,11 @@ pub(super) fn preamble() -> String {
         &format!("{{{}}}", list(constants)),
     );
     texts(&mut lua);
-    hash(&mut lua);
+    old_slots(&mut lua);
     lua
 }
 
-/// Layout of a slot, and the places of its numbers.
+/// Layout of a slot, the places of its numbers and parts, and the layouts of what is sent of a KOL.
 fn slots(lua: &mut String) {
     let layout: String = SLOT_LAYOUT.iter().map(|field| field.number.lua()).collect();
     push(
@@ -179,41 +300,66 @@ fn slots(lua: &mut String) {
     );
     let names = SLOT_LAYOUT.iter().map(|f| capitals("SLOT_", f.name));
     locals(lua, &names.collect::<Vec<_>>(), |at| at.to_string());
+    let window_end = Slot::WINDOW_END.len();
+    let (counted, baseline) = (Slot::COUNTED.len(), Slot::BASELINE.len());
+    // The rank, those that change often, and the others as one.
+    let texts = "Hc0".repeat(1 + fields(Changes::Often).count() + 1);
+    let seldom = "Hc0".repeat(fields(Changes::WithBaseline).count());
+    push(
+        lua,
+        format_args!(
+            "local KOL = '<c{window_end}c{counted}c{baseline}{texts}'\n\
+             local SELDOM = '<{seldom}'\n"
+        ),
+    );
+    // In packed slots of which the first is meant; Lua counts from one.
+    for (name, part) in [
+        ("TAG", Slot::TAG),
+        ("WINDOW_END", Slot::WINDOW_END),
+        ("BASELINE", Slot::BASELINE),
+    ] {
+        let (from, to) = (SLOTS_HEADER + part.start + 1, SLOTS_HEADER + part.end);
+        push(
+            lua,
+            format_args!("local {name}_FROM, {name}_TO = {from}, {to}\n"),
+        );
+    }
 }
 
-/// The places of a KOL's values, and how they are made from numbers.
+/// How texts are made from numbers: the rank, those that change seldom, and those that change often.
 fn texts(lua: &mut String) {
-    let names = values().map(|field| capitals("AT_", field.name));
-    locals(lua, &names.collect::<Vec<_>>(), |at| at.to_string());
     let decimals = schema::SCORE_DECIMALS;
     push(lua, format_args!("local SCORE_FORMAT = '%.{decimals}f'\n"));
-    let texts = values().map(|Field { name, shows }| match shows {
+    let values = std::iter::once(&RANK);
+    let values = values.chain(fields(Changes::WithBaseline));
+    let values = values.chain(fields(Changes::Often));
+    let texts = values.map(|Field { name, shows, .. }| match shows {
         Shows::Exact(_) => format!("string.format('%.17g', v.{name})"),
         Shows::Rounded(decimals, _) => format!("string.format('%.{decimals}f', v.{name})"),
         Shows::Text(_) => format!("v.{name}"),
     });
-    function(lua, "texts_of(v)", &format!("{{{}}}", list(texts)));
+    function(lua, "texts_of(v)", &list(texts));
 }
 
-/// Names and values of a hash; the values of the score stand in `f` behind place `o`.
-fn hash(lua: &mut String) {
+/// Where versions before this one kept slots.
+fn old_slots(lua: &mut String) {
     let (slots, market) = (schema::OLD_SLOTS, schema::OLD_MARKET);
     push(
         lua,
         format_args!("local OLD_SLOTS, OLD_MARKET = '{slots}', '{market}'\n"),
     );
-    let of = [(schema::KOL_ID, "kol"), (schema::PLATFORM, "platform")];
-    let stamps = [
-        (schema::UPDATED_AT, "now"),
-        (schema::GENERATION, "generation"),
-    ];
-    let pair = |(name, value): (&'static str, &str)| format!("'{name}', {value}");
-    let fields = FIELDS.iter().zip(2..);
-    let fields = fields.map(|(field, at)| format!("'{}', f[o + {at}]", field.name));
-    let all = of.map(pair).into_iter().chain(fields);
-    let all = list(all.chain(stamps.map(pair)));
-    let name = "hash_of(kol, platform, f, o, now, generation)";
-    function(lua, name, &all);
+}
+
+/// Puts the lists of texts and fields into a script, see `lua/merge.lua`.
+fn with_lists(source: &str) -> String {
+    let mut source = source.to_owned();
+    for (word, changes) in [("OFTEN", Changes::Often), ("SELDOM", Changes::WithBaseline)] {
+        let texts = list(fields(changes).map(|field| field.name.to_owned()));
+        let pairs = list(fields(changes).map(|field| format!("'{0}', {0}", field.name)));
+        source = source.replace(&format!("{word}_TEXTS"), &texts);
+        source = source.replace(&format!("{word}_FIELDS"), &pairs);
+    }
+    source
 }
 
 fn locals<S: AsRef<str>>(lua: &mut String, names: &[S], value: impl Fn(usize) -> String) {

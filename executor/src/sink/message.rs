@@ -8,6 +8,8 @@ use kol_common::job::KeyTemplates;
 use redis::Cmd;
 use tokio::sync::oneshot;
 
+use super::turns::Turn;
+
 /// Where partitions send to.
 pub type Sink = Address<SinkMessage>;
 
@@ -58,6 +60,13 @@ pub enum SinkMessage {
         /// What they found.
         reply: oneshot::Sender<Result<Compared, SinkError>>,
     },
+    /// Read where the visible top of rankings ends.
+    Tops {
+        /// Keys of rankings.
+        rankings: Vec<String>,
+        /// For each of them, the score of the last that is visible; `None` where all of them are.
+        reply: oneshot::Sender<Result<Vec<Option<f64>>, SinkError>>,
+    },
 }
 
 /// A kind of request: what one kind proves about Redis, another does not.
@@ -73,16 +82,19 @@ pub enum Operation {
     Scan,
     /// Compare what was sent with what is there.
     Compare,
+    /// Read where the visible top of rankings ends.
+    Tops,
 }
 
 impl Operation {
     /// The one that matters most to a reader first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Flush,
         Self::Claim,
         Self::Look,
         Self::Scan,
         Self::Compare,
+        Self::Tops,
     ];
 
     /// Whether one of this kind that succeeded proves that the other kind succeeds, too: a flush reads the fence
@@ -113,6 +125,10 @@ pub struct Claimed {
     /// Redis may show this partition up to this offset and window end: the new owner sends nothing
     /// until it has reached both.
     pub shown: Option<(u64, u64)>,
+    /// The last record that it was shown, as its owner then wrote it; empty where that is not known.
+    pub last: String,
+    /// It was of an older generation of the job: Redis has nothing of this one yet.
+    pub raised: bool,
     /// Platforms that have a ranking, whoever wrote it.
     pub platforms: Vec<String>,
     /// Keys that are of a wrong type: what they should say is not known.
@@ -130,8 +146,12 @@ pub struct FlushRequest {
     pub confirmed: u64,
     /// Position and window end that the flush brings Redis to.
     pub shown: (u64, u64),
+    /// The last record before that position, for the next owner.
+    pub last: String,
     /// Merge calls, by their places in the flush.
     pub merges: Vec<Cmd>,
+    /// The turn that it takes.
+    pub turn: Option<Turn>,
     /// Keys of `last_update` and `last_event`.
     pub stamps: (String, String),
     /// Key of the set of all platforms.
@@ -143,8 +163,6 @@ pub struct FlushRequest {
 /// A flush that Redis did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
-    /// How long Redis took.
-    pub took: Duration,
     /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
     pub refused: Vec<String>,
 }

@@ -5,7 +5,10 @@
 //! |---|---|
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
-//! | `fence`, `flush`, `scan`, `compare` | one kind of request each |
+//! | `fence`, `flush`, `scan`, `compare`, `tops` | one kind of request each |
+//! | `pace` | how much of Redis' time this executor takes, and who is next: a machine |
+//! | `turns` | turns to flush, by that pace |
+//! | `probe` | how busy Redis is, as it says itself |
 //! | `owner` | signs of life in the owner records, and who has taken them |
 //! | `call` | how a call to Redis ends |
 //! | `connection` | the connection, and when it is opened again |
@@ -19,13 +22,18 @@ mod flush;
 pub mod merge_call;
 mod message;
 mod owner;
+mod pace;
+mod probe;
 mod scan;
 pub mod script;
 mod service;
+mod tops;
 mod trouble;
+mod turns;
 
 pub use message::{
     Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
     Scanned, Sink, SinkError, SinkMessage,
 };
 pub use service::start;
+pub use turns::{Nodes, Turn, Turns, Wait};

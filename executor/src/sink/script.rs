@@ -33,7 +33,7 @@ pub static MERGE_SOURCE: LazyLock<String> = LazyLock::new(|| {
         include_str!("lua/score.lua"),
         include_str!("lua/merge.lua")
     );
-    merge_call::preamble() + shared
+    merge_call::script(shared)
 });
 /// Source of the done script.
 pub const DONE_SOURCE: &str = concat!(

@@ -1,6 +1,7 @@
 //! The sink's loop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -12,52 +13,75 @@ use kol_common::redis::owner::{Owner, RENEW_EVERY};
 use kol_common::redis::{Connect, RedisConnection};
 use kol_common::secrets::Secrets;
 use redis::RedisResult;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::call::{DEADLINE, Served, on_fence, settle, within};
+use super::call::{CallResult, DEADLINE, Served, on_fence, settle, within};
 use super::compare::compare;
 use super::connection::Connection;
 use super::fence::{claim, look};
 use super::flush::flush;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::owner::Records;
+use super::probe::probe;
 use super::scan::scan;
+use super::tops::tops;
 use super::trouble::{Line, Trouble};
+use super::turns::Turns;
 
 /// Requests that may wait, and that may be in progress, at once.
 const WAITING: usize = 256;
 const IN_PROGRESS: usize = 4;
+/// How often Redis says how busy its processor is.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts a sink of a job; it ends when all addresses are gone. `owner` is the job as the owner records name it;
-/// `None` where the master is of a version without them.
+/// `None` where the master is of a version without them. `turns` are those at its Redis.
 pub fn start(
     group: &Group,
     network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
     owner: Option<Owner>,
+    turns: Turns,
 ) -> Sink {
     let (address, inbox) = mailbox("sink", WAITING);
     let records = Records::new(spec.clone(), owner);
+    let key = spec.keys.last_update.clone();
     let _runs_by_itself = group.spawn("sink", async move {
-        run(Connection::new(network, spec, secrets), records, inbox).await;
+        let connection = Connection::new(network, spec, secrets);
+        let shared = Shared {
+            records,
+            turns,
+            key,
+        };
+        run(connection, shared, inbox).await;
         Ok(())
     });
     address
 }
 
+/// What all requests of a sink use.
+#[derive(Clone, Debug)]
+struct Shared {
+    records: Records,
+    turns: Turns,
+    /// A key on the node that the job writes to.
+    key: String,
+}
+
 /// Requests of different partitions may overlap; a partition sends its next request only after the reply
 /// to the last one, so its order is kept. Once another cluster has the keys of the job, nothing is requested.
-async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<SinkMessage>) {
-    let period = RENEW_EVERY.duration();
-    let mut renewals = tokio::time::interval_at(Instant::now() + period, period);
-    renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // One, at most.
+async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<SinkMessage>) {
+    let (mut renewals, mut probes) = (every(RENEW_EVERY.duration()), every(PROBE_EVERY));
+    // One of each, at most.
     let mut renewing: FuturesUnordered<BoxFuture<'static, RedisResult<Option<KolError>>>> =
         FuturesUnordered::new();
+    let mut probing: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
     let mut taken: Option<KolError> = None;
     let mut in_progress: FuturesUnordered<BoxFuture<'static, Served>> = FuturesUnordered::new();
     let mut trouble = Trouble::default();
+    // Whoever comes first does not wait for that; why it fails, the first request says.
+    let _fails = connection.get().await;
     loop {
         tokio::select! {
             biased;
@@ -78,7 +102,13 @@ async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<Si
             }
             _ = renewals.tick(), if renewing.is_empty() => {
                 if let Some(open) = connection.current() {
-                    renewing.push(Box::pin(renew(records.clone(), open)));
+                    renewing.push(Box::pin(renew(shared.records.clone(), open)));
+                }
+            }
+            Some(()) = probing.next(), if !probing.is_empty() => {}
+            _ = probes.tick(), if probing.is_empty() => {
+                if let Some(open) = connection.current() {
+                    probing.push(Box::pin(probe(shared.turns.clone(), shared.key.clone(), open)));
                 }
             }
             message = inbox.recv(), if in_progress.len() < IN_PROGRESS => {
@@ -89,7 +119,7 @@ async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<Si
                 }
                 match connection.get().await {
                     Ok((number, open)) => {
-                        let serve = serve(message, number, open, records.clone());
+                        let serve = serve(message, number, open, shared.clone());
                         in_progress.push(Box::pin(serve));
                     }
                     Err(error) => {
@@ -101,6 +131,12 @@ async fn run(mut connection: Connection, records: Records, mut inbox: Mailbox<Si
         }
     }
     while in_progress.next().await.is_some() {}
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// A sign of life; why the job must end, if another store has its keys.
@@ -128,6 +164,7 @@ impl SinkMessage {
             Self::Flush { .. } => Operation::Flush,
             Self::Scan { .. } => Operation::Scan,
             Self::Compare { .. } => Operation::Compare,
+            Self::Tops { .. } => Operation::Tops,
         }
     }
 }
@@ -140,6 +177,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Flush { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Tops { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -148,10 +186,11 @@ async fn serve(
     message: SinkMessage,
     number: u64,
     mut open: RedisConnection,
-    records: Records,
+    shared: Shared,
 ) -> Served {
     let kind = message.operation();
-    let shared = open.clone();
+    let Shared { records, turns, .. } = shared;
+    let again = open.clone();
     // A partition that has ended meanwhile does not wait for the reply.
     match message {
         SinkMessage::Claim {
@@ -162,30 +201,33 @@ async fn serve(
             reply,
         } => {
             let claim = claim(&fence, &log, &platforms, &first, &mut open);
-            let claimed = within(records.claimed(claim, shared.clone())).await;
-            let claimed = on_fence(claimed, &fence.key);
-            let claimed = records.explained(claimed, shared).await;
+            let claim = timed(&turns, within(records.claimed(claim, again.clone())));
+            let claimed = on_fence(claim.await, &fence.key);
+            let claimed = records.explained(claimed, again).await;
             let (result, served) = settle(kind, number, claimed);
             drop(reply.send(result));
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let looked = on_fence(within(look(&fence, &mut open)).await, &fence.key);
-            let looked = records.explained(looked, shared).await;
+            let looked = timed(&turns, within(look(&fence, &mut open))).await;
+            let looked = records.explained(on_fence(looked, &fence.key), again).await;
             let (result, served) = settle(kind, number, looked);
             drop(reply.send(result));
             served
         }
-        SinkMessage::Flush { request, reply } => {
-            let fence = request.fence.key.clone();
-            let flushed = on_fence(within(flush(*request, &mut open)).await, &fence);
-            let flushed = records.explained(flushed, shared).await;
+        SinkMessage::Flush { mut request, reply } => {
+            let (fence, turn) = (request.fence.key.clone(), request.turn.take());
+            let flushed = timed(&turns, within(flush(*request, &mut open))).await;
+            // The next one fills its flush now.
+            drop(turn);
+            let flushed = records.explained(on_fence(flushed, &fence), again).await;
             let (result, served) = settle(kind, number, flushed);
             drop(reply.send(result));
             served
         }
         SinkMessage::Scan { request, reply } => {
-            let (result, served) = settle(kind, number, within(scan(&request, &mut open)).await);
+            let scanned = timed(&turns, within(scan(&request, &mut open))).await;
+            let (result, served) = settle(kind, number, scanned);
             drop(reply.send(result));
             served
         }
@@ -194,14 +236,29 @@ async fn serve(
             calls,
             reply,
         } => {
-            let compared = within(compare(calls, &mut open)).await;
-            let compared = on_fence(compared, &fence);
-            let compared = records.explained(compared, shared).await;
+            let compared = timed(&turns, within(compare(calls, &mut open))).await;
+            let compared = records.explained(on_fence(compared, &fence), again).await;
             let (result, served) = settle(kind, number, compared);
             drop(reply.send(result));
             served
         }
+        SinkMessage::Tops { rankings, reply } => {
+            let found = timed(&turns, within(tops(&rankings, &mut open))).await;
+            let (result, served) = settle(kind, number, found);
+            drop(reply.send(result));
+            served
+        }
     }
+}
+
+/// A call whose time Redis was busy with us. One that failed says nothing of that.
+async fn timed<T>(turns: &Turns, call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
+    let request = turns.request();
+    let called = call.await;
+    if called.is_ok() {
+        request.answered();
+    }
+    called
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ fn sink_of(name: &Arc<Name>, owner: Option<Owner>) -> Sink {
         SinkSpec::default(),
         Secrets::default(),
         owner,
+        Turns::default(),
     )
 }
 
@@ -138,6 +139,19 @@ async fn claim(sink: &Sink) -> Result<Claimed, SinkError> {
         reply,
     };
     sink.ask(request, LOOK).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_sink_connects_before_anything_is_requested_of_it() {
+    let name = Name::of(&[SERVES]);
+    let _sink = sink(&name);
+    let connected = async {
+        while name.opened.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+    connected.expect("it connects by itself");
 }
 
 #[tokio::test(start_paused = true)]

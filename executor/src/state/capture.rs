@@ -95,11 +95,11 @@ impl State {
     }
 
     fn copy_kol(&mut self, kol: KolIndex) {
-        let Some((platform, name)) = self.kols.name(kol) else {
+        let (Some((platform, name)), Some(slot)) = (self.kols.name(kol), self.kols.slot(kol))
+        else {
             return Record::NoKol(kol).append(&mut self.copies);
         };
-        let (base, baseline_e6, baseline_events) = self.panes.copy(kol, &mut self.panes_copied);
-        let slot = &self.slots[kol as usize];
+        let (base, baseline_e6, baseline_events) = slot.panes.copy(&mut self.panes_copied);
         let record = KolRecord {
             index: kol,
             platform,

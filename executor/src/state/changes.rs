@@ -46,9 +46,13 @@ struct Marks {
     list: Vec<u32>,
 }
 
+/// Room that a list keeps for the next capture, for 64 entries of the table.
+const LISTED: usize = 8;
+
 impl Changes {
     /// Notes that an entry is about to change. True: copy it first.
     #[must_use]
+    #[inline]
     pub(super) fn note(&mut self, index: u32) -> bool {
         self.changed.insert(index);
         self.captured.unmark(index)
@@ -122,6 +126,7 @@ impl Changes {
 }
 
 impl Marks {
+    #[inline]
     fn insert(&mut self, index: u32) {
         let (word, bit) = (index as usize / 64, 1 << (index % 64));
         if word >= self.bits.len() {
@@ -144,6 +149,7 @@ impl Marks {
     }
 
     /// Takes the mark off; whether it was there.
+    #[inline]
     fn unmark(&mut self, index: u32) -> bool {
         let (word, bit) = (index as usize / 64, 1 << (index % 64));
         match self.bits.get_mut(word) {
@@ -164,6 +170,8 @@ impl Marks {
             }
         }
         self.list.clear();
+        // After one of nearly everything: the next ones are small.
+        self.list.shrink_to(self.bits.len() * LISTED);
     }
 }
 

@@ -9,7 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::KolIndex;
+/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
+pub type KolIndex = u32;
 
 /// Who takes changes. Another one needs a variant here and a place in [`CONSUMERS`], nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,6 @@ pub enum Consumer {
 
 /// How many consumers there are: one bit of [`Waiting`] for each.
 const CONSUMERS: usize = 2;
-const ALL: u8 = (1 << CONSUMERS) - 1;
 
 /// The change-sets in which one KOL waits. It lies in the KOL's slot, because the per-event path has that
 /// in the cache anyway.
@@ -54,24 +54,9 @@ impl Consumer {
 pub(super) struct ChangeSets([VecDeque<KolIndex>; CONSUMERS]);
 
 impl ChangeSets {
-    /// A KOL changed. Costs one comparison when it waits for everybody already.
-    pub(super) fn note(&mut self, kol: KolIndex, waiting: &mut Waiting) {
-        if waiting.0 != ALL {
-            self.append(kol, waiting);
-        }
-    }
-
-    fn append(&mut self, kol: KolIndex, waiting: &mut Waiting) {
-        for (number, line) in self.0.iter_mut().enumerate() {
-            if waiting.0 & (1 << number) == 0 {
-                line.push_back(kol);
-            }
-        }
-        waiting.0 = ALL;
-    }
-
-    /// Puts a KOL at the end of one line, unless it waits there already.
-    pub(super) fn put_back(&mut self, consumer: Consumer, kol: KolIndex, waiting: &mut Waiting) {
+    /// Puts a KOL that changed at the end of one line, unless it waits there already.
+    #[inline]
+    pub(super) fn note(&mut self, consumer: Consumer, kol: KolIndex, waiting: &mut Waiting) {
         if waiting.0 & consumer.bit() == 0 {
             waiting.0 |= consumer.bit();
             self.0[consumer as usize].push_back(kol);
@@ -81,6 +66,11 @@ impl ChangeSets {
     /// The KOL that has waited longest; the caller takes its mark off ([`Waiting::leave`]).
     pub(super) fn pop(&mut self, consumer: Consumer) -> Option<KolIndex> {
         self.0[consumer as usize].pop_front()
+    }
+
+    /// The KOL at this place of a line, from 0.
+    pub(super) fn at(&self, consumer: Consumer, place: usize) -> Option<KolIndex> {
+        self.0[consumer as usize].get(place).copied()
     }
 
     /// Empties a line; the caller takes off the marks of all KOLs.
@@ -109,7 +99,9 @@ mod tests {
         let mut sets = ChangeSets::default();
         let mut waiting = [Waiting::NOWHERE; 3];
         let mut change = |sets: &mut ChangeSets, kol: usize| {
-            sets.note(kol as KolIndex, &mut waiting[kol]);
+            for consumer in [Consumer::Market, Consumer::Delivery] {
+                sets.note(consumer, kol as KolIndex, &mut waiting[kol]);
+            }
         };
         for kol in [2, 0, 2, 1, 0] {
             change(&mut sets, kol);
@@ -118,7 +110,7 @@ mod tests {
         assert_eq!(sets.pop(Consumer::Delivery), Some(2));
         waiting[2].leave(Consumer::Delivery);
         for kol in [2, 0] {
-            sets.note(kol as KolIndex, &mut waiting[kol]);
+            sets.note(Consumer::Delivery, kol as KolIndex, &mut waiting[kol]);
         }
         let rest: Vec<_> = std::iter::from_fn(|| sets.pop(Consumer::Delivery)).collect();
         assert_eq!(
@@ -135,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_kol_that_is_put_back_waits_for_that_consumer_alone() {
+    fn a_kol_that_changed_for_one_consumer_waits_for_that_one_alone() {
         let mut sets = ChangeSets::default();
         let mut waiting = Waiting::NOWHERE;
-        sets.put_back(Consumer::Delivery, 7, &mut waiting);
-        sets.put_back(Consumer::Delivery, 7, &mut waiting);
+        sets.note(Consumer::Delivery, 7, &mut waiting);
+        sets.note(Consumer::Delivery, 7, &mut waiting);
         assert_eq!(sets.len(Consumer::Delivery), 1);
         assert_eq!(sets.len(Consumer::Market), 0);
         assert!(!waiting.is_nowhere());

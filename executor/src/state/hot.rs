@@ -7,7 +7,8 @@
 
 use kol_common::proto::HotKol;
 
-use super::kols::{KolIndex, Kols};
+use super::consumers::KolIndex;
+use super::kols::Kols;
 
 /// Creators that are counted. A creator with more than one in so many events is among them.
 const COUNTED: usize = 32;
@@ -105,19 +106,12 @@ impl Hot {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::Millis;
-
-    use super::super::kols::Interned;
+    use super::super::kols;
     use super::*;
 
     fn kols(count: usize) -> (Kols, Vec<KolIndex>) {
         let mut kols = Kols::default();
-        let indexes = (0..count).map(|n| {
-            match kols.intern("tiktok", &format!("kol_{n}"), Millis(0), Millis(0)) {
-                Interned::New(kol) | Interned::Known(kol) => kol,
-                Interned::TooManyPlatforms => panic!("one platform"),
-            }
-        });
+        let indexes = (0..count).map(|n| kols::intern(&mut kols, "tiktok", &format!("kol_{n}")));
         let indexes = indexes.collect();
         (kols, indexes)
     }

@@ -1,43 +1,93 @@
-//! The names of a partition's KOLs: each is interned once, and known by a dense index from then on.
+//! The KOLs of a partition: each has a dense index from when it is first seen, and its name and its slot lie together,
+//! so that an event of it looks at one place.
 
 use std::hash::BuildHasher as _;
 
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
+use super::consumers::{KolIndex, Waiting};
+use super::index::Index;
+use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
-
-/// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
-pub type KolIndex = u32;
+use super::reading::MISSING;
+use super::slab::Slab;
 
 /// The KOLs of one partition.
 #[derive(Debug, Default)]
 pub struct Kols {
-    table: HashTable<KolIndex>,
+    index: Index,
     hasher: RandomState,
-    names: Vec<Option<Name>>,
+    list: Slab<Kol>,
     free: Vec<KolIndex>,
     platforms: Platforms,
-    text_bytes: usize,
+    /// Bytes of the heap that names and panes take, about.
+    heap: usize,
 }
 
 #[derive(Debug)]
-struct Name {
+struct Kol {
+    /// Short ones lie here.
+    name: CompactString,
+    slot: Slot,
+    /// [`FREE`] where the index is.
     platform: PlatformIndex,
-    kol: Box<str>,
 }
 
-/// A KOL that was looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interned {
-    /// Known before.
-    Known(KolIndex),
-    /// Seen for the first time, or for the first time since it was forgotten.
-    New(KolIndex),
-    /// It names one platform too many.
-    TooManyPlatforms,
+const FREE: PlatformIndex = PlatformIndex::MAX;
+
+/// The share that this partition has of a KOL.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Oldest event time, ms.
+    pub(super) first: u64,
+    /// Newest event time, ms.
+    pub(super) newest: u64,
+    /// Its velocity in the market sums, in 1/10000; [`MISSING`] when it is not part of them.
+    pub(super) market_e4: u64,
+    pub(super) panes: Panes,
+    /// Consumers that have not taken its newest change.
+    pub(super) waiting: Waiting,
+}
+
+impl Slot {
+    /// Without any event.
+    fn empty() -> Self {
+        Self {
+            first: u64::MAX,
+            newest: 0,
+            market_e4: MISSING,
+            panes: Panes::default(),
+            waiting: Waiting::NOWHERE,
+        }
+    }
+
+    /// Whether it never had an event.
+    pub(super) fn is_silent(&self) -> bool {
+        self.newest == 0 && self.first == u64::MAX
+    }
+}
+
+impl Kol {
+    fn free() -> Self {
+        Self {
+            name: CompactString::const_new(""),
+            slot: Slot::empty(),
+            platform: FREE,
+        }
+    }
+
+    fn heap(&self) -> usize {
+        // An allocation has a word of the allocator, and is rounded up to two.
+        let name = if self.name.is_heap_allocated() {
+            (self.name.capacity() + 8).next_multiple_of(16)
+        } else {
+            0
+        };
+        name + self.slot.panes.heap()
+    }
 }
 
 impl Kols {
@@ -49,47 +99,92 @@ impl Kols {
         }
     }
 
-    /// The index of the KOL of an event that counts, made if need be. `clock` is the partition's.
-    pub fn intern(&mut self, platform: &str, kol: &str, time: Millis, clock: Millis) -> Interned {
-        let Some(platform) = self.platforms.admit(platform, time, clock) else {
-            return Interned::TooManyPlatforms;
-        };
-        let hash = self.hasher.hash_one((platform, kol));
-        if let Some(&index) = self.table.find(hash, |&i| self.is(i, platform, kol)) {
-            return Interned::Known(index);
-        }
-        let name = Name {
-            platform,
-            kol: kol.into(),
-        };
-        self.text_bytes += kol.len();
-        self.platforms.gained(platform);
-        let index = if let Some(index) = self.free.pop() {
-            self.names[index as usize] = Some(name);
-            index
-        } else {
-            self.names.push(Some(name));
-            self.names.len() as KolIndex - 1
-        };
-        let (names, hasher) = (&self.names, &self.hasher);
-        self.table
-            .insert_unique(hash, index, |&i| hash_of(hasher, names, i));
-        Interned::New(index)
+    /// The platform of an event that counts; `None`: it is one too many. `clock` is the partition's.
+    pub fn admit(&mut self, platform: &str, time: Millis, clock: Millis) -> Option<PlatformIndex> {
+        self.platforms.admit(platform, time, clock)
+    }
+
+    /// By what [`Kols::lookup`] finds a KOL.
+    pub fn hash(&self, platform: PlatformIndex, name: &str) -> u64 {
+        self.hasher.hash_one((platform, name))
     }
 
     /// The index of a KOL that is known.
-    pub fn find(&self, platform: &str, kol: &str) -> Option<KolIndex> {
+    #[inline]
+    pub fn lookup(&self, hash: u64, platform: PlatformIndex, name: &str) -> Option<KolIndex> {
+        self.index.find(hash, |kol| self.is(kol, platform, name))
+    }
+
+    /// See [`Index::guess`].
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<KolIndex> {
+        self.index.guess(hash)
+    }
+
+    /// Whether an index is that of a KOL.
+    #[inline]
+    pub(super) fn is(&self, kol: KolIndex, platform: PlatformIndex, name: &str) -> bool {
+        let kol = &self.list[kol];
+        kol.platform == platform && *kol.name == *name
+    }
+
+    /// Adds a KOL that `lookup` did not find.
+    pub fn insert(&mut self, hash: u64, platform: PlatformIndex, name: &str) -> KolIndex {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => self.list.push(Kol::free()),
+        };
+        self.platforms.gained(platform);
+        self.set(index, platform, name);
+        self.enter(hash, index);
+        index
+    }
+
+    /// The index of a KOL that is known.
+    pub fn find(&self, platform: &str, name: &str) -> Option<KolIndex> {
         let platform = self.platforms.find(platform)?;
-        let hash = self.hasher.hash_one((platform, kol));
-        self.table
-            .find(hash, |&i| self.is(i, platform, kol))
-            .copied()
+        self.lookup(self.hash(platform, name), platform, name)
     }
 
     /// Platform number and name of a KOL; `None` for an index that is free.
     pub fn name(&self, index: KolIndex) -> Option<(PlatformIndex, &str)> {
-        let name = self.names.get(index as usize)?.as_ref()?;
-        Some((name.platform, &name.kol))
+        let kol = self.list.get(index)?;
+        (kol.platform != FREE).then(|| (kol.platform, &*kol.name))
+    }
+
+    /// The slot of an index; an empty one where the index is free.
+    pub(super) fn slot(&self, index: KolIndex) -> Option<&Slot> {
+        Some(&self.list.get(index)?.slot)
+    }
+
+    /// Platform and slot of a KOL; `None` for an index that is free.
+    pub(super) fn slot_of(&mut self, index: KolIndex) -> Option<(PlatformIndex, &mut Slot)> {
+        let kol = &mut self.list[index];
+        (kol.platform != FREE).then_some((kol.platform, &mut kol.slot))
+    }
+
+    /// The slot of an index below the bound. Whoever changes its panes says what they take: [`Kols::resized`].
+    #[inline]
+    pub(super) fn slot_mut(&mut self, index: KolIndex) -> &mut Slot {
+        &mut self.list[index].slot
+    }
+
+    /// Puts other panes into a slot.
+    pub(super) fn set_panes(&mut self, index: KolIndex, panes: Panes) {
+        let after = panes.heap();
+        let before = std::mem::replace(&mut self.list[index].slot.panes, panes);
+        self.resized(before.heap(), after);
+    }
+
+    /// The panes of a slot took so many bytes of the heap, and take so many now.
+    #[inline]
+    pub(super) fn resized(&mut self, before: usize, after: usize) {
+        self.heap = self.heap + after - before;
+    }
+
+    /// Has what an event of a KOL changes brought into the cache.
+    pub(super) fn touch(&self, index: KolIndex) -> u8 {
+        self.list[index].slot.panes.touch()
     }
 
     /// The name of a platform number.
@@ -109,122 +204,116 @@ impl Kols {
 
     /// Forgets a KOL, and with its last KOL a platform; their index and number may be given to others.
     pub fn forget(&mut self, index: KolIndex) {
-        let Some(name) = self.names[index as usize].take() else {
-            return;
-        };
-        self.text_bytes -= name.kol.len();
-        let hash = self.hasher.hash_one((name.platform, &*name.kol));
-        if let Ok(entry) = self.table.find_entry(hash, |&i| i == index) {
-            entry.remove();
+        if let Some(platform) = self.clear(index) {
+            self.platforms.lost(platform);
         }
-        self.free.push(index);
-        self.platforms.lost(name.platform);
     }
 
-    /// Puts a name, or nothing, at an index. The platforms' names come last, with [`Kols::restored`].
+    /// Puts a name, or nothing, at an index, with a slot that is empty. The platforms' names come last, with
+    /// [`Kols::restored`].
     pub fn restore(&mut self, index: KolIndex, name: Option<(PlatformIndex, &str)>) {
-        let at = index as usize;
-        if at >= self.names.len() {
-            let first = self.names.len() as KolIndex;
-            self.names.resize_with(at + 1, || None);
-            // Free until a record says otherwise.
-            self.free.extend(first..=index);
-        }
-        if let Some(before) = self.names[at].take() {
-            let hash = self.hasher.hash_one((before.platform, &*before.kol));
-            // By its index: for a moment two may have one name.
-            if let Ok(entry) = self.table.find_entry(hash, |&i| i == index) {
-                entry.remove();
-            }
-            self.text_bytes -= before.kol.len();
-            self.free.push(index);
-        }
-        let Some((platform, kol)) = name else {
+        let first = self.list.len() as KolIndex;
+        self.list.extend_to(index as usize + 1, Kol::free);
+        // Free until a record says otherwise.
+        self.free.extend(first..=index);
+        self.clear(index);
+        let Some((platform, name)) = name else {
             return;
         };
-        self.text_bytes += kol.len();
-        self.names[at] = Some(Name {
-            platform,
-            kol: kol.into(),
-        });
-        let (names, hasher) = (&self.names, &self.hasher);
-        let hash = |&i: &KolIndex| hash_of(hasher, names, i);
-        self.table.insert_unique(hash(&index), index, hash);
+        self.set(index, platform, name);
+        self.enter(self.hash(platform, name), index);
     }
 
     /// The records of a file were put in place: indexes that were free in between and no longer are, are not.
     pub fn settle(&mut self) {
         self.free.sort_unstable();
         self.free.dedup();
-        self.free
-            .retain(|index| self.names[*index as usize].is_none());
+        self.free.retain(|index| self.list[*index].platform == FREE);
     }
 
-    /// All names were put in place, and these are the platforms. `newest` is the newest event of a KOL, `clock` the
-    /// partition's. False: there are KOLs of other platforms.
-    pub fn restored(
-        &mut self,
-        platforms: Vec<Box<str>>,
-        newest: impl Fn(KolIndex) -> Millis,
-        clock: Millis,
-    ) -> bool {
-        let all = self.names.iter().zip(0..);
-        let kols = all.filter_map(|(name, kol)| Some((name.as_ref()?.platform, newest(kol))));
+    /// All names were put in place, and these are the platforms. `clock` is the partition's. False: there are KOLs of
+    /// other platforms.
+    pub fn restored(&mut self, platforms: Vec<Box<str>>, clock: Millis) -> bool {
+        let all = self.list.iter().filter(|kol| kol.platform != FREE);
+        let kols = all.map(|kol| (kol.platform, Millis(kol.slot.newest)));
         self.platforms.restored(platforms, kols, clock)
     }
 
     /// How many KOLs are known.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.index.len()
     }
 
     /// One past the largest index in use.
     pub fn bound(&self) -> usize {
-        self.names.len()
+        self.list.len()
     }
 
     /// Memory held, in bytes, about.
     pub fn bytes(&self) -> usize {
-        // An allocation has a word of the allocator, and is rounded up to two.
-        self.text_bytes
+        self.heap
+            + self.list.bytes()
+            + self.index.bytes()
             + self.platforms.bytes()
-            + self.len() * 16
             + self.free.capacity() * size_of::<KolIndex>()
-            + self.names.capacity() * size_of::<Option<Name>>()
-            + self.table.capacity() * 5
     }
 
-    fn is(&self, index: KolIndex, platform: PlatformIndex, kol: &str) -> bool {
-        self.names[index as usize]
-            .as_ref()
-            .is_some_and(|n| n.platform == platform && &*n.kol == kol)
+    /// Puts a name at an index that is free.
+    fn set(&mut self, index: KolIndex, platform: PlatformIndex, name: &str) {
+        let kol = &mut self.list[index];
+        kol.platform = platform;
+        kol.name = name.into();
+        self.heap += kol.heap();
+    }
+
+    fn enter(&mut self, hash: u64, index: KolIndex) {
+        let (list, hasher) = (&self.list, &self.hasher);
+        let hash_of = |kol| {
+            let kol: &Kol = &list[kol];
+            hasher.hash_one((kol.platform, &*kol.name))
+        };
+        self.index.insert(hash, index, hash_of);
+    }
+
+    /// Makes an index free; answers the platform of the KOL that it had.
+    fn clear(&mut self, index: KolIndex) -> Option<PlatformIndex> {
+        let (platform, name) = self.name(index)?;
+        let hash = self.hash(platform, name);
+        self.index.remove(hash, index);
+        let kol = std::mem::replace(&mut self.list[index], Kol::free());
+        self.heap -= kol.heap();
+        self.free.push(index);
+        Some(platform)
     }
 }
 
-fn hash_of(hasher: &RandomState, names: &[Option<Name>], index: KolIndex) -> u64 {
-    names[index as usize]
-        .as_ref()
-        .map_or(0, |n| hasher.hash_one((n.platform, &*n.kol)))
+/// Names a KOL as an event does.
+#[cfg(test)]
+pub(super) fn intern(kols: &mut Kols, platform: &str, name: &str) -> KolIndex {
+    let Some(platform) = kols.admit(platform, Millis(0), Millis(0)) else {
+        panic!("one platform too many");
+    };
+    let hash = kols.hash(platform, name);
+    match kols.lookup(hash, platform, name) {
+        Some(kol) => kol,
+        None => kols.insert(hash, platform, name),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn intern(kols: &mut Kols, platform: &str, kol: &str) -> Interned {
-        kols.intern(platform, kol, Millis(0), Millis(0))
-    }
-
     #[test]
     fn a_kol_keeps_its_index_until_it_is_forgotten() {
         let mut kols = Kols::default();
-        assert_eq!(intern(&mut kols, "tiktok", "a"), Interned::New(0));
-        assert_eq!(intern(&mut kols, "youtube", "a"), Interned::New(1));
-        assert_eq!(intern(&mut kols, "tiktok", "a"), Interned::Known(0));
+        assert_eq!(intern(&mut kols, "tiktok", "a"), 0);
+        assert_eq!(intern(&mut kols, "youtube", "a"), 1);
+        assert_eq!(intern(&mut kols, "tiktok", "a"), 0);
         assert_eq!(kols.name(1), Some((1, "a")));
         kols.forget(0);
         assert_eq!(kols.find("tiktok", "a"), None);
-        assert_eq!(intern(&mut kols, "tiktok", "b"), Interned::New(0));
+        assert_eq!(intern(&mut kols, "tiktok", "b"), 0);
         assert_eq!(kols.len(), 2);
     }
 
@@ -240,10 +329,23 @@ mod tests {
         let mut restored = Kols::default();
         restored.restore(0, Some((1, "a")));
         let names = vec!["invented".into(), "youtube".into()];
-        assert!(restored.restored(names, |_| Millis(0), Millis(0)));
+        assert!(restored.restored(names, Millis(0)));
         assert_eq!(restored.platforms().concat(), "youtube");
         intern(&mut restored, "tiktok", "a");
         assert_eq!(restored.platforms().concat(), "tiktokyoutube");
+    }
+
+    #[test]
+    fn a_creator_fills_less_than_two_cache_lines_and_what_it_takes_beside_is_counted() {
+        assert!(size_of::<Kol>() <= 112, "{}", size_of::<Kol>());
+        let mut kols = Kols::default();
+        let empty = kols.heap;
+        intern(&mut kols, "tiktok", "twenty_four_bytes_long_a");
+        assert_eq!(kols.heap, empty, "the name lies with the rest");
+        let long = intern(&mut kols, "tiktok", "a_name_of_more_than_24_bytes");
+        assert_eq!(kols.heap, empty + 48);
+        kols.forget(long);
+        assert_eq!(kols.heap, empty);
     }
 
     #[test]
@@ -251,6 +353,6 @@ mod tests {
         let mut restored = Kols::default();
         restored.restore(0, Some((1, "a")));
         let names = vec!["tiktok".into()];
-        assert!(!restored.restored(names, |_| Millis(0), Millis(0)));
+        assert!(!restored.restored(names, Millis(0)));
     }
 }

@@ -1,14 +1,16 @@
 //! The partition's share of the market: velocities of its slots, added up by platform.
 
+use std::ops::Range;
+
 use kol_common::scoring::{MarketSum, velocity_e4};
 
 use super::consumers::Consumer;
-use super::readings::MISSING;
+use super::reading::MISSING;
 use super::{KolIndex, State};
 
 impl State {
     /// Brings the market sums up to date with the present window end. When that moved, this looks at
-    /// every slot, so the caller decides when.
+    /// every slot, so the caller decides when. Otherwise it looks at those of which a pane changed that the sums have.
     pub fn refresh_market(&mut self) {
         if !self.scoring.uses_market() {
             while self.take_changed(Consumer::Market).is_some() {}
@@ -21,8 +23,8 @@ impl State {
             self.market.fill(MarketSum::default());
             self.market_at = self.window_end;
             self.changed.clear(Consumer::Market);
-            for kol in 0..self.slots.len() as KolIndex {
-                let slot = &mut self.slots[kol as usize];
+            for kol in 0..self.kols.bound() as KolIndex {
+                let slot = self.kols.slot_mut(kol);
                 slot.waiting.leave(Consumer::Market);
                 slot.market_e4 = MISSING;
                 self.add_to_market(kol);
@@ -30,8 +32,7 @@ impl State {
             return;
         }
         while let Some(kol) = self.take_changed(Consumer::Market) {
-            let slot = &mut self.slots[kol as usize];
-            let old = std::mem::replace(&mut slot.market_e4, MISSING);
+            let old = std::mem::replace(&mut self.kols.slot_mut(kol).market_e4, MISSING);
             if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
                 self.market[platform as usize].remove(old);
             }
@@ -40,13 +41,11 @@ impl State {
     }
 
     fn add_to_market(&mut self, kol: KolIndex) {
-        let Some((platform, _)) = self.kols.name(kol) else {
+        let panes = self.market_panes(self.window_end);
+        let Some((platform, slot)) = self.kols.slot_of(kol) else {
             return;
         };
-        let end = self.window_end.saturating_sub(2);
-        let sum = self
-            .panes
-            .sum(kol, end.saturating_sub(self.scoring.panes), end);
+        let sum = slot.panes.sum(&self.rules, panes);
         if sum.is_empty() {
             return;
         }
@@ -54,8 +53,14 @@ impl State {
             .scoring
             .velocity(sum.engagement_e6 as f64, f64::from(sum.events));
         let rounded = velocity_e4(velocity);
-        self.slots[kol as usize].market_e4 = rounded;
+        slot.market_e4 = rounded;
         self.market[platform as usize].add(rounded);
+    }
+
+    /// The panes that the market sums at a window end are of.
+    pub(super) fn market_panes(&self, window_end: u64) -> Range<u64> {
+        let end = window_end.saturating_sub(2);
+        end.saturating_sub(self.scoring.panes)..end
     }
 
     /// The window end of the market sums, and the sums by platform number.

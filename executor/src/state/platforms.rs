@@ -37,6 +37,9 @@ pub(super) struct Platforms {
     retire_after: Millis,
     /// All that are present, and perhaps some that no longer are; those that are always admitted are not counted.
     present: Vec<PlatformIndex>,
+    /// Until then none of these retires: looking at each of them for every event that is not admitted would cost too
+    /// much. The first may do so later.
+    none_retires_before: Millis,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -209,25 +212,41 @@ impl Platforms {
         clock.since(platform.newest) < self.retire_after
     }
 
+    /// When a platform is no longer present, unless a newer event of it comes.
+    fn retires(&self, platform: &Platform) -> Millis {
+        Millis(platform.newest.0.saturating_add(self.retire_after.0))
+    }
+
     /// Whether one more may be present.
     fn has_room(&mut self, clock: Millis) -> bool {
-        if self.present.len() >= MAX_PLATFORMS {
-            let mut listed = std::mem::take(&mut self.present);
-            listed.retain(|number| {
-                let platform = self.all[*number as usize];
-                let stays = self.is_present(&platform, clock);
-                self.all[*number as usize].is_listed = stays;
-                stays
-            });
-            self.present = listed;
+        if self.present.len() >= MAX_PLATFORMS && clock >= self.none_retires_before {
+            self.release_retired(clock);
         }
         self.present.len() < MAX_PLATFORMS
+    }
+
+    /// Takes those that are no longer present off the list.
+    fn release_retired(&mut self, clock: Millis) {
+        let mut first = Millis(u64::MAX);
+        let mut listed = std::mem::take(&mut self.present);
+        listed.retain(|number| {
+            let platform = self.all[*number as usize];
+            let stays = self.is_present(&platform, clock);
+            if stays {
+                first = first.min(self.retires(&platform));
+            }
+            self.all[*number as usize].is_listed = stays;
+            stays
+        });
+        self.present = listed;
+        self.none_retires_before = first;
     }
 
     /// Lists a platform if it is present.
     fn list(&mut self, number: PlatformIndex, clock: Millis) {
         let platform = self.all[number as usize];
         if self.is_present(&platform, clock) {
+            self.none_retires_before = self.none_retires_before.min(self.retires(&platform));
             self.all[number as usize].is_listed = true;
             self.present.push(number);
         }
@@ -289,6 +308,44 @@ mod tests {
             !event(&mut all, "invented 8", HOUR, HOUR),
             "it has to wait, too"
         );
+    }
+
+    #[test]
+    fn platforms_that_are_not_admitted_are_not_looked_for_room_each_until_one_can_retire() {
+        let mut all = platforms(&[]);
+        fill(&mut all);
+        assert!(!event(&mut all, "youtube", 0, 0));
+        assert_eq!(all.none_retires_before, Millis(T0 + HOUR));
+        // Newer events only delay it.
+        for i in 0..MAX_PLATFORMS {
+            assert!(event(&mut all, &format!("invented {i}"), 10, 10), "{i}");
+        }
+        assert_eq!(all.none_retires_before, Millis(T0 + HOUR));
+        assert!(!event(&mut all, "youtube", HOUR, HOUR));
+        assert_eq!(all.none_retires_before, Millis(T0 + HOUR + 10));
+    }
+
+    #[test]
+    fn a_platform_that_came_with_an_old_event_retires_before_the_others_and_gives_way() {
+        let mut all = platforms(&[]);
+        fill(&mut all);
+        for i in 1..MAX_PLATFORMS {
+            assert!(event(
+                &mut all,
+                &format!("invented {i}"),
+                HOUR / 2,
+                HOUR / 2
+            ));
+        }
+        assert!(!event(&mut all, "youtube", HOUR - 1, HOUR - 1));
+        assert!(event(&mut all, "youtube", HOUR / 4, HOUR));
+        assert!(!event(&mut all, "one more", HOUR, HOUR));
+        assert!(event(
+            &mut all,
+            "one more",
+            HOUR + HOUR / 4,
+            HOUR + HOUR / 4
+        ));
     }
 
     #[test]

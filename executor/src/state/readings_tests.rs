@@ -11,8 +11,20 @@ const IDS: [&str; 7] = [
 ];
 
 #[test]
-fn a_reading_fills_one_cache_line() {
-    assert_eq!(size_of::<Reading>(), 64);
+fn a_reading_has_what_it_was_given_in_three_quarters_of_a_cache_line() {
+    assert_eq!(size_of::<Reading>(), 48);
+    let largest = kol_common::event::MAX_COUNTER;
+    let counters = [0, 1, largest, MISSING];
+    let mut reading = Reading::new(EntityKey::PROFILE, 7, 1 << 53, counters);
+    assert_eq!((reading.time(), reading.counters()), (1 << 53, counters));
+    reading.set_fallen(15);
+    assert_eq!((reading.time(), reading.fallen()), (1 << 53, 15));
+    reading.set_time(5);
+    assert_eq!((reading.time(), reading.fallen()), (5, 15));
+    reading.begin([MISSING - 1; 4]);
+    assert_eq!(reading.fallen(), 0);
+    let beyond = reading.counters().map(|c| c > largest && c != MISSING);
+    assert_eq!(beyond, [true; 4], "it is not taken for one that is missing");
 }
 
 #[test]
@@ -38,7 +50,7 @@ fn a_counter_that_falls_by_more_than_half_is_believed_the_second_time() {
     ] {
         let mut readings = Readings::default();
         let copies = &mut Vec::new();
-        readings.insert(0, None, 1, [values[0]; 4], copies);
+        readings.insert(0, Entity::Profile, 1, [values[0]; 4], copies);
         for (now, gain) in values.iter().zip(gains).skip(1) {
             let reading = readings.change(0, copies);
             assert_eq!(
@@ -47,7 +59,7 @@ fn a_counter_that_falls_by_more_than_half_is_believed_the_second_time() {
                 "{values:?} at {now}"
             );
         }
-        assert_eq!(readings.get(0).counters, [last; 4], "{values:?}");
+        assert_eq!(readings.get(0).counters(), [last; 4], "{values:?}");
     }
 }
 
@@ -55,15 +67,21 @@ fn a_counter_that_falls_by_more_than_half_is_believed_the_second_time() {
 fn every_shape_of_id_is_an_entity_of_its_own() {
     let mut readings = Readings::default();
     let copies = &mut Vec::new();
-    readings.insert(1, None, 5, [MISSING; 4], copies);
+    readings.insert(1, Entity::Profile, 5, [MISSING; 4], copies);
     for (i, id) in IDS.iter().enumerate() {
-        assert!(readings.find(1, Some(id)).is_none());
-        readings.insert(1, Some(id), 10 + i as u64, [i as u64; 4], copies);
-        assert!(readings.find(2, Some(id)).is_none());
+        assert!(readings.find(1, Entity::of(Some(id))).is_none());
+        readings.insert(
+            1,
+            Entity::of(Some(id)),
+            10 + i as u64,
+            [i as u64; 4],
+            copies,
+        );
+        assert!(readings.find(2, Entity::of(Some(id))).is_none());
     }
     for (i, id) in IDS.iter().enumerate() {
-        let found = readings.find(1, Some(id)).unwrap();
-        assert_eq!(readings.get(found).time, 10 + i as u64);
+        let found = readings.find(1, Entity::of(Some(id))).unwrap();
+        assert_eq!(readings.get(found).time(), 10 + i as u64);
     }
     let mut texts: Vec<_> = readings.of_kol(1, 0..99).map(|(id, _)| id).collect();
     texts.sort();
@@ -78,14 +96,17 @@ fn a_sweep_drops_old_readings_and_reuses_their_places() {
     let mut readings = Readings::default();
     let copies = &mut Vec::new();
     for (i, id) in IDS.iter().enumerate() {
-        readings.insert(0, Some(id), i as u64, [0; 4], copies);
+        readings.insert(0, Entity::of(Some(id)), i as u64, [0; 4], copies);
     }
     readings.sweep(100, 5, copies);
     assert_eq!(readings.len(), 2);
-    assert!(readings.find(0, Some(IDS[6])).is_some());
+    assert!(readings.find(0, Entity::of(Some(IDS[6]))).is_some());
     readings.sweep(100, 50, copies);
     assert_eq!(readings.len(), 0);
-    readings.insert(3, Some(IDS[6]), 60, [0; 4], copies);
+    readings.insert(3, Entity::of(Some(IDS[6])), 60, [0; 4], copies);
     assert_eq!(readings.list.len(), IDS.len());
-    assert_eq!(readings.long.texts.len(), 1);
+    let (_, entity) = readings
+        .entity(readings.find(3, Entity::of(Some(IDS[6]))).unwrap())
+        .unwrap();
+    assert_eq!(entity, Entity::Long(IDS[6]));
 }

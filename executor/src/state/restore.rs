@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::checkpoint::Record;
 use kol_common::checkpoint::frame::{Damage, Decoder};
 use kol_common::checkpoint::record::records;
+use kol_common::checkpoint::{ReadingRecord, Record};
+use kol_common::event::MAX_COUNTER;
 use kol_common::scoring::Scoring;
 
+use super::State;
 use super::gaps::Gaps;
-use super::{KolIndex, Slot, State};
+use super::panes::Panes;
 
 /// Largest time and largest number of a pane: what is computed with them does not overflow.
 const LATEST: u64 = 1 << 53;
@@ -78,24 +80,21 @@ impl Restorer {
         match record {
             Record::Head(head) => {
                 state.clock = head.clock.map(Millis);
-                state.window_end = head.window_end;
+                state.set_window_end(head.window_end);
                 state.gaps = Gaps::restore(&head.gaps);
                 self.platforms = head.platforms.iter().map(|p| (&**p).into()).collect();
             }
             Record::Kol(kol) => {
+                let Some(panes) = Panes::restored(&state.rules, kol) else {
+                    return Err(Damage::Undecodable(self.frame));
+                };
                 let name = (kol.platform, &*kol.name);
                 state.kols.restore(kol.index, Some(name));
-                let slot = state.restore_slot(kol.index);
+                state.kols.set_panes(kol.index, panes);
+                let slot = state.kols.slot_mut(kol.index);
                 (slot.first, slot.newest) = (kol.first, kol.newest);
-                if !state.panes.restore(kol) {
-                    return Err(Damage::Undecodable(self.frame));
-                }
             }
-            Record::NoKol(index) => {
-                state.kols.restore(*index, None);
-                *state.restore_slot(*index) = Slot::EMPTY;
-                state.panes.reset(*index);
-            }
+            Record::NoKol(index) => state.kols.restore(*index, None),
             Record::Reading(reading) => {
                 state.readings.restore(reading.index, Some((reading, 0)));
             }
@@ -122,35 +121,31 @@ impl Restorer {
             frame,
             bound: _,
         } = self;
-        let (slots, clock) = (&state.slots, state.clock.unwrap_or_default());
-        let newest = |kol: KolIndex| Millis(slots[kol as usize].newest);
-        if !state.kols.restored(platforms, newest, clock) {
+        let clock = state.clock.unwrap_or_default();
+        if !state.kols.restored(platforms, clock) {
             return Err(Damage::Undecodable(frame));
         }
         Ok(state)
     }
 }
 
-/// Whether the times of a record are ones that a clock can show.
+/// Whether the times of a record are ones that a clock can show, and its counters ones that are believed.
 fn is_plausible(record: &Record<'_>) -> bool {
     match record {
         Record::Head(head) => head.clock.unwrap_or(0).max(head.window_end) <= LATEST,
-        Record::Kol(kol) => kol.newest.max(kol.base) <= LATEST,
-        Record::Reading(reading) => reading.time <= LATEST,
-        Record::FallenReading(record) => record.reading.time <= LATEST,
+        Record::Kol(kol) => kol.newest.max(kol.base) <= LATEST && kol.platform != u32::MAX,
+        Record::Reading(reading) => is_plausible_reading(reading),
+        Record::FallenReading(record) => is_plausible_reading(&record.reading),
         Record::NoKol(_) | Record::NoReading(_) => true,
     }
 }
 
-impl State {
-    fn restore_slot(&mut self, kol: KolIndex) -> &mut Slot {
-        let at = kol as usize;
-        if at >= self.slots.len() {
-            self.slots.resize(at + 1, Slot::EMPTY);
-        }
-        &mut self.slots[at]
-    }
+fn is_plausible_reading(reading: &ReadingRecord<'_>) -> bool {
+    let counters = reading.counters.iter().flatten();
+    reading.time <= LATEST && counters.max().is_none_or(|c| *c <= MAX_COUNTER)
+}
 
+impl State {
     /// The partition had read up to here, also where no record changed anything.
     pub fn restore_clock(&mut self, clock: Millis) {
         self.clock = self.clock.max(Some(clock));
@@ -369,10 +364,21 @@ mod tests {
             clock: Some(u64::MAX),
             ..Head::default()
         });
+        let reading = |counter| {
+            Record::Reading(ReadingRecord {
+                index: 0,
+                kol: 0,
+                video: None,
+                time: T0,
+                counters: [None, Some(counter), None, None],
+            })
+        };
+        assert_eq!(of(&reading(MAX_COUNTER)), Ok(()));
         for record in [
             Record::NoKol(4_000_000_000),
             Record::NoReading(900_000),
             late,
+            reading(MAX_COUNTER + 1),
         ] {
             assert_eq!(of(&record), Err(Damage::Undecodable(0)), "{record:?}");
         }

@@ -12,7 +12,8 @@ use foldhash::quality::FixedState;
 use kol_common::proto::Sighting;
 
 use super::kols::Kols;
-use super::readings::{Entity, Readings};
+use super::reading::Entity;
+use super::readings::Readings;
 
 /// Entities in a sample: enough to see a share of one in a hundred from a few partitions on, and few
 /// enough to be part of a report.
@@ -73,7 +74,7 @@ impl Sampler {
             // The place may have another reading by now.
             (id(index, readings, kols) == Some(was)).then(|| Sighting {
                 id: was,
-                newest_ms: readings.get(index).time,
+                newest_ms: readings.get(index).time(),
                 name: name(index, readings, kols),
             })
         };
@@ -114,22 +115,16 @@ fn name(index: u32, readings: &Readings, kols: &Kols) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::Millis;
-
-    use super::super::kols::Interned;
+    use super::super::kols;
     use super::*;
 
     /// A partition with the readings of these videos, and the sample of it.
     fn sample(videos: impl IntoIterator<Item = (String, String)>) -> Vec<Sighting> {
         let (mut readings, mut kols) = (Readings::default(), Kols::default());
         for (kol, video) in videos {
-            let now = Millis(0);
-            let (Interned::New(kol) | Interned::Known(kol)) = kols.intern("tiktok", &kol, now, now)
-            else {
-                panic!("one platform");
-            };
+            let kol = kols::intern(&mut kols, "tiktok", &kol);
             let video = (!video.is_empty()).then_some(video.as_str());
-            readings.insert(kol, video, 7, [1; 4], &mut Vec::new());
+            readings.insert(kol, Entity::of(video), 7, [1; 4], &mut Vec::new());
         }
         let mut sampler = Sampler::default();
         while sampler.sample().is_empty() {

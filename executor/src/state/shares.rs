@@ -11,8 +11,8 @@ use kol_common::proto;
 use kol_common::scoring::Slot as PackedSlot;
 
 use super::consumers::Consumer;
-use super::readings::{MISSING, Reading};
-use super::{KolIndex, PlatformIndex, State};
+use super::reading::{MISSING, Reading};
+use super::{KolIndex, PlatformIndex, Slot, State};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,20 @@ impl State {
     /// The next KOL that changed since this consumer took it, the one that has waited longest first.
     pub fn take_changed(&mut self, consumer: Consumer) -> Option<KolIndex> {
         let kol = self.changed.pop(consumer)?;
-        self.slots[kol as usize].waiting.leave(consumer);
+        self.kols.slot_mut(kol).waiting.leave(consumer);
         Some(kol)
+    }
+
+    /// The KOL at this place of a consumer's line, from 0.
+    pub fn waiting_at(&self, consumer: Consumer, place: usize) -> Option<KolIndex> {
+        self.changed.at(consumer, place)
     }
 
     /// Puts a KOL at the end of a consumer's line, as if it had changed now.
     pub fn put_back(&mut self, consumer: Consumer, kol: KolIndex) {
-        if let Some(slot) = self.slots.get_mut(kol as usize) {
-            self.changed.put_back(consumer, kol, &mut slot.waiting);
+        if (kol as usize) < self.kols.bound() {
+            let slot = self.kols.slot_mut(kol);
+            self.changed.note(consumer, kol, &mut slot.waiting);
         }
     }
 
@@ -50,7 +56,7 @@ impl State {
 
     /// One past the largest slot index.
     pub fn bound(&self) -> usize {
-        self.slots.len()
+        self.kols.bound()
     }
 
     /// The index of a KOL that is known.
@@ -87,27 +93,31 @@ impl State {
     /// What a slot was at an earlier window end, if it has had no event since; `None` for an index that is
     /// free.
     pub fn phase_at(&self, kol: KolIndex, window_end: u64) -> Option<Phase> {
-        let slot = self.slots.get(kol as usize)?;
+        Some(self.phase_of(self.kols.slot(kol)?, window_end))
+    }
+
+    fn phase_of(&self, slot: &Slot, window_end: u64) -> Phase {
         let newest = Millis(slot.newest);
-        let silent = slot.newest == 0 && slot.first == u64::MAX;
-        if silent || self.scoring.retired(newest, window_end) {
-            return Some(Phase::Retired);
+        if slot.is_silent() || self.scoring.retired(newest, window_end) {
+            return Phase::Retired;
         }
         let since = self.scoring.empty_from(newest);
-        Some(if window_end >= since {
+        if window_end >= since {
             Phase::Empty { since }
         } else {
             Phase::Live
-        })
+        }
     }
 
     /// The numbers of a slot: as of the present window end, or of the one at which it became empty;
     /// `None` when it is retired. Partition and generation are the caller's to fill in.
     pub fn share(&self, kol: KolIndex) -> Option<PackedSlot> {
-        match self.phase(kol)? {
+        self.kols.name(kol)?;
+        let slot = self.kols.slot(kol)?;
+        match self.phase_of(slot, self.window_end) {
             Phase::Retired => None,
-            Phase::Empty { since } => Some(self.packed(kol, since)),
-            Phase::Live => Some(self.packed(kol, self.window_end)),
+            Phase::Empty { since } => Some(self.packed(slot, since)),
+            Phase::Live => Some(self.packed(slot, self.window_end)),
         }
     }
 
@@ -118,12 +128,13 @@ impl State {
 
     /// A slot's numbers as of window end `at`, which is the present one, or an earlier one since
     /// which the slot is empty.
-    fn packed(&self, kol: KolIndex, at: u64) -> PackedSlot {
-        let panes = self.scoring.panes;
+    fn packed(&self, slot: &Slot, at: u64) -> PackedSlot {
+        let (rules, panes) = (&self.rules, self.scoring.panes);
         let first_kept = at.saturating_sub(2 * panes);
-        let window = self.panes.sum(kol, at.saturating_sub(panes), at);
-        let previous = self.panes.sum(kol, first_kept, at.saturating_sub(panes));
-        let (baseline_e6, baseline_events) = self.panes.baseline(&self.scoring, kol, first_kept);
+        let begin = at.saturating_sub(panes);
+        let window = slot.panes.sum(rules, begin..at);
+        let previous = slot.panes.sum(rules, first_kept..begin);
+        let (baseline_e6, baseline_events) = slot.panes.baseline(rules, first_kept);
         PackedSlot {
             partition: 0,
             generation: 0,
@@ -134,7 +145,7 @@ impl State {
             previous_events: previous.events,
             baseline_engagement_e6: baseline_e6,
             baseline_events,
-            first_pane: self.slots[kol as usize].first / self.scoring.spec.slide.0,
+            first_pane: slot.first / self.scoring.spec.slide.0,
         }
     }
 
@@ -156,10 +167,10 @@ impl State {
 
     /// Everything about one KOL but its readings, for `explain`.
     pub fn detail(&self, index: KolIndex) -> Option<proto::SlotDetail> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.kols.slot(index)?;
         let newest = Millis(slot.newest);
         let at = self.window_end.min(self.scoring.empty_from(newest));
-        let packed = self.packed(index, at);
+        let packed = self.packed(slot, at);
         Some(proto::SlotDetail {
             window_end_ms: self.scoring.time(at).0,
             engagement_e6: packed.engagement_e6 as u64,
@@ -177,11 +188,11 @@ impl State {
 }
 
 fn reading_detail(video_id: String, reading: &Reading) -> proto::ReadingDetail {
-    let [a, b, c, d] = reading.counters.map(|c| (c != MISSING).then_some(c));
+    let [a, b, c, d] = reading.counters().map(|c| (c != MISSING).then_some(c));
     let profile = video_id.is_empty();
     proto::ReadingDetail {
         video_id,
-        time_ms: reading.time,
+        time_ms: reading.time(),
         likes: a.filter(|_| !profile),
         comments: b,
         shares: c,

@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 
+use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -235,6 +237,94 @@ fn the_market_sums_follow_every_change() {
     );
 }
 
+/// An event of one of a few creators and videos, some of them late, some of a platform of its own.
+fn any_event() -> impl Strategy<Value = (u64, u64, u64)> {
+    let step = prop_oneof![8 => 0..20 * 60_000_u64, 1 => 0..2 * DAY, 1 => Just(20 * DAY)];
+    (any::<u64>(), step, 0..8 * HOUR)
+}
+
+/// Takes events, as many at a time as `together` says in turn.
+fn take_all(s: &mut State, events: &[(u64, u64, u64)], together: &[usize]) -> Vec<Applied> {
+    let (mut time, mut outcomes, mut left) = (T0, Vec::new(), events);
+    for size in together.iter().cycle() {
+        let (now, later) = left.split_at((*size).min(left.len()));
+        let mut batch = s.batch();
+        for &(seed, step, late) in now {
+            time += step;
+            let (kol, id) = (format!("kol_{}", seed % 11), seed / 11 % 17);
+            let id = match id % 3 {
+                0 => id.to_string(),
+                1 => format!("short_{id}"),
+                _ => format!("an id that is longer than the others {id}"),
+            };
+            let mut event = video(&kol, &id, seed / 1_000 % 100_000);
+            if seed % 7 == 0 {
+                event.platform = "youtube".into();
+            }
+            if seed % 5 == 0 {
+                (event.video_id, event.followers) = (None, event.likes);
+            }
+            event.published = Some(Millis(time - late));
+            let late = if seed % 4 == 0 { late } else { 0 };
+            outcomes.push(batch.take(&event, Millis(time - late)));
+        }
+        drop(batch);
+        left = later;
+        if left.is_empty() {
+            return outcomes;
+        }
+    }
+    outcomes
+}
+
+/// Everything that a file has of a state.
+fn whole(s: &mut State) -> Vec<u8> {
+    s.begin_capture(Capture::Savepoint);
+    while s.capture_some(100) {}
+    s.keep_capture();
+    s.take_copies()
+}
+
+proptest! {
+    #[test]
+    fn events_that_are_taken_together_have_the_effect_of_each_alone(
+        events in prop::collection::vec(any_event(), 1..400),
+        together in prop::collection::vec(1..200_usize, 1..6),
+        is_cumulative in any::<bool>(),
+    ) {
+        let counters = if is_cumulative { Counters::Cumulative } else { Counters::Delta };
+        let (mut one, mut many) = (state(counters), state(counters));
+        let alone = take_all(&mut one, &events, &[1]);
+        prop_assert_eq!(take_all(&mut many, &events, &together), alone);
+        prop_assert_eq!(whole(&mut many), whole(&mut one));
+        for consumer in [Consumer::Market, Consumer::Delivery] {
+            let line = |s: &mut State| {
+                std::iter::from_fn(|| s.take_changed(consumer)).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(line(&mut many), line(&mut one));
+        }
+    }
+
+    #[test]
+    fn the_market_sums_are_what_adding_up_all_slots_gives(
+        events in prop::collection::vec((any_event(), any::<bool>()), 1..200),
+        is_cumulative in any::<bool>(),
+    ) {
+        let counters = if is_cumulative { Counters::Cumulative } else { Counters::Delta };
+        let mut s = state(counters);
+        for piece in events.chunk_by(|(_, refreshes), _| !refreshes) {
+            let piece: Vec<_> = piece.iter().map(|(event, _)| *event).collect();
+            take_all(&mut s, &piece, &[7]);
+            s.refresh_market();
+            let kept = s.market().1.to_vec();
+            // As if the window end had moved.
+            s.market_at = 0;
+            s.refresh_market();
+            prop_assert_eq!(kept, s.market().1);
+        }
+    }
+}
+
 #[test]
 fn a_kol_is_not_forgotten_while_a_consumer_has_not_taken_it_or_its_caller_holds_it() {
     let mut s = state(Counters::Cumulative);
@@ -258,26 +348,29 @@ fn a_kol_is_not_forgotten_while_a_consumer_has_not_taken_it_or_its_caller_holds_
 #[test]
 fn a_creator_and_a_video_take_what_cluster_plans_count_for_them() {
     use kol_common::sizing::{CREATOR_BYTES, VIDEO_BYTES};
-    const KOLS: u64 = 24_000;
-    let bytes = |videos: u64| {
+    // So many videos of each, and all of them so often, every hour.
+    let bytes = |kols: u64, videos: u64, times: u64| {
         let mut s = state(Counters::Cumulative);
-        for n in 0..KOLS * videos {
-            let (kol, id) = (n % KOLS, 7_518_376_794_681_000_000 + n);
+        for n in 0..kols * videos * times {
+            let (kol, entity, time) = (n % kols, n % (kols * videos), n / (kols * videos));
+            let id = 7_518_376_794_681_000_000 + entity;
             let (kol, id) = (format!("creator_{kol}"), id.to_string());
-            s.apply(&video(&kol, &id, 1_000), Millis(T0 + n));
+            let event = video(&kol, &id, 1_000 + time * 100);
+            s.apply(&event, Millis(T0 + time * HOUR + n % kols));
         }
-        let (kols, entities, bytes) = s.size();
-        assert_eq!((kols as u64, entities as u64), (KOLS, KOLS * videos));
-        bytes as u64 / KOLS
+        let (known, entities, bytes) = s.size();
+        assert_eq!((known as u64, entities as u64), (kols, kols * videos));
+        bytes as u64 / kols
     };
-    let (one, many) = (bytes(1), bytes(20));
-    let of_video = (many - one) / 19;
-    let of_creator = one - of_video;
+    let new = bytes(24_000, 1, 1);
+    let of_video = (bytes(24_000, 20, 1) - new) / 19;
+    let of_new = new - of_video;
+    let of_creator = bytes(6_000, 1, 50) - of_video;
     // Tables grow by doubling: what is counted must not be far from any of their sizes.
     let is_near = |counted: u64, is: u64| (is * 7 / 10..=is * 3 / 2).contains(&counted);
+    assert!(of_video <= 64, "{of_video} bytes a video");
     assert!(is_near(VIDEO_BYTES, of_video), "{of_video} bytes a video");
-    assert!(
-        is_near(CREATOR_BYTES, of_creator),
-        "{of_creator} bytes a creator"
-    );
+    assert!(of_new <= 200, "{of_new} bytes a creator with one event");
+    let shown = format!("{of_creator} bytes a creator with two windows of events");
+    assert!(is_near(CREATOR_BYTES, of_creator), "{shown}");
 }

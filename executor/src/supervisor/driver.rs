@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use kol_common::actor::{Drained, Exit, Group, Mailbox};
+use kol_common::actor::{Drained, Group, Mailbox};
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::master_message::Body as FromMaster;
@@ -23,7 +23,7 @@ use super::machine::{Effect, Event, Key, Machine};
 use super::options::Options;
 use super::requests;
 use crate::memory::{Share, Use};
-use crate::partition::{self, Assignment, Command, Ended, Master, Partition};
+use crate::partition::{Assignment, Command, Ended, Master, Partition};
 use crate::present::Present;
 use crate::roots::Roots;
 use crate::session::{Account, SessionEvent, Up};
@@ -48,13 +48,13 @@ pub struct Supervisor {
     /// States that are read ahead, and those that the machine is about to decide on.
     pub(super) ahead: Ahead,
     pub(super) wanted: BTreeMap<Key, Wanted>,
-    ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
+    pub(super) ends: FuturesUnordered<BoxFuture<'static, (Key, Ended)>>,
     /// What the master will be answered; `None` where there is nothing to say any more.
     pub(super) replies: FuturesUnordered<BoxFuture<'static, Option<Body>>>,
     /// A person moves its partitions away.
     draining: bool,
     pub(super) master: Option<mpsc::Sender<proto::ExecutorMessage>>,
-    present: Present,
+    pub(super) present: Present,
     /// Memory of the dead letters that producers hold.
     pub(super) letters: Share,
     pub(super) round: u32,
@@ -233,6 +233,7 @@ impl Supervisor {
                 lineage: p.lineage,
                 resume_at: p.resume_at,
                 whole_log: p.whole_log,
+                read_before: p.read_before,
                 master: master.clone(),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
@@ -274,7 +275,9 @@ impl Supervisor {
         // Before it hears of the failure, so that it does not assign the partition here again.
         self.send_unseen();
         match &how {
-            Ended::Released { position, drained } => tracing::info!(
+            Ended::Released {
+                position, drained, ..
+            } => tracing::info!(
                 job = %key.0, partition = %key.1, position, drained, "a partition was given back"
             ),
             Ended::Failed(error) => tracing::warn!(
@@ -288,7 +291,8 @@ impl Supervisor {
         self.partitions.remove(&key);
         let id = key.0.clone();
         let ended = key.clone();
-        self.decide(Event::Ended { key, how });
+        let now = Instant::now();
+        self.decide(Event::Ended { key, how, now });
         if !self.machine.keys().any(|key| *key == ended) {
             self.assigned.remove(&ended);
         }
@@ -323,43 +327,6 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, key: Key, assignment_epoch: u64) {
-        let standby = self.ahead.take(&key);
-        let assigned = self.assigned.get(&key);
-        let assigned = assigned.filter(|a| a.assignment_epoch == assignment_epoch);
-        let Some(assignment) = assigned.map(Arc::clone) else {
-            return;
-        };
-        let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
-        let (writer, options) = ((&assignment.master, assignment.generation), &self.options);
-        let opened = self.jobs.open(&key.0, &spec, writer, options, &self.group);
-        let deps = match opened {
-            Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
-            Err(error) => {
-                self.ends
-                    .push(Box::pin(async move { (key, Ended::Failed(error)) }));
-                return;
-            }
-        };
-        let state = assignment.restore.as_ref();
-        let offset = state.map_or(assignment.offset, |s| s.offset);
-        let offset = assignment.resume_at.unwrap_or(offset);
-        let files = state.map_or(0, |s| s.files.len());
-        tracing::info!(
-            job = %key.0, partition = %key.1, offset, assignment_epoch, files,
-            ahead = standby.is_some(), "a partition starts"
-        );
-        let (partition, mut task, ended) = partition::start(&self.group, assignment, deps, standby);
-        self.partitions.insert(key.clone(), partition);
-        self.ends.push(Box::pin(async move {
-            let how = match ended.await {
-                Ok(how) => how,
-                Err(_) => Ended::Failed(died(&key, task.exit().await)),
-            };
-            (key, how)
-        }));
-    }
-
     /// Sends to the master if there is a session. The master learns what is lost with a session from the
     /// next registration.
     pub(super) fn send(&mut self, body: Body) {
@@ -377,17 +344,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn died(key: &Key, exit: Exit) -> KolError {
-    let what = match exit {
-        Exit::Failed(error) => return error,
-        Exit::Panicked(text) => format!("the partition panicked: {text}"),
-        Exit::Done | Exit::Aborted => "the partition was aborted".to_owned(),
-    };
-    let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);
-    error.retryable = true;
-    error
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -11,14 +11,14 @@ use kol_common::job::JobSpec;
 use kol_common::proto::JobTick;
 use kol_common::redis::owner::Owner;
 use kol_common::scoring::Scoring;
-use kol_common::{JobId, KolError};
+use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::watch;
 
 use super::options::Options;
 use crate::partition::{Deps, Master};
 use crate::present::Present;
 use crate::roots::Roots;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Nodes, Sink, Turns};
 use crate::source::{DeadLetters, Source};
 
 /// How long dead letters may take to be written when a job ends.
@@ -28,6 +28,8 @@ const DEAD_LETTER_FLUSH: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Jobs {
     jobs: BTreeMap<JobId, Job>,
+    /// The Redis servers that they write to.
+    nodes: Nodes,
 }
 
 /// One of them.
@@ -39,6 +41,7 @@ pub struct Job {
     pub scoring: Arc<Scoring>,
     source: Source,
     sink: Sink,
+    turns: Turns,
     dead_letters: Option<DeadLetters>,
     ticks: Ticks,
 }
@@ -93,12 +96,17 @@ impl Jobs {
         group: &Group,
     ) -> Result<&mut Job, KolError> {
         if !self.jobs.contains_key(id) {
-            let job = Job::start(id, spec_json, writer, options, group)?;
+            let job = Job::start(id, spec_json, writer, (options, &self.nodes), group)?;
             self.jobs.insert(id.clone(), job);
         }
         self.jobs
             .get_mut(id)
             .ok_or_else(|| KolError::internal("JOB_TABLE", "a job vanished"))
+    }
+
+    /// A job that has partitions here.
+    pub fn get(&self, id: &JobId) -> Option<&Job> {
+        self.jobs.get(id)
     }
 
     /// Publishes a tick of the master to the partitions of a job; an older one is ignored.
@@ -144,7 +152,7 @@ impl Job {
         id: &JobId,
         spec_json: &str,
         writer: (&Master, u64),
-        options: &Options,
+        (options, nodes): (&Options, &Nodes),
         group: &Group,
     ) -> Result<Self, KolError> {
         let spec: JobSpec = serde_json::from_str(spec_json).map_err(|e| {
@@ -169,14 +177,28 @@ impl Job {
         };
         let owner = Some(owner).filter(|owner| !owner.store.as_str().is_empty());
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
+        let source = logs.open(&spec.source, secrets, &client_id)?;
+        let turns = nodes.turns(&spec.sink);
+        let (sink, secrets) = (spec.sink.clone(), secrets.clone());
         Ok(Self {
-            source: logs.open(&spec.source, secrets, &client_id)?,
-            sink: sink::start(group, redis, spec.sink.clone(), secrets.clone(), owner),
+            source,
+            sink: sink::start(group, redis, sink, secrets, owner, turns.clone()),
+            turns,
             dead_letters: dead_letters.map(DeadLetters::new),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),
             spec: Arc::new(spec),
         })
+    }
+
+    /// A partition is to come: its broker is connected to, and the end of its log requested.
+    pub fn expect(&self, partition: &SourcePartition) {
+        self.source.pause(partition);
+    }
+
+    /// It does not come.
+    pub fn forget(&self, partition: &SourcePartition) {
+        self.source.close(partition);
     }
 
     /// What a partition of this job gets.
@@ -190,6 +212,7 @@ impl Job {
         Deps {
             source: self.source.clone(),
             sink: self.sink.clone(),
+            turns: self.turns.clone(),
             dead_letters: self.dead_letters.clone(),
             ticks: self.ticks.subscribe(),
             present: present.clone(),

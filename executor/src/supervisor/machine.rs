@@ -12,7 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto;
-use kol_common::{JobId, KolError, SourcePartition};
+use kol_common::proto::executor_message::Body;
+use kol_common::{JobId, KolError, Millis, SourcePartition};
+use tokio::time::Instant;
 
 use crate::partition::Ended;
 
@@ -46,6 +48,8 @@ pub enum Event {
         key: Key,
         /// Released, or failed with an error.
         how: Ended,
+        /// The time.
+        now: Instant,
     },
     /// The master wants the state of a partition read ahead, or a newer one of it.
     Prepare(Key),
@@ -71,7 +75,7 @@ pub enum Effect {
     /// Drop what was read ahead of a partition.
     Discard(Key),
     /// Send this to the master.
-    Send(proto::executor_message::Body),
+    Send(Body),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +109,7 @@ impl Machine {
                 assignment_epoch,
                 drain,
             } => self.revoke(key, assignment_epoch, drain, out),
-            Event::Ended { key, how } => self.ended(key, how, out),
+            Event::Ended { key, how, now } => self.ended(key, how, now, out),
             Event::Prepare(key) => {
                 if !self.leaving && !self.running.contains_key(&key) {
                     self.ahead.insert(key.clone());
@@ -132,7 +136,7 @@ impl Machine {
 
     fn assign(&mut self, key: Key, assignment_epoch: u64, generation: u64, out: &mut Vec<Effect>) {
         if self.leaving {
-            out.push(Effect::Send(released(&key, assignment_epoch, 0, false)));
+            out.push(Effect::Send(not_running(&key, assignment_epoch)));
             return;
         }
         match self.running.get_mut(&key) {
@@ -158,14 +162,14 @@ impl Machine {
 
     fn revoke(&mut self, key: Key, assignment_epoch: u64, drain: bool, out: &mut Vec<Effect>) {
         let Some(known) = self.running.get_mut(&key) else {
-            out.push(Effect::Send(released(&key, assignment_epoch, 0, false)));
+            out.push(Effect::Send(not_running(&key, assignment_epoch)));
             return;
         };
         if let Some((next, _)) = known.next
             && next <= assignment_epoch
         {
             known.next = None;
-            out.push(Effect::Send(released(&key, next, 0, false)));
+            out.push(Effect::Send(not_running(&key, next)));
         }
         if known.assignment_epoch > assignment_epoch {
             return;
@@ -177,14 +181,21 @@ impl Machine {
         });
     }
 
-    fn ended(&mut self, key: Key, how: Ended, out: &mut Vec<Effect>) {
+    fn ended(&mut self, key: Key, how: Ended, now: Instant, out: &mut Vec<Effect>) {
         let Some(was) = self.running.remove(&key) else {
             return;
         };
         out.push(Effect::Send(match how {
-            Ended::Released { position, drained } => {
-                released(&key, was.assignment_epoch, position, drained)
-            }
+            Ended::Released {
+                position,
+                drained,
+                stopped,
+            } => Body::Released(proto::Released {
+                position,
+                drained,
+                stopped_ms: Some(Millis::from(now.duration_since(stopped)).0),
+                ..released(&key, was.assignment_epoch)
+            }),
             Ended::Failed(error) => failed(&key, was.assignment_epoch, &error, None),
             Ended::LostTail(tail) => {
                 let error = KolError::external("DATA_LOSS", tail.to_string());
@@ -193,6 +204,7 @@ impl Machine {
                     to: tail.to,
                     differs: tail.differs,
                     unproven: tail.unproven,
+                    oldest: Some(tail.oldest),
                 };
                 failed(&key, was.assignment_epoch, &error, Some(lost))
             }
@@ -237,29 +249,27 @@ fn failed(
     assignment_epoch: u64,
     error: &KolError,
     lost_tail: Option<proto::LostTail>,
-) -> proto::executor_message::Body {
-    proto::executor_message::Body::PartitionFailed(proto::PartitionFailed {
+) -> Body {
+    Body::PartitionFailed(proto::PartitionFailed {
         job_id: key.0.as_str().to_owned(),
         partition: Some((&key.1).into()),
         assignment_epoch,
         error: Some(error.to_info()),
-        lost_tail,
+        lost_tail: lost_tail.map(Box::new),
     })
 }
 
-fn released(
-    key: &Key,
-    assignment_epoch: u64,
-    position: u64,
-    drained: bool,
-) -> proto::executor_message::Body {
-    proto::executor_message::Body::Released(proto::Released {
+fn released(key: &Key, assignment_epoch: u64) -> proto::Released {
+    proto::Released {
         job_id: key.0.as_str().to_owned(),
         partition: Some((&key.1).into()),
         assignment_epoch,
-        position,
-        drained,
-    })
+        ..proto::Released::default()
+    }
+}
+
+fn not_running(key: &Key, assignment_epoch: u64) -> Body {
+    Body::Released(released(key, assignment_epoch))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use proto::executor_message::Body;
 
 use super::*;
 
@@ -31,7 +30,9 @@ fn ended(n: u32) -> Event {
         how: Ended::Released {
             position: 5,
             drained: true,
+            stopped: Instant::now(),
         },
+        now: Instant::now(),
     }
 }
 

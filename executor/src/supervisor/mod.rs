@@ -19,6 +19,7 @@ mod options;
 mod preparing;
 mod reports;
 mod requests;
+mod starting;
 
 pub use driver::Supervisor;
 pub use machine::{Effect, Event, Key, Machine};

@@ -17,8 +17,8 @@ use crate::partition::{Master, Of, Restore, Standby};
 use crate::roots::Place;
 
 impl Supervisor {
-    /// The master wants states read ahead. The job is opened for that: its clients are connected when the
-    /// partitions come.
+    /// The master wants states read ahead. The job is opened for that, and its clients connect: who continues with a
+    /// partition does not wait for that then.
     pub(super) fn prepare(&mut self, prepare: proto::Prepare) {
         if self.options.leave.is_cancelled() {
             return;
@@ -71,6 +71,9 @@ impl Supervisor {
         let Some(Wanted { of, epoch, state }) = self.wanted.remove(&key) else {
             return;
         };
+        if let Some(job) = self.jobs.get(&key.0) {
+            job.expect(&key.1);
+        }
         let (roots, memory) = (self.roots.clone(), self.options.memory.clone());
         let files = state.files.len();
         let start = || {
@@ -98,6 +101,9 @@ impl Supervisor {
     /// The machine says so.
     pub(super) fn discard(&mut self, key: &Key) {
         drop(self.ahead.take(key));
+        if let Some(job) = self.jobs.get(&key.0) {
+            job.forget(&key.1);
+        }
         self.close_if_unused(&key.0);
     }
 

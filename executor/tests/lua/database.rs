@@ -1,10 +1,12 @@
 //! A table in place of the database, and calls of the scripts over it.
 
 use kol_common::job::{Counters, Profile, ScoringSpec};
-use kol_common::scoring::{Market, Packed, Scoring, Slot, pack_slots};
-use kol_executor::sink::merge_call::{self, Argument, Key, PER_KOL};
+use kol_common::scoring::{Market, Scoring, Slot, pack_market, pack_slots};
+use kol_executor::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use kol_executor::sink::script;
-use mlua::{Function, Lua, Table, Value, Variadic};
+use mlua::{Function, Lua, Table, Value};
+
+use crate::structs;
 
 /// What Redis gives scripts, as far as ours use it.
 const REDIS: &str = r#"
@@ -24,8 +26,12 @@ function commands.HMGET(key, ...)
 end
 function commands.HSET(key, ...)
     db[key] = db[key] or {}
-    local args = {...}
-    for i = 1, #args, 2 do db[key][args[i]] = tostring(args[i + 1]) end
+    local args, new = {...}, 0
+    for i = 1, #args, 2 do
+        if db[key][args[i]] == nil then new = new + 1 end
+        db[key][args[i]] = tostring(args[i + 1])
+    end
+    return new
 end
 function drop_if_empty(key)
     if db[key] and next(db[key]) == nil then commands.DEL(key) end
@@ -101,14 +107,7 @@ pub struct Redis {
 impl Redis {
     pub fn new() -> Self {
         let lua = Lua::new();
-        let structs = lua.create_table().unwrap();
-        structs
-            .set("unpack", lua.create_function(unpack).unwrap())
-            .unwrap();
-        structs
-            .set("pack", lua.create_function(pack).unwrap())
-            .unwrap();
-        lua.globals().set("struct", structs).unwrap();
+        structs::add(&lua);
         lua.load(REDIS).exec().unwrap();
         let merge = lua
             .load(script::MERGE_SOURCE.as_str())
@@ -172,12 +171,38 @@ impl Redis {
     /// Merges one slot of `a`, or none of anybody.
     pub fn call(
         &self,
-        (generation, shown): (&str, &str),
+        generation: (&str, &str),
         scoring: &Scoring,
-        (market, version): (f64, u64),
+        market: (f64, u64),
         kols: &[Option<&Slot>],
         partition: u32,
     ) -> String {
+        let put = ("sent", Kind::Put);
+        self.send(generation, scoring, market, (kols, put), partition)
+    }
+
+    /// Merges a slot of `a` in place of one that its owner had put there, with this text in all fields.
+    pub fn change(&self, slot: &Slot, market: (f64, u64), text: &str) -> String {
+        let slots = [Some(slot)];
+        let kols = (&slots[..], (text, Kind::Change));
+        self.send(("1", "live"), &scoring(), market, kols, slot.partition)
+    }
+
+    fn send(
+        &self,
+        (generation, shown): (&str, &str),
+        scoring: &Scoring,
+        (market, version): (f64, u64),
+        (slots, (text, kind)): (&[Option<&Slot>], (&str, Kind)),
+        partition: u32,
+    ) -> String {
+        let mut kols = Kols::default();
+        for slot in slots {
+            match slot {
+                Some(slot) => kols.put(kind, slot, |_, out| out.push_str(text)),
+                None => kols.remove(),
+            }
+        }
         let market = Market {
             mean: market,
             version,
@@ -185,24 +210,19 @@ impl Redis {
         let common = Argument::ALL.map(|argument| match argument {
             Argument::Generation => generation.into(),
             Argument::AssignmentEpoch | Argument::Sequence | Argument::Place => b"1".to_vec(),
-            Argument::Partition => partition.to_le_bytes().to_vec(),
+            Argument::Tag => merge_call::tag(partition, generation.parse().unwrap()).to_vec(),
             Argument::Platform => b"tiktok".to_vec(),
             Argument::Now => b"now".to_vec(),
-            Argument::Count => kols.len().to_string().into(),
+            Argument::Count => slots.len().to_string().into(),
             Argument::Ttl => b"0".to_vec(),
             Argument::Constants => merge_call::constants(scoring, &market).into(),
+            Argument::Market => pack_market(&market).to_vec(),
             Argument::Shown => shown.into(),
+            Argument::Kinds => kols.kinds().to_vec(),
+            Argument::Kols => kols.packed().to_vec(),
         });
         let mut args = Vec::from(common);
-        for slot in kols {
-            args.push(b"a".to_vec());
-            let mut packed = Vec::new();
-            if let Some(slot) = slot {
-                slot.pack_into(&mut packed);
-            }
-            args.push(packed);
-            args.extend(std::iter::repeat_n(b"sent".to_vec(), PER_KOL - 2));
-        }
+        args.extend(slots.iter().map(|_| b"a".to_vec()));
         let argv = self.lua.create_table().unwrap();
         for (i, arg) in args.iter().enumerate() {
             argv.set(i + 1, self.lua.create_string(arg).unwrap())
@@ -221,52 +241,6 @@ impl Redis {
     pub fn field(&self, name: &str) -> String {
         self.hash().unwrap().get(name).unwrap()
     }
-}
-
-/// The numbers of a layout of the `struct` library, as far as the script uses it.
-fn numbers(layout: &str) -> Vec<Packed> {
-    let all = [Packed::U32, Packed::U40, Packed::F64];
-    let mut rest = layout.strip_prefix('<').unwrap();
-    let mut found = Vec::new();
-    while !rest.is_empty() {
-        let next = all.iter().find(|n| rest.starts_with(n.lua())).unwrap();
-        rest = &rest[next.lua().len()..];
-        found.push(*next);
-    }
-    found
-}
-
-/// `struct.unpack`.
-fn unpack(
-    _lua: &Lua,
-    (layout, bytes, at): (String, mlua::LuaString, Option<usize>),
-) -> mlua::Result<Variadic<Value>> {
-    let bytes = bytes.as_bytes();
-    let mut rest = &bytes[at.unwrap_or(1) - 1..];
-    let numbers = numbers(&layout).into_iter().map(|number| {
-        let (packed, behind) = rest.split_at(number.bytes());
-        rest = behind;
-        let mut whole = [0; 8];
-        whole[..packed.len()].copy_from_slice(packed);
-        Value::Number(match number {
-            Packed::U32 | Packed::U40 => u64::from_le_bytes(whole) as f64,
-            Packed::F64 => f64::from_le_bytes(whole),
-        })
-    });
-    Ok(numbers.collect())
-}
-
-/// `struct.pack`.
-fn pack(lua: &Lua, (layout, values): (String, Variadic<f64>)) -> mlua::Result<mlua::LuaString> {
-    let mut bytes = Vec::new();
-    for (number, value) in numbers(&layout).into_iter().zip(values) {
-        let whole = match number {
-            Packed::U32 | Packed::U40 => (value as u64).to_le_bytes(),
-            Packed::F64 => value.to_le_bytes(),
-        };
-        bytes.extend_from_slice(&whole[..number.bytes()]);
-    }
-    lua.create_string(bytes)
 }
 
 pub fn scoring() -> Scoring {

@@ -95,7 +95,7 @@ fn run_on_fence(redis: &Redis, source: &str, arguments: &[&str]) -> Value {
     redis.lua.load(source).call(()).unwrap()
 }
 
-/// Claims for a log: up to where Redis may show it, which is waited for.
+/// Claims for a log: up to where Redis may show it, which is waited for, and the last record of that.
 fn claimed(redis: &Redis, epoch: &str, log: &str) -> String {
     let answer = run_on_fence(redis, script::CLAIM_SOURCE, &["1", epoch, log]);
     let answer = answer.as_table().unwrap();
@@ -106,40 +106,62 @@ fn claimed(redis: &Redis, epoch: &str, log: &str) -> String {
 #[test]
 fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
     let redis = Redis::new();
-    assert_eq!(claimed(&redis, "1", "x/0"), " ", "of a new generation");
+    assert_eq!(claimed(&redis, "1", "x/0"), "  ", "of a new generation");
     run_on_fence(
         &redis,
         script::BEGIN_SOURCE,
-        &["1", "1", "1", "500", "70", "0"],
+        &["1", "1", "1", "500", "70", "0", "record"],
     );
-    assert_eq!(claimed(&redis, "2", "x/0"), "500 70");
+    assert_eq!(claimed(&redis, "2", "x/0"), "500 70 record");
     assert_eq!(
         claimed(&redis, "3", ""),
-        "500 70",
+        "500 70 record",
         "it does not know its log"
     );
-    assert_eq!(claimed(&redis, "4", "x/1"), " ", "the log lost its tail");
+    assert_eq!(claimed(&redis, "4", "x/1"), "  ", "the log lost its tail");
     run_on_fence(
         &redis,
         script::BEGIN_SOURCE,
-        &["1", "4", "2", "420", "60", "0"],
+        &["1", "4", "2", "420", "60", "0", "other"],
     );
     assert_eq!(
         claimed(&redis, "5", "x/1"),
-        "420 60",
+        "420 60 other",
         "and not the old place"
     );
+    for (place, known) in [("420", "other"), ("430", "third")] {
+        run_on_fence(
+            &redis,
+            script::BEGIN_SOURCE,
+            &["1", "5", place, place, "60", "0", "third"],
+        );
+        let answer = claimed(&redis, "5", "x/1");
+        assert_eq!(answer, format!("{place} 60 {known}"), "one at a place");
+    }
+}
+
+#[test]
+fn a_claim_says_whether_it_raised_the_generation_of_a_record_or_there_was_none() {
+    let redis = Redis::new();
+    let claim = |generation: &str, epoch: &str| {
+        let answer = run_on_fence(&redis, script::CLAIM_SOURCE, &[generation, epoch, "x/0"]);
+        answer.as_table().unwrap().get::<String>(1).unwrap()
+    };
+    assert_eq!(claim("3", "1"), "CLAIMED", "there was none");
+    assert_eq!(claim("3", "2"), "CLAIMED");
+    assert_eq!(claim("4", "2"), "RAISED");
+    assert_eq!(claim("3", "9"), "FENCED");
 }
 
 #[test]
 fn a_log_that_lost_its_tail_is_another_one_also_where_the_record_does_not_name_its_log() {
-    for (log, waited_for) in [("x/0", "500 70"), ("x/1", " "), ("x/10", " ")] {
+    for (log, waited_for) in [("x/0", "500 70 record"), ("x/1", "  "), ("x/10", "  ")] {
         let redis = Redis::new();
-        assert_eq!(claimed(&redis, "1", ""), " ", "the broker gives no id");
+        assert_eq!(claimed(&redis, "1", ""), "  ", "the broker gives no id");
         run_on_fence(
             &redis,
             script::BEGIN_SOURCE,
-            &["1", "1", "1", "500", "70", "0"],
+            &["1", "1", "1", "500", "70", "0", "record"],
         );
         assert_eq!(claimed(&redis, "2", log), waited_for, "{log}");
     }

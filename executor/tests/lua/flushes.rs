@@ -27,7 +27,7 @@ fn a_flush_of_which_a_merge_failed_is_not_done_and_sent_again_it_is() {
     for merges in [[&put, &remove], [&remove, &put]] {
         run(&mut admin, "FLUSHALL");
         let mut partition = Partition::new(1);
-        assert_eq!(answer(&mut user, &partition.claim()), "CLAIMED 0 0  ");
+        assert_eq!(answer(&mut user, &partition.claim()), "CLAIMED 0 0   ");
         let flush = |user: &mut Connection, partition: &mut Partition| {
             assert_eq!(answer(user, &partition.begin()), "OK");
             let calls = merges.map(|kols| partition.merge("tiktok", true, kols));

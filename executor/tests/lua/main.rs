@@ -4,6 +4,7 @@
 //! | file | shows |
 //! |---|---|
 //! | `database` | the table, and calls of the scripts over it |
+//! | `structs` | the library for packed numbers and texts |
 //! | `formula` | Lua and Rust score alike |
 //! | `server` | a Redis, and the calls of a partition |
 //! | `slots` | what a merge does with slots |
@@ -26,3 +27,4 @@ mod refusals;
 mod rights;
 mod server;
 mod slots;
+mod structs;

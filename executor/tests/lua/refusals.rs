@@ -70,7 +70,7 @@ fn a_flush_names_the_keys_of_a_wrong_type_that_no_merge_may_meet_until_they_are_
         "streaming:ranking:*:trending:platforms",
     );
     let mut partition = Partition::new(1);
-    assert_eq!(answer(&mut open, &partition.claim()), "CLAIMED 0 0  ");
+    assert_eq!(answer(&mut open, &partition.claim()), "CLAIMED 0 0   ");
     let mut flush = |open: &mut redis::Connection| {
         assert_eq!(answer(open, &partition.begin()), "OK");
         answer(open, &partition.done())

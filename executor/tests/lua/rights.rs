@@ -11,7 +11,15 @@ use crate::database::one;
 use crate::server::{Partition, Server, answer, run};
 
 /// What scripts say in capitals beside the commands that they run.
-const WORDS: [&str; 6] = ["OK", "NOFENCE", "FENCED", "BADKEY", "CLAIMED", "WRONGTYPE"];
+const WORDS: [&str; 7] = [
+    "OK",
+    "NOFENCE",
+    "FENCED",
+    "BADKEY",
+    "CLAIMED",
+    "RAISED",
+    "WRONGTYPE",
+];
 
 /// The commands that a script runs: whatever it quotes in capitals, wherever it puts a command together.
 fn commands_of(source: &str) -> impl Iterator<Item = &str> {

@@ -118,7 +118,12 @@ impl Partition {
         self.sequence += 1;
         self.merges = 0;
         let mut command = self.on_fence(&script::BEGIN, &[]);
-        command.arg(self.sequence).arg(9).arg(480_000).arg(0);
+        command
+            .arg(self.sequence)
+            .arg(9)
+            .arg(480_000)
+            .arg(0)
+            .arg("the last record");
         command
     }
 

@@ -1,6 +1,6 @@
 //! What a merge does with slots.
 
-use kol_common::scoring::schema::{HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION};
+use kol_common::scoring::schema::{FIELDS, HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION};
 use kol_common::scoring::{Slot, unpack_slots};
 use mlua::Table;
 
@@ -161,4 +161,111 @@ fn slots_of_an_earlier_version_are_read_once_and_removed_from_the_hash() {
         by_the_newer,
         "a measure of an older generation says nothing"
     );
+}
+
+/// A Redis that has `a` as the owner of its only slot sent it: all fields have the text "old".
+fn changed(of: &Slot) -> Redis {
+    let redis = Redis::new();
+    redis.prepare(&[]);
+    assert_eq!(redis.change(of, (4.0, 1), "old"), "OK");
+    redis
+}
+
+/// The fields of `a` that have this text, sorted.
+fn fields_with(redis: &Redis, text: &str) -> Vec<String> {
+    let pairs = redis.hash().unwrap();
+    let pairs = pairs.pairs::<String, String>().map(Result::unwrap);
+    let mut names: Vec<_> = pairs.filter(|(_, t)| t == text).map(|(n, _)| n).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn of_a_creator_with_more_events_what_did_not_change_is_not_written() {
+    let redis = changed(&one(0, 1));
+    let all: Vec<_> = FIELDS.iter().map(|field| field.name).collect();
+    assert_eq!(fields_with(&redis, "old").len(), all.len(), "at first all");
+    let more = Slot {
+        events: 9,
+        engagement_e6: 7e6,
+        ..one(0, 1)
+    };
+    assert_eq!(redis.change(&more, (4.0, 1), "new"), "OK");
+    assert_eq!(fields_with(&redis, "old"), ["baseline", "window_end"]);
+    assert_eq!(fields_with(&redis, "new").len(), all.len() - 2);
+    let ranking: Table = redis.db().get("ranking").unwrap();
+    assert_eq!(ranking.get::<String>("a").unwrap(), "new");
+}
+
+#[test]
+fn whatever_the_other_fields_follow_from_they_are_written_when_it_changes() {
+    let one = one(0, 1);
+    let changes = [
+        Slot {
+            window_end: one.window_end + 1,
+            ..one
+        },
+        Slot {
+            baseline_engagement_e6: 1.0,
+            ..one
+        },
+        Slot {
+            baseline_events: 1.0,
+            ..one
+        },
+        Slot {
+            first_pane: one.first_pane - 1,
+            ..one
+        },
+        Slot {
+            partition: 1,
+            ..one
+        },
+    ];
+    for change in changes {
+        let redis = changed(&one);
+        redis.change(&change, (4.0, 1), "new");
+        assert!(fields_with(&redis, "old").is_empty(), "{change:?}");
+    }
+}
+
+#[test]
+fn of_a_slot_that_is_sent_again_only_the_time_is_written_and_all_of_it_where_redis_lost_the_hash() {
+    let redis = changed(&one(0, 1));
+    redis
+        .lua
+        .load("db.hash.updated_at = 'before'")
+        .exec()
+        .unwrap();
+    assert_eq!(redis.change(&one(0, 1), (4.0, 1), "new"), "OK");
+    assert!(fields_with(&redis, "new").is_empty());
+    assert_eq!(redis.field("updated_at"), "now");
+    redis.change(&one(0, 1), (4.5, 2), "of another market");
+    assert_eq!(fields_with(&redis, "old"), ["baseline", "window_end"]);
+    for market in [(4.5, 2), (4.6, 3)] {
+        redis.lua.load("db.hash = nil").exec().unwrap();
+        redis.change(&one(0, 1), market, "again");
+        assert_eq!(fields_with(&redis, "again").len(), FIELDS.len());
+        assert_eq!(redis.field("kol_id"), "a");
+    }
+}
+
+#[test]
+fn a_creator_that_must_be_written_whatever_is_there_is_in_its_hash_and_in_the_ranking_again() {
+    let redis = changed(&one(0, 1));
+    redis.lua.load("db.ranking = nil").exec().unwrap();
+    redis.merge(&scoring(), 4.0, Some(&one(0, 1)), 0);
+    assert_eq!(fields_with(&redis, "sent").len(), FIELDS.len());
+    assert_eq!(members(&redis, "ranking"), Some(vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_creator_that_another_partition_has_a_slot_of_is_written_as_a_whole() {
+    let redis = changed(&one(0, 1));
+    redis.merge(&scoring(), 4.0, Some(&one(1, 1)), 1);
+    assert!(fields_with(&redis, "old").is_empty(), "by both");
+    redis.merge(&scoring(), 4.0, None, 1);
+    assert!(fields_with(&redis, "old").is_empty());
+    redis.change(&one(0, 1), (4.0, 1), "new");
+    assert_eq!(redis.field("event_count"), "1");
 }

@@ -6,6 +6,9 @@
 //!    whole log.
 //! 3. A file is garbage once no kept epoch refers to it. Files at other locations are never garbage here:
 //!    a job that resumes from another state does not own it.
+//!
+//! The parts of each epoch are sorted by ordinal here, whatever order they were stored in: at each step of a job every
+//! partition looks up its part in each kept epoch.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -26,7 +29,8 @@ pub(super) struct Kept {
 impl Kept {
     /// Those of the store, oldest first.
     pub(super) fn new(manifests: Vec<Manifest>) -> Self {
-        let (older, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|m| m.older_chain);
+        let sorted = manifests.into_iter().map(by_ordinal);
+        let (older, kept): (Vec<_>, Vec<_>) = sorted.partition(|m| m.older_chain);
         Self {
             manifests: kept.into(),
             older,
@@ -63,7 +67,7 @@ impl Kept {
         let all = self.manifests.iter().rev().chain(self.older.iter().rev());
         all.filter_map(move |manifest| {
             let usable = !self.damaged.contains(&(ordinal, manifest.epoch));
-            let part = manifest.partitions.iter().find(|p| p.ordinal == ordinal);
+            let part = part_of(manifest, ordinal);
             part.filter(|_| usable).map(|p| (manifest.epoch, p))
         })
     }
@@ -71,8 +75,7 @@ impl Kept {
     /// Whether a partition is part of kept epochs, and its state in all of them is known to be damaged.
     pub(super) fn is_lost(&self, ordinal: u32) -> bool {
         let mut all = self.iter().chain(&self.older);
-        let is_part = all.any(|m| m.partitions.iter().any(|p| p.ordinal == ordinal));
-        is_part && self.usable(ordinal).next().is_none()
+        all.any(|m| part_of(m, ordinal).is_some()) && self.usable(ordinal).next().is_none()
     }
 
     /// The state of a partition in an epoch cannot be read: it is not given out again.
@@ -82,7 +85,7 @@ impl Kept {
 
     /// Makes an epoch the newest, and releases the oldest.
     pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> Released {
-        self.manifests.push_back(manifest);
+        self.manifests.push_back(by_ordinal(manifest));
         let mut released = Released::default();
         while self.manifests.len() > retain.max(1) {
             if let (Some(gone), Some(next)) = (self.manifests.pop_front(), self.manifests.front()) {
@@ -144,6 +147,20 @@ impl Kept {
     }
 }
 
+/// The epoch with its parts in the order of ordinals.
+fn by_ordinal(mut epoch: Manifest) -> Manifest {
+    epoch.partitions.sort_by_key(|p| p.ordinal);
+    epoch
+}
+
+/// The part of a partition in an epoch.
+fn part_of(epoch: &Manifest, ordinal: u32) -> Option<&PartitionCheckpoint> {
+    let at = epoch
+        .partitions
+        .binary_search_by_key(&ordinal, |p| p.ordinal);
+    epoch.partitions.get(at.ok()?)
+}
+
 /// What the store has to do with epochs that are not kept whole.
 #[derive(Debug, Default)]
 pub(super) struct Released {
@@ -157,7 +174,7 @@ pub(super) struct Released {
 fn last_of_a_chain(mut epoch: Manifest, next: &Manifest) -> (Manifest, Vec<PartitionCheckpoint>) {
     let base = |p: &PartitionCheckpoint| p.files.first().map(|f| f.path.clone());
     let is_last = |p: &PartitionCheckpoint| {
-        let after = next.partitions.iter().find(|n| n.ordinal == p.ordinal);
+        let after = part_of(next, p.ordinal);
         let has_state = p.location.is_empty() && !p.files.is_empty();
         has_state && after.is_some_and(|after| base(after) != base(p))
     };
@@ -172,4 +189,47 @@ fn last_of_a_chain(mut epoch: Manifest, next: &Manifest) -> (Manifest, Vec<Parti
 fn files_here(parts: &[PartitionCheckpoint]) -> impl Iterator<Item = String> {
     let here = parts.iter().filter(|p| p.location.is_empty());
     here.flat_map(|p| &p.files).map(|f| f.path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: u64, older_chain: bool, ordinals: &[u32]) -> Manifest {
+        let part = |ordinal: &u32| PartitionCheckpoint {
+            ordinal: *ordinal,
+            ..PartitionCheckpoint::default()
+        };
+        Manifest {
+            epoch,
+            older_chain,
+            partitions: ordinals.iter().map(part).collect(),
+            ..Manifest::default()
+        }
+    }
+
+    #[test]
+    fn each_part_of_an_epoch_is_found_whatever_order_they_were_stored_in() {
+        let stored = vec![epoch(3, true, &[4, 1]), epoch(7, false, &[2, 4, 0, 3, 1])];
+        let mut kept = Kept::new(stored);
+        kept.keep(epoch(8, false, &[4, 3, 2, 0]), 2);
+        for (ordinal, epochs) in [
+            (0, vec![8, 7]),
+            (1, vec![7, 3]),
+            (2, vec![8, 7]),
+            (3, vec![8, 7]),
+            (4, vec![8, 7, 3]),
+        ] {
+            let found: Vec<_> = kept.usable(ordinal).collect();
+            assert!(found.iter().all(|(_, part)| part.ordinal == ordinal));
+            let found: Vec<u64> = found.iter().map(|(epoch, _)| *epoch).collect();
+            assert_eq!(found, epochs, "{ordinal}");
+            assert!(!kept.is_lost(ordinal));
+            for epoch in epochs {
+                kept.mark_damaged(ordinal, epoch);
+            }
+            assert!(kept.is_lost(ordinal), "{ordinal}");
+        }
+        assert!(!kept.is_lost(5), "it has no part");
+    }
 }

@@ -9,8 +9,8 @@
 //!    last heard.
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
 //! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
-//! 6. Whether it drains, a person says. It remembers that, for a master that was started since; but what was said to
-//!    this master counts, and it is told again where it does not know.
+//! 6. Whether it drains, a person says. What was said counts, to this master or to one before it as far as that is on
+//!    record, and it is told again where it does not know. It remembers that, too, where nothing is on record.
 //! 7. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ pub struct Member {
     pub(super) session: Option<SessionId>,
     /// When it should drain what it still has, once it leaves.
     pub drains_at: Option<Millis>,
-    /// What a person said to this master.
+    /// What a person said.
     drains: Option<bool>,
     disconnected: Option<Millis>,
 }
@@ -186,15 +186,18 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Members {
     limits: Limits,
+    /// What people said to masters before, of executors that have not come since.
+    said: BTreeMap<ExecutorId, bool>,
     pub(super) by_id: BTreeMap<ExecutorId, Member>,
     pub(super) by_session: BTreeMap<SessionId, ExecutorId>,
 }
 
 impl Members {
-    /// No members yet.
-    pub fn new(limits: Limits) -> Self {
+    /// No members yet. `drains` says of which executors people said that they drain, or no longer.
+    pub fn new(limits: Limits, drains: BTreeMap<ExecutorId, bool>) -> Self {
         Self {
             limits,
+            said: drains,
             ..Self::default()
         }
     }
@@ -240,6 +243,7 @@ impl Members {
         out: &mut Vec<Effect>,
     ) {
         let id = Self::id_of(&register.incarnation);
+        let said = self.said.remove(&id);
         let member = self.by_id.entry(id.clone()).or_insert_with(|| Member {
             id: id.clone(),
             register: Register::default(),
@@ -249,7 +253,7 @@ impl Members {
             heartbeat: Beat::default(),
             session: None,
             drains_at: None,
-            drains: None,
+            drains: said,
             disconnected: None,
         });
         let forgot = member.drains.filter(|word| *word != register.draining);

@@ -21,7 +21,7 @@ fn step(members: &mut Members, now: u64, input: Input) -> Vec<Effect> {
 
 #[test]
 fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let id = Members::id_of("inc_1");
     step(
         &mut members,
@@ -44,7 +44,7 @@ fn a_broken_stream_loses_the_executor_only_when_no_new_one_comes_in_time() {
 
 #[test]
 fn a_silent_executor_is_suspect_first_and_lost_when_its_lease_ends() {
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let id = Members::id_of("inc_1");
     step(
         &mut members,
@@ -62,7 +62,7 @@ fn a_silent_executor_is_suspect_first_and_lost_when_its_lease_ends() {
 
 #[test]
 fn the_end_of_a_replaced_stream_means_nothing() {
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     step(
         &mut members,
         0,
@@ -80,7 +80,7 @@ fn the_end_of_a_replaced_stream_means_nothing() {
 
 #[test]
 fn an_executor_remembers_that_it_drains_and_what_this_master_was_told_counts() {
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let id = Members::id_of("inc_1");
     let says = |session, draining| {
         let register = Register {
@@ -111,8 +111,26 @@ fn an_executor_remembers_that_it_drains_and_what_this_master_was_told_counts() {
 }
 
 #[test]
+fn what_was_said_to_a_master_before_counts_where_the_executor_does_not_know() {
+    let said = |id: &str, drains| (Members::id_of(id), drains);
+    let record = [said("inc_1", true), said("inc_2", false)];
+    let mut members = Members::new(Limits::default(), record.into());
+    for (session, draining) in [(1, false), (2, true)] {
+        let register = Register {
+            draining,
+            ..register(session)
+        };
+        let registered = Input::Registered(SessionId(session.into()), register);
+        let out = step(&mut members, 0, registered);
+        let id = Members::id_of(&format!("inc_{session}"));
+        assert_eq!(out[1..], [Effect::Drain(id.clone(), !draining)]);
+        assert_eq!(members.get(&id).unwrap().is_draining(), !draining);
+    }
+}
+
+#[test]
 fn a_leaving_executor_is_gone_when_its_stream_ends() {
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let id = Members::id_of("inc_1");
     step(
         &mut members,
@@ -146,7 +164,7 @@ proptest! {
     /// for each time it came, and sessions point only to members that have them.
     #[test]
     fn leases_hold_under_any_interleaving(steps in prop::collection::vec(input(), 1..200)) {
-        let mut members = Members::new(Limits::default());
+        let mut members = Members::new(Limits::default(), BTreeMap::new());
         let (mut now, mut next, mut lost) = (0, 0, BTreeMap::<ExecutorId, bool>::new());
         for (wait, kind, who) in steps {
             now += wait;

@@ -72,6 +72,7 @@ impl Controller {
         let now = self.clock.now();
         self.member(now, Input::Tick).await?;
         self.tick_jobs(now).await?;
+        self.tick_drains().await?;
         self.questions.tick(now);
         self.tick_deletions(now);
         self.tick_metrics(now);

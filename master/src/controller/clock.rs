@@ -1,5 +1,7 @@
 //! The time by which the master decides.
 
+use std::time::Duration;
+
 use kol_common::Millis;
 use tokio::time::Instant;
 
@@ -21,6 +23,11 @@ impl Clock {
     }
 
     pub(super) fn now(self) -> Millis {
-        Millis(self.wall.0 + Millis::from(self.began.elapsed()).0)
+        Millis(self.wall.0 + Millis::from(self.elapsed()).0)
+    }
+
+    /// Since it began.
+    pub(super) fn elapsed(self) -> Duration {
+        self.began.elapsed()
     }
 }

@@ -150,11 +150,29 @@ impl Controller {
                 return Ok(());
             }
         };
+        // On record before anybody hears of it: another leader may follow before the executor does.
+        self.store.set_drains(&id, Some(draining)).await?;
         self.member(now, Input::Drain(id.clone(), draining)).await?;
         let mut statuses = self.executor_statuses(now).into_iter();
         let status = statuses.find(|s| s.executor_id == id.as_str());
         let _nobody_waits = reply.send(status.ok_or_else(|| unknown(executor)));
         Ok(())
+    }
+
+    /// Long after this term began: what is on record of executors that never came is of processes that have ended.
+    ///
+    /// # Errors
+    /// The store does not take writes.
+    pub(super) async fn tick_drains(&mut self) -> Result<(), KolError> {
+        if self.clock.elapsed() < self.options.limits.remember {
+            return Ok(());
+        }
+        let said = self.store.drains().keys();
+        let mut gone = said.filter(|id| self.members.get(id).is_none());
+        match gone.next().cloned() {
+            Some(id) => self.store.set_drains(&id, None).await,
+            None => Ok(()),
+        }
     }
 
     /// An executor that is there, by its id or its host.
@@ -213,11 +231,13 @@ impl Controller {
                 Effect::Left(id) => {
                     self.streams.remove(&id);
                     self.unseen.remove(&id);
+                    self.store.set_drains(&id, None).await?;
                     tracing::info!(executor = %id, "an executor left");
                 }
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);
                     self.unseen.remove(&id);
+                    self.store.set_drains(&id, None).await?;
                     tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }

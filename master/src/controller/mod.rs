@@ -56,6 +56,8 @@ pub use submission::{Begin, Submission};
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod forget_tests;
 #[cfg(test)]
 mod refusal_tests;

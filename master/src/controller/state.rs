@@ -18,9 +18,10 @@ use super::questions::Questions;
 use super::store::{JobStore, Stored};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::{Chore, Keeper};
-use crate::cluster::{Limits, Member, Members, SessionId};
+use crate::cluster::{Grace, Limits, Member, Members, SessionId};
 use crate::job::discovery::Outside;
 use crate::job::{Executor, Fleet, Job, Load, Site};
+use crate::metrics::Publisher;
 use crate::scaling::Advisor;
 
 /// What a controller needs to know.
@@ -32,6 +33,8 @@ pub struct Options {
     pub drain: Duration,
     /// Leases.
     pub limits: Limits,
+    /// How long it waits for the owners on record.
+    pub grace: Grace,
     /// Where people find this master, `host:port`: other clusters read it beside the keys of its jobs.
     pub host: String,
 }
@@ -75,6 +78,7 @@ pub(super) struct Controller {
     /// For tasks that report back.
     pub(super) handle: Handle,
     pub(super) tasks: Group,
+    pub(super) publisher: Publisher,
     /// When metrics were published last.
     pub(super) published: Millis,
     /// Wall clocks of hosts differed then.
@@ -105,11 +109,13 @@ impl Controller {
             .into_iter()
             .map(|(record, checkpoints)| {
                 let id = record.id.clone();
-                (id, Job::new(record, checkpoints, now, options.drain))
+                let mut job = Job::new(record, checkpoints, now, options.drain);
+                job.await_owners(now, &options.grace);
+                (id, job)
             })
             .collect();
         Self {
-            members: Members::new(options.limits),
+            members: Members::new(options.limits, store.drains().clone()),
             options,
             jobs,
             questions: Questions::default(),
@@ -123,6 +129,7 @@ impl Controller {
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
+            publisher: Publisher::default(),
             published: Millis(0),
             clocks_differ: false,
             group_offsets: BTreeMap::new(),

@@ -9,7 +9,7 @@ use crate::checkpoint::Notice;
 use crate::checkpoint::keeper::Chore;
 use crate::job::discovery::{Found, Outside, Query, discover};
 use crate::job::tenure::{Owned, own};
-use crate::job::{Effect, Event, Input, Job, Phase, next_start};
+use crate::job::{Effect, Event, Input, Job, Phase, Resumed, next_start};
 
 impl Controller {
     /// Gives a job's machine one event, and carries out what follows.
@@ -91,12 +91,28 @@ impl Controller {
             Effect::Discover => self.discover(id),
             Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),
             Effect::Savepoint(savepoint, saved) => self.state_saved(id, savepoint, saved),
+            Effect::Resumed(resumed) => self.resumed(id, &resumed),
             Effect::Notice(Notice::Failed(error)) => {
                 tracing::warn!(code = "EPOCH_ABORTED", job = %id, %error, "an epoch was aborted: processing continues");
             }
             Effect::Notice(Notice::Recovered(failures)) => {
                 tracing::info!(job = %id, failures, "epochs are committed again");
             }
+            Effect::Absent(executor) => {
+                tracing::info!(job = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
+            }
+        }
+    }
+
+    fn resumed(&self, id: &JobId, resumed: &Resumed) {
+        let Resumed {
+            partition,
+            paused,
+            cause,
+        } = resumed;
+        tracing::info!(job = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
+        if let Some(job) = self.jobs.get(id) {
+            crate::metrics::resumed(&job.header().spec.name, resumed);
         }
     }
 

@@ -4,13 +4,14 @@
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
 //! master left there. `savepoint/{id}` holds a savepoint that is complete, and `root/{location}` says that a
 //! checkpoint root was marked with the cluster's id. `deletion/{id}` holds the
-//! place of files of a job or a savepoint that is forgotten, until they are deleted.
+//! place of files of a job or a savepoint that is forgotten, until they are deleted. `drain/{id}` says whether a person has
+//! an executor drained, until that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kol_common::proto::{Manifest, Savepoint};
-use kol_common::{ClusterId, JobId, KolError, SavepointId, StoreId};
+use kol_common::{ClusterId, ExecutorId, JobId, KolError, SavepointId, StoreId};
 use prost::Message as _;
 
 use super::entries::{decode, failed, put, read, read_job};
@@ -28,6 +29,7 @@ const HEADS: &str = "head/";
 const SAVEPOINTS: &str = "savepoint/";
 const DELETIONS: &str = "deletion/";
 const ROOTS: &str = "root/";
+const DRAINS: &str = "drain/";
 /// Attempts to write, and the pause after each.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -45,6 +47,8 @@ pub struct JobStore {
     savepoints: BTreeMap<String, Savepoint>,
     /// By the id of what was forgotten.
     deletions: BTreeMap<String, Deletion>,
+    /// What people said last of executors.
+    drains: BTreeMap<ExecutorId, bool>,
     cluster: ClusterId,
     id: StoreId,
     /// Locations that carry the marker of the cluster.
@@ -65,8 +69,14 @@ impl JobStore {
             generations: BTreeMap::new(),
             savepoints: BTreeMap::new(),
             deletions: BTreeMap::new(),
+            drains: BTreeMap::new(),
             roots: BTreeSet::new(),
         };
+        for entry in store.meta.reader().list(DRAINS).await.map_err(failed)? {
+            let id = ExecutorId::from_wire(entry.key.trim_start_matches(DRAINS));
+            store.drains.insert(id, read(&entry)?);
+            store.revisions.insert(entry.key, entry.revision);
+        }
         for entry in store.meta.reader().list(ROOTS).await.map_err(failed)? {
             let location = entry.key.trim_start_matches(ROOTS).to_owned();
             store.roots.insert(location);
@@ -291,6 +301,41 @@ impl JobStore {
         let write = Write::Delete(key.clone());
         self.write(vec![write], vec![key.clone()]).await?;
         self.revisions.remove(&key);
+        Ok(())
+    }
+
+    /// What people said last of executors: that they drain, or no longer.
+    pub fn drains(&self) -> &BTreeMap<ExecutorId, bool> {
+        &self.drains
+    }
+
+    /// A person says that an executor drains, or no longer; `None`: it is gone.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn set_drains(
+        &mut self,
+        id: &ExecutorId,
+        word: Option<bool>,
+    ) -> Result<(), KolError> {
+        if self.drains.get(id).copied() == word {
+            return Ok(());
+        }
+        let key = format!("{DRAINS}{id}");
+        let write = match &word {
+            Some(draining) => put(&key, draining)?,
+            None => Write::Delete(key.clone()),
+        };
+        self.write(vec![write], vec![key.clone()]).await?;
+        match word {
+            Some(draining) => {
+                self.drains.insert(id.clone(), draining);
+            }
+            None => {
+                self.drains.remove(id);
+                self.revisions.remove(&key);
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::state::Options;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
 use crate::checkpoint::group_offsets::GroupOffsets;
-use crate::cluster::Limits;
+use crate::cluster::{Grace, Limits};
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
 use crate::job::discovery::{Brokers, Outside, Starts};
@@ -58,6 +58,7 @@ pub(super) fn options() -> Options {
         },
         drain: Duration::from_secs(1),
         limits: Limits::default(),
+        grace: Grace::default(),
         host: "test:7077".into(),
     }
 }

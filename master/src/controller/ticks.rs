@@ -5,7 +5,6 @@ use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::job::{Event, Job, Phase};
-use crate::metrics::publish;
 use crate::scaling::Sample;
 
 /// How often metrics are published.
@@ -67,7 +66,7 @@ impl Controller {
             self.published = now;
             let (jobs, executors) = (self.job_statuses(now), self.executor_statuses(now));
             self.advise(now, &jobs, &executors);
-            publish(&jobs, &executors);
+            self.publisher.publish(&jobs, &executors);
             self.watch_clocks();
         }
     }

@@ -4,13 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::world;
 use serde::{Deserialize, Serialize};
 
 use super::elected::Elected;
+use super::past::Past;
 use crate::meta::Revision;
 use crate::meta::etcd::wire::{Compare, KeyValue, RequestOp, TxnRequest};
 use crate::meta::etcd::{Etcd, EtcdError};
 
+/// Longest wait for the disk of this machine.
+const DISK: Duration = Duration::from_millis(200);
 /// Below the prefix of the store, so that its transactions can rely on the first.
 const LEADER: &str = "leader";
 const TERM: &str = "term";
@@ -37,6 +41,7 @@ pub struct Candidate {
     etcd: Arc<Etcd>,
     prefix: String,
     address: String,
+    past: Option<Arc<dyn Past>>,
 }
 
 impl Candidate {
@@ -46,6 +51,25 @@ impl Candidate {
             etcd,
             prefix,
             address,
+            past: None,
+        }
+    }
+
+    /// The same, one that ends the lease of its life before.
+    pub fn with_past(self, past: Option<Arc<dyn Past>>) -> Self {
+        Self { past, ..self }
+    }
+
+    /// Ends the lease of the process before this one: that one can no longer.
+    pub(super) async fn end_past(&self) {
+        let Some(past) = self.past.clone() else {
+            return;
+        };
+        let lease = in_time(move || past.lease()).await.flatten();
+        if let Some(lease) = lease
+            && self.resign(lease).await.is_ok()
+        {
+            tracing::info!("the lease of the process before this one was ended");
         }
     }
 
@@ -82,6 +106,9 @@ impl Candidate {
         lease: Duration,
     ) -> Result<Option<(i64, Elected)>, EtcdError> {
         let lease = self.etcd.grant(lease.as_secs().cast_signed()).await?;
+        if let Some(past) = self.past.clone() {
+            let _expires_by_itself = in_time(move || past.keep(lease)).await;
+        }
         let term = seen.term.0 + 1;
         let leader = Leader {
             term,
@@ -114,4 +141,10 @@ impl Candidate {
     pub(super) async fn resign(&self, lease: i64) -> Result<(), EtcdError> {
         self.etcd.revoke(lease).await
     }
+}
+
+/// What takes too long, as on a disk that hangs, is done without: the election goes on.
+async fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let done = tokio::time::timeout(DISK, world::blocking(work)).await;
+    done.ok().flatten()
 }

@@ -65,6 +65,8 @@ struct Driver {
     seen: Seen,
     won: Option<(i64, Elected)>,
     held: Option<Held>,
+    /// The lease of a term that is over.
+    ended: i64,
     /// For what requests have failed since etcd answered last: said once each.
     said: BTreeSet<&'static str>,
 }
@@ -78,6 +80,11 @@ pub async fn run(
     news: mpsc::Sender<News>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        () = candidate.end_past() => {}
+    }
     let limits = Limits::default();
     let mut driver = Driver {
         candidate,
@@ -88,6 +95,7 @@ pub async fn run(
         seen: Seen::default(),
         won: None,
         held: None,
+        ended: 0,
         said: BTreeSet::new(),
     };
     let mut machine = Machine::new(limits);
@@ -159,6 +167,7 @@ impl Driver {
                 if let Some(held) = self.held.take() {
                     held.over.cancel();
                     held.left.cancelled().await;
+                    self.ended = held.lease;
                 }
             }
             Effect::Follow(leader) => {
@@ -209,7 +218,7 @@ impl Driver {
             }
             .boxed(),
             Effect::Resign => {
-                self.held = None;
+                let lease = self.held.take().map_or(self.ended, |held| held.lease);
                 async move {
                     candidate.resign(lease).await?;
                     Ok(input(Input::Nothing))

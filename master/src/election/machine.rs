@@ -6,8 +6,8 @@
 //! 3. A leader steps down `margin` before that end, by its own monotonic clock and whatever it waits for. The margin is
 //!    for what stopping takes, and for clocks of different speed. So it has stopped before another can be elected.
 //! 4. When etcd says that the lease no longer exists, it steps down at once.
-//! 5. A leader that gives up by itself ends its lease, and looks again only after a pause: another can be elected
-//!    meanwhile.
+//! 5. A leader that gives up by itself, or could not renew its lease in time, ends it once it has stopped, and looks again
+//!    only after a pause: another can be elected at once, and need not wait until the lease expires.
 //! 6. One request is under way at a time; each is answered, at the latest by its deadline. A leader that steps down
 //!    has dropped the one that was under way.
 
@@ -76,7 +76,7 @@ pub(super) enum Effect {
     Campaign,
     /// Renew the lease.
     Renew,
-    /// End the lease.
+    /// End the lease, after all that acted in its term has stopped.
     Resign,
     /// Begin to lead.
     Lead,
@@ -139,7 +139,11 @@ impl Machine {
                     *renew = Millis(sent.0 + self.limits.renew.0);
                 }
             }
-            Input::Gone => self.step_down(now, "the lease no longer exists", out),
+            Input::Gone => {
+                if let State::Leading { .. } = self.state {
+                    self.step_down("the lease no longer exists", now, out);
+                }
+            }
             Input::Nothing => self.again(now),
         }
         self.time(now, out);
@@ -154,7 +158,9 @@ impl Machine {
     fn time(&mut self, now: Millis, out: &mut Vec<Effect>) {
         match self.state {
             State::Leading { ends, .. } if now >= ends => {
-                self.step_down(now, "the lease could not be renewed in time", out);
+                let look = Millis(now.0 + self.limits.pause.0);
+                self.step_down("the lease could not be renewed in time", look, out);
+                self.request(Effect::Resign, out);
             }
             State::Leading { renew, .. } if now >= renew => self.request(Effect::Renew, out),
             State::Following { look } if now >= look => self.request(Effect::Look, out),
@@ -201,13 +207,11 @@ impl Machine {
         }
     }
 
-    fn step_down(&mut self, now: Millis, why: &'static str, out: &mut Vec<Effect>) {
-        if let State::Leading { .. } = self.state {
-            self.state = State::Following { look: now };
-            self.busy = false;
-            self.leader = None;
-            out.push(Effect::StepDown(why));
-        }
+    fn step_down(&mut self, why: &'static str, look: Millis, out: &mut Vec<Effect>) {
+        self.state = State::Following { look };
+        self.busy = false;
+        self.leader = None;
+        out.push(Effect::StepDown(why));
     }
 
     fn left(&mut self, now: Millis, out: &mut Vec<Effect>) {

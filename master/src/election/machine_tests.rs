@@ -59,8 +59,11 @@ fn a_leader_steps_down_before_its_lease_can_end_whatever_it_waits_for() {
     assert_eq!(step(&mut machine, 2_000, Input::Tick), [Effect::Renew]);
     assert_eq!(step(&mut machine, 4_499, Input::Tick), []);
     let down = step(&mut machine, 4_500, Input::Tick);
-    assert!(matches!(down[..], [Effect::StepDown(_)]), "{down:?}");
-    assert_eq!(step(&mut machine, 4_550, Input::Tick), [Effect::Look]);
+    let stops_first = matches!(down[..], [Effect::StepDown(_), Effect::Resign]);
+    assert!(stops_first, "{down:?}");
+    assert_eq!(step(&mut machine, 4_600, Input::Nothing), []);
+    assert_eq!(step(&mut machine, 6_499, Input::Tick), [], "others first");
+    assert_eq!(step(&mut machine, 6_500, Input::Tick), [Effect::Look]);
 }
 
 #[test]
@@ -83,7 +86,8 @@ fn a_renewal_that_fails_is_repeated_and_a_lease_that_is_gone_ends_the_term() {
     assert_eq!(step(&mut machine, 2_100, Input::Nothing), []);
     assert_eq!(step(&mut machine, 2_350, Input::Tick), [Effect::Renew]);
     let down = step(&mut machine, 2_400, Input::Gone);
-    assert!(matches!(down[0], Effect::StepDown(_)), "{down:?}");
+    let nothing_to_end = matches!(down[..], [Effect::StepDown(_), Effect::Look]);
+    assert!(nothing_to_end, "{down:?}");
 }
 
 #[test]
@@ -112,6 +116,8 @@ const DEADLINE: u64 = 1_000;
 struct Request {
     from: usize,
     number: u64,
+    /// The sender's newest lease then.
+    lease: u64,
     what: Effect,
     sent: u64,
     arrives: u64,
@@ -123,8 +129,10 @@ struct World<'a> {
     masters: Vec<Machine>,
     /// The request that each waits for, and until when.
     waiting: Vec<Option<(u64, u64)>>,
-    /// Who has the lease, and until when.
-    lease: Option<(usize, u64)>,
+    /// The request that won each its newest lease.
+    won: Vec<u64>,
+    /// Who has the lease, by which request, and until when.
+    lease: Option<(usize, u64, u64)>,
     requests: Vec<Request>,
     /// When it is heard, by whom, to which request.
     answers: Vec<(u64, usize, u64, Input)>,
@@ -137,6 +145,7 @@ impl<'a> World<'a> {
         Self {
             masters: (0..3).map(|_| Machine::new(limits)).collect(),
             waiting: vec![None; 3],
+            won: vec![0; 3],
             lease: None,
             requests: Vec::new(),
             answers: Vec::new(),
@@ -152,19 +161,27 @@ impl<'a> World<'a> {
             .partition(|request| request.arrives <= now);
         self.requests = rest;
         for request in Vec::<Request>::into_iter(arrived) {
-            self.lease = self.lease.filter(|(_, until)| now < *until);
-            let holder = self.lease.map(|(holder, _)| holder);
+            self.lease = self.lease.filter(|(.., until)| now < *until);
+            let holder = self.lease.map(|(holder, ..)| holder);
+            let of = self.lease.map(|(_, number, _)| number);
             let sent = Millis(request.sent);
             let answer = match (&request.what, holder) {
+                (Effect::Resign, _) => {
+                    // A lease that was won since is another one.
+                    self.lease = self.lease.filter(|_| of != Some(request.lease));
+                    Input::Nothing
+                }
                 (Effect::Look, holder) => Input::Seen(holder.map(|h| h.to_string())),
                 (Effect::Campaign, None) => Input::Won { sent },
                 (Effect::Campaign, Some(_)) => Input::Lost,
-                (_, Some(holder)) if holder == request.from => Input::Renewed { sent },
+                (_, Some(_)) if of == Some(request.lease) => Input::Renewed { sent },
                 _ => Input::Gone,
             };
             if matches!(answer, Input::Won { .. } | Input::Renewed { .. }) {
                 let until = now + Limits::default().lease.0;
-                self.lease = Some((request.from, until));
+                let won = matches!(answer, Input::Won { .. });
+                let number = if won { request.number } else { request.lease };
+                self.lease = Some((request.from, number, until));
             }
             let heard = (request.heard, request.from, request.number, answer);
             self.answers.push(heard);
@@ -184,6 +201,10 @@ impl<'a> World<'a> {
         }
         inputs.push(Input::Tick);
         for input in inputs {
+            let won = matches!(input, Input::Won { .. });
+            if let (true, Some((number, _))) = (won, self.waiting[me]) {
+                self.won[me] = number;
+            }
             if input != Input::Tick {
                 self.waiting[me] = None;
             }
@@ -205,6 +226,7 @@ impl<'a> World<'a> {
         self.requests.push(Request {
             from,
             number: self.sent,
+            lease: self.won[from],
             what,
             sent: now,
             arrives,

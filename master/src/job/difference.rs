@@ -5,7 +5,7 @@ use kol_common::job::{JobSpec, SinkSpec};
 use serde_json::Value;
 
 /// Keys whose numbers are milliseconds: shown as `24h`.
-const TIMES: [&str; 10] = [
+const TIMES: [&str; 11] = [
     "window",
     "slide",
     "lateness",
@@ -14,6 +14,7 @@ const TIMES: [&str; 10] = [
     "entity_ttl",
     "retire_after",
     "flush_interval",
+    "max_staleness",
     "ttl",
     "interval",
 ];

@@ -3,7 +3,7 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Manifest, RunningPartition};
-use kol_common::{ExecutorId, KolError, Millis, SavepointId};
+use kol_common::{ExecutorId, KolError, Millis, SavepointId, SourcePartition};
 
 use super::discovery::Found;
 use super::fleet::Fleet;
@@ -67,4 +67,19 @@ pub enum Effect {
     Savepoint(SavepointId, Result<Manifest, KolError>),
     /// Tell the operator about the checkpoints.
     Notice(Notice),
+    /// Tell the operator that an owner on record did not come, and is taken for lost.
+    Absent(ExecutorId),
+    /// A partition that changed hands is processed again.
+    Resumed(Resumed),
+}
+
+/// See [`Effect::Resumed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The partition.
+    pub partition: SourcePartition,
+    /// How long it paused.
+    pub paused: Millis,
+    /// Why it changed hands: the word of a [`Cause`](super::cause::Cause).
+    pub cause: &'static str,
 }

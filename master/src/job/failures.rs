@@ -4,8 +4,8 @@ use kol_common::Millis;
 use kol_common::job::Flip;
 
 use super::effect::Effect;
+use super::losses::Failure;
 use super::machine::Job;
-use super::ownership::Failure;
 use super::record::{End, PartitionRecord};
 
 impl Job {
@@ -45,6 +45,14 @@ impl Job {
                 let usable = self.epochs.coordinator().usable(ordinal);
                 self.partitions
                     .lost_tail(ordinal, lost, usable.map(|(_, checkpoint)| checkpoint));
+            }
+            Failure::NotWhole { ordinal, text } => {
+                if self.epochs.coordinator().usable(ordinal).next().is_none() {
+                    return self.end(now, End::Failed, text, out);
+                }
+                let usable = self.epochs.coordinator().usable(ordinal);
+                self.partitions
+                    .log_is_not_whole(ordinal, usable.map(|(_, checkpoint)| checkpoint));
             }
             Failure::Outranked => {
                 self.outranked = true;

@@ -17,11 +17,9 @@ use proptest::prelude::*;
 use super::discovery::Found;
 use super::effect::Event;
 use super::fleet::{Executor, Fleet};
-use super::load::Load;
 use super::machine::Job;
-use super::placement::Site;
 use super::record::{End, JobRecord, Phase};
-use super::testing::{Out, started};
+use super::testing::{Out, executor, member, started};
 use crate::testing::spec;
 
 const DRAIN: Duration = Duration::from_secs(2);
@@ -58,10 +56,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..4, any::<bool>()).prop_map(|(n, draining)| Step::Drain(n, draining)),
         1 => Just(Step::RestartMaster),
     ]
-}
-
-fn id(n: u8) -> ExecutorId {
-    ExecutorId::from_wire(format!("exe_{n}"))
 }
 
 /// What one executor runs and reads ahead, by partition number, and what it has not answered yet.
@@ -172,23 +166,7 @@ impl World {
     }
 
     fn join(&mut self, n: u8) {
-        let executor = Executor {
-            incarnation: Incarnation::from_wire(format!("inc_{n}")),
-            state: ExecutorState::Alive,
-            site: Site {
-                host: format!("host{n}"),
-                zone: String::new(),
-            },
-            cores: 1,
-            memory: 1 << 30,
-            draining: false,
-            prepares: true,
-            drains_at: None,
-            others: Load::default(),
-            unseen: Vec::new(),
-            unseen_since: Millis(0),
-        };
-        self.fleet.insert(id(n), executor);
+        self.fleet.insert(executor(n), member(n));
         let fake = self.fakes.entry(n).or_default();
         // A new stream.
         fake.ahead.clear();
@@ -203,7 +181,7 @@ impl World {
                 assignment_epoch: *epoch,
             })
             .collect();
-        self.event(Event::Connected(id(n), running));
+        self.event(Event::Connected(executor(n), running));
     }
 
     fn answer(&mut self, n: u8) {
@@ -219,10 +197,13 @@ impl World {
                 job_id: revoke.job_id,
                 partition: revoke.partition,
                 assignment_epoch: revoke.assignment_epoch,
-                position: 0,
                 drained,
+                ..Released::default()
             };
-            self.event(Event::Received(id(n), FromExecutor::Released(released)));
+            self.event(Event::Received(
+                executor(n),
+                FromExecutor::Released(released),
+            ));
         }
     }
 
@@ -239,7 +220,7 @@ impl World {
         };
         let reports = runs.iter().map(report).collect();
         let reports = FromExecutor::Reports(Reports { reports });
-        self.event(Event::Received(id(n), reports));
+        self.event(Event::Received(executor(n), reports));
         for barrier in barriers {
             for (number, assignment_epoch) in &runs {
                 let checkpoint = PartitionCheckpoint {
@@ -254,7 +235,7 @@ impl World {
                     checkpoint: Some(checkpoint),
                 };
                 let ack = FromExecutor::BarrierAck(Box::new(ack));
-                self.event(Event::Received(id(n), ack));
+                self.event(Event::Received(executor(n), ack));
             }
         }
     }
@@ -269,7 +250,10 @@ impl World {
                 epoch: preparation.epoch,
                 error: error.clone(),
             };
-            self.event(Event::Received(id(n), FromExecutor::Prepared(prepared)));
+            self.event(Event::Received(
+                executor(n),
+                FromExecutor::Prepared(prepared),
+            ));
         }
     }
 
@@ -285,7 +269,7 @@ impl World {
             error: None,
         };
         self.event(Event::Received(
-            id(n),
+            executor(n),
             FromExecutor::PartitionFailed(failed),
         ));
     }
@@ -295,10 +279,10 @@ impl World {
             Step::Wait(ms) => self.now += ms,
             Step::Join(n) | Step::Return(n) => self.join(*n),
             Step::Lose(n) => {
-                self.fleet.remove(&id(*n));
+                self.fleet.remove(&executor(*n));
             }
             Step::Suspect(n) | Step::Leave(n) => {
-                if let Some(executor) = self.fleet.get_mut(&id(*n)) {
+                if let Some(executor) = self.fleet.get_mut(&executor(*n)) {
                     executor.state = match step {
                         Step::Leave(_) => ExecutorState::Leaving,
                         _ => ExecutorState::Suspect,
@@ -312,7 +296,7 @@ impl World {
             }
             Step::Answer(_) | Step::Fail(_) | Step::Unready(_) => {}
             Step::Drain(n, draining) => {
-                if let Some(executor) = self.fleet.get_mut(&id(*n)) {
+                if let Some(executor) = self.fleet.get_mut(&executor(*n)) {
                     executor.draining = *draining;
                 }
             }
@@ -336,7 +320,7 @@ impl World {
     }
 
     fn callable(&self, n: u8) -> bool {
-        self.fleet.get(&id(n)).is_some_and(Executor::callable)
+        self.fleet.get(&executor(n)).is_some_and(Executor::callable)
     }
 
     /// Everything answers from now on; long enough for deadlines, grace and back-off.
@@ -363,12 +347,12 @@ proptest! {
             world.apply(step);
         }
         // Faults end: one executor at least is well, none leaves or is silent.
-        let gone: Vec<u8> = (0..4).filter(|n| !world.fleet.contains_key(&id(*n))).collect();
+        let gone: Vec<u8> = (0..4).filter(|n| !world.fleet.contains_key(&executor(*n))).collect();
         for n in gone {
             world.fakes.remove(&n);
         }
         for n in 0..4 {
-            if world.fleet.contains_key(&id(n)) || n == 0 {
+            if world.fleet.contains_key(&executor(n)) || n == 0 {
                 world.join(n);
             }
         }

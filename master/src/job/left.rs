@@ -24,7 +24,7 @@ impl Job {
         };
         for part in manifest.iter_mut().flat_map(|m| &mut m.partitions) {
             if let Some(partition) = self.partitions.get(part.ordinal) {
-                *part = partition.record.cuts.hand_on(part);
+                *part = partition.record.hand_on(part);
             }
         }
         let records = self.partitions.records();
@@ -38,8 +38,10 @@ impl Job {
         let mut manifest = epochs.head()?.clone();
         for part in &mut manifest.partitions {
             let partition = self.partitions.get(part.ordinal);
-            let start = partition.and_then(|p| p.record.cuts.choose(epochs.usable(part.ordinal)));
-            if let Some((_, checkpoint)) = start {
+            let mut usable = epochs.usable(part.ordinal);
+            let start = partition.and_then(|p| p.record.cuts.choose(usable.clone()));
+            // Without one the log is read again; if it cannot be, a state that can be read is better than none.
+            if let Some((_, checkpoint)) = start.or_else(|| usable.next()) {
                 *part = checkpoint.clone();
             }
         }

@@ -28,9 +28,7 @@ use super::record::{End, JobRecord, Phase};
 use super::share::{Share, tick};
 use super::status::{View, places};
 use super::tenure::{Owned, Standing, Tenure};
-
-/// How long executors have, after this master was started again, to say what they run.
-const CLAIM_GRACE: Duration = Duration::from_secs(6);
+use crate::cluster::Grace;
 
 /// One job.
 #[derive(Debug)]
@@ -58,7 +56,6 @@ impl Job {
         now: Millis,
         drain: Duration,
     ) -> Self {
-        let until = Millis(now.0 + Millis::from(CLAIM_GRACE).0);
         record.upgrade();
         let partitions = std::mem::take(&mut record.partitions);
         let mut measure = Measure::new(now, record.clock);
@@ -66,7 +63,7 @@ impl Job {
             measure.resume(head);
         }
         Self {
-            partitions: Partitions::restore(record.id.clone(), partitions, drain, now, until),
+            partitions: Partitions::restore(record.id.clone(), partitions, drain, now),
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
@@ -76,6 +73,11 @@ impl Job {
             wall: now,
             record,
         }
+    }
+
+    /// This master begins to lead: owners on record have as long as that to say what they run.
+    pub fn await_owners(&mut self, now: Millis, grace: &Grace) {
+        self.partitions.await_owners(now, grace);
     }
 
     /// What is to be persisted.

@@ -2,8 +2,8 @@
 //! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
-//! `ownership` with `placing`, `moves` and `preparing`, `epochs`, `measure` with `share`, and `lookup` own their state,
-//! and `status` is what people see of them.
+//! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, and `lookup` own their
+//! state, and `status` is what people see of them.
 
 mod backoff;
 pub mod caught_up;
@@ -21,6 +21,7 @@ mod left;
 pub mod lineage;
 pub mod load;
 mod lookup;
+mod losses;
 pub mod machine;
 pub mod measure;
 mod moves;
@@ -28,6 +29,7 @@ mod origin;
 mod overlap;
 mod ownership;
 pub mod partition;
+mod pause;
 pub mod placement;
 mod placing;
 mod preparing;
@@ -38,7 +40,7 @@ mod status;
 pub mod tenure;
 mod warnings;
 
-pub use effect::{Effect, Event, Input};
+pub use effect::{Effect, Event, Input, Resumed};
 pub use fleet::{Executor, Fleet};
 pub use lineage::{Start, next_start};
 pub use load::Load;
@@ -52,7 +54,13 @@ pub(crate) use warnings::clock_ahead;
 #[cfg(test)]
 mod ending_tests;
 #[cfg(test)]
+mod failures_tests;
+#[cfg(test)]
 mod interleavings;
+#[cfg(test)]
+mod log_tests;
+#[cfg(test)]
+mod lost_tail_tests;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]

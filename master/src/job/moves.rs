@@ -262,6 +262,7 @@ fn assign(
         cuts.kept_before(state.epoch, epochs.usable(ordinal))
             .collect()
     });
+    let unused = state.is_none() && epochs.usable(ordinal).next().is_some();
     partition.restored = state.as_ref().map(|state| state.epoch);
     partition.unprepared = None;
     partition.record.assignment_epoch += 1;
@@ -287,6 +288,7 @@ fn assign(
         resume_at: state.as_ref().and_then(|state| state.resume_at),
         restore: state.map(|state| state.checkpoint),
         kept,
-        whole_log: epochs.is_lost(ordinal),
+        whole_log: unused || epochs.is_lost(ordinal),
+        read_before: partition.pauses.read_before(),
     }
 }

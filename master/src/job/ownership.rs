@@ -11,34 +11,27 @@
 //!    assigned again under a new assignment epoch.
 //! 5. An assignment brings the newest state of the partition that is not known to be damaged.
 //!
-//! Here is what executors report and what they lose; `moves` assigns and takes back, and `preparing` says when a partition
-//! is taken back whose next owner reads its state ahead.
+//! Here is what executors report; `losses` has what they lose, `moves` assigns and takes back, and `preparing` says when a
+//! partition is taken back whose next owner reads its state ahead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::checkpoint::{ABSENT, DAMAGED, NO_ROOM};
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    self, ErrorDomain, ErrorInfo, LostTail, Manifest, PartitionCheckpoint, PartitionFailed,
-    PartitionReport, Released, Revoke, RevokeMode, RunningPartition,
+    self, Manifest, PartitionCheckpoint, PartitionReport, Released, Revoke, RevokeMode,
+    RunningPartition,
 };
-use kol_common::{ExecutorId, JobId, KolError, Millis};
+use kol_common::{ExecutorId, JobId, Millis};
 
-use super::backoff::pause;
-use super::cause::Cause;
 use super::cuts::Cuts;
 use super::discovery::Started;
 use super::effect::Effect;
-use super::fleet::Fleet;
 use super::lineage::name_of;
 use super::measure::Round;
-use super::partition::{FAILURE_BUDGET, Hold, Partition};
-use super::placement::Site;
+use super::partition::{Hold, Partition};
 use super::record::PartitionRecord;
-
-/// Error code of a partition that Redis refused.
-const FENCED: &str = "FENCED";
+use crate::cluster::Grace;
 
 /// The partitions of a job, and who runs them.
 #[derive(Debug)]
@@ -54,51 +47,28 @@ pub(super) struct Partitions {
     pub(super) targets: BTreeMap<u32, ExecutorId>,
 }
 
-/// What follows from a partition that failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Nothing: it was not that executor's, or the partition is tried again.
-    Tolerated,
-    /// The state that it was assigned with is damaged. An older one is tried at once: the log has what
-    /// came after it.
-    Damaged {
-        /// The partition.
-        ordinal: u32,
-        /// The checkpoint epoch of that state.
-        epoch: u64,
-        /// What the executor said.
-        text: String,
-    },
-    /// Kafka lost the tail of its log: it goes back before that at once.
-    LostTail {
-        /// The partition.
-        ordinal: u32,
-        /// The records that were lost.
-        lost: LostTail,
-    },
-    /// Redis refused it, although no executor of this job is newer: a newer generation is on record there. It is
-    /// tried again, too.
-    Outranked,
-    /// Trying again cannot help: the job ends with this reason.
-    Fatal(String),
-}
-
 impl Partitions {
-    /// As they were persisted; owners on record have until `until` to say that they still run them.
+    /// As they were persisted; owners on record may still run them, and have the longest time to say so.
     pub(super) fn restore(
         job: JobId,
         records: Vec<PartitionRecord>,
         drain: Duration,
         now: Millis,
-        until: Millis,
     ) -> Self {
-        let restore = |record| Partition::restore(record, now, until);
+        let restore = |record| Partition::restore(record, now);
         Self {
             job,
             drain,
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
             targets: BTreeMap::new(),
+        }
+    }
+
+    /// Owners on record have as long as that to say that they still run them.
+    pub(super) fn await_owners(&mut self, now: Millis, grace: &Grace) {
+        for partition in &mut self.all {
+            partition.await_owner(now, grace);
         }
     }
 
@@ -140,7 +110,7 @@ impl Partitions {
             owner: None,
             placed: None,
         };
-        self.all.push(Partition::restore(record, now, now));
+        self.all.push(Partition::restore(record, now));
         true
     }
 
@@ -165,6 +135,13 @@ impl Partitions {
     pub(super) fn held_by(&self, executor: &ExecutorId) -> usize {
         let of = |p: &&Partition| p.hold.executor() == Some(executor);
         self.all.iter().filter(of).count()
+    }
+
+    /// The executor that one is moving to, by the newest plan.
+    pub(super) fn moving_to(&self, partition: &Partition) -> Option<&ExecutorId> {
+        let target = self.targets.get(&partition.record.ordinal);
+        let owner = partition.hold.executor();
+        target.filter(|target| owner.is_some_and(|owner| owner != *target))
     }
 
     /// Executors that have at least one.
@@ -210,6 +187,9 @@ impl Partitions {
             out.push(Effect::Persist);
         }
         partition.goal = partition.goal.or(report.end_offset);
+        if let Some(paused) = partition.pauses.reported(now, &report) {
+            out.push(Effect::Resumed(partition.resumed(paused)));
+        }
         if let Some(before) = partition.report.take() {
             if report.sample.is_empty() {
                 report.sample = before.sample;
@@ -221,18 +201,6 @@ impl Partitions {
         partition.received = now;
         partition.failure = None;
         Some(partition)
-    }
-
-    /// Kafka lost the tail of a partition's log. `checkpoints` are its usable ones, newest first.
-    pub(super) fn lost_tail<'c>(
-        &mut self,
-        ordinal: u32,
-        lost: LostTail,
-        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
-    ) {
-        if let Some(partition) = self.all.get_mut(ordinal as usize) {
-            partition.lost_tail(lost, checkpoints);
-        }
     }
 
     /// Rule 4.
@@ -288,83 +256,16 @@ impl Partitions {
         if !released.drained {
             self.undrained += 1;
         }
+        if let Some(report) = partition.current_report() {
+            let stopped = released.stopped_ms.unwrap_or_default();
+            let read_to = released.position.max(report.position);
+            let since = Millis(now.0.saturating_sub(stopped));
+            partition.pauses.begin(since, read_to);
+        }
         // No need to persist: the assignment epoch is raised when it is assigned again, and after a restart
         // its last owner will say that it does not run it.
         partition.record.owner = None;
         partition.hold = Hold::Free { after: now };
-    }
-
-    /// An owner gave up. What a person must repair is fatal; the rest is tried again elsewhere, later and
-    /// later, within a budget.
-    pub(super) fn failed(
-        &mut self,
-        now: Millis,
-        executor: &ExecutorId,
-        site: Option<Site>,
-        failed: &PartitionFailed,
-        out: &mut Vec<Effect>,
-    ) -> Failure {
-        let (name, epoch) = (failed.partition.as_ref(), failed.assignment_epoch);
-        let Some(partition) = find(&mut self.all, executor, name, epoch) else {
-            return Failure::Tolerated;
-        };
-        let error = failed.error.clone().unwrap_or_else(|| {
-            KolError::internal("PARTITION_FAILED", "the executor gave no reason").to_info()
-        });
-        let text = sentence(&error);
-        partition.leaves = Some(Cause::Failed {
-            executor: executor.clone(),
-            code: error.code.clone(),
-        });
-        self.undrained += 1;
-        out.push(Effect::Persist);
-        if let Some(epoch) = partition.restored.filter(|_| error.code == DAMAGED) {
-            partition.failure = Some(error);
-            partition.fence(now);
-            let ordinal = partition.record.ordinal;
-            return Failure::Damaged {
-                ordinal,
-                epoch,
-                text,
-            };
-        }
-        if let Some(lost) = failed.lost_tail {
-            partition.failure = Some(error);
-            partition.fence(now);
-            let ordinal = partition.record.ordinal;
-            return Failure::LostTail { ordinal, lost };
-        }
-        if error.code == ABSENT {
-            // Not the partition's fault, and no executor that misses the folder gets it again.
-            let salt = partition.record.assignment_epoch;
-            partition.failure = Some(error);
-            partition.fence(Millis(now.0 + pause(&self.job, 0, salt).0));
-            return Failure::Tolerated;
-        }
-        let domain = error.domain();
-        let is_outranked = error.code == FENCED;
-        // An executor or memory is missing, perhaps for hours: no reason to end what fits.
-        let limited = error.code != NO_ROOM;
-        let failures = partition.failed(now, site, error);
-        partition.fence(now);
-        if domain == ErrorDomain::User {
-            return Failure::Fatal(text);
-        }
-        let name = &partition.record.partition;
-        if limited && failures > FAILURE_BUDGET {
-            return Failure::Fatal(format!(
-                "partition {name} failed {failures} times within 5 minutes, last with {text}. \
-                 Repair the cause, then submit the job again"
-            ));
-        }
-        let salt = partition.record.assignment_epoch;
-        let after = Millis(now.0 + pause(&self.job, failures as u32 - 1, salt).0);
-        partition.hold = Hold::Free { after };
-        if is_outranked {
-            Failure::Outranked
-        } else {
-            Failure::Tolerated
-        }
     }
 
     /// The job has another generation: all partitions are assigned under it. What still runs under the one before
@@ -372,28 +273,6 @@ impl Partitions {
     pub(super) fn assign_again(&mut self, now: Millis) {
         for partition in &mut self.all {
             partition.fence(now);
-        }
-    }
-
-    /// Rule 2, for executors that are lost and for owners that did not return after this master was started
-    /// again.
-    pub(super) fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
-        for partition in &mut self.all {
-            let lost = match &partition.hold {
-                Hold::Free { .. } => false,
-                Hold::Awaited { until, .. } => now >= *until,
-                Hold::Held { executor } | Hold::Releasing { executor, .. } => {
-                    !fleet.contains_key(executor)
-                }
-            };
-            if lost {
-                self.undrained += 1;
-                partition.leaves = partition.hold.executor().map(|executor| Cause::Lost {
-                    executor: executor.clone(),
-                });
-                partition.fence(now);
-                out.push(Effect::Persist);
-            }
         }
     }
 }
@@ -423,7 +302,7 @@ pub(super) fn is_named(partition: &Partition, name: &proto::SourcePartition) -> 
 }
 
 /// The partition an executor speaks of, if it has it under that assignment epoch.
-fn find<'a>(
+pub(super) fn find<'a>(
     partitions: &'a mut [Partition],
     executor: &ExecutorId,
     name: Option<&proto::SourcePartition>,
@@ -435,9 +314,4 @@ fn find<'a>(
             && p.record.assignment_epoch == assignment_epoch
             && p.hold.executor() == Some(executor)
     })
-}
-
-/// An error as people read it.
-fn sentence(error: &ErrorInfo) -> String {
-    kol_common::error::Shown(error).to_string()
 }

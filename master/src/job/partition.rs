@@ -7,10 +7,12 @@ use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionRepor
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::Cause;
+use super::effect::Resumed;
+use super::pause::Pauses;
 use super::placement::Site;
 use super::record::PartitionRecord;
 use super::standby::Standby;
-use crate::cluster::Members;
+use crate::cluster::{Grace, Members};
 
 /// Failures within [`FAILURE_WINDOW`] after which a partition is not started again.
 pub const FAILURE_BUDGET: usize = 5;
@@ -25,7 +27,7 @@ pub enum Hold {
         /// It may be assigned from then on: not at once after a failure.
         after: Millis,
     },
-    /// This master was started again; the owner on record may still run it and say so.
+    /// This master began to lead; the owner on record may still run it and say so.
     Awaited {
         /// The owner on record.
         executor: ExecutorId,
@@ -83,24 +85,19 @@ pub struct Partition {
     pub goal: Option<u64>,
     /// An earlier master assigned it, and its owner still runs it.
     pub is_adopted: bool,
+    /// How long nobody processes it while it changes hands.
+    pub pauses: Pauses,
     /// Why it needs another owner, until it has one.
     pub leaves: Option<Cause>,
     failures: VecDeque<(Millis, Option<Site>)>,
 }
 
 impl Partition {
-    /// As it was persisted; an owner on record has until `until` to say that it still runs it.
-    pub fn restore(record: PartitionRecord, now: Millis, until: Millis) -> Self {
-        let hold = match &record.owner {
-            Some(owner) => Hold::Awaited {
-                executor: Members::id_of(owner.as_str()),
-                until,
-            },
-            None => Hold::Free { after: now },
-        };
-        Self {
+    /// As it was persisted; an owner on record may still run it, and has the longest time to say so.
+    pub fn restore(record: PartitionRecord, now: Millis) -> Self {
+        let mut partition = Self {
             record,
-            hold,
+            hold: Hold::Free { after: now },
             standby: None,
             unprepared: None,
             report: None,
@@ -109,8 +106,20 @@ impl Partition {
             restored: None,
             goal: None,
             is_adopted: true,
+            pauses: Pauses::default(),
             leaves: None,
             failures: VecDeque::new(),
+        };
+        partition.await_owner(now, &Grace::default());
+        partition
+    }
+
+    /// An owner on record has as long as that, from now on, to say that it still runs it.
+    pub fn await_owner(&mut self, now: Millis, grace: &Grace) {
+        if let Some(owner) = &self.record.owner {
+            let executor = Members::id_of(owner.as_str());
+            let until = Millis(now.0 + grace.of(&executor).0);
+            self.hold = Hold::Awaited { executor, until };
         }
     }
 
@@ -119,6 +128,16 @@ impl Partition {
         self.report.as_ref().filter(|r| {
             r.assignment_epoch == self.record.assignment_epoch && self.hold.executor().is_some()
         })
+    }
+
+    /// What is to be said of a pause that is over.
+    pub fn resumed(&self, paused: Millis) -> Resumed {
+        let placed = self.record.placed.as_ref();
+        Resumed {
+            partition: self.record.partition.clone(),
+            paused,
+            cause: placed.map_or("unknown", |placed| placed.cause.word()),
+        }
     }
 
     /// Whether Redis has everything up to the goal.
@@ -134,6 +153,7 @@ impl Partition {
         if learnt && report.log_start.is_some() {
             // Of the log before, which will not be reached.
             self.goal = None;
+            self.pauses.forget();
         }
         learnt
     }
@@ -144,14 +164,16 @@ impl Partition {
         lost: LostTail,
         checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
     ) {
-        let record = &mut self.record;
-        record.cuts.add(lost, checkpoints);
-        record.start_offset = record.start_offset.min(lost.from);
+        self.record.lost_tail(lost, checkpoints);
         self.goal = self.goal.map(|goal| goal.min(lost.from));
+        self.pauses.cut(lost.from);
     }
 
     /// Takes it from its owner: what that one still writes is refused once the next owner claims it.
     pub fn fence(&mut self, after: Millis) {
+        if let Some(position) = self.current_report().map(|report| report.position) {
+            self.pauses.begin(self.received, position);
+        }
         self.record.assignment_epoch += 1;
         self.record.owner = None;
         self.hold = Hold::Free { after };

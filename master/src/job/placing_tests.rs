@@ -85,6 +85,10 @@ fn a_partition_moves_for_balance_and_says_how_full_both_were() {
         shown.moves_when == "it is moving to exe_2"
     });
     let moving = moving.unwrap();
+    let shown = (0..4).map(|number| entry(&rig, number));
+    let shown = shown.map(|p| (p.executor_id, p.moving_to));
+    let moves: Vec<_> = shown.filter(|(_, next)| next.is_some()).collect();
+    assert_eq!(moves, [("exe_1".into(), Some("exe_2".into()))]);
     let released = kol_common::proto::Revoke {
         job_id: "job_1".into(),
         partition: Some((&moving.partition).into()),
@@ -96,7 +100,8 @@ fn a_partition_moves_for_balance_and_says_how_full_both_were() {
     assert_eq!(shown.cause, "balance");
     assert!(shown.why.starts_with("exe_1 was "), "{}", shown.why);
     assert!(shown.moves_at_ppm.unwrap() > shown.executor_load_ppm);
-    assert_eq!(entry(&rig, moving.ordinal as usize).executor_id, "exe_2");
+    let arrived = entry(&rig, moving.ordinal as usize);
+    assert_eq!((&*arrived.executor_id, arrived.moving_to), ("exe_2", None));
     // What it takes is known although its new owner has not measured it.
     let epoch = rig.job.record().partitions[moving.ordinal as usize].assignment_epoch;
     let out = report(&mut rig, 2, moving.ordinal, epoch, 0);

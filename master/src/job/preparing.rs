@@ -5,7 +5,7 @@
 //! 2. It is sent the newest usable epoch of the partition, each newer one, and every 10 s the same one again: otherwise
 //!    it drops what it read.
 //! 3. The owner is revoked at once when the next one has read the newest of them. An epoch that is open then may end
-//!    first, if it takes no longer than 3 s: with it less is read again.
+//!    first, if it takes no longer than 3 s: with it less is read again. It may take 15 s where that is much.
 //! 4. A state that cannot be read, or not within 2 min, stays where it is and is tried again after 10 s. An owner that must
 //!    not keep it drains; so does one without a committed epoch, one whose next owner reads nothing ahead, and one that
 //!    leaves, soon before it ends.
@@ -64,6 +64,8 @@ impl Partition {
             }
             self.unprepared = None;
         }
+        let position = self.current_report().map_or(0, |report| report.position);
+        let again = position.saturating_sub(newest.checkpoint.offset);
         let standby = self.standby.as_mut().filter(|s| s.executor() == target);
         let is_due = match standby {
             Some(standby) if standby.is_late(c.now) => {
@@ -82,7 +84,7 @@ impl Partition {
             state: Some(newest.checkpoint),
         });
         let standby = self.standby.as_ref();
-        let ready = standby.is_some_and(|s| s.is_ready(c.now, c.epoch_is_open));
+        let ready = standby.is_some_and(|s| s.is_ready(c.now, c.epoch_is_open, again));
         let next = match ready {
             true => Move::HandOver,
             false if c.ends_soon => Move::Drain,

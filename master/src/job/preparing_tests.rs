@@ -1,6 +1,8 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{ExecutorState, Prepared, RevokeMode};
+use kol_common::proto::{
+    ExecutorState, PartitionReport, PartitionState, Prepared, Reports, RevokeMode,
+};
 use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
 
 use crate::job::effect::Event;
@@ -127,6 +129,28 @@ fn a_move_waits_for_an_open_epoch_but_not_for_long() {
     begin_epoch(&mut rig);
     ready(&mut rig, 2, 0, first);
     assert!(revoked(&rig.after(2_900)).is_empty());
+    assert_eq!(revoked(&rig.after(100)).len(), 1);
+}
+
+#[test]
+fn a_move_waits_longer_for_an_epoch_without_which_much_would_be_read_again() {
+    let (mut rig, first) = with_an_epoch();
+    rig.fleet = fleet(&[1, 2]);
+    rig.tick();
+    let report = PartitionReport {
+        partition: Some((&SourcePartition::new("t", 0)).into()),
+        assignment_epoch: 1,
+        state: PartitionState::Running as i32,
+        position: 20_001,
+        ..PartitionReport::default()
+    };
+    let reports = FromExecutor::Reports(Reports {
+        reports: vec![report],
+    });
+    rig.event(Event::Received(executor(1), reports));
+    begin_epoch(&mut rig);
+    ready(&mut rig, 2, 0, first);
+    assert!(revoked(&rig.after(14_900)).is_empty());
     assert_eq!(revoked(&rig.after(100)).len(), 1);
 }
 

@@ -2,7 +2,7 @@
 //! version of this program too.
 
 use kol_common::job::{Flip, JobSpec};
-use kol_common::proto::{PartitionCheckpoint, PartitionReport};
+use kol_common::proto::{LostTail, PartitionCheckpoint, PartitionReport};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -96,6 +96,31 @@ impl PartitionRecord {
         if !of_another {
             self.from_log = state.start_offset.is_some();
             self.start_offset = state.start_offset.unwrap_or(self.start_offset);
+            if let Some(lost) = state.lost_tail {
+                self.lost_tail(lost, [state].into_iter());
+            }
+        }
+    }
+
+    /// Kafka lost the tail of its log. `checkpoints` are the usable ones, newest first.
+    pub fn lost_tail<'c>(
+        &mut self,
+        lost: LostTail,
+        checkpoints: impl Iterator<Item = &'c PartitionCheckpoint>,
+    ) {
+        self.start_offset = self.start_offset.min(lost.from);
+        let has_start = lost.oldest.is_some_and(|at| at <= self.start_offset);
+        self.cuts.add(lost, self.from_log && has_start, checkpoints);
+    }
+
+    /// A state of it for another job, which knows nothing of its cuts but what this says.
+    pub fn hand_on(&self, state: &PartitionCheckpoint) -> PartitionCheckpoint {
+        let oldest = self.cuts.is_whole().then_some(self.start_offset);
+        let lost = self.cuts.lost_of(state);
+        PartitionCheckpoint {
+            lineage: 0,
+            lost_tail: lost.map(|lost| LostTail { oldest, ..lost }),
+            ..state.clone()
         }
     }
 

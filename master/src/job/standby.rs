@@ -6,8 +6,12 @@ use kol_common::{ExecutorId, Millis};
 
 /// How often an executor is reminded of a state that it has read.
 const RENEW: Duration = Duration::from_secs(10);
-/// How long an open epoch may take to end before a partition moves in spite of it.
+/// How long an open epoch may take to end before a partition moves in spite of it; and where so many records would be
+/// read again that it would pause for it.
 const EPOCH: Duration = Duration::from_secs(3);
+const EPOCH_OF_MANY: Duration = Duration::from_secs(15);
+/// Records that are read again in about a tenth of a second.
+const MANY: u64 = 20_000;
 /// How long reading a state may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// When a state that could not be read is tried again.
@@ -65,9 +69,11 @@ impl Standby {
         self.ready_at.get_or_insert(now);
     }
 
-    /// Whether it has read what it was sent last, and no epoch is worth waiting for.
-    pub(super) fn is_ready(&self, now: Millis, epoch_is_open: bool) -> bool {
-        let waited = self.ready_at.is_some_and(|at| past(now, at, EPOCH));
+    /// Whether it has read what it was sent last, and no epoch is worth waiting for; `again` are the records that it would
+    /// read again now.
+    pub(super) fn is_ready(&self, now: Millis, epoch_is_open: bool, again: u64) -> bool {
+        let patience = if again > MANY { EPOCH_OF_MANY } else { EPOCH };
+        let waited = self.ready_at.is_some_and(|at| past(now, at, patience));
         self.read == Some(self.sent) && (waited || !epoch_is_open)
     }
 

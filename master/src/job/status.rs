@@ -6,7 +6,7 @@ use kol_common::proto::{
     self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport, UnseenRoot,
 };
 use kol_common::redis::RIGHTS_MISSING;
-use kol_common::{KolError, Millis};
+use kol_common::{ExecutorId, KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
 use super::fleet::{Executor, Fleet, Place, is_callable};
@@ -75,6 +75,7 @@ impl View<'_> {
             partition_count: self.partitions.len() as u64,
             executors: running.len() as u64,
             lag_records: self.partitions.iter().map(lag).sum(),
+            staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
             totals: Some(totals),
             // What an owner reported that no longer answers may have become wrong.
             caught_up: self.unserved().is_none() && caught_up(self.measure, scoring, &round),
@@ -102,8 +103,12 @@ impl View<'_> {
     fn entries(&self, now: Millis) -> Vec<proto::PartitionStatus> {
         let places = places(self.record, self.partitions, self.epochs);
         let plan = self.partitions.plan(now, self.fleet, &places);
-        let all = self.partitions.iter();
-        all.map(|p| entry(p, self.fleet, &plan)).collect()
+        let runs = self.record.phase == Phase::Running;
+        let all = self.partitions.iter().map(|p| {
+            let next = self.partitions.moving_to(p).filter(|_| runs);
+            entry(p, next, self.fleet, &plan)
+        });
+        all.collect()
     }
 
     fn reports(&self) -> impl Iterator<Item = &PartitionReport> {
@@ -315,7 +320,13 @@ fn lag(partition: &Partition) -> u64 {
     })
 }
 
-fn entry(partition: &Partition, fleet: &Fleet, plan: &Plan) -> proto::PartitionStatus {
+/// `next` is the executor that it is moving to.
+fn entry(
+    partition: &Partition,
+    next: Option<&ExecutorId>,
+    fleet: &Fleet,
+    plan: &Plan,
+) -> proto::PartitionStatus {
     let owner = partition.hold.executor();
     let host = owner
         .and_then(|id| fleet.get(id))
@@ -327,5 +338,7 @@ fn entry(partition: &Partition, fleet: &Fleet, plan: &Plan) -> proto::PartitionS
         start_offset: partition.record.start_offset,
         report: partition.report.clone(),
         placement: explain(partition, plan),
+        moving_to: next.map(ToString::to_string),
+        paused_ms: partition.pauses.last().map(|paused| paused.0),
     }
 }

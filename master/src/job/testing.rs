@@ -6,14 +6,14 @@ use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
     Barrier, BarrierAck, ErrorDomain, ErrorInfo, ExecutorState, JobState, Manifest,
-    PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState, Released, Reports,
-    Revoke,
+    PartitionAssignment, PartitionCheckpoint, PartitionFailed, PartitionReport, PartitionState,
+    Released, Reports, Revoke,
 };
 use kol_common::{ExecutorId, Incarnation, JobId, KolError, Millis, SavepointId, SourcePartition};
 use uuid::Uuid;
 
 use super::discovery::{Found, Started, Starts};
-use super::effect::{Effect, Event, Input};
+use super::effect::{Effect, Event, Input, Resumed};
 use super::fleet::{Executor, Fleet};
 use super::load::Load;
 use super::machine::Job;
@@ -30,27 +30,28 @@ pub(super) fn executor(n: u8) -> ExecutorId {
     ExecutorId::from_wire(format!("exe_{n}"))
 }
 
+/// An executor that is alive, alone on its host.
+pub(super) fn member(n: u8) -> Executor {
+    Executor {
+        incarnation: Incarnation::from_wire(format!("inc_{n}")),
+        state: ExecutorState::Alive,
+        site: Site {
+            host: format!("host{n}"),
+            zone: String::new(),
+        },
+        cores: 1,
+        memory: 1 << 30,
+        draining: false,
+        prepares: true,
+        drains_at: None,
+        others: Load::default(),
+        unseen: Vec::new(),
+        unseen_since: Millis(0),
+    }
+}
+
 pub(super) fn fleet(alive: &[u8]) -> Fleet {
-    let member = |n: &u8| {
-        let executor_of = Executor {
-            incarnation: Incarnation::from_wire(format!("inc_{n}")),
-            state: ExecutorState::Alive,
-            site: Site {
-                host: format!("host{n}"),
-                zone: String::new(),
-            },
-            cores: 1,
-            memory: 1 << 30,
-            draining: false,
-            prepares: true,
-            drains_at: None,
-            others: Load::default(),
-            unseen: Vec::new(),
-            unseen_since: Millis(0),
-        };
-        (executor(*n), executor_of)
-    };
-    alive.iter().map(member).collect()
+    alive.iter().map(|n| (executor(*n), member(*n))).collect()
 }
 
 pub(super) fn set(fleet: &mut Fleet, n: u8, state: ExecutorState) {
@@ -86,6 +87,8 @@ pub(super) struct Out {
     pub(super) sends: Vec<(ExecutorId, ToExecutor)>,
     pub(super) discover: bool,
     pub(super) savepoints: Vec<(SavepointId, Result<Manifest, KolError>)>,
+    pub(super) absent: Vec<ExecutorId>,
+    pub(super) resumed: Vec<Resumed>,
 }
 
 impl Out {
@@ -108,6 +111,8 @@ impl Out {
                 Effect::Send(to, message) => out.sends.push((to, message)),
                 Effect::Discover => out.discover = true,
                 Effect::Savepoint(id, saved) => out.savepoints.push((id, saved)),
+                Effect::Absent(executor) => out.absent.push(executor),
+                Effect::Resumed(resumed) => out.resumed.push(resumed),
                 Effect::Delete(_) | Effect::Notice(_) => {}
             }
         }
@@ -168,8 +173,8 @@ impl Rig {
             job_id: revoke.job_id.clone(),
             partition: revoke.partition.clone(),
             assignment_epoch: revoke.assignment_epoch,
-            position: 0,
             drained,
+            ..Released::default()
         };
         self.event(Event::Received(
             executor(by),
@@ -261,6 +266,15 @@ pub(super) fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
         }
     }
     all
+}
+
+/// The assignment that went to an executor, of partition 0.
+pub(super) fn assignment(out: &Out) -> PartitionAssignment {
+    let sent = out.sends.iter().find_map(|(_, message)| match message {
+        ToExecutor::Assign(assign) => assign.partitions.first().cloned(),
+        _ => None,
+    });
+    sent.unwrap()
 }
 
 pub(super) fn revoked(out: &Out) -> Vec<(ExecutorId, Revoke)> {

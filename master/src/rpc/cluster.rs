@@ -45,8 +45,16 @@ impl ClusterService for ClusterRpc {
         &self,
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let (controller, readers) = self.roles.leading().map_err(|e| e.to_status())?;
         let mut incoming = request.into_inner();
+        let (controller, readers) = match self.roles.leading() {
+            Ok(leading) => leading,
+            Err(refusal) => {
+                // Whatever term it knows: it looks for a leader.
+                let register = registration(&mut incoming, u64::MAX).await?;
+                self.roles.refused(&register.incarnation);
+                return Err(refusal.to_status());
+            }
+        };
         let register = registration(&mut incoming, controller.term()).await?;
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let outgoing = controller.opened(session, register).await;

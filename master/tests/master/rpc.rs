@@ -293,6 +293,7 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
         assignment_epoch: revoke.assignment_epoch,
         position: 5,
         drained: true,
+        stopped_ms: None,
     };
     executor.send(FromExecutor::Released(released)).await;
     let status = wait_for(&mut client, "a", is(JobState::Stopped)).await;

@@ -1,10 +1,12 @@
-//! Merges into one Redis core, beside bare EVALSHA calls that only write a hash of 12 fields for each
-//! creator and one ZADD for all of them.
+//! What a merge costs Redis' processor, beside its floor in the same run: pipelined HSET and ZADD of the same fields
+//! without a script; and beside plain commands in one MULTI after a look at the fence. All take turns, round by round,
+//! so that what else happens on the machine happens to all of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
-use kol_common::scoring::{Scoring, Slot};
+use kol_common::scoring::schema::{Changes, FIELDS, Field, RANK, Scored};
+use kol_common::scoring::{Market, Scoring, Slot, merge, pack_slots};
 use kol_executor::partition::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use kol_executor::sink::{Fence, script};
 use redis::{Cmd, Pipeline};
@@ -13,20 +15,48 @@ use kol_harness::RedisServer;
 
 const KOLS: usize = 100_000;
 const CALLS_A_PIPELINE: usize = 40;
-const ROUNDS: u64 = 3;
+/// The first one makes the keys, and is not counted.
+const ROUNDS: u64 = 6;
+const NOW: &str = "2025-07-01T09:00:00.000Z";
+const MARKET: Market = Market {
+    mean: 4.73,
+    version: 1,
+};
 
-const BARE: &str = "
-local z = {'ZADD', KEYS[1]}
-for i = 2, #KEYS do
-    local at = (i - 2) * 13
-    redis.call('HSET', KEYS[i], 'a', ARGV[at + 2], 'b', ARGV[at + 3], 'c', ARGV[at + 4], 'd', ARGV[at + 5],
-        'e', ARGV[at + 6], 'f', ARGV[at + 7], 'g', ARGV[at + 8], 'h', ARGV[at + 9], 'i', ARGV[at + 10],
-        'j', ARGV[at + 11], 'k', ARGV[at + 12], 'l', ARGV[at + 13])
-    z[#z + 1] = ARGV[at + 2]
-    z[#z + 1] = ARGV[at + 1]
-end
-redis.call(unpack(z))
-return {'OK'}";
+/// How creators are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// Merges, of creators that Redis has.
+    Merge,
+    /// Merges, of creators that Redis may not have.
+    Whole,
+    /// The fields that a merge writes when more events came.
+    Floor,
+    /// All fields.
+    FloorOfAll,
+    /// The same as `Floor` in a MULTI for each hundred creators, after the fence was read.
+    Multi,
+}
+
+impl Way {
+    const ALL: [Self; 5] = [
+        Self::Merge,
+        Self::Floor,
+        Self::Whole,
+        Self::FloorOfAll,
+        Self::Multi,
+    ];
+
+    fn says(self) -> &'static str {
+        match self {
+            Self::Merge => "merge, more events came",
+            Self::Whole => "merge, as a whole",
+            Self::Floor => "floor of the same fields",
+            Self::FloorOfAll => "floor of all fields",
+            Self::Multi => "MULTI of the same fields",
+        }
+    }
+}
 
 /// Prints the figures.
 pub fn merges() {
@@ -36,43 +66,52 @@ pub fn merges() {
         script.prepare_invoke().load(&mut connection).unwrap();
     }
     let names: Vec<String> = (0..KOLS).map(|i| format!("creator_{i:06}")).collect();
-    let bare: redis::Script = redis::Script::new(BARE);
-    bare.prepare_invoke().load(&mut connection).unwrap();
-    let bare_calls: Vec<Cmd> = names
-        .chunks(KOLS_A_CALL)
-        .map(|c| bare_call(&bare, c))
-        .collect();
-    let merge_calls = merge_calls(&names);
-    let (mut bare_time, mut merge_time) = (Duration::MAX, Duration::MAX);
-    let mut cost = f64::MAX;
+    let mut writer = Writer::new();
+    let mut costs = Way::ALL.map(|_| Vec::new());
     let mut bytes = 0;
-    for _ in 0..ROUNDS {
-        redis::cmd("HSET")
-            .arg("fence")
-            .arg(&["gen", "1", "ae", "1", "begun", "1", "ran", "0"])
-            .exec(&mut connection)
-            .unwrap();
-        bare_time = bare_time.min(time(&mut connection, &bare_calls));
-        let (before, memory) = (scripts_us(&mut connection), used_memory(&mut connection));
-        merge_time = merge_time.min(time(&mut connection, &merge_calls));
-        cost = cost.min(scripts_us(&mut connection) - before);
-        // The first round makes the keys.
-        bytes = bytes.max(used_memory(&mut connection).saturating_sub(memory));
+    for round in 0..ROUNDS {
+        for (way, costs) in Way::ALL.into_iter().zip(&mut costs) {
+            let calls = writer.calls(way, &names, round);
+            writer.reset_fence(&mut connection);
+            let (before, memory) = (worked(&mut connection), used_memory(&mut connection));
+            send(&mut connection, &calls);
+            let cost = worked(&mut connection) - before;
+            if round > 0 {
+                costs.push(cost.as_secs_f64() * 1e6 / KOLS as f64);
+            } else if way == Way::Merge {
+                bytes = used_memory(&mut connection).saturating_sub(memory);
+            }
+        }
     }
-    let rate = |time: Duration| KOLS as f64 / time.as_secs_f64();
+    print(costs, bytes);
+}
+
+fn print(costs: [Vec<f64>; Way::ALL.len()], bytes: u64) {
     println!(
-        "merges into one Redis: {KOLS} creators, {KOLS_A_CALL} a call, best of {ROUNDS} rounds"
+        "merges into one Redis: {KOLS} creators, {KOLS_A_CALL} a call, {} rounds in turn; µs of Redis' processor a creator",
+        ROUNDS - 1
     );
-    println!("  merge          {:>10.0} creators/s", rate(merge_time));
-    println!("  bare EVALSHA   {:>10.0} creators/s", rate(bare_time));
-    println!(
-        "  ratio          {:>10.2}",
-        rate(merge_time) / rate(bare_time)
-    );
-    println!(
-        "  of Redis' time {:>10.2} µs a creator in merges",
-        cost / KOLS as f64
-    );
+    let mut medians = Vec::new();
+    for (way, mut costs) in Way::ALL.into_iter().zip(costs) {
+        costs.sort_by(f64::total_cmp);
+        let (least, median) = (costs[0], costs[costs.len() / 2]);
+        let most = costs[costs.len() - 1];
+        println!(
+            "  {:<28}{median:>8.2}   ({least:.2} to {most:.2})",
+            way.says()
+        );
+        medians.push(median);
+    }
+    let of = |way: Way| medians[Way::ALL.iter().position(|w| *w == way).unwrap()];
+    for (one, other) in [
+        (Way::Merge, Way::Floor),
+        (Way::Whole, Way::FloorOfAll),
+        (Way::Merge, Way::FloorOfAll),
+        (Way::Multi, Way::Floor),
+    ] {
+        let ratio = of(one) / of(other);
+        println!("  {ratio:>6.2} × {}: {}", other.says(), one.says());
+    }
     println!(
         "  memory of Redis{:>10} bytes a creator",
         bytes / KOLS as u64
@@ -81,91 +120,173 @@ pub fn merges() {
 
 /// Memory that Redis has in use, bytes.
 fn used_memory(connection: &mut redis::Connection) -> u64 {
-    let memory: String = redis::cmd("INFO").arg("memory").query(connection).unwrap();
-    let line = memory.lines().find_map(|l| l.strip_prefix("used_memory:"));
-    line.and_then(|bytes| bytes.trim().parse().ok())
+    info(connection, "memory", "used_memory:") as u64
+}
+
+/// How long the thread of Redis that executes commands has worked.
+fn worked(connection: &mut redis::Connection) -> Duration {
+    let system = info(connection, "cpu", "used_cpu_sys_main_thread:");
+    let user = info(connection, "cpu", "used_cpu_user_main_thread:");
+    Duration::from_secs_f64(system + user)
+}
+
+fn info(connection: &mut redis::Connection, section: &str, name: &str) -> f64 {
+    let text: String = redis::cmd("INFO").arg(section).query(connection).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|value| value.trim().parse().ok())
         .unwrap_or_default()
 }
 
-/// Time that Redis has spent in scripts so far, by its own account, µs.
-fn scripts_us(connection: &mut redis::Connection) -> f64 {
-    let stats: String = redis::cmd("INFO")
-        .arg("commandstats")
-        .query(connection)
-        .unwrap();
-    let line = stats.lines().find(|l| l.starts_with("cmdstat_evalsha:"));
-    let usec = line.and_then(|l| l.split("usec=").nth(1)?.split(',').next());
-    usec.and_then(|u| u.parse().ok()).unwrap_or(0.0)
-}
-
-fn time(connection: &mut redis::Connection, calls: &[Cmd]) -> Duration {
-    let begun = Instant::now();
+fn send(connection: &mut redis::Connection, calls: &[Vec<Cmd>]) {
     for chunk in calls.chunks(CALLS_A_PIPELINE) {
-        let mut pipe = Pipeline::with_capacity(chunk.len());
-        for call in chunk {
+        let mut pipe = Pipeline::new();
+        for call in chunk.iter().flatten() {
             pipe.add_command(call.clone());
         }
-        let answers: Vec<Vec<String>> = pipe.query(connection).unwrap();
-        assert!(answers.iter().flatten().all(|a| a == "OK"), "{answers:?}");
-    }
-    begun.elapsed()
-}
-
-fn bare_call(script: &redis::Script, names: &[String]) -> Cmd {
-    let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(script.get_hash())
-        .arg(1 + names.len())
-        .arg("bare:ranking");
-    for name in names {
-        cmd.arg(format!("bare:{name}"));
-    }
-    for name in names {
-        cmd.arg(name).arg("57.131878434543623");
-        for _ in 0..11 {
-            cmd.arg("12345.67");
+        let answers: Vec<redis::Value> = pipe.query(connection).unwrap();
+        for answer in answers {
+            // Of a merge; plain commands answer with numbers, and what is queued with a word.
+            if let redis::Value::Array(words) = answer
+                && let [redis::Value::BulkString(word)] = words.as_slice()
+            {
+                assert_eq!(word, b"OK");
+            }
         }
     }
-    cmd
 }
 
-fn merge_calls(names: &[String]) -> Vec<Cmd> {
-    let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
-    let scoring = Scoring::new(&spec);
-    let fence = Fence {
-        key: "fence".into(),
-        generation: 1,
-        assignment_epoch: 1,
-    };
-    let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
-    let context = |place: usize| CallContext {
-        scoring: &scoring,
-        fence: &fence,
-        sequence: 1,
-        place,
-        platform: "tiktok",
-        market: 4.73,
-        market_version: 1,
-        now: "2025-07-01T09:00:00.000Z",
-        shown: true,
-    };
-    let slot = |i: usize| {
-        Outgoing::Put(Slot {
+struct Writer {
+    scoring: Scoring,
+    encoder: Encoder,
+    fence: Fence,
+}
+
+impl Writer {
+    fn new() -> Self {
+        let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+        Self {
+            scoring: Scoring::new(&spec),
+            encoder: Encoder::new(&SinkSpec::default(), "tiktok", 0),
+            fence: Fence {
+                key: "fence".into(),
+                generation: 1,
+                assignment_epoch: 1,
+            },
+        }
+    }
+
+    /// No merge of the flush has run.
+    fn reset_fence(&self, connection: &mut redis::Connection) {
+        redis::cmd("HSET")
+            .arg(&self.fence.key)
+            .arg(&["gen", "1", "ae", "1", "begun", "1", "ran", "0"])
+            .exec(connection)
+            .unwrap();
+    }
+
+    /// What a creator has in a round: more events each time, and another place in the ranking.
+    fn slot(creator: usize, round: u64) -> Slot {
+        let mixed = (creator as u64 ^ (round << 20)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        Slot {
+            generation: 1,
             window_end: 486_000,
-            engagement_e6: i as f64 * 1e6,
-            events: 30,
+            engagement_e6: mixed as f64 * 1e3,
+            events: 30 + round as u32,
             first_pane: 485_000,
             ..Slot::default()
-        })
-    };
-    let mut calls = Vec::new();
-    for (number, chunk) in names.chunks(KOLS_A_CALL).enumerate() {
-        let first = number * KOLS_A_CALL;
-        let kols: Vec<(&str, Outgoing)> = chunk
-            .iter()
-            .enumerate()
-            .map(|(i, name)| (name.as_str(), slot(first + i)))
-            .collect();
-        calls.push(encoder.call(&context(number + 1), &kols));
+        }
     }
-    calls
+
+    /// The calls for all creators, by hundreds.
+    fn calls(&mut self, way: Way, names: &[String], round: u64) -> Vec<Vec<Cmd>> {
+        let chunks = names.chunks(KOLS_A_CALL).enumerate();
+        let calls = chunks.map(|(number, names)| {
+            let first = number * KOLS_A_CALL;
+            let slots = (first..).map(|creator| Self::slot(creator, round));
+            let kols: Vec<_> = names.iter().map(String::as_str).zip(slots).collect();
+            match way {
+                Way::Merge | Way::Whole => vec![self.merge(way, &kols, round, number + 1)],
+                Way::Floor | Way::FloorOfAll => self.plain(way, &kols, round),
+                Way::Multi => {
+                    let mut look = redis::cmd("HMGET");
+                    look.arg(&self.fence.key)
+                        .arg(&["gen", "ae", "begun", "done", "ran"]);
+                    let begin = [look, redis::cmd("MULTI")].into_iter();
+                    let plain = self.plain(way, &kols, round).into_iter();
+                    begin.chain(plain).chain([redis::cmd("EXEC")]).collect()
+                }
+            }
+        });
+        calls.collect()
+    }
+
+    /// A platform for each way: its keys are its own.
+    fn platform(way: Way) -> &'static str {
+        match way {
+            Way::Merge => "tiktok",
+            Way::Whole => "youtube",
+            Way::Floor => "floor",
+            Way::FloorOfAll => "floor_of_all",
+            Way::Multi => "multi",
+        }
+    }
+
+    fn merge(&mut self, way: Way, kols: &[(&str, Slot)], round: u64, place: usize) -> Cmd {
+        let context = CallContext {
+            scoring: &self.scoring,
+            fence: &self.fence,
+            sequence: 1,
+            place,
+            platform: Self::platform(way),
+            market: MARKET.mean,
+            market_version: MARKET.version,
+            now: NOW,
+            shown: true,
+        };
+        let outgoing = |slot| match way {
+            Way::Merge if round > 0 => Outgoing::Change(slot),
+            _ => Outgoing::Put(slot),
+        };
+        let kols = kols.iter().map(|(name, slot)| (*name, outgoing(*slot)));
+        self.encoder.call(&context, &kols.collect::<Vec<_>>())
+    }
+
+    /// The same without a script; keys are made with all fields, in the order of a merge.
+    fn plain(&self, way: Way, kols: &[(&str, Slot)], round: u64) -> Vec<Cmd> {
+        let platform = Self::platform(way);
+        let all = round == 0 || way == Way::FloorOfAll;
+        let (mut ranking, mut slots) = (redis::cmd("ZADD"), redis::cmd("HSET"));
+        ranking.arg(format!("ranking:{platform}:trending"));
+        slots.arg(format!("streaming:ranking:{platform}:trending:slots"));
+        let mut text = String::new();
+        let mut calls = Vec::new();
+        for (name, slot) in kols {
+            let sums = merge(&self.scoring, std::slice::from_ref(slot));
+            let terms = self.scoring.score(&sums, MARKET.mean);
+            let scored = Scored {
+                scoring: &self.scoring,
+                sums: &sums,
+                terms: &terms,
+            };
+            let mut hash = redis::cmd("HSET");
+            hash.arg(format!("trending:{platform}:{name}"));
+            let mut add = |field: &Field, cmd: &mut Cmd| {
+                field.write(&scored, &mut text);
+                cmd.arg(field.name).arg(&text);
+            };
+            let of = |changes| FIELDS.iter().filter(move |field| field.changes == changes);
+            of(Changes::Often).for_each(|field| add(field, &mut hash));
+            hash.arg("updated_at").arg(NOW);
+            if all {
+                of(Changes::WithBaseline).for_each(|field| add(field, &mut hash));
+                hash.arg(&["kol_id", name, "platform", platform, "generation", "1"]);
+            }
+            calls.push(hash);
+            RANK.write(&scored, &mut text);
+            ranking.arg(&text).arg(name);
+            slots.arg(name).arg(pack_slots(&MARKET, &[*slot]));
+        }
+        calls.extend([slots, ranking]);
+        calls
+    }
 }

@@ -4,19 +4,42 @@ use std::time::Duration;
 
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
+use kol_common::proto::JobStatus;
 use kol_fold::{Fold, Record, View};
 
 use super::jobs::{explain, scoring};
 use super::{Cluster, RedisServer, Topic, compare_below, compare_market, unexpected};
 
-/// What the fold makes of these records, now.
-pub fn fold_of(scoring: &ScoringSpec, log: &[Record]) -> View {
+fn fold(scoring: &ScoringSpec) -> Fold {
     let mut fold = Fold::new(scoring);
     fold.set_present(Millis::now().0);
+    fold
+}
+
+/// What the fold makes of these records, now.
+pub fn fold_of(scoring: &ScoringSpec, log: &[Record]) -> View {
+    let mut fold = fold(scoring);
     for record in log {
         fold.apply(record);
     }
     fold.view().expect("events")
+}
+
+/// Fails where Redis differs from this view of a job that is caught up.
+fn assert_equal(prefix: &str, status: &JobStatus, view: &View, redis: &RedisServer) {
+    let mut differences = compare_below(&mut redis.connect(), prefix, view);
+    if scoring(status).profile == kol_common::job::Profile::Default {
+        differences.extend(compare_market(status, view));
+    }
+    let first: Vec<_> = differences.iter().take(20).collect();
+    assert!(
+        differences.is_empty(),
+        "{} differences from the fold of {} KOLs: {first:#?}\nmarket {:?}\nstatus {}",
+        differences.len(),
+        view.kols.len(),
+        view.market,
+        explain(status)
+    );
 }
 
 impl Cluster {
@@ -28,8 +51,17 @@ impl Cluster {
         redis: &RedisServer,
         limit: Duration,
     ) {
-        let log = topic.read();
-        self.assert_equals_fold_of(job, &log, redis, limit);
+        let status = self.try_status(job).expect("a status");
+        let mut fold = fold(&scoring(&status));
+        let mut records = 0;
+        // One after the other: a log may be larger than memory.
+        topic.each_record(|record| {
+            fold.apply(&record);
+            records += 1;
+        });
+        let status = self.wait_caught_up(job, records, limit);
+        let view = fold.view().expect("events");
+        assert_equal("", &status, &view, redis);
     }
 
     /// The same for records that the log does not have any more, or not yet in that order.
@@ -54,19 +86,7 @@ impl Cluster {
     ) {
         let status = self.wait_caught_up(job, log.len() as u64, limit);
         let view = fold_of(&scoring(&status), log);
-        let mut differences = compare_below(&mut redis.connect(), prefix, &view);
-        if scoring(&status).profile == kol_common::job::Profile::Default {
-            differences.extend(compare_market(&status, &view));
-        }
-        let first: Vec<_> = differences.iter().take(20).collect();
-        assert!(
-            differences.is_empty(),
-            "{} differences from the fold of {} KOLs: {first:#?}\nmarket {:?}\nstatus {}",
-            differences.len(),
-            view.kols.len(),
-            view.market,
-            explain(&status)
-        );
+        assert_equal(prefix, &status, &view, redis);
     }
 
     /// Fails when a server complained about something the scenario does not explain.

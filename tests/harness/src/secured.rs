@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::kafka::{Listener, More};
 use super::{Kafka, free_port};
@@ -11,6 +12,8 @@ use super::{Kafka, free_port};
 const USER: &str = "kol";
 /// See [`USER`].
 const PASSWORD: &str = "right-and-secret";
+/// How long a login holds: then a client logs in again, and its connection stays open.
+const LOGIN: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]
@@ -47,6 +50,11 @@ impl Secured {
     pub fn login(&self) -> (&'static str, &'static str) {
         (USER, PASSWORD)
     }
+
+    /// How long a login holds.
+    pub fn login_ends_after(&self) -> Duration {
+        LOGIN
+    }
 }
 
 fn more(folder: &Path, secure: u16, misnamed: u16) -> More {
@@ -75,6 +83,7 @@ fn more(folder: &Path, secure: u16, misnamed: u16) -> More {
         ],
         settings: vec![
             "sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN".to_owned(),
+            format!("connections.max.reauth.ms={}", LOGIN.as_millis()),
             format!("listener.name.secure.plain.sasl.jaas.config={plain}"),
             format!("listener.name.secure.scram-sha-256.sasl.jaas.config={scram}"),
             "ssl.keystore.type=PEM".to_owned(),

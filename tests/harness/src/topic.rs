@@ -97,8 +97,13 @@ impl Topic {
     /// All records of the log, each partition's in offset order.
     pub fn read(&self) -> Vec<Record> {
         let mut records = Vec::new();
-        self.each(|message| records.push(record(message)));
+        self.each_record(|record| records.push(record));
         records
+    }
+
+    /// Visits all records of the log, each partition's in offset order.
+    pub fn each_record(&self, mut visit: impl FnMut(Record)) {
+        self.each(|message| visit(record(message)));
     }
 
     /// The same with the records' headers.

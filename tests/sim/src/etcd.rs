@@ -34,6 +34,8 @@ struct State {
     entries: BTreeMap<Vec<u8>, KeyValue>,
     /// How long each lasts, and until when.
     leases: BTreeMap<i64, (Duration, Instant)>,
+    /// The newest lease that was granted: no number is given out twice.
+    granted: i64,
     /// The answer of the next transaction is lost, after it has happened.
     deaf: bool,
 }
@@ -258,7 +260,8 @@ impl Lease for Etcd {
     ) -> Result<Response<LeaseGrantResponse>, Status> {
         let ttl = request.get_ref().ttl;
         let mut state = self.state();
-        let id = state.leases.keys().next_back().map_or(1, |last| last + 1);
+        state.granted += 1;
+        let id = state.granted;
         let lasts = Duration::from_secs(ttl.unsigned_abs());
         state.leases.insert(id, (lasts, Instant::now() + lasts));
         Ok(Response::new(LeaseGrantResponse {

@@ -16,6 +16,7 @@
 //! | `person` | whoever uses the job |
 //! | `input`, `schedule` | events and faults, from the seed |
 //! | `watch`, `complaints`, `obeyed` | a reader of Redis; readers of logs |
+//! | `drains` | what must hold of executors that are drained |
 //! | `reign` | the laws of several masters |
 //! | `covered` | what a committed epoch promises |
 //! | `trace` | all that happened, as one number |
@@ -32,6 +33,7 @@
 mod complaints;
 mod covered;
 mod deeds;
+mod drains;
 pub mod etcd;
 mod guard;
 mod input;

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kol_common::Incarnation;
@@ -16,9 +16,9 @@ use kol_executor::memory::Memory;
 use kol_executor::run::live;
 use kol_executor::session::{Identity, Route};
 use kol_executor::supervisor;
-use kol_master::cluster::Limits;
+use kol_master::cluster::{Grace, Limits};
 use kol_master::controller;
-use kol_master::election::LeaderStore;
+use kol_master::election::{LeaderStore, Past};
 use kol_master::job::discovery::Outside;
 use kol_master::lead::Terms;
 use kol_master::meta::etcd::{Access, Etcd as EtcdClient, Members};
@@ -29,6 +29,7 @@ use kol_master::specs::Admission;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::drains::Drains;
 use super::etcd::Etcd;
 use super::log::MemoryLog;
 use super::masters::{ETCD, Masters, PORT, url};
@@ -66,6 +67,8 @@ pub struct Shared {
     pub meta: EmbeddedStore,
     /// The store of several.
     pub etcd: Etcd,
+    /// The leases that masters remember on their disks.
+    pub pasts: BTreeMap<&'static str, Arc<Disk>>,
     /// How much faster than others the clock of etcd is, in thousandths.
     pub drift: u32,
     /// Whether each of the masters that run leads.
@@ -80,6 +83,8 @@ pub struct Shared {
     pub errands: RefCell<VecDeque<Errand>>,
     /// Why the last thing that the person tried failed.
     pub refusal: RefCell<String>,
+    /// What the person has had drained.
+    pub drains: RefCell<Drains>,
     /// A state file was damaged.
     pub torn: Cell<bool>,
     /// Redis lost keys, or has others in their place, of which only a comparison tells.
@@ -93,6 +98,20 @@ impl Shared {
     fn stores(&self, host: &str) -> Stores {
         let folders = self.folders.get(host).cloned();
         Stores::new(Arc::new(folders.unwrap_or_default()))
+    }
+}
+
+/// The disk of a master: its newest lease.
+#[derive(Debug, Default)]
+pub struct Disk(Mutex<Option<i64>>);
+
+impl Past for Disk {
+    fn lease(&self) -> Option<i64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, lease: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
     }
 }
 
@@ -163,7 +182,8 @@ pub async fn candidate(shared: Rc<Shared>, net: Net, name: &'static str) -> Resu
     };
     let access = Access::new(&members, &Secrets::default())?;
     let etcd = |answer| EtcdClient::reached_by(&access, answer, |member| net.lazily(member));
-    let core = Core::shared(etcd, PREFIX.to_owned(), url(name), terms)?;
+    let past = Arc::clone(&shared.pasts[name]) as Arc<dyn Past>;
+    let core = Core::shared(etcd, PREFIX.to_owned(), url(name), Some(past), terms)?;
     shared.roles.borrow_mut().insert(name, core.roles.clone());
     serve(core, net).await
 }
@@ -178,6 +198,7 @@ fn options(shared: &Shared, net: &Net, name: &str) -> controller::Options {
         },
         drain: DRAIN,
         limits: Limits::default(),
+        grace: Grace::default(),
         host: format!("{name}:{PORT}"),
     }
 }

@@ -1,6 +1,7 @@
-//! Listens to whose messages executors take: none of a term after one of a newer term.
+//! Listens to the messages that executors take: none of a term after one of a newer term, and no assignment once they
+//! know that they drain, until they are told that they no longer do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,8 @@ pub struct Obeyed(Arc<Mutex<State>>);
 struct State {
     /// The newest term of each life of an executor.
     newest: BTreeMap<String, u64>,
+    /// The lives of executors that drain.
+    drain: BTreeSet<String>,
     problems: Vec<String>,
 }
 
@@ -47,10 +50,31 @@ impl<S: Subscriber> Layer<S> for Obeyed {
         let newest = state.newest.entry(executor.clone()).or_default();
         let before = std::mem::replace(newest, term.max(*newest));
         if term < before {
-            let problem = format!("executor {executor} obeyed term {term} after term {before}");
-            if !state.problems.contains(&problem) {
-                state.problems.push(problem);
+            state.problem(format!(
+                "executor {executor} obeyed term {term} after term {before}"
+            ));
+        }
+        match said.drains {
+            Some(true) => {
+                state.drain.insert(executor);
             }
+            Some(false) => {
+                state.drain.remove(&executor);
+            }
+            None if said.assigns && state.drain.contains(&executor) => {
+                state.problem(format!(
+                    "executor {executor} got partitions while it drained"
+                ));
+            }
+            None => {}
+        }
+    }
+}
+
+impl State {
+    fn problem(&mut self, what: String) {
+        if !self.problems.contains(&what) {
+            self.problems.push(what);
         }
     }
 }
@@ -59,12 +83,22 @@ impl<S: Subscriber> Layer<S> for Obeyed {
 struct Said {
     incarnation: Option<String>,
     term: Option<u64>,
+    assigns: bool,
+    drains: Option<bool>,
 }
 
 impl Visit for Said {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "term" {
             self.term = Some(value);
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        match field.name() {
+            "assigns" => self.assigns = value,
+            "drains" => self.drains = Some(value),
+            _ => {}
         }
     }
 

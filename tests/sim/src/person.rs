@@ -10,8 +10,8 @@ use kol_common::error::info_of;
 use kol_common::proto::job_service_client::JobServiceClient;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{
-    JobRef, JobState, JobStatus, LeadershipRequest, RewindRequest, SavepointRequest, StopRequest,
-    SubmitRequest,
+    DrainRequest, JobRef, JobState, JobStatus, LeadershipRequest, ListExecutorsRequest,
+    RewindRequest, SavepointRequest, StopRequest, SubmitRequest,
 };
 use kol_executor::session::Dial as _;
 use tonic::Status;
@@ -51,6 +51,10 @@ pub enum Errand {
     Replace,
     /// `rollback`.
     RollBack,
+    /// `drain` of the executor on a host.
+    Drain(&'static str),
+    /// `drain --cancel`.
+    CancelDrain(&'static str),
 }
 
 /// Why a call failed.
@@ -113,9 +117,7 @@ impl Person {
             let done = match errand {
                 _ if !self.submitted => self.submit(|_| {}).await,
                 Some(errand) => self.run(errand).await,
-                None => self.look().await.map(|status| {
-                    self.shared.status.replace(Some(status));
-                }),
+                None => self.watch().await,
             };
             match (done, errand) {
                 (Err(error), errand) => {
@@ -133,6 +135,13 @@ impl Person {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    async fn watch(&self) -> Result<(), Failed> {
+        let status = self.look().await?;
+        self.look_at_executors().await?;
+        self.shared.status.replace(Some(status));
+        Ok(())
     }
 
     async fn run(&mut self, errand: Errand) -> Result<(), Failed> {
@@ -162,6 +171,8 @@ impl Person {
                 self.submit(|request| request.replace = true).await
             }
             Errand::RollBack => self.roll_back().await,
+            Errand::Drain(host) => self.drain(host, true).await,
+            Errand::CancelDrain(host) => self.drain(host, false).await,
         }
     }
 
@@ -239,6 +250,39 @@ impl Person {
             Err(error) if error.code().as_deref() == Some("JOB_NOT_FOUND") => Ok(()),
             begun => begun.map(drop),
         }
+    }
+
+    /// Has the executor of a host drained, or no longer.
+    async fn drain(&self, host: &'static str, draining: bool) -> Result<(), Failed> {
+        self.shared.drains.borrow_mut().begin(host);
+        let request = DrainRequest {
+            executor: host.to_owned(),
+            cancel: !draining,
+        };
+        let mut master = self.master().await?;
+        match within(ANSWER, master.drain_executor(request)).await {
+            Ok(status) => {
+                self.shared.drains.borrow_mut().confirmed(&status, draining);
+                Ok(())
+            }
+            // It is away; its next life knows nothing of it.
+            Err(error) if error.code().as_deref() == Some("EXECUTOR_NOT_FOUND") => Ok(()),
+            Err(error) => {
+                self.shared.drains.borrow_mut().unsure(host);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks at the executors, once one of them was drained: without that nothing depends on it.
+    async fn look_at_executors(&self) -> Result<(), Failed> {
+        if !self.shared.drains.borrow().began() {
+            return Ok(());
+        }
+        let mut master = self.master().await?;
+        let listed = within(ANSWER, master.list_executors(ListExecutorsRequest {})).await?;
+        self.shared.drains.borrow_mut().look(listed.executors);
+        Ok(())
     }
 
     /// The master that leads.

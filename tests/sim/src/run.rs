@@ -86,6 +86,7 @@ pub fn run(masters: Masters, seed: u64, lines: bool) -> Outcome {
     problems.extend(scene.shared.redis.seen_going_back());
     problems.extend(scene.covered.problems().to_vec());
     problems.extend(scene.reign.problems().to_vec());
+    problems.extend(scene.shared.drains.borrow().problems().to_vec());
     problems.extend(complaints.take(scene.shared.torn.get()));
     Outcome {
         problems,
@@ -131,6 +132,11 @@ impl Scene {
             masters,
             meta: EmbeddedStore::in_memory().expect("memory"),
             etcd: Etcd::default(),
+            pasts: masters
+                .hosts()
+                .iter()
+                .map(|host| (*host, Arc::default()))
+                .collect(),
             drift: (seed % DRIFTS) as u32 * DRIFT,
             roles: RefCell::default(),
             leave: RefCell::default(),
@@ -138,6 +144,7 @@ impl Scene {
             status: RefCell::new(None),
             errands: RefCell::default(),
             refusal: RefCell::default(),
+            drains: RefCell::default(),
             torn: Cell::default(),
             gaps: Cell::default(),
             spec: spec(seed, &feed, deeds),

@@ -23,11 +23,12 @@ pub const CALM: Millis = Millis(3_000);
 pub const HEALED: Millis = Millis(16_000);
 /// No event comes any more, and Redis may yet lose data, until then.
 pub const LAST: Millis = Millis(18_000);
+/// For chances that do not depend on others of the seed.
+const SALT: u64 = 0x6472_6169_6e73_0000;
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
-/// Records that a partition loses at most, and from when on: by then there are epochs from before them.
+/// Records that a partition loses at most.
 const MOST_CUT: usize = 60;
-const CUT_FROM: Millis = Millis(CALM.0 + 3_000);
 /// Pairs of hosts that talk.
 pub const LINKS: [(&str, &str); 7] = [
     ("one", "master"),
@@ -134,6 +135,7 @@ pub fn schedule(seed: u64, masters: Masters) -> Vec<(Millis, Deed)> {
         deeds.push((at, Deed::Do(errand(&mut random))));
     }
     surroundings(seed, &mut deeds);
+    deeds.extend(drains(seed));
     deeds.extend(masters.faults(seed));
     deeds.sort_by_key(|(at, _)| *at);
     deeds
@@ -158,9 +160,7 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                 (begin, Deed::Hide(executor, true)),
                 (end, Deed::Hide(executor, false)),
             ]),
-            _ if is_replayable(deeds) => {
-                let begin = begin.max(CUT_FROM);
-                let end = end.max(Millis(begin.0 + 300));
+            _ => {
                 let records = random.random_range(1..MOST_CUT);
                 let elects = random.random();
                 deeds.push((begin, Deed::Cut(partition, records, elects)));
@@ -169,19 +169,24 @@ fn surroundings(seed: u64, deeds: &mut Vec<(Millis, Deed)>) {
                     deeds.extend([(begin, Deed::Away(true)), (end, Deed::Away(false))]);
                 }
             }
-            _ => {}
         }
     }
 }
 
-/// Whether a log that loses its tail leaves a fold: there must be state from before the cut, or none at all. A job
-/// that takes over the state of another has none, and damaged state may have been that.
-fn is_replayable(deeds: &[(Millis, Deed)]) -> bool {
-    deeds.iter().all(|(_, deed)| match deed {
-        Deed::Tear(..) => false,
-        Deed::Do(errand) => matches!(errand, Errand::Savepoint | Errand::RewindToEarliest { .. }),
-        _ => true,
-    })
+/// Executors are drained, and most of them are given partitions again; with chances of their own, too.
+fn drains(seed: u64) -> Vec<(Millis, Deed)> {
+    let mut random = StdRng::seed_from_u64(seed ^ SALT);
+    let mut deeds = Vec::new();
+    for _ in 0..[0, 0, 1, 2][random.random_range(0..4)] {
+        let executor = *EXECUTORS.choose(&mut random).unwrap_or(&EXECUTORS[0]);
+        let begin = random.random_range(CALM.0..HEALED.0 - 1_000);
+        deeds.push((Millis(begin), Deed::Do(Errand::Drain(executor))));
+        if random.random_ratio(2, 3) {
+            let end = random.random_range(begin + 100..=HEALED.0);
+            deeds.push((Millis(end), Deed::Do(Errand::CancelDrain(executor))));
+        }
+    }
+    deeds
 }
 
 /// The newest state of a partition is damaged, and soon nobody has it in memory.

@@ -42,6 +42,9 @@ pub fn of(shared: &Shared) -> Verdict {
     if !status.caught_up || read < shared.log.written() {
         return Verdict::NotYet(explain(status));
     }
+    if let Some(why) = shared.drains.borrow().undrained() {
+        return Verdict::NotYet(why);
+    }
     let Ok(spec) = serde_json::from_str::<JobSpec>(&status.spec_json) else {
         return Verdict::Wrong(vec!["a spec that cannot be read".into()]);
     };

@@ -11,6 +11,8 @@
 mod chance;
 #[path = "sim/election.rs"]
 mod election;
+#[path = "sim/logins.rs"]
+mod logins;
 #[path = "sim/platforms.rs"]
 mod platforms;
 #[path = "sim/redis.rs"]

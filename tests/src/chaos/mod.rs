@@ -1,13 +1,6 @@
 //! `make chaos`: real processes and servers, a steady stream of events, and one fault after the other,
 //! chosen from a seed. In the end Redis must equal the fold of the log, key by key.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 mod fault;
 mod reader;
 mod watch;
@@ -18,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use fault::{ALL, Fault, Victim};
 use kol_harness::{
     Clock, Cluster, IN_OWN_NAMESPACE, Job, Kafka, Proxy, RedisServer, Topic, may_mount,
@@ -177,7 +170,7 @@ impl Scene {
         let job = Job {
             // Epochs come each second: some are kept from before the records that Kafka loses.
             sink: "[checkpoint]\nretain = 100".to_owned(),
-            ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+            ..feed::job()
         };
         let url = format!("redis://{}/0", to_redis.address());
         let job = cluster.submit_to(&job, &topic, &url);

@@ -2,13 +2,6 @@
 //! Links are cut while events flow. In the end Redis must equal the fold of the log, key by key, every event counted
 //! once, and no two masters may have led at one time.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 mod fleet;
 pub mod network;
 mod pauses;
@@ -23,7 +16,7 @@ use std::time::{Duration, Instant};
 use kol_harness::{Job, Kafka, RedisServer, Topic, compare_below, fold_of, wait_for};
 use serde_json::Value;
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use fleet::Fleet;
 use network::{HUB, Network, name};
 use timeline::Timeline;
@@ -40,8 +33,9 @@ const STALLED: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(3);
 /// The longest pause of partitions of other hosts than the one that is cut off.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The longest time without a leader.
-const NEW_LEADER: Duration = Duration::from_secs(15);
+/// How long after the leader's host was cut off another leads at the latest, and the first epoch is committed.
+const NEW_LEADER: Duration = Duration::from_secs(10);
+const FIRST_EPOCH: Duration = Duration::from_secs(15);
 
 /// How long, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +100,7 @@ impl Check {
         let fleet = Fleet::start(HOSTS);
         let watch = Watch::start(fleet.pages());
         let feed = Feed::start(&topic, rate, SEED);
-        let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
+        let job = feed::job();
         let check = Self {
             network,
             fleet,
@@ -146,13 +140,19 @@ impl Check {
         self.network.cut(host).expect("the link is cut");
         self.note(&format!("the link of {} is cut ({role})", name(host)));
         if leads {
-            wait_for("a new leader", NEW_LEADER, || self.another_leads(host));
+            let limit = NEW_LEADER.saturating_sub(begun.elapsed());
+            wait_for("a new leader", limit, || self.another_leads(host));
             self.note("another master leads");
         }
         wait_for("others to take over", LIMIT, || self.is_without(host));
         self.note("its partitions run elsewhere");
         let committed = before["checkpoint"]["epoch"].as_u64();
-        wait_for("an epoch", LIMIT, || {
+        let limit = if leads {
+            FIRST_EPOCH.saturating_sub(begun.elapsed())
+        } else {
+            LIMIT
+        };
+        wait_for("an epoch", limit, || {
             let epoch = self.status()?["checkpoint"]["epoch"].as_u64();
             (epoch > committed)
                 .then_some(())

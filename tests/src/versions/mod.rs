@@ -1,13 +1,6 @@
 //! `make versions-check`: processes of the previous version and of this one in one cluster, and upgrades of a cluster
 //! that runs, process by process. Events flow meanwhile; in the end Redis must equal the fold of the log.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a run that cannot continue should say where and end"
-)]
-
 mod binaries;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobState;
-use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic, wait_for};
+use kol_harness::{Cluster, Kafka, RedisServer, Topic, wait_for};
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 
 const PARTITIONS: u32 = 4;
 const RATE: u64 = 500;
@@ -125,7 +118,7 @@ impl<'a> Scene<'a> {
         let topic = Topic::create(Kafka::shared(), "versions", PARTITIONS);
         let redis = RedisServer::start();
         let feed = Feed::start(&topic, RATE, SEED);
-        let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
+        let job = feed::job();
         let job = cluster.submit(&job, &topic, &redis);
         let scene = Self {
             previous,

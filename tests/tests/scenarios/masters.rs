@@ -124,7 +124,7 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
     let Some(etcd) = Etcd::start() else { return };
     let mut cluster = Cluster::start_elected(1, &etcd);
     for (code, reason) in [
-        ("SESSION_LOST", "leaders die, and are called in turn"),
+        ("SESSION_LOST", "leaders die, and all are called"),
         ("SESSION_ENDED", "leaders step down and leave"),
         ("ETCD_UNREACHABLE", "etcd is stopped"),
         ("LEADERSHIP_LOST", "etcd is stopped"),

@@ -18,56 +18,93 @@ use kol_harness::{Cluster, Job, Kafka, RedisServer, Scene, Topic, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(180);
 const PARTITIONS: u32 = 8;
-const VIDEOS: u32 = 5;
 /// When the events begin, and how far they are apart.
 const START_MS: u64 = 1_750_636_800_000;
-/// Creators in state: [`KOLS_VARIABLE`] sets another number.
-const KOLS: u32 = 50_000;
-const KOLS_VARIABLE: &str = "KOL_MOVES_KOLS";
+/// Over how long partitions report their longest stall, and a report is late.
+const STALLS: Duration = Duration::from_millis(2_500);
+/// Readings that are produced at once.
+const CHUNK: u64 = 100_000;
 
-/// A reading of a video of a creator, `number` of so many.
-fn reading(number: u32, kols: u32) -> Record {
-    let (kol, video) = (number % kols, number / kols % VIDEOS);
-    // An hour for all readings of one video, so that few creators leave.
-    let at = START_MS + u64::from(number) * 3_600_000 / u64::from(kols);
-    let value = format!(
-        "{{\"event_time\":\"{}\",\"username\":\"kol_{kol}\",\"video_id\":\"{}\",\"like_count\":{}}}",
-        Millis(at).iso(),
-        7_000_000 + kol * VIDEOS + video,
-        u64::from(number) + 10,
-    );
-    Record {
-        timestamp_ms: Some(at),
-        key: Some(format!("kol_{kol}").into_bytes()),
-        value: Some(value.into_bytes()),
-        ..Record::default()
+/// The creators in state, and videos of each; these variables set other numbers.
+#[derive(Clone, Copy)]
+struct World {
+    kols: u64,
+    videos: u64,
+}
+
+impl World {
+    fn of_this_run() -> Self {
+        let number = |name: &str, or: u64| std::env::var(name).map_or(or, |n| n.parse().unwrap());
+        Self {
+            kols: number("KOL_MOVES_KOLS", 50_000),
+            videos: number("KOL_MOVES_VIDEOS", 5),
+        }
+    }
+
+    /// Readings until each video has one.
+    fn readings(self) -> u64 {
+        self.kols * self.videos
+    }
+
+    /// What an executor may take that has all of them, for `--memory`.
+    fn memory(self) -> String {
+        let kib = self.readings() / 10 + self.kols;
+        format!("{}m", 1_024 + kib / 1_024)
+    }
+
+    /// How long reading so many, and whatever is in proportion to them, may take.
+    fn limit(self) -> Duration {
+        LIMIT + Duration::from_millis(self.readings() / 10)
+    }
+
+    /// A reading of a video of a creator, `number` of so many.
+    fn reading(self, number: u64) -> Record {
+        let (kol, video) = (number % self.kols, number / self.kols % self.videos);
+        // An hour for all readings of one video, so that few creators leave.
+        let at = START_MS + number * 3_600_000 / self.kols;
+        let value = format!(
+            "{{\"event_time\":\"{}\",\"username\":\"kol_{kol}\",\"video_id\":\"{}\",\"like_count\":{}}}",
+            Millis(at).iso(),
+            7_000_000 + kol * self.videos + video,
+            number + 10,
+        );
+        Record {
+            timestamp_ms: Some(at),
+            key: Some(format!("kol_{kol}").into_bytes()),
+            value: Some(value.into_bytes()),
+            ..Record::default()
+        }
+    }
+
+    fn produce(self, topic: &Topic, numbers: std::ops::Range<u64>) {
+        let records: Vec<Record> = numbers.map(|number| self.reading(number)).collect();
+        topic.produce(&records);
     }
 }
 
-/// Produces readings from `first` on, 2,000 a second, until it is stopped: how many.
+/// Produces further readings, 2,000 a second, until it is stopped: how many there are then.
 struct Feed {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<u32>,
+    thread: JoinHandle<u64>,
 }
 
 impl Feed {
-    fn start(topic: Arc<Topic>, first: u32, kols: u32) -> Self {
+    fn start(topic: Arc<Topic>, world: World) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let mut next = first;
+            let mut next = world.readings();
             while !told.load(Ordering::Relaxed) {
-                let part: Vec<Record> = (next..next + 40).map(|n| reading(n, kols)).collect();
-                topic.produce(&part);
+                world.produce(&topic, next..next + 40);
                 next += 40;
                 std::thread::sleep(Duration::from_millis(20));
             }
-            next - first
+            next
         });
         Self { stop, thread }
     }
 
-    fn stop(self) -> u32 {
+    fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
@@ -76,18 +113,21 @@ impl Feed {
 /// One partition, as last seen.
 struct Seen {
     assignment_epoch: u64,
-    position: u64,
     since: Instant,
+    /// How long it paused when it came to this owner is noted.
+    is_noted: bool,
 }
 
-/// What partitions report, over and over: reports come every 200 ms.
+/// What partitions report, over and over.
 #[derive(Default)]
 struct Watch {
     seen: BTreeMap<u32, Seen>,
-    /// From the last progress of one owner to the first of the next.
+    /// How long those paused that changed hands since the last report, and since the beginning.
     moves: Vec<Duration>,
-    /// Between two reports of progress of one owner.
+    all_moves: Vec<Duration>,
+    /// How long those got no records that stayed where they are.
     stalls: Vec<Duration>,
+    limit: Duration,
 }
 
 impl Watch {
@@ -100,22 +140,22 @@ impl Watch {
             };
             let new = Seen {
                 assignment_epoch: report.assignment_epoch,
-                position: report.position,
                 since: now,
+                is_noted: false,
             };
-            let Some(seen) = self.seen.get(&number) else {
+            let is_new = |seen: &Seen| seen.assignment_epoch != report.assignment_epoch;
+            if self.seen.get(&number).is_none_or(is_new) {
                 self.seen.insert(number, new);
+            }
+            let Some(seen) = self.seen.get_mut(&number) else {
                 continue;
             };
-            // The next owner reads again what came after the epoch that it begins with.
-            if new.position > seen.position {
-                let pause = now - seen.since;
-                if new.assignment_epoch == seen.assignment_epoch {
-                    self.stalls.push(pause);
-                } else {
-                    self.moves.push(pause);
-                }
-                self.seen.insert(number, new);
+            if let Some(paused) = partition.paused_ms.filter(|_| !seen.is_noted) {
+                seen.is_noted = true;
+                self.moves.push(Duration::from_millis(paused));
+            }
+            if now - seen.since > STALLS {
+                self.stalls.push(Duration::from_millis(report.stall_ms));
             }
         }
     }
@@ -123,7 +163,7 @@ impl Watch {
     /// Looks until the executors that run partitions are so many, with equal shares.
     fn until_balanced(&mut self, cluster: &Cluster, job: &str, executors: usize) {
         let what = format!("{executors} executors with equal shares");
-        wait_for(&what, LIMIT, || {
+        wait_for(&what, self.limit, || {
             std::thread::sleep(Duration::from_millis(20));
             let status = cluster.try_status(job).map_err(|e| e.to_string())?;
             self.look(&status);
@@ -149,27 +189,25 @@ impl Watch {
 
     /// Prints what was seen since the last time.
     fn report(&mut self, what: &str) {
-        self.moves.sort();
-        let longest = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
         println!(
-            "{what}: {} moves, pauses p50 {:?}, longest {:?}; longest of a partition that stayed {:?}",
-            self.moves.len(),
-            self.moves
-                .get(self.moves.len() / 2)
-                .copied()
-                .unwrap_or_default(),
-            longest(&self.moves),
-            longest(&self.stalls),
+            "{what}: {}; longest of a partition that stayed {:?}",
+            spread(&mut self.moves),
+            self.stalls.iter().max().copied().unwrap_or_default(),
         );
-        self.moves.clear();
+        self.all_moves.append(&mut self.moves);
         self.stalls.clear();
     }
 }
 
-fn leave(cluster: &mut Cluster, executor: usize) {
-    cluster.executors[executor].signal("TERM");
-    let ended = cluster.executors[executor].wait_exit(LIMIT);
-    assert!(ended.success(), "{ended}");
+fn spread(moves: &mut [Duration]) -> String {
+    moves.sort();
+    let at = |part: usize| moves.get(moves.len() * part / 100).copied();
+    let (p50, p90) = (at(50).unwrap_or_default(), at(90).unwrap_or_default());
+    let longest = moves.last().copied().unwrap_or_default();
+    format!(
+        "{} moves, pauses p50 {p50:?}, p90 {p90:?}, longest {longest:?}",
+        moves.len()
+    )
 }
 
 /// How many partitions were started with a state that was read ahead, and without.
@@ -188,26 +226,37 @@ fn starts(cluster: &Cluster) -> (usize, usize) {
 
 #[test]
 fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_doubled() {
-    let kols = std::env::var(KOLS_VARIABLE).map_or(KOLS, |n| n.parse().unwrap());
+    let world = World::of_this_run();
     let topic = Arc::new(Topic::create(Kafka::shared(), "moves", PARTITIONS));
     let redis = RedisServer::start();
-    let mut cluster = Cluster::start_with(1, &[("KOL_EXECUTOR_DRAIN_TIMEOUT", "60s")]);
+    let patience = format!("{}s", world.limit().as_secs());
+    let mut cluster = Cluster::start_with(
+        1,
+        &[
+            ("KOL_EXECUTOR_DRAIN_TIMEOUT", &patience),
+            ("KOL_EXECUTOR_MEMORY", &world.memory()),
+        ],
+    );
     let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
     let job = cluster.submit(&job, &topic, &redis);
-    let first = kols * VIDEOS;
-    let all: Vec<Record> = (0..first).map(|number| reading(number, kols)).collect();
-    all.chunks(100_000).for_each(|part| topic.produce(part));
-    cluster.wait_caught_up(&job, u64::from(first), LIMIT);
+    let readings = world.readings();
+    for first in (0..readings).step_by(CHUNK as usize) {
+        world.produce(&topic, first..readings.min(first + CHUNK));
+    }
+    cluster.wait_caught_up(&job, readings, world.limit());
     let what = "an epoch with all of it";
-    cluster.wait_status(&job, what, LIMIT, |status| {
+    cluster.wait_status(&job, what, world.limit(), |status| {
         status
             .checkpoint
             .as_ref()
             .is_some_and(|c| c.failures == 0 && c.epoch > 0)
     });
 
-    let feed = Feed::start(Arc::clone(&topic), first, kols);
-    let mut watch = Watch::default();
+    let feed = Feed::start(Arc::clone(&topic), world);
+    let mut watch = Watch {
+        limit: world.limit(),
+        ..Watch::default()
+    };
     watch.look_for(&cluster, &job, Duration::from_secs(3));
     watch.report("1 executor");
     cluster.add_executor();
@@ -224,29 +273,34 @@ fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_do
     }
     watch.until_balanced(&cluster, &job, 2);
     for executor in [3, 0] {
-        assert!(cluster.executors[executor].wait_exit(LIMIT).success());
+        assert!(cluster.executors[executor].wait_exit(watch.limit).success());
     }
     watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("4 → 2 executors");
     cluster.executors[1].signal("TERM");
     watch.until_balanced(&cluster, &job, 1);
-    leave(&mut cluster, 1);
+    assert!(cluster.executors[1].wait_exit(watch.limit).success());
     watch.look_for(&cluster, &job, Duration::from_secs(2));
     watch.report("2 → 1 executors");
-    let produced = feed.stop();
+    let read = feed.stop();
 
     let (ahead, cold) = starts(&cluster);
     println!(
-        "{kols} creators, {VIDEOS} videos each; {ahead} starts with a state read ahead, {cold} without"
+        "{} creators, {} videos each: {}; {ahead} starts with a state read ahead, {cold} without",
+        world.kols,
+        world.videos,
+        spread(&mut watch.all_moves),
     );
     assert!(
         cold <= PARTITIONS as usize,
         "those at the beginning: {cold}"
     );
-    let read = u64::from(first + produced);
-    let status = cluster.wait_caught_up(&job, read, LIMIT);
+    // One that moves on before it is processed pauses once.
+    let timed = watch.all_moves.len();
+    assert!((1..=ahead).contains(&timed), "{timed} of {ahead} are timed");
+    let status = cluster.wait_caught_up(&job, read, world.limit());
     assert_eq!(status.totals.unwrap().events, read, "each counts once");
-    cluster.assert_equals_fold(&job, &topic, &redis, LIMIT);
+    cluster.assert_equals_fold(&job, &topic, &redis, world.limit());
     cluster.assert_no_complaints();
 }
 

@@ -361,7 +361,7 @@ fn a_job_that_a_newer_generation_in_redis_refuses_takes_a_newer_one_and_keeps_it
         "FENCED",
         "PARTITION_ENDED",
         "PARTITION_FAILED",
-        "REDIS_LOST_DATA",
+        "GENERATION_RAISED",
     ] {
         cluster.allow(code, "a newer generation is on record");
     }

@@ -9,10 +9,22 @@ pub(super) fn millis(ms: i64) -> Option<Millis> {
     u64::try_from(ms).ok().map(Millis)
 }
 
-/// The first millisecond of a day that exists.
-pub(super) fn midnight(year: i64, month: i64, day: i64) -> Option<i64> {
+/// The first millisecond of a day that exists, in a year of four digits.
+#[inline]
+pub(super) fn midnight(year: u32, month: u32, day: u32) -> Option<i64> {
     let valid = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-    valid.then(|| days_from_civil(year, month, day) * DAY_MS)
+    valid.then(|| i64::from(days_from_civil(year, month, day)) * DAY_MS)
+}
+
+/// The milliseconds of a day before a time that exists.
+#[inline]
+pub(super) fn day_time(hour: u32, minute: u32, second: u32) -> Option<i64> {
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // A leap second is the last one of its minute: Unix time has no other.
+    let second = second.min(59);
+    Some(i64::from((hour * 60 + minute) * 60 + second) * 1_000)
 }
 
 /// Reads numbers of a time from left to right.
@@ -46,19 +58,25 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn number(&mut self, digits: usize) -> Option<i64> {
+    /// Passes what was read otherwise: the rest behind it.
+    pub(super) fn pass(&mut self, count: usize) -> &'a [u8] {
+        self.at += count;
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn number(&mut self, digits: usize) -> Option<u32> {
         let mut value = 0;
         for _ in 0..digits {
             let digit = self.next()?.wrapping_sub(b'0');
             if digit > 9 {
                 return None;
             }
-            value = value * 10 + i64::from(digit);
+            value = value * 10 + u32::from(digit);
         }
         Some(value)
     }
 
-    pub(super) fn date(&mut self) -> Option<(i64, i64, i64)> {
+    pub(super) fn date(&mut self) -> Option<(u32, u32, u32)> {
         let year = self.number(4)?;
         let extended = self.skip(b'-');
         let month = self.number(2)?;
@@ -81,16 +99,18 @@ impl<'a> Cursor<'a> {
         };
         if more {
             second = self.number(2)?;
-            if self.skip(b'.') || self.skip(b',') {
-                fraction = self.fraction()?;
-            }
+            fraction = self.fraction_if_any()?;
         }
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
+        Some(day_time(hour, minute, second)? + fraction)
+    }
+
+    /// The milliseconds of a fraction of a second: 0 where there is none.
+    pub(super) fn fraction_if_any(&mut self) -> Option<i64> {
+        if self.skip(b'.') || self.skip(b',') {
+            self.fraction()
+        } else {
+            Some(0)
         }
-        // A leap second is the last one of its minute: Unix time has no other.
-        let second = second.min(59);
-        Some(((hour * 60 + minute) * 60 + second) * 1_000 + fraction)
     }
 
     /// Any number of digits, cut to milliseconds.
@@ -126,7 +146,7 @@ impl<'a> Cursor<'a> {
         if hours > 23 || minutes > 59 {
             return None;
         }
-        Some(sign * (hours * 60 + minutes) * 60_000)
+        Some(sign * i64::from((hours * 60 + minutes) * 60_000))
     }
 
     /// The names of zones that mean one offset everywhere.
@@ -139,22 +159,36 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
+#[inline]
+fn days_in(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar: years that start in March, in eras of
-/// 400 years, make leap days fall at the end.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+/// Days from the year 0 of the calendar below to 1970.
+const DAYS_TO_1970: u32 = 719_468;
+/// Days of 400 years: the calendar repeats after them.
+const DAYS_OF_400_YEARS: u32 = 146_097;
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar: in years that start in March, leap days
+/// fall at the end.
+#[inline]
+fn days_from_civil(year: u32, month: u32, day: u32) -> i32 {
+    let is_of_year_before = month <= 2;
+    // No year is below zero.
+    let year = year + 400 - u32::from(is_of_year_before);
+    let month = if is_of_year_before {
+        month + 9
+    } else {
+        month - 3
+    };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
+    days as i32 - (DAYS_TO_1970 + DAYS_OF_400_YEARS) as i32
 }

@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Option<Millis> {
     let month = MONTHS
         .iter()
         .position(|name| month.eq_ignore_ascii_case(name))?;
-    let mut ms = midnight(whole(year, 4..=4)?, month as i64 + 1, whole(day, 1..=2)?)?;
+    let mut ms = midnight(whole(year, 4..=4)?, month as u32 + 1, whole(day, 1..=2)?)?;
     let mut at = Cursor::new(time.as_bytes());
     ms += at.time_of_day()?;
     if !at.done() {
@@ -66,7 +66,7 @@ fn is_month(word: &str) -> bool {
     MONTHS.iter().any(|month| word.eq_ignore_ascii_case(month))
 }
 
-fn whole(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
+fn whole(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
     let plain = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| text.parse().ok())?
 }

@@ -245,6 +245,7 @@ impl Checks<'_> {
     fn sink(&self, s: &SinkSpec, job: &str, scoring: &ScoringSpec) {
         place::check(s, job, self.problems);
         self.within("sink.flush_interval", s.flush_interval, 10, 60_000);
+        self.within("sink.max_staleness", s.max_staleness, 1_000, 86_400_000);
         if let Some(ttl) = s.ttl {
             self.require(
                 ttl.0 >= 2 * scoring.retire_after.0,

@@ -228,6 +228,7 @@ fn sink(s: &Section<'_, '_>) -> SinkSpec {
         tls: tls(&s.section("tls")),
         sentinel: sentinel(&s.section("sentinel")),
         flush_interval: s.duration("flush_interval").unwrap_or(d.flush_interval),
+        max_staleness: s.duration("max_staleness").unwrap_or(d.max_staleness),
         ttl: s.duration_or_off("ttl").flatten(),
         legacy_hashes: s.flag("legacy_hashes").unwrap_or(d.legacy_hashes),
         flip: s

@@ -3,10 +3,10 @@
 use kol_common::job::{KeyTemplates, SinkSpec};
 use kol_common::scoring::Market;
 use kol_common::scoring::schema::{HASH_FIELDS, Scored};
-use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge};
+use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge, pack_market};
 use redis::Cmd;
 
-use crate::sink::merge_call::{self, Argument, Key, PER_KOL};
+use crate::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use crate::sink::{Fence, script};
 
 /// KOLs in one merge call: enough to share one ZADD, few enough not to hold Redis up for more than a
@@ -18,6 +18,8 @@ pub const KOLS_A_CALL: usize = 100;
 pub enum Outgoing {
     /// Put this slot in place of what Redis has. Partition and generation are filled in here.
     Put(Slot),
+    /// The same, of a KOL that Redis has as it was sent before: what did not change since is not written.
+    Change(Slot),
     /// Take the slot out.
     Remove,
 }
@@ -29,8 +31,9 @@ pub struct Encoder {
     ttl_ms: u64,
     legacy_platform: Option<String>,
     ordinal: u32,
-    packed: Vec<u8>,
-    text: String,
+    kols: Kols,
+    /// Of the KOLs of the last merge call, in its order; not a number where one is taken out.
+    scores: Vec<f64>,
     /// A score that is not a number was reported.
     warned: bool,
 }
@@ -66,8 +69,8 @@ impl Encoder {
             ttl_ms: sink.ttl.map_or(0, |t| t.0),
             legacy_platform: sink.legacy_hashes.then(|| default_platform.to_owned()),
             ordinal,
-            packed: Vec::new(),
-            text: String::new(),
+            kols: Kols::default(),
+            scores: Vec::new(),
             warned: false,
         }
     }
@@ -88,11 +91,22 @@ impl Encoder {
                 cmd.arg(self.keys.legacy_key(kol));
             }
         }
-        self.common_arguments(context, kols.len(), &mut cmd);
+        self.kols.clear();
+        self.scores.clear();
         for (kol, outgoing) in kols {
-            self.kol(context, &mut cmd, kol, outgoing);
+            let score = self.kol(context, kol, outgoing);
+            self.scores.push(score.unwrap_or(f64::NAN));
+        }
+        self.common_arguments(context, kols.len(), &mut cmd);
+        for (kol, _) in kols {
+            cmd.arg(kol);
         }
         cmd
+    }
+
+    /// The scores of the KOLs of the last merge call, in its order; not a number where one is taken out.
+    pub fn scores(&self) -> &[f64] {
+        &self.scores
     }
 
     /// A call that compares what was sent of KOLs of one platform with what is there.
@@ -110,10 +124,8 @@ impl Encoder {
                 cmd.arg(self.keys.legacy_key(kol));
             }
         }
-        let generation = u32::try_from(fence.generation).unwrap_or(u32::MAX);
-        let tag = [self.ordinal.to_le_bytes(), generation.to_le_bytes()].concat();
         cmd.arg(fence.generation).arg(fence.assignment_epoch);
-        cmd.arg(tag).arg(platform).arg(kols.len());
+        cmd.arg(&self.tag(fence)[..]).arg(platform).arg(kols.len());
         cmd.arg(HASH_FIELDS).arg(SLOTS_HEADER).arg(SLOT_BYTES);
         cmd.arg(kols);
         cmd
@@ -129,6 +141,11 @@ impl Encoder {
     /// Whether the script that ends a flush looks at the type of this key.
     pub fn is_of_flush(&self, key: &str) -> bool {
         key == self.keys.last_event || key == self.keys.platforms_key()
+    }
+
+    /// How every slot of the partition begins.
+    fn tag(&self, fence: &Fence) -> [u8; Slot::TAG.end] {
+        merge_call::tag(self.ordinal, generation(fence))
     }
 
     fn common_keys(&self, fence: &Fence, platform: &str, cmd: &mut Cmd) {
@@ -157,48 +174,51 @@ impl Encoder {
                 Argument::AssignmentEpoch => cmd.arg(context.fence.assignment_epoch),
                 Argument::Sequence => cmd.arg(context.sequence),
                 Argument::Place => cmd.arg(context.place),
-                Argument::Partition => cmd.arg(&self.ordinal.to_le_bytes()),
+                Argument::Tag => cmd.arg(&self.tag(context.fence)[..]),
                 Argument::Platform => cmd.arg(context.platform),
                 Argument::Now => cmd.arg(context.now),
                 Argument::Count => cmd.arg(kols),
                 Argument::Ttl => cmd.arg(self.ttl_ms),
                 Argument::Constants => cmd.arg(merge_call::constants(context.scoring, &market)),
+                Argument::Market => cmd.arg(&pack_market(&market)[..]),
                 Argument::Shown => cmd.arg(if context.shown { "live" } else { "next" }),
+                Argument::Kinds => cmd.arg(self.kols.kinds()),
+                Argument::Kols => cmd.arg(self.kols.packed()),
             };
         }
     }
 
-    fn kol(&mut self, context: &CallContext<'_>, cmd: &mut Cmd, kol: &str, outgoing: &Outgoing) {
-        self.packed.clear();
-        cmd.arg(kol);
-        match outgoing {
-            Outgoing::Remove => remove(cmd),
-            Outgoing::Put(slot) => {
-                let slot = Slot {
-                    partition: self.ordinal,
-                    generation: u32::try_from(context.fence.generation).unwrap_or(u32::MAX),
-                    ..*slot
-                };
-                slot.pack_into(&mut self.packed);
-                let sums = merge(context.scoring, std::slice::from_ref(&slot));
-                let terms = context.scoring.score(&sums, context.market);
-                if !terms.are_finite() {
-                    // Redis would refuse the whole flush for it, again and again.
-                    self.warn(context, kol);
-                    return remove(cmd);
-                }
-                let scored = Scored {
-                    scoring: context.scoring,
-                    sums: &sums,
-                    terms: &terms,
-                };
-                cmd.arg(&self.packed);
-                for value in merge_call::values() {
-                    value.write(&scored, &mut self.text);
-                    cmd.arg(&self.text);
-                }
+    /// Adds a KOL; its score, unless it is taken out.
+    fn kol(&mut self, context: &CallContext<'_>, kol: &str, outgoing: &Outgoing) -> Option<f64> {
+        let (kind, slot) = match outgoing {
+            Outgoing::Remove => {
+                self.kols.remove();
+                return None;
             }
+            Outgoing::Put(slot) => (Kind::Put, slot),
+            Outgoing::Change(slot) => (Kind::Change, slot),
+        };
+        let slot = Slot {
+            partition: self.ordinal,
+            generation: generation(context.fence),
+            ..*slot
+        };
+        let sums = merge(context.scoring, std::slice::from_ref(&slot));
+        let terms = context.scoring.score(&sums, context.market);
+        if !terms.are_finite() {
+            // Redis would refuse the whole flush for it, again and again.
+            self.warn(context, kol);
+            self.kols.remove();
+            return None;
         }
+        let scored = Scored {
+            scoring: context.scoring,
+            sums: &sums,
+            terms: &terms,
+        };
+        self.kols
+            .put(kind, &slot, |field, text| field.write(&scored, text));
+        Some(terms.score)
     }
 
     #[cold]
@@ -217,11 +237,9 @@ impl Encoder {
     }
 }
 
-/// The arguments of a KOL that is taken out, behind its name.
-fn remove(cmd: &mut Cmd) {
-    for _ in 1..PER_KOL {
-        cmd.arg("");
-    }
+/// The generation as slots have it.
+fn generation(fence: &Fence) -> u32 {
+    u32::try_from(fence.generation).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -231,8 +249,8 @@ mod tests {
 
     use super::*;
 
-    /// The arguments of the only KOL of a call, its name aside.
-    fn arguments(market: f64) -> Vec<Vec<u8>> {
+    /// What is sent of the only KOL of a call: its kind, and what is packed.
+    fn sent(market: f64) -> [Vec<u8>; 2] {
         let spec = parse("name = \"x\"\n", "x").unwrap().spec;
         let scoring = Scoring::new(&spec.scoring);
         let fence = Fence {
@@ -272,19 +290,19 @@ mod tests {
                 _ => Vec::new(),
             })
             .collect();
-        all[all.len() + 1 - PER_KOL..].to_vec()
+        let [.., kinds, packed, _name] = all.as_slice() else {
+            panic!("too few arguments: {all:?}");
+        };
+        [kinds.clone(), packed.clone()]
     }
 
     #[test]
     fn a_score_that_is_not_finite_does_not_leave_the_executor() {
-        let usual = arguments(3.0);
-        assert!(usual.iter().all(|argument| !argument.is_empty()));
+        let [usual, packed] = sent(3.0);
+        assert!(usual == b"p" && !packed.is_empty());
         for market in [f64::NAN, f64::INFINITY] {
-            let arguments = arguments(market);
-            assert!(
-                arguments.iter().all(Vec::is_empty),
-                "the creator is taken out: {arguments:?}"
-            );
+            let [kind, packed] = sent(market);
+            assert_eq!((kind, packed), (b"r".to_vec(), vec![]), "it is taken out");
         }
     }
 }

@@ -1,22 +1,25 @@
 //! Fills flushes with what changed and what must be rescored, as merge calls, and keeps what Redis was
-//! sent.
+//! sent. What Redis has otherwise than it was sent: see `differences`.
 
-use std::collections::BTreeSet;
+mod differences;
+
+use std::time::Duration;
 
 use kol_common::proto::JobTick;
-use kol_common::scoring::Scoring;
+use kol_common::scoring::{Scoring, merge};
 use redis::Cmd;
+use tokio::time::Instant;
 
+pub use self::differences::Reconciled;
+use super::early::Early;
 use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use super::ledger::{Ledger, Sent};
 use super::line::Line;
-use super::refusals::Refusals;
-use crate::sink::{Difference, Fence};
+use crate::sink::Fence;
 use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
-/// KOLs in one flush: near the head of the log, and far behind it.
+/// KOLs in one flush.
 const FLUSH_KOLS: usize = 4_096;
-const FLUSH_KOLS_BEHIND: usize = 16_384;
 /// Slots looked at for rescoring in one flush.
 const PASS_SLOTS: usize = 100_000;
 
@@ -29,6 +32,11 @@ pub struct Fill {
     pass: Pass,
     ledger: Ledger,
     line: Line,
+    early: Early,
+    /// Far behind the head of the log a KOL waits in line for so long: what happens to it meanwhile goes out together.
+    patience: Duration,
+    /// The first flush waits for nothing.
+    hurries: bool,
 }
 
 /// How far all slots were looked at for rescoring, at this window end and market version.
@@ -56,24 +64,19 @@ pub struct Calls<'a> {
     pub merges: Vec<Cmd>,
 }
 
-/// Whether a KOL in Redis is one that the state knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reconciled {
-    /// It is; if it should not be there, it waits to be removed.
-    Known,
-    /// It is not: only whoever found it can have it removed.
-    Orphan,
-}
-
 impl Fill {
-    /// Of a partition that has sent nothing.
-    pub fn new(encoder: Encoder) -> Self {
+    /// Of a partition that has sent nothing. Far behind the head of the log its KOLs wait for `patience`; the first ones do
+    /// not if it `hurries`, because people see nothing new until they have arrived.
+    pub fn new(encoder: Encoder, patience: Duration, hurries: bool, now: Instant) -> Self {
         Self {
             encoder,
             chunks: Vec::new(),
             pass: Pass::default(),
             ledger: Ledger::default(),
             line: Line::default(),
+            early: Early::new(now),
+            patience,
+            hurries,
         }
     }
 
@@ -86,9 +89,10 @@ impl Fill {
     }
 
     /// The state starts over, and what is in flight is of the one before.
-    pub fn start_over(&mut self) {
+    pub fn start_over(&mut self, now: Instant) {
         self.ledger = Ledger::default();
-        self.line.forget_awaited();
+        self.line = Line::default();
+        self.early.start_over(now);
         self.pass = Pass::default();
     }
 
@@ -97,27 +101,74 @@ impl Fill {
         self.line.forget_awaited();
     }
 
+    /// Looks who waits, and who of them goes first.
+    pub fn look(&mut self, now: Instant, state: &State, scoring: &Scoring, tick: &JobTick) {
+        self.line.look(now, state.waiting(Consumer::Delivery));
+        let both = (&self.line, &self.ledger);
+        self.early.choose(now, state, both, |kol| {
+            let (slot, (platform, _)) = (state.share(kol)?, state.name(kol)?);
+            let sums = merge(scoring, std::slice::from_ref(&slot));
+            let market = market_of(tick, state.platform_name(platform));
+            Some(scoring.score(&sums, market).score)
+        });
+    }
+
+    /// Whether Redis should say now where the visible tops of rankings end.
+    pub fn begin_sample(&mut self, now: Instant) -> bool {
+        self.early.begin_sample(now, &self.line)
+    }
+
+    /// The visible top of a platform's ranking ends at this score.
+    pub fn sampled(&mut self, platform: PlatformIndex, lowest: Option<f64>) {
+        self.early.sampled(platform, lowest);
+    }
+
+    /// Since when the oldest change that is not in Redis has waited.
+    pub fn oldest(&self, state: &State) -> Option<Instant> {
+        self.line.oldest(state.waiting(Consumer::Delivery))
+    }
+
+    /// Since when something is awaited.
+    pub fn awaited_since(&self) -> Option<Instant> {
+        self.line.awaited_since()
+    }
+
+    /// How many KOLs may be taken of the line.
+    fn due(&self, now: Instant, state: &State, behind: bool) -> usize {
+        let waiting = state.waiting(Consumer::Delivery);
+        if behind && !self.hurries {
+            waiting.min(self.line.waited(now, self.patience))
+        } else {
+            waiting
+        }
+    }
+
     /// Takes what changed and, near the head of the log, what must be rescored, as much as there is `room` for,
     /// in KOLs; true when nothing is left.
     pub fn collect(
         &mut self,
+        now: Instant,
         state: &mut State,
         behind: bool,
         room: usize,
         calls: &mut Calls<'_>,
     ) -> bool {
-        let most = if behind {
-            FLUSH_KOLS_BEHIND
-        } else {
-            FLUSH_KOLS
-        };
-        let limit = most.min(room);
-        while self.ledger.in_flight() < limit {
+        let limit = FLUSH_KOLS.min(room);
+        while self.ledger.in_flight() < limit
+            && let Some(kol) = self.early.take()
+        {
+            self.take(state, kol, calls);
+        }
+        let mut due = self.due(now, state, behind);
+        while due > 0 && self.ledger.in_flight() < limit {
             let Some(kol) = state.take_changed(Consumer::Delivery) else {
                 break;
             };
             self.line.take_one();
-            self.take(state, kol, calls);
+            due -= 1;
+            if !self.ledger.is_in_flight(kol) {
+                self.take(state, kol, calls);
+            }
         }
         let market_version = calls.tick.market_version;
         if !self.pass.is_of(state, market_version) {
@@ -132,7 +183,8 @@ impl Fill {
             while self.pass.next < stop && self.ledger.in_flight() < limit {
                 let kol = self.pass.next as KolIndex;
                 self.pass.next += 1;
-                if self.ledger.is_outdated(state, kol, market_version) {
+                let in_flight = self.ledger.is_in_flight(kol);
+                if !in_flight && self.ledger.is_outdated(state, kol, market_version) {
                     self.take(state, kol, calls);
                 }
             }
@@ -173,7 +225,9 @@ impl Fill {
             .collect();
         let call = self.encoder.call(&calls.context(name), &kols);
         calls.merges.push(call);
-        self.chunks[platform].clear();
+        for ((kol, _), score) in self.chunks[platform].drain(..).zip(self.encoder.scores()) {
+            self.ledger.scored(kol, *score);
+        }
     }
 
     /// Says of a platform that its ranking may be shown: there may be nothing else to say.
@@ -193,102 +247,29 @@ impl Fill {
     }
 
     /// Whether KOLs are left to send at this window end and market version.
-    pub fn is_wanted(&self, state: &State, behind: bool, tick: &JobTick) -> bool {
-        let rescore =
-            self.pass.next < state.bound() || !self.pass.is_of(state, tick.market_version);
-        state.waiting(Consumer::Delivery) > 0 || (rescore && !behind)
+    pub fn is_wanted(&self, now: Instant, state: &State, behind: bool, tick: &JobTick) -> bool {
+        let rescore = !behind && !self.is_rescored(state, tick);
+        rescore || self.early.are_chosen() || self.due(now, state, behind) > 0
     }
 
-    /// Of the flush under way Redis refused what belongs to these keys: they are of a wrong type.
-    pub fn refused(&self, state: &State, keys: &[String], refusals: &mut Refusals) {
-        if keys.is_empty() && refusals.are_none() {
-            return;
-        }
-        let mut others: BTreeSet<String> = keys.iter().cloned().collect();
-        let keys = others.clone();
-        for (kol, removes) in self.ledger.under_way() {
-            let Some((platform, name)) = state.name(*kol) else {
-                continue;
-            };
-            let mut own = self.encoder.keys_of(state.platform_name(platform), name);
-            match own.find(|key| keys.contains(key)) {
-                Some(key) if !removes => {
-                    others.remove(&key);
-                    refusals.refused(*kol, || key);
-                }
-                _ => refusals.well(*kol),
-            }
-        }
-        refusals.others(others);
+    /// Whether no KOL waits in line.
+    pub fn waits_for_nothing(&self, state: &State) -> bool {
+        state.waiting(Consumer::Delivery) == 0
     }
 
-    /// Of a flush without merges Redis refused these keys.
-    pub fn rechecked(&self, keys: &[String], refusals: &mut Refusals) {
-        refusals.rechecked(keys, |key| self.encoder.is_of_flush(key));
+    /// Whether nothing is left to send at this window end and market version.
+    pub fn is_complete(&self, state: &State, tick: &JobTick) -> bool {
+        self.waits_for_nothing(state) && self.is_rescored(state, tick)
     }
 
-    /// Whether a flush should be sent even without anything in it, to see whether a key is right again.
-    pub fn needs_recheck(&self, refusals: &Refusals) -> bool {
-        refusals.need_recheck(|key| self.encoder.is_of_flush(key))
-    }
-
-    /// Whether Redis should have a KOL as it was sent, and its platform.
-    pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<PlatformIndex> {
-        let there = self.ledger.should_be_there(kol);
-        there.then(|| state.name(kol)).flatten().map(|(p, _)| p)
-    }
-
-    /// The call that compares KOLs of one platform.
-    pub fn compare(
-        &mut self,
-        state: &State,
-        fence: &Fence,
-        platform: PlatformIndex,
-        kols: &[KolIndex],
-    ) -> Cmd {
-        let names = kols.iter().filter_map(|kol| state.name(*kol));
-        let names: Vec<&str> = names.map(|(_, name)| name).collect();
-        self.encoder
-            .compare(fence, state.platform_name(platform), &names)
-    }
-
-    /// Acts on a comparison of some KOLs of one platform: what Redis lost waits again. How many.
-    pub fn compared(
-        &mut self,
-        state: &mut State,
-        (platform, kols): (PlatformIndex, &[KolIndex]),
-        difference: &Difference,
-        refusals: &mut Refusals,
-    ) -> u64 {
-        refusals.platform(platform, difference.keys.iter().cloned());
-        for (place, kol) in kols.iter().enumerate() {
-            if !difference.wrong.contains(&place) {
-                refusals.well(*kol);
-            } else if let Some((platform, name)) = state.name(*kol) {
-                let mut keys = self.encoder.keys_of(state.platform_name(platform), name);
-                refusals.refused(*kol, || keys.next().unwrap_or_default());
-            }
-        }
-        if !difference.keys.is_empty() {
-            // What is sent now would be refused. When the key is right again, the next round finds it lost.
-            return 0;
-        }
-        let everything = 0..state.bound() as KolIndex;
-        let everything = everything.filter(|_| difference.whole);
-        let lost = difference.lost.iter().filter_map(|place| kols.get(*place));
-        let mut repaired = 0;
-        for kol in lost.copied().chain(everything) {
-            let of_platform = state.name(kol).is_some_and(|(p, _)| p == platform);
-            if of_platform && self.ledger.lost(kol) {
-                state.put_back(Consumer::Delivery, kol);
-                repaired += 1;
-            }
-        }
-        repaired
+    fn is_rescored(&self, state: &State, tick: &JobTick) -> bool {
+        self.pass.next >= state.bound() && self.pass.is_of(state, tick.market_version)
     }
 
     /// Redis confirmed the flush: how many KOLs it had.
     pub fn confirm(&mut self) -> usize {
+        self.line.arrived();
+        self.hurries = false;
         self.ledger.confirm()
     }
 
@@ -312,25 +293,13 @@ impl Fill {
     }
 
     /// Everything that waits now must arrive in Redis.
-    pub fn await_all(&mut self, state: &State) {
-        self.line.await_all(state.waiting(Consumer::Delivery));
+    pub fn await_all(&mut self, now: Instant, state: &State) {
+        self.line.await_all(now, state.waiting(Consumer::Delivery));
     }
 
     /// Whether what is awaited has arrived; says so once.
     pub fn settle(&mut self) -> bool {
         self.ledger.in_flight() == 0 && self.line.settle()
-    }
-
-    /// Redis has a KOL for which this partition answers.
-    pub fn reconcile(&mut self, state: &mut State, platform: &str, name: &str) -> Reconciled {
-        let Some(kol) = state.find(platform, name) else {
-            return Reconciled::Orphan;
-        };
-        if self.ledger.outgoing(state, kol).is_none() {
-            self.ledger.found(kol);
-            state.put_back(Consumer::Delivery, kol);
-        }
-        Reconciled::Known
     }
 
     /// Whether a KOL's index must stay as it is: Redis has it, may have it, or is being sent it.
@@ -357,17 +326,22 @@ impl Pass {
 
 impl Calls<'_> {
     fn context<'c>(&'c self, platform: &'c str) -> CallContext<'c> {
-        let known = self.tick.market.iter().find(|m| m.platform == platform);
         CallContext {
             scoring: self.scoring,
             fence: self.fence,
             sequence: self.sequence,
             place: self.merges.len() + 1,
             platform,
-            market: known.map_or(0.0, |m| m.mean),
+            market: market_of(self.tick, platform),
             market_version: self.tick.market_version,
             now: self.now,
             shown: self.tick.rankings_shown,
         }
     }
+}
+
+/// The market measure of a platform in use.
+fn market_of(tick: &JobTick, platform: &str) -> f64 {
+    let known = tick.market.iter().find(|m| m.platform == platform);
+    known.map_or(0.0, |m| m.mean)
 }

@@ -6,11 +6,10 @@
 //! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
 //! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
 //!    the position, window end and market version at which it was taken.
-//! 4. The next flush begins no sooner than the interval after the last one began, and no sooner than
-//!    twice the time Redis took for it (Redis is at most half busy with this partition), and when the
-//!    partition is far behind, no sooner than a second.
+//! 4. The next flush begins no sooner than the interval after the last one began; and with a turn, which keeps Redis
+//!    at most half busy with all partitions of this executor.
 //! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
-//!    Redis lost is claimed again, and everything sent again.
+//!    Redis lost is claimed again, and everything sent again; so it is under a newer generation.
 
 use std::time::Duration;
 
@@ -28,8 +27,6 @@ pub struct FlushLimits {
 
 /// Wait for memory that other partitions' flushes take.
 const NO_ROOM: Duration = Duration::from_millis(50);
-/// Least time between flushes while far behind.
-const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds of the back-off after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the fence record is looked at.
@@ -49,6 +46,8 @@ pub struct Flusher {
     look_at: Instant,
     back_off: Duration,
     confirmed: Option<Confirmed>,
+    /// Where the partition was when the newest flush began that Redis confirmed.
+    arrived: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +60,8 @@ enum FenceState {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     begun: Instant,
-    behind: bool,
+    /// Where the partition was, unless that is of a log that no longer exists.
+    position: Option<u64>,
     /// What it confirms, if it took everything.
     confirms: Option<Confirmed>,
 }
@@ -75,6 +75,8 @@ pub enum Next {
     SendAgain,
     /// Redis lost data: everything must be sent again.
     SendEverything,
+    /// Redis has nothing of this generation yet, and more was confirmed of the one before: everything must be sent again.
+    BeginGeneration,
     /// Another owner holds the fence: this partition must end.
     Stop,
 }
@@ -98,6 +100,7 @@ impl Flusher {
             look_at: now + LOOK_EVERY,
             back_off: BACK_OFF.0,
             confirmed: None,
+            arrived: None,
         }
     }
 
@@ -124,7 +127,11 @@ impl Flusher {
                 self.back_off = BACK_OFF.0;
                 self.next_at = now;
                 if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
-                    return Next::SendEverything;
+                    return if claimed.raised {
+                        Next::BeginGeneration
+                    } else {
+                        Next::SendEverything
+                    };
                 }
                 Next::Continue
             }
@@ -157,8 +164,9 @@ impl Flusher {
     pub fn release(&mut self) {
         self.hold = None;
         self.confirmed = None;
+        self.arrived = None;
         if let Some(flight) = &mut self.flight {
-            flight.confirms = None;
+            (flight.confirms, flight.position) = (None, None);
         }
     }
 
@@ -176,16 +184,20 @@ impl Flusher {
 
     /// When a flush may begin; `None` while none may.
     pub fn next_at(&self) -> Option<Instant> {
-        let may = self.fence == FenceState::Held && self.hold.is_none() && self.flight.is_none();
-        may.then_some(self.next_at)
+        self.is_ready().then_some(self.next_at)
     }
 
-    /// Begins a flush: its sequence. `confirms` is what it confirms, if it takes everything.
-    pub fn begin(&mut self, now: Instant, behind: bool, confirms: Option<Confirmed>) -> u64 {
+    /// Whether a flush may begin, if not now.
+    pub fn is_ready(&self) -> bool {
+        self.fence == FenceState::Held && self.hold.is_none() && self.flight.is_none()
+    }
+
+    /// Begins a flush at this position: its sequence. `confirms` is what it confirms, if it takes everything.
+    pub fn begin(&mut self, now: Instant, position: u64, confirms: Option<Confirmed>) -> u64 {
         self.sequence += 1;
         self.flight = Some(Flight {
             begun: now,
-            behind,
+            position: Some(position),
             confirms: confirms.map(|c| Confirmed {
                 sequence: self.sequence,
                 ..c
@@ -215,19 +227,15 @@ impl Flusher {
             return Next::Continue;
         };
         match answer {
-            Ok(flushed) => {
+            Ok(_) => {
                 self.done = self.sequence;
                 self.back_off = BACK_OFF.0;
                 self.look_at = now + LOOK_EVERY;
                 if flight.confirms.is_some() {
                     self.confirmed = flight.confirms;
                 }
-                let pace = if flight.behind {
-                    self.limits.interval.max(BEHIND_INTERVAL)
-                } else {
-                    self.limits.interval
-                };
-                self.next_at = flight.begun + pace.max(2 * flushed.took);
+                self.arrived = flight.position.or(self.arrived);
+                self.next_at = flight.begun + self.limits.interval;
                 Next::Continue
             }
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
@@ -242,14 +250,23 @@ impl Flusher {
         }
     }
 
-    /// Nothing is left to send: Redis has everything up to here.
-    pub fn nothing_to_send(&mut self, at: Confirmed) {
-        if self.next_at().is_some() {
-            self.confirmed = Some(Confirmed {
+    /// There is nothing to send at this position, and nothing at all where it `confirms` something: Redis has everything
+    /// up to here.
+    pub fn nothing_to_send(&mut self, position: u64, confirms: Option<Confirmed>) {
+        if self.is_ready() {
+            let confirmed = confirms.map(|at| Confirmed {
                 sequence: self.sequence,
                 ..at
             });
+            self.confirmed = confirmed.or(self.confirmed);
+            self.arrived = Some(position);
         }
+    }
+
+    /// Where the partition was when the newest flush began that Redis confirmed: what changed up to there is in Redis, or
+    /// the first of it.
+    pub fn arrived(&self) -> Option<u64> {
+        self.arrived
     }
 
     /// What Redis has confirmed.
@@ -296,6 +313,7 @@ impl Flusher {
     fn lost(&mut self, now: Instant) {
         self.fence = FenceState::Unclaimed;
         self.confirmed = None;
+        self.arrived = None;
         self.done = 0;
         self.next_at = now;
     }

@@ -8,15 +8,26 @@ fn flusher(now: Instant) -> Flusher {
     Flusher::new(limits, now)
 }
 
+/// Of a record that is new.
+fn claimed() -> Claimed {
+    Claimed {
+        begun: 0,
+        done: 0,
+        shown: None,
+        last: String::new(),
+        raised: false,
+        platforms: Vec::new(),
+        refused: Vec::new(),
+    }
+}
+
 fn held(now: Instant, shown: Option<(u64, u64)>) -> Flusher {
     let mut f = flusher(now);
     assert!(f.begin_claim(now));
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown,
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     assert_eq!(f.claimed(now, &Ok(claimed)), Next::Continue);
     f
@@ -31,11 +42,8 @@ fn at(position: u64) -> Confirmed {
     }
 }
 
-fn took(took: Duration) -> Result<Flushed, SinkError> {
-    Ok(Flushed {
-        took,
-        refused: Vec::new(),
-    })
+fn flushed() -> Result<Flushed, SinkError> {
+    Ok(Flushed::default())
 }
 
 fn away() -> SinkError {
@@ -51,10 +59,8 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     assert!(!f.begin_claim(now), "one claim at a time");
     let claimed = Claimed {
         begun: 7,
-        done: 0,
         shown: Some((500, 20)),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(now, &Ok(claimed));
     assert_eq!(f.next_at(), None);
@@ -64,7 +70,7 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
     f.reached(500, 20);
     assert_eq!(f.next_at(), Some(now));
     assert_eq!(
-        f.begin(now, false, None),
+        f.begin(now, 5, None),
         8,
         "sequences continue from the record"
     );
@@ -74,12 +80,12 @@ fn nothing_is_sent_before_the_claim_and_before_the_recorded_place_is_reached() {
 fn only_a_flush_that_took_everything_confirms() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
-    f.flushed(now, &took(MS));
+    f.begin(now, 5, None);
+    f.flushed(now, &flushed());
     assert_eq!(f.confirmed(), None);
-    f.begin(now, false, Some(at(42)));
+    f.begin(now, 5, Some(at(42)));
     assert_eq!(f.confirmed(), None, "not before Redis answered");
-    f.flushed(now, &took(MS));
+    f.flushed(now, &flushed());
     assert_eq!(
         f.confirmed().map(|c| (c.position, c.sequence)),
         Some((42, 9))
@@ -87,33 +93,49 @@ fn only_a_flush_that_took_everything_confirms() {
 }
 
 #[test]
-fn redis_is_kept_at_most_half_busy_and_waited_for_longer_when_behind() {
+fn flushes_begin_at_their_interval_and_at_once_where_redis_took_longer() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, None);
-    f.flushed(now + 10 * MS, &took(10 * MS));
+    f.begin(now, 5, None);
+    f.flushed(now + 10 * MS, &flushed());
     assert_eq!(f.next_at(), Some(now + 100 * MS));
-    f.begin(now, false, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 160 * MS));
-    f.begin(now, true, None);
-    f.flushed(now + 80 * MS, &took(80 * MS));
-    assert_eq!(f.next_at(), Some(now + 1_000 * MS));
+    f.begin(now, 5, None);
+    f.flushed(now + 800 * MS, &flushed());
+    assert_eq!(f.next_at(), Some(now + 100 * MS));
+}
+
+#[test]
+fn a_flush_arrives_with_its_answer_whether_or_not_it_took_everything() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, 42, None);
+    assert_eq!(f.arrived(), None, "not before Redis answered");
+    f.flushed(now, &Err(away()));
+    assert_eq!(f.arrived(), None);
+    f.begin(now, 43, None);
+    f.flushed(now, &flushed());
+    assert_eq!((f.arrived(), f.confirmed()), (Some(43), None));
+    f.nothing_to_send(50, None);
+    assert_eq!((f.arrived(), f.confirmed()), (Some(50), None));
+    f.begin(now, 60, None);
+    f.release();
+    f.flushed(now, &flushed());
+    assert_eq!(f.arrived(), None, "of another log");
 }
 
 #[test]
 fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
     let now = Instant::now();
     let mut f = held(now, None);
-    let first = f.begin(now, false, Some(at(1)));
+    let first = f.begin(now, 5, Some(at(1)));
     assert_eq!(f.flushed(now, &Err(away())), Next::SendAgain);
     assert_eq!(f.next_at(), Some(now + 50 * MS));
     assert_eq!(f.confirmed(), None);
-    assert_eq!(f.begin(now, false, None), first + 1);
+    assert_eq!(f.begin(now, 5, None), first + 1);
     f.flushed(now, &Err(away()));
     assert_eq!(f.next_at(), Some(now + 100 * MS));
     for _ in 0..20 {
-        f.begin(now, false, None);
+        f.begin(now, 5, None);
         f.flushed(now, &Err(away()));
     }
     assert_eq!(f.next_at(), Some(now + 2_000 * MS));
@@ -123,8 +145,8 @@ fn a_failed_flush_is_sent_again_under_a_new_sequence_after_a_growing_wait() {
 fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() {
     let now = Instant::now();
     let mut f = held(now, None);
-    f.begin(now, false, Some(at(9)));
-    f.flushed(now, &took(MS));
+    f.begin(now, 5, Some(at(9)));
+    f.flushed(now, &flushed());
     let later = now + 2_000 * MS;
     assert!(f.begin_look(later));
     assert_eq!(
@@ -139,12 +161,11 @@ fn a_lost_fence_is_claimed_again_without_holding_and_everything_is_sent_again() 
         begun: 3,
         done: 3,
         shown: Some((10_000, 99)),
-        platforms: Vec::new(),
-        refused: Vec::new(),
+        ..claimed()
     };
     f.claimed(later, &Ok(old));
     assert_eq!(f.holding(), None);
-    assert!(f.begin(later, false, None) > 8, "sequences never go back");
+    assert!(f.begin(later, 5, None) > 8, "sequences never go back");
 }
 
 #[test]
@@ -154,7 +175,7 @@ fn a_newer_owner_stops_this_one_whatever_it_was_doing() {
     f.begin_claim(now);
     assert_eq!(f.claimed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
-    f.begin(now, false, None);
+    f.begin(now, 5, None);
     assert_eq!(f.flushed(now, &Err(SinkError::Fenced)), Next::Stop);
     let mut f = held(now, None);
     assert_eq!(f.looked(now, &Err(SinkError::Fenced)), Next::Stop);
@@ -171,21 +192,23 @@ fn a_look_that_fails_changes_nothing() {
 #[test]
 fn a_record_that_knows_less_than_the_checkpoint_makes_everything_be_sent_again() {
     let now = Instant::now();
-    let claim = |known: u64| {
+    let claim = |known: u64, raised: bool| {
         let mut f = flusher(now);
         f.restored(9);
         assert!(f.begin_claim(now));
         let claimed = Claimed {
             begun: known,
             done: known,
-            shown: None,
-            platforms: Vec::new(),
-            refused: Vec::new(),
+            raised,
+            ..claimed()
         };
         (f.claimed(now, &Ok(claimed)), f.next_sequence())
     };
-    assert_eq!(claim(9), (Next::Continue, 10));
-    assert_eq!(claim(12), (Next::Continue, 13));
-    assert_eq!(claim(8), (Next::SendEverything, 10), "an older backup");
-    assert_eq!(claim(0), (Next::SendEverything, 10), "emptied");
+    assert_eq!(claim(9, false), (Next::Continue, 10));
+    assert_eq!(claim(12, false), (Next::Continue, 13));
+    let old = claim(8, false);
+    assert_eq!(old, (Next::SendEverything, 10), "an older backup");
+    assert_eq!(claim(0, false), (Next::SendEverything, 10), "emptied");
+    let raised = claim(0, true);
+    assert_eq!(raised, (Next::BeginGeneration, 10), "nothing was lost");
 }

@@ -16,11 +16,13 @@ pub struct Ledger {
 }
 
 /// What Redis was sent of one KOL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     /// Window end and market version of what was sent last; 0: it must be sent in any case.
     window_end: u64,
     market_version: u64,
+    /// The score that was sent last; not a number where none was.
+    score: f32,
     /// Redis has it, or may have it.
     in_redis: bool,
     in_flight: bool,
@@ -39,6 +41,7 @@ impl Entry {
     const BLANK: Self = Self {
         window_end: 0,
         market_version: 0,
+        score: f32::NAN,
         in_redis: false,
         in_flight: false,
     };
@@ -57,6 +60,7 @@ impl Ledger {
             Some(Entry {
                 window_end,
                 market_version: sent.market_version,
+                score: f32::NAN,
                 in_redis: true,
                 in_flight: false,
             })
@@ -77,6 +81,7 @@ impl Ledger {
     /// What to send for a KOL now; `None` when Redis neither has it nor should have it.
     pub fn outgoing(&self, state: &State, kol: KolIndex) -> Option<Outgoing> {
         match state.share(kol) {
+            Some(slot) if self.should_be_there(kol) => Some(Outgoing::Change(slot)),
             Some(slot) => Some(Outgoing::Put(slot)),
             None => self.get(kol).in_redis.then_some(Outgoing::Remove),
         }
@@ -102,7 +107,7 @@ impl Ledger {
         let entry = self.entry(kol);
         entry.in_flight = true;
         match what {
-            Outgoing::Put(slot) => {
+            Outgoing::Put(slot) | Outgoing::Change(slot) => {
                 entry.in_redis = true;
                 entry.window_end = slot.window_end;
                 entry.market_version = market_version;
@@ -111,6 +116,21 @@ impl Ledger {
         }
         let removes = matches!(what, Outgoing::Remove);
         self.in_flight.push((kol, removes));
+    }
+
+    /// The score with which a KOL goes out.
+    pub fn scored(&mut self, kol: KolIndex, score: f64) {
+        self.entry(kol).score = score as f32;
+    }
+
+    /// The score that Redis was sent last of a KOL; not a number where that is not known.
+    pub fn score(&self, kol: KolIndex) -> f32 {
+        self.get(kol).score
+    }
+
+    /// Whether a KOL is in the flush under way.
+    pub fn is_in_flight(&self, kol: KolIndex) -> bool {
+        self.get(kol).in_flight
     }
 
     /// Whether Redis should have a KOL as it was sent.

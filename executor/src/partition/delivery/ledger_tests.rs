@@ -57,7 +57,7 @@ fn a_quiet_slot_is_sent_once_as_it_became_empty_and_then_removed() {
     assert!(ledger.is_outdated(&s, 0, 1));
     let empty = sends(&mut ledger, &s, 0, 1);
     assert!(
-        matches!(empty, Outgoing::Put(p) if p.window_end == T0 / HOUR + 1 + 48 && p.events == 0)
+        matches!(empty, Outgoing::Change(p) if p.window_end == T0 / HOUR + 1 + 48 && p.events == 0)
     );
     ledger.confirm();
     assert!(
@@ -98,6 +98,37 @@ fn a_failed_flush_leaves_its_kols_to_be_sent_again_and_redis_may_have_them() {
     assert!(ledger.holds(0));
     s.raise_clock(Millis(T0 + 3 * DAY));
     assert_eq!(ledger.outgoing(&s, 0), Some(Outgoing::Remove));
+}
+
+#[test]
+fn only_of_a_kol_that_redis_has_as_it_was_sent_what_did_not_change_may_be_left_out() {
+    let (mut s, mut ledger) = (state(), Ledger::default());
+    apply(&mut s, "a", T0);
+    let whole = |ledger: &Ledger| match ledger.outgoing(&s, 0) {
+        Some(Outgoing::Put(_)) => true,
+        Some(Outgoing::Change(_)) => false,
+        other => panic!("{other:?}"),
+    };
+    let sent = |ledger: &mut Ledger| {
+        let outgoing = ledger.outgoing(&s, 0).unwrap();
+        ledger.sending(0, &outgoing, 1);
+    };
+    assert!(whole(&ledger), "Redis never had it");
+    sent(&mut ledger);
+    assert!(whole(&ledger), "it is in flight");
+    ledger.confirm();
+    assert!(!whole(&ledger));
+    sent(&mut ledger);
+    ledger.fail(|_| {});
+    assert!(whole(&ledger), "nobody knows what Redis has");
+    sent(&mut ledger);
+    ledger.confirm();
+    ledger.lost(0);
+    assert!(whole(&ledger), "Redis lost it");
+    sent(&mut ledger);
+    ledger.confirm();
+    ledger.forget_sent();
+    assert!(whole(&ledger), "Redis lost everything");
 }
 
 #[test]

@@ -4,20 +4,25 @@
 //! |---|---|
 //! | `outbox` | the part that the actor holds: starts what is due, acts on the sink's answers |
 //! | `outcome` | what the actor says to it, and what it answers |
+//! | `shown` | the last record that Redis was shown the effect of |
 //! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
+//! | `early` | whom readers see first |
+//! | `staleness` | how old the oldest change is that Redis does not have |
 //! | `fill` | fills flushes with what changed and what must be rescored |
 //! | `ledger` | what Redis was sent of each KOL |
-//! | `line` | when everything that waited has arrived |
+//! | `line` | since when KOLs wait, and when everything that waited has arrived |
 //! | `comparison` | which slice of what was sent is compared with what Redis has, and when |
 //! | `refusals` | keys of a wrong type, and who is left out because of them |
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
+//! | `turn` | the partition's turn to flush |
 //! | `room` | memory for the flush under way |
 //! | `encode` | from slots to merge calls |
 
 mod comparison;
+mod early;
 pub mod encode;
 mod fill;
 mod flush;
@@ -32,10 +37,13 @@ mod refusals;
 mod repairs;
 mod requests;
 mod room;
+mod shown;
+mod staleness;
+mod turn;
 mod upkeep;
 
 pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;
-pub(super) use outcome::{Arrived, Outcome, Reached};
+pub(super) use outcome::{Arrived, News, Outcome, Reached};
 pub(super) use problems::fenced;
 pub(super) use requests::Answer;

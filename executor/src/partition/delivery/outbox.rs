@@ -1,27 +1,38 @@
 //! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
-//! in Redis.
+//! in Redis. How a flush is filled: see `sending`.
+
+mod sending;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use kol_common::KolError;
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
-use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::encode::Encoder;
-use super::fill::{Calls, Fill};
+use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
 use super::ledger::Sent;
-use super::outcome::{Arrived, Outcome, Reached};
+use super::outcome::{Arrived, News, Outcome, Reached};
 use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
 use super::room::Room;
+use super::shown;
+use super::staleness::Staleness;
+use super::turn::OwnTurn;
 use super::upkeep::{Allowed, Upkeep};
 use crate::memory::Memory;
 use crate::partition::message::Assignment;
-use crate::sink::{Fence, FlushRequest, Flushed, Sink};
-use crate::state::{KolIndex, State};
+use crate::sink::{Fence, Flushed, Sink, Turns};
+use crate::state::{KolIndex, PlatformIndex, State};
+
+/// How long a KOL waits to be sent far behind the head of the log, and what part of an epoch's time that may be at
+/// most.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PART_OF_EPOCH: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +47,8 @@ pub struct Outbox {
     rankings: Rankings,
     upkeep: Upkeep,
     problems: Problems,
+    staleness: Staleness,
+    turn: OwnTurn,
     room: Room,
     /// KOLs that Redis has confirmed.
     merges: u64,
@@ -43,8 +56,16 @@ pub struct Outbox {
 
 impl Outbox {
     /// For one assignment; claims the fence at its first step.
-    pub fn new(assignment: Arc<Assignment>, sink: Sink, memory: Memory, now: Instant) -> Self {
+    pub fn new(
+        assignment: Arc<Assignment>,
+        sink: Sink,
+        turns: Turns,
+        memory: Memory,
+        now: Instant,
+    ) -> Self {
         let spec = &assignment.spec;
+        let part_of_epoch = spec.checkpoint.timeout.duration() / PART_OF_EPOCH;
+        let patience = PATIENCE.min(part_of_epoch);
         let limits = FlushLimits {
             interval: spec.sink.flush_interval.duration(),
         };
@@ -54,17 +75,24 @@ impl Outbox {
                 generation: assignment.generation,
                 assignment_epoch: assignment.assignment_epoch,
             },
-            fill: Fill::new(Encoder::new(
-                &spec.sink,
-                &spec.scoring.default_platform,
-                assignment.ordinal,
-            )),
+            fill: Fill::new(
+                Encoder::new(
+                    &spec.sink,
+                    &spec.scoring.default_platform,
+                    assignment.ordinal,
+                ),
+                patience,
+                assignment.read_before.is_some(),
+                now,
+            ),
             flusher: Flusher::new(limits, now),
             log: name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
             problems: Problems::default(),
+            staleness: Staleness::new(spec.sink.max_staleness),
+            turn: OwnTurn::new(turns, part_of_epoch),
             room: Room::new(memory),
             merges: 0,
             assignment,
@@ -97,7 +125,7 @@ impl Outbox {
     /// leave the rankings of all its platforms. The fence is claimed again, for the log with this id.
     pub fn start_over(&mut self, now: Instant, dropped: &State, log_id: Option<Uuid>) {
         self.rankings.dropped(dropped.platforms());
-        self.fill.start_over();
+        self.fill.start_over(now);
         self.problems.nothing_to_write();
         self.log = name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
@@ -139,6 +167,11 @@ impl Outbox {
         self.flusher.confirmed()
     }
 
+    /// Where the partition was when the newest flush began that has arrived in Redis.
+    pub fn arrived_from(&self) -> Option<u64> {
+        self.flusher.arrived()
+    }
+
     /// Counters with the merges that Redis confirmed.
     pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
         PartitionCounters {
@@ -151,7 +184,13 @@ impl Outbox {
     /// Why Redis does not take what it is sent, if so.
     pub fn problem(&self) -> Option<KolError> {
         let worst = self.problems.worst().cloned();
-        worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()))
+        let worst = worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()));
+        worst.or_else(|| self.staleness.problem(self.turn.load()))
+    }
+
+    /// How old the oldest change is that Redis does not have.
+    pub fn staleness(&self) -> Duration {
+        self.staleness.age()
     }
 
     /// Creators that are left out because a key of theirs is of a wrong type.
@@ -171,8 +210,8 @@ impl Outbox {
 
     /// Everything that waits to be sent now must arrive in Redis. Says so when it is there already;
     /// otherwise `step` or `answered` will.
-    pub fn await_all(&mut self, state: &State) -> Option<Arrived> {
-        self.fill.await_all(state);
+    pub fn await_all(&mut self, now: Instant, state: &State) -> Option<Arrived> {
+        self.fill.await_all(now, state);
         self.arrived()
     }
 
@@ -189,19 +228,23 @@ impl Outbox {
 
     /// When `step` should be called although nothing happened: `None` when nothing is left to send or
     /// nothing may be sent now.
-    pub fn wake_at(&self, state: &State, behind: bool, tick: &JobTick) -> Option<Instant> {
+    pub fn wake_at(
+        &self,
+        now: Instant,
+        state: &State,
+        behind: bool,
+        tick: &JobTick,
+    ) -> Option<Instant> {
         if !self.requests.are_idle() {
             return None;
         }
-        let wanted = self.fill.is_wanted(state, behind, tick) || self.upkeep.has_orphans();
-        let flush = self.flusher.next_at().and_then(|at| {
-            let flip = self.rankings.flip_at(tick);
-            let other = || flip.into_iter().chain(self.upkeep.recheck_at()).min();
-            if wanted {
-                Some(at)
-            } else {
-                other().map(|other| other.max(at))
+        // One that waits for its turn is woken by that.
+        let flush = self.flusher.next_at().filter(|_| !self.turn.is_awaited());
+        let flush = flush.and_then(|at| {
+            if self.has_to_send(now, state, behind, tick) {
+                return Some(at);
             }
+            Some(self.next_other(tick)?.max(at))
         });
         let upkeep = self.upkeep.wake_at(self.allowed(behind));
         flush.into_iter().chain(upkeep).min()
@@ -210,7 +253,7 @@ impl Outbox {
     /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
     /// too: they must not take out what is only late to come.
     fn allowed(&self, behind: bool) -> Allowed {
-        let ready = self.flusher.next_at().is_some() && self.flusher.confirmed().is_some();
+        let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
         Allowed {
             sweep: ready && !behind && self.rankings.are_shown(),
             compare: ready,
@@ -225,11 +268,20 @@ impl Outbox {
         reached: Reached,
         tick: &JobTick,
     ) -> Option<Arrived> {
+        self.fill.look(now, state, &self.assignment.scoring, tick);
+        self.staleness.look(now, self.fill.oldest(state));
+        self.turn.look(now, self.fill.awaited_since());
         if !self.requests.are_idle() {
             return None;
         }
+        let is_due = |at: Instant| now >= at;
+        if !self.flusher.next_at().is_some_and(is_due) {
+            self.turn.give_up();
+        }
         let mut arrived = None;
-        self.flusher.reached(reached.position, state.window_end());
+        if reached.is_same_log {
+            self.flusher.reached(reached.position, state.window_end());
+        }
         if self.flusher.begin_claim(now) {
             let spec = &self.assignment.spec;
             let platforms = spec.sink.keys.platforms_key();
@@ -240,8 +292,8 @@ impl Outbox {
                 platforms,
                 first.collect(),
             );
-        } else if self.flusher.next_at().is_some_and(|at| now >= at) {
-            arrived = self.flush(now, state, reached, tick);
+        } else if self.flusher.next_at().is_some_and(is_due) {
+            arrived = self.flush_in_turn(now, state, reached, tick);
         }
         let allowed = self.allowed(reached.behind);
         if self.requests.are_idle() && allowed.sweep {
@@ -258,79 +310,23 @@ impl Outbox {
                 self.requests.compare(self.fence.key.clone(), calls);
             }
         }
+        if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now) {
+            self.requests.tops(self.tops(state));
+        }
         if self.requests.are_idle() && self.flusher.begin_look(now) {
             self.requests.look(self.fence.clone());
         }
         arrived
     }
 
-    fn flush(
-        &mut self,
-        now: Instant,
-        state: &mut State,
-        reached: Reached,
-        tick: &JobTick,
-    ) -> Option<Arrived> {
-        let Some(reserved) = self.room.reserve(state.bound()) else {
-            self.flusher.put_off(now);
-            return None;
-        };
-        let sequence = self.flusher.next_sequence();
-        let now_text = Millis::now().iso();
-        let mut calls = Calls {
-            scoring: &self.assignment.scoring,
-            fence: &self.fence,
-            tick,
-            sequence,
-            now: &now_text,
-            merges: Vec::new(),
-        };
-        let complete = self
-            .fill
-            .collect(state, reached.behind, reserved.kols(), &mut calls);
-        if self.rankings.flip_at(tick).is_some_and(|at| now >= at) {
-            for platform in self.rankings.flip(&state.present_platforms()) {
-                self.fill.show(&platform, &mut calls);
-            }
+    /// Waits for the sink's answer, or for the turn to flush; forever while nothing is under way.
+    pub async fn news(&mut self) -> News {
+        let idle = self.requests.are_idle();
+        tokio::select! {
+            biased;
+            answer = self.requests.answer() => News::Answer(answer),
+            () = self.turn.come(), if idle => News::Turn,
         }
-        self.upkeep.remove(state, &mut self.fill, &mut calls);
-        let merges = calls.merges;
-        let confirms = complete.then(|| Confirmed {
-            position: reached.position,
-            window_end_ms: self.assignment.scoring.time(state.window_end()).0,
-            market_version: tick.market_version,
-            sequence,
-        });
-        let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
-        if merges.is_empty() && !rechecks {
-            if let Some(confirms) = confirms {
-                self.flusher.nothing_to_send(confirms);
-            }
-            return self.arrived();
-        }
-        self.room.hold(reserved, self.fill.in_flight());
-        self.upkeep.sent(merges.len());
-        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
-        let keys = &self.assignment.spec.sink.keys;
-        self.requests.flush(Box::new(FlushRequest {
-            fence: self.fence.clone(),
-            sequence: self.flusher.begin(now, reached.behind, confirms),
-            confirmed: self.flusher.done(),
-            shown: (reached.position, state.window_end()),
-            merges,
-            platforms: keys.platforms_key(),
-            stamps: (keys.last_update.clone(), keys.last_event.clone()),
-            times: (
-                now_text,
-                newest.map_or_else(String::new, |ms| Millis(ms).iso()),
-            ),
-        }));
-        None
-    }
-
-    /// Waits for the sink's answer; forever while nothing is under way.
-    pub async fn answer(&mut self) -> Answer {
-        self.requests.answer().await
     }
 
     /// Acts on an answer.
@@ -349,6 +345,12 @@ impl Outbox {
                 self.upkeep.compared(now, state, &mut self.fill, found);
                 self.flusher.compared(now, a)
             }
+            Answer::Tops(tops) => {
+                for (platform, lowest) in (0..).zip(tops.iter().flatten()) {
+                    self.fill.sampled(platform as PlatformIndex, *lowest);
+                }
+                Next::Continue
+            }
         };
         self.problems.answered(answer.operation(), answer.error());
         match answer {
@@ -357,21 +359,45 @@ impl Outbox {
                 self.upkeep.claimed(now, &self.fill, &claimed.refused);
             }
             Answer::Flush(flushed) => self.flushed(now, state, flushed.as_ref().ok()),
-            Answer::Claim(Err(_)) | Answer::Look(_) | Answer::Scan(_) | Answer::Compare(_) => {}
+            Answer::Claim(Err(_))
+            | Answer::Look(_)
+            | Answer::Scan(_)
+            | Answer::Compare(_)
+            | Answer::Tops(_) => {}
         }
         let arrived = match next {
             Next::Stop => return Outcome::Fenced,
             Next::Continue | Next::SendAgain => self.arrived(),
             Next::SendEverything => {
-                self.send_everything(now, state);
-                None
+                tracing::warn!(
+                    code = "REDIS_LOST_DATA",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    "Redis lost data: writing everything of this partition again"
+                );
+                self.send_everything(now, state)
+            }
+            Next::BeginGeneration => {
+                tracing::warn!(
+                    code = "GENERATION_RAISED",
+                    job = %self.assignment.job,
+                    partition = %self.assignment.partition,
+                    generation = self.assignment.generation,
+                    "the job has a newer generation: writing everything of this partition under it"
+                );
+                self.send_everything(now, state)
             }
         };
         match answer {
-            Answer::Claim(Ok(_)) => Outcome::Claimed {
-                shown: self.flusher.holding().map(|(_, window_end)| window_end),
-                arrived,
-            },
+            Answer::Claim(Ok(claimed)) => {
+                let shown = self.flusher.holding().map(|(_, window_end)| window_end);
+                let last = shown::mark(&self.log, &claimed.last);
+                Outcome::Claimed {
+                    shown,
+                    last: last.filter(|_| shown.is_some()),
+                    arrived,
+                }
+            }
             _ => Outcome::Served(arrived),
         }
     }
@@ -389,15 +415,11 @@ impl Outbox {
         }
     }
 
-    fn send_everything(&mut self, now: Instant, state: &mut State) {
-        tracing::warn!(
-            code = "REDIS_LOST_DATA",
-            job = %self.assignment.job,
-            partition = %self.assignment.partition,
-            "Redis lost data: writing everything of this partition again"
-        );
+    /// Nothing has arrived before that is done.
+    fn send_everything(&mut self, now: Instant, state: &mut State) -> Option<Arrived> {
         self.fill.send_everything(state);
         self.upkeep.sweep_again(now);
+        None
     }
 }
 

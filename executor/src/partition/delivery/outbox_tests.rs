@@ -1,8 +1,10 @@
 use std::borrow::Cow;
 
+use futures::FutureExt as _;
+use kol_common::Millis;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
-use kol_common::proto::AsOf;
+use kol_common::proto::{AsOf, RecordMark};
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
@@ -12,6 +14,11 @@ const T0: Millis = Millis(485_000 * 3_600_000);
 
 fn assignment() -> Arc<Assignment> {
     Arc::new(Assignment::with_source(""))
+}
+
+fn outbox(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Outbox {
+    let memory = Memory::new(1 << 30);
+    Outbox::new(assignment, sink, Turns::default(), memory, now)
 }
 
 fn of_platform(platform: &'static str) -> Event<'static> {
@@ -43,6 +50,11 @@ struct Rig {
     /// Platforms that Redis has rankings of, and keys that it refuses.
     platforms: Vec<String>,
     refused: Vec<String>,
+    /// Where the visible tops of rankings end.
+    lowest: Option<f64>,
+    /// What the fence record says was shown, and the last record of that.
+    shown: Option<(u64, u64)>,
+    last: String,
     flushes: usize,
 }
 
@@ -52,35 +64,62 @@ impl Rig {
         let now = Instant::now();
         Self {
             state: State::new(Arc::clone(&assignment.scoring)),
-            outbox: Outbox::new(assignment, sink, Memory::new(1 << 30), now),
+            outbox: outbox(assignment, sink, now),
             redis,
             now,
             swept: Vec::new(),
             claims: Vec::new(),
             platforms: Vec::new(),
             refused: Vec::new(),
+            lowest: None,
+            shown: None,
+            last: String::new(),
             flushes: 0,
         }
     }
 
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
+        self.settle_at(Reached {
+            position,
+            last: None,
+            is_same_log: true,
+            behind: false,
+        })
+        .await;
+    }
+
+    async fn settle_at(&mut self, reached: Reached) {
         let tick = JobTick {
             rankings_shown: true,
             ..JobTick::default()
         };
-        let reached = Reached {
-            position,
-            behind: false,
-        };
         for _ in 0..100 {
             self.now += std::time::Duration::from_millis(100);
             self.outbox.step(self.now, &mut self.state, reached, &tick);
-            while let Ok(message) = self.redis.try_recv() {
-                self.serve(message);
-                let answer = self.outbox.answer().await;
-                self.outbox.answered(self.now, &mut self.state, &answer);
+            while let Some(news) = self.news() {
+                if let News::Answer(answer) = news {
+                    self.outbox.answered(self.now, &mut self.state, &answer);
+                } else {
+                    self.outbox.step(self.now, &mut self.state, reached, &tick);
+                }
             }
+        }
+    }
+
+    /// What comes at once, with Redis answering.
+    fn news(&mut self) -> Option<News> {
+        while let Ok(message) = self.redis.try_recv() {
+            self.serve(message);
+        }
+        self.outbox.news().now_or_never()
+    }
+
+    /// The answer to what Redis has answered.
+    fn answer(&mut self) -> Answer {
+        match self.outbox.news().now_or_never() {
+            Some(News::Answer(answer)) => answer,
+            other => panic!("no answer: {other:?}"),
         }
     }
 
@@ -91,18 +130,20 @@ impl Rig {
                 let claimed = Claimed {
                     begun: 0,
                     done: 0,
-                    shown: None,
+                    shown: self.shown,
+                    last: self.last.clone(),
+                    raised: false,
                     platforms: self.platforms.clone(),
                     refused: self.refused.clone(),
                 };
                 reply.send(Ok(claimed)).unwrap();
             }
             SinkMessage::Look { reply, .. } => reply.send(Ok(u64::MAX)).unwrap(),
-            SinkMessage::Flush { reply, .. } => {
+            SinkMessage::Flush { request, reply } => {
                 self.flushes += 1;
+                self.last = request.last;
                 let flushed = Flushed {
                     refused: self.refused.clone(),
-                    ..Flushed::default()
                 };
                 reply.send(Ok(flushed)).unwrap();
             }
@@ -111,6 +152,9 @@ impl Rig {
                 reply.send(Ok(Scanned::default())).unwrap();
             }
             SinkMessage::Compare { reply, .. } => reply.send(Ok(Compared::default())).unwrap(),
+            SinkMessage::Tops { rankings, reply } => {
+                reply.send(Ok(vec![self.lowest; rankings.len()])).unwrap();
+            }
         }
     }
 }
@@ -129,6 +173,54 @@ async fn the_fence_of_a_recreated_topic_is_claimed_again_for_its_log() {
     rig.settle(0).await;
     let name = |id| format!("{}/3", Uuid::from_u128(id));
     assert_eq!(rig.claims, [name(1), name(2)]);
+}
+
+#[tokio::test]
+async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
+ {
+    let known = Assignment {
+        topic_id: Some(Uuid::from_u128(1)),
+        ..Assignment::clone(&assignment())
+    };
+    let last = RecordMark {
+        offset: 8,
+        ..RecordMark::default()
+    };
+    let reached = Reached {
+        position: 9,
+        last: Some(last),
+        is_same_log: true,
+        behind: false,
+    };
+    let mut rig = Rig::new(Arc::new(known.clone()));
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle_at(reached).await;
+    let kept = rig.last.clone();
+    for (lineage, told) in [(0, Some(last)), (1, None)] {
+        let mut next = Rig::new(Arc::new(Assignment {
+            lineage,
+            ..known.clone()
+        }));
+        (next.shown, next.last) = (Some((9, 0)), kept.clone());
+        next.state.apply(&of_platform("tiktok"), T0);
+        let tick = JobTick::default();
+        next.outbox.step(next.now, &mut next.state, reached, &tick);
+        let claim = next.redis.try_recv().unwrap();
+        next.serve(claim);
+        let News::Answer(answer) = next.outbox.news().await else {
+            panic!("Redis was asked");
+        };
+        let outcome = next.outbox.answered(next.now, &mut next.state, &answer);
+        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == told));
+        next.settle_at(Reached {
+            is_same_log: false,
+            ..reached
+        })
+        .await;
+        assert_eq!(next.flushes, 0);
+        next.settle_at(reached).await;
+        assert_eq!(next.flushes, 1);
+    }
 }
 
 #[tokio::test]
@@ -186,7 +278,7 @@ async fn a_piece_of_a_ranking_that_arrives_after_the_topic_was_recreated_says_no
         ..Scanned::default()
     };
     reply.send(Ok(piece)).unwrap();
-    let answer = rig.outbox.answer().await;
+    let answer = rig.answer();
     rig.outbox.answered(rig.now, &mut rig.state, &answer);
     assert!(!rig.outbox.upkeep.has_orphans());
 }
@@ -221,7 +313,7 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         ..Compared::default()
     };
     reply.send(Ok(wrong)).unwrap();
-    let answer = rig.outbox.answer().await;
+    let answer = rig.answer();
     rig.outbox.answered(rig.now, &mut rig.state, &answer);
     assert_eq!(
         rig.outbox.left_out(),
@@ -258,5 +350,190 @@ async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended()
     rig.refused.clear();
     rig.settle(0).await;
     assert!(rig.outbox.rankings.are_shown());
+    assert_eq!(rig.outbox.problem(), None);
+}
+
+/// A partition that is far behind: all its creators have events all the time.
+struct Backlog {
+    rig: Rig,
+    start: Instant,
+    kols: Vec<String>,
+    position: u64,
+    /// When each flush was sent, and its KOLs.
+    sent: Vec<(Duration, usize)>,
+}
+
+impl Backlog {
+    fn new(kols: usize, checkpoint: &str) -> Self {
+        let text = format!("\n[checkpoint]\n{checkpoint}");
+        let rig = Rig::new(Arc::new(Assignment::with_source(&text)));
+        let start = rig.now;
+        Self {
+            rig,
+            start,
+            kols: (0..kols).map(|kol| format!("kol_{kol}")).collect(),
+            position: 0,
+            sent: Vec::new(),
+        }
+    }
+
+    fn at(&self) -> Duration {
+        self.rig.now - self.start
+    }
+
+    /// Reads for so long, with an epoch each second if `epochs` says so; when each of them was confirmed.
+    fn read(&mut self, time: Duration, epochs: bool) -> Vec<Duration> {
+        let mut settled = Vec::new();
+        let until = self.at() + time;
+        while self.at() < until {
+            self.rig.now += Duration::from_millis(20);
+            for kol in &self.kols {
+                self.position += 1;
+                let event = Event {
+                    kol: Cow::Borrowed(kol),
+                    likes: Some(self.position),
+                    ..of_platform("tiktok")
+                };
+                let time = Millis(T0.0 + self.position);
+                self.rig.state.apply(&event, time);
+            }
+            if epochs && self.position / self.kols.len() as u64 % 50 == 1 {
+                let arrived = self.rig.outbox.await_all(self.rig.now, &self.rig.state);
+                settled.extend(arrived.map(|_| self.at()));
+            }
+            settled.extend(self.step(true).map(|_| self.at()));
+        }
+        settled
+    }
+
+    /// Does what is due.
+    fn step(&mut self, behind: bool) -> Option<Arrived> {
+        let tick = JobTick {
+            rankings_shown: true,
+            ..JobTick::default()
+        };
+        let reached = Reached {
+            position: self.position,
+            last: None,
+            is_same_log: true,
+            behind,
+        };
+        let at = self.at();
+        let rig = &mut self.rig;
+        let mut arrived = rig.outbox.step(rig.now, &mut rig.state, reached, &tick);
+        loop {
+            let flushes = rig.flushes;
+            let in_flight = rig.outbox.fill.in_flight();
+            let news = rig.news();
+            if rig.flushes > flushes && in_flight > 0 {
+                self.sent.push((at, in_flight));
+            }
+            let more = match news {
+                None => return arrived,
+                Some(News::Answer(answer)) => {
+                    match rig.outbox.answered(rig.now, &mut rig.state, &answer) {
+                        Outcome::Served(more) | Outcome::Claimed { arrived: more, .. } => more,
+                        Outcome::Fenced => panic!("fenced"),
+                    }
+                }
+                Some(News::Turn) => rig.outbox.step(rig.now, &mut rig.state, reached, &tick),
+            };
+            arrived = arrived.or(more);
+        }
+    }
+
+    fn merges(&self) -> usize {
+        self.sent.iter().map(|(_, kols)| kols).sum()
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn far_behind_a_creator_is_sent_at_most_once_in_five_seconds() {
+    let mut backlog = Backlog::new(40, "");
+    backlog.rig.lowest = Some(100.0);
+    backlog.read(21 * SECOND, false);
+    assert_eq!(backlog.merges(), 4 * 40, "{:?}", backlog.sent);
+    assert!(backlog.sent[0].0 >= 5 * SECOND);
+    // At the head of the log nothing waits any more.
+    backlog.rig.now += SECOND / 10;
+    backlog.step(false);
+    assert_eq!(backlog.merges(), 5 * 40);
+}
+
+#[tokio::test]
+async fn the_first_flush_of_a_partition_that_was_taken_over_waits_for_nothing() {
+    let mut backlog = Backlog::new(40, "");
+    let taken_over = Assignment {
+        read_before: Some(7),
+        ..Assignment::clone(&assignment())
+    };
+    backlog.rig = Rig::new(Arc::new(taken_over));
+    backlog.start = backlog.rig.now;
+    backlog.rig.lowest = Some(100.0);
+    backlog.read(5 * SECOND, false);
+    assert_eq!(backlog.merges(), 40, "{:?}", backlog.sent);
+    assert!(backlog.sent[0].0 < SECOND, "{:?}", backlog.sent);
+}
+
+#[tokio::test]
+async fn a_backlog_that_is_read_within_five_seconds_is_one_merge_for_each_creator() {
+    let mut backlog = Backlog::new(40, "");
+    backlog.rig.lowest = Some(100.0);
+    backlog.read(4 * SECOND, true);
+    backlog.step(false);
+    assert_eq!(backlog.merges(), 40);
+}
+
+#[tokio::test]
+async fn epochs_of_a_partition_that_is_far_behind_are_confirmed_long_before_their_deadline() {
+    for (timeout, latest) in [("60s", 6 * SECOND), ("4s", 2 * SECOND)] {
+        let mut backlog = Backlog::new(40, &format!("timeout = \"{timeout}\""));
+        backlog.rig.lowest = Some(100.0);
+        let first = backlog.read(10 * SECOND, true)[0];
+        assert!(first <= latest, "{first:?} of {timeout}");
+    }
+}
+
+#[tokio::test]
+async fn far_behind_creators_of_the_visible_top_are_sent_each_second() {
+    let mut backlog = Backlog::new(40, "");
+    // Fewer than are visible.
+    backlog.rig.lowest = None;
+    backlog.read(11 * SECOND, false);
+    let (early, merges) = (backlog.sent[0].0, backlog.merges());
+    assert!(early < 2 * SECOND, "{early:?}");
+    assert!((9 * 40..=12 * 40).contains(&merges), "{:?}", backlog.sent);
+}
+
+#[tokio::test]
+async fn what_waits_too_long_is_a_problem_until_redis_has_it() {
+    let mut rig = Rig::new(assignment());
+    rig.settle(0).await;
+    rig.state.apply(&of_platform("tiktok"), T0);
+    let tick = JobTick::default();
+    let reached = Reached {
+        position: 1,
+        last: None,
+        is_same_log: true,
+        behind: false,
+    };
+    let later = |rig: &mut Rig, seconds: u32| {
+        for _ in 0..10 * seconds {
+            rig.now += SECOND / 10;
+            // Redis does not answer.
+            rig.outbox.step(rig.now, &mut rig.state, reached, &tick);
+            let _turn = rig.outbox.news().now_or_never();
+        }
+        rig.outbox.staleness()
+    };
+    let waited = later(&mut rig, 29);
+    assert!((28 * SECOND..30 * SECOND).contains(&waited), "{waited:?}");
+    assert_eq!(rig.outbox.problem(), None);
+    later(&mut rig, 2);
+    assert_eq!(rig.outbox.problem().map(|e| e.code), Some("SINK_STALE"));
+    rig.settle(1).await;
+    assert_eq!(rig.outbox.staleness(), Duration::ZERO);
     assert_eq!(rig.outbox.problem(), None);
 }

@@ -1,12 +1,29 @@
 //! What the actor says to the outbox, and what it answers.
 
+use kol_common::proto::RecordMark;
+
+use super::requests::Answer;
+
 /// How far the partition has read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reached {
     /// Offset of the next record.
     pub position: u64,
+    /// The last record before that, if it is known.
+    pub last: Option<RecordMark>,
+    /// The last record that Redis was shown is there still, as far as is known: nothing is sent before.
+    pub is_same_log: bool,
     /// It is far behind: intermediate scores are not worth sending.
     pub behind: bool,
+}
+
+/// What the outbox waited for.
+#[derive(Debug)]
+pub enum News {
+    /// The sink answered.
+    Answer(Answer),
+    /// It is the partition's turn to flush.
+    Turn,
 }
 
 /// Everything that was awaited is in Redis.
@@ -30,6 +47,8 @@ pub enum Outcome {
     Claimed {
         /// The window end, a pane number; `None` when there is nothing to hold for.
         shown: Option<u64>,
+        /// The last record that it was shown, if there is something to hold for and that is known.
+        last: Option<RecordMark>,
         /// As with `Served`.
         arrived: Option<Arrived>,
     },

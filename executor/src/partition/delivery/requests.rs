@@ -26,6 +26,7 @@ enum Pending {
     Flush(oneshot::Receiver<Result<Flushed, SinkError>>),
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
     Compare(oneshot::Receiver<Result<Compared, SinkError>>),
+    Tops(oneshot::Receiver<Result<Vec<Option<f64>>, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -41,6 +42,8 @@ pub enum Answer {
     Scan(Result<Scanned, SinkError>),
     /// To a comparison.
     Compare(Result<Compared, SinkError>),
+    /// Where the visible tops of rankings end.
+    Tops(Result<Vec<Option<f64>>, SinkError>),
 }
 
 impl Answer {
@@ -52,6 +55,7 @@ impl Answer {
             Self::Flush(_) => Operation::Flush,
             Self::Scan(_) => Operation::Scan,
             Self::Compare(_) => Operation::Compare,
+            Self::Tops(_) => Operation::Tops,
         }
     }
 
@@ -63,6 +67,7 @@ impl Answer {
             Self::Flush(a) => a.as_ref().err(),
             Self::Scan(a) => a.as_ref().err(),
             Self::Compare(a) => a.as_ref().err(),
+            Self::Tops(a) => a.as_ref().err(),
         }
     }
 }
@@ -126,6 +131,12 @@ impl Requests {
         self.send(Pending::Compare(answer), message);
     }
 
+    /// Reads where the visible tops of these rankings end.
+    pub fn tops(&mut self, rankings: Vec<String>) {
+        let (reply, answer) = oneshot::channel();
+        self.send(Pending::Tops(answer), SinkMessage::Tops { rankings, reply });
+    }
+
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
@@ -136,6 +147,7 @@ impl Requests {
             Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Tops(rx)) => Answer::Tops(rx.await.unwrap_or_else(|_| Err(gone()))),
         };
         self.pending = None;
         answer

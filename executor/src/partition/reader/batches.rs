@@ -116,7 +116,24 @@ impl Reader {
                 Err(Mark::EndOfPartition { offset }) => position = offset,
                 Err(Mark::Failed(error)) => trouble = Some(Trouble::of(now, error)),
             });
-        self.position = position;
+        let begun = std::mem::replace(&mut self.position, position);
+        if let Some(read) = self
+            .before
+            .take_if(|r| (begun..position).contains(&r.offset))
+        {
+            let mut records = batch.records().flatten();
+            let found = records.find(|record| record.offset == read.offset);
+            if found.is_some_and(|found| found.mark() != read) {
+                let also = match trouble {
+                    Some(Trouble::Doubt(doubt)) => doubt,
+                    Some(Trouble::Client(_)) | None => Doubt::new(now),
+                };
+                trouble = Some(Trouble::Doubt(Doubt {
+                    differs: Some(read.offset),
+                    ..also
+                }));
+            }
+        }
         self.leader_epoch = batch.leader_epoch().or(self.leader_epoch);
         if let Some(last) = batch.last_record() {
             self.trail.read(last.mark());

@@ -56,6 +56,8 @@ pub struct Reader {
     /// Leader epoch of the record before that, if it is known.
     leader_epoch: Option<i32>,
     trail: Trail,
+    /// A record that an owner before had read, and that is still to be compared.
+    before: Option<RecordMark>,
     pace: Pace,
     stall: Stall,
     log_id: LogId,
@@ -87,6 +89,7 @@ impl Reader {
             position: assignment.resume_at.unwrap_or(assignment.offset),
             leader_epoch: None,
             trail: Trail::default(),
+            before: None,
             pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
             log_id: LogId::new(now, assignment.topic_id),
@@ -223,9 +226,15 @@ impl Reader {
                 ..Doubt::new(now)
             });
         }
+        if let Some(read) = self.before.take_if(|read| read.offset < self.position) {
+            reading.doubt(Doubt {
+                read: Some(read),
+                ..Doubt::new(now)
+            });
+        }
         if let Log::Doubted { doubt, query } = &mut reading.log {
             let (trail, partition) = (&self.trail, &self.assignment.partition);
-            query.get_or_insert_with(|| trail.examine(&self.source, partition, doubt.differs));
+            query.get_or_insert_with(|| trail.examine(&self.source, partition, doubt));
         }
         Ok(())
     }
@@ -270,6 +279,23 @@ impl Reader {
         self.log_id.known().is_some()
     }
 
+    /// The last record that an owner before had read, as far as Redis was shown: another one in its place means that the
+    /// log lost its tail since. It is compared when it is read, or looked up if that is over.
+    pub fn was_read_before(&mut self, last: RecordMark) {
+        // That one is compared anyway when the log is opened.
+        self.before = Some(last).filter(|_| self.trail.last() != Some(last));
+    }
+
+    /// Whether nothing is known that speaks against the log's being the one that an owner before had read, and nothing
+    /// is left to compare.
+    pub fn is_same_log(&self) -> bool {
+        match &self.phase {
+            Phase::Reading(reading) => self.before.is_none() && !reading.is_compared(),
+            Phase::Closed | Phase::Waiting => self.before.is_none(),
+            Phase::Halted | Phase::Draining => true,
+        }
+    }
+
     /// The range of the log was answered: resumes where that allows it.
     ///
     /// # Errors
@@ -311,6 +337,7 @@ impl Reader {
                 self.log_start = Some(at);
                 self.log_id = LogId::new(now, doubt.other);
                 self.trail = Trail::default();
+                self.before = None;
                 self.resume_at(at)?;
                 return Ok(Recovered::NewLog);
             }

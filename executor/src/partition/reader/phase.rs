@@ -18,8 +18,12 @@ pub struct Found {
     pub oldest: u64,
     /// One past the newest.
     pub end: u64,
-    /// Where it was cut off, as its records show; only if that was queried.
+    /// The record at this offset is another one than was read.
+    pub differs: Option<u64>,
+    /// Where it was cut off, as its records show; only if one of them differs.
     pub cut: Option<Cut>,
+    /// The record that an owner before had read was compared.
+    pub compared: bool,
 }
 
 /// Where a log was cut off that has grown again.
@@ -116,6 +120,8 @@ pub struct Doubt {
     pub differs: Option<u64>,
     /// An owner before had read it up to here.
     pub shown: Option<u64>,
+    /// An owner before had read this record, and whether it is still there is not known.
+    pub read: Option<RecordMark>,
 }
 
 impl Doubt {
@@ -127,6 +133,7 @@ impl Doubt {
             cut: None,
             differs: None,
             shown: None,
+            read: None,
         }
     }
 }
@@ -169,6 +176,7 @@ impl Reading {
                 doubt.cut = reason.cut.or(doubt.cut);
                 doubt.differs = reason.differs.or(doubt.differs);
                 doubt.shown = reason.shown.or(doubt.shown);
+                doubt.read = reason.read.or(doubt.read);
             }
             Log::Trusted => {
                 self.log = Log::Doubted {
@@ -176,6 +184,14 @@ impl Reading {
                     query: None,
                 };
             }
+        }
+    }
+
+    /// Whether its records are being compared with those that were read, or differ from them.
+    pub fn is_compared(&self) -> bool {
+        match &self.log {
+            Log::Trusted => false,
+            Log::Doubted { doubt, .. } => doubt.differs.is_some() || doubt.read.is_some(),
         }
     }
 

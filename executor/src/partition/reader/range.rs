@@ -51,7 +51,9 @@ pub fn resume(evidence: &Evidence) -> Resume {
         return Resume::NewLog { at: oldest };
     }
     // The query had begun before that showed.
-    if doubt.differs.is_some() && found.cut.is_none() {
+    let differs = doubt.differs.or(found.differs);
+    let left = differs.is_none() && doubt.read.is_some() && !found.compared;
+    if left || (differs.is_some() && found.cut.is_none()) {
         return Resume::Later;
     }
     let read_to = evidence.position.max(doubt.shown.unwrap_or(0));
@@ -62,8 +64,9 @@ pub fn resume(evidence: &Evidence) -> Resume {
             Some(_) if evidence.confirmed => Resume::BeforeTail(LostTail {
                 from,
                 to: read_to,
-                differs: doubt.differs,
+                differs,
                 unproven: doubt.cut.is_none() && found.is_unproven(),
+                oldest,
             }),
             Some(_) => Resume::Later,
             // It cannot be distinguished from a recreated topic.
@@ -83,6 +86,8 @@ pub fn resume(evidence: &Evidence) -> Resume {
 mod tests {
     use tokio::time::Instant;
 
+    use kol_common::proto::RecordMark;
+
     use super::super::phase::Cut;
     use super::*;
 
@@ -94,7 +99,9 @@ mod tests {
             found: Found {
                 oldest,
                 end,
+                differs: None,
                 cut: None,
+                compared: false,
             },
             known: KNOWN,
             confirmed: true,
@@ -108,6 +115,7 @@ mod tests {
             to,
             differs: None,
             unproven: false,
+            oldest: 0,
         }
     }
 
@@ -145,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_an_owner_before_had_read_is_compared_before_the_log_is_read_on() {
+        let mut seen = evidence(30, 0, 90);
+        seen.doubt.read = Some(RecordMark::default());
+        assert_eq!(resume(&seen), Resume::Later);
+        seen.found.compared = true;
+        assert_eq!(resume(&seen), Resume::Here);
+        (seen.found.differs, seen.found.cut) = (Some(29), Some(Cut::From(12)));
+        let tail = LostTail {
+            differs: Some(29),
+            ..lost(12, 30)
+        };
+        assert_eq!(resume(&seen), Resume::BeforeTail(tail));
+    }
+
+    #[test]
     fn a_gap_is_counted_and_a_log_that_has_the_position_is_read_on() {
         let gap = Resume::BehindGap { at: 9, lost: 4 };
         assert_eq!(resume(&evidence(5, 9, 20)), gap);
@@ -170,7 +193,12 @@ mod tests {
     fn a_log_that_has_grown_again_is_cut_where_its_client_says() {
         let mut seen = evidence(30, 5, 90);
         seen.doubt.cut = Some(20);
-        let tail = |from| Resume::BeforeTail(lost(from, 30));
+        let tail = |from| {
+            Resume::BeforeTail(LostTail {
+                oldest: 5,
+                ..lost(from, 30)
+            })
+        };
         assert_eq!(resume(&seen), tail(20));
         seen.doubt.cut = Some(0);
         assert_eq!(resume(&seen), tail(5), "nothing is left of what was read");

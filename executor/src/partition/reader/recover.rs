@@ -1,6 +1,7 @@
 //! When the log is not what it was: records that are gone, or a topic that was recreated.
 
 use kol_common::KolError;
+use kol_common::checkpoint::LOST;
 use kol_common::job::OnDataLoss;
 
 use super::range::{Evidence, Resume, resume};
@@ -44,7 +45,9 @@ pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, K
             .partition(&assignment.partition)
             .offset(first)
     };
-    if assignment.whole_log && evidence.position == assignment.offset {
+    let begins = assignment.whole_log && evidence.position == assignment.offset;
+    // What its end lost is in no state: the beginning is there.
+    if begins && !matches!(decision, Resume::BeforeTail(_)) {
         return Err(placed(not_whole(&assignment.spec.name, &what)));
     }
     let error = placed(KolError::user("DATA_LOSS", what));
@@ -72,10 +75,10 @@ fn help(decision: Resume) -> &'static str {
 /// The state is lost, and the log alone does not give it back: `lost` says what it lacks.
 fn not_whole(name: &str, lost: &str) -> KolError {
     let what = format!(
-        "none of the kept checkpoints can be read, and the log no longer has everything since the job \
+        "none of the kept checkpoints can be used, and the log no longer has everything since the job \
          began: {lost}"
     );
-    KolError::user("STATE_LOST", what).help(format!(
+    KolError::user(LOST, what).help(format!(
         "Bring the state files back and submit the job again. To continue with what the log still has: \
          kol-client rewind {name} --to-earliest, or kol-client submit FILE --discard-state; or start from \
          a savepoint with --from-savepoint."
@@ -88,7 +91,7 @@ fn new_log(evidence: &Evidence) -> String {
         (Some(other), Some(known)) => format!("its id is {other} instead of {known}"),
         _ => {
             let end = evidence.found.end;
-            match evidence.doubt.differs {
+            match evidence.doubt.differs.or(evidence.found.differs) {
                 Some(at) => format!("its record {at} is another one than was read"),
                 None => format!("the log ends at offset {end}, before the position"),
             }
@@ -111,7 +114,9 @@ mod tests {
             found: Found {
                 oldest,
                 end: 50,
+                differs: None,
                 cut: None,
+                compared: false,
             },
             known: None,
             confirmed: false,
@@ -141,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_that_lost_its_state_begins_again_before_a_tail_that_its_log_lost_too() {
+        let mut assignment = Assignment::with_source("");
+        (assignment.whole_log, assignment.offset) = (true, 5);
+        let mut tail = Evidence {
+            known: Some(Uuid::from_u128(1)),
+            confirmed: true,
+            ..evidence(5, 0)
+        };
+        tail.doubt.shown = Some(60);
+        let goes_back = |found| matches!(found, Ok(Resume::BeforeTail(tail)) if tail.from == 50);
+        assert!(goes_back(recover(&assignment, &tail)));
+    }
+
+    #[test]
     fn what_is_lost_is_named_by_its_range_at_whichever_end_of_the_log_it_is() {
         let mut tail = Evidence {
             known: Some(Uuid::from_u128(1)),
@@ -149,10 +168,10 @@ mod tests {
         };
         tail.doubt.shown = Some(60);
         let mut assignment = Assignment::with_source("on_data_loss = \"fail\"");
-        for (whole_log, code) in [(false, "DATA_LOSS"), (true, "STATE_LOST")] {
+        for (whole_log, code) in [(false, "DATA_LOSS"), (true, LOST)] {
             (assignment.whole_log, assignment.offset) = (whole_log, 5);
             let error = recover(&assignment, &tail).unwrap_err();
-            assert_eq!(error.code, code);
+            assert_eq!(error.code, "DATA_LOSS");
             assert!(error.message.contains("records 50 to 59"), "{error}");
             let place = &error.place;
             assert_eq!((&place.job, place.offset), (&Some("x".into()), Some(50)));

@@ -202,11 +202,16 @@ fn behind(offset: u64, value: &str) -> KeptEpoch {
 
 /// A reader that starts from the first of these epochs, newest first; without one from the beginning.
 fn reader(log: &Written, epochs: &[KeptEpoch], source: &str) -> Reader {
+    let assignment = Assignment::with_source(source);
+    reader_of(log, epochs, assignment)
+}
+
+fn reader_of(log: &Written, epochs: &[KeptEpoch], assignment: Assignment) -> Reader {
     let (newest, kept) = epochs.split_first().unzip();
     let assignment = Assignment {
         topic_id: Some(TOPIC),
         kept: kept.map_or_else(Vec::new, <[KeptEpoch]>::to_vec),
-        ..Assignment::with_source(source)
+        ..assignment
     };
     let source = Arc::new(log.clone()) as Source;
     let mut reader = Reader::new(Arc::new(assignment), source, Instant::now());
@@ -255,6 +260,7 @@ fn lost(from: u64, to: u64, differs: Option<u64>) -> Result<Recovered, KolError>
         to,
         differs,
         unproven: false,
+        oldest: 0,
     }))
 }
 
@@ -272,6 +278,66 @@ async fn a_start_finds_another_record_in_the_place_of_the_last_one_and_goes_behi
     let (all, became) = read(&mut reader).await;
     assert_eq!(became, lost(2, 5, Some(4)));
     assert!(all.is_empty(), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_continued_before_its_end_does_not_look_for_its_last_record() {
+    let log = Written::of(&["a", "b", "c", "D", "E", "F"]);
+    let assignment = Assignment {
+        resume_at: Some(3),
+        ..Assignment::with_source("")
+    };
+    let mut reader = reader_of(&log, &[behind(4, "e")], assignment);
+    assert_eq!((reader.position(), reader.last_record()), (3, None));
+    let (all, became) = read(&mut reader).await;
+    assert_eq!(became, Ok(Recovered::SameLog));
+    assert_eq!(all, ["D", "E", "F"]);
+}
+
+/// An owner before had read one more record, and died before an epoch had it: as the next one learns before it has
+/// read that far, or later.
+async fn with_a_record_of_before(
+    log: &Written,
+    read_before: RecordMark,
+    late: bool,
+) -> (Result<Recovered, KolError>, bool) {
+    let mut reader = reader(log, &[behind(1, "b")], "");
+    if late {
+        let (_, became) = read(&mut reader).await;
+        assert_eq!(became, Ok(Recovered::SameLog));
+    }
+    reader.was_read_before(read_before);
+    assert!(!reader.is_same_log());
+    let (_, became) = read(&mut reader).await;
+    (became, reader.is_same_log())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_an_owner_before_had_read_and_that_is_another_one_now_shows_a_lost_tail() {
+    let log = Written::of(&["a", "b", "C", "D", "E"]);
+    for late in [false, true] {
+        let (became, same) = with_a_record_of_before(&log, record(3, "d").mark(), late).await;
+        assert_eq!((became, same), (lost(2, 5, Some(3)), false), "late: {late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_an_owner_before_had_read_and_that_is_there_or_gone_shows_nothing() {
+    let log = Written::of(&["a", "b", "c", "d", "e"]);
+    let compacted = Written::of(&["a", "b", "c", "d", "e"]);
+    compacted.lock().records.remove(3);
+    for log in [&log, &compacted] {
+        for late in [false, true] {
+            let (became, same) = with_a_record_of_before(log, record(3, "d").mark(), late).await;
+            assert_eq!((became, same), (Ok(Recovered::SameLog), true));
+        }
+    }
+    let mut reader = reader(&log, &[behind(1, "b")], "");
+    reader.was_read_before(record(1, "b").mark());
+    assert!(
+        reader.is_same_log(),
+        "it is compared when the log is opened"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,6 +395,7 @@ async fn without_an_epoch_that_is_the_same_the_oldest_record_that_differs_is_whe
         to: 5,
         differs: Some(4),
         unproven: true,
+        oldest: 0,
     };
     let became = read(&mut reader).await.1;
     assert_eq!(became, Ok(Recovered::LostTail(unproven)));

@@ -167,6 +167,7 @@ async fn a_log_that_ends_before_the_position_lost_its_tail_once_its_id_is_confir
         to: 500,
         differs: None,
         unproven: false,
+        oldest: 0,
     };
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
 }
@@ -201,6 +202,7 @@ async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_
         to: 500,
         differs: None,
         unproven: false,
+        oldest: 0,
     };
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
     let (mut without_ids, _) = reader_without_ids();

@@ -11,10 +11,10 @@
 use std::collections::VecDeque;
 
 use futures::future::BoxFuture;
-use kol_common::SourcePartition;
 use kol_common::proto::{KeptEpoch, PartitionCheckpoint, RecordMark};
+use kol_common::{KolError, SourcePartition};
 
-use super::phase::{Cut, Found, Range};
+use super::phase::{Cut, Doubt, Found, Range};
 use crate::source::{Entry, Mark, Records, Source};
 
 /// Ends of epochs that are remembered.
@@ -111,26 +111,42 @@ impl Trail {
             .collect()
     }
 
-    /// Queries the range of the log, and, if the record at `differs` is another one than was read, where it was cut
-    /// off.
+    /// Queries the range of the log; whether the record that an owner before had read is still there; and, if one is
+    /// another than was read, where the log was cut off.
     pub fn examine(
         &self,
         source: &Source,
         partition: &SourcePartition,
-        differs: Option<u64>,
+        doubt: &Doubt,
     ) -> BoxFuture<'static, Range> {
-        let range = source.watermarks(partition);
-        let epochs = differs.map_or_else(Vec::new, |differs| self.before(differs));
-        let offsets: Vec<_> = epochs.iter().map(|end| end.last.offset).collect();
-        let records = (!offsets.is_empty()).then(|| source.records(partition, offsets));
+        let Doubt { differs, read, .. } = *doubt;
+        let read = read.filter(|_| differs.is_none());
+        let place = differs.or(read.map(|read| read.offset));
+        let epochs = place.map_or_else(Vec::new, |place| self.before(place));
+        let (source, partition) = (Source::clone(source), partition.clone());
         Box::pin(async move {
-            let (oldest, end) = range.await?;
-            let records = match records {
-                Some(records) => records.await?,
-                None => Vec::new(),
+            let (oldest, end) = source.watermarks(&partition).await?;
+            let differs = match read {
+                Some(read) => {
+                    let found = source.records(&partition, vec![read.offset]).await?;
+                    let other = found.into_iter().flatten().any(|found| found != read);
+                    other.then_some(read.offset)
+                }
+                None => differs,
             };
-            let cut = differs.map(|differs| cut(differs, &epochs, &records, end));
-            Ok(Found { oldest, end, cut })
+            let cut = match differs {
+                Some(differs) => {
+                    Some(cut_before(differs, &epochs, &source, &partition, end).await?)
+                }
+                None => None,
+            };
+            Ok(Found {
+                oldest,
+                end,
+                differs,
+                cut,
+                compared: read.is_some(),
+            })
         })
     }
 }
@@ -146,6 +162,22 @@ pub fn first<'a>(expected: RecordMark, entries: &mut Records<'a>) -> First<'a> {
         }
         entry => First::Unknown(entry),
     }
+}
+
+/// Where a log with this end was cut off whose record at `differs` is another one: looks up the last records of epochs.
+async fn cut_before(
+    differs: u64,
+    epochs: &[End],
+    source: &Source,
+    partition: &SourcePartition,
+    end: u64,
+) -> Result<Cut, KolError> {
+    let offsets: Vec<_> = epochs.iter().map(|end| end.last.offset).collect();
+    let records = match offsets.is_empty() {
+        true => Vec::new(),
+        false => source.records(partition, offsets).await?,
+    };
+    Ok(cut(differs, epochs, &records, end))
 }
 
 /// Where a log was cut off: behind the newest of the epochs (newest first) whose last record is `found` the same. If

@@ -13,7 +13,7 @@ use super::lacks::Lacks;
 use super::letters::{Letters, PartLetters};
 use crate::partition::message::Assignment;
 use crate::source::{DeadLetters, Record};
-use crate::state::{Applied, KolIndex, State};
+use crate::state::{Applied, Batch, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
 const SWEEP: usize = 2_000;
@@ -55,6 +55,18 @@ pub struct Latest {
     bound: Millis,
 }
 
+/// Takes the records of a batch. See [`Intake::records`].
+#[derive(Debug)]
+pub struct Records<'i> {
+    decoder: &'i Decoder,
+    rules: Rules,
+    latest: Latest,
+    batch: Batch<'i>,
+    letters: &'i mut Letters,
+    counters: &'i mut PartitionCounters,
+    lacks: &'i mut Lacks,
+}
+
 impl Intake {
     /// With an empty state.
     pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
@@ -94,36 +106,17 @@ impl Intake {
         Latest { present, bound }
     }
 
-    /// Takes the next record of the log. All events of it are taken in before anything else happens: an
-    /// epoch has them all or none.
-    pub fn take(&mut self, record: &Record<'_>, latest: Latest) {
-        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        let (counters, rules) = (&mut self.counters, self.rules);
-        let (state, letters, lacks) = (&mut self.state, &mut self.letters, &mut self.lacks);
-        let mut of_record = PartLetters::default();
-        self.decoder.decode_each(record.value, |part, outcome| {
-            counters.events += 1;
-            lacks.event();
-            let taken = outcome.and_then(|event| {
-                let time = rules.time(&event, record, latest).inspect_err(|reject| {
-                    if *reject == Reject::Ahead {
-                        note_ahead(counters, letters.origin(), &event, record, latest.present);
-                    }
-                })?;
-                rules.note(&event, record.offset, lacks, counters);
-                apply(state, &event, time)
-            });
-            let Err(reason) = taken else {
-                return;
-            };
-            count(counters, reason);
-            if reason != Reject::Late {
-                lacks.note(reason.as_str(), record.offset);
-            }
-            if reason != Reject::Late || rules.reject_late {
-                letters.reject(&mut of_record, record, part, reason);
-            }
-        });
+    /// To take records with. What they change is in the state once it is dropped.
+    pub fn records(&mut self, latest: Latest) -> Records<'_> {
+        Records {
+            decoder: &self.decoder,
+            rules: self.rules,
+            latest,
+            batch: self.state.batch(),
+            letters: &mut self.letters,
+            counters: &mut self.counters,
+            lacks: &mut self.lacks,
+        }
     }
 
     /// Whether there is room for more records.
@@ -215,6 +208,40 @@ impl Intake {
     }
 }
 
+impl Records<'_> {
+    /// Takes the next record of the log. All events of it are taken in before anything else happens: an
+    /// epoch has them all or none.
+    pub fn take(&mut self, record: &Record<'_>) {
+        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
+        let (counters, rules, latest) = (&mut *self.counters, self.rules, self.latest);
+        let (batch, letters, lacks) = (&mut self.batch, &mut *self.letters, &mut *self.lacks);
+        let mut of_record = PartLetters::default();
+        self.decoder.decode_each(record.value, |part, outcome| {
+            counters.events += 1;
+            lacks.event();
+            let taken = outcome.and_then(|event| {
+                let time = rules.time(&event, record, latest).inspect_err(|reject| {
+                    if *reject == Reject::Ahead {
+                        note_ahead(counters, letters.origin(), &event, record, latest.present);
+                    }
+                })?;
+                rules.note(&event, record.offset, lacks, counters);
+                apply(batch, &event, time)
+            });
+            let Err(reason) = taken else {
+                return;
+            };
+            count(counters, reason);
+            if reason != Reject::Late {
+                lacks.note(reason.as_str(), record.offset);
+            }
+            if reason != Reject::Late || rules.reject_late {
+                letters.reject(&mut of_record, record, part, reason);
+            }
+        });
+    }
+}
+
 impl Rules {
     fn time(
         self,
@@ -282,8 +309,8 @@ fn write_text(text: &mut String, new: &str) {
     text.extend(new.chars().take(SHOWN));
 }
 
-fn apply(state: &mut State, event: &Event<'_>, time: Millis) -> Result<(), Reject> {
-    match state.apply(event, time) {
+fn apply(batch: &mut Batch<'_>, event: &Event<'_>, time: Millis) -> Result<(), Reject> {
+    match batch.take(event, time) {
         Applied::Counted => Ok(()),
         Applied::Late => Err(Reject::Late),
         Applied::TooManyPlatforms => Err(Reject::TooManyPlatforms),

@@ -47,6 +47,7 @@ fn intake(source: &str) -> (Intake, Arc<Topic>) {
 /// Takes records with these values and Kafka timestamps, from offset 0 on.
 fn take(intake: &mut Intake, values: &[(&str, u64)]) {
     let latest = intake.latest(PRESENT);
+    let mut records = intake.records(latest);
     for (offset, (value, timestamp)) in (0..).zip(values) {
         let record = Record {
             offset,
@@ -54,7 +55,7 @@ fn take(intake: &mut Intake, values: &[(&str, u64)]) {
             value: Some(value.as_bytes()),
             timestamp: Some(Millis(*timestamp)),
         };
-        intake.take(&record, latest);
+        records.take(&record);
     }
 }
 
@@ -127,7 +128,7 @@ fn a_large_key_is_copied_for_few_parts_of_its_record() {
         timestamp: Some(PRESENT),
     };
     let latest = intake.latest(PRESENT);
-    intake.take(&record, latest);
+    intake.records(latest).take(&record);
     let taken = letters.0.lock().unwrap();
     let values: Vec<&str> = taken.iter().map(|(_, value, _)| &**value).collect();
     assert_eq!(values, ["1", "2", "3", "[1,2,3,4,5,6]"]);

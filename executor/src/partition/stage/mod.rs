@@ -1,6 +1,6 @@
 //! What becomes of the records that were read.
 //!
-//! A stage takes records one by one, in the order of the log, and never waits: the actor hands its
+//! A stage takes the records of a batch one by one, in the order of the log, and never waits: the actor hands its
 //! `take` to the reader ([`Reader::read`](super::reader::Reader::read)), which knows nothing else of it.
 //! Between two batches it says whether it has room for more. Another stage, one that sends events on
 //! instead of counting them, has a place here and takes from the same reader.

@@ -4,7 +4,7 @@
 --
 -- KEYS[1]  fence record
 -- ARGV     generation, assignment epoch, sequence, offset, window end, sequence that Redis confirmed
---          last
+--          last, what the next owner is to know of the record before the offset
 -- Answers  'OK', 'NOFENCE' (Redis lost the record, or went back to an older one) or 'FENCED'
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'off', 't', 'done')
 local state = owner_state(f, {ARGV[1], ARGV[2]})
@@ -17,8 +17,10 @@ end
 if tonumber(f[6] or 0) < tonumber(ARGV[6]) then
     return 'NOFENCE'
 end
-local offset = math.max(tonumber(f[4] or 0), tonumber(ARGV[4]))
+local shown = tonumber(f[4] or 0)
+local offset = math.max(shown, tonumber(ARGV[4]))
 local window_end = math.max(tonumber(f[5] or 0), tonumber(ARGV[5]))
 redis.call('HSET', KEYS[1], 'begun', ARGV[3], 'ran', '0',
     'off', string.format('%.0f', offset), 't', string.format('%.0f', window_end))
+if offset > shown then redis.call('HSET', KEYS[1], 'last', ARGV[7]) end
 return 'OK'

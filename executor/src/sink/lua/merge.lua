@@ -20,30 +20,29 @@
 -- A platform that nobody is left of is forgotten: it leaves the list of platforms, and its generation record
 -- expires after a day. It is on the list again with the first KOL that comes.
 --
+-- Of a KOL that Redis has as its partition sent it last, and which no other partition has a slot of, only what changed
+-- is written: what it was is in the slot that is there. Whether the hash is still there, its fields that were not say.
+--
 -- Before these lines stand errors.lua, owner.lua, score.lua and, before those, lines that are generated
 -- (sink/merge_call.rs) from the tables that the executor sends by (kol_common::scoring::schema and ::slot). They
 -- name, in capitals, the keys (KEY_…) and arguments (ARG_…) of the call, the layout of a slot and the places of
--- its numbers (SLOT_…), the places of the values that are sent for each KOL (AT_…), and have three functions:
--- constants_of names the constants of the score, texts_of makes the values of a KOL from numbers, hash_of lists
--- names and values of its hash.
+-- its numbers (SLOT_…), the layouts of what is sent for each KOL (KOL, SELDOM), and have two functions: constants_of
+-- names the constants of the score, texts_of makes the texts of a KOL from numbers. Four words are put in place of
+-- lists by the same tables, so that the texts of a KOL need no table and no call: OFTEN_TEXTS names those that change
+-- with every event, SELDOM_TEXTS the others, and OFTEN_FIELDS and SELDOM_FIELDS are the fields of a hash with them.
 --
 -- KEYS     KEY_…; from FIRST_HASH on the hashes of n KOLs (none to show a ranking only), then their legacy
 --          hashes, if any
--- ARGV     ARG_…; from FIRST on PER_KOL values for each KOL: name, slot (empty = remove it) and AT_…
+-- ARGV     ARG_…; from FIRST on the names of the KOLs. ARG_KINDS has a byte for each KOL: REMOVE (its slot), PUT (a
+--          slot), or CHANGE (a slot in place of one that this owner has put there). ARG_KOLS has for each that is not
+--          removed, as KOL says: the slot behind its tag in three parts (the window end, what is counted up to it, and
+--          the baseline), the rank, the texts that change with every event, and as one those that follow from the
+--          first and the last part of the slot
 -- Answers  a list: 'OK', 'NOFENCE' (Redis lost the record, or went back to an older one), 'FENCED' (a newer
 --          owner, a newer flush or a newer generation of slots), or 'BADKEY'; then the keys of a wrong type, whose
 --          KOLs were left out (all of the platform, if it is a key of the platform)
 
 local ASIDE_MS = 86400000
-
-local own_market
-
--- The market measure of this call, as it lies packed before the slots.
-local function market_of_call()
-    local c = scoring()
-    own_market = own_market or struct.pack('<dd', c.market_version, c.market)
-    return own_market
-end
 
 -- The market measure to score several slots by: the newest that was ever used for this KOL. Also packed.
 local function newest_market(c, field)
@@ -51,7 +50,7 @@ local function newest_market(c, field)
     if version > c.market_version then
         return mean, string.sub(field, 2, SLOTS_HEADER)
     end
-    return c.market, market_of_call()
+    return c.market, ARG_MARKET
 end
 
 -- Whether packed slots have the layout that this script knows; others are overwritten.
@@ -197,11 +196,12 @@ local function ranking_of(generation)
     return KEY_RANKING
 end
 
-local generation, partition = tonumber(ARG_GENERATION), ARG_PARTITION
+local generation, partition = tonumber(ARG_GENERATION), string.sub(ARG_TAG, 1, 4)
 local count, ttl = tonumber(ARG_COUNT), tonumber(ARG_TTL)
 local legacy = #KEYS >= FIRST_HASH + count
-local own_tag = partition .. struct.pack('<I4', generation)
 local version = string.char(SLOTS_VERSION)
+-- What lies packed of a KOL whose only slot is this partition's, before what is sent of it.
+local own_head = version .. ARG_MARKET .. ARG_TAG
 -- Of the ranking that this generation writes; its key comes as the second.
 local ranked, gone = {'ZADD'}, {'ZREM'}
 local kept, dropped = {'HSET', KEY_SLOTS}, {'HDEL', KEY_SLOTS}
@@ -213,7 +213,7 @@ local function known_slots()
     end
     local read = {'HMGET', KEY_SLOTS}
     for i = 1, count do
-        read[i + 2] = ARGV[FIRST + (i - 1) * PER_KOL]
+        read[i + 2] = ARGV[FIRST - 1 + i]
     end
     local known = redis.pcall(unpack(read))
     if refused(known, KEY_SLOTS) then
@@ -231,27 +231,37 @@ local function old_slots(key)
     return from_old(old[1], old[2]), true
 end
 
--- Writes what readers read of a KOL: hash and ranking entry, or neither.
-local function show(i, key, kol, f, o, old)
-    local written = redis.pcall('HSET', key, hash_of(kol, ARG_PLATFORM, f, o, ARG_NOW, ARG_GENERATION))
+local kept_count, ranked_count = 2, 2
+
+-- Keeps the packed slots of a KOL.
+local function keep(i, field)
+    kept[kept_count + 1], kept[kept_count + 2] = ARGV[FIRST - 1 + i], field
+    kept_count = kept_count + 2
+end
+
+-- Beside the hash of a KOL, of which Redis said this when it was written, all else that readers read: without its hash
+-- it is not in the ranking, and without a rank it stays as it is there.
+local function show(i, written, rank, score, label)
+    local key, kol = KEYS[FIRST_HASH - 1 + i], ARGV[FIRST - 1 + i]
     if refused(written, key) then
         gone[#gone + 1] = kol
         return
     end
-    if old then redis.call('HDEL', key, OLD_SLOTS, OLD_MARKET) end
     if ttl > 0 then redis.call('PEXPIRE', key, ttl) end
     if legacy then
-        local rounded, copy = f[o + AT_TRENDING_SCORE], KEYS[FIRST_HASH - 1 + count + i]
-        refused(redis.pcall('HSET', copy, 'username', kol,
-            'platform', ARG_PLATFORM, 'trending_score', rounded,
-            'label', f[o + AT_TRENDING_LABEL], 'score', rounded, 'updated_at', ARG_NOW), copy)
+        local copy = KEYS[FIRST_HASH - 1 + count + i]
+        refused(redis.pcall('HSET', copy, 'username', kol, 'platform', ARG_PLATFORM, 'trending_score', score,
+            'label', label, 'score', score, 'updated_at', ARG_NOW), copy)
     end
-    ranked[#ranked + 1] = f[o + AT_RANK]
-    ranked[#ranked + 1] = kol
+    if rank then
+        ranked[ranked_count + 1], ranked[ranked_count + 2] = rank, kol
+        ranked_count = ranked_count + 2
+    end
 end
 
 -- Takes a KOL out. A key of a wrong type is somebody else's, and stays.
-local function hide(i, key, kol)
+local function hide(i)
+    local key, kol = KEYS[FIRST_HASH - 1 + i], ARGV[FIRST - 1 + i]
     for _, hash in ipairs({key, legacy and KEYS[FIRST_HASH - 1 + count + i] or nil}) do
         if redis.call('TYPE', hash).ok == 'hash' then redis.call('DEL', hash) end
     end
@@ -259,41 +269,91 @@ local function hide(i, key, kol)
     dropped[#dropped + 1] = kol
 end
 
--- Puts the partition's slot of a KOL in place of the one it had, beside the packed ones that are there.
-local function merge(i, field)
-    local key, at = KEYS[FIRST_HASH - 1 + i], FIRST + (i - 1) * PER_KOL
-    local kol, slot = ARGV[at], ARGV[at + 1]
-    local old = false
-    if not field then field, old = old_slots(key) end
-    if field and not readable(field) then field = nil end
-    local packed, slots
-    local single = not field or (#field == SLOTS_HEADER + SLOT_BYTES
-        and string.sub(field, SLOTS_HEADER + 1, SLOTS_HEADER + 8) == own_tag)
-    if not single then
-        packed, slots = others(field, generation, partition)
-        single = packed and #packed == 0
+-- Shows a KOL of which other partitions have slots as well, by all of them: `slot` is this partition's, nil if it is
+-- removed.
+local function show_sum(i, field, packed, slots, slot)
+    if slot then
+        packed[#packed + 1] = slot
+        slots[#slots + 1] = {struct.unpack(SLOT, slot)}
     end
-    if single and slot == '' then
-        hide(i, key, kol)
-    elseif single or packed then
-        local f, market
-        if single then
-            field, market = slot, market_of_call()
-        else
-            if slot ~= '' then
-                packed[#packed + 1] = slot
-                slots[#slots + 1] = {struct.unpack(SLOT, slot)}
-            end
-            local mean
-            mean, market = newest_market(scoring(), field)
-            field = table.concat(packed)
-            f = score(scoring(), add_up(scoring(), slots), mean)
-        end
-        kept[#kept + 1] = kol
-        kept[#kept + 1] = version .. market .. field
-        show(i, key, kol, f or ARGV, f and 0 or at + 1, old)
-    else
+    local mean, market = newest_market(scoring(), field)
+    keep(i, version .. market .. table.concat(packed))
+    local rank, SELDOM_TEXTS, OFTEN_TEXTS = score(scoring(), add_up(scoring(), slots), mean)
+    local kol = ARGV[FIRST - 1 + i]
+    local written = redis.pcall('HSET', KEYS[FIRST_HASH - 1 + i], OFTEN_FIELDS, 'updated_at', ARG_NOW, SELDOM_FIELDS,
+        'kol_id', kol, 'platform', ARG_PLATFORM, 'generation', ARG_GENERATION)
+    show(i, written, rank, trending_score, trending_label)
+end
+
+-- Merges a KOL of which there are slots that are not this partition's of this generation; false if none of them counts.
+local function merge_slots(i, field, slot)
+    local key, old = KEYS[FIRST_HASH - 1 + i], false
+    if not field then field, old = old_slots(key) end
+    if not field or not readable(field) then
+        return false
+    end
+    local packed, slots = others(field, generation, partition)
+    if not packed then
         answer[1] = 'FENCED'
+        return true
+    end
+    if old then redis.call('HDEL', key, OLD_SLOTS, OLD_MARKET) end
+    if #packed > 0 then show_sum(i, field, packed, slots, slot) end
+    return #packed > 0
+end
+
+-- What is called for each KOL, without looking its name up each time.
+local byte, sub, unpack_packed, send = string.byte, string.sub, struct.unpack, redis.pcall
+-- Hashes and rankings are all that is written.
+local plain = ttl == 0 and not legacy
+
+-- Whether the packed slots are one slot of this partition and generation.
+local function is_own(field)
+    return field and #field == SLOTS_HEADER + SLOT_BYTES and byte(field) == SLOTS_VERSION
+        and sub(field, TAG_FROM, TAG_TO) == ARG_TAG
+end
+
+-- Puts the partition's slot of a KOL in place of the one it had, beside the packed ones that are there. Answers where
+-- the next KOL stands in ARG_KOLS. This is where the time of a merge goes: there are few calls in it.
+local function put(i, known, kind, at)
+    local window_end_packed, counted, baseline_packed, rank, OFTEN_TEXTS, seldom, after
+        = unpack_packed(KOL, ARG_KOLS, at)
+    local field = own_head .. window_end_packed .. counted .. baseline_packed
+    local own = is_own(known)
+    if not own and merge_slots(i, known, sub(field, SLOTS_HEADER + 1)) then
+        return after
+    end
+    local key, kol, new = KEYS[FIRST_HASH - 1 + i], ARGV[FIRST - 1 + i], 1
+    if own and kind == CHANGE then
+        if field == known then
+            -- Sent again: nothing has changed but the time of it.
+            new, rank = send('HSET', key, 'updated_at', ARG_NOW), nil
+        elseif sub(known, WINDOW_END_FROM, WINDOW_END_TO) == window_end_packed
+            and sub(known, BASELINE_FROM) == baseline_packed then
+            new = send('HSET', key, OFTEN_FIELDS, 'updated_at', ARG_NOW)
+        end
+    end
+    -- A hash of which a field was not there was lost.
+    if new ~= 0 and type(new) == 'number' then
+        local SELDOM_TEXTS = unpack_packed(SELDOM, seldom)
+        new = send('HSET', key, OFTEN_FIELDS, 'updated_at', ARG_NOW, SELDOM_FIELDS,
+            'kol_id', kol, 'platform', ARG_PLATFORM, 'generation', ARG_GENERATION)
+    end
+    kept[kept_count + 1], kept[kept_count + 2] = kol, field
+    kept_count = kept_count + 2
+    if plain and rank and type(new) == 'number' then
+        ranked[ranked_count + 1], ranked[ranked_count + 2] = rank, kol
+        ranked_count = ranked_count + 2
+    else
+        show(i, new, rank, trending_score, trending_label)
+    end
+    return after
+end
+
+-- Takes the partition's slot of a KOL out.
+local function remove(i, known)
+    if is_own(known) or not merge_slots(i, known) then
+        hide(i)
     end
 end
 
@@ -304,8 +364,13 @@ local function merge_all(ranking)
     if not known then
         return
     end
+    local kinds, at = {byte(ARG_KINDS, 1, count)}, 1
     for i = 1, count do
-        merge(i, known[i])
+        if kinds[i] == REMOVE then
+            remove(i, known[i])
+        else
+            at = put(i, known[i], kinds[i], at)
+        end
     end
     if #kept > 2 then redis.call(unpack(kept)) end
     if #dropped > 2 then redis.call(unpack(dropped)) end

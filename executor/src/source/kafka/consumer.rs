@@ -25,8 +25,9 @@ const LOOK_MS: c_int = 5;
 const MOST_REPORTS: usize = 1_000;
 /// Name of the interceptor in the client's log.
 const INTERCEPTOR: &CStr = c"connections";
-/// State of a broker that requests can be sent to.
-const UP: &CStr = c"UP";
+/// State of a broker with a new connection: the client's first request there, before any login. `UP` follows a repeated
+/// login on the same connection, too. Specs cannot turn this request off.
+const CONNECTED: &CStr = c"APIVERSION_QUERY";
 const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 /// How often a client connected to each broker, by its number in the cluster.
@@ -287,7 +288,7 @@ unsafe extern "C" fn changed(
     // SAFETY: the state is a constant of librdkafka; the pointer is to the `Connections` of a consumer, which outlive
     // its client.
     unsafe {
-        if CStr::from_ptr(state) == UP {
+        if CStr::from_ptr(state) == CONNECTED {
             (*connections.cast::<Connections>()).connected(broker);
         }
     }
@@ -312,6 +313,45 @@ mod tests {
         assert!(connections.is_new_since(&later, 1));
         assert!(connections.is_new_since(&at_first, 1));
         assert!(!connections.is_new_since(&connections.now(), 1));
+    }
+
+    #[test]
+    fn a_repeated_login_on_the_same_connection_is_not_a_new_connection() {
+        let connections = Connections::default();
+        let goes_through = |states: &[&CStr]| {
+            for state in states {
+                let opaque = std::ptr::from_ref(&connections).cast_mut().cast();
+                let none = std::ptr::null();
+                // SAFETY: the states are constants, and the connections are alive.
+                unsafe {
+                    changed(
+                        std::ptr::null_mut(),
+                        1,
+                        none,
+                        none,
+                        0,
+                        state.as_ptr(),
+                        opaque,
+                    )
+                };
+            }
+        };
+        let connects = [
+            c"TRY_CONNECT",
+            c"CONNECT",
+            c"SSL_HANDSHAKE",
+            c"APIVERSION_QUERY",
+        ];
+        let logs_in = [c"AUTH_HANDSHAKE", c"AUTH_REQ", c"UP"];
+        goes_through(&connects);
+        goes_through(&logs_in);
+        let before = connections.now();
+        goes_through(&[c"REAUTH"]);
+        goes_through(&logs_in);
+        assert!(!connections.is_new_since(&before, 1));
+        goes_through(&[c"DOWN", c"INIT"]);
+        goes_through(&connects);
+        assert!(connections.is_new_since(&before, 1), "before the login");
     }
 
     /// librdkafka's own mock cluster, in this process.

@@ -81,18 +81,7 @@ impl Etcd {
     /// # Errors
     /// No member answers.
     pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, EtcdError> {
-        let mut outcome = self.range_once(&request).await;
-        for _ in 1..self.members.len() {
-            if outcome.is_ok() {
-                break;
-            }
-            outcome = self.range_once(&request).await;
-        }
-        outcome
-    }
-
-    async fn range_once(&self, request: &RangeRequest) -> Result<RangeResponse, EtcdError> {
-        self.call(|line| {
+        self.in_turn(|line| {
             let request = request.clone();
             async move { kv(line).range(request).await }
         })
@@ -152,15 +141,30 @@ impl Etcd {
         .await
     }
 
-    /// Ends a lease, and with it the keys that it holds.
+    /// Ends a lease, and with it the keys that it holds, with each member in turn until one does.
     ///
     /// # Errors
-    /// There is no answer.
+    /// There is no answer, or no such lease.
     pub async fn revoke(&self, lease: i64) -> Result<(), EtcdError> {
         let request = LeaseRevokeRequest { id: lease };
-        self.call(|line| async move { LeaseClient::new(line).lease_revoke(request).await })
+        self.in_turn(|line| async move { LeaseClient::new(line).lease_revoke(request).await })
             .await
             .map(drop)
+    }
+
+    /// A call that may happen twice: to each member in turn until one succeeds.
+    async fn in_turn<T, F>(&self, call: impl Fn(Line) -> F) -> Result<T, EtcdError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut outcome = self.call(&call).await;
+        for _ in 1..self.members.len() {
+            if outcome.is_ok() {
+                break;
+            }
+            outcome = self.call(&call).await;
+        }
+        outcome
     }
 
     /// One call to the member that answered last.

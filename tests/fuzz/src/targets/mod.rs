@@ -25,6 +25,7 @@ pub struct Target {
 pub fn all() -> &'static [Target] {
     &[
         records::RECORD,
+        records::PASSES,
         records::TEXT,
         records::SLOTS,
         spec::SPEC,

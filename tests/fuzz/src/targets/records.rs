@@ -15,6 +15,14 @@ pub const RECORD: Target = Target {
     memory: (256 << 10, 64),
 };
 
+pub const PASSES: Target = Target {
+    name: "passes",
+    read: passes,
+    valid: records,
+    // All outcomes of both passes: a record of very many bad parts has as many.
+    memory: (1 << 20, 1_024),
+};
+
 pub const TEXT: Target = Target {
     name: "text",
     read: text,
@@ -44,6 +52,30 @@ impl Layout for Several {
 
     fn username_case(&self) -> UsernameCase {
         UsernameCase::default()
+    }
+}
+
+/// A source with fields in nested objects, some with several paths.
+struct Nested;
+
+impl Layout for Nested {
+    fn paths(&self, field: Field) -> Vec<FieldPath> {
+        let paths: &[&str] = match field {
+            Field::Username => &["author.uniqueId", "author", "username"],
+            Field::VideoId => &["id", "video_id"],
+            Field::PublishedAt => &["createTime"],
+            Field::Likes => &["stats.diggCount", "like_count", "items[0].stats.diggCount"],
+            _ => field.default_paths(),
+        };
+        paths.iter().filter_map(|path| path.parse().ok()).collect()
+    }
+
+    fn explode(&self) -> Option<&Explode> {
+        None
+    }
+
+    fn username_case(&self) -> UsernameCase {
+        UsernameCase::Lower
     }
 }
 
@@ -83,13 +115,42 @@ fn record(data: &[u8]) -> u64 {
     })
 }
 
+/// The flat pass and the other one must read a record alike.
+fn passes(data: &[u8]) -> u64 {
+    thread_local! {
+        static PAIRS: [[Decoder; 2]; 4] = {
+            let several = |explode: &str| {
+                let explode = explode.parse().expect("a way to explode");
+                Decoder::of(&Several(explode), "tiktok")
+            };
+            let decoders = [Decoder::new("tiktok"), several("lines"), several("items"), Decoder::of(&Nested, "x")];
+            decoders.map(|decoder| [decoder.clone(), decoder.without_flat_pass()])
+        };
+    }
+    PAIRS.with(|pairs| {
+        shown(pairs.each_ref().map(|pair| {
+            let [flat, other] = pair.each_ref().map(|decoder| {
+                let mut outcomes = Vec::new();
+                decoder.decode_each(Some(data), |part, outcome| {
+                    outcomes.push((part.map(<[u8]>::len), outcome));
+                });
+                outcomes
+            });
+            assert_eq!(flat, other, "the flat pass reads it otherwise");
+            let events = flat.iter().filter(|(_, outcome)| outcome.is_ok());
+            (bits(flat.len()), bits(events.count()))
+        }))
+    })
+}
+
 fn records() -> Vec<Vec<u8>> {
     let one = r#"{"username":"kol_1","platform":"tiktok","video_id":"7412345678901234567","event_time":"2026-11-26T05:00:00Z","like_count":12,"comment_count":"1.2K","share_count":null,"view_count":1e3,"follower_count":"1,234"}"#;
     let nested = r#"{"items":[{"author":{"uniqueId":"Kol"},"id":"1","stats":{"diggCount":1,"playCount":2},"createTime":1764133200},{"username":"b","likes":"12,345"}],"platform":"youtube"}"#;
     let lines = format!("{one}\n{one}\n\n{{\"username\":\"x\",\"like_count\":NaN}}");
     let array = format!("[{one},{one}]");
+    let spaced = "{\n  \"author\": {\"uniqueId\": \"@Mia\", \"id\": 7}, \"id\": 7518376794681117970, \"createTime\": 1764133200.5,\n  \"stats\": {\"diggCount\": \"10\", \"playCount\": 400}, \"desc\": \"\\\"Xin ch\\u00e0o\\\"\\n\", \"isAd\": false\n}";
     let strange = "\u{feff}{\"username\":\"\\u00e9\\ud83d\\ude00\",\"like_count\":123456789012345678901234567890}";
-    [one, nested, &lines, &array, strange]
+    [one, nested, &lines, &array, spaced, strange]
         .map(|text| text.as_bytes().to_vec())
         .to_vec()
 }

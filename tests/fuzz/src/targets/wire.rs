@@ -1,5 +1,6 @@
 //! Messages between the processes, and what is made of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::job::{JobSpec, parse};
@@ -120,7 +121,7 @@ fn from_executor(data: &[u8]) -> u64 {
         return 1;
     };
     let kind = std::mem::discriminant(&body);
-    let mut members = Members::new(Limits::default());
+    let mut members = Members::new(Limits::default(), BTreeMap::new());
     let mut effects = Vec::new();
     let session = SessionId(1);
     let register = match &body {
@@ -196,6 +197,7 @@ fn executor_messages() -> Vec<Vec<u8>> {
             assignment_epoch: 1,
             position: 7,
             drained: true,
+            stopped_ms: Some(4),
         }),
         FromExecutor::PartitionFailed(PartitionFailed {
             job_id: JOB.into(),
@@ -271,6 +273,7 @@ fn master_messages() -> Vec<Vec<u8>> {
             partition: Some(partition(1)),
             assignment_epoch: 2,
             offset: 7,
+            read_before: Some(9),
             ..PartitionAssignment::default()
         }],
         ..Assign::default()

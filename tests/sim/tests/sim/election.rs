@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kol_common::actor::Group;
 use kol_common::world;
-use kol_master::election::{Candidate, LeaderStore, News, Tenure, run};
+use kol_master::election::{Candidate, LeaderStore, LeaseFile, News, Past, Tenure, run};
 use kol_master::meta::etcd::{Etcd, EtcdStore};
 use kol_master::meta::{MetaError, MetaStore, Transaction, Write};
 use tokio::sync::mpsc;
@@ -23,9 +23,14 @@ struct Master {
 
 impl Master {
     fn start(etcd: &Arc<Etcd>, prefix: &str, name: &str) -> Self {
+        Self::start_with(etcd, prefix, name, None)
+    }
+
+    fn start_with(etcd: &Arc<Etcd>, prefix: &str, name: &str, past: Option<Arc<dyn Past>>) -> Self {
         let tasks = Group::new("master");
         let (sender, news) = mpsc::channel(64);
         let candidate = Candidate::new(Arc::clone(etcd), prefix.to_owned(), name.to_owned());
+        let candidate = candidate.with_past(past);
         let election = run(candidate, sender, tasks.stop_token());
         let _ends_with_the_group = tasks.spawn("election", election);
         Self { tasks, news }
@@ -107,6 +112,46 @@ async fn one_leads_at_a_time_and_only_it_writes(url: String) {
     tenure.left.cancel();
     for master in [second, third] {
         master.tasks.drain(LIMIT).await;
+    }
+}
+
+/// A master that is killed and started again; another one may be faster.
+async fn nobody_waits_for_the_lease_of_a_master_that_is_started_again(url: String) {
+    let etcd = Arc::new(etcd_at(&[url], Duration::from_secs(1)).unwrap());
+    let prefix = format!("kol-{}/", world::random_id());
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let past = LeaseFile::open(folder.path()).unwrap();
+        Master::start_with(&etcd, &prefix, "http://first:1", Some(Arc::new(past)))
+    };
+    let mut first = start();
+    let tenure = first.leads().await;
+    first.tasks.drain(Duration::ZERO).await;
+    let again = Instant::now();
+    let mut first = start();
+    let next = first.leads().await;
+    assert!(
+        again.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        again.elapsed()
+    );
+    assert_eq!(next.elected.term(), tenure.elected.term() + 1);
+    next.left.cancel();
+    first.tasks.drain(LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_lease_of_before_in_what_stands_for_etcd() {
+    let group = Group::new("test");
+    let (_, url) = fake(&group).await;
+    nobody_waits_for_the_lease_of_a_master_that_is_started_again(url).await;
+    group.stop_token().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_lease_of_before_in_a_real_etcd() {
+    if let Some(server) = kol_harness::Etcd::start() {
+        nobody_waits_for_the_lease_of_a_master_that_is_started_again(server.url()).await;
     }
 }
 

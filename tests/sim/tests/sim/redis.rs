@@ -27,7 +27,9 @@ fn plain(command: &str, reply: &Reply) -> String {
         Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
         Reply::Array(all) => {
             let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
-            if ["HGETALL", "HSCAN", "ZSCAN"].contains(&command) && all.len().is_multiple_of(2) {
+            if ["HGETALL", "HSCAN", "ZSCAN", "ZREVRANGE"].contains(&command)
+                && all.len().is_multiple_of(2)
+            {
                 let pairs: BTreeMap<_, _> = all
                     .chunks(2)
                     .map(|p| (p[0].clone(), number(&p[1])))
@@ -116,6 +118,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .arg(offset)
                 .arg(end)
                 .arg(done)
+                .arg(format!("record {offset}"))
         }
         3 => command
             .arg(script::DONE.get_hash())
@@ -185,6 +188,15 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                     .take(),
             };
         }
+        8 if random.random_bool(0.5) => {
+            let place = random.random_range(0..3);
+            return redis::cmd("ZREVRANGE")
+                .arg("ranking:tiktok:trending")
+                .arg(place)
+                .arg(place)
+                .arg("WITHSCORES")
+                .take();
+        }
         8 => {
             return redis::cmd("SMEMBERS")
                 .arg("streaming:ranking:*:trending:platforms")
@@ -230,15 +242,21 @@ fn outgoing(random: &mut StdRng) -> Outgoing {
     if random.random_ratio(1, 4) {
         return Outgoing::Remove;
     }
-    Outgoing::Put(Slot {
-        window_end: random.random_range(480_000..480_050),
-        engagement_e6: f64::from(random.random_range(0..1_000_000)) * 1e4,
+    let kind = if random.random_bool(0.5) {
+        Outgoing::Put
+    } else {
+        Outgoing::Change
+    };
+    // Few values, so that some come again.
+    kind(Slot {
+        window_end: random.random_range(480_000..480_003),
+        engagement_e6: f64::from(random.random_range(0..3)) * 1e10,
         events: random.random_range(0..500),
         previous_engagement_e6: f64::from(random.random_range(0..1_000_000)) * 1e4,
         previous_events: random.random_range(0..500),
-        baseline_engagement_e6: random.random_range(0.0..1e12),
-        baseline_events: random.random_range(0.0..1e3),
-        first_pane: random.random_range(479_000..480_000),
+        baseline_engagement_e6: f64::from(random.random_range(0..2)) * 1e11,
+        baseline_events: 12.5,
+        first_pane: random.random_range(479_000..479_002),
         ..Slot::default()
     })
 }

@@ -26,15 +26,26 @@ fn allow_lost_tail(cluster: &mut Cluster) {
 
 #[test]
 fn a_log_that_lost_its_tail_is_read_again_from_a_checkpoint_before_the_cut() {
+    loses_its_tail(&keeps_many_epochs());
+}
+
+#[test]
+fn a_log_that_lost_more_than_all_kept_checkpoints_have_is_read_again_from_its_first_record() {
+    loses_its_tail(&Job::replay(SCORING));
+}
+
+fn loses_its_tail(job: &Job) {
     let Some(kafka) = Kafka::own() else { return };
     let records = generated(Key::Username, 40, 2_000, 17);
-    let mut scene = scene_of(&keeps_many_epochs(), kafka, 1, &records[..1_000]);
+    let mut scene = scene_of(job, kafka, 1, &records[..1_000]);
     allow_lost_tail(&mut scene.cluster);
     scene.cluster.wait_caught_up(&scene.job, 1_000, LIMIT);
     knows_its_topic(&scene.cluster, &scene.job);
     // Creators that the log will not have: they must leave.
     scene.topic.produce(&records[1_000..1_400]);
     scene.cluster.wait_caught_up(&scene.job, 1_400, LIMIT);
+    wait_two_epochs(&scene);
+    wait_two_epochs(&scene);
     let end = kafka.lose_tail(&scene.topic.name, 0, 1_000);
     assert_eq!(end, 1_000);
     scene.becomes(&scene.topic.read());

@@ -1,0 +1,95 @@
+//! When a partition that was taken over is where its owner before stopped, and a flush from there has arrived in Redis: until
+//! then it pauses for people, who see nothing that was not there before. The supervisor reports that at once.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::message::Assignment;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Handover {
+    begun: Instant,
+    /// How long restoring took, and reaching what the owner before had read.
+    restored: Duration,
+    read: Option<Duration>,
+    /// Where the owner before stopped reading, and who waits for the end of the hand-over; `None` once it is over.
+    open: Option<(u64, oneshot::Sender<()>)>,
+}
+
+impl Handover {
+    /// Of this assignment; `done` is dropped where nobody had the partition before.
+    pub(super) fn new(assignment: &Assignment, done: oneshot::Sender<()>, now: Instant) -> Self {
+        Self {
+            begun: now,
+            restored: Duration::ZERO,
+            read: None,
+            open: assignment.read_before.map(|position| (position, done)),
+        }
+    }
+
+    /// The state is there.
+    pub(super) fn restored(&mut self, now: Instant) {
+        self.restored = now.duration_since(self.begun);
+    }
+
+    /// Whether it is over with this position, and with where the newest flush began that has arrived: who waits for that.
+    pub(super) fn ends(
+        &mut self,
+        now: Instant,
+        position: u64,
+        arrived: Option<u64>,
+    ) -> Option<oneshot::Sender<()>> {
+        let &(before, _) = self.open.as_ref()?;
+        if position < before {
+            return None;
+        }
+        let took = now.duration_since(self.begun);
+        let read = *self.read.get_or_insert(took);
+        if arrived.is_none_or(|arrived| arrived < before) {
+            return None;
+        }
+        tracing::info!(
+            before,
+            position,
+            restored_ms = self.restored.as_millis(),
+            read_ms = read.as_millis(),
+            arrived_ms = took.as_millis(),
+            "a partition continues where its owner before stopped"
+        );
+        self.open.take().map(|(_, done)| done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(read_before: Option<u64>) -> (Handover, oneshot::Receiver<()>) {
+        let assignment = Assignment {
+            read_before,
+            ..Assignment::with_source("")
+        };
+        let (done, comes) = oneshot::channel();
+        (Handover::new(&assignment, done, Instant::now()), comes)
+    }
+
+    #[test]
+    fn a_hand_over_ends_once_when_what_the_owner_before_had_read_has_arrived_in_redis() {
+        let (mut handover, _comes) = of(Some(50));
+        let now = Instant::now();
+        assert!(handover.ends(now, 49, None).is_none());
+        assert!(handover.ends(now, 70, Some(49)).is_none());
+        assert!(handover.ends(now, 70, Some(50)).is_some());
+        assert!(handover.ends(now, 90, Some(90)).is_none(), "once");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_where_nobody_had_it_before() {
+        let (mut handover, comes) = of(None);
+        let at_once = handover.ends(Instant::now(), 70, Some(70));
+        assert!(at_once.is_none() && comes.await.is_err());
+    }
+}

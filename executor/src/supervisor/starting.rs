@@ -1,0 +1,85 @@
+//! How the supervisor starts a partition, and learns what becomes of it.
+
+use std::sync::Arc;
+
+use kol_common::KolError;
+use kol_common::actor::Exit;
+use kol_common::proto;
+use kol_common::proto::executor_message::Body;
+use tokio::sync::{oneshot, watch};
+
+use super::driver::Supervisor;
+use super::machine::Key;
+use crate::partition::{self, Ended, Started};
+
+impl Supervisor {
+    /// The machine says so.
+    pub(super) fn start(&mut self, key: Key, assignment_epoch: u64) {
+        let standby = self.ahead.take(&key);
+        let assigned = self.assigned.get(&key);
+        let assigned = assigned.filter(|a| a.assignment_epoch == assignment_epoch);
+        let Some(assignment) = assigned.map(Arc::clone) else {
+            return;
+        };
+        let spec = serde_json::to_string(&*assignment.spec).unwrap_or_default();
+        let (writer, options) = ((&assignment.master, assignment.generation), &self.options);
+        let opened = self.jobs.open(&key.0, &spec, writer, options, &self.group);
+        let deps = match opened {
+            Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
+            Err(error) => {
+                self.ends
+                    .push(Box::pin(async move { (key, Ended::Failed(error)) }));
+                return;
+            }
+        };
+        let state = assignment.restore.as_ref();
+        let offset = state.map_or(assignment.offset, |s| s.offset);
+        let offset = assignment.resume_at.unwrap_or(offset);
+        let files = state.map_or(0, |s| s.files.len());
+        tracing::info!(
+            job = %key.0, partition = %key.1, offset, assignment_epoch, files,
+            ahead = standby.is_some(), "a partition starts"
+        );
+        let Started {
+            partition,
+            mut task,
+            ended,
+            caught_up,
+        } = partition::start(&self.group, assignment, deps, standby);
+        let report = report_when(caught_up, partition.report.clone());
+        self.replies.push(Box::pin(report));
+        self.partitions.insert(key.clone(), partition);
+        self.ends.push(Box::pin(async move {
+            let how = match ended.await {
+                Ok(how) => how,
+                Err(_) => Ended::Failed(died(&key, task.exit().await)),
+            };
+            (key, how)
+        }));
+    }
+}
+
+/// The report of a partition at that moment: the next round of reports may be a while away.
+async fn report_when(
+    comes: oneshot::Receiver<()>,
+    report: watch::Receiver<proto::PartitionReport>,
+) -> Option<Body> {
+    comes.await.ok()?;
+    let mut report = report.borrow().clone();
+    report.sample.clear();
+    Some(Body::Reports(proto::Reports {
+        reports: vec![report],
+    }))
+}
+
+/// Why a partition ended that did not say how.
+fn died(key: &Key, exit: Exit) -> KolError {
+    let what = match exit {
+        Exit::Failed(error) => return error,
+        Exit::Panicked(text) => format!("the partition panicked: {text}"),
+        Exit::Done | Exit::Aborted => "the partition was aborted".to_owned(),
+    };
+    let mut error = KolError::internal("PARTITION_DIED", what).partition(&key.1);
+    error.retryable = true;
+    error
+}
