@@ -13,7 +13,6 @@ pub const TOLERANCE: f64 = 0.03;
 
 /// The committed figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Figures {
     /// The toolchain that they are of.
     toolchain: String,

@@ -32,12 +32,9 @@ impl Series {
         let sorted = self.sorted();
         match (sorted.first(), sorted.last()) {
             (Some(low), Some(high)) if low < high => {
-                format!(
-                    "{} ({}–{})",
-                    short(self.median()),
-                    short(*low),
-                    short(*high)
-                )
+                let median = self.median();
+                let spread = 50.0 * (high - low) / median;
+                format!("{} ±{spread:.0}%", short(median))
             }
             _ => short(self.median()),
         }
@@ -108,7 +105,7 @@ impl Section {
         &mut figures[at].1
     }
 
-    /// Medians, and in brackets the lowest and the highest.
+    /// Medians, and half of the way from the lowest to the highest in per cent of them.
     fn text(&self) -> String {
         let mut columns: Vec<&str> = Vec::new();
         for (name, _) in self.rows.iter().flat_map(|row| &row.figures) {
@@ -204,7 +201,7 @@ mod tests {
         assert_eq!(section.of("bare", "events/s").unwrap().median(), 3.5);
         assert!(section.of("bare", "ratio").is_none());
         let text = section.text();
-        assert!(text.contains("180 k (160 k–2.00 M)   0.50"), "{text}");
-        assert!(text.contains("3.50 (3.00–4.00)"), "{text}");
+        assert!(text.contains("180 k ±511%   0.50"), "{text}");
+        assert!(text.contains("3.50 ±14%"), "{text}");
     }
 }
