@@ -119,6 +119,8 @@ impl Parts {
             merges: Vec::new(),
         };
         let state = self.intake.state_mut();
+        self.fill
+            .look(self.now, state, &self.assignment.scoring, &self.tick);
         let complete = self.fill.collect(self.now, state, behind, room, &mut calls);
         for call in calls.merges {
             call.write_packed_command(packed);
