@@ -4,7 +4,6 @@
 use std::hash::BuildHasher as _;
 
 use compact_str::CompactString;
-use foldhash::fast::RandomState;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
@@ -13,13 +12,14 @@ use super::index::Index;
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
 use super::reading::MISSING;
+use super::seed::Seeded;
 use super::slab::Slab;
 
 /// The KOLs of one partition.
 #[derive(Debug, Default)]
 pub struct Kols {
     index: Index,
-    hasher: RandomState,
+    hasher: Seeded,
     list: Slab<Kol>,
     free: Vec<KolIndex>,
     platforms: Platforms,

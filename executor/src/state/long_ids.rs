@@ -3,16 +3,16 @@
 use std::hash::BuildHasher as _;
 
 use compact_str::CompactString;
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::seed::Seeded;
 use super::slab::Slab;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct LongIds {
     index: HashTable<u32>,
-    hasher: RandomState,
+    hasher: Seeded,
     texts: Slab<Text>,
     free: Vec<u32>,
     /// Bytes of the heap that the texts take, about.

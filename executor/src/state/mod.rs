@@ -9,7 +9,7 @@
 //! | `batch`, `queue`, `apply` | takes events, some together; what each adds |
 //! | `kols`, `platforms`, `readings`, `gaps` | the tables |
 //! | `panes`, `ring`, `reading`, `long_ids` | what lies in them, in few bytes |
-//! | `slab`, `index` | how they are laid out, and how a key is found in them |
+//! | `slab`, `index`, `seed` | how they are laid out, and how a key is found in them |
 //! | `consumers` | which KOLs changed, for each consumer |
 //! | `hot` | the creators with the most events |
 //! | `sample` | a few entities, to compare with those of other partitions |
@@ -40,6 +40,7 @@ mod readings;
 mod restore;
 mod ring;
 mod sample;
+mod seed;
 mod shares;
 mod slab;
 

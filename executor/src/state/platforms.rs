@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
+
+use super::seed::Seeded;
 
 /// Most platforms that are present in one partition, beside those that are always admitted: input is hostile, and
 /// each platform is a ranking of its own.
@@ -27,7 +28,7 @@ pub(super) struct Platforms {
     /// By number.
     all: Vec<Platform>,
     table: HashTable<PlatformIndex>,
-    hasher: RandomState,
+    hasher: Seeded,
     /// The lowest one is reused first, also after a restart.
     free: BTreeSet<PlatformIndex>,
     /// The platform of the event before: nearly always that of the next one, too.

@@ -2,7 +2,6 @@
 
 use std::hash::BuildHasher as _;
 
-use foldhash::fast::RandomState;
 use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
@@ -10,13 +9,14 @@ use super::consumers::KolIndex;
 use super::index::Index;
 use super::long_ids::LongIds;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
+use super::seed::Seeded;
 use super::slab::Slab;
 
 /// All readings of a partition.
 #[derive(Debug, Default)]
 pub struct Readings {
     index: Index,
-    hasher: RandomState,
+    hasher: Seeded,
     list: Slab<Reading>,
     free: Vec<u32>,
     long: LongIds,
