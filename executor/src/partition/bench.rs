@@ -22,6 +22,8 @@ use crate::source::Batch;
 
 /// Time between two calls of [`Parts::tend`], as the actor keeps house.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
+/// How long those who changed have waited at a flush: longer than any has to.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -109,6 +111,9 @@ impl Parts {
     /// everything that waited.
     pub fn flush(&mut self, behind: bool, room: usize, packed: &mut Vec<u8>) -> (usize, bool) {
         self.sequence += 1;
+        let (scoring, tick) = (&self.assignment.scoring, &self.tick);
+        self.fill.look(self.now, self.intake.state(), scoring, tick);
+        self.now += WAIT;
         let now = Millis(self.intake.state().clock().map_or(0, |clock| clock.0)).iso();
         let mut calls = Calls {
             scoring: &self.assignment.scoring,
