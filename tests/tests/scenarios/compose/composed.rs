@@ -18,13 +18,14 @@ pub const PARTITIONS: u32 = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 const SERVICES: [&str; 3] = ["master-1", "master-2", "executor"];
 /// What is said when processes die on purpose.
-const ALLOWED: [(&str, &str); 6] = [
+const ALLOWED: [(&str, &str); 7] = [
     ("SESSION_LOST", "masters and executors die"),
     ("SESSION_ENDED", "a master leaves"),
     ("MASTER_STALLED", "a master dies"),
     ("EXECUTOR_SUSPECT", "an executor dies"),
     ("EXECUTOR_LOST", "an executor dies"),
     ("EPOCH_ABORTED", "an executor dies"),
+    ("ETCD_UNREACHABLE", "etcd waits for a disk that is busy"),
 ];
 
 /// The compose file.
