@@ -5,6 +5,7 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::actor::Address;
 use kol_common::job::KeyTemplates;
+use kol_common::redis::RIGHTS_MISSING;
 use redis::Cmd;
 use tokio::sync::oneshot;
 
@@ -97,10 +98,15 @@ impl Operation {
         Self::Tops,
     ];
 
-    /// Whether one of this kind that succeeded proves that the other kind succeeds, too: a flush reads the fence
-    /// record as a look does, and while flushes succeed nobody looks.
-    pub fn proves(self, other: Self) -> bool {
-        self == other || (self, other) == (Self::Flush, Self::Look)
+    /// Whether one of this kind that succeeded proves that the other kind, which failed with this code, succeeds, too.
+    /// While flushes succeed in time nobody looks at the fence record, which they read as well, and nobody samples tops:
+    /// Redis serves them, unless the user lacks a right to a command that flushes do not use.
+    pub fn proves(self, other: Self, code: &str) -> bool {
+        match (self, other) {
+            (Self::Flush, Self::Look) => true,
+            (Self::Flush, Self::Tops) => code != RIGHTS_MISSING,
+            (this, other) => this == other,
+        }
     }
 }
 

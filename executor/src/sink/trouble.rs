@@ -53,7 +53,7 @@ impl Trouble {
             return is_new.then_some(Line::Begins);
         }
         for (of, known) in Operation::ALL.into_iter().zip(&mut self.codes) {
-            known.take_if(|_| operation.proves(of));
+            known.take_if(|code| operation.proves(of, code));
         }
         let is_quiet = self.failed_at.is_some_and(|at| now >= at + QUIET);
         if !is_quiet || self.codes.iter().any(Option::is_some) {
@@ -104,12 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn flushes_that_succeed_end_the_trouble_of_looks() {
+    fn flushes_that_succeed_end_the_trouble_of_looks_and_samples() {
         let now = Instant::now();
-        let mut trouble = Trouble::default();
-        trouble.note(now, Operation::Look, Some(&error("SINK_READ_ONLY")));
-        let ended = trouble.note(now + 2 * QUIET, Operation::Flush, None);
-        assert_eq!(ended, Some(Line::Ends));
+        for operation in [Operation::Look, Operation::Tops] {
+            let mut trouble = Trouble::default();
+            trouble.note(now, operation, Some(&error("SINK_READ_ONLY")));
+            let ended = trouble.note(now + 2 * QUIET, Operation::Flush, None);
+            assert_eq!(ended, Some(Line::Ends), "{operation:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@ impl Problems {
     pub fn answered(&mut self, operation: Operation, error: Option<&SinkError>) {
         if error.is_none() {
             for (of, known) in Operation::ALL.into_iter().zip(&mut self.0) {
-                known.take_if(|problem| operation.proves(of) || problem.code == UNREACHABLE_CODE);
+                known.take_if(|problem| {
+                    operation.proves(of, problem.code) || problem.code == UNREACHABLE_CODE
+                });
             }
         }
         let problem = &mut self.0[operation as usize];
@@ -102,13 +104,17 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_was_refused_in_a_failover_is_no_problem_once_flushes_succeed() {
+    fn what_was_refused_in_a_failover_is_no_problem_once_flushes_succeed() {
         let mut problems = Problems::default();
-        for operation in [Operation::Flush, Operation::Look] {
+        for operation in [Operation::Flush, Operation::Look, Operation::Tops] {
             problems.answered(operation, Some(&error("SINK_READ_ONLY")));
         }
         problems.answered(Operation::Flush, None);
-        assert_eq!(problems.worst(), None, "nobody looks while flushes succeed");
+        assert_eq!(
+            problems.worst(),
+            None,
+            "nobody looks or samples while flushes succeed"
+        );
     }
 
     #[test]
