@@ -24,6 +24,9 @@ const TOO_BUSY: f64 = 0.55;
 /// What the share is multiplied by then, and what is added to it otherwise.
 const FALL: f64 = 0.7;
 const RISE: f64 = 0.05;
+/// The most that one answer is charged. One that took longer waited in a process that was stopped, or for a Redis that
+/// did not answer: that must not keep everybody from writing for many times as long afterwards.
+const MOST: Duration = Duration::from_secs(1);
 /// Least time between two looks at the processor that are compared.
 const LOOKS_APART: Duration = Duration::from_millis(500);
 /// For how long the shortest way to Redis and back is believed, at least.
@@ -192,7 +195,8 @@ impl Pace {
         let took = now.duration_since(since);
         let way = requests.way.min(took);
         requests.way -= way;
-        self.account.charge(since, took - way, self.share);
+        let cost = (took - way).min(MOST);
+        self.account.charge(since, cost, self.share);
     }
 
     /// Whether nothing is under way: what a request takes now that is next to nothing is the way alone.

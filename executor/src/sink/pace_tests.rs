@@ -238,3 +238,24 @@ fn what_is_urgent_is_first_in_its_order_and_takes_half_of_the_time_whatever_othe
     assert_eq!(at, [ms(0), ms(200), ms(4_000)]);
     assert_eq!(rig.pace.first(), Some(b));
 }
+
+#[test]
+fn an_answer_that_was_not_given_for_long_puts_the_next_turn_off_for_a_second_only() {
+    let begun = Instant::now();
+    let mut pace = Pace::new(begun);
+    pace.requested(begun);
+    let resumed = begun + Duration::from_secs(60);
+    pace.answered(resumed, false);
+    let ticket = pace.join();
+    assert_eq!(pace.begin(resumed, ticket), Turned::Now);
+    // As long as it was stopped lies behind it; another time counts from its answer.
+    pace.leave(ticket);
+    pace.requested(resumed);
+    let answered = resumed + Duration::from_secs(30);
+    pace.answered(answered, false);
+    pace.requested(answered);
+    pace.answered(answered + MOST, false);
+    let ticket = pace.join();
+    let due = Turned::At(answered + 2 * MOST);
+    assert_eq!(pace.begin(answered + MOST, ticket), due);
+}
