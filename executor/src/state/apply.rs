@@ -6,8 +6,7 @@ use kol_common::checkpoint::Record;
 use kol_common::scoring::spread;
 
 use super::State;
-use super::consumers::Consumer;
-use super::consumers::KolIndex;
+use super::consumers::{Consumer, KolIndex};
 use super::gaps::Gaps;
 use super::panes::{PaneRules, Panes};
 use super::queue::Admitted;
