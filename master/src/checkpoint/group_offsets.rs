@@ -2,16 +2,22 @@
 //! tools see the job. Best effort: they are never read back as truth.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Consumer, client_config, consumer, serve};
+use kol_common::kafka::{Consumer, Ends, Owned, client_config, commit_offsets, consumer, serve};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
+
+/// Longest wait for an answer to a commit: the next epoch brings newer offsets.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Longest wait for the end of the client; it ends by itself later.
+const END: Duration = Duration::from_secs(2);
 
 /// Offset of the next record of each partition.
 pub type Offsets = Vec<(SourcePartition, u64)>;
@@ -36,15 +42,16 @@ impl GroupOffsets {
         config.set("group.id", &spec.group_id);
         config.set("enable.auto.commit", "false");
         let refusal = Refusal::default();
+        let ends = Ends::default();
         let publisher = Publisher {
-            consumer: consumer(config)?,
+            consumer: ends.own(consumer(config)?),
             group: spec.group_id.clone(),
             refusal: Arc::clone(&refusal),
         };
-        let publisher = Arc::new(publisher);
         let (newest, inbox) = mailbox("group-offsets", 1);
         let stop = tasks.stop_token();
-        let _runs_by_itself = tasks.spawn("group-offsets", publish(publisher, inbox, stop));
+        let publishing = publish(publisher, ends, inbox, stop);
+        let _runs_by_itself = tasks.spawn("group-offsets", publishing);
         Ok(Self { newest, refusal })
     }
 
@@ -61,18 +68,20 @@ impl GroupOffsets {
 }
 
 struct Publisher {
-    consumer: Consumer,
+    consumer: Owned<Consumer>,
     group: String,
     refusal: Refusal,
 }
 
-/// The client's calls block, also the one that closes it.
+/// The client's calls block.
 async fn publish(
-    publisher: Arc<Publisher>,
+    publisher: Publisher,
+    ends: Ends,
     mut inbox: Mailbox<Offsets>,
     stop: CancellationToken,
 ) -> Result<(), KolError> {
     let panicked = || KolError::internal("GROUP_OFFSETS", "the Kafka client panicked");
+    let publisher = Arc::new(publisher);
     loop {
         let next = tokio::select! {
             biased;
@@ -84,8 +93,11 @@ async fn publish(
         let committed = world::blocking(move || publisher.commit(&offsets));
         committed.await.ok_or_else(panicked)?;
     }
-    let closed = world::blocking(move || drop(publisher));
-    closed.await.ok_or_else(panicked)
+    drop(publisher);
+    if !ends.wait(END).await {
+        tracing::debug!("the client that publishes offsets has not ended yet");
+    }
+    Ok(())
 }
 
 impl Publisher {
@@ -98,7 +110,7 @@ impl Publisher {
                 tracing::debug!(%error, %partition, "an offset cannot be published");
             }
         }
-        let committed = self.consumer.commit(&list, CommitMode::Sync);
+        let committed = commit_offsets(self.consumer.client(), &list, ANSWER);
         serve(&self.consumer);
         if let Err(error) = &committed {
             tracing::debug!(%error, "offsets for lag tools were not published");
@@ -133,6 +145,27 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn brokers_that_go_away_do_not_hold_up_the_end_of_a_job() {
+        for wait in [0, 1, 5, 20, 60, 200] {
+            let kafka = MockCluster::new(1).unwrap();
+            kafka.create_topic("events", 1, 1).unwrap();
+            let spec = KafkaSource {
+                bootstrap: kafka.bootstrap_servers(),
+                ..KafkaSource::default()
+            };
+            let tasks = Group::new("test");
+            let offsets = GroupOffsets::start(&spec, &Secrets::default(), &tasks).unwrap();
+            offsets.publish(vec![(SourcePartition::new("events", 0), 9)]);
+            // It may be on its way to a broker, wait for the group's coordinator, or not have begun.
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            drop(kafka);
+            drop(offsets);
+            let drained = tasks.drain(ANSWER + END + Duration::from_secs(5)).await;
+            assert_eq!(drained, Drained::InTime, "{wait} ms");
+        }
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn offsets_are_published_and_the_task_ends_with_its_owner_or_its_group() {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use kol_common::job::SourceSpec;
-use kol_common::kafka::classify;
+use kol_common::kafka::{Ends, classify};
 use kol_common::proto::RecordMark;
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition, world};
 use rdkafka::{Offset, TopicPartitionList, bindings as ffi};
 use tokio::time::Instant;
 
-use super::clients::{Clients, Ends};
+use super::clients::Clients;
 use super::consumer::{Consumer, list_of};
 use super::dead_letter_topic::Producer;
 use super::lookup::Lookup;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kol_common::event::Reject;
 use kol_common::job::KafkaSource;
-use kol_common::kafka::{Reasons, classify, client_config};
+use kol_common::kafka::{Ends, Owned, Reasons, classify, client_config};
 use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use rdkafka::config::RDKafkaLogLevel;
@@ -20,7 +20,6 @@ use rdkafka::producer::{
 };
 use rdkafka::{ClientConfig, ClientContext};
 
-use super::clients::{Ends, Owned};
 use crate::source::contract::{DeadLetterTopic, Fate, Letter, Offered, Receipt};
 
 /// Producer for a job's dead-letter topic.
