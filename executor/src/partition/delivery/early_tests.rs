@@ -1,12 +1,11 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::scoring::Scoring;
 
 use super::*;
+use crate::partition::testing::event;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -33,20 +32,8 @@ impl Rig {
             start,
         };
         for kol in 0..kols {
-            let event = Event {
-                platform: Cow::Borrowed("tiktok"),
-                kol: Cow::Owned(format!("kol_{kol}")),
-                video_id: Some(Cow::Borrowed("v")),
-                event_time: None,
-                time_unreadable: false,
-                published: None,
-                likes: Some(1),
-                comments: None,
-                shares: None,
-                views: None,
-                followers: None,
-            };
-            rig.state.apply(&event, Millis(485_000 * 3_600_000));
+            let name = format!("kol_{kol}");
+            rig.state.apply(&event(&name), Millis(485_000 * 3_600_000));
         }
         rig.line.look(start, kols);
         rig

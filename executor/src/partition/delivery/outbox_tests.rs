@@ -8,6 +8,7 @@ use kol_common::proto::{AsOf, RecordMark};
 
 use super::*;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
+use crate::partition::testing::event;
 use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
@@ -24,16 +25,7 @@ fn outbox(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Outbox {
 fn of_platform(platform: &'static str) -> Event<'static> {
     Event {
         platform: Cow::Borrowed(platform),
-        kol: Cow::Borrowed("a"),
-        video_id: Some(Cow::Borrowed("v")),
-        event_time: None,
-        time_unreadable: false,
-        published: None,
-        likes: Some(1),
-        comments: None,
-        shares: None,
-        views: None,
-        followers: None,
+        ..event("a")
     }
 }
 
