@@ -64,9 +64,18 @@ fn who_was_sent_with_a_visible_score_goes_first_once_a_second_after_a_second() {
     for (kol, score) in [(1, 91.0), (3, 90.0), (4, 89.9)] {
         rig.ledger.scored(kol, score);
     }
-    assert!(!rig.early.begin_sample(rig.start + ms(900), &rig.line));
-    assert!(rig.early.begin_sample(rig.start + ms(1_000), &rig.line));
-    assert!(!rig.early.begin_sample(rig.start + ms(1_900), &rig.line));
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(900), &rig.line, false)
+    );
+    assert!(
+        rig.early
+            .begin_sample(rig.start + ms(1_000), &rig.line, false)
+    );
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(1_900), &rig.line, false)
+    );
     assert!(
         rig.chosen(ms(1_000), nothing).is_empty(),
         "nothing is known"
@@ -119,4 +128,23 @@ fn who_is_in_flight_is_not_chosen() {
     let outgoing = rig.ledger.outgoing(&rig.state, 0).unwrap();
     rig.ledger.sending(0, &outgoing, 1);
     assert_eq!(rig.chosen(ms(1_000), |_| Some(1.0)), [1]);
+}
+
+#[test]
+fn a_sample_that_failed_is_taken_again_although_nobody_waits() {
+    let mut rig = Rig::new(0);
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(60_000), &rig.line, false)
+    );
+    let mut taken = Vec::new();
+    for after in (0..=12_000).step_by(200) {
+        if rig
+            .early
+            .begin_sample(rig.start + ms(after), &rig.line, true)
+        {
+            taken.push(after);
+        }
+    }
+    assert_eq!(taken, [4_000, 9_000]);
 }
