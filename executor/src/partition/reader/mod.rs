@@ -7,14 +7,12 @@
 //! | `pace`, `stall` | how fast it may read; how long it got nothing |
 //! | `log_id` | whether the log is still the same: a machine |
 //! | `trail` | what was read, by which a log is known again: a machine |
-//! | `doubts` | what puts a log in doubt, and what becomes of it |
-//! | `range`, `recover` | where to resume when the log does not have the position: machines |
+//! | `range`, `recover` | where to resume when the log does not have the position |
 //!
 //! The reader hands records to whatever takes them ([`Reader::read`]) and knows nothing of what becomes
 //! of them.
 
 mod batches;
-mod doubts;
 mod log_id;
 mod pace;
 mod phase;
@@ -34,11 +32,12 @@ use uuid::Uuid;
 use self::log_id::LogId;
 use self::pace::Pace;
 pub use self::phase::News;
-use self::phase::{Arrivals, Doubt, Log, Phase, Reading};
-pub use self::recover::Recovered;
+use self::phase::{Arrivals, Doubt, Log, Phase, Range, Reading};
+use self::range::{Evidence, Resume};
+use self::recover::recover;
 use self::stall::Stall;
 use self::trail::Trail;
-use crate::partition::message::Assignment;
+use crate::partition::message::{Assignment, LostTail};
 use crate::source::{LogEnd, Place, Source};
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
@@ -70,6 +69,17 @@ pub struct Reader {
     new_logs: u64,
     /// Where the log began that took the place of the one that was assigned.
     log_start: Option<u64>,
+}
+
+/// What became of a log that was in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// The state is still of the log that is read.
+    SameLog,
+    /// Another log is read from its beginning: the state must start over.
+    NewLog,
+    /// The log lost records that the state has: the partition must go back before them.
+    LostTail(LostTail),
 }
 
 impl Reader {
@@ -185,6 +195,12 @@ impl Reader {
         }
     }
 
+    fn doubt(&mut self, reason: Doubt) {
+        if let Phase::Reading(reading) = &mut self.phase {
+            reading.doubt(reason);
+        }
+    }
+
     /// Looks up what is known of the log, now and then: its end, whether it is another one, and its range
     /// when that is in doubt. A queue that takes more memory than there is for it is opened again.
     ///
@@ -251,6 +267,97 @@ impl Reader {
             Phase::Reading(reading) => reading.queue.bytes(),
             Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => 0,
         }
+    }
+
+    /// An owner before had read further than the log goes. Answers whether that can be looked into: not
+    /// where logs have no identity.
+    pub fn was_read_to(&mut self, now: Instant, shown: u64) -> bool {
+        self.doubt(Doubt {
+            shown: Some(shown),
+            ..Doubt::new(now)
+        });
+        self.log_id.known().is_some()
+    }
+
+    /// The last record that an owner before had read, as far as Redis was shown: another one in its place means that the
+    /// log lost its tail since. It is compared when it is read, or looked up if that is over.
+    pub fn was_read_before(&mut self, last: RecordMark) {
+        // That one is compared anyway when the log is opened.
+        self.before = Some(last).filter(|_| self.trail.last() != Some(last));
+    }
+
+    /// Whether nothing is known that speaks against the log's being the one that an owner before had read, and nothing
+    /// is left to compare.
+    pub fn is_same_log(&self) -> bool {
+        match &self.phase {
+            Phase::Reading(reading) => self.before.is_none() && !reading.is_compared(),
+            Phase::Closed | Phase::Waiting => self.before.is_none(),
+            Phase::Halted | Phase::Draining => true,
+        }
+    }
+
+    /// The range of the log was answered: resumes where that allows it.
+    ///
+    /// # Errors
+    /// Records are lost and the job must not lose any, or the log refuses.
+    pub fn recover(&mut self, now: Instant, range: Range) -> Result<Recovered, KolError> {
+        let Phase::Reading(reading) = &self.phase else {
+            return Ok(Recovered::SameLog);
+        };
+        let found = match range {
+            Ok(found) => found,
+            Err(error) => {
+                self.problem = Some(error);
+                return Ok(Recovered::SameLog);
+            }
+        };
+        let Log::Doubted { doubt, .. } = reading.log else {
+            return Ok(Recovered::SameLog);
+        };
+        let evidence = Evidence {
+            position: self.position,
+            found,
+            known: self.log_id.known(),
+            confirmed: self.log_id.is_confirmed_since(doubt.since),
+            doubt,
+        };
+        match recover(&self.assignment, &evidence)? {
+            Resume::Here => {
+                self.trail.forget_before(found.oldest);
+                self.resume()?;
+            }
+            Resume::Later => {}
+            Resume::BehindGap { at, lost } => {
+                self.lost += lost;
+                self.resume_at(at)?;
+            }
+            Resume::BeforeTail(tail) => return Ok(Recovered::LostTail(tail)),
+            Resume::NewLog { at } => {
+                self.new_logs += 1;
+                self.log_start = Some(at);
+                self.log_id = LogId::new(now, doubt.other);
+                self.trail = Trail::default();
+                self.before = None;
+                self.resume_at(at)?;
+                return Ok(Recovered::NewLog);
+            }
+        }
+        Ok(Recovered::SameLog)
+    }
+
+    /// Continues at another offset, behind which nothing was read.
+    fn resume_at(&mut self, offset: u64) -> Result<(), KolError> {
+        (self.position, self.leader_epoch) = (offset, None);
+        self.trail.forget_last();
+        self.resume()
+    }
+
+    fn resume(&mut self) -> Result<(), KolError> {
+        // The queue must be gone before the log is closed.
+        self.phase = Phase::Closed;
+        let queue = self.source.seek(&self.assignment.partition, self.place())?;
+        self.phase = Phase::Reading(Reading::new(queue, self.trail.last()));
+        Ok(())
     }
 
     /// Offset of the next record.

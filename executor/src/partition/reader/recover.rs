@@ -5,18 +5,7 @@ use kol_common::checkpoint::LOST;
 use kol_common::job::OnDataLoss;
 
 use super::range::{Evidence, Resume, resume};
-use crate::partition::message::{Assignment, LostTail};
-
-/// What became of a log that was in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovered {
-    /// The state is still of the log that is read.
-    SameLog,
-    /// Another log is read from its beginning: the state must start over.
-    NewLog,
-    /// The log lost records that the state has: the partition must go back before them.
-    LostTail(LostTail),
-}
+use crate::partition::message::Assignment;
 
 /// Decides where to resume. What is lost by that is logged.
 ///

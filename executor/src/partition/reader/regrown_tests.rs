@@ -4,7 +4,6 @@ use kol_common::proto::KeptEpoch;
 
 use super::written::{TOPIC, Written, record};
 use super::*;
-use crate::partition::message::LostTail;
 use crate::source::{Batch, Record};
 
 /// An epoch that ended behind this record.

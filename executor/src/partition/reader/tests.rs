@@ -5,7 +5,6 @@ use kol_common::SourcePartition;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::partition::message::LostTail;
 use crate::source::{Batch, Identity, Log, PartitionQueue, Queue};
 
 const OLD: Uuid = Uuid::from_u128(1);
