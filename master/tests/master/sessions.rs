@@ -33,7 +33,7 @@ async fn session(channel: Channel, register: Register) -> Session {
         incoming
     };
     let incoming = tokio::time::timeout(PATIENCE, welcomed).await;
-    (sender, incoming.expect("a welcome in time"))
+    (sender, incoming.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
