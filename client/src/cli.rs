@@ -146,6 +146,36 @@ mod tests {
         assert!(help.contains("5 a wait timed out"));
     }
 
+    #[test]
+    fn commands_that_read_take_the_only_job_and_those_that_change_something_want_its_name() {
+        let parses = |line: &str| Cli::try_parse_from(line.split(' ')).map(|_| ());
+        for reads in [
+            "status",
+            "partitions",
+            "checkpoints",
+            "autoscale-advice",
+            "top",
+            "explain kol",
+        ] {
+            let parsed = parses(&format!("kol-client {reads}"));
+            assert!(parsed.is_ok(), "{reads}: {parsed:?}");
+        }
+        for changes in [
+            "stop",
+            "cancel",
+            "savepoint",
+            "rewind --to-earliest",
+            "rollback",
+        ] {
+            let refused = parses(&format!("kol-client {changes}")).unwrap_err();
+            let missing = clap::error::ErrorKind::MissingRequiredArgument;
+            assert_eq!(refused.kind(), missing, "{changes}");
+            let (command, flags) = changes.split_once(' ').unwrap_or((changes, ""));
+            let named = parses(format!("kol-client {command} a {flags}").trim_end());
+            assert!(named.is_ok(), "{changes}: {named:?}");
+        }
+    }
+
     /// Files of the repository, from its root.
     fn file(path: &str) -> String {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");

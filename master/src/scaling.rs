@@ -5,7 +5,7 @@
 //!    takes more than ten minutes, when cores are busy for eight tenths of the time by what arrives, or memory is full to eight tenths.
 //! 3. As many are needed as keep cores busy for six tenths and memory full to seven tenths.
 //! 4. What is wanted is the most that was needed within ten minutes: so more are wanted at once, and fewer only after they
-//!    were not needed for long, also by a master that has just begun.
+//!    were not needed for long, also by a master that has just begun. (It notes nothing while executors may still return to it.)
 //! 5. While a job has problems, or one partition alone is behind, other executors cannot help: as many as there are. More
 //!    than there are partitions are never wanted.
 

@@ -110,17 +110,14 @@ impl Assignment {
         Place::root(&self.spec.checkpoint.location, &self.master.cluster)
     }
 
-    /// One of a job with these keys in `[source]`.
-    #[cfg(test)]
-    pub(crate) fn with_source(source: &str) -> Self {
-        let text = format!("name = \"x\"\n[source]\n{source}");
-        let spec = kol_common::job::parse(&text, "x").unwrap().spec;
+    /// The first partition of a job that begins, of this topic: for benchmarks and tests.
+    pub(super) fn first(spec: JobSpec, topic: &str) -> Self {
         Self {
             job: JobId::generate(),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             spec: Arc::new(spec),
             generation: 1,
-            partition: SourcePartition::new("t", 0),
+            partition: SourcePartition::new(topic, 0),
             ordinal: 0,
             assignment_epoch: 1,
             offset: 0,
@@ -137,6 +134,14 @@ impl Assignment {
                 host: String::new(),
             },
         }
+    }
+
+    /// One of a job with these keys in `[source]`.
+    #[cfg(test)]
+    pub(crate) fn with_source(source: &str) -> Self {
+        let text = format!("name = \"x\"\n[source]\n{source}");
+        let spec = kol_common::job::parse(&text, "x").unwrap().spec;
+        Self::first(spec, "t")
     }
 }
 

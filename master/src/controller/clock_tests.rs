@@ -8,8 +8,8 @@ use kol_common::actor::Group;
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Barrier, BarrierAck, ExecutorState, Heartbeat, PartitionCheckpoint, PartitionReport,
-    PartitionState, Register, Reports, RunningPartition,
+    BarrierAck, ExecutorState, Heartbeat, PartitionCheckpoint, PartitionReport, PartitionState,
+    Register, Reports, RunningPartition,
 };
 use kol_common::world::{self, Chance, Clock, ThisMachine, Threads};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
@@ -19,7 +19,7 @@ use super::actor::start;
 use super::handle::{Handle, Outgoing};
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
-use super::testing::options;
+use super::testing::{find, options};
 use crate::cluster::SessionId;
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
@@ -107,12 +107,11 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
 
 /// The next barrier, which the partition acknowledges.
 async fn epoch(handle: &Handle, outgoing: &mut Outgoing) -> u64 {
-    let barrier: Barrier = loop {
-        let message = outgoing.recv().await.expect("the stream stays open");
-        if let Some(ToExecutor::Barrier(barrier)) = message.unwrap().body {
-            break barrier;
-        }
+    let barrier = |body| match body {
+        ToExecutor::Barrier(barrier) => Some(barrier),
+        _ => None,
     };
+    let barrier = find(outgoing, "a barrier", barrier).await;
     let ack = BarrierAck {
         job_id: barrier.job_id,
         epoch: barrier.epoch,
@@ -142,8 +141,7 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         let executors = handle.executors().await.unwrap();
         assert_eq!(executors[0].state(), ExecutorState::Alive, "{step} ms");
         assert!(executors[0].heartbeat_age_ms < 3_000, "{step} ms");
-        let begins = tokio::time::timeout(Duration::from_secs(10), epoch(&handle, &mut outgoing));
-        let next = begins.await.expect("epochs continue");
+        let next = epoch(&handle, &mut outgoing).await;
         assert!(next > last);
         last = next;
     }
@@ -159,12 +157,11 @@ async fn heartbeat(handle: &Handle, outgoing: &mut Outgoing, wall: Millis) -> Mi
     };
     let heartbeat = FromExecutor::Heartbeat(heartbeat);
     handle.received(SESSION, heartbeat).await.unwrap();
-    loop {
-        let message = outgoing.recv().await.expect("the stream stays open");
-        if let Some(ToExecutor::HeartbeatReply(reply)) = message.unwrap().body {
-            return Millis(reply.wall_ms);
-        }
-    }
+    let reply = |body| match body {
+        ToExecutor::HeartbeatReply(reply) => Some(reply),
+        _ => None,
+    };
+    Millis(find(outgoing, "a reply", reply).await.wall_ms)
 }
 
 #[tokio::test]
@@ -173,10 +170,11 @@ async fn hosts_whose_clocks_differ_are_named_until_they_agree() {
     world::enter(Rc::new(Shifted(Rc::clone(&shift))));
     let tasks = Group::new("test");
     let (handle, mut outgoing) = running(&tasks).await;
-    let first = outgoing.recv().await.unwrap().unwrap().body;
-    let Some(ToExecutor::Welcome(welcome)) = first else {
-        panic!("Welcome comes first, not {first:?}");
+    let welcome = |body| match body {
+        ToExecutor::Welcome(welcome) => Some(welcome),
+        first => panic!("Welcome comes first, not {first:?}"),
     };
+    let welcome = find(&mut outgoing, "a welcome", welcome).await;
     assert!(welcome.wall_ms > 0);
     for (step, named) in [
         (0, None),

@@ -54,6 +54,8 @@ pub use store::JobStore;
 pub use submission::{Begin, Submission};
 
 #[cfg(test)]
+mod advice_tests;
+#[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
 mod drain_tests;

@@ -7,9 +7,11 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::Stores;
 use kol_common::job::{SourceSpec, StartingOffsets};
+use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::secrets::Secrets;
 use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
 
+use super::handle::Outgoing;
 use super::state::Options;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
@@ -45,6 +47,27 @@ impl Brokers for Away {
     ) -> Result<GroupOffsets, KolError> {
         Err(KolError::external("SOURCE_UNREACHABLE", "away"))
     }
+}
+
+/// Longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first message to an executor that pleases; all before it are passed over.
+pub(super) async fn find<T>(
+    outgoing: &mut Outgoing,
+    what: &str,
+    mut pleases: impl FnMut(ToExecutor) -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            let message = outgoing.recv().await.expect("the stream stays open");
+            if let Some(found) = message.unwrap().body.and_then(&mut pleases) {
+                return found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// Options of a controller that reaches nothing.

@@ -88,6 +88,13 @@ impl Screen {
         Ok(())
     }
 
+    /// Shows what happened; on a terminal it is part of every frame.
+    pub(super) fn tell(&self, text: &str) {
+        if matches!(self, Self::Lines) {
+            println!("{text}");
+        }
+    }
+
     /// Waits for a wish, at most so long.
     pub(super) fn wait(&self, limit: Duration) -> std::io::Result<Option<Wish>> {
         if matches!(self, Self::Lines) {

@@ -18,6 +18,7 @@ mod compare;
 mod data;
 mod docker;
 mod etcd;
+pub mod http;
 mod images;
 mod jobs;
 mod kafka;

@@ -69,6 +69,12 @@ impl RedisServer {
         self.process.as_ref().expect("a running Redis").pid()
     }
 
+    /// Sends it a signal, by name: `STOP` makes it hang, as a disk or a machine does, until `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a running Redis");
+        process.signal(signal);
+    }
+
     /// Kills it: everything in it is gone.
     pub fn down(&mut self) {
         self.process = None;

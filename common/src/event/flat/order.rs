@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::text::Text;
-use crate::event::fields::{Node, Plan, Target};
+use crate::event::plan::{Node, Plan, Target};
 
 /// Keys that are remembered in one place of a plan.
 const REMEMBERED: usize = 64;

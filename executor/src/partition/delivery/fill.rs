@@ -113,9 +113,9 @@ impl Fill {
         });
     }
 
-    /// Whether Redis should say now where the visible tops of rankings end.
-    pub fn begin_sample(&mut self, now: Instant) -> bool {
-        self.early.begin_sample(now, &self.line)
+    /// Whether Redis should say now where the visible tops of rankings end; `failed`: it did not the last time.
+    pub fn begin_sample(&mut self, now: Instant, failed: bool) -> bool {
+        self.early.begin_sample(now, &self.line, failed)
     }
 
     /// The visible top of a platform's ranking ends at this score.

@@ -26,7 +26,7 @@ use super::turn::OwnTurn;
 use super::upkeep::{Allowed, Upkeep};
 use crate::memory::Memory;
 use crate::partition::message::Assignment;
-use crate::sink::{Fence, Flushed, Sink, Turns};
+use crate::sink::{Fence, Flushed, Operation, Sink, Turns};
 use crate::state::{KolIndex, PlatformIndex, State};
 
 /// How long a KOL waits to be sent far behind the head of the log, and what part of an epoch's time that may be at
@@ -310,7 +310,8 @@ impl Outbox {
                 self.requests.compare(self.fence.key.clone(), calls);
             }
         }
-        if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now) {
+        let failed = self.problems.has(Operation::Tops);
+        if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now, failed) {
             self.requests.tops(self.tops(state));
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {

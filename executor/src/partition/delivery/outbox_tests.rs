@@ -5,8 +5,10 @@ use kol_common::Millis;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
 use kol_common::proto::{AsOf, RecordMark};
+use kol_common::redis::RIGHTS_MISSING;
 
 use super::*;
+use crate::partition::testing::event;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
 use crate::state::Consumer;
 
@@ -24,16 +26,7 @@ fn outbox(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Outbox {
 fn of_platform(platform: &'static str) -> Event<'static> {
     Event {
         platform: Cow::Borrowed(platform),
-        kol: Cow::Borrowed("a"),
-        video_id: Some(Cow::Borrowed("v")),
-        event_time: None,
-        time_unreadable: false,
-        published: None,
-        likes: Some(1),
-        comments: None,
-        shares: None,
-        views: None,
-        followers: None,
+        ..event("a")
     }
 }
 
@@ -50,8 +43,9 @@ struct Rig {
     /// Platforms that Redis has rankings of, and keys that it refuses.
     platforms: Vec<String>,
     refused: Vec<String>,
-    /// Where the visible tops of rankings end.
+    /// Where the visible tops of rankings end, and why Redis does not say so.
     lowest: Option<f64>,
+    tops_refused: Option<KolError>,
     /// What the fence record says was shown, and the last record of that.
     shown: Option<(u64, u64)>,
     last: String,
@@ -72,6 +66,7 @@ impl Rig {
             platforms: Vec::new(),
             refused: Vec::new(),
             lowest: None,
+            tops_refused: None,
             shown: None,
             last: String::new(),
             flushes: 0,
@@ -153,7 +148,11 @@ impl Rig {
             }
             SinkMessage::Compare { reply, .. } => reply.send(Ok(Compared::default())).unwrap(),
             SinkMessage::Tops { rankings, reply } => {
-                reply.send(Ok(vec![self.lowest; rankings.len()])).unwrap();
+                let tops = match &self.tops_refused {
+                    None => Ok(vec![self.lowest; rankings.len()]),
+                    Some(error) => Err(error.clone().into()),
+                };
+                reply.send(tops).unwrap();
             }
         }
     }
@@ -460,6 +459,21 @@ async fn far_behind_a_creator_is_sent_at_most_once_in_five_seconds() {
     backlog.rig.now += SECOND / 10;
     backlog.step(false);
     assert_eq!(backlog.merges(), 5 * 40);
+}
+
+#[tokio::test]
+async fn a_right_to_sample_rankings_that_is_back_ends_its_problem_although_nobody_waits() {
+    let mut backlog = Backlog::new(40, "");
+    backlog.rig.tops_refused = Some(KolError::external(RIGHTS_MISSING, "no +zrevrange"));
+    backlog.read(3 * SECOND, false);
+    let problem = |rig: &Rig| rig.outbox.problem().map(|e| e.code);
+    let mut rig = backlog.rig;
+    rig.settle(backlog.position).await;
+    assert!(rig.outbox.fill.waits_for_nothing(&rig.state));
+    assert_eq!(problem(&rig), Some(RIGHTS_MISSING), "it is still missing");
+    rig.tops_refused = None;
+    rig.settle(backlog.position).await;
+    assert_eq!(problem(&rig), None);
 }
 
 #[tokio::test]

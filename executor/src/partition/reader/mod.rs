@@ -450,3 +450,5 @@ impl Reader {
 mod regrown_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod written;

@@ -4,6 +4,7 @@
 mod db;
 mod lua;
 mod resp;
+mod structs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
