@@ -9,7 +9,7 @@ use super::message::{Compared, Difference, SinkError};
 use super::script;
 
 /// One call's answer: see `lua/compare.lua`.
-type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>);
+type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>, u8);
 
 /// Sends the calls in one pipeline.
 pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> CallResult<Compared> {
@@ -25,8 +25,10 @@ pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> Call
     let mut compared = Compared {
         took: begun.elapsed(),
         pieces: Vec::new(),
+        stamps_lost: false,
     };
-    for (word, whole, keys, wrong, lost) in answers {
+    for (word, whole, keys, wrong, lost, stamps) in answers {
+        compared.stamps_lost |= stamps == 1;
         match word.as_str() {
             "OK" => compared.pieces.push(Difference {
                 whole: whole == 1,

@@ -180,6 +180,8 @@ pub struct Compared {
     pub took: Duration,
     /// By call.
     pub pieces: Vec<Difference>,
+    /// `last_update` or `last_event` is gone.
+    pub stamps_lost: bool,
 }
 
 /// How Redis differs from what was sent in one call.
