@@ -176,7 +176,7 @@ pub struct Flushed {
 /// What compare calls found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// How long Redis took.
+    /// How long Redis took, without the way to it and back.
     pub took: Duration,
     /// By call.
     pub pieces: Vec<Difference>,
