@@ -1,6 +1,8 @@
 //! Kafka and Redis that are not there, not yet, or refuse: the status says so, and the job continues by
 //! itself when they are there.
 
+use std::time::Duration;
+
 use kol_common::proto::JobState;
 use kol_harness::{
     Cluster, Job, Kafka, Key, RedisServer, Topic, free_port, generated, unexpected, wait_for,
@@ -77,6 +79,17 @@ fn a_broker_that_goes_down_and_comes_back_is_named_meanwhile_and_read_on() {
     kafka.down();
 }
 
+/// Every look at the job sees this problem, for some seconds in which other requests may succeed.
+fn stays(cluster: &Cluster, job: &str, code: &str) {
+    for look in 0..25 {
+        let status = cluster.try_status(job).unwrap();
+        let codes: Vec<_> = status.problems.iter().map(|p| &p.code).collect();
+        assert!(codes.iter().any(|c| *c == code), "look {look}: {codes:?}");
+        assert_eq!(status.state(), JobState::Degraded, "look {look}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_filled() {
     let topic = Topic::create(Kafka::shared(), "refused", 2);
@@ -119,6 +132,7 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     topic.produce(parts[1]);
     let problem = wait_problem(&cluster, &id, "SINK_OUT_OF_MEMORY");
     assert!(problem.help.contains("maxmemory"), "{problem:?}");
+    stays(&cluster, &id, "SINK_OUT_OF_MEMORY");
     redis.cli("CONFIG SET maxmemory 0");
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
 
@@ -126,6 +140,7 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     topic.produce(parts[2]);
     let problem = wait_problem(&cluster, &id, "SINK_READ_ONLY");
     assert!(problem.help.contains("primary"), "{problem:?}");
+    stays(&cluster, &id, "SINK_READ_ONLY");
     redis.cli("REPLICAOF NO ONE");
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
 
