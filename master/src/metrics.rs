@@ -181,6 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn rejected_records_of_a_job_are_counted_by_their_reason() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let rejected = [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)];
+        let mut running = status("kol", JobState::Running, None);
+        running.totals = Some(kol_common::proto::PartitionCounters {
+            rejected: rejected.into(),
+            ..kol_common::proto::PartitionCounters::default()
+        });
+        metrics::with_local_recorder(&recorder, || {
+            Publisher::default().publish(&[running], &[]);
+        });
+        let text = page.render();
+        for (reason, count) in [("ahead", 3), ("not_json", 2)] {
+            let labels = format!("{{job=\"kol\",reason=\"{reason}\"}}");
+            let line = format!("kol_master_job_rejected_total{labels} {count}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+
+    #[test]
     fn the_metrics_page_says_how_many_executors_each_job_wants_while_this_master_leads() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let page = recorder.handle();

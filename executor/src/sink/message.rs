@@ -176,10 +176,12 @@ pub struct Flushed {
 /// What compare calls found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// How long Redis took.
+    /// How long Redis took, without the way to it and back.
     pub took: Duration,
     /// By call.
     pub pieces: Vec<Difference>,
+    /// `last_update` or `last_event` is gone.
+    pub stamps_lost: bool,
 }
 
 /// How Redis differs from what was sent in one call.

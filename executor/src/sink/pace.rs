@@ -209,6 +209,11 @@ impl Pace {
         self.way.measured(now, took);
     }
 
+    /// The way to Redis and back, as far as it is known.
+    pub fn way(&self) -> Duration {
+        self.way.shortest()
+    }
+
     /// Redis' processor has worked for so many seconds since Redis was started.
     pub fn looked(&mut self, now: Instant, worked: f64) {
         let Some((at, before)) = self.looked else {

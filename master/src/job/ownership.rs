@@ -194,6 +194,9 @@ impl Partitions {
             if report.sample.is_empty() {
                 report.sample = before.sample;
             }
+            if report.spellings.is_empty() {
+                report.spellings = before.spellings;
+            }
             // What it takes does not change because another owner has not measured it yet.
             report.rates = report.rates.or(before.rates);
         }

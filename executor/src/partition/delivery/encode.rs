@@ -112,10 +112,12 @@ impl Encoder {
     /// A call that compares what was sent of KOLs of one platform with what is there.
     pub fn compare(&mut self, fence: &Fence, platform: &str, kols: &[&str]) -> Cmd {
         let legacy = self.legacy_platform.as_deref() == Some(platform);
-        let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
+        let stamps = [&self.keys.last_update, &self.keys.last_event];
+        let keys = Key::ALL.len() + stamps.len() + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::COMPARE.get_hash()).arg(keys);
         self.common_keys(fence, platform, &mut cmd);
+        cmd.arg(&stamps);
         for kol in kols {
             cmd.arg(self.keys.hash_key(platform, kol));
         }

@@ -49,6 +49,8 @@ struct Rig {
     /// What the fence record says was shown, and the last record of that.
     shown: Option<(u64, u64)>,
     last: String,
+    /// A comparison finds that `last_update` or `last_event` is gone.
+    stamps_lost: bool,
     flushes: usize,
 }
 
@@ -69,6 +71,7 @@ impl Rig {
             tops_refused: None,
             shown: None,
             last: String::new(),
+            stamps_lost: false,
             flushes: 0,
         }
     }
@@ -146,7 +149,13 @@ impl Rig {
                 self.swept.push(request.platform);
                 reply.send(Ok(Scanned::default())).unwrap();
             }
-            SinkMessage::Compare { reply, .. } => reply.send(Ok(Compared::default())).unwrap(),
+            SinkMessage::Compare { reply, .. } => {
+                let compared = Compared {
+                    stamps_lost: self.stamps_lost,
+                    ..Compared::default()
+                };
+                reply.send(Ok(compared)).unwrap();
+            }
             SinkMessage::Tops { rankings, reply } => {
                 let tops = match &self.tops_refused {
                     None => Ok(vec![self.lowest; rankings.len()]),
@@ -335,6 +344,21 @@ async fn a_key_that_only_a_flush_meets_is_no_problem_once_it_is_mended_although_
     let flushes = rig.flushes;
     rig.settle(0).await;
     assert_eq!(rig.flushes, flushes, "nothing is to send");
+}
+
+#[tokio::test]
+async fn times_that_redis_lost_are_written_again_although_nothing_is_to_send() {
+    let mut rig = Rig::new(assignment());
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle(1).await;
+    let flushes = rig.flushes;
+    rig.settle(1).await;
+    assert_eq!(rig.flushes, flushes, "nothing is to send");
+    rig.stamps_lost = true;
+    rig.settle(1).await;
+    let more = rig.flushes - flushes;
+    assert!((1..=3).contains(&more), "{more} in 10 s");
+    assert_eq!(rig.outbox.problem(), None);
 }
 
 #[tokio::test]

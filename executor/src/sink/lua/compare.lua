@@ -1,24 +1,28 @@
 -- Compares what a partition sent of some KOLs of one platform with what is there. Nothing is repaired here:
--- what is lost is sent again, as merges. Only the list of platforms is put right, since no merge would.
+-- what is lost is sent again, as merges and by the end of a flush. Only the list of platforms is put right, since
+-- no merge would.
 -- Before these lines stand errors.lua and owner.lua.
 --
--- KEYS     fence record, ranking, generation record, next ranking, ranking before, platforms, slots; then the
---          hashes of n KOLs, then their legacy hashes, if any
+-- KEYS     fence record, ranking, generation record, next ranking, ranking before, platforms, slots, last_update,
+--          last_event; then the hashes of n KOLs, then their legacy hashes, if any
 -- ARGV     generation, assignment epoch, tag of the partition's slots (8 bytes), platform, n, fields of a
 --          hash, bytes before the first slot, bytes of a slot; then the names of the KOLs
--- Answers  {word, whole, keys, wrong, lost}: 'OK', 'NOFENCE' or 'FENCED'; 1 if the ranking or all slots are
+-- Answers  {word, whole, keys, wrong, lost, stamps}: 'OK', 'NOFENCE' or 'FENCED'; 1 if the ranking or all slots are
 --          gone; the platform's keys of a wrong type; the places (from 1) of KOLs with a key of a wrong type,
---          and of those that are not there or not whole
-local FENCE, RANKING, RECORD, NEXT, BEFORE, PLATFORMS, SLOTS, FIRST_HASH = 1, 2, 3, 4, 5, 6, 7, 8
+--          and of those that are not there or not whole; 1 if last_update or last_event is gone
+local FENCE, RANKING, RECORD, NEXT, BEFORE, PLATFORMS, SLOTS = 1, 2, 3, 4, 5, 6, 7
+local LAST_UPDATE, LAST_EVENT, FIRST_HASH = 8, 9, 10
 local FIRST_NAME = 9
 local fence = redis.call('HMGET', KEYS[FENCE], 'gen', 'ae')
 local state = owner_state(fence, {ARGV[1], ARGV[2]})
 if state ~= 'OK' then
-    return {state, 0, {}, {}, {}}
+    return {state, 0, {}, {}, {}, 0}
 end
 
 local keys, wrong, lost = {}, {}, {}
 local whole = 0
+local there = redis.call('EXISTS', KEYS[LAST_UPDATE]) + redis.call('EXISTS', KEYS[LAST_EVENT])
+local stamps = there < 2 and 1 or 0
 
 -- The type of a key that should be of this one: 'none' and the right one are well.
 local function type_of(key, kind)
@@ -42,7 +46,7 @@ elseif record == 'string' then
         type_of(KEYS[RANKING], 'zset')
         type_of(KEYS[NEXT], 'zset')
         type_of(KEYS[BEFORE], 'zset')
-        return {'OK', 0, keys, {}, {}}
+        return {'OK', 0, keys, {}, {}, stamps}
     end
     if shown == 'next' then ranking = KEYS[NEXT] end
 end
@@ -90,4 +94,4 @@ for i = 1, count do
         lost[#lost + 1] = i
     end
 end
-return {'OK', whole, keys, wrong, lost}
+return {'OK', whole, keys, wrong, lost, stamps}
