@@ -237,7 +237,9 @@ impl Core {
                 .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
                 .await
                 .map_err(|e| KolError::external("GRPC", e.to_string()))
-                .inspect_err(|error| tracing::error!(%error, "gRPC is no longer served"))
+                .inspect_err(|error| {
+                    tracing::error!(code = "GRPC_ENDED", %error, "gRPC is no longer served");
+                })
         }
     }
 

@@ -128,11 +128,11 @@ impl<C: Content> Folder<C> {
                     *self.lock() = (files, content.clone());
                     changed(&content);
                     refused = None;
-                    tracing::info!(folder = %self.path.display(), "certificates and tokens were read again");
+                    tracing::info!(code = "CERTS_READ", folder = %self.path.display(), "certificates and tokens were read again");
                 }
                 Err(why) if refused.as_ref() != Some(&why) => {
                     let error = wrong(&self.path, self.flag, self.help, &why);
-                    tracing::warn!(%error, "certificates and tokens stay as they were");
+                    tracing::warn!(code = "CERTS_KEPT", %error, "certificates and tokens stay as they were");
                     refused = Some(why);
                 }
                 Err(_) => {}

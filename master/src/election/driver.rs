@@ -131,7 +131,7 @@ impl Driver {
         if let Answer::Failed(error) = &answer {
             if self.said.insert(error.code) {
                 let error = KolError::from(error);
-                tracing::warn!(%error, "the election needs etcd: trying again");
+                tracing::warn!(code = "ELECTION_WAITS", %error, "the election needs etcd: trying again");
             }
         } else if !self.said.is_empty() {
             self.said.clear();

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// What a leader logs when its term is over.
 const ENDS: [&str; 3] = [
     "LEADERSHIP_LOST",
-    "this master cannot lead on",
+    "LEADING_FAILED",
     "ending; executors continue without this master",
 ];
 

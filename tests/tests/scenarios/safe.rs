@@ -247,10 +247,10 @@ fn certificates_that_are_renewed_are_used_without_a_restart_and_strangers_stay_o
     let real = std::fs::read(cluster.certs("executor").join("ca.crt")).unwrap();
     std::fs::write(stranger.join("ca.crt"), real).unwrap();
     let mut stranger = start_executor(&folder, "stranger", &cluster.grpc, &stranger);
-    stranger.wait_line("SESSION_LOST", 0, START);
+    stranger.wait_code("SESSION_LOST", 0, START);
 
     client(&folder, &["certs", "renew", "certs"], &[]).done();
-    cluster.master.wait_line("were read again", 0, START);
+    cluster.master.wait_code("CERTS_READ", 0, START);
     client(
         &folder,
         &[
@@ -318,8 +318,8 @@ fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_go_on
     let revoked = Instant::now();
     let renew = ["certs", "renew", "certs", "--revoke"];
     client(&folder, &renew, &[]).done();
-    cluster.master.wait_line("SESSION_CUT", 0, START);
-    thief.wait_line("SESSION_LOST", 0, START);
+    cluster.master.wait_code("SESSION_CUT", 0, START);
+    thief.wait_code("SESSION_LOST", 0, START);
     println!("cut after {:?}", revoked.elapsed());
     alive(&cluster, &["host-of-executor"]);
     let log = cluster.master.log();
