@@ -164,7 +164,7 @@ impl Core {
     /// lease of the process before it.
     ///
     /// # Errors
-    /// A URL of etcd is none.
+    /// A URL of etcd is malformed.
     pub fn shared(
         etcd: impl Fn(Duration) -> Result<Etcd, KolError>,
         prefix: String,

@@ -109,7 +109,7 @@ impl Authority {
     /// A list of certificates that are no longer valid, by their serial numbers; PEM.
     ///
     /// # Errors
-    /// `CERTS`: a number that is none.
+    /// `CERTS`: a malformed number.
     pub fn revoke(&self, serials: &[&str], now: Millis) -> Result<String, KolError> {
         let this_update = time(now) - BEFORE;
         let revoked = |serial: &&str| {

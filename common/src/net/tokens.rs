@@ -69,7 +69,7 @@ impl Tokens {
     /// Reads a file.
     ///
     /// # Errors
-    /// A line that is none, by its number; never what stands there.
+    /// A line that is not a token, by its number; never what stands there.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lines = text.lines().enumerate();
         let lines = lines.map(|(number, line)| (number + 1, line.trim()));

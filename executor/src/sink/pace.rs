@@ -43,7 +43,7 @@ pub enum Turned {
     Now,
     /// Not before this time.
     At(Instant),
-    /// Others are first: whoever becomes the first is told ([`Pace::first`]).
+    /// Others are first: whoever becomes the first is woken ([`Pace::first`]).
     Later,
 }
 

@@ -113,7 +113,7 @@ fn what_was_read_ahead_is_dropped_when_the_master_says_so_and_with_a_new_session
     );
     assert!(!m.serves(&key(0).0));
     run(&mut m, assign(0, 1));
-    assert_eq!(run(&mut m, Event::Connected), vec![], "what runs goes on");
+    assert_eq!(run(&mut m, Event::Connected), vec![], "what runs continues");
 }
 
 proptest! {

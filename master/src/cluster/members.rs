@@ -10,7 +10,7 @@
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
 //! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
 //! 6. Whether it drains, a person says. What was said counts, to this master or to one before it as far as that is on
-//!    record, and it is told again where it does not know. It remembers that, too, where nothing is on record.
+//!    record, and is sent to it again where it does not know. It remembers that, too, where nothing is on record.
 //! 7. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
@@ -172,7 +172,7 @@ pub enum Effect {
     Recovered(ExecutorId),
     /// Not to be called for now.
     Suspected(ExecutorId),
-    /// It must be told that it drains, or no longer.
+    /// It does not know that it drains, or that it no longer does: to be sent to it.
     Drain(ExecutorId, bool),
     /// It wants to release everything.
     Leaving(ExecutorId),

@@ -1,4 +1,4 @@
-//! Why a partition went to where it is, as it is kept with the job and told to people.
+//! Why a partition went to where it is, as it is kept with the job and shown to people.
 
 use kol_common::{ExecutorId, Millis};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The executor that is to get a partition, and reads its state while the owner goes on. See `preparing`.
+//! The executor that is to get a partition, and reads its state while the owner continues. See `preparing`.
 
 use std::time::Duration;
 

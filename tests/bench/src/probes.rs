@@ -48,7 +48,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// For so long from `begun` on; the receiver is told of each.
+    /// For so long from `begun` on; the receiver gets each.
     pub fn new(
         topic: &Topic,
         begun: Instant,

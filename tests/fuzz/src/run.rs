@@ -63,11 +63,11 @@ pub fn fuzz(target: &Target, seed: u64, until: Until) -> Result<Report, Failure>
     for input in inputs.clone() {
         seen.insert(execute(target, &input)?.0);
     }
-    let goes_on = |executions| match until {
+    let continues = |executions| match until {
         Until::Executions(most) => executions < most,
         Until::Elapsed(longest) => begun.elapsed() < longest,
     };
-    while goes_on(executions) {
+    while continues(executions) {
         let pick = |random: &mut StdRng| inputs.choose(random).cloned().unwrap_or_default();
         let (mut input, other) = (pick(&mut random), pick(&mut random));
         change(&mut random, &mut input, &other);
@@ -111,7 +111,7 @@ fn execute(target: &Target, input: &[u8]) -> Result<(u64, usize), Failure> {
 }
 
 thread_local! {
-    /// A panic of this thread is caught and told of later.
+    /// A panic of this thread is caught and reported later.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 

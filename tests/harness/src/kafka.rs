@@ -230,7 +230,7 @@ pub(super) struct Listener {
     /// Address of this machine.
     pub(super) bind: &'static str,
     pub(super) port: u16,
-    /// The host that clients are told to connect to.
+    /// The host that the broker gives clients to connect to.
     pub(super) advertised: &'static str,
 }
 

@@ -290,7 +290,8 @@ fn certificates_that_are_renewed_are_used_without_a_restart_and_strangers_stay_o
 }
 
 #[test]
-fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_go_on_with_new_ones() {
+fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_continue_with_new_ones()
+{
     let mut cluster = Cluster::start();
     let folder = cluster.folder.path().to_owned();
     let stolen = folder.join("stolen");

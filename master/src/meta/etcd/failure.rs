@@ -92,7 +92,7 @@ impl From<&EtcdError> for KolError {
     }
 }
 
-/// An address that is none.
+/// An address that is not a URL of etcd.
 pub(super) fn wrong(what: &str) -> KolError {
     KolError::user("ETCD_URL", what)
         .help("Give --etcd like https://10.0.0.1:2379,https://10.0.0.2:2379.")

@@ -56,7 +56,7 @@ pub struct Db {
     writer: u64,
 }
 
-/// A command cannot be done on this value, or is none.
+/// Why a command is refused: not for this value, or unknown.
 type Refused = String;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
