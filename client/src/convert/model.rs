@@ -148,8 +148,8 @@ impl Stream {
                     true => format!("in branches of line {}", origin.line),
                     false => format!("in lines {} and {}", before.origin.line, origin.line),
                 };
-                let ask = format!("{name}, which {} sets differently {lines}", origin.file);
-                setting.value = Text::unknown(ask);
+                let question = format!("{name}, which {} sets differently {lines}", origin.file);
+                setting.value = Text::unknown(question);
             }
             None if say => {
                 let note = format!("{origin}: {name} is set in a branch only: it is taken as set");

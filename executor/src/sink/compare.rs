@@ -8,8 +8,8 @@ use super::call::CallResult;
 use super::message::{Compared, Difference, SinkError};
 use super::script;
 
-/// One call's answer: see `lua/compare.lua`.
-type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>);
+/// What one call gives back: see `lua/compare.lua`.
+type Row = (String, u8, Vec<String>, Vec<usize>, Vec<usize>);
 
 /// Sends the calls in one pipeline.
 pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> CallResult<Compared> {
@@ -18,15 +18,15 @@ pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> Call
     for call in calls {
         pipe.add_command(call);
     }
-    let answers: Vec<Answer> = match pipe.query_async(open).await {
+    let rows: Vec<Row> = match pipe.query_async(open).await {
         Err(error) => return Err(script::load_forgotten(error, open).await),
-        Ok(answers) => answers,
+        Ok(rows) => rows,
     };
     let mut compared = Compared {
         took: begun.elapsed(),
         pieces: Vec::new(),
     };
-    for (word, whole, keys, wrong, lost) in answers {
+    for (word, whole, keys, wrong, lost) in rows {
         match word.as_str() {
             "OK" => compared.pieces.push(Difference {
                 whole: whole == 1,

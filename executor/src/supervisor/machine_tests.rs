@@ -8,18 +8,18 @@ fn key(n: u32) -> Key {
     (JobId::from_wire("job_1"), SourcePartition::new("t", n))
 }
 
-fn assign(n: u32, epoch: u64) -> Event {
+fn assign(n: u32, assignment_epoch: u64) -> Event {
     Event::Assign {
         key: key(n),
-        assignment_epoch: epoch,
+        assignment_epoch,
         generation: 1,
     }
 }
 
-fn revoke(n: u32, epoch: u64, drain: bool) -> Event {
+fn revoke(n: u32, assignment_epoch: u64, drain: bool) -> Event {
     Event::Revoke {
         key: key(n),
-        assignment_epoch: epoch,
+        assignment_epoch,
         drain,
     }
 }

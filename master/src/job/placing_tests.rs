@@ -13,10 +13,10 @@ use super::machine::Job;
 use super::testing::{DRAIN, Out, Rig, assigned, executor, fleet, revoked, set};
 
 /// An executor reports one of its partitions, with so many events a second.
-fn report(rig: &mut Rig, by: u8, number: u32, epoch: u64, events: u64) -> Out {
+fn report(rig: &mut Rig, by: u8, number: u32, assignment_epoch: u64, events: u64) -> Out {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", number)).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         state: PartitionState::Running as i32,
         rates: (events > 0).then_some(Rates { events, bytes: 0 }),
         ..PartitionReport::default()

@@ -127,7 +127,7 @@ impl Partitions {
         if prepared.error.is_some() {
             partition.unprepared = Some(now);
         } else {
-            standby.has_read(now);
+            standby.mark_read(now);
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use kol_fold::Record;
 use kol_harness::{
-    Answer, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below, fold_of,
-    generated, unexpected, wait_for,
+    ClientRun, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below,
+    fold_of, generated, unexpected, wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ impl Cluster {
     }
 
     /// kol-client of a person.
-    fn client(&self, person: &str, arguments: &[&str]) -> Answer {
+    fn client(&self, person: &str, arguments: &[&str]) -> ClientRun {
         let master = format!("https://{}", self.grpc);
         let tls = text(&self.certs(person));
         let environment = [("KOL_MASTER", &*master), ("KOL_TLS", &tls)];

@@ -6,11 +6,11 @@
 --          {'CLAIMED', seq_begun, seq_done, offset, window end, last record}, the last three empty when nothing of
 --          this generation and log was written yet. What was shown of another log will not be reached.
 --          'RAISED' in the place of 'CLAIMED' where the record was of an older generation
-local generation, epoch, log = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local generation, assignment_epoch, log = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'done', 'off', 't', 'log', 'last')
-local held, held_epoch = tonumber(f[1] or 0), tonumber(f[2] or 0)
-if held > generation or (held == generation and held_epoch > epoch) then
-    return {'FENCED', tostring(held), tostring(held_epoch)}
+local held, held_assignment_epoch = tonumber(f[1] or 0), tonumber(f[2] or 0)
+if held > generation or (held == generation and held_assignment_epoch > assignment_epoch) then
+    return {'FENCED', tostring(held), tostring(held_assignment_epoch)}
 end
 if held < generation then
     redis.call('DEL', KEYS[1])
