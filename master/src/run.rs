@@ -319,7 +319,7 @@ impl Master {
         Ok(Self { grpc, http, core })
     }
 
-    /// Its role.
+    /// What this master is now: leader or follower.
     pub fn roles(&self) -> &Roles {
         &self.core.roles
     }

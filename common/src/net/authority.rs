@@ -28,7 +28,7 @@ const BEFORE: Duration = Duration::from_secs(3_600);
 /// Bytes of a serial number.
 const SERIAL: usize = 16;
 
-/// Signs certificates.
+/// Signs the certificates of a cluster with a key of its own.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,

@@ -13,7 +13,7 @@ use crate::{KolError, world};
 const AGAIN: Duration = Duration::from_secs(1);
 /// The certificate of the authority, and those that are revoked.
 const CA: &str = "ca.crt";
-/// See [`CA`].
+/// File of revoked certificates, beside [`CA`]; it may be absent.
 const CRL: &str = "ca.crl";
 /// Largest file, bytes.
 const MAX_FILE: u64 = 1 << 20;

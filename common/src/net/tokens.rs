@@ -33,7 +33,7 @@ impl Role {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
-    /// Its name.
+    /// Its name, as a tokens file and `--role` have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",

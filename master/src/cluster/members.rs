@@ -74,7 +74,7 @@ impl Beat {
     }
 }
 
-/// One executor.
+/// One executor that registered, and what was heard of it since.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// What the master calls it.
@@ -98,7 +98,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Its life.
+    /// Its incarnation: an executor that is started again has another one.
     pub fn incarnation(&self) -> Incarnation {
         Incarnation::from_wire(self.register.incarnation.as_str())
     }
@@ -152,7 +152,7 @@ pub enum Input {
     Drain(ExecutorId, bool),
     /// A stream ended.
     Closed(SessionId),
-    /// Time passed.
+    /// Time passed: leases may have run out.
     Tick,
 }
 
@@ -161,9 +161,9 @@ pub enum Input {
 pub enum Effect {
     /// May be called over this stream; `replaced` is an older one to close.
     Connected {
-        /// The executor.
+        /// The id that the master gave it.
         id: ExecutorId,
-        /// Its stream.
+        /// The stream to call it over.
         session: SessionId,
         /// The stream it had before.
         replaced: Option<SessionId>,
@@ -182,7 +182,7 @@ pub enum Effect {
     Lost(ExecutorId, Option<SessionId>),
 }
 
-/// All members.
+/// All executors that registered, by id. See the module.
 #[derive(Debug, Default)]
 pub struct Members {
     limits: Limits,
@@ -223,7 +223,7 @@ impl Members {
         ExecutorId::from_wire(format!("exe_{bare}"))
     }
 
-    /// One step.
+    /// Takes what happened at `now`, and adds what is to be done to `out`, in its order.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Registered(session, register) => self.registered(now, session, register, out),

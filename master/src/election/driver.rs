@@ -32,10 +32,10 @@ pub struct Tenure {
     pub left: CancellationToken,
 }
 
-/// Who leads.
+/// Who leads from now on.
 #[derive(Debug)]
 pub enum News {
-    /// This master.
+    /// This master, until the tenure is over.
     Leads(Tenure),
     /// Another, at this address; `None`: no one.
     Follows(Option<String>),

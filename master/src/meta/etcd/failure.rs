@@ -4,9 +4,9 @@ use kol_common::KolError;
 use kol_common::net::tls_failure;
 use tonic::{Code, Status};
 
-/// No answer.
+/// No member of etcd answers.
 const UNREACHABLE: &str = "ETCD_UNREACHABLE";
-/// Certificates.
+/// One of the two does not accept the other's certificate.
 const TLS: &str = "ETCD_TLS";
 /// Users, passwords and rights.
 pub(super) const AUTH: &str = "ETCD_AUTH";
