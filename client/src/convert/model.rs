@@ -110,7 +110,7 @@ impl Text {
 pub struct Setting {
     /// Name as Spark, Kafka or Redis spells it.
     pub key: String,
-    /// Its value.
+    /// Its value, or the expression that gives it.
     pub value: Text,
     /// Where it stands.
     pub origin: Origin,
@@ -126,7 +126,7 @@ pub type Settings = BTreeMap<String, Setting>;
 pub struct Stream {
     /// Where it stands.
     pub origin: Origin,
-    /// Its options.
+    /// The options of its reader.
     pub options: Settings,
     /// Its format, as far as it is known.
     pub format: Option<Text>,

@@ -168,7 +168,7 @@ pub struct Kols {
 }
 
 impl Kols {
-    /// None.
+    /// Takes all KOLs out, for the next call.
     pub fn clear(&mut self) {
         self.kinds.clear();
         self.packed.clear();

@@ -39,7 +39,7 @@ pub struct Ticket(u64);
 /// Whether a turn begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// Now.
+    /// It begins now.
     Now,
     /// Not before this time.
     At(Instant),

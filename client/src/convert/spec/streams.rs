@@ -12,7 +12,7 @@ use crate::convert::secrets::shown;
 
 /// The streams that the new job reads.
 pub struct Chosen<'f> {
-    /// Those streams.
+    /// The streams, all of one Kafka cluster.
     pub streams: Vec<&'f Stream>,
     /// All of the old job's, one line each.
     pub listed: Vec<String>,

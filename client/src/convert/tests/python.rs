@@ -1,4 +1,4 @@
-//! PySpark jobs.
+//! Jobs that are written in PySpark.
 
 use kol_common::job::{OnDataLoss, StartingOffsets};
 

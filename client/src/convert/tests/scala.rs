@@ -1,4 +1,4 @@
-//! Scala jobs.
+//! Jobs that are written in Scala.
 
 use super::{converted, requests, spec};
 

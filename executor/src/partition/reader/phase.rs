@@ -100,7 +100,7 @@ pub enum Log {
     Trusted,
     /// It does not have the position, or is another one: its range must be queried.
     Doubted {
-        /// Why.
+        /// What speaks against it.
         doubt: Doubt,
         /// The query that is under way.
         query: Option<BoxFuture<'static, Range>>,
@@ -110,7 +110,7 @@ pub enum Log {
 /// What speaks against a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// Since when.
+    /// When it was first doubted.
     pub since: Instant,
     /// The id of another log that has its name now.
     pub other: Option<Uuid>,

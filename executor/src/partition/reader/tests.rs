@@ -22,7 +22,7 @@ struct Fake {
     watched: Mutex<bool>,
 }
 
-/// Nothing arrives.
+/// A log from which no record arrives.
 #[derive(Debug, Default)]
 struct Silent(Notify);
 
