@@ -35,7 +35,7 @@ pub struct Sent {
     due: Instant,
 }
 
-/// Sends them.
+/// Sends probes among the events of a topic.
 pub struct Probes {
     topic: String,
     partitions: u32,

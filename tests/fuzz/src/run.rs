@@ -22,7 +22,7 @@ const KEPT: usize = 2_000;
 pub enum Until {
     /// So many inputs.
     Executions(u64),
-    /// So long.
+    /// Until so much time has passed.
     Elapsed(Duration),
 }
 
@@ -42,7 +42,7 @@ pub struct Report {
 /// An input that a target did not bear.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The input.
+    /// The input that failed.
     pub input: Vec<u8>,
     /// What it did.
     pub what: String,

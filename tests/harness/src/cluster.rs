@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(20);
 /// Three kinds of real processes on free ports.
 pub struct Cluster {
     pub(super) runtime: Runtime,
-    /// The master.
+    /// The process of the master.
     pub master: Process,
     /// The executors that were started, also those that ended since.
     pub executors: Vec<Process>,

@@ -17,7 +17,7 @@ use super::{Process, free_port, root, wait_for};
 /// A broker that is not heard of for longer is fenced.
 const SESSION: Duration = Duration::from_secs(2);
 
-/// A broker.
+/// A Kafka broker: real, embedded, or one that somebody else started.
 #[derive(Debug)]
 pub struct Kafka {
     bootstrap: String,

@@ -41,7 +41,7 @@ struct State {
 }
 
 impl Etcd {
-    /// Its services.
+    /// The services that a member of etcd serves.
     pub fn router(&self) -> Router {
         tonic::transport::Server::builder()
             .add_service(KvServer::new(self.clone()))

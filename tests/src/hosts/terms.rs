@@ -14,7 +14,7 @@ const ENDS: [&str; 3] = [
 pub struct Term {
     /// Number of its host.
     pub host: usize,
-    /// Its number.
+    /// Number of the term.
     pub term: u64,
     /// When the master began to lead.
     pub from: Timestamp,

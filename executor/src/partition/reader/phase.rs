@@ -11,7 +11,7 @@ use crate::source::PartitionQueue;
 /// What was looked up of a log, or why that is not known.
 pub type Range = Result<Found, KolError>;
 
-/// See [`Range`].
+/// The offsets that a log has, and a record that is another one than was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Oldest offset that is still there.
