@@ -6,6 +6,7 @@ use kol_common::scoring::schema::{HASH_FIELDS, Scored};
 use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge, pack_market};
 use redis::Cmd;
 
+use crate::sink::calls::CompareArgument;
 use crate::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use crate::sink::{Fence, script};
 
@@ -124,9 +125,18 @@ impl Encoder {
                 cmd.arg(self.keys.legacy_key(kol));
             }
         }
-        cmd.arg(fence.generation).arg(fence.assignment_epoch);
-        cmd.arg(&self.tag(fence)[..]).arg(platform).arg(kols.len());
-        cmd.arg(HASH_FIELDS).arg(SLOTS_HEADER).arg(SLOT_BYTES);
+        for argument in CompareArgument::ALL {
+            match argument {
+                CompareArgument::Generation => cmd.arg(fence.generation),
+                CompareArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
+                CompareArgument::Tag => cmd.arg(&self.tag(fence)[..]),
+                CompareArgument::Platform => cmd.arg(platform),
+                CompareArgument::Count => cmd.arg(kols.len()),
+                CompareArgument::HashFields => cmd.arg(HASH_FIELDS),
+                CompareArgument::SlotsHeader => cmd.arg(SLOTS_HEADER),
+                CompareArgument::SlotBytes => cmd.arg(SLOT_BYTES),
+            };
+        }
         cmd.arg(kols);
         cmd
     }
