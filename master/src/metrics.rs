@@ -34,13 +34,13 @@ impl Publisher {
         for status in jobs {
             if seen.insert(&status.name) {
                 job(status);
-                self.wants(status);
+                self.publish_wanted(status);
             }
         }
     }
 
     /// Not before that is known: a job that has just begun does not want none.
-    fn wants(&mut self, status: &JobStatus) {
+    fn publish_wanted(&mut self, status: &JobStatus) {
         let wanted = status.scaling.as_ref().map(|scaling| scaling.wanted);
         let none = is_over(status.state()).then_some(0);
         if let Some(wanted) = wanted.or(none) {

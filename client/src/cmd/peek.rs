@@ -13,7 +13,7 @@ use crate::print;
 /// So many of the newest records decide which names are proposed.
 const SURVEYED: u64 = 100;
 
-/// Flags.
+/// Arguments of `kol-client peek`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Topic to look into.

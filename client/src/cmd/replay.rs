@@ -26,7 +26,7 @@ const GIVE_UP_RECORDS: usize = 500_000;
 /// How often a long pause between two events looks whether those before were written.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Flags.
+/// Arguments of `kol-client replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// JSON lines, a JSON array, or one document (see --explode); gzip and zstd are unpacked.

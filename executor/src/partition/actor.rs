@@ -263,7 +263,7 @@ impl Actor {
             } => {
                 self.arrived(now, arrived);
                 if let Some(last) = last {
-                    self.reader.was_read_before(last);
+                    self.reader.compare_with(last);
                 }
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
@@ -370,7 +370,7 @@ impl Actor {
         self.reader.look(now)?;
         let end = self.reader.end().map(|log| log.end);
         if let Some(shown) = end.and_then(|end| self.outbox.shown_beyond(end))
-            && !self.reader.was_read_to(now, shown)
+            && !self.reader.doubt_below(now, shown)
         {
             self.outbox.give_up_hold(now, shown);
         }

@@ -10,8 +10,8 @@ use super::call::CallResult;
 use super::message::{Compared, Difference, SinkError};
 use super::script;
 
-/// One call's answer: see `lua/compare.lua`.
-type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>, u8);
+/// What one call gives back: see `lua/compare.lua`.
+type Row = (String, u8, Vec<String>, Vec<usize>, Vec<usize>, u8);
 
 /// Sends the calls in one pipeline. What that takes is Redis' time, but for the `way` there and back.
 pub(super) async fn compare(
@@ -24,16 +24,16 @@ pub(super) async fn compare(
     for call in calls {
         pipe.add_command(call);
     }
-    let answers: Vec<Answer> = match pipe.query_async(open).await {
+    let rows: Vec<Row> = match pipe.query_async(open).await {
         Err(error) => return Err(script::load_forgotten(error, open).await),
-        Ok(answers) => answers,
+        Ok(rows) => rows,
     };
     let mut compared = Compared {
         took: begun.elapsed().saturating_sub(way),
         pieces: Vec::new(),
         stamps_lost: false,
     };
-    for (word, whole, keys, wrong, lost, stamps) in answers {
+    for (word, whole, keys, wrong, lost, stamps) in rows {
         compared.stamps_lost |= stamps == 1;
         match word.as_str() {
             "OK" => compared.pieces.push(Difference {

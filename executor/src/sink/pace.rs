@@ -39,11 +39,11 @@ pub struct Ticket(u64);
 /// Whether a turn begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// Now.
+    /// It begins now.
     Now,
     /// Not before this time.
     At(Instant),
-    /// Others are first: whoever becomes the first is told ([`Pace::first`]).
+    /// Others are first: whoever becomes the first is woken ([`Pace::first`]).
     Later,
 }
 

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_in_a_hurry_is_told_that_it_is_first() {
+    async fn who_is_in_a_hurry_is_woken_when_it_is_first() {
         let turns = Turns::default();
         let (one, two) = (turns.join(), turns.join());
         let turn = one.turn().await;

@@ -86,12 +86,12 @@ pub struct State {
     /// The same, as a time: no clock before it moves the window.
     window_end_ms: u64,
     queue: Queue,
-    /// For consumers.
+    /// What changed since each consumer took it last.
     changed: ChangeSets,
     market: Vec<MarketSum>,
     market_at: u64,
     sweep_at: usize,
-    /// For captures.
+    /// What changed since the last capture.
     changes: Changes,
     /// Records of the capture under way that were not fetched yet.
     copies: Vec<u8>,
@@ -101,7 +101,7 @@ pub struct State {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It counts.
+    /// It is in the state now.
     Counted,
     /// It is older than the clock allows: no effect.
     Late,

@@ -26,7 +26,7 @@ pub(super) struct Open {
 #[derive(Debug)]
 struct Straggler {
     assignment_epoch: u64,
-    /// For messages.
+    /// The partition, as messages name it.
     name: SourcePartition,
 }
 

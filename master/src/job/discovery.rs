@@ -118,7 +118,7 @@ pub struct Outside {
 /// What to look for.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The job.
+    /// The spec of the job.
     pub spec: JobSpec,
     /// Its partitions so far; empty when it starts.
     pub known: Vec<SourcePartition>,

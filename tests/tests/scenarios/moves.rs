@@ -91,10 +91,10 @@ struct Feed {
 impl Feed {
     fn start(topic: Arc<Topic>, world: World) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let mut next = world.readings();
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 world.produce(&topic, next..next + 40);
                 next += 40;
                 std::thread::sleep(Duration::from_millis(20));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kol_common::proto::JobState;
-use kol_harness::{Answer, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
+use kol_harness::{ClientRun, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const DAYS: &str = "window = \"24h\"\nslide = \"1h\"";
@@ -33,7 +33,7 @@ fn job(name: &str, source: String) -> Job {
 }
 
 /// `check --connect` of a spec in a file of that name.
-fn check(cluster: &Cluster, name: &str, spec: &str) -> Answer {
+fn check(cluster: &Cluster, name: &str, spec: &str) -> ClientRun {
     let file = format!("{name}.toml");
     std::fs::write(cluster.folder().join(&file), spec).unwrap();
     cluster.client(&["check", &file, "--connect"])

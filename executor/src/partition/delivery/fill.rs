@@ -60,7 +60,7 @@ pub struct Calls<'a> {
     pub sequence: u64,
     /// The time now, ISO 8601.
     pub now: &'a str,
-    /// The calls.
+    /// The merge calls that are filled so far.
     pub merges: Vec<Cmd>,
 }
 

@@ -184,7 +184,7 @@ async fn the_fence_of_a_recreated_topic_is_claimed_again_for_its_log() {
 }
 
 #[tokio::test]
-async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
+async fn the_next_owner_learns_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
  {
     let known = Assignment {
         topic_id: Some(Uuid::from_u128(1)),
@@ -204,7 +204,7 @@ async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_send
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle_at(reached).await;
     let kept = rig.last.clone();
-    for (lineage, told) in [(0, Some(last)), (1, None)] {
+    for (lineage, learnt) in [(0, Some(last)), (1, None)] {
         let mut next = Rig::new(Arc::new(Assignment {
             lineage,
             ..known.clone()
@@ -216,10 +216,10 @@ async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_send
         let claim = next.redis.try_recv().unwrap();
         next.serve(claim);
         let News::Answer(answer) = next.outbox.news().await else {
-            panic!("Redis was asked");
+            panic!("a claim was sent");
         };
         let outcome = next.outbox.answered(next.now, &mut next.state, &answer);
-        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == told));
+        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == learnt));
         next.settle_at(Reached {
             is_same_log: false,
             ..reached

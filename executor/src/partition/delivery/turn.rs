@@ -13,7 +13,7 @@ pub struct OwnTurn {
     now: Now,
     /// An epoch that has waited for so long is urgent.
     patience: Duration,
-    /// One has.
+    /// Whether an epoch has waited for that long.
     urgent: bool,
 }
 

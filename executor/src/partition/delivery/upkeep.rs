@@ -38,9 +38,9 @@ pub struct Upkeep {
 /// Which work of this kind may begin now.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
-    /// A sweep.
+    /// Whether a sweep may begin.
     pub sweep: bool,
-    /// A comparison.
+    /// Whether a comparison may begin.
     pub compare: bool,
 }
 

@@ -269,9 +269,9 @@ impl Reader {
         }
     }
 
-    /// An owner before had read further than the log goes. Answers whether that can be looked into: not
-    /// where logs have no identity.
-    pub fn was_read_to(&mut self, now: Instant, shown: u64) -> bool {
+    /// Doubts the log, because an owner before had read it up to `shown`, which is further than it goes. Answers
+    /// whether the doubt can be looked into: not where logs have no identity.
+    pub fn doubt_below(&mut self, now: Instant, shown: u64) -> bool {
         self.doubt(Doubt {
             shown: Some(shown),
             ..Doubt::new(now)
@@ -279,9 +279,9 @@ impl Reader {
         self.log_id.known().is_some()
     }
 
-    /// The last record that an owner before had read, as far as Redis was shown: another one in its place means that the
-    /// log lost its tail since. It is compared when it is read, or looked up if that is over.
-    pub fn was_read_before(&mut self, last: RecordMark) {
+    /// Compares the log with the last record that an owner before had read, as far as Redis was shown: another one in
+    /// its place means that the log lost its tail since. It is compared when it is read, or looked up if that is over.
+    pub fn compare_with(&mut self, last: RecordMark) {
         // That one is compared anyway when the log is opened.
         self.before = Some(last).filter(|_| self.trail.last() != Some(last));
     }

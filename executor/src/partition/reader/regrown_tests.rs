@@ -120,7 +120,7 @@ async fn with_a_record_of_before(
         let (_, became) = read(&mut reader).await;
         assert_eq!(became, Ok(Recovered::SameLog));
     }
-    reader.was_read_before(read_before);
+    reader.compare_with(read_before);
     assert!(!reader.is_same_log());
     let (_, became) = read(&mut reader).await;
     (became, reader.is_same_log())
@@ -147,7 +147,7 @@ async fn a_record_that_an_owner_before_had_read_and_that_is_there_or_gone_shows_
         }
     }
     let mut reader = reader(&log, &[behind(1, "b")], "");
-    reader.was_read_before(record(1, "b").mark());
+    reader.compare_with(record(1, "b").mark());
     assert!(
         reader.is_same_log(),
         "it is compared when the log is opened"

@@ -203,12 +203,11 @@ fn a_full_disk_below_the_state_folder_costs_no_job() {
         let folder = scene.cluster.folder();
         Process::start(name, folder, &binary("kol-client"), &arguments)
     };
-    let refused = "the state store does not take a write";
     let (third, rest) = scene.second.split_at(2_000);
 
     let (filler, from) = (disk.fill(), scene.cluster.master.log().len());
     let _answered_later = submit(&scene, "large");
-    scene.cluster.master.wait_line(refused, from, LIMIT);
+    scene.cluster.master.wait_code("STATE_STORE", from, LIMIT);
     std::fs::remove_file(filler).unwrap();
     scene.topic.produce(third);
     scene.wait_checkpoint((scene.first.len() + third.len()) as u64);
