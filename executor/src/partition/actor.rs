@@ -122,9 +122,11 @@ impl Actor {
     }
 
     async fn live(&mut self) -> Ended {
-        self.handover.restored(Instant::now());
+        let now = Instant::now();
+        self.handover.restored(now);
         self.reader.wait();
-        let ended = match self.turn.take(Instant::now(), &mut self.reader) {
+        self.reader.await_before(now);
+        let ended = match self.turn.take(now, &mut self.reader) {
             Ok(()) => {
                 self.take_tick();
                 self.serve().await
@@ -262,9 +264,7 @@ impl Actor {
                 arrived,
             } => {
                 self.arrived(now, arrived);
-                if let Some(last) = last {
-                    self.reader.was_read_before(last);
-                }
+                self.reader.was_read_before(now, last);
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
                     let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
