@@ -477,7 +477,7 @@ async fn a_partition_that_was_taken_over_sends_what_changed_at_once_and_rescores
                 likes: Some(likes),
                 ..of_platform("tiktok")
             };
-            rig.state.apply(&event, T0);
+            rig.state.apply(&event, Millis(T0.0 + likes));
         }
     };
     read(&mut rig, &kols, 1);
