@@ -8,7 +8,7 @@
 //! 3. Our share is a half. It falls while Redis says that its processor is more than half busy, because others use it
 //!    as well, and rises again slowly: executors that know nothing of each other come to equal shares.
 //! 4. An urgent turn is before all others, and its share is a half whatever others use: an epoch must settle before
-//!    its deadline.
+//!    its deadline, and a partition that was taken over pauses until its first flush has arrived.
 
 use std::collections::VecDeque;
 use std::time::Duration;

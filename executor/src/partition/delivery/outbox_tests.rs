@@ -78,11 +78,15 @@ impl Rig {
 
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
+        self.settle_in(position, Scope::Everything).await;
+    }
+
+    async fn settle_in(&mut self, position: u64, scope: Scope) {
         self.settle_at(Reached {
             position,
             last: None,
             is_same_log: true,
-            behind: false,
+            scope,
         })
         .await;
     }
@@ -198,7 +202,7 @@ async fn the_next_owner_learns_the_last_record_of_what_redis_was_shown_and_sends
         position: 9,
         last: Some(last),
         is_same_log: true,
-        behind: false,
+        scope: Scope::Everything,
     };
     let mut rig = Rig::new(Arc::new(known.clone()));
     rig.state.apply(&of_platform("tiktok"), T0);
@@ -424,13 +428,13 @@ impl Backlog {
                 let arrived = self.rig.outbox.await_all(self.rig.now, &self.rig.state);
                 settled.extend(arrived.map(|_| self.at()));
             }
-            settled.extend(self.step(true).map(|_| self.at()));
+            settled.extend(self.step(Scope::WhatWaited).map(|_| self.at()));
         }
         settled
     }
 
     /// Does what is due.
-    fn step(&mut self, behind: bool) -> Option<Arrived> {
+    fn step(&mut self, scope: Scope) -> Option<Arrived> {
         let tick = JobTick {
             rankings_shown: true,
             ..JobTick::default()
@@ -439,7 +443,7 @@ impl Backlog {
             position: self.position,
             last: None,
             is_same_log: true,
-            behind,
+            scope,
         };
         let at = self.at();
         let rig = &mut self.rig;
@@ -481,7 +485,7 @@ async fn far_behind_a_creator_is_sent_at_most_once_in_five_seconds() {
     assert!(backlog.sent[0].0 >= 5 * SECOND);
     // At the head of the log nothing waits any more.
     backlog.rig.now += SECOND / 10;
-    backlog.step(false);
+    backlog.step(Scope::Everything);
     assert_eq!(backlog.merges(), 5 * 40);
 }
 
@@ -501,18 +505,42 @@ async fn a_right_to_sample_rankings_that_is_back_ends_its_problem_although_nobod
 }
 
 #[tokio::test]
-async fn the_first_flush_of_a_partition_that_was_taken_over_waits_for_nothing() {
-    let mut backlog = Backlog::new(40, "");
-    let taken_over = Assignment {
-        read_before: Some(7),
-        ..Assignment::clone(&assignment())
+async fn a_partition_that_was_taken_over_sends_what_changed_at_once_and_rescores_after_that() {
+    let mut rig = Rig::new(assignment());
+    let kols: Vec<String> = (0..40).map(|kol| format!("kol_{kol}")).collect();
+    let read = |rig: &mut Rig, kols: &[String], likes| {
+        for kol in kols {
+            let event = Event {
+                kol: Cow::Borrowed(kol),
+                likes: Some(likes),
+                ..of_platform("tiktok")
+            };
+            rig.state.apply(&event, Millis(T0.0 + likes));
+        }
     };
-    backlog.rig = Rig::new(Arc::new(taken_over));
-    backlog.start = backlog.rig.now;
-    backlog.rig.lowest = Some(100.0);
-    backlog.read(5 * SECOND, false);
-    assert_eq!(backlog.merges(), 40, "{:?}", backlog.sent);
-    assert!(backlog.sent[0].0 < SECOND, "{:?}", backlog.sent);
+    read(&mut rig, &kols, 1);
+    while rig.state.take_changed(Consumer::Delivery).is_some() {}
+    // Redis has them as of another market measure.
+    let checkpoint = PartitionCheckpoint {
+        confirmed_as_of: Some(AsOf {
+            window_end_ms: rig.outbox.assignment.scoring.time(rig.state.window_end()).0,
+            market_version: 7,
+        }),
+        ..PartitionCheckpoint::default()
+    };
+    rig.outbox.restored(&mut rig.state, &checkpoint);
+    read(&mut rig, &kols[..3], 9);
+    rig.settle_in(2, Scope::Changes).await;
+    assert_eq!(rig.outbox.merges, 3, "they alone");
+    assert_eq!(rig.outbox.arrived_from(), Some(2));
+    assert_eq!(
+        rig.outbox.confirmed(),
+        None,
+        "the others are of another measure"
+    );
+    rig.settle_in(3, Scope::Everything).await;
+    assert_eq!(rig.outbox.merges, 3 + 37);
+    assert!(rig.outbox.confirmed().is_some());
 }
 
 #[tokio::test]
@@ -520,7 +548,7 @@ async fn a_backlog_that_is_read_within_five_seconds_is_one_merge_for_each_creato
     let mut backlog = Backlog::new(40, "");
     backlog.rig.lowest = Some(100.0);
     backlog.read(4 * SECOND, true);
-    backlog.step(false);
+    backlog.step(Scope::Everything);
     assert_eq!(backlog.merges(), 40);
 }
 
@@ -555,7 +583,7 @@ async fn what_waits_too_long_is_a_problem_until_redis_has_it() {
         position: 1,
         last: None,
         is_same_log: true,
-        behind: false,
+        scope: Scope::Everything,
     };
     let later = |rig: &mut Rig, seconds: u32| {
         for _ in 0..10 * seconds {
