@@ -47,7 +47,8 @@ impl Browser {
         let folder = tempfile::tempdir().expect("a folder");
         let browser = folder.path().join("browser");
         std::fs::write(&browser, BROWSER).expect("a file");
-        std::fs::set_permissions(&browser, PermissionsExt::from_mode(0o755)).expect("its rights");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&browser, executable).expect("its rights");
         let port = free_port();
         let arguments = [format!("--port={port}")];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
