@@ -37,7 +37,7 @@ export const bytes = (value) => {
 
 /** A moment, in the reader's time zone. */
 export const moment = (ms) => {
-  if (!known(ms) || ms <= 0) return UNKNOWN;
+  if (!(ms > 0)) return UNKNOWN;
   const at = new Date(ms);
   const time = at.toLocaleTimeString("en-GB");
   const isToday = at.toDateString() === new Date().toDateString();
