@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use kol_fold::Record;
-use kol_harness::{Browser, Cluster, Etcd, Process, Scene, Topic, binary, client, root, wait_for};
+use kol_common::proto::JobStatus;
+use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, root, wait_for};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,35 +36,6 @@ fn look_at(browser: &Browser, view: &str) {
     browser.looks(1280, 900, false);
 }
 
-/// Half of a minute's load.
-fn steadily(topic: &Topic, records: &[Record]) {
-    for part in records.chunks(records.len().div_ceil(100)) {
-        topic.produce(part);
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
-fn shows_the_job(browser: &Browser) {
-    browser.wait_text("#job-name", "scenario", LIMIT);
-    browser.wait_text("#epochs", "Durable after", LIMIT);
-    for (what, count) in [
-        ("#partitions tbody tr", 8),
-        ("#heat span", 8),
-        (".plot canvas", 4),
-    ] {
-        let script = "return document.querySelectorAll(arguments[0]).length";
-        wait_for(what, LIMIT, || {
-            let shown = browser.run(script, &[json!(what)]);
-            if shown == count {
-                return Ok(());
-            }
-            Err(shown.to_string())
-        });
-    }
-    let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
-    assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
-}
-
 fn without_problems(browser: &Browser) {
     browser.wait_text("#wrong", "Nothing is wrong", LIMIT);
 }
@@ -80,9 +51,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     browser.wait_text("#jobs", "scenario", LIMIT);
     without_problems(&browser);
     browser.wait_text("#connection", "live", LIMIT);
-    let second = std::mem::take(&mut scene.second);
-    let (now, later) = second.split_at(second.len() / 2);
-    scene.topic.produce(now);
+    scene.topic.produce(&scene.second);
     let executors = browser.text("#executors");
     assert!(
         executors.contains("executor-0") && executors.contains("executor-1"),
@@ -101,12 +70,28 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     without_problems(&browser);
     assert_eq!(browser.text("#problems"), "");
 
-    std::thread::scope(|scope| {
-        scope.spawn(|| steadily(&scene.topic, later));
-        browser.run("document.querySelector('#jobs a').click()", &[]);
-        shows_the_job(&browser);
-        look_at(&browser, "job");
+    browser.run("document.querySelector('#jobs a').click()", &[]);
+    browser.wait_text("#job-name", "scenario", LIMIT);
+    browser.wait_text("#epochs", "Durable after", LIMIT);
+    let caught_up = |status: &JobStatus| status.caught_up;
+    scene
+        .cluster
+        .wait_status(&scene.job, "it is caught up", LIMIT, caught_up);
+    let parts = "return document.querySelectorAll('#partitions tbody tr').length";
+    assert_eq!(browser.run(parts, &[]), 8);
+    let cells = "return document.querySelectorAll('#heat span').length";
+    assert_eq!(browser.run(cells, &[]), 8);
+    let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
+    assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
+    let curves = "return document.querySelectorAll('.plot canvas').length";
+    wait_for("four plots", LIMIT, || {
+        let drawn = browser.run(curves, &[]);
+        if drawn == 4 {
+            return Ok(());
+        }
+        Err(drawn.to_string())
     });
+    look_at(&browser, "job");
     scene.ends_as_the_fold();
 }
 
