@@ -104,6 +104,30 @@ if [[ -n $docker_missing ]]; then
              "debootstrap, iproute2, binutils). deploy/docker-compose.yml is not started.$why" >&2
 fi
 
+# What looks at the master's page; other tests do not need it.
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
+        echo "setup: installing chromium chromium-driver (KOL_NO_INSTALL=1 to do it yourself)"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core
+    }; then
+        echo "setup: NOT TESTED IN A BROWSER: the programs chromium and chromedriver are missing (Debian: chromium," \
+             "chromium-driver)." >&2
+    fi
+fi
+if [[ ! -d $tools/axe ]]; then
+    echo "setup: fetching axe-core through npm into $tools/axe"
+    mkdir -p "$tools"
+    if ! {
+        command -v npm &&
+        npm install --silent --ignore-scripts --no-save --prefix "$tools/axe.new" axe-core@4.14.1 &&
+        mv "$tools/axe.new" "$tools/axe"
+    } >"$tools/axe.log" 2>&1; then
+        rm -rf "$tools/axe.new"
+        echo "setup: NOT TESTED: the accessibility of the page, which needs npm and its registry: see $tools/axe.log" >&2
+    fi
+fi
+
 # What checks the manifests of Kubernetes: from the registries of Go and Python.
 if [[ ! -x $tools/kustomize || ! -d $tools/kubernetes-validate ]]; then
     echo "setup: fetching kustomize and kubernetes-validate into $tools"

@@ -8,7 +8,7 @@ use futures::Stream;
 use kol_common::actor::{Drained, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
-use kol_common::net::{self, Protection, accept, protect, serve_http};
+use kol_common::net::{self, Protection, accept, serve_http};
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
@@ -303,12 +303,8 @@ impl Master {
         };
         let tasks = &core.tasks;
         protection.keep(warnings.clone(), tasks);
-        let pages = Pages {
-            metrics,
-            roles: core.roles.clone(),
-            warnings: warnings.clone(),
-        };
-        let pages = protect(http::router(pages), protection.clone());
+        let pages = Pages::new(metrics, core.roles.clone(), warnings.clone(), tasks);
+        let pages = http::served(pages, protection.clone());
         serve_http(http_listener, pages, &protection, tasks);
         let accepted = accept(grpc_listener, &protection, LIMITS, tasks);
         let door = Door {

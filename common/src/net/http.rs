@@ -47,9 +47,13 @@ pub fn is_open_to_all(path: &str) -> bool {
 /// Lets only people with a token see pages, and gives answers the headers that keep browsers from doing more
 /// with them than to show them. A page that is added is protected.
 pub fn protect(router: Router, protection: Protection) -> Router {
-    router
-        .layer(from_fn_with_state(protection, admit))
-        .layer(from_fn(harmless))
+    open_to_all(router.layer(from_fn_with_state(protection, admit)))
+}
+
+/// Pages that everybody may see, with the same headers: they must hold no data. One that needs more of a browser than to
+/// be shown says so by a content security policy of its own.
+pub fn open_to_all(router: Router) -> Router {
+    router.layer(from_fn(harmless))
 }
 
 async fn admit(State(protection): State<Protection>, request: Request, next: Next) -> Response {
@@ -71,13 +75,11 @@ async fn admit(State(protection): State<Protection>, request: Request, next: Nex
 async fn harmless(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-store"),
     ] {

@@ -28,7 +28,7 @@ pub use connection::{Connection, Peer};
 pub use credentials::{Credentials, EXECUTOR};
 pub use dial::{Dialer, endpoint};
 pub use health::check_health;
-pub use http::{is_open_to_all, protect, serve_http};
+pub use http::{is_open_to_all, open_to_all, protect, serve_http};
 pub use listener::{Limits, accept};
 pub use protection::{NOBODY, Protection, Refused, is_this_machine};
 pub use tls::tls_failure;

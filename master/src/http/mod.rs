@@ -1,30 +1,67 @@
-//! HTTP: health, metrics, and the API as JSON.
+//! HTTP: health, metrics, the API as JSON, and the page for people with its news.
 
-use axum::extract::{Path, State};
+mod live;
+mod look;
+mod pace;
+mod shell;
+mod snapshot;
+
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
-use kol_common::view::{executor_json, job_json, partition_json, problem_json};
+use kol_common::actor::Group;
+use kol_common::net::{Protection, open_to_all, protect};
+use kol_common::view::{executor_json, job_json, problem_json};
 use kol_common::{Domain, KolError};
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::role::Roles;
+use live::Live;
+use look::Master;
+use snapshot::job_with_parts;
+
+pub use shell::FILES;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// Renders the metrics as Prometheus text.
-    pub metrics: PrometheusHandle,
-    /// Where jobs and executors are known.
-    pub roles: Roles,
+    metrics: PrometheusHandle,
+    roles: Roles,
     /// What people must know of this process.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
+    live: Live,
 }
 
-/// The routes of all pages.
-pub fn router(pages: Pages) -> Router {
+impl Pages {
+    /// Of a master, until the tasks are stopped. `metrics` is what Prometheus gets; `warnings` is what people must know of
+    /// this process.
+    pub fn new(
+        metrics: PrometheusHandle,
+        roles: Roles,
+        warnings: Vec<String>,
+        tasks: &Group,
+    ) -> Self {
+        let live = Live::start(Master::new(roles.clone(), warnings.clone()), tasks);
+        Self {
+            metrics,
+            roles,
+            warnings,
+            live,
+        }
+    }
+}
+
+/// All that is served: what has data to those who may look at it, and the page, which has none, to everybody.
+pub fn served(pages: Pages, protection: Protection) -> Router {
+    open_to_all(shell::shell()).merge(protect(router(pages), protection))
+}
+
+fn router(pages: Pages) -> Router {
     let routes = routes().into_iter();
     let router = routes.fold(Router::new(), |router, (path, page)| {
         router.route(path, page)
@@ -32,13 +69,13 @@ pub fn router(pages: Pages) -> Router {
     router.with_state(pages)
 }
 
-/// Paths of the pages, with a job called `job`.
+/// Paths of the pages with data, with a job called `job`.
 pub fn paths() -> impl Iterator<Item = String> {
     let routes = routes().into_iter();
     routes.map(|(path, _)| path.replace("{job}", "job"))
 }
 
-fn routes() -> [(&'static str, MethodRouter<Pages>); 6] {
+fn routes() -> [(&'static str, MethodRouter<Pages>); 7] {
     [
         ("/healthz", get(|| async { "ok\n" })),
         ("/readyz", get(ready)),
@@ -46,6 +83,7 @@ fn routes() -> [(&'static str, MethodRouter<Pages>); 6] {
         ("/api/v1/jobs", get(jobs)),
         ("/api/v1/jobs/{job}", get(job)),
         ("/api/v1/executors", get(executors)),
+        ("/api/v1/events", get(events)),
     ]
 }
 
@@ -71,10 +109,7 @@ async fn jobs(State(pages): State<Pages>) -> Response {
 async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
     answer(pages.roles.job(job).await, |mut status| {
         status.warnings.extend(pages.warnings);
-        let mut shown = job_json(&status);
-        shown["partition_list"] = status.partitions.iter().map(partition_json).collect();
-        shown["spec"] = serde_json::from_str(&status.spec_json).unwrap_or_default();
-        shown
+        job_with_parts(&status)
     })
 }
 
@@ -82,6 +117,23 @@ async fn executors(State(pages): State<Pages>) -> Response {
     answer(pages.roles.executors().await, |executors| {
         executors.iter().map(executor_json).collect()
     })
+}
+
+/// The job that a page is about.
+#[derive(Debug, Deserialize)]
+struct Watch {
+    job: Option<String>,
+}
+
+/// The news of the page. Its connection is used for nothing else: a stream that begins on one that is old would be cut.
+async fn events(State(pages): State<Pages>, Query(watch): Query<Watch>) -> Response {
+    match pages.live.events(watch.job) {
+        Ok(news) => ([(CONNECTION, "close")], news).into_response(),
+        Err(error) => {
+            let later = [(RETRY_AFTER, "10")];
+            (later, answer(Err(error), |()| Value::Null)).into_response()
+        }
+    }
 }
 
 fn answer<T>(outcome: Result<T, KolError>, show: impl FnOnce(T) -> Value) -> Response {

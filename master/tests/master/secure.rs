@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response};
 use kol_common::Millis;
+use kol_common::actor::Group;
 use kol_common::net::authority::{Authority, write_secret};
-use kol_common::net::{EXECUTOR, Protection, Role, is_open_to_all, new_token, protect};
+use kol_common::net::{EXECUTOR, Protection, Role, is_open_to_all, new_token};
 use kol_common::proto::DESCRIPTORS;
 use kol_master::config::{Config, Shared};
 use kol_master::http::{self, Pages};
@@ -270,12 +271,11 @@ async fn call_or_broken(channel: &Channel, path: &str) -> Code {
 async fn without_a_token_no_page_but_health_answers() {
     let secured = Secured::start().await;
     let protection = Protection::new(Some(&secured.process("master")), false).unwrap();
-    let pages = Pages {
-        metrics: PrometheusBuilder::new().build_recorder().handle(),
-        roles: secured.master.roles().clone(),
-        warnings: Vec::new(),
-    };
-    let router = protect(http::router(pages), protection);
+    let tasks = Group::new("pages");
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let roles = secured.master.roles().clone();
+    let pages = Pages::new(metrics, roles, Vec::new(), &tasks);
+    let router = http::served(pages, protection);
     for path in http::paths() {
         let refused = if is_open_to_all(&path) { 200 } else { 401 };
         assert_eq!(status(&router, &path, None).await, refused, "{path}");
@@ -289,6 +289,26 @@ async fn without_a_token_no_page_but_health_answers() {
         assert_eq!(status(&router, &path, viewer).await, known, "{path}");
     }
     assert_eq!(status(&router, "/nowhere", None).await, 401);
+    assert_eq!(status(&router, "/page/nowhere", None).await, 401);
+    // The files of the page have no data: they are the same for everybody.
+    for (path, _, content) in http::FILES {
+        for token in [None, Some("kol_x"), secured.token(Role::Viewer)] {
+            let response = response(&router, path, token).await;
+            assert_eq!(response.status(), 200, "{path}");
+            let policy = response.headers()["content-security-policy"]
+                .to_str()
+                .unwrap();
+            assert!(
+                policy.starts_with("default-src 'none'; script-src 'self';"),
+                "{policy}"
+            );
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+            let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+            assert_eq!(body, content.as_bytes(), "{path}");
+        }
+    }
+    tasks.drain(PATIENCE).await;
     // The real listener speaks TLS and nothing else.
     let stream = TcpStream::connect(secured.master.http).await.unwrap();
     stream.writable().await.unwrap();
@@ -302,19 +322,17 @@ async fn without_a_token_no_page_but_health_answers() {
 }
 
 async fn status(router: &Router, path: &str, token: Option<&str>) -> u16 {
+    response(router, path, token).await.status().as_u16()
+}
+
+async fn response(router: &Router, path: &str, token: Option<&str>) -> Response<Body> {
     let request = Request::get(path);
     let request = match token {
         Some(token) => request.header("authorization", format!("Bearer {token}")),
         None => request,
     };
     let request = request.body(Body::empty()).unwrap();
-    router
-        .clone()
-        .oneshot(request)
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
+    router.clone().oneshot(request).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

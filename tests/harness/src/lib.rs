@@ -11,6 +11,7 @@
     reason = "test support: a failure here is a failed test, and its message is the panic's"
 )]
 
+mod browser;
 mod client;
 mod clock;
 mod cluster;
@@ -36,6 +37,7 @@ mod secured;
 mod sentinels;
 mod topic;
 
+pub use browser::Browser;
 pub use client::{ClientRun, client};
 pub use clock::Clock;
 pub use cluster::{Cluster, binary};

@@ -90,6 +90,11 @@ impl Cluster {
         &self.standbys[0].grpc
     }
 
+    /// Its HTTP address.
+    pub fn standby_http(&self) -> &str {
+        &self.standbys[0].http
+    }
+
     /// Starts the masters again that have ended, on the same ports.
     pub fn restart_standbys(&mut self) {
         let environment = self.environment_of_master();

@@ -22,6 +22,7 @@ mod masters;
 mod memory;
 mod moves;
 mod owners;
+mod page;
 mod placement;
 mod recovery;
 mod redis;

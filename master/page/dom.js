@@ -1,0 +1,138 @@
+// Elements from data. All data is hostile: it becomes text and attributes, never markup.
+
+export const byId = (id) => document.getElementById(id);
+
+/** Sets a text where it changed: what a reader has selected stays selected. */
+export const say = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
+
+const attribute = (element, name, value) => {
+  if (value === undefined || value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+};
+
+/** As many children as there are items, each told to be its item; the others stay the elements that they are. */
+export const repeat = (parent, items, make, fill) => {
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+  items.forEach((item, at) => {
+    if (at === parent.children.length) parent.append(make(item));
+    fill(parent.children[at], item, at);
+  });
+};
+
+export const create = (name, className) => {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  return element;
+};
+
+/** A hash that leads to a job. */
+export const toJob = (name) => `#/job/${encodeURIComponent(name)}`;
+
+/**
+ * What stands in a cell: text, or { text, kind, title, job, share }. `kind` is a CSS class, `job` a link to it, `share` a bar
+ * from 0 to 1.
+ */
+const fillCell = (cell, what, label) => {
+  const { text, kind, title, job, share } = typeof what === "object" ? what : { text: what };
+  if (cell.dataset.label !== label) cell.dataset.label = label;
+  attribute(cell, "title", title);
+  const className = `${kind ?? ""}${text === "unknown" ? " unknown" : ""}`.trim();
+  if (cell.className !== className) cell.className = className;
+  const wanted = job !== undefined ? "A" : "SPAN";
+  let inner = cell.firstElementChild;
+  if (inner?.tagName !== wanted) {
+    inner = create(wanted);
+    cell.replaceChildren(inner);
+  }
+  if (job !== undefined) attribute(inner, "href", toJob(job));
+  say(inner, text);
+  let bar = cell.querySelector("meter");
+  if (share === undefined) {
+    bar?.remove();
+    return;
+  }
+  if (!bar) {
+    bar = create("meter");
+    Object.assign(bar, { min: 0, max: 1, low: 0.7, high: 0.9, optimum: 0 });
+    cell.append(bar);
+  }
+  attribute(bar, "aria-label", label);
+  bar.value = Math.min(1, share);
+};
+
+/**
+ * A table whose rows are replaced by new figures. `columns` are [heading, cell of an item, value to sort by]; without the
+ * last one a column does not sort.
+ */
+export class Table {
+  #body = create("tbody");
+  #columns;
+  #empty = create("p", "quiet");
+  #element = create("table");
+  #heads = [];
+  #items = [];
+  #sort = { column: -1, falls: true };
+
+  constructor(parent, caption, columns, empty) {
+    this.#columns = columns;
+    this.#empty.textContent = empty;
+    const scroll = create("div", "scroll");
+    scroll.tabIndex = 0; // Who has no mouse scrolls it, too.
+    scroll.setAttribute("role", "group");
+    scroll.setAttribute("aria-label", caption);
+    const title = create("caption", "unseen");
+    title.textContent = caption;
+    const row = create("tr");
+    columns.forEach(([heading, , value], at) => {
+      const head = create("th");
+      head.scope = "col";
+      if (value) {
+        const button = create("button");
+        button.type = "button";
+        button.textContent = heading;
+        button.addEventListener("click", () => this.#by(at));
+        head.append(button);
+      } else head.textContent = heading;
+      this.#heads.push(head);
+      row.append(head);
+    });
+    const top = create("thead");
+    top.append(row);
+    this.#element.append(title, top, this.#body);
+    scroll.append(this.#element);
+    parent.replaceChildren(scroll, this.#empty);
+  }
+
+  #by(column) {
+    const falls = this.#sort.column === column ? !this.#sort.falls : true;
+    this.#sort = { column, falls };
+    this.#heads.forEach((head, at) => {
+      attribute(head, "aria-sort", at === column ? (falls ? "descending" : "ascending") : undefined);
+    });
+    this.show(this.#items);
+  }
+
+  show(items) {
+    this.#items = items;
+    this.#element.hidden = items.length === 0;
+    this.#empty.hidden = items.length > 0;
+    const value = this.#columns[this.#sort.column]?.[2];
+    const sorted = value ? [...items].sort((a, b) => compare(value(a), value(b))) : items;
+    if (value && this.#sort.falls) sorted.reverse();
+    repeat(this.#body, sorted, () => create("tr"), (row, item) => {
+      repeat(row, this.#columns, (column) => {
+        const cell = create(column === this.#columns[0] ? "th" : "td");
+        if (column === this.#columns[0]) cell.scope = "row";
+        return cell;
+      }, (cell, [heading, content]) => fillCell(cell, content(item), heading));
+    });
+  }
+}
+
+/** What is not known is more than everything: it is what to look at. */
+const compare = (a, b) => {
+  const [x, y] = [a ?? Infinity, b ?? Infinity];
+  return x < y ? -1 : Number(x > y);
+};

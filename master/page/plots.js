@@ -1,0 +1,85 @@
+// Curves over time, drawn by uPlot.
+
+import { byId } from "./dom.js";
+import { count, moment } from "./words.js";
+
+const HEIGHT = 180;
+const COLOURS = ["--blue", "--orange", "--green"];
+const plots = new Set();
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** Steps of an axis, by the unit of its values. */
+const INCREMENTS = {
+  bytes: Array.from({ length: 50 }, (_, power) => 2 ** power),
+  number: Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(),
+};
+
+/** What curves are over: seconds of the clock, or numbers of epochs. */
+export const TIME = { label: "at", isTime: true, show: (s) => moment(s * 1000) };
+export const EPOCH = { label: "epoch", isTime: false, show: (epoch) => Number.isInteger(epoch) ? count(epoch) : "" };
+
+/** Curves with a common axis. `series` are their names, `show` makes text of a value in this unit. */
+export class Plot {
+  #data;
+  #element;
+  #options;
+  #plot = null;
+  #width = 0;
+
+  constructor(id, title, series, show, x, unit = "number") {
+    this.#element = byId(id);
+    this.#element.setAttribute("role", "img");
+    this.#options = { title, series, show, unit, x };
+    this.#data = [[], ...series.map(() => [])];
+    new ResizeObserver(() => this.draw()).observe(this.#element);
+    plots.add(this);
+  }
+
+  /** Columns: x values, then those of each curve. */
+  show(data) {
+    this.#data = data;
+    const { title, series, show } = this.#options;
+    const newest = series.map((name, at) => `${name} ${show(data[at + 1].at(-1))}`);
+    this.#element.setAttribute("aria-label", `${title}: ${newest.join(", ")}`);
+    if (this.#plot) this.#plot.setData(data);
+    else this.draw();
+  }
+
+  /** In the size and the colours of now. */
+  draw(isRecoloured = false) {
+    const width = this.#element.clientWidth;
+    if (width === 0 || (width === this.#width && this.#plot && !isRecoloured)) return;
+    this.#width = width;
+    if (this.#plot && !isRecoloured) {
+      this.#plot.setSize({ width, height: HEIGHT });
+      return;
+    }
+    this.#plot?.destroy();
+    const { title, series, show, unit, x } = this.#options;
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const curves = series.map((label, at) => ({
+      label,
+      stroke: colour(COLOURS[at]),
+      width: 2,
+      points: { show: !x.isTime, size: 5, fill: colour(COLOURS[at]) },
+      value: (plot, value, at) => show(value ?? plot.data[at].at(-1)),
+    }));
+    this.#plot = new uPlot({
+      title,
+      width,
+      height: HEIGHT,
+      cursor: { drag: { setScale: false } },
+      scales: { x: { time: x.isTime }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      axes: [
+        { ...axis, size: 34, space: 90, values: (_, values) => values.map(x.show) },
+        { ...axis, size: 74, incrs: INCREMENTS[unit], values: (_, values) => values.map((value) => show(value)) },
+      ],
+      series: [{ label: x.label, value: (plot, value) => x.show(value ?? plot.data[0].at(-1)) }, ...curves],
+    }, this.#data, this.#element);
+  }
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const plot of plots) plot.draw(true);
+});

@@ -1,0 +1,273 @@
+//! The page of a master, in a real browser.
+
+use std::time::{Duration, Instant};
+
+use kol_common::proto::JobStatus;
+use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, root, wait_for};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const WIDTHS: [(&str, u32); 2] = [("wide", 1280), ("phone", 390)];
+
+/// Pictures of what is open at two widths and in both themes, in `target/page`; nothing there may keep people out.
+fn look_at(browser: &Browser, view: &str) {
+    let folder = root().join("target/page");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (width_name, width) in WIDTHS {
+        for (theme, is_dark) in [("light", false), ("dark", true)] {
+            browser.looks(width, 900, is_dark);
+            let script = "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth]";
+            let size = browser.run(script, &[]);
+            let height = size[0].as_u64().unwrap().clamp(900, 6_000);
+            browser.looks(width, height as u32, is_dark);
+            let picture = folder.join(format!("{view}-{width_name}-{theme}.png"));
+            browser.screenshot(&picture);
+            assert!(
+                size[1].as_u64().unwrap() <= u64::from(width),
+                "{view} is wider than {width}: {size}"
+            );
+            let faults = browser.faults().unwrap_or_default();
+            assert!(
+                faults.is_empty(),
+                "{view} {width_name} {theme}: {faults:#?}"
+            );
+        }
+    }
+    browser.looks(1280, 900, false);
+}
+
+fn without_problems(browser: &Browser) {
+    browser.wait_text("#wrong", "Nothing is wrong", LIMIT);
+}
+
+#[test]
+fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_another_one_runs() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let mut scene = Scene::half_way(Cluster::start(2), "page", 8);
+    browser.looks(1280, 900, false);
+    browser.open(&format!("http://{}/", scene.cluster.http()));
+    browser.wait_text("#jobs", "scenario", LIMIT);
+    without_problems(&browser);
+    browser.wait_text("#connection", "live", LIMIT);
+    scene.topic.produce(&scene.second);
+    let executors = browser.text("#executors");
+    assert!(
+        executors.contains("executor-0") && executors.contains("executor-1"),
+        "{executors}"
+    );
+    look_at(&browser, "overview");
+
+    scene.kill(0);
+    let killed = Instant::now();
+    let shown = browser.wait_text("#problems", "executor-0", Duration::from_secs(5));
+    println!("on the page {:?} after the kill: {shown}", killed.elapsed());
+    browser.wait_text("#executors", "lost", LIMIT);
+    browser.wait_text("#problems", "EXECUTOR_LOST", LIMIT);
+    look_at(&browser, "problem");
+    scene.cluster.add_executor();
+    without_problems(&browser);
+    assert_eq!(browser.text("#problems"), "");
+
+    browser.run("document.querySelector('#jobs a').click()", &[]);
+    browser.wait_text("#job-name", "scenario", LIMIT);
+    browser.wait_text("#epochs", "Durable after", LIMIT);
+    let caught_up = |status: &JobStatus| status.caught_up;
+    scene
+        .cluster
+        .wait_status(&scene.job, "it is caught up", LIMIT, caught_up);
+    let parts = "return document.querySelectorAll('#partitions tbody tr').length";
+    assert_eq!(browser.run(parts, &[]), 8);
+    let cells = "return document.querySelectorAll('#heat span').length";
+    assert_eq!(browser.run(cells, &[]), 8);
+    let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
+    assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
+    let curves = "return document.querySelectorAll('.plot canvas').length";
+    wait_for("four plots", LIMIT, || {
+        let drawn = browser.run(curves, &[]);
+        if drawn == 4 {
+            return Ok(());
+        }
+        Err(drawn.to_string())
+    });
+    look_at(&browser, "job");
+    scene.ends_as_the_fold();
+}
+
+#[test]
+fn redis_away_is_a_problem_on_the_page_in_the_words_of_status() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let mut scene = Scene::half_way(Cluster::start(1), "page", 2);
+    scene
+        .cluster
+        .allow("REDIS_LOST_DATA", "Redis came back empty");
+    scene.cluster.allow("SINK_PAUSED", "Redis was stopped");
+    browser.open(&format!("http://{}/#/job/scenario", scene.cluster.http()));
+    without_problems(&browser);
+    scene.redis.down();
+    scene.topic.produce(&scene.second);
+    browser.wait_text("#problems", "SINK_", LIMIT);
+    wait_for("all that status says", LIMIT, || {
+        let status = scene.cluster.try_status(&scene.job).unwrap();
+        let shown = browser.text("#problems");
+        let words = status.problems.into_iter();
+        let missing = words.flat_map(|p| [p.code, p.message, p.help]);
+        let missing: Vec<_> = missing.filter(|text| !shown.contains(&**text)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{missing:?} in {shown}"))
+    });
+    scene.redis.up();
+    without_problems(&browser);
+    scene.ends_as_the_fold();
+}
+
+/// Replaces each name, reason and sentence of the news by markup that would run.
+const HOSTILE: &str = r#"
+  const markup = `<img src=x onerror="window.owned = true"><script>window.owned = true</script>`;
+  const poison = (value, key) => {
+    if (typeof value === "string") return key === "state" ? value : markup;
+    if (Array.isArray(value)) return value.map((item) => poison(item, key));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, poison(item, key)]));
+  };
+  const problem = { code: "", message: "", help: "", job: "", topic: "", partition: 1, offset: 2, since_ms: null };
+  const original = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await original(...request);
+    let left = "";
+    const rewrite = new TransformStream({
+      transform(text, to) {
+        const lines = (left + text).split("\n");
+        left = lines.pop();
+        for (const line of lines) {
+          if (!line.startsWith("data: ")) { to.enqueue(`${line}\n`); continue; }
+          const news = JSON.parse(line.slice(6));
+          if (news.problems) { news.problems.push(problem); news.warnings.push({ message: "", jobs: [""] }); }
+          if (news.rejected) news.rejected[markup] = 1;
+          to.enqueue(`data: ${JSON.stringify(poison(news, ""))}\n`);
+        }
+      },
+    });
+    const body = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(rewrite);
+    return new Response(body.pipeThrough(new TextEncoderStream()), response);
+  };
+"#;
+
+#[test]
+fn names_and_reasons_that_are_markup_are_shown_and_do_not_run() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let scene = Scene::half_way(Cluster::start(1), "page", 2);
+    browser.before_each_page(HOSTILE);
+    let markup = "<img src=x onerror=";
+    let harmless = || {
+        let owned = browser.run(
+            "return [window.owned ?? false, document.images.length]",
+            &[],
+        );
+        assert_eq!(owned, json!([false, 0]));
+    };
+    browser.open(&format!("http://{}/", scene.cluster.http()));
+    for place in ["#jobs", "#executors", "#problems"] {
+        browser.wait_text(place, markup, LIMIT);
+    }
+    harmless();
+    let name = "%3Cimg%20src%3Dx%20onerror%3D%22window.owned%20%3D%20true%22%3E";
+    for job in ["scenario", name] {
+        browser.open(&format!("http://{}/#/job/{job}", scene.cluster.http()));
+        browser.wait_text("#job", markup, LIMIT);
+        harmless();
+    }
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_master_that_no_longer_answers_is_said_with_the_age_of_what_is_shown() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let cluster = Cluster::start(0);
+    browser.open(&format!("http://{}/", cluster.http()));
+    browser.wait_text("#jobs", "No job runs", LIMIT);
+    cluster.master.signal("STOP");
+    let lost = browser.wait_text("#stale", "Connection lost", LIMIT);
+    assert!(lost.contains(" s old"), "{lost}");
+    browser.wait_text("#connection", "connection lost", LIMIT);
+    cluster.master.signal("CONT");
+    browser.wait_text("#connection", "live", LIMIT);
+    assert_eq!(browser.text("#stale"), "");
+}
+
+#[test]
+fn a_master_that_follows_says_who_leads() {
+    let (Some(browser), Some(etcd)) = (Browser::start(), Etcd::start()) else {
+        return;
+    };
+    let mut cluster = Cluster::start_elected(0, &etcd);
+    cluster.wait_leader(0, LIMIT);
+    browser.open(&format!("http://{}/", cluster.standby_http()));
+    let said = browser.wait_text("#follows", cluster.grpc(), LIMIT);
+    assert!(said.contains("This master follows"), "{said}");
+    browser.open(&format!("http://{}/", cluster.http()));
+    browser.wait_text("#role", "This master leads, term", LIMIT);
+    assert_eq!(browser.text("#follows"), "");
+}
+
+#[test]
+fn with_login_the_page_wants_a_token_and_shows_nothing_without() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    client(
+        path,
+        &["certs", "init", "certs", "--host", "localhost"],
+        &[],
+    )
+    .done();
+    let master = path.join("certs/master");
+    let tls = master.to_str().unwrap();
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--tls",
+        tls,
+    ];
+    let mut master = Process::start("master", path, &binary("kol-master"), &arguments);
+    let line = master.wait_line("kol-master ready", 0, LIMIT);
+    let address = line.split_once("http=").unwrap().1.trim();
+    browser.looks(1280, 900, false);
+    browser.open(&format!("https://{address}/"));
+    browser.wait_text("#login", "Token", LIMIT);
+    look_at(&browser, "login");
+    let hidden = "return document.querySelector('#content').checkVisibility()";
+    assert_eq!(browser.run(hidden, &[]), false);
+    let enter = |token: &str| {
+        let script = "document.querySelector('#token').value = arguments[0];
+                      document.querySelector('#login button').click()";
+        browser.run(script, &[json!(token)]);
+    };
+    enter("kol_wrong");
+    browser.wait_text("#refused", "token", LIMIT);
+    assert_eq!(browser.run(hidden, &[]), false);
+    let token = path.join("certs/viewer/token");
+    let token = std::fs::read_to_string(token).unwrap();
+    enter(token.trim());
+    browser.wait_text("#connection", "live", LIMIT);
+    browser.wait_text("#jobs", "No job runs", LIMIT);
+    // It is of this tab only, and in no address.
+    let kept = "return [localStorage.length, document.cookie, location.href.includes('kol_')]";
+    assert_eq!(browser.run(kept, &[]), json!([0, "", false]));
+    browser.open("about:blank");
+    browser.open(&format!("https://{address}/"));
+    browser.wait_text("#connection", "live", LIMIT);
+}
