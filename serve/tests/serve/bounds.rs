@@ -7,7 +7,7 @@ async fn parameters_that_are_unknown_missing_twice_or_out_of_bounds_are_refused_
     let redis = written();
     let api = Api::start(redis.url()).await;
     let long = "x".repeat(1_025);
-    let ids = vec!["a"; 11].join(",");
+    let ids = ["a"; 11].join(",");
     let paths = [
         ("trending?limt=5".to_owned(), "limt"),
         ("trending?limit=0".to_owned(), "1 to 200"),

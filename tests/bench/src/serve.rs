@@ -33,8 +33,9 @@ pub fn serve() {
     for rate in RATES {
         let (worked, of_redis) = (cpu(server.pid()), cpu(redis.pid()));
         let mut samples = runtime.block_on(load(address, rate));
-        let share =
-            |now: Duration, before| 100.0 * (now - before).as_secs_f64() / LENGTH.as_secs_f64();
+        let share = |now: Duration, before: Duration| {
+            100.0 * (now - before).as_secs_f64() / LENGTH.as_secs_f64()
+        };
         let worked = share(cpu(server.pid()), worked);
         let of_redis = share(cpu(redis.pid()), of_redis);
         samples.sort();
