@@ -51,7 +51,7 @@ impl Answer {
         let mut response = if self.is_known(request) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            json(self.body.clone())
+            json(self.body())
         };
         let headers = response.headers_mut();
         if let Ok(tag) = HeaderValue::from_str(&self.tag) {
@@ -61,11 +61,25 @@ impl Answer {
         response
     }
 
+    /// What names its bytes, with quotes.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Its bytes.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// Its bytes as those of an old answer.
+    pub(crate) fn stale_body(&self) -> Bytes {
+        let members = self.body.strip_prefix(b"{").unwrap_or_default();
+        [&b"{\"stale\":true,"[..], members].concat().into()
+    }
+
     /// While nothing newer can be read: marked in the body and by its age.
     pub(crate) fn respond_stale(&self, age: Duration) -> Response {
-        let members = self.body.strip_prefix(b"{").unwrap_or_default();
-        let marked = [&b"{\"stale\":true,"[..], members].concat();
-        let mut response = json(marked.into());
+        let mut response = json(self.stale_body());
         let headers = response.headers_mut();
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
         headers.insert(CACHE_CONTROL, NOT_KEPT);

@@ -8,6 +8,7 @@
 //! | `cache` | answers that equal requests share for a moment |
 //! | `reader` | what is read: one or two pipelines for each answer |
 //! | `creator`, `shown`, `names` | what is read, as it is shown |
+//! | `serving` | what all pages have: the reader, and what equal requests share |
 //! | `query` | parameters, and what they may be |
 //! | `answer`, `problem` | answers and errors as HTTP |
 //! | `pages` | one function for each path |

@@ -104,9 +104,9 @@ impl From<KolError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let is_passing = self.is_passing();
+impl Problem {
+    /// Its bytes: a JSON object.
+    pub(crate) fn body(self) -> Vec<u8> {
         let shown = ProblemJson {
             title: self.status.canonical_reason().unwrap_or_default(),
             status: self.status.as_u16(),
@@ -114,8 +114,14 @@ impl IntoResponse for Problem {
             detail: self.error.message.chars().take(LONGEST).collect(),
             help: self.error.help,
         };
-        let body = serde_json::to_vec(&shown).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+        serde_json::to_vec(&shown).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, is_passing) = (self.status, self.is_passing());
+        let mut response = (status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,

@@ -97,6 +97,23 @@ impl Serving {
         cost: Cost,
         read: impl Future<Output = Result<T, Problem>>,
     ) -> Response {
+        match self.read(key, cost, read).await {
+            Ok(Shared::Fresh(answer)) => answer.respond(request),
+            Ok(Shared::Stale(answer, age)) => answer.respond_stale(age),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// The same, not yet as an answer to somebody.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn read<T: Serialize>(
+        &self,
+        key: String,
+        cost: Cost,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Shared<Answer>, Problem> {
         let fresh = match cost {
             Cost::Part => FRESH,
             Cost::Whole => FRESH_WHOLE,
@@ -106,11 +123,7 @@ impl Serving {
             let weight = answer.weight();
             Ok((answer, weight))
         };
-        match self.answers.get(key, fresh, read).await {
-            Ok(Shared::Fresh(answer)) => answer.respond(request),
-            Ok(Shared::Stale(answer, age)) => answer.respond_stale(age),
-            Err(problem) => problem.into_response(),
-        }
+        self.answers.get(key, fresh, read).await
     }
 
     /// The names of a ranking.

@@ -5,6 +5,7 @@ mod kols;
 mod scores;
 mod search;
 mod stats;
+mod stream;
 mod trending;
 
 use std::sync::Arc;
@@ -63,6 +64,7 @@ fn paths() -> OpenApiRouter<Arc<Serving>> {
         .routes(routes!(trending::hot))
         .routes(routes!(trending::rising))
         .routes(routes!(trending::detailed))
+        .routes(routes!(stream::stream))
         .routes(routes!(stats::of_ranking))
         .routes(routes!(stats::platforms))
         .routes(routes!(stats::stats))

@@ -14,7 +14,7 @@ use crate::serving::{Cost, Served, Serving, key};
 
 /// A part of a ranking.
 #[derive(Serialize, ToSchema)]
-struct Ranking<T> {
+pub(super) struct Ranking<T> {
     /// Highest score first.
     data: Vec<T>,
     #[schema(example = "trending")]
@@ -120,7 +120,8 @@ pub(super) async fn rising(
     ranged(serving, request, wanted, Range::Rising).await
 }
 
-async fn ranking<T: From<Creator>>(
+/// A part of a ranking as it is requested.
+pub(super) async fn ranking<T: From<Creator>>(
     serving: &Serving,
     wanted: &Listing,
 ) -> Result<Ranking<T>, Problem> {

@@ -154,3 +154,25 @@ async fn before_a_job_has_written_anything_nothing_is_there() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(kols(&api.json("/api/v1/trending").await), ["ann"]);
 }
+
+#[tokio::test]
+async fn a_stream_has_the_ranking_at_once_and_again_when_it_has_changed() {
+    let redis = written();
+    let api = Api::start(redis.url()).await;
+    let failed = api.fails("/api/v1/trending/stream?platform=nowhere").await;
+    assert_eq!(failed, (404, "PLATFORM_NOT_FOUND".into()));
+    let mut events = api.events("/api/v1/trending/stream?limit=1").await;
+    let first = events.next().await;
+    let page = api.json("/api/v1/trending?limit=1").await;
+    assert_eq!(first, (String::new(), page.clone()));
+    redis.cli("HSET trending:tiktok:ann velocity 24.00");
+    let (kind, second) = events.next().await;
+    assert_eq!(kind, "");
+    let mut expected = page;
+    expected["data"][0]["velocity"] = json!(24.0);
+    assert_eq!(second, expected);
+    drop(redis);
+    let (kind, third) = events.next().await;
+    assert_eq!((kind.as_str(), &third["stale"]), ("stale", &json!(true)));
+    assert_eq!(third["data"], expected["data"]);
+}

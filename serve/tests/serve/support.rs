@@ -245,3 +245,42 @@ pub fn kols(answer: &Value) -> Vec<&str> {
     let rows = answer["data"].as_array().unwrap().iter();
     rows.map(|row| row["kol_id"].as_str().unwrap()).collect()
 }
+
+/// Server-sent events as they come.
+pub struct Events {
+    answer: reqwest::Response,
+    read: String,
+}
+
+impl Api {
+    pub async fn events(&self, path: &str) -> Events {
+        let url = format!("http://{}{path}", self.server.address());
+        let answer = self.client.get(url).send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap();
+        assert_eq!(kind, "text/event-stream");
+        Events {
+            answer,
+            read: String::new(),
+        }
+    }
+}
+
+impl Events {
+    /// Name and data of the next one.
+    pub async fn next(&mut self) -> (String, Value) {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let line = |name: &str| event.lines().find_map(|l| l.strip_prefix(name));
+                let kind = line("event: ").unwrap_or_default().to_owned();
+                let data = line("data: ").map(|data| serde_json::from_str(data).unwrap());
+                self.read = rest.to_owned();
+                if let Some(data) = data {
+                    return (kind, data);
+                }
+                continue;
+            }
+            let chunk = self.answer.chunk().await.unwrap().unwrap();
+            self.read += std::str::from_utf8(&chunk).unwrap();
+        }
+    }
+}
