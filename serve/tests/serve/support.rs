@@ -182,13 +182,8 @@ pub struct Got {
 impl Api {
     pub async fn start(url: String) -> Self {
         let server = Server::start(options(url)).await.unwrap();
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(10));
-        Self {
-            server,
-            client: client.build().unwrap(),
-        }
+        let client = caller().build().unwrap();
+        Self { server, client }
     }
 
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Got {
