@@ -91,11 +91,8 @@ async fn the_parameters_of_the_table_are_those_that_are_described() {
     for row in rows {
         let columns: Vec<&str> = row.split(" | ").collect();
         let path = format!("/{}", columns[0].trim_end_matches('`'));
-        let mut listed: BTreeSet<String> = columns[1]
-            .split('`')
-            .filter(|word| word.chars().any(char::is_alphabetic))
-            .map(str::to_owned)
-            .collect();
+        let listed = columns[1].split('`').skip(1).step_by(2);
+        let mut listed: BTreeSet<String> = listed.map(str::to_owned).collect();
         if columns[1].starts_with("the same") {
             listed = before;
         }

@@ -1,5 +1,6 @@
 //! What a job writes, as `kol-client serve` shows it.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -62,15 +63,17 @@ fn what_a_job_writes_into_a_redis_cluster_is_served_as_the_fold_has_it() {
         let path = format!("/api/v1/trending?limit=200&platform={platform}");
         let served = get(address, &path);
         let of_fold = view.kols.iter().filter(|((p, _), _)| *p == platform);
-        let mut expected: Vec<_> = of_fold.map(|((_, kol), shown)| (kol, shown)).collect();
-        expected.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
+        let of_fold: BTreeMap<&str, _> = of_fold.map(|((_, kol), k)| (kol.as_str(), k)).collect();
         let rows = served["data"].as_array().unwrap();
-        assert_eq!((rows.len() as u64, rows.len()), (creators, expected.len()));
-        for (row, (kol, shown)) in rows.iter().zip(expected) {
-            assert_eq!(row["kol_id"], **kol, "{served:#}");
-            let score = row["score"].as_f64().unwrap();
+        let counts = (rows.len() as u64, rows.len());
+        assert_eq!(counts, (creators, of_fold.len()));
+        let score = |row: &Value| row["score"].as_f64().unwrap();
+        assert!(rows.is_sorted_by(|a, b| score(a) >= score(b)), "{served:#}");
+        for (rank, row) in (1_u64..).zip(rows) {
+            let shown = of_fold[row["kol_id"].as_str().unwrap()];
+            assert_eq!(row["rank"], rank, "{row}");
             assert!(
-                (score - shown.score).abs() <= SHOWN,
+                (score(row) - shown.score).abs() <= SHOWN,
                 "{row} {}",
                 shown.score
             );
