@@ -172,7 +172,7 @@ impl Keeper {
             match opened {
                 Ok(open) => {
                     if std::mem::take(&mut is_away) {
-                        tracing::info!("Redis can be read again");
+                        tracing::info!(code = "SERVE_REDIS_BACK", "Redis can be read again");
                     }
                     number += 1;
                     backoff.succeeded();
@@ -184,7 +184,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_away, true) {
-                        tracing::warn!(%error, "Redis cannot be read: answers are old, or 503");
+                        tracing::warn!(code = "SERVE_REDIS_AWAY", %error, "Redis cannot be read: answers are old, or 503");
                     }
                     self.state.send_replace(State::Away(error));
                     tokio::select! {

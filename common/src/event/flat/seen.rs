@@ -1,8 +1,9 @@
 //! What one flat pass found of each field: of its paths the one that is preferred.
 
 use crate::Millis;
-use crate::event::fields::{Field, Leaf};
+use crate::event::fields::Field;
 use crate::event::number::read_counter_float;
+use crate::event::plan::Leaf;
 use crate::event::time::{unix_time, unix_time_float};
 use crate::event::{MAX_COUNTER, parse_time, read_counter_text};
 
