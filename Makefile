@@ -48,7 +48,7 @@ moves: setup build ## Executors come and go under load with a large state: how l
 compose-check: setup build ## deploy/docker-compose.yml in a dockerd of its own (root): executors come and go, containers die, Redis against the fold
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios compose:: -- --nocapture --test-threads=1
 
-bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port (ONLY="drain merges" chooses)
+bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port, serving (ONLY="drain merges" chooses)
 	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
 
 bench-guard: ## Instructions of decoding, state and flushes on fixed input (callgrind) against tests/bench-parts/figures.toml (UPDATE=1 replaces them)

@@ -72,6 +72,8 @@ pub enum Command {
     Explain(cmd::explain::Args),
     /// Show the live ranking.
     Top(cmd::top::Args),
+    /// Serve rankings and creators over HTTP, from Redis alone.
+    Serve(cmd::serve::Args),
     /// Check a job spec; with --connect also whether Kafka, topics and Redis can be reached.
     Check(cmd::check::Args),
     /// Show records of a topic, raw beside decoded.
@@ -91,6 +93,11 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Whether the command answers signals itself: others end at once.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -120,6 +127,7 @@ impl Cli {
             Command::Plan(args) => cmd::plan::run(&args, &ctx),
             Command::Explain(args) => cmd::explain::run(args, &ctx).await,
             Command::Top(args) => cmd::top::run(args, &ctx).await,
+            Command::Serve(args) => cmd::serve::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
@@ -213,6 +221,7 @@ mod tests {
             "ARCHITECTURE.md",
             "CONTRIBUTING.md",
             "docs/errors.md",
+            "docs/serving.md",
             "docs/operations/README.md",
             "docs/operations/containers.md",
             "docs/operations/hosts.md",

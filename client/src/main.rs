@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(async {
-            end_on_signals()?;
+            if !cli.ends_by_itself() {
+                end_on_signals()?;
+            }
             cli.run().await
         }),
         Err(error) => Err(error.into()),

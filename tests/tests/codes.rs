@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 4] = ["common", "client", "executor", "master"];
+const CRATES: [&str; 5] = ["common", "client", "executor", "master", "serve"];
 
 #[test]
 fn every_code_in_the_sources_is_listed_and_every_listed_code_is_used() {

@@ -19,7 +19,14 @@ use std::sync::LazyLock;
 
 use imports::{Imports, Sources, imports_of, is_inside, sources};
 
-const CRATES: [&str; 5] = ["common", "client", "executor", "master", "tests/fold"];
+const CRATES: [&str; 6] = [
+    "common",
+    "client",
+    "executor",
+    "master",
+    "serve",
+    "tests/fold",
+];
 
 /// Crates and their rooms that import nothing of their neighbours.
 const CLOSED: &[(&str, &str)] = &[
@@ -70,6 +77,9 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
     ),
     ("client", "input", &["cmd", "render"]),
     ("client", "render", &["cmd"]),
+    ("serve", "link", &["reader", "serving", "pages", "server"]),
+    ("serve", "cache", &["link", "reader", "serving", "pages"]),
+    ("serve", "reader", &["cache", "serving", "pages", "server"]),
     (
         "common",
         "event",
@@ -110,6 +120,9 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("master", "meta::contract", &["redb", "tonic"]),
     ("common", "event", &["tokio", "rdkafka", "redis"]),
     ("common", "scoring", &["tokio", "rdkafka", "redis"]),
+    ("serve", "cache", &["redis", "axum"]),
+    ("serve", "pages", &["redis", "rdkafka", "tonic"]),
+    ("serve", "reader", &["axum", "rdkafka", "tonic"]),
     // The reference reads and scores by itself.
     (
         "tests/fold",

@@ -21,6 +21,7 @@ pub mod replay;
 pub mod rewind;
 pub mod rollback;
 pub mod savepoint;
+pub mod serve;
 pub mod state;
 pub mod status;
 pub mod stop;

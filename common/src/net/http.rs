@@ -29,7 +29,7 @@ use crate::actor::Group;
 const CONNECTIONS: usize = 256;
 /// How long the head of a request may take; also how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long a connection may last: a scraper opens the next one.
+/// How long a connection may last: a scraper opens the next one. A request that is under way then is answered.
 const LAST: Duration = Duration::from_secs(60);
 /// Most bytes of the head of a request.
 const HEAD_BYTES: usize = 16 << 10;
@@ -81,10 +81,12 @@ async fn harmless(request: Request, next: Next) -> Response {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // A page that may be stored says so itself.
+    let stored = headers.entry(CACHE_CONTROL);
+    stored.or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -139,7 +141,13 @@ async fn one(connection: Connection, router: Router, tasks: Group) -> Result<(),
             serving.as_mut().graceful_shutdown();
             serving.await
         }
-        () = tokio::time::sleep(LAST) => return Ok(()),
+        () = tokio::time::sleep(LAST) => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(HEAD, serving).await {
+                Ok(served) => served,
+                Err(_) => return Ok(()),
+            }
+        }
     };
     if let Err(error) = served {
         // Whoever connects can make it fail.

@@ -23,6 +23,7 @@ use super::*;
 use crate::Millis;
 use crate::actor::Group;
 
+mod pages;
 mod people;
 mod sessions;
 

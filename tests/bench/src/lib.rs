@@ -22,6 +22,7 @@ mod machine;
 mod merges;
 mod plots;
 mod probes;
+mod serve;
 mod spark;
 mod steady;
 
@@ -38,6 +39,7 @@ pub use latency::latency;
 pub use loaded::loaded;
 pub use machine::Machine;
 pub use merges::merges;
+pub use serve::serve;
 pub use spark::spark;
 pub use steady::steady;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use kol_bench::{
     Machine, Plan, Report, checkpoint, drain, flood, growth, hostile, idle, latency, loaded,
-    merges, spark, steady,
+    merges, serve, spark, steady,
 };
 
 /// Measures the system on this machine.
@@ -48,7 +48,7 @@ struct Args {
     /// How many they are.
     #[arg(long, hide = true, default_value_t = 0)]
     strangers: usize,
-    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile; and spark, only when it is named.
+    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile, serve; and spark, only when it is named.
     only: Vec<String>,
 }
 
@@ -102,6 +102,9 @@ fn main() {
     }
     if wanted("hostile") {
         hostile(&plan);
+    }
+    if wanted("serve") {
+        serve();
     }
     report.write(&args.json);
 }

@@ -118,6 +118,19 @@ fn print(costs: [Vec<f64>; Way::ALL.len()], bytes: u64) {
     );
 }
 
+/// Writes a ranking of the platform tiktok, as a job does; answers how many creators it has.
+pub(super) fn write_ranking(connection: &mut redis::Connection) -> usize {
+    for script in script::all() {
+        script.prepare_invoke().load(connection).unwrap();
+    }
+    let names: Vec<String> = (0..KOLS).map(|i| format!("creator_{i:06}")).collect();
+    let mut writer = Writer::new();
+    let calls = writer.calls(Way::Merge, &names, 0);
+    writer.reset_fence(connection);
+    send(connection, &calls);
+    names.len()
+}
+
 /// Memory that Redis has in use, bytes.
 fn used_memory(connection: &mut redis::Connection) -> u64 {
     info(connection, "memory", "used_memory:") as u64

@@ -31,6 +31,7 @@ mod s3;
 mod safe;
 mod secured;
 mod secured_masters;
+mod serving;
 mod streaming;
 mod topology;
 mod zombie;

@@ -14,11 +14,11 @@ use kol_harness::{
 const LIMIT: Duration = Duration::from_secs(60);
 const SCORING: &str = "window = \"24h\"\nslide = \"1h\"";
 /// All keys of a job in one hash slot.
-const TAGGED: &str = "[sink.keys]\nranking = \"{kols}:ranking:{platform}:trending\"\n\
+pub(super) const TAGGED: &str = "[sink.keys]\nranking = \"{kols}:ranking:{platform}:trending\"\n\
     hash = \"{kols}:trending:{platform}:{kol}\"\n\
     fence = \"{kols}:streaming:fence:{job}:{topic}:{partition}\"\n\
     last_update = \"{kols}:streaming:last_update\"\nlast_event = \"{kols}:streaming:last_event\"";
-const TAG: &str = "{kols}:";
+pub(super) const TAG: &str = "{kols}:";
 
 struct Scene {
     topic: Topic,

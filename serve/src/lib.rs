@@ -1,0 +1,30 @@
+//! `kol-client serve`: rankings and creators over HTTP, as the system before this one served them. It keeps nothing and
+//! reads nothing but Redis, so any number of processes may stand behind a balancer.
+//!
+//! | file | does |
+//! |---|---|
+//! | `server` | listens, and has the parts below |
+//! | `link` | the connection to Redis, and when it is opened again |
+//! | `cache` | answers that equal requests share for a moment |
+//! | `reader` | what is read: one or two pipelines for each answer |
+//! | `creator`, `shown`, `names` | what is read, as it is shown |
+//! | `serving` | what all pages have: the reader, and what equal requests share |
+//! | `query` | parameters, and what they may be |
+//! | `answer`, `problem` | answers and errors as HTTP |
+//! | `pages` | one function for each path |
+
+mod answer;
+mod cache;
+mod creator;
+mod link;
+mod names;
+mod pages;
+mod problem;
+mod query;
+mod reader;
+mod server;
+mod serving;
+mod shown;
+
+pub use pages::openapi;
+pub use server::{Options, Server};

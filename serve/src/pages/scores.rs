@@ -1,0 +1,205 @@
+//! Scores of creators whose names are known.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use crate::creator::Creator;
+use crate::problem::{Problem, ProblemJson};
+use crate::query::{Compared, KolId, OfPlatform, Params};
+use crate::reader::Reader;
+use crate::serving::{Cost, Served, key};
+
+/// The score of a creator.
+#[derive(Serialize, ToSchema)]
+struct Score {
+    kol_id: String,
+    platform: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    trending_score: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trending_label: Option<String>,
+    #[schema(example = "redis")]
+    source: &'static str,
+    /// When the score was written, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+/// The score of a creator, and where it is going.
+#[derive(Serialize, ToSchema)]
+struct Trend {
+    kol_id: String,
+    platform: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    trending_score: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trending_label: Option<String>,
+    /// Engagements a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    velocity: Option<Number>,
+    /// Relative change of velocity from one window to the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    momentum: Option<Number>,
+    /// When the score was written, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+/// Creators side by side.
+#[derive(Serialize, ToSchema)]
+struct Comparison {
+    /// In the order of the request.
+    comparisons: Vec<Side>,
+    platform: String,
+    /// Creators in the request, each counted once.
+    total: usize,
+    /// Those of them that are known.
+    available_count: usize,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+struct Side {
+    kol_id: String,
+    /// Whether it is known: without that the rest is absent.
+    available: bool,
+    /// Place in the ranking, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    trending_score: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trending_label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    velocity: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    momentum: Option<Number>,
+    /// When this was written, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+/// The score of a creator.
+#[utoipa::path(get, path = "/api/v1/scores/{kol_id}",
+    params(("kol_id" = String, Path, description = "Name of the creator."), OfPlatform),
+    responses(
+        (status = OK, body = Score),
+        (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+        (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn score(
+    State(serving): Served,
+    request: HeaderMap,
+    KolId(kol): KolId,
+    Params(wanted): Params<OfPlatform>,
+) -> Response {
+    let key = key("score", &(&kol, &wanted));
+    let platform = serving.platform(&wanted.platform);
+    let read = async {
+        let creator = serving.reader.creator(platform, &kol).await?;
+        Ok(Score {
+            kol_id: creator.kol_id,
+            platform: creator.platform,
+            trending_score: creator.trending_score,
+            trending_label: creator.trending_label,
+            source: "redis",
+            updated_at: creator.updated_at,
+        })
+    };
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+/// The score of a creator, with velocity and momentum.
+#[utoipa::path(get, path = "/api/v1/scores/{kol_id}/trending",
+    params(("kol_id" = String, Path, description = "Name of the creator."), OfPlatform),
+    responses(
+        (status = OK, body = Trend),
+        (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+        (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn trending(
+    State(serving): Served,
+    request: HeaderMap,
+    KolId(kol): KolId,
+    Params(wanted): Params<OfPlatform>,
+) -> Response {
+    let key = key("trend", &(&kol, &wanted));
+    let platform = serving.platform(&wanted.platform);
+    let read = async {
+        let creator = serving.reader.creator(platform, &kol).await?;
+        Ok(Trend {
+            kol_id: creator.kol_id,
+            platform: creator.platform,
+            trending_score: creator.trending_score,
+            trending_label: creator.trending_label,
+            velocity: creator.velocity,
+            momentum: creator.momentum,
+            updated_at: creator.updated_at,
+        })
+    };
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+/// Up to ten creators side by side.
+#[utoipa::path(get, path = "/api/v1/scores/compare", params(Compared), responses(
+    (status = OK, body = Comparison),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn compare(
+    State(serving): Served,
+    request: HeaderMap,
+    Params(wanted): Params<Compared>,
+) -> Response {
+    let key = key("compare", &wanted);
+    let platform = serving.platform(&wanted.platform);
+    let read = comparison(&serving.reader, platform, wanted.kols());
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+async fn comparison(
+    reader: &Reader,
+    platform: &str,
+    kols: Vec<String>,
+) -> Result<Comparison, Problem> {
+    let found = reader.creators(platform, &kols).await?;
+    let sides = kols.into_iter().zip(found);
+    let sides: Vec<Side> = sides.map(|(kol, found)| side(kol, found)).collect();
+    Ok(Comparison {
+        platform: platform.to_owned(),
+        total: sides.len(),
+        available_count: sides.iter().filter(|side| side.available).count(),
+        comparisons: sides,
+    })
+}
+
+fn side(kol: String, found: Option<Creator>) -> Side {
+    let available = found.is_some();
+    let creator = found.unwrap_or_default();
+    Side {
+        kol_id: kol,
+        available,
+        rank: creator.rank,
+        trending_score: creator.trending_score,
+        trending_label: creator.trending_label,
+        velocity: creator.velocity,
+        momentum: creator.momentum,
+        updated_at: creator.updated_at,
+    }
+}

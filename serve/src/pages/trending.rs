@@ -1,0 +1,186 @@
+//! Lists of a ranking.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::creator::{Creator, Row};
+use crate::problem::{Problem, ProblemJson};
+use crate::query::{Listing, Params, Ranged};
+use crate::reader::{EXAMINED, Range, Reader};
+use crate::serving::{Cost, Served, Serving, key};
+
+/// A part of a ranking.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ranking<T> {
+    /// Highest score first.
+    data: Vec<T>,
+    #[schema(example = "trending")]
+    metric: &'static str,
+    platform: String,
+    /// Creators in the ranking.
+    total: u64,
+    /// The offset at which the list continues; absent at its end. A filter looks at the next 1,000 creators for one answer,
+    /// so that a list may be short, or empty, and yet continue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<u64>,
+    /// When Redis was last written, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+/// Creators of a range of scores.
+#[derive(Serialize, ToSchema)]
+struct InRange {
+    /// Highest score first.
+    data: Vec<Row>,
+    platform: String,
+    /// Creators in the range.
+    total: u64,
+    /// When Redis was last written, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+/// The ranking of a platform.
+#[utoipa::path(get, path = "/api/v1/trending", params(Listing), responses(
+    (status = OK, body = Ranking<Row>),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn trending(
+    State(serving): Served,
+    request: HeaderMap,
+    Params(wanted): Params<Listing>,
+) -> Response {
+    let key = key("trending", &wanted);
+    let read = ranking::<Row>(&serving, &wanted);
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+/// The ranking of a platform with all that is known of each creator.
+#[utoipa::path(get, path = "/api/v1/trending/detailed", params(Listing), responses(
+    (status = OK, body = Ranking<Creator>),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn detailed(
+    State(serving): Served,
+    request: HeaderMap,
+    Params(wanted): Params<Listing>,
+) -> Response {
+    let key = key("detailed", &wanted);
+    let read = ranking::<Creator>(&serving, &wanted);
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+/// Creators that are viral.
+#[utoipa::path(get, path = "/api/v1/trending/viral", params(Ranged), responses(
+    (status = OK, body = InRange),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn viral(serving: Served, request: HeaderMap, wanted: Params<Ranged>) -> Response {
+    ranged(serving, request, wanted, Range::Viral).await
+}
+
+/// Creators that are hot, or viral.
+#[utoipa::path(get, path = "/api/v1/trending/hot", params(Ranged), responses(
+    (status = OK, body = InRange),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn hot(serving: Served, request: HeaderMap, wanted: Params<Ranged>) -> Response {
+    ranged(serving, request, wanted, Range::Hot).await
+}
+
+/// Creators that are warm or hot, with their momentum.
+#[utoipa::path(get, path = "/api/v1/trending/rising", params(Ranged), responses(
+    (status = OK, body = InRange),
+    (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
+    (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
+    (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
+))]
+pub(super) async fn rising(
+    serving: Served,
+    request: HeaderMap,
+    wanted: Params<Ranged>,
+) -> Response {
+    ranged(serving, request, wanted, Range::Rising).await
+}
+
+/// A part of a ranking as it is requested.
+pub(super) async fn ranking<T: From<Creator>>(
+    serving: &Serving,
+    wanted: &Listing,
+) -> Result<Ranking<T>, Problem> {
+    let platform = serving.platform(&wanted.platform);
+    let filters = wanted.label.is_some() || wanted.min_events.is_some();
+    let examined = if filters { EXAMINED } else { wanted.limit };
+    let part = serving.reader.part(platform, wanted.offset, examined);
+    let part = part.await?;
+    let (mut data, mut seen) = (Vec::new(), 0);
+    for creator in part.creators {
+        if data.len() as u64 == wanted.limit {
+            break;
+        }
+        seen += 1;
+        if fits(&creator, wanted) {
+            data.push(T::from(creator));
+        }
+    }
+    let next = wanted.offset + seen;
+    Ok(Ranking {
+        data,
+        metric: "trending",
+        platform: platform.to_owned(),
+        total: part.total,
+        next_offset: (seen > 0 && next < part.total).then_some(next),
+        updated_at: part.updated,
+    })
+}
+
+fn fits(creator: &Creator, wanted: &Listing) -> bool {
+    let label = wanted.label.map(|label| label.text());
+    let has_label = label.is_none() || label == creator.trending_label.as_deref();
+    has_label && creator.events() >= wanted.min_events.unwrap_or_default()
+}
+
+async fn ranged(
+    State(serving): Served,
+    request: HeaderMap,
+    Params(wanted): Params<Ranged>,
+    range: Range,
+) -> Response {
+    let key = key("range", &(range, &wanted));
+    let platform = serving.platform(&wanted.platform);
+    let read = in_range(&serving.reader, platform, range, &wanted);
+    serving.answer(&request, key, Cost::Part, read).await
+}
+
+async fn in_range(
+    reader: &Reader,
+    platform: &str,
+    range: Range,
+    wanted: &Ranged,
+) -> Result<InRange, Problem> {
+    let part = reader.range(platform, range, wanted.offset, wanted.limit);
+    let part = part.await?;
+    Ok(InRange {
+        data: part.creators.into_iter().map(Row::from).collect(),
+        platform: platform.to_owned(),
+        total: part.total,
+        updated_at: part.updated,
+    })
+}

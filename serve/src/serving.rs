@@ -1,0 +1,141 @@
+//! What all pages have: the reader, and what equal requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::cache::{Cache, Limits, Shared};
+use crate::link::Link;
+use crate::names::Names;
+use crate::problem::Problem;
+use crate::reader::Reader;
+
+/// How long an answer is shared.
+const FRESH: Duration = Duration::from_millis(250);
+/// How long one is that reads whole rankings.
+const FRESH_WHOLE: Duration = Duration::from_secs(5);
+/// Answers that are held.
+const ANSWERS: Limits = Limits {
+    entries: 1_024,
+    bytes: 32 << 20,
+    kept: Duration::from_secs(300),
+};
+/// Rankings whose names are held. Old ones are not used: the answers that were made of them are.
+const NAMES: Limits = Limits {
+    entries: 16,
+    bytes: 64 << 20,
+    kept: Duration::ZERO,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) reader: Reader,
+    link: Link,
+    default_platform: String,
+    answers: Cache<Answer>,
+    names: Cache<Arc<Names>>,
+    /// Without a login everybody may know which version this is.
+    pub(crate) shows_version: bool,
+}
+
+/// As pages get it.
+pub(crate) type Served = State<Arc<Serving>>;
+
+/// What equal requests have in common: the page, and its parameters as they were read.
+pub(crate) fn key(page: &str, parameters: &impl std::fmt::Debug) -> String {
+    format!("{page} {parameters:?}")
+}
+
+/// How much an answer costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A part of a ranking, or some creators.
+    Part,
+    /// Whole rankings are looked at.
+    Whole,
+}
+
+impl Serving {
+    pub(crate) fn new(
+        reader: Reader,
+        link: Link,
+        default_platform: String,
+        shows_version: bool,
+    ) -> Self {
+        Self {
+            reader,
+            link,
+            default_platform,
+            answers: Cache::new(ANSWERS),
+            names: Cache::new(NAMES),
+            shows_version,
+        }
+    }
+
+    /// The platform of a request.
+    pub(crate) fn platform<'a>(&'a self, named: &'a Option<String>) -> &'a str {
+        named.as_deref().unwrap_or(&self.default_platform)
+    }
+
+    /// Whether Redis can be read.
+    pub(crate) async fn ready(&self) -> Result<(), Problem> {
+        self.link.ready().await
+    }
+
+    /// Answers a request with these headers: with what an equal one was given a moment ago, or what `read` reads. `key` is
+    /// the same for equal requests only.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        request: &HeaderMap,
+        key: String,
+        cost: Cost,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Response {
+        match self.read(key, cost, read).await {
+            Ok(Shared::Fresh(answer)) => answer.respond(request),
+            Ok(Shared::Stale(answer, age)) => answer.respond_stale(age),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// The same, not yet as an answer to somebody.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn read<T: Serialize>(
+        &self,
+        key: String,
+        cost: Cost,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Shared<Answer>, Problem> {
+        let fresh = match cost {
+            Cost::Part => FRESH,
+            Cost::Whole => FRESH_WHOLE,
+        };
+        let read = async {
+            let answer = Answer::of(&read.await?)?;
+            let weight = answer.weight();
+            Ok((answer, weight))
+        };
+        self.answers.get(key, fresh, read).await
+    }
+
+    /// The names of a ranking.
+    pub(crate) async fn names(&self, platform: &str) -> Result<Arc<Names>, Problem> {
+        let read = async {
+            let names = Arc::new(self.reader.names(platform).await?);
+            let weight = names.weight();
+            Ok((names, weight))
+        };
+        let key = platform.to_owned();
+        match self.names.get(key, FRESH_WHOLE, read).await? {
+            Shared::Fresh(names) | Shared::Stale(names, _) => Ok(names),
+        }
+    }
+}
