@@ -204,9 +204,10 @@ mod tests {
         );
         line.take_one();
         line.set_back(2);
-        look(&mut line, 1_500, 2);
+        look(&mut line, 2_500, 2);
         line.take_one();
         line.arrived();
+        look(&mut line, 2_600, 1);
         assert_eq!(
             line.oldest(1),
             Some(start + ms(1_200)),
@@ -214,7 +215,7 @@ mod tests {
         );
         line.take_one();
         line.arrived();
-        look(&mut line, 1_600, 0);
+        look(&mut line, 2_700, 0);
         assert_eq!(line.oldest(0), None);
     }
 
