@@ -98,7 +98,7 @@ impl<'a> Seen<'a> {
     #[inline(always)]
     pub(super) fn set_whole(&mut self, leaf: Leaf, number: u64) {
         if is_time(leaf.field) {
-            self.keep_number(leaf, unix_time(number).0);
+            self.keep_time(leaf, unix_time(number));
         } else if number <= MAX_COUNTER {
             self.keep_number(leaf, number);
         }
@@ -110,10 +110,16 @@ impl<'a> Seen<'a> {
             if let Some(counter) = read_counter_float(number) {
                 self.keep_number(leaf, counter);
             }
-        } else if let Some(time) = unix_time_float(number) {
-            self.keep_number(leaf, time.0);
         } else {
-            self.has_unreadable_time |= leaf.field == Field::EventTime;
+            self.keep_time(leaf, unix_time_float(number));
+        }
+    }
+
+    #[inline]
+    fn keep_time(&mut self, leaf: Leaf, time: Option<Millis>) {
+        match time {
+            Some(time) => self.keep_number(leaf, time.0),
+            None => self.has_unreadable_time |= leaf.field == Field::EventTime,
         }
     }
 
