@@ -48,7 +48,7 @@ pub enum Command {
     Stop(cmd::stop::Args),
     /// Cancel a job at once.
     Cancel(cmd::cancel::Args),
-    /// List executors.
+    /// List executors, also those that were lost in the last minutes.
     Executors(cmd::executors::Args),
     /// Move all partitions of an executor to others, before it is stopped or its host is.
     Drain(cmd::drain::Args),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// Prometheus text.
+    /// Renders the metrics as Prometheus text.
     pub metrics: PrometheusHandle,
     /// Newest reports of all partitions.
     pub reports: watch::Receiver<Vec<PartitionReport>>,
@@ -19,7 +19,7 @@ pub struct Pages {
     pub ready: watch::Receiver<bool>,
 }
 
-/// The pages.
+/// The routes of all pages.
 pub fn router(pages: Pages) -> Router {
     let routes = routes().into_iter();
     let router = routes.fold(Router::new(), |router, (path, page)| {

@@ -64,3 +64,36 @@ fn partition(report: &PartitionReport) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kol_common::SourcePartition;
+    use kol_common::proto::PartitionCounters;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn rejected_records_are_counted_by_their_reason() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let counted = PartitionCounters {
+            dead_letter: 5,
+            rejected: [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)].into(),
+            ..PartitionCounters::default()
+        };
+        let report = PartitionReport {
+            job_id: "job_1".into(),
+            partition: Some((&SourcePartition::new("t", 7)).into()),
+            counters: Some(counted),
+            ..PartitionReport::default()
+        };
+        metrics::with_local_recorder(&recorder, || partition(&report));
+        let text = page.render();
+        for (reason, count) in [("ahead", 3), ("not_json", 2)] {
+            let labels = format!("job=\"job_1\",topic=\"t\",partition=\"7\",reason=\"{reason}\"");
+            let line = format!("kol_rejected_total{{{labels}}} {count}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+}

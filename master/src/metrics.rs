@@ -34,13 +34,13 @@ impl Publisher {
         for status in jobs {
             if seen.insert(&status.name) {
                 job(status);
-                self.wants(status);
+                self.publish_wanted(status);
             }
         }
     }
 
     /// Not before that is known: a job that has just begun does not want none.
-    fn wants(&mut self, status: &JobStatus) {
+    fn publish_wanted(&mut self, status: &JobStatus) {
         let wanted = status.scaling.as_ref().map(|scaling| scaling.wanted);
         let none = is_over(status.state()).then_some(0);
         if let Some(wanted) = wanted.or(none) {
@@ -177,6 +177,27 @@ mod tests {
             state: state as i32,
             scaling: wanted.map(advice),
             ..JobStatus::default()
+        }
+    }
+
+    #[test]
+    fn rejected_records_of_a_job_are_counted_by_their_reason() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let rejected = [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)];
+        let mut running = status("kol", JobState::Running, None);
+        running.totals = Some(kol_common::proto::PartitionCounters {
+            rejected: rejected.into(),
+            ..kol_common::proto::PartitionCounters::default()
+        });
+        metrics::with_local_recorder(&recorder, || {
+            Publisher::default().publish(&[running], &[]);
+        });
+        let text = page.render();
+        for (reason, count) in [("ahead", 3), ("not_json", 2)] {
+            let labels = format!("{{job=\"kol\",reason=\"{reason}\"}}");
+            let line = format!("kol_master_job_rejected_total{labels} {count}\n");
+            assert!(text.contains(&line), "{line} in {text}");
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
-    /// The creator.
+    /// The creator's name; without it a record cannot be used.
     Username,
     /// The platform; a record may leave it to the default.
     Platform,
@@ -21,13 +21,13 @@ pub enum Field {
     EventTime,
     /// When the video was made.
     PublishedAt,
-    /// Counters.
+    /// Counter of likes: a total of the video or new ones, as `scoring.counters` says.
     Likes,
-    /// See `Likes`.
+    /// Counter of comments, like `Likes`.
     Comments,
-    /// See `Likes`.
+    /// Counter of shares, like `Likes`.
     Shares,
-    /// See `Likes`.
+    /// Counter of views, like `Likes`; not part of the engagement.
     Views,
     /// See `Likes`; of the profile.
     Followers,

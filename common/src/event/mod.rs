@@ -79,11 +79,11 @@ pub struct Event<'a> {
     pub published: Option<Millis>,
     /// Likes; `None` = missing.
     pub likes: Option<u64>,
-    /// Comments.
+    /// Comments; `None` = missing.
     pub comments: Option<u64>,
-    /// Shares.
+    /// Shares; `None` = missing.
     pub shares: Option<u64>,
-    /// Views.
+    /// Views; `None` = missing. Not part of the engagement.
     pub views: Option<u64>,
     /// Followers of the profile.
     pub followers: Option<u64>,

@@ -12,7 +12,7 @@ use kol_common::proto::{JobTick, PlatformMarket};
 use tokio::time::Instant;
 
 use super::delivery::encode::Encoder;
-use super::delivery::{Calls, Fill};
+use super::delivery::{Calls, Fill, Scope};
 use super::message::Assignment;
 use super::stage::Intake;
 use crate::sink::Fence;
@@ -50,7 +50,6 @@ impl Parts {
             fill: Fill::new(
                 Encoder::new(&spec.sink, platform, assignment.ordinal),
                 Duration::ZERO,
-                false,
                 now,
             ),
             fence: Fence {
@@ -124,7 +123,11 @@ impl Parts {
         let state = self.intake.state_mut();
         self.fill
             .look(self.now, state, &self.assignment.scoring, &self.tick);
-        let complete = self.fill.collect(self.now, state, behind, room, &mut calls);
+        let scope = match behind {
+            true => Scope::WhatWaited,
+            false => Scope::Everything,
+        };
+        let complete = self.fill.collect(self.now, state, scope, room, &mut calls);
         for call in calls.merges {
             call.write_packed_command(packed);
         }

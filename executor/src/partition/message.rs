@@ -57,15 +57,15 @@ pub type Ticks = watch::Receiver<Arc<JobTick>>;
 /// One assignment of one partition.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// Job.
+    /// Id of the job.
     pub job: JobId,
-    /// Its spec.
+    /// The job's spec, which its partitions here share.
     pub spec: Arc<JobSpec>,
     /// Its scoring constants.
     pub scoring: Arc<Scoring>,
     /// Generation of the job.
     pub generation: u64,
-    /// The partition.
+    /// Topic and number of the partition.
     pub partition: SourcePartition,
     /// Its number within the job.
     pub ordinal: u32,
@@ -162,9 +162,9 @@ pub enum Command {
     },
     /// Everything about one KOL; `None` when this partition does not know it.
     Explain {
-        /// Platform.
+        /// Platform of the KOL, lower case.
         platform: String,
-        /// KOL.
+        /// Name of the KOL, as events have it after cleaning.
         kol: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Option<SlotDetail>>,
@@ -183,7 +183,7 @@ pub enum Ended {
         /// When it stopped reading.
         stopped: Instant,
     },
-    /// By itself.
+    /// By itself, with an error.
     Failed(KolError),
     /// By itself: the log lost records that the state has, and another assignment goes back before them.
     LostTail(LostTail),
@@ -192,7 +192,7 @@ pub enum Ended {
 /// A running partition, as its supervisor holds it.
 #[derive(Debug)]
 pub struct Partition {
-    /// Its mailbox.
+    /// Where its commands go.
     pub address: Address<Command>,
     /// Its newest report.
     pub report: watch::Receiver<PartitionReport>,

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How the master ends its side of the stream.
 #[derive(Clone, Copy)]
 enum End {
-    /// At once.
+    /// At once, and without an error.
     AtOnce,
     /// At once, as one that was killed.
     Broken,

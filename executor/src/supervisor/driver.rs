@@ -281,6 +281,7 @@ impl Supervisor {
                 job = %key.0, partition = %key.1, position, drained, "a partition was given back"
             ),
             Ended::Failed(error) => tracing::warn!(
+                code = "PARTITION_STOPPED",
                 job = %key.0, partition = %key.1, %error, "a partition stopped"
             ),
             Ended::LostTail(tail) => tracing::info!(

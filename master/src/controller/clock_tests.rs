@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
+use kol_common::job::{Counters, JobSpec, Profile, ScoringSpec};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
@@ -19,7 +20,7 @@ use super::actor::start;
 use super::handle::{Handle, Outgoing};
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
-use super::testing::{find, options};
+use super::testing::{find, options, store_with};
 use crate::cluster::SessionId;
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
@@ -58,9 +59,18 @@ impl Threads for Shifted {
 
 /// A master with one job that runs on one executor.
 async fn running(tasks: &Group) -> (Handle, Outgoing) {
+    running_job(tasks, spec("a"), None).await
+}
+
+/// The same with this job, whose newest event is this.
+async fn running_job(
+    tasks: &Group,
+    spec: JobSpec,
+    newest_event: Option<Millis>,
+) -> (Handle, Outgoing) {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let job = JobId::generate();
-    let mut record = JobRecord::new(job.clone(), spec("a"), vec![], Millis::now());
+    let mut record = JobRecord::new(job.clone(), spec, vec![], Millis::now());
     record.phase = Phase::Running;
     record.generation = 1;
     let partition = SourcePartition::new("t", 0);
@@ -97,6 +107,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: Some((&partition).into()),
         assignment_epoch: 1,
         state: PartitionState::Running as i32,
+        clock_ms: newest_event.map(|time| time.0),
         ..PartitionReport::default()
     };
     let reports = vec![report];
@@ -144,6 +155,27 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         let next = epoch(&handle, &mut outgoing).await;
         assert!(next > last);
         last = next;
+    }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+#[tokio::test]
+async fn a_step_of_the_wall_clock_is_no_time_without_events_in_which_rankings_cool() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let mut cooling = spec("a");
+    cooling.scoring = ScoringSpec::defaults(Profile::Default, Counters::Delta);
+    assert_eq!(cooling.scoring.idle_timeout, Some(Millis(60_000)));
+    let newest = Millis::now();
+    let (handle, _outgoing) = running_job(&tasks, cooling, Some(newest)).await;
+    for step in [7_200_000, -10_800_000, 7_200_000] {
+        shift.set(shift.get() + step);
+        // Time for a look at the job.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let status = handle.job("a".into()).await.unwrap();
+        assert_eq!(status.clock_ms, Some(newest.0), "{step} ms");
     }
     let drained = tasks.drain(Duration::from_secs(5)).await;
     assert_eq!(drained, kol_common::actor::Drained::InTime);
@@ -210,7 +242,10 @@ async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_ba
     let shift = Rc::new(Cell::new(0));
     world::enter(Rc::new(Shifted(Rc::clone(&shift))));
     let tasks = Group::new("test");
-    let (handle, _outgoing) = running(&tasks).await;
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
+    let record = JobRecord::new(JobId::generate(), spec("a"), vec![], Millis::now());
+    drop(store_with(&[record], meta.clone()).await);
+    let (handle, _ends_with_the_test) = start(meta, options(), &tasks).await.unwrap();
     let first = handle.job("a".into()).await.unwrap().job_id;
     shift.set(-7_200_000);
     let mut other = spec("a");

@@ -30,7 +30,7 @@ async fn on_record(meta: &LeaderStore) -> usize {
 }
 
 #[tokio::test]
-async fn an_executor_that_never_heard_that_it_drains_is_told_by_the_next_master() {
+async fn an_executor_that_never_heard_that_it_drains_hears_it_from_the_next_master() {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let first = Group::new("first");
     let (handle, unheard) = begin(&meta, &first).await;

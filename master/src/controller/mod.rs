@@ -12,6 +12,7 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `replacement` | whether a job that is to replace a running one could run |
 //! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
@@ -33,6 +34,7 @@ mod identity;
 mod message;
 mod owners;
 mod questions;
+mod replacement;
 mod rewind;
 mod saved;
 mod savepoints;

@@ -15,7 +15,7 @@ use crate::role::Roles;
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// Prometheus text.
+    /// Renders the metrics as Prometheus text.
     pub metrics: PrometheusHandle,
     /// Where jobs and executors are known.
     pub roles: Roles,
@@ -23,7 +23,7 @@ pub struct Pages {
     pub warnings: Vec<String>,
 }
 
-/// The pages.
+/// The routes of all pages.
 pub fn router(pages: Pages) -> Router {
     let routes = routes().into_iter();
     let router = routes.fold(Router::new(), |router, (path, page)| {

@@ -35,6 +35,7 @@ mod placing;
 mod preparing;
 pub mod record;
 mod share;
+mod spellings;
 mod standby;
 mod status;
 pub mod tenure;

@@ -42,7 +42,7 @@ pub(super) enum Wish {
     Kill,
     /// Start one more.
     Add,
-    /// Empty Redis.
+    /// Delete everything in Redis.
     Empty,
     /// Compare, say goodbye and end.
     Quit,

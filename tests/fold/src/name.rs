@@ -47,7 +47,7 @@ pub fn platform(written: &str) -> String {
     composed(visible.trim()).to_lowercase()
 }
 
-/// Unicode NFC.
+/// The text in Unicode's normal form C.
 fn composed(text: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfc();
     normalizer.normalize(text).into_owned()

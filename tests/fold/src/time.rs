@@ -225,7 +225,7 @@ mod tests {
         time(&Json::Text(text.into()))
     }
 
-    /// 2026-11-26T05:00:00Z.
+    /// The time 2026-11-26T05:00:00Z, ms.
     const NOV: u64 = 1_795_669_200_000;
 
     #[test]

@@ -36,7 +36,7 @@ mod secured;
 mod sentinels;
 mod topic;
 
-pub use client::{Answer, client};
+pub use client::{ClientRun, client};
 pub use clock::Clock;
 pub use cluster::{Cluster, binary};
 pub use compare::{Shown, compare, compare_below, compare_market};

@@ -59,7 +59,7 @@ impl RedisServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its port.
+    /// The free port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -113,7 +113,7 @@ impl RedisServer {
         self.cli("REPLICAOF NO ONE");
     }
 
-    /// A connection.
+    /// Opens a connection, with its password if it has one.
     pub fn connect(&self) -> redis::Connection {
         let login = self.password.map(|p| format!(":{p}@")).unwrap_or_default();
         let url = format!("redis://{login}127.0.0.1:{}/0", self.port);

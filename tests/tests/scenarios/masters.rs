@@ -160,7 +160,7 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
     etcd.signal("STOP");
     cluster
         .master
-        .wait_line("LEADERSHIP_LOST", from, Duration::from_secs(5));
+        .wait_code("LEADERSHIP_LOST", from, Duration::from_secs(5));
     let down = stopped.elapsed();
     wait_for("the master to follow", PAUSE, || {
         let reply = cluster.leadership(cluster.grpc());
@@ -195,7 +195,7 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
     println!("longest pause of a partition: {longest:?}; of the events: {slowest:?}");
     assert!(
         longest < PAUSE + slowest,
-        "a partition stood for {longest:?}"
+        "a partition paused for {longest:?}"
     );
     assert!(produced < 58_000, "events came until the end");
     cluster.assert_equals_fold(&job, &topic, &redis, LIMIT);

@@ -221,6 +221,14 @@ fn whatever_redis_loses_comes_back_by_itself() {
         ),
         (format!("DEL {record}"), format!("GET {record}")),
         (format!("DEL {platforms}"), format!("SMEMBERS {platforms}")),
+        (
+            "DEL streaming:last_update".to_owned(),
+            "EXISTS streaming:last_update".to_owned(),
+        ),
+        (
+            "DEL streaming:last_event".to_owned(),
+            "GET streaming:last_event".to_owned(),
+        ),
     ] {
         let before = scene.redis.cli(&shows);
         assert_eq!(scene.redis.cli(&lost).trim(), "1", "{lost}");

@@ -15,7 +15,7 @@ use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
 use super::ledger::Sent;
-use super::outcome::{Arrived, News, Outcome, Reached};
+use super::outcome::{Arrived, News, Outcome, Reached, Scope};
 use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
@@ -82,7 +82,6 @@ impl Outbox {
                     assignment.ordinal,
                 ),
                 patience,
-                assignment.read_before.is_some(),
                 now,
             ),
             flusher: Flusher::new(limits, now),
@@ -232,7 +231,7 @@ impl Outbox {
         &self,
         now: Instant,
         state: &State,
-        behind: bool,
+        scope: Scope,
         tick: &JobTick,
     ) -> Option<Instant> {
         if !self.requests.are_idle() {
@@ -241,21 +240,21 @@ impl Outbox {
         // One that waits for its turn is woken by that.
         let flush = self.flusher.next_at().filter(|_| !self.turn.is_awaited());
         let flush = flush.and_then(|at| {
-            if self.has_to_send(now, state, behind, tick) {
+            if self.has_to_send(now, state, scope, tick) {
                 return Some(at);
             }
             Some(self.next_other(tick)?.max(at))
         });
-        let upkeep = self.upkeep.wake_at(self.allowed(behind));
+        let upkeep = self.upkeep.wake_at(self.allowed(scope));
         flush.into_iter().chain(upkeep).min()
     }
 
     /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
     /// too: they must not take out what is only late to come.
-    fn allowed(&self, behind: bool) -> Allowed {
+    fn allowed(&self, scope: Scope) -> Allowed {
         let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
         Allowed {
-            sweep: ready && !behind && self.rankings.are_shown(),
+            sweep: ready && scope == Scope::Everything && self.rankings.are_shown(),
             compare: ready,
         }
     }
@@ -270,7 +269,8 @@ impl Outbox {
     ) -> Option<Arrived> {
         self.fill.look(now, state, &self.assignment.scoring, tick);
         self.staleness.look(now, self.fill.oldest(state));
-        self.turn.look(now, self.fill.awaited_since());
+        let pauses = reached.scope == Scope::Changes;
+        self.turn.look(now, self.fill.awaited_since(), pauses);
         if !self.requests.are_idle() {
             return None;
         }
@@ -295,7 +295,7 @@ impl Outbox {
         } else if self.flusher.next_at().is_some_and(is_due) {
             arrived = self.flush_in_turn(now, state, reached, tick);
         }
-        let allowed = self.allowed(reached.behind);
+        let allowed = self.allowed(reached.scope);
         if self.requests.are_idle() && allowed.sweep {
             let platforms = || self.rankings.platforms(state.platforms());
             if let Some(piece) = self.upkeep.scan(now, platforms) {

@@ -120,7 +120,7 @@ async fn with_a_record_of_before(
         let (_, became) = read(&mut reader).await;
         assert_eq!(became, Ok(Recovered::SameLog));
     }
-    reader.was_read_before(read_before);
+    reader.compare_with(Instant::now(), Some(read_before));
     assert!(!reader.is_same_log());
     let (_, became) = read(&mut reader).await;
     (became, reader.is_same_log())
@@ -147,11 +147,41 @@ async fn a_record_that_an_owner_before_had_read_and_that_is_there_or_gone_shows_
         }
     }
     let mut reader = reader(&log, &[behind(1, "b")], "");
-    reader.was_read_before(record(1, "b").mark());
+    reader.compare_with(Instant::now(), Some(record(1, "b").mark()));
     assert!(
         reader.is_same_log(),
         "it is compared when the log is opened"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_before_it_is_known_what_an_owner_before_had_read_unless_that_takes_long() {
+    let log = Written::of(&["a", "b", "c", "d"]);
+    for known_after in [Some(100), None] {
+        let mut reader = reader(&log, &[behind(1, "b")], "");
+        let begun = Instant::now();
+        let ms = Duration::from_millis;
+        reader.await_before(begun);
+        for waited in [0, 99] {
+            assert!(!may_read(&mut reader, begun + ms(waited)).await);
+        }
+        if let Some(after) = known_after {
+            reader.compare_with(begun + ms(after), Some(record(3, "d").mark()));
+            assert!(may_read(&mut reader, begun + ms(after)).await);
+            let (all, became) = read(&mut reader).await;
+            assert_eq!((all.len(), became), (2, Ok(Recovered::SameLog)));
+            assert_eq!(log.lock().opened, [1], "it was compared as it was read");
+        } else {
+            assert!(!may_read(&mut reader, begun + ms(499)).await);
+            assert_eq!(reader.ready_at(), Some(begun + ms(500)));
+            assert!(may_read(&mut reader, begun + ms(500)).await);
+        }
+    }
+}
+
+async fn may_read(reader: &mut Reader, now: Instant) -> bool {
+    let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, true));
+    news.await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]

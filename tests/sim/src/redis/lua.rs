@@ -18,7 +18,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// None loaded.
+    /// Runs scripts over this database; none is loaded yet.
     pub fn new(db: Rc<RefCell<Db>>) -> mlua::Result<Self> {
         let lua = Lua::new();
         let redis = lua.create_table()?;

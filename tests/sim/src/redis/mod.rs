@@ -41,7 +41,7 @@ const LATEST: f64 = 3_000.0;
 /// What Redis may lose alone: somebody deletes it, or it is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// The ranking.
+    /// The ranking of a platform.
     Ranking,
     /// The hash of a creator.
     Hash(u32),

@@ -63,7 +63,7 @@ impl<'d> Composed<'d> {
         composed
     }
 
-    /// The daemon.
+    /// The container engine that runs it.
     pub fn docker(&self) -> &Docker {
         self.docker
     }
