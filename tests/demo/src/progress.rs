@@ -4,9 +4,15 @@
 //! 300 records that were not read. How old they are at a look depends on when it comes, and a look every two seconds
 //! comes a little later each time: what is shown would creep up and fall. So several looks are taken, and the one
 //! with the newest report counts: the lag of a second is its smallest.
+//!
+//! A partition that moves reports nothing for a while, or where its next owner begins. What was read once counts as
+//! read: of each partition the highest position is kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use kol_common::SourcePartition;
+use kol_common::proto::PartitionStatus;
 
 /// Over how long the rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(2);
@@ -18,11 +24,19 @@ const LAG_OVER: Duration = Duration::from_secs(1);
 pub(super) struct Progress {
     /// Of each look when it was, how much was read, and how much was not.
     looks: VecDeque<(Duration, u64, u64)>,
+    positions: BTreeMap<SourcePartition, u64>,
 }
 
 impl Progress {
-    /// So many records were written at a moment, and so many of them read.
-    pub(super) fn look(&mut self, now: Duration, written: u64, read: u64) {
+    /// So many records were written at a moment, and that is where the partitions were.
+    pub(super) fn look(&mut self, now: Duration, written: u64, partitions: &[PartitionStatus]) {
+        for status in partitions {
+            if let (Some(partition), Some(report)) = (&status.partition, &status.report) {
+                let known = self.positions.entry(partition.clone().into()).or_default();
+                *known = report.position.max(*known);
+            }
+        }
+        let read: u64 = self.positions.values().sum();
         self.looks
             .push_back((now, read, written.saturating_sub(read)));
         while self.looks.len() > 2 && now - self.looks[1].0 > RATE_OVER {
@@ -53,12 +67,37 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use kol_common::proto::PartitionReport;
+
     use super::*;
 
     /// Records a second, time between two reports of positions, and between two looks: a little later each time.
     const RATE: u64 = 1_500;
     const REPORTS: u64 = 200;
     const LOOKS: u64 = 253;
+
+    fn at_position(position: u64) -> PartitionStatus {
+        PartitionStatus {
+            partition: Some((&SourcePartition::new("t", 0)).into()),
+            report: Some(PartitionReport {
+                position,
+                ..PartitionReport::default()
+            }),
+            ..PartitionStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_partition_that_begins_again_or_reports_nothing_was_read_all_the_same() {
+        let mut progress = Progress::default();
+        let second = Duration::from_secs;
+        progress.look(second(0), 1_000, &[at_position(1_000)]);
+        progress.look(second(1), 1_100, &[at_position(0)]);
+        progress.look(second(2), 1_200, &[]);
+        assert_eq!((progress.rate(), progress.lag()), (0, 200));
+        progress.look(second(3), 1_200, &[at_position(1_200)]);
+        assert_eq!((progress.rate(), progress.lag()), (66, 0));
+    }
 
     /// What is shown in each second of a minute in which everything is read at once, except from a second on to another.
     fn shown(stalled: std::ops::Range<u64>) -> Vec<(u64, u64)> {
@@ -72,7 +111,8 @@ mod tests {
                 reported
             };
             let now = Duration::from_millis(at);
-            progress.look(now, at * RATE / 1_000, read * RATE / 1_000);
+            let partitions = [at_position(read * RATE / 1_000)];
+            progress.look(now, at * RATE / 1_000, &partitions);
             if at % 1_000 < LOOKS {
                 shown.push((progress.lag(), progress.rate()));
             }

@@ -110,7 +110,7 @@ impl<'a> Show<'a> {
     fn look(&mut self, feed: &Feed, screen: &Screen) -> anyhow::Result<JobStatus> {
         let status = self.cluster.try_status(self.job)?;
         let now = self.begun.elapsed();
-        self.progress.look(now, feed.written(), position(&status));
+        self.progress.look(now, feed.written(), &status.partitions);
         let executors = self.cluster.executors.iter_mut();
         let executors: Vec<_> = executors.map(|p| (p.name().to_owned(), p.runs())).collect();
         for text in self.losses.look(now, &executors, &status) {
@@ -187,12 +187,6 @@ impl<'a> Show<'a> {
             None => "no executor is left to kill (key a adds one)".into(),
         }
     }
-}
-
-/// Records up to which the job has read, all partitions together.
-fn position(status: &JobStatus) -> u64 {
-    let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
-    reports.map(|report| report.position).sum()
 }
 
 /// `executor-0: 32 partitions`, for each that has some.
