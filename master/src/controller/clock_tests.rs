@@ -74,6 +74,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
+        last: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

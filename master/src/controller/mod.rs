@@ -32,6 +32,7 @@ mod handle;
 mod identity;
 mod message;
 mod owners;
+mod problems;
 mod questions;
 mod rewind;
 mod saved;

@@ -17,7 +17,7 @@ use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Grace, Limits};
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
-use crate::job::discovery::{Brokers, Outside, Starts};
+use crate::job::discovery::{Brokers, LogEnds, Outside, Starts};
 use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Phase};
 use crate::testing::spec;
@@ -34,6 +34,15 @@ impl Brokers for Away {
         _offsets: StartingOffsets,
         _secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
+        Box::pin(async { Err(KolError::external("SOURCE_UNREACHABLE", "away")) })
+    }
+
+    fn ends(
+        &self,
+        _source: SourceSpec,
+        _partitions: Vec<SourcePartition>,
+        _secrets: Secrets,
+    ) -> BoxFuture<'static, Result<LogEnds, KolError>> {
         Box::pin(async { Err(KolError::external("SOURCE_UNREACHABLE", "away")) })
     }
 
@@ -95,6 +104,7 @@ pub(super) fn ending(id: &str) -> JobRecord {
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
+        last: None,
         topic_id: None,
         cuts: Cuts::default(),
     }];

@@ -7,16 +7,14 @@ use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use kol_common::view::{executor_json, job_json, partition_json, problem_json};
 use kol_common::{Domain, KolError};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 
+use crate::metrics::{self, Cluster};
 use crate::role::Roles;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// Prometheus text.
-    pub metrics: PrometheusHandle,
     /// Where jobs and executors are known.
     pub roles: Roles,
     /// What people must know of this process.
@@ -42,7 +40,7 @@ fn routes() -> [(&'static str, MethodRouter<Pages>); 6] {
     [
         ("/healthz", get(|| async { "ok\n" })),
         ("/readyz", get(ready)),
-        ("/metrics", get(metrics)),
+        ("/metrics", get(exposition)),
         ("/api/v1/jobs", get(jobs)),
         ("/api/v1/jobs/{job}", get(job)),
         ("/api/v1/executors", get(executors)),
@@ -58,8 +56,15 @@ async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-async fn metrics(State(pages): State<Pages>) -> String {
-    pages.metrics.render()
+/// A leader that does not answer shows what it measured.
+async fn exposition(State(pages): State<Pages>) -> String {
+    metrics::page(cluster(&pages.roles).await.ok().as_ref())
+}
+
+async fn cluster(roles: &Roles) -> Result<Cluster, KolError> {
+    let leader = roles.leader()?;
+    let (jobs, executors) = tokio::try_join!(leader.jobs(), leader.executors())?;
+    Ok(Cluster { jobs, executors })
 }
 
 async fn jobs(State(pages): State<Pages>) -> Response {

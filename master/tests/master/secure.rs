@@ -15,7 +15,6 @@ use kol_master::http::{self, Pages};
 use kol_master::meta::etcd::Members;
 use kol_master::rpc::{Caller, caller_of};
 use kol_master::run::Master;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpStream;
@@ -271,7 +270,6 @@ async fn without_a_token_no_page_but_health_answers() {
     let secured = Secured::start().await;
     let protection = Protection::new(Some(&secured.process("master")), false).unwrap();
     let pages = Pages {
-        metrics: PrometheusBuilder::new().build_recorder().handle(),
         roles: secured.master.roles().clone(),
         warnings: Vec::new(),
     };
@@ -320,7 +318,6 @@ async fn status(router: &Router, path: &str, token: Option<&str>) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_elsewhere_needs_tls_or_a_person_who_says_that_it_is_insecure() {
     let rig = Rig::new("events", 1).await;
-    let metrics = || PrometheusBuilder::new().build_recorder().handle();
     // No such host answers; whether one may be called is decided before.
     let etcd = |insecure| Config {
         etcd: Some(Shared {
@@ -335,9 +332,9 @@ async fn etcd_elsewhere_needs_tls_or_a_person_who_says_that_it_is_insecure() {
         insecure: true,
         ..rig.config()
     };
-    let refused = Master::start(&etcd(false), metrics()).await.unwrap_err();
+    let refused = Master::start(&etcd(false)).await.unwrap_err();
     assert_eq!(refused.code, "ETCD_PLAIN", "--insecure is about listeners");
-    let master = Master::start(&etcd(true), metrics()).await.unwrap();
+    let master = Master::start(&etcd(true)).await.unwrap();
     master.stop(Duration::ZERO).await;
 }
 
@@ -349,10 +346,9 @@ async fn an_address_that_others_reach_needs_tls_or_a_person_who_says_insecure() 
         insecure,
         ..rig.config()
     };
-    let metrics = || PrometheusBuilder::new().build_recorder().handle();
-    let refused = Master::start(&open(false), metrics()).await.unwrap_err();
+    let refused = Master::start(&open(false)).await.unwrap_err();
     assert_eq!(refused.code, "ADDRESS_OPEN");
-    let master = Master::start(&open(true), metrics()).await.unwrap();
+    let master = Master::start(&open(true)).await.unwrap();
     let mut client = super::support::people(&master).await;
     super::support::submit(&mut client, &rig.spec("a"))
         .await

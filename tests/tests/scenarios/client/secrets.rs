@@ -1,8 +1,6 @@
 //! Secrets are used and never shown.
 
-use std::io::{Read as _, Write as _};
-
-use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, client, generated};
+use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, client, generated, http_get};
 
 use super::{DAYS, LIMIT, alone, write_spec};
 
@@ -43,7 +41,7 @@ fn a_password_that_a_spec_refers_to_is_used_by_all_and_printed_by_none() {
     }
     cluster.assert_equals_fold("scenario", &topic, &redis, LIMIT);
     for path in ["/api/v1/jobs/scenario", "/metrics"] {
-        let page = get(cluster.http(), path);
+        let page = http_get(cluster.http(), path);
         assert!(
             page.starts_with("HTTP/1.1 200") && !page.contains(SECRET),
             "{page}"
@@ -53,18 +51,6 @@ fn a_password_that_a_spec_refers_to_is_used_by_all_and_printed_by_none() {
         assert!(!process.log().contains(SECRET), "{}", process.name());
     }
     cluster.assert_no_complaints();
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
-    page
 }
 
 #[test]
