@@ -113,7 +113,9 @@ impl Copy {
             .output()
             .expect("git");
         let names = String::from_utf8(listed.stdout).expect("names in UTF-8");
-        for name in names.lines() {
+        let names: BTreeSet<_> = names.lines().map(PathBuf::from).collect();
+        remove_others(&folder, Path::new(""), &names);
+        for name in &names {
             let to = folder.join(name);
             // One that was deleted is still listed until that is committed.
             let Ok(content) = std::fs::read(root.join(name)) else {
@@ -135,6 +137,7 @@ impl Copy {
     /// A test that fails anyway notices nothing: all must pass while nothing is broken.
     fn is_well(&self, mutants: &[&Mutant]) {
         let tests: BTreeSet<_> = mutants.iter().flat_map(|m| &m.tests).collect();
+        println!("with nothing broken: {} tests must pass", tests.len());
         for test in tests {
             let outcome = self.test(test);
             let what = format!("cargo test {test}, with nothing broken");
@@ -179,9 +182,39 @@ impl Copy {
     }
 }
 
+/// Removes the files in `below` that are not among `names`: sources of an earlier run that were moved since, of
+/// which the compiler would find two.
+fn remove_others(folder: &Path, below: &Path, names: &BTreeSet<PathBuf>) {
+    let found = std::fs::read_dir(folder.join(below));
+    for entry in found.into_iter().flatten().flatten() {
+        let name = below.join(entry.file_name());
+        let kind = entry.file_type().expect("what it is");
+        if kind.is_dir() {
+            remove_others(folder, &name, names);
+        } else if !names.contains(&name) {
+            std::fs::remove_file(folder.join(&name)).expect("the copy is ours");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_that_were_moved_since_an_earlier_run_leave_the_copy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("src/log")).expect("a folder");
+        for name in ["src/log.rs", "src/log/mod.rs", "Cargo.toml"] {
+            std::fs::write(path(name), "").expect("a file");
+        }
+        let names = ["Cargo.toml", "src/log/mod.rs"];
+        let names = names.into_iter().map(PathBuf::from).collect();
+        remove_others(folder.path(), Path::new(""), &names);
+        assert!(path("Cargo.toml").exists() && path("src/log/mod.rs").exists());
+        assert!(!path("src/log.rs").exists());
+    }
 
     #[test]
     fn every_piece_that_is_to_be_broken_is_there_once_and_has_somebody_who_must_notice() {
