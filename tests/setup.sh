@@ -29,12 +29,16 @@ present() {
     esac
 }
 
+may_install() {
+    [[ $(id -u) -eq 0 && -z ${KOL_NO_INSTALL:-} ]] && command -v apt-get >/dev/null
+}
+
 missing=()
 for pair in "${needed[@]}"; do
     present "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if ((${#missing[@]})); then
-    if [[ $(id -u) -eq 0 && -z ${KOL_NO_INSTALL:-} ]] && command -v apt-get >/dev/null; then
+    if may_install; then
         echo "setup: installing ${missing[*]} (KOL_NO_INSTALL=1 to do it yourself)"
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -46,15 +50,24 @@ if ((${#missing[@]})); then
 fi
 tools=$PWD/target/tools
 
+# Installs packages that not everything needs. Fails where they cannot be had, and `why` says more then: the caller
+# says in one line what runs without them.
+why=
+install_if_possible() {
+    may_install || return 1
+    echo "setup: installing $* (KOL_NO_INSTALL=1 to do it yourself)"
+    mkdir -p "$tools"
+    local log=$tools/install-$1.log
+    why=" Installing failed: see $log."
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@"; } >"$log" 2>&1
+}
+
 # make bench-guard counts with it; everything else does without.
 if [[ $what == guard || $what == tests ]] && ! command -v valgrind >/dev/null; then
-    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
-        echo "setup: installing valgrind (KOL_NO_INSTALL=1 to do it yourself)"
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends valgrind
-    }; then
-        echo "setup: NOT COUNTED: valgrind is missing (Debian: valgrind). make bench-guard compares nothing." >&2
-    fi
+    install_if_possible valgrind ||
+        echo "setup: NOT COUNTED: the program valgrind is missing (Debian: valgrind). make bench-guard compares nothing" \
+             "and passes; all else runs as usual.$why" >&2
 fi
 
 case $what in
@@ -73,14 +86,9 @@ esac
 
 # Several masters need it; other tests do not.
 if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
-    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
-        echo "setup: installing etcd-server etcd-client (KOL_NO_INSTALL=1 to do it yourself)"
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends etcd-server etcd-client
-    }; then
+    install_if_possible etcd-server etcd-client ||
         echo "setup: NOT TESTED WITH REAL ETCD: the programs etcd and etcdctl are missing (Debian: etcd-server," \
-             "etcd-client). Scenarios with several masters do not run." >&2
-    fi
+             "etcd-client). Scenarios with several masters do not run.$why" >&2
 fi
 
 # promtool judges the pages of metrics; other tests do not need it.
@@ -103,14 +111,9 @@ for program in "${docker_needed[@]}"; do
 done
 if [[ -n $docker_missing ]]; then
     # RUNLEVEL: the packages' own services stay off.
-    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
-        echo "setup: installing docker.io docker-compose debootstrap (KOL_NO_INSTALL=1 to do it yourself)"
-        apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends docker.io docker-compose debootstrap iproute2 iptables binutils
-    }; then
-        echo "setup: NOT TESTED WITH DOCKER: dockerd, docker-compose or debootstrap is missing (Debian: docker.io," \
-             "docker-compose, debootstrap). deploy/docker-compose.yml is not started." >&2
-    fi
+    RUNLEVEL=1 install_if_possible docker.io docker-compose debootstrap iproute2 iptables binutils ||
+        echo "setup: NOT TESTED WITH DOCKER: $docker_missing is missing (Debian: docker.io, docker-compose," \
+             "debootstrap, iproute2, binutils). deploy/docker-compose.yml is not started.$why" >&2
 fi
 
 # What checks the manifests of Kubernetes: from the registries of Go and Python.

@@ -51,7 +51,7 @@ pub enum Command {
     Stop(cmd::stop::Args),
     /// Cancel a job at once.
     Cancel(cmd::cancel::Args),
-    /// List executors.
+    /// List executors, also those that were lost in the last minutes.
     Executors(cmd::executors::Args),
     /// Move all partitions of an executor to others, before it is stopped or its host is.
     Drain(cmd::drain::Args),
@@ -147,6 +147,36 @@ mod tests {
         Cli::command().debug_assert();
         let help = Cli::command().render_long_help().to_string();
         assert!(help.contains("5 a wait timed out"));
+    }
+
+    #[test]
+    fn commands_that_read_take_the_only_job_and_those_that_change_something_want_its_name() {
+        let parses = |line: &str| Cli::try_parse_from(line.split(' ')).map(|_| ());
+        for reads in [
+            "status",
+            "partitions",
+            "checkpoints",
+            "autoscale-advice",
+            "top",
+            "explain kol",
+        ] {
+            let parsed = parses(&format!("kol-client {reads}"));
+            assert!(parsed.is_ok(), "{reads}: {parsed:?}");
+        }
+        for changes in [
+            "stop",
+            "cancel",
+            "savepoint",
+            "rewind --to-earliest",
+            "rollback",
+        ] {
+            let refused = parses(&format!("kol-client {changes}")).unwrap_err();
+            let missing = clap::error::ErrorKind::MissingRequiredArgument;
+            assert_eq!(refused.kind(), missing, "{changes}");
+            let (command, flags) = changes.split_once(' ').unwrap_or((changes, ""));
+            let named = parses(format!("kol-client {command} a {flags}").trim_end());
+            assert!(named.is_ok(), "{changes}: {named:?}");
+        }
     }
 
     /// Files of the repository, from its root.

@@ -34,7 +34,7 @@ pub enum OutputFormat {
 pub struct Context {
     /// URL of the master, or of several, separated by commas.
     pub master: String,
-    /// From `--output`.
+    /// How results are printed, from `--output`.
     pub output: OutputFormat,
     /// Folder with the authority's certificate and the token of the person, from `--tls`.
     pub tls: Option<PathBuf>,

@@ -42,9 +42,9 @@ pub struct KolError {
 pub struct Place {
     /// Job name or id.
     pub job: Option<String>,
-    /// Source partition.
+    /// The source partition; `None` where the error concerns none.
     pub partition: Option<SourcePartition>,
-    /// Kafka offset.
+    /// The Kafka offset; `None` where the error concerns no record.
     pub offset: Option<u64>,
 }
 

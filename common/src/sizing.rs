@@ -32,9 +32,9 @@ pub const EPOCH_EVENT_BYTES: u64 = 42;
 pub struct Figure {
     /// What it is of.
     pub name: &'static str,
-    /// How much.
+    /// The number, in `unit`.
     pub value: u64,
-    /// Of what.
+    /// The unit of `value`, as `kol-client plan` shows it.
     pub unit: &'static str,
     /// The part of `make bench` that prints it.
     pub bench: &'static str,

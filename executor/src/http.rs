@@ -26,7 +26,7 @@ pub struct Pages {
     pub ready: watch::Receiver<bool>,
 }
 
-/// The pages.
+/// The routes of all pages.
 pub fn router(pages: Pages) -> Router {
     let routes = routes().into_iter();
     let router = routes.fold(Router::new(), |router, (path, page)| {

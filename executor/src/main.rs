@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(kol_executor::run::run(config))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "kol-executor cannot run");
+            tracing::error!(code = "EXECUTOR_FAILED", %error, "kol-executor cannot run");
             ExitCode::FAILURE
         }
     }

@@ -192,7 +192,7 @@ impl Roots {
         }
         let news = known.get(place).is_none_or(|k| k.absent.is_none());
         if let Some(error) = absent.as_ref().filter(|_| news) {
-            tracing::warn!(%error, "a checkpoint folder is not there: this executor takes no partitions that need it");
+            tracing::warn!(code = "ROOT_ABSENT", %error, "a checkpoint folder is not there: this executor takes no partitions that need it");
         }
         let entry = Known {
             looked: Instant::now(),

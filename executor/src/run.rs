@@ -30,7 +30,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// Runs until SIGTERM or SIGINT, then gives the partitions back.
 ///
 /// # Errors
-/// What keeps it from starting: an address in use, a master URL that is none.
+/// What keeps it from starting: an address in use, a malformed master URL.
 pub async fn run(config: Config) -> Result<(), KolError> {
     let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
     protection.check_address("--http", config.http)?;
@@ -112,7 +112,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
 /// the master knows it now.
 ///
 /// # Errors
-/// The master's URL is none.
+/// The master's URL is malformed.
 pub async fn live(
     route: Route,
     identity: Identity,

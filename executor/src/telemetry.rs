@@ -105,6 +105,7 @@ fn partition(page: &mut Page, report: &PartitionReport) {
 #[cfg(test)]
 mod tests {
     use kol_common::SourcePartition;
+    use kol_common::proto::PartitionCounters;
 
     use super::*;
 
@@ -156,5 +157,22 @@ mod tests {
             ..report("job_1", "a", 0, 30)
         };
         assert_eq!(lags(&[unknown]), [""; 0]);
+    }
+
+    #[test]
+    fn rejected_records_are_counted_by_their_reason() {
+        let mut counted = report("job_1", "kol", 7, 0);
+        counted.counters = Some(PartitionCounters {
+            dead_letter: 5,
+            rejected: [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)].into(),
+            ..PartitionCounters::default()
+        });
+        let text = page(&[counted], &Memory::new(1 << 30), 0);
+        for (reason, count) in [("ahead", 3), ("not_json", 2)] {
+            let labels =
+                format!("job_name=\"kol\",topic=\"t\",partition=\"7\",reason=\"{reason}\"");
+            let line = format!("kol_rejected_total{{{labels}}} {count}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

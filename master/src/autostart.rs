@@ -54,7 +54,7 @@ pub async fn submit_all(
                     owned.push(file);
                 }
                 Err(error) => {
-                    tracing::error!(file = %file.display(), %error, "a spec of the autostart folder was not submitted");
+                    tracing::error!(code = "AUTOSTART_REFUSED", file = %file.display(), %error, "a spec of the autostart folder was not submitted");
                 }
             }
         }

@@ -144,7 +144,9 @@ pub async fn start(
         let (controller, admission) = (handle.clone(), terms.admission.clone());
         let _runs_by_itself = tasks.spawn("autostart", async move {
             let submitted = autostart::submit_all(&folder, &controller, &admission, &store).await;
-            submitted.inspect_err(|error| tracing::error!(%error, "nothing was started"))
+            submitted.inspect_err(|error| {
+                tracing::error!(code = "AUTOSTART_FAILED", %error, "nothing was started");
+            })
         });
     }
     Ok((handle, decides))
@@ -153,9 +155,9 @@ pub async fn start(
 /// What is outside may be repaired, or fail one master alone; the rest is for people to look at.
 fn gives_up(error: &KolError) {
     if error.domain == Domain::External {
-        tracing::warn!(%error, "this master cannot lead on: another can");
+        tracing::warn!(code = "LEADING_FAILED", %error, "this master no longer leads: another can");
     } else {
-        tracing::error!(%error, "this master cannot lead on: another can");
+        tracing::error!(code = "LEADING_FAILED", %error, "this master no longer leads: another can");
     }
 }
 

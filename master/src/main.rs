@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "kol-master cannot run");
+            tracing::error!(code = "MASTER_FAILED", %error, "kol-master cannot run");
             ExitCode::FAILURE
         }
     }

@@ -229,7 +229,7 @@ fn totals(page: &mut Page, status: &JobStatus) {
 
 #[cfg(test)]
 mod tests {
-    use kol_common::proto::ScalingAdvice;
+    use kol_common::proto::{PartitionCounters, ScalingAdvice};
 
     use super::*;
 
@@ -269,6 +269,22 @@ mod tests {
         ];
         let text = "kol_executors_wanted{job_name=\"a\"} 3";
         assert_eq!(wanted(&jobs), [text], "the newest of a name");
+    }
+
+    #[test]
+    fn rejected_records_of_a_job_are_counted_by_their_reason() {
+        let rejected = [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)];
+        let mut running = status("kol", JobState::Running, None);
+        running.totals = Some(PartitionCounters {
+            rejected: rejected.into(),
+            ..PartitionCounters::default()
+        });
+        let counted = lines(&[running], "kol_master_job_rejected_total");
+        let line = |reason: &str, count: u64| {
+            let labels = format!("job_name=\"kol\",reason=\"{reason}\"");
+            format!("kol_master_job_rejected_total{{{labels}}} {count}")
+        };
+        assert_eq!(counted, [line("ahead", 3), line("not_json", 2)]);
     }
 
     #[test]

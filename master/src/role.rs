@@ -15,9 +15,9 @@ use crate::controller::{Handle, Standby};
 /// What a master is now.
 #[derive(Clone, Debug)]
 pub enum Role {
-    /// It decides.
+    /// It leads, and decides.
     Leading {
-        /// Who decides.
+        /// The way to the actor that decides.
         controller: Handle,
         /// The tasks of its term.
         tasks: Group,
@@ -113,7 +113,7 @@ impl Roles {
         self.leading().map(|(controller, _)| controller)
     }
 
-    /// Who leads.
+    /// Who leads, as far as this master knows.
     pub fn leadership(&self) -> LeadershipReply {
         match self.now() {
             Role::Leading { controller, .. } => LeadershipReply {

@@ -164,7 +164,7 @@ impl Core {
     /// lease of the process before it.
     ///
     /// # Errors
-    /// A URL of etcd is none.
+    /// A URL of etcd is malformed.
     pub fn shared(
         etcd: impl Fn(Duration) -> Result<Etcd, KolError>,
         prefix: String,
@@ -237,7 +237,9 @@ impl Core {
                 .serve_with_incoming_shutdown(accepted, stop.cancelled_owned())
                 .await
                 .map_err(|e| KolError::external("GRPC", e.to_string()))
-                .inspect_err(|error| tracing::error!(%error, "gRPC is no longer served"))
+                .inspect_err(|error| {
+                    tracing::error!(code = "GRPC_ENDED", %error, "gRPC is no longer served");
+                })
         }
     }
 
@@ -316,7 +318,7 @@ impl Master {
         Ok(Self { grpc, http, core })
     }
 
-    /// Its role.
+    /// What this master is now: leader or follower.
     pub fn roles(&self) -> &Roles {
         &self.core.roles
     }

@@ -5,7 +5,7 @@
 //!    takes more than ten minutes, when cores are busy for eight tenths of the time by what arrives, or memory is full to eight tenths.
 //! 3. As many are needed as keep cores busy for six tenths and memory full to seven tenths.
 //! 4. What is wanted is the most that was needed within ten minutes: so more are wanted at once, and fewer only after they
-//!    were not needed for long, also by a master that has just begun.
+//!    were not needed for long, also by a master that has just begun. (It notes nothing while executors may still return to it.)
 //! 5. While a job has problems, or one partition alone is behind, other executors cannot help: as many as there are. More
 //!    than there are partitions are never wanted.
 
@@ -29,17 +29,17 @@ const BACKLOG: u64 = 600;
 const GROWS: u64 = 50;
 /// Parts in thousandths: what cores and memory are planned for, and from where on more are needed.
 const CORES: (u64, u64) = (600, 800);
-/// See `CORES`.
+/// As `CORES`, for memory.
 const MEMORY: (u64, u64) = (700, 800);
 
 /// A job and the executors at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// When.
+    /// When it was taken, by the monotonic clock.
     pub at: Millis,
     /// Records that are not read yet, and how many of them are of one partition.
     pub lag: u64,
-    /// See `lag`.
+    /// Records that are not read yet in the partition that has most of them.
     pub most_lag: u64,
     /// Events read so far.
     pub events: u64,
@@ -49,13 +49,13 @@ pub struct Sample {
     pub is_troubled: bool,
     /// Executors that may have partitions, with all their cores and memory.
     pub executors: u32,
-    /// See `executors`.
+    /// Processor cores of these executors.
     pub cores: u32,
-    /// Bytes.
+    /// Memory limits of these executors, bytes.
     pub memory: u64,
     /// What these use: processor time so far, ms, and memory, bytes.
     pub cpu_ms: u64,
-    /// See `cpu_ms`.
+    /// Memory that these executors use, bytes.
     pub resident: u64,
 }
 
@@ -112,7 +112,7 @@ impl Advisor {
         self.advise(&sample, trend, reason);
     }
 
-    /// Rule 4.
+    /// Sets the advice, by rule 4.
     fn advise(&mut self, sample: &Sample, trend: Option<Trend>, reason: String) {
         let most = self.needs.iter().map(|(_, needed)| *needed).max();
         let trend = trend.unwrap_or(Trend {
@@ -139,7 +139,7 @@ impl Advisor {
     }
 }
 
-/// Rule 1.
+/// How lag and load develop, by rule 1; `None` while the samples are too few.
 fn trend(samples: &VecDeque<Sample>) -> Option<Trend> {
     let (first, last) = (samples.front()?, samples.back()?);
     let ms = last.at.since(first.at).0;

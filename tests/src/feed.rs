@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 
 use kol_harness::{Job, Topic};
 
-/// Creators.
+/// How many creators there are.
 pub const KOLS: u64 = 500;
 /// Event time between two events: a window end passes every few seconds.
 const STEP: Duration = Duration::from_millis(500);

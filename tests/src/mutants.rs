@@ -20,7 +20,7 @@ const BINARIES: [&str; 7] = [
     "kol-client",
 ];
 
-/// The list.
+/// What `mutants.toml` has.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {

@@ -1,4 +1,5 @@
-//! What the documentation points to exists: links, anchors of headings, paths and targets of make.
+//! What the documentation points to exists: links, anchors of headings, paths and targets of make. What is documented
+//! says something, in the words of CONTRIBUTING.md.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+#[path = "docs/comments.rs"]
+mod comments;
 
 /// Folders that hold nothing of ours.
 const SKIPPED: [&str; 3] = ["target", "node_modules", "kol-master-state"];
@@ -336,6 +340,26 @@ fn every_path_link_and_anchor_in_the_documents_exists() {
     let repository = Repository::read(root.unwrap());
     assert!(repository.documents().count() >= 8, "documents are missing");
     assert_eq!(repository.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn documentation_says_something_in_the_words_of_the_house() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = own.ancestors().find(|f| f.join("Cargo.lock").exists());
+    let repository = Repository::read(root.unwrap());
+    let mut found = Vec::new();
+    for (file, text) in &repository.texts {
+        if file.ends_with(".rs") {
+            let empty = comments::empty_docs(text).into_iter();
+            found.extend(empty.map(|(at, line)| format!("{file}:{at}: {line}")));
+        }
+        // The table itself, and its test.
+        if file != "CONTRIBUTING.md" && !file.ends_with("docs/comments.rs") {
+            let words = comments::replaced_words(text).into_iter();
+            found.extend(words.map(|(at, words)| format!("{file}:{at}: `{words}`")));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         let what = "how many executors it wants is not known";
         let unknown = KolError::external("SCALING_UNKNOWN", what).job(&status.name);
         return Err(unknown
-            .help("It is over, began less than a second ago, or the master that answers does not lead.")
+            .help("It is over, it began less than a second ago, or the master that answers does not lead or has begun to a few \
+                 seconds ago: executors may still return to it.")
             .into());
     };
     if ctx.json() {

@@ -24,7 +24,7 @@ use crate::print;
 
 /// Names that every process answers to.
 const HERE: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-/// Name of a master in certificates, beside those of its hosts: etcd can be told to let in nobody else.
+/// Name of a master in certificates, beside those of its hosts: etcd can be set to admit no one else.
 const MASTER: &str = "kol-master";
 /// Name of a member of etcd.
 const ETCD: &str = "kol-etcd";

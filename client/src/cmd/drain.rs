@@ -16,8 +16,8 @@ pub struct Args {
     cancel: bool,
 }
 
-/// Moves all partitions of an executor to others, and gives it none until that is cancelled. It goes on where nobody
-/// else can have them. `executors` shows when it is drained.
+/// Moves all partitions of an executor to others, and gives it none until that is cancelled. It keeps those that no
+/// other can have. `executors` shows when it is drained.
 ///
 /// # Errors
 /// There is no such executor.

@@ -15,7 +15,7 @@ use crate::render::{self, age, grouped};
 /// Arguments of `kol-client explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The creator.
+    /// The creator, as the ranking spells it.
     kol: String,
     /// Platform; the job's default platform when left out.
     #[arg(long, default_value = "")]

@@ -20,7 +20,7 @@ pub struct Args {
     /// Events a second once the present is reached, or max.
     #[arg(long, default_value = "1000")]
     rate: Rate,
-    /// Creators.
+    /// How many creators there are.
     #[arg(long, default_value_t = 2_000)]
     kols: u64,
     /// Videos of each creator that are being read at any time.

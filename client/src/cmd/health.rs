@@ -13,7 +13,7 @@ pub struct Args {
     url: String,
 }
 
-/// Asks a process whether it is well: for health checks of containers, whose image has no other program for it.
+/// Queries a process whether it is well: for health checks of containers, whose image has no other program for it.
 ///
 /// # Errors
 /// It is not, or does not answer.

@@ -13,7 +13,7 @@ use crate::print;
 /// So many of the newest records decide which names are proposed.
 const SURVEYED: u64 = 100;
 
-/// Flags.
+/// Arguments of `kol-client peek`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Topic to look into.
@@ -178,4 +178,80 @@ fn missing(e: &Event<'_>) -> Vec<&'static str> {
         .iter()
         .filter(|(name, v)| v.is_none() && wanted(name));
     missing.map(|(name, _)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `peek` shows of a record of a job with these lines under `[source]`.
+    fn shown(source: &str, value: &str) -> String {
+        let cluster = Cluster::of_source(source);
+        let sample = Sample {
+            partition: 3,
+            offset: 17,
+            key: Some(b"mia".to_vec()),
+            value: Some(value.as_bytes().to_vec()),
+            timestamp_ms: None,
+        };
+        as_text(&show(&cluster, &cluster.decoder(), &sample))
+    }
+
+    fn contains(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|l| l == *line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_field_is_shown_with_the_path_that_it_was_taken_from() {
+        let fields =
+            "shape = \"tiktok-api\"\n[source.fields]\nlikes = [\"hearts\", \"stats.diggCount\"]\n";
+        let value =
+            r#"{"id":"7","author":{"uniqueId":"mia"},"stats":{"diggCount":5,"playCount":9}}"#;
+        let text = shown(fields, value);
+        contains(
+            &text,
+            &[
+                "3/17 key=\"mia\"",
+                "  from     username = author.uniqueId, video_id = id, likes = stats.diggCount, views = stats.playCount",
+                "  missing  comments, shares, event_time",
+            ],
+        );
+        assert!(!text.contains("did you mean"), "{text}");
+    }
+
+    #[test]
+    fn names_that_were_found_in_place_of_a_field_are_proposed_for_it() {
+        let value = r#"{"username":"mia","video_id":"7","likesCount":5,"commentsCount":2}"#;
+        contains(
+            &shown("", value),
+            &[
+                "  from     username = username, video_id = video_id",
+                "  instead  likesCount: did you mean likes = [\"likesCount\"]?, commentsCount: did you mean comments = \
+                 [\"commentsCount\"]?",
+            ],
+        );
+        // A record without its creator is rejected, and the name that may be meant is proposed all the same.
+        let text = shown("", r#"{"ownerUsername":"mia","like_count":5}"#);
+        contains(
+            &text,
+            &["  instead  ownerUsername: did you mean username = [\"ownerUsername\"]?"],
+        );
+        assert!(text.contains("no_username"), "{text}");
+    }
+
+    #[test]
+    fn each_event_of_an_exploded_record_is_shown_by_itself() {
+        let value = r#"{"at":1795669200,"items":[{"username":"mia","like_count":5},{"likes":1}]}"#;
+        let text = shown(
+            "explode = \"items\"\n[source.fields]\nevent_time = \"$.at\"\n",
+            value,
+        );
+        assert_eq!(text.matches("\n  decoded  ").count(), 2, "{text}");
+        contains(
+            &text,
+            &["  from     username = username, event_time = $.at, likes = like_count"],
+        );
+    }
 }

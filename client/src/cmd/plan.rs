@@ -14,7 +14,7 @@ pub struct Args {
     /// Events a second: 500k, 1.5m.
     #[arg(long, value_parser = count)]
     rate: f64,
-    /// Creators.
+    /// How many creators there are: 500k, 1.5m.
     #[arg(long, value_parser = count)]
     kols: f64,
     /// Videos of each.

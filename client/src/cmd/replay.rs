@@ -26,7 +26,7 @@ const GIVE_UP_RECORDS: usize = 500_000;
 /// How often a long pause between two events looks whether those before were written.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Flags.
+/// Arguments of `kol-client replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// JSON lines, a JSON array, or one document (see --explode); gzip and zstd are unpacked.
@@ -338,6 +338,77 @@ mod tests {
         let waiting = opened("no json\n{\"username\":\"a\"}\n{\"username\":\"b\"}\n").unwrap();
         let waiting: Vec<_> = waiting.iter().map(|r| (r.line, &r.value[..])).collect();
         assert_eq!(waiting, [(1, &b"no json"[..]), (2, br#"{"username":"a"}"#)]);
+    }
+
+    /// What is sent of a file of `tests/data/shapes` for a job with these lines: platform, creator, video, likes,
+    /// comments, shares and views of each event.
+    fn sent_of(file: &str, source: &str) -> Vec<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/shapes");
+        let file = Path::new(folder).join(file);
+        let cluster = Cluster::of_source(source);
+        let decoder = cluster.decoder();
+        let progress = ProgressBar::hidden();
+        let mut records = Records::open(&file, explode(&cluster), &progress).unwrap();
+        let waiting = until_usable(&file, &cluster, &mut records).unwrap();
+        let mut sent = Vec::new();
+        for record in waiting.into_iter().map(Ok).chain(records) {
+            let value = record.unwrap().value;
+            decoder.decode_each(Some(&value), |_, outcome| {
+                let e = outcome.unwrap_or_else(|reject| panic!("{}: {reject}", file.display()));
+                assert!(e.published.is_some(), "{e:?}");
+                let counters = [e.likes, e.comments, e.shares, e.views];
+                let counters = counters.map(|c| c.map_or("-".to_owned(), |c| c.to_string()));
+                let video = e.video_id.as_deref().unwrap_or("-");
+                sent.push(format!(
+                    "{} {} {video} {}",
+                    e.platform,
+                    e.kol,
+                    counters.join(" ")
+                ));
+            });
+        }
+        sent
+    }
+
+    #[test]
+    fn made_up_files_of_each_ready_shape_are_read_as_people_have_them() {
+        let (mia, bo) = ("7518376794681117970", "7518376794681117971");
+        let tiktok = [
+            format!("tiktok mia {mia} 10 2 3 400"),
+            format!("tiktok bo {bo} 1200 4 0 5000"),
+        ];
+        let tiktok = tiktok.each_ref().map(|line| &**line);
+        let youtube = ["youtube Mia dQ 10 2 - 400", "youtube Bo dR 1200 4 - 5000"];
+        let instagram = ["instagram mia 31 10 2 - 400", "instagram bo Cy 1200 4 - -"];
+        let own = [tiktok[0], "youtube bo dQ 1200 4 - 5000"];
+        let yt_dlp = ["youtube UC1 dQ 10 2 - 400"];
+        for (file, source, expected) in [
+            ("own.jsonl", "", &own[..]),
+            ("tiktok-api.jsonl", "shape = \"tiktok-api\"", &tiktok),
+            ("tiktok-apify.json", "shape = \"tiktok-apify\"", &tiktok),
+            (
+                "instagram-apify.json",
+                "shape = \"instagram-apify\"",
+                &instagram,
+            ),
+            (
+                "youtube-api.json",
+                "shape = \"youtube-api\"\nexplode = \"items\"",
+                &youtube,
+            ),
+            ("yt-dlp.info.json", "shape = \"yt-dlp\"", &yt_dlp),
+            (
+                "youtube-trending.json",
+                "shape = \"youtube-trending\"",
+                &youtube,
+            ),
+        ] {
+            assert_eq!(sent_of(file, source), expected, "{file}");
+        }
+        // A path that looks at the document as a whole: it is sent whole, and is taken apart by the job.
+        let of_whole =
+            "shape = \"youtube-api\"\nexplode = \"items\"\n[source.fields]\nevent_time = \"$.at\"";
+        assert_eq!(sent_of("youtube-api.json", of_whole), youtube);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
     job: Option<String>,
-    /// Platform.
+    /// Platform whose ranking is shown.
     #[arg(long, default_value = "tiktok")]
     platform: String,
     /// Number of creators.

@@ -3,15 +3,15 @@
 /// Languages with a front-end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// PySpark.
+    /// PySpark, in Python sources.
     Python,
-    /// Scala.
+    /// Scala sources of a Spark application.
     Scala,
     /// Scripts, command lines, `.env` files.
     Shell,
     /// `spark-defaults.conf` and the like.
     Properties,
-    /// docker-compose, Kubernetes.
+    /// Files of docker-compose or Kubernetes.
     Yaml,
 }
 

@@ -32,7 +32,7 @@ use syntax::Program;
 
 /// Largest file, bytes.
 pub const MAX_FILE: usize = 1 << 20;
-/// Most files.
+/// Most files of one conversion.
 pub const MAX_FILES: usize = 64;
 /// Sources may nest deeply; what is walked recursively is bounded for this stack.
 const STACK: usize = 256 << 20;
@@ -42,7 +42,7 @@ const STACK: usize = 256 << 20;
 pub struct Input {
     /// Its name, as messages show it; the extension says what it is.
     pub name: String,
-    /// Its text.
+    /// Its text, as it was read.
     pub text: String,
 }
 

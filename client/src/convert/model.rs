@@ -110,7 +110,7 @@ impl Text {
 pub struct Setting {
     /// Name as Spark, Kafka or Redis spells it.
     pub key: String,
-    /// Its value.
+    /// Its value, or the expression that gives it.
     pub value: Text,
     /// Where it stands.
     pub origin: Origin,
@@ -126,7 +126,7 @@ pub type Settings = BTreeMap<String, Setting>;
 pub struct Stream {
     /// Where it stands.
     pub origin: Origin,
-    /// Its options.
+    /// The options of its reader.
     pub options: Settings,
     /// Its format, as far as it is known.
     pub format: Option<Text>,
@@ -148,8 +148,8 @@ impl Stream {
                     true => format!("in branches of line {}", origin.line),
                     false => format!("in lines {} and {}", before.origin.line, origin.line),
                 };
-                let ask = format!("{name}, which {} sets differently {lines}", origin.file);
-                setting.value = Text::unknown(ask);
+                let question = format!("{name}, which {} sets differently {lines}", origin.file);
+                setting.value = Text::unknown(question);
             }
             None if say => {
                 let note = format!("{origin}: {name} is set in a branch only: it is taken as set");

@@ -59,7 +59,7 @@ pub struct Binding {
     pub name: String,
     /// What happens to the name.
     pub change: Change,
-    /// The value.
+    /// What the name gets, or is changed by.
     pub value: Expr,
     /// It stands in a branch or loop and may not be executed.
     pub conditional: bool,
@@ -89,7 +89,7 @@ pub struct Statement {
     pub scope: usize,
     /// Position in the order of the file.
     pub order: usize,
-    /// The expression.
+    /// What is evaluated; its result is dropped.
     pub expr: Expr,
     /// It stands in a branch or loop and may not be executed.
     pub conditional: bool,
@@ -109,7 +109,7 @@ pub struct Expr {
 /// Kinds of expressions that matter here.
 #[derive(Debug)]
 pub enum Kind {
-    /// A text.
+    /// A text without expressions in it.
     Literal(String),
     /// A number, truth value or null, as Spark's options spell it.
     Atom(String),
@@ -119,7 +119,7 @@ pub enum Kind {
     Null,
     /// A text with expressions in it.
     Pieces(Vec<Expr>),
-    /// A name.
+    /// A name that a scope gives a value.
     Name(String),
     /// `base.name`.
     Member(Box<Expr>, String),
@@ -148,7 +148,7 @@ pub struct Argument {
     pub name: Option<String>,
     /// `**value`: a dictionary of arguments.
     pub spread: bool,
-    /// The value.
+    /// The expression that is passed.
     pub value: Expr,
 }
 

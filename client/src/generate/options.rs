@@ -5,7 +5,7 @@ use kol_common::Millis;
 /// The same options give the same events.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Creators.
+    /// How many creators there are.
     pub kols: u64,
     /// Videos of each creator that are being read at any time.
     pub videos_per_kol: u64,

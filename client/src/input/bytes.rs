@@ -29,7 +29,7 @@ pub enum Unreadable {
     /// What begins in this line is too large.
     #[error("what begins in line {line} is longer than {} MiB", most >> 20)]
     TooLarge {
-        /// From 1.
+        /// Number of the line, from 1.
         line: u64,
         /// The bound, bytes.
         most: usize,

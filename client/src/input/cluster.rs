@@ -85,6 +85,15 @@ impl Cluster {
         }
     }
 
+    /// That of a job with these lines below `[source]`.
+    #[cfg(test)]
+    pub(crate) fn of_source(lines: &str) -> Self {
+        let spec = parse(&format!("name = \"x\"\n[source]\n{lines}"), "x");
+        let spec = spec.unwrap_or_else(|e| panic!("{e}")).spec;
+        let platform = spec.scoring.default_platform;
+        Self::new(spec.source.into(), platform, Secrets::default())
+    }
+
     /// What Kafka clients are made from. `client_id` is what brokers log.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ const MAX_TRIED: usize = 8;
 /// A place where a field can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where.
+    /// Where in the record it stands.
     pub path: FieldPath,
     /// What is read there.
     pub value: String,

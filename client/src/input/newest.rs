@@ -26,11 +26,11 @@ pub enum End {
 /// A record as it lies in the log.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Its partition.
+    /// Number of its partition.
     pub partition: i32,
     /// Where it stands.
     pub offset: i64,
-    /// Its key.
+    /// Its key; `None`: it has none.
     pub key: Option<Vec<u8>>,
     /// Its value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,

@@ -31,7 +31,7 @@ pub struct Survey {
 /// Lines for a job spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
-    /// As TOML.
+    /// The lines, as TOML.
     pub lines: String,
     /// Whether records can be used with them. Otherwise no name in the records is known for the creator's, and
     /// `FILL-IN` stands for it in the lines.

@@ -32,7 +32,7 @@ const HALVINGS: usize = 100;
 pub struct Demand {
     /// Events a second.
     pub rate: f64,
-    /// Creators.
+    /// How many creators there are.
     pub kols: f64,
     /// Videos of a creator.
     pub videos: f64,
@@ -42,7 +42,7 @@ pub struct Demand {
     pub freshness: f64,
 }
 
-/// One executor.
+/// What one executor has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Executor {
     /// Its memory limit, bytes.
@@ -119,7 +119,7 @@ pub fn needs(demand: &Demand, executor: &Executor) -> Needs {
 pub enum Limit {
     /// The state does not fit into their memory.
     Memory,
-    /// Their cores.
+    /// Their cores have no time left; the rate, events a second.
     Cores(f64),
     /// Redis: changes would be older than they may be.
     Redis(f64),

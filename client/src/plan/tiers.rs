@@ -12,7 +12,7 @@ pub const VIDEOS: u64 = 20;
 pub struct Tier {
     /// Its name; its file is `deploy/tiers/NAME.env`.
     pub name: &'static str,
-    /// Executors.
+    /// How many executors it has.
     pub executors: u64,
     /// Memory of each, GiB.
     pub memory_gib: u64,

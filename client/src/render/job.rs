@@ -1,4 +1,4 @@
-//! Jobs.
+//! Shows jobs and their partitions to people.
 
 use kol_common::Millis;
 use kol_common::error::Shown;

@@ -1,4 +1,4 @@
-//! Bounded mailboxes.
+//! Bounded mailboxes: whoever sends waits for room, with a deadline.
 
 use std::time::Duration;
 

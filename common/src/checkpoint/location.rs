@@ -17,7 +17,7 @@ pub enum Location {
     Folder(PathBuf),
     /// `s3://BUCKET/PATH`, in S3 or a compatible service.
     Bucket {
-        /// Its name.
+        /// Name of the bucket; which service has it is the process's environment.
         bucket: String,
         /// Path below which everything lies, without slashes at its ends; may be empty.
         path: String,

@@ -75,7 +75,7 @@ async fn check_state(store: &Store) -> Result<(), KolError> {
 /// A checkpoint root that the master may have to mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The root.
+    /// URL of the root, as jobs name it.
     pub location: String,
     /// Whose it is.
     pub cluster: ClusterId,

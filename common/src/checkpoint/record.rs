@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// One record.
+/// One record of a state file: it replaces what an earlier one says of the same index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record<'a> {
     /// What concerns the partition as a whole; the first record of every file.
@@ -43,16 +43,16 @@ pub struct Head<'a> {
 /// A KOL: its name and its slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KolRecord<'a> {
-    /// Its index.
+    /// Its index in the partition's table of KOLs; used again once the KOL is gone.
     pub index: u32,
     /// Number of its platform.
     pub platform: u32,
-    /// Its name.
+    /// The creator's name, as events have it after cleaning.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// Oldest and newest event time, ms.
     pub first: u64,
-    /// See `first`.
+    /// Newest event time, ms.
     pub newest: u64,
     /// First pane of its ring.
     pub base: u64,
@@ -69,16 +69,16 @@ pub struct KolRecord<'a> {
 pub struct Pane {
     /// Panes after the first of the ring.
     pub after_base: u32,
-    /// Engagement, millionths.
+    /// Engagement gained in the pane, in millionths.
     pub engagement_e6: u64,
-    /// Events.
+    /// Events that gained it.
     pub events: u32,
 }
 
 /// The last reading of a video or a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadingRecord<'a> {
-    /// Its index.
+    /// Its index in the partition's table of readings.
     pub index: u32,
     /// Index of its KOL.
     pub kol: u32,
@@ -94,7 +94,7 @@ pub struct ReadingRecord<'a> {
 /// A reading of which some counters fell too far to be believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FallenRecord<'a> {
-    /// The reading.
+    /// The reading, with the counters that are believed.
     #[serde(borrow)]
     pub reading: ReadingRecord<'a>,
     /// Bit i stands for counter i.
@@ -106,7 +106,7 @@ pub struct FallenRecord<'a> {
 pub enum VideoId<'a> {
     /// A decimal number in its one usual spelling.
     Number(u64),
-    /// Anything else.
+    /// Any other id, as events spell it.
     #[serde(borrow)]
     Text(Cow<'a, str>),
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::digits;
 use super::explode::{Explode, lines, part};
-use super::fields::{Field, FieldPath, Leaf, Plan};
+use super::fields::{Field, FieldPath};
 use super::flat;
 use super::looks::closer;
 use super::names::{UsernameCase, creator, is_plain_creator, is_plain_platform, platform};
+use super::plan::{Leaf, Plan};
 use super::repair::{before_mending, with_long_numbers_as_text, without_infinities};
 use super::scan::{Found, Kind, scan};
 use super::{Event, MAX_ID, MAX_PLATFORM, MAX_VALUE, MAX_WRITTEN, Reject};

@@ -9,7 +9,7 @@ const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 const ABOVE_NINE: u64 = u64::from_le_bytes([0x80 - 10; 8]);
 const HIGHEST_BITS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// 10^n.
+/// Powers of ten, by exponent.
 const TENS: [u64; MOST + 1] = {
     let mut tens = [1; MOST + 1];
     let mut n = 1;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `decode` | from a record to its events |
 //! | `explode` | several events in one record |
-//! | `fields`, `shapes` | which names mean which field |
+//! | `fields`, `shapes`, `plan` | which names mean which field, and the tree of them that the passes follow |
 //! | `flat` | the pass over the text that nearly all records take |
 //! | `scan`, `scalar` | the pass over the JSON that all others take, whatever they are |
 //! | `digits` | digits, eight at a time |
@@ -27,6 +27,7 @@ mod lack;
 mod looks;
 mod names;
 mod number;
+mod plan;
 mod probe;
 mod reject;
 mod repair;
@@ -78,11 +79,11 @@ pub struct Event<'a> {
     pub published: Option<Millis>,
     /// Likes; `None` = missing.
     pub likes: Option<u64>,
-    /// Comments.
+    /// Comments; `None` = missing.
     pub comments: Option<u64>,
-    /// Shares.
+    /// Shares; `None` = missing.
     pub shares: Option<u64>,
-    /// Views.
+    /// Views; `None` = missing. Not part of the engagement.
     pub views: Option<u64>,
     /// Followers of the profile.
     pub followers: Option<u64>,

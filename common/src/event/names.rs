@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 
 /// Whether letters of usernames keep their case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,7 +17,7 @@ pub enum UsernameCase {
     Lower,
 }
 
-/// The name of a creator: in Unicode NFC, without zero-width characters, a leading `@`, and spaces
+/// The name of a creator: in Unicode NFC, without characters that show nothing, a leading `@`, and spaces
 /// around it and behind that. Allocates only where the name changes inside.
 pub(super) fn creator(name: Cow<'_, str>, case: UsernameCase) -> Cow<'_, str> {
     let name = if name.is_ascii() {
@@ -30,7 +32,7 @@ pub(super) fn creator(name: Cow<'_, str>, case: UsernameCase) -> Cow<'_, str> {
     }
 }
 
-/// The name of a platform: in Unicode NFC and lower case, without zero-width characters and spaces around it.
+/// The name of a platform: in Unicode NFC and lower case, without characters that show nothing and spaces around it.
 pub(crate) fn platform(name: Cow<'_, str>) -> Cow<'_, str> {
     let name = if name.is_ascii() {
         name
@@ -107,10 +109,11 @@ fn within<'a>(name: Cow<'a, str>, part: impl Fn(&str) -> &str) -> Cow<'a, str> {
     }
 }
 
-/// Zero-width characters go first: one between a letter and its accent would keep them apart.
+/// Characters that show nothing (Unicode's `Default_Ignorable_Code_Point`) go first: one between a letter and its accent would keep them apart.
 fn composed(name: Cow<'_, str>) -> Cow<'_, str> {
-    let name = if name.contains(is_zero_width) {
-        Cow::Owned(name.chars().filter(|c| !is_zero_width(*c)).collect())
+    let unseen = const { CodePointSetData::new::<DefaultIgnorableCodePoint>() };
+    let name = if name.contains(|c| unseen.contains(c)) {
+        Cow::Owned(name.chars().filter(|c| !unseen.contains(*c)).collect())
     } else {
         name
     };
@@ -119,11 +122,6 @@ fn composed(name: Cow<'_, str>) -> Cow<'_, str> {
         Cow::Borrowed(_) => name,
         Cow::Owned(other) => Cow::Owned(other),
     }
-}
-
-/// Zero-width space, joiners, marks of direction, word joiner and byte order mark.
-fn is_zero_width(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
 #[cfg(test)]
@@ -143,6 +141,10 @@ mod tests {
             ("e\u{200B}\u{301}", "\u{e9}"),
             ("\u{FEFF}@an\u{200D}n\u{2060}", "ann"),
             ("\u{a0}ann\u{3000}", "ann"),
+            // As pasted from chats: marks of direction around the name, and others that show nothing.
+            ("\u{202a}@ann\u{202c}", "ann"),
+            ("\u{2066}a\u{ad}n\u{2063}n\u{fe0f}\u{180e}\u{2069}", "ann"),
+            ("\u{3164}", ""),
             ("\u{200B} @ ", ""),
             ("Chị", "Chị"),
             ("Ann", "Ann"),

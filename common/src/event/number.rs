@@ -6,6 +6,18 @@ use super::digits;
 /// Largest counter that is believed.
 pub const MAX_COUNTER: u64 = 1_000_000_000_000;
 
+/// The words by which programs write that there is no value, in any case of their letters.
+const NOTHING: [&str; 8] = [
+    "null",
+    "none",
+    "nan",
+    "inf",
+    "infinity",
+    "undefined",
+    "na",
+    "nil",
+];
+
 /// Reads a counter that came as text; `None` = missing.
 ///
 /// K, M and B right behind the number multiply in decimal arithmetic; commas must part groups of
@@ -36,9 +48,7 @@ pub fn read_counter_text(text: &str) -> Option<u64> {
         };
     }
     let label = text.chars().all(|c| c.is_alphabetic() || c == ' ');
-    let nothing = ["null", "none", "nan", "inf", "infinity", "undefined"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word));
+    let nothing = NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word));
     (label && !nothing).then_some(0)
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::fields::{Field, FieldPath, Leaf, Plan};
+use super::fields::{Field, FieldPath};
+use super::plan::{Leaf, Plan};
 use super::repair::without_infinities;
 use super::scan::{Found, scan};
 

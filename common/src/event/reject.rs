@@ -32,11 +32,11 @@ pub enum Reject {
     TooManyPlatforms,
     /// Compressed by the producer itself, not by Kafka.
     Gzip,
-    /// See `Gzip`.
+    /// Compressed by the producer itself, as `Gzip`.
     Zstd,
-    /// See `Gzip`.
+    /// Compressed by the producer itself, as `Gzip`.
     Lz4,
-    /// UTF-16 text.
+    /// Text in UTF-16; only UTF-8 is read.
     Utf16,
     /// Binary (Avro or Protobuf) behind the prefix of a schema registry, with its schema id.
     RegistryBinary(u32),

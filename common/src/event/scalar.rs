@@ -42,7 +42,7 @@ impl<'a> Scalar<'a> {
     pub fn time(&self) -> Option<Millis> {
         match self {
             Self::Text(text) => parse_time(text),
-            Self::Whole(number) => Some(unix_time(*number)),
+            Self::Whole(number) => unix_time(*number),
             Self::Float(number) => unix_time_float(*number),
             Self::Negative(_) | Self::Null | Self::Other => None,
         }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{Field, Leaf, MAX_ALTERNATIVES, Node, Plan, Target};
+use super::fields::{Field, MAX_ALTERNATIVES};
+use super::plan::{Leaf, Node, Plan, Target};
 use super::scalar::{Scalar, ScalarSeed};
 use super::{MAX_ID, MAX_WRITTEN};
 use crate::Millis;

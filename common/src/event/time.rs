@@ -24,7 +24,7 @@ pub fn parse_time(text: &str) -> Option<Millis> {
     }
     let bytes = text.trim().as_bytes();
     if bytes.iter().all(u8::is_ascii_digit) {
-        return text.trim().parse().ok().map(unix_time);
+        return text.trim().parse().ok().and_then(unix_time);
     }
     match bytes {
         [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => iso(bytes),
@@ -32,13 +32,18 @@ pub fn parse_time(text: &str) -> Option<Millis> {
     }
 }
 
-/// A number as Unix time: below 10^11 seconds, below 10^14 milliseconds, else microseconds.
-pub(super) fn unix_time(number: u64) -> Millis {
-    Millis(match number {
+/// The end of the year 9999, as far as texts reach. A number beyond it counts in smaller units than microseconds.
+const LAST: u64 = 253_402_300_799_999;
+
+/// A number as Unix time: below 10^11 seconds, below 10^14 milliseconds, else microseconds; `None` beyond the year
+/// 9999.
+pub(super) fn unix_time(number: u64) -> Option<Millis> {
+    let ms = match number {
         0..100_000_000_000 => number * 1_000,
         100_000_000_000..100_000_000_000_000 => number,
         _ => number / 1_000,
-    })
+    };
+    (ms <= LAST).then_some(Millis(ms))
 }
 
 /// The same for a number with a fraction, to the nearest millisecond.
@@ -49,7 +54,9 @@ pub(super) fn unix_time_float(number: f64) -> Option<Millis> {
         _ => 1e-3,
     };
     let ms = (number * scale).round();
-    (0.0..1e18).contains(&ms).then_some(Millis(ms as u64))
+    (0.0..=LAST as f64)
+        .contains(&ms)
+        .then_some(Millis(ms as u64))
 }
 
 fn iso(bytes: &[u8]) -> Option<Millis> {

@@ -15,7 +15,7 @@ use std::str::FromStr;
 pub struct RedisUrl {
     /// How servers are found.
     pub topology: RedisTopology,
-    /// Over TLS.
+    /// Whether connections are over TLS (`rediss`).
     pub tls: bool,
     /// `user`, `user:password` or empty, as it stands in the URL.
     login: String,

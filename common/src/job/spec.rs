@@ -11,7 +11,7 @@ use crate::time::Millis;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSource {
-    /// `host:port,host:port`.
+    /// Brokers to begin with, as `host:port,host:port`.
     pub bootstrap: String,
     /// Topic names; at least one, none twice.
     pub topics: Vec<String>,
@@ -70,7 +70,7 @@ pub enum OnDataLoss {
     Fail,
 }
 
-/// Which formula.
+/// The formula by which creators are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
@@ -94,7 +94,7 @@ pub enum Counters {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoringSpec {
-    /// Which formula.
+    /// The formula by which creators are scored.
     pub profile: Profile,
     /// What the counters in events mean.
     pub counters: Counters,
@@ -119,7 +119,7 @@ pub struct ScoringSpec {
     pub platforms: Vec<String>,
     /// Weights of the three terms of the raw score.
     pub weights: Weights,
-    /// Smallest divisors.
+    /// Smallest divisors of velocity, so that a small one gives no huge ratio.
     pub floors: Floors,
     /// The logistic curve from raw score to score.
     pub curve: Curve,
@@ -157,7 +157,7 @@ pub struct Floors {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Curve {
-    /// 0.8.
+    /// How steep the curve is at its midpoint; 0.8 by default.
     pub steepness: f64,
     /// Raw score that becomes 50 (2).
     pub midpoint: f64,
@@ -167,9 +167,9 @@ pub struct Curve {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MomentumClamp {
-    /// −1.
+    /// Smallest momentum, at most `max`; −1 by default.
     pub min: f64,
-    /// 5.
+    /// Largest momentum; 5 by default.
     pub max: f64,
 }
 
@@ -177,13 +177,13 @@ pub struct MomentumClamp {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Labels {
-    /// 80.
+    /// From here on `Viral`; 80 by default.
     pub viral: f64,
-    /// 60.
+    /// From here on `Hot`; 60 by default.
     pub hot: f64,
-    /// 40.
+    /// From here on `Warm`; 40 by default.
     pub warm: f64,
-    /// 25.
+    /// From here on `Normal`; 25 by default.
     pub normal: f64,
 }
 
@@ -217,7 +217,7 @@ pub struct SinkSpec {
     /// When the rankings of a new generation take the place of those that are shown.
     #[serde(default)]
     pub flip: Flip,
-    /// Key templates.
+    /// Templates of the Redis keys that the job writes.
     pub keys: KeyTemplates,
 }
 
@@ -259,17 +259,17 @@ pub enum Flip {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyTemplates {
-    /// `ranking:{platform}:trending`.
+    /// Sorted set of a platform's creators by score; `ranking:{platform}:trending` by default.
     pub ranking: String,
-    /// `trending:{platform}:{kol}`.
+    /// Hash of a creator; `trending:{platform}:{kol}` by default.
     pub hash: String,
-    /// `streaming_scores:{kol}`.
+    /// Hash of a creator for readers of the old job; `streaming_scores:{kol}` by default.
     pub legacy_hash: String,
-    /// `streaming:fence:{job}:{topic}:{partition}`.
+    /// Fence record of a partition; `streaming:fence:{job}:{topic}:{partition}` by default.
     pub fence: String,
-    /// `streaming:last_update`.
+    /// Wall time of the newest flush; `streaming:last_update` by default.
     pub last_update: String,
-    /// `streaming:last_event`.
+    /// Newest event time of the job, as of the newest flush; `streaming:last_event` by default.
     pub last_event: String,
 }
 

@@ -32,7 +32,7 @@ impl Ends {
     }
 }
 
-/// See [`Ends::own`].
+/// What a client of Kafka was made with, until its threads have ended: see [`Ends::own`].
 pub struct Owned<T: Send + 'static> {
     client: ManuallyDrop<T>,
     /// Until the client has ended.

@@ -9,7 +9,7 @@ const AT_ONCE_MS: u64 = 2_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reason {
     pub(super) kind: Kind,
-    /// `host:port`.
+    /// Address of the broker, `host:port`.
     pub(super) address: String,
     /// Its number in the cluster; `None` for an address of the spec.
     node: Option<u32>,
@@ -24,11 +24,11 @@ pub(super) enum Kind {
     Login,
     /// The way to log in.
     Mechanism,
-    /// Certificates.
+    /// One of the two does not accept the other's certificate.
     Tls,
     /// Plain text to a TLS listener, TLS to a plain one, no login where one is needed.
     Protocol,
-    /// The name.
+    /// The broker's name cannot be resolved.
     Name,
     /// Nobody answers at the address.
     Silent,

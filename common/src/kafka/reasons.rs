@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_broker_gives_itself_is_told_apart_from_the_bootstrap() {
+    fn a_name_that_a_broker_gives_itself_is_distinguished_from_the_bootstrap() {
         let advertised =
             "inside:9092/1: Failed to resolve 'inside:9092': Name or service not known";
         let error = of(&[advertised]);

@@ -28,7 +28,7 @@ const BEFORE: Duration = Duration::from_secs(3_600);
 /// Bytes of a serial number.
 const SERIAL: usize = 16;
 
-/// Signs certificates.
+/// Signs the certificates of a cluster with a key of its own.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
@@ -109,7 +109,7 @@ impl Authority {
     /// A list of certificates that are no longer valid, by their serial numbers; PEM.
     ///
     /// # Errors
-    /// `CERTS`: a number that is none.
+    /// `CERTS`: a malformed number.
     pub fn revoke(&self, serials: &[&str], now: Millis) -> Result<String, KolError> {
         let this_update = time(now) - BEFORE;
         let revoked = |serial: &&str| {

@@ -21,7 +21,7 @@ const PREFACE: usize = 24;
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Its address.
+    /// Its address, as the connection has it: behind a proxy that is the proxy's.
     pub address: SocketAddr,
     /// It showed the certificate of an executor, which was verified.
     pub is_executor: bool,

@@ -13,7 +13,7 @@ use crate::{KolError, world};
 const AGAIN: Duration = Duration::from_secs(1);
 /// The certificate of the authority, and those that are revoked.
 const CA: &str = "ca.crt";
-/// See [`CA`].
+/// File of revoked certificates, beside [`CA`]; it may be absent.
 const CRL: &str = "ca.crl";
 /// Largest file, bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -128,11 +128,11 @@ impl<C: Content> Folder<C> {
                     *self.lock() = (files, content.clone());
                     changed(&content);
                     refused = None;
-                    tracing::info!(folder = %self.path.display(), "certificates and tokens were read again");
+                    tracing::info!(code = "CERTS_READ", folder = %self.path.display(), "certificates and tokens were read again");
                 }
                 Err(why) if refused.as_ref() != Some(&why) => {
                     let error = wrong(&self.path, self.flag, self.help, &why);
-                    tracing::warn!(%error, "certificates and tokens stay as they were");
+                    tracing::warn!(code = "CERTS_KEPT", %error, "certificates and tokens stay as they were");
                     refused = Some(why);
                 }
                 Err(_) => {}

@@ -1,4 +1,4 @@
-//! Asks a process whether it is well, as container engines do.
+//! Queries a process whether it is well, as container engines do.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use super::tls::{Chain, reason};
 
 /// Whose certificate it is.
 pub(super) struct Shown<W> {
-    /// The certificate.
+    /// The certificate that the other end showed, with its chain.
     pub(super) chain: Chain,
     /// What it has to be valid for.
     pub(super) what: W,

@@ -33,7 +33,7 @@ impl Role {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
-    /// Its name.
+    /// Its name, as a tokens file and `--role` have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -69,7 +69,7 @@ impl Tokens {
     /// Reads a file.
     ///
     /// # Errors
-    /// A line that is none, by its number; never what stands there.
+    /// A line that is not a token, by its number; never what stands there.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lines = text.lines().enumerate();
         let lines = lines.map(|(number, line)| (number + 1, line.trim()));

@@ -47,7 +47,7 @@ impl Trust {
         folder.keep(changed, stop).await
     }
 
-    /// Opens connections.
+    /// Opens connections that trust the authority of the folder, as it is at that time.
     pub fn dialer(&self) -> Dialer {
         let folder = self.folder.clone();
         Dialer::new(move || folder.now(), self.servers.clone())

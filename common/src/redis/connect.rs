@@ -1,4 +1,4 @@
-//! Connecting.
+//! Opens connections to Redis, and looks at what is at the other end.
 
 use std::time::Duration;
 

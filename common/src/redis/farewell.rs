@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_words_of_a_server_that_hangs_up_are_told() {
+    async fn the_words_of_a_server_that_hangs_up_are_reported() {
         let error = against("-DENIED Redis is running in protected mode because\r\n").await;
         assert_eq!(error.code, "SINK_DENIED", "{error}");
         assert!(

@@ -22,7 +22,7 @@ const FIELDS: [&str; 6] = [
 pub struct Ranked {
     /// From 1, highest score first.
     pub place: u64,
-    /// Name.
+    /// The creator's name, as events have it after cleaning.
     pub kol: String,
     /// As the sorted set has it: not rounded.
     pub score: f64,

@@ -4,7 +4,7 @@
 /// The market measure by which a flush scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Market {
-    /// `m`.
+    /// `m`: mean velocity of the platform, engagements a minute.
     pub mean: f64,
     /// Grows with each change.
     pub version: u64,

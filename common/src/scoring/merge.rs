@@ -13,17 +13,17 @@ use super::slot::Slot;
 pub struct Sums {
     /// Window end, a pane number.
     pub window_end: u64,
-    /// `E`, millionths.
+    /// `E`: engagement of the window, millionths.
     pub engagement_e6: f64,
-    /// `n`.
+    /// `n`: events of the window.
     pub events: f64,
-    /// `E'`, millionths.
+    /// `E'`: engagement of the window before, millionths.
     pub previous_engagement_e6: f64,
-    /// `n'`.
+    /// `n'`: events of the window before.
     pub previous_events: f64,
-    /// `B_E`, millionths.
+    /// `B_E`: decayed engagement of older panes, millionths.
     pub baseline_engagement_e6: f64,
-    /// `B_n`.
+    /// `B_n`: decayed events of older panes.
     pub baseline_events: f64,
     /// First pane seen.
     pub first_pane: u64,

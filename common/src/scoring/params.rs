@@ -6,7 +6,7 @@ use crate::time::Millis;
 /// A scoring spec with everything derived from it once.
 #[derive(Clone, Debug)]
 pub struct Scoring {
-    /// As submitted.
+    /// The spec as it was submitted.
     pub spec: ScoringSpec,
     /// Panes in a window, `K`.
     pub panes: u64,

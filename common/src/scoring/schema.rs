@@ -66,7 +66,7 @@ pub const CONSTANTS: &[Constant] = &[
 /// A KOL that was scored: what its fields follow from.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
-    /// The constants.
+    /// The constants by which it was scored.
     pub scoring: &'a Scoring,
     /// Its slots, added up.
     pub sums: &'a Sums,
@@ -214,7 +214,7 @@ pub const FIELDS: &[Field] = &[
 
 /// Fields of the hash that say whose it is.
 pub const KOL_ID: &str = "kol_id";
-/// See [`KOL_ID`].
+/// Field of a creator's hash, as [`KOL_ID`]: its platform.
 pub const PLATFORM: &str = "platform";
 /// Field with the time of the last merge.
 pub const UPDATED_AT: &str = "updated_at";

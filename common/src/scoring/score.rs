@@ -20,7 +20,7 @@ pub struct Terms {
     pub own_baseline: bool,
     /// `m`: the market measure used.
     pub market: f64,
-    /// `μ`.
+    /// `μ`: relative change of the velocity within one window, clamped.
     pub momentum: f64,
     /// `v / max(b, floor)`.
     pub personal_growth: f64,

@@ -30,7 +30,7 @@ pub enum Packed {
     U32,
     /// A whole number in 5 bytes: pane numbers.
     U40,
-    /// A double.
+    /// A double in 8 bytes.
     F64,
 }
 
@@ -142,11 +142,11 @@ pub struct Slot {
     pub events: u32,
     /// `E'`: the same of the window before.
     pub previous_engagement_e6: f64,
-    /// `n'`.
+    /// `n'`: events of the window before.
     pub previous_events: u32,
     /// `B_E`: decayed sum over older panes, millionths.
     pub baseline_engagement_e6: f64,
-    /// `B_n`.
+    /// `B_n`: decayed events of older panes.
     pub baseline_events: f64,
     /// First pane with an event.
     pub first_pane: u64,

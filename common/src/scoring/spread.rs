@@ -3,7 +3,7 @@
 /// What the panes of one gain receive, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// First pane.
+    /// Number of the first pane.
     pub from: u64,
     /// One past the last pane.
     pub to: u64,

@@ -46,7 +46,7 @@ impl Binding {
     /// Reads a list; `text` is separated by commas or white space.
     ///
     /// # Errors
-    /// `SECRET_HOST`: an entry that is none.
+    /// `SECRET_HOST`: a malformed entry.
     pub(super) fn read(secret: &str, list: &str, text: Option<&str>) -> Result<Self, KolError> {
         let entries = |text: &str| {
             text.split(|c: char| c == ',' || c.is_whitespace())

@@ -9,7 +9,7 @@ pub fn random_id() -> Uuid {
     uuid::Builder::from_random_bytes(current().random().to_ne_bytes()).into_uuid()
 }
 
-/// See [`Chance::ordered_id`].
+/// An id that nothing else has; later ones sort later ([`Chance::ordered_id`]).
 pub fn ordered_id() -> Uuid {
     current().ordered_id()
 }

@@ -16,7 +16,7 @@ pub trait Clock {
 
 /// Gives random bits and ids.
 pub trait Chance {
-    /// Random bits.
+    /// As many random bits as the type has.
     fn random(&self) -> u128;
 
     /// An id that nothing else has; later ones sort later.

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::current::{ThisMachine, Threads, current};
 
-/// See [`Threads::task`].
+/// Prepares a task for the world that spawns it ([`Threads::task`]).
 pub(crate) fn task(task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
     current().task(Box::pin(task))
 }

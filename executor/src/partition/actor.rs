@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY, Standby};
-use super::delivery::{Answer, Arrived, News as OutboxNews, Outbox, Outcome, Reached, fenced};
+use super::delivery::{
+    Answer, Arrived, News as OutboxNews, Outbox, Outcome, Reached, Scope, fenced,
+};
 use super::deps::Deps;
 use super::explain::Explain;
 use super::fullness::Fullness;
@@ -122,9 +124,11 @@ impl Actor {
     }
 
     async fn live(&mut self) -> Ended {
-        self.handover.restored(Instant::now());
+        let now = Instant::now();
+        self.handover.restored(now);
         self.reader.wait();
-        let ended = match self.turn.take(Instant::now(), &mut self.reader) {
+        self.reader.await_before(now);
+        let ended = match self.turn.take(now, &mut self.reader) {
             Ok(()) => {
                 self.take_tick();
                 self.serve().await
@@ -262,9 +266,7 @@ impl Actor {
                 arrived,
             } => {
                 self.arrived(now, arrived);
-                if let Some(last) = last {
-                    self.reader.was_read_before(last);
-                }
+                self.reader.compare_with(now, last);
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
                     let shown = self.assignment.scoring.time(window_end.saturating_sub(1));
@@ -280,17 +282,27 @@ impl Actor {
             position: self.reader.position(),
             last: self.reader.last_record(),
             is_same_log: self.reader.is_same_log(),
-            behind: self.reader.is_behind(),
+            scope: self.scope(now),
         };
         let state = self.intake.state_mut();
         let arrived = self.outbox.step(now, state, reached, &self.tick);
         self.arrived(now, arrived);
     }
 
+    /// What is worth sending now.
+    fn scope(&self, now: Instant) -> Scope {
+        let taken_over = self.handover.scope(now, self.reader.position());
+        // One that reads nothing more gets no further, and is to send everything.
+        match taken_over.filter(|_| !self.reader.is_halted()) {
+            Some(scope) => scope,
+            None if self.reader.is_behind() => Scope::WhatWaited,
+            None => Scope::Everything,
+        }
+    }
+
     fn wake_at(&self, now: Instant) -> Instant {
-        let behind = self.reader.is_behind();
-        let state = self.intake.state();
-        let flush = self.outbox.wake_at(now, state, behind, &self.tick);
+        let (scope, state) = (self.scope(now), self.intake.state());
+        let flush = self.outbox.wake_at(now, state, scope, &self.tick);
         let pace = self.reader.ready_at().filter(|at| *at > now);
         let is_busy = self.checkpointer.is_copying() || self.explain.is_busy();
         let work = is_busy.then(|| now + STEP_EVERY);
@@ -370,7 +382,7 @@ impl Actor {
         self.reader.look(now)?;
         let end = self.reader.end().map(|log| log.end);
         if let Some(shown) = end.and_then(|end| self.outbox.shown_beyond(end))
-            && !self.reader.was_read_to(now, shown)
+            && !self.reader.doubt_below(now, shown)
         {
             self.outbox.give_up_hold(now, shown);
         }

@@ -3,19 +3,17 @@
 //! Each method is one part of what the actor does, called as the actor calls it.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
+use kol_common::Millis;
 use kol_common::event::Decoder;
 use kol_common::job::JobSpec;
 use kol_common::proto::{JobTick, PlatformMarket};
-use kol_common::scoring::Scoring;
-use kol_common::{ClusterId, JobId, Millis, SourcePartition, StoreId};
 use tokio::time::Instant;
 
 use super::delivery::encode::Encoder;
-use super::delivery::{Calls, Fill};
-use super::message::{Assignment, Master};
+use super::delivery::{Calls, Fill, Scope};
+use super::message::Assignment;
 use super::stage::Intake;
 use crate::sink::Fence;
 use crate::source::Batch;
@@ -41,7 +39,7 @@ pub struct Parts {
 impl Parts {
     /// The first partition of a job, with an empty state. All rankings have this market measure.
     pub fn of(spec: JobSpec, market: f64) -> Self {
-        let assignment = first_of(spec);
+        let assignment = Assignment::first(spec, "bench");
         let spec = &assignment.spec;
         let platform = &spec.scoring.default_platform;
         let now = Instant::now();
@@ -52,7 +50,6 @@ impl Parts {
             fill: Fill::new(
                 Encoder::new(&spec.sink, platform, assignment.ordinal),
                 Duration::ZERO,
-                false,
                 now,
             ),
             fence: Fence {
@@ -126,7 +123,11 @@ impl Parts {
         let state = self.intake.state_mut();
         self.fill
             .look(self.now, state, &self.assignment.scoring, &self.tick);
-        let complete = self.fill.collect(self.now, state, behind, room, &mut calls);
+        let scope = match behind {
+            true => Scope::WhatWaited,
+            false => Scope::Everything,
+        };
+        let complete = self.fill.collect(self.now, state, scope, room, &mut calls);
         for call in calls.merges {
             call.write_packed_command(packed);
         }
@@ -136,31 +137,5 @@ impl Parts {
     /// Creators and entities in state, and the bytes that they take.
     pub fn size(&self) -> (usize, usize, usize) {
         self.intake.state().size()
-    }
-}
-
-/// The assignment of the first partition of a job that begins.
-fn first_of(spec: JobSpec) -> Assignment {
-    Assignment {
-        job: JobId::generate(),
-        scoring: Arc::new(Scoring::new(&spec.scoring)),
-        spec: Arc::new(spec),
-        generation: 1,
-        partition: SourcePartition::new("bench", 0),
-        ordinal: 0,
-        assignment_epoch: 1,
-        offset: 0,
-        topic_id: None,
-        restore: None,
-        kept: Vec::new(),
-        lineage: 0,
-        resume_at: None,
-        read_before: None,
-        whole_log: false,
-        master: Master {
-            cluster: ClusterId::generate(),
-            store: StoreId::generate(),
-            host: String::new(),
-        },
     }
 }

@@ -107,6 +107,7 @@ mod tests {
     use kol_common::{Millis, SourcePartition};
 
     use super::*;
+    use crate::partition::testing::event;
 
     fn assignment() -> Arc<Assignment> {
         Arc::new(Assignment {
@@ -117,17 +118,8 @@ mod tests {
 
     fn read(state: &mut State, kol: &str, video: usize) {
         let event = Event {
-            platform: Cow::Borrowed("tiktok"),
-            kol: Cow::Borrowed(kol),
             video_id: Some(Cow::Owned(video.to_string())),
-            event_time: None,
-            time_unreadable: false,
-            published: None,
-            likes: Some(1),
-            comments: None,
-            shares: None,
-            views: None,
-            followers: None,
+            ..event(kol)
         };
         state.apply(&event, Millis(1_795_669_200_000));
     }

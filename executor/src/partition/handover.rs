@@ -6,7 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::delivery::Scope;
 use super::message::Assignment;
+
+/// How long everything else waits for the end of a hand-over, once the state is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
@@ -33,6 +37,19 @@ impl Handover {
     /// The state is there.
     pub(super) fn restored(&mut self, now: Instant) {
         self.restored = now.duration_since(self.begun);
+    }
+
+    /// What is worth sending at this position until it is over; `None` when it is, or takes too long for that.
+    pub(super) fn scope(&self, now: Instant, position: u64) -> Option<Scope> {
+        let &(before, _) = self.open.as_ref()?;
+        if now >= self.begun + self.restored + PATIENCE {
+            return None;
+        }
+        // A flush that begins earlier does not end it, and would only be in the way of one that does.
+        Some(match position < before {
+            true => Scope::WhatWaited,
+            false => Scope::Changes,
+        })
     }
 
     /// Whether it is over with this position, and with where the newest flush began that has arrived: who waits for that.
@@ -86,9 +103,24 @@ mod tests {
         assert!(handover.ends(now, 90, Some(90)).is_none(), "once");
     }
 
+    #[test]
+    fn until_a_hand_over_is_over_only_what_ends_it_is_worth_sending_unless_that_takes_too_long() {
+        let (mut handover, _comes) = of(Some(50));
+        // Restoring may take as long as it does.
+        let now = Instant::now() + 10 * PATIENCE;
+        handover.restored(now);
+        assert_eq!(handover.scope(now, 49), Some(Scope::WhatWaited));
+        assert_eq!(handover.scope(now, 50), Some(Scope::Changes));
+        let late = now + 2 * PATIENCE;
+        assert_eq!(handover.scope(late, 50), None, "others wait for it, too");
+        assert!(handover.ends(now, 70, Some(50)).is_some());
+        assert_eq!(handover.scope(now, 70), None);
+    }
+
     #[tokio::test]
     async fn nobody_waits_where_nobody_had_it_before() {
         let (mut handover, comes) = of(None);
+        assert_eq!(handover.scope(Instant::now(), 70), None);
         let at_once = handover.ends(Instant::now(), 70, Some(70));
         assert!(at_once.is_none() && comes.await.is_err());
     }

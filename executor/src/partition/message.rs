@@ -57,15 +57,15 @@ pub type Ticks = watch::Receiver<Arc<JobTick>>;
 /// One assignment of one partition.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// Job.
+    /// Id of the job.
     pub job: JobId,
-    /// Its spec.
+    /// The job's spec, which its partitions here share.
     pub spec: Arc<JobSpec>,
     /// Its scoring constants.
     pub scoring: Arc<Scoring>,
     /// Generation of the job.
     pub generation: u64,
-    /// The partition.
+    /// Topic and number of the partition.
     pub partition: SourcePartition,
     /// Its number within the job.
     pub ordinal: u32,
@@ -110,17 +110,14 @@ impl Assignment {
         Place::root(&self.spec.checkpoint.location, &self.master.cluster)
     }
 
-    /// One of a job with these keys in `[source]`.
-    #[cfg(test)]
-    pub(crate) fn with_source(source: &str) -> Self {
-        let text = format!("name = \"x\"\n[source]\n{source}");
-        let spec = kol_common::job::parse(&text, "x").unwrap().spec;
+    /// The first partition of a job that begins, of this topic: for benchmarks and tests.
+    pub(super) fn first(spec: JobSpec, topic: &str) -> Self {
         Self {
             job: JobId::generate(),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             spec: Arc::new(spec),
             generation: 1,
-            partition: SourcePartition::new("t", 0),
+            partition: SourcePartition::new(topic, 0),
             ordinal: 0,
             assignment_epoch: 1,
             offset: 0,
@@ -137,6 +134,14 @@ impl Assignment {
                 host: String::new(),
             },
         }
+    }
+
+    /// One of a job with these keys in `[source]`.
+    #[cfg(test)]
+    pub(crate) fn with_source(source: &str) -> Self {
+        let text = format!("name = \"x\"\n[source]\n{source}");
+        let spec = kol_common::job::parse(&text, "x").unwrap().spec;
+        Self::first(spec, "t")
     }
 }
 
@@ -157,9 +162,9 @@ pub enum Command {
     },
     /// Everything about one KOL; `None` when this partition does not know it.
     Explain {
-        /// Platform.
+        /// Platform of the KOL, lower case.
         platform: String,
-        /// KOL.
+        /// Name of the KOL, as events have it after cleaning.
         kol: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Option<SlotDetail>>,
@@ -178,7 +183,7 @@ pub enum Ended {
         /// When it stopped reading.
         stopped: Instant,
     },
-    /// By itself.
+    /// By itself, with an error.
     Failed(KolError),
     /// By itself: the log lost records that the state has, and another assignment goes back before them.
     LostTail(LostTail),
@@ -187,7 +192,7 @@ pub enum Ended {
 /// A running partition, as its supervisor holds it.
 #[derive(Debug)]
 pub struct Partition {
-    /// Its mailbox.
+    /// Where its commands go.
     pub address: Address<Command>,
     /// Its newest report.
     pub report: watch::Receiver<PartitionReport>,

@@ -34,6 +34,8 @@ mod reader;
 mod report;
 mod stage;
 mod start;
+#[cfg(test)]
+mod testing;
 mod turn;
 
 pub use checkpointer::{Of, Restore, Standby};

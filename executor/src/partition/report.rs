@@ -70,6 +70,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         staleness_ms: Millis::from(outbox.staleness()).0,
         stall_ms: Millis::from(stall).0,
         sample: state.sample().to_vec(),
+        spellings: state.spellings().to_vec(),
         hottest: state.hottest(),
         // The actor measures them.
         rates: None,

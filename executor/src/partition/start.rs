@@ -21,7 +21,7 @@ const COMMANDS: usize = 16;
 pub struct Started {
     /// As its supervisor holds it.
     pub partition: Partition,
-    /// Its task.
+    /// The task that runs the partition.
     pub task: Task,
     /// Gets how it ended.
     pub ended: oneshot::Receiver<Ended>,

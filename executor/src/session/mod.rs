@@ -72,7 +72,7 @@ pub struct Account {
 pub struct Identity {
     /// This life of the process.
     pub incarnation: Incarnation,
-    /// Host name.
+    /// Name of the host, as people know it.
     pub host: String,
     /// What the host fails together with; may be empty.
     pub zone: String,

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How the master ends its side of the stream.
 #[derive(Clone, Copy)]
 enum End {
-    /// At once.
+    /// At once, and without an error.
     AtOnce,
     /// At once, as one that was killed.
     Broken,
@@ -123,6 +123,12 @@ impl Scene {
         }
     }
 
+    /// The next registration, and the term of the master that got it.
+    async fn registered(&mut self) -> (u64, Register) {
+        let registered = tokio::time::timeout(LIMIT, self.registrations.recv()).await;
+        registered.unwrap().unwrap()
+    }
+
     /// Acts as the supervisor at the start of a stream.
     async fn come_up(&mut self) -> mpsc::Sender<ExecutorMessage> {
         loop {
@@ -144,7 +150,7 @@ async fn a_stream_that_ends_is_opened_again_by_the_same_incarnation() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let _sender = scene.come_up().await;
-        seen.push(scene.registrations.recv().await.unwrap().1.incarnation);
+        seen.push(scene.registered().await.1.incarnation);
     }
     assert_eq!(seen[0], seen[1]);
     scene.group.stop_token().cancel();
@@ -158,7 +164,7 @@ async fn the_waits_begin_again_after_a_registration_however_its_stream_ended() {
     let began = tokio::time::Instant::now();
     for _ in 0..14 {
         let _sender = scene.come_up().await;
-        scene.registrations.recv().await.unwrap();
+        scene.registered().await;
     }
     // Waits that grow would be 10 s in all, at least.
     assert!(began.elapsed() < Duration::from_secs(6));
@@ -168,7 +174,7 @@ async fn the_waits_begin_again_after_a_registration_however_its_stream_ended() {
 async fn a_stream_that_ends_after_the_supervisor_is_not_opened_again() {
     let mut scene = Scene::start(End::Last).await;
     let sender = scene.come_up().await;
-    scene.registrations.recv().await.unwrap();
+    scene.registered().await;
     let Scene {
         mut session,
         supervisor,
@@ -190,7 +196,7 @@ async fn nothing_of_a_master_whose_term_is_over_is_taken() {
         match event.unwrap().unwrap() {
             SessionEvent::Up(up) => {
                 up.account.send(Account::default()).unwrap();
-                known.push(scene.registrations.recv().await.unwrap().0);
+                known.push(scene.registered().await.0);
             }
             SessionEvent::Message(message) => heard.push(message.term),
             SessionEvent::Down => {}

@@ -1,5 +1,7 @@
 //! Compares what a partition sent with what is there.
 
+use std::time::Duration;
+
 use kol_common::redis::RedisConnection;
 use redis::{Cmd, Pipeline};
 use tokio::time::Instant;
@@ -8,25 +10,31 @@ use super::call::CallResult;
 use super::message::{Compared, Difference, SinkError};
 use super::script;
 
-/// One call's answer: see `lua/compare.lua`.
-type Answer = (String, u8, Vec<String>, Vec<usize>, Vec<usize>);
+/// What one call gives back: see `lua/compare.lua`.
+type Row = (String, u8, Vec<String>, Vec<usize>, Vec<usize>, u8);
 
-/// Sends the calls in one pipeline.
-pub(super) async fn compare(calls: Vec<Cmd>, open: &mut RedisConnection) -> CallResult<Compared> {
+/// Sends the calls in one pipeline. What that takes is Redis' time, but for the `way` there and back.
+pub(super) async fn compare(
+    calls: Vec<Cmd>,
+    way: Duration,
+    open: &mut RedisConnection,
+) -> CallResult<Compared> {
     let begun = Instant::now();
     let mut pipe = Pipeline::with_capacity(calls.len());
     for call in calls {
         pipe.add_command(call);
     }
-    let answers: Vec<Answer> = match pipe.query_async(open).await {
+    let rows: Vec<Row> = match pipe.query_async(open).await {
         Err(error) => return Err(script::load_forgotten(error, open).await),
-        Ok(answers) => answers,
+        Ok(rows) => rows,
     };
     let mut compared = Compared {
-        took: begun.elapsed(),
+        took: begun.elapsed().saturating_sub(way),
         pieces: Vec::new(),
+        stamps_lost: false,
     };
-    for (word, whole, keys, wrong, lost) in answers {
+    for (word, whole, keys, wrong, lost, stamps) in rows {
+        compared.stamps_lost |= stamps == 1;
         match word.as_str() {
             "OK" => compared.pieces.push(Difference {
                 whole: whole == 1,

@@ -4,6 +4,7 @@ use kol_common::redis::{RedisConnection, is_wrong_type};
 use redis::RedisResult;
 
 use super::call::CallResult;
+use super::calls::ClaimArgument;
 use super::message::{Claimed, Fence, SinkError};
 use super::script;
 
@@ -19,13 +20,15 @@ pub(super) async fn claim(
     first: &[String],
     open: &mut RedisConnection,
 ) -> CallResult<Claimed> {
-    let reply: Vec<String> = script::CLAIM
-        .key(&fence.key)
-        .arg(fence.generation)
-        .arg(fence.assignment_epoch)
-        .arg(log)
-        .invoke_async(open)
-        .await?;
+    let mut call = script::CLAIM.key(&fence.key);
+    for argument in ClaimArgument::ALL {
+        match argument {
+            ClaimArgument::Generation => call.arg(fence.generation),
+            ClaimArgument::AssignmentEpoch => call.arg(fence.assignment_epoch),
+            ClaimArgument::Log => call.arg(log),
+        };
+    }
+    let reply: Vec<String> = call.invoke_async(open).await?;
     let number = |i: usize| reply.get(i).and_then(|text| text.parse::<u64>().ok());
     let raised = match reply.first().map(String::as_str) {
         Some("CLAIMED") => false,

@@ -1,9 +1,10 @@
 //! Sends one flush.
 
 use kol_common::redis::RedisConnection;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 
 use super::call::CallResult;
+use super::calls::{BeginArgument, DoneArgument, DoneKey};
 use super::message::{FlushRequest, Flushed, SinkError};
 use super::script;
 
@@ -41,37 +42,55 @@ fn words(reply: Value) -> Vec<String> {
 }
 
 fn pipeline(request: FlushRequest) -> Pipeline {
-    let fence = &request.fence;
     let mut pipe = Pipeline::with_capacity(request.merges.len() + 2);
-    let mut begin = redis::cmd("EVALSHA");
-    begin
-        .arg(script::BEGIN.get_hash())
-        .arg(1)
-        .arg(&fence.key)
-        .arg(fence.generation)
-        .arg(fence.assignment_epoch)
-        .arg(request.sequence)
-        .arg(request.shown.0)
-        .arg(request.shown.1)
-        .arg(request.confirmed)
-        .arg(&request.last);
-    pipe.add_command(begin);
-    let mut done = redis::cmd("EVALSHA");
-    done.arg(script::DONE.get_hash())
-        .arg(4)
-        .arg(&fence.key)
-        .arg(&request.stamps.0)
-        .arg(&request.stamps.1)
-        .arg(&request.platforms)
-        .arg(fence.generation)
-        .arg(fence.assignment_epoch)
-        .arg(request.sequence)
-        .arg(&request.times.0)
-        .arg(&request.times.1)
-        .arg(request.merges.len());
+    pipe.add_command(begin(&request));
+    let done = done(&request);
     for merge in request.merges {
         pipe.add_command(merge);
     }
     pipe.add_command(done);
     pipe
+}
+
+fn begin(request: &FlushRequest) -> Cmd {
+    let fence = &request.fence;
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(script::BEGIN.get_hash()).arg(1).arg(&fence.key);
+    for argument in BeginArgument::ALL {
+        match argument {
+            BeginArgument::Generation => cmd.arg(fence.generation),
+            BeginArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
+            BeginArgument::Sequence => cmd.arg(request.sequence),
+            BeginArgument::Offset => cmd.arg(request.shown.0),
+            BeginArgument::WindowEnd => cmd.arg(request.shown.1),
+            BeginArgument::Confirmed => cmd.arg(request.confirmed),
+            BeginArgument::Last => cmd.arg(&request.last),
+        };
+    }
+    cmd
+}
+
+fn done(request: &FlushRequest) -> Cmd {
+    let fence = &request.fence;
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(script::DONE.get_hash()).arg(DoneKey::ALL.len());
+    for key in DoneKey::ALL {
+        match key {
+            DoneKey::Fence => cmd.arg(&fence.key),
+            DoneKey::LastUpdate => cmd.arg(&request.stamps.0),
+            DoneKey::LastEvent => cmd.arg(&request.stamps.1),
+            DoneKey::Platforms => cmd.arg(&request.platforms),
+        };
+    }
+    for argument in DoneArgument::ALL {
+        match argument {
+            DoneArgument::Generation => cmd.arg(fence.generation),
+            DoneArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
+            DoneArgument::Sequence => cmd.arg(request.sequence),
+            DoneArgument::Now => cmd.arg(&request.times.0),
+            DoneArgument::NewestEvent => cmd.arg(&request.times.1),
+            DoneArgument::Merges => cmd.arg(request.merges.len()),
+        };
+    }
+    cmd
 }

@@ -8,128 +8,64 @@
 //! - arguments: those of [`Argument`], then the name of each KOL. What is sent of the KOLs beside is packed into
 //!   two arguments ([`Kols`]): a script reads one long string faster than Redis many short ones.
 
-use std::fmt::Write as _;
-
 use kol_common::scoring::schema::{self, CONSTANTS, Changes, FIELDS, Field, RANK, Shows};
 use kol_common::scoring::{Market, Scoring, Slot};
 use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION};
 
-/// A key that all KOLs of a call have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// Fence record of the partition.
-    Fence,
-    /// Ranking of the platform.
-    Ranking,
-    /// Which generation the ranking is of: "N live", or "N next" while it is not shown yet.
-    Record,
-    /// The ranking that will be shown.
-    Next,
-    /// The ranking that was shown before.
-    Before,
-    /// Set of all platforms that have a ranking.
-    Platforms,
-    /// Packed slots of the KOLs of the platform.
-    Slots,
-}
+use super::calls::{in_order, list, locals, names_of_kols, push};
 
-impl Key {
-    /// In the order of a call.
-    pub const ALL: [Self; 7] = [
-        Self::Fence,
-        Self::Ranking,
-        Self::Record,
-        Self::Next,
-        Self::Before,
-        Self::Platforms,
-        Self::Slots,
-    ];
-
-    /// Its name in the script.
-    const fn lua(self) -> &'static str {
-        match self {
-            Self::Fence => "KEY_FENCE",
-            Self::Ranking => "KEY_RANKING",
-            Self::Record => "KEY_RECORD",
-            Self::Next => "KEY_NEXT",
-            Self::Before => "KEY_BEFORE",
-            Self::Platforms => "KEY_PLATFORMS",
-            Self::Slots => "KEY_SLOTS",
-        }
+in_order! {
+    /// A key that all KOLs of a call have in common.
+    Key {
+        /// Fence record of the partition.
+        Fence = "KEY_FENCE",
+        /// Ranking of the platform.
+        Ranking = "KEY_RANKING",
+        /// Which generation the ranking is of: "N live", or "N next" while it is not shown yet.
+        Record = "KEY_RECORD",
+        /// The ranking that will be shown.
+        Next = "KEY_NEXT",
+        /// The ranking that was shown before.
+        Before = "KEY_BEFORE",
+        /// Set of all platforms that have a ranking.
+        Platforms = "KEY_PLATFORMS",
+        /// Packed slots of the KOLs of the platform.
+        Slots = "KEY_SLOTS",
     }
 }
 
-/// An argument that all KOLs of a call have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Argument {
-    /// Generation of the job.
-    Generation,
-    /// Assignment epoch of the owner.
-    AssignmentEpoch,
-    /// Sequence of the flush.
-    Sequence,
-    /// Place of the merge in its flush, from 1.
-    Place,
-    /// Number of the partition within its job, and generation of the job: as every slot of the call begins, see
-    /// [`tag`].
-    Tag,
-    /// Platform of the KOLs.
-    Platform,
-    /// The time now, ISO 8601.
-    Now,
-    /// How many KOLs there are.
-    Count,
-    /// Expiry of the hashes, ms; 0 = none.
-    Ttl,
-    /// See [`constants`].
-    Constants,
-    /// Version and value of the market measure, packed as they lie before slots.
-    Market,
-    /// "live" or "next": whether the ranking of this generation may be shown.
-    Shown,
-    /// See [`Kols`].
-    Kinds,
-    /// See [`Kols`].
-    Kols,
-}
-
-impl Argument {
-    /// In the order of a call.
-    pub const ALL: [Self; 14] = [
-        Self::Generation,
-        Self::AssignmentEpoch,
-        Self::Sequence,
-        Self::Place,
-        Self::Tag,
-        Self::Platform,
-        Self::Now,
-        Self::Count,
-        Self::Ttl,
-        Self::Constants,
-        Self::Market,
-        Self::Shown,
-        Self::Kinds,
-        Self::Kols,
-    ];
-
-    /// Its name in the script.
-    const fn lua(self) -> &'static str {
-        match self {
-            Self::Generation => "ARG_GENERATION",
-            Self::AssignmentEpoch => "ARG_ASSIGNMENT_EPOCH",
-            Self::Sequence => "ARG_SEQUENCE",
-            Self::Place => "ARG_PLACE",
-            Self::Tag => "ARG_TAG",
-            Self::Platform => "ARG_PLATFORM",
-            Self::Now => "ARG_NOW",
-            Self::Count => "ARG_COUNT",
-            Self::Ttl => "ARG_TTL",
-            Self::Constants => "ARG_CONSTANTS",
-            Self::Market => "ARG_MARKET",
-            Self::Shown => "ARG_SHOWN",
-            Self::Kinds => "ARG_KINDS",
-            Self::Kols => "ARG_KOLS",
-        }
+in_order! {
+    /// An argument that all KOLs of a call have in common.
+    Argument {
+        /// Generation of the job.
+        Generation = "ARG_GENERATION",
+        /// Assignment epoch of the owner.
+        AssignmentEpoch = "ARG_ASSIGNMENT_EPOCH",
+        /// Sequence of the flush.
+        Sequence = "ARG_SEQUENCE",
+        /// Place of the merge in its flush, from 1.
+        Place = "ARG_PLACE",
+        /// Number of the partition within its job, and generation of the job: as every slot of the call begins, see
+        /// [`tag`].
+        Tag = "ARG_TAG",
+        /// Platform of the KOLs.
+        Platform = "ARG_PLATFORM",
+        /// The time now, ISO 8601.
+        Now = "ARG_NOW",
+        /// How many KOLs there are.
+        Count = "ARG_COUNT",
+        /// Expiry of the hashes, ms; 0 = none.
+        Ttl = "ARG_TTL",
+        /// See [`constants`].
+        Constants = "ARG_CONSTANTS",
+        /// Version and value of the market measure, packed as they lie before slots.
+        Market = "ARG_MARKET",
+        /// "live" or "next": whether the ranking of this generation may be shown.
+        Shown = "ARG_SHOWN",
+        /// See [`Kols`].
+        Kinds = "ARG_KINDS",
+        /// See [`Kols`].
+        Kols = "ARG_KOLS",
     }
 }
 
@@ -168,7 +104,7 @@ pub struct Kols {
 }
 
 impl Kols {
-    /// None.
+    /// Takes all KOLs out, for the next call.
     pub fn clear(&mut self) {
         self.kinds.clear();
         self.packed.clear();
@@ -261,16 +197,7 @@ pub(super) fn script(shared: &str) -> String {
 
 /// The first lines of the merge script: what it calls by name.
 fn preamble() -> String {
-    let mut lua = String::new();
-    let keys = Key::ALL.map(Key::lua);
-    locals(&mut lua, &keys, |at| format!("KEYS[{at}]"));
-    let arguments = Argument::ALL.map(Argument::lua);
-    locals(&mut lua, &arguments, |at| format!("ARGV[{at}]"));
-    let (first_hash, first) = (keys.len() + 1, arguments.len() + 1);
-    push(
-        &mut lua,
-        format_args!("local FIRST_HASH, FIRST = {first_hash}, {first}\n"),
-    );
+    let mut lua = names_of_kols(&Key::ALL.map(Key::lua), &Argument::ALL.map(Argument::lua));
     for (code, name) in Kind::ALL.map(Kind::code) {
         push(&mut lua, format_args!("local {name} = {code}\n"));
     }
@@ -362,12 +289,6 @@ fn with_lists(source: &str) -> String {
     source
 }
 
-fn locals<S: AsRef<str>>(lua: &mut String, names: &[S], value: impl Fn(usize) -> String) {
-    let values = list((1..=names.len()).map(value));
-    let names = list(names.iter().map(|name| name.as_ref().to_owned()));
-    push(lua, format_args!("local {names} = {values}\n"));
-}
-
 fn function(lua: &mut String, head: &str, value: &str) {
     push(
         lua,
@@ -375,15 +296,6 @@ fn function(lua: &mut String, head: &str, value: &str) {
     );
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
-}
-
 fn capitals(prefix: &str, name: &str) -> String {
     format!("{prefix}{}", name.to_ascii_uppercase())
-}
-
-fn push(lua: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _infallible = lua.write_fmt(text);
 }

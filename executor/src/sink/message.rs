@@ -56,7 +56,7 @@ pub enum SinkMessage {
     Compare {
         /// Key of the partition's fence record.
         fence: String,
-        /// Compare calls.
+        /// Calls of `compare.lua`, sent in one pipeline.
         calls: Vec<Cmd>,
         /// What they found.
         reply: oneshot::Sender<Result<Compared, SinkError>>,
@@ -113,7 +113,7 @@ impl Operation {
 /// A partition's fence record, and who may write behind it.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    /// Redis key.
+    /// Redis key of the record.
     pub key: String,
     /// Generation of the job.
     pub generation: u64,
@@ -176,10 +176,12 @@ pub struct Flushed {
 /// What compare calls found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// How long Redis took.
+    /// How long Redis took, without the way to it and back.
     pub took: Duration,
-    /// By call.
+    /// The differences, one for each call, in their order.
     pub pieces: Vec<Difference>,
+    /// `last_update` or `last_event` is gone.
+    pub stamps_lost: bool,
 }
 
 /// How Redis differs from what was sent in one call.
@@ -240,7 +242,7 @@ impl Listing {
 /// A piece of a listing.
 #[derive(Clone, Debug)]
 pub struct ScanRequest {
-    /// Which one.
+    /// The listing to read.
     pub listing: Listing,
     /// Platform of the creators.
     pub platform: String,

@@ -12,9 +12,10 @@
 //! | `owner` | signs of life in the owner records, and who has taken them |
 //! | `call` | how a call to Redis ends |
 //! | `connection` | the connection, and when it is opened again |
-//! | `script`, `merge_call` | the Lua scripts; keys and arguments of a merge by name |
+//! | `script`, `calls`, `merge_call` | the Lua scripts; keys and arguments of their calls by name |
 
 mod call;
+pub mod calls;
 mod compare;
 mod connection;
 mod fence;

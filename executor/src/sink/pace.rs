@@ -8,7 +8,7 @@
 //! 3. Our share is a half. It falls while Redis says that its processor is more than half busy, because others use it
 //!    as well, and rises again slowly: executors that know nothing of each other come to equal shares.
 //! 4. An urgent turn is before all others, and its share is a half whatever others use: an epoch must settle before
-//!    its deadline.
+//!    its deadline, and a partition that was taken over pauses until its first flush has arrived.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,11 +39,11 @@ pub struct Ticket(u64);
 /// Whether a turn begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// Now.
+    /// It begins now.
     Now,
     /// Not before this time.
     At(Instant),
-    /// Others are first: whoever becomes the first is told ([`Pace::first`]).
+    /// Others are first: whoever becomes the first is woken ([`Pace::first`]).
     Later,
 }
 
@@ -207,6 +207,11 @@ impl Pace {
     /// A request that is next to nothing took so long while nothing else was under way.
     pub fn measured_way(&mut self, now: Instant, took: Duration) {
         self.way.measured(now, took);
+    }
+
+    /// The way to Redis and back, as far as it is known.
+    pub fn way(&self) -> Duration {
+        self.way.shortest()
     }
 
     /// Redis' processor has worked for so many seconds since Redis was started.

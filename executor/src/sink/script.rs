@@ -5,25 +5,35 @@ use std::sync::LazyLock;
 use kol_common::redis::RedisConnection;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
-use super::merge_call;
+use super::calls::{
+    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, StampKey, names,
+    names_of_kols,
+};
+use super::merge_call::{self, Key};
 
 /// Claims a partition: see `lua/claim.lua`.
-pub static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(CLAIM_SOURCE));
+pub static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(&CLAIM_SOURCE));
 /// Begins a flush: see `lua/begin.lua`.
-pub static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(BEGIN_SOURCE));
+pub static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(&BEGIN_SOURCE));
 /// Merges slots: see `lua/merge.lua`.
 pub static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_SOURCE));
 /// Ends a flush: see `lua/done.lua`.
-pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(DONE_SOURCE));
+pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(&DONE_SOURCE));
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
-pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(COMPARE_SOURCE));
+pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
 
-/// Source of the claim script.
-pub const CLAIM_SOURCE: &str = include_str!("lua/claim.lua");
-/// Source of the begin script.
-pub const BEGIN_SOURCE: &str =
-    concat!(include_str!("lua/owner.lua"), include_str!("lua/begin.lua"));
+/// Source of the claim script: the names of its key and arguments, then `lua/claim.lua`.
+pub static CLAIM_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = ClaimArgument::ALL.map(ClaimArgument::lua);
+    names(&[Key::Fence.lua()], &arguments) + include_str!("lua/claim.lua")
+});
+/// Source of the begin script: the names of its key and arguments, what scripts share, then `lua/begin.lua`.
+pub static BEGIN_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = BeginArgument::ALL.map(BeginArgument::lua);
+    let source = concat!(include_str!("lua/owner.lua"), include_str!("lua/begin.lua"));
+    names(&[Key::Fence.lua()], &arguments) + source
+});
 /// Source of the merge script: the names of keys, arguments, slots and fields, then what scripts share, then
 /// `lua/merge.lua`.
 pub static MERGE_SOURCE: LazyLock<String> = LazyLock::new(|| {
@@ -35,19 +45,29 @@ pub static MERGE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     );
     merge_call::script(shared)
 });
-/// Source of the done script.
-pub const DONE_SOURCE: &str = concat!(
-    include_str!("lua/errors.lua"),
-    include_str!("lua/owner.lua"),
-    include_str!("lua/done.lua")
-);
+/// Source of the done script: the names of its keys and arguments, what scripts share, then `lua/done.lua`.
+pub static DONE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = DoneArgument::ALL.map(DoneArgument::lua);
+    let source = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/owner.lua"),
+        include_str!("lua/done.lua")
+    );
+    names(&DoneKey::ALL.map(DoneKey::lua), &arguments) + source
+});
 
-/// Source of the compare script.
-pub const COMPARE_SOURCE: &str = concat!(
-    include_str!("lua/errors.lua"),
-    include_str!("lua/owner.lua"),
-    include_str!("lua/compare.lua")
-);
+/// Source of the compare script: the names of its keys and arguments, what scripts share, then `lua/compare.lua`.
+pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = CompareArgument::ALL.map(CompareArgument::lua);
+    let source = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/owner.lua"),
+        include_str!("lua/compare.lua")
+    );
+    let stamps = StampKey::ALL.map(StampKey::lua);
+    let keys = [&Key::ALL.map(Key::lua)[..], &stamps].concat();
+    names_of_kols(&keys, &arguments) + source
+});
 
 /// All of them, to load after Redis lost them.
 pub fn all() -> [&'static Script; 5] {

@@ -255,7 +255,8 @@ async fn serve(
             calls,
             reply,
         } => {
-            let compared = timed(&turns, within(compare(calls, &mut open))).await;
+            let way = turns.with(|pace| pace.way());
+            let compared = timed(&turns, within(compare(calls, way, &mut open))).await;
             let compared = records.explained(on_fence(compared, &fence), again).await;
             let (result, served) = settle(kind, number, compared);
             drop(reply.send(result));

@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use kol_common::job::KeyTemplates;
+use kol_common::job::{KeyTemplates, SecretRef};
 use kol_common::redis::KEY_TYPE;
 use kol_common::{ClusterId, JobId, StoreId};
 
@@ -23,6 +23,8 @@ struct Name {
     answers: Vec<String>,
     owner: Option<&'static str>,
     opened: AtomicUsize,
+    /// The password that each connection was opened with, where the job has one.
+    passwords: Mutex<Vec<String>>,
     tasks: Mutex<Vec<Group>>,
 }
 
@@ -36,6 +38,7 @@ impl Name {
             answers: answers.iter().map(|a| (*a).to_owned()).collect(),
             owner,
             opened: AtomicUsize::new(0),
+            passwords: Mutex::default(),
             tasks: Mutex::default(),
         })
     }
@@ -83,9 +86,13 @@ fn is_request(line: &str) -> bool {
 impl Connect for Name {
     fn connect<'a>(
         &'a self,
-        _spec: &'a SinkSpec,
-        _secrets: &'a Secrets,
+        spec: &'a SinkSpec,
+        secrets: &'a Secrets,
     ) -> BoxFuture<'a, Result<RedisConnection, KolError>> {
+        if let Some(reference) = &spec.password {
+            let password = secrets.resolve(reference, &["localhost:6379"]).unwrap();
+            self.passwords.lock().unwrap().push(password);
+        }
         Box::pin(self.open())
     }
 }
@@ -174,6 +181,31 @@ async fn a_server_that_does_not_serve_now_is_left_and_its_name_resolved_again() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_password_that_was_rotated_is_read_again_once_the_server_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("redis");
+    std::fs::write(&file, "old").unwrap();
+    let name = Name::of(&["-NOAUTH Authentication required.\r\n", SERVES]);
+    let spec = SinkSpec {
+        password: Some(SecretRef("file:redis".into())),
+        ..SinkSpec::default()
+    };
+    let sink = start(
+        &Group::new("test"),
+        Arc::clone(&name) as Arc<dyn Connect>,
+        spec,
+        Secrets::new(Some(folder.path().to_owned())),
+        None,
+        Turns::default(),
+    );
+    assert!(matches!(look(&sink).await, Err(SinkError::Unavailable(_))));
+    std::fs::write(&file, "new").unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(look(&sink).await, Ok(7));
+    assert_eq!(*name.passwords.lock().unwrap(), ["old", "new"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_says_nothing_of_the_server_keeps_the_connection() {
     let name = Name::of(&["-OOM command not allowed\r\n"]);
     let sink = sink(&name);
@@ -247,6 +279,18 @@ async fn a_master_without_owner_records_has_no_keys_that_could_be_taken() {
         assert_eq!(look(&sink).await, Ok(7));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+#[tokio::test]
+async fn the_way_to_redis_is_not_redis_time_that_a_comparison_takes() {
+    let name = Name::of(&["*6\r\n$2\r\nOK\r\n:0\r\n*0\r\n*0\r\n*0\r\n:0\r\n"]);
+    let mut open = name.open().await.unwrap();
+    let mut took = async |way| {
+        let compared = compare(vec![redis::cmd("COMPARE")], way, &mut open).await;
+        compared.unwrap().unwrap().took
+    };
+    assert!(took(Duration::ZERO).await > Duration::ZERO);
+    assert_eq!(took(Duration::from_secs(3_600)).await, Duration::ZERO);
 }
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";

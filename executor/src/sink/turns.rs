@@ -1,7 +1,7 @@
 //! Turns to write to a Redis, for all partitions of all jobs of an executor that write there: see `pace`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use kol_common::job::{RedisTopology, RedisUrl, SinkSpec};
 use tokio::sync::Notify;
@@ -12,9 +12,9 @@ use super::pace::{Pace, Ticket, Turned};
 /// The turns at every Redis that this executor writes to, by the nodes that URLs name. Cheap to clone.
 ///
 /// Two spellings of one Redis have turns of their own, as two executors do: what they take together shows in what
-/// Redis says of its processor.
+/// Redis says of its processor. Nodes that no job writes to any more are forgotten when another job begins.
 #[derive(Clone, Debug, Default)]
-pub struct Nodes(Arc<Mutex<BTreeMap<String, Turns>>>);
+pub struct Nodes(Arc<Mutex<BTreeMap<String, Weak<Mutex<Shared>>>>>);
 
 /// The turns at one Redis. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,7 +53,11 @@ impl Nodes {
     /// The turns at the Redis of a job.
     pub fn turns(&self, sink: &SinkSpec) -> Turns {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.entry(node(sink)).or_default().clone()
+        nodes.retain(|_, turns| turns.strong_count() > 0);
+        let known = nodes.entry(node(sink)).or_default();
+        let turns = known.upgrade().map_or_else(Turns::default, Turns);
+        *known = Arc::downgrade(&turns.0);
+        turns
     }
 }
 
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_in_a_hurry_is_told_that_it_is_first() {
+    async fn who_is_in_a_hurry_is_woken_when_it_is_first() {
         let turns = Turns::default();
         let (one, two) = (turns.join(), turns.join());
         let turn = one.turn().await;
@@ -255,6 +259,30 @@ mod tests {
         assert!(turn.is_some());
         drop(turn);
         assert!(two.turn().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_redis_that_no_job_writes_to_any_more_is_forgotten_and_one_that_a_job_writes_to_is_not() {
+        let nodes = Nodes::default();
+        let turns = |host: &str| {
+            nodes.turns(&SinkSpec {
+                url: format!("redis://{host}:1/0"),
+                ..SinkSpec::default()
+            })
+        };
+        let known = || nodes.0.lock().unwrap().len();
+        let stays = turns("stays");
+        for number in 0..10 {
+            let ends = turns(&format!("ends-{number}"));
+            assert_eq!(known(), 2, "the one before was forgotten");
+            drop(ends);
+        }
+        assert!(Arc::ptr_eq(&turns("stays").0, &stays.0), "it has one line");
+        assert_eq!(known(), 1);
+        // A place in its line, and a turn, use it as well.
+        let wait = stays.join();
+        drop(stays);
+        assert!(Arc::ptr_eq(&turns("stays").0, &wait.turns.0));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Kol {
 }
 
 impl Kols {
-    /// None yet.
+    /// Without a KOL, with the platforms that the spec names.
     pub fn new(spec: &ScoringSpec) -> Self {
         Self {
             platforms: Platforms::new(spec),

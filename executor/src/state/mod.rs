@@ -12,7 +12,7 @@
 //! | `slab`, `index`, `seed` | how they are laid out, and how a key is found in them |
 //! | `consumers` | which KOLs changed, for each consumer |
 //! | `hot` | the creators with the most events |
-//! | `sample` | a few entities, to compare with those of other partitions |
+//! | `sample`, `spellings` | a few entities and creators, to compare with those of other partitions |
 //! | `shares` | what the slots amount to now, for consumers and `explain` |
 //! | `market` | the partition's share of the market |
 //! | `changes`, `capture`, `restore` | copies at a barrier, and the state back from them |
@@ -43,12 +43,13 @@ mod sample;
 mod seed;
 mod shares;
 mod slab;
+mod spellings;
 
 use std::sync::Arc;
 
 use kol_common::Millis;
 use kol_common::checkpoint::Pane;
-use kol_common::proto::{HotKol, Sighting};
+use kol_common::proto::{HotKol, Sighting, Spelling};
 use kol_common::scoring::{MarketSum, Scoring};
 
 pub use batch::Batch;
@@ -67,6 +68,7 @@ use readings::Readings;
 pub use restore::Restorer;
 use sample::Sampler;
 pub use shares::Phase;
+use spellings::Spellings;
 
 /// State of one partition.
 #[derive(Debug)]
@@ -78,17 +80,18 @@ pub struct State {
     gaps: Gaps,
     hot: Hot,
     sampler: Sampler,
+    spellings: Spellings,
     clock: Option<Millis>,
     window_end: u64,
     /// The same, as a time: no clock before it moves the window.
     window_end_ms: u64,
     queue: Queue,
-    /// For consumers.
+    /// What changed since each consumer took it last.
     changed: ChangeSets,
     market: Vec<MarketSum>,
     market_at: u64,
     sweep_at: usize,
-    /// For captures.
+    /// What changed since the last capture.
     changes: Changes,
     /// Records of the capture under way that were not fetched yet.
     copies: Vec<u8>,
@@ -98,7 +101,7 @@ pub struct State {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It counts.
+    /// It is in the state now.
     Counted,
     /// It is older than the clock allows: no effect.
     Late,
@@ -117,6 +120,7 @@ impl State {
             gaps: Gaps::default(),
             hot: Hot::default(),
             sampler: Sampler::default(),
+            spellings: Spellings::default(),
             clock: None,
             window_end: 0,
             window_end_ms: 0,
@@ -175,14 +179,20 @@ impl State {
         self.hot.hottest(&self.kols)
     }
 
-    /// Looks at the next `count` readings for the sample.
+    /// Looks at the next `count` readings and creators for the samples.
     pub fn sample_some(&mut self, count: usize) {
         self.sampler.step(count, &self.readings, &self.kols);
+        self.spellings.step(count, &self.kols);
     }
 
     /// A few of the entities, the same ones in every partition that has them.
     pub fn sample(&self) -> &[Sighting] {
         self.sampler.sample()
+    }
+
+    /// A few of the creators, the same ones in every partition that has them, and some that differ only by case.
+    pub fn spellings(&self) -> &[Spelling] {
+        self.spellings.sample()
     }
 
     /// Drops what can never count again, a bounded piece at a time: readings, and the slots of KOLs
@@ -219,5 +229,7 @@ impl State {
     }
 }
 
+#[cfg(test)]
+mod cases_tests;
 #[cfg(test)]
 mod tests;

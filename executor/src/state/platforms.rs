@@ -25,7 +25,7 @@ pub type PlatformIndex = u32;
 pub(super) struct Platforms {
     /// By number; empty where a number is free.
     names: Vec<Box<str>>,
-    /// By number.
+    /// The platforms, by their number.
     all: Vec<Platform>,
     table: HashTable<PlatformIndex>,
     hasher: Seeded,

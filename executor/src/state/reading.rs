@@ -49,7 +49,7 @@ impl Reading {
         self.entity == EntityKey::FREE
     }
 
-    /// No reading.
+    /// A place of the table that holds no reading.
     pub(super) fn free() -> Self {
         Self::new(EntityKey::FREE, 0, 0, [MISSING; 4])
     }
@@ -156,7 +156,7 @@ pub enum Entity<'a> {
     Profile,
     /// A video with an id that fits a key.
     Key(u128),
-    /// Another video.
+    /// A video with any other id, as events spell it.
     Long(&'a str),
 }
 

@@ -28,9 +28,9 @@ pub(super) struct Ring {
 /// Sums over a range of panes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RangeSum {
-    /// Engagement, millionths.
+    /// Engagement of these panes, in millionths.
     pub engagement_e6: u64,
-    /// Events.
+    /// Events of these panes.
     pub events: u32,
 }
 

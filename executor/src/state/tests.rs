@@ -88,41 +88,6 @@ fn a_counter_that_is_hidden_for_a_day_gains_what_it_grew_and_not_all_of_it() {
     assert_eq!(put(&s, 0).engagement_e6, 1e6);
 }
 
-/// Cases that are handed around beside the repository, when they are there: what each gains.
-#[test]
-fn the_shared_cases_gain_what_they_say() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../shared/cases/records.jsonl"
-    );
-    let Ok(cases) = std::fs::read_to_string(path) else {
-        return;
-    };
-    let decoder = kol_common::event::Decoder::new("tiktok");
-    for case in cases.lines() {
-        let case: serde_json::Value = serde_json::from_str(case).unwrap();
-        let mut s = State::new(Arc::new(Scoring::new(&long_window())));
-        for value in case["values"].as_array().unwrap() {
-            let event = decoder.decode(Some(value.as_str().unwrap().as_bytes()));
-            let event = event.unwrap_or_else(|e| panic!("{case}: {e}"));
-            s.apply(&event, event.event_time.unwrap());
-        }
-        let right = case["right"].as_str().unwrap();
-        let (_, gain) = right.split_once("gain ").unwrap();
-        let digits = gain.find(|c: char| !c.is_ascii_digit());
-        let gain: f64 = gain[..digits.unwrap_or(gain.len())].parse().unwrap();
-        assert_eq!(s.size().0, 1, "{case}");
-        assert_eq!(put(&s, 0).engagement_e6, gain * 1e6, "{case}");
-    }
-}
-
-/// A window that holds all readings of a case.
-fn long_window() -> ScoringSpec {
-    let mut spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
-    spec.window = Millis(10 * DAY);
-    spec
-}
-
 #[test]
 fn a_video_made_while_its_creator_was_watched_gains_from_zero() {
     let mut s = state(Counters::Cumulative);

@@ -32,7 +32,7 @@ pub(super) struct Wanted {
     pub(super) of: Of,
     /// The checkpoint epoch that it is of.
     pub(super) epoch: u64,
-    /// The state.
+    /// The state, as an epoch has it.
     pub(super) state: PartitionCheckpoint,
 }
 

@@ -282,6 +282,7 @@ impl Supervisor {
                 job, job_id = %key.0, partition = %key.1, position, drained, "a partition was given back"
             ),
             Ended::Failed(error) => tracing::warn!(
+                code = "PARTITION_STOPPED",
                 job, job_id = %key.0, partition = %key.1, %error, "a partition stopped"
             ),
             Ended::LostTail(tail) => tracing::info!(

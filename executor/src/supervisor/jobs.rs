@@ -35,7 +35,7 @@ pub struct Jobs {
 /// One of them.
 #[derive(Debug)]
 pub struct Job {
-    /// Its spec.
+    /// Its spec, which its partitions share.
     pub spec: Arc<JobSpec>,
     /// Its scoring constants.
     pub scoring: Arc<Scoring>,

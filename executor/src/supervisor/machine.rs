@@ -26,7 +26,7 @@ pub type Key = (JobId, SourcePartition);
 pub enum Event {
     /// The master assigns a partition.
     Assign {
-        /// The partition.
+        /// The partition, and whose it is.
         key: Key,
         /// Under this assignment epoch.
         assignment_epoch: u64,
@@ -35,7 +35,7 @@ pub enum Event {
     },
     /// The master wants a partition back.
     Revoke {
-        /// The partition.
+        /// The partition, and whose it is.
         key: Key,
         /// Under this assignment epoch.
         assignment_epoch: u64,
@@ -44,11 +44,11 @@ pub enum Event {
     },
     /// A partition ended.
     Ended {
-        /// The partition.
+        /// The partition, and whose it is.
         key: Key,
         /// Released, or failed with an error.
         how: Ended,
-        /// The time.
+        /// When it ended, by the monotonic clock.
         now: Instant,
     },
     /// The master wants the state of a partition read ahead, or a newer one of it.

@@ -8,18 +8,18 @@ fn key(n: u32) -> Key {
     (JobId::from_wire("job_1"), SourcePartition::new("t", n))
 }
 
-fn assign(n: u32, epoch: u64) -> Event {
+fn assign(n: u32, assignment_epoch: u64) -> Event {
     Event::Assign {
         key: key(n),
-        assignment_epoch: epoch,
+        assignment_epoch,
         generation: 1,
     }
 }
 
-fn revoke(n: u32, epoch: u64, drain: bool) -> Event {
+fn revoke(n: u32, assignment_epoch: u64, drain: bool) -> Event {
     Event::Revoke {
         key: key(n),
-        assignment_epoch: epoch,
+        assignment_epoch,
         drain,
     }
 }
@@ -113,7 +113,7 @@ fn what_was_read_ahead_is_dropped_when_the_master_says_so_and_with_a_new_session
     );
     assert!(!m.serves(&key(0).0));
     run(&mut m, assign(0, 1));
-    assert_eq!(run(&mut m, Event::Connected), vec![], "what runs goes on");
+    assert_eq!(run(&mut m, Event::Connected), vec![], "what runs continues");
 }
 
 proptest! {

@@ -28,7 +28,10 @@ impl Supervisor {
         self.options.reports.send_replace(reports.clone());
         if self.round != 0 {
             // They change slowly, and are most of a report.
-            reports.iter_mut().for_each(|report| report.sample.clear());
+            for report in &mut reports {
+                report.sample.clear();
+                report.spellings.clear();
+            }
         }
         if !reports.is_empty() {
             self.send(Body::Reports(proto::Reports { reports }));

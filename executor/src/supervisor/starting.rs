@@ -67,6 +67,7 @@ async fn report_when(
     comes.await.ok()?;
     let mut report = report.borrow().clone();
     report.sample.clear();
+    report.spellings.clear();
     Some(Body::Reports(proto::Reports {
         reports: vec![report],
     }))

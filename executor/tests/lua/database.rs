@@ -107,7 +107,7 @@ pub struct Redis {
 impl Redis {
     pub fn new() -> Self {
         let lua = Lua::new();
-        structs::add(&lua);
+        structs::add(&lua).unwrap();
         lua.load(REDIS).exec().unwrap();
         let merge = lua
             .load(script::MERGE_SOURCE.as_str())

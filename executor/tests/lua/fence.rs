@@ -69,7 +69,7 @@ fn a_record_of_a_newer_owner_fences_and_an_older_one_is_a_loss_of_redis() {
 #[test]
 fn the_newest_event_of_a_flush_is_shown_even_when_an_older_job_saw_a_newer_one() {
     let redis = Redis::new();
-    let done = redis.lua.load(script::DONE_SOURCE);
+    let done = redis.lua.load(script::DONE_SOURCE.as_str());
     let done = done.into_function().unwrap();
     let globals = redis.lua.globals();
     let keys = ["fence", "last_update", "last_event", "platforms"];
@@ -97,7 +97,7 @@ fn run_on_fence(redis: &Redis, source: &str, arguments: &[&str]) -> Value {
 
 /// Claims for a log: up to where Redis may show it, which is waited for, and the last record of that.
 fn claimed(redis: &Redis, epoch: &str, log: &str) -> String {
-    let answer = run_on_fence(redis, script::CLAIM_SOURCE, &["1", epoch, log]);
+    let answer = run_on_fence(redis, &script::CLAIM_SOURCE, &["1", epoch, log]);
     let answer = answer.as_table().unwrap();
     let answer: Vec<String> = answer.sequence_values().map(Result::unwrap).collect();
     answer[3..].join(" ")
@@ -109,7 +109,7 @@ fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
     assert_eq!(claimed(&redis, "1", "x/0"), "  ", "of a new generation");
     run_on_fence(
         &redis,
-        script::BEGIN_SOURCE,
+        &script::BEGIN_SOURCE,
         &["1", "1", "1", "500", "70", "0", "record"],
     );
     assert_eq!(claimed(&redis, "2", "x/0"), "500 70 record");
@@ -121,7 +121,7 @@ fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
     assert_eq!(claimed(&redis, "4", "x/1"), "  ", "the log lost its tail");
     run_on_fence(
         &redis,
-        script::BEGIN_SOURCE,
+        &script::BEGIN_SOURCE,
         &["1", "4", "2", "420", "60", "0", "other"],
     );
     assert_eq!(
@@ -132,7 +132,7 @@ fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
     for (place, known) in [("420", "other"), ("430", "third")] {
         run_on_fence(
             &redis,
-            script::BEGIN_SOURCE,
+            &script::BEGIN_SOURCE,
             &["1", "5", place, place, "60", "0", "third"],
         );
         let answer = claimed(&redis, "5", "x/1");
@@ -144,7 +144,7 @@ fn a_claim_for_another_log_has_nothing_to_wait_for_and_the_next_one_again() {
 fn a_claim_says_whether_it_raised_the_generation_of_a_record_or_there_was_none() {
     let redis = Redis::new();
     let claim = |generation: &str, epoch: &str| {
-        let answer = run_on_fence(&redis, script::CLAIM_SOURCE, &[generation, epoch, "x/0"]);
+        let answer = run_on_fence(&redis, &script::CLAIM_SOURCE, &[generation, epoch, "x/0"]);
         answer.as_table().unwrap().get::<String>(1).unwrap()
     };
     assert_eq!(claim("3", "1"), "CLAIMED", "there was none");
@@ -160,7 +160,7 @@ fn a_log_that_lost_its_tail_is_another_one_also_where_the_record_does_not_name_i
         assert_eq!(claimed(&redis, "1", ""), "  ", "the broker gives no id");
         run_on_fence(
             &redis,
-            script::BEGIN_SOURCE,
+            &script::BEGIN_SOURCE,
             &["1", "1", "1", "500", "70", "0", "record"],
         );
         assert_eq!(claimed(&redis, "2", log), waited_for, "{log}");

@@ -27,4 +27,6 @@ mod refusals;
 mod rights;
 mod server;
 mod slots;
+// Redis as the simulation has it reads packed numbers and texts by the same library.
+#[path = "../../../tests/sim/src/redis/structs.rs"]
 mod structs;

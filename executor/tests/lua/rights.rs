@@ -34,11 +34,11 @@ fn commands_of(source: &str) -> impl Iterator<Item = &str> {
 /// All commands that the scripts run.
 fn commands() -> BTreeSet<&'static str> {
     let sources = [
-        script::CLAIM_SOURCE,
-        script::BEGIN_SOURCE,
+        script::CLAIM_SOURCE.as_str(),
+        script::BEGIN_SOURCE.as_str(),
         script::MERGE_SOURCE.as_str(),
-        script::DONE_SOURCE,
-        script::COMPARE_SOURCE,
+        script::DONE_SOURCE.as_str(),
+        script::COMPARE_SOURCE.as_str(),
     ];
     sources.into_iter().flat_map(commands_of).collect()
 }

@@ -46,7 +46,7 @@ pub struct Coordinator {
     begun: Millis,
     /// When the last epoch was committed or aborted.
     ended: Millis,
-    /// After `ended`.
+    /// Least time from `ended` to the next epoch.
     rest: Millis,
     committed: Option<Millis>,
     committed_count: u64,
@@ -89,7 +89,7 @@ impl Coordinator {
         }
     }
 
-    /// One step.
+    /// Takes what happened at `now`, and adds what is to be done to `out`, in its order.
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
         match input {
             Input::Tick(owners) => self.tick(now, owners, out),
@@ -162,7 +162,7 @@ impl Coordinator {
         self.problem.as_ref().filter(|_| loud)
     }
 
-    /// For people.
+    /// What the status of the job says of its epochs.
     pub fn status(&self) -> CheckpointStatus {
         let head = self.head();
         let written = |m: &Manifest| m.partitions.iter().map(|p| p.written_bytes).sum();

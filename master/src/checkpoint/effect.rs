@@ -40,7 +40,7 @@ pub enum Input<'a> {
     Tick(&'a [Owner<'a>]),
     /// A partition's part of an epoch is durable.
     Acknowledged {
-        /// The epoch.
+        /// Number of the epoch that the barrier named.
         epoch: u64,
         /// What is durable.
         checkpoint: Box<PartitionCheckpoint>,
@@ -49,18 +49,18 @@ pub enum Input<'a> {
     },
     /// A partition cannot take part in an epoch.
     Failed {
-        /// The epoch.
+        /// Number of the epoch that the barrier named.
         epoch: u64,
         /// The partition's number within the job.
         ordinal: u32,
         /// The assignment under which it failed.
         assignment_epoch: u64,
-        /// Why.
+        /// Why it cannot, as the executor reported it.
         error: KolError,
     },
     /// A person requests a savepoint.
     Savepoint {
-        /// Its id.
+        /// The id that its answer will name.
         id: SavepointId,
         /// URL of the folder that it is written to.
         folder: String,
@@ -92,7 +92,7 @@ pub enum Effect {
 /// An epoch to begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begin {
-    /// Its number.
+    /// Number of the epoch.
     pub epoch: u64,
     /// Numbers up to this one count as used once it began.
     pub reserved: u64,

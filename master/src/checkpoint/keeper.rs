@@ -34,7 +34,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts one.
+    /// Starts a keeper in `group`; it ends with the group.
     pub fn start(group: &Group, stores: Stores, cluster: ClusterId) -> Self {
         let (address, inbox) = mailbox("keeper", WAITING);
         let stop = group.stop_token();

@@ -17,7 +17,7 @@ use kol_common::proto::{Manifest, PartitionCheckpoint};
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Oldest first.
+    /// Epochs that are kept whole, oldest first.
     manifests: VecDeque<Manifest>,
     /// Rule 2: those that are kept for some of their partitions only, oldest first.
     older: Vec<Manifest>,
@@ -39,7 +39,7 @@ impl Kept {
         }
     }
 
-    /// The newest.
+    /// The newest epoch that is kept whole.
     pub(super) fn head(&self) -> Option<&Manifest> {
         self.manifests.back()
     }
@@ -54,7 +54,7 @@ impl Kept {
         self.manifests.front().map_or(0, |m| m.epoch)
     }
 
-    /// Newest first.
+    /// Epochs that are kept whole, newest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Manifest> {
         self.manifests.iter().rev()
     }
@@ -164,7 +164,7 @@ fn part_of(epoch: &Manifest, ordinal: u32) -> Option<&PartitionCheckpoint> {
 /// What the store has to do with epochs that are not kept whole.
 #[derive(Debug, Default)]
 pub(super) struct Released {
-    /// Delete these.
+    /// Numbers of the epochs to delete.
     pub(super) forgotten: Vec<u64>,
     /// Put these in the place of what they were.
     pub(super) reduced: Vec<Manifest>,

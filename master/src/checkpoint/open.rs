@@ -26,7 +26,7 @@ pub(super) struct Open {
 #[derive(Debug)]
 struct Straggler {
     assignment_epoch: u64,
-    /// For messages.
+    /// The partition, as messages name it.
     name: SourcePartition,
 }
 
@@ -52,14 +52,17 @@ impl Open {
     /// Whether all partitions are owned under the assignments that they had when it began, and can still
     /// take part.
     pub(super) fn is_unmoved(&self, owners: &[Owner<'_>]) -> bool {
-        let acknowledged = self.acknowledged.values();
-        let acknowledged = acknowledged.map(|c| (c.ordinal, c.assignment_epoch));
-        let waiting = self.waiting.iter().map(|(o, s)| (*o, s.assignment_epoch));
-        let same = waiting.chain(acknowledged).all(|(ordinal, assignment)| {
-            let owner = owners.iter().find(|o| o.ordinal == ordinal);
-            owner.is_some_and(|o| o.assignment_epoch == assignment && o.ready)
-        });
-        same && owners.len() == self.waiting.len() + self.acknowledged.len()
+        // Each owner has a place of its own here, so as many as there are places are all of them.
+        let same =
+            |o: &Owner<'_>| o.ready && self.assignment(o.ordinal) == Some(o.assignment_epoch);
+        owners.len() == self.waiting.len() + self.acknowledged.len() && owners.iter().all(same)
+    }
+
+    /// The assignment under which a partition was owned when it began.
+    fn assignment(&self, ordinal: u32) -> Option<u64> {
+        let waiting = self.waiting.get(&ordinal).map(|s| s.assignment_epoch);
+        let acknowledged = || self.acknowledged.get(&ordinal).map(|c| c.assignment_epoch);
+        waiting.or_else(acknowledged)
     }
 
     /// Whether it waits for a partition under that assignment.
@@ -114,5 +117,71 @@ impl Open {
             origin: String::new(),
             older_chain: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(partition: &SourcePartition, ordinal: u32, assignment_epoch: u64) -> Owner<'_> {
+        Owner {
+            partition,
+            ordinal,
+            assignment_epoch,
+            ready: true,
+        }
+    }
+
+    /// Of these owners; the partitions with even numbers have acknowledged it.
+    fn half_acknowledged(owners: &[Owner<'_>]) -> Open {
+        let mut open = Open::new(1, Kind::Checkpoint, Millis(0), owners);
+        for owner in owners.iter().filter(|o| o.ordinal % 2 == 0) {
+            open.acknowledge(PartitionCheckpoint {
+                ordinal: owner.ordinal,
+                assignment_epoch: owner.assignment_epoch,
+                ..PartitionCheckpoint::default()
+            });
+        }
+        open
+    }
+
+    #[test]
+    fn an_epoch_ends_when_one_partition_changes_hands_whether_it_has_acknowledged_or_not() {
+        let name = SourcePartition::new("t", 0);
+        let owners: Vec<_> = (0..4).map(|i| owner(&name, i, 7)).collect();
+        let open = half_acknowledged(&owners);
+        assert!(open.is_unmoved(&owners));
+        let reversed: Vec<_> = owners.iter().rev().copied().collect();
+        assert!(open.is_unmoved(&reversed), "in any order");
+        for at in [0, 1] {
+            let mut moved = owners.clone();
+            moved[at].assignment_epoch = 8;
+            assert!(!open.is_unmoved(&moved), "{at} has another owner");
+            let mut suspect = owners.clone();
+            suspect[at].ready = false;
+            assert!(!open.is_unmoved(&suspect), "{at} does not answer");
+            let mut other = owners.clone();
+            other[at].ordinal = 9;
+            assert!(!open.is_unmoved(&other), "{at} is another partition");
+            let mut fewer = owners.clone();
+            fewer.remove(at);
+            assert!(!open.is_unmoved(&fewer), "{at} is gone");
+        }
+        let mut more = owners.clone();
+        more.push(owner(&name, 4, 7));
+        assert!(!open.is_unmoved(&more), "one came");
+    }
+
+    /// One look takes milliseconds; compared each with each it would take longer than that by thousands of times.
+    #[test]
+    fn an_epoch_of_very_many_partitions_is_compared_in_one_pass() {
+        let name = SourcePartition::new("t", 0);
+        let owners: Vec<_> = (0..200_000).map(|i| owner(&name, i, 7)).collect();
+        let open = half_acknowledged(&owners);
+        let begun = tokio::time::Instant::now();
+        assert!(open.is_unmoved(&owners));
+        let took = begun.elapsed();
+        assert!(took < std::time::Duration::from_secs(3), "{took:?}");
     }
 }

@@ -57,6 +57,9 @@ fn is_recent(now: Millis, called: Millis) -> bool {
 pub struct Grace(BTreeSet<ExecutorId>);
 
 impl Grace {
+    /// The longest that any owner has, since the beginning of the term.
+    pub const LONGEST: Millis = FULL;
+
     /// Since the beginning of the term.
     pub fn of(&self, owner: &ExecutorId) -> Millis {
         if self.0.is_empty() || self.0.contains(owner) {

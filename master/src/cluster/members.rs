@@ -10,7 +10,7 @@
 //! 4. A newer stream of an incarnation replaces the older one, whose end then means nothing.
 //! 5. LEAVING requests that its partitions are taken back; with the end of its stream it has LEFT.
 //! 6. Whether it drains, a person says. What was said counts, to this master or to one before it as far as that is on
-//!    record, and it is told again where it does not know. It remembers that, too, where nothing is on record.
+//!    record, and is sent to it again where it does not know. It remembers that, too, where nothing is on record.
 //! 7. A LOST or LEFT incarnation that returns is a member again, and runs nothing that we know of.
 
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Beat {
     }
 }
 
-/// One executor.
+/// One executor that registered, and what was heard of it since.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// What the master calls it.
@@ -98,7 +98,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Its life.
+    /// Its incarnation: an executor that is started again has another one.
     pub fn incarnation(&self) -> Incarnation {
         Incarnation::from_wire(self.register.incarnation.as_str())
     }
@@ -152,7 +152,7 @@ pub enum Input {
     Drain(ExecutorId, bool),
     /// A stream ended.
     Closed(SessionId),
-    /// Time passed.
+    /// Time passed: leases may have run out.
     Tick,
 }
 
@@ -161,9 +161,9 @@ pub enum Input {
 pub enum Effect {
     /// May be called over this stream; `replaced` is an older one to close.
     Connected {
-        /// The executor.
+        /// The id that the master gave it.
         id: ExecutorId,
-        /// Its stream.
+        /// The stream to call it over.
         session: SessionId,
         /// The stream it had before.
         replaced: Option<SessionId>,
@@ -172,7 +172,7 @@ pub enum Effect {
     Recovered(ExecutorId),
     /// Not to be called for now.
     Suspected(ExecutorId),
-    /// It must be told that it drains, or no longer.
+    /// It does not know that it drains, or that it no longer does: to be sent to it.
     Drain(ExecutorId, bool),
     /// It wants to release everything.
     Leaving(ExecutorId),
@@ -182,7 +182,7 @@ pub enum Effect {
     Lost(ExecutorId, Option<SessionId>),
 }
 
-/// All members.
+/// All executors that registered, by id. See the module.
 #[derive(Debug, Default)]
 pub struct Members {
     limits: Limits,
@@ -223,7 +223,7 @@ impl Members {
         ExecutorId::from_wire(format!("exe_{bare}"))
     }
 
-    /// One step.
+    /// Takes what happened at `now`, and adds what is to be done to `out`, in its order.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Registered(session, register) => self.registered(now, session, register, out),

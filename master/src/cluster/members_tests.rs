@@ -79,7 +79,7 @@ fn the_end_of_a_replaced_stream_means_nothing() {
 }
 
 #[test]
-fn an_executor_remembers_that_it_drains_and_what_this_master_was_told_counts() {
+fn an_executor_remembers_that_it_drains_and_the_word_of_a_person_to_this_master_counts() {
     let mut members = Members::new(Limits::default(), BTreeMap::new());
     let id = Members::id_of("inc_1");
     let says = |session, draining| {
@@ -93,8 +93,8 @@ fn an_executor_remembers_that_it_drains_and_what_this_master_was_told_counts() {
     // A master that was started since learns it.
     assert!(connected(&step(&mut members, 0, says(1, true))));
     assert!(members.get(&id).unwrap().is_draining());
-    let told = step(&mut members, 1, Input::Drain(id.clone(), false));
-    assert_eq!(told, [Effect::Drain(id.clone(), false)]);
+    let sent = step(&mut members, 1, Input::Drain(id.clone(), false));
+    assert_eq!(sent, [Effect::Drain(id.clone(), false)]);
     assert!(!members.get(&id).unwrap().is_draining());
     // The word was lost with the stream.
     let out = step(&mut members, 2, says(2, true));

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kol_common::actor::Group;
+use kol_common::job::{Counters, JobSpec, Profile, ScoringSpec};
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    Barrier, BarrierAck, ExecutorState, Heartbeat, PartitionCheckpoint, PartitionReport,
-    PartitionState, Register, Reports, RunningPartition,
+    BarrierAck, ExecutorState, Heartbeat, PartitionCheckpoint, PartitionReport, PartitionState,
+    Register, Reports, RunningPartition,
 };
 use kol_common::world::{self, Chance, Clock, ThisMachine, Threads};
 use kol_common::{Incarnation, JobId, Millis, SourcePartition};
@@ -19,7 +20,7 @@ use super::actor::start;
 use super::handle::{Handle, Outgoing};
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
-use super::testing::options;
+use super::testing::{find, options, store_with};
 use crate::cluster::SessionId;
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
@@ -58,9 +59,18 @@ impl Threads for Shifted {
 
 /// A master with one job that runs on one executor.
 async fn running(tasks: &Group) -> (Handle, Outgoing) {
+    running_job(tasks, spec("a"), None).await
+}
+
+/// The same with this job, whose newest event is this.
+async fn running_job(
+    tasks: &Group,
+    spec: JobSpec,
+    newest_event: Option<Millis>,
+) -> (Handle, Outgoing) {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let job = JobId::generate();
-    let mut record = JobRecord::new(job.clone(), spec("a"), vec![], Millis::now());
+    let mut record = JobRecord::new(job.clone(), spec, vec![], Millis::now());
     record.phase = Phase::Running;
     record.generation = 1;
     let partition = SourcePartition::new("t", 0);
@@ -98,6 +108,7 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
         partition: Some((&partition).into()),
         assignment_epoch: 1,
         state: PartitionState::Running as i32,
+        clock_ms: newest_event.map(|time| time.0),
         ..PartitionReport::default()
     };
     let reports = vec![report];
@@ -108,12 +119,11 @@ async fn running(tasks: &Group) -> (Handle, Outgoing) {
 
 /// The next barrier, which the partition acknowledges.
 async fn epoch(handle: &Handle, outgoing: &mut Outgoing) -> u64 {
-    let barrier: Barrier = loop {
-        let message = outgoing.recv().await.expect("the stream stays open");
-        if let Some(ToExecutor::Barrier(barrier)) = message.unwrap().body {
-            break barrier;
-        }
+    let barrier = |body| match body {
+        ToExecutor::Barrier(barrier) => Some(barrier),
+        _ => None,
     };
+    let barrier = find(outgoing, "a barrier", barrier).await;
     let ack = BarrierAck {
         job_id: barrier.job_id,
         epoch: barrier.epoch,
@@ -143,10 +153,30 @@ async fn a_step_of_the_wall_clock_loses_no_executor_and_holds_up_no_epoch() {
         let executors = handle.executors().await.unwrap();
         assert_eq!(executors[0].state(), ExecutorState::Alive, "{step} ms");
         assert!(executors[0].heartbeat_age_ms < 3_000, "{step} ms");
-        let begins = tokio::time::timeout(Duration::from_secs(10), epoch(&handle, &mut outgoing));
-        let next = begins.await.expect("epochs continue");
+        let next = epoch(&handle, &mut outgoing).await;
         assert!(next > last);
         last = next;
+    }
+    let drained = tasks.drain(Duration::from_secs(5)).await;
+    assert_eq!(drained, kol_common::actor::Drained::InTime);
+}
+
+#[tokio::test]
+async fn a_step_of_the_wall_clock_is_no_time_without_events_in_which_rankings_cool() {
+    let shift = Rc::new(Cell::new(0));
+    world::enter(Rc::new(Shifted(Rc::clone(&shift))));
+    let tasks = Group::new("test");
+    let mut cooling = spec("a");
+    cooling.scoring = ScoringSpec::defaults(Profile::Default, Counters::Delta);
+    assert_eq!(cooling.scoring.idle_timeout, Some(Millis(60_000)));
+    let newest = Millis::now();
+    let (handle, _outgoing) = running_job(&tasks, cooling, Some(newest)).await;
+    for step in [7_200_000, -10_800_000, 7_200_000] {
+        shift.set(shift.get() + step);
+        // Time for a look at the job.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let status = handle.job("a".into()).await.unwrap();
+        assert_eq!(status.clock_ms, Some(newest.0), "{step} ms");
     }
     let drained = tasks.drain(Duration::from_secs(5)).await;
     assert_eq!(drained, kol_common::actor::Drained::InTime);
@@ -160,12 +190,11 @@ async fn heartbeat(handle: &Handle, outgoing: &mut Outgoing, wall: Millis) -> Mi
     };
     let heartbeat = FromExecutor::Heartbeat(heartbeat);
     handle.received(SESSION, heartbeat).await.unwrap();
-    loop {
-        let message = outgoing.recv().await.expect("the stream stays open");
-        if let Some(ToExecutor::HeartbeatReply(reply)) = message.unwrap().body {
-            return Millis(reply.wall_ms);
-        }
-    }
+    let reply = |body| match body {
+        ToExecutor::HeartbeatReply(reply) => Some(reply),
+        _ => None,
+    };
+    Millis(find(outgoing, "a reply", reply).await.wall_ms)
 }
 
 #[tokio::test]
@@ -174,10 +203,11 @@ async fn hosts_whose_clocks_differ_are_named_until_they_agree() {
     world::enter(Rc::new(Shifted(Rc::clone(&shift))));
     let tasks = Group::new("test");
     let (handle, mut outgoing) = running(&tasks).await;
-    let first = outgoing.recv().await.unwrap().unwrap().body;
-    let Some(ToExecutor::Welcome(welcome)) = first else {
-        panic!("Welcome comes first, not {first:?}");
+    let welcome = |body| match body {
+        ToExecutor::Welcome(welcome) => Some(welcome),
+        first => panic!("Welcome comes first, not {first:?}"),
     };
+    let welcome = find(&mut outgoing, "a welcome", welcome).await;
     assert!(welcome.wall_ms > 0);
     for (step, named) in [
         (0, None),
@@ -213,7 +243,10 @@ async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_ba
     let shift = Rc::new(Cell::new(0));
     world::enter(Rc::new(Shifted(Rc::clone(&shift))));
     let tasks = Group::new("test");
-    let (handle, _outgoing) = running(&tasks).await;
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
+    let record = JobRecord::new(JobId::generate(), spec("a"), vec![], Millis::now());
+    drop(store_with(&[record], meta.clone()).await);
+    let (handle, _ends_with_the_test) = start(meta, options(), &tasks).await.unwrap();
     let first = handle.job("a".into()).await.unwrap().job_id;
     shift.set(-7_200_000);
     let mut other = spec("a");

@@ -8,7 +8,7 @@ use kol_common::proto::master_message::Body as ToExecutor;
 
 use super::actor::start;
 use super::handle::{Handle, Outgoing};
-use super::testing::options;
+use super::testing::{find, options};
 use crate::cluster::SessionId;
 use crate::election::LeaderStore;
 use crate::meta::EmbeddedStore;
@@ -30,7 +30,7 @@ async fn on_record(meta: &LeaderStore) -> usize {
 }
 
 #[tokio::test]
-async fn an_executor_that_never_heard_that_it_drains_is_told_by_the_next_master() {
+async fn an_executor_that_never_heard_that_it_drains_hears_it_from_the_next_master() {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let first = Group::new("first");
     let (handle, unheard) = begin(&meta, &first).await;
@@ -41,12 +41,12 @@ async fn an_executor_that_never_heard_that_it_drains_is_told_by_the_next_master(
     let second = Group::new("second");
     let (handle, mut outgoing) = begin(&meta, &second).await;
     assert!(handle.executors().await.unwrap()[0].draining);
-    loop {
-        let message = outgoing.recv().await.expect("the stream stays open");
-        if let Some(ToExecutor::Drain(drain)) = message.unwrap().body {
-            break assert!(drain.draining);
-        }
-    }
+    let drain = |body| match body {
+        ToExecutor::Drain(drain) => Some(drain),
+        _ => None,
+    };
+    let drain = find(&mut outgoing, "that it drains", drain).await;
+    assert!(drain.draining);
     second.drain(Duration::from_secs(5)).await;
 }
 

@@ -15,7 +15,7 @@ use crate::job::Job;
 
 /// Jobs that are over and still listed.
 const REMEMBERED: usize = 100;
-/// Rule 3.
+/// How many of each name rule 3 keeps.
 const OF_EACH_NAME: usize = 2;
 
 impl Controller {

@@ -26,7 +26,7 @@ pub async fn adopt(meta: &LeaderStore, stores: &Stores, root: &str) -> Result<()
             put_cluster(meta, &cluster).await
         }
         Err(error) => {
-            tracing::warn!(%error, "the checkpoint root cannot be read: if it is marked, it will count as another cluster's");
+            tracing::warn!(code = "CLUSTER_UNKNOWN", %error, "the checkpoint root cannot be read: if it is marked, it will count as another cluster's");
             Ok(())
         }
     }

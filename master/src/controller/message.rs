@@ -67,12 +67,12 @@ pub(super) enum Message {
     },
     /// An executor's stream ended.
     Closed {
-        /// The stream.
+        /// The stream, as the process that accepted it numbers it.
         session: SessionId,
     },
     /// A look at Kafka and Redis that a job requested is over.
     Discovered {
-        /// The job.
+        /// The job that requested it.
         job: JobId,
         /// Whether its keys in Redis are its own.
         owned: Box<Result<Owned, KolError>>,
@@ -106,7 +106,7 @@ pub(super) enum Message {
     },
     /// A person ends a job.
     End {
-        /// The job.
+        /// Name or id of the job; empty: the only one that runs.
         job: String,
         /// Stopped or cancelled.
         end: End,
@@ -117,23 +117,23 @@ pub(super) enum Message {
     },
     /// A person requests a savepoint of a job that runs.
     TakeSavepoint {
-        /// The job.
+        /// Name or id of the job, as in `End`.
         job: String,
         /// Where, and who waits for it.
         request: SavepointRequest,
     },
     /// The task that makes the folder of a savepoint is over.
     SavepointPlaced {
-        /// The job.
+        /// The job whose savepoint it is.
         job: JobId,
-        /// The savepoint.
+        /// Its id, given when it was requested.
         savepoint: SavepointId,
         /// Whether the folder is there.
         placed: Result<(), KolError>,
     },
     /// The task that writes a savepoint's manifest file is over.
     SavepointWritten {
-        /// The savepoint.
+        /// Its id, given when it was requested.
         savepoint: SavepointId,
         /// Its description, or why the file is not durable.
         written: Result<Box<Savepoint>, KolError>,
@@ -145,7 +145,7 @@ pub(super) enum Message {
     },
     /// A person deletes a savepoint.
     DeleteSavepoint {
-        /// Its id.
+        /// Id of the savepoint.
         savepoint: String,
         /// Answered with what it was once it is off the record; its files go later.
         reply: Reply<Savepoint>,
@@ -185,23 +185,23 @@ pub(super) enum Query {
         /// Answered at once.
         reply: Reply<Vec<JobStatus>>,
     },
-    /// One job.
+    /// The status of one job.
     Job {
-        /// The job.
+        /// Name or id of the job, as in [`Message::End`].
         job: String,
         /// Answered at once.
         reply: Reply<JobStatus>,
     },
     /// The kept checkpoints and the savepoints of a job.
     Checkpoints {
-        /// The job.
+        /// Name or id of the job, as in [`Message::End`].
         job: String,
         /// Answered at once.
         reply: Reply<ListCheckpointsReply>,
     },
     /// The folder of a savepoint; none when there is no such savepoint.
     SavepointFolder {
-        /// Its id.
+        /// Id of the savepoint.
         savepoint: String,
         /// Answered at once.
         reply: Reply<Option<String>>,

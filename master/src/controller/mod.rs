@@ -12,6 +12,7 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `replacement` | whether a job that is to replace a running one could run |
 //! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
 //! | `actor` | the loop |
@@ -34,6 +35,7 @@ mod message;
 mod owners;
 mod problems;
 mod questions;
+mod replacement;
 mod rewind;
 mod saved;
 mod savepoints;
@@ -54,6 +56,8 @@ pub use state::Options;
 pub use store::JobStore;
 pub use submission::{Begin, Submission};
 
+#[cfg(test)]
+mod advice_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_apart_from_an_unknown_creator() {
+    fn silence_is_distinguished_from_an_unknown_creator() {
         let mut questions = Questions::default();
         let (reply, mut answer) = oneshot::channel();
         questions.begin(Millis(0), Explanation::default(), &[executor("a")], reply);

@@ -6,12 +6,13 @@ use std::time::Duration;
 use kol_common::actor::Group;
 use kol_common::proto::rewind_request::To;
 use kol_common::proto::{JobState, JobStatus, RewindRequest, Savepoint};
+use kol_common::redis::UNREACHABLE_CODE;
 use kol_common::{JobId, KolError, Millis};
 
 use super::actor::start;
 use super::handle::Handle;
 use super::submission::Begin;
-use super::testing::{ending, options, record, store_with, submission};
+use super::testing::{ending, options_with, read, record, store_with, submission};
 use crate::election::LeaderStore;
 use crate::job::{End, JobRecord, Origin, Phase, Predecessor};
 use crate::meta::EmbeddedStore;
@@ -20,6 +21,19 @@ const FOLDER: &str = "file:///savepoints/sav_1";
 
 /// A master with these jobs and one savepoint, of the job `a`.
 async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
+    master_with(records, Some(away()), tasks).await
+}
+
+fn away() -> KolError {
+    KolError::external("SOURCE_UNREACHABLE", "away")
+}
+
+/// The same with brokers that fail like this, or answer.
+async fn master_with(
+    records: &[JobRecord],
+    brokers_fail: Option<KolError>,
+    tasks: &Group,
+) -> Handle {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let mut store = store_with(records, meta.clone()).await;
     let savepoint = Savepoint {
@@ -30,7 +44,9 @@ async fn master(records: &[JobRecord], tasks: &Group) -> Handle {
     };
     store.keep_savepoint(&savepoint).await.unwrap();
     drop(store);
-    let (handle, _ends_with_the_test) = start(meta, options(), tasks).await.unwrap();
+    let (handle, _ends_with_the_test) = start(meta, options_with(brokers_fail), tasks)
+        .await
+        .unwrap();
     handle
 }
 
@@ -52,8 +68,18 @@ async fn refused<T: std::fmt::Debug>(
     code: &str,
     request: impl AsyncFnOnce(&Handle) -> Result<T, KolError>,
 ) {
+    refused_with(records, Some(away()), code, request).await;
+}
+
+/// The same with brokers that fail like this, or answer.
+async fn refused_with<T: std::fmt::Debug>(
+    records: &[JobRecord],
+    brokers_fail: Option<KolError>,
+    code: &str,
+    request: impl AsyncFnOnce(&Handle) -> Result<T, KolError>,
+) {
     let tasks = Group::new("test");
-    let handle = master(records, &tasks).await;
+    let handle = master_with(records, brokers_fail, &tasks).await;
     let before = there(&handle).await;
     let error = request(&handle).await.unwrap_err();
     assert_eq!(error.code, code, "{error}");
@@ -147,6 +173,29 @@ async fn a_submission_that_is_refused_changes_nothing() {
     let ending = [ending("job_1")];
     let submit = async |h: &Handle| h.submit(submission("a", true, Begin::Resume)).await;
     refused(&ending, "JOB_ENDING", submit).await;
+}
+
+#[tokio::test]
+async fn a_replacement_whose_topics_or_redis_cannot_be_used_does_not_end_the_job_that_runs() {
+    let running = [read("job_1", RUNNING)];
+    let missing = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
+    for (brokers_fail, code) in [
+        (Some(missing), "SOURCE_TOPIC_NOT_THERE"),
+        (Some(away()), "SOURCE_UNREACHABLE"),
+        // Nothing listens where its Redis should be.
+        (None, UNREACHABLE_CODE),
+    ] {
+        for begin in [Begin::Resume, Begin::WithoutState] {
+            let mut next = submission("a", true, begin);
+            next.spec.sink.url = "redis://127.0.0.1:1/0".into();
+            let submit = async |h: &Handle| {
+                let error = h.submit(next).await.unwrap_err();
+                assert!(error.message.contains("runs as before"), "{error}");
+                Err::<(), _>(error)
+            };
+            refused_with(&running, brokers_fail.clone(), code, submit).await;
+        }
+    }
 }
 
 #[tokio::test]

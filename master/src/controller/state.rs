@@ -31,7 +31,7 @@ pub struct Options {
     pub outside: Outside,
     /// How long a partition may take to finish when it is taken back.
     pub drain: Duration,
-    /// Leases.
+    /// Leases of executors.
     pub limits: Limits,
     /// How long it waits for the owners on record.
     pub grace: Grace,

@@ -43,7 +43,7 @@ pub struct JobStore {
     meta: LeaderStore,
     revisions: BTreeMap<String, Revision>,
     generations: BTreeMap<String, u64>,
-    /// By id.
+    /// Savepoints by id.
     savepoints: BTreeMap<String, Savepoint>,
     /// By the id of what was forgotten.
     deletions: BTreeMap<String, Deletion>,

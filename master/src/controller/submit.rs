@@ -6,12 +6,14 @@
 //!    where it was to begin: what a person requested for it was not done yet.
 //! 3. A job that follows a live one waits for it to end. A live one whose state the next job takes over
 //!    ends with a last epoch; one whose state is no longer wanted ends at once.
+//! 4. One that has read ends only for a job that could run: its topics and its Redis are looked at before.
 
 use kol_common::job::JobSpec;
 use kol_common::proto::{SubmitOutcome, SubmitReply};
 use kol_common::{JobId, KolError, Millis};
 
 use super::message::Reply;
+use super::replacement::could_run;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
 use crate::job::Origin;
@@ -36,7 +38,8 @@ pub(super) struct Next {
 }
 
 impl Controller {
-    /// A person submits a job. Whose keys it would write is looked up in Redis before it is accepted.
+    /// A person submits a job. Whose keys it would write is looked up in Redis before it is accepted, and its
+    /// topics too where it replaces a job that has read.
     pub(super) fn submit(&self, submission: Submission, reply: Reply<SubmitReply>) {
         let answer = match self.admit(submission.clone()) {
             Ok(Admitted::Same(reply)) => Ok(reply),
@@ -51,9 +54,17 @@ impl Controller {
         // Every job there is is older.
         let id = JobId::generate_after(self.jobs.keys().next_back());
         let claim = self.claim(&id, &next.spec, 0, replaced);
+        let ends = replaced
+            .and_then(|id| self.jobs.get(id))
+            .filter(|job| job.has_read());
+        let replacement = ends.map(|_| next.spec.clone());
         let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
         let _runs_by_itself = self.tasks.spawn("owners", async move {
-            let owned = look(claim, submission.take_over, &outside).await;
+            let owned = look(claim, submission.take_over, &outside);
+            let owned = match replacement {
+                Some(spec) => could_run(owned, &spec, &outside).await,
+                None => owned.await,
+            };
             handle.owners_looked(submission, owned, reply).await
         });
     }

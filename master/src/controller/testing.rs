@@ -7,9 +7,11 @@ use futures::future::BoxFuture;
 use kol_common::actor::Group;
 use kol_common::checkpoint::Stores;
 use kol_common::job::{SourceSpec, StartingOffsets};
+use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::secrets::Secrets;
 use kol_common::{Incarnation, JobId, KolError, Millis, SourcePartition};
 
+use super::handle::Outgoing;
 use super::state::Options;
 use super::store::JobStore;
 use super::submission::{Begin, Submission};
@@ -22,11 +24,11 @@ use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Phase};
 use crate::testing::spec;
 
-/// Brokers that are never reached.
+/// Brokers that are never reached, or, without a reason why, whose topics have no partitions.
 #[derive(Debug)]
-struct Away;
+struct Fake(Option<KolError>);
 
-impl Brokers for Away {
+impl Brokers for Fake {
     fn starts(
         &self,
         _source: SourceSpec,
@@ -34,7 +36,8 @@ impl Brokers for Away {
         _offsets: StartingOffsets,
         _secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
-        Box::pin(async { Err(KolError::external("SOURCE_UNREACHABLE", "away")) })
+        let starts = self.0.clone().map_or_else(|| Ok(Starts::new()), Err);
+        Box::pin(async { starts })
     }
 
     fn ends(
@@ -56,11 +59,37 @@ impl Brokers for Away {
     }
 }
 
+/// Longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first message to an executor that pleases; all before it are passed over.
+pub(super) async fn find<T>(
+    outgoing: &mut Outgoing,
+    what: &str,
+    mut pleases: impl FnMut(ToExecutor) -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            let message = outgoing.recv().await.expect("the stream stays open");
+            if let Some(found) = message.unwrap().body.and_then(&mut pleases) {
+                return found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
 /// Options of a controller that reaches nothing.
 pub(super) fn options() -> Options {
+    options_with(Some(KolError::external("SOURCE_UNREACHABLE", "away")))
+}
+
+/// The same with brokers that fail like this, or answer.
+pub(super) fn options_with(brokers_fail: Option<KolError>) -> Options {
     Options {
         outside: Outside {
-            brokers: Arc::new(Away),
+            brokers: Arc::new(Fake(brokers_fail)),
             redis: Arc::new(kol_common::redis::Network),
             stores: Stores::of_this_machine(),
             secrets: Secrets::default(),
@@ -95,8 +124,13 @@ pub(super) fn record(id: &str, name: &str, phase: Phase, own_keys: bool) -> JobR
 
 /// A job `a` that stops, and whose executor has not given its partition back yet.
 pub(super) fn ending(id: &str) -> JobRecord {
-    let mut ending = record(id, "a", Phase::Ending(End::Stopped), false);
-    ending.partitions = vec![PartitionRecord {
+    read(id, Phase::Ending(End::Stopped))
+}
+
+/// A job `a` that has read.
+pub(super) fn read(id: &str, phase: Phase) -> JobRecord {
+    let mut job = record(id, "a", phase, false);
+    job.partitions = vec![PartitionRecord {
         partition: SourcePartition::new("t", 0),
         ordinal: 0,
         start_offset: 0,
@@ -108,7 +142,7 @@ pub(super) fn ending(id: &str) -> JobRecord {
         topic_id: None,
         cuts: Cuts::default(),
     }];
-    ending
+    job
 }
 
 /// A submission of a job that differs from [`record`] a little.

@@ -5,6 +5,7 @@ use kol_common::{JobId, KolError, Millis};
 
 use super::problems::Line;
 use super::state::Controller;
+use crate::cluster::Grace;
 use crate::job::{Event, Job, Phase};
 use crate::scaling::Sample;
 
@@ -91,8 +92,12 @@ impl Controller {
         }
     }
 
-    /// Notes how things are, for who wants to know how many executors there should be.
+    /// Notes how things are, for who wants to know how many executors there should be. In the first seconds of a term
+    /// those are there that have registered already, which says nothing of how many are wanted.
     fn advise(&mut self, now: Millis, jobs: &[JobStatus], executors: &[ExecutorStatus]) {
+        if self.clock.elapsed() < Grace::LONGEST.duration() {
+            return;
+        }
         let live = self.live();
         self.advisors.retain(|id, _| live.contains(id));
         let alive = executors

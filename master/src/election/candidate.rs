@@ -143,7 +143,7 @@ impl Candidate {
     }
 }
 
-/// What takes too long, as on a disk that hangs, is done without: the election goes on.
+/// What takes too long, as on a disk that hangs, is left out: the election continues without it.
 async fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let done = tokio::time::timeout(DISK, world::blocking(work)).await;
     done.ok().flatten()

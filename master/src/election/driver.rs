@@ -32,17 +32,17 @@ pub struct Tenure {
     pub left: CancellationToken,
 }
 
-/// Who leads.
+/// Who leads from now on.
 #[derive(Debug)]
 pub enum News {
-    /// This master.
+    /// This master, until the tenure is over.
     Leads(Tenure),
     /// Another, at this address; `None`: no one.
     Follows(Option<String>),
 }
 
-/// What came back of a request.
-enum Answer {
+/// How a request to etcd ended.
+enum Completed {
     Input(Input),
     Seen(Seen),
     Won(Millis, i64, Elected),
@@ -61,7 +61,7 @@ struct Driver {
     limits: Limits,
     news: mpsc::Sender<News>,
     began: Instant,
-    under_way: Option<BoxFuture<'static, Answer>>,
+    under_way: Option<BoxFuture<'static, Completed>>,
     seen: Seen,
     won: Option<(i64, Elected)>,
     held: Option<Held>,
@@ -127,24 +127,24 @@ impl Driver {
         Millis::from(self.began.elapsed())
     }
 
-    fn hear(&mut self, answer: Answer) -> Input {
-        if let Answer::Failed(error) = &answer {
+    fn hear(&mut self, answer: Completed) -> Input {
+        if let Completed::Failed(error) = &answer {
             if self.said.insert(error.code) {
                 let error = KolError::from(error);
-                tracing::warn!(%error, "the election needs etcd: trying again");
+                tracing::warn!(code = "ELECTION_WAITS", %error, "the election needs etcd: trying again");
             }
         } else if !self.said.is_empty() {
             self.said.clear();
             tracing::info!("etcd answers again");
         }
         match answer {
-            Answer::Input(input) => input,
-            Answer::Failed(_) => Input::Nothing,
-            Answer::Seen(seen) => {
+            Completed::Input(input) => input,
+            Completed::Failed(_) => Input::Nothing,
+            Completed::Seen(seen) => {
                 self.seen = seen;
                 Input::Seen(self.seen.leader.clone())
             }
-            Answer::Won(sent, lease, elected) => {
+            Completed::Won(sent, lease, elected) => {
                 self.won = Some((lease, elected));
                 Input::Won { sent }
             }
@@ -202,18 +202,18 @@ impl Driver {
     }
 
     /// A request with its deadline.
-    fn request(&mut self, effect: &Effect) -> BoxFuture<'static, Answer> {
+    fn request(&mut self, effect: &Effect) -> BoxFuture<'static, Completed> {
         let (candidate, seen) = (self.candidate.clone(), self.seen.clone());
         let sent = self.now();
         let lease = self.held.as_ref().map_or(0, |held| held.lease);
         let lasts = Duration::from_millis(self.limits.lease.0);
-        let input = |input| Answer::Input(input);
+        let input = |input| Completed::Input(input);
         let request = match effect {
-            Effect::Look => async move { candidate.look().await.map(Answer::Seen) }.boxed(),
+            Effect::Look => async move { candidate.look().await.map(Completed::Seen) }.boxed(),
             Effect::Campaign => async move {
                 let won = candidate.campaign(&seen, lasts).await?;
                 Ok(won.map_or(input(Input::Lost), |(lease, elected)| {
-                    Answer::Won(sent, lease, elected)
+                    Completed::Won(sent, lease, elected)
                 }))
             }
             .boxed(),
@@ -233,7 +233,7 @@ impl Driver {
             .boxed(),
         };
         request
-            .map(|answer: Result<Answer, EtcdError>| answer.unwrap_or_else(Answer::Failed))
+            .map(|answer: Result<Completed, EtcdError>| answer.unwrap_or_else(Completed::Failed))
             .boxed()
     }
 

@@ -40,10 +40,10 @@ impl Default for Limits {
     }
 }
 
-/// What happens.
+/// What happened, for the election.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
-    /// Time passes.
+    /// Time passed: a look, a renewal or the end of the lease may be due.
     Tick,
     /// The answer to a look: the address of the leader, if there is one.
     Seen(Option<String>),
@@ -72,7 +72,7 @@ pub(super) enum Input {
 pub(super) enum Effect {
     /// See who holds the leader's key.
     Look,
-    /// Take it.
+    /// Try to take the leader's key, with a lease.
     Campaign,
     /// Renew the lease.
     Renew,

@@ -1,4 +1,4 @@
-//! Why a partition went to where it is, as it is kept with the job and told to people.
+//! Why a partition went to where it is, as it is kept with the job and shown to people.
 
 use kol_common::{ExecutorId, Millis};
 use serde::{Deserialize, Serialize};
@@ -13,26 +13,26 @@ pub enum Cause {
     New,
     /// Its owner was lost, left, or did not come back to a master that was started again.
     Lost {
-        /// That one.
+        /// Who owned it before.
         executor: ExecutorId,
     },
     /// It failed there.
     Failed {
-        /// Where.
+        /// Who owned it when it failed.
         executor: ExecutorId,
         /// The code of the error.
         code: String,
     },
     /// Its owner may have no partitions: it leaves, or does not see the places of state files.
     Unfit {
-        /// That one.
+        /// Who owned it before.
         executor: ExecutorId,
         /// Whether it leaves.
         leaves: bool,
     },
     /// A person moves the partitions of its owner away.
     Drained {
-        /// That one.
+        /// Who owned it before.
         executor: ExecutorId,
     },
     /// To share the load.
@@ -51,7 +51,7 @@ pub enum Cause {
 pub struct Placed {
     /// By the wall clock.
     pub at: Millis,
-    /// Why.
+    /// Why it was assigned to this owner.
     #[serde(flatten)]
     pub cause: Cause,
 }

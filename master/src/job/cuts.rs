@@ -60,7 +60,7 @@ pub struct Cut {
 pub struct Restart {
     /// The epoch that the state is of.
     pub epoch: u64,
-    /// The state.
+    /// The state, as an epoch has it.
     pub checkpoint: PartitionCheckpoint,
     /// Where to resume, if not where the state ends.
     pub resume_at: Option<u64>,

@@ -145,7 +145,7 @@ pub struct Outside {
 /// What to look for.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The job.
+    /// The spec of the job.
     pub spec: JobSpec,
     /// Its partitions so far; empty when it starts.
     pub known: Vec<SourcePartition>,
@@ -443,7 +443,7 @@ fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
         "SOURCE_TOPIC_NOT_THERE",
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
-    .help("Create it, or correct [source] topics; the job starts by itself once it is there.")
+    .help("Create it, or correct [source] topics; a job that waits for it then starts by itself.")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::checkpoint::{Commit, Notice};
 /// What happened, with the executors and the wall clock as they are then.
 #[derive(Debug)]
 pub struct Input<'a> {
-    /// What happened.
+    /// The event itself.
     pub event: Event,
     /// All executors that are not lost.
     pub fleet: &'a Fleet,
@@ -22,7 +22,7 @@ pub struct Input<'a> {
     pub wall: Millis,
 }
 
-/// What happened.
+/// What happened, for a job.
 #[derive(Debug)]
 pub enum Event {
     /// An executor opened a stream and said what it runs of this job.
@@ -77,10 +77,10 @@ pub enum Effect {
     Resumed(Resumed),
 }
 
-/// See [`Effect::Resumed`].
+/// A partition that an owner reported to have resumed: see [`Effect::Resumed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// The partition.
+    /// The partition that moved.
     pub partition: SourcePartition,
     /// How long it paused.
     pub paused: Millis,

@@ -66,7 +66,7 @@ impl Epochs {
         &self.coordinator
     }
 
-    /// See [`Coordinator::mark_damaged`].
+    /// Notes that the state of a partition in an epoch is damaged: [`Coordinator::mark_damaged`].
     pub(super) fn mark_damaged(&mut self, ordinal: u32, epoch: u64) {
         self.coordinator.mark_damaged(ordinal, epoch);
     }

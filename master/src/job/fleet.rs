@@ -11,7 +11,7 @@ use super::placement::Site;
 /// An executor, as far as placement is concerned. Lost ones are not in the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executor {
-    /// Its life.
+    /// Its incarnation: an executor that is started again has another one.
     pub incarnation: Incarnation,
     /// Whether it may be called, and given partitions.
     pub state: ExecutorState,
@@ -38,7 +38,7 @@ pub struct Executor {
 /// A place that has state files of a job, or gets some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place<'a> {
-    /// Its URL.
+    /// URL of the root.
     pub location: &'a str,
     /// The folder of the job there; empty where another job or another cluster wrote.
     pub folder: &'a str,

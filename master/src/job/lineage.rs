@@ -21,7 +21,7 @@ const IN_THE_STATE: [&str; 6] = [
 /// An [`Origin`] with what was looked up for it.
 #[derive(Clone, Debug)]
 pub enum Start {
-    /// Without state.
+    /// Without state, at these offsets.
     Offsets(StartingOffsets),
     /// With this state.
     State(Box<Manifest>),

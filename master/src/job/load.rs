@@ -18,7 +18,7 @@ pub const FULL: u64 = 1_000_000;
 pub struct Load {
     /// Time of processor cores, µs in a second.
     pub cpu: u64,
-    /// State, bytes.
+    /// Memory of the state, bytes.
     pub memory: u64,
 }
 
@@ -66,7 +66,7 @@ impl Sum for Load {
 /// What an executor has for partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Processor cores.
+    /// Processor cores that it may use.
     pub cores: u32,
     /// Its limit, bytes; 0 where it does not say.
     pub memory: u64,

@@ -9,10 +9,10 @@ use super::effect::Event;
 use super::machine::Job;
 use super::testing::{DRAIN, Rig, TOPIC, assignment, executor, fleet};
 
-fn reports_log(epoch: u64, topic: Uuid, log_start: Option<u64>) -> Event {
+fn reports_log(assignment_epoch: u64, topic: Uuid, log_start: Option<u64>) -> Event {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", 0)).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         state: PartitionState::Running as i32,
         topic_id: topic.as_bytes().to_vec(),
         log_start,

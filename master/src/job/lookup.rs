@@ -21,7 +21,7 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// At once.
+    /// The first look is due at once.
     pub(super) fn new(now: Millis) -> Self {
         Self {
             next: Some(now),

@@ -25,7 +25,7 @@ pub(super) enum Failure {
     /// The state that it was assigned with is damaged. An older one is tried at once: the log has what
     /// came after it.
     Damaged {
-        /// The partition.
+        /// The partition's number within the job.
         ordinal: u32,
         /// The checkpoint epoch of that state.
         epoch: u64,
@@ -34,7 +34,7 @@ pub(super) enum Failure {
     },
     /// Kafka lost the tail of its log: it goes back before that at once.
     LostTail {
-        /// The partition.
+        /// The partition's number within the job.
         ordinal: u32,
         /// The records that were lost.
         lost: LostTail,
@@ -42,7 +42,7 @@ pub(super) enum Failure {
     /// It was to start again without state, and its log no longer has everything that gives that: it continues at once
     /// with a state, if it has one.
     NotWhole {
-        /// The partition.
+        /// The partition's number within the job.
         ordinal: u32,
         /// What the executor said.
         text: String,

@@ -15,12 +15,12 @@ use super::origin::Origin;
 use super::record::{JobRecord, PartitionRecord};
 use super::testing::{DRAIN, Rig, assignment, barriers, executor, failure};
 
-fn lost_tail(epoch: u64, from: u64, to: u64) -> Event {
-    lost_tail_of(None, epoch, from, to)
+fn lost_tail(assignment_epoch: u64, from: u64, to: u64) -> Event {
+    lost_tail_of(None, assignment_epoch, from, to)
 }
 
 /// Of a log that begins at this offset, if that is known.
-fn lost_tail_of(oldest: Option<u64>, epoch: u64, from: u64, to: u64) -> Event {
+fn lost_tail_of(oldest: Option<u64>, assignment_epoch: u64, from: u64, to: u64) -> Event {
     let failed = PartitionFailed {
         lost_tail: Some(Box::new(LostTail {
             from,
@@ -29,14 +29,14 @@ fn lost_tail_of(oldest: Option<u64>, epoch: u64, from: u64, to: u64) -> Event {
             unproven: false,
             oldest,
         })),
-        ..failure(0, epoch, ErrorDomain::External)
+        ..failure(0, assignment_epoch, ErrorDomain::External)
     };
     Event::Received(executor(1), FromExecutor::PartitionFailed(failed))
 }
 
 /// The log no longer has what a partition without state needs.
-fn state_lost(epoch: u64) -> Event {
-    let mut failed = failure(0, epoch, ErrorDomain::User);
+fn state_lost(assignment_epoch: u64) -> Event {
+    let mut failed = failure(0, assignment_epoch, ErrorDomain::User);
     failed.error.as_mut().unwrap().code = "STATE_LOST".into();
     Event::Received(executor(1), FromExecutor::PartitionFailed(failed))
 }

@@ -32,7 +32,7 @@ use super::status::{View, places};
 use super::tenure::{Owned, Standing, Tenure};
 use crate::cluster::Grace;
 
-/// One job.
+/// One job's machine: see the module.
 #[derive(Debug)]
 pub struct Job {
     /// Without its partitions and clock: those are in the parts.
@@ -155,7 +155,7 @@ impl Job {
         }
     }
 
-    /// One step.
+    /// Takes what happened at `now`, and adds what is to be done to `out`, in its order.
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
         let Input { event, fleet, wall } = input;
         self.wall = wall;

@@ -37,6 +37,7 @@ mod placing;
 mod preparing;
 pub mod record;
 mod share;
+mod spellings;
 mod standby;
 mod status;
 pub mod tenure;

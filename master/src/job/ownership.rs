@@ -39,7 +39,7 @@ pub(super) struct Partitions {
     pub(super) job: JobId,
     /// How long a partition may take to finish when it is taken back.
     pub(super) drain: Duration,
-    /// By ordinal.
+    /// All partitions; the index is the ordinal.
     pub(super) all: Vec<Partition>,
     /// Those that did not confirm everything they had read, since the job began to end.
     pub(super) undrained: u64,
@@ -195,6 +195,9 @@ impl Partitions {
             if report.sample.is_empty() {
                 report.sample = before.sample;
             }
+            if report.spellings.is_empty() {
+                report.spellings = before.spellings;
+            }
             // What it takes does not change because another owner has not measured it yet.
             report.rates = report.rates.or(before.rates);
         }
@@ -204,7 +207,7 @@ impl Partitions {
         Some(partition)
     }
 
-    /// Rule 4.
+    /// Takes or refuses what an executor says that it runs, by rule 4.
     pub(super) fn connected(
         &mut self,
         now: Millis,

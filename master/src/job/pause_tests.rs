@@ -81,10 +81,10 @@ fn a_log_that_was_cut_off_or_is_another_one_is_not_waited_for() {
 }
 
 /// What the owner of partition 0 reports under this assignment epoch.
-fn report(rig: &mut Rig, by: u8, epoch: u64, report: PartitionReport) -> Out {
+fn report(rig: &mut Rig, by: u8, assignment_epoch: u64, report: PartitionReport) -> Out {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", 0)).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         ..report
     };
     let reports = Reports {

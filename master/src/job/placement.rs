@@ -24,7 +24,7 @@ const GAIN: u64 = 10;
 /// Where an executor is, as far as failures are concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
-    /// Its host.
+    /// Name of its host.
     pub host: String,
     /// What the host fails together with; empty where nobody said.
     pub zone: String,
@@ -157,7 +157,7 @@ pub fn place(
 }
 
 impl Plan {
-    /// Rule 1.
+    /// Partitions stay where they are, by rule 1.
     fn keep(&mut self) {
         for (ordinal, partition) in &self.partitions {
             let holder = partition.holder.as_ref();

@@ -13,10 +13,10 @@ use super::machine::Job;
 use super::testing::{DRAIN, Out, Rig, assigned, executor, fleet, revoked, set};
 
 /// An executor reports one of its partitions, with so many events a second.
-fn report(rig: &mut Rig, by: u8, number: u32, epoch: u64, events: u64) -> Out {
+fn report(rig: &mut Rig, by: u8, number: u32, assignment_epoch: u64, events: u64) -> Out {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", number)).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         state: PartitionState::Running as i32,
         rates: (events > 0).then_some(Rates { events, bytes: 0 }),
         ..PartitionReport::default()
@@ -78,8 +78,8 @@ fn a_partition_moves_for_balance_and_says_how_full_both_were() {
         let out = report(&mut rig, by, number, epoch, events);
         assert!(revoked(&out).len() <= 1);
     }
-    let asked = revoked(&rig.tick());
-    assert!(asked.is_empty(), "it was requested with the report");
+    let requested = revoked(&rig.tick());
+    assert!(requested.is_empty(), "it was requested with the report");
     let moving = rig.job.record().partitions.into_iter().find(|p| {
         let shown = placement(&rig, p.ordinal as usize);
         shown.moves_when == "it is moving to exe_2"
@@ -134,12 +134,12 @@ fn after_a_restart_nothing_moves_for_balance_before_all_that_runs_was_reported()
         .collect();
     let out = restarted.event(Event::Connected(executor(1), claims));
     assert!(revoked(&out).is_empty());
-    let mut asked = 0;
+    let mut requested = 0;
     for (_, number, epoch) in assigned(&first) {
-        assert_eq!(asked, 0);
-        asked += revoked(&report(&mut restarted, 1, number, epoch, 0)).len();
+        assert_eq!(requested, 0);
+        requested += revoked(&report(&mut restarted, 1, number, epoch, 0)).len();
     }
-    assert_eq!(asked, 2);
+    assert_eq!(requested, 2);
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn who_leaves_or_does_not_answer_is_named_as_the_reason() {
         "when exe_1 is lost: it does not answer now"
     );
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
-    let asked = revoked(&rig.tick());
-    rig.release(1, &asked[0].1, true);
+    let requested = revoked(&rig.tick());
+    rig.release(1, &requested[0].1, true);
     let shown = placement(&rig, on_first);
     assert_eq!(shown.cause, "leaving");
     assert!(shown.why.starts_with("exe_1 leaves"), "{}", shown.why);

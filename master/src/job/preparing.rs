@@ -1,4 +1,4 @@
-//! Live moves: the executor that is to get a partition reads its state while the owner goes on. Rules:
+//! Live moves: the executor that is to get a partition reads its state while the owner continues. Rules:
 //!
 //! 1. Who reads ahead owns nothing: see `docs/protocol/ownership.md`. What is noted here is therefore not durable, and
 //!    forgotten with a new stream of that executor.
@@ -24,7 +24,7 @@ use super::standby::{Standby, may_try_again};
 /// What becomes of a partition that should be elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// Its owner goes on for now.
+    /// Its owner keeps it for now.
     Later,
     /// The next owner has the state: the owner ends it at once.
     HandOver,
@@ -127,7 +127,7 @@ impl Partitions {
         if prepared.error.is_some() {
             partition.unprepared = Some(now);
         } else {
-            standby.has_read(now);
+            standby.mark_read(now);
         }
     }
 

@@ -87,7 +87,7 @@ fn unable() -> Option<KolError> {
 }
 
 #[test]
-fn the_owner_goes_on_until_the_next_one_has_read_the_newest_state() {
+fn the_owner_keeps_it_until_the_next_one_has_read_the_newest_state() {
     let (mut rig, first) = with_an_epoch();
     rig.fleet = fleet(&[1, 2]);
     let out = rig.tick();
@@ -194,7 +194,7 @@ fn an_owner_that_leaves_drains_what_cannot_be_read_ahead() {
     set(&mut rig.fleet, 1, ExecutorState::Leaving);
     let out = rig.tick();
     assert_eq!(preparations(&out).len(), 2);
-    assert!(revoked(&out).is_empty(), "it goes on meanwhile");
+    assert!(revoked(&out).is_empty(), "it continues meanwhile");
     let out = ready(&mut rig, 2, 1, epoch);
     assert_eq!(revoked(&out)[0].1.mode(), RevokeMode::Now);
     let out = answer(&mut rig, 2, 0, epoch, unable());

@@ -172,12 +172,12 @@ fn yes() -> bool {
     true
 }
 
-/// One job.
+/// A job as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// Version of this shape.
     pub version: u32,
-    /// Its id.
+    /// Its id, which no other job ever has.
     pub id: JobId,
     /// What it does; secrets as references.
     pub spec: JobSpec,

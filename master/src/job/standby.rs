@@ -1,4 +1,4 @@
-//! The executor that is to get a partition, and reads its state while the owner goes on. See `preparing`.
+//! The executor that is to get a partition, and reads its state while the owner continues. See `preparing`.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl Standby {
     }
 
     /// It has read what it was sent last.
-    pub(super) fn has_read(&mut self, now: Millis) {
+    pub(super) fn mark_read(&mut self, now: Millis) {
         self.read = Some(self.sent);
         self.ready_at.get_or_insert(now);
     }

@@ -20,6 +20,7 @@ use super::partition::Partition;
 use super::placement::Plan;
 use super::placing::explain;
 use super::record::{End, JobRecord, Phase};
+use super::spellings::differ_by_case;
 use super::warnings::{lost_tails, warnings};
 use crate::checkpoint::Coordinator;
 
@@ -72,6 +73,7 @@ impl View<'_> {
         let spec = &self.record.spec;
         all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
         all_warnings.extend(hot_partitions(self.reports()));
+        all_warnings.extend(differ_by_case(self.reports()));
         proto::JobStatus {
             job_id: self.record.id.to_string(),
             name: self.record.spec.name.clone(),

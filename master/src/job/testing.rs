@@ -224,8 +224,14 @@ impl Rig {
         self.event(Event::Received(executor(1), ack))
     }
 
-    pub(super) fn fail(&mut self, by: u8, number: u32, epoch: u64, domain: ErrorDomain) -> Out {
-        let failed = failure(number, epoch, domain);
+    pub(super) fn fail(
+        &mut self,
+        by: u8,
+        number: u32,
+        assignment_epoch: u64,
+        domain: ErrorDomain,
+    ) -> Out {
+        let failed = failure(number, assignment_epoch, domain);
         self.event(Event::Received(
             executor(by),
             FromExecutor::PartitionFailed(failed),
@@ -241,11 +247,11 @@ pub(super) fn barriers(out: &Out) -> Vec<Barrier> {
     out.sends.iter().filter_map(barrier).collect()
 }
 
-pub(super) fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> PartitionFailed {
+pub(super) fn failure(number: u32, assignment_epoch: u64, domain: ErrorDomain) -> PartitionFailed {
     PartitionFailed {
         job_id: "job_1".into(),
         partition: Some((&SourcePartition::new("t", number)).into()),
-        assignment_epoch: epoch,
+        assignment_epoch,
         lost_tail: None,
         error: Some(ErrorInfo {
             domain: domain as i32,
@@ -256,7 +262,7 @@ pub(super) fn failure(number: u32, epoch: u64, domain: ErrorDomain) -> Partition
     }
 }
 
-/// (executor, partition, epoch) of every assignment.
+/// (executor, partition, assignment epoch) of every assignment.
 pub(super) fn assigned(out: &Out) -> Vec<(ExecutorId, u32, u64)> {
     let mut all = Vec::new();
     for (to, message) in &out.sends {

@@ -14,7 +14,7 @@ impl Revision {
 /// A value as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its key.
+    /// The key it lies under.
     pub key: String,
     /// What was stored.
     pub value: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Entry {
     pub revision: Revision,
 }
 
-/// One change.
+/// One change of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Stores a value.
@@ -46,7 +46,7 @@ pub enum MetaError {
     /// Another writer changed a key that the transaction relied on: read again before deciding again.
     #[error("`{key}` was changed by another writer")]
     Conflict {
-        /// The key.
+        /// The key that was changed.
         key: String,
     },
     /// The store itself failed; the transaction did not happen.

@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 /// Who may call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Executors.
+    /// Executors, by the name in their certificate.
     Executor,
     /// People with at least this role.
     Person(Role),

@@ -20,7 +20,7 @@ use crate::role::Roles;
 /// Longest wait for the registration.
 const REGISTER: Duration = Duration::from_secs(5);
 
-/// Accepts executors.
+/// Accepts the streams of executors.
 #[derive(Debug)]
 pub struct ClusterRpc {
     roles: Roles,

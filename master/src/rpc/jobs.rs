@@ -22,7 +22,7 @@ use crate::specs::Admission;
 /// Largest spec that is read, bytes.
 const MAX_SPEC: usize = 1 << 20;
 
-/// Answers `kol-client`.
+/// Answers requests of `kol-client`.
 #[derive(Debug)]
 pub struct JobRpc {
     roles: Roles,

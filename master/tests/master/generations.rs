@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::support::{FakeExecutor, Rig, is, people, submit, wait_for};
 use kol_common::KolError;
 use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Assign, JobState, PartitionFailed};
 
 /// Redis refused the only partition of an assignment.
@@ -22,13 +23,14 @@ fn fenced(assign: &Assign) -> FromExecutor {
 
 /// The next assignment under a generation. Until it is known, the job may be tried again under the one before.
 async fn assignment(executor: &mut FakeExecutor, generation: u64) -> Assign {
-    loop {
-        let next = executor.assignment().await;
-        assert!(next.generation <= generation, "{next:?}");
-        if next.generation == generation {
-            return next;
+    let it = |message| match message {
+        ToExecutor::Assign(next) => {
+            assert!(next.generation <= generation, "{next:?}");
+            Some(next).filter(|next| next.generation == generation)
         }
-    }
+        _ => None,
+    };
+    executor.find("an assignment of that generation", it).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

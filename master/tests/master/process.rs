@@ -1,20 +1,25 @@
 //! The process itself, and what it serves over HTTP.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::support::{PATIENCE, Rig, is, people, submit, wait_for};
 use kol_common::proto::{JobRef, JobState};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 async fn get(address: impl tokio::net::ToSocketAddrs, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let answered = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = timeout(PATIENCE, answered).await;
+    answer.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {path}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,8 +97,8 @@ async fn autostart_submits_once_and_leaves_what_a_person_ended_until_its_file_ch
     assert_eq!(started(2).await, (2, 1), "a changed file starts a new job");
 }
 
-#[test]
-fn the_process_says_where_it_serves_and_ends_with_0_on_sigterm() {
+#[tokio::test]
+async fn the_process_says_where_it_serves_and_ends_with_0_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let mut master = Command::new(env!("CARGO_BIN_EXE_kol-master"))
         .args([
@@ -106,20 +111,23 @@ fn the_process_says_where_it_serves_and_ends_with_0_on_sigterm() {
         .arg(folder.path().join("state"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(master.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let mut output = BufReader::new(master.stdout.take().unwrap());
+    let said = timeout(PATIENCE, output.read_line(&mut line)).await;
+    said.expect("it says where it serves in time").unwrap();
     assert!(
         line.starts_with("kol-master ready grpc=127.0.0.1:"),
         "{line}"
     );
     assert!(line.contains(" http=127.0.0.1:"), "{line}");
-    let killed = Command::new("kill").arg(master.id().to_string()).status();
+    let process = master.id().unwrap().to_string();
+    let killed = Command::new("kill").arg(process).status().await;
     assert!(killed.unwrap().success());
-    let output = master.wait_with_output().unwrap();
+    let ended = timeout(PATIENCE, master.wait_with_output()).await;
+    let output = ended.expect("it ends in time").unwrap();
     assert_eq!(output.status.code(), Some(0));
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("SIGTERM") && log.contains("bye"), "{log}");

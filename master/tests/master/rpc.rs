@@ -244,12 +244,11 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
         })
     };
     executor.send(reports(0)).await;
-    let tick = loop {
-        match executor.next().await {
-            ToExecutor::Tick(tick) if !tick.market.is_empty() => break tick,
-            _ => {}
-        }
+    let with_market = |message| match message {
+        ToExecutor::Tick(tick) => Some(tick).filter(|tick| !tick.market.is_empty()),
+        _ => None,
     };
+    let tick = executor.find("a tick with a market", with_market).await;
     assert_eq!(tick.clock_ms, Some(hour / 2));
     assert_eq!(tick.market[0].mean, 1.5);
     executor.send(reports(tick.market_version)).await;
@@ -262,28 +261,30 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
         ..StopRequest::default()
     };
     client.stop_job(stop).await.unwrap();
-    let mut last = 0;
-    let revoke = loop {
-        match executor.next().await {
-            ToExecutor::Barrier(barrier) if barrier.last => {
-                last = barrier.epoch;
-                let checkpoint = PartitionCheckpoint {
-                    partition: assign.partitions[0].partition.clone(),
-                    assignment_epoch: 1,
-                    offset: 5,
-                    ..PartitionCheckpoint::default()
-                };
-                let ack = BarrierAck {
-                    job_id: assign.job_id.clone(),
-                    epoch: last,
-                    checkpoint: Some(checkpoint),
-                };
-                executor.send(FromExecutor::BarrierAck(Box::new(ack))).await;
-            }
-            ToExecutor::Revoke(revoke) => break revoke,
-            _ => {}
-        }
+    let the_last = |message| match message {
+        ToExecutor::Barrier(barrier) => barrier.last.then_some(barrier.epoch),
+        ToExecutor::Revoke(revoke) => panic!("before the last epoch: {revoke:?}"),
+        _ => None,
     };
+    let last = executor.find("the barrier of the last epoch", the_last);
+    let last = last.await;
+    let checkpoint = PartitionCheckpoint {
+        partition: assign.partitions[0].partition.clone(),
+        assignment_epoch: 1,
+        offset: 5,
+        ..PartitionCheckpoint::default()
+    };
+    let ack = BarrierAck {
+        job_id: assign.job_id.clone(),
+        epoch: last,
+        checkpoint: Some(checkpoint),
+    };
+    executor.send(FromExecutor::BarrierAck(Box::new(ack))).await;
+    let revocation = |message| match message {
+        ToExecutor::Revoke(revoke) => Some(revoke),
+        _ => None,
+    };
+    let revoke = executor.find("a revocation", revocation).await;
     let kept = client.list_checkpoints(JobRef { job: "a".into() }).await;
     assert_eq!(kept.unwrap().into_inner().checkpoints[0].epoch, last);
     assert_eq!(revoke.mode(), RevokeMode::Drain);
@@ -314,11 +315,11 @@ async fn explain_queries_the_executors_of_the_job() {
         kol: "alice".into(),
     };
     let answering = async {
-        let query = loop {
-            if let ToExecutor::Explain(query) = executor.next().await {
-                break query;
-            }
+        let query = |message| match message {
+            ToExecutor::Explain(query) => Some(query),
+            _ => None,
         };
+        let query = executor.find("a query", query).await;
         let slots = vec![SlotDetail::default(); usize::from(query.kol == "alice")];
         let reply = ExplainReply {
             query_id: query.query_id,

@@ -26,10 +26,14 @@ async fn session(channel: Channel, register: Register) -> Session {
     let (sender, outgoing) = mpsc::channel(1);
     sender.send(register).await.unwrap();
     let mut client = ClusterServiceClient::new(channel);
-    let stream = client.session(ReceiverStream::new(outgoing)).await.unwrap();
-    let mut incoming = stream.into_inner();
-    assert!(incoming.message().await.unwrap().is_some(), "a welcome");
-    (sender, incoming)
+    let welcomed = async {
+        let stream = client.session(ReceiverStream::new(outgoing)).await.unwrap();
+        let mut incoming = stream.into_inner();
+        assert!(incoming.message().await.unwrap().is_some(), "a welcome");
+        incoming
+    };
+    let incoming = tokio::time::timeout(PATIENCE, welcomed).await;
+    (sender, incoming.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

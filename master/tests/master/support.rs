@@ -230,7 +230,8 @@ impl FakeExecutor {
             ..Register::default()
         });
         sender.send(message(register)).await.unwrap();
-        let incoming = client.session(ReceiverStream::new(outgoing)).await;
+        let session = client.session(ReceiverStream::new(outgoing));
+        let incoming = tokio::time::timeout(PATIENCE, session).await;
         let tasks = Group::new("fake executor");
         let beats = sender.clone();
         let _runs_by_itself = tasks.spawn("heartbeat", async move {
@@ -242,7 +243,7 @@ impl FakeExecutor {
         });
         let mut executor = Self {
             sender,
-            incoming: incoming.unwrap().into_inner(),
+            incoming: incoming.unwrap().unwrap().into_inner(),
             id: String::new(),
             tasks,
         };
@@ -268,15 +269,32 @@ impl FakeExecutor {
         }
     }
 
+    /// The first message that pleases; all before it are passed over. Ticks come by themselves, so that each is in time
+    /// does not mean that this ends.
+    pub async fn find<T>(
+        &mut self,
+        what: &str,
+        mut pleases: impl FnMut(ToExecutor) -> Option<T>,
+    ) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = pleases(self.next().await) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    }
+
     /// The next assignment; ticks are passed over.
     pub async fn assignment(&mut self) -> Assign {
-        loop {
-            match self.next().await {
-                ToExecutor::Assign(assign) => return assign,
-                ToExecutor::Tick(_) => {}
-                other => panic!("expected an assignment, got {other:?}"),
-            }
-        }
+        let assignment = |message| match message {
+            ToExecutor::Assign(assign) => Some(assign),
+            ToExecutor::Tick(_) => None,
+            other => panic!("expected an assignment, got {other:?}"),
+        };
+        self.find("an assignment", assignment).await
     }
 
     /// Ends as a killed process does: at once.

@@ -21,7 +21,7 @@ enum Command {
     Time {
         /// What counters mean; both when left out.
         counters: Option<Counters>,
-        /// How often.
+        /// How many rounds there are.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
         #[command(flatten)]

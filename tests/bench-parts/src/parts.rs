@@ -59,7 +59,7 @@ pub enum Counters {
 }
 
 impl Counters {
-    /// All.
+    /// Both meanings of counters.
     pub const ALL: [Self; 2] = [Self::Cumulative, Self::Delta];
 
     /// From the first event to the last: with windows of minutes creators must be read again within an hour, or nobody
@@ -89,7 +89,7 @@ impl fmt::Display for Counters {
 /// How much goes through the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Load {
-    /// Events.
+    /// How many events there are.
     #[arg(long, default_value_t = 100_000)]
     pub events: u64,
     /// Creators in them.

@@ -39,7 +39,7 @@ impl Records {
         records
     }
 
-    /// One event.
+    /// Records with one event alone.
     pub(crate) fn one(timestamp: Millis, key: &str, value: &str) -> Self {
         Self {
             bytes: [key, value].concat().into_bytes(),

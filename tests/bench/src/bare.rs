@@ -21,7 +21,7 @@ const BATCH: usize = 1_024;
 /// What a bare loop does with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bare {
-    /// Nothing.
+    /// Nothing: it is only consumed.
     Consume,
     /// Parses what a score needs, and adds it to what a map has of the creator.
     Parse,

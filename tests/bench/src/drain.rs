@@ -51,7 +51,7 @@ pub fn drain(plan: &Plan, report: &mut Report) -> f64 {
     rates[0]
 }
 
-/// Everything once.
+/// Bare loops and jobs, each once over the same topic.
 fn round(filled: &Filled, section: &mut Section) {
     let of_cpu = [Bare::Consume, Bare::Parse].map(|bare| {
         let (wall, cpu) = bare.run(filled);
@@ -81,7 +81,7 @@ pub(super) struct Drained {
     wall: Duration,
     /// Of the executors.
     cpu: Duration,
-    /// Of Redis.
+    /// Processor time of Redis.
     redis: Duration,
     status: JobStatus,
     resident: u64,

@@ -48,7 +48,7 @@ pub struct Row {
     figures: Vec<(&'static str, Series)>,
 }
 
-/// A table.
+/// A table of figures, with its heading.
 #[derive(Clone, Debug, Serialize)]
 pub struct Section {
     name: &'static str,

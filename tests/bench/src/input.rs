@@ -29,7 +29,7 @@ impl Input {
 
 /// A topic with events.
 pub struct Filled {
-    /// The topic.
+    /// The topic that was filled.
     pub topic: Topic,
     /// How many events it has.
     pub events: u64,

@@ -32,7 +32,7 @@ enum Way {
     Whole,
     /// The fields that a merge writes when more events came.
     Floor,
-    /// All fields.
+    /// As `Floor`, with all fields of a creator.
     FloorOfAll,
     /// The same as `Floor` in a MULTI for each hundred creators, after the fence was read.
     Multi,

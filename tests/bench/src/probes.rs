@@ -35,7 +35,7 @@ pub struct Sent {
     due: Instant,
 }
 
-/// Sends them.
+/// Sends probes among the events of a topic.
 pub struct Probes {
     topic: String,
     partitions: u32,
@@ -48,7 +48,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// For so long from `begun` on; the receiver is told of each.
+    /// For so long from `begun` on; the receiver gets each.
     pub fn new(
         topic: &Topic,
         begun: Instant,

@@ -194,7 +194,7 @@ impl Feed {
         self.writer.is_finished()
     }
 
-    /// Stops it.
+    /// Stops the feed, and gives back the log that it wrote.
     pub(super) fn stop(self) -> anyhow::Result<Log> {
         self.stop.store(true, Ordering::Relaxed);
         self.writer

@@ -3,6 +3,8 @@
 
 mod feed;
 mod log;
+mod losses;
+mod progress;
 mod ranking;
 mod screen;
 mod show;

@@ -84,7 +84,7 @@ impl Log {
             .context("the embedded broker does not take the events")
     }
 
-    /// Records written.
+    /// Records written so far, whether confirmed or not.
     pub(super) fn written(&self) -> u64 {
         self.written
     }

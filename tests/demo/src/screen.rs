@@ -42,7 +42,7 @@ pub(super) enum Wish {
     Kill,
     /// Start one more.
     Add,
-    /// Empty Redis.
+    /// Delete everything in Redis.
     Empty,
     /// Compare, say goodbye and end.
     Quit,
@@ -86,6 +86,13 @@ impl Screen {
             Self::Lines => println!("{}", summary(frame)),
         }
         Ok(())
+    }
+
+    /// Shows what happened; on a terminal it is part of every frame.
+    pub(super) fn tell(&self, text: &str) {
+        if matches!(self, Self::Lines) {
+            println!("{text}");
+        }
     }
 
     /// Waits for a wish, at most so long.

@@ -12,11 +12,13 @@ use kol_harness::{Cluster, RedisServer};
 
 use super::SHOWN;
 use super::feed::Feed;
+use super::losses::Losses;
+use super::progress::Progress;
 use super::ranking::{self, Freshness};
 use super::screen::{Frame, Screen, Wish};
 
-/// Over how long the rate is taken.
-const RATE_OVER: Duration = Duration::from_secs(2);
+/// Time between two looks at the job.
+const LOOK: Duration = Duration::from_millis(250);
 /// How many of the last messages stay on the screen.
 const MESSAGES: usize = 5;
 
@@ -37,7 +39,8 @@ pub(super) struct Show<'a> {
     followed: Option<Ranked>,
     begun: Instant,
     messages: VecDeque<String>,
-    read: VecDeque<(Instant, u64)>,
+    progress: Progress,
+    losses: Losses,
 }
 
 impl<'a> Show<'a> {
@@ -55,7 +58,8 @@ impl<'a> Show<'a> {
             followed,
             begun: Instant::now(),
             messages: VecDeque::new(),
-            read: VecDeque::new(),
+            progress: Progress::default(),
+            losses: Losses::default(),
         }
     }
 
@@ -73,7 +77,8 @@ impl<'a> Show<'a> {
             .then(|| Freshness::watch(self.redis));
         let mut redis = self.redis.connect();
         let mut screen = Screen::open()?;
-        let mut due = Instant::now() + screen.interval();
+        let mut status = self.look(feed, &screen)?;
+        let (mut look_at, mut due) = (Instant::now() + LOOK, Instant::now() + screen.interval());
         loop {
             if interrupted.load(Ordering::Relaxed) {
                 return Ok(End::Interrupted);
@@ -82,39 +87,55 @@ impl<'a> Show<'a> {
             if over || feed.ended() {
                 return Ok(End::Over);
             }
-            match screen.wait(due.saturating_duration_since(Instant::now()))? {
+            match screen.wait(look_at.saturating_duration_since(Instant::now()))? {
                 Some(Wish::Quit) => return Ok(End::Over),
                 Some(Wish::Interrupt) => return Ok(End::Interrupted),
                 Some(wish) => self.grant(wish, &mut redis),
                 None => {}
             }
+            if Instant::now() >= look_at {
+                status = self.look(feed, &screen)?;
+                look_at = Instant::now() + LOOK;
+            }
             if Instant::now() >= due {
                 let latency = freshness.as_ref().and_then(Freshness::median);
-                let frame = self.frame(feed, &mut redis, latency)?;
+                let frame = self.frame(&status, &mut redis, latency)?;
                 screen.show(&frame)?;
                 due = Instant::now() + screen.interval();
             }
         }
     }
 
+    /// Looks at the job, and tells what happened to executors.
+    fn look(&mut self, feed: &Feed, screen: &Screen) -> anyhow::Result<JobStatus> {
+        let status = self.cluster.try_status(self.job)?;
+        let now = self.begun.elapsed();
+        self.progress.look(now, feed.written(), position(&status));
+        let executors = self.cluster.executors.iter_mut();
+        let executors: Vec<_> = executors.map(|p| (p.name().to_owned(), p.runs())).collect();
+        for text in self.losses.look(now, &executors, &status) {
+            let text = self.note(&text);
+            screen.tell(&text);
+        }
+        Ok(status)
+    }
+
     fn frame(
         &mut self,
-        feed: &Feed,
+        status: &JobStatus,
         redis: &mut redis::Connection,
         latency: Option<u64>,
     ) -> anyhow::Result<Frame> {
-        let status = self.cluster.try_status(self.job)?;
-        let read = position(&status);
         self.followed = match &self.followed {
             Some(row) => ranking::row(redis, &row.kol)?.or_else(|| Some(row.clone())),
             None => None,
         };
         Ok(Frame {
             elapsed: self.begun.elapsed(),
-            rate: self.rate(read),
-            lag: feed.written().saturating_sub(read),
+            rate: self.progress.rate(),
+            lag: self.progress.lag(),
             latency,
-            executors: executors(&status),
+            executors: executors(status),
             state: format!("{} {}", job_state(status.state()), status.reason),
             size: ranking::size(redis)?,
             rows: ranking::top(redis, SHOWN)?,
@@ -123,15 +144,14 @@ impl<'a> Show<'a> {
         })
     }
 
-    fn rate(&mut self, read: u64) -> u64 {
-        let now = Instant::now();
-        self.read.push_back((now, read));
-        while self.read.len() > 2 && now - self.read[1].0 > RATE_OVER {
-            self.read.pop_front();
+    /// Keeps what happened, with the time.
+    fn note(&mut self, text: &str) -> String {
+        let text = format!("{:>4} s  {text}", self.begun.elapsed().as_secs());
+        self.messages.push_back(text.clone());
+        while self.messages.len() > MESSAGES {
+            self.messages.pop_front();
         }
-        let (since, before) = self.read[0];
-        let seconds = (now - since).as_secs_f64().max(0.001);
-        (read.saturating_sub(before) as f64 / seconds) as u64
+        text
     }
 
     fn grant(&mut self, wish: Wish, redis: &mut redis::Connection) {
@@ -147,11 +167,7 @@ impl<'a> Show<'a> {
             },
             Wish::Quit | Wish::Interrupt => return,
         };
-        let at = self.begun.elapsed().as_secs();
-        self.messages.push_back(format!("{at:>4} s  {text}"));
-        while self.messages.len() > MESSAGES {
-            self.messages.pop_front();
-        }
+        self.note(&text);
     }
 
     fn kill(&mut self) -> String {
@@ -161,13 +177,12 @@ impl<'a> Show<'a> {
         match victim {
             Some(victim) => {
                 victim.kill();
-                let name = victim.name().to_owned();
                 let next = if another {
-                    "its partitions move to the others within seconds"
+                    ""
                 } else {
-                    "it was the last: nothing is read until another is added (key a)"
+                    ": it was the last, key a adds one"
                 };
-                format!("killed {name} with SIGKILL: {next}")
+                format!("killed {} with SIGKILL{next}", victim.name())
             }
             None => "no executor is left to kill (key a adds one)".into(),
         }

@@ -14,7 +14,7 @@ const LONGEST_PLATFORM: usize = 64;
 /// One usable event. Times in milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// Lower case.
+    /// Platform in lower case.
     pub platform: String,
     /// Name of the creator.
     pub kol: String,

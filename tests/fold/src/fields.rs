@@ -20,7 +20,7 @@ pub struct Input {
 /// Events in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Explode {
-    /// One.
+    /// A record is one event.
     #[default]
     No,
     /// One in each line.

@@ -7,7 +7,7 @@ const DEEPEST: usize = 127;
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
-    /// `null`, or a number that is none.
+    /// `null`, or what is not a number.
     Null,
     /// `true`, `false`, or a text with half of a surrogate pair.
     Other,

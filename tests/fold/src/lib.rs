@@ -38,11 +38,11 @@ use slot::Slot;
 pub struct Record {
     /// Number of the partition; of several topics, any number that tells them apart.
     pub partition: u32,
-    /// Kafka offset.
+    /// Offset of the record in its partition.
     pub offset: u64,
     /// Kafka timestamp, milliseconds since the epoch.
     pub timestamp_ms: Option<u64>,
-    /// Record key.
+    /// Key of the record; `None`: it has none.
     pub key: Option<Vec<u8>>,
     /// Record value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,

@@ -2,17 +2,37 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Characters without width: blanks, joiners, marks of direction, and the byte order mark.
-const ZERO_WIDTH: [char; 7] = [
-    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}',
+/// Characters that show nothing: `Default_Ignorable_Code_Point` of Unicode 16, first and last of each range (UCD,
+/// `DerivedCoreProperties.txt`).
+const UNSEEN: [(char, char); 17] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{202a}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fff8}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
 ];
+
+fn is_seen(c: char) -> bool {
+    !UNSEEN
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&c))
+}
 
 /// A creator's name as it counts; may come out empty.
 pub fn creator(written: &str, lower_case: bool) -> String {
-    let visible: String = written
-        .chars()
-        .filter(|c| !ZERO_WIDTH.contains(c))
-        .collect();
+    let visible: String = written.chars().filter(|c| is_seen(*c)).collect();
     let name = visible.trim();
     let name = name.strip_prefix('@').unwrap_or(name).trim();
     if lower_case {
@@ -23,14 +43,11 @@ pub fn creator(written: &str, lower_case: bool) -> String {
 
 /// The name of a platform: of what shows, without spaces around it, in lower case.
 pub fn platform(written: &str) -> String {
-    let visible: String = written
-        .chars()
-        .filter(|c| !ZERO_WIDTH.contains(c))
-        .collect();
+    let visible: String = written.chars().filter(|c| is_seen(*c)).collect();
     composed(visible.trim()).to_lowercase()
 }
 
-/// Unicode NFC.
+/// The text in Unicode's normal form C.
 fn composed(text: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfc();
     normalizer.normalize(text).into_owned()
@@ -54,6 +71,7 @@ mod tests {
         }
         assert_eq!(name("e\u{200d}\u{301}"), "\u{e9}");
         assert_eq!(name("\u{200f}\u{2060}Ann\u{200c}\u{200e}"), "Ann");
+        assert_eq!(name("\u{2066}A\u{ad}nn\u{fe0f}\u{2069}"), "Ann");
         assert_eq!(name("@@Ann"), "@Ann");
         assert_eq!(name(" @\u{200b} "), "");
         assert_ne!(name("Ann"), name("ann"));

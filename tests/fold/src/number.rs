@@ -6,7 +6,17 @@ use super::json::Json;
 /// Counters above this are not believed.
 const LARGEST: u128 = 1_000_000_000_000;
 /// Words that stand for no value.
-const NOTHING: [&str; 7] = ["", "null", "none", "nan", "undefined", "inf", "infinity"];
+const NOTHING: [&str; 9] = [
+    "",
+    "null",
+    "none",
+    "nan",
+    "undefined",
+    "inf",
+    "infinity",
+    "na",
+    "nil",
+];
 
 /// A counter in any of its spellings; `None` is missing, which is not 0.
 pub fn counter(value: &Json) -> Option<u64> {
@@ -130,6 +140,8 @@ mod tests {
             "NaN",
             "null",
             "undefined",
+            "NA",
+            "nil",
             "Infinity",
             "-Infinity",
             "1.5",

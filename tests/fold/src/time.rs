@@ -22,6 +22,8 @@ const ZONES: [(&str, i64); 12] = [
     ("pst", -8),
     ("pdt", -7),
 ];
+/// The last millisecond of that year: a number that lies behind it is no time.
+const YEAR_9999: u64 = 253_402_300_799_999;
 /// Unix time below the first is in seconds, below the second in milliseconds, else in microseconds.
 const LIMITS: (u128, u128) = (100_000_000_000, 100_000_000_000_000);
 
@@ -40,7 +42,8 @@ fn unix(number: &Decimal) -> Option<u64> {
         millis if millis < LIMITS.1 => 0,
         _ => -3,
     };
-    u64::try_from(number.floor(shift)?).ok()
+    let millis = u64::try_from(number.floor(shift)?).ok()?;
+    (millis <= YEAR_9999).then_some(millis)
 }
 
 fn text_time(text: &str) -> Option<u64> {
@@ -222,7 +225,7 @@ mod tests {
         time(&Json::Text(text.into()))
     }
 
-    /// 2026-11-26T05:00:00Z.
+    /// The time 2026-11-26T05:00:00Z, ms.
     const NOV: u64 = 1_795_669_200_000;
 
     #[test]
@@ -295,6 +298,9 @@ mod tests {
         assert_eq!(number("100000000000"), Some(100_000_000_000));
         assert_eq!(number("99999999999999"), Some(99_999_999_999_999));
         assert_eq!(number("100000000000000"), Some(100_000_000_000));
+        assert_eq!(number("253402300799999999"), Some(253_402_300_799_999));
+        assert_eq!(number("253402300800000000"), None);
+        assert_eq!(number("1795669200000000000"), None, "nanoseconds");
         assert_eq!(number("0"), Some(0));
     }
 

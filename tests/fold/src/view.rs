@@ -40,7 +40,7 @@ pub struct KolView {
 /// A number that is shown rounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
-    /// Exact.
+    /// The number before it is rounded.
     pub value: f64,
     /// Digits after the point.
     pub decimals: usize,

@@ -4,7 +4,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
-/// Longest input.
+/// Longest input that is made, bytes.
 const LONGEST: usize = 1 << 16;
 /// Changes of one input at most.
 const CHANGES: u32 = 6;

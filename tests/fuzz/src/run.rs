@@ -22,7 +22,7 @@ const KEPT: usize = 2_000;
 pub enum Until {
     /// So many inputs.
     Executions(u64),
-    /// So long.
+    /// Until so much time has passed.
     Elapsed(Duration),
 }
 
@@ -42,7 +42,7 @@ pub struct Report {
 /// An input that a target did not bear.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The input.
+    /// The input that failed.
     pub input: Vec<u8>,
     /// What it did.
     pub what: String,
@@ -63,11 +63,11 @@ pub fn fuzz(target: &Target, seed: u64, until: Until) -> Result<Report, Failure>
     for input in inputs.clone() {
         seen.insert(execute(target, &input)?.0);
     }
-    let goes_on = |executions| match until {
+    let continues = |executions| match until {
         Until::Executions(most) => executions < most,
         Until::Elapsed(longest) => begun.elapsed() < longest,
     };
-    while goes_on(executions) {
+    while continues(executions) {
         let pick = |random: &mut StdRng| inputs.choose(random).cloned().unwrap_or_default();
         let (mut input, other) = (pick(&mut random), pick(&mut random));
         change(&mut random, &mut input, &other);
@@ -111,7 +111,7 @@ fn execute(target: &Target, input: &[u8]) -> Result<(u64, usize), Failure> {
 }
 
 thread_local! {
-    /// A panic of this thread is caught and told of later.
+    /// A panic of this thread is caught and reported later.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 

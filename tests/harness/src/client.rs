@@ -9,16 +9,16 @@ use super::binary;
 
 /// What one run of kol-client left behind.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ClientRun {
     /// Exit code; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// Standard output.
+    /// What it wrote to standard output.
     pub out: String,
-    /// Standard error.
+    /// What it wrote to standard error.
     pub err: String,
 }
 
-impl Answer {
+impl ClientRun {
     /// Standard output of a run that must have succeeded.
     pub fn done(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:#?}");
@@ -39,7 +39,7 @@ impl Answer {
 }
 
 /// Runs kol-client in a folder, with variables in its environment.
-pub fn client(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Answer {
+pub fn client(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> ClientRun {
     let output = Command::new(binary("kol-client"))
         .args(arguments)
         .envs(environment.iter().copied())
@@ -47,7 +47,7 @@ pub fn client(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
         .output()
         .expect("kol-client");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Answer {
+    ClientRun {
         code: output.status.code(),
         out: text(&output.stdout),
         err: text(&output.stderr),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::client::{Answer, client};
+use super::client::{ClientRun, client};
 use super::masters::Standby;
 use super::{Clock, Process};
 
@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(20);
 /// Three kinds of real processes on free ports.
 pub struct Cluster {
     pub(super) runtime: Runtime,
-    /// The master.
+    /// The process of the master.
     pub master: Process,
     /// The executors that were started, also those that ended since.
     pub executors: Vec<Process>,
@@ -214,7 +214,7 @@ impl Cluster {
     }
 
     /// Runs kol-client against this master, and the others if there are any.
-    pub fn client(&self, arguments: &[&str]) -> Answer {
+    pub fn client(&self, arguments: &[&str]) -> ClientRun {
         let others = self.standbys.iter().map(|standby| &standby.grpc);
         let all = others.chain([&self.grpc]);
         let all: Vec<_> = all.map(|grpc| format!("http://{grpc}")).collect();

@@ -13,7 +13,7 @@ use kol_fold::Record;
 /// What producers key their records by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// The creator.
+    /// By the creator's name.
     Username,
     /// The video; the creator where there is none.
     VideoId,

@@ -12,7 +12,7 @@ use super::{Cluster, RedisServer, Topic, wait_for};
 /// What a scenario says of its job; the rest is default.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Name.
+    /// Name of the job.
     pub name: String,
     /// Value of `starting_offsets`.
     pub starting_offsets: String,

@@ -17,7 +17,7 @@ use super::{Process, free_port, root, wait_for};
 /// A broker that is not heard of for longer is fenced.
 const SESSION: Duration = Duration::from_secs(2);
 
-/// A broker.
+/// A Kafka broker: real, embedded, or one that somebody else started.
 #[derive(Debug)]
 pub struct Kafka {
     bootstrap: String,
@@ -230,7 +230,7 @@ pub(super) struct Listener {
     /// Address of this machine.
     pub(super) bind: &'static str,
     pub(super) port: u16,
-    /// The host that clients are told to connect to.
+    /// The host that the broker gives clients to connect to.
     pub(super) advertised: &'static str,
 }
 

@@ -17,7 +17,7 @@ pub fn unexpected(log: &str, allowed: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// Whether an event, an error that is displayed or one that came over the wire has this code.
-fn has_code(line: &str, code: &str) -> bool {
+pub(crate) fn has_code(line: &str, code: &str) -> bool {
     let event = format!("code=\"{code}\"");
     let error = format!("error={code}: ");
     let from_the_wire = format!("code: \"{code}\"");

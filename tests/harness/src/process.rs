@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::wait_for;
+use crate::logs::has_code;
 
 /// A running program whose output goes to a file. Killed when dropped, and by the kernel when the
 /// test process dies.
@@ -92,11 +93,26 @@ impl Process {
 
     /// Waits for the newest line that holds `text`, written after `from` bytes of the log.
     pub fn wait_line(&mut self, text: &str, from: usize, limit: Duration) -> String {
+        self.wait_newest(text, |line| line.contains(text), from, limit)
+    }
+
+    /// Waits for the newest event or error with this code, written after `from` bytes of the log.
+    pub fn wait_code(&mut self, code: &str, from: usize, limit: Duration) -> String {
+        self.wait_newest(code, |line| has_code(line, code), from, limit)
+    }
+
+    fn wait_newest(
+        &mut self,
+        text: &str,
+        is_meant: impl Fn(&str) -> bool,
+        from: usize,
+        limit: Duration,
+    ) -> String {
         let what = format!("`{text}` in the log of {}", self.name);
         wait_for(&what, limit, || {
             let log = self.log();
             let new = log.get(from..).unwrap_or_default();
-            if let Some(line) = new.lines().rev().find(|line| line.contains(text)) {
+            if let Some(line) = new.lines().rev().find(|line| is_meant(line)) {
                 return Ok(line.to_owned());
             }
             if let Ok(Some(status)) = self.child.try_wait() {

@@ -1,6 +1,6 @@
 //! A Redis Cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{RedisServer, free_port, wait_for};
 
@@ -84,7 +84,9 @@ impl RedisCluster {
         self.nodes[to].cli(&format!("CLUSTER SETSLOT {slot} IMPORTING {source}"));
         self.nodes[from].cli(&format!("CLUSTER SETSLOT {slot} MIGRATING {target}"));
         let port = self.nodes[to].port();
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < LIMIT, "slot {slot} still has keys");
             let keys = self.nodes[from].cli(&format!("CLUSTER GETKEYSINSLOT {slot} 50"));
             let keys: Vec<_> = keys.lines().filter(|key| !key.is_empty()).collect();
             if keys.is_empty() {

@@ -59,7 +59,7 @@ impl RedisServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its port.
+    /// The free port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -67,6 +67,12 @@ impl RedisServer {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("a running Redis").pid()
+    }
+
+    /// Sends it a signal, by name: `STOP` makes it hang, as a disk or a machine does, until `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a running Redis");
+        process.signal(signal);
     }
 
     /// Kills it: everything in it is gone.
@@ -107,7 +113,7 @@ impl RedisServer {
         self.cli("REPLICAOF NO ONE");
     }
 
-    /// A connection.
+    /// Opens a connection, with its password if it has one.
     pub fn connect(&self) -> redis::Connection {
         let login = self.password.map(|p| format!(":{p}@")).unwrap_or_default();
         let url = format!("redis://{login}127.0.0.1:{}/0", self.port);

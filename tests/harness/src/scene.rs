@@ -14,7 +14,7 @@ const GONE: [&str; 2] = ["EXECUTOR_SUSPECT", "EXECUTOR_LOST"];
 
 /// A cluster with one job.
 pub struct Scene {
-    /// The cluster.
+    /// The cluster that runs the job.
     pub cluster: Cluster,
     /// What the job reads.
     pub topic: Topic,

@@ -1,4 +1,4 @@
-//! Sentinels.
+//! Redis servers that Sentinels watch.
 
 use std::path::Path;
 use std::time::Duration;

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A topic of its own for one scenario.
 pub struct Topic {
-    /// Its name.
+    /// Name of the topic, which no other scenario uses.
     pub name: String,
     /// Number of partitions.
     pub partitions: u32,
@@ -29,7 +29,7 @@ pub struct Topic {
 /// A record with its headers.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// The record.
+    /// The record without its headers.
     pub record: Record,
     /// Headers, as text.
     pub headers: BTreeMap<String, String>,

@@ -12,7 +12,7 @@ use super::schedule::{Deed, EXECUTORS};
 use super::store::{Damage, Mood};
 
 impl Scene {
-    /// Does it.
+    /// Does this to the simulation.
     pub fn carry_out(&mut self, deed: Deed) -> Result<(), Vec<String>> {
         let now = Millis(START.0 + self.now().0);
         let redis = Rc::clone(&self.shared.redis);

@@ -10,7 +10,7 @@ use kol_master::meta::etcd::wire::compare::TargetUnion;
 use kol_master::meta::etcd::wire::kv_server::{Kv, KvServer};
 use kol_master::meta::etcd::wire::lease_server::{Lease, LeaseServer};
 use kol_master::meta::etcd::wire::request_op::Request as Op;
-use kol_master::meta::etcd::wire::response_op::Response as Answer;
+use kol_master::meta::etcd::wire::response_op::Response as OpResponse;
 use kol_master::meta::etcd::wire::{
     CompactionRequest, CompactionResponse, DeleteRangeResponse, KeyValue, LeaseGrantRequest,
     LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
@@ -41,7 +41,7 @@ struct State {
 }
 
 impl Etcd {
-    /// Its services.
+    /// The services that a member of etcd serves.
     pub fn router(&self) -> Router {
         tonic::transport::Server::builder()
             .add_service(KvServer::new(self.clone()))
@@ -159,7 +159,7 @@ impl State {
 
     fn operate(&mut self, op: &RequestOp, revision: i64) -> ResponseOp {
         let response = match op.request.as_ref().expect("an operation") {
-            Op::RequestRange(range) => Answer::ResponseRange(self.range(range)),
+            Op::RequestRange(range) => OpResponse::ResponseRange(self.range(range)),
             Op::RequestPut(put) => {
                 let entry = KeyValue {
                     key: put.key.clone(),
@@ -169,16 +169,16 @@ impl State {
                     ..KeyValue::default()
                 };
                 self.entries.insert(put.key.clone(), entry);
-                Answer::ResponsePut(PutResponse::default())
+                OpResponse::ResponsePut(PutResponse::default())
             }
             Op::RequestDeleteRange(delete) => {
                 let gone = self.entries.remove(&delete.key);
-                Answer::ResponseDeleteRange(DeleteRangeResponse {
+                OpResponse::ResponseDeleteRange(DeleteRangeResponse {
                     deleted: gone.map_or(0, |_| 1),
                     ..DeleteRangeResponse::default()
                 })
             }
-            Op::RequestTxn(inner) => Answer::ResponseTxn(self.run(inner, revision)),
+            Op::RequestTxn(inner) => OpResponse::ResponseTxn(self.run(inner, revision)),
         };
         ResponseOp {
             response: Some(response),
@@ -188,9 +188,9 @@ impl State {
 
 fn writes(responses: &[ResponseOp]) -> bool {
     responses.iter().any(|op| match &op.response {
-        Some(Answer::ResponsePut(_)) => true,
-        Some(Answer::ResponseDeleteRange(delete)) => delete.deleted > 0,
-        Some(Answer::ResponseTxn(inner)) => writes(&inner.responses),
+        Some(OpResponse::ResponsePut(_)) => true,
+        Some(OpResponse::ResponseDeleteRange(delete)) => delete.deleted > 0,
+        Some(OpResponse::ResponseTxn(inner)) => writes(&inner.responses),
         _ => false,
     })
 }

@@ -18,7 +18,7 @@ const IN_2100: Millis = Millis(4_102_444_800_000);
 /// Creators with many events, and those with one now and then.
 const BUSY: u32 = 10;
 const RARE: u32 = 60;
-/// All creators.
+/// How many creators there are.
 pub const KOLS: u32 = BUSY + RARE;
 
 /// See the module.

@@ -44,7 +44,7 @@ pub enum Masters {
 }
 
 impl Masters {
-    /// Their hosts.
+    /// Names of the hosts that run masters.
     pub fn hosts(self) -> &'static [&'static str] {
         match self {
             Self::One => &SEVERAL[..1],
@@ -52,7 +52,7 @@ impl Masters {
         }
     }
 
-    /// Their URLs.
+    /// URLs of the masters, as executors are given them.
     pub fn urls(self) -> impl Iterator<Item = String> {
         self.hosts().iter().map(|host| url(host))
     }
@@ -83,7 +83,7 @@ pub fn url(host: &str) -> String {
 /// What is done to whoever leads when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blow {
-    /// It dies.
+    /// Its process dies at once.
     Crash,
     /// Its process is stopped.
     Stop,

@@ -182,11 +182,11 @@ pub struct Io {
 }
 
 impl Io {
-    /// Asks the stream; one that was closed under its user never answers.
+    /// Polls the stream; one that was closed under its user never answers.
     fn stream<T>(
         &self,
         cx: &mut Context<'_>,
-        ask: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if self.pause.poll(cx).is_pending() {
             return Poll::Pending;
@@ -194,7 +194,7 @@ impl Io {
         let mut socket = lock(&self.socket);
         socket
             .as_mut()
-            .map_or(Poll::Pending, |stream| ask(Pin::new(stream), cx))
+            .map_or(Poll::Pending, |stream| poll(Pin::new(stream), cx))
     }
 }
 

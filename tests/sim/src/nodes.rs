@@ -55,13 +55,13 @@ pub struct Shared {
     pub trace: Arc<Trace>,
     /// Time and chance.
     pub world: Rc<Virtual>,
-    /// The input.
+    /// The log that the job reads.
     pub log: MemoryLog,
-    /// Redis.
+    /// The Redis that the job writes to.
     pub redis: Rc<Redis>,
     /// The folders of state files, as each host sees them.
     pub folders: BTreeMap<&'static str, Folders>,
-    /// The masters.
+    /// How many masters there are.
     pub masters: Masters,
     /// The store of a master that is alone.
     pub meta: EmbeddedStore,

@@ -1,5 +1,5 @@
 //! Listens to the messages that executors take: none of a term after one of a newer term, and no assignment once they
-//! know that they drain, until they are told that they no longer do.
+//! know that they drain, until they hear that they no longer do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -299,8 +299,8 @@ impl Person {
             if self.shared.masters == Masters::One {
                 return Ok(master);
             }
-            let asked = within(ANSWER, master.clone().leadership(LeadershipRequest {})).await;
-            if asked.is_ok_and(|reply| reply.leads) {
+            let answer = within(ANSWER, master.clone().leadership(LeadershipRequest {})).await;
+            if answer.is_ok_and(|reply| reply.leads) {
                 return Ok(master);
             }
         }

@@ -52,7 +52,7 @@ pub enum Deed {
     Restart(&'static str),
     /// The process of a host is stopped, as by SIGSTOP.
     Stop(&'static str),
-    /// It continues.
+    /// A host that was paused continues.
     Continue(&'static str),
     /// This happens to whoever of several masters leads.
     Strike(Blow),
@@ -64,11 +64,11 @@ pub enum Deed {
     Leave(&'static str),
     /// What two hosts send each other waits.
     Hold(Link),
-    /// It arrives.
+    /// What waited between two hosts arrives.
     Release(Link),
     /// What two hosts send each other is lost.
     Sever(Link),
-    /// No more.
+    /// Nothing between two hosts is lost any longer.
     Mend(Link),
     /// What two hosts send each other takes so long.
     Slow(Link, Duration),

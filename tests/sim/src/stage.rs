@@ -21,7 +21,7 @@ const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 /// Exit code of a process in which a simulation hangs.
 const HUNG: i32 = 70;
 
-/// The job.
+/// Spec of the job, as TOML.
 pub fn spec(seed: u64, feed: &Feed, deeds: &[(Millis, Deed)]) -> String {
     let flip = if seed.is_multiple_of(3) {
         "at-once"

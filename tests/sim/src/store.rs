@@ -25,7 +25,7 @@ use object_store::{
 /// How the store does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mood {
-    /// At once.
+    /// It answers at once.
     #[default]
     Well,
     /// Every call takes so long.
@@ -143,7 +143,7 @@ impl Backend for Folders {
     }
 }
 
-/// One folder.
+/// One folder of a store that may fail.
 #[derive(Clone, Debug)]
 pub struct FlakyStore {
     objects: Arc<InMemory>,

@@ -1,4 +1,4 @@
-//! The faults.
+//! The faults that chaos chooses from.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -119,7 +119,7 @@ pub const EXPLAINED: [(&str, &str); 17] = [
 pub enum Victim {
     /// This executor of the cluster.
     Executor(usize),
-    /// Everybody.
+    /// The cluster as a whole.
     All,
 }
 
@@ -229,7 +229,7 @@ impl Fault {
         })
     }
 
-    /// Ends it.
+    /// Ends a fault that does not end by itself.
     pub fn mend(self, scene: &mut Scene, victim: Victim) {
         match (self, victim) {
             (Self::PauseExecutor, Victim::Executor(place)) => {

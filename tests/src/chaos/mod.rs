@@ -67,7 +67,7 @@ pub struct Scene {
 pub struct Round {
     /// What was done.
     fault: Fault,
-    /// Until every partition had gone on, the ranking was whole and the job well again.
+    /// Until every partition had resumed, the ranking was whole and the job well again.
     recovery: Duration,
     /// Longest stall of a partition that the fault did not concern, as it reports it.
     stall: Option<Duration>,
@@ -145,7 +145,7 @@ fn summary(plan: &Plan, events: u64, looks: u64, rounds: &[Round]) {
 
 impl Round {
     fn line(&self) -> String {
-        let stall = self.stall.map(|s| format!(", others stood for {s:.1?}"));
+        let stall = self.stall.map(|s| format!(", others stalled for {s:.1?}"));
         let fault = self.fault.to_string();
         format!(
             "{fault:<44} recovered in {:.1?}{}",

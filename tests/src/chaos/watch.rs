@@ -10,7 +10,7 @@ use kol_harness::wait_for;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A partition whose position has not changed for longer is stalled: reports come every 200 ms.
-const STANDING: Duration = Duration::from_millis(600);
+const STALLED: Duration = Duration::from_millis(600);
 /// By then every consequence of a fault shows, and reports speak of nothing that was before it.
 const NOTICED: Duration = Duration::from_secs(2);
 
@@ -117,22 +117,22 @@ impl Watch {
                 (seen.position, seen.since) = (position, now);
             }
         }
-        let standing: Vec<u32> = self
+        let stalled: Vec<u32> = self
             .partitions
             .iter()
-            .filter(|(_, seen)| now - seen.since > STANDING)
+            .filter(|(_, seen)| now - seen.since > STALLED)
             .map(|(number, _)| *number)
             .collect();
         let known = self.partitions.len() == scene.topic.partitions as usize;
         // Nobody in the feed goes quiet: all who were in the ranking must be there.
         let filled = ranked(scene).is_some_and(|now| now >= self.ranked);
-        if status.state() == JobState::Running && known && filled && standing.is_empty() {
+        if status.state() == JobState::Running && known && filled && stalled.is_empty() {
             self.well.get_or_insert(self.begun.elapsed());
             return Ok(());
         }
         self.well = None;
         Err(format!(
-            "{:?} `{}`, the ranking is whole: {filled}, standing still: {standing:?}",
+            "{:?} `{}`, the ranking is whole: {filled}, stalled: {stalled:?}",
             status.state(),
             status.reason
         ))

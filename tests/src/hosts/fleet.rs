@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use kol_harness::{Answer, Process, binary, client, root, unexpected, wait_for};
+use kol_harness::{ClientRun, Process, binary, client, root, unexpected, wait_for};
 use tempfile::TempDir;
 
 use super::network::{self, address, name, on};
@@ -80,7 +80,7 @@ impl Fleet {
     }
 
     /// kol-client of an operator who reaches all masters that can be reached.
-    pub fn client(&self, arguments: &[&str]) -> Answer {
+    pub fn client(&self, arguments: &[&str]) -> ClientRun {
         let masters = masters(self.masters.len());
         let tls = self.certs("operator");
         let environment = [("KOL_MASTER", &*masters), ("KOL_TLS", text(&tls))];

@@ -113,7 +113,7 @@ pub fn name(host: usize) -> String {
     format!("host-{}", host + 1)
 }
 
-/// Its address.
+/// IP address of a host, by its number.
 pub fn address(host: usize) -> String {
     format!("10.77.0.{}", host + 11)
 }

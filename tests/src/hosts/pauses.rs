@@ -43,7 +43,7 @@ struct Seen {
     longest: Duration,
 }
 
-/// All partitions.
+/// Pauses of all partitions, by number.
 #[derive(Debug, Default)]
 pub struct Pauses(BTreeMap<u64, Seen>);
 

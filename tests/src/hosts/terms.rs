@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// What a leader logs when its term is over.
 const ENDS: [&str; 3] = [
     "LEADERSHIP_LOST",
-    "this master cannot lead on",
+    "LEADING_FAILED",
     "ending; executors continue without this master",
 ];
 
@@ -14,7 +14,7 @@ const ENDS: [&str; 3] = [
 pub struct Term {
     /// Number of its host.
     pub host: usize,
-    /// Its number.
+    /// Number of the term.
     pub term: u64,
     /// When the master began to lead.
     pub from: Timestamp,

@@ -1,7 +1,8 @@
 //! The demo, as somebody runs it who does not sit at a terminal.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use kol_harness::{Key, Process, binary, real_or_generated};
@@ -27,6 +28,20 @@ impl Demo {
         Self { folder, process }
     }
 
+    /// Kills an executor of it, as a person does who finds its process.
+    fn kill(&self, host: &str) {
+        let own = processes_in(self.folder.path());
+        let is_it = |process: &&PathBuf| {
+            let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words.any(|word| word == b"--host") && words.next() == Some(host.as_bytes())
+        };
+        let process = own.iter().find(is_it).expect("a process of that host");
+        let id = process.file_name().unwrap();
+        let killed = Command::new("kill").arg("-KILL").arg(id).status();
+        assert!(killed.unwrap().success());
+    }
+
     /// Waits for its end; answers what it printed.
     fn end(mut self) -> String {
         let status = self.process.wait_exit(LIMIT);
@@ -41,11 +56,12 @@ impl Demo {
     }
 }
 
-/// Processes whose working directory is below `folder`, or was before it was deleted.
-fn processes_in(folder: &Path) -> Vec<std::path::PathBuf> {
+/// Processes, in /proc, whose working directory is below `folder`, or was before it was deleted.
+fn processes_in(folder: &Path) -> Vec<PathBuf> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let places = all.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
-    places.filter(|place| place.starts_with(folder)).collect()
+    let place = |process: &PathBuf| std::fs::read_link(process.join("cwd"));
+    let is_there = |process: &PathBuf| place(process).is_ok_and(|place| place.starts_with(folder));
+    all.map(|entry| entry.path()).filter(is_there).collect()
 }
 
 #[test]
@@ -74,6 +90,25 @@ fn a_planted_video_climbs_the_ranking_and_all_creators_equal_the_fold() {
         })
         .collect();
     assert!(places[0] > 500 && places[1] < 100, "{climb:?}\n{text}");
+}
+
+#[test]
+fn who_watches_reads_that_an_executor_was_lost_that_its_partitions_moved_and_that_all_is_well() {
+    let mut demo = Demo::start(&["--seconds", "25"]);
+    demo.process.wait_line("Continuing live", 0, LIMIT);
+    demo.kill("executor-1");
+    let text = demo.end();
+    let mut rest = text.as_str();
+    for next in [
+        "  executor-1 was lost with 32 partitions: others take them over within seconds",
+        "  the 32 partitions of executor-1 moved to executor-0 after ",
+        "  all is well again ",
+        "creators equal the fold.",
+    ] {
+        let at = rest.find(next);
+        let at = at.unwrap_or_else(|| panic!("no `{next}` in {text}"));
+        rest = &rest[at..];
+    }
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Two masters with a real etcd: the leader dies, is cut off from etcd, leaves; data flows meanwhile.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kol_fold::Record;
-use kol_harness::{Cluster, Etcd, Kafka, Key, RedisServer, Scene, Topic, generated, wait_for};
+use kol_harness::{
+    Cluster, Etcd, Kafka, Key, RedisServer, Scene, Topic, generated, http, wait_for,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 4;
@@ -79,14 +79,8 @@ fn longest_pause(http: String) -> Steady<Duration> {
     })
 }
 
-fn positions(http: &str) -> Vec<(String, u64)> {
-    let mut stream = TcpStream::connect(http).unwrap();
-    let request = format!("GET /api/v1/partitions HTTP/1.0\r\nHost: {http}\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let reports: serde_json::Value = serde_json::from_str(body).unwrap();
+fn positions(address: &str) -> Vec<(String, u64)> {
+    let reports = http::json(address, "/api/v1/partitions");
     let report = |report: &serde_json::Value| {
         let position = report["position"].as_u64().unwrap();
         (report["partition"].to_string(), position)
@@ -166,7 +160,7 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
     etcd.signal("STOP");
     cluster
         .master
-        .wait_line("LEADERSHIP_LOST", from, Duration::from_secs(5));
+        .wait_code("LEADERSHIP_LOST", from, Duration::from_secs(5));
     let down = stopped.elapsed();
     wait_for("the master to follow", PAUSE, || {
         let reply = cluster.leadership(cluster.grpc());
@@ -201,7 +195,7 @@ fn a_leader_dies_or_loses_etcd_or_leaves_and_data_flows_on() {
     println!("longest pause of a partition: {longest:?}; of the events: {slowest:?}");
     assert!(
         longest < PAUSE + slowest,
-        "a partition stood for {longest:?}"
+        "a partition paused for {longest:?}"
     );
     assert!(produced < 58_000, "events came until the end");
     cluster.assert_equals_fold(&job, &topic, &redis, LIMIT);

@@ -1,6 +1,5 @@
 //! What `--memory` says holds whatever piles up: partitions, creators, and a Redis that does not answer.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobStatus;
@@ -48,20 +47,6 @@ fn most(pid: u32) -> u64 {
     kib.expect("the kernel says so") << 10
 }
 
-/// Stops or continues a Redis as a hanging disk or machine does.
-fn signal(redis: &RedisServer, pid: &str, signal: &str) {
-    let sent = Command::new("kill").args([signal, pid]).status();
-    assert!(sent.expect("kill").success(), "{}", redis.url());
-}
-
-fn pid_of(redis: &RedisServer) -> String {
-    let info = redis.cli("INFO server");
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("process_id:"));
-    line.expect("Redis knows its process").trim().to_owned()
-}
-
 fn positions(status: &JobStatus) -> u64 {
     let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
     reports.map(|report| report.position).sum()
@@ -72,14 +57,13 @@ fn positions(status: &JobStatus) -> u64 {
 fn run(shape: Shape, cluster: &mut Cluster, topic: &Topic, redis: &RedisServer) -> (String, u64) {
     cluster.allow("SINK_PAUSED", "Redis hangs");
     cluster.allow("EPOCH_ABORTED", "Redis hangs");
-    let pid = pid_of(redis);
     let job = Job {
         name: "memory".into(),
         ..Job::replay(shape.scoring)
     };
     let id = cluster.submit(&job, topic, redis);
     cluster.wait_status(&id, "it reads", LIMIT, |status| positions(status) > 20_000);
-    signal(redis, &pid, "-STOP");
+    redis.signal("STOP");
     let since = Instant::now();
     let status = cluster.wait_status(&id, "Redis hangs", LIMIT, |_| since.elapsed() > shape.hangs);
     println!(
@@ -89,7 +73,7 @@ fn run(shape: Shape, cluster: &mut Cluster, topic: &Topic, redis: &RedisServer) 
         status.kols,
         status.problems.first().map(|p| (&p.code, &p.message))
     );
-    signal(redis, &pid, "-CONT");
+    redis.signal("CONT");
     let most = most(cluster.executors[0].pid());
     (id, most)
 }

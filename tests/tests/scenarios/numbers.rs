@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use kol_common::proto::{JobState, PartitionState};
-use kol_harness::{Cluster, Scene, http_get, wait_for};
+use kol_harness::http::page;
+use kol_harness::{Cluster, Scene, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The series of a page whose names begin so, with their values.
 fn series(address: &str, begin: &str) -> Vec<String> {
-    let page = http_get(address, "/metrics");
-    let lines = page.lines().filter(|line| line.starts_with(begin));
+    let text = page(address, "/metrics");
+    let lines = text.lines().filter(|line| line.starts_with(begin));
     lines.map(str::to_owned).collect()
 }
 
@@ -84,7 +85,7 @@ fn a_paused_executor_does_not_hide_what_is_not_read_and_a_job_that_is_over_has_n
     scene.cluster.wait_state(&job, JobState::Cancelled);
     let of_the_job = format!("job_name=\"{name}\"");
     wait_for("no series of the job is left", LIMIT, || {
-        let pages = [&master, &executor(&scene)].map(|at| http_get(at, "/metrics"));
+        let pages = [&master, &executor(&scene)].map(|at| page(at, "/metrics"));
         let left: Vec<_> = pages
             .iter()
             .flat_map(|page| page.lines())

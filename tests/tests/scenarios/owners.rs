@@ -196,7 +196,7 @@ fn executors_whose_master_is_away_stop_writing_when_their_keys_are_taken_over() 
     // Other fences: only the owner record says that the first is no longer wanted.
     let file = scene.spec(&second, "two", &scene.url(), "");
     second.client(&["submit", &file, "--take-over"]).done();
-    first.executors[0].wait_line("SINK_TAKEN_OVER", 0, LIMIT);
+    first.executors[0].wait_code("SINK_TAKEN_OVER", 0, LIMIT);
     second.assert_equals_fold("two", &scene.topic, &scene.redis, LIMIT);
     first.assert_no_complaints();
 }

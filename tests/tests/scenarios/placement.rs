@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use kol_common::proto::JobStatus;
 use kol_harness::{Cluster, Scene, wait_for};
 use serde_json::Value;
 
@@ -77,6 +78,9 @@ fn partitions_say_why_they_are_where_they_are_and_what_would_move_them() {
         4,
         "{text}"
     );
+    let what = "an advice: executors no longer return to a new leader";
+    let known = |status: &JobStatus| status.scaling.is_some();
+    scene.cluster.wait_status(&scene.job, what, LIMIT, known);
     let advice = scene
         .cluster
         .client(&["autoscale-advice", &scene.job, "-o", "json"])

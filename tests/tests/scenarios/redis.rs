@@ -120,6 +120,37 @@ fn a_redis_that_comes_back_from_an_old_backup_is_brought_up_to_date() {
 }
 
 #[test]
+fn rankings_that_are_late_because_redis_hangs_are_a_problem_until_it_has_what_it_lacks() {
+    let (mut scene, records) = Scene::new(2, Key::Username);
+    scene.cluster.allow("SINK_PAUSED", "Redis hangs");
+    scene.job.sink = "max_staleness = \"1s\"".into();
+    let (first, second) = records.split_at(2_000);
+    scene.topic.produce(first);
+    let job = scene.submit();
+    let read = first.len() as u64;
+    scene.cluster.wait_caught_up(&job, read, LIMIT);
+    scene.redis.signal("STOP");
+    scene.topic.produce(second);
+    let what = "the status says that rankings are late";
+    let stale = |status: &kol_common::proto::JobStatus| {
+        let mut problems = status.problems.iter();
+        problems.any(|p| p.code == "SINK_STALE" && p.message.contains("max_staleness (1s)"))
+    };
+    let late = scene.cluster.wait_status(&job, what, LIMIT, stale);
+    assert!(late.staleness_ms > 1_000, "{}", late.staleness_ms);
+    scene.redis.signal("CONT");
+    let read = records.len() as u64;
+    let status = scene.cluster.wait_caught_up(&job, read, LIMIT);
+    assert_eq!(status.staleness_ms, 0);
+    let what = "no problem is left";
+    scene.cluster.wait_status(&job, what, LIMIT, |status| {
+        status.problems.is_empty() && status.state() == JobState::Running
+    });
+    scene.becomes(&job, &scene.topic.read());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
 fn a_key_of_a_wrong_type_is_named_and_holds_up_neither_epochs_nor_anybody_else() {
     let (mut scene, records) = Scene::new(2, Key::Username);
     scene
@@ -190,6 +221,14 @@ fn whatever_redis_loses_comes_back_by_itself() {
         ),
         (format!("DEL {record}"), format!("GET {record}")),
         (format!("DEL {platforms}"), format!("SMEMBERS {platforms}")),
+        (
+            "DEL streaming:last_update".to_owned(),
+            "EXISTS streaming:last_update".to_owned(),
+        ),
+        (
+            "DEL streaming:last_event".to_owned(),
+            "GET streaming:last_event".to_owned(),
+        ),
     ] {
         let before = scene.redis.cli(&shows);
         assert_eq!(scene.redis.cli(&lost).trim(), "1", "{lost}");

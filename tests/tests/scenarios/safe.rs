@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use kol_fold::Record;
 use kol_harness::{
-    Answer, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below, fold_of,
-    generated, unexpected, wait_for,
+    ClientRun, Job, Kafka, Key, Process, RedisServer, Topic, binary, client, compare_below,
+    fold_of, generated, unexpected, wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ impl Cluster {
     }
 
     /// kol-client of a person.
-    fn client(&self, person: &str, arguments: &[&str]) -> Answer {
+    fn client(&self, person: &str, arguments: &[&str]) -> ClientRun {
         let master = format!("https://{}", self.grpc);
         let tls = text(&self.certs(person));
         let environment = [("KOL_MASTER", &*master), ("KOL_TLS", &tls)];
@@ -247,10 +247,10 @@ fn certificates_that_are_renewed_are_used_without_a_restart_and_strangers_stay_o
     let real = std::fs::read(cluster.certs("executor").join("ca.crt")).unwrap();
     std::fs::write(stranger.join("ca.crt"), real).unwrap();
     let mut stranger = start_executor(&folder, "stranger", &cluster.grpc, &stranger);
-    stranger.wait_line("SESSION_LOST", 0, START);
+    stranger.wait_code("SESSION_LOST", 0, START);
 
     client(&folder, &["certs", "renew", "certs"], &[]).done();
-    cluster.master.wait_line("were read again", 0, START);
+    cluster.master.wait_code("CERTS_READ", 0, START);
     client(
         &folder,
         &[
@@ -290,7 +290,8 @@ fn certificates_that_are_renewed_are_used_without_a_restart_and_strangers_stay_o
 }
 
 #[test]
-fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_go_on_with_new_ones() {
+fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_continue_with_new_ones()
+{
     let mut cluster = Cluster::start();
     let folder = cluster.folder.path().to_owned();
     let stolen = folder.join("stolen");
@@ -318,8 +319,8 @@ fn whoever_stole_a_certificate_is_cut_off_by_its_revocation_and_the_others_go_on
     let revoked = Instant::now();
     let renew = ["certs", "renew", "certs", "--revoke"];
     client(&folder, &renew, &[]).done();
-    cluster.master.wait_line("SESSION_CUT", 0, START);
-    thief.wait_line("SESSION_LOST", 0, START);
+    cluster.master.wait_code("SESSION_CUT", 0, START);
+    thief.wait_code("SESSION_LOST", 0, START);
     println!("cut after {:?}", revoked.elapsed());
     alive(&cluster, &["host-of-executor"]);
     let log = cluster.master.log();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kol_common::proto::JobState;
-use kol_harness::{Answer, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
+use kol_harness::{ClientRun, Cluster, Job, Key, RedisServer, Secured, Topic, generated};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const DAYS: &str = "window = \"24h\"\nslide = \"1h\"";
@@ -33,10 +33,34 @@ fn job(name: &str, source: String) -> Job {
 }
 
 /// `check --connect` of a spec in a file of that name.
-fn check(cluster: &Cluster, name: &str, spec: &str) -> Answer {
+fn check(cluster: &Cluster, name: &str, spec: &str) -> ClientRun {
     let file = format!("{name}.toml");
     std::fs::write(cluster.folder().join(&file), spec).unwrap();
     cluster.client(&["check", &file, "--connect"])
+}
+
+/// `generate`, `replay` and `peek` log in as a job spec says.
+fn log_in_by_a_spec(cluster: &Cluster, secured: &Secured, spec: &str) {
+    let topic = Topic::create(secured.kafka, "by-spec", 1);
+    let with_spec = |arguments: &[&str]| cluster.client(&[arguments, &["--spec", spec]].concat());
+    let made = ["generate", "--to", "kafka", "--topic", &topic.name];
+    let few = ["--count", "3", "--start", "2026-11-20T00:00:00Z"];
+    with_spec(&[&made[..], &few].concat()).done();
+    let line = r#"{"username":"by_spec","video_id":"1","like_count":7}"#;
+    std::fs::write(cluster.folder().join("line.jsonl"), line).unwrap();
+    let replay = ["replay", "line.jsonl", "--topic", &topic.name];
+    let replayed = with_spec(&replay);
+    assert!(replayed.done().starts_with("1 records in "), "{replayed:?}");
+    assert_eq!(topic.read().len(), 4);
+    let peek = ["peek", &topic.name, "-n", "1"];
+    let shown = with_spec(&peek);
+    assert!(shown.done().contains("by_spec"), "{shown:?}");
+    // Without the spec nobody is let in there.
+    for refused in [&peek[..], &replay[..], &made[..]] {
+        let refused = [refused, &["--bootstrap", &secured.secure]].concat();
+        let refused = cluster.client(&refused);
+        assert!(refused.fails(4).contains("SOURCE_PROTOCOL"), "{refused:?}");
+    }
 }
 
 #[test]
@@ -65,6 +89,8 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
         cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
         cluster.stop(&id);
     }
+    log_in_by_a_spec(&cluster, &secured, "SCRAM-SHA-256.toml");
+    log_in_by_a_spec(&cluster, &secured, "PLAIN.toml");
     let redis = RedisServer::start();
     let plain = secured.kafka.bootstrap();
     let tls = "[source.properties]\n\"security.protocol\" = \"ssl\"\n";
@@ -91,6 +117,15 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
             distrustful("PLAIN", PASSWORD),
             "SOURCE_TLS",
             "ssl.ca.pem",
+        ),
+        (
+            "no-login",
+            &secured.secure,
+            "[source.properties]\n\"security.protocol\" = \"ssl\"\n\"ssl.ca.pem\" = \
+             \"env:KOL_SECRET_CA\"\n"
+                .to_owned(),
+            "SOURCE_PROTOCOL",
+            &secured.secure,
         ),
         (
             "plain-text",
@@ -129,6 +164,13 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
             });
         }
     });
+    // Whoever submits and waits reads the reason, too.
+    let wait = ["submit", "password.toml", "--wait", "--timeout", "10s"];
+    let submitted = cluster.client(&wait);
+    let reason = submitted.fails(5);
+    assert!(reason.contains("SOURCE_AUTH"), "{submitted:?}");
+    assert!(reason.contains("invalid credentials"), "{submitted:?}");
+    cluster.cancel("password");
     // The brokers of an allowed name call themselves by one that is not on the list of the password.
     let listed = job("listed", login("PLAIN", "env:KOL_SECRET_LISTED"));
     let by_name = secured.secure.replace("127.0.0.1", "localhost");

@@ -75,7 +75,7 @@ fn masters_lead_over_tls_and_login_and_keep_doing_so_while_both_change() {
     // Other certificates, for etcd, which is started again, and for masters, which are not.
     let from = cluster.master.log().len();
     client(folder.path(), &["certs", "renew", "certs"], &[]).done();
-    cluster.master.wait_line("were read again", from, LIMIT);
+    cluster.master.wait_code("CERTS_READ", from, LIMIT);
     topic.produce(&records[1_500..]);
     epoch = epoch_after(&cluster, &job, epoch);
     assert_eq!(
@@ -87,7 +87,7 @@ fn masters_lead_over_tls_and_login_and_keep_doing_so_while_both_change() {
     // Without the user nothing can be written: the leader says so and gives up, and no other leads.
     let from = cluster.master.log().len();
     etcd.ctl(&["user", "delete", "kol"]);
-    cluster.master.wait_line("ETCD_AUTH", from, GIVES_UP);
+    cluster.master.wait_code("ETCD_AUTH", from, GIVES_UP);
     wait_for("the leader to give up", GIVES_UP, || {
         let reply = cluster
             .leadership(cluster.grpc())

@@ -253,7 +253,7 @@ fn a_redis_user_needs_what_the_readme_lists_and_a_right_that_is_missing_is_named
 }
 
 #[test]
-fn a_redis_in_protected_mode_is_told_in_its_own_words() {
+fn a_redis_in_protected_mode_is_reported_in_its_own_words() {
     let addresses = Command::new("hostname").arg("-I").output().unwrap();
     let addresses = String::from_utf8_lossy(&addresses.stdout).into_owned();
     let Some(address) = addresses.split(' ').find(|a| a.contains('.')) else {

@@ -72,7 +72,7 @@ fn a_zombie_that_slept_through_three_reassignments_never_changes_redis() {
     cluster.executors[0].signal("STOP");
     // Given up before anybody else is there: no one revokes a partition of it.
     let gone = "EXECUTOR_LOST";
-    cluster.master.wait_line(gone, 0, LIMIT);
+    cluster.master.wait_code(gone, 0, LIMIT);
 
     // Each owner reads on, so that the zombie has much to say that is not true any more.
     let mut epochs = vec![epochs_of(&cluster, &job)];

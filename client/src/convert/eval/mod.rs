@@ -32,7 +32,7 @@ const MAX_TEXT: usize = 64 << 10;
 /// Everything that expressions can refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
-    /// All sources.
+    /// All sources; a program is named by its index here.
     pub programs: &'a [Program],
     /// The environment that other files set.
     pub environment: &'a Settings,
@@ -45,7 +45,7 @@ pub struct World<'a> {
 pub struct Place {
     /// Index of the program.
     pub program: usize,
-    /// Scope.
+    /// Index of the scope in the program.
     pub scope: usize,
     /// Position in the order of the file.
     pub order: usize,

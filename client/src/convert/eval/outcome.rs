@@ -110,8 +110,8 @@ impl Evaluator<'_> {
         } else {
             "in"
         };
-        let ask = format!("{what}, which {file} changes {how} line {line}");
-        Value::Text(Text::unknown(ask))
+        let question = format!("{what}, which {file} changes {how} line {line}");
+        Value::Text(Text::unknown(question))
     }
 
     /// A name that is assigned in several branches.
@@ -123,7 +123,7 @@ impl Evaluator<'_> {
             .collect();
         let name = all.first().map_or("", |b| b.name.as_str());
         let file = self.program(place).map_or("", |p| p.file.as_str());
-        let ask = format!("{name}, which {file} assigns in lines {}", lines.join(", "));
-        Value::agreed(values).unwrap_or_else(|| Value::Text(Text::unknown(ask)))
+        let question = format!("{name}, which {file} assigns in lines {}", lines.join(", "));
+        Value::agreed(values).unwrap_or_else(|| Value::Text(Text::unknown(question)))
     }
 }

@@ -10,7 +10,7 @@ const MAX_ENTRIES: usize = 4_096;
 pub enum Value {
     /// A text, number or truth value.
     Text(Text),
-    /// A list.
+    /// A list, tuple or set.
     List(Vec<Value>),
     /// A map in its order; a key that is `None` is not known.
     Map(Vec<Entry>),
@@ -23,7 +23,7 @@ pub enum Value {
         /// Values given to its constructor.
         fields: Vec<Entry>,
     },
-    /// Nothing.
+    /// No value: `None`, `null`.
     Null,
 }
 
@@ -32,7 +32,7 @@ pub enum Value {
 pub struct Entry {
     /// Its key, if it is known.
     pub key: Option<String>,
-    /// Its value.
+    /// What the key has.
     pub value: Value,
     /// Line of the value.
     pub line: usize,

@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser};
 
 /// Most nodes, also after aliases are replaced.
 const MAX_NODES: usize = 100_000;
-/// Deepest nesting.
+/// Deepest nesting that is read.
 const MAX_DEPTH: usize = 100;
 
 /// A part of a document.

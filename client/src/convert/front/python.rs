@@ -1,4 +1,4 @@
-//! Python sources.
+//! Reads Python sources.
 
 use tree_sitter::Node;
 

@@ -1,4 +1,4 @@
-//! Scala sources.
+//! Reads Scala sources.
 
 use tree_sitter::Node;
 

@@ -1,6 +1,6 @@
 //! Literals as all languages here write them.
 
-/// Resolves escapes.
+/// Resolves the escapes of a string literal.
 pub(super) fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -30,20 +30,20 @@ pub struct Draft {
     fill_in: usize,
 }
 
-/// A value of the spec.
-pub enum Answer {
-    /// It is known.
+/// What stands in the place of a value of the spec.
+pub enum Filling {
+    /// The value, as the old job has it.
     Known(String),
-    /// What a person has to find out.
-    Ask(String),
+    /// A person has to find it out: what is missing.
+    Missing(String),
 }
 
-impl Answer {
+impl Filling {
     /// The value of a text, or its expression as a question.
     pub fn of(text: &Text) -> Self {
         match text.value() {
             Some(value) => Self::Known(value.trim().to_owned()),
-            None => Self::Ask(text.question()),
+            None => Self::Missing(text.question()),
         }
     }
 }
@@ -99,14 +99,14 @@ impl Draft {
     }
 
     /// A key that a person has to fill in.
-    pub fn ask(&mut self, key: &str, question: &str, origin: Option<&Origin>) {
+    pub fn missing(&mut self, key: &str, question: &str, origin: Option<&Origin>) {
         self.fill_in += 1;
         let question = self.noted(key, question, origin);
         self.text(key, &question);
     }
 
     /// A key with a list that a person has to fill in.
-    pub fn ask_list(&mut self, key: &str, question: &str, origin: Option<&Origin>) {
+    pub fn missing_list(&mut self, key: &str, question: &str, origin: Option<&Origin>) {
         self.fill_in += 1;
         let question = self.noted(key, question, origin);
         self.line(&format!("{key} = [{}]", quoted(&question)));
@@ -120,10 +120,10 @@ impl Draft {
     }
 
     /// A key with its value, or with the question.
-    pub fn answer(&mut self, key: &str, answer: &Answer, origin: Option<&Origin>) {
-        match answer {
-            Answer::Known(value) => self.text(key, value),
-            Answer::Ask(question) => self.ask(key, question, origin),
+    pub fn fill(&mut self, key: &str, filling: &Filling, origin: Option<&Origin>) {
+        match filling {
+            Filling::Known(value) => self.text(key, value),
+            Filling::Missing(question) => self.missing(key, question, origin),
         }
     }
 

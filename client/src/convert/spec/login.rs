@@ -1,6 +1,6 @@
 //! How the new job logs in to Kafka: names are carried over, secrets become references.
 
-use super::draft::{Answer, Draft, quoted};
+use super::draft::{Draft, Filling, quoted};
 use crate::convert::model::{Piece, Setting, Settings, Text};
 use crate::convert::secrets::{is_secret, shown};
 
@@ -57,31 +57,31 @@ pub fn write(options: &Settings, draft: &mut Draft) {
     for (old, new) in SAME {
         if let Some(setting) = get(old) {
             draft.assumed(setting);
-            let answer = match Answer::of(&setting.value) {
-                Answer::Known(text) if old == "sasl.mechanism" => mechanism(&text),
-                answer => answer,
+            let filling = match Filling::of(&setting.value) {
+                Filling::Known(text) if old == "sasl.mechanism" => mechanism(&text),
+                filling => filling,
             };
-            property(new, &answer, setting, draft);
+            property(new, &filling, setting, draft);
         }
     }
     if let Some(jaas) = get("sasl.jaas.config") {
         jaas_config(jaas, get("sasl.mechanism").is_some(), draft);
     } else if let Some(user) = get("sasl.username") {
-        property("sasl.username", &Answer::of(&user.value), user, draft);
+        property("sasl.username", &Filling::of(&user.value), user, draft);
         password(draft);
     } else if get("sasl.password").is_some() {
         password(draft);
     }
     stores(options, draft);
     if let Some(setting) = get("ssl.endpoint.identification.algorithm") {
-        let answer = match Answer::of(&setting.value) {
+        let filling = match Filling::of(&setting.value) {
             // Java switches the check off with an empty text.
-            Answer::Known(text) if text.is_empty() => Answer::Known("none".into()),
-            answer => answer,
+            Filling::Known(text) if text.is_empty() => Filling::Known("none".into()),
+            filling => filling,
         };
         property(
             "ssl.endpoint.identification.algorithm",
-            &answer,
+            &filling,
             setting,
             draft,
         );
@@ -89,11 +89,11 @@ pub fn write(options: &Settings, draft: &mut Draft) {
 }
 
 /// One that the client here knows and that logs in with a name and a password.
-fn mechanism(text: &str) -> Answer {
+fn mechanism(text: &str) -> Filling {
     let known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
     match known.iter().find(|known| known.eq_ignore_ascii_case(text)) {
-        Some(known) => Answer::Known((*known).to_owned()),
-        None => Answer::Ask(format!(
+        Some(known) => Filling::Known((*known).to_owned()),
+        None => Filling::Missing(format!(
             "{}; the old job logs in by {}",
             known.join(", "),
             shown(text)
@@ -101,8 +101,8 @@ fn mechanism(text: &str) -> Answer {
     }
 }
 
-fn property(name: &str, answer: &Answer, setting: &Setting, draft: &mut Draft) {
-    draft.answer(&quoted(name), answer, Some(&setting.origin));
+fn property(name: &str, filling: &Filling, setting: &Setting, draft: &mut Draft) {
+    draft.fill(&quoted(name), filling, Some(&setting.origin));
 }
 
 fn password(draft: &mut Draft) {
@@ -132,7 +132,7 @@ fn jaas_config(jaas: &Setting, has_mechanism: bool, draft: &mut Draft) {
     match module {
         Some((_, Some(mechanism))) if !has_mechanism => draft.text("\"sasl.mechanism\"", mechanism),
         Some((_, None)) if !has_mechanism => {
-            draft.ask(
+            draft.missing(
                 "\"sasl.mechanism\"",
                 "SCRAM-SHA-256 or SCRAM-SHA-512",
                 Some(&jaas.origin),
@@ -148,13 +148,13 @@ fn jaas_config(jaas: &Setting, has_mechanism: bool, draft: &mut Draft) {
     }
     let user = username(&jaas.value);
     let user =
-        user.unwrap_or_else(|| Answer::Ask("the user name in kafka.sasl.jaas.config".into()));
+        user.unwrap_or_else(|| Filling::Missing("the user name in kafka.sasl.jaas.config".into()));
     property("sasl.username", &user, jaas, draft);
     password(draft);
 }
 
 /// The value of `username=`; a part that only the run knows is a question.
-fn username(jaas: &Text) -> Option<Answer> {
+fn username(jaas: &Text) -> Option<Filling> {
     let mut pieces = jaas.pieces.iter().peekable();
     while let Some(piece) = pieces.next() {
         let Piece::Known(text) = piece else { continue };
@@ -171,10 +171,10 @@ fn username(jaas: &Text) -> Option<Answer> {
         });
         return match (end, pieces.peek()) {
             (Some(0), _) => None,
-            (Some(end), _) => Some(Answer::Known(value[..end].to_owned())),
-            (None, Some(Piece::Unknown(expression))) => Some(Answer::Ask(shown(expression))),
+            (Some(end), _) => Some(Filling::Known(value[..end].to_owned())),
+            (None, Some(Piece::Unknown(expression))) => Some(Filling::Missing(shown(expression))),
             (None, _) if !value.is_empty() && quote.is_none() => {
-                Some(Answer::Known(value.to_owned()))
+                Some(Filling::Known(value.to_owned()))
             }
             (None, _) => None,
         };

@@ -38,7 +38,7 @@ pub enum Start {
         offsets: BTreeMap<u32, u64>,
     },
     /// What a person has to decide.
-    Ask(String),
+    Missing(String),
 }
 
 /// What the options of a stream say.
@@ -47,7 +47,7 @@ pub fn start(options: &Settings, topics: &[String]) -> Start {
         return Start::Latest;
     };
     let Some(text) = setting.value.value() else {
-        return Start::Ask(setting.value.question());
+        return Start::Missing(setting.value.question());
     };
     let text = text.trim();
     let translated = match key {
@@ -66,7 +66,7 @@ pub fn start(options: &Settings, topics: &[String]) -> Start {
 }
 
 fn refused(setting: &Setting, text: &str, why: &str) -> Start {
-    Start::Ask(format!("{why}; the old job says {} = {text}", setting.key))
+    Start::Missing(format!("{why}; the old job says {} = {text}", setting.key))
 }
 
 type Table = BTreeMap<String, BTreeMap<u32, i64>>;

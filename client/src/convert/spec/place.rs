@@ -29,7 +29,7 @@ pub fn name(facts: &Facts, draft: &mut Draft) {
             draft.text("name", &valid);
         }
         (None, Some(unknown)) => {
-            draft.ask("name", &unknown.value.question(), Some(&unknown.origin))
+            draft.missing("name", &unknown.value.question(), Some(&unknown.origin))
         }
         (None, None) => {
             draft.say("The files given name no application: the job's name is the usual one.");
@@ -81,7 +81,7 @@ pub fn checkpoint(facts: &Facts, draft: &mut Draft) {
     }
     draft.assumed(first);
     let Some(old) = first.value.value() else {
-        return draft.ask("location", &first.value.question(), Some(&first.origin));
+        return draft.missing("location", &first.value.question(), Some(&first.origin));
     };
     match location(&old) {
         Some(place) => draft.line(&format!("location = {}", quoted(&place))),

@@ -1,6 +1,6 @@
 //! The Redis of the new job: the one that the old job wrote to.
 
-use super::draft::{Answer, Draft};
+use super::draft::{Draft, Filling};
 use super::streams::from_environment;
 use crate::convert::model::{Facts, Origin, RedisUse, Setting, Settings, Text};
 use crate::convert::secrets::shown;
@@ -13,7 +13,7 @@ const NO_HOST: &str = "The files given name no Redis: this is one on the same ho
 
 /// A Redis as a spec names it.
 struct Target {
-    url: Answer,
+    url: Filling,
     has_password: bool,
     origin: Option<Origin>,
     /// Whether the host is this one because the old job names none.
@@ -38,7 +38,7 @@ pub fn write(facts: &Facts, draft: &mut Draft) {
     if target.is_assumed {
         draft.say(NO_HOST);
     }
-    draft.answer("url", &target.url, target.origin.as_ref());
+    draft.fill("url", &target.url, target.origin.as_ref());
     if target.has_password {
         draft.comment(
             "The password is not written here. Before kol-master and each kol-executor start: \
@@ -99,7 +99,7 @@ fn one_of(uses: &[RedisUse]) -> Target {
         })
         .collect();
     Target {
-        url: Answer::Ask(format!(
+        url: Filling::Missing(format!(
             "the one of these that rankings go to: {}",
             all.join(", ")
         )),
@@ -110,17 +110,17 @@ fn one_of(uses: &[RedisUse]) -> Target {
     }
 }
 
-impl Answer {
+impl Filling {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Known(a), Self::Known(b)) | (Self::Ask(a), Self::Ask(b)) => a == b,
+            (Self::Known(a), Self::Known(b)) | (Self::Missing(a), Self::Missing(b)) => a == b,
             _ => false,
         }
     }
 
     fn shown(&self) -> String {
         match self {
-            Self::Known(text) | Self::Ask(text) => shown(text),
+            Self::Known(text) | Self::Missing(text) => shown(text),
         }
     }
 }
@@ -182,7 +182,7 @@ fn from_variables(facts: &Facts) -> Option<Target> {
     }))
 }
 
-fn of_parts(options: &Settings) -> Answer {
+fn of_parts(options: &Settings) -> Filling {
     let part = |name: &str, default: &str| {
         let given = options.get(name).map(|s| &s.value);
         given
@@ -205,18 +205,18 @@ fn of_parts(options: &Settings) -> Answer {
         .map(|text| text.value().ok_or_else(|| text.question()))
         .collect::<Result<Vec<_>, _>>();
     match known {
-        Err(question) => Answer::Ask(format!("redis://host:port/db of {question}")),
+        Err(question) => Filling::Missing(format!("redis://host:port/db of {question}")),
         Ok(parts) => {
             let user = parts.get(3).map_or("", String::as_str);
             match &parts[..] {
                 [host, port, db, ..] => assembled(is_tls, user, host, port, db),
-                _ => Answer::Ask("redis://host:port/db".into()),
+                _ => Filling::Missing("redis://host:port/db".into()),
             }
         }
     }
 }
 
-fn assembled(is_tls: bool, user: &str, host: &str, port: &str, db: &str) -> Answer {
+fn assembled(is_tls: bool, user: &str, host: &str, port: &str, db: &str) -> Filling {
     let plain = |text: &str, more: &str| {
         text.chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c) || more.contains(c))
@@ -228,7 +228,7 @@ fn assembled(is_tls: bool, user: &str, host: &str, port: &str, db: &str) -> Answ
         && port.parse::<u16>().is_ok_and(|port| port > 0)
         && db.parse::<u16>().is_ok();
     if !usable {
-        return Answer::Ask(format!(
+        return Filling::Missing(format!(
             "redis://host:port/db; the old job says host {host}, port {port}, db {db}"
         ));
     }
@@ -238,15 +238,15 @@ fn assembled(is_tls: bool, user: &str, host: &str, port: &str, db: &str) -> Answ
     } else {
         format!("{user}@")
     };
-    Answer::Known(format!("{scheme}://{login}{host}:{port}/{db}"))
+    Filling::Known(format!("{scheme}://{login}{host}:{port}/{db}"))
 }
 
 /// The URL without its password, and whether it had one.
-fn of_url(text: &Text, options: &Settings) -> (Answer, bool) {
+fn of_url(text: &Text, options: &Settings) -> (Filling, bool) {
     let Some(url) = text.value() else {
         let has_login = text.source.contains('@');
         return (
-            Answer::Ask(format!("redis://host:port/db of {}", text.question())),
+            Filling::Missing(format!("redis://host:port/db of {}", text.question())),
             has_login,
         );
     };
@@ -256,7 +256,7 @@ fn of_url(text: &Text, options: &Settings) -> (Answer, bool) {
         Some(("rediss", rest)) => (true, rest),
         _ => {
             return (
-                Answer::Ask(format!(
+                Filling::Missing(format!(
                     "redis://host:port/db; the old job says {}",
                     shown(url)
                 )),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::KolError;
 
-use super::draft::{Answer, Draft, quoted};
+use super::draft::{Draft, Filling, quoted};
 use super::offsets::{self, Start};
 use crate::convert::model::{Facts, Setting, Settings, Stream, Text};
 use crate::convert::names;
@@ -12,7 +12,7 @@ use crate::convert::secrets::shown;
 
 /// The streams that the new job reads.
 pub struct Chosen<'f> {
-    /// Those streams.
+    /// The streams, all of one Kafka cluster.
     pub streams: Vec<&'f Stream>,
     /// All of the old job's, one line each.
     pub listed: Vec<String>,
@@ -168,22 +168,22 @@ pub fn from_environment<'f>(facts: &'f Facts, names: &[&str]) -> Option<&'f Sett
 fn bootstrap(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) {
     let given = chosen.each("kafka.bootstrap.servers").into_iter().next();
     let Some(setting) = given.or_else(|| from_environment(facts, &names::BROKERS)) else {
-        return draft.ask(
+        return draft.missing(
             "bootstrap",
             "host:port of the brokers; the files given name none",
             None,
         );
     };
     draft.assumed(setting);
-    let answer = match Answer::of(&setting.value) {
-        Answer::Known(text) => brokers(&text),
-        ask => ask,
+    let filling = match Filling::of(&setting.value) {
+        Filling::Known(text) => brokers(&text),
+        missing => missing,
     };
-    draft.answer("bootstrap", &answer, Some(&setting.origin));
+    draft.fill("bootstrap", &filling, Some(&setting.origin));
 }
 
 /// `host:port,host:port`, without the protocols that Java's client allows in front.
-fn brokers(text: &str) -> Answer {
+fn brokers(text: &str) -> Filling {
     let mut all = Vec::new();
     for broker in text.split(',').map(str::trim).filter(|b| !b.is_empty()) {
         let broker = broker.rsplit_once("://").map_or(broker, |(_, place)| place);
@@ -194,7 +194,7 @@ fn brokers(text: &str) -> Answer {
             !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']'))
         };
         if !has_port || broker.contains(is_odd) {
-            return Answer::Ask(format!(
+            return Filling::Missing(format!(
                 "host:port of the brokers; the old job says {}",
                 shown(text)
             ));
@@ -202,9 +202,9 @@ fn brokers(text: &str) -> Answer {
         all.push(broker);
     }
     if all.is_empty() {
-        return Answer::Ask("host:port of the brokers; the old job's list is empty".into());
+        return Filling::Missing("host:port of the brokers; the old job's list is empty".into());
     }
-    Answer::Known(all.join(","))
+    Filling::Known(all.join(","))
 }
 
 /// Topics of all streams, or the question.
@@ -221,11 +221,11 @@ fn topics_and_start(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) -> (T
     let is_said = offsets::KEYS.iter().any(|key| !chosen.each(key).is_empty());
     let is_open = chosen.streams.iter().any(|s| !s.unnamed.is_empty());
     let start = if is_open && !is_said {
-        Start::Ask("options that only the run knows may say where it starts".into())
+        Start::Missing("options that only the run knows may say where it starts".into())
     } else if starts.all(|other| other == first) {
         first
     } else {
-        Start::Ask("the streams of the old job start at different places".into())
+        Start::Missing("the streams of the old job start at different places".into())
     };
     (topics, start)
 }
@@ -305,7 +305,7 @@ fn write_topics(topics: Topics, start: &Start, draft: &mut Draft) {
             let list: Vec<String> = topics.iter().map(|t| quoted(t)).collect();
             draft.line(&format!("topics = [{}]", list.join(", ")));
         }
-        Err((question, origin)) => draft.ask_list("topics", &question, origin.as_ref()),
+        Err((question, origin)) => draft.missing_list("topics", &question, origin.as_ref()),
     }
 }
 
@@ -314,13 +314,13 @@ fn group(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) {
     match given.or_else(|| from_environment(facts, &names::GROUPS)) {
         Some(setting) => {
             draft.assumed(setting);
-            let answer = match Answer::of(&setting.value) {
-                Answer::Known(group) if group.is_empty() => {
-                    Answer::Ask("the consumer group; the old job's is empty".into())
+            let filling = match Filling::of(&setting.value) {
+                Filling::Known(group) if group.is_empty() => {
+                    Filling::Missing("the consumer group; the old job's is empty".into())
                 }
-                answer => answer,
+                filling => filling,
             };
-            draft.answer("group_id", &answer, Some(&setting.origin));
+            draft.fill("group_id", &filling, Some(&setting.origin));
         }
         None => draft.text("group_id", "kol-streaming-consumer"),
     }
@@ -352,7 +352,7 @@ fn write_start(start: Start, chosen: &Chosen<'_>, draft: &mut Draft) {
                 all.join(", ")
             ));
         }
-        Start::Ask(why) => draft.ask("starting_offsets", &why, setting.map(|s| &s.origin)),
+        Start::Missing(why) => draft.missing("starting_offsets", &why, setting.map(|s| &s.origin)),
     }
 }
 
@@ -360,7 +360,7 @@ fn write_start(start: Start, chosen: &Chosen<'_>, draft: &mut Draft) {
 fn data_loss(chosen: &Chosen<'_>, draft: &mut Draft) {
     let all = chosen.each("failondataloss");
     if let Some(unknown) = all.iter().find(|s| s.value.value().is_none()) {
-        return draft.ask(
+        return draft.missing(
             "on_data_loss",
             &unknown.value.question(),
             Some(&unknown.origin),

@@ -2,7 +2,7 @@
 
 use kol_common::job::{OnDataLoss, StartingOffsets};
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 fn with_topics(before: &str) -> String {
     pyspark(
@@ -32,7 +32,7 @@ fn a_list_grows() {
         let files = [("job.py", &job[..])];
         match is {
             Some(is) => assert_eq!(spec(&files).source.topics().join(","), is, "{change}"),
-            None => asks(&converted(&files), "topics", "join(t)"),
+            None => requests(&converted(&files), "topics", "join(t)"),
         }
     }
 }
@@ -73,8 +73,8 @@ fn a_dictionary_loses_and_gets_entries() {
     }
     for change in ["o.clear()", "if x:\n    o.popitem()"] {
         let open = converted(&[("job.py", &with_options(change))]);
-        asks(&open, "topics", "topic names");
-        asks(&open, "starting_offsets", "only the run knows");
+        requests(&open, "topics", "topic names");
+        requests(&open, "starting_offsets", "only the run knows");
     }
 }
 
@@ -98,13 +98,13 @@ fn a_map_of_scala_changes() {
         assert_eq!(start, &StartingOffsets::Earliest, "{change}");
     }
     let lost = converted(&[("J.scala", &job("o -= \"subscribe\""))]);
-    asks(&lost, "topics", "topic names");
+    requests(&lost, "topics", "topic names");
 }
 
 #[test]
-fn a_global_name_that_a_function_sets_is_asked_for() {
+fn a_global_name_that_a_function_sets_is_requested() {
     let job = with_topics("t = [\"a\"]\ndef setup():\n    global t\n    t = [\"b\"]\nsetup()");
-    asks(&converted(&[("job.py", &job)]), "topics", "join(t)");
+    requests(&converted(&[("job.py", &job)]), "topics", "join(t)");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What only the run knows is asked for, however sure it looks.
+//! What only the run knows is requested, however sure it looks.
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 const READER: &str =
     "spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\")";
@@ -30,16 +30,16 @@ fn a_number_that_is_formatted_is_not_its_digits() {
         let files = [("job.py", &with("n = 3", topic)[..])];
         match is {
             Some(is) => assert_eq!(spec(&files).source.topics(), [is], "{topic}"),
-            None => asks(&converted(&files), "topics", "n"),
+            None => requests(&converted(&files), "topics", "n"),
         }
     }
     let scala = "object J { val n = 3\n val d = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\")\
                  .option(\"subscribe\", f\"v$n%03d\").load() }";
-    asks(&converted(&[("J.scala", scala)]), "topics", "v$n%03d");
+    requests(&converted(&[("J.scala", scala)]), "topics", "v$n%03d");
 }
 
 #[test]
-fn options_that_branches_set_differently_are_asked_for() {
+fn options_that_branches_set_differently_are_requested() {
     let branches = |body: &str| {
         format!(
             "r = {READER}.option(\"subscribe\", \"t\").option(\"startingOffsets\", \"latest\")\n{body}df = r.load()\n"
@@ -51,7 +51,7 @@ fn options_that_branches_set_differently_are_asked_for() {
         "if x:\n    r = r.option(\"startingOffsets\", \"earliest\")\nelse:\n    r = r.option(\"startingOffsets\", \"latest\")\n",
     ] {
         let converted = converted(&[("job.py", &branches(body))]);
-        asks(&converted, "starting_offsets", "sets differently in lines");
+        requests(&converted, "starting_offsets", "sets differently in lines");
     }
     let agreed = "if x:\n    r = r.option(\"startingOffsets\", \"latest\")\n";
     spec(&[("job.py", &branches(agreed))]);
@@ -72,11 +72,11 @@ fn readers_that_a_function_returns_in_branches_are_not_one() {
          df = reader(x).load()\n"
     );
     let converted = converted(&[("job.py", &job)]);
-    asks(&converted, "topics", "sets differently");
+    requests(&converted, "topics", "sets differently");
 }
 
 #[test]
-fn a_dictionary_that_a_branch_changes_is_asked_for() {
+fn a_dictionary_that_a_branch_changes_is_requested() {
     for change in [
         "o[\"subscribe\"] = \"b\"",
         "o.update({\"subscribe\": \"b\"})",
@@ -86,14 +86,14 @@ fn a_dictionary_that_a_branch_changes_is_asked_for() {
             "o = {{\"kafka.bootstrap.servers\": \"k:9092\", \"subscribe\": \"a\"}}\nif x:\n    {change}\n\
              df = spark.readStream.format(\"kafka\").options(**o).load()\n"
         );
-        asks(
+        requests(
             &converted(&[("job.py", &job)]),
             "topics",
             "o[subscribe], which job.py changes in a branch",
         );
     }
     let added = "t = \"a\"\nif x:\n    t += \"b\"";
-    asks(
+    requests(
         &converted(&[("job.py", &with(added, "t"))]),
         "topics",
         "in a branch",
@@ -111,24 +111,24 @@ fn a_redis_that_names_its_server_otherwise_is_not_the_one_on_this_host() {
         ("r = redis.Redis(**load(\"redis.yml\"), db=1)", "redis.yml"),
     ] {
         let converted = converted(&[("job.py", &with(before, "\"t\""))]);
-        asks(&converted, "url", question);
+        requests(&converted, "url", question);
     }
 }
 
 #[test]
-fn a_login_that_the_client_here_does_not_know_is_asked_for() {
+fn a_login_that_the_client_here_does_not_know_is_requested() {
     for mechanism in ["AWS_MSK_IAM", "GSSAPI", "OAUTHBEARER"] {
         let job = with("", "\"t\"").replace(
             "    .load",
             &format!(".option(\"kafka.sasl.mechanism\", \"{mechanism}\")    .load"),
         );
         let converted = converted(&[("job.py", &job)]);
-        asks(&converted, "\"sasl.mechanism\"", mechanism);
+        requests(&converted, "\"sasl.mechanism\"", mechanism);
     }
 }
 
 #[test]
-fn brokers_with_holes_are_asked_for() {
+fn brokers_with_holes_are_requested() {
     for odd in [
         "k-$(POD):9092",
         "${HOST}:9092",
@@ -136,6 +136,6 @@ fn brokers_with_holes_are_asked_for() {
         "<host>:9092",
     ] {
         let job = with("", "\"t\"").replace("k:9092", odd);
-        asks(&converted(&[("job.py", &job)]), "bootstrap", odd);
+        requests(&converted(&[("job.py", &job)]), "bootstrap", odd);
     }
 }

@@ -1,6 +1,6 @@
 //! Logins and Redis: names are kept, secrets never.
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 const JAAS: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\\\"scraper\\\" password=\\\"hunter2\\\";";
 
@@ -74,12 +74,12 @@ fn a_login_that_is_put_together_is_followed() {
     assert_eq!(properties["sasl.username"], "me");
     assert_eq!(properties["sasl.mechanism"], "PLAIN");
     let open = converted(&[("job.py", &job("PASSWORD = \"hunter2\"", more))]);
-    asks(&open, "\"sasl.username\"", "USER");
+    requests(&open, "\"sasl.username\"", "USER");
     assert!(!format!("{open:?}").contains("hunter2"), "{open:?}");
     let scram = more
         .replace("PlainLoginModule", "ScramLoginModule")
         .replace("{USER}", "me");
-    asks(
+    requests(
         &converted(&[("job.py", &job("", &scram))]),
         "\"sasl.mechanism\"",
         "SCRAM-SHA-256",
@@ -121,7 +121,7 @@ fn questions_hold_no_password() {
         ".option(\"kafka.bootstrap.servers\", decrypt_password(\"hunter2\")).option(\"subscribe\", \"t\")",
     );
     let converted = converted(&[("job.py", &job)]);
-    asks(&converted, "bootstrap", "decrypt_password");
+    requests(&converted, "bootstrap", "decrypt_password");
     assert!(
         !format!("{converted:?}").contains("hunter2"),
         "{converted:?}"
@@ -210,15 +210,15 @@ fn a_client_of_redis_is_the_sink() {
 }
 
 #[test]
-fn a_redis_that_is_not_known_is_asked_for() {
-    asks(
+fn a_redis_that_is_not_known_is_requested() {
+    requests(
         &converted(&[("job.py", &job("r = redis.Redis(host=conf.host)", ""))]),
         "url",
         "conf.host",
     );
     let two = "a = redis.Redis(host=\"one\")\nb = redis.Redis(host=\"two\")";
     let two = converted(&[("job.py", &job(two, ""))]);
-    asks(
+    requests(
         &two,
         "url",
         "redis://one:6379/0 (job.py:3), redis://two:6379/0 (job.py:4)",
@@ -268,19 +268,19 @@ fn a_redis_without_a_host_is_taken_for_one_on_the_same_host_and_the_notes_say_so
 }
 
 #[test]
-fn servers_that_sentinels_or_nodes_name_are_asked_for_by_what_the_source_says() {
+fn servers_that_sentinels_or_nodes_name_are_requested_by_what_the_source_says() {
     for source in [
         "Sentinel([(\"s1\", 26379)], socket_timeout=1)",
         "RedisCluster(startup_nodes=nodes)",
     ] {
         let converted = converted(&[("job.py", &job(&format!("r = {source}"), ""))]);
-        let asked = converted
+        let requested = converted
             .notes
             .iter()
             .find(|n| n.contains("url is not known"));
-        let asked = asked.unwrap();
-        assert!(asked.contains(source), "{asked}");
-        assert!(!asked.contains("None"), "{asked}");
+        let requested = requested.unwrap();
+        assert!(requested.contains(source), "{requested}");
+        assert!(!requested.contains("None"), "{requested}");
     }
 }
 

@@ -44,9 +44,9 @@ fn pyspark(before: &str, options: &str) -> String {
     )
 }
 
-/// Asserts that a line asks for a value, and that a check refuses the spec.
+/// Asserts that a line requests a value, and that a check refuses the spec.
 #[track_caller]
-fn asks(converted: &Converted, key: &str, question: &str) {
+fn requests(converted: &Converted, key: &str, question: &str) {
     let line = converted
         .spec_toml
         .lines()

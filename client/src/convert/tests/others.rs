@@ -1,6 +1,6 @@
 //! Command lines, properties, compose files and Kubernetes objects.
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 use crate::convert::{Input, convert};
 
 const JOB: &str = "df = (spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", os.environ[\"BROKERS\"])\n    \
@@ -58,8 +58,8 @@ fn commands_in_commands_are_read() {
 }
 
 #[test]
-fn what_a_shell_does_not_know_is_asked_for() {
-    asks(
+fn what_a_shell_does_not_know_is_requested() {
+    requests(
         &converted(&[
             ("run.sh", "export BROKERS=$(host kafka):9092\n"),
             ("job.py", JOB),
@@ -68,7 +68,7 @@ fn what_a_shell_does_not_know_is_asked_for() {
         "host kafka",
     );
     let branches = "BROKERS=a:1\nif [ $X = y ]; then BROKERS=b:1; fi\n";
-    asks(
+    requests(
         &converted(&[("run.sh", branches), ("job.py", JOB)]),
         "bootstrap",
         "several branches",
@@ -178,8 +178,8 @@ fn files_that_say_nothing_are_refused() {
 #[test]
 fn a_command_alone_leaves_brokers_and_topics_open() {
     let converted = converted(&[("run.sh", "spark-submit --num-executors 4 job.py\n")]);
-    asks(&converted, "bootstrap", "name none");
-    asks(&converted, "topics", "name none");
+    requests(&converted, "bootstrap", "name none");
+    requests(&converted, "topics", "name none");
 }
 
 #[test]

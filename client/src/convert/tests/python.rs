@@ -1,8 +1,8 @@
-//! PySpark jobs.
+//! Jobs that are written in PySpark.
 
 use kol_common::job::{OnDataLoss, StartingOffsets};
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 const BROKERS: &str = "    .option(\"kafka.bootstrap.servers\", \"k:9092\")";
 
@@ -109,7 +109,7 @@ fn literals_are_followed_wherever_a_job_keeps_them() {
             &with(before, &format!(".option(\"subscribe\", {value})")),
         )]);
         if value.contains("replace") {
-            asks(&converted, "topics", "replace");
+            requests(&converted, "topics", "replace");
             continue;
         }
         assert!(
@@ -217,7 +217,7 @@ fn what_only_the_run_knows_is_to_be_filled_in() {
     ] {
         let text = with(before, &format!(".option(\"subscribe\", {value})"));
         let converted = converted(&[("job.py", &text)]);
-        asks(
+        requests(
             &converted,
             "topics",
             question.trim_matches('\'').split('\'').next().unwrap(),
@@ -235,7 +235,7 @@ fn what_only_the_run_knows_is_to_be_filled_in() {
         "",
         ".option(\"kafka.bootstrap.servers\", config[\"brokers\"]).option(\"subscribe\", \"t\")",
     );
-    asks(&converted(&[("job.py", &job)]), "bootstrap", "config[");
+    requests(&converted(&[("job.py", &job)]), "bootstrap", "config[");
 }
 
 #[test]

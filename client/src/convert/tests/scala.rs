@@ -1,6 +1,6 @@
-//! Scala jobs.
+//! Jobs that are written in Scala.
 
-use super::{asks, converted, spec};
+use super::{converted, requests, spec};
 
 fn job(before: &str, chain: &str) -> String {
     format!(
@@ -113,7 +113,7 @@ fn what_only_the_run_knows_is_to_be_filled_in() {
         "s\"$env.videos\"",
     ] {
         let converted = converted(&[("Job.scala", &job("", &dotted(value)))]);
-        asks(&converted, "topics", "FILL-IN");
+        requests(&converted, "topics", "FILL-IN");
     }
     let given = spec(&[
         ("Job.scala", &job("", &dotted("args(1)"))),

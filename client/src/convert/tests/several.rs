@@ -1,6 +1,6 @@
 //! Several containers, commands and modules that say different things.
 
-use super::{asks, converted, spec};
+use super::{converted, requests, spec};
 
 const JOB: &str = "import os\ndf = (spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", os.environ[\"BROKERS\"])\n    \
                    .option(\"subscribe\", os.getenv(\"TOPIC\", \"t\")).load())\n";
@@ -37,7 +37,7 @@ fn a_container_has_an_environment_of_its_own() {
     assert_eq!(spec(&files).source.kafka().bootstrap, "k-main:9092");
     let holes = pod.replace("k:9092", "k-$(POD):9092");
     let files = [("job.py", JOB), ("pod.yml", &holes)];
-    asks(&converted(&files), "bootstrap", "$(POD)");
+    requests(&converted(&files), "bootstrap", "$(POD)");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn of_several_containers_the_one_that_starts_the_source_counts() {
     let unnamed = three("b.py").replace("  c:", "  d:")
         + &service("c", "c.py").replace("TOPIC: c", "TOPIC: a");
     let files = [("job.py", JOB), ("compose.yml", &unnamed)];
-    asks(&converted(&files), "topics", "set differently");
+    requests(&converted(&files), "topics", "set differently");
 }
 
 #[test]
@@ -81,15 +81,15 @@ fn of_several_commands_the_one_that_starts_the_source_counts() {
 }
 
 #[test]
-fn what_several_commands_give_differently_is_asked_for() {
+fn what_several_commands_give_differently_is_requested() {
     let script = "spark-submit --name one job.py a:1 t\nspark-submit --name two job.py b:2 t\nspark-submit --name one job.py a:1 t\n";
     let converted = converted(&[("job.py", ARGUMENTS), ("run.sh", script)]);
-    asks(
+    requests(
         &converted,
         "bootstrap",
         "argument 1, which the commands in run.sh:1",
     );
-    asks(&converted, "name", "give differently");
+    requests(&converted, "name", "give differently");
     assert!(
         converted.spec_toml.contains("topics = [\"t\"]"),
         "{}",
@@ -113,7 +113,7 @@ fn names_of_other_modules_are_followed_also_by_other_names() {
 fn a_fallback_for_a_module_that_was_not_given_is_not_taken() {
     let job = "try:\n    from settings import TOPIC\nexcept ImportError:\n    TOPIC = \"fallback\"\n\
                df = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", TOPIC).load()\n";
-    asks(&converted(&[("job.py", job)]), "topics", "TOPIC");
+    requests(&converted(&[("job.py", job)]), "topics", "TOPIC");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kol_common::job::StartingOffsets;
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 use crate::convert::{Input, convert};
 
 fn stream(servers: &str, topic: &str) -> String {
@@ -154,7 +154,7 @@ fn offsets_that_a_spec_cannot_say_are_refused_with_the_reason() {
         ("'somewhere'", "not what Spark accepts"),
         ("offsets", "offsets"),
     ] {
-        asks(
+        requests(
             &converted(&[("job.py", &starting(offsets))]),
             "starting_offsets",
             why,
@@ -175,22 +175,22 @@ fn offsets_of_a_topic_put_it_first() {
 }
 
 #[test]
-fn topics_that_only_a_pattern_or_partitions_name_are_asked_for() {
+fn topics_that_only_a_pattern_or_partitions_name_are_requested() {
     let job = stream("k:9092", "kol.*").replace("subscribe", "subscribePattern");
-    asks(&converted(&[("job.py", &job)]), "topics", "kol.*");
+    requests(&converted(&[("job.py", &job)]), "topics", "kol.*");
     let job = "df = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"assign\", '{\"t\":[0]}').load()\n";
-    asks(&converted(&[("job.py", job)]), "topics", "all partitions");
+    requests(&converted(&[("job.py", job)]), "topics", "all partitions");
 }
 
 #[test]
-fn brokers_are_cleaned_or_asked_for() {
+fn brokers_are_cleaned_or_requested() {
     let job = stream(" PLAINTEXT://a:9092, b:9093 ", "t");
     assert_eq!(
         spec(&[("job.py", &job)]).source.kafka().bootstrap,
         "a:9092,b:9093"
     );
     for wrong in ["kafka", "kafka:", "kafka:99999", ""] {
-        asks(
+        requests(
             &converted(&[("job.py", &stream(wrong, "t"))]),
             "bootstrap",
             "host:port",

@@ -8,7 +8,7 @@ pub(super) const BLOCK: usize = 16;
 #[inline]
 pub(super) fn content(block: &[u8; BLOCK], skipped: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: all that it asks for are the instructions of SSE2, which every processor of this architecture has.
+    // SAFETY: all that it requires are the instructions of SSE2, which every processor of this architecture has.
     return unsafe { with_sse2(block, skipped) };
     #[cfg(not(target_arch = "x86_64"))]
     in_words(block, skipped)

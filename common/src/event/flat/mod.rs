@@ -20,7 +20,7 @@ mod seen;
 mod skip;
 mod text;
 
-use super::fields::{Leaf, Node, Plan, ROOT, Target};
+use super::plan::{Leaf, Node, Plan, ROOT, Target};
 use order::{Key, NONE, Number, Order};
 use seen::is_of_texts;
 use text::{Behind, Next, Text};

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::text::Text;
-use crate::event::fields::{Node, Plan, Target};
+use crate::event::plan::{Node, Plan, Target};
 
 /// Keys that are remembered in one place of a plan.
 const REMEMBERED: usize = 64;
@@ -20,7 +20,7 @@ const LONGEST: usize = STEP + 8;
 
 /// The number of a key that is remembered; [`NONE`] for all others, and for the place before the first one.
 pub(super) type Number = u8;
-/// See [`Number`].
+/// The [`Number`] that stands for no place.
 pub(super) const NONE: Number = Number::MAX;
 
 /// What was learned of the order of keys, in each place of a plan that has keys.

@@ -1,8 +1,9 @@
 //! What one flat pass found of each field: of its paths the one that is preferred.
 
 use crate::Millis;
-use crate::event::fields::{Field, Leaf};
+use crate::event::fields::Field;
 use crate::event::number::read_counter_float;
+use crate::event::plan::Leaf;
 use crate::event::time::{unix_time, unix_time_float};
 use crate::event::{MAX_COUNTER, parse_time, read_counter_text};
 
@@ -97,7 +98,7 @@ impl<'a> Seen<'a> {
     #[inline(always)]
     pub(super) fn set_whole(&mut self, leaf: Leaf, number: u64) {
         if is_time(leaf.field) {
-            self.keep_number(leaf, unix_time(number).0);
+            self.keep_time(leaf, unix_time(number));
         } else if number <= MAX_COUNTER {
             self.keep_number(leaf, number);
         }
@@ -109,10 +110,16 @@ impl<'a> Seen<'a> {
             if let Some(counter) = read_counter_float(number) {
                 self.keep_number(leaf, counter);
             }
-        } else if let Some(time) = unix_time_float(number) {
-            self.keep_number(leaf, time.0);
         } else {
-            self.has_unreadable_time |= leaf.field == Field::EventTime;
+            self.keep_time(leaf, unix_time_float(number));
+        }
+    }
+
+    #[inline]
+    fn keep_time(&mut self, leaf: Leaf, time: Option<Millis>) {
+        match time {
+            Some(time) => self.keep_number(leaf, time.0),
+            None => self.has_unreadable_time |= leaf.field == Field::EventTime,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::block::{self, BLOCK};
 use crate::event::digits;
 
-/// A place in the text; `None`: this pass does not say how it goes on.
+/// A place in the text; `None`: this pass cannot read what follows.
 pub(super) type Behind = Option<usize>;
 
 /// Longest number with a fraction that is read, bytes.
@@ -129,7 +129,7 @@ impl<'a> Text<'a> {
         all.checked_shr(8 * missing as u32)
     }
 
-    /// As many bytes as are asked for.
+    /// The next `N` bytes from `at` on; `None` where the text has fewer.
     #[inline]
     pub fn chunk<const N: usize>(self, at: usize) -> Option<&'a [u8; N]> {
         self.bytes().get(at..)?.first_chunk()

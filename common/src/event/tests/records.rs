@@ -25,6 +25,7 @@ const SERIES: [(&str, &[Shown]); 7] = [
         "a dot before three digits of text says nothing",
         &[
             (r#""like_count_raw":"4.100""#, None),
+            (r#""like_count_raw":"4.000""#, None),
             (r#""like_count":4.100e3"#, Some(4_100)),
         ],
     ),
@@ -67,25 +68,30 @@ const SERIES: [(&str, &[Shown]); 7] = [
 #[test]
 fn each_value_of_a_series_is_read_as_it_should_be() {
     let decoder = Decoder::new("tiktok");
+    let mut wrong = Vec::new();
     for (case, values) in SERIES {
         for (field, likes) in values {
             let value = format!("{{\"username\":\"bea\",{field}}}");
             let event = decoder.decode(Some(value.as_bytes()));
             let event = event.unwrap_or_else(|e| panic!("{case}: {value}: {e}"));
-            assert_eq!(event.likes, *likes, "{case}: {value}");
+            if event.likes != *likes {
+                wrong.push((case, *field, event.likes));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Cases that are handed around beside the repository are decoded when they are there; what they
-/// gain is a test of the executor's state.
+/// Cases that are handed around beside the repository (`KOL_CASES`) are decoded when they are there; what they, and
+/// others like them, gain is a test of the executor's state.
 #[test]
 fn every_record_of_the_shared_cases_is_usable_and_names_one_creator() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../shared/cases/records.jsonl"
-    );
-    let Ok(cases) = std::fs::read_to_string(path) else {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = own.ancestors().find(|f| f.join("Cargo.lock").exists());
+    let beside = || root.unwrap_or(own).join("../shared/cases");
+    let folder = std::env::var_os("KOL_CASES").map_or_else(beside, std::path::PathBuf::from);
+    let Ok(cases) = std::fs::read_to_string(folder.join("records.jsonl")) else {
+        eprintln!("NOT TESTED: {} has no records", folder.display());
         return;
     };
     let decoder = Decoder::new("tiktok");

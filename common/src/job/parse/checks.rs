@@ -13,7 +13,7 @@ use crate::time::Millis;
 /// is below 10^13, so every term stays far below the largest float.
 const LARGEST: f64 = 1e6;
 const SMALLEST_FLOOR: f64 = 1e-6;
-/// A baseline is decayed backwards by window and lateness at most: 2^500 is a number, 2^1024 is none.
+/// A baseline is decayed backwards by window and lateness at most: 2^500 is a double, 2^1024 is not.
 const MOST_HALF_LIVES: u64 = 500;
 /// Most platforms that a spec names.
 const MOST_NAMED: usize = 100;

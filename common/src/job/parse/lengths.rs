@@ -13,10 +13,10 @@ const NAME: usize = 255;
 const KEY: usize = 512;
 /// Longest value of a property: a chain of certificates.
 const VALUE: usize = 65_536;
-/// Longest location.
+/// Longest URL of a place for state files.
 const LOCATION: usize = 1_024;
 
-/// Notes problems.
+/// Notes a problem for each text that is too long, and for too many topics.
 pub(super) fn check(spec: &JobSpec, problems: &Problems) {
     let (source, sink) = (spec.source.kafka(), &spec.sink);
     let keys = &sink.keys;

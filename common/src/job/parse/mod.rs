@@ -36,7 +36,7 @@ use crate::KolError;
 /// A spec that can run.
 #[derive(Clone, Debug)]
 pub struct ParsedSpec {
-    /// The spec.
+    /// The spec, with every default filled in.
     pub spec: JobSpec,
     /// What its author should know although it can run.
     pub warnings: Vec<String>,

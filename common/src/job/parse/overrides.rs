@@ -29,7 +29,7 @@ pub fn with_overrides(text: &str, sets: &[(String, String)]) -> Result<String, K
             .help("Write a reference into the spec: env:KOL_SECRET_NAME or file:NAME."));
         }
         if key.split('.').count() > MOST_PARTS {
-            let what = format!("a key of more than {MOST_PARTS} parts is none of a job spec");
+            let what = format!("a key of more than {MOST_PARTS} parts is not one of a job spec");
             return Err(KolError::user("SET", what));
         }
         set(&mut table, key, read(value))?;

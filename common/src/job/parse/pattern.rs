@@ -9,7 +9,7 @@ pub(super) enum Part {
     Digits,
     /// Any text without `:`.
     Segment,
-    /// Any text.
+    /// Any text, also with `:` in it.
     Text,
 }
 

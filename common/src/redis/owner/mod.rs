@@ -43,7 +43,7 @@ pub struct Owner {
     pub host: String,
     /// Name of the job.
     pub job: String,
-    /// Its id.
+    /// Id of the job, which its name alone would not tell from an earlier one.
     pub job_id: JobId,
     /// Its generation; 0 before it is known.
     pub generation: u64,

@@ -36,10 +36,28 @@ struct Open {
     begun: Instant,
     /// What is known of the checkpoint so far.
     checkpoint: PartitionCheckpoint,
-    durable: bool,
-    confirmed: bool,
-    letters_arrived: bool,
-    acknowledged: bool,
+    progress: Progress,
+}
+
+/// How far the newest epoch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Rule 4: what has come so far, in whichever order.
+    Waiting {
+        file: bool,
+        redis: bool,
+        letters: bool,
+    },
+    /// Everything has come, and the master was sent the checkpoint. Nothing of it changes any more.
+    Acknowledged,
+}
+
+impl Progress {
+    const BEGUN: Self = Self::Waiting {
+        file: false,
+        redis: false,
+        letters: false,
+    };
 }
 
 /// What became of the previous epoch.
@@ -69,7 +87,7 @@ impl Epochs {
     /// A barrier came: settles the previous epoch.
     pub fn settle(&mut self, parent: u64) -> Settled {
         match self.open.take() {
-            Some(open) if open.acknowledged && open.epoch == parent => {
+            Some(open) if open.progress == Progress::Acknowledged && open.epoch == parent => {
                 self.chain = open.checkpoint.files;
                 Settled::Committed
             }
@@ -102,10 +120,7 @@ impl Epochs {
             epoch,
             begun: now,
             checkpoint,
-            durable: false,
-            confirmed: false,
-            letters_arrived: false,
-            acknowledged: false,
+            progress: Progress::BEGUN,
         });
     }
 
@@ -134,8 +149,10 @@ impl Epochs {
     }
 
     fn durable(&mut self, now: Instant, files: Vec<StateFile>, bytes: u64) {
-        if let Some(open) = &mut self.open {
-            open.durable = true;
+        if let Some(open) = &mut self.open
+            && let Progress::Waiting { file, .. } = &mut open.progress
+        {
+            *file = true;
             open.checkpoint.files = files;
             open.checkpoint.written_bytes = bytes;
             open.checkpoint.durable_ms = now.duration_since(open.begun).as_millis() as u64;
@@ -144,8 +161,11 @@ impl Epochs {
 
     /// Redis has confirmed what was read before the barrier.
     pub fn confirmed(&mut self, now: Instant, passed: Passed) {
-        if let Some(open) = self.open.as_mut().filter(|o| !o.confirmed) {
-            open.confirmed = true;
+        if let Some(open) = &mut self.open
+            && let Progress::Waiting { redis, .. } = &mut open.progress
+            && !*redis
+        {
+            *redis = true;
             open.checkpoint.sequence = passed.sequence;
             open.checkpoint.confirmed_as_of = passed.as_of;
             open.checkpoint.confirmed_ms = now.duration_since(open.begun).as_millis() as u64;
@@ -154,18 +174,29 @@ impl Epochs {
 
     /// The dead letters of what was read before the barrier have arrived.
     pub fn letters_arrived(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.letters_arrived = true;
+        if let Some(open) = &mut self.open
+            && let Progress::Waiting { letters, .. } = &mut open.progress
+        {
+            *letters = true;
         }
     }
 
     /// The acknowledgement, once.
     pub fn acknowledge(&mut self) -> Option<PartitionCheckpoint> {
         let open = self.open.as_mut()?;
-        let complete = open.durable && open.confirmed && open.letters_arrived;
-        let due = complete && !open.acknowledged;
-        open.acknowledged |= due;
-        due.then(|| open.checkpoint.clone())
+        let Progress::Waiting {
+            file,
+            redis,
+            letters,
+        } = open.progress
+        else {
+            return None;
+        };
+        if !(file && redis && letters) {
+            return None;
+        }
+        open.progress = Progress::Acknowledged;
+        Some(open.checkpoint.clone())
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Of {
     pub root: Place,
     /// Its scoring constants.
     pub scoring: Arc<Scoring>,
-    /// The partition.
+    /// The partition that had it.
     pub partition: SourcePartition,
 }
 
@@ -51,7 +51,7 @@ struct Progress {
 /// A state that was read, and the memory that it takes.
 #[derive(Debug)]
 pub struct Restored {
-    /// The state.
+    /// The state, as of its checkpoint.
     pub state: Box<State>,
     /// To be dropped once somebody else counts it.
     pub share: Share,

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::path::Path;
 
 use kol_common::ClusterId;
@@ -6,12 +5,12 @@ use kol_common::actor::Group;
 use kol_common::checkpoint::frame::Encoder;
 use kol_common::checkpoint::marker::CLUSTER_FILE;
 use kol_common::checkpoint::{DAMAGED, Stores};
-use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use tokio::sync::oneshot;
 
 use super::super::Standby;
 use super::*;
+use crate::partition::testing::event;
 use crate::state::Capture;
 
 const T0: u64 = 485_000 * 3_600_000;
@@ -53,20 +52,7 @@ impl Rig {
 
     /// One more creator, and a file of what changed.
     async fn epoch(&mut self, kol: &str) -> PartitionCheckpoint {
-        let event = Event {
-            platform: Cow::Borrowed("tiktok"),
-            kol: Cow::Borrowed(kol),
-            video_id: Some(Cow::Borrowed("7")),
-            event_time: None,
-            time_unreadable: false,
-            published: None,
-            likes: Some(10),
-            comments: None,
-            shares: None,
-            views: None,
-            followers: None,
-        };
-        self.state.apply(&event, Millis(T0));
+        self.state.apply(&event(kol), Millis(T0));
         let whole = self.files.is_empty();
         let what = if whole {
             Capture::Base

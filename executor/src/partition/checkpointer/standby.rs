@@ -1,4 +1,4 @@
-//! Reads the state of a partition ahead, while its owner goes on: for an executor that is to get it soon.
+//! Reads the state of a partition ahead, while its owner continues: for an executor that is to get it soon.
 //!
 //! 1. It reads files and nothing else: no log, no Redis, no file of its own. What it has is a [`Restore`] with
 //!    files that were read, and counts only as far as an assignment names them.

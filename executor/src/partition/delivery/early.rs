@@ -5,7 +5,8 @@
 //!    wait, and where more changes than Redis can take.
 //! 2. Then Redis says once a second at which score the visible top of each ranking ends. Who was sent with at least
 //!    that score, and waits for a second, goes first; so does who has that score now. The latter is looked at for a
-//!    part of the line only: to compute a score takes as long as to send it.
+//!    part of the line only: to compute a score takes as long as to send it. What Redis did not answer is requested again
+//!    although nobody waits any more: while that fails it is a problem, and nothing else ends it.
 //! 3. Who goes first keeps its place in the line: the order of all others stays, and epochs wait for places.
 
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
 /// How long a creator of the visible top waits, and how often some are chosen.
 const SOON: Duration = Duration::from_secs(1);
+/// How long after a sample that failed the next one is taken although nobody waits: only that shows that it is answered.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Creators that are chosen at once, and whose scores are computed for that, at most.
 const MOST: usize = 1_000;
 const MOST_SCORED: usize = 2_048;
@@ -46,9 +49,11 @@ impl Early {
         }
     }
 
-    /// Whether Redis should say now where the visible tops end; if so the caller requests it.
-    pub fn begin_sample(&mut self, now: Instant, line: &Line) -> bool {
-        let due = now >= self.sample_at && line.waited(now, SOON) > 0;
+    /// Whether Redis should say now where the visible tops end; if so the caller requests it. `failed`: it did not the
+    /// last time.
+    pub fn begin_sample(&mut self, now: Instant, line: &Line, failed: bool) -> bool {
+        let waits = now >= self.sample_at && line.waited(now, SOON) > 0;
+        let due = waits || failed && now >= self.sample_at + (AGAIN - SOON);
         if due {
             self.sample_at = now + SOON;
         }

@@ -1,12 +1,11 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::scoring::Scoring;
 
 use super::*;
+use crate::partition::testing::event;
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -33,20 +32,8 @@ impl Rig {
             start,
         };
         for kol in 0..kols {
-            let event = Event {
-                platform: Cow::Borrowed("tiktok"),
-                kol: Cow::Owned(format!("kol_{kol}")),
-                video_id: Some(Cow::Borrowed("v")),
-                event_time: None,
-                time_unreadable: false,
-                published: None,
-                likes: Some(1),
-                comments: None,
-                shares: None,
-                views: None,
-                followers: None,
-            };
-            rig.state.apply(&event, Millis(485_000 * 3_600_000));
+            let name = format!("kol_{kol}");
+            rig.state.apply(&event(&name), Millis(485_000 * 3_600_000));
         }
         rig.line.look(start, kols);
         rig
@@ -77,9 +64,18 @@ fn who_was_sent_with_a_visible_score_goes_first_once_a_second_after_a_second() {
     for (kol, score) in [(1, 91.0), (3, 90.0), (4, 89.9)] {
         rig.ledger.scored(kol, score);
     }
-    assert!(!rig.early.begin_sample(rig.start + ms(900), &rig.line));
-    assert!(rig.early.begin_sample(rig.start + ms(1_000), &rig.line));
-    assert!(!rig.early.begin_sample(rig.start + ms(1_900), &rig.line));
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(900), &rig.line, false)
+    );
+    assert!(
+        rig.early
+            .begin_sample(rig.start + ms(1_000), &rig.line, false)
+    );
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(1_900), &rig.line, false)
+    );
     assert!(
         rig.chosen(ms(1_000), nothing).is_empty(),
         "nothing is known"
@@ -132,4 +128,23 @@ fn who_is_in_flight_is_not_chosen() {
     let outgoing = rig.ledger.outgoing(&rig.state, 0).unwrap();
     rig.ledger.sending(0, &outgoing, 1);
     assert_eq!(rig.chosen(ms(1_000), |_| Some(1.0)), [1]);
+}
+
+#[test]
+fn a_sample_that_failed_is_taken_again_although_nobody_waits() {
+    let mut rig = Rig::new(0);
+    assert!(
+        !rig.early
+            .begin_sample(rig.start + ms(60_000), &rig.line, false)
+    );
+    let mut taken = Vec::new();
+    for after in (0..=12_000).step_by(200) {
+        if rig
+            .early
+            .begin_sample(rig.start + ms(after), &rig.line, true)
+        {
+            taken.push(after);
+        }
+    }
+    assert_eq!(taken, [4_000, 9_000]);
 }

@@ -6,6 +6,7 @@ use kol_common::scoring::schema::{HASH_FIELDS, Scored};
 use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge, pack_market};
 use redis::Cmd;
 
+use crate::sink::calls::{CompareArgument, StampKey};
 use crate::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use crate::sink::{Fence, script};
 
@@ -112,10 +113,15 @@ impl Encoder {
     /// A call that compares what was sent of KOLs of one platform with what is there.
     pub fn compare(&mut self, fence: &Fence, platform: &str, kols: &[&str]) -> Cmd {
         let legacy = self.legacy_platform.as_deref() == Some(platform);
-        let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
+        let stamps = StampKey::ALL.map(|key| match key {
+            StampKey::LastUpdate => &self.keys.last_update,
+            StampKey::LastEvent => &self.keys.last_event,
+        });
+        let keys = Key::ALL.len() + stamps.len() + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::COMPARE.get_hash()).arg(keys);
         self.common_keys(fence, platform, &mut cmd);
+        cmd.arg(&stamps);
         for kol in kols {
             cmd.arg(self.keys.hash_key(platform, kol));
         }
@@ -124,9 +130,18 @@ impl Encoder {
                 cmd.arg(self.keys.legacy_key(kol));
             }
         }
-        cmd.arg(fence.generation).arg(fence.assignment_epoch);
-        cmd.arg(&self.tag(fence)[..]).arg(platform).arg(kols.len());
-        cmd.arg(HASH_FIELDS).arg(SLOTS_HEADER).arg(SLOT_BYTES);
+        for argument in CompareArgument::ALL {
+            match argument {
+                CompareArgument::Generation => cmd.arg(fence.generation),
+                CompareArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
+                CompareArgument::Tag => cmd.arg(&self.tag(fence)[..]),
+                CompareArgument::Platform => cmd.arg(platform),
+                CompareArgument::Count => cmd.arg(kols.len()),
+                CompareArgument::HashFields => cmd.arg(HASH_FIELDS),
+                CompareArgument::SlotsHeader => cmd.arg(SLOTS_HEADER),
+                CompareArgument::SlotBytes => cmd.arg(SLOT_BYTES),
+            };
+        }
         cmd.arg(kols);
         cmd
     }

@@ -15,6 +15,7 @@ use super::early::Early;
 use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use super::ledger::{Ledger, Sent};
 use super::line::Line;
+use super::outcome::Scope;
 use crate::sink::Fence;
 use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
@@ -35,8 +36,6 @@ pub struct Fill {
     early: Early,
     /// Far behind the head of the log a KOL waits in line for so long: what happens to it meanwhile goes out together.
     patience: Duration,
-    /// The first flush waits for nothing.
-    hurries: bool,
 }
 
 /// How far all slots were looked at for rescoring, at this window end and market version.
@@ -60,14 +59,13 @@ pub struct Calls<'a> {
     pub sequence: u64,
     /// The time now, ISO 8601.
     pub now: &'a str,
-    /// The calls.
+    /// The merge calls that are filled so far.
     pub merges: Vec<Cmd>,
 }
 
 impl Fill {
-    /// Of a partition that has sent nothing. Far behind the head of the log its KOLs wait for `patience`; the first ones do
-    /// not if it `hurries`, because people see nothing new until they have arrived.
-    pub fn new(encoder: Encoder, patience: Duration, hurries: bool, now: Instant) -> Self {
+    /// Of a partition that has sent nothing. Far behind the head of the log its KOLs wait for `patience`.
+    pub fn new(encoder: Encoder, patience: Duration, now: Instant) -> Self {
         Self {
             encoder,
             chunks: Vec::new(),
@@ -76,7 +74,6 @@ impl Fill {
             line: Line::default(),
             early: Early::new(now),
             patience,
-            hurries,
         }
     }
 
@@ -113,9 +110,9 @@ impl Fill {
         });
     }
 
-    /// Whether Redis should say now where the visible tops of rankings end.
-    pub fn begin_sample(&mut self, now: Instant) -> bool {
-        self.early.begin_sample(now, &self.line)
+    /// Whether Redis should say now where the visible tops of rankings end; `failed`: it did not the last time.
+    pub fn begin_sample(&mut self, now: Instant, failed: bool) -> bool {
+        self.early.begin_sample(now, &self.line, failed)
     }
 
     /// The visible top of a platform's ranking ends at this score.
@@ -139,22 +136,21 @@ impl Fill {
     }
 
     /// How many KOLs may be taken of the line.
-    fn due(&self, now: Instant, state: &State, behind: bool) -> usize {
+    fn due(&self, now: Instant, state: &State, scope: Scope) -> usize {
         let waiting = state.waiting(Consumer::Delivery);
-        if behind && !self.hurries {
-            waiting.min(self.line.waited(now, self.patience))
-        } else {
-            waiting
+        match scope {
+            Scope::Everything | Scope::Changes => waiting,
+            Scope::WhatWaited => waiting.min(self.line.waited(now, self.patience)),
         }
     }
 
-    /// Takes what changed and, near the head of the log, what must be rescored, as much as there is `room` for,
-    /// in KOLs; true when nothing is left.
+    /// Takes what is worth sending, as much as there is `room` for, in KOLs; true when nothing is left, also of what is not
+    /// worth it.
     pub fn collect(
         &mut self,
         now: Instant,
         state: &mut State,
-        behind: bool,
+        scope: Scope,
         room: usize,
         calls: &mut Calls<'_>,
     ) -> bool {
@@ -164,7 +160,7 @@ impl Fill {
         {
             self.take(state, kol, calls);
         }
-        let mut due = self.due(now, state, behind);
+        let mut due = self.due(now, state, scope);
         while due > 0 && self.ledger.in_flight() < limit {
             let Some(kol) = state.take_changed(Consumer::Delivery) else {
                 break;
@@ -183,7 +179,7 @@ impl Fill {
                 market_version,
             };
         }
-        if !behind {
+        if scope == Scope::Everything {
             let stop = state.bound().min(self.pass.next + PASS_SLOTS);
             while self.pass.next < stop && self.ledger.in_flight() < limit {
                 let kol = self.pass.next as KolIndex;
@@ -251,10 +247,10 @@ impl Fill {
         calls.merges.push(call);
     }
 
-    /// Whether KOLs are left to send at this window end and market version.
-    pub fn is_wanted(&self, now: Instant, state: &State, behind: bool, tick: &JobTick) -> bool {
-        let rescore = !behind && !self.is_rescored(state, tick);
-        rescore || self.early.are_chosen() || self.due(now, state, behind) > 0
+    /// Whether KOLs are left that are worth sending at this window end and market version.
+    pub fn is_wanted(&self, now: Instant, state: &State, scope: Scope, tick: &JobTick) -> bool {
+        let rescore = scope == Scope::Everything && !self.is_rescored(state, tick);
+        rescore || self.early.are_chosen() || self.due(now, state, scope) > 0
     }
 
     /// Whether no KOL waits in line.
@@ -274,7 +270,6 @@ impl Fill {
     /// Redis confirmed the flush: how many KOLs it had.
     pub fn confirm(&mut self) -> usize {
         self.line.arrived();
-        self.hurries = false;
         self.ledger.confirm()
     }
 

@@ -8,12 +8,13 @@
 //!    the position, window end and market version at which it was taken.
 //! 4. The next flush begins no sooner than the interval after the last one began; and with a turn, which keeps Redis
 //!    at most half busy with all partitions of this executor.
-//! 5. A failed flush is tried again after a back-off that doubles up to two seconds. A fence that
+//! 5. A failed flush is tried again after a back-off that doubles up to two seconds, with jitter. A fence that
 //!    Redis lost is claimed again, and everything sent again; so it is under a newer generation.
 
 use std::time::Duration;
 
 use kol_common::proto::Confirmed;
+use kol_common::retry::Backoff;
 use tokio::time::Instant;
 
 use crate::sink::{Claimed, Compared, Flushed, SinkError};
@@ -44,7 +45,7 @@ pub struct Flusher {
     flight: Option<Flight>,
     next_at: Instant,
     look_at: Instant,
-    back_off: Duration,
+    back_off: Backoff,
     confirmed: Option<Confirmed>,
     /// Where the partition was when the newest flush began that Redis confirmed.
     arrived: Option<u64>,
@@ -98,7 +99,7 @@ impl Flusher {
             flight: None,
             next_at: now,
             look_at: now + LOOK_EVERY,
-            back_off: BACK_OFF.0,
+            back_off: Backoff::new(BACK_OFF.0, BACK_OFF.1),
             confirmed: None,
             arrived: None,
         }
@@ -124,7 +125,7 @@ impl Flusher {
                     self.hold = claimed.shown;
                 }
                 self.sequence = self.sequence.max(claimed.begun).max(self.done);
-                self.back_off = BACK_OFF.0;
+                self.back_off.succeeded();
                 self.next_at = now;
                 if claimed.done < std::mem::replace(&mut self.done, claimed.done) {
                     return if claimed.raised {
@@ -229,7 +230,7 @@ impl Flusher {
         match answer {
             Ok(_) => {
                 self.done = self.sequence;
-                self.back_off = BACK_OFF.0;
+                self.back_off.succeeded();
                 self.look_at = now + LOOK_EVERY;
                 if flight.confirms.is_some() {
                     self.confirmed = flight.confirms;
@@ -319,8 +320,7 @@ impl Flusher {
     }
 
     fn wait(&mut self, now: Instant) {
-        self.next_at = now + self.back_off;
-        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+        self.next_at = now + self.back_off.failed();
     }
 }
 

@@ -23,9 +23,18 @@ struct Entry {
     market_version: u64,
     /// The score that was sent last; not a number where none was.
     score: f32,
-    /// Redis has it, or may have it.
-    in_redis: bool,
-    in_flight: bool,
+    place: Place,
+}
+
+/// Whether Redis has a KOL. What is under way may be there already, or still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It does not have it.
+    Absent,
+    /// It has it, or may have it.
+    There,
+    /// The flush under way puts it there, or removes it.
+    UnderWay,
 }
 
 /// What Redis has of every KOL, or newer.
@@ -42,8 +51,7 @@ impl Entry {
         window_end: 0,
         market_version: 0,
         score: f32::NAN,
-        in_redis: false,
-        in_flight: false,
+        place: Place::Absent,
     };
 }
 
@@ -61,8 +69,7 @@ impl Ledger {
                 window_end,
                 market_version: sent.market_version,
                 score: f32::NAN,
-                in_redis: true,
-                in_flight: false,
+                place: Place::There,
             })
         };
         let all = 0..state.bound() as KolIndex;
@@ -74,8 +81,7 @@ impl Ledger {
 
     /// Whether the index must stay with its KOL: Redis has it, may have it, or is being sent it.
     pub fn holds(&self, kol: KolIndex) -> bool {
-        let entry = self.get(kol);
-        entry.in_redis || entry.in_flight
+        self.get(kol).place != Place::Absent
     }
 
     /// What to send for a KOL now; `None` when Redis neither has it nor should have it.
@@ -83,7 +89,7 @@ impl Ledger {
         match state.share(kol) {
             Some(slot) if self.should_be_there(kol) => Some(Outgoing::Change(slot)),
             Some(slot) => Some(Outgoing::Put(slot)),
-            None => self.get(kol).in_redis.then_some(Outgoing::Remove),
+            None => self.holds(kol).then_some(Outgoing::Remove),
         }
     }
 
@@ -93,7 +99,7 @@ impl Ledger {
         let sent = self.get(kol);
         match state.phase(kol) {
             None => false,
-            Some(Phase::Retired) => sent.in_redis,
+            Some(Phase::Retired) => sent.place != Place::Absent,
             Some(Phase::Empty { since }) => sent.window_end != since,
             Some(Phase::Live) => {
                 sent.window_end != state.window_end()
@@ -105,10 +111,9 @@ impl Ledger {
     /// Notes that a KOL goes out. Redis may have it from now on, whatever becomes of the flush.
     pub fn sending(&mut self, kol: KolIndex, what: &Outgoing, market_version: u64) {
         let entry = self.entry(kol);
-        entry.in_flight = true;
+        entry.place = Place::UnderWay;
         match what {
             Outgoing::Put(slot) | Outgoing::Change(slot) => {
-                entry.in_redis = true;
                 entry.window_end = slot.window_end;
                 entry.market_version = market_version;
             }
@@ -130,13 +135,13 @@ impl Ledger {
 
     /// Whether a KOL is in the flush under way.
     pub fn is_in_flight(&self, kol: KolIndex) -> bool {
-        self.get(kol).in_flight
+        self.get(kol).place == Place::UnderWay
     }
 
     /// Whether Redis should have a KOL as it was sent.
     pub fn should_be_there(&self, kol: KolIndex) -> bool {
         let entry = self.get(kol);
-        entry.in_redis && !entry.in_flight && entry.window_end > 0
+        entry.place == Place::There && entry.window_end > 0
     }
 
     /// Redis lost a KOL: it must be sent again. False when that was known.
@@ -164,9 +169,10 @@ impl Ledger {
         let count = settled.len();
         for (kol, removed) in settled.drain(..) {
             let entry = self.entry(kol);
-            entry.in_flight = false;
             if removed {
                 *entry = Entry::BLANK;
+            } else {
+                entry.place = Place::There;
             }
         }
         self.in_flight = settled;
@@ -178,7 +184,7 @@ impl Ledger {
         let mut failed = std::mem::take(&mut self.in_flight);
         for (kol, _) in failed.drain(..) {
             let entry = self.entry(kol);
-            entry.in_flight = false;
+            entry.place = Place::There;
             entry.window_end = 0;
             send_again(kol);
         }
@@ -194,7 +200,10 @@ impl Ledger {
 
     /// Redis has a KOL that it should not have: the next `outgoing` removes it.
     pub fn found(&mut self, kol: KolIndex) {
-        self.entry(kol).in_redis = true;
+        let entry = self.entry(kol);
+        if entry.place == Place::Absent {
+            entry.place = Place::There;
+        }
     }
 
     /// Memory held, in bytes.

@@ -1,12 +1,11 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::event::Event;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::scoring::Scoring;
 
 use super::*;
+use crate::partition::testing::event;
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -19,20 +18,7 @@ fn state() -> State {
 }
 
 fn apply(state: &mut State, kol: &str, time: u64) {
-    let event = Event {
-        platform: Cow::Borrowed("tiktok"),
-        kol: Cow::Borrowed(kol),
-        video_id: Some(Cow::Borrowed("v")),
-        event_time: None,
-        time_unreadable: false,
-        published: None,
-        likes: Some(1),
-        comments: None,
-        shares: None,
-        views: Some(9),
-        followers: None,
-    };
-    state.apply(&event, Millis(time));
+    state.apply(&event(kol), Millis(time));
 }
 
 fn sends(ledger: &mut Ledger, state: &State, kol: KolIndex, market_version: u64) -> Outgoing {

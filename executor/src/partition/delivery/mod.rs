@@ -46,6 +46,6 @@ mod upkeep;
 
 pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;
-pub(super) use outcome::{Arrived, News, Outcome, Reached};
+pub(super) use outcome::{Arrived, News, Outcome, Reached, Scope};
 pub(super) use problems::fenced;
 pub(super) use requests::Answer;

@@ -45,7 +45,7 @@ pub struct Orphans {
 /// How far a sweep has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Platform.
+    /// Platform whose listing is swept.
     pub platform: String,
     /// What names creators there.
     pub listing: Listing,

@@ -17,7 +17,7 @@ use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
 use super::latency;
 use super::ledger::Sent;
-use super::outcome::{Arrived, News, Outcome, Reached};
+use super::outcome::{Arrived, News, Outcome, Reached, Scope};
 use super::problems::Problems;
 use super::rankings::Rankings;
 use super::requests::{Answer, Requests};
@@ -28,7 +28,7 @@ use super::turn::OwnTurn;
 use super::upkeep::{Allowed, Upkeep};
 use crate::memory::Memory;
 use crate::partition::message::Assignment;
-use crate::sink::{Fence, Flushed, Sink, Turns};
+use crate::sink::{Fence, Flushed, Operation, Sink, Turns};
 use crate::state::{KolIndex, PlatformIndex, State};
 
 /// How long a KOL waits to be sent far behind the head of the log, and what part of an epoch's time that may be at
@@ -86,7 +86,6 @@ impl Outbox {
                     assignment.ordinal,
                 ),
                 patience,
-                assignment.read_before.is_some(),
                 now,
             ),
             flusher: Flusher::new(limits, now),
@@ -237,7 +236,7 @@ impl Outbox {
         &self,
         now: Instant,
         state: &State,
-        behind: bool,
+        scope: Scope,
         tick: &JobTick,
     ) -> Option<Instant> {
         if !self.requests.are_idle() {
@@ -246,21 +245,21 @@ impl Outbox {
         // One that waits for its turn is woken by that.
         let flush = self.flusher.next_at().filter(|_| !self.turn.is_awaited());
         let flush = flush.and_then(|at| {
-            if self.has_to_send(now, state, behind, tick) {
+            if self.has_to_send(now, state, scope, tick) {
                 return Some(at);
             }
             Some(self.next_other(tick)?.max(at))
         });
-        let upkeep = self.upkeep.wake_at(self.allowed(behind));
+        let upkeep = self.upkeep.wake_at(self.allowed(scope));
         flush.into_iter().chain(upkeep).min()
     }
 
     /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
     /// too: they must not take out what is only late to come.
-    fn allowed(&self, behind: bool) -> Allowed {
+    fn allowed(&self, scope: Scope) -> Allowed {
         let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
         Allowed {
-            sweep: ready && !behind && self.rankings.are_shown(),
+            sweep: ready && scope == Scope::Everything && self.rankings.are_shown(),
             compare: ready,
         }
     }
@@ -275,7 +274,8 @@ impl Outbox {
     ) -> Option<Arrived> {
         self.fill.look(now, state, &self.assignment.scoring, tick);
         self.staleness.look(now, self.fill.oldest(state));
-        self.turn.look(now, self.fill.awaited_since());
+        let pauses = reached.scope == Scope::Changes;
+        self.turn.look(now, self.fill.awaited_since(), pauses);
         if !self.requests.are_idle() {
             return None;
         }
@@ -300,7 +300,7 @@ impl Outbox {
         } else if self.flusher.next_at().is_some_and(is_due) {
             arrived = self.flush_in_turn(now, state, reached, tick);
         }
-        let allowed = self.allowed(reached.behind);
+        let allowed = self.allowed(reached.scope);
         if self.requests.are_idle() && allowed.sweep {
             let platforms = || self.rankings.platforms(state.platforms());
             if let Some(piece) = self.upkeep.scan(now, platforms) {
@@ -315,7 +315,8 @@ impl Outbox {
                 self.requests.compare(self.fence.key.clone(), calls);
             }
         }
-        if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now) {
+        let failed = self.problems.has(Operation::Tops);
+        if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now, failed) {
             self.requests.tops(self.tops(state));
         }
         if self.requests.are_idle() && self.flusher.begin_look(now) {

@@ -5,8 +5,10 @@ use kol_common::Millis;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
 use kol_common::proto::{AsOf, RecordMark};
+use kol_common::redis::RIGHTS_MISSING;
 
 use super::*;
+use crate::partition::testing::event;
 use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
 use crate::state::Consumer;
 
@@ -24,16 +26,7 @@ fn outbox(assignment: Arc<Assignment>, sink: Sink, now: Instant) -> Outbox {
 fn of_platform(platform: &'static str) -> Event<'static> {
     Event {
         platform: Cow::Borrowed(platform),
-        kol: Cow::Borrowed("a"),
-        video_id: Some(Cow::Borrowed("v")),
-        event_time: None,
-        time_unreadable: false,
-        published: None,
-        likes: Some(1),
-        comments: None,
-        shares: None,
-        views: None,
-        followers: None,
+        ..event("a")
     }
 }
 
@@ -50,11 +43,14 @@ struct Rig {
     /// Platforms that Redis has rankings of, and keys that it refuses.
     platforms: Vec<String>,
     refused: Vec<String>,
-    /// Where the visible tops of rankings end.
+    /// Where the visible tops of rankings end, and why Redis does not say so.
     lowest: Option<f64>,
+    tops_refused: Option<KolError>,
     /// What the fence record says was shown, and the last record of that.
     shown: Option<(u64, u64)>,
     last: String,
+    /// A comparison finds that `last_update` or `last_event` is gone.
+    stamps_lost: bool,
     flushes: usize,
 }
 
@@ -72,19 +68,25 @@ impl Rig {
             platforms: Vec::new(),
             refused: Vec::new(),
             lowest: None,
+            tops_refused: None,
             shown: None,
             last: String::new(),
+            stamps_lost: false,
             flushes: 0,
         }
     }
 
     /// Steps, with Redis answering, until nothing happens for ten seconds.
     async fn settle(&mut self, position: u64) {
+        self.settle_in(position, Scope::Everything).await;
+    }
+
+    async fn settle_in(&mut self, position: u64, scope: Scope) {
         self.settle_at(Reached {
             position,
             last: None,
             is_same_log: true,
-            behind: false,
+            scope,
         })
         .await;
     }
@@ -151,9 +153,19 @@ impl Rig {
                 self.swept.push(request.platform);
                 reply.send(Ok(Scanned::default())).unwrap();
             }
-            SinkMessage::Compare { reply, .. } => reply.send(Ok(Compared::default())).unwrap(),
+            SinkMessage::Compare { reply, .. } => {
+                let compared = Compared {
+                    stamps_lost: self.stamps_lost,
+                    ..Compared::default()
+                };
+                reply.send(Ok(compared)).unwrap();
+            }
             SinkMessage::Tops { rankings, reply } => {
-                reply.send(Ok(vec![self.lowest; rankings.len()])).unwrap();
+                let tops = match &self.tops_refused {
+                    None => Ok(vec![self.lowest; rankings.len()]),
+                    Some(error) => Err(error.clone().into()),
+                };
+                reply.send(tops).unwrap();
             }
         }
     }
@@ -176,7 +188,7 @@ async fn the_fence_of_a_recreated_topic_is_claimed_again_for_its_log() {
 }
 
 #[tokio::test]
-async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
+async fn the_next_owner_learns_the_last_record_of_what_redis_was_shown_and_sends_nothing_before_that_is_compared()
  {
     let known = Assignment {
         topic_id: Some(Uuid::from_u128(1)),
@@ -190,13 +202,13 @@ async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_send
         position: 9,
         last: Some(last),
         is_same_log: true,
-        behind: false,
+        scope: Scope::Everything,
     };
     let mut rig = Rig::new(Arc::new(known.clone()));
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle_at(reached).await;
     let kept = rig.last.clone();
-    for (lineage, told) in [(0, Some(last)), (1, None)] {
+    for (lineage, learnt) in [(0, Some(last)), (1, None)] {
         let mut next = Rig::new(Arc::new(Assignment {
             lineage,
             ..known.clone()
@@ -208,10 +220,10 @@ async fn the_next_owner_is_told_the_last_record_of_what_redis_was_shown_and_send
         let claim = next.redis.try_recv().unwrap();
         next.serve(claim);
         let News::Answer(answer) = next.outbox.news().await else {
-            panic!("Redis was asked");
+            panic!("a claim was sent");
         };
         let outcome = next.outbox.answered(next.now, &mut next.state, &answer);
-        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == told));
+        assert!(matches!(outcome, Outcome::Claimed { last, .. } if last == learnt));
         next.settle_at(Reached {
             is_same_log: false,
             ..reached
@@ -339,6 +351,21 @@ async fn a_key_that_only_a_flush_meets_is_no_problem_once_it_is_mended_although_
 }
 
 #[tokio::test]
+async fn times_that_redis_lost_are_written_again_although_nothing_is_to_send() {
+    let mut rig = Rig::new(assignment());
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle(1).await;
+    let flushes = rig.flushes;
+    rig.settle(1).await;
+    assert_eq!(rig.flushes, flushes, "nothing is to send");
+    rig.stamps_lost = true;
+    rig.settle(1).await;
+    let more = rig.flushes - flushes;
+    assert!((1..=3).contains(&more), "{more} in 10 s");
+    assert_eq!(rig.outbox.problem(), None);
+}
+
+#[tokio::test]
 async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended() {
     let mut rig = Rig::new(assignment());
     rig.platforms = vec!["youtube".into()];
@@ -401,13 +428,13 @@ impl Backlog {
                 let arrived = self.rig.outbox.await_all(self.rig.now, &self.rig.state);
                 settled.extend(arrived.map(|_| self.at()));
             }
-            settled.extend(self.step(true).map(|_| self.at()));
+            settled.extend(self.step(Scope::WhatWaited).map(|_| self.at()));
         }
         settled
     }
 
     /// Does what is due.
-    fn step(&mut self, behind: bool) -> Option<Arrived> {
+    fn step(&mut self, scope: Scope) -> Option<Arrived> {
         let tick = JobTick {
             rankings_shown: true,
             ..JobTick::default()
@@ -416,7 +443,7 @@ impl Backlog {
             position: self.position,
             last: None,
             is_same_log: true,
-            behind,
+            scope,
         };
         let at = self.at();
         let rig = &mut self.rig;
@@ -458,23 +485,62 @@ async fn far_behind_a_creator_is_sent_at_most_once_in_five_seconds() {
     assert!(backlog.sent[0].0 >= 5 * SECOND);
     // At the head of the log nothing waits any more.
     backlog.rig.now += SECOND / 10;
-    backlog.step(false);
+    backlog.step(Scope::Everything);
     assert_eq!(backlog.merges(), 5 * 40);
 }
 
 #[tokio::test]
-async fn the_first_flush_of_a_partition_that_was_taken_over_waits_for_nothing() {
+async fn a_right_to_sample_rankings_that_is_back_ends_its_problem_although_nobody_waits() {
     let mut backlog = Backlog::new(40, "");
-    let taken_over = Assignment {
-        read_before: Some(7),
-        ..Assignment::clone(&assignment())
+    backlog.rig.tops_refused = Some(KolError::external(RIGHTS_MISSING, "no +zrevrange"));
+    backlog.read(3 * SECOND, false);
+    let problem = |rig: &Rig| rig.outbox.problem().map(|e| e.code);
+    let mut rig = backlog.rig;
+    rig.settle(backlog.position).await;
+    assert!(rig.outbox.fill.waits_for_nothing(&rig.state));
+    assert_eq!(problem(&rig), Some(RIGHTS_MISSING), "it is still missing");
+    rig.tops_refused = None;
+    rig.settle(backlog.position).await;
+    assert_eq!(problem(&rig), None);
+}
+
+#[tokio::test]
+async fn a_partition_that_was_taken_over_sends_what_changed_at_once_and_rescores_after_that() {
+    let mut rig = Rig::new(assignment());
+    let kols: Vec<String> = (0..40).map(|kol| format!("kol_{kol}")).collect();
+    let read = |rig: &mut Rig, kols: &[String], likes| {
+        for kol in kols {
+            let event = Event {
+                kol: Cow::Borrowed(kol),
+                likes: Some(likes),
+                ..of_platform("tiktok")
+            };
+            rig.state.apply(&event, Millis(T0.0 + likes));
+        }
     };
-    backlog.rig = Rig::new(Arc::new(taken_over));
-    backlog.start = backlog.rig.now;
-    backlog.rig.lowest = Some(100.0);
-    backlog.read(5 * SECOND, false);
-    assert_eq!(backlog.merges(), 40, "{:?}", backlog.sent);
-    assert!(backlog.sent[0].0 < SECOND, "{:?}", backlog.sent);
+    read(&mut rig, &kols, 1);
+    while rig.state.take_changed(Consumer::Delivery).is_some() {}
+    // Redis has them as of another market measure.
+    let checkpoint = PartitionCheckpoint {
+        confirmed_as_of: Some(AsOf {
+            window_end_ms: rig.outbox.assignment.scoring.time(rig.state.window_end()).0,
+            market_version: 7,
+        }),
+        ..PartitionCheckpoint::default()
+    };
+    rig.outbox.restored(&mut rig.state, &checkpoint);
+    read(&mut rig, &kols[..3], 9);
+    rig.settle_in(2, Scope::Changes).await;
+    assert_eq!(rig.outbox.merges, 3, "they alone");
+    assert_eq!(rig.outbox.arrived_from(), Some(2));
+    assert_eq!(
+        rig.outbox.confirmed(),
+        None,
+        "the others are of another measure"
+    );
+    rig.settle_in(3, Scope::Everything).await;
+    assert_eq!(rig.outbox.merges, 3 + 37);
+    assert!(rig.outbox.confirmed().is_some());
 }
 
 #[tokio::test]
@@ -482,7 +548,7 @@ async fn a_backlog_that_is_read_within_five_seconds_is_one_merge_for_each_creato
     let mut backlog = Backlog::new(40, "");
     backlog.rig.lowest = Some(100.0);
     backlog.read(4 * SECOND, true);
-    backlog.step(false);
+    backlog.step(Scope::Everything);
     assert_eq!(backlog.merges(), 40);
 }
 
@@ -517,7 +583,7 @@ async fn what_waits_too_long_is_a_problem_until_redis_has_it() {
         position: 1,
         last: None,
         is_same_log: true,
-        behind: false,
+        scope: Scope::Everything,
     };
     let later = |rig: &mut Rig, seconds: u32| {
         for _ in 0..10 * seconds {

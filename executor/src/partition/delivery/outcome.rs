@@ -13,8 +13,20 @@ pub struct Reached {
     pub last: Option<RecordMark>,
     /// The last record that Redis was shown is there still, as far as is known: nothing is sent before.
     pub is_same_log: bool,
-    /// It is far behind: intermediate scores are not worth sending.
-    pub behind: bool,
+    /// What is worth sending from here.
+    pub scope: Scope,
+}
+
+/// What is worth sending of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Near the head of the log: what changed, and then what must be rescored.
+    Everything,
+    /// It was just taken over, and people see nothing new of it until a flush from here has arrived: what changed, at
+    /// once. What only the time or the market changed is sent after that.
+    Changes,
+    /// Far behind the head of the log, or where its owner before has read: what changed and has waited.
+    WhatWaited,
 }
 
 /// What the outbox waited for.

@@ -35,6 +35,11 @@ impl Problems {
         }
     }
 
+    /// Whether operations of this kind failed, and none has succeeded since.
+    pub fn has(&self, operation: Operation) -> bool {
+        self.0[operation as usize].is_some()
+    }
+
     /// Nothing waits to be written any more: what was refused is of a log that no longer exists.
     pub fn nothing_to_write(&mut self) {
         self.0[Operation::Flush as usize] = None;

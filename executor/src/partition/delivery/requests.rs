@@ -73,7 +73,7 @@ impl Answer {
 }
 
 impl Requests {
-    /// None yet.
+    /// Without a request under way.
     pub fn new(job: JobId, sink: Sink) -> Self {
         Self {
             job,

@@ -13,7 +13,7 @@ pub struct OwnTurn {
     now: Now,
     /// An epoch that has waited for so long is urgent.
     patience: Duration,
-    /// One has.
+    /// An epoch has waited for that long, or the partition pauses.
     urgent: bool,
 }
 
@@ -35,9 +35,10 @@ impl OwnTurn {
         }
     }
 
-    /// An epoch has waited since then, if one does.
-    pub fn look(&mut self, now: Instant, awaited_since: Option<Instant>) {
-        self.urgent = awaited_since.is_some_and(|since| now >= since + self.patience);
+    /// An epoch has waited since then, if one does; and whether the partition `pauses` until its turn, because it was just
+    /// taken over.
+    pub fn look(&mut self, now: Instant, awaited_since: Option<Instant>, pauses: bool) {
+        self.urgent = pauses || awaited_since.is_some_and(|since| now >= since + self.patience);
         self.urge();
     }
 
@@ -89,5 +90,35 @@ impl OwnTurn {
     /// What part of the time Redis' processor works, if it says so, and what part of its time this executor takes.
     pub fn load(&self) -> (Option<f64>, f64) {
         self.turns.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// Whether a partition has its turn before another one that waits for as long.
+    fn is_first(awaited_since: Option<Instant>, pauses: bool) -> bool {
+        let turns = Turns::default();
+        let (now, patience) = (Instant::now(), Duration::from_secs(1));
+        let mut both = [(); 2].map(|()| OwnTurn::new(turns.clone(), patience));
+        both.iter_mut().for_each(OwnTurn::wait);
+        let [other, own] = &mut both;
+        other.look(now, None, false);
+        own.look(now, awaited_since, pauses);
+        let _first = own.come().now_or_never();
+        own.has_come()
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_pauses_or_whose_epoch_has_waited_has_its_turn_before_others() {
+        let now = Instant::now();
+        assert!(!is_first(None, false));
+        assert!(is_first(None, true));
+        assert!(!is_first(Some(now), false), "it has not waited for long");
+        let long_ago = now.checked_sub(Duration::from_secs(2));
+        assert!(is_first(long_ago, false));
     }
 }

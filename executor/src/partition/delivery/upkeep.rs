@@ -38,9 +38,9 @@ pub struct Upkeep {
 /// Which work of this kind may begin now.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
-    /// A sweep.
+    /// Whether a sweep may begin.
     pub sweep: bool,
-    /// A comparison.
+    /// Whether a comparison may begin.
     pub compare: bool,
 }
 
@@ -222,6 +222,10 @@ impl Upkeep {
     ) {
         let kols = state.bound();
         let slice = self.comparison.ended(now, found.map(|f| f.took), kols);
+        if found.is_some_and(|f| f.stamps_lost) {
+            // The end of a flush writes them, whatever is in it.
+            self.recheck_at.get_or_insert(now + RECHECK);
+        }
         let mut repaired = 0;
         for ((platform, kols), difference) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces))
         {

@@ -42,6 +42,8 @@ use crate::source::{LogEnd, Place, Source};
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
 pub const BATCH: usize = 1_024;
+/// How long nothing is read before it is known what an owner before had read.
+const BEFORE_IS_KNOWN: Duration = Duration::from_millis(500);
 /// Lag above which a partition is far behind: then intermediate scores are not worth sending.
 const BEHIND: u64 = 20_000;
 
@@ -58,6 +60,8 @@ pub struct Reader {
     trail: Trail,
     /// A record that an owner before had read, and that is still to be compared.
     before: Option<RecordMark>,
+    /// Until then nothing is read, unless that is known sooner: it is compared as it is read then, and need not be looked up.
+    before_is_known_by: Instant,
     pace: Pace,
     stall: Stall,
     log_id: LogId,
@@ -90,6 +94,7 @@ impl Reader {
             leader_epoch: None,
             trail: Trail::default(),
             before: None,
+            before_is_known_by: now,
             pace: Pace::new(assignment.spec.source.max_rate_per_partition(), now),
             stall: Stall::new(now),
             log_id: LogId::new(now, assignment.topic_id),
@@ -186,7 +191,7 @@ impl Reader {
 
     /// Waits for news; for records only if they are `wanted` and the pace allows them now.
     pub async fn news(&mut self, now: Instant, wanted: bool) -> News {
-        let in_time = self.pace.ready_at().is_none_or(|at| now >= at);
+        let in_time = self.ready_at().is_none_or(|at| now >= at);
         match &mut self.phase {
             Phase::Reading(reading) => reading.news(wanted && in_time).await,
             Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => {
@@ -269,9 +274,9 @@ impl Reader {
         }
     }
 
-    /// An owner before had read further than the log goes. Answers whether that can be looked into: not
-    /// where logs have no identity.
-    pub fn was_read_to(&mut self, now: Instant, shown: u64) -> bool {
+    /// Doubts the log, because an owner before had read it up to `shown`, which is further than it goes. Answers
+    /// whether the doubt can be looked into: not where logs have no identity.
+    pub fn doubt_below(&mut self, now: Instant, shown: u64) -> bool {
         self.doubt(Doubt {
             shown: Some(shown),
             ..Doubt::new(now)
@@ -279,11 +284,20 @@ impl Reader {
         self.log_id.known().is_some()
     }
 
-    /// The last record that an owner before had read, as far as Redis was shown: another one in its place means that the
-    /// log lost its tail since. It is compared when it is read, or looked up if that is over.
-    pub fn was_read_before(&mut self, last: RecordMark) {
-        // That one is compared anyway when the log is opened.
-        self.before = Some(last).filter(|_| self.trail.last() != Some(last));
+    /// What an owner before had read is about to be known: reading waits for that, if not for long.
+    pub fn await_before(&mut self, now: Instant) {
+        self.before_is_known_by = now + BEFORE_IS_KNOWN;
+    }
+
+    /// Compares the log with the last record that an owner before had read, as far as Redis was shown and that is known:
+    /// another one in its place means that the log lost its tail since. It is compared when it is read, or looked up if
+    /// that is over.
+    pub fn compare_with(&mut self, now: Instant, last: Option<RecordMark>) {
+        self.before_is_known_by = now;
+        if last.is_some() {
+            // That one is compared anyway when the log is opened.
+            self.before = last.filter(|_| self.trail.last() != last);
+        }
     }
 
     /// Whether nothing is known that speaks against the log's being the one that an owner before had read, and nothing
@@ -421,9 +435,9 @@ impl Reader {
         }
     }
 
-    /// When the pace allows the next record; `None` without a limit.
+    /// When the next record may be read, where that is limited.
     pub fn ready_at(&self) -> Option<Instant> {
-        self.pace.ready_at()
+        self.pace.ready_at().max(Some(self.before_is_known_by))
     }
 
     /// The longest time without records in the last one to two seconds.
@@ -450,3 +464,5 @@ impl Reader {
 mod regrown_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod written;

@@ -11,7 +11,7 @@ use crate::source::PartitionQueue;
 /// What was looked up of a log, or why that is not known.
 pub type Range = Result<Found, KolError>;
 
-/// See [`Range`].
+/// The offsets that a log has, and a record that is another one than was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Oldest offset that is still there.
@@ -100,7 +100,7 @@ pub enum Log {
     Trusted,
     /// It does not have the position, or is another one: its range must be queried.
     Doubted {
-        /// Why.
+        /// What speaks against it.
         doubt: Doubt,
         /// The query that is under way.
         query: Option<BoxFuture<'static, Range>>,
@@ -110,7 +110,7 @@ pub enum Log {
 /// What speaks against a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// Since when.
+    /// When it was first doubted.
     pub since: Instant,
     /// The id of another log that has its name now.
     pub other: Option<Uuid>,

@@ -43,7 +43,7 @@ pub enum Resume {
     },
 }
 
-/// Decides.
+/// Decides where reading resumes, or that it cannot.
 pub fn resume(evidence: &Evidence) -> Resume {
     let Evidence { found, doubt, .. } = *evidence;
     let Found { oldest, end, .. } = found;

@@ -1,196 +1,10 @@
 //! Logs that lost their tail and have grown again, under the same leader epoch: only their records tell.
 
-use std::sync::{Mutex, MutexGuard};
-
-use futures::future::{BoxFuture, ready};
-use kol_common::SourcePartition;
 use kol_common::proto::KeptEpoch;
-use tokio::sync::Notify;
 
+use super::written::{TOPIC, Written, record};
 use super::*;
-use crate::source::{
-    Batch, Chunk, Identity, Log, Mark, PartitionQueue, Queue, ReadError, Record, Storage,
-};
-
-const TOPIC: Uuid = Uuid::from_u128(1);
-
-/// Records with their offsets, in memory.
-#[derive(Clone, Debug, Default)]
-struct Written(Arc<Mutex<Inner>>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    records: Vec<(u64, String)>,
-    /// One past the newest offset; behind the newest record where a marker is.
-    end: u64,
-    oldest: u64,
-    /// How often the broker started.
-    starts: u64,
-    opened: Vec<u64>,
-}
-
-#[derive(Debug)]
-struct Lines {
-    log: Written,
-    at: u64,
-    /// The end that it has said.
-    ended: Option<u64>,
-    opened_in: u64,
-    arrived: Notify,
-}
-
-/// Some records, and what comes in place of the next one.
-#[derive(Debug, Default)]
-struct Held(Vec<(u64, String)>, Option<Mark>);
-
-impl Storage for Held {
-    fn len(&self) -> usize {
-        self.0.len() + usize::from(self.1.is_some())
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn read<'a>(&'a self, from: usize, chunk: &mut Chunk<'a>) {
-        let records = self
-            .0
-            .iter()
-            .map(|(offset, value)| Ok(record(*offset, value)));
-        chunk.fill(records.chain(self.1.iter().cloned().map(Err)).skip(from));
-    }
-}
-
-fn record(offset: u64, value: &str) -> Record<'_> {
-    Record {
-        offset,
-        key: None,
-        value: Some(value.as_bytes()),
-        timestamp: None,
-    }
-}
-
-impl Queue for Lines {
-    fn arrived(&self) -> &Notify {
-        &self.arrived
-    }
-
-    fn take(&mut self, batch: &mut Batch, limit: usize) {
-        let log = self.log.lock();
-        batch.refill(limit, |held: &mut Held, limit| {
-            held.clear();
-            if self.at < log.oldest || self.at > log.end {
-                held.1 = Some(Mark::Failed(ReadError::OffsetOutOfRange));
-                return;
-            }
-            let records = log.records.iter().filter(|(offset, _)| *offset >= self.at);
-            held.0 = records.take(limit).cloned().collect();
-            if held.0.is_empty() && self.ended != Some(log.end) {
-                held.1 = Some(Mark::EndOfPartition { offset: log.end });
-                self.ended = Some(log.end);
-            }
-        });
-        if let Some(last) = batch.last_record() {
-            self.at = last.offset + 1;
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        0
-    }
-
-    fn is_reconnected(&self) -> bool {
-        self.log.lock().starts > self.opened_in
-    }
-
-    fn is_outgrown(&self) -> bool {
-        false
-    }
-}
-
-impl Written {
-    fn of(values: &[&str]) -> Self {
-        let log = Self::default();
-        log.append(values);
-        log
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap()
-    }
-
-    fn append(&self, values: &[&str]) {
-        let mut log = self.lock();
-        for value in values {
-            let offset = log.end;
-            log.records.push((offset, (*value).to_owned()));
-            log.end += 1;
-        }
-    }
-
-    /// The broker starts again without the records from this offset on.
-    fn lose_from(&self, from: u64) {
-        let mut log = self.lock();
-        log.records.retain(|(offset, _)| *offset < from);
-        (log.end, log.starts) = (from, log.starts + 1);
-    }
-}
-
-impl Log for Written {
-    fn open(&self, _partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        let mut log = self.lock();
-        log.opened.push(from.offset);
-        Ok(Box::new(Lines {
-            log: self.clone(),
-            at: from.offset,
-            ended: None,
-            opened_in: log.starts,
-            arrived: Notify::new(),
-        }))
-    }
-
-    fn pause(&self, _partition: &SourcePartition) {}
-
-    fn close(&self, _partition: &SourcePartition) {}
-
-    fn end(&self, _partition: &SourcePartition) -> Option<LogEnd> {
-        None
-    }
-
-    fn identity(&self, _partition: &SourcePartition) -> Option<Identity> {
-        let (topic, requested) = (TOPIC, Instant::now());
-        Some(Identity { topic, requested })
-    }
-
-    fn watermarks(
-        &self,
-        _partition: &SourcePartition,
-    ) -> BoxFuture<'static, Result<(u64, u64), KolError>> {
-        let log = self.lock();
-        Box::pin(ready(Ok((log.oldest, log.end))))
-    }
-
-    fn records(
-        &self,
-        _partition: &SourcePartition,
-        offsets: Vec<u64>,
-    ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>> {
-        let log = self.lock();
-        let mark = |at: u64| {
-            let found = log.records.iter().find(|(offset, _)| *offset == at);
-            found.map(|(offset, value)| record(*offset, value).mark())
-        };
-        Box::pin(ready(Ok(offsets.into_iter().map(mark).collect())))
-    }
-
-    fn problem(&self) -> Option<KolError> {
-        None
-    }
-
-    fn stop(&self) -> BoxFuture<'static, ()> {
-        Box::pin(ready(()))
-    }
-}
+use crate::source::{Batch, Record};
 
 /// An epoch that ended behind this record.
 fn behind(offset: u64, value: &str) -> KeptEpoch {
@@ -306,7 +120,7 @@ async fn with_a_record_of_before(
         let (_, became) = read(&mut reader).await;
         assert_eq!(became, Ok(Recovered::SameLog));
     }
-    reader.was_read_before(read_before);
+    reader.compare_with(Instant::now(), Some(read_before));
     assert!(!reader.is_same_log());
     let (_, became) = read(&mut reader).await;
     (became, reader.is_same_log())
@@ -333,11 +147,41 @@ async fn a_record_that_an_owner_before_had_read_and_that_is_there_or_gone_shows_
         }
     }
     let mut reader = reader(&log, &[behind(1, "b")], "");
-    reader.was_read_before(record(1, "b").mark());
+    reader.compare_with(Instant::now(), Some(record(1, "b").mark()));
     assert!(
         reader.is_same_log(),
         "it is compared when the log is opened"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_before_it_is_known_what_an_owner_before_had_read_unless_that_takes_long() {
+    let log = Written::of(&["a", "b", "c", "d"]);
+    for known_after in [Some(100), None] {
+        let mut reader = reader(&log, &[behind(1, "b")], "");
+        let begun = Instant::now();
+        let ms = Duration::from_millis;
+        reader.await_before(begun);
+        for waited in [0, 99] {
+            assert!(!may_read(&mut reader, begun + ms(waited)).await);
+        }
+        if let Some(after) = known_after {
+            reader.compare_with(begun + ms(after), Some(record(3, "d").mark()));
+            assert!(may_read(&mut reader, begun + ms(after)).await);
+            let (all, became) = read(&mut reader).await;
+            assert_eq!((all.len(), became), (2, Ok(Recovered::SameLog)));
+            assert_eq!(log.lock().opened, [1], "it was compared as it was read");
+        } else {
+            assert!(!may_read(&mut reader, begun + ms(499)).await);
+            assert_eq!(reader.ready_at(), Some(begun + ms(500)));
+            assert!(may_read(&mut reader, begun + ms(500)).await);
+        }
+    }
+}
+
+async fn may_read(reader: &mut Reader, now: Instant) -> bool {
+    let news = tokio::time::timeout(Duration::from_millis(1), reader.news(now, true));
+    news.await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ impl Stall {
         }
     }
 
-    /// Records came.
+    /// Notes that records arrived at `now`.
     pub fn records(&mut self, now: Instant) {
         self.turn(now);
         self.longest = self.longest.max(now.duration_since(self.last));

@@ -22,7 +22,7 @@ struct Fake {
     watched: Mutex<bool>,
 }
 
-/// Nothing arrives.
+/// A log from which no record arrives.
 #[derive(Debug, Default)]
 struct Silent(Notify);
 
@@ -196,7 +196,7 @@ async fn a_job_that_must_not_lose_data_fails_with_the_range_of_the_lost_tail() {
 async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_too() {
     let (mut reader, log) = reader(400, Some(OLD), "");
     log.is(OLD, (0, 420));
-    assert!(reader.was_read_to(Instant::now(), 500));
+    assert!(reader.doubt_below(Instant::now(), 500));
     let lost = LostTail {
         from: 420,
         to: 500,
@@ -206,7 +206,7 @@ async fn what_an_owner_before_had_read_beyond_the_end_of_the_log_is_a_lost_tail_
     };
     assert_eq!(look(&mut reader).await, Ok(Recovered::LostTail(lost)));
     let (mut without_ids, _) = reader_without_ids();
-    assert!(!without_ids.was_read_to(Instant::now(), 500));
+    assert!(!without_ids.doubt_below(Instant::now(), 500));
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,7 +56,7 @@ impl Letters {
         Self { origin, letters }
     }
 
-    /// The partition.
+    /// The partition whose records they are.
     pub fn origin(&self) -> &SourcePartition {
         &self.origin
     }

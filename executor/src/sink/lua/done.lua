@@ -1,34 +1,33 @@
--- Ends a flush: everything it sent is in Redis. Before these lines stand errors.lua and owner.lua.
+-- Ends a flush: everything it sent is in Redis.
+-- Before these lines stand the names of keys (KEY_…) and arguments (ARG_…), which sink/calls.rs gives,
+-- errors.lua and owner.lua.
 --
 -- Where a merge failed the flush does not end: its caller has the error of the merge. Where all merges answered
 -- and yet not all are on record, Redis lost some.
 --
--- KEYS     fence record, last_update, last_event, platforms
--- ARGV     generation, assignment epoch, sequence, time now, newest event time of the job as far as
---          the partition knows it (both ISO 8601; the latter may be empty), number of merges
 -- Answers  {'OK'}, {'NOFENCE'} or {'FENCED'}; or 'BADKEY' and those of last_event and platforms that are of a wrong
 --          type: they stay as they are
-local f = redis.call('HMGET', KEYS[1], 'gen', 'ae', 'begun', 'ran')
-local state = owner_state(f, {ARGV[1], ARGV[2], ARGV[3]})
+local f = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'ran')
+local state = owner_state(f, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH, ARG_SEQUENCE})
 if state ~= 'OK' then
     return {state}
 end
-if f[4] ~= ARGV[6] then
+if f[4] ~= ARG_MERGES then
     return {'NOFENCE'}
 end
-redis.call('HSET', KEYS[1], 'done', ARGV[3])
-redis.call('SET', KEYS[2], ARGV[4])
+redis.call('HSET', KEY_FENCE, 'done', ARG_SEQUENCE)
+redis.call('SET', KEY_LAST_UPDATE, ARG_NOW)
 -- Not the largest there ever was: what a job before this one saw, or a clock that was wrong, must not stay.
 local answer = {'OK'}
-if is_wrong_type(redis.pcall('GET', KEYS[3])) then
-    answer = {'BADKEY', KEYS[3]}
-elseif ARGV[5] ~= '' then
-    redis.call('SET', KEYS[3], ARGV[5])
+if is_wrong_type(redis.pcall('GET', KEY_LAST_EVENT)) then
+    answer = {'BADKEY', KEY_LAST_EVENT}
+elseif ARG_NEWEST_EVENT ~= '' then
+    redis.call('SET', KEY_LAST_EVENT, ARG_NEWEST_EVENT)
 end
 -- Merges add to it only where a ranking is new, and so do not see it every time.
-local platforms = redis.call('TYPE', KEYS[4]).ok
+local platforms = redis.call('TYPE', KEY_PLATFORMS).ok
 if platforms ~= 'set' and platforms ~= 'none' then
     answer[1] = 'BADKEY'
-    answer[#answer + 1] = KEYS[4]
+    answer[#answer + 1] = KEY_PLATFORMS
 end
 return answer

@@ -10,12 +10,12 @@ use kol_common::{KolError, Millis};
 /// Entries of a batch that are read from its storage at once.
 pub const CHUNK: usize = 16;
 
-/// One record.
+/// One record of a log, borrowed from its batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Its offset in the partition.
     pub offset: u64,
-    /// Its key.
+    /// Its key; `None`: it has none.
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
@@ -48,7 +48,7 @@ pub enum Mark {
         /// One past the last record, or past what the log keeps for itself behind it.
         offset: u64,
     },
-    /// Reading failed.
+    /// Reading failed, for this reason.
     Failed(ReadError),
 }
 
@@ -246,7 +246,7 @@ impl<'a> Iterator for Records<'a> {
 mod tests {
     use super::*;
 
-    /// Offsets alone.
+    /// Records of which only the offsets are known.
     #[derive(Debug, Default)]
     struct Offsets(Vec<u64>);
 

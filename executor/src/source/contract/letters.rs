@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 /// A record that cannot be used.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejected<'a> {
-    /// Its offset.
+    /// Offset of the record in its partition.
     pub offset: u64,
     /// Its key as it came.
     pub key: Option<&'a [u8]>,
@@ -25,7 +25,7 @@ pub struct Rejected<'a> {
 /// The same with its content, while it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Its offset.
+    /// Offset of the record in its partition.
     pub offset: u64,
     /// Its key; none where even that is too large for the topic.
     pub key: Option<Vec<u8>>,
@@ -149,7 +149,7 @@ pub enum Offered {
 
 /// Where records that cannot be used are kept as they came, with their origin.
 pub trait DeadLetterTopic: Debug + Send + Sync {
-    /// Its name.
+    /// Name of the topic.
     fn name(&self) -> &str;
 
     /// Offers one record of partition `origin`. The receipt is settled exactly once if it is taken.

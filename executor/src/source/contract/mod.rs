@@ -52,7 +52,7 @@ pub trait Logs: Debug + Send + Sync {
 /// The log of one job, shared by its partitions.
 pub type Source = Arc<dyn Log>;
 
-/// See [`Source`].
+/// A log whose partitions can be opened, read and closed.
 pub trait Log: Debug + Send + Sync {
     /// Starts to read a partition. A partition that is open already is closed first. If the log
     /// before the place was written under another leader epoch than the place says, the queue begins with
@@ -155,7 +155,7 @@ pub struct Identity {
 /// assignment is ended by [`Log::close`].
 pub type PartitionQueue = Box<dyn Queue>;
 
-/// See [`PartitionQueue`].
+/// The records of one partition that have arrived and were not taken yet.
 pub trait Queue: Debug + Send + Sync {
     /// Notified when records may have arrived since the queue was last found empty.
     fn arrived(&self) -> &Notify;

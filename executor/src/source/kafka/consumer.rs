@@ -231,7 +231,7 @@ impl Drop for Consumer {
 /// A list of one partition, at this offset.
 ///
 /// # Errors
-/// The offset or the name is none of Kafka's.
+/// Kafka cannot have this offset or this name.
 pub(super) fn list_of(
     partition: &SourcePartition,
     offset: Offset,

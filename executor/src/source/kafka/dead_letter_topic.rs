@@ -42,7 +42,7 @@ struct Deliveries {
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
 /// What the producer keeps of a record besides its bytes.
 const OVERHEAD: u64 = 700;
-/// Largest record.
+/// Largest record that is produced, bytes.
 const LARGEST: u64 = 16 << 20;
 /// The smallest and the largest queue. Each has room for the largest record.
 const QUEUE: (u64, u64) = (LARGEST + (1 << 20), 64 << 20);

@@ -4,9 +4,9 @@ use kol_common::KolError;
 use kol_common::net::tls_failure;
 use tonic::{Code, Status};
 
-/// No answer.
+/// No member of etcd answers.
 const UNREACHABLE: &str = "ETCD_UNREACHABLE";
-/// Certificates.
+/// One of the two does not accept the other's certificate.
 const TLS: &str = "ETCD_TLS";
 /// Users, passwords and rights.
 pub(super) const AUTH: &str = "ETCD_AUTH";
@@ -92,7 +92,7 @@ impl From<&EtcdError> for KolError {
     }
 }
 
-/// An address that is none.
+/// An address that is not a URL of etcd.
 pub(super) fn wrong(what: &str) -> KolError {
     KolError::user("ETCD_URL", what)
         .help("Give --etcd like https://10.0.0.1:2379,https://10.0.0.2:2379.")

@@ -58,7 +58,7 @@ pub struct Crawl {
 /// Reads one creator after the other.
 #[derive(Debug)]
 struct Crawler {
-    /// Visits begun.
+    /// Visits of creators begun so far.
     visits: u64,
     creator: Creator,
     /// Number of the video that is read next, and how many are read in this visit.

@@ -21,7 +21,7 @@ pub struct Target {
     pub memory: (usize, usize),
 }
 
-/// All targets.
+/// All targets, by name.
 pub fn all() -> &'static [Target] {
     &[
         records::RECORD,

@@ -11,9 +11,9 @@ pub enum Reply {
     Status(&'static str),
     /// A string, or none.
     Bulk(Option<Vec<u8>>),
-    /// An integer.
+    /// A whole number, as counts are.
     Number(i64),
-    /// Several.
+    /// Several answers, in their order.
     Array(Vec<Reply>),
     /// A refusal, with its code in front.
     Error(String),
@@ -28,7 +28,7 @@ impl Reply {
 /// Values by field.
 type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A value.
+/// What a key holds.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Text(Vec<u8>),
@@ -48,7 +48,7 @@ struct Entry {
     by: u64,
 }
 
-/// All keys.
+/// All keys of the server, with their values.
 #[derive(Clone, Debug, Default)]
 pub struct Db {
     keys: BTreeMap<Vec<u8>, Value>,
@@ -56,7 +56,7 @@ pub struct Db {
     writer: u64,
 }
 
-/// A command cannot be done on this value, or is none.
+/// Why a command is refused: not for this value, or unknown.
 type Refused = String;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

@@ -4,6 +4,7 @@
 mod db;
 mod lua;
 mod resp;
+mod structs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -40,7 +41,7 @@ const LATEST: f64 = 3_000.0;
 /// What Redis may lose alone: somebody deletes it, or it is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// The ranking.
+    /// The ranking of a platform.
     Ranking,
     /// The hash of a creator.
     Hash(u32),

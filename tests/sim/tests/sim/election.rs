@@ -43,22 +43,28 @@ impl Master {
 
     /// Waits until it is elected.
     async fn leads(&mut self) -> Tenure {
-        loop {
-            if let News::Leads(tenure) = self.hears().await {
-                return tenure;
+        let leads = async {
+            loop {
+                if let News::Leads(tenure) = self.hears().await {
+                    return tenure;
+                }
             }
-        }
+        };
+        tokio::time::timeout(LIMIT, leads).await.unwrap()
     }
 
     /// Waits until it knows that another is.
     async fn follows(&mut self, leader: &str) {
-        loop {
-            match self.hears().await {
-                News::Follows(Some(address)) => return assert_eq!(address, leader),
-                News::Follows(None) => {}
-                News::Leads(tenure) => panic!("two lead: {tenure:?}"),
+        let follows = async {
+            loop {
+                match self.hears().await {
+                    News::Follows(Some(address)) => return assert_eq!(address, leader),
+                    News::Follows(None) => {}
+                    News::Leads(tenure) => panic!("two lead: {tenure:?}"),
+                }
             }
-        }
+        };
+        tokio::time::timeout(LIMIT, follows).await.unwrap();
     }
 }
 

@@ -274,11 +274,11 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         .take();
     assert_eq!(both.call(&claim), "-NOSCRIPT");
     for source in [
-        script::CLAIM_SOURCE,
-        script::BEGIN_SOURCE,
+        script::CLAIM_SOURCE.as_str(),
+        script::BEGIN_SOURCE.as_str(),
         script::MERGE_SOURCE.as_str(),
-        script::DONE_SOURCE,
-        script::COMPARE_SOURCE,
+        script::DONE_SOURCE.as_str(),
+        script::COMPARE_SOURCE.as_str(),
     ] {
         both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
     }

@@ -1,4 +1,4 @@
-//! A real etcd with TLS, client certificates and a login: who gets in, and what those are told who do not.
+//! A real etcd with TLS, client certificates and a login: who gets in, and the reason that the others see.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

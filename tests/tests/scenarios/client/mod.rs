@@ -8,13 +8,13 @@ mod topics;
 use std::path::Path;
 use std::time::Duration;
 
-use kol_harness::{Answer, Job, client};
+use kol_harness::{ClientRun, Job, client};
 
 const LIMIT: Duration = Duration::from_secs(40);
 const DAYS: &str = "window = \"24h\"\nslide = \"1h\"";
 
 /// Runs kol-client in a folder where no master is to be found.
-fn alone(folder: &Path, arguments: &[&str]) -> Answer {
+fn alone(folder: &Path, arguments: &[&str]) -> ClientRun {
     client(folder, arguments, &[("KOL_MASTER", "http://127.0.0.1:1")])
 }
 

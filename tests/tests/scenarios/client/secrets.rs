@@ -1,6 +1,6 @@
 //! Secrets are used and never shown.
 
-use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, client, generated, http_get};
+use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, client, generated, http};
 
 use super::{DAYS, LIMIT, alone, write_spec};
 
@@ -41,9 +41,9 @@ fn a_password_that_a_spec_refers_to_is_used_by_all_and_printed_by_none() {
     }
     cluster.assert_equals_fold("scenario", &topic, &redis, LIMIT);
     for path in ["/api/v1/jobs/scenario", "/metrics"] {
-        let page = http_get(cluster.http(), path);
+        let page = http::page(cluster.http(), path);
         assert!(
-            page.starts_with("HTTP/1.1 200") && !page.contains(SECRET),
+            page.starts_with("HTTP/1.0 200") && !page.contains(SECRET),
             "{page}"
         );
     }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use kol_harness::{Answer, Job, Kafka, RedisServer, Topic, free_port};
+use kol_harness::{ClientRun, Job, Kafka, RedisServer, Topic, free_port};
 
 use super::{DAYS, alone, write_spec};
 
-fn check(folder: &Path, more: &[&str]) -> Answer {
+fn check(folder: &Path, more: &[&str]) -> ClientRun {
     alone(folder, &[&["check", "job.toml"][..], more].concat())
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::alone;
 
-/// Three readings as crawlers write them, and two lines that are none.
+/// Three readings as crawlers write them, and two lines that are not readings.
 const LINES: [&str; 5] = [
     r#"{"event_time":"2025-06-23T09:03:29Z","username":"@an","video_id":"7","like_count":"1.2K","comment_count":3,"share_count":0,"view_count":9}"#,
     r#"{"event_time":"2025-06-23T09:03:30Z","username":"an","video_id":"8","like_count":5}"#,
@@ -26,7 +26,7 @@ fn pack(folder: &std::path::Path) {
 }
 
 #[test]
-fn a_packed_file_is_replayed_under_the_keys_that_were_asked_for_and_can_be_looked_at() {
+fn a_packed_file_is_replayed_under_the_keys_that_were_requested_and_can_be_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     pack(folder.path());
     let kafka = Kafka::shared();

@@ -8,7 +8,9 @@ use kol_common::Millis;
 use kol_common::checkpoint::Stores;
 use kol_common::proto::{JobRef, JobStatus, LeadershipRequest, PartitionStatus};
 use kol_fold::Fold;
-use kol_harness::{Docker, Topic, compare, compare_market, root, scoring, unexpected, wait_for};
+use kol_harness::{
+    Docker, Topic, compare, compare_market, http, root, scoring, unexpected, wait_for,
+};
 use tokio::runtime::Runtime;
 
 /// The job that is submitted.
@@ -61,7 +63,7 @@ impl<'d> Composed<'d> {
         composed
     }
 
-    /// The daemon.
+    /// The container engine that runs it.
     pub fn docker(&self) -> &Docker {
         self.docker
     }
@@ -231,7 +233,7 @@ impl<'d> Composed<'d> {
                 kol_common::net::check_health("http://127.0.0.1:9090/-/ready", None).await
             });
             answer.map_err(|e| e.to_string())?;
-            let up = get("/api/v1/query?query=sum(up)by(job)");
+            let up = http::json("127.0.0.1:9090", "/api/v1/query?query=sum(up)by(job)");
             let value = |job: &str| {
                 let results = up["data"]["result"].as_array()?;
                 let one = results.iter().find(|one| one["metric"]["job"] == job)?;
@@ -305,16 +307,4 @@ fn owners(status: &JobStatus) -> BTreeMap<u32, String> {
 fn assignment(status: &PartitionStatus) -> Option<(u32, u64)> {
     let partition = status.partition.as_ref()?.partition;
     Some((partition, status.report.as_ref()?.assignment_epoch))
-}
-
-/// What Prometheus answers.
-fn get(path: &str) -> serde_json::Value {
-    use std::io::{Read as _, Write as _};
-    let mut stream = std::net::TcpStream::connect("127.0.0.1:9090").unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    serde_json::from_str(body.unwrap_or_default()).unwrap_or_default()
 }

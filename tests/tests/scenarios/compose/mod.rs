@@ -168,11 +168,11 @@ struct Feed {
 impl Feed {
     fn start(topic: Topic, records: Vec<Record>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let (mut last, mut slowest) = (Instant::now(), Duration::ZERO);
             for part in records.chunks(PART) {
-                if told.load(Ordering::Relaxed) {
+                if stopped.load(Ordering::Relaxed) {
                     return (topic, slowest);
                 }
                 topic.produce(&now(part.to_vec()));

@@ -48,9 +48,9 @@ impl Watch {
             });
         let partitions = Arc::new(Mutex::new(first.collect::<Vec<_>>()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (seen, told) = (Arc::clone(&partitions), Arc::clone(&stop));
+        let (seen, stopped) = (Arc::clone(&partitions), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 let looks = look(&mut redis, &fences);
                 let now = Instant::now();
                 for (partition, look) in seen.lock().unwrap().iter_mut().zip(looks) {

@@ -1,6 +1,8 @@
 //! Kafka and Redis that are not there, not yet, or refuse: the status says so, and the job continues by
 //! itself when they are there.
 
+use std::time::Duration;
+
 use kol_common::proto::JobState;
 use kol_harness::{
     Cluster, Job, Kafka, Key, RedisServer, Topic, free_port, generated, unexpected, wait_for,
@@ -77,16 +79,31 @@ fn a_broker_that_goes_down_and_comes_back_is_named_meanwhile_and_read_on() {
     kafka.down();
 }
 
+/// Every look at the job sees this problem, for some seconds in which other requests may succeed.
+fn stays(cluster: &Cluster, job: &str, code: &str) {
+    for look in 0..25 {
+        let status = cluster.try_status(job).unwrap();
+        let codes: Vec<_> = status.problems.iter().map(|p| &p.code).collect();
+        assert!(codes.iter().any(|c| *c == code), "look {look}: {codes:?}");
+        assert_eq!(status.state(), JobState::Degraded, "look {look}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_filled() {
     let topic = Topic::create(Kafka::shared(), "refused", 2);
     let redis = RedisServer::start_locked("right");
-    let mut cluster = Cluster::start_with(1, &[("KOL_SECRET_REDIS", "right")]);
+    let secrets = tempfile::tempdir().unwrap();
+    let secret = secrets.path().join("redis");
+    std::fs::write(&secret, "right").unwrap();
+    let folder = secrets.path().display().to_string();
+    let mut cluster = Cluster::start_with(1, &[("KOL_SECRETS_DIR", &folder)]);
     cluster.allow("SINK_PAUSED", "Redis refuses");
     let records = generated(Key::Username, 60, 3_000, 33);
     let parts: Vec<_> = records.chunks(1_000).collect();
     let locked = Job {
-        sink: "password = \"env:KOL_SECRET_REDIS\"".into(),
+        sink: "password = \"file:redis\"".into(),
         ..Job::replay(DAYS)
     };
     topic.produce(parts[0]);
@@ -98,10 +115,24 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     redis.cli_as(Some("changed"), "CONFIG SET requirepass right");
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
 
+    // The file is read again with each connection: a rotated password needs no restart.
+    for (now, next) in [("right", "rotated"), ("rotated", "right")] {
+        std::fs::write(&secret, next).unwrap();
+        redis.cli_as(Some(now), &format!("CONFIG SET requirepass {next}"));
+        redis.cli_as(Some(next), "CLIENT KILL TYPE normal");
+        redis.cli_as(Some(next), "FLUSHALL");
+        wait_for("Redis to be filled with the new password", LIMIT, || {
+            let there = redis.cli_as(Some(next), "EXISTS streaming:last_update");
+            (there.trim() == "1").then_some(()).ok_or(there)
+        });
+    }
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+
     redis.cli("CONFIG SET maxmemory 1mb");
     topic.produce(parts[1]);
     let problem = wait_problem(&cluster, &id, "SINK_OUT_OF_MEMORY");
     assert!(problem.help.contains("maxmemory"), "{problem:?}");
+    stays(&cluster, &id, "SINK_OUT_OF_MEMORY");
     redis.cli("CONFIG SET maxmemory 0");
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
 
@@ -109,6 +140,7 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     topic.produce(parts[2]);
     let problem = wait_problem(&cluster, &id, "SINK_READ_ONLY");
     assert!(problem.help.contains("primary"), "{problem:?}");
+    stays(&cluster, &id, "SINK_READ_ONLY");
     redis.cli("REPLICAOF NO ONE");
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
 

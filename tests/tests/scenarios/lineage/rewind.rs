@@ -1,5 +1,7 @@
 //! Going back, and what readers see of it.
 
+use std::time::Instant;
+
 use super::*;
 
 #[test]
@@ -68,8 +70,11 @@ struct Look {
 /// Looks at the ranking until the job has caught up and its generation is shown.
 fn looks(scene: &Scene, job: &str) -> Vec<Look> {
     let mut connection = scene.redis.connect();
-    let mut seen = Vec::new();
+    let mut seen: Vec<Look> = Vec::new();
+    let begun = Instant::now();
     loop {
+        let last = seen.last();
+        assert!(begun.elapsed() < LIMIT, "not shown in {LIMIT:?}: {last:?}");
         let (size, old): (u64, Option<f64>) = redis::pipe()
             .atomic()
             .zcard("ranking:tiktok:trending")

@@ -121,6 +121,45 @@ fn a_checkpoint_disk_that_is_full_or_read_only_degrades_the_job_until_it_is_not(
     assert_eq!(starts.iter().sum::<u64>(), scene.all(), "from the disk");
 }
 
+/// Its partitions start elsewhere from the newest epoch there is, and read the rest again.
+#[test]
+fn an_executor_gives_its_partitions_away_while_the_checkpoint_disk_is_full() {
+    let cluster = Cluster::start(2);
+    let Some(disk) = SmallDisk::over(cluster.folder().join("state/checkpoints")) else {
+        return;
+    };
+    let mut scene = Scene::half_way(cluster, "recovery", 4);
+    // Unmounted first: the folder around it goes with the scene.
+    let disk = disk;
+    scene.wait_checkpoint(scene.first.len() as u64);
+    scene.cluster.allow("EPOCH_ABORTED", "the disk is full");
+    let (third, rest) = scene.second.split_at(2_000);
+    let filler = disk.fill();
+    scene.topic.produce(third);
+    let full = |status: &JobStatus| {
+        let mut problems = status.problems.iter();
+        problems.any(|p| p.code == "CHECKPOINT_FAILED" && p.message.contains("No space left"))
+    };
+    let what = "the disk is full";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, full);
+
+    let before = scene.cluster.executors[1].log().len();
+    scene.cluster.client(&["drain", "executor-0"]).done();
+    scene.topic.produce(rest);
+    let alone = |status: &JobStatus| full(status) && status.executors == 1 && status.caught_up;
+    let what = "the other one has everything, and the disk is still full";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, alone);
+    assert_eq!(scene.starts(1, before).len(), 2);
+    let log = scene.cluster.executors[1].log();
+    let ahead = log[before..].matches("ahead=true").count();
+    assert_eq!(ahead, 2, "no partition paused for its state");
+
+    std::fs::remove_file(filler).unwrap();
+    scene.wait_checkpoint(scene.all());
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+}
+
 /// One executor has the checkpoint folder not mounted: an empty one is there.
 #[test]
 fn an_executor_without_the_checkpoint_folder_is_named_damages_nothing_and_serves_once_it_is_mounted()
@@ -203,12 +242,11 @@ fn a_full_disk_below_the_state_folder_costs_no_job() {
         let folder = scene.cluster.folder();
         Process::start(name, folder, &binary("kol-client"), &arguments)
     };
-    let refused = "the state store does not take a write";
     let (third, rest) = scene.second.split_at(2_000);
 
     let (filler, from) = (disk.fill(), scene.cluster.master.log().len());
     let _answered_later = submit(&scene, "large");
-    scene.cluster.master.wait_line(refused, from, LIMIT);
+    scene.cluster.master.wait_code("STATE_STORE", from, LIMIT);
     std::fs::remove_file(filler).unwrap();
     scene.topic.produce(third);
     scene.wait_checkpoint((scene.first.len() + third.len()) as u64);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Outbox;
 use crate::partition::delivery::fill::Calls;
-use crate::partition::delivery::outcome::{Arrived, Reached};
+use crate::partition::delivery::outcome::{Arrived, Reached, Scope};
 use crate::partition::delivery::shown;
 use crate::sink::FlushRequest;
 use crate::state::State;
@@ -20,10 +20,10 @@ impl Outbox {
         &self,
         now: Instant,
         state: &State,
-        behind: bool,
+        scope: Scope,
         tick: &JobTick,
     ) -> bool {
-        self.fill.is_wanted(now, state, behind, tick) || self.upkeep.has_orphans()
+        self.fill.is_wanted(now, state, scope, tick) || self.upkeep.has_orphans()
     }
 
     /// When a flush is due although no KOL is to be sent.
@@ -51,7 +51,7 @@ impl Outbox {
             return self.flush(now, state, reached, tick);
         }
         let other = self.next_other(tick).is_some_and(|at| now >= at);
-        if other || self.has_to_send(now, state, reached.behind, tick) {
+        if other || self.has_to_send(now, state, reached.scope, tick) {
             self.turn.wait();
             return None;
         }
@@ -100,7 +100,7 @@ impl Outbox {
         let room = reserved.kols();
         let complete = self
             .fill
-            .collect(now, state, reached.behind, room, &mut calls);
+            .collect(now, state, reached.scope, room, &mut calls);
         if self.rankings.flip_at(tick).is_some_and(|at| now >= at) {
             for platform in self.rankings.flip(&state.present_platforms()) {
                 self.fill.show(&platform, &mut calls);
