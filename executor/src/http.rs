@@ -1,20 +1,27 @@
 //! The admin server: health, metrics, and what the partitions report.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
+use kol_common::process::Process;
 use kol_common::proto::PartitionReport;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
+
+use crate::memory::Memory;
+use crate::telemetry;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    /// Renders the metrics as Prometheus text.
-    pub metrics: PrometheusHandle,
     /// Newest reports of all partitions.
     pub reports: watch::Receiver<Vec<PartitionReport>>,
+    /// Memory of the process, and what it knows about itself.
+    pub memory: Memory,
+    /// See `memory`.
+    pub process: Arc<dyn Process>,
     /// Whether the process is ready to take partitions.
     pub ready: watch::Receiver<bool>,
 }
@@ -49,7 +56,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(pages): State<Pages>) -> String {
-    pages.metrics.render()
+    let cpu_ms = pages.process.cpu_ms();
+    let reports = pages.reports.borrow().clone();
+    telemetry::page(&reports, &pages.memory, cpu_ms)
 }
 
 async fn partitions(State(pages): State<Pages>) -> Json<Vec<serde_json::Value>> {
@@ -66,7 +75,7 @@ mod tests {
     use kol_common::Millis;
     use kol_common::net::authority::{Authority, write_secret};
     use kol_common::net::{EXECUTOR, Protection, Role, is_open_to_all, new_token, protect};
-    use metrics_exporter_prometheus::PrometheusBuilder;
+    use kol_common::process::ThisProcess;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -100,8 +109,9 @@ mod tests {
         write_secret(&folder.path().join("tokens"), &line).unwrap();
         let protection = Protection::new(Some(folder.path()), false).unwrap();
         let pages = Pages {
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
             reports: watch::channel(Vec::new()).1,
+            memory: Memory::new(1 << 30),
+            process: Arc::new(ThisProcess),
             ready: watch::channel(true).1,
         };
         let router = protect(router(pages), protection);

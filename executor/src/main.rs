@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    telemetry::init_logging(config.log_format);
+    telemetry::init_logging(config.log_format, config.log_level.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.cores() as usize)
         .thread_name("kol-executor")

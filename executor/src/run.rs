@@ -32,7 +32,6 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// # Errors
 /// What keeps it from starting: an address in use, a malformed master URL.
 pub async fn run(config: Config) -> Result<(), KolError> {
-    let metrics = kol_common::telemetry::init_metrics()?;
     let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
     protection.check_address("--http", config.http)?;
     check_masters(&protection, &config.master)?;
@@ -53,8 +52,9 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let (ready, is_ready) = watch::channel(false);
     let servers = Group::new("servers");
     let pages = http::Pages {
-        metrics,
         reports: shown,
+        memory: memory.clone(),
+        process: Arc::new(ThisProcess),
         ready: is_ready,
     };
     let router = protect(http::router(pages), protection.clone());
@@ -89,7 +89,11 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         leave,
         reports,
     };
-    println!("kol-executor ready http={http_address}");
+    let addresses = [("http", http_address)];
+    println!(
+        "{}",
+        kol_common::telemetry::ready(config.log_format, "kol-executor", &addresses)
+    );
     let drained = live(route, identity, options, ready).await?;
     servers.drain(SHUTDOWN).await;
     logs.ended(SHUTDOWN).await;

@@ -1,66 +1,103 @@
-//! The executor's metrics: counted locally by each partition, published here in batches.
+//! The executor's metrics, for Prometheus: `kol_executor_*` and `kol_partition_*`. docs/operations/metrics.md lists them.
 
+use kol_common::metrics::{Family, Page};
 use kol_common::proto::PartitionReport;
-use metrics::{counter, gauge};
 
 use crate::memory::Memory;
+use crate::partition::EVENT_TO_REDIS;
+use crate::sink::REDIS_ERRORS;
 
-/// Publishes the newest reports, and the processor time used so far.
-pub fn publish(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) {
-    gauge!("kol_executor_resident_bytes").set(memory.resident() as f64);
-    gauge!("kol_executor_memory_limit_bytes").set(memory.limit() as f64);
-    gauge!("kol_executor_partitions").set(reports.len() as f64);
-    counter!("kol_executor_cpu_milliseconds_total").absolute(cpu_ms);
-    for report in reports {
-        partition(report);
-    }
+kol_common::families! {
+    RESIDENT gauge "kol_executor_resident_bytes" "Memory that the process has.";
+    LIMIT gauge "kol_executor_memory_limit_bytes" "Memory that the process may have.";
+    PARTITIONS gauge "kol_executor_partitions" "Partitions that the executor has.";
+    CPU counter "kol_executor_cpu_seconds_total" "Processor time that the process has used.";
+    EVENTS counter "kol_partition_events_total" "Events that were read.";
+    BYTES counter "kol_partition_bytes_total" "Bytes of the values of records that were read.";
+    LATE counter "kol_partition_late_total" "Events that came after their window was over.";
+    UNUSABLE counter "kol_partition_unusable_total" "Records and events that could not be used.";
+    LETTERS counter "kol_partition_dead_letters_total" "Dead letters that Kafka has confirmed.";
+    LOST counter "kol_partition_lost_total" "Records that were deleted before they could be read.";
+    MERGES counter "kol_partition_merges_total" "Merges of creators that Redis has confirmed.";
+    REJECTED counter "kol_rejected_total" "Records and events that could not be used or were late, by their reason.";
+    LAG gauge "kol_partition_lag_records" "Records that are not read yet; no series while that is not known.";
+    STALENESS gauge "kol_partition_staleness_seconds" "Age of the oldest change that was read and that Redis does not have.";
+    KOLS gauge "kol_partition_kols" "Creators in the state.";
+    ENTITIES gauge "kol_partition_entities" "Videos and profiles in the state.";
+    STATE gauge "kol_partition_state_bytes" "Memory that the state takes.";
+    CLOCK gauge "kol_partition_last_event_timestamp_seconds" "Event time of the newest event.";
 }
 
-fn partition(report: &PartitionReport) {
+/// What this process measures.
+pub const MEASURED: [Family; 2] = [EVENT_TO_REDIS, REDIS_ERRORS];
+
+/// The page of an executor with these partitions, and the processor time that it has used so far.
+pub fn page(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) -> String {
+    let mut page = Page::new(env!("CARGO_PKG_VERSION"));
+    for (family, value) in [
+        (&RESIDENT, memory.resident() as f64),
+        (&LIMIT, memory.limit() as f64),
+        (&PARTITIONS, reports.len() as f64),
+        (&CPU, seconds(cpu_ms)),
+    ] {
+        page.add(family, &[], value);
+    }
+    for (at, report) in reports.iter().enumerate() {
+        // A job that takes the place of another of its name, and has the partition already, comes later.
+        let same = |other: &&PartitionReport| {
+            (&other.job_name, &other.partition) == (&report.job_name, &report.partition)
+        };
+        if !reports[at + 1..].iter().any(|other| same(&other)) {
+            partition(&mut page, report);
+        }
+    }
+    page.render()
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+fn partition(page: &mut Page, report: &PartitionReport) {
     let Some(p) = &report.partition else {
         return;
     };
+    let number = p.partition.to_string();
     let labels = [
-        ("job", report.job_id.clone()),
-        ("topic", p.topic.clone()),
-        ("partition", p.partition.to_string()),
+        ("job_name", report.job_name.as_str()),
+        ("topic", p.topic.as_str()),
+        ("partition", number.as_str()),
     ];
     let counted = report.counters.clone().unwrap_or_default();
-    for (name, value) in [
-        ("kol_partition_events_total", counted.events),
-        ("kol_partition_bytes_total", counted.bytes),
-        ("kol_partition_late_total", counted.late),
-        ("kol_partition_unusable_total", counted.dead_letter),
-        (
-            "kol_partition_dead_letters_total",
-            counted.dead_letters_written,
-        ),
-        ("kol_partition_lost_total", counted.lost),
-        ("kol_partition_merges_total", counted.merges),
+    for (family, value) in [
+        (&EVENTS, counted.events),
+        (&BYTES, counted.bytes),
+        (&LATE, counted.late),
+        (&UNUSABLE, counted.dead_letter),
+        (&LETTERS, counted.dead_letters_written),
+        (&LOST, counted.lost),
+        (&MERGES, counted.merges),
+        (&KOLS, report.kols),
+        (&ENTITIES, report.entities),
+        (&STATE, report.state_bytes),
     ] {
-        counter!(name, &labels).absolute(value);
+        page.add(family, &labels, value as f64);
     }
-    for (reason, count) in counted.rejected {
-        let [job, topic, partition] = labels.clone();
+    for (reason, count) in &counted.rejected {
+        let [job, topic, partition] = labels;
         let labels = [job, topic, partition, ("reason", reason)];
-        counter!("kol_rejected_total", &labels).absolute(count);
+        page.add(&REJECTED, &labels, *count as f64);
     }
     let lag = report
         .end_offset
         .map(|end| end.saturating_sub(report.position));
-    for (name, value) in [
-        ("kol_partition_lag_records", lag),
-        (
-            "kol_partition_staleness_milliseconds",
-            Some(report.staleness_ms),
-        ),
-        ("kol_partition_kols", Some(report.kols)),
-        ("kol_partition_entities", Some(report.entities)),
-        ("kol_partition_state_bytes", Some(report.state_bytes)),
-        ("kol_partition_clock_milliseconds", report.clock_ms),
+    for (family, value) in [
+        (&LAG, lag.map(|records| records as f64)),
+        (&STALENESS, Some(seconds(report.staleness_ms))),
+        (&CLOCK, report.clock_ms.map(seconds)),
     ] {
         if let Some(value) = value {
-            gauge!(name, &labels).set(value as f64);
+            page.add(family, &labels, value);
         }
     }
 }
@@ -69,29 +106,71 @@ fn partition(report: &PartitionReport) {
 mod tests {
     use kol_common::SourcePartition;
     use kol_common::proto::PartitionCounters;
-    use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
 
+    fn report(job: &str, name: &str, number: u32, position: u64) -> PartitionReport {
+        PartitionReport {
+            job_id: job.into(),
+            job_name: name.into(),
+            partition: Some((&SourcePartition::new("t", number)).into()),
+            position,
+            end_offset: Some(100),
+            ..PartitionReport::default()
+        }
+    }
+
+    fn lags(reports: &[PartitionReport]) -> Vec<String> {
+        let text = page(reports, &Memory::new(1 << 30), 1_500);
+        assert!(text.contains("kol_executor_cpu_seconds_total 1.5\n"));
+        let lines = text.lines();
+        let lines = lines.filter(|line| line.starts_with("kol_partition_lag_records"));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_partition_that_is_given_back_has_no_series_any_more() {
+        let lag = |number: u32, lag: u64| {
+            let name = "kol_partition_lag_records";
+            format!("{name}{{job_name=\"a\",topic=\"t\",partition=\"{number}\"}} {lag}")
+        };
+        let all = [report("job_1", "a", 0, 30), report("job_1", "a", 1, 40)];
+        let mut shown = lags(&all);
+        shown.sort();
+        assert_eq!(shown, [lag(0, 70), lag(1, 60)]);
+        assert_eq!(lags(&all[1..]), [lag(1, 60)]);
+        assert_eq!(lags(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn of_two_jobs_of_one_name_the_newer_one_is_shown() {
+        let both = [report("job_1", "a", 0, 30), report("job_2", "a", 0, 90)];
+        let shown = lags(&both);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(shown[0].ends_with(" 10"), "{shown:?}");
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_is_no_series() {
+        let unknown = PartitionReport {
+            end_offset: None,
+            ..report("job_1", "a", 0, 30)
+        };
+        assert_eq!(lags(&[unknown]), [""; 0]);
+    }
+
     #[test]
     fn rejected_records_are_counted_by_their_reason() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let page = recorder.handle();
-        let counted = PartitionCounters {
+        let mut counted = report("job_1", "kol", 7, 0);
+        counted.counters = Some(PartitionCounters {
             dead_letter: 5,
             rejected: [("ahead".to_owned(), 3), ("not_json".to_owned(), 2)].into(),
             ..PartitionCounters::default()
-        };
-        let report = PartitionReport {
-            job_id: "job_1".into(),
-            partition: Some((&SourcePartition::new("t", 7)).into()),
-            counters: Some(counted),
-            ..PartitionReport::default()
-        };
-        metrics::with_local_recorder(&recorder, || partition(&report));
-        let text = page.render();
+        });
+        let text = page(&[counted], &Memory::new(1 << 30), 0);
         for (reason, count) in [("ahead", 3), ("not_json", 2)] {
-            let labels = format!("job=\"job_1\",topic=\"t\",partition=\"7\",reason=\"{reason}\"");
+            let labels =
+                format!("job_name=\"kol\",topic=\"t\",partition=\"7\",reason=\"{reason}\"");
             let line = format!("kol_rejected_total{{{labels}}} {count}\n");
             assert!(text.contains(&line), "{line} in {text}");
         }

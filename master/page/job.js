@@ -214,7 +214,10 @@ const partState = (part) => {
 };
 
 const owner = (part) => {
-  if (!part.executor_id) return { text: "none", kind: "bad" };
+  if (!part.executor_id) {
+    const last = part.last_host || part.last_executor_id;
+    return { text: last ? `none, last ${last}` : "none", title: part.last_executor_id ?? "", kind: "bad" };
+  }
   const to = part.moving_to ? ` → ${part.moving_to}` : "";
   return { text: `${part.host || part.executor_id}${to}`, title: part.executor_id };
 };

@@ -81,6 +81,10 @@ pub struct Flags {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<String>,
+    /// What is logged, as `info` or `warn,kol_executor::sink=debug` [default: info].
+    #[arg(long, env = "KOL_LOG", value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_level: Option<String>,
 }
 
 /// The configuration of one master.
@@ -110,6 +114,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What is logged, if not the default.
+    pub log_level: Option<String>,
     /// Folder of job specs that are submitted at start.
     pub autostart: Option<PathBuf>,
 }
@@ -136,6 +142,7 @@ struct Raw {
     insecure: bool,
     drain_timeout: String,
     log_format: String,
+    log_level: Option<String>,
     jobs: RawJobs,
 }
 
@@ -185,6 +192,7 @@ impl Default for Raw {
             insecure: false,
             drain_timeout: "10s".into(),
             log_format: "text".into(),
+            log_level: None,
             jobs: RawJobs::default(),
         }
     }
@@ -192,7 +200,7 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "listen",
     "http",
     "host",
@@ -211,6 +219,7 @@ const VARIABLES: [&str; 19] = [
     "insecure",
     "drain_timeout",
     "log_format",
+    "log_level",
     "jobs_autostart",
 ];
 
@@ -267,6 +276,7 @@ impl Config {
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
             log_format: raw.log_format.parse().map_err(wrong)?,
+            log_level: raw.log_level,
             autostart: raw.jobs.autostart,
         })
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use kol_common::actor::{Exit, Group};
 use kol_common::{Domain, KolError};
-use metrics::gauge;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +19,6 @@ use crate::specs::Admission;
 
 /// How long the tasks of a term that is over may take: within the margin that the election leaves.
 const STEP_DOWN: Duration = Duration::from_millis(200);
-
-/// 1 on the master that leads, 0 on others: what they publish of jobs is of their last term, but that they want no executors.
-const LEADS: &str = "kol_master_leads";
 
 /// What each term needs.
 #[derive(Clone)]
@@ -58,7 +54,6 @@ impl Terms {
         calls: Calls,
         stop: CancellationToken,
     ) -> Result<(), KolError> {
-        gauge!(LEADS).set(0.0);
         loop {
             let news = tokio::select! {
                 biased;
@@ -108,7 +103,6 @@ impl Terms {
             }
         };
         role.send_replace(self.following(None));
-        gauge!(LEADS).set(0.0);
         tasks.drain(patience).await;
     }
 
@@ -130,7 +124,6 @@ impl Terms {
             controller,
             tasks: tasks.clone(),
         });
-        gauge!(LEADS).set(1.0);
         failure(decides.exit().await)
     }
 }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    telemetry::init_logging(config.log_format);
+    telemetry::init_logging(config.log_format, config.log_level.as_deref());
     let runtime =
         tokio::runtime::Runtime::new().map_err(|e| KolError::internal("RUNTIME", e.to_string()));
     let outcome = runtime.and_then(|runtime| {

@@ -12,8 +12,8 @@ use kol_common::net::{self, Protection, accept, serve_http};
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
+use kol_common::telemetry::ready;
 use kol_common::{KolError, world};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -254,7 +254,7 @@ impl Master {
     ///
     /// # Errors
     /// An address in use; a state folder that cannot be written, or that another master uses.
-    pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self, KolError> {
+    pub async fn start(config: &Config) -> Result<Self, KolError> {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
         protection.check_address("--listen", config.listen)?;
         protection.check_address("--http", config.http)?;
@@ -303,7 +303,7 @@ impl Master {
         };
         let tasks = &core.tasks;
         protection.keep(warnings.clone(), tasks);
-        let pages = Pages::new(metrics, core.roles.clone(), warnings.clone(), tasks);
+        let pages = Pages::new(core.roles.clone(), warnings.clone(), tasks);
         let pages = http::served(pages, protection.clone());
         serve_http(http_listener, pages, &protection, tasks);
         let accepted = accept(grpc_listener, &protection, LIMITS, tasks);
@@ -371,12 +371,12 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAdd
 /// # Errors
 /// What keeps it from starting, or from continuing.
 pub async fn run(config: Config) -> Result<(), KolError> {
-    let metrics = kol_common::telemetry::init_metrics()?;
     let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
-    let mut master = Master::start(&config, metrics).await?;
-    println!("kol-master ready grpc={} http={}", master.grpc, master.http);
+    let mut master = Master::start(&config).await?;
+    let addresses = [("grpc", master.grpc), ("http", master.http)];
+    println!("{}", ready(config.log_format, "kol-master", &addresses));
     let signal = tokio::select! {
         biased;
         _ = terminate.recv() => "SIGTERM",

@@ -1,8 +1,9 @@
 //! `status [JOB]`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{JobRef, JobState, JobStatus};
+use kol_common::proto::{JobRef, JobState, JobStatus, PartitionStatus};
 use kol_common::view::{self, is_over};
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ pub struct Args {
 /// The state that `--wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Until {
-    /// All records that are in the log now were read, and Redis has confirmed them.
+    /// Redis has everything of the records that are in the log now, whatever comes after them.
     CaughtUp,
     /// The job runs.
     Running,
@@ -76,12 +77,11 @@ pub(super) async fn wait(
     timeout: Duration,
 ) -> anyhow::Result<JobStatus> {
     let deadline = Instant::now() + timeout;
-    let mut wait_began = None;
+    let mut wait = Wait::new(until);
     loop {
         let answer = get(ctx, job).await;
         if let Ok(status) = &answer {
-            let since = *wait_began.get_or_insert(status.now_ms);
-            match judge(status, until, since) {
+            match wait.look(status) {
                 Verdict::Reached => return answer,
                 Verdict::Never => {
                     let text = format!(
@@ -119,22 +119,84 @@ enum Verdict {
     Never,
 }
 
-/// `since`: the master's time when the wait began. "Caught up" counts only with log ends
-/// that were looked up after that, so records that existed when the wait began are included.
-fn judge(status: &JobStatus, until: Until, since: u64) -> Verdict {
-    let over = is_over(status.state());
-    let reached = match until {
-        Until::Stopped => over,
-        Until::Running => status.state() == JobState::Running,
-        Until::CaughtUp => {
-            status.caught_up && status.ends_probed_ms.is_some_and(|probed| probed >= since)
+/// A wait. Rules of "caught up":
+///
+/// 1. The goal is where the logs ended when the wait began: the first ends that were looked up after that.
+/// 2. It is reached once Redis has confirmed everything before the goal, in every partition.
+/// 3. Where nothing came after the goal, rankings must be final, too: at the last window end, and with the exact market.
+/// 4. A log that now ends before the goal was recreated, or lost its tail: its end is the goal.
+#[derive(Debug)]
+struct Wait {
+    until: Until,
+    /// The master's time when it began.
+    began: Option<u64>,
+    goal: Option<BTreeMap<(String, u32), u64>>,
+}
+
+impl Wait {
+    fn new(until: Until) -> Self {
+        Self {
+            until,
+            began: None,
+            goal: None,
         }
-    };
-    match (reached, over) {
-        (true, _) => Verdict::Reached,
-        (false, true) => Verdict::Never,
-        (false, false) => Verdict::NotYet,
     }
+
+    fn look(&mut self, status: &JobStatus) -> Verdict {
+        let over = is_over(status.state());
+        let reached = match self.until {
+            Until::Stopped => over,
+            Until::Running => status.state() == JobState::Running,
+            Until::CaughtUp => self.caught_up(status),
+        };
+        match (reached, over) {
+            (true, _) => Verdict::Reached,
+            (false, true) => Verdict::Never,
+            (false, false) => Verdict::NotYet,
+        }
+    }
+
+    fn caught_up(&mut self, status: &JobStatus) -> bool {
+        let began = *self.began.get_or_insert(status.now_ms);
+        let probed = status.ends_probed_ms.is_some_and(|at| at >= began);
+        if self.goal.is_none() && probed {
+            let goal = status
+                .partitions
+                .iter()
+                .filter_map(|p| Some((name(p), end(p)?)));
+            self.goal = Some(goal.collect());
+        }
+        let Some(goal) = &self.goal else {
+            return false;
+        };
+        let mut is_exceeded = false;
+        for partition in &status.partitions {
+            let Some(goal) = goal.get(&name(partition)) else {
+                continue;
+            };
+            let goal = end(partition).map_or(*goal, |end| end.min(*goal));
+            let report = partition.report.as_ref();
+            let position = report.map_or(0, |r| r.position);
+            // Of an empty log nothing is confirmed.
+            let confirmed = report.and_then(|r| r.confirmed).map_or(0, |c| c.position);
+            if confirmed.min(position) < goal && !(status.caught_up && position >= goal) {
+                return false;
+            }
+            is_exceeded |= position > goal;
+        }
+        is_exceeded || status.caught_up
+    }
+}
+
+fn name(partition: &PartitionStatus) -> (String, u32) {
+    let name = partition.partition.clone().unwrap_or_default();
+    (name.topic, name.partition)
+}
+
+/// Where its log ends, as far as that is known.
+fn end(partition: &PartitionStatus) -> Option<u64> {
+    let of_owner = || partition.report.as_ref()?.end_offset;
+    partition.end_offset.or_else(of_owner)
 }
 
 fn timed_out(status: &JobStatus, until: Until, timeout: Duration) -> String {
@@ -149,40 +211,107 @@ fn timed_out(status: &JobStatus, until: Until, timeout: Duration) -> String {
         format!(": {}", status.reason)
     };
     format!(
-        "job {} was not {what} within {}; it is {} with {} records to read{reason}",
+        "job {} was not {what} within {}; it is {} with {} to read{reason}",
         status.name,
         humantime::format_duration(timeout),
         view::job_state(status.state()),
-        status.lag_records,
+        render::job::records(status.lag_records),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use kol_common::proto::{Confirmed, PartitionReport, SourcePartition};
+
     use super::*;
 
-    fn status(state: JobState, caught_up: bool, probed: u64) -> JobStatus {
+    fn status(state: JobState) -> JobStatus {
         JobStatus {
             state: state.into(),
+            now_ms: 100,
+            ..JobStatus::default()
+        }
+    }
+
+    /// A job that runs, whose partitions end, are read and are confirmed up to there.
+    fn reading(probed: u64, caught_up: bool, partitions: &[(u64, u64, u64)]) -> JobStatus {
+        let partition = |(number, (end, position, confirmed)): (u32, &(u64, u64, u64))| {
+            let confirmed = Confirmed {
+                position: *confirmed,
+                ..Confirmed::default()
+            };
+            PartitionStatus {
+                partition: Some(SourcePartition {
+                    topic: "t".into(),
+                    partition: number,
+                }),
+                end_offset: Some(*end),
+                report: Some(PartitionReport {
+                    position: *position,
+                    confirmed: Some(confirmed),
+                    ..PartitionReport::default()
+                }),
+                ..PartitionStatus::default()
+            }
+        };
+        JobStatus {
             caught_up,
             ends_probed_ms: Some(probed),
-            ..JobStatus::default()
+            partitions: (0..).zip(partitions).map(partition).collect(),
+            ..status(JobState::Running)
         }
     }
 
     #[test]
     fn caught_up_counts_only_with_log_ends_from_after_the_wait_began() {
-        let early = status(JobState::Running, true, 99);
-        assert_eq!(judge(&early, Until::CaughtUp, 100), Verdict::NotYet);
-        let late = status(JobState::Running, true, 100);
-        assert_eq!(judge(&late, Until::CaughtUp, 100), Verdict::Reached);
+        let mut wait = Wait::new(Until::CaughtUp);
+        assert_eq!(wait.look(&reading(99, true, &[(7, 7, 7)])), Verdict::NotYet);
+        assert_eq!(
+            wait.look(&reading(100, true, &[(9, 9, 9)])),
+            Verdict::Reached
+        );
+    }
+
+    #[test]
+    fn a_wait_under_a_steady_input_ends_once_redis_has_what_was_there_when_it_began() {
+        let mut wait = Wait::new(Until::CaughtUp);
+        let steps = [
+            ([(50, 40, 30), (60, 60, 60)], Verdict::NotYet),
+            ([(70, 65, 49), (80, 75, 75)], Verdict::NotYet),
+            ([(90, 85, 50), (99, 98, 97)], Verdict::Reached),
+        ];
+        for (partitions, verdict) in steps {
+            let status = reading(100, false, &partitions);
+            assert_eq!(wait.look(&status), verdict, "{partitions:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_came_after_that_rankings_must_be_final_too() {
+        let mut wait = Wait::new(Until::CaughtUp);
+        let at_the_end = |caught_up| reading(100, caught_up, &[(50, 50, 50), (60, 60, 60)]);
+        assert_eq!(wait.look(&at_the_end(false)), Verdict::NotYet);
+        assert_eq!(wait.look(&at_the_end(true)), Verdict::Reached);
+    }
+
+    #[test]
+    fn of_a_topic_that_was_recreated_meanwhile_the_new_end_is_the_goal() {
+        let mut wait = Wait::new(Until::CaughtUp);
+        assert_eq!(
+            wait.look(&reading(100, false, &[(50, 9, 9)])),
+            Verdict::NotYet
+        );
+        assert_eq!(
+            wait.look(&reading(150, true, &[(3, 3, 3)])),
+            Verdict::Reached
+        );
     }
 
     #[test]
     fn a_wait_for_a_job_that_is_over_ends() {
-        let failed = status(JobState::Failed, false, 0);
-        assert_eq!(judge(&failed, Until::Running, 0), Verdict::Never);
-        assert_eq!(judge(&failed, Until::CaughtUp, 0), Verdict::Never);
-        assert_eq!(judge(&failed, Until::Stopped, 0), Verdict::Reached);
+        let verdict = |until| Wait::new(until).look(&status(JobState::Failed));
+        assert_eq!(verdict(Until::Running), Verdict::Never);
+        assert_eq!(verdict(Until::CaughtUp), Verdict::Never);
+        assert_eq!(verdict(Until::Stopped), Verdict::Reached);
     }
 }

@@ -1,10 +1,10 @@
 //! Executors, and the partitions of a job with their owners.
 
 use kol_common::Millis;
-use kol_common::proto::{ExecutorStatus, HotKol, PartitionStatus};
+use kol_common::proto::{ExecutorStatus, HotKol, PartitionState, PartitionStatus};
 use kol_common::view::{executor_word, partition_state};
 
-use super::{Table, age, bytes, facts, grouped};
+use super::{Table, age, bytes, facts, grouped, known};
 use crate::print::visible;
 
 /// One line an executor, in the given order.
@@ -61,26 +61,32 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
     for p in partitions {
         let place = p.partition.clone().unwrap_or_default();
         let report = p.report.clone().unwrap_or_default();
-        let lag = report.end_offset.map_or_else(
-            || "unknown".to_owned(),
-            |end| grouped(end.saturating_sub(report.position)),
-        );
         table.row([
             place.topic,
             place.partition.to_string(),
-            partition_state(report.state()).to_owned(),
+            partition_state(p.state()).to_owned(),
             grouped(report.position),
-            lag,
+            known(p.lag_records),
             grouped(report.counters.as_ref().map_or(0, |c| c.events)),
             grouped(report.kols),
-            match &p.moving_to {
-                _ if p.executor_id.is_empty() => "none".to_owned(),
-                Some(next) => format!("{}, moving to {next}", p.executor_id),
-                None => p.executor_id.clone(),
-            },
+            owner(p),
         ]);
     }
     table.render()
+}
+
+/// Who has a partition; while nobody that answers does, who had it last, and on which host.
+fn owner(partition: &PartitionStatus) -> String {
+    let id = &partition.executor_id;
+    let (last, host) = (&partition.last_executor_id, &partition.last_host);
+    let waits = partition.state() == PartitionState::Waiting;
+    match (&partition.moving_to, id.is_empty()) {
+        (_, true) if last.is_empty() => "none".to_owned(),
+        (_, true) => format!("none, last {last} on {host}"),
+        (_, false) if waits => format!("{id} on {host} does not answer"),
+        (Some(next), false) => format!("{id}, moving to {next}"),
+        (None, false) => id.clone(),
+    }
 }
 
 /// Why each partition is where it is, and what would make it move: a paragraph a partition. `wall` is the
@@ -173,6 +179,40 @@ mod tests {
             [Some("exe_1"), Some("exe_1, moving to exe_2"), Some("none")],
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_partition_without_an_owner_that_answers_waits_for_the_last_one_and_its_lag_may_be_unknown()
+    {
+        let waiting = |executor: &str, last: &str, lag_records| PartitionStatus {
+            state: PartitionState::Waiting as i32,
+            executor_id: executor.into(),
+            last_executor_id: last.into(),
+            last_host: "web-1".into(),
+            lag_records,
+            // It ran, when that one was last heard.
+            report: Some(PartitionReport {
+                state: PartitionState::Running as i32,
+                end_offset: Some(0),
+                ..PartitionReport::default()
+            }),
+            ..PartitionStatus::default()
+        };
+        let all = [
+            waiting("exe_1", "exe_1", Some(1_234)),
+            waiting("", "exe_1", None),
+            waiting("", "", None),
+        ];
+        let shown = partitions(&all);
+        let lines: Vec<_> = shown.lines().skip(1).collect();
+        for (line, parts) in lines.iter().zip([
+            ["waiting", "1,234", "exe_1 on web-1 does not answer"],
+            ["waiting", "unknown", "none, last exe_1 on web-1"],
+            ["waiting", "unknown", "none"],
+        ]) {
+            assert!(parts.iter().all(|part| line.contains(part)), "{shown}");
+            assert!(!line.contains("running"), "{shown}");
+        }
     }
 
     #[test]

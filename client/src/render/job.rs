@@ -5,7 +5,7 @@ use kol_common::error::Shown;
 use kol_common::proto::{JobStatus, ScalingAdvice};
 use kol_common::view::{is_over, job_state};
 
-use super::{Table, age, bytes, facts, grouped};
+use super::{Table, age, bytes, facts, grouped, known};
 use crate::print::lines;
 
 /// Largest lead of the job clock over the present that ordinary differences between machines explain, ms.
@@ -33,7 +33,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
             job_state(job.state()).to_owned(),
             job.partition_count.to_string(),
             job.executors.to_string(),
-            grouped(job.lag_records),
+            known(job.lag_records),
             grouped(job.totals.clone().unwrap_or_default().events),
             job.reason.clone(),
         ]);
@@ -44,7 +44,6 @@ pub fn list(jobs: &[JobStatus]) -> String {
 /// Everything that a status says of one job, one fact a line; problems and warnings last.
 pub fn details(job: &JobStatus) -> String {
     let totals = job.totals.clone().unwrap_or_default();
-    let caught_up = if job.caught_up { "yes" } else { "not yet" };
     let mut rows = vec![
         ("job", format!("{} ({})", job.name, job.job_id)),
         ("state", job_state(job.state()).to_owned()),
@@ -60,8 +59,8 @@ pub fn details(job: &JobStatus) -> String {
     ];
     // Nobody reads for a job that is over.
     if !is_over(job.state()) {
-        rows.push(("lag", format!("{} records", grouped(job.lag_records))));
-        rows.push(("caught up", caught_up.to_owned()));
+        rows.push(("lag", records(job.lag_records)));
+        rows.push(("live", live(job).to_owned()));
         rows.push(("redis", freshness(job.staleness_ms)));
     }
     rows.extend([
@@ -144,6 +143,23 @@ pub fn scaling(advice: &ScalingAdvice) -> String {
 /// The state of a job that was just changed.
 pub fn state(job: &JobStatus) -> String {
     lines(&[format!("{} {}", job_state(job.state()), job.job_id)])
+}
+
+/// Whether it keeps up with its input.
+fn live(job: &JobStatus) -> &'static str {
+    match (job.live, job.caught_up) {
+        (_, true) => "yes, and everything is in Redis",
+        (true, false) => "yes",
+        (false, false) => "not yet",
+    }
+}
+
+/// How many records, if that is known.
+pub fn records(count: Option<u64>) -> String {
+    match count {
+        Some(count) => format!("{} records", grouped(count)),
+        None => "an unknown number of records".to_owned(),
+    }
 }
 
 /// How much older what Redis shows is than what was read.
@@ -235,7 +251,7 @@ mod tests {
         for over in [JobState::Stopped, JobState::Cancelled, JobState::Failed] {
             let text = text(over);
             assert!(!text.contains("lag") && !text.contains("redis"), "{text}");
-            assert!(!text.contains("caught up"), "{text}");
+            assert!(!text.contains("live"), "{text}");
         }
         let stopping = text(JobState::Stopping);
         assert!(stopping.contains("lag  "), "{stopping}");
@@ -243,7 +259,7 @@ mod tests {
             stopping.contains("redis       has everything"),
             "{stopping}"
         );
-        assert!(stopping.contains("caught up"), "{stopping}");
+        assert!(stopping.contains("live        not yet"), "{stopping}");
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// The same of one that may not be known.
+pub fn known(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), grouped)
+}
+
 /// A length of time in its largest unit that keeps one decimal: `3.2 h`.
 pub fn age(ms: u64) -> String {
     let (unit, name) = match ms {

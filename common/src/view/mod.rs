@@ -35,6 +35,7 @@ pub fn job_json(job: &JobStatus) -> Value {
         "merges_total": totals.merges,
         "repaired_total": totals.repaired,
         "caught_up": job.caught_up,
+        "live": job.live,
         "clock_ms": job.clock_ms,
         "newest_event_ms": job.newest_event_ms,
         "window_end_ms": job.window_end_ms,
@@ -67,7 +68,12 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
         .report
         .as_ref()
         .map_or_else(|| json!({}), report_json);
+    view["state"] = json!(partition_state(partition.state()));
+    view["end_offset"] = json!(partition.end_offset);
+    view["lag_records"] = json!(partition.lag_records);
     view["executor_id"] = json!(partition.executor_id);
+    view["last_executor_id"] = json!(partition.last_executor_id);
+    view["last_host"] = json!(partition.last_host);
     view["host"] = json!(partition.host);
     view["moving_to"] = json!(partition.moving_to);
     view["start_offset"] = json!(partition.start_offset);
@@ -103,6 +109,7 @@ pub fn report_json(report: &PartitionReport) -> Value {
     let counters = report.counters.clone().unwrap_or_default();
     json!({
         "job_id": report.job_id,
+        "job_name": report.job_name,
         "topic": partition.topic,
         "partition": partition.partition,
         "assignment_epoch": report.assignment_epoch,
@@ -303,12 +310,13 @@ pub fn executor_word(executor: &ExecutorStatus) -> &'static str {
 pub fn partition_state(state: PartitionState) -> &'static str {
     match state {
         PartitionState::Unspecified => "unknown",
-        PartitionState::Unassigned => "unassigned",
+        PartitionState::Waiting => "waiting",
         PartitionState::Claiming => "claiming",
         PartitionState::Holding => "holding",
         PartitionState::Running => "running",
         PartitionState::Draining => "draining",
         PartitionState::Paused => "paused",
         PartitionState::Restoring => "restoring",
+        PartitionState::Over => "over",
     }
 }

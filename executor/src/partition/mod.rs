@@ -40,6 +40,7 @@ mod turn;
 
 pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::encode;
+pub use delivery::latency::{EVENT_TO_REDIS, forget};
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
 pub use start::{Started, start};

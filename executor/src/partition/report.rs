@@ -41,6 +41,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
     let platforms = state.platforms().iter().zip(market);
     PartitionReport {
         job_id: assignment.job.as_str().to_owned(),
+        job_name: assignment.spec.name.clone(),
         partition: Some((&assignment.partition).into()),
         assignment_epoch: assignment.assignment_epoch,
         state: partition_state(parts).into(),

@@ -36,5 +36,5 @@ pub use message::{
     Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
     Scanned, Sink, SinkError, SinkMessage,
 };
-pub use service::start;
+pub use service::{REDIS_ERRORS, start};
 pub use turns::{Nodes, Turn, Turns, Wait};

@@ -1,6 +1,6 @@
 //! The sink's loop.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -9,9 +9,11 @@ use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
+use kol_common::metrics::Family;
 use kol_common::redis::owner::{Owner, RENEW_EVERY};
 use kol_common::redis::{Connect, RedisConnection};
 use kol_common::secrets::Secrets;
+use prometheus::IntCounterVec;
 use redis::RedisResult;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -34,6 +36,14 @@ const IN_PROGRESS: usize = 4;
 /// How often Redis says how busy its processor is.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// Requests that Redis or the way to it failed, by the code of the error.
+pub const REDIS_ERRORS: Family = Family::counter(
+    "kol_redis_errors_total",
+    "Requests that failed in Redis or on the way to it, by the code of the error.",
+);
+
+static ERRORS: LazyLock<IntCounterVec> = LazyLock::new(|| REDIS_ERRORS.counters(&["code"]));
+
 /// Starts a sink of a job; it ends when all addresses are gone. `owner` is the job as the owner records name it;
 /// `None` where the master is of a version without them. `turns` are those at its Redis.
 pub fn start(
@@ -45,6 +55,9 @@ pub fn start(
     turns: Turns,
 ) -> Sink {
     let (address, inbox) = mailbox("sink", WAITING);
+    let job = owner
+        .as_ref()
+        .map_or_else(String::new, |owner| owner.job.clone());
     let records = Records::new(spec.clone(), owner);
     let key = spec.keys.last_update.clone();
     let _runs_by_itself = group.spawn("sink", async move {
@@ -53,6 +66,7 @@ pub fn start(
             records,
             turns,
             key,
+            job,
         };
         run(connection, shared, inbox).await;
         Ok(())
@@ -67,6 +81,8 @@ struct Shared {
     turns: Turns,
     /// A key on the node that the job writes to.
     key: String,
+    /// Name of the job, for the log.
+    job: String,
 }
 
 /// Requests of different partitions may overlap; a partition sends its next request only after the reply
@@ -92,7 +108,7 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
                     (_, None) => connection.serves(),
                     (None, Some(_)) => {}
                 }
-                note(&mut trouble, served.operation, served.error.as_ref());
+                note(&shared.job, &mut trouble, served.operation, served.error.as_ref());
             }
             // What fails shows in the requests of partitions: each looks at its fence every second.
             Some(renewed) = renewing.next(), if !renewing.is_empty() => {
@@ -123,7 +139,7 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
                         in_progress.push(Box::pin(serve));
                     }
                     Err(error) => {
-                        note(&mut trouble, message.operation(), Some(&error));
+                        note(&shared.job, &mut trouble, message.operation(), Some(&error));
                         refuse(message, error.into());
                     }
                 }
@@ -145,13 +161,16 @@ async fn renew(records: Records, open: RedisConnection) -> RedisResult<Option<Ko
     renewed.unwrap_or(Ok(None))
 }
 
-/// Logs when trouble with Redis begins and ends.
-fn note(trouble: &mut Trouble, operation: Operation, error: Option<&KolError>) {
+/// Counts what failed, and logs when trouble with Redis begins and ends.
+fn note(job: &str, trouble: &mut Trouble, operation: Operation, error: Option<&KolError>) {
+    if let Some(error) = error {
+        ERRORS.with_label_values(&[error.code]).inc();
+    }
     match (trouble.note(Instant::now(), operation, error), error) {
         (Some(Line::Begins), Some(error)) => {
-            tracing::warn!(code = "SINK_PAUSED", %error, "Redis does not take writes: scoring continues in memory");
+            tracing::warn!(code = "SINK_PAUSED", job, %error, "Redis does not take writes: scoring continues in memory");
         }
-        (Some(Line::Ends), _) => tracing::info!("Redis takes writes again"),
+        (Some(Line::Ends), _) => tracing::info!(job, "Redis takes writes again"),
         (Some(Line::Begins) | None, _) => {}
     }
 }

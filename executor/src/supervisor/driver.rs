@@ -274,18 +274,19 @@ impl Supervisor {
     fn ended(&mut self, key: Key, how: Ended) {
         // Before it hears of the failure, so that it does not assign the partition here again.
         self.send_unseen();
+        let job = self.jobs.name_of(&key.0);
         match &how {
             Ended::Released {
                 position, drained, ..
             } => tracing::info!(
-                job = %key.0, partition = %key.1, position, drained, "a partition was given back"
+                job, job_id = %key.0, partition = %key.1, position, drained, "a partition was given back"
             ),
             Ended::Failed(error) => tracing::warn!(
                 code = "PARTITION_STOPPED",
-                job = %key.0, partition = %key.1, %error, "a partition stopped"
+                job, job_id = %key.0, partition = %key.1, %error, "a partition stopped"
             ),
             Ended::LostTail(tail) => tracing::info!(
-                job = %key.0, partition = %key.1, from = tail.from, to = tail.to,
+                job, job_id = %key.0, partition = %key.1, from = tail.from, to = tail.to,
                 "a partition was given back to go before the records that its log lost"
             ),
         }

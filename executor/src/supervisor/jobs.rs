@@ -109,6 +109,11 @@ impl Jobs {
         self.jobs.get(id)
     }
 
+    /// Its name, for the log.
+    pub fn name_of(&self, id: &JobId) -> &str {
+        self.jobs.get(id).map_or("", |job| job.spec.name.as_str())
+    }
+
     /// Publishes a tick of the master to the partitions of a job; an older one is ignored.
     pub fn tick(&mut self, id: &JobId, tick: JobTick) {
         if let Some(job) = self.jobs.get_mut(id) {
@@ -129,6 +134,7 @@ impl Jobs {
     /// written, beside the supervisor's loop: heartbeats must not wait.
     pub fn close(&mut self, id: &JobId, group: &Group) {
         let Some(Job {
+            spec,
             source,
             dead_letters,
             ..
@@ -136,6 +142,9 @@ impl Jobs {
         else {
             return;
         };
+        if !self.jobs.values().any(|job| job.spec.name == spec.name) {
+            crate::partition::forget(&spec.name);
+        }
         let stopped = source.stop();
         let _runs_by_itself = group.spawn("close-job", async move {
             if let Some(dead_letters) = dead_letters {

@@ -76,9 +76,10 @@ impl Supervisor {
         }
         let (roots, memory) = (self.roots.clone(), self.options.memory.clone());
         let files = state.files.len();
+        let name = self.jobs.name_of(&key.0).to_owned();
         let start = || {
             tracing::info!(
-                job = %key.0, partition = %key.1, epoch, files,
+                job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, files,
                 "the state of a partition is read ahead"
             );
             Standby::start(&self.group, Restore::new(roots, of, memory))
@@ -91,7 +92,8 @@ impl Supervisor {
             let outcome = answer.await.ok()?;
             if let Err(error) = &outcome {
                 tracing::info!(
-                    job = %key.0, partition = %key.1, epoch, %error, "a state cannot be read ahead"
+                    job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, %error,
+                    "a state cannot be read ahead"
                 );
             }
             Some(prepared(&key, epoch, outcome))

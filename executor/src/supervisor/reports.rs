@@ -25,7 +25,6 @@ impl Supervisor {
             .map(|p| p.report.borrow().clone())
             .filter(|r| r.assignment_epoch > 0)
             .collect();
-        crate::telemetry::publish(&reports, &self.options.memory, cpu_ms);
         self.options.reports.send_replace(reports.clone());
         if self.round != 0 {
             // They change slowly, and are most of a report.

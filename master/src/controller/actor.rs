@@ -13,6 +13,7 @@ use super::state::{Controller, Options};
 use super::store::JobStore;
 use crate::cluster::Input;
 use crate::election::LeaderStore;
+use crate::job::Event;
 
 /// Messages that may wait.
 const INBOX: usize = 4_096;
@@ -75,7 +76,7 @@ impl Controller {
         self.tick_drains().await?;
         self.questions.tick(now);
         self.tick_deletions(now);
-        self.tick_metrics(now);
+        self.look_around(now);
         Ok(())
     }
 
@@ -99,6 +100,7 @@ impl Controller {
                 found,
                 claimed,
             } => self.discovered(now, &job, *owned, found, claimed).await,
+            Message::EndsLookedUp { job, found } => self.step(now, &job, Event::Ends(found)).await,
             Message::Submit { submission, reply } => {
                 self.submit(*submission, reply);
                 Ok(())

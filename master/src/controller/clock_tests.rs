@@ -84,6 +84,7 @@ async fn running_job(
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
+        last: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

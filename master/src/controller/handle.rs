@@ -17,7 +17,7 @@ use super::message::{Message, Query, ReadAt, Reply, SavepointRequest};
 use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
-use crate::job::discovery::Found;
+use crate::job::discovery::{Found, LogEnds};
 use crate::job::tenure::Owned;
 
 /// Longest wait for an answer, and for room in the mailbox: a little more than the store may take to
@@ -135,6 +135,16 @@ impl Handle {
             claimed,
         };
         self.tell(discovered, HAND_OVER).await
+    }
+
+    /// A look at where logs end is over.
+    pub(super) async fn ends_looked_up(
+        &self,
+        job: JobId,
+        found: Result<LogEnds, KolError>,
+    ) -> Result<(), KolError> {
+        self.tell(Message::EndsLookedUp { job, found }, HAND_OVER)
+            .await
     }
 
     /// The look at whose keys in Redis a submitted job would write is over.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::submission::Submission;
 use crate::cluster::SessionId;
 use crate::job::End;
-use crate::job::discovery::Found;
+use crate::job::discovery::{Found, LogEnds};
 use crate::job::tenure::Owned;
 
 /// The stream to one executor. It is bounded; dropping it ends the stream.
@@ -80,6 +80,13 @@ pub(super) enum Message {
         found: Result<Found, KolError>,
         /// The checkpoint root that carries the marker, or why it does not.
         claimed: Result<String, KolError>,
+    },
+    /// A look at where logs end that a job requested is over.
+    EndsLookedUp {
+        /// The job.
+        job: JobId,
+        /// The ends, or why they are not known.
+        found: Result<LogEnds, KolError>,
     },
     /// A person submits a job.
     Submit {

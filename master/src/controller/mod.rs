@@ -33,6 +33,7 @@ mod handle;
 mod identity;
 mod message;
 mod owners;
+mod problems;
 mod questions;
 mod replacement;
 mod rewind;

@@ -38,6 +38,7 @@ async fn master(tasks: &Group) -> (Handle, String) {
         assignment_epoch: 1,
         owner: None,
         placed: None,
+        last: None,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

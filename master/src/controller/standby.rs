@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::proto::{JobState, JobStatus, ListCheckpointsReply};
+use kol_common::proto::{JobState, JobStatus, ListCheckpointsReply, PartitionState};
 use kol_common::{JobId, KolError, Millis};
 
 use super::identity::reachable;
@@ -100,6 +100,9 @@ fn status(job: &Job) -> JobStatus {
     if job.header().phase == Phase::Running {
         status.set_state(JobState::Running);
         status.problems.clear();
+        for partition in &mut status.partitions {
+            partition.set_state(PartitionState::Unspecified);
+        }
         WITHOUT_REPORTS.clone_into(&mut status.reason);
     }
     status

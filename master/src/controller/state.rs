@@ -14,6 +14,7 @@ use super::attempts::Attempts;
 use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Ending, Reply, Stream};
+use super::problems::Problems;
 use super::questions::Questions;
 use super::store::{JobStore, Stored};
 use crate::checkpoint::group_offsets::GroupOffsets;
@@ -21,7 +22,6 @@ use crate::checkpoint::keeper::{Chore, Keeper};
 use crate::cluster::{Grace, Limits, Member, Members, SessionId};
 use crate::job::discovery::Outside;
 use crate::job::{Executor, Fleet, Job, Load, Site};
-use crate::metrics::Publisher;
 use crate::scaling::Advisor;
 
 /// What a controller needs to know.
@@ -78,9 +78,8 @@ pub(super) struct Controller {
     /// For tasks that report back.
     pub(super) handle: Handle,
     pub(super) tasks: Group,
-    pub(super) publisher: Publisher,
-    /// When metrics were published last.
-    pub(super) published: Millis,
+    /// When it was noted last how things are.
+    pub(super) looked: Millis,
     /// Wall clocks of hosts differed then.
     pub(super) clocks_differ: bool,
     pub(super) group_offsets: BTreeMap<JobId, GroupOffsets>,
@@ -89,6 +88,8 @@ pub(super) struct Controller {
     pub(super) awaited: BTreeMap<SavepointId, Awaited>,
     /// How many executors each job wants.
     pub(super) advisors: BTreeMap<JobId, Advisor>,
+    /// What the log said of each job.
+    pub(super) problems: BTreeMap<JobId, Problems>,
     /// Places of state files that executors do not see, and since when.
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
 }
@@ -126,11 +127,11 @@ impl Controller {
             store,
             attempts: Attempts::new(now),
             advisors: BTreeMap::new(),
+            problems: BTreeMap::new(),
             unseen: BTreeMap::new(),
             awaited: BTreeMap::new(),
             tasks,
-            publisher: Publisher::default(),
-            published: Millis(0),
+            looked: Millis(0),
             clocks_differ: false,
             group_offsets: BTreeMap::new(),
         }

@@ -2,7 +2,7 @@
 
 use kol_common::checkpoint::marker::{Claim, claim};
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::{JobId, KolError, Millis};
+use kol_common::{JobId, KolError, Millis, SourcePartition};
 
 use super::state::Controller;
 use crate::checkpoint::Notice;
@@ -56,10 +56,16 @@ impl Controller {
         };
         let (after, reason) = (record.phase, &record.reason);
         if before != after {
-            tracing::info!(job = %id, from = ?before, to = ?after, reason, "the job's phase changed");
+            let (job, from, to) = (record.spec.name.as_str(), before.word(), after.word());
+            tracing::info!(job, job_id = %id, from, to, reason, "the job's phase changed");
             if matches!(after, Phase::Over(_)) {
+                let name = record.spec.name.clone();
                 self.group_offsets.remove(id);
                 self.release(id);
+                let mut live = self.jobs.values().map(Job::header).filter(|j| j.is_live());
+                if !live.any(|job| job.spec.name == name) {
+                    crate::metrics::forget(&name);
+                }
             }
         }
     }
@@ -69,6 +75,7 @@ impl Controller {
         match effect {
             Effect::Persist => {}
             Effect::Commit(commit) => {
+                crate::metrics::committed(&commit.manifest.job_name, &commit.manifest);
                 self.publish_offsets(id, &commit.manifest);
                 self.publish_manifest(id, commit.manifest);
                 if let Some(orphans) = commit.orphans {
@@ -89,19 +96,29 @@ impl Controller {
             }
             Effect::Send(executor, message) => self.send(&executor, message),
             Effect::Discover => self.discover(id),
+            Effect::LookUpEnds(partitions) => self.look_up_ends(id, partitions),
             Effect::Delete(paths) => self.clean_up(id, Chore::Files(paths)),
             Effect::Savepoint(savepoint, saved) => self.state_saved(id, savepoint, saved),
             Effect::Resumed(resumed) => self.resumed(id, &resumed),
             Effect::Notice(Notice::Failed(error)) => {
-                tracing::warn!(code = "EPOCH_ABORTED", job = %id, %error, "an epoch was aborted: processing continues");
+                let job = self.name_of(id);
+                tracing::warn!(code = "EPOCH_ABORTED", job, job_id = %id, %error, "an epoch was aborted: processing continues");
             }
             Effect::Notice(Notice::Recovered(failures)) => {
-                tracing::info!(job = %id, failures, "epochs are committed again");
+                let job = self.name_of(id);
+                tracing::info!(job, job_id = %id, failures, "epochs are committed again");
             }
             Effect::Absent(executor) => {
-                tracing::info!(job = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
+                let job = self.name_of(id);
+                tracing::info!(job, job_id = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
             }
         }
+    }
+
+    /// The name of a job, for the log.
+    fn name_of(&self, id: &JobId) -> &str {
+        let job = self.jobs.get(id);
+        job.map_or("", |job| job.header().spec.name.as_str())
     }
 
     fn resumed(&self, id: &JobId, resumed: &Resumed) {
@@ -110,10 +127,9 @@ impl Controller {
             paused,
             cause,
         } = resumed;
-        tracing::info!(job = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
-        if let Some(job) = self.jobs.get(id) {
-            crate::metrics::resumed(&job.header().spec.name, resumed);
-        }
+        let job = self.name_of(id);
+        tracing::info!(job, job_id = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
+        crate::metrics::resumed(job, resumed);
     }
 
     /// Looks at Kafka, Redis and the checkpoint root for a job, beside the loop. A job does not start without
@@ -157,6 +173,23 @@ impl Controller {
                 tokio::join!(owned, look(query, None, root, &outside))
             };
             handle.discovered(id, owned, found, claimed).await
+        });
+    }
+
+    /// Looks up where logs end, beside the loop.
+    fn look_up_ends(&self, id: &JobId, partitions: Vec<SourcePartition>) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
+        let source = job.header().spec.source.clone();
+        let outside = &self.options.outside;
+        let ends = outside
+            .brokers
+            .ends(source, partitions, outside.secrets.clone());
+        let (id, handle) = (id.clone(), self.handle.clone());
+        let _runs_by_itself = self.tasks.spawn("log-ends", async move {
+            let found = ends.await;
+            handle.ends_looked_up(id, found).await
         });
     }
 

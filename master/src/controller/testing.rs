@@ -19,7 +19,7 @@ use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::{Grace, Limits};
 use crate::election::LeaderStore;
 use crate::job::cuts::Cuts;
-use crate::job::discovery::{Brokers, Outside, Starts};
+use crate::job::discovery::{Brokers, LogEnds, Outside, Starts};
 use crate::job::record::PartitionRecord;
 use crate::job::{End, JobRecord, Phase};
 use crate::testing::spec;
@@ -38,6 +38,15 @@ impl Brokers for Fake {
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         let starts = self.0.clone().map_or_else(|| Ok(Starts::new()), Err);
         Box::pin(async { starts })
+    }
+
+    fn ends(
+        &self,
+        _source: SourceSpec,
+        _partitions: Vec<SourcePartition>,
+        _secrets: Secrets,
+    ) -> BoxFuture<'static, Result<LogEnds, KolError>> {
+        Box::pin(async { Err(KolError::external("SOURCE_UNREACHABLE", "away")) })
     }
 
     fn group_offsets(
@@ -129,6 +138,7 @@ pub(super) fn read(id: &str, phase: Phase) -> JobRecord {
         assignment_epoch: 1,
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
+        last: None,
         topic_id: None,
         cuts: Cuts::default(),
     }];

@@ -3,13 +3,14 @@
 use kol_common::proto::{ExecutorState, ExecutorStatus, JobStatus};
 use kol_common::{JobId, KolError, Millis};
 
+use super::problems::Line;
 use super::state::Controller;
 use crate::cluster::Grace;
 use crate::job::{Event, Job, Phase};
 use crate::scaling::Sample;
 
-/// How often metrics are published.
-const METRICS: Millis = Millis(1_000);
+/// How often it is noted how things are.
+const LOOK: Millis = Millis(1_000);
 
 impl Controller {
     /// Lets time pass for all jobs that are not over.
@@ -61,14 +62,33 @@ impl Controller {
         self.clocks_differ = disagreement.is_some();
     }
 
-    /// Publishes metrics when they are due.
-    pub(super) fn tick_metrics(&mut self, now: Millis) {
-        if now.since(self.published) >= METRICS {
-            self.published = now;
+    /// Notes how things are when that is due.
+    pub(super) fn look_around(&mut self, now: Millis) {
+        if now.since(self.looked) >= LOOK {
+            self.looked = now;
             let (jobs, executors) = (self.job_statuses(now), self.executor_statuses(now));
             self.advise(now, &jobs, &executors);
-            self.publisher.publish(&jobs, &executors);
+            self.log_problems(now, &jobs);
             self.watch_clocks();
+        }
+    }
+
+    /// Says when a problem of a job begins, and when it is over.
+    fn log_problems(&mut self, now: Millis, jobs: &[JobStatus]) {
+        let live = self.live();
+        self.problems.retain(|id, _| live.contains(id));
+        for id in live {
+            let Some(job) = jobs.iter().find(|job| job.job_id == id.as_str()) else {
+                continue;
+            };
+            let lines = self
+                .problems
+                .entry(id)
+                .or_default()
+                .look(now, &job.problems);
+            for line in lines {
+                log_problem(job, &line);
+            }
         }
     }
 
@@ -96,13 +116,11 @@ impl Controller {
             let Some(job) = jobs.iter().find(|job| job.job_id == id.as_str()) else {
                 continue;
             };
-            let lags = job.partitions.iter().filter_map(|p| {
-                let report = p.report.as_ref()?;
-                Some(report.end_offset?.saturating_sub(report.position))
-            });
+            let lags = job.partitions.iter().filter_map(|p| p.lag_records);
             let sample = Sample {
                 at: now,
-                lag: job.lag_records,
+                // Where it is not known the job has a problem, too.
+                lag: job.lag_records.unwrap_or_default(),
                 most_lag: lags.max().unwrap_or_default(),
                 events: job.totals.as_ref().map_or(0, |totals| totals.events),
                 partitions: job.partition_count as u32,
@@ -110,6 +128,33 @@ impl Controller {
                 ..fleet
             };
             self.advisors.entry(id).or_default().note(sample);
+        }
+    }
+}
+
+fn log_problem(job: &JobStatus, line: &Line) {
+    let (name, job_id) = (job.name.as_str(), job.job_id.as_str());
+    match line {
+        Line::Begins(problem) => {
+            let partition = problem.partition.as_ref();
+            let owner = job
+                .partitions
+                .iter()
+                .find(|p| p.partition.as_ref() == partition);
+            tracing::warn!(
+                code = problem.code.as_str(),
+                job = name,
+                job_id,
+                partition = partition.map(|p| format!("{}/{}", p.topic, p.partition)),
+                host = owner.map(|p| p.last_host.as_str()),
+                what = problem.message.as_str(),
+                help = problem.help.as_str(),
+                "the job has a problem"
+            );
+        }
+        Line::Ends(code, lasted) => {
+            let code = code.as_str();
+            tracing::info!(code, job = name, job_id, %lasted, "a problem of the job is over");
         }
     }
 }

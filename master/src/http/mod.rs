@@ -16,10 +16,10 @@ use kol_common::actor::Group;
 use kol_common::net::{Protection, open_to_all, protect};
 use kol_common::view::{executor_json, job_json, problem_json};
 use kol_common::{Domain, KolError};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::metrics::{self, Cluster};
 use crate::role::Roles;
 use live::Live;
 use look::Master;
@@ -30,7 +30,6 @@ pub use shell::FILES;
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    metrics: PrometheusHandle,
     roles: Roles,
     /// What people must know of this process.
     warnings: Vec<String>,
@@ -38,17 +37,10 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Of a master, until the tasks are stopped. `metrics` is what Prometheus gets; `warnings` is what people must know of
-    /// this process.
-    pub fn new(
-        metrics: PrometheusHandle,
-        roles: Roles,
-        warnings: Vec<String>,
-        tasks: &Group,
-    ) -> Self {
+    /// Of a master, until the tasks are stopped. `warnings` is what people must know of this process.
+    pub fn new(roles: Roles, warnings: Vec<String>, tasks: &Group) -> Self {
         let live = Live::start(Master::new(roles.clone(), warnings.clone()), tasks);
         Self {
-            metrics,
             roles,
             warnings,
             live,
@@ -79,7 +71,7 @@ fn routes() -> [(&'static str, MethodRouter<Pages>); 7] {
     [
         ("/healthz", get(|| async { "ok\n" })),
         ("/readyz", get(ready)),
-        ("/metrics", get(metrics)),
+        ("/metrics", get(exposition)),
         ("/api/v1/jobs", get(jobs)),
         ("/api/v1/jobs/{job}", get(job)),
         ("/api/v1/executors", get(executors)),
@@ -96,8 +88,15 @@ async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-async fn metrics(State(pages): State<Pages>) -> String {
-    pages.metrics.render()
+/// A leader that does not answer shows what it measured.
+async fn exposition(State(pages): State<Pages>) -> String {
+    metrics::page(cluster(&pages.roles).await.ok().as_ref())
+}
+
+async fn cluster(roles: &Roles) -> Result<Cluster, KolError> {
+    let leader = roles.leader()?;
+    let (jobs, executors) = tokio::try_join!(leader.jobs(), leader.executors())?;
+    Ok(Cluster { jobs, executors })
 }
 
 async fn jobs(State(pages): State<Pages>) -> Response {

@@ -18,12 +18,14 @@ use super::pace::{Counter, Pace};
 /// Jobs that are over and shown: the newest.
 const MOST_OVER: usize = 30;
 /// What the page shows of a partition.
-const OF_PARTITION: [&str; 15] = [
+const OF_PARTITION: [&str; 17] = [
     "topic",
     "partition",
     "state",
     "executor_id",
     "host",
+    "last_executor_id",
+    "last_host",
     "moving_to",
     "position",
     "lag_records",

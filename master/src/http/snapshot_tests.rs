@@ -42,6 +42,7 @@ fn read(owner: &str, position: u64, end: Option<u64>) -> PartitionStatus {
             }),
             ..PartitionReport::default()
         }),
+        lag_records: end.map(|end| end.saturating_sub(position)),
         placement: Some(Placement {
             since_ms: Some(77),
             why: "it was free".into(),

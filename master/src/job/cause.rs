@@ -56,8 +56,15 @@ pub struct Placed {
     pub cause: Cause,
 }
 
+/// The words of all causes, and that of one that is not on record.
+pub const CAUSES: [&str; 8] = [
+    "new", "lost", "failed", "leaving", "unfit", "drained", "balance", UNKNOWN,
+];
+/// Of a partition of which it is not on record why it is where it is.
+pub const UNKNOWN: &str = "unknown";
+
 impl Cause {
-    /// A stable word.
+    /// A stable word: one of [`CAUSES`].
     pub fn word(&self) -> &'static str {
         match self {
             Self::New => "new",

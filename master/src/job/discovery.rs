@@ -46,6 +46,17 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>>;
 
+    /// Where the logs of these partitions end. Those of which the brokers do not say so are left out.
+    ///
+    /// # Errors
+    /// The brokers do not answer, or refuse.
+    fn ends(
+        &self,
+        source: SourceSpec,
+        partitions: Vec<SourcePartition>,
+        secrets: Secrets,
+    ) -> BoxFuture<'static, Result<LogEnds, KolError>>;
+
     /// What publishes a job's offsets for lag tools, in a task of `tasks`.
     ///
     /// # Errors
@@ -57,6 +68,9 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
         tasks: &Group,
     ) -> Result<GroupOffsets, KolError>;
 }
+
+/// Partitions, and one past the newest record of each.
+pub type LogEnds = Vec<(SourcePartition, u64)>;
 
 /// Partitions that were found.
 pub type Starts = Vec<Started>;
@@ -87,6 +101,19 @@ impl Brokers for Kafka {
     ) -> BoxFuture<'static, Result<Starts, KolError>> {
         Box::pin(async move {
             let query = move || query_kafka(source.kafka(), &known, &offsets, &secrets);
+            let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
+            world::blocking(query).await.ok_or_else(panicked)?
+        })
+    }
+
+    fn ends(
+        &self,
+        source: SourceSpec,
+        partitions: Vec<SourcePartition>,
+        secrets: Secrets,
+    ) -> BoxFuture<'static, Result<LogEnds, KolError>> {
+        Box::pin(async move {
+            let query = move || query_ends(source.kafka(), &partitions, &secrets);
             let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
             world::blocking(query).await.ok_or_else(panicked)?
         })
@@ -237,6 +264,35 @@ fn query_kafka(
         offset,
     });
     Ok(started.collect())
+}
+
+/// All ends in one request.
+fn query_ends(
+    source: &KafkaSource,
+    partitions: &[SourcePartition],
+    secrets: &Secrets,
+) -> Result<LogEnds, KolError> {
+    let consumer = consumer(client_config(source, secrets, "kol-master")?)?;
+    may_log_in(&consumer, source, secrets)?;
+    let mut question = TopicPartitionList::new();
+    for name in partitions {
+        // In this request the time -1 stands for the end of the log.
+        question
+            .add_partition_offset(&name.topic, broker_number(name.partition)?, Offset::End)
+            .map_err(|e| failure(&consumer, &e))?;
+    }
+    let answer = consumer
+        .offsets_for_times(question, ANSWER)
+        .map_err(|e| failure(&consumer, &e))?;
+    let ends = answer.elements().into_iter().filter_map(|found| {
+        let Offset::Offset(end) = found.offset() else {
+            return None;
+        };
+        found.error().ok()?;
+        let number = u32::try_from(found.partition()).ok()?;
+        Some((SourcePartition::new(found.topic(), number), offset(end)))
+    });
+    Ok(ends.collect())
 }
 
 /// Whether the brokers may have the secrets of the source under the names that they give themselves: the requests

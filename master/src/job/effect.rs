@@ -5,7 +5,7 @@ use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{Manifest, RunningPartition};
 use kol_common::{ExecutorId, KolError, Millis, SavepointId, SourcePartition};
 
-use super::discovery::Found;
+use super::discovery::{Found, LogEnds};
 use super::fleet::Fleet;
 use super::record::{End, Predecessor};
 use super::tenure::Owned;
@@ -32,6 +32,8 @@ pub enum Event {
     Received(ExecutorId, FromExecutor),
     /// What a look at Kafka and Redis found, and why the checkpoint root is not there all the same.
     Discovered(Result<Found, KolError>, Option<KolError>),
+    /// Where the logs end that [`Effect::LookUpEnds`] named; those that are not known are left out.
+    Ends(Result<LogEnds, KolError>),
     /// Whether it owns its keys in Redis; comes before what the same look found.
     Owned(Result<Owned, KolError>),
     /// It is to end. The text says why, for a person; it is empty where somebody requested it.
@@ -61,6 +63,8 @@ pub enum Effect {
     Send(ExecutorId, ToExecutor),
     /// Look at Kafka and Redis, and answer with [`Event::Owned`] and [`Event::Discovered`].
     Discover,
+    /// Look up where the logs of these partitions end, and answer with [`Event::Ends`].
+    LookUpEnds(Vec<SourcePartition>),
     /// Delete state files that nothing refers to.
     Delete(Vec<String>),
     /// A savepoint only lacks its manifest file, or failed.

@@ -173,6 +173,7 @@ mod tests {
             assignment_epoch: 9,
             owner: None,
             placed: None,
+            last: None,
         }
     }
 

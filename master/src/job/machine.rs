@@ -17,8 +17,10 @@ use kol_common::{ExecutorId, KolError, Millis};
 
 use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
+use super::ends::{Ends, is_served};
 use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
+use super::live::{Live, Look};
 use super::load::Load;
 use super::lookup::Lookup;
 use super::measure::Measure;
@@ -39,6 +41,8 @@ pub struct Job {
     measure: Measure,
     pub(super) epochs: Epochs,
     pub(super) lookup: Lookup,
+    ends: Ends,
+    live: Live,
     /// Redis refused a partition as older than a generation on record there; looked up next.
     pub(super) outranked: bool,
     tenure: Tenure,
@@ -67,6 +71,8 @@ impl Job {
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
+            ends: Ends::new(now),
+            live: Live::default(),
             outranked: false,
             tenure: Tenure::default(),
             share: Share::default(),
@@ -139,6 +145,8 @@ impl Job {
             epochs: self.epochs.coordinator(),
             lookup_problem: self.lookup.problem(),
             tenure_problem: self.tenure.problem(),
+            ends: &self.ends,
+            live: self.live.is(),
             fleet,
         };
         JobStatus {
@@ -160,6 +168,7 @@ impl Job {
             Event::Received(executor, body) => self.received(now, &executor, body, fleet, out),
             Event::Owned(owned) => self.owned(now, owned, out),
             Event::Discovered(found, absent) => self.discovered(now, found, absent, out),
+            Event::Ends(found) => self.ends.looked(now, &self.record.id, found),
             Event::End(end, why) => self.end(now, end, why, out),
             Event::Savepoint(id, folder) => {
                 let job = JobParts {
@@ -359,6 +368,11 @@ impl Job {
                 }
             }
         }
+        self.ends.tick(now, &self.partitions, fleet, out);
+        if self.live.is_due(now) {
+            let look = self.look(now, fleet);
+            self.live.look(now, &look);
+        }
         self.share(now, fleet, out);
         let job = JobParts {
             record: &mut self.record,
@@ -416,6 +430,23 @@ impl Job {
             );
         }
         out.push(Effect::Persist);
+    }
+
+    /// How far it is behind its input.
+    fn look(&self, now: Millis, fleet: &Fleet) -> Look {
+        let sink = &self.record.spec.sink;
+        let epochs = self.epochs.coordinator();
+        let all = || self.partitions.iter();
+        let late = |p: &Partition| {
+            let report = p.current_report();
+            report.is_some_and(|r| r.staleness_ms > sink.max_staleness.0)
+        };
+        Look {
+            lag: all().map(|p| self.ends.lag(now, p, epochs)).sum(),
+            ends: all().map(|p| Some(self.ends.end(now, p)?.1)).sum(),
+            is_served: all().all(|p| is_served(p, fleet) && !late(p)),
+            interval: sink.flush_interval,
+        }
     }
 
     /// Advances clock and market, and sends the executors what changed.

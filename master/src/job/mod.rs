@@ -2,7 +2,7 @@
 //! nothing here waits, except `discovery` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
-//! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, and `lookup` own their
+//! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, `lookup`, `ends` and `live` own their
 //! state, and `status` is what people see of them.
 
 mod backoff;
@@ -12,6 +12,7 @@ pub mod cuts;
 pub mod difference;
 pub mod discovery;
 mod effect;
+mod ends;
 mod epochs;
 mod failures;
 mod fleet;
@@ -19,6 +20,7 @@ mod generations;
 mod hot;
 mod left;
 pub mod lineage;
+mod live;
 pub mod load;
 mod lookup;
 mod losses;
@@ -41,6 +43,7 @@ mod status;
 pub mod tenure;
 mod warnings;
 
+pub use cause::CAUSES;
 pub use effect::{Effect, Event, Input, Resumed};
 pub use fleet::{Executor, Fleet};
 pub use lineage::{Start, next_start};
@@ -54,6 +57,8 @@ pub(crate) use warnings::clock_ahead;
 
 #[cfg(test)]
 mod ending_tests;
+#[cfg(test)]
+mod ends_tests;
 #[cfg(test)]
 mod failures_tests;
 #[cfg(test)]

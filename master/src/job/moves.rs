@@ -14,6 +14,7 @@ use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placing::note_why_it_leaves;
 use super::preparing::{Circumstances, Move, discard};
+use super::record::LastOwner;
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -270,6 +271,10 @@ fn assign(
     partition.record.placed = Some(Placed {
         at: wall,
         cause: partition.leaves.take().unwrap_or(Cause::New),
+    });
+    partition.record.last = Some(LastOwner {
+        executor: id.clone(),
+        host: executor.site.host.clone(),
     });
     partition.is_adopted = false;
     partition.hold = Hold::Held {

@@ -109,6 +109,7 @@ impl Partitions {
             assignment_epoch: 0,
             owner: None,
             placed: None,
+            last: None,
         };
         self.all.push(Partition::restore(record, now));
         true

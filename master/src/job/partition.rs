@@ -6,7 +6,7 @@ use std::time::Duration;
 use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionReport, RevokeMode};
 use kol_common::{ExecutorId, Millis};
 
-use super::cause::Cause;
+use super::cause::{Cause, UNKNOWN};
 use super::effect::Resumed;
 use super::pause::Pauses;
 use super::placement::Site;
@@ -136,7 +136,7 @@ impl Partition {
         Resumed {
             partition: self.record.partition.clone(),
             paused,
-            cause: placed.map_or("unknown", |placed| placed.cause.word()),
+            cause: placed.map_or(UNKNOWN, |placed| placed.cause.word()),
         }
     }
 

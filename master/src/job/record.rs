@@ -3,7 +3,7 @@
 
 use kol_common::job::{Flip, JobSpec};
 use kol_common::proto::{LostTail, PartitionCheckpoint, PartitionReport};
-use kol_common::{Incarnation, JobId, Millis, SourcePartition};
+use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -40,6 +40,22 @@ pub enum Phase {
     Over(End),
 }
 
+impl Phase {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Ending(End::Stopped) => "stopping",
+            Self::Ending(End::Cancelled) => "being cancelled",
+            Self::Ending(End::Failed) => "failing",
+            Self::Over(End::Stopped) => "stopped",
+            Self::Over(End::Cancelled) => "cancelled",
+            Self::Over(End::Failed) => "failed",
+        }
+    }
+}
+
 /// One source partition of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionRecord {
@@ -68,6 +84,18 @@ pub struct PartitionRecord {
     /// When and why it was assigned to that one.
     #[serde(default)]
     pub placed: Option<Placed>,
+    /// The executor that it was assigned to last, also once it was taken back.
+    #[serde(default)]
+    pub last: Option<LastOwner>,
+}
+
+/// Who had a partition last, as people find it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastOwner {
+    /// The executor.
+    pub executor: ExecutorId,
+    /// Its host.
+    pub host: String,
 }
 
 impl PartitionRecord {

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::{
-    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport, UnseenRoot,
+    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport,
+    PartitionState, UnseenRoot,
 };
 use kol_common::redis::RIGHTS_MISSING;
 use kol_common::{ExecutorId, KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
-use super::fleet::{Executor, Fleet, Place, is_callable};
+use super::ends::{Ends, is_served};
+use super::fleet::{Executor, Fleet, Place};
 use super::hot::hot_partitions;
 use super::measure::Measure;
 use super::overlap::Overlap;
 use super::ownership::Partitions;
-use super::partition::{Hold, Partition};
+use super::partition::Partition;
 use super::placement::Plan;
 use super::placing::explain;
 use super::record::{End, JobRecord, Phase};
@@ -35,6 +37,10 @@ pub(super) struct View<'a> {
     pub(super) lookup_problem: Option<&'a KolError>,
     /// What the last look at the owner records and at Redis itself found wrong.
     pub(super) tenure_problem: Option<&'a KolError>,
+    /// Whether it keeps up with its input.
+    pub(super) live: bool,
+    /// Where logs end.
+    pub(super) ends: &'a Ends,
     pub(super) fleet: &'a Fleet,
 }
 
@@ -61,6 +67,8 @@ impl View<'_> {
             ));
         }
         all_warnings.extend(lost_tails(self.partitions.iter().map(|p| &p.record)));
+        // What an owner reported that no longer answers may have become wrong.
+        let caught_up = self.unserved().is_none() && caught_up(self.measure, scoring, &round);
         let overlap = Overlap::of(self.reports(), scoring.window);
         let spec = &self.record.spec;
         all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
@@ -76,11 +84,11 @@ impl View<'_> {
             partitions: self.entries(now),
             partition_count: self.partitions.len() as u64,
             executors: running.len() as u64,
-            lag_records: self.partitions.iter().map(lag).sum(),
+            lag_records: self.lag(now),
             staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
             totals: Some(totals),
-            // What an owner reported that no longer answers may have become wrong.
-            caught_up: self.unserved().is_none() && caught_up(self.measure, scoring, &round),
+            caught_up,
+            live: (self.live || caught_up) && self.record.is_live(),
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
@@ -108,9 +116,40 @@ impl View<'_> {
         let runs = self.record.phase == Phase::Running;
         let all = self.partitions.iter().map(|p| {
             let next = self.partitions.moving_to(p).filter(|_| runs);
-            entry(p, next, self.fleet, &plan)
+            proto::PartitionStatus {
+                state: self.partition_state(p) as i32,
+                end_offset: self.ends.end(now, p).map(|(_, end)| end),
+                lag_records: self.lag_of(now, p),
+                ..entry(p, next, self.fleet, &plan)
+            }
         });
         all.collect()
+    }
+
+    /// What no executor that answers has waits, whatever was reported of it last.
+    fn partition_state(&self, partition: &Partition) -> PartitionState {
+        if matches!(self.record.phase, Phase::Over(_)) {
+            PartitionState::Over
+        } else if !is_served(partition, self.fleet) {
+            PartitionState::Waiting
+        } else {
+            let report = partition.current_report();
+            report.map_or(PartitionState::Unspecified, PartitionReport::state)
+        }
+    }
+
+    /// Of all partitions; `None` where that of one is not known.
+    fn lag(&self, now: Millis) -> Option<u64> {
+        if self.partitions.is_empty() {
+            return None;
+        }
+        self.partitions.iter().map(|p| self.lag_of(now, p)).sum()
+    }
+
+    /// Nothing is read for a job that is over.
+    fn lag_of(&self, now: Millis, partition: &Partition) -> Option<u64> {
+        let over = matches!(self.record.phase, Phase::Over(_));
+        self.ends.lag(now, partition, self.epochs).filter(|_| !over)
     }
 
     fn reports(&self) -> impl Iterator<Item = &PartitionReport> {
@@ -232,17 +271,13 @@ impl View<'_> {
         if self.record.phase != Phase::Running {
             return None;
         }
-        let unserved = |p: &&Partition| match &p.hold {
-            Hold::Free { .. } | Hold::Awaited { .. } => true,
-            Hold::Held { executor } | Hold::Releasing { executor, .. } => {
-                !is_callable(self.fleet, executor)
-            }
-        };
+        let unserved = |p: &&Partition| !is_served(p, self.fleet);
         let count = self.partitions.iter().filter(unserved).count();
         if count == 0 {
             return None;
         }
         let all = self.partitions.len();
+        let hosts = self.fleet.values().map(|e| e.site.host.as_str());
         let error = if self.fleet.values().any(Executor::callable) {
             KolError::external(
                 "PARTITIONS_WAITING",
@@ -250,11 +285,16 @@ impl View<'_> {
             )
             .help("They are assigned by themselves within seconds; see kol-client partitions.")
         } else {
-            KolError::external(
-                "NO_EXECUTOR",
-                "no executor is registered: start one with kol-executor --master http://HOST:7077",
-            )
-            .help(format!("{count} of {all} partitions wait for it."))
+            let what = if self.fleet.is_empty() {
+                "no executor is registered: start one with kol-executor --master http://HOST:7077"
+                    .to_owned()
+            } else {
+                let hosts: BTreeSet<&str> = hosts.collect();
+                let hosts = hosts.into_iter().collect::<Vec<_>>().join(", ");
+                format!("no executor answers: look at kol-executor on {hosts}")
+            };
+            KolError::external("NO_EXECUTOR", what)
+                .help(format!("{count} of {all} partitions wait for it."))
         };
         Some(error.job(&self.record.spec.name).to_info())
     }
@@ -315,13 +355,6 @@ fn misses(executor: &Executor, root: &UnseenRoot) -> ErrorInfo {
     }
 }
 
-fn lag(partition: &Partition) -> u64 {
-    let report = partition.report.as_ref();
-    report.map_or(0, |r| {
-        r.end_offset.map_or(0, |end| end.saturating_sub(r.position))
-    })
-}
-
 /// `next` is the executor that it is moving to.
 fn entry(
     partition: &Partition,
@@ -333,8 +366,14 @@ fn entry(
     let host = owner
         .and_then(|id| fleet.get(id))
         .map(|e| e.site.host.clone());
+    let last = partition.record.last.clone();
+    let (last_executor_id, last_host) = last.map_or_else(Default::default, |last| {
+        (last.executor.to_string(), last.host)
+    });
     proto::PartitionStatus {
         partition: Some((&partition.record.partition).into()),
+        last_executor_id,
+        last_host,
         executor_id: owner.map(ToString::to_string).unwrap_or_default(),
         host: host.unwrap_or_default(),
         start_offset: partition.record.start_offset,
@@ -342,5 +381,6 @@ fn entry(
         placement: explain(partition, plan),
         moving_to: next.map(ToString::to_string),
         paused_ms: partition.pauses.last().map(|paused| paused.0),
+        ..proto::PartitionStatus::default()
     }
 }

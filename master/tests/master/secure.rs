@@ -16,7 +16,6 @@ use kol_master::http::{self, Pages};
 use kol_master::meta::etcd::Members;
 use kol_master::rpc::{Caller, caller_of};
 use kol_master::run::Master;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpStream;
@@ -272,9 +271,8 @@ async fn without_a_token_no_page_but_health_answers() {
     let secured = Secured::start().await;
     let protection = Protection::new(Some(&secured.process("master")), false).unwrap();
     let tasks = Group::new("pages");
-    let metrics = PrometheusBuilder::new().build_recorder().handle();
     let roles = secured.master.roles().clone();
-    let pages = Pages::new(metrics, roles, Vec::new(), &tasks);
+    let pages = Pages::new(roles, Vec::new(), &tasks);
     let router = http::served(pages, protection);
     for path in http::paths() {
         let refused = if is_open_to_all(&path) { 200 } else { 401 };
@@ -338,7 +336,6 @@ async fn response(router: &Router, path: &str, token: Option<&str>) -> Response<
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_elsewhere_needs_tls_or_a_person_who_says_that_it_is_insecure() {
     let rig = Rig::new("events", 1).await;
-    let metrics = || PrometheusBuilder::new().build_recorder().handle();
     // No such host answers; whether one may be called is decided before.
     let etcd = |insecure| Config {
         etcd: Some(Shared {
@@ -353,9 +350,9 @@ async fn etcd_elsewhere_needs_tls_or_a_person_who_says_that_it_is_insecure() {
         insecure: true,
         ..rig.config()
     };
-    let refused = Master::start(&etcd(false), metrics()).await.unwrap_err();
+    let refused = Master::start(&etcd(false)).await.unwrap_err();
     assert_eq!(refused.code, "ETCD_PLAIN", "--insecure is about listeners");
-    let master = Master::start(&etcd(true), metrics()).await.unwrap();
+    let master = Master::start(&etcd(true)).await.unwrap();
     master.stop(Duration::ZERO).await;
 }
 
@@ -367,10 +364,9 @@ async fn an_address_that_others_reach_needs_tls_or_a_person_who_says_insecure() 
         insecure,
         ..rig.config()
     };
-    let metrics = || PrometheusBuilder::new().build_recorder().handle();
-    let refused = Master::start(&open(false), metrics()).await.unwrap_err();
+    let refused = Master::start(&open(false)).await.unwrap_err();
     assert_eq!(refused.code, "ADDRESS_OPEN");
-    let master = Master::start(&open(true), metrics()).await.unwrap();
+    let master = Master::start(&open(true)).await.unwrap();
     let mut client = super::support::people(&master).await;
     super::support::submit(&mut client, &rig.spec("a"))
         .await

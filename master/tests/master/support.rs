@@ -19,7 +19,6 @@ use kol_common::proto::{
 use kol_common::telemetry::LogFormat;
 use kol_master::config::Config;
 use kol_master::run::Master;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -95,6 +94,7 @@ impl Rig {
             insecure: false,
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,
+            log_level: None,
             autostart: None,
         }
     }
@@ -104,8 +104,7 @@ impl Rig {
     }
 
     pub async fn master_with(&self, config: Config) -> Master {
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        Master::start(&config, metrics).await.unwrap()
+        Master::start(&config).await.unwrap()
     }
 
     pub fn spec(&self, name: &str) -> String {

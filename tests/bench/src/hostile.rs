@@ -171,7 +171,7 @@ impl<'a> Look<'a> {
             std::thread::sleep(EVERY);
             let status = (self.statuses)();
             last = events(&status);
-            lag = lag.max(status.lag_records);
+            lag = lag.max(status.lag_records.unwrap_or_default());
             for (most, process) in memory.iter_mut().zip(processes) {
                 *most = process.rss().max(*most);
             }

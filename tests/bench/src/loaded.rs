@@ -87,7 +87,7 @@ impl Load {
             lag = lag.max(
                 cluster
                     .try_status(&job)
-                    .map_or(0, |status| status.lag_records),
+                    .map_or(0, |status| status.lag_records.unwrap_or_default()),
             );
         }
         let lasted = begun.elapsed() - WARM_UP;

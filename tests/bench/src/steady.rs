@@ -36,13 +36,13 @@ pub fn steady(plan: &Plan) {
         epochs.sample(&cluster, &job);
         if begun.elapsed() > Duration::from_secs(60) {
             after_minute.get_or_insert(rss);
-            worst_lag = worst_lag.max(status.lag_records);
+            worst_lag = worst_lag.max(status.lag_records.unwrap_or_default());
         }
         println!(
             "  {:>4} s  {:>10} events  lag {:>8}  {:>5} MiB  {:>4.0} % of a core",
             begun.elapsed().as_secs(),
             status.totals.unwrap_or_default().events,
-            status.lag_records,
+            status.lag_records.unwrap_or_default(),
             rss,
             100.0 * (cpu(pid) - before).as_secs_f64() / begun.elapsed().as_secs_f64()
         );

@@ -173,7 +173,7 @@ pub fn scoring(status: &JobStatus) -> ScoringSpec {
 pub(super) fn explain(status: &JobStatus) -> String {
     let partitions: Vec<_> = status.partitions.iter().take(4).collect();
     format!(
-        "{:?} `{}` lag {} caught_up {} totals {:?} problems {:?} partitions {partitions:#?}",
+        "{:?} `{}` lag {:?} caught_up {} totals {:?} problems {:?} partitions {partitions:#?}",
         status.state(),
         status.reason,
         status.lag_records,

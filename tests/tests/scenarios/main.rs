@@ -21,6 +21,7 @@ mod lineage;
 mod masters;
 mod memory;
 mod moves;
+mod numbers;
 mod owners;
 mod page;
 mod placement;

@@ -125,6 +125,11 @@ impl Fill {
         self.line.oldest(state.waiting(Consumer::Delivery))
     }
 
+    /// Since when the oldest change in flight, or one that failed to arrive, has waited.
+    pub fn in_flight_since(&self) -> Option<Instant> {
+        self.line.oldest(0)
+    }
+
     /// Since when something is awaited.
     pub fn awaited_since(&self) -> Option<Instant> {
         self.line.awaited_since()

@@ -7,6 +7,7 @@
 //! | `shown` | the last record that Redis was shown the effect of |
 //! | `flush` | when a flush may begin, and what Redis has confirmed: a machine |
 //! | `early` | whom readers see first |
+//! | `latency` | how long it takes from an event until Redis has what came of it |
 //! | `staleness` | how old the oldest change is that Redis does not have |
 //! | `fill` | fills flushes with what changed and what must be rescored |
 //! | `ledger` | what Redis was sent of each KOL |
@@ -26,6 +27,7 @@ mod early;
 pub mod encode;
 mod fill;
 mod flush;
+pub mod latency;
 mod ledger;
 mod line;
 mod orphans;

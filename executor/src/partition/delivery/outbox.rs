@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
+use prometheus::Histogram;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
+use super::latency;
 use super::ledger::Sent;
 use super::outcome::{Arrived, News, Outcome, Reached, Scope};
 use super::problems::Problems;
@@ -50,6 +52,8 @@ pub struct Outbox {
     staleness: Staleness,
     turn: OwnTurn,
     room: Room,
+    /// From an event to Redis.
+    latency: Histogram,
     /// KOLs that Redis has confirmed.
     merges: u64,
 }
@@ -93,6 +97,7 @@ impl Outbox {
             staleness: Staleness::new(spec.sink.max_staleness),
             turn: OwnTurn::new(turns, part_of_epoch),
             room: Room::new(memory),
+            latency: latency::of(&spec.name),
             merges: 0,
             assignment,
         }
@@ -141,7 +146,7 @@ impl Outbox {
     pub fn give_up_hold(&mut self, now: Instant, shown: u64) {
         tracing::warn!(
             code = "LOG_RECREATED",
-            job = %self.assignment.job,
+            job = self.assignment.spec.name.as_str(),
             partition = %self.assignment.partition,
             shown,
             "Redis was shown more than the log has: the topic was recreated"
@@ -372,7 +377,7 @@ impl Outbox {
             Next::SendEverything => {
                 tracing::warn!(
                     code = "REDIS_LOST_DATA",
-                    job = %self.assignment.job,
+                    job = self.assignment.spec.name.as_str(),
                     partition = %self.assignment.partition,
                     "Redis lost data: writing everything of this partition again"
                 );
@@ -381,7 +386,7 @@ impl Outbox {
             Next::BeginGeneration => {
                 tracing::warn!(
                     code = "GENERATION_RAISED",
-                    job = %self.assignment.job,
+                    job = self.assignment.spec.name.as_str(),
                     partition = %self.assignment.partition,
                     generation = self.assignment.generation,
                     "the job has a newer generation: writing everything of this partition under it"
@@ -410,6 +415,10 @@ impl Outbox {
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
         if flushed.is_some() {
+            if let Some(since) = self.fill.in_flight_since() {
+                let latency = now.duration_since(since);
+                self.latency.observe(latency.as_secs_f64());
+            }
             self.merges += self.fill.confirm() as u64;
         } else {
             self.fill.fail(state);

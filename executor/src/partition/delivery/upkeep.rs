@@ -235,7 +235,7 @@ impl Upkeep {
         if let Some(creators) = self.repairs.add(now, repaired) {
             tracing::warn!(
                 code = "REDIS_REPAIRED",
-                job = %self.assignment.job,
+                job = self.assignment.spec.name.as_str(),
                 partition = %self.assignment.partition,
                 creators,
                 "Redis lost creators that it had confirmed: writing them again"

@@ -15,7 +15,7 @@ use kol_common::secrets::Secrets;
 use kol_common::{KolError, SourcePartition};
 use kol_executor::source::{DeadLetterTopic, Logs, Source};
 use kol_master::checkpoint::group_offsets::GroupOffsets;
-use kol_master::job::discovery::{Brokers, Started, Starts};
+use kol_master::job::discovery::{Brokers, LogEnds, Started, Starts};
 
 pub use topic::{MemoryLog, unreachable};
 
@@ -65,6 +65,26 @@ impl Brokers for MemoryLog {
                 topic_id: Some(TOPIC),
             });
             Ok(started.collect())
+        })
+    }
+
+    fn ends(
+        &self,
+        _source: SourceSpec,
+        partitions: Vec<SourcePartition>,
+        _secrets: Secrets,
+    ) -> BoxFuture<'static, Result<LogEnds, KolError>> {
+        let log = self.clone();
+        Box::pin(async move {
+            let inner = log.lock();
+            if inner.away {
+                return Err(unreachable());
+            }
+            let end = |name: SourcePartition| {
+                let records = inner.partitions.get(name.partition as usize)?;
+                Some((name, records.len() as u64))
+            };
+            Ok(partitions.into_iter().filter_map(end).collect())
         })
     }
 

@@ -69,7 +69,7 @@ fn a_job_is_submitted_once_watched_until_it_has_caught_up_and_stopped() {
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
     for line in [
         "state       running",
-        "caught up   yes",
+        "live        yes, and everything is in Redis",
         "lag         0 records",
         "read        1,000 events, 0 late, 2 unusable, 0 lost",
     ] {

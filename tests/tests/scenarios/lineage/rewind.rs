@@ -83,7 +83,7 @@ fn looks(scene: &Scene, job: &str) -> Vec<Look> {
             .unwrap();
         let status = scene.cluster.try_status(job).unwrap();
         let old = old.is_some();
-        let lag = status.lag_records;
+        let lag = status.lag_records.unwrap_or_default();
         seen.push(Look { size, old, lag });
         if status.caught_up && !old {
             return seen;

@@ -1,0 +1,141 @@
+use kol_common::proto::executor_message::Body as FromExecutor;
+use kol_common::proto::{
+    ExecutorState, JobStatus, PartitionReport, PartitionState, PartitionStatus, Reports,
+};
+use kol_common::{KolError, Millis, SourcePartition};
+
+use super::discovery::LogEnds;
+use super::effect::Event;
+use super::testing::{Rig, executor, set};
+
+fn name() -> SourcePartition {
+    SourcePartition::new("t", 0)
+}
+
+/// A job of one partition whose owner reports that it has read so much of a log of that length.
+fn reading(position: u64, end: Option<u64>) -> Rig {
+    let (mut rig, out) = Rig::running(&[1], 1);
+    assert_eq!(out.ends, [name()], "its owner does not know yet");
+    rig.event(Event::Ends(Ok(Vec::new())));
+    report(&mut rig, position, end);
+    rig
+}
+
+fn report(rig: &mut Rig, position: u64, end_offset: Option<u64>) {
+    let report = PartitionReport {
+        partition: Some((&name()).into()),
+        assignment_epoch: 1,
+        state: PartitionState::Running as i32,
+        position,
+        end_offset,
+        ..PartitionReport::default()
+    };
+    let reports = Reports {
+        reports: vec![report],
+    };
+    rig.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
+}
+
+fn status(rig: &Rig) -> (JobStatus, PartitionStatus) {
+    let status = rig.job.status(Millis(rig.now), &rig.fleet);
+    let partition = status.partitions[0].clone();
+    (status, partition)
+}
+
+/// The lag of the job and of its partition.
+fn lag(rig: &Rig) -> Option<u64> {
+    let (job, partition) = status(rig);
+    assert_eq!(job.lag_records, partition.lag_records, "one number");
+    job.lag_records
+}
+
+fn found(end: u64) -> Event {
+    let ends: LogEnds = vec![(name(), end)];
+    Event::Ends(Ok(ends))
+}
+
+#[test]
+fn a_partition_whose_owner_does_not_answer_waits_and_names_it_and_its_host() {
+    let mut rig = reading(100, Some(100));
+    assert_eq!(status(&rig).1.state(), PartitionState::Running);
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    let (job, partition) = status(&rig);
+    assert_eq!(partition.state(), PartitionState::Waiting);
+    assert_eq!(job.problems[0].code, "NO_EXECUTOR");
+    assert!(job.problems[0].message.contains("host1"));
+    rig.fleet.clear();
+    rig.tick();
+    let (_, partition) = status(&rig);
+    assert_eq!(partition.state(), PartitionState::Waiting);
+    assert_eq!(partition.executor_id, "");
+    let last = (&*partition.last_executor_id, &*partition.last_host);
+    assert_eq!(last, ("exe_1", "host1"));
+}
+
+#[test]
+fn the_master_looks_up_the_ends_of_logs_that_no_executor_that_answers_reads() {
+    let mut rig = reading(100, Some(100));
+    assert_eq!(rig.after(2_000).ends, [], "its owner reports them");
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    assert_eq!(rig.tick().ends, [name()], "at once");
+    assert_eq!(rig.after(1_000).ends, [], "one look at a time");
+    rig.event(found(160));
+    assert_eq!(lag(&rig), Some(60));
+    rig.now += 1_999;
+    assert_eq!(rig.tick().ends, []);
+    assert_eq!(rig.after(1).ends, [name()]);
+    rig.event(found(250));
+    assert_eq!(lag(&rig), Some(150));
+    set(&mut rig.fleet, 1, ExecutorState::Alive);
+    report(&mut rig, 240, Some(260));
+    assert_eq!(lag(&rig), Some(20), "what its owner knows is newer");
+    assert_eq!(rig.after(2_000).ends, []);
+}
+
+#[test]
+fn a_lag_that_is_not_known_is_never_0() {
+    let mut rig = reading(100, None);
+    assert_eq!(lag(&rig), None, "the owner does not know the end yet");
+    report(&mut rig, 100, Some(100));
+    assert_eq!(lag(&rig), Some(0));
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    rig.after(10_000);
+    assert_eq!(lag(&rig), Some(0), "as it was 10 s ago");
+    let away = KolError::external("SOURCE_UNREACHABLE", "away");
+    rig.event(Event::Ends(Err(away)));
+    rig.after(1);
+    assert_eq!(lag(&rig), None, "that was too long ago");
+    assert_eq!(rig.after(500).ends, [name()], "tried again");
+}
+
+#[test]
+fn without_a_report_a_partition_is_read_up_to_where_it_starts() {
+    let (mut rig, _) = Rig::running(&[], 1);
+    assert_eq!(lag(&rig), None);
+    rig.event(found(170));
+    assert_eq!(lag(&rig), Some(70), "it starts at 100");
+}
+
+#[test]
+fn of_a_log_that_now_ends_before_the_position_nothing_is_read() {
+    let mut rig = reading(100, Some(100));
+    report(&mut rig, 110, Some(100));
+    assert_eq!(lag(&rig), Some(0), "the end is older than the position");
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    assert_eq!(rig.after(4_000).ends, [name()]);
+    rig.event(found(30));
+    assert_eq!(lag(&rig), Some(30), "the topic was recreated");
+}
+
+#[test]
+fn a_job_that_is_over_has_no_lag_and_its_partitions_do_not_run() {
+    let mut rig = reading(100, Some(100));
+    rig.event(Event::End(super::record::End::Cancelled, String::new()));
+    rig.fleet.clear();
+    rig.after(60_000);
+    let (job, partition) = status(&rig);
+    assert_eq!(
+        (job.lag_records, partition.lag_records, partition.state()),
+        (None, None, PartitionState::Over)
+    );
+}
