@@ -79,12 +79,17 @@ pub(super) struct Doubts {
     programs: BTreeSet<usize>,
     /// Functions that change what they are passed.
     changing: BTreeSet<String>,
+    /// Names that belong to a scope, with what was imported under them and where they are last set.
+    declared: BTreeMap<Name, (Option<String>, usize)>,
 }
 
 impl Doubts {
     /// Looks through all files.
     pub(super) fn new(programs: &[Program]) -> Self {
         let mut doubts = Self::default();
+        for (index, program) in programs.iter().enumerate() {
+            doubts.declare(index, program);
+        }
         for (index, program) in programs.iter().enumerate() {
             program
                 .bindings
@@ -103,6 +108,8 @@ impl Doubts {
                 expr.walk(&mut |e| doubts.expression(programs, e, place));
             }
         }
+        let scopes = programs.iter().flat_map(|p| &p.scopes);
+        let defined: BTreeSet<&str> = scopes.map(|s| s.name.as_str()).collect();
         for (index, program) in programs.iter().enumerate() {
             for alone in &program.statements {
                 let place = Place {
@@ -110,7 +117,7 @@ impl Doubts {
                     scope: alone.scope,
                     order: alone.order,
                 };
-                doubts.passed_out(programs, program, &alone.expr, place);
+                doubts.passed_out(&defined, program, &alone.expr, place);
             }
         }
         for _ in 0..MAX_ROUNDS {
@@ -130,6 +137,35 @@ impl Doubts {
             }
         }
         doubts
+    }
+
+    fn declare(&mut self, index: usize, program: &Program) {
+        for (at, scope) in program.scopes.iter().enumerate() {
+            let params = scope.params.iter().map(|(param, _)| param);
+            for name in params.chain(&scope.rest) {
+                self.declared.insert((index, at, name.clone()), (None, 0));
+            }
+        }
+        for b in program.bindings.iter().filter(|b| b.declares) {
+            let name = (index, b.scope, b.name.clone());
+            let entry = self.declared.entry(name).or_default();
+            entry.1 = b.order;
+            if let Kind::Import(_, of) = &b.value.kind {
+                entry.0 = Some(of.clone());
+            }
+        }
+    }
+
+    /// The scope that a name belongs to, seen from `scope`.
+    fn owner(&self, index: usize, program: &Program, scope: usize, name: &str) -> Option<usize> {
+        let mut at = Some(scope);
+        while let Some(scope) = at {
+            if self.declared.contains_key(&(index, scope, name.to_owned())) {
+                return Some(scope);
+            }
+            at = program.scopes.get(scope)?.parent;
+        }
+        None
     }
 
     /// Whether another scope may have assigned this name.
@@ -187,21 +223,18 @@ impl Doubts {
             return;
         }
         let is_set = matches!(b.change, Change::Set);
-        match owner(program, b.scope, &b.name) {
+        match self.owner(index, program, b.scope, &b.name) {
             Some(scope) => {
-                let is_after = |d: &Binding| {
-                    d.declares && d.scope == scope && d.name == b.name && d.order > b.order
-                };
+                let last = self.declared.get(&(index, scope, b.name.clone()));
+                let is_before = last.is_some_and(|(_, order)| *order > b.order);
                 // Also what `global` makes a name of the file.
-                let is_global = scope == 0
-                    && b.conditional
-                    && (is_set || program.bindings.iter().any(is_after));
+                let is_global = scope == 0 && b.conditional && (is_set || is_before);
                 if scope != b.scope || is_global {
                     self.names.insert((index, scope, b.name.clone()));
                 }
                 if !is_set {
                     self.changed_parameter(program, scope, &b.name);
-                    self.changed_import(program, scope, &b.name);
+                    self.changed_import(index, scope, &b.name);
                 }
             }
             None if is_set && b.scope > 0 => {
@@ -231,52 +264,55 @@ impl Doubts {
     }
 
     /// What is changed under an imported name is changed in its module.
-    fn changed_import(&mut self, program: &Program, scope: usize, name: &str) {
-        for b in program
-            .bindings
-            .iter()
-            .filter(|b| b.scope == scope && b.name == name)
-        {
-            if let Kind::Import(_, of) = &b.value.kind {
-                self.loose.insert(of.clone());
-            }
+    fn changed_import(&mut self, index: usize, scope: usize, name: &str) {
+        let declared = self.declared.get(&(index, scope, name.to_owned()));
+        if let Some((Some(of), _)) = declared {
+            self.loose.insert(of.clone());
         }
     }
 
     /// `other = name`: what changes one of them changes both.
     fn aliases(&mut self, index: usize, program: &Program) {
-        for b in program
-            .bindings
-            .iter()
-            .filter(|b| matches!(b.change, Change::Set))
-        {
+        // The last change of each name in each scope.
+        let mut changes: BTreeMap<&str, BTreeMap<usize, usize>> = BTreeMap::new();
+        let all = program.bindings.iter();
+        for b in all.filter(|b| !matches!(b.change, Change::Set)) {
+            changes.entry(&b.name).or_default().insert(b.scope, b.order);
+        }
+        let sets = program.bindings.iter();
+        for b in sets.filter(|b| matches!(b.change, Change::Set)) {
             let mut of = Vec::new();
             same(&b.value, &mut of);
             for of in of {
-                let scope = b.scope;
-                let is_self_change = |c: &&Binding| {
-                    !matches!(c.change, Change::Set) && c.name == b.name && c.scope == scope
-                };
-                if let Some(change) = program.bindings.iter().find(is_self_change) {
-                    let at = Place {
-                        program: index,
-                        scope,
-                        order: change.order,
-                    };
-                    self.change(program, &of, at);
+                let own = changes
+                    .get(b.name.as_str())
+                    .and_then(|all| all.get(&b.scope));
+                if let Some(order) = own {
+                    let (scope, order) = (b.scope, *order);
+                    self.change(
+                        program,
+                        &of,
+                        Place {
+                            program: index,
+                            scope,
+                            order: b.order.min(order),
+                        },
+                    );
                 }
-                let later = |c: &&Binding| {
-                    c.name == of
-                        && !matches!(c.change, Change::Set)
-                        && (c.scope != scope || c.order > b.order)
-                };
-                if let Some(change) = program.bindings.iter().find(later) {
-                    let at = Place {
-                        program: index,
-                        scope: change.scope,
-                        order: change.order,
-                    };
-                    self.change(program, &b.name, at);
+                let others = changes.get(of.as_str()).into_iter().flatten();
+                let later = others
+                    .map(|(scope, order)| (*scope, *order))
+                    .find(|(scope, order)| *scope != b.scope || *order > b.order);
+                if let Some((scope, order)) = later {
+                    self.change(
+                        program,
+                        &b.name,
+                        Place {
+                            program: index,
+                            scope,
+                            order,
+                        },
+                    );
                 }
             }
         }
@@ -284,13 +320,13 @@ impl Doubts {
 
     /// The map, list or object of a name is changed at this place.
     fn change(&mut self, program: &Program, name: &str, at: Place) {
-        let Some(scope) = owner(program, at.scope, name) else {
+        let Some(scope) = self.owner(at.program, program, at.scope, name) else {
             let leaf = name.rsplit('.').next().unwrap_or(name);
             self.loose.insert(leaf.to_owned());
             return;
         };
         self.changed_parameter(program, scope, name);
-        self.changed_import(program, scope, name);
+        self.changed_import(at.program, scope, name);
         let name = (at.program, scope, name.to_owned());
         self.contents
             .entry(name)
@@ -342,8 +378,7 @@ impl Doubts {
             Some("exec" | "execfile" | "run_path" | "reload") => {
                 self.programs.insert(place.program);
             }
-            Some("setattr" | "__setattr__" | "delattr") => match arguments.iter().find_map(literal)
-            {
+            Some("setattr" | "__setattr__") => match named(arguments) {
                 Some(name) => {
                     self.anywhere.insert(name.to_owned());
                 }
@@ -374,15 +409,20 @@ impl Doubts {
     }
 
     /// What is passed to a function that is not in the files, and whose result nobody uses.
-    fn passed_out(&mut self, programs: &[Program], program: &Program, expr: &Expr, place: Place) {
+    fn passed_out(
+        &mut self,
+        defined: &BTreeSet<&str>,
+        program: &Program,
+        expr: &Expr,
+        place: Place,
+    ) {
         let Kind::Call(callee, arguments) = &expr.kind else {
             return;
         };
         let Some(name) = callee.last_name() else {
             return;
         };
-        let mut scopes = programs.iter().flat_map(|p| &p.scopes);
-        if !READING.contains(&name) && !scopes.any(|s| s.name == name) {
+        if !READING.contains(&name) && !defined.contains(name) {
             self.change_all(program, arguments, place);
         }
     }
@@ -396,8 +436,10 @@ impl Doubts {
     }
 }
 
-fn literal(argument: &Argument) -> Option<&str> {
-    match &argument.value.kind {
+/// The field that `setattr(object, field, value)` sets, in front of the value.
+fn named(arguments: &[Argument]) -> Option<&str> {
+    let at = arguments.len().checked_sub(2)?;
+    match &arguments.get(at)?.value.kind {
         Kind::Literal(text) => Some(text),
         _ => None,
     }
@@ -415,22 +457,6 @@ fn same(expr: &Expr, names: &mut Vec<String>) {
         Kind::Choice(all) => all.iter().for_each(|e| same(e, names)),
         _ => {}
     }
-}
-
-/// The scope that a name belongs to, seen from `scope`.
-fn owner(program: &Program, scope: usize, name: &str) -> Option<usize> {
-    let mut at = Some(scope);
-    while let Some(index) = at {
-        let scope = program.scopes.get(index)?;
-        let is_param = scope.params.iter().any(|(param, _)| param == name)
-            || scope.rest.as_deref() == Some(name);
-        let declares = |b: &Binding| b.declares && b.scope == index && b.name == name;
-        if is_param || program.bindings.iter().any(declares) {
-            return Some(index);
-        }
-        at = scope.parent;
-    }
-    None
 }
 
 /// Whether a scope is a function other than the constructor of a class.

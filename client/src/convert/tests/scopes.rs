@@ -69,7 +69,9 @@ fn what_another_scope_changes_is_asked_for() {
         ("t = \"dev\"\nwith load() as t:\n    pass", "t"),
     ] {
         let job = python(before, topic);
-        asks(&converted(&[("job.py", &job)]), "topics", "FILL-IN");
+        let open = converted(&[("job.py", &job)]);
+        assert!(open.fill_in > 0, "{before}: {}", open.spec_toml);
+        asks(&open, "topics", "FILL-IN");
     }
 }
 
