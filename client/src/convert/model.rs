@@ -135,6 +135,15 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Sets options whose names are not known: any of those set before may be another one now.
+    pub fn set_unnamed(&mut self, origin: Origin) {
+        for setting in self.options.values_mut() {
+            let ask = format!("{}, which {origin} may set again", setting.key);
+            setting.value = Text::unknown(ask);
+        }
+        self.unnamed.push(origin);
+    }
+
     /// Sets an option. One that is set in a branch differently from before depends on what only the run
     /// knows; of one that only a branch sets, `say` says so.
     pub fn set(&mut self, mut setting: Setting, in_branch: bool, say: bool) {

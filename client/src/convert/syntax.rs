@@ -16,6 +16,10 @@ pub struct Program {
     pub bindings: Vec<Binding>,
     /// Expressions that stand alone.
     pub statements: Vec<Statement>,
+    /// Targets of assignments that no name leads to: `settings()["topic"] = …`.
+    pub unfollowed: Vec<Statement>,
+    /// Modules of which all names are imported, with the position in the order of the file.
+    pub stars: Vec<(usize, usize, String)>,
     /// Line at which the file could not be read as this language.
     pub broken_at: Option<usize>,
 }
@@ -33,6 +37,8 @@ pub struct Scope {
     pub params: Vec<(String, Option<Expr>)>,
     /// The parameter that takes all other named arguments: `**rest`.
     pub rest: Option<String>,
+    /// Names of the classes that a class extends.
+    pub bases: Vec<String>,
     /// What the function returns, with its position in the file's order.
     pub returns: Vec<(usize, Expr)>,
 }
@@ -63,6 +69,8 @@ pub struct Binding {
     pub value: Expr,
     /// It stands in a branch or loop and may not be executed.
     pub conditional: bool,
+    /// The name belongs to the scope by this binding; otherwise it may be that of a scope around it.
+    pub declares: bool,
 }
 
 /// What a binding does to its name.
@@ -175,6 +183,7 @@ impl Program {
                 kind: ScopeKind::File,
                 params: Vec::new(),
                 rest: None,
+                bases: Vec::new(),
                 returns: Vec::new(),
             }],
             ..Self::default()
@@ -220,6 +229,15 @@ impl Expr {
             Kind::Name(name) => Some(name.clone()),
             Kind::Member(base, name) => Some(format!("{}.{name}", base.path()?)),
             _ => None,
+        }
+    }
+
+    /// The name whose value is changed when this is assigned to: `a.b` for `a.b["c"]["d"]`.
+    pub fn root_path(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Index(base, _) => base.root_path(),
+            Kind::Member(base, _) => self.path().or_else(|| base.root_path()),
+            _ => self.path(),
         }
     }
 

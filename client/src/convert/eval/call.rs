@@ -1,9 +1,9 @@
 //! Functions and methods whose result is known without running anything.
 
 use super::value::Entry;
-use super::{Evaluator, Frame, Place, Value};
+use super::{Evaluator, Place, Value};
 use crate::convert::model::Text;
-use crate::convert::syntax::{Argument, Expr, Kind, ScopeKind};
+use crate::convert::syntax::{Argument, Expr, Kind};
 
 impl Evaluator<'_> {
     /// The result of a call, if it is known.
@@ -26,6 +26,11 @@ impl Evaluator<'_> {
         if let Some(value) = self.built_in(name, arguments, place) {
             return Some(value);
         }
+        if let Kind::Member(base, _) = &callee.kind
+            && let Some(value) = self.method_of_class(base, name, arguments, place)
+        {
+            return value;
+        }
         match self.eval(callee, place) {
             Value::Object { program, scope, .. } => {
                 self.constructed(program, scope, arguments, place)
@@ -44,7 +49,7 @@ impl Evaluator<'_> {
                     .value()?;
                 self.argument(at.parse().ok())
             }
-            _ => self.own_function(name, arguments, place),
+            _ => self.own_function(callee, name, arguments, place),
         }
     }
 
@@ -120,6 +125,10 @@ impl Evaluator<'_> {
                 let template = self.eval(base, place).to_text().value()?;
                 self.formatted(&template, arguments, place)
             }
+            "copy" | "_replace" if !arguments.is_empty() => {
+                let value = self.eval(base, place);
+                self.copied(value, arguments, place)
+            }
             "copy" | "toMap" | "toList" | "toSeq" | "asJava" | "result" => {
                 Some(self.eval(base, place))
             }
@@ -161,6 +170,31 @@ impl Evaluator<'_> {
             },
             _ => None,
         }
+    }
+
+    /// `config.copy(topic = "t")`: the object with other values.
+    fn copied(&mut self, value: Value, arguments: &[Argument], place: Place) -> Option<Value> {
+        let Value::Object {
+            program,
+            scope,
+            fields: Some(mut fields),
+        } = value
+        else {
+            return None;
+        };
+        for argument in arguments {
+            let key = Some(argument.name.clone()?);
+            let value = self.eval(&argument.value, place);
+            fields.retain(|e| e.key != key);
+            let line = argument.value.line;
+            fields.push(Entry { key, value, line });
+        }
+        let fields = Some(fields);
+        Some(Value::Object {
+            program,
+            scope,
+            fields,
+        })
     }
 
     fn built_in(&mut self, name: &str, arguments: &[Argument], place: Place) -> Option<Value> {
@@ -228,58 +262,6 @@ impl Evaluator<'_> {
         }
         parts.push(Value::Text(Text::known(rest)));
         Some(Value::joined(parts.iter(), ""))
-    }
-
-    /// An object of a class of the files.
-    fn constructed(
-        &mut self,
-        program: usize,
-        scope: usize,
-        arguments: &[Argument],
-        place: Place,
-    ) -> Option<Value> {
-        let class = self.world.programs.get(program)?.scopes.get(scope)?;
-        let fields = self.bind(class, arguments, place);
-        let fields = fields
-            .into_iter()
-            .map(|(name, value)| Entry {
-                key: Some(name),
-                value,
-                line: 0,
-            })
-            .collect();
-        Some(Value::Object {
-            program,
-            scope,
-            fields,
-        })
-    }
-
-    /// A function of the files that returns an expression.
-    fn own_function(&mut self, name: &str, arguments: &[Argument], place: Place) -> Option<Value> {
-        let mut order: Vec<usize> = (0..self.world.programs.len()).collect();
-        order.sort_by_key(|i| *i != place.program);
-        let (program, scope) = order.into_iter().find_map(|index| {
-            let scopes = &self.world.programs.get(index)?.scopes;
-            let at = scopes.iter().position(|s| {
-                s.kind == ScopeKind::Function && s.name == name && !s.returns.is_empty()
-            })?;
-            Some((index, at))
-        })?;
-        let function = self.world.programs.get(program)?.scopes.get(scope)?;
-        let values = self.bind(function, arguments, place);
-        self.frames.push(Frame {
-            program,
-            scope,
-            values,
-        });
-        let value = self.result(Place {
-            program,
-            scope,
-            order: usize::MAX,
-        });
-        self.frames.pop();
-        value
     }
 }
 

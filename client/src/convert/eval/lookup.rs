@@ -2,7 +2,7 @@
 
 use super::{Evaluator, Frame, Place, Value};
 use crate::convert::model::Text;
-use crate::convert::syntax::{Argument, Binding, Expr, Kind, Program, Scope, ScopeKind};
+use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, Scope, ScopeKind};
 
 /// Most calls of a function that are looked at.
 const MAX_CALLS: usize = 32;
@@ -14,20 +14,49 @@ impl Evaluator<'_> {
         let mut at = Some(place.scope);
         while let Some(index) = at {
             let scope = program.scopes.get(index)?;
+            let param = scope.params.iter().find(|(n, _)| n == name);
+            if param.is_some() || scope.rest.as_deref() == Some(name) {
+                let default = param.and_then(|(_, default)| default.as_ref());
+                return self.parameter_now(program, index, name, default, place);
+            }
+            let is_member = scope.kind == ScopeKind::Class && index != place.scope;
+            if is_member && self.defines(place.program, index, name) {
+                return self.own_member(place.program, index, name);
+            }
             if let Some(value) = self.assigned(program, name, index, place) {
                 return Some(value);
             }
-            if let Some((_, default)) = scope.params.iter().find(|(n, _)| n == name) {
-                return self.parameter(program, index, name, default.as_ref(), place);
-            }
-            if scope.rest.as_deref() == Some(name) {
-                return self.parameter(program, index, name, None, place);
+            if let Some(value) = self.without_parameters(program, name, index, place) {
+                return Some(value);
             }
             at = scope.parent;
         }
         self.class_named(name, place)
-            .or_else(|| self.without_parameters(program, name, place))
             .or_else(|| self.elsewhere(name, place))
+    }
+
+    /// A parameter after what the function does to it.
+    fn parameter_now(
+        &mut self,
+        program: &Program,
+        scope: usize,
+        name: &str,
+        default: Option<&Expr>,
+        place: Place,
+    ) -> Option<Value> {
+        let all = visible(program, name, scope, place);
+        let is_set = |b: &&&Binding| matches!(b.change, Change::Set);
+        if all.iter().filter(is_set).any(|b| !b.conditional) {
+            return self.assigned(program, name, scope, place);
+        }
+        let given = self.parameter(program, scope, name, default, place)?;
+        let value = if all.iter().any(|b| matches!(b.change, Change::Set)) {
+            let set = self.outcome(&all, place)?;
+            Value::agreed(vec![given, set])?
+        } else {
+            self.changed(given, &all, place)
+        };
+        Some(self.unless_changed(program, value, name, scope, place))
     }
 
     /// What the assignments in one scope make of a name.
@@ -39,15 +68,49 @@ impl Evaluator<'_> {
         place: Place,
     ) -> Option<Value> {
         self.work += program.bindings.len();
-        let visible = |b: &&Binding| {
-            b.scope == scope && b.name == name && (scope != place.scope || b.order < place.order)
+        let all = visible(program, name, scope, place);
+        let value = self.outcome(&all, place)?;
+        let last = all.last().map_or(0, |b| b.order);
+        if self.starred(program, scope, name, last) {
+            return Some(doubted(name));
+        }
+        Some(self.unless_changed(program, value, name, scope, place))
+    }
+
+    /// The value of a name, unless something that is not followed may have changed it.
+    fn unless_changed(
+        &self,
+        program: &Program,
+        value: Value,
+        name: &str,
+        scope: usize,
+        place: Place,
+    ) -> Value {
+        let is_whole = matches!(value, Value::Text(_) | Value::Null);
+        // An imported name is a copy: what it stands for is that of its module.
+        let is_import = |b: &Binding| {
+            b.scope == scope && b.name == name && matches!(b.value.kind, Kind::Import(..))
         };
-        let all: Vec<&Binding> = program.bindings.iter().filter(visible).collect();
-        self.outcome(&all, place)
+        let is_own = !program.bindings.iter().any(is_import);
+        let is_changed = self.doubts.name(place.program, scope, name) && is_own
+            || !is_whole && self.doubts.content(scope, name, place);
+        if is_changed { doubted(name) } else { value }
+    }
+
+    /// Whether a later import of all names of a module may have set this one.
+    fn starred(&self, program: &Program, scope: usize, name: &str, since: usize) -> bool {
+        let may_set = |module: &str| {
+            let mut there = self.world.programs.iter().filter(|p| is_module(p, module));
+            there.next().is_none_or(|p| {
+                !p.stars.is_empty() || p.bindings.iter().any(|b| b.scope == 0 && b.name == name)
+            })
+        };
+        let mut stars = program.stars.iter();
+        stars.any(|(at, order, module)| *at == scope && *order > since && may_set(module))
     }
 
     /// A parameter: what the call gives it, or all calls in the file, or its default.
-    fn parameter(
+    pub(super) fn parameter(
         &mut self,
         program: &Program,
         scope: usize,
@@ -55,21 +118,25 @@ impl Evaluator<'_> {
         default: Option<&Expr>,
         place: Place,
     ) -> Option<Value> {
-        let of_frame = self
-            .frames
-            .iter()
-            .rev()
-            .find(|f| f.program == place.program && f.scope == scope)
-            .and_then(|f| f.values.iter().find(|(n, _)| n == name));
-        if let Some((_, value)) = of_frame {
+        let of_call = |f: &&Frame| f.program == place.program && f.scope == scope;
+        let frame = self.frames.iter().rev().find(of_call);
+        let of_frame = frame.map(|f| f.values.iter().find(|(n, _)| n == name));
+        if let Some(Some((_, value))) = of_frame {
             return Some(value.clone());
         }
-        let mut values = Vec::new();
-        for frame in self.frames_of(place.program, scope) {
-            let given = frame.values.into_iter().find(|(n, _)| n == name);
-            values.extend(given.map(|(_, value)| value));
+        let is_called = of_frame.is_some();
+        if !is_called && self.is_extended(place.program, scope) {
+            // What the classes that extend this one pass on is not followed.
+            return None;
         }
-        if values.is_empty() {
+        let mut values = Vec::new();
+        if !is_called {
+            for frame in self.frames_of(place.program, scope) {
+                let given = frame.values.into_iter().find(|(n, _)| n == name);
+                values.push(given.map(|(_, value)| value));
+            }
+        }
+        if values.iter().all(Option::is_none) {
             let default = default?;
             let value = self.eval(
                 default,
@@ -93,7 +160,17 @@ impl Evaluator<'_> {
             }
             return Some(value);
         }
-        Value::agreed(values)
+        let there = Place {
+            scope: 0,
+            order: usize::MAX,
+            ..place
+        };
+        let values = values.into_iter().map(|given| match (given, default) {
+            (Some(value), _) => Some(value),
+            (None, Some(default)) => Some(self.eval(default, there)),
+            (None, None) => None,
+        });
+        Value::agreed(values.collect::<Option<Vec<_>>>()?)
     }
 
     /// The parameters of a function for each of its calls in the file.
@@ -144,63 +221,98 @@ impl Evaluator<'_> {
         arguments: &[Argument],
         place: Place,
     ) -> Vec<(String, Value)> {
+        self.bound(of, arguments, place).0
+    }
+
+    /// Also answers an argument of which it is not known which parameter it gives.
+    pub(super) fn bound(
+        &mut self,
+        of: &Scope,
+        arguments: &[Argument],
+        place: Place,
+    ) -> (Vec<(String, Value)>, Option<Value>) {
         let mut names = of
             .params
             .iter()
             .map(|(name, _)| name)
             .filter(|name| !matches!(name.as_str(), "self" | "cls"));
-        let mut values = Vec::new();
+        let mut values: Vec<(String, Value)> = Vec::new();
+        // Arguments that give parameters which are not known: any of those not given by name.
+        let mut hidden = None;
         for argument in arguments {
-            let name = argument.name.clone().or_else(|| names.next().cloned());
-            let value = self.eval(&argument.value, place);
-            match (argument.spread, value, name) {
-                (true, Value::Map(entries), _) => {
-                    values.extend(entries.into_iter().filter_map(|e| Some((e.key?, e.value))))
+            let source = self.source(&argument.value, place);
+            let value = self.eval(&argument.value, place).or_source(&source);
+            match (argument.spread, value) {
+                (true, Value::Map(entries)) => {
+                    for entry in entries {
+                        match entry.key {
+                            Some(key) => values.push((key, entry.value)),
+                            None => hidden = Some(entry.value),
+                        }
+                    }
                 }
-                (_, value, Some(name)) => {
-                    let source = self.source(&argument.value, place);
-                    values.push((name, value.or_source(&source)));
+                (true, Value::List(items)) => {
+                    for item in items {
+                        match names.next() {
+                            Some(name) => values.push((name.clone(), item)),
+                            None => hidden = Some(item),
+                        }
+                    }
                 }
-                (_, _, None) => {}
+                (true, value) => hidden = Some(value),
+                (false, value) => match argument.name.as_ref().or_else(|| names.next()) {
+                    Some(name) => values.push((name.clone(), value)),
+                    None => hidden = Some(value),
+                },
             }
         }
-        let Some(rest) = &of.rest else { return values };
         let is_param = |name: &String| of.params.iter().any(|(param, _)| param == name);
+        if let Some(hidden) = &hidden {
+            let mut map = Value::Map(Vec::new());
+            map.insert(None, hidden.clone(), 0);
+            for (param, _) in &of.params {
+                if !values.iter().any(|(name, _)| name == param) {
+                    values.extend(map.get(param).map(|value| (param.clone(), value)));
+                }
+            }
+        }
+        let Some(rest) = &of.rest else {
+            return (values, hidden);
+        };
         let (mut values, others): (Vec<_>, Vec<_>) =
             values.into_iter().partition(|(name, _)| is_param(name));
         let mut map = Value::Map(Vec::new());
+        if let Some(hidden) = &hidden {
+            map.insert(None, hidden.clone(), 0);
+        }
         for (name, value) in others {
             map.insert(Some(name), value, 0);
         }
         values.push((rest.clone(), map));
-        values
+        (values, hidden)
     }
 
-    /// A class or object of this name.
-    fn class_named(&self, name: &str, place: Place) -> Option<Value> {
-        let files = self.world.programs.iter().enumerate();
-        // The own file first.
-        let mut files: Vec<_> = files.collect();
-        files.sort_by_key(|(i, _)| *i != place.program);
-        files.into_iter().find_map(|(program, source)| {
-            let is_it =
-                |s: &crate::convert::syntax::Scope| s.kind == ScopeKind::Class && s.name == name;
-            let scope = source.scopes.iter().position(is_it)?;
-            Some(Value::Object {
-                program,
-                scope,
-                fields: Vec::new(),
-            })
-        })
-    }
-
-    /// Scala's `def topic = "x"`, and functions whose result is an expression.
-    fn without_parameters(&mut self, program: &Program, name: &str, place: Place) -> Option<Value> {
-        let is_it = |s: &crate::convert::syntax::Scope| {
-            s.kind == ScopeKind::Function && s.name == name && s.params.is_empty()
+    /// Scala's `def topic = "x"` in this scope.
+    fn without_parameters(
+        &mut self,
+        program: &Program,
+        name: &str,
+        scope: usize,
+        place: Place,
+    ) -> Option<Value> {
+        let is_it = |s: &Scope| {
+            s.kind == ScopeKind::Function
+                && s.name == name
+                && s.params.is_empty()
+                && s.parent == Some(scope)
         };
-        let scope = program.scopes.iter().position(is_it)?;
-        self.result(Place { scope, ..place })
+        let scope = only(&program.scopes, is_it)?;
+        let order = usize::MAX;
+        self.result(Place {
+            scope,
+            order,
+            ..place
+        })
     }
 
     /// What the function that is the scope of `place` returns.
@@ -263,21 +375,25 @@ impl Evaluator<'_> {
         if let Some(path) = expr.path()
             && let Some(value) = self.assigned_path(&path, place)
         {
-            return value;
+            let is_doubt = self.doubts.field(name, Some((&path, place)))
+                || self.is_set_again(base, &path, place);
+            return if is_doubt { unknown } else { value };
         }
-        let own =
-            matches!(&base.kind, Kind::Name(n) if matches!(n.as_str(), "self" | "this" | "cls"));
-        let base_value = if own {
-            self.own_class(place)
-        } else {
-            Some(self.eval(base, place))
+        if self.doubts.field(name, None) {
+            return unknown;
+        }
+        let base_value = match self.own_class(base, place) {
+            Some((program, scope)) => {
+                return self.own_member(program, scope, name).unwrap_or(unknown);
+            }
+            None => Some(self.eval(base, place)),
         };
         let value = match base_value {
             Some(Value::Object {
                 program,
                 scope,
                 fields,
-            }) => self.field(program, scope, &fields, name),
+            }) => self.field(program, scope, fields.as_deref(), name),
             Some(map @ Value::Map(_)) => map.get(name),
             _ => self
                 .of_module(base, name, place)
@@ -290,60 +406,6 @@ impl Evaluator<'_> {
     fn assigned_path(&mut self, path: &str, place: Place) -> Option<Value> {
         let program = self.program(place)?;
         self.assigned(program, path, place.scope, place)
-    }
-
-    fn own_class(&self, place: Place) -> Option<Value> {
-        let program = self.program(place)?;
-        let scope = program.enclosing(place.scope, ScopeKind::Class)?;
-        Some(Value::Object {
-            program: place.program,
-            scope,
-            fields: Vec::new(),
-        })
-    }
-
-    /// A field of an object: what its constructor was given, or what its class assigns.
-    fn field(
-        &mut self,
-        program: usize,
-        scope: usize,
-        fields: &[super::value::Entry],
-        name: &str,
-    ) -> Option<Value> {
-        if let Some(entry) = fields.iter().find(|e| e.key.as_deref() == Some(name)) {
-            return Some(entry.value.clone());
-        }
-        let source = self.world.programs.get(program)?;
-        let class = source.scopes.get(scope)?;
-        let place = Place {
-            program,
-            scope,
-            order: usize::MAX,
-        };
-        let in_self = format!("self.{name}");
-        let of_class = |b: &&Binding| {
-            (b.scope == scope && b.name == name)
-                || (b.name == in_self
-                    && source
-                        .scopes
-                        .get(b.scope)
-                        .is_some_and(|s| s.parent == Some(scope)))
-        };
-        let all: Vec<&Binding> = source.bindings.iter().filter(of_class).collect();
-        if let Some(value) = self.outcome(&all, place) {
-            return Some(value);
-        }
-        if let Some((_, default)) = class.params.iter().find(|(n, _)| n == name) {
-            return self.parameter(source, scope, name, default.as_ref(), place);
-        }
-        let method = source.scopes.iter().position(|s| {
-            s.parent == Some(scope) && s.name == name && s.kind == ScopeKind::Function
-        })?;
-        self.result(Place {
-            program,
-            scope: method,
-            order: usize::MAX,
-        })
     }
 
     /// `config.TOPIC` where config.py is one of the files, also by another name.
@@ -361,10 +423,8 @@ impl Evaluator<'_> {
 
     /// What one of the files calls by this name.
     pub(super) fn imported(&mut self, module: &str, name: &str) -> Option<Value> {
-        let index = self.world.programs.iter().position(|p| {
-            let stem = std::path::Path::new(&p.file).file_stem();
-            stem.and_then(|s| s.to_str()) == Some(module)
-        })?;
+        let mut programs = self.world.programs.iter();
+        let index = programs.position(|p| is_module(p, module))?;
         let place = Place {
             program: index,
             scope: 0,
@@ -372,6 +432,32 @@ impl Evaluator<'_> {
         };
         self.assigned(self.world.programs.get(index)?, name, 0, place)
     }
+}
+
+/// A value that something which is not followed may have changed.
+pub(super) fn doubted(name: &str) -> Value {
+    let ask = format!("{name}, which may be changed where it is not followed");
+    Value::Text(Text::unknown(ask))
+}
+
+fn is_module(program: &Program, module: &str) -> bool {
+    let stem = std::path::Path::new(&program.file).file_stem();
+    stem.and_then(|s| s.to_str()) == Some(module)
+}
+
+/// What is done to a name of a scope before `place`.
+fn visible<'p>(program: &'p Program, name: &str, scope: usize, place: Place) -> Vec<&'p Binding> {
+    let is_it = |b: &&Binding| {
+        b.scope == scope && b.name == name && (scope != place.scope || b.order < place.order)
+    };
+    program.bindings.iter().filter(is_it).collect()
+}
+
+/// The only scope of this kind.
+pub(super) fn only(scopes: &[Scope], is_it: impl Fn(&Scope) -> bool) -> Option<usize> {
+    let mut all = scopes.iter().enumerate().filter(|(_, s)| is_it(s));
+    let (found, _) = all.next()?;
+    all.next().is_none().then_some(found)
 }
 
 /// A name that stands alone.

@@ -7,9 +7,13 @@
 //! | `lookup` | follows names to where they are assigned |
 //! | `outcome` | what assignments make of a name |
 //! | `outside` | environment, and arguments of the application |
+//! | `classes` | members of objects, with the classes that override them |
+//! | `doubts` | what may have been changed where it is not followed |
 //! | `call` | functions and methods whose result is known |
 
 mod call;
+mod classes;
+mod doubts;
 mod lookup;
 mod outcome;
 mod outside;
@@ -65,6 +69,7 @@ pub struct Frame {
 /// Evaluates expressions, and notes what it assumes.
 pub struct Evaluator<'a> {
     world: World<'a>,
+    doubts: doubts::Doubts,
     frames: Vec<Frame>,
     steps: usize,
     work: usize,
@@ -77,6 +82,7 @@ impl<'a> Evaluator<'a> {
     pub fn new(world: World<'a>) -> Self {
         Self {
             world,
+            doubts: doubts::Doubts::new(world.programs),
             frames: Vec::new(),
             steps: 0,
             work: 0,

@@ -32,7 +32,13 @@ impl Evaluator<'_> {
         } else {
             self.one_of(all, from, values, place)
         };
-        for binding in &all[from..] {
+        value = self.changed(value, &all[from..], place);
+        Some(value)
+    }
+
+    /// What changes make of a value, in their order.
+    pub(super) fn changed(&mut self, mut value: Value, all: &[&Binding], place: Place) -> Value {
+        for binding in all {
             let at = at(binding, place);
             match &binding.change {
                 Change::Set => {}
@@ -62,6 +68,7 @@ impl Evaluator<'_> {
                     let key = self.eval(key, at).to_text().value();
                     if key.as_ref().is_none_or(|key| value.get(key).is_none()) {
                         let entry = self.eval(&binding.value, at);
+                        let entry = self.entry_of(binding, &value, key.as_deref(), entry, place);
                         value.insert(key, entry, binding.value.line);
                     }
                 }
@@ -81,7 +88,7 @@ impl Evaluator<'_> {
                 Change::Append => value = value.plus(self.eval(&binding.value, at)),
             }
         }
-        Some(value)
+        value
     }
 
     /// An entry as a binding leaves it: one that a branch changes is not known.
@@ -95,7 +102,7 @@ impl Evaluator<'_> {
     ) -> Value {
         let before = key.and_then(|key| map.get(key));
         match (before, key) {
-            (Some(before), Some(key)) if binding.conditional && before != entry => {
+            (before, Some(key)) if binding.conditional && before.as_ref() != Some(&entry) => {
                 self.in_branch(binding, &format!("{}[{key}]", binding.name), place)
             }
             _ => entry,

@@ -20,8 +20,8 @@ pub enum Value {
         program: usize,
         /// Scope of the class.
         scope: usize,
-        /// Values given to its constructor.
-        fields: Vec<Entry>,
+        /// Values given to its constructor; `None` for the class itself.
+        fields: Option<Vec<Entry>>,
     },
     /// No value: `None`, `null`.
     Null,
@@ -126,19 +126,55 @@ impl Value {
             Self::List(items) => items.iter().map(Self::len).sum::<usize>() + items.len(),
             Self::Map(entries)
             | Self::Object {
-                fields: entries, ..
+                fields: Some(entries),
+                ..
             } => entries.iter().map(|e| e.value.len() + 16).sum(),
-            Self::Null => 0,
+            Self::Object { .. } | Self::Null => 0,
         }
     }
 
-    /// Sets a key of a map.
+    /// Sets a key of a map, or an item of a list. A key that is not known may be any of those that are
+    /// there: none of them is known from then on.
     pub fn insert(&mut self, key: Option<String>, value: Self, line: usize) {
-        let Self::Map(entries) = self else { return };
-        if entries.len() < MAX_ENTRIES {
-            entries.retain(|e| e.key.is_none() || e.key != key);
-            entries.push(Entry { key, value, line });
+        match (&mut *self, key) {
+            (Self::Map(entries), _) if entries.len() >= MAX_ENTRIES => {
+                entries.clear();
+                let value = Self::Text(Text::unknown(format!("one of {MAX_ENTRIES} entries")));
+                let key = None;
+                entries.push(Entry { key, value, line });
+            }
+            (Self::Map(entries), Some(key)) => {
+                entries.retain(|e| e.key.as_ref() != Some(&key));
+                let key = Some(key);
+                entries.push(Entry { key, value, line });
+            }
+            (Self::Map(entries), None) => {
+                for entry in entries.iter_mut() {
+                    entry.value = value.laid_over(entry.key.as_deref().unwrap_or("a key"));
+                }
+                let key = None;
+                entries.push(Entry { key, value, line });
+            }
+            (Self::List(items), key) => {
+                let at = key.and_then(|key| key.parse::<usize>().ok());
+                match at.and_then(|at| items.get_mut(at)) {
+                    Some(item) => *item = value,
+                    None => *self = value.laid_over("an item"),
+                }
+            }
+            (Self::Text(text), _) if text.value().is_none() => {}
+            (Self::Text(_) | Self::Object { .. } | Self::Null, _) => {
+                *self = value.laid_over("a value");
+            }
         }
+    }
+
+    /// What is left of `key` when something unknown, this value, was laid over it.
+    fn laid_over(&self, key: &str) -> Self {
+        let by = self.to_text().source;
+        Self::Text(Text::unknown(format!(
+            "{key}, which may be replaced by {by}"
+        )))
     }
 
     /// Leaves a key of a map out; false if it is no map.
@@ -162,12 +198,14 @@ impl Value {
                 for pair in pairs {
                     match pair {
                         Self::List(pair) => {
-                            if let [key, value] = &pair[..] {
-                                self.insert(key.to_text().value(), value.clone(), 0);
-                            }
+                            let [key, value] = &pair[..] else {
+                                self.insert(None, Self::List(pair), 0);
+                                continue;
+                            };
+                            self.insert(key.to_text().value(), value.clone(), 0);
                         }
                         pair @ Self::Map(_) => self.merge(pair),
-                        _ => {}
+                        other => self.insert(None, other, 0),
                     }
                 }
             }
@@ -175,13 +213,17 @@ impl Value {
         }
     }
 
-    /// An entry of a map or list.
+    /// An entry of a map or list; a map that may have it, under a key that is not known, answers that
+    /// it is not known.
     pub fn get(&self, key: &str) -> Option<Self> {
         match self {
-            Self::Map(entries) => entries
-                .iter()
-                .find(|e| e.key.as_deref() == Some(key))
-                .map(|e| e.value.clone()),
+            Self::Map(entries) => {
+                let found = entries.iter().find(|e| e.key.as_deref() == Some(key));
+                let hidden = || entries.iter().rfind(|e| e.key.is_none());
+                found
+                    .map(|e| e.value.clone())
+                    .or_else(|| hidden().map(|e| e.value.laid_over(key)))
+            }
             Self::List(items) => items.get(key.parse::<usize>().ok()?).cloned(),
             _ => None,
         }

@@ -352,15 +352,13 @@ impl<'a> Finder<'a, '_> {
                             let setting = self.eval.setting(&key, &value.value, link.place);
                             stream.set(setting, link.conditional, conditional);
                         }
-                        None => stream
-                            .unnamed
-                            .push(self.eval.origin(&key.value, link.place)),
+                        None => stream.set_unnamed(self.eval.origin(&key.value, link.place)),
                     }
                 }
                 ("options", arguments) => {
                     let map = self.eval.dictionary(arguments, link.place);
                     if !map.has_all_keys() {
-                        stream.unnamed.push(self.eval.origin(link.at, link.place));
+                        stream.set_unnamed(self.eval.origin(link.at, link.place));
                     }
                     for (_, setting) in self.entries(&map, link.at, link.place) {
                         stream.set(setting, link.conditional, conditional);

@@ -36,8 +36,13 @@ fn statement(b: &mut Builder, node: Node<'_>) {
             }
         }
         "if_statement" if is_main_guard(b, node) => b.block(node),
-        "if_statement" | "for_statement" | "while_statement" | "try_statement"
-        | "match_statement" => b.branch(|b| b.block(node)),
+        "for_statement" => b.branch(|b| {
+            targets(b, node.child_by_field_name("left"));
+            b.block(node);
+        }),
+        "if_statement" | "while_statement" | "try_statement" | "match_statement" => {
+            b.branch(|b| b.block(node))
+        }
         "block"
         | "module"
         | "decorated_definition"
@@ -55,12 +60,15 @@ fn statement(b: &mut Builder, node: Node<'_>) {
                 b.global(name);
             }
         }
+        "nonlocal_statement" => {
+            for name in children(node) {
+                let name = b.text(name).to_owned();
+                b.outer(name);
+            }
+        }
+        "case_pattern" => targets(b, Some(node)),
         "import_statement" | "import_from_statement" => import(b, node),
-        "future_import_statement"
-        | "nonlocal_statement"
-        | "pass_statement"
-        | "string"
-        | "concatenated_string" => {}
+        "future_import_statement" | "pass_statement" | "string" | "concatenated_string" => {}
         _ => alone(b, node),
     }
 }
@@ -72,6 +80,15 @@ fn import(b: &mut Builder, node: Node<'_>) {
         let path = b.text(node);
         path.rsplit('.').next().unwrap_or(path).to_owned()
     };
+    if let Some(module) = module
+        && children(node).iter().any(|c| c.kind() == "wildcard_import")
+    {
+        let path = b.text(module).to_owned();
+        // Names of Spark's functions and types are not those of topics.
+        if !path.starts_with("pyspark.") {
+            b.star(path.rsplit('.').next().unwrap_or(&path).to_owned());
+        }
+    }
     let mut cursor = node.walk();
     let names: Vec<Node<'_>> = node.children_by_field_name("name", &mut cursor).collect();
     for imported in names {
@@ -130,7 +147,8 @@ fn assignment(b: &mut Builder, node: Node<'_>) {
 fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
     match left.kind() {
         "pattern_list" | "tuple_pattern" | "list_pattern"
-            if matches!(right.kind(), "expression_list" | "tuple" | "list") =>
+            if matches!(right.kind(), "expression_list" | "tuple" | "list")
+                && is_one_by_one(b, left, right) =>
         {
             for (left, right) in children(left).into_iter().zip(children(right)) {
                 b.deeper(|b| assign(b, left, right));
@@ -144,14 +162,58 @@ fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
                     let name = base.path().unwrap_or_default();
                     b.bind(name, Change::Insert(*key), value);
                 }
-                _ => b.statement(value),
+                kind => {
+                    b.statement(value);
+                    b.change_unknown(Expr { kind, ..target });
+                }
             }
+        }
+        "pattern_list" | "tuple_pattern" | "list_pattern" => {
+            let value = b.expression(right);
+            b.statement(value);
+            targets(b, Some(left));
         }
         _ => {
             let value = b.expression(right);
-            match b.expression(left).path() {
+            let target = b.expression(left);
+            match target.path() {
                 Some(name) => b.bind(name, Change::Set, value),
-                None => b.statement(value),
+                None => {
+                    b.statement(value);
+                    b.change_unknown(target);
+                }
+            }
+        }
+    }
+}
+
+/// Whether `left = right` assigns item by item, and none of them is read again: `a, b = b, a` is not.
+fn is_one_by_one(b: &mut Builder, left: Node<'_>, right: Node<'_>) -> bool {
+    let targets: Vec<String> = children(left)
+        .into_iter()
+        .map(|target| b.text(target).to_owned())
+        .collect();
+    let values = b.all(right);
+    let mut is_read = false;
+    for value in &values {
+        value.walk(&mut |e| is_read |= e.path().is_some_and(|path| targets.contains(&path)));
+    }
+    let is_splat = |text: &String| text.starts_with('*');
+    targets.len() == values.len() && !is_read && !targets.iter().any(is_splat)
+}
+
+/// Names in a pattern: what they are is not followed.
+fn targets(b: &mut Builder, node: Option<Node<'_>>) {
+    let Some(node) = node else { return };
+    match node.kind() {
+        "identifier" => b.bind_unknown(node),
+        "attribute" | "subscript" => {
+            let target = b.expression(node);
+            b.change_unknown(target);
+        }
+        _ => {
+            for child in children(node) {
+                b.deeper(|b| targets(b, Some(child)));
             }
         }
     }
@@ -165,12 +227,20 @@ fn augmented(b: &mut Builder, node: Node<'_>) {
     let change = match operator.map(|o| b.text(o)) {
         Some("|=") => Change::Merge,
         Some("+=") => Change::Append,
-        _ => return alone(b, right),
+        _ => {
+            alone(b, right);
+            let target = b.expression(left);
+            return b.change_unknown(target);
+        }
     };
     let value = b.expression(right);
-    match b.expression(left).path() {
+    let target = b.expression(left);
+    match target.path() {
         Some(name) => b.bind(name, change, value),
-        None => b.statement(value),
+        None => {
+            b.statement(value);
+            b.change_unknown(target);
+        }
     }
 }
 
@@ -207,7 +277,14 @@ fn function(b: &mut Builder, node: Node<'_>) {
 
 fn class(b: &mut Builder, node: Node<'_>) {
     let name = b.named(node);
+    let list = node.child_by_field_name("superclasses");
+    let bases = list.map(|list| b.all(list)).unwrap_or_default();
+    let bases = bases
+        .iter()
+        .map(|base| base.last_name().unwrap_or_default().to_owned())
+        .collect();
     b.scoped(name, ScopeKind::Class, Vec::new(), |b| {
+        b.bases(bases);
         b.body(node);
     });
 }
@@ -262,9 +339,26 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
             _ => None,
         },
         "named_expression" => {
+            if let Some((name, value)) = b.field(node, "name").zip(b.field(node, "value"))
+                && let Some(name) = name.path()
+            {
+                b.branch(|b| b.bind(name, Change::Set, *value));
+            }
             return b
                 .field(node, "value")
                 .map_or(Kind::Null, |value| value.kind);
+        }
+        "as_pattern" => {
+            b.branch(|b| targets(b, node.child_by_field_name("alias")));
+            None
+        }
+        "for_in_clause" => {
+            b.branch(|b| targets(b, node.child_by_field_name("left")));
+            None
+        }
+        "lambda" => {
+            b.branch(|b| targets(b, node.child_by_field_name("parameters")));
+            None
         }
         _ => None,
     };

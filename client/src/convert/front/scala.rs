@@ -25,12 +25,35 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         "if_expression" | "match_expression" | "for_expression" | "while_expression"
         | "try_expression" | "catch_clause" => b.branch(|b| b.block(node)),
         "compilation_unit" | "template_body" | "block" | "indented_block" | "case_block"
-        | "case_clause" | "package_clause" | "finally_clause" | "ERROR" => b.block(node),
+        | "package_clause" | "finally_clause" | "ERROR" => b.block(node),
+        "return_expression" => {
+            for child in children(node) {
+                let value = b.expression(child);
+                b.returns(value);
+            }
+        }
         "import_declaration" | "package_identifier" | "string" => {}
+        "case_clause" => {
+            targets(b, node.child_by_field_name("pattern"));
+            b.block(node);
+        }
         "infix_expression" => changed(b, node),
         _ => {
             let expr = b.expression(node);
             b.alone(expr);
+        }
+    }
+}
+
+/// Names in a pattern: what they are is not followed.
+fn targets(b: &mut Builder, node: Option<Node<'_>>) {
+    let Some(node) = node else { return };
+    match node.kind() {
+        "identifier" if b.text(node).starts_with(char::is_lowercase) => b.bind_unknown(node),
+        _ => {
+            for child in children(node) {
+                b.deeper(|b| targets(b, Some(child)));
+            }
         }
     }
 }
@@ -51,7 +74,10 @@ fn changed(b: &mut Builder, node: Node<'_>) {
     if let [Some(left), Some(right)] = sides {
         match left.path() {
             Some(name) => b.bind(name, change, *right),
-            None => b.statement(*right),
+            None => {
+                b.statement(*right);
+                b.change_unknown(*left);
+            }
         }
     }
 }
@@ -69,6 +95,7 @@ fn definition(b: &mut Builder, node: Node<'_>) {
         b.bind(name, Change::Set, value);
     } else {
         b.statement(value);
+        targets(b, Some(pattern));
     }
 }
 
@@ -79,7 +106,7 @@ fn assignment(b: &mut Builder, node: Node<'_>) {
     let value = b.expression(right);
     let left = b.expression(left);
     match (left.path(), left.kind) {
-        (Some(name), _) => b.bind(name, Change::Set, value),
+        (Some(name), _) => b.bind_as(name, Change::Set, value, false),
         // `options("key") = value`
         (None, Kind::Call(map, mut key)) if key.len() == 1 && map.path().is_some() => {
             let name = map.path().unwrap_or_default();
@@ -88,7 +115,14 @@ fn assignment(b: &mut Builder, node: Node<'_>) {
                 None => b.statement(value),
             }
         }
-        _ => b.statement(value),
+        (_, kind) => {
+            b.statement(value);
+            b.change_unknown(Expr {
+                kind,
+                line: left.line,
+                span: left.span,
+            });
+        }
     }
 }
 
@@ -151,9 +185,26 @@ fn class(b: &mut Builder, node: Node<'_>) {
     if let Some(list) = node.child_by_field_name("class_parameters") {
         parameters(b, list, "class_parameter", &mut params);
     }
+    let bases = extended(b, node);
     b.scoped(name, ScopeKind::Class, params, |b| {
+        b.bases(bases);
         b.body(node);
     });
+}
+
+/// Names of the classes and traits that a class extends.
+fn extended(b: &Builder, node: Node<'_>) -> Vec<String> {
+    let clauses = children(node)
+        .into_iter()
+        .filter(|c| c.kind() == "extends_clause");
+    let types = clauses.flat_map(children);
+    types.map(|t| simple_name(b.text(t)).to_owned()).collect()
+}
+
+/// `Base` for `a.b.Base[T]`.
+fn simple_name(path: &str) -> &str {
+    let path = path.split(['[', '(']).next().unwrap_or_default();
+    path.rsplit('.').next().unwrap_or_default().trim()
 }
 
 fn parameters(
@@ -203,7 +254,30 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
             let arguments = list.map(|list| arguments(b, list)).unwrap_or_default();
             Kind::Call(callee, arguments)
         }),
+        "instance_expression" if has_members(node) => {
+            let bases = children(node)
+                .into_iter()
+                .map(|c| simple_name(b.text(c)).to_owned())
+                .collect();
+            b.scoped(String::new(), ScopeKind::Class, Vec::new(), |b| {
+                b.bases(bases);
+                b.block(node);
+            });
+            return Kind::Other(Vec::new());
+        }
         "instance_expression" => instance(b, node),
+        "lambda_expression" => {
+            b.branch(|b| targets(b, node.child_by_field_name("parameters")));
+            None
+        }
+        "case_clause" => {
+            b.branch(|b| targets(b, node.child_by_field_name("pattern")));
+            None
+        }
+        "enumerator" => {
+            b.branch(|b| targets(b, children(node).first().copied()));
+            None
+        }
         "infix_expression" => infix(b, node),
         "postfix_expression" => postfix(b, node),
         "tuple_expression" => Some(Kind::List(b.all(node))),
@@ -219,10 +293,14 @@ fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
             [only] if !only.kind().ends_with("_definition") => return b.expression(only).kind,
             _ => None,
         },
+        "assignment_expression" => {
+            // A closure may not be executed.
+            b.deeper(|b| b.branch(|b| statement(b, node)));
+            return Kind::Other(Vec::new());
+        }
         "val_definition"
         | "var_definition"
         | "function_definition"
-        | "assignment_expression"
         | "object_definition"
         | "class_definition" => {
             // Definitions inside of blocks that are expressions: lambdas, arguments.
@@ -265,12 +343,17 @@ fn argument(b: &mut Builder, node: Node<'_>) -> Argument {
     Argument::plain(value)
 }
 
+/// `new Base { override val topic = "t" }` is a class of its own.
+fn has_members(node: Node<'_>) -> bool {
+    let is_body = |c: &Node<'_>| c.kind() == "template_body";
+    children(node).iter().any(is_body)
+}
+
 /// `new Jedis("host", 6379)`.
 fn instance(b: &mut Builder, node: Node<'_>) -> Option<Kind> {
     let list = node.child_by_field_name("arguments")?;
     let class = children(node).into_iter().find(|child| *child != list)?;
-    let name = b.text(class).rsplit('.').next().unwrap_or_default();
-    let name = name.split('[').next().unwrap_or_default().to_owned();
+    let name = simple_name(b.text(class)).to_owned();
     let callee = b.expr(class, Kind::Name(name));
     let arguments = arguments(b, list);
     Some(Kind::Call(Box::new(callee), arguments))

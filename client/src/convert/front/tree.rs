@@ -101,6 +101,8 @@ pub(super) struct Builder {
     branches: usize,
     /// Names that a function declares to be those of the file, with its scope.
     globals: Vec<(usize, String)>,
+    /// Names that a function declares to be those of the function around it, with its scope.
+    outer: Vec<(usize, String)>,
 }
 
 impl Builder {
@@ -113,6 +115,7 @@ impl Builder {
             depth: 0,
             branches: 0,
             globals: Vec::new(),
+            outer: Vec::new(),
         }
     }
 
@@ -204,6 +207,7 @@ impl Builder {
             kind,
             params,
             rest: None,
+            bases: Vec::new(),
             returns: Vec::new(),
         });
         self.scope = self.program.scopes.len() - 1;
@@ -217,6 +221,24 @@ impl Builder {
         self.globals.push((self.scope, name));
     }
 
+    /// In this scope the name is that of a function around it.
+    pub(super) fn outer(&mut self, name: String) {
+        self.outer.push((self.scope, name));
+    }
+
+    /// The classes that this class extends.
+    pub(super) fn bases(&mut self, bases: Vec<String>) {
+        if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+            scope.bases = bases;
+        }
+    }
+
+    /// All names of a module are imported.
+    pub(super) fn star(&mut self, module: String) {
+        self.order += 1;
+        self.program.stars.push((self.scope, self.order, module));
+    }
+
     /// The parameter of this function that takes all other named arguments.
     pub(super) fn rest(&mut self, name: Option<String>) {
         if let Some(scope) = self.program.scopes.get_mut(self.scope) {
@@ -224,8 +246,41 @@ impl Builder {
         }
     }
 
+    /// Notes that a name gets a value that is not followed: the variable of a loop, a part of a pattern.
+    pub(super) fn bind_unknown(&mut self, node: Node<'_>) {
+        let name = self.text(node).to_owned();
+        let value = self.expr(node, Kind::Other(Vec::new()));
+        self.bind(name, Change::Set, value);
+    }
+
+    /// Notes a change of what `target` leads to that is not followed.
+    pub(super) fn change_unknown(&mut self, target: Expr) {
+        let Expr { line, span, .. } = &target;
+        let (line, span) = (*line, span.clone());
+        let kind = Kind::Null;
+        match target.root_path() {
+            Some(name) => self.bind(name, Change::Remove(None), Expr { kind, line, span }),
+            None => {
+                self.order += 1;
+                self.program.unfollowed.push(Statement {
+                    scope: self.scope,
+                    order: self.order,
+                    expr: target,
+                    conditional: true,
+                });
+            }
+        }
+    }
+
     /// Notes that a name gets a value.
     pub(super) fn bind(&mut self, name: String, change: Change, value: Expr) {
+        let is_outer = self.outer.contains(&(self.scope, name.clone()));
+        let declares = matches!(change, Change::Set) && !name.contains('.') && !is_outer;
+        self.bind_as(name, change, value, declares);
+    }
+
+    /// Notes that a name gets a value; `declares` if the name belongs to this scope by that.
+    pub(super) fn bind_as(&mut self, name: String, change: Change, value: Expr, declares: bool) {
         self.order += 1;
         let mut globals = self.globals.iter();
         let is_global = globals.any(|(scope, global)| *scope == self.scope && *global == name);
@@ -237,6 +292,7 @@ impl Builder {
             value,
             // When a function is called, only the run knows.
             conditional: self.branches > 0 || is_global,
+            declares: declares && !is_global,
         });
     }
 

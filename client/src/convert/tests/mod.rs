@@ -5,8 +5,10 @@ mod doubts;
 mod hostile;
 mod login;
 mod others;
+mod overlays;
 mod python;
 mod scala;
+mod scopes;
 mod several;
 mod streams;
 
