@@ -75,7 +75,7 @@ static PAUSES: LazyLock<HistogramVec> = LazyLock::new(|| MEASURED[1].histograms(
 pub struct Cluster {
     /// All jobs, newest first.
     pub jobs: Vec<JobStatus>,
-    /// All executors.
+    /// All that are connected or were lost not long ago.
     pub executors: Vec<ExecutorStatus>,
 }
 

@@ -66,7 +66,7 @@ impl Answer {
         &self.tag
     }
 
-    /// Its bytes.
+    /// The answer as it is sent.
     pub(crate) fn body(&self) -> Bytes {
         self.body.clone()
     }

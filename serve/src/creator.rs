@@ -12,9 +12,9 @@ use crate::shown;
 /// Everything that is shown of a creator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Creator {
-    /// Name.
+    /// Name of the creator, as in the ranking.
     pub(crate) kol_id: String,
-    /// Platform.
+    /// Platform of the creator, in lower case.
     pub(crate) platform: String,
     /// Place in the ranking, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub(crate) struct Creator {
 /// A creator in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Row {
-    /// Name.
+    /// Name of the creator, as in the ranking.
     kol_id: String,
     /// 0 to 100, two decimals.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -296,7 +296,7 @@ impl Bounded for Paged {
     }
 }
 
-/// A search.
+/// What is looked for, and how many at most.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -54,10 +54,10 @@ pub(crate) struct Platform {
     pub(crate) creators: u64,
 }
 
-/// All platforms.
+/// The platforms that have a ranking.
 #[derive(Debug)]
 pub(crate) struct Platforms {
-    /// By name.
+    /// In the order of their names.
     pub(crate) all: Vec<Platform>,
     /// When Redis was last written, ISO 8601.
     pub(crate) updated: Option<String>,
@@ -221,7 +221,7 @@ impl Reader {
         Ok(creators.collect())
     }
 
-    /// One creator.
+    /// Everything that Redis has of one creator.
     pub(crate) async fn creator(&self, platform: &str, kol: &str) -> Result<Creator, Problem> {
         let found = self.creators(platform, &[kol.to_owned()]).await?;
         let found = found.into_iter().next().flatten();

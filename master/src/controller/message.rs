@@ -83,7 +83,7 @@ pub(super) enum Message {
     },
     /// A look at where logs end that a job requested is over.
     EndsLookedUp {
-        /// The job.
+        /// The job that is looked for.
         job: JobId,
         /// The ends, or why they are not known.
         found: Result<LogEnds, KolError>,

@@ -1,6 +1,6 @@
 //! When the log says that a job has a problem, and that it no longer has it: a machine without I/O.
 //!
-//! 1. Problems are told apart by their code: of several partitions with one code the first is named.
+//! 1. The code of a problem sets it apart: of several partitions with one code the first is named.
 //! 2. A problem begins once it was there for [`LASTS`], and ends once it was not for as long: a move, or a process that is
 //!    started again, is no line.
 

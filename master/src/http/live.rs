@@ -34,13 +34,13 @@ const LASTS: Duration = Duration::from_secs(45);
 /// Texts of JSON.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// For all.
+    /// What every page shows, as JSON.
     pub(super) overview: String,
     /// For those who look at one job, by what they call it.
     pub(super) jobs: BTreeMap<String, String>,
 }
 
-/// Makes snapshots.
+/// Makes what the pages show, once for all that are open.
 #[async_trait]
 pub(super) trait Look: Send + 'static {
     /// What there is now, with these jobs.
@@ -59,7 +59,7 @@ struct Shared {
     places: Arc<Semaphore>,
     /// How many look at a job.
     watched: Mutex<BTreeMap<String, usize>>,
-    /// Somebody came.
+    /// A page was opened while none was.
     came: Notify,
 }
 

@@ -29,7 +29,7 @@ pub(super) enum Counter {
     Cpu(String),
 }
 
-/// Readings.
+/// Counters as of two moments, for the rate between them.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     readings: VecDeque<(Millis, BTreeMap<Counter, u64>)>,

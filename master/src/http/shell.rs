@@ -52,7 +52,7 @@ pub const FILES: [(&str, &str, &str); 12] = [
     ),
 ];
 
-/// The files.
+/// The files of the page, which hold no data.
 pub(super) fn shell() -> Router {
     let files = FILES.into_iter();
     files.fold(Router::new(), |router, (path, kind, content)| {

@@ -44,7 +44,7 @@ pub(super) struct Seen {
     /// By the wall clock.
     pub(super) wall: Millis,
     pub(super) leadership: LeadershipReply,
-    /// Newest first.
+    /// All that are on record, the newest first.
     pub(super) jobs: Vec<JobStatus>,
     /// `None` on a master that follows: the leader alone knows them.
     pub(super) executors: Option<Vec<ExecutorStatus>>,
@@ -62,7 +62,7 @@ pub(super) fn job_with_parts(status: &JobStatus) -> Value {
     shown
 }
 
-/// What grows.
+/// The counters of all partitions, for their pace.
 pub(super) fn counters(seen: &Seen) -> BTreeMap<Counter, u64> {
     let live = seen.jobs.iter().filter(|job| !is_over(job.state()));
     let of_jobs = live.flat_map(|job| {

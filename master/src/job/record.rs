@@ -41,7 +41,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// For people.
+    /// The word that people read for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -92,9 +92,9 @@ pub struct PartitionRecord {
 /// Who had a partition last, as people find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastOwner {
-    /// The executor.
+    /// The executor that has it or had it last.
     pub executor: ExecutorId,
-    /// Its host.
+    /// The host of that one, as it said.
     pub host: String,
 }
 

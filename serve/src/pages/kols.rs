@@ -1,4 +1,4 @@
-//! Creators.
+//! Creators of a platform, page by page.
 
 use axum::extract::State;
 use axum::http::HeaderMap;

@@ -33,7 +33,7 @@ use crate::serving::Serving;
 ))]
 struct Document;
 
-/// All paths.
+/// All paths with their pages, and what is served around them.
 pub(crate) fn router(serving: Arc<Serving>) -> Router {
     let (router, document) = paths().split_for_parts();
     let described = Answer::of(&document);

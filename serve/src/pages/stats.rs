@@ -58,7 +58,7 @@ struct Platform {
 /// The platforms there are.
 #[derive(Serialize, ToSchema)]
 struct Platforms {
-    /// By name.
+    /// The platforms that have a ranking, by name.
     data: Vec<Platform>,
     total: usize,
     /// When Redis was last written, ISO 8601.
@@ -66,7 +66,7 @@ struct Platforms {
     updated_at: Option<String>,
 }
 
-/// Everything together.
+/// What all platforms have together.
 #[derive(Serialize, ToSchema)]
 struct Overview {
     /// Creators in all rankings.

@@ -1,4 +1,4 @@
-//! Without Redis.
+//! What is answered while Redis is away.
 
 use std::time::Duration;
 

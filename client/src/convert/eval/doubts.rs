@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Place;
+use super::place::Place;
 use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, ScopeKind};
 
 /// A name of a scope: program, scope, dotted name.

@@ -9,6 +9,7 @@
 //! | `outside` | environment, and arguments of the application |
 //! | `classes` | members of objects, with the classes that override them |
 //! | `doubts` | what may have been changed where it is not followed |
+//! | `place` | a position in a source |
 //! | `call` | functions and methods whose result is known |
 
 mod call;
@@ -17,11 +18,13 @@ mod doubts;
 mod lookup;
 mod outcome;
 mod outside;
+mod place;
 mod value;
 
 use super::model::{Origin, Setting, Settings, Text};
 use super::secrets::{is_secret, shown};
 use super::syntax::{Expr, Kind, Program};
+pub use place::Place;
 pub use value::Value;
 
 /// Most steps for one value: sources can be made to explode.
@@ -42,17 +45,6 @@ pub struct World<'a> {
     pub environment: &'a Settings,
     /// What the application was started with.
     pub arguments: &'a [Text],
-}
-
-/// A position in a source: which assignments happened before it.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Index of the program.
-    pub program: usize,
-    /// Index of the scope in the program.
-    pub scope: usize,
-    /// Position in the order of the file.
-    pub order: usize,
 }
 
 /// Parameters of a function for one of its calls.

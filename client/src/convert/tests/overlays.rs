@@ -1,6 +1,6 @@
 //! Maps and arguments over which something is laid that only the run knows.
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 fn job(before: &str, topic: &str) -> String {
     let options =
@@ -36,7 +36,7 @@ fn a_map_under_something_unknown_keeps_no_value() {
         ("c = [\"a\"]\nc[n] = \"b\"", "c[0]"),
     ] {
         let job = job(&format!("base = {{\"in\": \"dev\"}}\n{before}"), topic);
-        asks(&converted(&[("job.py", &job)]), "topics", "FILL-IN");
+        requests(&converted(&[("job.py", &job)]), "topics", "FILL-IN");
     }
     for (before, topic) in [
         ("c = {**load(), **base}", "c[\"in\"]"),
@@ -74,7 +74,7 @@ fn a_map_of_scala_under_something_unknown_keeps_no_value() {
             "object J {{ val base = Map(\"in\" -> \"dev\")\n val m = {map}\n val d = spark.readStream.format(\"kafka\")\
              .option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", {topic}).load() }}"
         );
-        asks(&converted(&[("J.scala", &job)]), "topics", "FILL-IN");
+        requests(&converted(&[("J.scala", &job)]), "topics", "FILL-IN");
     }
 }
 
@@ -93,13 +93,13 @@ fn arguments_that_only_the_run_knows_leave_no_default() {
         let files = [("job.py", &job[..])];
         match is {
             Some(is) => assert_eq!(spec(&files).source.topics(), [is], "{call}"),
-            None => asks(&converted(&files), "topics", "load()"),
+            None => requests(&converted(&files), "topics", "load()"),
         }
     }
 }
 
 #[test]
-fn options_that_an_unknown_map_may_set_again_are_asked_for() {
+fn options_that_an_unknown_map_may_set_again_are_requested() {
     let job = |options: &str| {
         format!(
             "df = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", \"t\"){options}.load()\n"
@@ -107,8 +107,8 @@ fn options_that_an_unknown_map_may_set_again_are_asked_for() {
     };
     for options in [".options(**load())", ".option(load(), \"x\")"] {
         let open = converted(&[("job.py", &job(options))]);
-        asks(&open, "topics", "may set again");
-        asks(&open, "bootstrap", "may set again");
+        requests(&open, "topics", "may set again");
+        requests(&open, "bootstrap", "may set again");
     }
     let after = job(".options(**load()).option(\"subscribe\", \"later\")");
     let open = converted(&[("job.py", &after)]);

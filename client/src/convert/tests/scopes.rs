@@ -1,6 +1,6 @@
-//! Objects, classes and scopes: what may have been changed where it is not followed is asked for.
+//! Objects, classes and scopes: what may have been changed where it is not followed is requested.
 
-use super::{asks, converted, pyspark, spec};
+use super::{converted, pyspark, requests, spec};
 
 fn python(before: &str, topic: &str) -> String {
     let options =
@@ -16,7 +16,7 @@ fn scala(before: &str, topic: &str) -> String {
 }
 
 #[test]
-fn what_another_scope_changes_is_asked_for() {
+fn what_another_scope_changes_is_requested() {
     for (before, topic) in [
         (
             "t = \"dev\"\ndef f():\n    global t\n    t = \"x\"\nf()",
@@ -71,12 +71,12 @@ fn what_another_scope_changes_is_asked_for() {
         let job = python(before, topic);
         let open = converted(&[("job.py", &job)]);
         assert!(open.fill_in > 0, "{before}: {}", open.spec_toml);
-        asks(&open, "topics", "FILL-IN");
+        requests(&open, "topics", "FILL-IN");
     }
 }
 
 #[test]
-fn a_variable_of_scala_that_a_method_sets_is_asked_for() {
+fn a_variable_of_scala_that_a_method_sets_is_requested() {
     for (before, topic) in [
         (
             "var t = \"dev\"\n def set(x: String): Unit = { t = x }",
@@ -92,7 +92,7 @@ fn a_variable_of_scala_that_a_method_sets_is_asked_for() {
         ),
     ] {
         let job = scala(before, topic);
-        asks(&converted(&[("J.scala", &job)]), "topics", "FILL-IN");
+        requests(&converted(&[("J.scala", &job)]), "topics", "FILL-IN");
     }
 }
 
@@ -109,13 +109,13 @@ fn a_copy_of_an_object_has_the_values_it_is_given() {
         let files = [("J.scala", &job[..])];
         match is {
             Some(is) => assert_eq!(spec(&files).source.topics(), [is], "{copy}"),
-            None => asks(&converted(&files), "topics", "FILL-IN"),
+            None => requests(&converted(&files), "topics", "FILL-IN"),
         }
     }
 }
 
 #[test]
-fn a_member_that_another_class_overrides_is_asked_for() {
+fn a_member_that_another_class_overrides_is_requested() {
     let read = "    def read(self):\n        return spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\")";
     for (member, value) in [
         ("T = \"{}\"", "self.T"),
@@ -127,7 +127,7 @@ fn a_member_that_another_class_overrides_is_asked_for() {
                 "class A:\n    {own}\n{read}.option(\"subscribe\", {value}).load()\nclass B(A):\n    {other}\nB().read()\n"
             )
         };
-        asks(&converted(&[("job.py", &job("live"))]), "topics", "FILL-IN");
+        requests(&converted(&[("job.py", &job("live"))]), "topics", "FILL-IN");
         assert_eq!(spec(&[("job.py", &job("dev"))]).source.topics(), ["dev"]);
     }
 }
@@ -138,5 +138,5 @@ fn a_method_is_that_of_the_class_of_the_object() {
     let job = python(&format!("{classes}c = B()"), "c.t()");
     assert_eq!(spec(&[("job.py", &job)]).source.topics(), ["b"]);
     let job = python(&format!("{classes}c = load()"), "c.t()");
-    asks(&converted(&[("job.py", &job)]), "topics", "c.t()");
+    requests(&converted(&[("job.py", &job)]), "topics", "c.t()");
 }
