@@ -6,7 +6,7 @@ use std::process::Command;
 use kol_harness::root;
 
 /// What the targets of the Makefile build, and each package whose tests are run alone.
-const SELECTIONS: [&str; 13] = [
+const SELECTIONS: [&str; 14] = [
     "kol-master kol-executor kol-client",
     "kol-master kol-executor kol-demo",
     "kol-bench",
@@ -18,6 +18,7 @@ const SELECTIONS: [&str; 13] = [
     "kol-fuzz",
     "kol-harness",
     "kol-master",
+    "kol-serve",
     "kol-sim",
     "kol-tests",
 ];

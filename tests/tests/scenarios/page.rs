@@ -77,10 +77,16 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     scene
         .cluster
         .wait_status(&scene.job, "it is caught up", LIMIT, caught_up);
-    let parts = "return document.querySelectorAll('#partitions tbody tr').length";
-    assert_eq!(browser.run(parts, &[]), 8);
-    let cells = "return document.querySelectorAll('#heat span').length";
-    assert_eq!(browser.run(cells, &[]), 8);
+    for rows in ["#partitions tbody tr", "#heat span"] {
+        let count = format!("return document.querySelectorAll('{rows}').length");
+        wait_for("eight partitions", LIMIT, || {
+            let there = browser.run(&count, &[]);
+            if there == 8 {
+                return Ok(());
+            }
+            Err(there.to_string())
+        });
+    }
     let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
     assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
     let curves = "return document.querySelectorAll('.plot canvas').length";

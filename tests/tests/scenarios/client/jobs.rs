@@ -1,6 +1,6 @@
 //! The life of a job: submit, watch, explain, stop, cancel.
 
-use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
+use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated, wait_for};
 use serde_json::json;
 
 use super::{DAYS, LIMIT, write_spec};
@@ -65,16 +65,20 @@ fn a_job_is_submitted_once_watched_until_it_has_caught_up_and_stopped() {
         "--timeout",
         "30s",
     ];
-    let text = cluster.client(&waiting);
+    cluster.client(&waiting).done();
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
-    for line in [
-        "state       running",
-        "live        yes, and everything is in Redis",
-        "lag         0 records",
-        "read        1,000 events, 0 late, 2 unusable, 0 lost",
-    ] {
-        assert!(text.done().contains(line), "{line} in {text:?}");
-    }
+    // It is live once it has kept up for a while.
+    wait_for("a job that is live", LIMIT, || {
+        let text = cluster.client(&["status", "scenario"]).done().to_owned();
+        let lines = [
+            "state       running",
+            "live        yes, and everything is in Redis",
+            "lag         0 records",
+            "read        1,000 events, 0 late, 2 unusable, 0 lost",
+        ];
+        let missing = lines.iter().find(|line| !text.contains(**line));
+        missing.map_or(Ok(()), |line| Err(format!("{line} is not in {text}")))
+    });
     is_shown_as_json(&cluster, &id);
     is_stopped(&cluster, &id);
     is_cancelled(&cluster);

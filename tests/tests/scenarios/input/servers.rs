@@ -98,8 +98,10 @@ fn a_redis_that_refuses_the_password_the_space_or_to_write_is_named_and_then_fil
     let secret = secrets.path().join("redis");
     std::fs::write(&secret, "right").unwrap();
     let folder = secrets.path().display().to_string();
-    let mut cluster = Cluster::start_with(1, &[("KOL_SECRETS_DIR", &folder)]);
+    let folders = ["KOL_SECRETS_DIR", "KOL_MASTER_SECRETS_DIR"].map(|name| (name, &folder));
+    let mut cluster = Cluster::start_with(1, &folders);
     cluster.allow("SINK_PAUSED", "Redis refuses");
+    cluster.allow("REDIS_LOST_DATA", "it is emptied");
     let records = generated(Key::Username, 60, 3_000, 33);
     let parts: Vec<_> = records.chunks(1_000).collect();
     let locked = Job {
