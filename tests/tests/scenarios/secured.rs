@@ -55,10 +55,16 @@ fn log_in_by_a_spec(cluster: &Cluster, secured: &Secured, spec: &str) {
     let peek = ["peek", &topic.name, "-n", "1"];
     let shown = with_spec(&peek);
     assert!(shown.done().contains("by_spec"), "{shown:?}");
-    // Without the spec nobody is let in there.
-    for refused in [&peek[..], &replay[..], &made[..]] {
-        let refused = [refused, &["--bootstrap", &secured.secure]].concat();
-        let refused = cluster.client(&refused);
+}
+
+/// Without a spec nobody is let in: a writer says so when its first record was refused, half a minute later.
+fn is_refused_without_a_spec(cluster: &Cluster, secured: &Secured) {
+    for command in [
+        &["peek", "by-spec", "-n", "1"][..],
+        &["replay", "line.jsonl", "--topic", "by-spec"],
+        &["generate", "--to", "kafka", "--topic", "by-spec"],
+    ] {
+        let refused = cluster.client(&[command, &["--bootstrap", &secured.secure]].concat());
         assert!(refused.fails(4).contains("SOURCE_PROTOCOL"), "{refused:?}");
     }
 }
@@ -91,6 +97,7 @@ fn each_way_in_that_fails_has_a_code_of_its_own_and_the_right_ones_end_in_the_la
     }
     log_in_by_a_spec(&cluster, &secured, "SCRAM-SHA-256.toml");
     log_in_by_a_spec(&cluster, &secured, "PLAIN.toml");
+    is_refused_without_a_spec(&cluster, &secured);
     let redis = RedisServer::start();
     let plain = secured.kafka.bootstrap();
     let tls = "[source.properties]\n\"security.protocol\" = \"ssl\"\n";
