@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `value` | what an expression can turn out to be |
 //! | `lookup` | follows names to where they are assigned |
+//! | `parameters` | what calls give the parameters of a function |
 //! | `outcome` | what assignments make of a name |
 //! | `outside` | environment, and arguments of the application |
 //! | `classes` | members of objects, with the classes that override them |
@@ -18,6 +19,7 @@ mod doubts;
 mod lookup;
 mod outcome;
 mod outside;
+mod parameters;
 mod place;
 mod value;
 
