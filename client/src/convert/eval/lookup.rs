@@ -83,7 +83,7 @@ impl Evaluator<'_> {
         scope: usize,
         place: Place,
     ) -> Value {
-        let is_whole = matches!(value, Value::Text(_) | Value::Null);
+        let is_whole = matches!(value, Value::Text(_) | Value::Null | Value::Parsed { .. });
         // An imported name is a copy: what it stands for is that of its module.
         let is_import = |b: &Binding| {
             b.scope == scope && b.name == name && matches!(b.value.kind, Kind::Import(..))
@@ -209,9 +209,8 @@ impl Evaluator<'_> {
                 fields,
             }) => self.field(program, scope, fields.as_deref(), name),
             Some(map @ Value::Map(_)) => map.get(name),
-            _ => self
-                .of_module(base, name, place)
-                .or_else(|| self.flag(name, place)),
+            Some(Value::Parsed { program, words }) => self.flag(name, program, words.as_deref()),
+            _ => self.of_module(base, name, place),
         };
         value.unwrap_or(unknown)
     }

@@ -2,7 +2,7 @@
 
 use super::lookup::find_calls;
 use super::{Evaluator, Frame, Place, Value};
-use crate::convert::syntax::{Argument, Expr, Program, Scope};
+use crate::convert::syntax::{Argument, Binding, Expr, Kind, Program, Scope};
 
 /// Most calls of a function that are looked at.
 const MAX_CALLS: usize = 32;
@@ -30,7 +30,11 @@ impl Evaluator<'_> {
         }
         let mut values = Vec::new();
         if !is_called {
-            for frame in self.frames_of(place.program, scope) {
+            let frames = self.frames_of(place.program, scope);
+            if let Some(value) = self.started_with(place.program, scope, name, frames.is_empty()) {
+                return value;
+            }
+            for frame in frames {
                 let given = frame.values.into_iter().find(|(n, _)| n == name);
                 values.push(given.map(|(_, value)| value));
             }
@@ -189,5 +193,58 @@ impl Evaluator<'_> {
         }
         values.push((rest.clone(), map));
         (values, hidden)
+    }
+
+    /// Whether an expression is the array of words that the application was started with: the parameter of
+    /// `main`, what functions are passed of it as a whole, or `args` of an `App`.
+    pub(super) fn is_command_line(&mut self, expr: &Expr, place: Place, left: usize) -> bool {
+        let (Kind::Name(name), Some(program)) = (&expr.kind, self.program(place)) else {
+            return false;
+        };
+        self.work += program.bindings.len();
+        let mut at = Some(place.scope);
+        while let Some(index) = at {
+            let Some(scope) = program.scopes.get(index) else {
+                return false;
+            };
+            let is_bound = |b: &Binding| b.scope == index && b.name == *name;
+            if program.bindings.iter().any(is_bound) {
+                return false;
+            }
+            if let Some(number) = scope.params.iter().position(|(param, _)| param == name) {
+                return (scope.name == "main" && number == 0)
+                    || self.is_passed_command_line(scope, number, left);
+            }
+            at = scope.parent;
+        }
+        name == "args"
+    }
+
+    /// Whether all calls of a function pass the words of the command line at this place.
+    fn is_passed_command_line(&mut self, function: &Scope, number: usize, left: usize) -> bool {
+        let Some(left) = left.checked_sub(1) else {
+            return false;
+        };
+        let mut calls: Vec<(Place, Option<&Argument>)> = Vec::new();
+        for (program, caller) in self.world.programs.iter().enumerate() {
+            self.work += caller.source.len();
+            for (scope, order, expr) in caller.expressions() {
+                let place = Place {
+                    program,
+                    scope,
+                    order,
+                };
+                find_calls(expr, &function.name, &mut |arguments| {
+                    calls.push((place, arguments.get(number)));
+                });
+            }
+        }
+        !calls.is_empty()
+            && calls.len() <= MAX_CALLS
+            && calls.into_iter().all(|(place, argument)| {
+                argument.is_some_and(|a| {
+                    a.name.is_none() && self.is_command_line(&a.value, place, left)
+                })
+            })
     }
 }

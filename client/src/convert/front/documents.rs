@@ -129,6 +129,15 @@ impl Node {
         }
     }
 
+    /// Line of the first value in it.
+    pub(super) fn line(&self) -> usize {
+        match self {
+            Self::Scalar(_, line) => *line,
+            Self::List(items) => items.first().map_or(1, Self::line),
+            Self::Map(pairs) => pairs.first().map_or(1, |(_, value)| value.line()),
+        }
+    }
+
     pub(super) fn scalar(&self) -> Option<(&str, usize)> {
         match self {
             Self::Scalar(text, line) => Some((text, *line)),

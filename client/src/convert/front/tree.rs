@@ -208,6 +208,7 @@ impl Builder {
             params,
             rest: None,
             bases: Vec::new(),
+            decorators: Vec::new(),
             returns: Vec::new(),
         });
         self.scope = self.program.scopes.len() - 1;
@@ -230,6 +231,17 @@ impl Builder {
     pub(super) fn bases(&mut self, bases: Vec<String>) {
         if let Some(scope) = self.program.scopes.get_mut(self.scope) {
             scope.bases = bases;
+        }
+    }
+
+    /// The decorators of this function or class.
+    pub(super) fn decorators(&mut self, decorators: Vec<Expr>) {
+        for decorator in decorators {
+            self.order += 1;
+            let order = self.order;
+            if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+                scope.decorators.push((order, decorator));
+            }
         }
     }
 

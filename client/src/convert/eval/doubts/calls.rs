@@ -54,6 +54,35 @@ const READING: [&str; 20] = [
     "run",
 ];
 
+/// Functions that call what they are passed with the words of the command line.
+const ENTRIES: [&str; 7] = [
+    "fire.Fire",
+    "Fire",
+    "typer.run",
+    "plac.call",
+    "defopt.run",
+    "tyro.cli",
+    "clize.run",
+];
+
+/// Functions that do not call what they are passed, or with what they have themselves.
+const KEEPING: [&str; 14] = [
+    "foreachBatch",
+    "foreach",
+    "foreachPartition",
+    "mapPartitions",
+    "udf",
+    "register",
+    "isinstance",
+    "issubclass",
+    "signal",
+    "add_command",
+    "wraps",
+    "type",
+    "print",
+    "len",
+];
+
 impl Doubts {
     /// `settings()["topic"] = …`, `globals()["TOPIC"] = …`.
     pub(super) fn unfollowed(&mut self, programs: &[Program], index: usize, target: &Expr) {
@@ -95,6 +124,7 @@ impl Doubts {
         let Kind::Call(callee, arguments) = &expr.kind else {
             return;
         };
+        self.handed(callee, arguments);
         match callee.last_name() {
             Some("exec" | "execfile" | "run_path" | "reload") => {
                 self.programs.insert(place.program);
@@ -115,6 +145,32 @@ impl Doubts {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Functions among the arguments of a call: who takes them calls them.
+    fn handed(&mut self, callee: &Expr, arguments: &[Argument]) {
+        let path = callee.path().unwrap_or_default();
+        let is_entry = ENTRIES.contains(&path.as_str());
+        self.are_all_entries |= is_entry && arguments.is_empty();
+        if callee
+            .last_name()
+            .is_some_and(|name| KEEPING.contains(&name))
+        {
+            return;
+        }
+        for argument in arguments {
+            match &argument.value.kind {
+                Kind::Name(name) if !is_entry => {
+                    self.passed_on.insert(name.clone());
+                }
+                _ if is_entry => argument.value.walk(&mut |e| {
+                    if let Kind::Name(name) = &e.kind {
+                        self.entries.insert(name.clone());
+                    }
+                }),
+                _ => {}
+            }
         }
     }
 

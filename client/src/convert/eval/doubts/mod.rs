@@ -33,6 +33,12 @@ pub(super) struct Doubts {
     programs: BTreeSet<usize>,
     /// Functions that change what they are passed.
     changing: BTreeSet<String>,
+    /// Functions and classes that a library calls with the words of the command line.
+    entries: BTreeSet<String>,
+    /// A library calls any function so.
+    are_all_entries: bool,
+    /// Functions that are passed to others, which call them.
+    passed_on: BTreeSet<String>,
     /// Names that belong to a scope, with what was imported under them and where they are last set.
     declared: BTreeMap<Name, (Option<String>, usize)>,
 }
@@ -139,6 +145,16 @@ impl Doubts {
             all.iter()
                 .any(|(at, order)| *at != place.scope || *order < place.order)
         })
+    }
+
+    /// Whether a library calls a function or class of this name with the words of the command line.
+    pub(super) fn is_entry(&self, name: &str) -> bool {
+        self.are_all_entries || self.entries.contains(name)
+    }
+
+    /// Whether a function is passed to another one, which may call it with anything.
+    pub(super) fn is_passed_on(&self, name: &str) -> bool {
+        self.passed_on.contains(name)
     }
 
     /// Whether a map, list or object of this name, in whatever scope, may have been changed.

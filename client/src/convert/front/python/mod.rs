@@ -22,8 +22,9 @@ const PYTHON: Words = Words { statement, kind };
 
 fn statement(b: &mut Builder, node: Node<'_>) {
     match node.kind() {
-        "function_definition" => function(b, node),
-        "class_definition" => class(b, node),
+        "function_definition" => function(b, node, Vec::new()),
+        "class_definition" => class(b, node, Vec::new()),
+        "decorated_definition" => decorated(b, node),
         "expression_statement" => {
             for child in children(node) {
                 match child.kind() {
@@ -49,16 +50,8 @@ fn statement(b: &mut Builder, node: Node<'_>) {
         "if_statement" | "while_statement" | "try_statement" | "match_statement" => {
             b.branch(|b| b.block(node))
         }
-        "block"
-        | "module"
-        | "decorated_definition"
-        | "with_statement"
-        | "else_clause"
-        | "elif_clause"
-        | "except_clause"
-        | "finally_clause"
-        | "case_clause"
-        | "ERROR" => b.block(node),
+        "block" | "module" | "with_statement" | "else_clause" | "elif_clause" | "except_clause"
+        | "finally_clause" | "case_clause" | "ERROR" => b.block(node),
         "delete_statement" => delete(b, node),
         "global_statement" => {
             for name in children(node) {
@@ -176,8 +169,23 @@ fn assign(b: &mut Builder, left: Node<'_>, right: Node<'_>) {
         }
         "pattern_list" | "tuple_pattern" | "list_pattern" => {
             let value = b.expression(right);
-            b.statement(value);
             targets(b, Some(left));
+            // `args, others = parser.parse_known_args()`
+            match (
+                &value.kind,
+                children(left).first().map(|first| b.expression(*first)),
+            ) {
+                (
+                    Kind::Call(callee, _),
+                    Some(Expr {
+                        kind: Kind::Name(name),
+                        ..
+                    }),
+                ) if callee.last_name() == Some("parse_known_args") => {
+                    b.bind(name, Change::Set, value);
+                }
+                _ => b.statement(value),
+            }
         }
         _ => {
             let value = b.expression(right);
@@ -250,7 +258,19 @@ fn augmented(b: &mut Builder, node: Node<'_>) {
     }
 }
 
-fn function(b: &mut Builder, node: Node<'_>) {
+fn decorated(b: &mut Builder, node: Node<'_>) {
+    let (decorators, defined): (Vec<_>, Vec<_>) = children(node)
+        .into_iter()
+        .partition(|child| child.kind() == "decorator");
+    let decorators = decorators.into_iter().flat_map(|d| b.all(d)).collect();
+    match defined[..] {
+        [only] if only.kind() == "function_definition" => function(b, only, decorators),
+        [only] if only.kind() == "class_definition" => class(b, only, decorators),
+        _ => b.block(node),
+    }
+}
+
+fn function(b: &mut Builder, node: Node<'_>, decorators: Vec<Expr>) {
     let name = b.named(node);
     let (mut params, mut rest) = (Vec::new(), None);
     for param in node
@@ -276,12 +296,13 @@ fn function(b: &mut Builder, node: Node<'_>) {
         params.push((name, default));
     }
     b.scoped(name, ScopeKind::Function, params, |b| {
+        b.decorators(decorators);
         b.rest(rest);
         b.body(node);
     });
 }
 
-fn class(b: &mut Builder, node: Node<'_>) {
+fn class(b: &mut Builder, node: Node<'_>, decorators: Vec<Expr>) {
     let name = b.named(node);
     let list = node.child_by_field_name("superclasses");
     let bases = list.map(|list| b.all(list)).unwrap_or_default();
@@ -290,6 +311,7 @@ fn class(b: &mut Builder, node: Node<'_>) {
         .map(|base| base.last_name().unwrap_or_default().to_owned())
         .collect();
     b.scoped(name, ScopeKind::Class, Vec::new(), |b| {
+        b.decorators(decorators);
         b.bases(bases);
         b.body(node);
     });
