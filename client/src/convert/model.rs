@@ -96,11 +96,24 @@ impl Text {
     }
 
     /// Itself; not known where a template has a hole: `{{ … }}`.
-    pub fn filled(self) -> Self {
-        match self.with_gaps().contains("{{") {
-            true => Self::unknown(self.source),
-            false => self,
+    pub fn filled(mut self) -> Self {
+        let mut pieces = Vec::new();
+        for piece in self.pieces {
+            let Piece::Known(text) = &piece else {
+                pieces.push(piece);
+                continue;
+            };
+            let mut rest = text.as_str();
+            while let Some((before, inside)) = rest.split_once("{{") {
+                let (inside, after) = inside.split_once("}}").unwrap_or((inside, ""));
+                pieces.push(Piece::Known(before.to_owned()));
+                pieces.push(Piece::Unknown(format!("{{{{{inside}}}}}")));
+                rest = after;
+            }
+            pieces.push(Piece::Known(rest.to_owned()));
         }
+        self.pieces = pieces;
+        self
     }
 
     /// The text, if all of it is known.

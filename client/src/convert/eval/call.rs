@@ -224,8 +224,8 @@ impl Evaluator<'_> {
     fn built_in(&mut self, name: &str, arguments: &[Argument], place: Place) -> Option<Value> {
         let first = arguments.first().map(|a| &a.value);
         match name {
-            "str" | "String" | "int" | "bool" | "Some" | "Option" | "tuple" | "SecretStr"
-            | "mapAsJavaMap" => Some(self.eval(first?, place)),
+            "vars" | "str" | "String" | "int" | "bool" | "Some" | "Option" | "tuple"
+            | "SecretStr" | "mapAsJavaMap" => Some(self.eval(first?, place)),
             "list" | "set" => Some(self.eval(first?, place)),
             "Seq" | "List" | "Array" | "Set" | "Vector" => {
                 let items = arguments.iter().map(|a| self.eval(&a.value, place));

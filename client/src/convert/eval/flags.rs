@@ -234,10 +234,13 @@ fn declared<'e>(arguments: &'e [Argument], place: Place) -> Option<Declared<'e>>
         }
         _ => Takes::Unknown,
     };
-    // An argument of click that is not required may be left out.
-    let takes = match (takes, flags.is_empty(), named(arguments, "required")) {
-        (Takes::One, true, Some(_)) => Takes::Optional,
-        (takes, ..) => takes,
+    // An argument of click that has a default may be left out.
+    let may_be_absent = ["required", "default"]
+        .iter()
+        .any(|name| named(arguments, name).is_some());
+    let takes = match takes {
+        Takes::One if flags.is_empty() && may_be_absent => Takes::Optional,
+        takes => takes,
     };
     let is_plain = named(arguments, "type")
         .is_none_or(|e| e.last_name().is_some_and(|name| PLAIN.contains(&name)));

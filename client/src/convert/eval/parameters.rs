@@ -28,16 +28,18 @@ impl Evaluator<'_> {
             // What the classes that extend this one pass on is not followed.
             return None;
         }
+        let frames = match is_called {
+            true => Vec::new(),
+            false => self.frames_of(place.program, scope),
+        };
+        let is_uncalled = !is_called && frames.is_empty();
+        if let Some(value) = self.started_with(place.program, scope, name, is_uncalled) {
+            return value;
+        }
         let mut values = Vec::new();
-        if !is_called {
-            let frames = self.frames_of(place.program, scope);
-            if let Some(value) = self.started_with(place.program, scope, name, frames.is_empty()) {
-                return value;
-            }
-            for frame in frames {
-                let given = frame.values.into_iter().find(|(n, _)| n == name);
-                values.push(given.map(|(_, value)| value));
-            }
+        for frame in frames {
+            let given = frame.values.into_iter().find(|(n, _)| n == name);
+            values.push(given.map(|(_, value)| value));
         }
         if values.iter().all(Option::is_none) {
             let default = default?;

@@ -95,8 +95,8 @@ impl<'a> Evaluator<'a> {
                 Kind::Call(callee, arguments) => match callee.last_name() {
                     Some("root_validator" | "model_validator") => true,
                     Some("validator" | "field_validator") => arguments.iter().any(|a| {
-                        literal(&a.value)
-                            .is_none_or(|of| a.name.is_none() && (of == name || of == "*"))
+                        let of = literal(&a.value);
+                        a.name.is_none() && of.is_none_or(|of| of == name || of == "*")
                     }),
                     _ => false,
                 },

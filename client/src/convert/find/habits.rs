@@ -235,8 +235,7 @@ impl<'a> Finder<'a, '_> {
 
     /// A key of Redis that is not written here.
     fn key(&mut self, what: &str, key: &'a Expr, known: &[&str], here: &str, place: Place) {
-        let text = self.eval.eval(key, place).to_text();
-        self.eval.take_notes();
+        let text = self.eval.setting(what, key, place).value;
         if !known.iter().any(|template| is_of(&text, template)) {
             let what = format!("{what} in {}", text.question());
             self.keep_habit(what, here.to_owned(), key, place);

@@ -171,6 +171,10 @@ impl<'a> Finder<'a, '_> {
         let Some(last) = arguments.last() else { return };
         match command.as_str() {
             "auth" | "withPassword" | "setPassword" => {
+                if let [user, _] = arguments {
+                    let user = self.eval.setting("username", &user.value, place);
+                    self.facts.logins.push(user);
+                }
                 let setting = self.eval.setting("password", &last.value, place);
                 self.facts.logins.push(setting);
             }
@@ -221,9 +225,9 @@ impl<'a> Finder<'a, '_> {
             if let Some(db) = &selected {
                 redis.options.insert("selected".into(), db.clone());
             }
-            if let Some(login) = self.facts.logins.first() {
-                let password = redis.options.entry("password".into());
-                password.or_insert_with(|| login.clone());
+            for login in &self.facts.logins {
+                let own = redis.options.entry(login.key.clone());
+                own.or_insert_with(|| login.clone());
             }
         }
     }

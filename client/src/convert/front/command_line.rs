@@ -227,6 +227,11 @@ impl Facts {
             }
         }
         for (key, (value, origin)) in set {
+            let lacks = |command: &&Command| command.settings.iter().all(|(own, _)| own != key);
+            let value = match chosen.iter().find(lacks) {
+                Some(other) => differ(key, origin, &other.origin),
+                None => value,
+            };
             self.property(key, value, origin.clone());
         }
         let mut arguments: Option<(Vec<Text>, &Origin)> = None;
@@ -243,10 +248,21 @@ impl Facts {
                 arguments = Some((own.clone(), origin));
                 continue;
             };
-            known.resize_with(known.len().max(own.len()), Text::default);
-            for (number, argument) in known.iter_mut().enumerate() {
-                if own.get(number) != Some(argument) {
-                    *argument = differ(&format!("argument {}", number + 1), at, origin);
+            for number in 0..known.len().max(own.len()) {
+                let ask = differ(&format!("argument {}", number + 1), at, origin);
+                let is_value = |word: &Text| !word.splits && !word.head().starts_with('-');
+                match (known.get_mut(number), own.get(number)) {
+                    (Some(one), Some(other)) if one == other => {}
+                    (Some(one), Some(other)) if is_value(one) && is_value(other) => *one = ask,
+                    // From here on which word means what is not known.
+                    _ => {
+                        known.truncate(number);
+                        known.push(Text {
+                            splits: true,
+                            ..ask
+                        });
+                        break;
+                    }
                 }
             }
         }

@@ -52,13 +52,15 @@ fn scripts_and_lists_of_words_in_sources_are_commands() {
         "BashOperator(bash_command=f\"BROKERS=k:9092 spark-submit job.py --day {{{{ ds }}}} --topic {TOPIC}\")",
         "os.system(\"BROKERS=k:9092 spark-submit job.py --topic live\")",
         "subprocess.run([\"env\", \"BROKERS=k:9092\", \"spark-submit\", \"job.py\", \"--topic\", TOPIC])",
-        "{\"python_file\": \"dbfs:/job.py\", \"parameters\": [\"--topic\", \"live\"]}; os.system(\"BROKERS=k:9092 spark-submit job.py --topic live\")",
     ] {
         let dag = format!("import os, subprocess\nTOPIC = \"live\"\n{command}\n");
         let read = spec(&[("job.py", JOB), ("dag.py", &dag)]);
         assert_eq!(read.source.topics(), ["live"], "{command}");
         assert_eq!(read.source.kafka().bootstrap, "k:9092", "{command}");
     }
+    let task = "{\"python_file\": \"dbfs:/job.py\", \"parameters\": [\"--topic\", \"live\"]}\n";
+    let read = spec(&[("job.py", JOB), ("task.py", task)]);
+    assert_eq!(read.source.topics(), ["live"]);
     let open = "BashOperator(bash_command=\"BROKERS=k:9092 spark-submit job.py --topic {{ params.topic }}\")\n";
     let open = converted(&[("job.py", JOB), ("dag.py", open)]);
     requests(&open, "topics", "params.topic");
@@ -71,4 +73,9 @@ fn operators_that_start_the_same_source_differently_leave_it_open() {
         SparkSubmitOperator(application=\"job.py\", application_args=[\"--topic\", \"b\"])\n";
     let open = converted(&[("job.py", JOB), ("dag.py", dag)]);
     requests(&open, "topics", "give differently");
+    let lacking = "SparkSubmitOperator(application=\"job.py\", application_args=[\"--topic\", \"a\"], env_vars={\"BROKERS\": \"k:9092\"})\n\
+        SparkSubmitOperator(application=\"job.py\", application_args=[\"--day\", \"1\", \"--topic\", \"b\"])\n";
+    let open = converted(&[("job.py", JOB), ("dag.py", lacking)]);
+    requests(&open, "topics", "give differently");
+    requests(&open, "bootstrap", "give differently");
 }
