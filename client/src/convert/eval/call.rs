@@ -188,9 +188,9 @@ impl Evaluator<'_> {
                 }
             }
             (value, [default]) if name != "get" && name != "pop" => match value {
-                Value::Null => Some(self.eval(&default.value, place)),
+                Value::Null => Some(self.fallback(base, &default.value, None, notes, place)),
                 value if value.is_known() => Some(value),
-                value => Some(self.fallback(base, &default.value, value, notes, place)),
+                value => Some(self.fallback(base, &default.value, Some(value), notes, place)),
             },
             _ => None,
         }

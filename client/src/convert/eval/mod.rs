@@ -202,9 +202,9 @@ impl<'a> Evaluator<'a> {
             Kind::Either(first, second) => {
                 let notes = self.notes.len();
                 match self.eval(first, place) {
-                    Value::Null => self.eval(second, place),
+                    value if value.is_nothing() => self.fallback(first, second, None, notes, place),
                     value if value.is_known() => value,
-                    value => self.fallback(first, second, value, notes, place),
+                    value => self.fallback(first, second, Some(value), notes, place),
                 }
             }
             Kind::Choice(all) => {
@@ -215,23 +215,27 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// `first or second` where only the run knows the first: an environment variable that no file sets
-    /// is taken as not set.
+    /// `first or second`. Where only the run knows the first: an environment variable that no file sets is
+    /// taken as not set.
     fn fallback(
         &mut self,
         first: &Expr,
         second: &Expr,
-        value: Value,
+        unknown: Option<Value>,
         notes: usize,
         place: Place,
     ) -> Value {
-        let Some(name) = self.environment_name(first, place) else {
-            return value;
-        };
-        self.notes.truncate(notes);
-        let default = self.eval(second, place);
-        self.note_default(&name, &default, first, place);
-        default
+        let name = self.environment_name(first, place);
+        match (name, unknown) {
+            (None, Some(value)) => value,
+            (None, None) => self.eval(second, place),
+            (Some(name), _) => {
+                self.notes.truncate(notes);
+                let default = self.eval(second, place);
+                self.note_default(&name, &default, first, place);
+                default
+            }
+        }
     }
 
     fn pairs(&mut self, pairs: &[(Option<Expr>, Expr)], place: Place) -> Value {

@@ -118,6 +118,17 @@ impl Value {
         (first.is_known() && values.all(|other| other == first)).then_some(first)
     }
 
+    /// Whether Python takes it for nothing: `None`, an empty text, list or dictionary.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.value().is_some_and(|v| v.is_empty()),
+            Self::List(items) => items.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+            Self::Object { .. } | Self::Parsed { .. } => false,
+        }
+    }
+
     /// Whether nothing in it is left to the run.
     pub fn is_known(&self) -> bool {
         match self {

@@ -74,8 +74,15 @@ impl<'a> Finder<'a, '_> {
                 let before = self.facts.app_name.take();
                 self.facts.app_name = Some(differing(before, setting));
             }
-            ("config" | "set" | "setIfMissing", [key, value, ..]) if key.name.is_none() => {
+            ("config" | "set", [key, value, ..]) if key.name.is_none() => {
                 self.spark_setting(&key.value, &value.value, place);
+            }
+            ("setIfMissing", [key, value, ..]) => {
+                let key_text = self.eval.eval(&key.value, place).to_text().value();
+                let is_set = key_text.is_some_and(|key| self.facts.spark.contains_key(&key));
+                if !is_set {
+                    self.spark_setting(&key.value, &value.value, place);
+                }
             }
             ("config" | "setAll", [all, ..]) => self.spark_settings(&all.value, place),
             ("option", [key, value]) => self.checkpoint(&key.value, &value.value, place),

@@ -95,6 +95,16 @@ impl Facts {
             origin,
             notes: Vec::new(),
         };
+        let own = self.environment.get(name);
+        let own =
+            own.filter(|own| self.containers.contains_key(name) && own.value != setting.value);
+        if let Some(own) = own {
+            let (at, origin) = (&own.origin, &setting.origin);
+            let note = format!(
+                "{origin}: {name} is what its container sets in {at}, not what stands here"
+            );
+            return self.note(note);
+        }
         self.environment.insert(name.to_owned(), setting);
     }
 }

@@ -229,3 +229,36 @@ fn what_streams_of_one_cluster_set_differently_is_requested() {
     let agreed = stream("a", &group("g")) + &stream("b", &group("g"));
     assert_eq!(spec(&[("job.py", &agreed)]).source.kafka().group_id, "g");
 }
+
+#[test]
+fn a_default_behind_or_is_said() {
+    for topic in [
+        "os.environ.get(\"T\", None) or \"d\"",
+        "os.getenv(\"T\", \"\") or \"d\"",
+        "os.getenv(\"T\") or \"d\"",
+    ] {
+        let files = [("job.py", &with("", topic)[..])];
+        assert_eq!(spec(&files).source.topics(), ["d"], "{topic}");
+        let said = converted(&files).notes.join("\n");
+        assert!(
+            said.contains("T is not set in the files given: its default \"d\""),
+            "{said}"
+        );
+    }
+    let given = [
+        (".env", "T=e\n"),
+        ("job.py", &with("", "os.getenv(\"T\", \"\") or \"d\"")[..]),
+    ];
+    assert_eq!(spec(&given).source.topics(), ["e"]);
+}
+
+#[test]
+fn a_setting_that_may_be_missing_does_not_replace_that_of_a_command() {
+    let job = with("conf.setIfMissing(\"spark.redis.host\", \"dev\")", "\"t\"");
+    assert_eq!(spec(&[("job.py", &job)]).sink.url, "redis://dev:6379/0");
+    let run = "spark-submit --conf spark.redis.host=live job.py\n";
+    assert_eq!(
+        spec(&[("job.py", &job), ("run.sh", run)]).sink.url,
+        "redis://live:6379/0"
+    );
+}

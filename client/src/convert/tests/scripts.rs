@@ -206,3 +206,22 @@ fn notebooks_are_read() {
         .replace("import os", "T = \"a\"\n# MAGIC %run ./prod");
     requests(&converted(&[("job.py", &magic)]), "topics", "T");
 }
+
+#[test]
+fn a_container_counts_more_than_a_file_that_it_reads() {
+    let compose = "services:\n  job:\n    image: spark\n    env_file: [prod.env]\n    environment: {TOPIC: own}\n";
+    let files = [("job.py", JOB), ("compose.yml", compose)];
+    assert_eq!(spec(&files).source.topics(), ["own"]);
+    let said = converted(&files).notes.join("\n");
+    assert!(
+        said.contains("prod.env is read here: give it as well"),
+        "{said}"
+    );
+    let given = [files[0], files[1], ("prod.env", "TOPIC=file\n")];
+    assert_eq!(spec(&given).source.topics(), ["own"]);
+    let said = converted(&given).notes.join("\n");
+    assert!(
+        said.contains("TOPIC is what its container sets in compose.yml"),
+        "{said}"
+    );
+}

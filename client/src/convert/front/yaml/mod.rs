@@ -90,6 +90,7 @@ impl Walker<'_> {
                     match key.as_str() {
                         "environment" | "env" | "envVars" | "env_vars" => self.environment(value),
                         "sparkConf" | "spark_conf" | "conf" => self.settings(value),
+                        "env_file" => self.named_files(value),
                         "services" => self.services(value),
                         "containers" | "initContainers" => self.pod(value),
                         "command" | "entrypoint" | "args" => {}
@@ -97,6 +98,27 @@ impl Walker<'_> {
                     }
                 }
                 self.command(node);
+            }
+        }
+    }
+
+    /// `env_file: [prod.env]`
+    fn named_files(&mut self, files: &Node) {
+        match files {
+            Node::Scalar(file, line) => {
+                let name = file.rsplit('/').next().unwrap_or(file);
+                if !self.facts.files.iter().any(|given| given == name) {
+                    let origin = self.origin(*line);
+                    let file = crate::convert::secrets::shown(file);
+                    let note = format!("{origin}: {file} is read here: give it as well");
+                    self.facts.note(note);
+                }
+            }
+            Node::List(files) => files.iter().for_each(|file| self.named_files(file)),
+            Node::Map(_) => {
+                if let Some(file) = files.get("path") {
+                    self.named_files(file);
+                }
             }
         }
     }
