@@ -110,7 +110,10 @@ impl<'a> Evaluator<'a> {
             Given::Absent => self.not_given(declared),
             // Without any words the files say nothing about how it was started.
             Given::Unknown if words.is_empty() => self.not_given(declared),
-            Given::Unknown => None,
+            Given::Unknown => {
+                let open = words.iter().find(|word| word.splits)?;
+                Some(Value::Text(Text::unknown(open.source.as_str())))
+            }
         }
     }
 

@@ -90,7 +90,7 @@ impl<'a> Finder<'a, '_> {
         match from {
             Column::Of(from) => {
                 let leaf = from.rsplit('.').next().unwrap_or(from);
-                if field(leaf) != Some(of) {
+                if read(leaf) != Some(of) {
                     let here = format!("name it in [source.fields] as {of}");
                     self.keep_habit(format!("column {from} as {to}"), here, at, place);
                 }
@@ -181,12 +181,12 @@ impl<'a> Finder<'a, '_> {
         let mut names = Vec::new();
         self.names_of(schema, place, &mut names);
         let is_read = |wanted: &dyn Fn(Field) -> bool| {
-            names.iter().any(|name| field(name).is_some_and(wanted))
+            names.iter().any(|name| read(name).is_some_and(wanted))
         };
         let is_counter = |of: Field| Field::COUNTERS.contains(&of);
         let is_enough = is_read(&|of| of == Field::Username) && is_read(&is_counter);
         let mut others: Vec<&str> = names.iter().map(String::as_str).collect();
-        others.retain(|name| field(name).is_none());
+        others.retain(|name| read(name).is_none());
         if is_enough || others.is_empty() {
             return;
         }
@@ -255,10 +255,16 @@ impl<'a> Finder<'a, '_> {
     }
 }
 
-/// The field that is looked for under a name.
+/// The field that a name stands for.
 fn field(name: &str) -> Option<Field> {
     let mut all = Field::ALL.into_iter();
-    all.find(|field| field.as_str() == name || field.default_paths().contains(&name))
+    read(name).or_else(|| all.find(|field| field.as_str() == name))
+}
+
+/// The field that is looked for under a name in events.
+fn read(name: &str) -> Option<Field> {
+    let mut all = Field::ALL.into_iter();
+    all.find(|field| field.default_paths().contains(&name))
 }
 
 /// Whether a text that is known in parts is a key of this template.
