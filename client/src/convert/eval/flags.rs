@@ -205,8 +205,6 @@ fn declared<'e>(arguments: &'e [Argument], place: Place) -> Option<Declared<'e>>
     };
     let flags = names.iter().filter(|name| name.starts_with('-'));
     let flags: Vec<String> = flags.map(|flag| (*flag).to_owned()).collect();
-    // Of click: `--topic/--no-topic`.
-    let is_pair = flags.iter().any(|flag| flag.contains('/'));
     let long = flags.iter().find(|flag| flag.starts_with("--"));
     let plain = names.iter().find(|name| !name.starts_with('-'));
     let from_flag = || {
@@ -218,33 +216,14 @@ fn declared<'e>(arguments: &'e [Argument], place: Place) -> Option<Declared<'e>>
     };
     let dest = text("dest").or(plain.copied()).map(str::to_owned);
     let dest = dest.or_else(from_flag)?;
-    let action = match named(arguments, "action") {
-        None if named(arguments, "is_flag").is_some() => "store_true",
-        None => "store",
-        Some(_) => text("action").unwrap_or(""),
+    let action = match (text("action"), named(arguments, "action")) {
+        (Some(action), _) => action,
+        (None, Some(_)) => "",
+        (None, None) if named(arguments, "flag_value").is_some() => "",
+        (None, None) if named(arguments, "is_flag").is_some() => "store_true",
+        (None, None) => "store",
     };
-    let is_many = named(arguments, "multiple").is_some() || matches!(action, "append" | "extend");
-    let takes = match (action, named(arguments, "nargs").map(|e| &e.kind)) {
-        _ if is_pair || arguments.iter().any(|a| a.spread) => Takes::Unknown,
-        ("store", None) if !is_many => Takes::One,
-        ("store", Some(Kind::Literal(n))) if n == "?" => Takes::Optional,
-        ("store", Some(Kind::Literal(n))) if n == "*" => Takes::Many(0),
-        ("store", Some(Kind::Literal(n))) if n == "+" => Takes::Many(1),
-        ("store", Some(Kind::Atom(n))) => n.parse().map_or(Takes::Unknown, Takes::Exactly),
-        ("append" | "store", None) => Takes::Each,
-        ("store_true" | "store_false" | "store_const" | "count" | "help" | "version", None) => {
-            Takes::Nothing
-        }
-        _ => Takes::Unknown,
-    };
-    // An argument of click that has a default may be left out.
-    let may_be_absent = ["required", "default"]
-        .iter()
-        .any(|name| named(arguments, name).is_some());
-    let takes = match takes {
-        Takes::One if flags.is_empty() && may_be_absent => Takes::Optional,
-        takes => takes,
-    };
+    let takes = takes(arguments, action, &flags);
     let is_plain = named(arguments, "type")
         .is_none_or(|e| e.last_name().is_some_and(|name| PLAIN.contains(&name)));
     let is_choice = named(arguments, "type").is_some_and(
@@ -259,6 +238,35 @@ fn declared<'e>(arguments: &'e [Argument], place: Place) -> Option<Declared<'e>>
         variable: text("envvar").map(str::to_owned),
         place,
     })
+}
+
+/// How many words an argument takes.
+fn takes(arguments: &[Argument], action: &str, flags: &[String]) -> Takes {
+    // Of click: `--topic/--no-topic`.
+    let is_pair = flags.iter().any(|flag| flag.contains('/'));
+    if is_pair || arguments.iter().any(|a| a.spread) {
+        return Takes::Unknown;
+    }
+    let is_many = named(arguments, "multiple").is_some();
+    // An argument of click that has a default may be left out.
+    let may_be_absent = flags.is_empty()
+        && ["required", "default"]
+            .iter()
+            .any(|name| named(arguments, name).is_some());
+    match (action, named(arguments, "nargs").map(|e| &e.kind)) {
+        ("store", None) if is_many => Takes::Each,
+        ("store", None) if may_be_absent => Takes::Optional,
+        ("store", None) => Takes::One,
+        ("store", Some(Kind::Literal(n))) if n == "?" => Takes::Optional,
+        ("store", Some(Kind::Literal(n))) if n == "*" => Takes::Many(0),
+        ("store", Some(Kind::Literal(n))) if n == "+" => Takes::Many(1),
+        ("store", Some(Kind::Atom(n))) => n.parse().map_or(Takes::Unknown, Takes::Exactly),
+        ("append", None) => Takes::Each,
+        ("store_true" | "store_false" | "store_const" | "count" | "help" | "version", None) => {
+            Takes::Nothing
+        }
+        _ => Takes::Unknown,
+    }
 }
 
 /// The options and arguments that click's decorators declare.

@@ -74,7 +74,7 @@ fn operators_that_start_the_same_source_differently_leave_it_open() {
     let open = converted(&[("job.py", JOB), ("dag.py", dag)]);
     requests(&open, "topics", "give differently");
     let lacking = "SparkSubmitOperator(application=\"job.py\", application_args=[\"--topic\", \"a\"], env_vars={\"BROKERS\": \"k:9092\"})\n\
-        SparkSubmitOperator(application=\"job.py\", application_args=[\"--day\", \"1\", \"--topic\", \"b\"])\n";
+        SparkSubmitOperator(application=\"job.py\", application_args=[\"--day\", \"1\"])\n";
     let open = converted(&[("job.py", JOB), ("dag.py", lacking)]);
     requests(&open, "topics", "give differently");
     requests(&open, "bootstrap", "give differently");
