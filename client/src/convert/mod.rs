@@ -92,7 +92,7 @@ fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
         }
         read(input, &mut facts, &mut programs)?;
     }
-    find::commands(&programs, &mut facts);
+    find::commands::commands(&programs, &mut facts);
     facts.start();
     find::find(&programs, &mut facts);
     if facts.is_empty() {

@@ -8,7 +8,7 @@ use crate::convert::model::Text;
 pub(super) enum Takes {
     /// Nothing: a switch.
     Nothing,
-    /// One word.
+    /// One word, in any case.
     One,
     /// One word, or none.
     Optional,
@@ -34,11 +34,11 @@ pub(super) struct Argument {
 /// What the words give an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    /// Nothing.
+    /// They do not give it.
     Absent,
     /// Its flag stands alone.
     Alone,
-    /// One word.
+    /// One word, as it stands.
     Word(Text),
     /// Any number of words.
     Words(Vec<Text>),

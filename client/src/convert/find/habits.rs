@@ -19,11 +19,11 @@ const HASHES: [&str; 2] = ["trending:{platform}:{kol}", "streaming_scores:{kol}"
 
 /// What a column is made of.
 enum Column {
-    /// Another column.
+    /// A column of this name.
     Of(String),
-    /// This text.
+    /// The same text in each row.
     Always(String),
-    /// Something else.
+    /// What is not followed.
     Other,
 }
 

@@ -7,7 +7,7 @@
 //! | `habits` | columns and keys |
 //! | `commands` | commands that sources start |
 
-mod commands;
+pub mod commands;
 mod habits;
 mod redis;
 mod streams;
@@ -16,7 +16,6 @@ use super::eval::{Evaluator, Place, World};
 use super::model::{Facts, Setting, Text};
 use super::names;
 use super::syntax::{Argument, Change, Expr, Kind, Program};
-pub use commands::commands;
 
 /// Most facts of one kind: sources are input.
 pub(super) const MAX_FACTS: usize = 1_000;

@@ -132,10 +132,15 @@ impl Builder {
 
     /// Walks through statements.
     pub(super) fn block(&mut self, node: Node<'_>) {
-        let statement = self.words.statement;
         for child in children(node) {
-            self.deeper(|b| statement(b, child));
+            self.one(child);
         }
+    }
+
+    /// Notes what one statement does.
+    pub(super) fn one(&mut self, node: Node<'_>) {
+        let statement = self.words.statement;
+        self.deeper(|b| statement(b, node));
     }
 
     /// Walks through the body of a class or function.

@@ -2,7 +2,6 @@
 
 use tree_sitter::Node;
 
-use super::targets;
 use crate::convert::front::strings::unescaped;
 use crate::convert::front::tree::{Builder, children};
 use crate::convert::syntax::{Argument, Change, Expr, Kind};
@@ -227,6 +226,23 @@ fn string(b: &mut Builder, node: Node<'_>) -> Kind {
         Some(last) => {
             pieces.push(last);
             Kind::Pieces(pieces)
+        }
+    }
+}
+
+/// Names in a pattern: what they are is not followed.
+pub(super) fn targets(b: &mut Builder, node: Option<Node<'_>>) {
+    let Some(node) = node else { return };
+    match node.kind() {
+        "identifier" => b.bind_unknown(node),
+        "attribute" | "subscript" => {
+            let target = b.expression(node);
+            b.change_unknown(target);
+        }
+        _ => {
+            for child in children(node) {
+                b.deeper(|b| targets(b, Some(child)));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use tree_sitter::Node;
 
 use super::tree::{Builder, Words, children, program, sides};
 use crate::convert::syntax::{Change, Expr, Kind, Program, ScopeKind};
-use expressions::kind;
+use expressions::{kind, targets};
 
 /// Translates a Python source; `None` if parsing takes too long.
 pub fn read(file: &str, source: &str) -> Option<Program> {
@@ -214,23 +214,6 @@ fn is_one_by_one(b: &mut Builder, left: Node<'_>, right: Node<'_>) -> bool {
     }
     let is_splat = |text: &String| text.starts_with('*');
     targets.len() == values.len() && !is_read && !targets.iter().any(is_splat)
-}
-
-/// Names in a pattern: what they are is not followed.
-fn targets(b: &mut Builder, node: Option<Node<'_>>) {
-    let Some(node) = node else { return };
-    match node.kind() {
-        "identifier" => b.bind_unknown(node),
-        "attribute" | "subscript" => {
-            let target = b.expression(node);
-            b.change_unknown(target);
-        }
-        _ => {
-            for child in children(node) {
-                b.deeper(|b| targets(b, Some(child)));
-            }
-        }
-    }
 }
 
 fn augmented(b: &mut Builder, node: Node<'_>) {

@@ -2,7 +2,6 @@
 
 use tree_sitter::Node;
 
-use super::{simple_name, statement, targets};
 use crate::convert::front::strings::unescaped;
 use crate::convert::front::tree::{Builder, children};
 use crate::convert::syntax::{Argument, Expr, Kind, ScopeKind};
@@ -80,7 +79,7 @@ pub(super) fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         },
         "assignment_expression" => {
             // A closure may not be executed.
-            b.deeper(|b| b.branch(|b| statement(b, node)));
+            b.branch(|b| b.one(node));
             return Kind::Other(Vec::new());
         }
         "val_definition"
@@ -89,7 +88,7 @@ pub(super) fn kind(b: &mut Builder, node: Node<'_>) -> Kind {
         | "object_definition"
         | "class_definition" => {
             // Definitions inside of blocks that are expressions: lambdas, arguments.
-            b.deeper(|b| statement(b, node));
+            b.one(node);
             return Kind::Other(Vec::new());
         }
         _ => None,
@@ -225,4 +224,23 @@ fn between(b: &Builder, node: Node<'_>, range: std::ops::Range<usize>, raw: bool
     let text = b.program.source.get(range).unwrap_or("").replace("$$", "$");
     let text = if raw { text } else { unescaped(&text) };
     b.expr(node, Kind::Literal(text))
+}
+
+/// Names in a pattern: what they are is not followed.
+pub(super) fn targets(b: &mut Builder, node: Option<Node<'_>>) {
+    let Some(node) = node else { return };
+    match node.kind() {
+        "identifier" if b.text(node).starts_with(char::is_lowercase) => b.bind_unknown(node),
+        _ => {
+            for child in children(node) {
+                b.deeper(|b| targets(b, Some(child)));
+            }
+        }
+    }
+}
+
+/// `Base` for `a.b.Base[T]`.
+pub(super) fn simple_name(path: &str) -> &str {
+    let path = path.split(['[', '(']).next().unwrap_or_default();
+    path.rsplit('.').next().unwrap_or_default().trim()
 }

@@ -10,7 +10,7 @@ use tree_sitter::Node;
 
 use super::tree::{Builder, Words, children, program, sides};
 use crate::convert::syntax::{Change, Expr, Kind, Program, ScopeKind};
-use expressions::kind;
+use expressions::{kind, simple_name, targets};
 
 /// Translates a Scala source; `None` if parsing takes too long.
 pub fn read(file: &str, source: &str) -> Option<Program> {
@@ -64,19 +64,6 @@ fn import(b: &mut Builder, node: Node<'_>) {
                 let (name, alias) = (b.text(name).to_owned(), b.text(alias).to_owned());
                 let value = b.expr(renamed, Kind::Import(module.clone(), name));
                 b.bind(alias, Change::Set, value);
-            }
-        }
-    }
-}
-
-/// Names in a pattern: what they are is not followed.
-fn targets(b: &mut Builder, node: Option<Node<'_>>) {
-    let Some(node) = node else { return };
-    match node.kind() {
-        "identifier" if b.text(node).starts_with(char::is_lowercase) => b.bind_unknown(node),
-        _ => {
-            for child in children(node) {
-                b.deeper(|b| targets(b, Some(child)));
             }
         }
     }
@@ -225,12 +212,6 @@ fn extended(b: &Builder, node: Node<'_>) -> Vec<String> {
         .filter(|c| c.kind() == "extends_clause");
     let types = clauses.flat_map(children);
     types.map(|t| simple_name(b.text(t)).to_owned()).collect()
-}
-
-/// `Base` for `a.b.Base[T]`.
-fn simple_name(path: &str) -> &str {
-    let path = path.split(['[', '(']).next().unwrap_or_default();
-    path.rsplit('.').next().unwrap_or_default().trim()
 }
 
 fn parameters(

@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 200;
 /// Most words of one command, and most commands in commands (`bash -c`).
 const MAX_WORDS: usize = 10_000;
 const MAX_NESTED: usize = 3;
-/// Most commands of a script that are told apart by what they find in the environment.
+/// Most commands of a script that are distinguished by what they find in the environment.
 const MAX_COMMANDS: usize = 64;
 
 /// Keeps what a script sets and starts. `first_line` is the line of the file in which the text begins.

@@ -5,25 +5,9 @@ use crate::convert::front::documents::Node;
 use crate::convert::front::java_properties;
 use crate::convert::model::{Command, Setting, Text};
 
-pub(super) fn kind(document: &Node) -> &str {
-    let kind = document.get("kind").and_then(Node::scalar);
-    kind.map_or("", |(kind, _)| kind)
-}
-
-pub(super) fn is_application(document: &Node) -> bool {
-    matches!(
-        kind(document),
-        "SparkApplication" | "ScheduledSparkApplication"
-    )
-}
-
-pub(super) fn name(document: &Node) -> Option<(&str, usize)> {
-    document.get("metadata")?.get("name")?.scalar()
-}
-
 impl Walker<'_> {
     pub(super) fn application(&mut self, document: &Node) {
-        if let Some((name, line)) = name(document) {
+        if let Some((name, line)) = document.name() {
             let mut setting = Setting {
                 key: "metadata.name".into(),
                 value: Text::known(name).filled(),
@@ -94,7 +78,7 @@ impl Walker<'_> {
         let Some(Node::Map(pairs)) = document.get("data") else {
             return;
         };
-        let map = name(document).map_or("", |(name, _)| name).to_owned();
+        let map = document.name().map_or("", |(name, _)| name).to_owned();
         for (name, value) in pairs {
             let Some((text, line)) = value.scalar() else {
                 continue;

@@ -11,7 +11,6 @@ use super::documents::{Node, documents};
 use super::{command_line, shell};
 use crate::convert::model::{Facts, Origin, Text};
 use crate::convert::secrets::is_secret;
-use kubernetes::{is_application, kind, name};
 
 /// Keeps what all documents of a file say.
 ///
@@ -20,12 +19,12 @@ use kubernetes::{is_application, kind, name};
 pub fn read(file: &str, source: &str, facts: &mut Facts) -> Result<(), (usize, String)> {
     let mut all = documents(source)?;
     // What is set for a container itself counts more than what it is given as a whole.
-    all.sort_by_key(|document| !matches!(kind(document), "ConfigMap" | "Secret"));
+    all.sort_by_key(|document| !matches!(document.kind(), "ConfigMap" | "Secret"));
     let is_ours = |document: &Node| facts.sources.iter().any(|source| document.names(source));
-    let is_one_ours = all.iter().any(|d| is_application(d) && is_ours(d));
+    let is_one_ours = all.iter().any(|d| d.is_application() && is_ours(d));
     let others: Vec<bool> = all
         .iter()
-        .map(|d| is_one_ours && is_application(d) && !is_ours(d))
+        .map(|d| is_one_ours && d.is_application() && !is_ours(d))
         .collect();
     for (document, is_other) in all.iter().zip(others) {
         let mut walker = Walker {
@@ -65,11 +64,11 @@ impl Walker<'_> {
 
     fn document(&mut self, document: &Node) {
         self.is_object = document.get("apiVersion").is_some();
-        match kind(document) {
-            _ if is_application(document) => {
+        match document.kind() {
+            _ if document.is_application() => {
                 self.application(document);
                 // What several of them set differently is not known.
-                let of = name(document).map_or("", |(name, _)| name);
+                let of = document.name().map_or("", |(name, _)| name);
                 self.container = Some(format!("SparkApplication {of}"));
             }
             "Secret" => return self.secret(document),
