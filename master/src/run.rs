@@ -256,6 +256,7 @@ impl Master {
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config) -> Result<Self, KolError> {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+        let protection = protection.allow_hosts(&config.allow_hosts)?;
         protection.check_address("--listen", config.listen)?;
         protection.check_address("--http", config.http)?;
         let secrets = Secrets::new(config.secrets_dir.clone());

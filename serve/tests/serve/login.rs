@@ -53,6 +53,33 @@ async fn without_a_token_no_path_but_health_answers() {
 }
 
 #[tokio::test]
+async fn without_a_login_no_path_answers_who_names_another_host() {
+    let redis = written();
+    let mut options = options(redis.url());
+    let names = ["kol.corp".to_owned()];
+    options.protection = Protection::default().allow_hosts(&names).unwrap();
+    let api = Api::with(options).await;
+    let paths = openapi().paths.paths.into_keys();
+    for path in paths.chain(["/openapi.json".to_owned(), "/nowhere".to_owned()]) {
+        let path = path.replace("{kol_id}", "ann");
+        for stranger in ["evil.example", "localhost.evil.example:8000"] {
+            let got = api.request("GET", &path, &[("host", stranger)]).await;
+            assert_eq!(got.problem(), (421, "HOST_UNKNOWN".into()), "{path}");
+            assert!(got.text.contains(stranger), "{}", got.text);
+            assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
+        }
+        // The stream would last.
+        if path.ends_with("/stream") {
+            continue;
+        }
+        for known in ["localhost", "127.0.0.1:8000", "[::1]", "KOL.corp:80"] {
+            let got = api.request("GET", &path, &[("host", known)]).await;
+            assert_ne!(got.status, 421, "{path} as {known}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_others_can_reach_needs_tls_or_somebody_who_says_so() {
     let redis = written();
     let mut options = options(redis.url());

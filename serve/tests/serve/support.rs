@@ -181,7 +181,11 @@ pub struct Got {
 
 impl Api {
     pub async fn start(url: String) -> Self {
-        let server = Server::start(options(url)).await.unwrap();
+        Self::with(options(url)).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let server = Server::start(options).await.unwrap();
         let client = caller().build().unwrap();
         Self { server, client }
     }
