@@ -4,8 +4,26 @@ const SILENCE_MS = 10_000; // The master sends something every 3 s.
 const LONGEST_WAIT_MS = 8_000;
 const TOKEN = "kol-token";
 
+/** What the master answers to a path, shown the token that there is. */
+export const request = (path, signal) => {
+  const token = sessionStorage.getItem(TOKEN);
+  return fetch(path, {
+    headers: token ? { authorization: `Bearer ${token}` } : {},
+    cache: "no-store",
+    credentials: "omit",
+    redirect: "error",
+    signal,
+  });
+};
+
+/** Why an answer is none, in the master's words if it has some. */
+export const reasonOf = async (response) => {
+  const said = await response.json().catch(() => null);
+  return said?.error ? `${said.error.code}: ${said.error.message}. ${said.error.help}` : `the master answered ${response.status}`;
+};
+
 /** Waits, or until the feed is closed. */
-const wait = (ms, signal) => new Promise((done) => {
+export const wait = (ms, signal) => new Promise((done) => {
   const timer = setTimeout(done, ms);
   signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
 });
@@ -51,23 +69,14 @@ export class Feed {
     let silence = setTimeout(end, SILENCE_MS);
     let hadNews = false;
     try {
-      const token = sessionStorage.getItem(TOKEN);
-      const response = await fetch(`/api/v1/events${job ? `?job=${encodeURIComponent(job)}` : ""}`, {
-        headers: token ? { authorization: `Bearer ${token}` } : {},
-        cache: "no-store",
-        credentials: "omit",
-        redirect: "error",
-        signal: ending.signal,
-      });
+      const hadToken = sessionStorage.getItem(TOKEN) !== null;
+      const response = await request(`/api/v1/events${job ? `?job=${encodeURIComponent(job)}` : ""}`, ending.signal);
       if (response.status === 401 || response.status === 403) {
         sessionStorage.removeItem(TOKEN);
-        this.#on.login(token ? (await response.text()).trim() : "");
+        this.#on.login(hadToken ? (await response.text()).trim() : "");
         return { isRefused: true };
       }
-      if (!response.ok) {
-        const said = await response.json().catch(() => null);
-        return { reason: said?.error?.message ?? `the master answered ${response.status}` };
-      }
+      if (!response.ok) return { reason: await reasonOf(response) };
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {

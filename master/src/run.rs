@@ -25,7 +25,7 @@ use crate::cluster::{Grace, Limits};
 use crate::config::{Config, Shared};
 use crate::controller::{self, Options};
 use crate::election::{self, Candidate, LeaderStore, LeaseFile, Past};
-use crate::http::{self, Pages};
+use crate::http::{self, Pages, Rankings};
 use crate::job::discovery::{Kafka, Outside};
 use crate::lead::{self, Terms};
 use crate::meta::etcd::{Access, Etcd, EtcdStore};
@@ -271,6 +271,7 @@ impl Master {
             stores: Stores::of_this_machine(),
             secrets,
         };
+        let redis = (outside.redis.clone(), outside.secrets.clone());
         let root = config.checkpoint_root.clone();
         let policy = SpecPolicy::new(root, config.allow_roots.clone());
         let terms = |meta| Terms {
@@ -304,7 +305,8 @@ impl Master {
         };
         let tasks = &core.tasks;
         protection.keep(warnings.clone(), tasks);
-        let pages = Pages::new(core.roles.clone(), warnings.clone(), tasks);
+        let rankings = Rankings::start(redis.0, redis.1, tasks);
+        let pages = Pages::new(core.roles.clone(), warnings.clone(), rankings, tasks);
         let pages = http::served(pages, protection.clone());
         serve_http(http_listener, pages, &protection, tasks);
         let accepted = accept(grpc_listener, &protection, LIMITS, tasks);

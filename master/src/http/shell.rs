@@ -13,9 +13,14 @@ const STYLE: &str = "text/css; charset=utf-8";
 const ICON: &str = "image/svg+xml";
 
 /// Path, type and content of each file.
-pub const FILES: [(&str, &str, &str); 12] = [
+pub const FILES: [(&str, &str, &str); 15] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/page/app.js", SCRIPT, include_str!("../../page/app.js")),
+    (
+        "/page/creator.js",
+        SCRIPT,
+        include_str!("../../page/creator.js"),
+    ),
     ("/page/dom.js", SCRIPT, include_str!("../../page/dom.js")),
     ("/page/feed.js", SCRIPT, include_str!("../../page/feed.js")),
     ("/page/job.js", SCRIPT, include_str!("../../page/job.js")),
@@ -28,6 +33,12 @@ pub const FILES: [(&str, &str, &str); 12] = [
         "/page/plots.js",
         SCRIPT,
         include_str!("../../page/plots.js"),
+    ),
+    ("/page/poll.js", SCRIPT, include_str!("../../page/poll.js")),
+    (
+        "/page/ranking.js",
+        SCRIPT,
+        include_str!("../../page/ranking.js"),
     ),
     (
         "/page/words.js",

@@ -89,7 +89,9 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     }
     let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
     assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
-    let curves = "return document.querySelectorAll('.plot canvas').length";
+    let changed = browser.text("#changed");
+    assert!(changed.contains("No job of this name"), "{changed}");
+    let curves = "return document.querySelectorAll('#job .plot canvas').length";
     wait_for("four plots", LIMIT, || {
         let drawn = browser.run(curves, &[]);
         if drawn == 4 {
@@ -98,7 +100,51 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
         Err(drawn.to_string())
     });
     look_at(&browser, "job");
+    the_first_of_the_ranking(&scene, &browser);
     scene.ends_as_the_fold();
+}
+
+/// The ranking on the page of the job leads to the page of its first creator, which shows what `explain` does.
+fn the_first_of_the_ranking(scene: &Scene, browser: &Browser) {
+    let ranking = scene.cluster.client(&["top", "-n", "20", "-o", "json"]);
+    let ranking = ranking.json();
+    let rows = ranking.as_array().unwrap();
+    let kols = rows.iter().map(|row| row["kol"].as_str().unwrap());
+    let script =
+        "return [...document.querySelectorAll('#ranking tbody th')].map((cell) => cell.innerText)";
+    wait_for("the ranking on the page", LIMIT, || {
+        let shown = browser.run(script, &[]);
+        if shown == json!(kols.clone().collect::<Vec<_>>()) {
+            return Ok(());
+        }
+        Err(format!("{shown}"))
+    });
+    browser.run("document.querySelector('#ranking tbody a').click()", &[]);
+    let first = rows[0]["kol"].as_str().unwrap();
+    browser.wait_text("#creator-name", first, LIMIT);
+    browser.wait_text("#terms", "raw", LIMIT);
+    let explained = scene.cluster.client(&["explain", first, "-o", "json"]);
+    let explained = explained.json();
+    for term in [
+        "velocity",
+        "previous_velocity",
+        "baseline",
+        "market",
+        "momentum",
+        "raw_score",
+    ] {
+        let value = format!("{:.4}", explained[term].as_f64().unwrap());
+        browser.wait_text("#terms", &value, LIMIT);
+    }
+    let curve = "return document.querySelector('#plot-velocity').getAttribute('aria-label')";
+    let curve = browser.run(curve, &[]).to_string();
+    let newest = format!("velocity {:.2}", explained["velocity"].as_f64().unwrap());
+    assert!(curve.contains(&newest), "{newest} in {curve}");
+    let readings = "return document.querySelectorAll('#readings tbody tr').length";
+    let kept = explained["readings"].as_array().map(Vec::len);
+    assert_eq!(browser.run(readings, &[]), json!(kept));
+    assert!(kept > Some(0), "{explained}");
+    look_at(browser, "creator");
 }
 
 #[test]
@@ -116,6 +162,7 @@ fn redis_away_is_a_problem_on_the_page_in_the_words_of_status() {
     scene.redis.down();
     scene.topic.produce(&scene.second);
     browser.wait_text("#problems", "SINK_", LIMIT);
+    browser.wait_text("#ranking-note", "SINK_", LIMIT);
     wait_for("all that status says", LIMIT, || {
         let status = scene.cluster.try_status(&scene.job).unwrap();
         let shown = browser.text("#problems");
@@ -129,6 +176,7 @@ fn redis_away_is_a_problem_on_the_page_in_the_words_of_status() {
     });
     scene.redis.up();
     without_problems(&browser);
+    browser.wait_text("#ranking-note", "Redis was written", LIMIT);
     scene.ends_as_the_fold();
 }
 
@@ -145,6 +193,9 @@ const HOSTILE: &str = r#"
   const original = window.fetch;
   window.fetch = async (...request) => {
     const response = await original(...request);
+    if (response.headers.get("content-type").includes("json")) {
+      return new Response(JSON.stringify(poison(await response.json(), "")), response);
+    }
     let left = "";
     const rewrite = new TransformStream({
       transform(text, to) {
@@ -190,6 +241,15 @@ fn names_and_reasons_that_are_markup_are_shown_and_do_not_run() {
         browser.wait_text("#job", markup, LIMIT);
         harmless();
     }
+    browser.open(&format!("http://{}/#/job/scenario", scene.cluster.http()));
+    browser.wait_text("#ranking", markup, LIMIT);
+    harmless();
+    let first = scene.cluster.client(&["top", "-n", "1", "-o", "json"]);
+    let first = first.json()[0]["kol"].as_str().unwrap().to_owned();
+    let creator = format!("scenario/creator/tiktok/{first}");
+    browser.open(&format!("http://{}/#/job/{creator}", scene.cluster.http()));
+    browser.wait_text("#readings", markup, LIMIT);
+    harmless();
     scene.cluster.assert_no_complaints();
 }
 
