@@ -1,9 +1,10 @@
 // The page: where it is, what is wrong, and whether it is still connected.
 
 import { Creator } from "./creator.js";
-import { byId, create, repeat, say, toJob } from "./dom.js";
+import { byId, create, repeat, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Job } from "./job.js";
+import { toJob } from "./links.js";
 import { Overview } from "./overview.js";
 import { age, count, moment, plural } from "./words.js";
 

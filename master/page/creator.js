@@ -1,6 +1,7 @@
 // The view of one creator: what the score is made of, as kol-client explain has it.
 
-import { Table, byId, say, showFacts, toJob } from "./dom.js";
+import { Table, byId, say, showFacts } from "./dom.js";
+import { toJob } from "./links.js";
 import { Plot, TIME } from "./plots.js";
 import { Poll } from "./poll.js";
 import { age, count, decimal, moment } from "./words.js";

@@ -1,32 +1,9 @@
 // The news of the master: server-sent events over fetch, which can show a token. A stream that ends is opened again.
 
+import { hasToken, login, reasonOf, request, wait } from "./api.js";
+
 const SILENCE_MS = 10_000; // The master sends something every 3 s.
 const LONGEST_WAIT_MS = 8_000;
-const TOKEN = "kol-token";
-
-/** What the master answers to a path, shown the token that there is. */
-export const request = (path, signal) => {
-  const token = sessionStorage.getItem(TOKEN);
-  return fetch(path, {
-    headers: token ? { authorization: `Bearer ${token}` } : {},
-    cache: "no-store",
-    credentials: "omit",
-    redirect: "error",
-    signal,
-  });
-};
-
-/** Why an answer is none, in the master's words if it has some. */
-export const reasonOf = async (response) => {
-  const said = await response.json().catch(() => null);
-  return said?.error ? `${said.error.code}: ${said.error.message}. ${said.error.help}` : `the master answered ${response.status}`;
-};
-
-/** Waits, or until the feed is closed. */
-export const wait = (ms, signal) => new Promise((done) => {
-  const timer = setTimeout(done, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
-});
 
 export class Feed {
   #on;
@@ -46,7 +23,7 @@ export class Feed {
 
   /** Shows this token from now on. */
   login(token) {
-    sessionStorage.setItem(TOKEN, token);
+    login(token);
   }
 
   async #run(job, signal) {
@@ -69,10 +46,10 @@ export class Feed {
     let silence = setTimeout(end, SILENCE_MS);
     let hadNews = false;
     try {
-      const hadToken = sessionStorage.getItem(TOKEN) !== null;
+      const hadToken = hasToken();
       const response = await request(`/api/v1/events${job ? `?job=${encodeURIComponent(job)}` : ""}`, ending.signal);
       if (response.status === 401 || response.status === 403) {
-        sessionStorage.removeItem(TOKEN);
+        login(null);
         this.#on.login(hadToken ? (await response.text()).trim() : "");
         return { isRefused: true };
       }

@@ -1,6 +1,7 @@
 // The view of the whole cluster.
 
-import { Table, byId, say, toJob } from "./dom.js";
+import { Table, byId, say } from "./dom.js";
+import { toJob } from "./links.js";
 import { UNKNOWN, age, bytes, count, moment, plural, rate } from "./words.js";
 
 const KIND = {

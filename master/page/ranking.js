@@ -1,6 +1,7 @@
 // The first creators of a job's rankings.
 
-import { Table, byId, choose, say, toCreator } from "./dom.js";
+import { Table, byId, choose, say } from "./dom.js";
+import { toCreator } from "./links.js";
 import { Poll } from "./poll.js";
 import { age, count, decimal, moment } from "./words.js";
 

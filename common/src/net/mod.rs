@@ -14,6 +14,7 @@ pub mod authority;
 mod connection;
 mod credentials;
 mod dial;
+pub mod files;
 mod folder;
 mod health;
 mod hosts;

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use kol_common::actor::Group;
-use kol_common::net::{Protection, open_to_all, protect};
+use kol_common::net::{self, Protection, protect};
 use kol_common::proto::ExplainRequest;
 use kol_common::view::{executor_json, job_json, problem_json};
 use kol_common::{Domain, KolError};
@@ -31,7 +31,7 @@ use look::Master;
 use snapshot::job_with_parts;
 
 pub use ranking::Rankings;
-pub use shell::FILES;
+pub use shell::files;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Pages {
 
 /// All that is served: what has data to those who may look at it, and the page, which has none, to everybody.
 pub fn served(pages: Pages, protection: Protection) -> Router {
-    open_to_all(shell::shell()).merge(protect(router(pages), protection))
+    net::files::files(files()).merge(protect(router(pages), protection))
 }
 
 fn router(pages: Pages) -> Router {

@@ -33,7 +33,7 @@ async fn without_a_login_no_path_answers_who_names_another_host() {
         ..rig.config()
     };
     let master = rig.master_with(config).await;
-    let files = http::FILES.into_iter().map(|(path, ..)| path.to_owned());
+    let files = http::files().map(|(path, ..)| path.to_owned());
     let mut paths: Vec<String> = http::paths().chain(files).collect();
     paths.push("/nowhere".to_owned());
     let port = master.http.port();

@@ -294,7 +294,7 @@ async fn without_a_token_no_page_but_health_answers() {
     assert_eq!(status(&router, "/nowhere", None).await, 401);
     assert_eq!(status(&router, "/page/nowhere", None).await, 401);
     // The files of the page have no data: they are the same for everybody.
-    for (path, _, content) in http::FILES {
+    for (path, _, content) in http::files() {
         for token in [None, Some("kol_x"), secured.token(Role::Viewer)] {
             let response = response(&router, path, token).await;
             assert_eq!(response.status(), 200, "{path}");

@@ -47,6 +47,19 @@ async fn without_a_token_no_path_but_health_answers() {
         assert_eq!(status(Some("kol_x")).await, refused, "{path}");
         assert_ne!(status(Some(&token)).await, 401, "{path}");
     }
+    // The files of the dashboard have no data: they are the same for everybody.
+    for (path, _, content) in kol_serve::files() {
+        let answer = client.get(format!("{place}{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let policy = &answer.headers()["content-security-policy"];
+        let policy = policy.to_str().unwrap().to_owned();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.text().await.unwrap(), content, "{path}");
+    }
     let health = client.get(format!("{place}/healthz")).send().await.unwrap();
     let health = health.text().await.unwrap();
     assert!(!health.contains("version"), "{health}");
@@ -60,6 +73,7 @@ async fn without_a_login_no_path_answers_who_names_another_host() {
     options.protection = Protection::default().allow_hosts(&names).unwrap();
     let api = Api::with(options).await;
     let paths = openapi().paths.paths.into_keys();
+    let paths = paths.chain(kol_serve::files().map(|(path, ..)| path.to_owned()));
     for path in paths.chain(["/openapi.json".to_owned(), "/nowhere".to_owned()]) {
         let path = path.replace("{kol_id}", "ann");
         for stranger in ["evil.example", "localhost.evil.example:8000"] {

@@ -60,6 +60,11 @@ impl Writer {
         }
     }
 
+    /// The same owner, after so many flushes.
+    pub fn again(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
+    }
+
     /// Writes shares in a flush of their own.
     pub fn flush(&mut self, open: &mut Connection, shares: &[Share<'_>]) {
         for script in script::all() {

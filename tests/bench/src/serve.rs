@@ -67,7 +67,7 @@ pub fn serve(plan: &Plan, report: &mut Report) {
         for (load, rate) in &loads {
             let (worked, of_redis) = (cpu(server.pid()), cpu(redis.pid()));
             let samples = runtime.block_on(requests(address, *load, *rate, plan.serving));
-            let share = |pid, before| {
+            let share = |pid: u32, before: Duration| {
                 100.0 * (cpu(pid) - before).as_secs_f64() / plan.serving.as_secs_f64()
             };
             let used = [share(server.pid(), worked), share(redis.pid(), of_redis)];

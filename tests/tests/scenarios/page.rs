@@ -3,38 +3,10 @@
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobStatus;
-use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, root, wait_for};
+use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, wait_for};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
-const WIDTHS: [(&str, u32); 2] = [("wide", 1280), ("phone", 390)];
-
-/// Pictures of what is open at two widths and in both themes, in `target/page`; nothing there may keep people out.
-fn look_at(browser: &Browser, view: &str) {
-    let folder = root().join("target/page");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (width_name, width) in WIDTHS {
-        for (theme, is_dark) in [("light", false), ("dark", true)] {
-            browser.looks(width, 900, is_dark);
-            let script = "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth]";
-            let size = browser.run(script, &[]);
-            let height = size[0].as_u64().unwrap().clamp(900, 6_000);
-            browser.looks(width, height as u32, is_dark);
-            let picture = folder.join(format!("{view}-{width_name}-{theme}.png"));
-            browser.screenshot(&picture);
-            assert!(
-                size[1].as_u64().unwrap() <= u64::from(width),
-                "{view} is wider than {width}: {size}"
-            );
-            let faults = browser.faults().unwrap_or_default();
-            assert!(
-                faults.is_empty(),
-                "{view} {width_name} {theme}: {faults:#?}"
-            );
-        }
-    }
-    browser.looks(1280, 900, false);
-}
 
 fn without_problems(browser: &Browser) {
     browser.wait_text("#wrong", "Nothing is wrong", LIMIT);
@@ -57,7 +29,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
         executors.contains("executor-0") && executors.contains("executor-1"),
         "{executors}"
     );
-    look_at(&browser, "overview");
+    browser.look_at("overview");
 
     scene.kill(0);
     let killed = Instant::now();
@@ -65,7 +37,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     println!("on the page {:?} after the kill: {shown}", killed.elapsed());
     browser.wait_text("#executors", "lost", LIMIT);
     browser.wait_text("#problems", "EXECUTOR_LOST", LIMIT);
-    look_at(&browser, "problem");
+    browser.look_at("problem");
     scene.cluster.add_executor();
     without_problems(&browser);
     assert_eq!(browser.text("#problems"), "");
@@ -99,7 +71,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
         }
         Err(drawn.to_string())
     });
-    look_at(&browser, "job");
+    browser.look_at("job");
     the_first_of_the_ranking(&scene, &browser);
     scene.ends_as_the_fold();
 }
@@ -144,7 +116,7 @@ fn the_first_of_the_ranking(scene: &Scene, browser: &Browser) {
     let kept = explained["readings"].as_array().map(Vec::len);
     assert_eq!(browser.run(readings, &[]), json!(kept));
     assert!(kept > Some(0), "{explained}");
-    look_at(browser, "creator");
+    browser.look_at("creator");
 }
 
 #[test]
@@ -314,7 +286,7 @@ fn with_login_the_page_wants_a_token_and_shows_nothing_without() {
     browser.looks(1280, 900, false);
     browser.open(&format!("https://{address}/"));
     browser.wait_text("#login", "Token", LIMIT);
-    look_at(&browser, "login");
+    browser.look_at("login");
     let hidden = "return document.querySelector('#content').checkVisibility()";
     assert_eq!(browser.run(hidden, &[]), false);
     let enter = |token: &str| {

@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 import { count, moment } from "./words.js";
 
 const HEIGHT = 180;
+const LEAST_S = 60; // Of time on an axis: a curve of one point has a place, too.
 const COLOURS = ["--blue", "--orange", "--green", "--violet"];
 const plots = new Set();
 
@@ -80,15 +81,18 @@ export class Plot {
       height: HEIGHT,
       bands,
       cursor: { drag: { setScale: false } },
-      scales: { x: { time: x.isTime }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      scales: { x: x.isTime ? { time: true, range: spanned } : { time: false }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
       axes: [
-        { ...axis, size: 34, space: 90, values: (_, values) => values.map(x.show) },
+        { ...axis, size: 34, space: x.isTime ? 150 : 90, values: (_, values) => values.map(x.show) },
         { ...axis, size: 74, incrs: INCREMENTS[unit], values: (_, values) => values.map((value) => show(value)) },
       ],
       series: [{ label: x.label, value: (plot, value) => x.show(value ?? plot.data[0].at(-1)) }, ...curves],
     }, this.#data, this.#element);
   }
 }
+
+/** From when to when an axis of time goes. */
+const spanned = (_, first, last) => first === null ? [null, null] : [Math.min(first, last - LEAST_S), last];
 
 /** Each curve on top of those before it. */
 const stacked = ([x, ...parts]) => {

@@ -27,11 +27,6 @@ export const create = (name, className) => {
   return element;
 };
 
-/** A hash that leads to a job, and one that leads to a creator of it. */
-export const toJob = (name) => `#/job/${encodeURIComponent(name)}`;
-export const toCreator = (job, platform, kol) =>
-  `${toJob(job)}/creator/${encodeURIComponent(platform)}/${encodeURIComponent(kol)}`;
-
 /** Radio buttons, one for each name; `take` is called with the name that was chosen. */
 export const choose = (fieldset, group, names, chosen, take) => {
   const legend = fieldset.firstElementChild;

@@ -1,6 +1,6 @@
 // What a view looks up beside the news: again and again, while it is open and seen.
 
-import { reasonOf, request, wait } from "./feed.js";
+import { reasonOf, request, wait } from "./api.js";
 
 const LONGEST_MS = 10_000;
 
@@ -9,7 +9,7 @@ export class Poll {
   #every;
   #on;
 
-  /** Looks each `every` ms; `on.answer(value)` or `on.failed(reason)` is called each time. */
+  /** Looks each `every` ms; `on.answer(value)` or `on.failed(reason, status)` is called each time. */
   constructor(every, on) {
     this.#every = every;
     this.#on = on;
@@ -35,7 +35,7 @@ export class Poll {
 
   async #look(path, signal) {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_MS)]);
-    let reason;
+    let [reason, status] = ["", 0];
     try {
       const response = await request(path, limit);
       if (response.ok) {
@@ -43,10 +43,11 @@ export class Poll {
         if (!signal.aborted) this.#on.answer(value);
         return;
       }
+      status = response.status;
       reason = await reasonOf(response);
     } catch (error) {
       reason = error.message;
     }
-    if (!signal.aborted) this.#on.failed(reason);
+    if (!signal.aborted) this.#on.failed(reason, status);
   }
 }
