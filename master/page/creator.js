@@ -64,7 +64,7 @@ export class Creator {
       ["Platform", found.platform],
       ["Window", span(found.window_ms)],
       ["Window end", moment(found.window_end_ms)],
-      ["Engagements", decimal(found.engagement, 1)],
+      ["Engagements", count(found.engagement)],
       ["Events", count(found.event_count)],
     ]);
     this.#terms.show(terms(found));
@@ -93,8 +93,8 @@ const terms = (found) => {
     term("v′", found.previous_velocity, "the same, one window earlier"),
     term("b", found.baseline, `baseline: ${whose}`),
     term("m", found.market, "the market's mean"),
-    term("growth", found.personal_growth, "v against b"),
-    term("position", found.market_position, "v against m"),
+    term("growth", found.personal_growth, "v / max(b, floor)"),
+    term("position", found.market_position, "v / max(m, floor)"),
     term("momentum", found.momentum, "change from v′ to v, relative to v′"),
     term("raw", found.raw_score,
       `${weights.personal} × ${growth} growth + ${weights.market} × ${position} position + `
