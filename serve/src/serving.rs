@@ -155,7 +155,7 @@ impl Call {
         &self.serving
     }
 
-    /// The reader.
+    /// What reads Redis.
     pub(crate) fn reader(&self) -> &Reader {
         &self.serving.reader
     }

@@ -36,7 +36,7 @@ impl Score {
         })
     }
 
-    /// Its terms.
+    /// What it was made of, for whoever shows it.
     pub fn scored(&self) -> Scored<'_> {
         Scored {
             scoring: &self.scoring,
