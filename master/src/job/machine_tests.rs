@@ -25,6 +25,13 @@ fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
 fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again() {
     let mut rig = Rig::starting(&[1]);
     rig.tick();
+    assert_eq!(
+        rig.state(),
+        (
+            JobState::Starting,
+            "it looks up its topics in Kafka (localhost:9092) and its keys in Redis".into()
+        )
+    );
     let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
     rig.event(Event::Discovered(Err(error), None));
     assert_eq!(

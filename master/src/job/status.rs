@@ -211,7 +211,10 @@ impl View<'_> {
             Phase::Starting => {
                 let waits = self.record.follows.as_ref();
                 let waits = waits.map(|before| format!("it begins when {} has ended", before.id));
-                (JobState::Starting, waits.or(first).unwrap_or_default())
+                (
+                    JobState::Starting,
+                    waits.or(first).unwrap_or_else(|| self.first_look()),
+                )
             }
             Phase::Running => match first {
                 Some(problem) => (JobState::Degraded, problem),
@@ -222,6 +225,12 @@ impl View<'_> {
             Phase::Over(End::Stopped) => (JobState::Stopped, why),
             Phase::Over(End::Cancelled) => (JobState::Cancelled, why),
         }
+    }
+
+    /// What a job does before its first look has ended, which waits for servers that do not answer.
+    fn first_look(&self) -> String {
+        let kafka = &self.record.spec.source.kafka().bootstrap;
+        format!("it looks up its topics in Kafka ({kafka}) and its keys in Redis")
     }
 
     /// What is wrong now: what stops most first, each once.
