@@ -34,7 +34,7 @@ pub(super) fn done(status: &JobStatus) -> u64 {
     done.sum::<u64>() + merges
 }
 
-/// Records read.
+/// How many records all owners have read: the sum of their positions.
 pub(super) fn read(status: &JobStatus) -> u64 {
     let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
     reports.map(|report| report.position).sum()

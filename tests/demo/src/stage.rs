@@ -21,7 +21,7 @@ const SAY: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Stage<'i> {
-    /// Its processes.
+    /// Master and executors, which end with it.
     pub(super) cluster: Cluster,
     /// Somebody wants it to end at once.
     pub(super) interrupted: &'i AtomicBool,
