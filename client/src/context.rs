@@ -160,6 +160,8 @@ fn why(error: &tonic::transport::Error) -> String {
 mod tests {
     use kol_common::Millis;
     use kol_common::net::authority::Authority;
+    use kol_common::proto::ListJobsRequest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -181,6 +183,42 @@ mod tests {
         );
         let wrong = ctx("http://127.0.0.1:9,").jobs().await.err().unwrap();
         assert_eq!(wrong.code, "MASTER_URL");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_does_not_speak_grpc_is_named_with_the_one_that_does() {
+        let pages = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = pages.local_addr().unwrap();
+        let serve = async {
+            let mut opened = Vec::new();
+            while let Ok((mut stream, _)) = pages.accept().await {
+                // As an HTTP/1 server answers what is no request.
+                let mut preface = [0; 24];
+                let _gone = stream.read(&mut preface).await;
+                let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+                let _gone = stream.write_all(answer).await;
+                opened.push(stream);
+            }
+        };
+        let ctx = Context {
+            master: format!("http://{address}"),
+            output: OutputFormat::Text,
+            tls: None,
+            stores: Stores::of_this_machine(),
+        };
+        let call = async {
+            let mut jobs = ctx.jobs().await?;
+            let listed = jobs.list_jobs(ListJobsRequest {}).await;
+            anyhow::Ok(listed.map(|_| ())?)
+        };
+        let failed = tokio::select! {
+            () = serve => unreachable!("it serves until it is dropped"),
+            answer = call => answer.unwrap_err(),
+        };
+        let (text, code) = crate::exit::describe(&failed);
+        assert_eq!(code, 4, "{text}");
+        assert!(text.starts_with("MASTER_CONNECTION: "), "{text}");
+        assert!(text.contains("7077"), "{text}");
     }
 
     #[tokio::test]

@@ -63,6 +63,9 @@ fn describe_status(status: &tonic::Status) -> (String, u8) {
     if let Some(info) = kol_common::error::info_of(status) {
         return describe_info(&info);
     }
+    if let Some(own) = transport(status) {
+        return describe_info(&own.to_info());
+    }
     // From the transport, not from the master.
     let code = match status.code() {
         tonic::Code::NotFound => 3,
@@ -71,6 +74,19 @@ fn describe_status(status: &tonic::Status) -> (String, u8) {
         _ => 1,
     };
     (status.message().to_owned(), code)
+}
+
+/// A connection that failed while it was used; what is wrong with it stands behind "transport error".
+fn transport(status: &tonic::Status) -> Option<KolError> {
+    let error = std::error::Error::source(status)?;
+    error.downcast_ref::<tonic::transport::Error>()?;
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let why = chain.last().map(ToString::to_string).unwrap_or_default();
+    let what = format!("the connection to the master failed: {why}");
+    Some(KolError::external("MASTER_CONNECTION", what).help(
+        "Is that its gRPC port (7077)? The one of its page (4040) takes no commands. If it is, kol-master or a proxy has \
+         ended the connection: try again, and look at its log.",
+    ))
 }
 
 fn describe_info(info: &ErrorInfo) -> (String, u8) {

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value = "tiktok")]
     platform: String,
     /// Number of creators.
-    #[arg(short, default_value_t = 10)]
+    #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     n: u64,
     /// Redis to read; that of the job when left out.
     #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
