@@ -383,7 +383,7 @@ impl Job {
         let places = places(&self.record, &self.partitions, epochs);
         let clocks = (now, self.wall);
         let orders = (self.partitions).place(clocks, fleet, epochs, &places, out);
-        let tick = tick(&self.record, &self.measure);
+        let tick = tick(&self.record, &self.partitions, &self.measure);
         orders.send(&self.record, tick.as_ref(), out);
     }
 
@@ -418,7 +418,7 @@ impl Job {
                 out.push(Effect::Persist);
             }
         }
-        let tick = tick(&self.record, &self.measure);
+        let tick = tick(&self.record, &self.partitions, &self.measure);
         self.share.send(now, tick, &self.partitions, fleet, out);
     }
 }

@@ -207,8 +207,8 @@ fn a_new_leader_waits_less_for_an_owner_that_is_silent_while_others_call() {
 }
 
 #[test]
-fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
-    let (rig, first) = Rig::running(&[1], 1);
+fn after_a_restart_clock_and_number_of_partitions_are_sent_even_while_the_market_is_not_known() {
+    let (rig, first) = Rig::running(&[1], 3);
     let mut record = rig.job.record();
     record.clock = Some(Millis(7));
     let mut restarted = Rig {
@@ -225,10 +225,10 @@ fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
     });
     let out = restarted.event(Event::Connected(executor(1), claims.collect()));
     let tick = out.sends.iter().find_map(|(_, message)| match message {
-        ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version)),
+        ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version, tick.partitions)),
         _ => None,
     });
-    assert_eq!(tick, Some((Some(7), 0)));
+    assert_eq!(tick, Some((Some(7), 0, 3)));
 }
 
 #[test]

@@ -53,7 +53,11 @@ impl Share {
 /// What all partitions share; `None` before the first event, unless rankings may be shown already: where nothing is to
 /// be read those of the generation before give way, too. After a restart of this master the market is not known until
 /// all have reported at the job's clock: so that goes out first.
-pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
+pub(super) fn tick(
+    record: &JobRecord,
+    partitions: &Partitions,
+    measure: &Measure,
+) -> Option<JobTick> {
     let clock = measure.clock();
     if clock.is_none() && !record.shown {
         return None;
@@ -71,6 +75,6 @@ pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
         market_version,
         market,
         rankings_shown: record.shown,
-        partitions: record.partitions.len() as u32,
+        partitions: partitions.len() as u32,
     })
 }
