@@ -265,7 +265,7 @@ fn given(spec_json: &str, partitions: impl Iterator<Item = Source>) -> u64 {
 }
 
 fn master_messages() -> Vec<Vec<u8>> {
-    let spec_json = running(job_record()).0.spec_json();
+    let spec_json = running(job_record()).0.header().spec_json();
     let assign = Assign {
         job_id: JOB.into(),
         spec_json: spec_json.clone(),
