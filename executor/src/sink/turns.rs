@@ -46,6 +46,7 @@ pub struct Turn {
 #[derive(Debug)]
 pub(super) struct Request {
     turns: Turns,
+    begun: Instant,
     failed: bool,
 }
 
@@ -103,9 +104,10 @@ impl Turns {
 
     /// A request begins.
     pub(super) fn request(&self) -> Request {
-        self.lock().pace.requested(Instant::now());
+        self.lock().pace.requested();
         Request {
             turns: self.clone(),
+            begun: Instant::now(),
             failed: true,
         }
     }
@@ -205,9 +207,9 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let failed = self.failed;
+        let (begun, failed) = (self.begun, self.failed);
         self.turns
-            .with(|pace| pace.answered(Instant::now(), failed));
+            .with(|pace| pace.answered(Instant::now(), begun, failed));
     }
 }
 
