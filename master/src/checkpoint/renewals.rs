@@ -38,7 +38,7 @@ impl Renewals {
         renewed: Renewed,
     ) -> Option<Stamp> {
         let waits = self.0.get(location);
-        if !waits.is_some_and(|(_, at)| !has_settled(now, *at)) {
+        if waits.is_none_or(|(_, at)| has_settled(now, *at)) {
             self.0.remove(location);
             let written = renewed.written.map(|stamp| (stamp, now));
             self.0
