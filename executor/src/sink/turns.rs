@@ -244,7 +244,8 @@ mod tests {
         tokio::time::sleep(5 * MS).await;
         drop(turn);
         let mut next = next;
-        next.exit().await;
+        let woken = tokio::time::timeout(Duration::from_secs(60), next.exit()).await;
+        assert!(woken.is_ok(), "the next in line is not woken");
         assert_eq!(begun.elapsed(), 80 * MS);
     }
 

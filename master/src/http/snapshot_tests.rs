@@ -87,6 +87,9 @@ fn a_lost_executor_is_a_problem_until_another_one_has_registered_since() {
         ["EXECUTOR_LOST"],
         "the newer one is lost since {new:?} came"
     );
+    let earlier = executor("d", Lost, 1_000, 15_000);
+    let two = of(vec![lost.clone(), new.clone(), earlier]);
+    assert_eq!(codes(&two), ["EXECUTOR_LOST"], "one came for two");
     let newer = executor("e", Alive, 99_000, 0);
     let second = executor("d", Lost, 1_000, 5_000);
     assert_eq!(codes(&of(vec![lost.clone(), new, second, newer])), [""; 0]);
