@@ -33,6 +33,7 @@ mod handle;
 mod identity;
 mod message;
 mod misled;
+mod missed;
 mod owners;
 mod problems;
 mod questions;
