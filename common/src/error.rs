@@ -46,6 +46,8 @@ pub struct Place {
     pub partition: Option<SourcePartition>,
     /// The Kafka offset; `None` where the error concerns no record.
     pub offset: Option<u64>,
+    /// Path of a state file that is missing or differs; `None` where the error concerns none.
+    pub file: Option<String>,
 }
 
 impl KolError {
@@ -115,6 +117,13 @@ impl KolError {
         self
     }
 
+    /// The state file that is missing or differs. The message names it, too.
+    #[must_use]
+    pub fn file(mut self, path: &str) -> Self {
+        self.place.file = Some(path.to_owned());
+        self
+    }
+
     /// As it travels: in reports of executors, statuses of jobs and details of a gRPC status.
     pub fn to_info(&self) -> proto::ErrorInfo {
         proto::ErrorInfo {
@@ -130,6 +139,7 @@ impl KolError {
             job: self.place.job.clone().unwrap_or_default(),
             partition: self.place.partition.as_ref().map(Into::into),
             offset: self.place.offset,
+            file: self.place.file.clone().unwrap_or_default(),
         }
     }
 

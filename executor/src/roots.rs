@@ -7,14 +7,16 @@
 //!    which gives this executor no partitions that need it. The folder of one job may be away while its root
 //!    is there: that concerns no other job, whose looks at the root do not make it forgotten.
 //! 3. Damage is believed only where the marker is there and the folder with the state too.
+//! 4. A root must have the newest stamp that the master said it has: one without is a copy, and not there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kol_common::checkpoint::marker::{Marker, must_have};
+use kol_common::checkpoint::stamp::Stamp;
 use kol_common::checkpoint::{ABSENT, DAMAGED, Store, Stores};
-use kol_common::proto::UnseenRoot;
+use kol_common::proto::{RootStamp, UnseenRoot};
 use kol_common::{ClusterId, KolError, SavepointId};
 use tokio::time::Instant;
 
@@ -28,6 +30,8 @@ pub struct Roots {
     /// This executor's host, for messages.
     host: Arc<str>,
     known: Arc<Mutex<BTreeMap<Place, Known>>>,
+    /// What the master said that roots have, by their location.
+    stamps: Arc<Mutex<BTreeMap<String, Stamp>>>,
     /// Held by the look that is under way.
     looking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -81,9 +85,13 @@ impl Place {
         self.location.starts_with("s3://")
     }
 
-    async fn look(&self, stores: &Stores) -> Result<Store, KolError> {
+    /// `stamp` is what a root must have, if that is known.
+    async fn look(&self, stores: &Stores, stamp: Option<&Stamp>) -> Result<Store, KolError> {
         let store = stores.present(&self.location).await?;
         self.marker.check(&store).await?;
+        if let (Marker::Cluster(_), Some(stamp)) = (&self.marker, stamp) {
+            stamp.check(&store).await?;
+        }
         if let Some(folder) = &self.folder {
             must_have(&store, folder).await?;
         }
@@ -98,8 +106,15 @@ impl Roots {
             stores,
             host: host.into(),
             known: Arc::default(),
+            stamps: Arc::default(),
             looking: Arc::default(),
         }
+    }
+
+    /// The master says what roots have, from now on these only.
+    pub fn hold_to(&self, stamps: Vec<RootStamp>) {
+        let read = |said: RootStamp| Some((said.location, Stamp::parse(&said.stamp)?));
+        *lock(&self.stamps) = stamps.into_iter().filter_map(read).collect();
     }
 
     /// Opens a place that is there. Nothing is created.
@@ -110,7 +125,8 @@ impl Roots {
         if place.is_bucket() && self.is_believed(place) {
             return self.stores.present(&place.location).await;
         }
-        let looked = place.look(&self.stores).await;
+        let stamp = lock(&self.stamps).get(&place.location).cloned();
+        let looked = place.look(&self.stores, stamp.as_ref()).await;
         let looked = looked.map_err(|error| self.on_this_host(error));
         self.remember(place, looked.as_ref().err());
         looked
@@ -209,13 +225,18 @@ impl Roots {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use kol_common::checkpoint::marker::CLUSTER_FILE;
+    use kol_common::checkpoint::stamp::STAMPS;
     use kol_common::proto::StateFile;
 
     use super::*;
@@ -287,6 +308,52 @@ mod tests {
         std::fs::remove_file(folder.path().join(CLUSTER_FILE)).unwrap();
         assert_eq!(read().await, ABSENT);
         assert!(roots.unseen().iter().any(|u| u.folder.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_the_root_is_not_there_until_the_root_is_in_its_place() {
+        let (folder, roots, place) = root();
+        let stamps = folder.path().join(STAMPS);
+        let said = |stamp: &Stamp| RootStamp {
+            location: place.location.clone(),
+            stamp: stamp.to_string(),
+        };
+        let copied = Stamp::after(None);
+        std::fs::create_dir(&stamps).unwrap();
+        std::fs::write(stamps.join(copied.to_string()), "").unwrap();
+        let newer = Stamp::after(Some(&copied));
+        roots.hold_to(vec![said(&copied)]);
+        roots.open(&place).await.unwrap();
+        roots.hold_to(vec![said(&newer)]);
+        let error = roots.open(&place).await.unwrap_err();
+        assert_eq!(error.code, ABSENT, "{error}");
+        assert!(error.message.contains("host7"), "{error}");
+        assert!(!error.help.is_empty());
+        roots.look_again().await;
+        assert_eq!(roots.unseen().len(), 1);
+        // Damage in a copy is none.
+        let missing = KolError::external(DAMAGED, "it is missing");
+        assert_eq!(roots.judge(&place, "job_1/b", missing).await.code, ABSENT);
+        std::fs::write(stamps.join(newer.to_string()), "").unwrap();
+        roots.look_again().await;
+        assert_eq!(roots.unseen(), []);
+    }
+
+    #[tokio::test]
+    async fn a_root_of_which_the_master_says_nothing_needs_its_marker_only() {
+        let (_folder, roots, place) = root();
+        let said = |location: &str, stamp: String| RootStamp {
+            location: location.to_owned(),
+            stamp,
+        };
+        let newer = Stamp::after(None).to_string();
+        roots.hold_to(vec![said(&place.location, newer.clone())]);
+        roots.open(&place).await.unwrap_err();
+        roots.hold_to(vec![said("file:///elsewhere", newer)]);
+        roots.look_again().await;
+        assert_eq!(roots.unseen(), []);
+        roots.hold_to(vec![said(&place.location, "of a later version".to_owned())]);
+        roots.open(&place).await.unwrap();
     }
 
     #[tokio::test]

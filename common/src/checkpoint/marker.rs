@@ -7,8 +7,10 @@
 //!    created there, and nothing is called damaged.
 //! 3. The master writes the marker of a root once, and remembers that. A root that has lost it is not
 //!    there, or was emptied by a person: it is never marked a second time.
+//! 4. A copy of a root has the marker, too: see [`stamp`](super::stamp).
 
 use super::snapshot::MANIFEST;
+use super::stamp::{Renewal, Renewed};
 use super::store::{ABSENT, Store, absent};
 use super::stores::Stores;
 use crate::{ClusterId, KolError, SavepointId};
@@ -83,6 +85,8 @@ pub struct Claim {
     pub marked: bool,
     /// Folders with state that an earlier version wrote there, before there were markers.
     pub holds: Vec<String>,
+    /// What becomes of its stamps.
+    pub renewal: Renewal,
 }
 
 /// The cluster that a root is marked with, if any.
@@ -101,31 +105,43 @@ pub async fn cluster_of(stores: &Stores, location: &str) -> Result<Option<Cluste
         .map(ClusterId::from_wire))
 }
 
-/// Makes sure that a root carries the marker of its cluster, which is written where it never was.
+/// Makes sure that a root carries the marker of its cluster, which is written where it never was, and renews its
+/// stamps.
 ///
 /// # Errors
-/// [`ABSENT`] when the root is not there or another cluster's; the store failed.
-pub async fn claim(stores: &Stores, claim: &Claim) -> Result<(), KolError> {
+/// [`ABSENT`] when the root is not there, another cluster's or a copy; the store failed.
+pub async fn claim(stores: &Stores, claim: Claim) -> Result<Renewed, KolError> {
+    let root = marked(stores, &claim).await?;
+    claim.renewal.carry_out(&root).await
+}
+
+async fn marked(stores: &Stores, claim: &Claim) -> Result<Store, KolError> {
     let marker = Marker::Cluster(claim.cluster.clone());
     if claim.marked {
-        let checked = async { marker.check(&stores.present(&claim.location).await?).await };
+        let checked = async {
+            let store = stores.present(&claim.location).await?;
+            marker.check(&store).await.map(|()| store)
+        };
         return checked.await.map_err(|error| restorable(error, claim));
     }
     if !claim.holds.is_empty() {
         let store = stores.present(&claim.location).await?;
         if store.get(CLUSTER_FILE).await?.is_some() {
-            return marker.check(&store).await;
+            marker.check(&store).await?;
+            return Ok(store);
         }
         for folder in &claim.holds {
             must_have(&store, folder).await?;
         }
-        return marker.write(&store).await;
+        marker.write(&store).await?;
+        return Ok(store);
     }
     let store = stores.open(&claim.location).await?;
     if store.get(CLUSTER_FILE).await?.is_none() {
         marker.write(&store).await?;
     }
-    marker.check(&store).await
+    marker.check(&store).await?;
+    Ok(store)
 }
 
 /// Whether a folder below a place has any file.
@@ -180,6 +196,7 @@ mod tests {
             cluster: ClusterId::from_wire("clu_1"),
             marked,
             holds: holds.iter().map(|&f| f.to_owned()).collect(),
+            renewal: Renewal::default(),
         }
     }
 
@@ -189,19 +206,17 @@ mod tests {
         let root = folder.path().join("root");
         let location = format!("file://{}", root.display());
         let stores = Stores::of_this_machine();
-        claim(&stores, &claimed(&location, false, &[]))
+        claim(&stores, claimed(&location, false, &[]))
             .await
             .unwrap();
-        claim(&stores, &claimed(&location, true, &[]))
-            .await
-            .unwrap();
+        claim(&stores, claimed(&location, true, &[])).await.unwrap();
         // Not mounted: nothing, then an empty folder.
         std::fs::remove_dir_all(&root).unwrap();
         for empty in [false, true] {
             if empty {
                 std::fs::create_dir(&root).unwrap();
             }
-            let error = claim(&stores, &claimed(&location, true, &[]))
+            let error = claim(&stores, claimed(&location, true, &[]))
                 .await
                 .unwrap_err();
             assert_eq!(error.code, ABSENT, "{error}");
@@ -218,7 +233,7 @@ mod tests {
         std::fs::write(folder.path().join(CLUSTER_FILE), "clu_2\n").unwrap();
         let stores = Stores::of_this_machine();
         for marked in [false, true] {
-            let taken = claim(&stores, &claimed(&location, marked, &[])).await;
+            let taken = claim(&stores, claimed(&location, marked, &[])).await;
             let error = taken.unwrap_err();
             assert_eq!(error.code, ABSENT);
             assert!(error.message.contains("clu_2"), "{error}");
@@ -231,11 +246,11 @@ mod tests {
         let location = format!("file://{}", folder.path().display());
         let stores = Stores::of_this_machine();
         let old = claimed(&location, false, &["job_1"]);
-        assert_eq!(claim(&stores, &old).await.unwrap_err().code, ABSENT);
+        assert_eq!(claim(&stores, old.clone()).await.unwrap_err().code, ABSENT);
         assert!(!folder.path().join(CLUSTER_FILE).exists());
         std::fs::create_dir(folder.path().join("job_1")).unwrap();
         std::fs::write(folder.path().join("job_1/manifest"), "x").unwrap();
-        claim(&stores, &old).await.unwrap();
+        claim(&stores, old.clone()).await.unwrap();
         let store = stores.present(&location).await.unwrap();
         Marker::Cluster(old.cluster).check(&store).await.unwrap();
         Marker::State.check(&store).await.unwrap();

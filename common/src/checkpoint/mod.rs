@@ -1,6 +1,6 @@
 //! State files: what they hold ([`record`]), how they are written so that damage is noticed
-//! ([`frame`]), where they are kept ([`location`], [`Stores`], [`store`], [`s3`]), and what says which of them belong
-//! together ([`snapshot`]), and what says that a place is the right one ([`marker`]).
+//! ([`frame`]), where they are kept ([`location`], [`Stores`], [`store`], [`s3`]), what says which of them belong
+//! together ([`snapshot`]), what says that a place is the right one ([`marker`]), and no copy of it ([`stamp`]).
 //!
 //! A partition's state is a base file and the files of what changed after it. Records name what they
 //! describe by its index in the partition's dense tables, so the newest record of an index wins, and
@@ -12,6 +12,7 @@ pub mod marker;
 pub mod record;
 pub mod s3;
 pub mod snapshot;
+pub mod stamp;
 pub mod store;
 mod stores;
 

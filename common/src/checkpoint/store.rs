@@ -73,21 +73,50 @@ impl Store {
     /// [`DAMAGED`] when it is missing or differs, [`UNAVAILABLE`] when the store failed.
     pub async fn read(&self, file: &StateFile) -> Result<Bytes, KolError> {
         let place = object_store::path::Path::from(file.path.as_str());
-        let content = async { self.objects.get(&place).await?.bytes().await };
-        let content = match within(content).await {
-            Err(e @ object_store::Error::NotFound { .. }) if !s3::is_missing_bucket(&e) => {
-                return Err(self.damaged(&file.path, "it is missing"));
-            }
-            other => other.map_err(|e| self.failed("read", &file.path, &e))?,
-        };
-        if content.len() as u64 != file.bytes {
-            let what = format!("it has {} bytes instead of {}", content.len(), file.bytes);
-            return Err(self.damaged(&file.path, &what));
-        }
-        if crc32c::crc32c(&content) != file.crc32c {
-            return Err(self.damaged(&file.path, "its checksum does not hold"));
-        }
+        let content = within(async { self.objects.get(&place).await?.bytes().await });
+        let content = content.await.map_err(|e| self.unread(file, &e))?;
+        let crc = crc32c::crc32c(&content);
+        self.compare(file, content.len() as u64, crc)?;
         Ok(content)
+    }
+
+    /// Checks that a file is the one that was written, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn verify(&self, file: &StateFile) -> Result<(), KolError> {
+        let unread = |e| self.unread(file, &e);
+        let place = object_store::path::Path::from(file.path.as_str());
+        let found = within(self.objects.get(&place)).await.map_err(unread)?;
+        let mut chunks = found.into_stream();
+        let (mut bytes, mut crc) = (0, 0);
+        while let Some(chunk) = within(chunks.try_next()).await.map_err(unread)? {
+            bytes += chunk.len() as u64;
+            crc = crc32c::crc32c_append(crc, &chunk);
+        }
+        self.compare(file, bytes, crc)
+    }
+
+    /// What was read of a file is what was written.
+    fn compare(&self, file: &StateFile, bytes: u64, crc: u32) -> Result<(), KolError> {
+        if bytes != file.bytes {
+            let what = format!("it has {bytes} bytes instead of {}", file.bytes);
+            return Err(self.damaged(&file.path, &what).file(&file.path));
+        }
+        if crc != file.crc32c {
+            let what = "its checksum does not hold";
+            return Err(self.damaged(&file.path, what).file(&file.path));
+        }
+        Ok(())
+    }
+
+    /// A file that was written cannot be read.
+    fn unread(&self, file: &StateFile, error: &object_store::Error) -> KolError {
+        let missing = matches!(error, object_store::Error::NotFound { .. });
+        if missing && !s3::is_missing_bucket(error) {
+            return self.damaged(&file.path, "it is missing").file(&file.path);
+        }
+        self.failed("read", &file.path, error)
     }
 
     /// Writes a small file as a whole, in place of one of that name.

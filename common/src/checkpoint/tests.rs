@@ -203,30 +203,21 @@ async fn a_folder_keeps_whole_files_and_distinguishes_damaged_from_missing_ones(
     let path = folder.path().join("below/job/0/1.state");
     let mut torn = content.clone();
     torn[500] ^= 1;
+    store.verify(&file).await.unwrap();
+    let refused = async |words: &str| {
+        let error = store.read(&file).await.unwrap_err();
+        assert_eq!(error.code, "CHECKPOINT_DAMAGED");
+        assert!(error.message.contains(words), "{error}");
+        assert_eq!(error.to_info().file, file.path, "for who looks again");
+        assert_eq!(store.verify(&file).await.unwrap_err(), error);
+    };
     std::fs::write(&path, &torn).unwrap();
-    assert_eq!(
-        store.read(&file).await.unwrap_err().code,
-        "CHECKPOINT_DAMAGED"
-    );
+    refused("checksum").await;
     std::fs::write(&path, &torn[..700]).unwrap();
-    assert!(
-        store
-            .read(&file)
-            .await
-            .unwrap_err()
-            .message
-            .contains("700 bytes")
-    );
+    refused("700 bytes").await;
     store.delete(vec![file.path.clone()]).await.unwrap();
     store.delete(vec![file.path.clone()]).await.unwrap();
-    assert!(
-        store
-            .read(&file)
-            .await
-            .unwrap_err()
-            .message
-            .contains("missing")
-    );
+    refused("missing").await;
 }
 
 #[tokio::test]

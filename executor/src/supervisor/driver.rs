@@ -173,10 +173,15 @@ impl Supervisor {
                     self.replies
                         .extend(replies.into_iter().map(|r| r.map(Some).boxed()));
                 }
-                Some(FromMaster::Welcome(proto::Welcome { wall_ms, .. }))
-                | Some(FromMaster::HeartbeatReply(proto::HeartbeatReply { wall_ms })) => {
-                    self.present.heard(Instant::now(), Millis(wall_ms));
+                Some(FromMaster::Welcome(welcome)) => {
+                    self.present.heard(Instant::now(), Millis(welcome.wall_ms));
+                    // A master of the previous version says nothing of them, and renews none.
+                    self.roots.hold_to(Vec::new());
                 }
+                Some(FromMaster::HeartbeatReply(reply)) => {
+                    self.present.heard(Instant::now(), Millis(reply.wall_ms));
+                }
+                Some(FromMaster::RootStamps(roots)) => self.roots.hold_to(roots.stamps),
                 None => {}
             },
         }

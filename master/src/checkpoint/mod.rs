@@ -1,6 +1,6 @@
 //! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), savepoints
-//! (`savepoint`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), and the offsets that lag tools
-//! read ([`group_offsets`]).
+//! (`savepoint`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), what tells
+//! roots from their copies ([`renewals`]), and the offsets that lag tools read ([`group_offsets`]).
 
 pub mod coordinator;
 pub mod deletion;
@@ -9,6 +9,7 @@ pub mod group_offsets;
 pub mod keeper;
 mod kept;
 mod open;
+pub mod renewals;
 mod savepoint;
 
 pub use coordinator::Coordinator;

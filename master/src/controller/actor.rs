@@ -100,6 +100,11 @@ impl Controller {
                 found,
                 claimed,
             } => self.discovered(now, &job, *owned, found, claimed).await,
+            Message::FileLookedFor {
+                executor,
+                failed,
+                location,
+            } => self.file_looked_for(now, executor, *failed, location).await,
             Message::EndsLookedUp { job, found } => self.step(now, &job, Event::Ends(found)).await,
             Message::Submit { submission, reply } => {
                 self.submit(*submission, reply);

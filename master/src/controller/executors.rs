@@ -39,6 +39,7 @@ impl Controller {
                 wall_ms: Millis::now().0,
             }),
         );
+        self.send_stamps(&id);
         let running = register.running.clone();
         self.member(now, Input::Registered(session, register))
             .await?;
@@ -103,12 +104,7 @@ impl Controller {
                 let job = JobId::from_wire(prepared.job_id.as_str());
                 self.step(now, &job, Event::Received(id, body)).await?;
             }
-            FromExecutor::PartitionFailed(ref failed) => {
-                let job = JobId::from_wire(failed.job_id.as_str());
-                let error = failed.error.as_ref().map(kol_common::view::problem_json);
-                tracing::warn!(code = "PARTITION_ENDED", executor = %id, %job, partition = ?failed.partition, ?error, "a partition failed");
-                self.step(now, &job, Event::Received(id, body)).await?;
-            }
+            FromExecutor::PartitionFailed(failed) => self.partition_failed(now, id, failed).await?,
             FromExecutor::BarrierAck(ref ack) => {
                 let job = JobId::from_wire(ack.job_id.as_str());
                 self.step(now, &job, Event::Received(id, body)).await?;

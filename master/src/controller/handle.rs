@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use kol_common::actor::{Address, AskError};
+use kol_common::checkpoint::stamp::Renewed;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
     ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
-    Register, RewindRequest, Savepoint, SubmitReply,
+    PartitionFailed, Register, RewindRequest, Savepoint, SubmitReply,
 };
-use kol_common::{JobId, KolError, Millis, SavepointId};
+use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
@@ -126,7 +127,7 @@ impl Handle {
         job: JobId,
         owned: Result<Owned, KolError>,
         found: Result<Found, KolError>,
-        claimed: Result<String, KolError>,
+        claimed: Result<(String, Renewed), KolError>,
     ) -> Result<(), KolError> {
         let discovered = Message::Discovered {
             job,
@@ -135,6 +136,22 @@ impl Handle {
             claimed,
         };
         self.tell(discovered, HAND_OVER).await
+    }
+
+    /// A look for a file that an executor missed is over.
+    pub(super) async fn file_looked_for(
+        &self,
+        executor: ExecutorId,
+        failed: PartitionFailed,
+        location: Option<String>,
+    ) -> Result<(), KolError> {
+        let failed = Box::new(failed);
+        let looked = Message::FileLookedFor {
+            executor,
+            failed,
+            location,
+        };
+        self.tell(looked, HAND_OVER).await
     }
 
     /// A look at where logs end is over.

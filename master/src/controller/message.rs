@@ -1,12 +1,13 @@
 //! What the controller receives. Only [`Handle`](super::Handle) makes these: the mailbox is known to no one
 //! else.
 
+use kol_common::checkpoint::stamp::Renewed;
 use kol_common::proto::executor_message::Body;
 use kol_common::proto::{
     ExecutorStatus, ExplainRequest, Explanation, JobStatus, ListCheckpointsReply, MasterMessage,
-    Register, RewindRequest, Savepoint, SubmitReply,
+    PartitionFailed, Register, RewindRequest, Savepoint, SubmitReply,
 };
-use kol_common::{JobId, KolError, Millis, SavepointId};
+use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::submission::Submission;
@@ -78,8 +79,17 @@ pub(super) enum Message {
         owned: Box<Result<Owned, KolError>>,
         /// Partitions, starting offsets and generation, or why they are not known.
         found: Result<Found, KolError>,
-        /// The checkpoint root that carries the marker, or why it does not.
-        claimed: Result<String, KolError>,
+        /// The checkpoint root that carries the marker and what became of its stamps, or why it does not.
+        claimed: Result<(String, Renewed), KolError>,
+    },
+    /// The look for a file that an executor missed is over.
+    FileLookedFor {
+        /// Who missed it.
+        executor: ExecutorId,
+        /// What the executor said.
+        failed: Box<PartitionFailed>,
+        /// Where the file is whole; `None` if it is not, or if that is not known.
+        location: Option<String>,
     },
     /// A look at where logs end that a job requested is over.
     EndsLookedUp {

@@ -32,6 +32,8 @@ mod forget;
 mod handle;
 mod identity;
 mod message;
+mod misled;
+mod missed;
 mod owners;
 mod problems;
 mod questions;
@@ -64,6 +66,8 @@ mod clock_tests;
 mod drain_tests;
 #[cfg(test)]
 mod forget_tests;
+#[cfg(test)]
+mod misled_tests;
 #[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]

@@ -14,11 +14,13 @@ use super::attempts::Attempts;
 use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Ending, Reply, Stream};
+use super::misled::Misled;
 use super::problems::Problems;
 use super::questions::Questions;
 use super::store::{JobStore, Stored};
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::checkpoint::keeper::{Chore, Keeper};
+use crate::checkpoint::renewals::Renewals;
 use crate::cluster::{Grace, Limits, Member, Members, SessionId};
 use crate::job::discovery::Outside;
 use crate::job::{Executor, Fleet, Job, Load, Site};
@@ -92,6 +94,10 @@ pub(super) struct Controller {
     pub(super) problems: BTreeMap<JobId, Problems>,
     /// Places of state files that executors do not see, and since when.
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
+    /// The same of those that see another folder in their place, and do not know.
+    pub(super) misled: Misled,
+    /// Stamps of checkpoint roots that executors are not held to yet.
+    pub(super) renewals: Renewals,
 }
 
 impl Controller {
@@ -129,6 +135,8 @@ impl Controller {
             advisors: BTreeMap::new(),
             problems: BTreeMap::new(),
             unseen: BTreeMap::new(),
+            misled: Misled::default(),
+            renewals: Renewals::default(),
             awaited: BTreeMap::new(),
             tasks,
             looked: Millis(0),
@@ -155,8 +163,10 @@ impl Controller {
     pub(super) fn fleet(&self, job: &JobId) -> Fleet {
         let present = self.members.all().filter(|m| !m.is_gone());
         let others = self.loads_beside(job);
+        let now = self.clock.now();
         let executor = |m: &Member| {
-            let unseen = self.unseen.get(&m.id);
+            let (unseen_since, mut unseen) = self.unseen.get(&m.id).cloned().unwrap_or_default();
+            unseen.extend(self.misled.of(now, &m.id));
             let executor = Executor {
                 incarnation: m.incarnation(),
                 state: m.state,
@@ -170,8 +180,8 @@ impl Controller {
                 prepares: m.register.prepares,
                 drains_at: m.drains_at.filter(|_| m.state == ExecutorState::Leaving),
                 others: others.get(&m.id).copied().unwrap_or_default(),
-                unseen: unseen.map(|(_, roots)| roots.clone()).unwrap_or_default(),
-                unseen_since: unseen.map_or(Millis(0), |(since, _)| *since),
+                unseen,
+                unseen_since,
             };
             (m.id.clone(), executor)
         };

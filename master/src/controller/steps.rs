@@ -1,8 +1,10 @@
 //! One step of a job: the machine decides, the store makes it durable, then it is carried out.
 
 use kol_common::checkpoint::marker::{Claim, claim};
+use kol_common::checkpoint::stamp::Renewed;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::{JobId, KolError, Millis, SourcePartition};
+use kol_common::proto::{RootStamp, RootStamps};
+use kol_common::{ExecutorId, JobId, KolError, Millis, SourcePartition};
 
 use super::state::Controller;
 use crate::checkpoint::Notice;
@@ -204,6 +206,9 @@ impl Controller {
             cluster: self.store.cluster().clone(),
             marked: self.store.is_marked(&location),
             holds: has_state.then(|| id.to_string()).into_iter().collect(),
+            renewal: self
+                .renewals
+                .due(self.clock.now(), &location, self.store.stamp_of(&location)),
             location,
         }
     }
@@ -218,7 +223,7 @@ impl Controller {
         id: &JobId,
         owned: Result<Owned, KolError>,
         found: Result<Found, KolError>,
-        claimed: Result<String, KolError>,
+        claimed: Result<(String, Renewed), KolError>,
     ) -> Result<(), KolError> {
         let absent = claimed.as_ref().err().cloned();
         if !self.jobs.get(id).is_some_and(|j| j.header().is_live()) {
@@ -227,10 +232,28 @@ impl Controller {
         }
         self.step(now, id, Event::Owned(owned)).await?;
         self.step(now, id, Event::Discovered(found, absent)).await?;
-        match claimed {
-            Ok(location) => self.store.mark(&location).await,
-            Err(_) => Ok(()),
+        let Ok((location, renewed)) = claimed else {
+            return Ok(());
+        };
+        let recorded = self.store.stamp_of(&location);
+        let stamp = self.renewals.looked(now, &location, recorded, renewed);
+        if self.store.mark(&location, stamp).await? {
+            let executors: Vec<_> = self.streams.keys().cloned().collect();
+            for executor in executors {
+                self.send_stamps(&executor);
+            }
         }
+        Ok(())
+    }
+
+    /// What an executor is held to.
+    pub(super) fn send_stamps(&mut self, executor: &ExecutorId) {
+        let stamps = self.store.stamps().map(|(location, stamp)| RootStamp {
+            location: location.to_owned(),
+            stamp: stamp.to_string(),
+        });
+        let stamps = stamps.collect();
+        self.send(executor, ToExecutor::RootStamps(RootStamps { stamps }));
     }
 }
 
@@ -241,8 +264,9 @@ async fn look(
     owned: Option<&Result<Owned, KolError>>,
     root: Claim,
     outside: &Outside,
-) -> (Result<Found, KolError>, Result<String, KolError>) {
-    let claimed = claim(&outside.stores, &root).await;
+) -> (Result<Found, KolError>, Result<(String, Renewed), KolError>) {
+    let location = root.location.clone();
+    let claimed = claim(&outside.stores, root).await;
     let found = match (query, &claimed, owned) {
         (Ok(_), _, Some(Err(held))) if !held.retryable => Err(held.clone()),
         (Ok(_), Err(absent), Some(_)) => Err(absent.clone()),
@@ -259,5 +283,5 @@ async fn look(
         }
         (Err(error), ..) => Err(error),
     };
-    (found, claimed.map(|()| root.location))
+    (found, claimed.map(|renewed| (location, renewed)))
 }

@@ -3,13 +3,14 @@
 //! another job may have written the same rankings. `checkpoint/{id}/{epoch}` holds a committed
 //! epoch, `head/{id}` the newest one: an epoch is committed by replacing that one, if it is what this
 //! master left there. `savepoint/{id}` holds a savepoint that is complete, and `root/{location}` says that a
-//! checkpoint root was marked with the cluster's id. `deletion/{id}` holds the
+//! checkpoint root was marked with the cluster's id, and holds the stamp that it must have. `deletion/{id}` holds the
 //! place of files of a job or a savepoint that is forgotten, until they are deleted. `drain/{id}` says whether a person has
 //! an executor drained, until that is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kol_common::checkpoint::stamp::Stamp;
 use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{ClusterId, ExecutorId, JobId, KolError, SavepointId, StoreId};
 use prost::Message as _;
@@ -51,8 +52,8 @@ pub struct JobStore {
     drains: BTreeMap<ExecutorId, bool>,
     cluster: ClusterId,
     id: StoreId,
-    /// Locations that carry the marker of the cluster.
-    roots: BTreeSet<String>,
+    /// Locations that carry the marker of the cluster, and the stamps that they must have.
+    roots: BTreeMap<String, Option<Stamp>>,
 }
 
 impl JobStore {
@@ -70,7 +71,7 @@ impl JobStore {
             savepoints: BTreeMap::new(),
             deletions: BTreeMap::new(),
             drains: BTreeMap::new(),
-            roots: BTreeSet::new(),
+            roots: BTreeMap::new(),
         };
         for entry in store.meta.reader().list(DRAINS).await.map_err(failed)? {
             let id = ExecutorId::from_wire(entry.key.trim_start_matches(DRAINS));
@@ -79,7 +80,8 @@ impl JobStore {
         }
         for entry in store.meta.reader().list(ROOTS).await.map_err(failed)? {
             let location = entry.key.trim_start_matches(ROOTS).to_owned();
-            store.roots.insert(location);
+            let stamp = Stamp::parse(&String::from_utf8_lossy(&entry.value));
+            store.roots.insert(location, stamp);
             store.revisions.insert(entry.key, entry.revision);
         }
         for entry in store
@@ -130,27 +132,40 @@ impl JobStore {
 
     /// Whether a checkpoint root was marked before.
     pub fn is_marked(&self, location: &str) -> bool {
-        self.roots.contains(location)
+        self.roots.contains_key(location)
     }
 
     /// The checkpoint roots that were marked.
     pub fn roots(&self) -> Vec<String> {
-        self.roots.iter().cloned().collect()
+        self.roots.keys().cloned().collect()
     }
 
-    /// Remembers that a checkpoint root carries the marker.
+    /// The stamp that a checkpoint root must have, if it has one.
+    pub fn stamp_of(&self, location: &str) -> Option<&Stamp> {
+        self.roots.get(location)?.as_ref()
+    }
+
+    /// The stamps that checkpoint roots must have.
+    pub fn stamps(&self) -> impl Iterator<Item = (&str, &Stamp)> {
+        let all = self.roots.iter();
+        all.filter_map(|(location, stamp)| Some((location.as_str(), stamp.as_ref()?)))
+    }
+
+    /// Remembers that a checkpoint root carries the marker, and which stamp it must have. Answers whether that is
+    /// news.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub async fn mark(&mut self, location: &str) -> Result<(), KolError> {
-        if self.is_marked(location) {
-            return Ok(());
+    pub async fn mark(&mut self, location: &str, stamp: Option<Stamp>) -> Result<bool, KolError> {
+        if self.roots.get(location) == Some(&stamp) {
+            return Ok(false);
         }
         let key = format!("{ROOTS}{location}");
-        let write = Write::Put(key.clone(), Vec::new());
+        let value = stamp.as_ref().map(Stamp::to_string).unwrap_or_default();
+        let write = Write::Put(key.clone(), value.into_bytes());
         self.write(vec![write], vec![key]).await?;
-        self.roots.insert(location.to_owned());
-        Ok(())
+        self.roots.insert(location.to_owned(), stamp);
+        Ok(true)
     }
 
     /// The newest generation ever given out; 0 when there was none.

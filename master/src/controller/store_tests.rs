@@ -1,5 +1,6 @@
 //! Jobs in the meta store: what is there after a restart.
 
+use kol_common::checkpoint::stamp::Stamp;
 use kol_common::checkpoint::{Stores, marker};
 use kol_common::proto::{Manifest, Savepoint};
 use kol_common::{ClusterId, JobId, Millis};
@@ -104,17 +105,23 @@ async fn a_new_store_continues_as_the_cluster_that_its_root_is_marked_with() {
 }
 
 #[tokio::test]
-async fn the_cluster_and_its_marked_roots_stay_the_same() {
+async fn the_cluster_its_marked_roots_and_their_stamps_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let meta = LeaderStore::alone(EmbeddedStore::open(folder.path()).unwrap());
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     let cluster = store.cluster().clone();
     assert!(!store.is_marked("file:///a"));
-    store.mark("file:///a").await.unwrap();
-    store.mark("file:///a").await.unwrap();
+    assert!(store.mark("file:///a", None).await.unwrap());
+    let stamp = Stamp::after(None);
+    for news in [true, false] {
+        let marked = store.mark("file:///c", Some(stamp.clone())).await;
+        assert_eq!(marked.unwrap(), news);
+    }
     let (store, _) = JobStore::load(meta).await.unwrap();
     assert_eq!(*store.cluster(), cluster);
     assert!(store.is_marked("file:///a") && !store.is_marked("file:///b"));
+    let stamps: Vec<_> = store.stamps().collect();
+    assert_eq!(stamps, [("file:///c", &stamp)]);
 }
 
 #[tokio::test]

@@ -1,14 +1,46 @@
 //! What follows for a job from a partition that failed.
 
-use kol_common::Millis;
+use kol_common::checkpoint::DAMAGED;
 use kol_common::job::Flip;
+use kol_common::proto::{PartitionFailed, StateFile};
+use kol_common::{ExecutorId, Millis};
 
 use super::effect::Effect;
 use super::losses::Failure;
 use super::machine::Job;
 use super::record::{End, PartitionRecord};
 
+/// A file of a state that an executor could not read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missed {
+    /// Where it is.
+    pub location: String,
+    /// That is the checkpoint root of the job.
+    pub is_in_root: bool,
+    /// The file as its epoch has it.
+    pub file: StateFile,
+}
+
 impl Job {
+    /// The file of the state of its assignment that a partition failed for, if that is the reason.
+    pub fn missed(&self, executor: &ExecutorId, failed: &PartitionFailed) -> Option<Missed> {
+        let error = failed.error.as_ref().filter(|e| e.code == DAMAGED)?;
+        let partition = self.partitions.given_up(executor, failed)?;
+        let mut usable = self.epochs.coordinator().usable(partition.record.ordinal);
+        let (_, state) = usable.find(|(epoch, _)| Some(*epoch) == partition.restored)?;
+        let file = state.files.iter().find(|file| file.path == error.file)?;
+        let is_in_root = state.location.is_empty();
+        let location = match is_in_root {
+            true => &self.record.spec.checkpoint.location,
+            false => &state.location,
+        };
+        Some(Missed {
+            location: location.clone(),
+            is_in_root,
+            file: file.clone(),
+        })
+    }
+
     pub(super) fn partition_failed(
         &mut self,
         now: Millis,

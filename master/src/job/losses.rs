@@ -10,8 +10,8 @@ use super::backoff::pause;
 use super::cause::Cause;
 use super::effect::Effect;
 use super::fleet::Fleet;
-use super::ownership::{Partitions, find};
-use super::partition::{FAILURE_BUDGET, Hold};
+use super::ownership::{Partitions, find, is_held};
+use super::partition::{FAILURE_BUDGET, Hold, Partition};
 use super::placement::Site;
 
 /// Error code of a partition that Redis refused.
@@ -55,6 +55,16 @@ pub(super) enum Failure {
 }
 
 impl Partitions {
+    /// The partition that an owner gave up, if it has it.
+    pub(super) fn given_up(
+        &self,
+        executor: &ExecutorId,
+        failed: &PartitionFailed,
+    ) -> Option<&Partition> {
+        let (name, epoch) = (failed.partition.as_ref()?, failed.assignment_epoch);
+        self.all.iter().find(|p| is_held(p, executor, name, epoch))
+    }
+
     /// An owner gave up. What a person must repair is fatal; the rest is tried again elsewhere, later and
     /// later, within a budget.
     pub(super) fn failed(

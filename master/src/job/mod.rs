@@ -46,6 +46,7 @@ mod warnings;
 
 pub use cause::CAUSES;
 pub use effect::{Effect, Event, Input, Resumed};
+pub use failures::Missed;
 pub use fleet::{Executor, Fleet};
 pub use lineage::{Start, next_start};
 pub use load::Load;

@@ -313,9 +313,18 @@ pub(super) fn find<'a>(
     assignment_epoch: u64,
 ) -> Option<&'a mut Partition> {
     let name = name?;
-    partitions.iter_mut().find(|p| {
-        is_named(p, name)
-            && p.record.assignment_epoch == assignment_epoch
-            && p.hold.executor() == Some(executor)
-    })
+    let mut all = partitions.iter_mut();
+    all.find(|p| is_held(p, executor, name, assignment_epoch))
+}
+
+/// Whether an executor has a partition of this name under that assignment epoch.
+pub(super) fn is_held(
+    partition: &Partition,
+    executor: &ExecutorId,
+    name: &proto::SourcePartition,
+    assignment_epoch: u64,
+) -> bool {
+    is_named(partition, name)
+        && partition.record.assignment_epoch == assignment_epoch
+        && partition.hold.executor() == Some(executor)
 }

@@ -263,8 +263,12 @@ impl FakeExecutor {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.incoming.message()).await;
             let body = next.unwrap().unwrap().unwrap().body.unwrap();
-            // As many as heartbeats, which come by themselves.
-            if !matches!(body, ToExecutor::HeartbeatReply(_)) {
+            // They come by themselves: as many as heartbeats, and with each look at the checkpoint root.
+            let by_itself = matches!(
+                body,
+                ToExecutor::HeartbeatReply(_) | ToExecutor::RootStamps(_)
+            );
+            if !by_itself {
                 return body;
             }
         }

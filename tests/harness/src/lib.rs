@@ -49,7 +49,7 @@ pub use jobs::{Job, scoring};
 pub use kafka::{Kafka, kafka_libs, remove_when_we_end};
 pub use law::fold_of;
 pub use logs::unexpected;
-pub use mounts::{IN_OWN_NAMESPACE, hide_from, may_mount, mount, seen_by, show_to};
+pub use mounts::{IN_OWN_NAMESPACE, hide_from, may_mount, mount, seen_by, show_copy_to, show_to};
 pub use process::Process;
 pub use proxy::{Link, Proxy};
 pub use redis_cluster::RedisCluster;

@@ -35,6 +35,12 @@ pub fn hide_from(pid: u32, folder: &Path) {
     in_namespace_of(pid, &["mount", "-t", "tmpfs", "tmpfs"], folder);
 }
 
+/// It sees a copy of this folder in its place.
+pub fn show_copy_to(pid: u32, folder: &Path, copy: &Path) {
+    let copy = copy.to_str().expect("UTF-8");
+    in_namespace_of(pid, &["mount", "--bind", copy], folder);
+}
+
 /// It sees the folder again.
 pub fn show_to(pid: u32, folder: &Path) {
     in_namespace_of(pid, &["umount", "--lazy"], folder);

@@ -9,8 +9,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
 use super::Scene;
+use kol_common::checkpoint::marker::CLUSTER_FILE;
+use kol_common::checkpoint::stamp::STAMPS;
 use kol_fold::Record;
-use kol_harness::{Link, hide_from, seen_by, show_to, wait_for};
+use kol_harness::{Link, hide_from, seen_by, show_copy_to, show_to, wait_for};
 
 /// How far the master's wall clock is set ahead, in seconds.
 const STEPS: [i64; 3] = [5, -3_600, 7_200];
@@ -57,12 +59,14 @@ pub enum Fault {
     LoseTail,
     /// The checkpoint folder is not mounted for an executor, for a while.
     UnmountRoot,
+    /// An executor sees an old copy of the checkpoint folder in its place, for a while.
+    CopyRoot,
     /// A replica of Redis is promoted and Redis demoted; the name follows later, and connections stay.
     FailOverRedis,
 }
 
 /// All of them.
-pub const ALL: [Fault; 19] = [
+pub const ALL: [Fault; 20] = [
     Fault::KillExecutor,
     Fault::PauseExecutor,
     Fault::KillMaster,
@@ -81,6 +85,7 @@ pub const ALL: [Fault; 19] = [
     Fault::FutureRecord,
     Fault::LoseTail,
     Fault::UnmountRoot,
+    Fault::CopyRoot,
     Fault::FailOverRedis,
 ];
 
@@ -144,6 +149,7 @@ impl fmt::Display for Fault {
             Self::FutureRecord => "a record of the year 2100",
             Self::LoseTail => "Kafka loses the tail of a partition",
             Self::UnmountRoot => "checkpoints not mounted for an executor, 8 s",
+            Self::CopyRoot => "an old copy of them for an executor, 8 s",
             Self::FailOverRedis => "Redis demoted, the name follows after 3 s",
         })
     }
@@ -173,6 +179,12 @@ impl Fault {
             Self::UnmountRoot => {
                 let pid = scene.cluster.executors[place].pid();
                 hide_from(pid, &checkpoints(scene));
+                return executor;
+            }
+            Self::CopyRoot => {
+                let pid = scene.cluster.executors[place].pid();
+                copy_root(scene);
+                show_copy_to(pid, &checkpoints(scene), &copied(scene));
                 return executor;
             }
             Self::KillMaster => scene.cluster.restart_master(),
@@ -217,7 +229,7 @@ impl Fault {
     /// How long it lasts.
     pub fn lasts(self) -> Duration {
         Duration::from_secs(match self {
-            Self::UnmountRoot => 8,
+            Self::UnmountRoot | Self::CopyRoot => 8,
             Self::PauseExecutor => 7,
             Self::SilentMaster => 6,
             Self::TakeCheckpoints | Self::StepMasterClock | Self::WrongType => 5,
@@ -240,6 +252,16 @@ impl Fault {
                 let folder = checkpoints(scene);
                 let written = seen_by(pid, &folder);
                 assert_eq!(written, 0, "files in a folder that is not mounted");
+                show_to(pid, &folder);
+            }
+            (Self::CopyRoot, Victim::Executor(place)) => {
+                let pid = scene.cluster.executors[place].pid();
+                let folder = checkpoints(scene);
+                assert_eq!(
+                    seen_by(pid, &folder),
+                    1,
+                    "files in a copy, beside its marker"
+                );
                 show_to(pid, &folder);
             }
             (Self::FailOverRedis, _) => scene.to_redis.lead_to(&scene.redis.address()),
@@ -322,6 +344,25 @@ fn checkpoints(scene: &Scene) -> PathBuf {
 
 fn aside(scene: &Scene) -> PathBuf {
     checkpoints(scene).with_file_name("aside")
+}
+
+fn copied(scene: &Scene) -> PathBuf {
+    checkpoints(scene).with_file_name("copied")
+}
+
+/// A copy of the checkpoints as they were at the very beginning, once executors know what it has not got.
+fn copy_root(scene: &Scene) {
+    let (root, copy) = (checkpoints(scene), copied(scene));
+    wait_for("two stamps", Duration::from_secs(60), || {
+        let stamps = std::fs::read_dir(root.join(STAMPS)).map_or(0, Iterator::count);
+        if stamps > 1 {
+            Ok(())
+        } else {
+            Err(format!("{stamps} stamps"))
+        }
+    });
+    std::fs::create_dir_all(&copy).expect("a folder");
+    std::fs::copy(root.join(CLUSTER_FILE), copy.join(CLUSTER_FILE)).expect("the marker");
 }
 
 /// Flips a bit in the newest file of every partition.

@@ -203,7 +203,8 @@ impl Scene {
     fn kinds(&self, only: &str) -> Vec<Fault> {
         let mut kinds = ALL.to_vec();
         kinds.retain(|fault| fault.to_string().contains(only));
-        kinds.retain(|fault| self.mounts || *fault != Fault::UnmountRoot);
+        let mounts = |fault: &Fault| matches!(fault, Fault::UnmountRoot | Fault::CopyRoot);
+        kinds.retain(|fault| self.mounts || !mounts(fault));
         assert!(!kinds.is_empty(), "no fault is called `{only}`");
         kinds
     }

@@ -1,14 +1,16 @@
 //! The disk below checkpoints and below the state folder: away, full, read-only, or not mounted.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kol_common::proto::{JobState, JobStatus};
 use kol_harness::{
     Cluster, IN_OWN_NAMESPACE, Job, Process, Scene, binary, may_mount, mount, seen_by, show_to,
+    wait_for,
 };
 
-use super::{LIMIT, checkpoints, half_way, kill};
+use super::{LIMIT, checkpoints, half_way, kill, walk};
 
 #[test]
 fn a_checkpoint_folder_that_is_away_degrades_the_job_and_nothing_else() {
@@ -199,6 +201,81 @@ fn an_executor_without_the_checkpoint_folder_is_named_damages_nothing_and_serves
     kill(&mut scene, 0);
     let status = scene.ends_as_the_fold();
     scene.counted_once(&status);
+}
+
+/// One executor has a copy of the checkpoint folder in its place, as from a backup: with the marker of the cluster and
+/// with epochs, but not with the newest.
+#[test]
+fn an_executor_with_a_copy_of_the_checkpoint_folder_is_named_damages_nothing_and_serves_once_it_has_the_folder()
+ {
+    let mut scene = half_way(1, 4);
+    let root = checkpoints(&scene);
+    let place = root.to_str().unwrap();
+    if !may_mount("a copy of the checkpoint folder") {
+        return;
+    }
+    for code in ["CHECKPOINT_UNAVAILABLE", "PARTITION_ENDED"] {
+        scene.cluster.allow(code, "the folder is a copy there");
+    }
+    let copy = scene.cluster.folder().join("copy");
+    let copied = Command::new("cp").arg("-a").args([&root, &copy]).status();
+    assert!(copied.unwrap().success());
+    let (third, rest) = scene.second.split_at(2_000);
+    scene.topic.produce(third);
+    scene.wait_checkpoint((scene.first.len() + third.len()) as u64);
+    let stamps = |root: &Path| names(&root.join("kol-stamps"));
+    let before = stamps(&copy);
+    wait_for("two newer stamps", LIMIT, || {
+        let newer = stamps(&root).into_iter().filter(|s| !before.contains(s));
+        let newer = newer.count();
+        // The one before the newest is what executors are held to.
+        if newer > 1 {
+            Ok(())
+        } else {
+            Err(newer.to_string())
+        }
+    });
+    let mut kept = Vec::new();
+    walk(&copy, &mut kept);
+
+    let bound = format!(
+        "mount --bind {} {place} && exec \"$0\" \"$@\"",
+        copy.display()
+    );
+    let command = [&IN_OWN_NAMESPACE[..], &["sh", "-c", &bound]].concat();
+    let misled = scene.cluster.add_executor_by(&command);
+    let pid = scene.cluster.executors[misled].pid();
+    let named = |status: &JobStatus| {
+        let is_named = |p: &kol_common::proto::ErrorInfo| {
+            p.code == "CHECKPOINT_UNAVAILABLE"
+                && p.message.contains("executor-1")
+                && p.message.contains("copy")
+                && p.help.contains("Mount")
+        };
+        status.problems.iter().any(is_named)
+    };
+    let alone = |status: &JobStatus| named(status) && status.executors == 1 && status.caught_up;
+    scene.topic.produce(rest);
+    let what = "it is named, and the other one has everything";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, alone);
+    scene.wait_checkpoint(scene.all());
+    let mut left = Vec::new();
+    walk(&copy, &mut left);
+    assert_eq!(left, kept, "nothing is written there");
+
+    show_to(pid, &root);
+    let both = |status: &JobStatus| status.executors == 2 && status.problems.is_empty();
+    let what = "it has partitions once it has the folder";
+    scene.cluster.wait_status(&scene.job, what, LIMIT, both);
+    kill(&mut scene, 0);
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
+}
+
+/// The names in a folder, none where it does not exist.
+fn names(folder: &Path) -> Vec<OsString> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
 }
 
 /// A spec that needs more room in the state store than is left in its file.
