@@ -209,7 +209,9 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         }
         9 => {
             let kols = KOLS.iter().filter(|_| random.random_bool(0.6)).copied();
-            return encoder.compare(&fence, "tiktok", &kols.collect::<Vec<_>>());
+            let kols: Vec<_> = kols.collect();
+            let from = (random.random_range(0..2), random.random_range(0..4));
+            return encoder.compare(&fence, from, "tiktok", &kols);
         }
         _ => {
             let kols: Vec<_> = KOLS
