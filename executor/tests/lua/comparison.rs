@@ -37,9 +37,9 @@ fn keys_that_keep_an_older_ranking_shown_are_named_by_merges_and_by_comparisons_
         let merge = second.merge("tiktok", true, &a);
         assert_eq!(answer(&mut redis, &merge), format!("BADKEY {key}"));
         let compare = second.compare("tiktok", &["a"]);
-        assert_eq!(answer(&mut redis, &compare), format!("OK 0 {key} 1"));
+        assert_eq!(answer(&mut redis, &compare), format!("OK 0 {key} 1 0"));
         run(&mut redis, &format!("DEL {key}"));
-        assert_eq!(answer(&mut redis, &compare), "OK 0 1");
+        assert_eq!(answer(&mut redis, &compare), "OK 0 1 0");
     }
 }
 
@@ -206,6 +206,45 @@ fn a_redis_that_went_back_to_less_than_it_had_confirmed_has_lost_data_whatever_i
         write(&mut redis, &mut partition, &creators());
     }
     let compare = |confirmed| partition.compare_confirmed(confirmed, "tiktok", &["a"]);
-    assert_eq!(answer(&mut redis, &compare(3)), "NOFENCE 0 0");
+    assert_eq!(answer(&mut redis, &compare(3)), "NOFENCE 0 0 0");
     assert!(answer(&mut redis, &compare(2)).starts_with("OK 0 0"));
+}
+
+#[test]
+fn members_of_a_ranking_without_slots_are_named_and_only_those_are_taken_out() {
+    let server = Server::start();
+    let mut redis = server.connect();
+    let (mut first, mut second) = (Partition::new(1), Partition::with_ordinal(1, 1));
+    for partition in [&first, &second] {
+        answer(&mut redis, &partition.claim());
+    }
+    write(&mut redis, &mut first, &creators());
+    let strange = |redis: &mut Connection| {
+        let row: compare::Row = first.compare("tiktok", &["a"]).query(redis).unwrap();
+        let mut strange = compare::read(row).unwrap().0.strange;
+        strange.iter_mut().for_each(|all| all.sort());
+        strange
+    };
+    let named = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
+    assert_eq!(strange(&mut redis), None);
+    let long = "l".repeat(2_000);
+    run(
+        &mut redis,
+        &format!("ZADD ranking:tiktok:trending 5 who 1 {long}"),
+    );
+    run(&mut redis, "HSET trending:tiktok:who kol_id who");
+    assert_eq!(strange(&mut redis), named(&["who"]));
+    run(&mut redis, "HDEL streaming:ranking:tiktok:trending:slots a");
+    assert_eq!(strange(&mut redis), named(&["a", "who"]));
+    let removes = ["who", "c"].map(|kol| (kol, Outgoing::Remove));
+    for call in [second.begin(), second.merge("tiktok", true, &removes)] {
+        assert_eq!(answer(&mut redis, &call), "OK");
+    }
+    assert_eq!(
+        strange(&mut redis),
+        named(&["a"]),
+        "who had slots of another stays"
+    );
+    let left = run(&mut redis, "EXISTS trending:tiktok:who trending:tiktok:c");
+    assert_eq!(left, redis::Value::Int(1));
 }

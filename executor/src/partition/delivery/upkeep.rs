@@ -291,3 +291,7 @@ impl Upkeep {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;
