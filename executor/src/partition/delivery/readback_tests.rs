@@ -244,7 +244,9 @@ fn a_number_on_a_rounding_edge_is_right_with_either_text() {
     assert!(!is_rounded("0.12", 2, 0.125_1));
     assert!(!is_rounded("nan", 2, 0.1) && !is_rounded("", 2, 0.0));
     // So is the label that goes by the score beside it.
-    let (scoring, label) = (scoring(), FIELDS.iter().find(|f| f.name == LABEL).unwrap());
+    let scoring = scoring();
+    let [score_field, label] =
+        [SCORE, LABEL].map(|name| FIELDS.iter().find(|f| f.name == name).unwrap());
     let (sums, terms) = sums_and_terms(&scoring, &[slot(0)]);
     let terms = Terms {
         score: 79.995,
@@ -259,6 +261,10 @@ fn a_number_on_a_rounding_edge_is_right_with_either_text() {
     for (score, shown, other) in [("79.99", "Hot", "Cold"), ("80.00", "Viral", "Warm")] {
         assert!(readback.shows(label, &scored, shown, score), "{score}");
         assert!(!readback.shows(label, &scored, other, score), "{score}");
+        assert!(
+            readback.shows(score_field, &scored, score, score),
+            "{score}"
+        );
     }
 }
 
