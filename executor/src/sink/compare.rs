@@ -17,7 +17,7 @@ pub type Row = (
     Vec<String>,
     u8,
     u8,
-    Vec<String>,
+    Vec<Vec<u8>>,
     Vec<Option<f64>>,
     Vec<Option<Vec<u8>>>,
     Vec<Option<Values>>,
@@ -67,7 +67,7 @@ pub fn read(row: Row) -> Result<(Present, bool), SinkError> {
             let present = Present {
                 whole_lost: whole == 1,
                 keys,
-                strange: (more == 1).then_some(strange),
+                strange: (more == 1).then(|| texts(strange)),
                 kols: kols(scores, slots, hashes, copies),
             };
             Ok((present, stamps == 1))
@@ -75,6 +75,12 @@ pub fn read(row: Row) -> Result<(Present, bool), SinkError> {
         "NOFENCE" => Err(SinkError::Lost),
         _ => Err(SinkError::Fenced),
     }
+}
+
+/// Those names that are text: of whatever somebody put into a ranking.
+fn texts(names: Vec<Vec<u8>>) -> Vec<String> {
+    let texts = names.into_iter().map(String::from_utf8);
+    texts.filter_map(Result::ok).collect()
 }
 
 /// The KOLs of a call, from what was read of all of them. A list that could not be read is shorter than that of the

@@ -227,6 +227,8 @@ fn members_of_a_ranking_without_slots_are_named_and_only_those_are_taken_out() {
     };
     let named = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
     assert_eq!(strange(&mut redis), None);
+    let binary: &[u8] = b"\xff\xfe";
+    let _: () = redis.zadd("ranking:tiktok:trending", binary, 1).unwrap();
     let long = "l".repeat(2_000);
     run(
         &mut redis,
