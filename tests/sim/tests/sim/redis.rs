@@ -24,6 +24,10 @@ fn plain(command: &str, reply: &Reply) -> String {
         Reply::Status(text) => format!("+{text}"),
         Reply::Number(number) => format!(":{number}"),
         Reply::Bulk(None) => "none".to_owned(),
+        // Scores, with all their digits.
+        Reply::Bulk(Some(bytes)) if command == "EVALSHA" && bytes.len() > 15 => {
+            number(&bytes.escape_ascii().to_string())
+        }
         Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
         Reply::Array(all) => {
             let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
