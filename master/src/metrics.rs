@@ -51,7 +51,7 @@ kol_common::families! {
     LOST counter "kol_master_job_lost_total" "Records that were deleted before they could be read.";
     TRUNCATED counter "kol_master_job_truncated_total" "Records that Kafka lost after they had been read.";
     MERGES counter "kol_master_job_merges_total" "Merges of creators that Redis has confirmed.";
-    REPAIRED counter "kol_master_job_repaired_total" "Creators that Redis had lost and that were sent again.";
+    REPAIRED counter "kol_master_job_repaired_total" "Creators that Redis had otherwise than they were sent, or that nobody had sent, and that were put right.";
     NEW_LOGS counter "kol_master_job_new_logs_total" "How often a topic was recreated.";
 }
 

@@ -20,6 +20,6 @@ pub use params::Scoring;
 pub use score::Terms;
 pub use slot::{
     PackError, Packed, SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Slot, SlotField,
-    pack_market, pack_slots, unpack_slots,
+    pack_market, pack_slots, unpack_market, unpack_slots,
 };
 pub use spread::{Share, spread};

@@ -227,6 +227,24 @@ pub const OLD_MARKET: &str = "_market";
 /// Version of the packed form in [`OLD_SLOTS`]: a version byte, then slots of today's layout.
 pub const OLD_SLOTS_VERSION: u8 = 1;
 
+/// The fields of the old job's hash, `streaming_scores:{kol}`, in the order in which they are read back; the score stands
+/// there twice.
+pub const LEGACY_FIELDS: [&str; 6] = [
+    PLATFORM,
+    UPDATED_AT,
+    "trending_score",
+    "label",
+    "score",
+    "username",
+];
+
+/// The fields of a hash in the order in which they are read back: [`FIELDS`] stand before the name, which may be any text.
+pub fn hash_fields() -> impl Iterator<Item = &'static str> {
+    let before = [PLATFORM, GENERATION, UPDATED_AT].into_iter();
+    let fields = before.chain(FIELDS.iter().map(|field| field.name));
+    fields.chain([KOL_ID])
+}
+
 /// Fields of a hash.
 pub const HASH_FIELDS: usize = FIELDS.len() + 4;
 

@@ -182,6 +182,18 @@ pub fn pack_market(market: &Market) -> [u8; SLOTS_HEADER - 1] {
     packed
 }
 
+/// Reads the market measure that lies before packed slots; `None`: it is cut off.
+pub fn unpack_market(packed: &[u8]) -> Option<Market> {
+    let number = |from: usize| {
+        let bytes = packed.get(from..from + 8)?;
+        Some(f64::from_le_bytes(bytes.try_into().ok()?))
+    };
+    Some(Market {
+        version: number(1)? as u64,
+        mean: number(9)?,
+    })
+}
+
 /// Reads packed slots.
 ///
 /// # Errors
@@ -247,6 +259,8 @@ mod tests {
             packed[1..17],
             [9f64.to_le_bytes(), 4.73f64.to_le_bytes()].concat()
         );
+        assert_eq!(unpack_market(&packed), Some(market));
+        assert_eq!(unpack_market(&packed[..16]), None);
         assert_eq!(unpack_slots(&packed), Ok(vec![slot, Slot::default()]));
         assert_eq!(unpack_slots(&packed[..60]), Err(PackError::Length(60)));
         assert_eq!(unpack_slots(&[9]), Err(PackError::Version(9)));

@@ -39,8 +39,8 @@ mod testing;
 mod turn;
 
 pub use checkpointer::{Of, Restore, Standby};
-pub use delivery::encode;
 pub use delivery::latency::{EVENT_TO_REDIS, forget};
+pub use delivery::{encode, readback};
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
 pub use start::{Started, start};

@@ -109,18 +109,16 @@ in_order! {
         Generation = "ARG_GENERATION",
         /// Assignment epoch of the owner.
         AssignmentEpoch = "ARG_ASSIGNMENT_EPOCH",
-        /// How every slot of the partition begins.
-        Tag = "ARG_TAG",
+        /// Sequence that Redis confirmed last.
+        Confirmed = "ARG_CONFIRMED",
         /// Platform of the KOLs.
         Platform = "ARG_PLATFORM",
         /// How many KOLs there are.
         Count = "ARG_COUNT",
-        /// How many fields a hash has.
-        HashFields = "ARG_HASH_FIELDS",
-        /// Bytes before the first slot.
-        SlotsHeader = "ARG_SLOTS_HEADER",
-        /// Bytes of a slot.
-        SlotBytes = "ARG_SLOT_BYTES",
+        /// Where a piece of the ranking begins, and how many members it has.
+        Place = "ARG_PLACE",
+        /// See `Place`.
+        Piece = "ARG_PIECE",
     }
 }
 

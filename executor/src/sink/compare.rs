@@ -1,4 +1,4 @@
-//! Compares what a partition sent with what is there.
+//! Reads what is there of what a partition sent.
 
 use std::time::Duration;
 
@@ -7,11 +7,22 @@ use redis::{Cmd, Pipeline};
 use tokio::time::Instant;
 
 use super::call::CallResult;
-use super::message::{Compared, Difference, SinkError};
+use super::message::{Compared, Found, Present, SinkError, Values};
 use super::script;
 
 /// What one call gives back: see `lua/compare.lua`.
-type Row = (String, u8, Vec<String>, Vec<usize>, Vec<usize>, u8);
+pub type Row = (
+    String,
+    u8,
+    Vec<String>,
+    u8,
+    u8,
+    Vec<Vec<u8>>,
+    Vec<Option<f64>>,
+    Vec<Option<Vec<u8>>>,
+    Vec<Option<Values>>,
+    Vec<Option<Values>>,
+);
 
 /// Sends the calls in one pipeline. What that takes is Redis' time, but for the `way` there and back.
 pub(super) async fn compare(
@@ -33,23 +44,63 @@ pub(super) async fn compare(
         pieces: Vec::new(),
         stamps_lost: false,
     };
-    for (word, whole, keys, wrong, lost, stamps) in rows {
-        compared.stamps_lost |= stamps == 1;
-        match word.as_str() {
-            "OK" => compared.pieces.push(Difference {
-                whole: whole == 1,
-                keys,
-                wrong: from_zero(wrong),
-                lost: from_zero(lost),
-            }),
-            "NOFENCE" => return Ok(Err(SinkError::Lost)),
-            _ => return Ok(Err(SinkError::Fenced)),
+    for row in rows {
+        match read(row) {
+            Ok((present, stamps_lost)) => {
+                compared.pieces.push(present);
+                compared.stamps_lost |= stamps_lost;
+            }
+            Err(error) => return Ok(Err(error)),
         }
     }
     Ok(Ok(compared))
 }
 
-/// Lua counts from one.
-fn from_zero(places: Vec<usize>) -> Vec<usize> {
-    places.into_iter().map(|n| n.saturating_sub(1)).collect()
+/// What one call found, and whether `last_update` or `last_event` is gone.
+///
+/// # Errors
+/// The fence is another owner's, or Redis lost it.
+pub fn read(row: Row) -> Result<(Present, bool), SinkError> {
+    let (word, whole, keys, stamps, more, strange, scores, slots, hashes, copies) = row;
+    match word.as_str() {
+        "OK" => {
+            let present = Present {
+                whole_lost: whole == 1,
+                keys,
+                strange: (more == 1).then(|| texts(strange)),
+                kols: kols(scores, slots, hashes, copies),
+            };
+            Ok((present, stamps == 1))
+        }
+        "NOFENCE" => Err(SinkError::Lost),
+        _ => Err(SinkError::Fenced),
+    }
+}
+
+/// Those names that are text: of whatever somebody put into a ranking.
+fn texts(names: Vec<Vec<u8>>) -> Vec<String> {
+    let texts = names.into_iter().map(String::from_utf8);
+    texts.filter_map(Result::ok).collect()
+}
+
+/// The KOLs of a call, from what was read of all of them. A list that could not be read is shorter than that of the
+/// hashes; so is that of the legacy hashes where there are none.
+fn kols(
+    scores: Vec<Option<f64>>,
+    slots: Vec<Option<Vec<u8>>>,
+    hashes: Vec<Option<Values>>,
+    copies: Vec<Option<Values>>,
+) -> Vec<Found> {
+    let scores = scores.into_iter().chain(std::iter::repeat(None));
+    let slots = slots.into_iter().chain(std::iter::repeat(None));
+    let none = Some(Values::new());
+    let copies = copies.into_iter().chain(std::iter::repeat(none));
+    let all = hashes.into_iter().zip(copies).zip(scores.zip(slots));
+    let found = all.map(|((hash, copy), (score, slots))| Found {
+        score,
+        slots,
+        hash,
+        copy,
+    });
+    found.collect()
 }

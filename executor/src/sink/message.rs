@@ -174,27 +174,46 @@ pub struct Flushed {
 }
 
 /// What compare calls found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compared {
     /// How long Redis took, without the way to it and back.
     pub took: Duration,
-    /// The differences, one for each call, in their order.
-    pub pieces: Vec<Difference>,
+    /// What is there, for each call, in their order.
+    pub pieces: Vec<Present>,
     /// `last_update` or `last_event` is gone.
     pub stamps_lost: bool,
 }
 
-/// How Redis differs from what was sent in one call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
+/// What Redis has of the KOLs of one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Present {
     /// The ranking or all slots of the platform are gone.
-    pub whole: bool,
+    pub whole_lost: bool,
     /// Keys of the platform that are of a wrong type.
     pub keys: Vec<String>,
-    /// Places in the call of KOLs with a key of a wrong type.
-    pub wrong: Vec<usize>,
-    /// Places of KOLs that are not there, or not whole.
-    pub lost: Vec<usize>,
+    /// Members without slots of the piece of the ranking that was read; `None`: the ranking has no more members than there
+    /// are slots.
+    pub strange: Option<Vec<String>>,
+    /// The KOLs, in the order of the call; none where the ranking is of another generation.
+    pub kols: Vec<Found>,
+}
+
+/// Values of a hash with a zero byte between two of them, in the order in which they were read; empty where one of them is
+/// not there.
+pub type Values = Vec<u8>;
+
+/// What Redis has of one KOL, all of it at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Its score in the ranking, if it is in it.
+    pub score: Option<f64>,
+    /// Its packed slots, of all partitions.
+    pub slots: Option<Vec<u8>>,
+    /// Its hash, as `schema::hash_fields` says; `None`: the key is of a wrong type.
+    pub hash: Option<Values>,
+    /// Its legacy hash, as `schema::LEGACY_FIELDS` says, empty where the platform has none; `None`: the key is of a wrong
+    /// type.
+    pub copy: Option<Values>,
 }
 
 /// Why Redis did not do what was requested.

@@ -16,7 +16,7 @@
 
 mod call;
 pub mod calls;
-mod compare;
+pub mod compare;
 mod connection;
 mod fence;
 mod flush;
@@ -33,8 +33,8 @@ mod trouble;
 mod turns;
 
 pub use message::{
-    Claimed, Compared, Difference, Fence, FlushRequest, Flushed, Listing, Operation, ScanRequest,
-    Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Found, Listing, Operation, Present,
+    ScanRequest, Scanned, Sink, SinkError, SinkMessage, Values,
 };
 pub use service::{REDIS_ERRORS, start};
 pub use turns::{Nodes, Turn, Turns, Wait};

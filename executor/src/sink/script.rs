@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use kol_common::redis::RedisConnection;
+use kol_common::scoring::schema;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::calls::{
-    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, StampKey, names,
+    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, StampKey, list, names,
     names_of_kols,
 };
 use super::merge_call::{self, Key};
@@ -56,7 +57,8 @@ pub static DONE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     names(&DoneKey::ALL.map(DoneKey::lua), &arguments) + source
 });
 
-/// Source of the compare script: the names of its keys and arguments, what scripts share, then `lua/compare.lua`.
+/// Source of the compare script: the names of its keys and arguments, what scripts share, then `lua/compare.lua` with
+/// the fields of hashes in place of two words.
 pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let arguments = CompareArgument::ALL.map(CompareArgument::lua);
     let source = concat!(
@@ -66,7 +68,16 @@ pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     );
     let stamps = StampKey::ALL.map(StampKey::lua);
     let keys = [&Key::ALL.map(Key::lua)[..], &stamps].concat();
-    names_of_kols(&keys, &arguments) + source
+    let quoted =
+        |names: &mut dyn Iterator<Item = &'static str>| list(names.map(|name| format!("'{name}'")));
+    // As arguments of a call: a table of them would be unpacked for each KOL.
+    let source = source
+        .replace("HASH_FIELDS", &quoted(&mut schema::hash_fields()))
+        .replace(
+            "LEGACY_FIELDS",
+            &quoted(&mut schema::LEGACY_FIELDS.into_iter()),
+        );
+    names_of_kols(&keys, &arguments) + &source
 });
 
 /// All of them, to load after Redis lost them.

@@ -308,7 +308,8 @@ async fn a_master_without_owner_records_has_no_keys_that_could_be_taken() {
 
 #[tokio::test]
 async fn the_way_to_redis_is_not_redis_time_that_a_comparison_takes() {
-    let name = Name::of(&["*6\r\n$2\r\nOK\r\n:0\r\n*0\r\n*0\r\n*0\r\n:0\r\n"]);
+    let name =
+        Name::of(&["*10\r\n$2\r\nOK\r\n:0\r\n*0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*0\r\n*0\r\n*0\r\n"]);
     let mut open = name.open().await.unwrap();
     let mut took = async |way| {
         let compared = compare(vec![redis::cmd("COMPARE")], way, &mut open).await;

@@ -37,6 +37,11 @@ impl Waiting {
         self.0 == 0
     }
 
+    /// Whether the KOL waits for this consumer.
+    pub(super) fn is_for(self, consumer: Consumer) -> bool {
+        self.0 & consumer.bit() != 0
+    }
+
     /// The consumer took the KOL.
     pub(super) fn leave(&mut self, consumer: Consumer) {
         self.0 &= !consumer.bit();
@@ -60,7 +65,7 @@ impl ChangeSets {
     /// Puts a KOL that changed at the end of one line, unless it waits there already.
     #[inline]
     pub(super) fn note(&mut self, consumer: Consumer, kol: KolIndex, waiting: &mut Waiting) {
-        if waiting.0 & consumer.bit() == 0 {
+        if !waiting.is_for(consumer) {
             waiting.0 |= consumer.bit();
             self.0[consumer as usize].push_back(kol);
         }

@@ -49,6 +49,12 @@ impl State {
         }
     }
 
+    /// Whether a KOL waits for a consumer.
+    pub fn waits(&self, consumer: Consumer, kol: KolIndex) -> bool {
+        let slot = self.kols.slot(kol);
+        slot.is_some_and(|slot| slot.waiting.is_for(consumer))
+    }
+
     /// How many KOLs wait for a consumer.
     pub fn waiting(&self, consumer: Consumer) -> usize {
         self.changed.len(consumer)

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use kol_common::Millis;
 use kol_common::job::SinkSpec;
 use kol_common::redis::classify;
-use kol_common::scoring::Scoring;
+use kol_common::scoring::{Scoring, Slot};
 use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
-use kol_executor::sink::{Fence, script};
+use kol_executor::sink::{Fence, compare, script};
 use redis::{Cmd, Connection, Value};
 use tempfile::TempDir;
 
@@ -74,10 +74,17 @@ pub struct Partition {
     pub sequence: u64,
     /// Merges of the flush so far.
     pub merges: usize,
+    /// The market measure that it knows, and its version.
+    pub market: (f64, u64),
 }
 
 impl Partition {
     pub fn new(generation: u64) -> Self {
+        Self::with_ordinal(generation, 0)
+    }
+
+    /// Another one of the same job.
+    pub fn with_ordinal(generation: u64, ordinal: u32) -> Self {
         let sink = SinkSpec {
             legacy_hashes: true,
             ttl: Some(Millis(3_600_000)),
@@ -85,14 +92,15 @@ impl Partition {
         };
         Self {
             scoring: scoring(),
-            encoder: Encoder::new(&sink, "tiktok", 0),
+            encoder: Encoder::new(&sink, "tiktok", ordinal),
             fence: Fence {
-                key: "streaming:fence:j:t:0".into(),
+                key: format!("streaming:fence:j:t:{ordinal}"),
                 generation,
                 assignment_epoch: 1,
             },
             sequence: 0,
             merges: 0,
+            market: (0.0, 1),
         }
     }
 
@@ -136,8 +144,8 @@ impl Partition {
             sequence: self.sequence,
             place: self.merges,
             platform,
-            market: 0.0,
-            market_version: 1,
+            market: self.market.0,
+            market_version: self.market.1,
             now: "now",
             shown,
         };
@@ -157,8 +165,25 @@ impl Partition {
         command
     }
 
-    pub fn compare(&mut self, platform: &str, kols: &[&str]) -> Cmd {
-        self.encoder.compare(&self.fence, platform, kols)
+    pub fn compare(&self, platform: &str, kols: &[&str]) -> Cmd {
+        self.compare_confirmed(0, platform, kols)
+    }
+
+    /// Where Redis had confirmed this sequence.
+    pub fn compare_confirmed(&self, confirmed: u64, platform: &str, kols: &[&str]) -> Cmd {
+        let from = (confirmed, 0);
+        self.encoder.compare(&self.fence, from, platform, kols)
+    }
+
+    /// Whether these KOLs of tiktok read as they were sent, with these slots, as far as those are known.
+    pub fn are_as_sent(&self, open: &mut Connection, kols: &[(&str, Option<Slot>)]) -> Vec<bool> {
+        let names: Vec<&str> = kols.iter().map(|(kol, _)| *kol).collect();
+        let row: compare::Row = self.compare("tiktok", &names).query(open).unwrap();
+        let (present, _) = compare::read(row).unwrap();
+        let mut readback = self.encoder.readback(&self.scoring, &self.fence, "tiktok");
+        let both = kols.iter().zip(&present.kols);
+        both.map(|((kol, slot), found)| readback.is_as_sent(kol, slot.as_ref(), found))
+            .collect()
     }
 }
 

@@ -16,7 +16,7 @@ impl Scene {
     pub fn carry_out(&mut self, deed: Deed) -> Result<(), Vec<String>> {
         let now = Millis(START.0 + self.now().0);
         let redis = Rc::clone(&self.shared.redis);
-        let gap = matches!(deed, Deed::Lose(_) | Deed::Spoil(_));
+        let gap = matches!(deed, Deed::Lose(_) | Deed::Overwrite(_) | Deed::Spoil(_));
         self.shared.gaps.set(gap || self.shared.gaps.get());
         match deed {
             Deed::Crash(host) => {
@@ -59,6 +59,7 @@ impl Scene {
             Deed::SetClock(host, ahead) => self.set_clock(host, ahead),
             Deed::Ahead(partition) => self.feed.happen_in_2100(partition, &self.shared.log),
             Deed::Lose(key) => redis.lose(now, key),
+            Deed::Overwrite(kol) => redis.overwrite(kol),
             Deed::Spoil(kol) => redis.spoil(kol),
             Deed::Clear(kol) => redis.clear(kol),
             Deed::Cut(partition, records, elects) => self.cut(partition, records, elects),

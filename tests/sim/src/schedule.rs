@@ -25,6 +25,7 @@ pub const HEALED: Millis = Millis(16_000);
 pub const LAST: Millis = Millis(18_000);
 /// For chances that do not depend on others of the seed.
 const SALT: u64 = 0x6472_6169_6e73_0000;
+const SALT_OF_OVERWRITES: u64 = 0x6f76_6572_0000_0000;
 /// How far wall clocks are set ahead, milliseconds.
 const STEPS: [i64; 3] = [-3_600_000, 5_000, 7_200_000];
 /// Records that a partition loses at most.
@@ -92,6 +93,8 @@ pub enum Deed {
     Ahead(u32),
     /// Somebody deletes a key, or it is evicted.
     Lose(Key),
+    /// Somebody writes other values into the hash of a creator, and gives it another place in the ranking.
+    Overwrite(u32),
     /// A string is in the place of this creator's hash.
     Spoil(u32),
     /// Not any more.
@@ -136,6 +139,7 @@ pub fn schedule(seed: u64, masters: Masters) -> Vec<(Millis, Deed)> {
     }
     surroundings(seed, &mut deeds);
     deeds.extend(drains(seed));
+    deeds.extend(overwrites(seed));
     deeds.extend(masters.faults(seed));
     deeds.sort_by_key(|(at, _)| *at);
     deeds
@@ -187,6 +191,17 @@ fn drains(seed: u64) -> Vec<(Millis, Deed)> {
         }
     }
     deeds
+}
+
+/// Somebody writes over what Redis shows of creators; with chances of their own, too.
+fn overwrites(seed: u64) -> Vec<(Millis, Deed)> {
+    let mut random = StdRng::seed_from_u64(seed ^ SALT_OF_OVERWRITES);
+    let deeds = [0, 0, 1, 2][random.random_range(0..4)];
+    let mut deed = || {
+        let at = Millis(random.random_range(CALM.0..LAST.0));
+        (at, Deed::Overwrite(random.random_range(1..KOLS)))
+    };
+    (0..deeds).map(|_| deed()).collect()
 }
 
 /// The newest state of a partition is damaged, and soon nobody has it in memory.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use kol_common::proto::JobState;
+use kol_common::scoring::{Slot, unpack_slots};
 use kol_fold::{Fold, Record};
 use kol_harness::{
     Cluster, Job, Kafka, Key, RedisServer, Topic, compare, generated, scoring, wait_for,
 };
+use redis::Commands as _;
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -44,6 +46,25 @@ impl Scene {
                 Some(first) => Err(format!("{} differences: {first}", differences.len())),
             }
         });
+    }
+
+    /// Somebody does this, which Redis answers so; waits until it shows the same as before.
+    fn comes_back(&self, deed: &str, says: &str, shows: &str) {
+        let before = self.redis.cli(shows);
+        assert_eq!(self.redis.cli(deed).trim(), says, "{deed}");
+        wait_for(deed, LIMIT, || {
+            let now = self.redis.cli(shows);
+            (now == before).then_some(()).ok_or(now)
+        });
+    }
+
+    /// The slots of a creator, by their partitions.
+    fn slots_of(&self, kol: &str) -> Vec<Slot> {
+        let key = "streaming:ranking:tiktok:trending:slots";
+        let packed: Vec<u8> = self.redis.connect().hget(key, kol).unwrap();
+        let mut slots = unpack_slots(&packed).unwrap();
+        slots.sort_by_key(|slot| slot.partition);
+        slots
     }
 }
 
@@ -230,14 +251,47 @@ fn whatever_redis_loses_comes_back_by_itself() {
             "GET streaming:last_event".to_owned(),
         ),
     ] {
-        let before = scene.redis.cli(&shows);
-        assert_eq!(scene.redis.cli(&lost).trim(), "1", "{lost}");
-        wait_for(&lost, LIMIT, || {
-            let now = scene.redis.cli(&shows);
-            (now == before).then_some(()).ok_or(now)
-        });
+        scene.comes_back(&lost, "1", &shows);
         scene.becomes(&job, &log);
     }
+    // What somebody writes over counts as lost.
+    for (over, says, shows) in [
+        (
+            "RENAME trending:tiktok:kol_7 trending:tiktok:kol_8".to_owned(),
+            "OK",
+            "HMGET trending:tiktok:kol_8 kol_id trending_score".to_owned(),
+        ),
+        (
+            "ZADD ranking:tiktok:trending 1 kol_4".to_owned(),
+            "0",
+            "ZSCORE ranking:tiktok:trending kol_4".to_owned(),
+        ),
+        (
+            "HSET trending:tiktok:kol_4 kol_id kol_9 trending_score 0.00".to_owned(),
+            "0",
+            "HMGET trending:tiktok:kol_4 kol_id trending_score".to_owned(),
+        ),
+        (
+            "EVAL redis.call('HDEL',KEYS[1],'velocity')return(redis.call('HSET',KEYS[1],'x','1')) 1 trending:tiktok:kol_6"
+                .to_owned(),
+            "1",
+            "HGET trending:tiktok:kol_6 velocity".to_owned(),
+        ),
+    ] {
+        scene.comes_back(&over, says, &shows);
+        // A field that the job does not write stays.
+        scene.redis.cli("HDEL trending:tiktok:kol_6 x");
+        scene.becomes(&job, &log);
+    }
+    let before = scene.slots_of("kol_5");
+    assert_ne!(before, scene.slots_of("kol_7"));
+    let copied: Vec<u8> = scene.redis.connect().hget(slots, "kol_7").unwrap();
+    let _: () = scene.redis.connect().hset(slots, "kol_5", copied).unwrap();
+    wait_for("slots that somebody wrote over", LIMIT, || {
+        let now = scene.slots_of("kol_5");
+        (now == before).then_some(()).ok_or(format!("{now:?}"))
+    });
+    scene.becomes(&job, &log);
     let status = scene.cluster.try_status(&job).unwrap();
     assert!(status.totals.unwrap_or_default().repaired > 60);
     scene.cluster.assert_no_complaints();

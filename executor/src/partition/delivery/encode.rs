@@ -2,10 +2,12 @@
 
 use kol_common::job::{KeyTemplates, SinkSpec};
 use kol_common::scoring::Market;
-use kol_common::scoring::schema::{HASH_FIELDS, Scored};
-use kol_common::scoring::{SLOT_BYTES, SLOTS_HEADER, Scoring, Slot, merge, pack_market};
+use kol_common::scoring::schema::Scored;
+use kol_common::scoring::{Scoring, Slot, merge, pack_market};
 use redis::Cmd;
 
+use super::readback::Readback;
+use super::strangers;
 use crate::sink::calls::{CompareArgument, StampKey};
 use crate::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use crate::sink::{Fence, script};
@@ -79,7 +81,7 @@ impl Encoder {
     /// One merge call for up to [`KOLS_A_CALL`] KOLs of one platform; without any it only says whether
     /// the ranking may be shown.
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
-        let legacy = self.legacy_platform.as_deref() == Some(context.platform);
+        let legacy = self.is_legacy(context.platform);
         let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::MERGE.get_hash()).arg(keys);
@@ -110,9 +112,16 @@ impl Encoder {
         &self.scores
     }
 
-    /// A call that compares what was sent of KOLs of one platform with what is there.
-    pub fn compare(&mut self, fence: &Fence, platform: &str, kols: &[&str]) -> Cmd {
-        let legacy = self.legacy_platform.as_deref() == Some(platform);
+    /// A call that reads what is there of KOLs of one platform, where Redis had confirmed this sequence; and, if somebody
+    /// put strangers into the ranking, the piece of it that begins at this place.
+    pub fn compare(
+        &self,
+        fence: &Fence,
+        (confirmed, place): (u64, u64),
+        platform: &str,
+        kols: &[&str],
+    ) -> Cmd {
+        let legacy = self.is_legacy(platform);
         let stamps = StampKey::ALL.map(|key| match key {
             StampKey::LastUpdate => &self.keys.last_update,
             StampKey::LastEvent => &self.keys.last_event,
@@ -134,22 +143,36 @@ impl Encoder {
             match argument {
                 CompareArgument::Generation => cmd.arg(fence.generation),
                 CompareArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
-                CompareArgument::Tag => cmd.arg(&self.tag(fence)[..]),
+                CompareArgument::Confirmed => cmd.arg(confirmed),
                 CompareArgument::Platform => cmd.arg(platform),
                 CompareArgument::Count => cmd.arg(kols.len()),
-                CompareArgument::HashFields => cmd.arg(HASH_FIELDS),
-                CompareArgument::SlotsHeader => cmd.arg(SLOTS_HEADER),
-                CompareArgument::SlotBytes => cmd.arg(SLOT_BYTES),
+                CompareArgument::Place => cmd.arg(place),
+                CompareArgument::Piece => cmd.arg(strangers::PIECE),
             };
         }
         cmd.arg(kols);
         cmd
     }
 
+    /// What judges what a call read that compares KOLs of this platform, by this owner.
+    pub fn readback<'a>(
+        &self,
+        scoring: &'a Scoring,
+        fence: &Fence,
+        platform: &'a str,
+    ) -> Readback<'a> {
+        let legacy = self.is_legacy(platform);
+        Readback::new(scoring, platform, legacy, (self.ordinal, generation(fence)))
+    }
+
+    /// Whether creators of a platform have a legacy hash beside theirs.
+    fn is_legacy(&self, platform: &str) -> bool {
+        self.legacy_platform.as_deref() == Some(platform)
+    }
+
     /// The keys of a creator: its hash and, where there is one, its legacy hash.
     pub fn keys_of(&self, platform: &str, kol: &str) -> impl Iterator<Item = String> {
-        let legacy = self.legacy_platform.as_deref() == Some(platform);
-        let legacy = legacy.then(|| self.keys.legacy_key(kol));
+        let legacy = self.is_legacy(platform).then(|| self.keys.legacy_key(kol));
         std::iter::once(self.keys.hash_key(platform, kol)).chain(legacy)
     }
 

@@ -3,7 +3,9 @@
 //! An entry is blank when Redis does not have the KOL and nothing of it is in flight. Any other entry
 //! pins its index: the state must not forget the KOL ([`Ledger::holds`]).
 
-use crate::state::{KolIndex, Phase, State};
+use kol_common::scoring::Slot;
+
+use crate::state::{Consumer, KolIndex, Phase, State};
 
 use super::encode::Outgoing;
 
@@ -142,6 +144,14 @@ impl Ledger {
     pub fn should_be_there(&self, kol: KolIndex) -> bool {
         let entry = self.get(kol);
         entry.place == Place::There && entry.window_end > 0
+    }
+
+    /// The slot that Redis was sent last of a KOL, where the state still says so: no event of it came since, and it was
+    /// sent as of now.
+    pub fn as_sent(&self, state: &State, kol: KolIndex) -> Option<Slot> {
+        let slot = state.share(kol)?;
+        let is_current = self.get(kol).window_end == slot.window_end;
+        (is_current && !state.waits(Consumer::Delivery, kol)).then_some(slot)
     }
 
     /// Redis lost a KOL: it must be sent again. False when that was known.

@@ -118,6 +118,31 @@ fn only_of_a_kol_that_redis_has_as_it_was_sent_what_did_not_change_may_be_left_o
 }
 
 #[test]
+fn the_slot_that_redis_has_is_known_until_an_event_or_the_window_changes_it() {
+    let (mut s, mut ledger) = (state(), Ledger::default());
+    let send = |s: &mut State, ledger: &mut Ledger| {
+        while s.take_changed(Consumer::Delivery).is_some() {}
+        sends(ledger, s, 0, 1);
+        ledger.confirm();
+        ledger.as_sent(s, 0)
+    };
+    apply(&mut s, "a", T0);
+    assert_eq!(ledger.as_sent(&s, 0), None, "it was never sent");
+    assert_eq!(send(&mut s, &mut ledger), s.share(0));
+    // An event that changes its numbers, at the same window end.
+    apply(&mut s, "a", T0 + 1);
+    assert_eq!(ledger.as_sent(&s, 0), None, "it waits");
+    assert_eq!(send(&mut s, &mut ledger), s.share(0));
+    s.raise_clock(Millis(T0 + HOUR));
+    assert_eq!(ledger.as_sent(&s, 0), None, "it is rescored soon");
+    assert_eq!(send(&mut s, &mut ledger), s.share(0));
+    ledger.lost(0);
+    assert_eq!(ledger.as_sent(&s, 0), None);
+    s.raise_clock(Millis(T0 + 3 * DAY));
+    assert_eq!(ledger.as_sent(&s, 0), None, "it leaves");
+}
+
+#[test]
 fn what_redis_lost_is_outdated_and_what_it_has_too_much_is_removed() {
     let (mut s, mut ledger) = (state(), Ledger::default());
     apply(&mut s, "a", T0);

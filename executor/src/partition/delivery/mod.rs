@@ -13,9 +13,11 @@
 //! | `ledger` | what Redis was sent of each KOL |
 //! | `line` | since when KOLs wait, and when everything that waited has arrived |
 //! | `comparison` | which slice of what was sent is compared with what Redis has, and when |
+//! | `readback` | whether what Redis has of a creator reads as it was sent |
 //! | `refusals` | keys of a wrong type, and who is left out because of them |
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
+//! | `strangers` | members of rankings that nobody sent |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
 //! | `turn` | the partition's turn to flush |
@@ -35,12 +37,14 @@ mod outbox;
 mod outcome;
 mod problems;
 mod rankings;
+pub mod readback;
 mod refusals;
 mod repairs;
 mod requests;
 mod room;
 mod shown;
 mod staleness;
+mod strangers;
 mod turn;
 mod upkeep;
 

@@ -308,9 +308,10 @@ impl Outbox {
             }
         }
         if self.requests.are_idle() && allowed.compare {
-            let calls =
-                self.upkeep
-                    .compare(now, tick.partitions, state, &mut self.fill, &self.fence);
+            let owner = (&self.fence, self.flusher.done());
+            let calls = self
+                .upkeep
+                .compare(now, tick.partitions, state, &self.fill, owner);
             if !calls.is_empty() {
                 self.requests.compare(self.fence.key.clone(), calls);
             }
@@ -348,7 +349,8 @@ impl Outbox {
             }
             Answer::Compare(a) => {
                 let found = a.as_ref().ok();
-                self.upkeep.compared(now, state, &mut self.fill, found);
+                let (fill, fence) = (&mut self.fill, &self.fence);
+                self.upkeep.compared(now, state, fill, fence, found);
                 self.flusher.compared(now, a)
             }
             Answer::Tops(tops) => {

@@ -9,7 +9,7 @@ use kol_common::redis::RIGHTS_MISSING;
 
 use super::*;
 use crate::partition::testing::event;
-use crate::sink::{Claimed, Compared, Flushed, Scanned, SinkMessage};
+use crate::sink::{Claimed, Compared, Flushed, Found, Present, Scanned, SinkMessage};
 use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
@@ -308,7 +308,7 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         ..
     } = &mut rig.outbox;
     let soon = rig.now + std::time::Duration::from_secs(2);
-    let calls = upkeep.compare(soon, 1, &rig.state, fill, fence);
+    let calls = upkeep.compare(soon, 1, &rig.state, fill, (fence, 0));
     requests.compare(fence.key.clone(), calls);
     rig.outbox
         .start_over(rig.now, &rig.state, Some(Uuid::from_u128(2)));
@@ -318,9 +318,9 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
         panic!("nothing else was requested");
     };
     let wrong = Compared {
-        pieces: vec![crate::sink::Difference {
-            wrong: vec![0],
-            ..crate::sink::Difference::default()
+        pieces: vec![Present {
+            kols: vec![Found::default()],
+            ..Present::default()
         }],
         ..Compared::default()
     };

@@ -14,9 +14,10 @@ use super::fill::{Calls, Fill, Reconciled};
 use super::orphans::Orphans;
 use super::refusals::Refusals;
 use super::repairs::Repairs;
+use super::strangers::Strangers;
 use crate::partition::message::Assignment;
-use crate::sink::{Compared, Fence, ScanRequest, Scanned};
-use crate::state::State;
+use crate::sink::{Compared, Fence, Present, ScanRequest, Scanned};
+use crate::state::{PlatformIndex, State};
 
 /// When a flush looks again at keys of a wrong type, although there may be nothing to send.
 const RECHECK: Duration = Duration::from_secs(5);
@@ -29,6 +30,10 @@ pub struct Upkeep {
     comparison: Comparison,
     refusals: Refusals,
     repairs: Repairs,
+    strangers: Strangers,
+    /// Strangers to take out, by the names of their platforms, and how many of them the log has named.
+    strange: Vec<(String, String)>,
+    taken_out: Repairs,
     /// When a flush must show whether keys that belong to no creator are right again.
     recheck_at: Option<Instant>,
     /// The flush under way is only for that: it has no merges.
@@ -48,13 +53,16 @@ impl Upkeep {
     /// For one assignment: a sweep is due.
     pub fn new(assignment: Arc<Assignment>, now: Instant) -> Self {
         Self {
-            assignment,
             orphans: Orphans::due(now),
             comparison: Comparison::new(now),
             refusals: Refusals::default(),
             repairs: Repairs::default(),
+            strangers: Strangers::new(assignment.ordinal),
+            strange: Vec::new(),
+            taken_out: Repairs::default(),
             recheck_at: None,
             only_rechecks: false,
+            assignment,
         }
     }
 
@@ -68,6 +76,8 @@ impl Upkeep {
         self.refusals = Refusals::default();
         self.recheck_at = None;
         self.comparison = Comparison::new(now);
+        self.strangers = Strangers::new(self.assignment.ordinal);
+        self.strange.clear();
         self.sweep_again(now);
     }
 
@@ -76,9 +86,9 @@ impl Upkeep {
         self.orphans = Orphans::due(now);
     }
 
-    /// Creators that Redis lost and that were sent again.
+    /// Creators that Redis lost, or that somebody wrote over, and that were sent again, and strangers that were taken out.
     pub fn repaired(&self) -> u64 {
-        self.repairs.total()
+        self.repairs.total() + self.taken_out.total()
     }
 
     /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
@@ -94,7 +104,7 @@ impl Upkeep {
 
     /// Whether creators wait to be taken out.
     pub fn has_orphans(&self) -> bool {
-        self.orphans.are_found()
+        self.orphans.are_found() || !self.strange.is_empty()
     }
 
     /// When something is due.
@@ -146,6 +156,42 @@ impl Upkeep {
         if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
             fill.remove(platform, kols, calls);
         }
+        self.strange
+            .retain(|(platform, kol)| !is_known(platform, kol));
+        let Some((platform, _)) = self.strange.first() else {
+            return;
+        };
+        let platform = platform.clone();
+        let of_platform = |(of, _): &mut (String, String)| *of == platform;
+        let kols = self.strange.extract_if(.., of_platform).take(KOLS_A_CALL);
+        let kols: Vec<String> = kols.map(|(_, kol)| kol).collect();
+        // If the flush fails, they are found once more.
+        fill.remove(&platform, &kols, calls);
+    }
+
+    fn look_for_strangers(
+        &mut self,
+        now: Instant,
+        state: &State,
+        platform: PlatformIndex,
+        present: &Present,
+    ) {
+        let name = state.platform_name(platform);
+        let is_known = |kol: &str| state.find(name, kol).is_some();
+        let seen = present.strange.as_deref();
+        let out = self.strangers.seen(now, platform, seen, is_known);
+        if let Some(members) = self.taken_out.add(now, out.len() as u64) {
+            tracing::warn!(
+                code = "RANKING_STRANGERS",
+                job = self.assignment.spec.name.as_str(),
+                partition = %self.assignment.partition,
+                platform = name,
+                members,
+                "a ranking has members that no partition has sent: taking them out"
+            );
+        }
+        let named = out.into_iter().map(|kol| (name.to_owned(), kol));
+        self.strange.extend(named);
     }
 
     /// The fence was claimed, while these keys were of a wrong type.
@@ -187,24 +233,24 @@ impl Upkeep {
         self.orphans.removed(refused.is_some());
     }
 
-    /// The calls that compare the next slice, as one of so many partitions of the job, if one is due and there is anything to compare.
+    /// The calls that compare the next slice, as one of so many partitions of the job, if one is due and there is anything to
+    /// compare. Redis had confirmed this sequence.
     pub fn compare(
         &mut self,
         now: Instant,
         partitions: u32,
         state: &State,
-        fill: &mut Fill,
-        fence: &Fence,
+        fill: &Fill,
+        owner: (&Fence, u64),
     ) -> Vec<Cmd> {
         if now < self.comparison.next_at() {
             return Vec::new();
         }
-        self.comparison.begin(partitions, state.bound(), |kol| {
-            fill.platform_of_sent(state, kol)
-        });
+        let sent = |kol| fill.sent(state, kol);
+        self.comparison.begin(partitions, state.bound(), sent);
         let slice = self.comparison.slice().iter();
         let calls: Vec<_> = slice
-            .map(|(platform, kols)| fill.compare(state, fence, *platform, kols))
+            .map(|piece| fill.compare(state, owner, piece, self.strangers.place(piece.0)))
             .collect();
         if calls.is_empty() {
             self.comparison.ended(now, None, 0);
@@ -212,12 +258,13 @@ impl Upkeep {
         calls
     }
 
-    /// A slice was compared, or could not be: what Redis lost waits again.
+    /// A slice was compared, or could not be: what Redis has otherwise than it was sent waits again.
     pub fn compared(
         &mut self,
         now: Instant,
         state: &mut State,
         fill: &mut Fill,
+        fence: &Fence,
         found: Option<&Compared>,
     ) {
         let kols = state.bound();
@@ -226,11 +273,12 @@ impl Upkeep {
             // The end of a flush writes them, whatever is in it.
             self.recheck_at.get_or_insert(now + RECHECK);
         }
+        let assignment = Arc::clone(&self.assignment);
+        let by = (&*assignment.scoring, fence);
         let mut repaired = 0;
-        for ((platform, kols), difference) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces))
-        {
-            let piece = (*platform, kols.as_slice());
-            repaired += fill.compared(state, piece, difference, &mut self.refusals);
+        for (piece, present) in slice.iter().zip(found.iter().flat_map(|f| &f.pieces)) {
+            repaired += fill.compared(state, by, piece, present, &mut self.refusals);
+            self.look_for_strangers(now, state, piece.0, present);
         }
         if let Some(creators) = self.repairs.add(now, repaired) {
             tracing::warn!(
@@ -238,8 +286,12 @@ impl Upkeep {
                 job = self.assignment.spec.name.as_str(),
                 partition = %self.assignment.partition,
                 creators,
-                "Redis lost creators that it had confirmed: writing them again"
+                "Redis lost creators that it had confirmed, or somebody wrote over them: writing them again"
             );
         }
     }
 }
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

@@ -1,20 +1,34 @@
--- Compares what a partition sent of some KOLs of one platform with what is there. Nothing is repaired here:
--- what is lost is sent again, as merges and by the end of a flush. Only the list of platforms is put right, since
--- no merge would.
+-- Reads what is there of some KOLs of one platform, all of it at one moment: the partition judges whether it is what it
+-- was sent (delivery/readback.rs). Nothing is repaired here: what differs is sent again, as merges and by the end of a
+-- flush. Only the list of platforms is put right, since no merge would.
 -- Before these lines stand the names of keys (KEY_…) and arguments (ARG_…), which sink/calls.rs gives,
 -- errors.lua and owner.lua. Behind those keys stand the hashes of the KOLs (from FIRST_HASH), then their legacy hashes,
--- if any; behind those arguments the names of the KOLs (from FIRST).
+-- if any; behind those arguments the names of the KOLs (from FIRST). Two words are put in place of the names of the fields
+-- of a hash and of a legacy hash.
 --
--- Answers  {word, whole, keys, wrong, lost, stamps}: 'OK', 'NOFENCE' or 'FENCED'; 1 if the ranking or all slots are
---          gone; the platform's keys of a wrong type; the places (from 1) of KOLs with a key of a wrong type,
---          and of those that are not there or not whole; 1 if last_update or last_event is gone
-local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae')
+-- Where the ranking has more members than there are slots, a piece of the ranking is read, too, from a place that counts on
+-- round and round.
+--
+-- Answers  {word, whole, keys, stamps, more, strange, scores, slots, hashes, copies}: 'OK', 'NOFENCE' or 'FENCED'; 1 if the
+--          ranking or all slots are gone; the platform's keys of a wrong type; 1 if last_update or last_event is gone; 1 if
+--          the ranking has more members than there are slots, and those of the piece that have none; then of each
+--          KOL its score, its packed slots, the values of its hash and of its legacy hash, as one text with a zero byte
+--          between two of them: empty where one is not there, false where the key is of a wrong type. These lists are
+--          empty where they could not be read, and that of legacy hashes where the platform has none
+local fence = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'done')
 local state = owner_state(fence, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH})
+if state == 'OK' and tonumber(fence[3] or 0) < tonumber(ARG_CONFIRMED) then
+    -- Redis went back to an older state: everything is sent again, not what differs.
+    state = 'NOFENCE'
+end
 if state ~= 'OK' then
-    return {state, 0, {}, {}, {}, 0}
+    return {state, 0, {}, 0, 0, {}, {}, {}, {}, {}}
 end
 
-local keys, wrong, lost = {}, {}, {}
+-- Of a stranger: a longer one stays, so that an answer stays small.
+local LONGEST_NAME = 1024
+
+local keys = {}
 local whole = 0
 local there = redis.call('EXISTS', KEY_LAST_UPDATE) + redis.call('EXISTS', KEY_LAST_EVENT)
 local stamps = there < 2 and 1 or 0
@@ -28,8 +42,7 @@ local function type_of(key, kind)
     return is
 end
 
-local count, fields = tonumber(ARG_COUNT), tonumber(ARG_HASH_FIELDS)
-local header, bytes = tonumber(ARG_SLOTS_HEADER), tonumber(ARG_SLOT_BYTES)
+local count = tonumber(ARG_COUNT)
 local ranking = KEY_RANKING
 local record = type_of(KEY_RECORD, 'string')
 if record == 'none' then
@@ -41,7 +54,7 @@ elseif record == 'string' then
         type_of(KEY_RANKING, 'zset')
         type_of(KEY_NEXT, 'zset')
         type_of(KEY_BEFORE, 'zset')
-        return {'OK', 0, keys, {}, {}, stamps}
+        return {'OK', 0, keys, stamps, 0, {}, {}, {}, {}, {}}
     end
     if shown == 'next' then ranking = KEY_NEXT end
 end
@@ -63,30 +76,42 @@ local function all_of(name, key, kind)
     command[1], command[2] = name, key
     return redis.call(unpack(command))
 end
-local scores = all_of('ZMSCORE', ranking, 'zset')
-local slots = all_of('HMGET', KEY_SLOTS, 'hash')
+local scores = all_of('ZMSCORE', ranking, 'zset') or {}
+local slots = all_of('HMGET', KEY_SLOTS, 'hash') or {}
 
-local function has_slot(packed)
-    if not packed then
+local concat, send = table.concat, redis.pcall
+
+-- What was read of a hash as one text: that is converted faster than many.
+local function values(reply)
+    if is_wrong_type(reply) then
         return false
     end
-    for at = header + 1, #packed, bytes do
-        if string.sub(packed, at, at + 7) == ARG_TAG then
-            return true
-        end
-    end
-    return false
+    -- It fails where a value is not there.
+    local whole, text = pcall(concat, reply, '\0')
+    return whole and text or ''
 end
 
 local legacy = #KEYS >= FIRST_HASH + count
+local hashes, copies = {}, {}
 for i = 1, count do
-    local there = redis.pcall('HLEN', KEYS[FIRST_HASH - 1 + i])
-    local copy = legacy and redis.pcall('HLEN', KEYS[FIRST_HASH - 1 + count + i]) or 1
-    if is_wrong_type(there) or is_wrong_type(copy) then
-        wrong[#wrong + 1] = i
-    elseif there < fields or copy == 0 or (scores and not scores[i])
-        or (slots and not has_slot(slots[i])) then
-        lost[#lost + 1] = i
+    hashes[i] = values(send('HMGET', KEYS[FIRST_HASH - 1 + i], HASH_FIELDS))
+    if legacy then
+        copies[i] = values(send('HMGET', KEYS[FIRST_HASH - 1 + count + i], LEGACY_FIELDS))
     end
 end
-return {'OK', whole, keys, wrong, lost, stamps}
+
+-- Members of the ranking without slots: whoever was sent got both in one step.
+local more, strange = 0, {}
+if whole == 0 and #keys == 0 then
+    local known = redis.call('HLEN', KEY_SLOTS)
+    if #redis.call('ZREVRANGE', ranking, known, known) > 0 then
+        more = 1
+        local from = tonumber(ARG_PLACE) % (known + 1)
+        local piece = redis.call('ZREVRANGE', ranking, from, from + tonumber(ARG_PIECE) - 1)
+        local have = redis.call('HMGET', KEY_SLOTS, unpack(piece))
+        for i = 1, #piece do
+            if not have[i] and #piece[i] <= LONGEST_NAME then strange[#strange + 1] = piece[i] end
+        end
+    end
+end
+return {'OK', whole, keys, stamps, more, strange, scores, slots, hashes, copies}

@@ -211,8 +211,9 @@ impl Db {
             ("ZCARD", []) => Ok(Reply::Number(
                 self.ranking(key)?.map_or(0, |r| r.len() as i64),
             )),
+            ("ZREVRANGE", [first, last]) => self.highest(key, first, last, false),
             ("ZREVRANGE", [first, last, scores]) if **scores == *b"WITHSCORES" => {
-                self.highest(key, first, last)
+                self.highest(key, first, last, true)
             }
             // All of it in one piece, as Redis does with a small one.
             ("ZSCAN", [_, ..]) => {
@@ -288,18 +289,34 @@ impl Db {
         Ok(Reply::Number(new.count() as i64))
     }
 
+    /// Another score of a member of a ranking, if it is one; it counts as written by whom it was before.
+    pub fn move_in_ranking(&mut self, key: &str, member: &str, score: f64) {
+        if let Some(Value::Ranking(ranking)) = self.keys.get_mut(key.as_bytes())
+            && let Some(entry) = ranking.get_mut(member.as_bytes())
+        {
+            entry.score = score;
+        }
+    }
+
     /// The members of a ranking from one place to another, the highest score first.
-    fn highest(&mut self, key: &[u8], first: &[u8], last: &[u8]) -> Result<Reply, Refused> {
+    fn highest(
+        &mut self,
+        key: &[u8],
+        first: &[u8],
+        last: &[u8],
+        with_scores: bool,
+    ) -> Result<Reply, Refused> {
         let place = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<usize>().ok();
         let places = place(first).zip(place(last));
         let (first, last) = places.ok_or("ERR value is not an integer or out of range")?;
         let mut all: Vec<_> = self.ranking(key)?.into_iter().flatten().collect();
         all.sort_by(|a, b| b.1.score.total_cmp(&a.1.score).then_with(|| b.0.cmp(a.0)));
         let found = all.into_iter().take(last + 1).skip(first);
-        let pairs = found
-            .flat_map(|(m, e)| [Reply::text(m.clone()), Reply::text(e.score.to_string())])
-            .collect();
-        Ok(Reply::Array(pairs))
+        let pairs = found.flat_map(|(m, e)| {
+            let score = with_scores.then(|| Reply::text(e.score.to_string()));
+            std::iter::once(Reply::text(m.clone())).chain(score)
+        });
+        Ok(Reply::Array(pairs.collect()))
     }
 
     /// Puts the sums of some rankings into one.

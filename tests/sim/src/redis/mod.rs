@@ -144,6 +144,17 @@ impl Redis {
         }
     }
 
+    /// Somebody writes other values into the hash of a creator that is there, and gives it another place in the ranking.
+    pub fn overwrite(&self, kol: u32) {
+        let key = Key::Hash(kol).name();
+        if self.run(&["TYPE", &key]) == Reply::Status("hash") {
+            let others = ["kol_id", "nobody", "trending_score", "0.00"];
+            self.run(&[&["HSET", &key], &others[..]].concat());
+        }
+        let mut db = self.scripts.db().borrow_mut();
+        db.move_in_ranking(&Key::Ranking.name(), &format!("kol_{kol}"), 1.0);
+    }
+
     /// A string is in the place of a creator's hash.
     pub fn spoil(&self, kol: u32) {
         self.run(&["SET", &Key::Hash(kol).name(), "mine"]);

@@ -24,6 +24,10 @@ fn plain(command: &str, reply: &Reply) -> String {
         Reply::Status(text) => format!("+{text}"),
         Reply::Number(number) => format!(":{number}"),
         Reply::Bulk(None) => "none".to_owned(),
+        // Scores, with all their digits.
+        Reply::Bulk(Some(bytes)) if command == "EVALSHA" && bytes.len() > 15 => {
+            number(&bytes.escape_ascii().to_string())
+        }
         Reply::Bulk(Some(bytes)) => bytes.escape_ascii().to_string(),
         Reply::Array(all) => {
             let mut all: Vec<_> = all.iter().map(|reply| plain(command, reply)).collect();
@@ -209,7 +213,9 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         }
         9 => {
             let kols = KOLS.iter().filter(|_| random.random_bool(0.6)).copied();
-            return encoder.compare(&fence, "tiktok", &kols.collect::<Vec<_>>());
+            let kols: Vec<_> = kols.collect();
+            let from = (random.random_range(0..2), random.random_range(0..4));
+            return encoder.compare(&fence, from, "tiktok", &kols);
         }
         _ => {
             let kols: Vec<_> = KOLS

@@ -1,13 +1,15 @@
-//! What Redis has otherwise than it was sent: keys of a wrong type, creators that it lost, and creators that it
-//! should not have.
+//! What Redis has otherwise than it was sent: keys of a wrong type, creators that it lost or that somebody wrote over,
+//! and creators that it should not have.
 
 use std::collections::BTreeSet;
 
+use kol_common::scoring::{Scoring, Slot};
 use redis::Cmd;
 
 use super::Fill;
+use crate::partition::delivery::comparison::Piece;
 use crate::partition::delivery::refusals::Refusals;
-use crate::sink::{Difference, Fence};
+use crate::sink::{Fence, Found, Present};
 use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
 /// Whether a KOL in Redis is one that the state knows.
@@ -53,53 +55,71 @@ impl Fill {
         refusals.need_recheck(|key| self.encoder.is_of_flush(key))
     }
 
-    /// Whether Redis should have a KOL as it was sent, and its platform.
-    pub fn platform_of_sent(&self, state: &State, kol: KolIndex) -> Option<PlatformIndex> {
+    /// Of a KOL that Redis should have as it was sent, its platform, and the slot that it was sent with, if the state still
+    /// says so.
+    pub fn sent(&self, state: &State, kol: KolIndex) -> Option<(PlatformIndex, Option<Slot>)> {
         let there = self.ledger.should_be_there(kol);
-        there.then(|| state.name(kol)).flatten().map(|(p, _)| p)
+        let (platform, _) = there.then(|| state.name(kol)).flatten()?;
+        Some((platform, self.ledger.as_sent(state, kol)))
     }
 
-    /// The call that compares KOLs of one platform.
+    /// The call that compares KOLs of one platform, where Redis had confirmed this sequence, and looks for strangers from
+    /// this place on.
     pub fn compare(
-        &mut self,
+        &self,
         state: &State,
-        fence: &Fence,
-        platform: PlatformIndex,
-        kols: &[KolIndex],
+        (fence, confirmed): (&Fence, u64),
+        (platform, kols): &Piece,
+        place: u64,
     ) -> Cmd {
-        let names = kols.iter().filter_map(|kol| state.name(*kol));
+        let names = kols.iter().filter_map(|(kol, _)| state.name(*kol));
         let names: Vec<&str> = names.map(|(_, name)| name).collect();
+        let platform = state.platform_name(*platform);
         self.encoder
-            .compare(fence, state.platform_name(platform), &names)
+            .compare(fence, (confirmed, place), platform, &names)
     }
 
-    /// Acts on a comparison of some KOLs of one platform: what Redis lost waits again. How many.
+    /// Acts on a comparison of some KOLs of one platform: what Redis lost, or has otherwise than it was sent, waits again.
+    /// How many.
     pub fn compared(
         &mut self,
         state: &mut State,
-        (platform, kols): (PlatformIndex, &[KolIndex]),
-        difference: &Difference,
+        (scoring, fence): (&Scoring, &Fence),
+        (platform, kols): &Piece,
+        present: &Present,
         refusals: &mut Refusals,
     ) -> u64 {
-        refusals.platform(platform, difference.keys.iter().cloned());
-        for (place, kol) in kols.iter().enumerate() {
-            if !difference.wrong.contains(&place) {
-                refusals.well(*kol);
-            } else if let Some((platform, name)) = state.name(*kol) {
-                let mut keys = self.encoder.keys_of(state.platform_name(platform), name);
-                refusals.refused(*kol, || keys.next().unwrap_or_default());
+        refusals.platform(*platform, present.keys.iter().cloned());
+        let mut readback = self
+            .encoder
+            .readback(scoring, fence, state.platform_name(*platform));
+        let mut differs = Vec::new();
+        for (place, (kol, sent)) in kols.iter().enumerate() {
+            let Some((platform, name)) = state.name(*kol) else {
+                continue;
+            };
+            match present.kols.get(place) {
+                Some(Found { hash, copy, .. }) if hash.is_none() || copy.is_none() => {
+                    let mut keys = self.encoder.keys_of(state.platform_name(platform), name);
+                    refusals.refused(*kol, || keys.next().unwrap_or_default());
+                    continue;
+                }
+                Some(found) if !readback.is_as_sent(name, sent.as_ref(), found) => {
+                    differs.push(*kol);
+                }
+                Some(_) | None => {}
             }
+            refusals.well(*kol);
         }
-        if !difference.keys.is_empty() {
+        if !present.keys.is_empty() {
             // What is sent now would be refused. When the key is right again, the next round finds it lost.
             return 0;
         }
         let everything = 0..state.bound() as KolIndex;
-        let everything = everything.filter(|_| difference.whole);
-        let lost = difference.lost.iter().filter_map(|place| kols.get(*place));
+        let everything = everything.filter(|_| present.whole_lost);
         let mut repaired = 0;
-        for kol in lost.copied().chain(everything) {
-            let of_platform = state.name(kol).is_some_and(|(p, _)| p == platform);
+        for kol in differs.into_iter().chain(everything) {
+            let of_platform = state.name(kol).is_some_and(|(p, _)| p == *platform);
             if of_platform && self.ledger.lost(kol) {
                 state.put_back(Consumer::Delivery, kol);
                 repaired += 1;
@@ -120,3 +140,7 @@ impl Fill {
         Reconciled::Known
     }
 }
+
+#[cfg(test)]
+#[path = "differences_tests.rs"]
+mod tests;
