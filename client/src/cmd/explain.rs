@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::chosen;
 use crate::Context;
+use crate::complete;
 use crate::print::{self, visible};
 use crate::render::{self, age, grouped};
 
@@ -18,10 +19,10 @@ pub struct Args {
     /// The creator, as the ranking spells it.
     kol: String,
     /// Platform; the job's default platform when left out.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", add = complete::platforms())]
     platform: String,
     /// Job id or name; when left out the only one that runs, or the newest where none does.
-    #[arg(long)]
+    #[arg(long, add = complete::jobs())]
     job: Option<String>,
 }
 
@@ -75,7 +76,7 @@ fn packed(scoring: &Scoring, slot: &SlotDetail) -> Slot {
     }
 }
 
-fn as_json(found: &Explanation, scored: &Scored<'_>) -> Value {
+pub(crate) fn as_json(found: &Explanation, scored: &Scored<'_>) -> Value {
     let Scored {
         scoring,
         sums,

@@ -1,5 +1,5 @@
 //! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), savepoints
-//! (`savepoint`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), and the offsets that lag tools
+//! (`savepoint`), which are kept (`kept`, `retention`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), and the offsets that lag tools
 //! read ([`group_offsets`]).
 
 pub mod coordinator;
@@ -9,6 +9,7 @@ pub mod group_offsets;
 pub mod keeper;
 mod kept;
 mod open;
+mod retention;
 mod savepoint;
 
 pub use coordinator::Coordinator;

@@ -24,7 +24,7 @@ fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
 fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again() {
     let mut rig = Rig::starting(&[1]);
     rig.tick();
-    let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
+    let error = KolError::external("TOPIC_NOT_FOUND", "topic `t` does not exist");
     rig.event(Event::Discovered(Err(error), None));
     assert_eq!(
         rig.state(),
