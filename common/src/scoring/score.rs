@@ -36,16 +36,29 @@ impl Terms {
     /// Whether all of it is numbers: what is not must not leave the process. A spec whose constants were checked,
     /// and sums of events, give nothing else.
     pub fn are_finite(&self) -> bool {
+        // A term that is added is looked at, too, or this does not compile.
+        let Self {
+            velocity,
+            previous_velocity,
+            baseline,
+            own_baseline: _,
+            market,
+            momentum,
+            personal_growth,
+            market_position,
+            raw,
+            score,
+        } = *self;
         let all = [
-            self.velocity,
-            self.previous_velocity,
-            self.baseline,
-            self.market,
-            self.momentum,
-            self.personal_growth,
-            self.market_position,
-            self.raw,
-            self.score,
+            velocity,
+            previous_velocity,
+            baseline,
+            market,
+            momentum,
+            personal_growth,
+            market_position,
+            raw,
+            score,
         ];
         all.iter().all(|term| term.is_finite())
     }

@@ -1,11 +1,13 @@
 //! How a call to Redis ends: within a deadline, and sorted into what the partition must do and what is
 //! wrong with the connection.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use kol_common::KolError;
 use kol_common::redis::{classify, is_wrong_type, needs_reconnect, wrong_type};
 use redis::RedisError;
+use tokio_util::sync::CancellationToken;
 
 use super::message::{Operation, SinkError};
 
@@ -25,14 +27,18 @@ pub(super) struct Served {
     pub(super) error: Option<KolError>,
 }
 
-/// Waits for a call, within the deadline.
-pub(super) async fn within<T>(call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(result) => result,
-        Err(_) => Err(RedisError::from(std::io::Error::from(
-            std::io::ErrorKind::TimedOut,
-        ))),
-    }
+/// Waits for a call, within the deadline, and while its connection is not `closed`: then nothing on it is answered.
+pub(super) async fn within<T>(
+    closed: &CancellationToken,
+    call: impl Future<Output = CallResult<T>>,
+) -> CallResult<T> {
+    let kind = tokio::select! {
+        biased;
+        result = call => return result,
+        () = closed.cancelled() => ErrorKind::ConnectionAborted,
+        () = tokio::time::sleep(DEADLINE) => ErrorKind::TimedOut,
+    };
+    Err(RedisError::from(std::io::Error::from(kind)))
 }
 
 /// A call whose scripts met a key of a wrong type where they do not look for that: only at the fence record. The

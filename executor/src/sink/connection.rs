@@ -10,9 +10,20 @@ use kol_common::redis::{Connect, RIGHTS_MISSING, RedisConnection, name_missing_r
 use kol_common::retry::Backoff;
 use kol_common::secrets::Secrets;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// First and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A connection that is open.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    /// They are numbered as they are opened.
+    pub(super) number: u64,
+    pub(super) redis: RedisConnection,
+    /// Cancelled when it is closed: what is under way on it is not answered any more, and need not wait for its deadline.
+    pub(super) closed: CancellationToken,
+}
 
 /// A connection that may be open.
 #[derive(Debug)]
@@ -20,8 +31,8 @@ pub(super) struct Connection {
     network: Arc<dyn Connect>,
     spec: SinkSpec,
     secrets: Secrets,
-    open: Option<(u64, RedisConnection)>,
-    /// Connections opened so far: their numbers tell them apart.
+    open: Option<Open>,
+    /// Connections opened so far.
     opened: u64,
     backoff: Backoff,
     /// When to try again, and why the last attempt failed.
@@ -46,11 +57,11 @@ impl Connection {
 
     /// The open connection, if there is one.
     pub(super) fn current(&self) -> Option<RedisConnection> {
-        self.open.as_ref().map(|(_, open)| open.clone())
+        self.open.as_ref().map(|open| open.redis.clone())
     }
 
-    /// The open connection and its number, or a new one. While the back-off runs, the last error.
-    pub(super) async fn get(&mut self) -> Result<(u64, RedisConnection), KolError> {
+    /// The open connection, or a new one. While the back-off runs, the last error.
+    pub(super) async fn get(&mut self) -> Result<Open, KolError> {
         if let Some(open) = &self.open {
             return Ok(open.clone());
         }
@@ -72,8 +83,13 @@ impl Connection {
                 }
                 self.opened += 1;
                 self.failed = None;
-                self.open = Some((self.opened, connection.clone()));
-                Ok((self.opened, connection))
+                let open = Open {
+                    number: self.opened,
+                    redis: connection,
+                    closed: CancellationToken::new(),
+                };
+                self.open = Some(open.clone());
+                Ok(open)
             }
             Err(error) => {
                 self.fail(error.clone());
@@ -90,8 +106,8 @@ impl Connection {
 
     /// Closes a connection that failed with this error, unless a newer one took its place already.
     pub(super) fn close(&mut self, number: u64, error: KolError) {
-        if self.open.as_ref().is_some_and(|(n, _)| *n == number) {
-            self.open = None;
+        if let Some(open) = self.open.take_if(|open| open.number == number) {
+            open.closed.cancel();
             self.refused = (error.code == RIGHTS_MISSING).then(|| error.clone());
             self.fail(error);
         }

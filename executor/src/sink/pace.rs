@@ -2,8 +2,8 @@
 //!
 //! 1. One flush is under way at a time, of all partitions of all jobs that write there. Who waits for a turn gets it
 //!    in the order in which they came, and waits for one at a time: nobody has two turns while another one waits.
-//! 2. Redis counts as busy with us while anything of ours is under way, less the time that a request takes which is
-//!    next to nothing. The next turn comes when Redis was busy with us for at most our share of the time, so that the
+//! 2. Redis counts as busy with us while anything of ours is under way that it answers, less the time that a request
+//!    takes which is next to nothing. The next turn comes when Redis was busy with us for at most our share of the time, so that the
 //!    interval between flushes becomes longer where there is more to send, or Redis is slower.
 //! 3. Our share is a half. It falls while Redis says that its processor is more than half busy, because others use it
 //!    as well, and rises again slowly: executors that know nothing of each other come to equal shares.
@@ -77,13 +77,11 @@ struct Account {
 }
 
 /// What is under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Requests {
     count: usize,
-    /// From when on it is not yet in the account.
-    since: Option<Instant>,
-    /// The way to Redis and back, as far as it was not yet taken off.
-    way: Duration,
+    /// Up to when it is in the account.
+    counted: Instant,
 }
 
 /// The shortest way to Redis and back: of this period and of the one before.
@@ -105,7 +103,10 @@ impl Pace {
                 since: now,
                 spent: Duration::ZERO,
             },
-            requests: Requests::default(),
+            requests: Requests {
+                count: 0,
+                counted: now,
+            },
             way: Way {
                 since: now,
                 shortest: None,
@@ -173,29 +174,28 @@ impl Pace {
     }
 
     /// A request begins.
-    pub fn requested(&mut self, now: Instant) {
-        if self.requests.count == 0 {
-            self.requests.since = Some(now);
-            self.requests.way = self.way.shortest();
-        }
+    pub fn requested(&mut self) {
         self.requests.count += 1;
     }
 
-    /// A request was answered; or it failed, and says nothing of Redis' time.
-    pub fn answered(&mut self, now: Instant, failed: bool) {
+    /// A request that had begun at that time was answered; or it failed, and says nothing of Redis' time. Nor does one
+    /// that is not answered say anything of the time that others take meanwhile.
+    pub fn answered(&mut self, now: Instant, begun: Instant, failed: bool) {
         let requests = &mut self.requests;
         requests.count = requests.count.saturating_sub(1);
-        let since = requests.since.replace(now).unwrap_or(now);
-        if requests.count == 0 {
-            requests.since = None;
-        }
         if failed {
             return;
         }
+        // The way is taken off once for all that are under way together.
+        let way = if begun >= requests.counted {
+            self.way.shortest()
+        } else {
+            Duration::ZERO
+        };
+        let since = begun.max(requests.counted);
+        requests.counted = now;
         let took = now.duration_since(since);
-        let way = requests.way.min(took);
-        requests.way -= way;
-        let cost = (took - way).min(MOST);
+        let cost = took.saturating_sub(way).min(MOST);
         self.account.charge(since, cost, self.share);
     }
 

@@ -33,9 +33,10 @@ impl Rig {
 
     /// A request for which Redis works so long.
     fn request(&mut self, service: Duration) {
-        self.pace.requested(self.now);
+        let begun = self.now;
+        self.pace.requested();
         self.now += service + self.way;
-        self.pace.answered(self.now, false);
+        self.pace.answered(self.now, begun, false);
         self.worked += service;
     }
 
@@ -145,11 +146,44 @@ fn the_way_to_redis_is_not_time_that_redis_is_busy() {
 #[test]
 fn a_request_that_failed_says_nothing_of_redis() {
     let mut rig = Rig::new(Duration::ZERO);
-    rig.pace.requested(rig.now);
+    let begun = rig.now;
+    rig.pace.requested();
     rig.now += Duration::from_secs(15);
-    rig.pace.answered(rig.now, true);
+    rig.pace.answered(rig.now, begun, true);
     let ticket = rig.pace.join();
     assert_eq!(rig.pace.begin(rig.now, ticket), Turned::Now);
+}
+
+#[test]
+fn a_request_that_is_not_answered_does_not_make_the_time_count_in_which_others_are() {
+    let mut rig = Rig::new(Duration::ZERO);
+    let begun = rig.now;
+    // Its connection was cut without a word.
+    rig.pace.requested();
+    for _ in 0..10 {
+        rig.now += Duration::from_secs(1);
+        rig.request(ms(10));
+    }
+    rig.pace.answered(rig.now, begun, true);
+    let ticket = rig.pace.join();
+    let Turned::At(due) = rig.pace.begin(rig.now, ticket) else {
+        panic!("the last request is paid for");
+    };
+    assert_eq!(due - rig.now, ms(10));
+}
+
+#[test]
+fn requests_that_are_under_way_together_count_once() {
+    let now = Instant::now();
+    let mut pace = Pace::new(now);
+    for _ in 0..2 {
+        pace.requested();
+    }
+    pace.answered(now + ms(30), now, false);
+    pace.answered(now + ms(40), now + ms(10), false);
+    let ticket = pace.join();
+    let due = Turned::At(now + ms(80));
+    assert_eq!(pace.begin(now + ms(40), ticket), due);
 }
 
 #[test]
@@ -243,18 +277,18 @@ fn what_is_urgent_is_first_in_its_order_and_takes_half_of_the_time_whatever_othe
 fn an_answer_that_was_not_given_for_long_puts_the_next_turn_off_for_a_second_only() {
     let begun = Instant::now();
     let mut pace = Pace::new(begun);
-    pace.requested(begun);
+    pace.requested();
     let resumed = begun + Duration::from_secs(60);
-    pace.answered(resumed, false);
+    pace.answered(resumed, begun, false);
     let ticket = pace.join();
     assert_eq!(pace.begin(resumed, ticket), Turned::Now);
     // As long as it was stopped lies behind it; another time counts from its answer.
     pace.leave(ticket);
-    pace.requested(resumed);
+    pace.requested();
     let answered = resumed + Duration::from_secs(30);
-    pace.answered(answered, false);
-    pace.requested(answered);
-    pace.answered(answered + MOST, false);
+    pace.answered(answered, resumed, false);
+    pace.requested();
+    pace.answered(answered + MOST, answered, false);
     let ticket = pace.join();
     let due = Turned::At(answered + 2 * MOST);
     assert_eq!(pace.begin(answered + MOST, ticket), due);

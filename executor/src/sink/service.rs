@@ -19,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::call::{CallResult, DEADLINE, Served, on_fence, settle, within};
 use super::compare::compare;
-use super::connection::Connection;
+use super::connection::{Connection, Open};
 use super::fence::{claim, look};
 use super::flush::flush;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
@@ -104,7 +104,12 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
             // What is served first: it makes room, and shows that a connection is broken.
             Some(served) = in_progress.next(), if !in_progress.is_empty() => {
                 match (served.broken, &served.error) {
-                    (Some(number), Some(error)) => connection.close(number, error.clone()),
+                    (Some(number), Some(error)) => {
+                        connection.close(number, error.clone());
+                        // The next ones are on a new connection.
+                        renewing.clear();
+                        probing.clear();
+                    }
                     (_, None) => connection.serves(),
                     (None, Some(_)) => {}
                 }
@@ -134,8 +139,8 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
                     continue;
                 }
                 match connection.get().await {
-                    Ok((number, open)) => {
-                        let serve = serve(message, number, open, shared.clone());
+                    Ok(open) => {
+                        let serve = serve(message, open, shared.clone());
                         in_progress.push(Box::pin(serve));
                     }
                     Err(error) => {
@@ -203,14 +208,14 @@ fn refuse(message: SinkMessage, error: SinkError) {
 }
 
 /// Serves one request.
-async fn serve(
-    message: SinkMessage,
-    number: u64,
-    mut open: RedisConnection,
-    shared: Shared,
-) -> Served {
+async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
     let kind = message.operation();
     let Shared { records, turns, .. } = shared;
+    let Open {
+        number,
+        redis: mut open,
+        closed,
+    } = open;
     let again = open.clone();
     // A partition that has ended meanwhile does not wait for the reply.
     match message {
@@ -222,7 +227,10 @@ async fn serve(
             reply,
         } => {
             let claim = claim(&fence, &log, &platforms, &first, &mut open);
-            let claim = timed(&turns, within(records.claimed(claim, again.clone())));
+            let claim = timed(
+                &turns,
+                within(&closed, records.claimed(claim, again.clone())),
+            );
             let claimed = on_fence(claim.await, &fence.key);
             let claimed = records.explained(claimed, again).await;
             let (result, served) = settle(kind, number, claimed);
@@ -230,7 +238,7 @@ async fn serve(
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let looked = timed(&turns, within(look(&fence, &mut open))).await;
+            let looked = timed(&turns, within(&closed, look(&fence, &mut open))).await;
             let looked = records.explained(on_fence(looked, &fence.key), again).await;
             let (result, served) = settle(kind, number, looked);
             drop(reply.send(result));
@@ -238,7 +246,7 @@ async fn serve(
         }
         SinkMessage::Flush { mut request, reply } => {
             let (fence, turn) = (request.fence.key.clone(), request.turn.take());
-            let flushed = timed(&turns, within(flush(*request, &mut open))).await;
+            let flushed = timed(&turns, within(&closed, flush(*request, &mut open))).await;
             // The next one fills its flush now.
             drop(turn);
             let flushed = records.explained(on_fence(flushed, &fence), again).await;
@@ -247,7 +255,7 @@ async fn serve(
             served
         }
         SinkMessage::Scan { request, reply } => {
-            let scanned = timed(&turns, within(scan(&request, &mut open))).await;
+            let scanned = timed(&turns, within(&closed, scan(&request, &mut open))).await;
             let (result, served) = settle(kind, number, scanned);
             drop(reply.send(result));
             served
@@ -258,14 +266,14 @@ async fn serve(
             reply,
         } => {
             let way = turns.with(|pace| pace.way());
-            let compared = timed(&turns, within(compare(calls, way, &mut open))).await;
+            let compared = timed(&turns, within(&closed, compare(calls, way, &mut open))).await;
             let compared = records.explained(on_fence(compared, &fence), again).await;
             let (result, served) = settle(kind, number, compared);
             drop(reply.send(result));
             served
         }
         SinkMessage::Tops { rankings, reply } => {
-            let found = timed(&turns, within(tops(&rankings, &mut open))).await;
+            let found = timed(&turns, within(&closed, tops(&rankings, &mut open))).await;
             let (result, served) = settle(kind, number, found);
             drop(reply.send(result));
             served

@@ -49,7 +49,7 @@ impl Name {
         let owner = self.owner;
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         let info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&info, ours, config).await;
         let (connection, driver) = opened.unwrap();
         let group = Group::new("fake");
@@ -130,11 +130,16 @@ fn fence() -> Fence {
 }
 
 async fn look(sink: &Sink) -> Result<u64, SinkError> {
+    look_for(sink, LOOK).await
+}
+
+/// The answer to a look, for which it waits so long.
+async fn look_for(sink: &Sink, wait: Duration) -> Result<u64, SinkError> {
     let request = |reply| SinkMessage::Look {
         fence: fence(),
         reply,
     };
-    sink.ask(request, LOOK).await.expect("an answer")
+    sink.ask(request, wait).await.expect("an answer")
 }
 
 async fn claim(sink: &Sink) -> Result<Claimed, SinkError> {
@@ -178,6 +183,26 @@ async fn a_server_that_does_not_serve_now_is_left_and_its_name_resolved_again() 
         assert_eq!(look(&sink).await, Ok(7), "{refusal}");
         assert_eq!(name.opened.load(Ordering::Relaxed), 2, "{refusal}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_on_a_connection_that_proved_broken_does_not_wait_for_its_own_deadline() {
+    let name = Name::of(&["", SERVES]);
+    let sink = sink(&name);
+    let later = async {
+        tokio::time::sleep(DEADLINE / 2).await;
+        let begun = Instant::now();
+        let answer = look_for(&sink, 2 * DEADLINE).await;
+        (answer, begun.elapsed())
+    };
+    let (first, (second, took)) = tokio::join!(look_for(&sink, 2 * DEADLINE), later);
+    for answer in [first, second] {
+        assert!(matches!(answer, Err(SinkError::Unavailable(_))));
+    }
+    assert!(took <= DEADLINE / 2 + Duration::from_secs(1), "{took:?}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(look(&sink).await, Ok(7));
+    assert_eq!(name.opened.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]

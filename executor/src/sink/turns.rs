@@ -46,6 +46,7 @@ pub struct Turn {
 #[derive(Debug)]
 pub(super) struct Request {
     turns: Turns,
+    begun: Instant,
     failed: bool,
 }
 
@@ -103,9 +104,10 @@ impl Turns {
 
     /// A request begins.
     pub(super) fn request(&self) -> Request {
-        self.lock().pace.requested(Instant::now());
+        self.lock().pace.requested();
         Request {
             turns: self.clone(),
+            begun: Instant::now(),
             failed: true,
         }
     }
@@ -205,9 +207,9 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let failed = self.failed;
+        let (begun, failed) = (self.begun, self.failed);
         self.turns
-            .with(|pace| pace.answered(Instant::now(), failed));
+            .with(|pace| pace.answered(Instant::now(), begun, failed));
     }
 }
 
@@ -242,7 +244,8 @@ mod tests {
         tokio::time::sleep(5 * MS).await;
         drop(turn);
         let mut next = next;
-        next.exit().await;
+        let woken = tokio::time::timeout(Duration::from_secs(60), next.exit()).await;
+        assert!(woken.is_ok(), "the next in line is not woken");
         assert_eq!(begun.elapsed(), 80 * MS);
     }
 

@@ -61,8 +61,9 @@ impl State {
         };
         slot.first = slot.first.min(event.time);
         slot.newest = slot.newest.max(event.time);
-        self.changed
-            .note(Consumer::Delivery, kol, &mut slot.waiting);
+        for consumer in Consumer::OF_EVENTS {
+            self.changed.note(consumer, kol, &mut slot.waiting);
+        }
         let before = slot.panes.heap();
         let touched = add(
             &mut slot.panes,

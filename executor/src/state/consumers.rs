@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 /// Index of a KOL within its partition's state. Reused after the KOL was forgotten.
 pub type KolIndex = u32;
 
-/// Who takes changes. Another one needs a variant here and a place in [`CONSUMERS`], nothing more.
+/// Who takes changes. Another one needs a variant here and a place in [`Consumer::OF_EVENTS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consumer {
     /// The state's own market sums.
@@ -22,7 +22,7 @@ pub enum Consumer {
 }
 
 /// How many consumers there are: one bit of [`Waiting`] for each.
-const CONSUMERS: usize = 2;
+const CONSUMERS: usize = 1 + Consumer::OF_EVENTS.len();
 
 /// The change-sets in which one KOL waits. It lies in the KOL's slot, because the per-event path has that
 /// in the cache anyway.
@@ -44,6 +44,9 @@ impl Waiting {
 }
 
 impl Consumer {
+    /// All that take each KOL with an event. The market sums take those alone that count in its window.
+    pub(super) const OF_EVENTS: [Self; 1] = [Self::Delivery];
+
     fn bit(self) -> u8 {
         1 << self as u8
     }

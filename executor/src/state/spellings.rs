@@ -6,6 +6,7 @@
 //! of their names in lower case: so two partitions take the same ones. A pass looks at a bounded number of creators at a
 //! time; nothing is done for an event.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
@@ -56,7 +57,7 @@ impl Spellings {
         let Some((platform, name)) = name(kol, kols) else {
             return;
         };
-        let lower = name.to_lowercase();
+        let lower = lowered(name);
         let id = id(platform, &lower);
         if lower != name
             && self.paired.len() < PAIRED
@@ -79,7 +80,7 @@ impl Spellings {
         let spelling = |(was, kol): (u64, KolIndex)| {
             let (platform, name) = name(kol, kols)?;
             // The index may be of another creator by now.
-            (id(platform, &name.to_lowercase()) == was).then(|| Spelling {
+            (id(platform, &lowered(name)) == was).then(|| Spelling {
                 id: was,
                 platform: platform.to_owned(),
                 kol: name.to_owned(),
@@ -94,6 +95,18 @@ impl Spellings {
 fn name(kol: KolIndex, kols: &Kols) -> Option<(&str, &str)> {
     let (platform, name) = kols.name(kol)?;
     (name.len() <= MAX_NAME).then(|| (kols.platform_name(platform), name))
+}
+
+/// In lower case; nearly all names are already, and those are not copied.
+fn lowered(name: &str) -> Cow<'_, str> {
+    if name
+        .bytes()
+        .any(|b| b.is_ascii_uppercase() || !b.is_ascii())
+    {
+        Cow::Owned(name.to_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 fn id(platform: &str, lower: &str) -> u64 {

@@ -110,8 +110,23 @@ fn shows_the_same(field: &Field, scored: &Scored<'_>, ours: &str, theirs: &str) 
     }
 }
 
+/// The spec with other constants: each is raised by a part of one. So one that is zero by default counts, too.
+fn with_constants(spec: &ScoringSpec, raised: &[f64; 16]) -> ScoringSpec {
+    let mut spec = serde_json::to_value(spec).unwrap();
+    let mut raised = raised.iter();
+    for group in ["weights", "floors", "curve", "momentum"] {
+        for constant in spec[group].as_object_mut().unwrap().values_mut() {
+            let by = raised.next().expect("a number for each constant");
+            *constant = (constant.as_f64().unwrap() + by).into();
+        }
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
 fn try_many(profile: Profile, counters: Counters) {
-    let scoring = Scoring::new(&ScoringSpec::defaults(profile, counters));
+    let spec = ScoringSpec::defaults(profile, counters);
+    let raised = prop::array::uniform16(prop_oneof![Just(0.0), 0.0f64..1.0]);
+    let raised = prop_oneof![Just([0.0; 16]), raised];
     let redis = Redis::new();
     let config = Config {
         cases: cases(),
@@ -120,7 +135,8 @@ fn try_many(profile: Profile, counters: Counters) {
     };
     let market = prop_oneof![Just(0.0), 0.0f64..10_000.0];
     TestRunner::new(config)
-        .run(&(slots(), market), |(slots, market)| {
+        .run(&(slots(), market, raised), |(slots, market, raised)| {
+            let scoring = Scoring::new(&with_constants(&spec, &raised));
             agree(&redis, &scoring, &slots, market);
             Ok(())
         })

@@ -78,20 +78,25 @@ impl Fold {
         Some(panes.window(end as i64, score::panes(&self.spec)))
     }
 
+    /// Whether a KOL has left one partition by window end `end_ms`: Redis need not have its share any more.
+    pub fn has_left(&self, partition: u32, kol: &Kol, end_ms: u64) -> bool {
+        let slot = self.slots.get(&(partition, kol.clone()));
+        slot.is_none_or(|slot| end_ms.saturating_sub(slot.newest) >= self.spec.retire_after.0)
+    }
+
     /// What Redis must hold at window end `end_ms` (a multiple of the slide, not before the clock).
     pub fn view_at(&self, end_ms: u64) -> View {
         let end = (end_ms / self.spec.slide.0) as i64;
-        let retire_panes = |newest: u64| end_ms.saturating_sub(newest) >= self.spec.retire_after.0;
         let mut velocities: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let mut live: BTreeMap<Kol, Vec<Panes>> = BTreeMap::new();
-        for ((_, kol), slot) in &self.slots {
+        for ((partition, kol), slot) in &self.slots {
             let panes = Panes::of(slot, &self.spec);
             let window = panes.window(end - 2, score::panes(&self.spec));
             let platform = velocities.entry(kol.0.clone()).or_default();
             if window.0 > 0.0 || window.1 > 0.0 {
                 platform.push(score::velocity(window, &self.spec));
             }
-            if !retire_panes(slot.newest) {
+            if !self.has_left(*partition, kol, end_ms) {
                 live.entry(kol.clone()).or_default().push(panes);
             }
         }

@@ -1,6 +1,8 @@
 //! The law of epochs: what a committed epoch covers is in Redis, and what of it cannot be used is in the topic of
 //! dead letters. Looked at whenever a manifest file was written: no slot of its generation may count less than the
-//! fold of each partition up to the offset of the epoch. Where Redis lost data, only epochs that began after the
+//! fold of each partition up to the offset of the epoch. A creator that had left by the window end of the epoch may
+//! still stand as an owner before had sent it: an owner that never saw it live finds it by a sweep, which no epoch
+//! waits for. Where Redis lost data, only epochs that began after the
 //! owner had claimed its fence again count. A partition whose log lost its tail is left out from then on: an offset
 //! is no longer of one record.
 
@@ -81,8 +83,8 @@ impl Covered {
             let kol = (platform.to_owned(), kol.to_owned());
             for slot in unpack_slots(packed).unwrap_or_default() {
                 let same = u64::from(slot.generation) == manifest.generation;
-                if same && confirmed.contains_key(&slot.partition) {
-                    self.compare(&kol, &slot, manifest.epoch);
+                if let Some(part) = confirmed.get(&slot.partition).filter(|_| same) {
+                    self.compare(&kol, &slot, manifest.epoch, part);
                 }
             }
         }
@@ -119,8 +121,10 @@ impl Covered {
         self.fold = Some((manifest.job_id.clone(), fold));
     }
 
-    fn compare(&mut self, kol: &Kol, slot: &Slot, epoch: u64) {
+    fn compare(&mut self, kol: &Kol, slot: &Slot, epoch: u64, part: &PartitionCheckpoint) {
+        let end = part.confirmed_as_of.map_or(0, |as_of| as_of.window_end_ms);
         let fold = self.fold.as_ref().map(|(_, fold)| fold);
+        let fold = fold.filter(|fold| !fold.has_left(slot.partition, kol, end));
         let covered = fold.and_then(|fold| fold.window_of(slot.partition, kol, slot.window_end));
         if let Some((engagement, events)) = covered
             && (slot.engagement_e6 < engagement || f64::from(slot.events) < events)

@@ -113,7 +113,12 @@ impl Restore {
 
     /// Waits before the next attempt.
     pub async fn pause(&mut self) {
-        tokio::time::sleep(self.waits.next().unwrap_or(RETRY.1)).await;
+        tokio::time::sleep(self.next_pause()).await;
+    }
+
+    /// How long to wait before the next attempt.
+    pub fn next_pause(&mut self) -> Duration {
+        self.waits.next().unwrap_or(RETRY.1)
     }
 
     fn place(&self, checkpoint: &PartitionCheckpoint) -> Place {

@@ -176,6 +176,36 @@ async fn a_standby_that_cannot_read_a_state_says_why_and_reads_the_next_one() {
     answer.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_standby_reads_once_the_store_is_back_however_often_it_is_ordered_a_newer_state() {
+    let mut rig = Rig::new();
+    let group = Group::new("test");
+    let standby = Standby::start(&group, rig.restore());
+    let checkpoint = rig.epoch("a").await;
+    let file = rig.folder.path().join(&rig.files[0].path);
+    let away = rig.folder.path().join("away");
+    std::fs::rename(&file, &away).unwrap();
+    // Neither missing nor readable.
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let order = async |checkpoint: &PartitionCheckpoint| {
+        let (ready, answer) = oneshot::channel();
+        standby.order(checkpoint.clone(), ready);
+        tokio::time::timeout(Duration::from_millis(500), answer).await
+    };
+    for _ in 0..20 {
+        let answer = order(&checkpoint).await;
+        assert!(answer.is_err(), "it cannot be read: {answer:?}");
+    }
+    std::fs::rename(&away, &file).unwrap();
+    for _ in 0..10 {
+        // An answer that is dropped: a newer order came.
+        if let Ok(Ok(answer)) = order(&checkpoint).await {
+            return answer.unwrap();
+        }
+    }
+    panic!("it does not read although the store is back");
+}
+
 #[tokio::test]
 async fn a_standby_that_is_dropped_gives_its_memory_back() {
     let mut rig = Rig::new();

@@ -10,6 +10,7 @@ use kol_common::KolError;
 use kol_common::actor::{Address, Group, Mailbox, mailbox};
 use kol_common::proto::PartitionCheckpoint;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::restore::{Attempt, Restore};
@@ -75,13 +76,13 @@ async fn run(
     mut giver: oneshot::Sender<Restore>,
 ) {
     let mut newest: Option<Order> = None;
-    let mut waits = false;
+    // A newer order does not put it off.
+    let mut retry_at = Instant::now();
     loop {
         let work = async {
             match &newest {
                 None => std::future::pending().await,
-                Some(_) if waits => restore.pause().await,
-                Some(_) => {}
+                Some(_) => tokio::time::sleep_until(retry_at).await,
             }
         };
         tokio::select! {
@@ -97,14 +98,13 @@ async fn run(
         let Some(order) = newest.take() else {
             continue;
         };
-        waits = false;
         match restore.step(&order.checkpoint).await {
             Attempt::Done(true) => newest = Some(order),
             Attempt::Done(false) => {
                 let _nobody_waits = order.ready.send(Ok(()));
             }
             Attempt::Unavailable(_) => {
-                waits = true;
+                retry_at = Instant::now() + restore.next_pause();
                 newest = Some(order);
             }
             Attempt::Failed(error) => {

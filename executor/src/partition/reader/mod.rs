@@ -7,12 +7,13 @@
 //! | `pace`, `stall` | how fast it may read; how long it got nothing |
 //! | `log_id` | whether the log is still the same: a machine |
 //! | `trail` | what was read, by which a log is known again: a machine |
-//! | `range`, `recover` | where to resume when the log does not have the position |
+//! | `doubts`, `range`, `recover` | what speaks against the log, and where to resume when it does not have the position |
 //!
 //! The reader hands records to whatever takes them ([`Reader::read`]) and knows nothing of what becomes
 //! of them.
 
 mod batches;
+mod doubts;
 mod log_id;
 mod pace;
 mod phase;
@@ -32,9 +33,7 @@ use uuid::Uuid;
 use self::log_id::LogId;
 use self::pace::Pace;
 pub use self::phase::News;
-use self::phase::{Arrivals, Doubt, Log, Phase, Range, Reading};
-use self::range::{Evidence, Resume};
-use self::recover::recover;
+use self::phase::{Arrivals, Doubt, Log, Phase, Reading};
 use self::stall::Stall;
 use self::trail::Trail;
 use crate::partition::message::{Assignment, LostTail};
@@ -42,8 +41,6 @@ use crate::source::{LogEnd, Place, Source};
 
 /// Records taken in between two looks at anything else: less than a millisecond of work.
 pub const BATCH: usize = 1_024;
-/// How long nothing is read before it is known what an owner before had read.
-const BEFORE_IS_KNOWN: Duration = Duration::from_millis(500);
 /// Lag above which a partition is far behind: then intermediate scores are not worth sending.
 const BEHIND: u64 = 20_000;
 
@@ -200,12 +197,6 @@ impl Reader {
         }
     }
 
-    fn doubt(&mut self, reason: Doubt) {
-        if let Phase::Reading(reading) = &mut self.phase {
-            reading.doubt(reason);
-        }
-    }
-
     /// Looks up what is known of the log, now and then: its end, whether it is another one, and its range
     /// when that is in doubt. A queue that takes more memory than there is for it is opened again.
     ///
@@ -272,106 +263,6 @@ impl Reader {
             Phase::Reading(reading) => reading.queue.bytes(),
             Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => 0,
         }
-    }
-
-    /// Doubts the log, because an owner before had read it up to `shown`, which is further than it goes. Answers
-    /// whether the doubt can be looked into: not where logs have no identity.
-    pub fn doubt_below(&mut self, now: Instant, shown: u64) -> bool {
-        self.doubt(Doubt {
-            shown: Some(shown),
-            ..Doubt::new(now)
-        });
-        self.log_id.known().is_some()
-    }
-
-    /// What an owner before had read is about to be known: reading waits for that, if not for long.
-    pub fn await_before(&mut self, now: Instant) {
-        self.before_is_known_by = now + BEFORE_IS_KNOWN;
-    }
-
-    /// Compares the log with the last record that an owner before had read, as far as Redis was shown and that is known:
-    /// another one in its place means that the log lost its tail since. It is compared when it is read, or looked up if
-    /// that is over.
-    pub fn compare_with(&mut self, now: Instant, last: Option<RecordMark>) {
-        self.before_is_known_by = now;
-        if last.is_some() {
-            // That one is compared anyway when the log is opened.
-            self.before = last.filter(|_| self.trail.last() != last);
-        }
-    }
-
-    /// Whether nothing is known that speaks against the log's being the one that an owner before had read, and nothing
-    /// is left to compare.
-    pub fn is_same_log(&self) -> bool {
-        match &self.phase {
-            Phase::Reading(reading) => self.before.is_none() && !reading.is_compared(),
-            Phase::Closed | Phase::Waiting => self.before.is_none(),
-            Phase::Halted | Phase::Draining => true,
-        }
-    }
-
-    /// The range of the log was answered: resumes where that allows it.
-    ///
-    /// # Errors
-    /// Records are lost and the job must not lose any, or the log refuses.
-    pub fn recover(&mut self, now: Instant, range: Range) -> Result<Recovered, KolError> {
-        let Phase::Reading(reading) = &self.phase else {
-            return Ok(Recovered::SameLog);
-        };
-        let found = match range {
-            Ok(found) => found,
-            Err(error) => {
-                self.problem = Some(error);
-                return Ok(Recovered::SameLog);
-            }
-        };
-        let Log::Doubted { doubt, .. } = reading.log else {
-            return Ok(Recovered::SameLog);
-        };
-        let evidence = Evidence {
-            position: self.position,
-            found,
-            known: self.log_id.known(),
-            confirmed: self.log_id.is_confirmed_since(doubt.since),
-            doubt,
-        };
-        match recover(&self.assignment, &evidence)? {
-            Resume::Here => {
-                self.trail.forget_before(found.oldest);
-                self.resume()?;
-            }
-            Resume::Later => {}
-            Resume::BehindGap { at, lost } => {
-                self.lost += lost;
-                self.resume_at(at)?;
-            }
-            Resume::BeforeTail(tail) => return Ok(Recovered::LostTail(tail)),
-            Resume::NewLog { at } => {
-                self.new_logs += 1;
-                self.log_start = Some(at);
-                self.log_id = LogId::new(now, doubt.other);
-                self.trail = Trail::default();
-                self.before = None;
-                self.resume_at(at)?;
-                return Ok(Recovered::NewLog);
-            }
-        }
-        Ok(Recovered::SameLog)
-    }
-
-    /// Continues at another offset, behind which nothing was read.
-    fn resume_at(&mut self, offset: u64) -> Result<(), KolError> {
-        (self.position, self.leader_epoch) = (offset, None);
-        self.trail.forget_last();
-        self.resume()
-    }
-
-    fn resume(&mut self) -> Result<(), KolError> {
-        // The queue must be gone before the log is closed.
-        self.phase = Phase::Closed;
-        let queue = self.source.seek(&self.assignment.partition, self.place())?;
-        self.phase = Phase::Reading(Reading::new(queue, self.trail.last()));
-        Ok(())
     }
 
     /// Offset of the next record.

@@ -1,5 +1,7 @@
 //! The loop of a partition. It owns the parts, and passes on what one of them means for another.
 
+mod starting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +12,20 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpointer::{Attempt, Checkpointer, Passed, Restored, STEP_EVERY, Standby};
-use super::delivery::{
+use crate::partition::checkpointer::{Checkpointer, Passed, STEP_EVERY, Standby};
+use crate::partition::delivery::{
     Answer, Arrived, News as OutboxNews, Outbox, Outcome, Reached, Scope, fenced,
 };
-use super::deps::Deps;
-use super::explain::Explain;
-use super::fullness::Fullness;
-use super::handover::Handover;
-use super::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
-use super::meter::Meter;
-use super::reader::{BATCH, News, Reader, Recovered};
-use super::report::{Parts, checkpoint, memory_limit, report};
-use super::stage::Intake;
-use super::turn::Turn;
+use crate::partition::deps::Deps;
+use crate::partition::explain::Explain;
+use crate::partition::fullness::Fullness;
+use crate::partition::handover::Handover;
+use crate::partition::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
+use crate::partition::meter::Meter;
+use crate::partition::reader::{BATCH, News, Reader, Recovered};
+use crate::partition::report::{Parts, checkpoint, memory_limit, report};
+use crate::partition::stage::Intake;
+use crate::partition::turn::Turn;
 use crate::present::Present;
 use crate::source::Batch;
 
@@ -418,52 +420,5 @@ impl Actor {
             full: self.fullness.problem(),
             restore_problem: self.restore_problem.as_ref(),
         }
-    }
-
-    /// Commands wait meanwhile: a state that is not whole has no answers.
-    async fn restore_unless_stopped(&mut self) -> Result<(), Ended> {
-        self.show_report();
-        let stop = self.stop_now.clone();
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => Err(self.released(false)),
-            restored = self.restore() => restored.map_err(Ended::Failed),
-        }
-    }
-
-    /// Starts from the state of a checkpoint, if there is one.
-    async fn restore(&mut self) -> Result<(), KolError> {
-        self.checkpointer.see_root().await?;
-        let standby = self.standby.take();
-        let Some(checkpoint) = self.assignment.restore.clone() else {
-            return Ok(());
-        };
-        let begun = match standby {
-            Some(standby) => standby.give().await,
-            None => None,
-        };
-        let mut restore = begun.unwrap_or_else(|| self.checkpointer.restore());
-        let Restored { mut state, share } = loop {
-            match restore.attempt(&checkpoint).await {
-                Attempt::Done(restored) => break restored,
-                Attempt::Failed(error) => return Err(error),
-                Attempt::Unavailable(error) => {
-                    self.restore_problem = Some(error);
-                    self.show_report();
-                    restore.pause().await;
-                }
-            }
-        };
-        self.restore_problem = None;
-        self.outbox.restored(&mut state, &checkpoint);
-        self.intake
-            .restored(*state, checkpoint.counters.clone().unwrap_or_default());
-        self.turn.weigh(&self.intake, &self.outbox);
-        // What the checkpoint had counted was not read now.
-        self.meter = Meter::default();
-        drop(share);
-        self.reader.restored(Instant::now(), &checkpoint);
-        self.checkpointer.restored(checkpoint);
-        Ok(())
     }
 }
