@@ -32,8 +32,8 @@ One JSON value on standard output, on one line, for each command. Keys are stabl
 changes its meaning. Times end in `_ms` and are milliseconds (since 1970 where they are points in time), sizes in `_bytes`; counts since
 the beginning end in `_total`. What is not known is `null`, never 0. The HTTP API has the same objects.
 
-A command that fails prints nothing on standard output, and a *problem* on standard error, which has the code of
-[errors.md](errors.md); the exit codes are in `kol-client --help`.
+A command that fails prints a *problem* on standard error, which has a code of [errors.md](errors.md), and nothing on standard output, but
+for `check` and `state verify`, which say there what they found. The exit codes are in `kol-client --help`.
 
 Values below are made up. `client/src/json_tests.rs` compares this page with what is printed.
 ";
