@@ -188,7 +188,8 @@ impl Kept {
                 }
             }
         }
-        let unused = self.files.release(&dropped);
+        let mut unused = self.files.release(&dropped);
+        unused.sort_unstable();
         self.garbage.extend(unused);
     }
 

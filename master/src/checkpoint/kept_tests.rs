@@ -1,8 +1,13 @@
 use super::*;
 
 fn epoch(epoch: u64, older_chain: bool, ordinals: &[u32]) -> Manifest {
+    let base = StateFile {
+        path: format!("base of older: {older_chain}"),
+        ..StateFile::default()
+    };
     let part = |ordinal: &u32| PartitionCheckpoint {
         ordinal: *ordinal,
+        files: vec![base.clone()],
         ..PartitionCheckpoint::default()
     };
     Manifest {

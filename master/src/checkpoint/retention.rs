@@ -43,7 +43,10 @@ impl Tiers {
 
     /// Whether an epoch is kept that is the first of its minute, of its hour, or neither.
     fn keeps(&self, made: u64, newest: u64, first_of: impl Fn(u64) -> bool) -> bool {
-        let recent = |unit: u64, most: u64| newest / unit - (made / unit).min(newest / unit) < most;
+        let recent = |unit: u64, most: u64| {
+            let age = (newest / unit).checked_sub(made / unit);
+            age.is_some_and(|age| age < most)
+        };
         let of = |unit: u64, most: u64| recent(unit, most) && first_of(unit);
         of(MINUTE, self.minutes) || of(HOUR, self.hours)
     }
