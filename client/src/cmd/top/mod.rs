@@ -9,7 +9,6 @@ mod sources;
 mod view;
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
 
 use kol_common::actor::Group;
 use kol_common::job::{JobSpec, SinkSpec};
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use self::sources::Ranking;
-use self::sources::{News, Source, Wanted};
+use self::sources::{EVERY, News, Source, Wanted};
 use self::view::View;
 use super::chosen;
 use crate::Context;
@@ -29,8 +28,6 @@ use crate::complete;
 use crate::print;
 use crate::render::top::{Key, Screen, table};
 
-/// How often the ranking and the job are read.
-const EVERY: Duration = Duration::from_secs(1);
 /// News that may wait to be drawn.
 const WAITING: usize = 16;
 /// Creators that are read for a terminal, which scrolls, and for a file.

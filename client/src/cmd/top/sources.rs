@@ -1,6 +1,8 @@
 //! What `top` shows: the ranking and the platforms there are, from Redis, and the job, from the master. Both are read
 //! again after they could not be.
 
+use std::time::Duration;
+
 use kol_common::KolError;
 use kol_common::job::SinkSpec;
 use kol_common::proto::JobStatus;
@@ -9,9 +11,12 @@ use kol_common::redis::{RedisConnection, classify, connect};
 use kol_common::secrets::Secrets;
 use tokio::sync::{mpsc, watch};
 
-use super::{EVERY, chosen};
 use crate::Context;
+use crate::cmd::chosen;
 use crate::exit;
+
+/// How often the ranking and the job are read.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 
 /// Which ranking is to be read, and where it is.
 #[derive(Clone, Debug, PartialEq)]
