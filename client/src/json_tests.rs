@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use self::samples::{
     AT, JOB, executor, job, manifest, partition_status, problem, savepoint, scaling,
 };
-use crate::cmd::{check, checkpoints, explain, peek, plan, state, stop, submit, top, written};
+use crate::cmd::{check, checkpoints, peek, plan, state, stop, submit, top, written};
 use crate::input::cluster::Cluster;
 use crate::input::newest::Sample;
 use crate::state::Verified;
@@ -64,7 +64,7 @@ fn explanation() -> Value {
         sums: &sums,
         terms: &terms,
     };
-    explain::as_json(&found, &scored)
+    view::explanation_json(&found, &scored)
 }
 
 fn rank() -> Value {

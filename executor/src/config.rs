@@ -41,6 +41,15 @@ pub struct Flags {
     /// trusted hosts can connect.
     #[arg(long, env = "KOL_INSECURE")]
     insecure: bool,
+    /// Host under which the admin server is called, besides loopback, where a proxy or a tunnel leads to it; may be given
+    /// several times, or with commas. Without a login other names are refused.
+    #[arg(
+        long,
+        env = "KOL_EXECUTOR_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<String>,
     /// Memory it may use, all of it: state, Kafka queues, flushes, dead letters, checkpoint files. Reading waits, and
     /// says so, before it is full [default: 1GiB].
     #[arg(long, env = "KOL_EXECUTOR_MEMORY", value_name = "SIZE", value_parser = memory)]
@@ -79,6 +88,7 @@ struct File {
     http: Option<SocketAddr>,
     tls: Option<PathBuf>,
     insecure: bool,
+    allow_host: Vec<String>,
     memory: Option<String>,
     cores: Option<u32>,
     secrets_dir: Option<PathBuf>,
@@ -100,6 +110,8 @@ pub struct Config {
     pub tls: Option<PathBuf>,
     /// Other addresses than loopback are allowed without them.
     pub insecure: bool,
+    /// Hosts that requests to the admin server may name where there is no login, besides loopback.
+    pub allow_hosts: Vec<String>,
     /// Memory that the process may use.
     pub memory: ByteSize,
     /// Processor cores for partitions, if not all of the machine's.
@@ -154,6 +166,10 @@ impl Config {
             http: flags.http.or(file.http).unwrap_or_else(local),
             tls,
             insecure: flags.insecure || file.insecure,
+            allow_hosts: [flags.allow_host, file.allow_host]
+                .into_iter()
+                .find(|hosts| !hosts.is_empty())
+                .unwrap_or_default(),
             memory: flags.memory.or(memory).unwrap_or(ByteSize::gib(1)),
             cores: flags.cores.or(file.cores),
             secrets_dir: flags.secrets_dir.or(file.secrets_dir),

@@ -34,6 +34,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// What keeps it from starting: an address in use, a malformed master URL.
 pub async fn run(config: Config) -> Result<(), KolError> {
     let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+    let protection = protection.allow_hosts(&config.allow_hosts)?;
     protection.check_address("--http", config.http)?;
     check_masters(&protection, &config.master)?;
     let listener = TcpListener::bind(config.http).await.map_err(|e| {

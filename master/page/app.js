@@ -1,8 +1,10 @@
 // The page: where it is, what is wrong, and whether it is still connected.
 
-import { byId, create, repeat, say, toJob } from "./dom.js";
+import { Creator } from "./creator.js";
+import { byId, create, repeat, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Job } from "./job.js";
+import { toJob } from "./links.js";
 import { Overview } from "./overview.js";
 import { age, count, moment, plural } from "./words.js";
 
@@ -10,9 +12,11 @@ const STALE_MS = 3_000;
 
 const overview = new Overview();
 const job = new Job();
+const creator = new Creator();
 const firstSeen = new Map();
 let news = null;
-let shown = null; // The job of the route, as the URL calls it.
+let shown = null; // The job whose view is open, as the URL calls it.
+let looked = null; // The creator whose view is open: { job, platform, kol }.
 let received = 0;
 let trouble = "";
 
@@ -47,21 +51,30 @@ byId("login").addEventListener("submit", (event) => {
   feed.open(shown);
 });
 
+/** What the URL names: a job, or a creator of one; what this page did not make names nothing. */
+const named = () => {
+  const [, ...parts] = location.hash.match(/^#\/job\/([^/]+)(?:\/creator\/([^/]+)\/([^/]+))?$/) ?? [];
+  try {
+    return parts.map((part) => part === undefined ? undefined : decodeURIComponent(part));
+  } catch {
+    return [];
+  }
+};
+
 /** The view that the URL names. */
 const route = () => {
-  const [, name] = location.hash.match(/^#\/job\/(.+)$/) ?? [];
-  try {
-    shown = name === undefined ? null : decodeURIComponent(name);
-  } catch {
-    shown = null; // Not one that this page made.
-  }
-  job.clear();
-  byId("overview").hidden = shown !== null;
+  const [name, platform, kol] = named();
+  looked = kol === undefined ? null : { job: name, platform, kol };
+  shown = name !== undefined && looked === null ? name : null;
+  job.open(shown);
+  creator.open(looked);
+  byId("overview").hidden = name !== undefined;
   byId("job").hidden = shown === null;
-  say(byId("crumb"), shown === null ? "" : ` / ${shown}`);
+  byId("creator").hidden = looked === null;
+  say(byId("crumb"), [name, kol].filter((part) => part !== undefined).map((part) => ` / ${part}`).join(""));
   say(byId("job-name"), shown ?? "");
   say(byId("job-state"), "");
-  byId("home").toggleAttribute("aria-current", shown === null);
+  byId("home").toggleAttribute("aria-current", name === undefined);
   if (news) show();
   feed.open(shown);
 };
@@ -75,7 +88,7 @@ const show = () => {
   const leader = news.leader === null ? "No master leads at the moment." : `The leader is at ${news.leader}: look at its page.`;
   say(byId("follows"), `This master follows, and shows what was committed. ${leader}`);
   problems();
-  if (shown === null) overview.show(news, news.wall_ms);
+  if (!byId("overview").hidden) overview.show(news, news.wall_ms);
   watch();
 };
 
@@ -83,7 +96,8 @@ const problems = () => {
   const all = news.problems;
   say(byId("wrong"), all.length === 0 ? "Nothing is wrong" : plural(all.length, "problem"));
   byId("wrong").className = all.length === 0 ? "good" : "bad";
-  document.title = `${all.length > 0 ? `(${all.length}) ` : ""}${shown ?? "KOL"}${shown === null ? "" : " · KOL"}`;
+  const view = looked?.kol ?? shown;
+  document.title = `${all.length > 0 ? `(${all.length}) ` : ""}${view === null ? "KOL" : `${view} · KOL`}`;
   const keys = all.map((p) => JSON.stringify([p.code, p.message, p.job]));
   for (const key of firstSeen.keys()) if (!keys.includes(key)) firstSeen.delete(key);
   for (const key of keys) if (!firstSeen.has(key)) firstSeen.set(key, news.wall_ms);

@@ -1,14 +1,9 @@
 // The news of the master: server-sent events over fetch, which can show a token. A stream that ends is opened again.
 
+import { hasToken, login, reasonOf, request, wait } from "./api.js";
+
 const SILENCE_MS = 10_000; // The master sends something every 3 s.
 const LONGEST_WAIT_MS = 8_000;
-const TOKEN = "kol-token";
-
-/** Waits, or until the feed is closed. */
-const wait = (ms, signal) => new Promise((done) => {
-  const timer = setTimeout(done, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
-});
 
 export class Feed {
   #on;
@@ -28,7 +23,7 @@ export class Feed {
 
   /** Shows this token from now on. */
   login(token) {
-    sessionStorage.setItem(TOKEN, token);
+    login(token);
   }
 
   async #run(job, signal) {
@@ -51,23 +46,14 @@ export class Feed {
     let silence = setTimeout(end, SILENCE_MS);
     let hadNews = false;
     try {
-      const token = sessionStorage.getItem(TOKEN);
-      const response = await fetch(`/api/v1/events${job ? `?job=${encodeURIComponent(job)}` : ""}`, {
-        headers: token ? { authorization: `Bearer ${token}` } : {},
-        cache: "no-store",
-        credentials: "omit",
-        redirect: "error",
-        signal: ending.signal,
-      });
+      const hadToken = hasToken();
+      const response = await request(`/api/v1/events${job ? `?job=${encodeURIComponent(job)}` : ""}`, ending.signal);
       if (response.status === 401 || response.status === 403) {
-        sessionStorage.removeItem(TOKEN);
-        this.#on.login(token ? (await response.text()).trim() : "");
+        login(null);
+        this.#on.login(hadToken ? (await response.text()).trim() : "");
         return { isRefused: true };
       }
-      if (!response.ok) {
-        const said = await response.json().catch(() => null);
-        return { reason: said?.error?.message ?? `the master answered ${response.status}` };
-      }
+      if (!response.ok) return { reason: await reasonOf(response) };
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {

@@ -1,8 +1,9 @@
 // The view of one job.
 
-import { Table, byId, create, repeat, say } from "./dom.js";
+import { Table, byId, choose, create, repeat, say, showFacts } from "./dom.js";
 import { epochAge, isOver, state } from "./overview.js";
 import { EPOCH, Plot, TIME } from "./plots.js";
+import { Ranking } from "./ranking.js";
 import { UNKNOWN, age, bytes, count, moment, plural, rate } from "./words.js";
 
 const HISTORY = 600; // Points of a curve: ten minutes.
@@ -16,6 +17,9 @@ const HEAT = {
   Moves: { of: (p, now) => p.moving_to ? 0 : p.since_ms && now - p.since_ms, show: (ms) => ms === 0 ? "moving" : age(ms) },
 };
 
+/** What the time of an epoch went to, from its beginning to its end. */
+const SPENT = [["align and commit", "align_ms"], ["copy", "copy_ms"], ["write", "write_ms"], ["Redis", "redis_ms"]];
+
 const nameOf = (part) => `${part.topic}/${part.partition}`;
 
 export class Job {
@@ -27,6 +31,7 @@ export class Job {
   #pace = [[], [], []];
   #partitions;
   #plots;
+  #ranking = new Ranking();
   #rejects;
   #savepoints;
 
@@ -34,7 +39,7 @@ export class Job {
     this.#plots = {
       rate: new Plot("plot-rate", "Events a second", ["events/s"], rate, TIME),
       lag: new Plot("plot-lag", "Lag, records", ["records"], count, TIME),
-      took: new Plot("plot-took", "Time of an epoch", ["committed", "files durable", "Redis confirmed"], age, EPOCH),
+      took: new Plot("plot-took", "What the time of an epoch went to", SPENT.map(([name]) => name), age, EPOCH, "number", true),
       bytes: new Plot("plot-bytes", "Bytes written by an epoch", ["written"], bytes, EPOCH, "bytes"),
     };
     this.#partitions = new Table(byId("partitions"), "Partitions", [
@@ -75,21 +80,15 @@ export class Job {
   }
 
   #chooseHeat() {
-    for (const name of Object.keys(HEAT)) {
-      const label = create("label");
-      const input = create("input");
-      Object.assign(input, { type: "radio", name: "heat", value: name, checked: name === this.#heat });
-      input.addEventListener("change", () => {
-        this.#heat = name;
-        if (this.#job) this.#paint();
-      });
-      label.append(input, name);
-      byId("heat-of").append(label);
-    }
+    choose(byId("heat-of"), "heat", Object.keys(HEAT), this.#heat, (name) => {
+      this.#heat = name;
+      if (this.#job) this.#paint();
+    });
   }
 
-  /** Another one is shown from now on. */
-  clear() {
+  /** Another one is shown from now on, as the URL calls it; none with null. */
+  open(name) {
+    this.#ranking.open(name);
     this.#job = null;
     this.#kept.clear();
     this.#pace = [[], [], []];
@@ -117,7 +116,19 @@ export class Job {
     const ahead = job.last_ahead;
     say(byId("ahead"), ahead ? `The newest one that claims to be of the future: ${ahead.topic}/${ahead.partition} at offset `
       + `${ahead.offset}, of ${ahead.kol} on ${ahead.platform}, for ${moment(ahead.event_ms)}.` : "");
+    this.#spec(job);
+  }
+
+  /** The effective spec, and in what it differs from the one before. */
+  #spec(job) {
     say(byId("spec"), JSON.stringify(job.spec, null, 2));
+    const { before } = job;
+    const changes = before?.differences ?? [];
+    const since = before && `the one of ${moment(before.submitted_ms)} (${before.job_id})`;
+    say(byId("changed"), !before ? "No job of this name was there before, as far as is on record."
+      : before.differences === null ? `It cannot be compared with ${since}: another version wrote that.`
+        : changes.length === 0 ? `The same as ${since}.` : `${plural(changes.length, "difference")} from ${since}:`);
+    repeat(byId("changes"), changes, () => create("li"), say);
   }
 
   #facts(job) {
@@ -145,15 +156,7 @@ export class Job {
       ["Began with", job.origin || "no state"],
       ["Id", job.job_id],
     ];
-    repeat(byId("facts"), facts, () => {
-      const fact = create("div");
-      fact.append(create("dt"), create("dd"));
-      return fact;
-    }, (fact, [name, value]) => {
-      say(fact.firstElementChild, name);
-      say(fact.lastElementChild, value);
-      fact.lastElementChild.classList.toggle("unknown", value === UNKNOWN);
-    });
+    showFacts(byId("facts"), facts);
   }
 
   #curves(job) {
@@ -170,7 +173,8 @@ export class Job {
     this.#kept = new Map(epochs.map((epoch) => [epoch.epoch, epoch]));
     byId("plot-took").parentElement.hidden = epochs.length === 0;
     const column = (key) => epochs.map((epoch) => epoch[key]);
-    this.#plots.took.show([column("epoch"), column("took_ms"), column("durable_ms"), column("confirmed_ms")]);
+    const spent = SPENT.map(([, key]) => epochs.map((epoch) => epoch.spent?.[key] ?? null));
+    this.#plots.took.show([column("epoch"), ...spent]);
     this.#plots.bytes.show([column("epoch"), column("written_bytes")]);
   }
 

@@ -1,6 +1,7 @@
 // The view of the whole cluster.
 
 import { Table, byId, say } from "./dom.js";
+import { toJob } from "./links.js";
 import { UNKNOWN, age, bytes, count, moment, plural, rate } from "./words.js";
 
 const KIND = {
@@ -29,7 +30,7 @@ export class Overview {
 
   constructor() {
     this.#jobs = new Table(byId("jobs"), "Jobs that run", [
-      ["Job", (job) => ({ text: job.name, job: this.#call(job), title: job.job_id })],
+      ["Job", (job) => ({ text: job.name, href: toJob(this.#call(job)), title: job.job_id })],
       ["State", (job) => ({ ...state(job.state), title: job.reason })],
       ["Events/s", (job) => rate(job.events_per_second)],
       ["Lag", (job) => count(job.lag_records)],
@@ -56,7 +57,7 @@ export class Overview {
       ["Version", (e) => e.version],
     ], "No executor is registered. kol-executor --master URL starts one.");
     this.#over = new Table(byId("over"), "Jobs that are over", [
-      ["Job", (job) => ({ text: job.name, job: this.#call(job), title: job.job_id })],
+      ["Job", (job) => ({ text: job.name, href: toJob(this.#call(job)), title: job.job_id })],
       ["State", (job) => state(job.state)],
       ["Why", (job) => job.reason || "–"],
       ["Submitted", (job) => moment(job.submitted_ms)],

@@ -72,6 +72,11 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure: bool,
+    /// Host under which people open the page, besides loopback, where a proxy or a tunnel leads to this address; may be
+    /// given several times, or with commas. Without a login other names are refused.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow_host: Vec<String>,
     /// How long a partition may take to finish when it is moved or stopped, and this process to end
     /// [default: 10s].
     #[arg(long, value_name = "TIME")]
@@ -110,6 +115,8 @@ pub struct Config {
     pub tls: Option<PathBuf>,
     /// Other addresses than loopback are allowed without them.
     pub insecure: bool,
+    /// Hosts that requests to the HTTP server may name where there is no login, besides loopback.
+    pub allow_hosts: Vec<String>,
     /// How long a partition may take to drain, and this process to end.
     pub drain_timeout: Duration,
     /// How log lines are written.
@@ -136,31 +143,31 @@ struct Raw {
     etcd_insecure: bool,
     advertise: Option<String>,
     checkpoint_root: Option<String>,
-    allow_root: Places,
+    allow_root: Several,
     secrets_dir: Option<PathBuf>,
     tls: Option<PathBuf>,
     insecure: bool,
+    allow_host: Several,
     drain_timeout: String,
     log_format: String,
     log_level: Option<String>,
     jobs: RawJobs,
 }
 
-/// One place, several between commas (a variable has nothing else), or a list.
+/// One text, several between commas (a variable has nothing else), or a list.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Places {
+enum Several {
     Text(String),
     List(Vec<String>),
 }
 
-impl Places {
-    fn locations(self) -> Result<Vec<Location>, KolError> {
-        let places = match self {
-            Self::Text(text) => text.split(',').map(|p| p.trim().to_owned()).collect(),
-            Self::List(places) => places,
-        };
-        places.into_iter().map(location).collect()
+impl Several {
+    fn all(self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Self::List(all) => all,
+        }
     }
 }
 
@@ -186,10 +193,11 @@ impl Default for Raw {
             etcd_insecure: false,
             advertise: None,
             checkpoint_root: None,
-            allow_root: Places::List(Vec::new()),
+            allow_root: Several::List(Vec::new()),
             secrets_dir: None,
             tls: None,
             insecure: false,
+            allow_host: Several::List(Vec::new()),
             drain_timeout: "10s".into(),
             log_format: "text".into(),
             log_level: None,
@@ -200,7 +208,7 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 21] = [
     "listen",
     "http",
     "host",
@@ -217,6 +225,7 @@ const VARIABLES: [&str; 20] = [
     "secrets_dir",
     "tls",
     "insecure",
+    "allow_host",
     "drain_timeout",
     "log_format",
     "log_level",
@@ -269,10 +278,12 @@ impl Config {
             state_dir: raw.state_dir,
             etcd,
             checkpoint_root: root,
-            allow_roots: raw.allow_root.locations()?,
+            allow_roots: (raw.allow_root.all().into_iter().map(location))
+                .collect::<Result<_, _>>()?,
             secrets_dir: raw.secrets_dir,
             tls: raw.tls,
             insecure: raw.insecure,
+            allow_hosts: raw.allow_host.all(),
             drain_timeout: humantime::parse_duration(&raw.drain_timeout)
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
             log_format: raw.log_format.parse().map_err(wrong)?,

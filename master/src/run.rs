@@ -25,7 +25,7 @@ use crate::cluster::{Grace, Limits};
 use crate::config::{Config, Shared};
 use crate::controller::{self, Options};
 use crate::election::{self, Candidate, LeaderStore, LeaseFile, Past};
-use crate::http::{self, Pages};
+use crate::http::{self, Pages, Rankings};
 use crate::job::discovery::Outside;
 use crate::job::kafka::Kafka;
 use crate::lead::{self, Terms};
@@ -257,6 +257,7 @@ impl Master {
     /// An address in use; a state folder that cannot be written, or that another master uses.
     pub async fn start(config: &Config) -> Result<Self, KolError> {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
+        let protection = protection.allow_hosts(&config.allow_hosts)?;
         protection.check_address("--listen", config.listen)?;
         protection.check_address("--http", config.http)?;
         let secrets = Secrets::new(config.secrets_dir.clone());
@@ -271,6 +272,7 @@ impl Master {
             stores: Stores::of_this_machine(),
             secrets,
         };
+        let redis = (outside.redis.clone(), outside.secrets.clone());
         let root = config.checkpoint_root.clone();
         let policy = SpecPolicy::new(root, config.allow_roots.clone());
         let terms = |meta| Terms {
@@ -304,7 +306,8 @@ impl Master {
         };
         let tasks = &core.tasks;
         protection.keep(warnings.clone(), tasks);
-        let pages = Pages::new(core.roles.clone(), warnings.clone(), tasks);
+        let rankings = Rankings::start(redis.0, redis.1, tasks);
+        let pages = Pages::new(core.roles.clone(), warnings.clone(), rankings, tasks);
         let pages = http::served(pages, protection.clone());
         serve_http(http_listener, pages, &protection, tasks);
         let accepted = accept(grpc_listener, &protection, LIMITS, tasks);

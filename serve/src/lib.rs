@@ -12,10 +12,12 @@
 //! | `query` | parameters, and what they may be |
 //! | `answer`, `problem` | answers and errors as HTTP |
 //! | `pages` | one function for each path |
+//! | `dashboard` | the files of the dashboard |
 
 mod answer;
 mod cache;
 mod creator;
+mod dashboard;
 mod link;
 mod names;
 mod pages;
@@ -26,5 +28,6 @@ mod server;
 mod serving;
 mod shown;
 
+pub use dashboard::files;
 pub use pages::openapi;
 pub use server::{Options, Server};

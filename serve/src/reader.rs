@@ -93,8 +93,7 @@ impl Reader {
     ) -> Result<Part, Problem> {
         let best = members(&self.keys.ranking_key(platform), first, Some(count));
         let (found, total, updated) = self.of_ranking(platform, best).await?;
-        let hashes = self.hashes(platform, &found).await?;
-        let creators = Creator::ranked(platform, found, first + 1.., hashes);
+        let creators = self.known(platform, found, first + 1..).await?;
         Ok(Part {
             creators,
             total,
@@ -113,9 +112,8 @@ impl Reader {
         command.arg(self.keys.ranking_key(platform)).arg(first);
         command.arg(first + count - 1).arg("WITHSCORES");
         let (found, total, updated) = self.of_ranking(platform, command).await?;
-        let hashes = self.hashes(platform, &found).await?;
         let places = (1..=total.saturating_sub(first)).rev();
-        let creators = Creator::ranked(platform, found, places, hashes);
+        let creators = self.known(platform, found, places).await?;
         Ok(Part {
             creators,
             total,
@@ -172,13 +170,23 @@ impl Reader {
         if all == 0 {
             return Err(Problem::no_platform(platform));
         }
-        let hashes = self.hashes(platform, &found).await?;
-        let creators = Creator::ranked(platform, found, above + first + 1.., hashes);
+        let creators = self.known(platform, found, above + first + 1..).await?;
         Ok(Part {
             creators,
             total,
             updated,
         })
+    }
+
+    /// Creators that a ranking has at these places, with what their hashes have.
+    async fn known(
+        &self,
+        platform: &str,
+        found: Members,
+        places: impl Iterator<Item = u64>,
+    ) -> Result<Vec<Creator>, Problem> {
+        let hashes = self.hashes(platform, &found).await?;
+        Ok(Creator::ranked(platform, found, places, hashes))
     }
 
     async fn hashes(&self, platform: &str, members: &Members) -> Result<Vec<Fields>, Problem> {
@@ -320,8 +328,7 @@ impl Reader {
     ) -> Result<Vec<Creator>, Problem> {
         let places: Vec<u64> = found.iter().map(|(place, ..)| *place).collect();
         let found: Members = found.into_iter().map(|(_, kol, s)| (kol, s)).collect();
-        let hashes = self.hashes(platform, &found).await?;
-        Ok(Creator::ranked(platform, found, places.into_iter(), hashes))
+        self.known(platform, found, places.into_iter()).await
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::actor::{Drained, Group};
 use kol_common::job::{Labels, SinkSpec};
-use kol_common::net::{Protection, protect, serve_http};
+use kol_common::net::{self, Protection, protect, serve_http};
 use kol_common::secrets::Secrets;
 use tokio::net::TcpListener;
 
+use crate::dashboard;
 use crate::link::Link;
 use crate::pages;
 use crate::reader::Reader;
@@ -64,6 +65,7 @@ impl Server {
         let serving = Serving::new(reader, link, options.default_platform, is_open);
         protection.keep(protection.warning(&[address]).into_iter().collect(), &tasks);
         let router = protect(pages::router(Arc::new(serving)), protection.clone());
+        let router = net::files::files(dashboard::files()).merge(router);
         serve_http(listener, router, &protection, &tasks);
         Ok(Self { address, tasks })
     }

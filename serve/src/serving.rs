@@ -1,18 +1,22 @@
 //! What all pages have: the reader, and what equal requests share.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::cache::{Cache, Limits, Shared};
+use crate::creator::Creator;
 use crate::link::Link;
 use crate::names::Names;
 use crate::problem::Problem;
+use crate::query::OfPlatform;
 use crate::reader::Reader;
 
 /// How long an answer is shared.
@@ -88,26 +92,10 @@ impl Serving {
         self.link.ready().await
     }
 
-    /// Answers a request with these headers: with what an equal one was given a moment ago, or what `read` reads. `key` is
-    /// the same for equal requests only.
-    pub(crate) async fn answer<T: Serialize>(
-        &self,
-        request: &HeaderMap,
-        key: String,
-        cost: Cost,
-        read: impl Future<Output = Result<T, Problem>>,
-    ) -> Response {
-        match self.read(key, cost, read).await {
-            Ok(Shared::Fresh(answer)) => answer.respond(request),
-            Ok(Shared::Stale(answer, age)) => answer.respond_stale(age),
-            Err(problem) => problem.into_response(),
-        }
-    }
-
-    /// The same, not yet as an answer to somebody.
+    /// What an equal request was given a moment ago, or what `read` reads. `key` is the same for equal requests only.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is nothing.
     pub(crate) async fn read<T: Serialize>(
         &self,
         key: String,
@@ -137,5 +125,73 @@ impl Serving {
         match self.names.get(key, FRESH_WHOLE, read).await? {
             Shared::Fresh(names) | Shared::Stale(names, _) => Ok(names),
         }
+    }
+}
+
+/// A request, with what it takes to answer it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    serving: Arc<Serving>,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<Serving>> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        serving: &Arc<Serving>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self {
+            serving: Arc::clone(serving),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Call {
+    /// What answers are made of.
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    /// What reads Redis.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.serving.reader
+    }
+
+    /// The platform that this request is about.
+    pub(crate) fn platform<'a>(&'a self, named: &'a Option<String>) -> &'a str {
+        self.serving.platform(named)
+    }
+
+    /// Answers with what an equal request to this page was given a moment ago, or what `read` reads.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        page: &str,
+        parameters: &impl std::fmt::Debug,
+        cost: Cost,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Response {
+        match self.serving.read(key(page, parameters), cost, read).await {
+            Ok(Shared::Fresh(answer)) => answer.respond(&self.headers),
+            Ok(Shared::Stale(answer, age)) => answer.respond_stale(age),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Answers with what a page shows of one creator.
+    pub(crate) async fn creator<T: From<Creator> + Serialize>(
+        &self,
+        page: &str,
+        kol: &str,
+        wanted: &OfPlatform,
+    ) -> Response {
+        let platform = self.platform(&wanted.platform);
+        let read = async {
+            let creator = self.reader().creator(platform, kol).await?;
+            Ok(T::from(creator))
+        };
+        self.answer(page, &(kol, wanted), Cost::Part, read).await
     }
 }

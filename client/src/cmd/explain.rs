@@ -1,11 +1,9 @@
 //! `explain KOL`.
 
-use kol_common::job::JobSpec;
-use kol_common::proto::{ExplainRequest, Explanation, SlotDetail};
-use kol_common::scoring::schema::{FIELDS, Scored, Shows};
-use kol_common::scoring::{Scoring, Slot, merge};
-use kol_common::{KolError, Millis};
-use serde_json::{Value, json};
+use kol_common::Millis;
+use kol_common::proto::{ExplainRequest, Explanation};
+use kol_common::scoring::schema::Scored;
+use kol_common::view::{Score, explanation_json};
 
 use super::chosen;
 use crate::Context;
@@ -37,83 +35,14 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         kol: args.kol,
     };
     let found = ctx.jobs().await?.explain(request).await?.into_inner();
-    let spec: JobSpec = serde_json::from_str(&found.spec_json)
-        .map_err(|e| KolError::internal("SPEC_ENCODING", e.to_string()))?;
-    let scoring = Scoring::new(&spec.scoring);
-    let slots: Vec<Slot> = found
-        .slots
-        .iter()
-        .filter(|slot| !slot.retired)
-        .map(|slot| packed(&scoring, slot))
-        .collect();
-    let sums = merge(&scoring, &slots);
-    let terms = scoring.score(&sums, found.market);
-    let scored = Scored {
-        scoring: &scoring,
-        sums: &sums,
-        terms: &terms,
-    };
+    let score = Score::of(&found)?;
+    let scored = score.scored();
     if ctx.json() {
-        print::json(&as_json(&found, &scored))?;
+        print::json(&explanation_json(&found, &scored))?;
     } else {
         print::text(&as_text(&found, &scored))?;
     }
     Ok(())
-}
-
-fn packed(scoring: &Scoring, slot: &SlotDetail) -> Slot {
-    Slot {
-        partition: 0,
-        generation: 0,
-        window_end: slot.window_end_ms / scoring.spec.slide.0,
-        engagement_e6: slot.engagement_e6 as f64,
-        events: u32::try_from(slot.events).unwrap_or(u32::MAX),
-        previous_engagement_e6: slot.previous_engagement_e6 as f64,
-        previous_events: u32::try_from(slot.previous_events).unwrap_or(u32::MAX),
-        baseline_engagement_e6: slot.baseline_engagement_e6,
-        baseline_events: slot.baseline_events,
-        first_pane: slot.first_event_ms / scoring.spec.slide.0,
-    }
-}
-
-pub(crate) fn as_json(found: &Explanation, scored: &Scored<'_>) -> Value {
-    let Scored {
-        scoring,
-        sums,
-        terms,
-    } = scored;
-    let readings = found.slots.iter().flat_map(|slot| {
-        slot.readings.iter().map(|r| {
-            json!({
-                "video_id": r.video_id, "time_ms": r.time_ms, "likes": r.likes,
-                "comments": r.comments, "shares": r.shares, "views": r.views,
-                "followers": r.followers,
-            })
-        })
-    });
-    let mut explanation = json!({
-        "job_id": found.job_id, "platform": found.platform, "kol": found.kol,
-        "window_end_ms": scoring.time(sums.window_end).0,
-        "engagement": sums.engagement_e6 / 1e6,
-        "previous_velocity": terms.previous_velocity,
-        "own_baseline": terms.own_baseline,
-        "market": terms.market,
-        "slots": found.slots.len(),
-        "readings": readings.collect::<Vec<_>>(),
-    });
-    for field in FIELDS {
-        explanation[field.name] = match field.shows {
-            Shows::Exact(number) | Shows::Rounded(_, number) => number(scored).into(),
-            Shows::Text(_) => {
-                let mut text = String::new();
-                field.write(scored, &mut text);
-                text.into()
-            }
-        };
-    }
-    // The one that was used, also where it is the market's.
-    explanation["baseline"] = terms.baseline.into();
-    explanation
 }
 
 pub(crate) fn as_text(found: &Explanation, scored: &Scored<'_>) -> String {

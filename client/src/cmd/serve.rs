@@ -40,6 +40,15 @@ pub struct Args {
     /// Allows other addresses than loopback without TLS and login. For networks where only trusted hosts can connect.
     #[arg(long)]
     insecure: bool,
+    /// Host under which it is called, besides loopback, where a proxy or a tunnel leads to it; may be given several times,
+    /// or with commas. Without a login other names are refused.
+    #[arg(
+        long,
+        env = "KOL_SERVE_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<String>,
     /// Folder of `file:` secrets.
     #[arg(long, env = "KOL_SECRETS_DIR")]
     secrets_dir: Option<PathBuf>,
@@ -94,7 +103,8 @@ fn options(args: Args, ctx: &Context) -> Result<Options, KolError> {
     }
     Ok(Options {
         listen: args.listen,
-        protection: Protection::new(ctx.tls.as_deref(), args.insecure)?,
+        protection: Protection::new(ctx.tls.as_deref(), args.insecure)?
+            .allow_hosts(&args.allow_host)?,
         sink,
         secrets: Secrets::new(args.secrets_dir),
         labels: scoring.labels,

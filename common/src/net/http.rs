@@ -19,6 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
 use super::connection::Connection;
+use super::hosts;
 use super::listener::{Limits, accept};
 use super::protection::{Protection, Refused};
 use super::tokens::Role;
@@ -90,8 +91,14 @@ async fn harmless(request: Request, next: Next) -> Response {
     response
 }
 
-/// Serves pages on a listener until the tasks are stopped.
+/// Serves pages on a listener until the tasks are stopped. Without a login, one on loopback answers requests that name
+/// loopback or an allowed host.
 pub fn serve_http(listener: TcpListener, router: Router, protection: &Protection, tasks: &Group) {
+    let address = listener.local_addr().ok();
+    let router = match protection.hosts(address) {
+        Some(hosts) => open_to_all(router.layer(from_fn_with_state(hosts, hosts::known))),
+        None => router,
+    };
     let limits = Limits {
         connections: CONNECTIONS,
         hello: HEAD,

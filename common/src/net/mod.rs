@@ -6,15 +6,18 @@
 //!    [`EXECUTOR`]; people and scrapers show a token. Nothing but health is answered without.
 //! 3. Certificates and tokens are read again while the process runs. What cannot be read changes nothing. A connection is
 //!    cut when the certificate of its other end is no longer valid.
-//! 4. Connections, the time to say something, and the time of a request have limits before anything is read.
+//! 4. Where there is no login, a listener on loopback answers only requests that name it so: see `hosts`.
+//! 5. Connections, the time to say something, and the time of a request have limits before anything is read.
 
 mod answering;
 pub mod authority;
 mod connection;
 mod credentials;
 mod dial;
+pub mod files;
 mod folder;
 mod health;
+mod hosts;
 mod http;
 mod listener;
 mod protection;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::Credentials;
+use super::hosts::Hosts;
 use super::tokens::{Principal, Role};
 use crate::KolError;
 use crate::actor::Group;
@@ -21,6 +22,7 @@ const EACH: Duration = Duration::from_secs(60);
 pub struct Protection {
     credentials: Option<Credentials>,
     insecure: bool,
+    hosts: Hosts,
 }
 
 /// Why a request is refused.
@@ -62,7 +64,24 @@ impl Protection {
         Ok(Self {
             credentials: tls.map(Credentials::load).transpose()?,
             insecure,
+            hosts: Hosts::default(),
         })
+    }
+
+    /// Where there is no login, requests that name one of these hosts are answered on loopback, too.
+    ///
+    /// # Errors
+    /// `CONFIG_INVALID`: one is not the name of a host.
+    pub fn allow_hosts(self, names: &[String]) -> Result<Self, KolError> {
+        let hosts = Hosts::named(names)?;
+        Ok(Self { hosts, ..self })
+    }
+
+    /// Which hosts requests to this address may name; `None` where any. An address that is not known is no reason to be
+    /// open.
+    pub(super) fn hosts(&self, address: Option<SocketAddr>) -> Option<Hosts> {
+        let is_reachable = address.is_some_and(|address| !is_local(address));
+        (self.credentials.is_none() && !is_reachable).then(|| self.hosts.clone())
     }
 
     /// Certificates and tokens, if there are any.

@@ -305,7 +305,7 @@ async fn pages_carry_headers_for_browsers_and_slow_large_and_garbled_requests_en
     serve_http(listener, router, &protection, &tasks);
     let good = answer(
         &address,
-        b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )
     .await;
     assert!(

@@ -1,7 +1,11 @@
 //! What people and scripts read: the wire types as JSON, with the same names in the HTTP API and in
 //! `kol-client -o json`.
 
+mod explanation;
+
 use serde_json::{Map, Value, json};
+
+pub use explanation::{Score, explanation_json};
 
 use crate::event::Reject;
 use crate::proto::{
@@ -208,6 +212,7 @@ fn partition_checkpoint_json(checkpoint: &PartitionCheckpoint) -> Value {
         "files": checkpoint.files.iter().map(|f| json!({"path": f.path, "bytes": f.bytes})).collect::<Vec<_>>(),
         "written_bytes": checkpoint.written_bytes,
         "pause_us": checkpoint.pause_us,
+        "copied_ms": checkpoint.copied_ms,
         "durable_ms": checkpoint.durable_ms,
         "confirmed_ms": checkpoint.confirmed_ms,
     })

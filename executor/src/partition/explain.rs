@@ -148,6 +148,8 @@ mod tests {
         let detail = replied.try_recv().unwrap().unwrap();
         assert_eq!((detail.readings.len(), detail.events), (4, 4));
         assert_eq!(detail.partition.unwrap().partition, 3);
+        let in_panes: u64 = detail.panes.iter().map(|pane| pane.events).sum();
+        assert_eq!(in_panes, 4);
         assert!(!explain.is_busy());
     }
 

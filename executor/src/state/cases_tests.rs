@@ -21,6 +21,7 @@ const CASES: [Case; 13] = [
             r#""like_count_raw":"8 B""#,
             r#""like_count_raw":"8,5 B""#,
             r#""like_count_raw":"9 M""#,
+            r#""like_count_raw":"9 B""#,
         ],
         0,
     ),

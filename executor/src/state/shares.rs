@@ -171,6 +171,13 @@ impl State {
         let newest = Millis(slot.newest);
         let at = self.window_end.min(self.scoring.empty_from(newest));
         let packed = self.packed(slot, at);
+        let mut panes = Vec::new();
+        let (base, ..) = slot.panes.copy(&mut panes);
+        let panes = panes.iter().map(|pane| proto::PaneDetail {
+            begin_ms: self.scoring.time(base + u64::from(pane.after_base)).0,
+            engagement_e6: pane.engagement_e6,
+            events: pane.events.into(),
+        });
         Some(proto::SlotDetail {
             window_end_ms: self.scoring.time(at).0,
             engagement_e6: packed.engagement_e6 as u64,
@@ -182,6 +189,7 @@ impl State {
             first_event_ms: slot.first,
             newest_event_ms: slot.newest,
             retired: self.scoring.retired(newest, self.window_end),
+            panes: panes.collect(),
             ..Default::default()
         })
     }

@@ -116,7 +116,7 @@ fn with_constants(spec: &ScoringSpec, raised: &[f64; 16]) -> ScoringSpec {
     let mut raised = raised.iter();
     for group in ["weights", "floors", "curve", "momentum"] {
         for constant in spec[group].as_object_mut().unwrap().values_mut() {
-            let by = raised.next().expect("a number for each constant");
+            let by = raised.next().unwrap();
             *constant = (constant.as_f64().unwrap() + by).into();
         }
     }

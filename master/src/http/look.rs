@@ -52,11 +52,11 @@ impl Master {
     }
 
     /// A job by what somebody calls it, as JSON.
-    async fn job(&self, name: &str) -> Result<String, KolError> {
+    async fn job(&self, name: &str, all: &[JobStatus]) -> Result<String, KolError> {
         let mut status: JobStatus = self.roles.job(name.to_owned()).await?;
         status.warnings.extend(self.warnings.iter().cloned());
         let kept = self.roles.checkpoints(name.to_owned()).await?;
-        Ok(detail(&status, &kept, &self.pace).to_string())
+        Ok(detail(&status, all, &kept, &self.pace).to_string())
     }
 }
 
@@ -67,9 +67,9 @@ impl Look for Master {
         let now = Millis::from(self.began.elapsed());
         self.pace.note(now, counters(&seen));
         let overview = overview(&seen, &self.pace).to_string();
-        let this = &*self;
+        let (this, all) = (&*self, &seen.jobs);
         let details = jobs.into_iter().map(|name| async move {
-            let job = this.job(&name).await.unwrap_or_else(|error| {
+            let job = this.job(&name, all).await.unwrap_or_else(|error| {
                 json!({"name": name, "error": problem_json(&error.to_info())}).to_string()
             });
             (name, job)

@@ -1,8 +1,11 @@
 //! HTTP: health, metrics, the API as JSON, and the page for people with its news.
 
+mod creator;
+mod epoch;
 mod live;
 mod look;
 mod pace;
+mod ranking;
 mod shell;
 mod snapshot;
 
@@ -13,7 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use kol_common::actor::Group;
-use kol_common::net::{Protection, open_to_all, protect};
+use kol_common::net::{self, Protection, protect};
+use kol_common::proto::ExplainRequest;
 use kol_common::view::{executor_json, job_json, problem_json};
 use kol_common::{Domain, KolError};
 use serde::Deserialize;
@@ -21,11 +25,13 @@ use serde_json::{Value, json};
 
 use crate::metrics::{self, Cluster};
 use crate::role::Roles;
+use creator::Creators;
 use live::Live;
 use look::Master;
 use snapshot::job_with_parts;
 
-pub use shell::FILES;
+pub use ranking::Rankings;
+pub use shell::files;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -34,13 +40,17 @@ pub struct Pages {
     /// What people must know of this process.
     warnings: Vec<String>,
     live: Live,
+    creators: Creators,
+    rankings: Rankings,
 }
 
 impl Pages {
     /// Of a master, until the tasks are stopped. `warnings` is what people must know of this process.
-    pub fn new(roles: Roles, warnings: Vec<String>, tasks: &Group) -> Self {
+    pub fn new(roles: Roles, warnings: Vec<String>, rankings: Rankings, tasks: &Group) -> Self {
         let live = Live::start(Master::new(roles.clone(), warnings.clone()), tasks);
         Self {
+            creators: Creators::new(roles.clone()),
+            rankings,
             roles,
             warnings,
             live,
@@ -50,7 +60,7 @@ impl Pages {
 
 /// All that is served: what has data to those who may look at it, and the page, which has none, to everybody.
 pub fn served(pages: Pages, protection: Protection) -> Router {
-    open_to_all(shell::shell()).merge(protect(router(pages), protection))
+    net::files::files(files()).merge(protect(router(pages), protection))
 }
 
 fn router(pages: Pages) -> Router {
@@ -67,13 +77,15 @@ pub fn paths() -> impl Iterator<Item = String> {
     routes.map(|(path, _)| path.replace("{job}", "job"))
 }
 
-fn routes() -> [(&'static str, MethodRouter<Pages>); 7] {
+fn routes() -> [(&'static str, MethodRouter<Pages>); 9] {
     [
         ("/healthz", get(|| async { "ok\n" })),
         ("/readyz", get(ready)),
         ("/metrics", get(exposition)),
         ("/api/v1/jobs", get(jobs)),
         ("/api/v1/jobs/{job}", get(job)),
+        ("/api/v1/jobs/{job}/creator", get(creator)),
+        ("/api/v1/jobs/{job}/ranking", get(ranking)),
         ("/api/v1/executors", get(executors)),
         ("/api/v1/events", get(events)),
     ]
@@ -110,6 +122,41 @@ async fn job(State(pages): State<Pages>, Path(job): Path<String>) -> Response {
         status.warnings.extend(pages.warnings);
         job_with_parts(&status)
     })
+}
+
+/// A creator, or a platform, that is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Looked {
+    platform: String,
+    kol: String,
+}
+
+/// Every term of a creator's score.
+async fn creator(
+    State(pages): State<Pages>,
+    Path(job): Path<String>,
+    Query(looked): Query<Looked>,
+) -> Response {
+    let request = ExplainRequest {
+        job,
+        platform: looked.platform,
+        kol: looked.kol,
+    };
+    answer(pages.creators.explain(request).await, |found| found)
+}
+
+/// The first creators of a ranking.
+async fn ranking(
+    State(pages): State<Pages>,
+    Path(job): Path<String>,
+    Query(looked): Query<Looked>,
+) -> Response {
+    let read = async {
+        let status = pages.roles.job(job).await?;
+        pages.rankings.first(&status, &looked.platform).await
+    };
+    answer(read.await, |ranking| ranking)
 }
 
 async fn executors(State(pages): State<Pages>) -> Response {

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kol_common::job::JobSpec;
 use kol_common::proto::{
     ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, LeadershipReply,
-    ListCheckpointsReply, Manifest, PartitionCheckpoint, PartitionStatus,
+    ListCheckpointsReply, PartitionStatus,
 };
 use kol_common::view::{
     executor_json, is_over, job_json, partition_json, problem_json, savepoint_json,
@@ -13,7 +14,9 @@ use kol_common::view::{
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
 
+use super::epoch::epoch;
 use super::pace::{Counter, Pace};
+use crate::job::difference::differences;
 
 /// Jobs that are over and shown: the newest.
 const MOST_OVER: usize = 30;
@@ -126,15 +129,38 @@ pub(super) fn overview(seen: &Seen, pace: &Pace) -> Value {
     })
 }
 
-/// What clients get that look at one job, besides.
-pub(super) fn detail(job: &JobStatus, kept: &ListCheckpointsReply, pace: &Pace) -> Value {
+/// What clients get that look at one job, besides. `all` are the jobs on record, the newest first.
+pub(super) fn detail(
+    job: &JobStatus,
+    all: &[JobStatus],
+    kept: &ListCheckpointsReply,
+    pace: &Pace,
+) -> Value {
     let mut shown = with_pace(job, pace, job_with_parts(job));
     let partitions = job.partitions.iter().map(|part| partition(job, part, pace));
     shown["partition_list"] = partitions.collect();
     shown["checkpoints"] = kept.checkpoints.iter().map(epoch).collect();
     shown["savepoints"] = kept.savepoints.iter().map(savepoint_json).collect();
     shown["checkpoint_location"] = json!(kept.location);
+    shown["before"] = before(job, all);
     shown
+}
+
+/// The job that had this name before, and in what its spec differed; null where none is on record.
+fn before(job: &JobStatus, all: &[JobStatus]) -> Value {
+    let mut older = all.iter().skip_while(|other| other.job_id != job.job_id);
+    let older = older.find(|other| other.name == job.name && other.job_id != job.job_id);
+    let Some(older) = older else {
+        return Value::Null;
+    };
+    let spec = |job: &JobStatus| serde_json::from_str::<JobSpec>(&job.spec_json).ok();
+    // An older version may have written it.
+    let specs = spec(older).zip(spec(job));
+    json!({
+        "job_id": older.job_id,
+        "submitted_ms": older.submitted_ms,
+        "differences": specs.map(|(was, is)| differences(&was, &is)),
+    })
 }
 
 /// Live ones, and the newest of the others.
@@ -188,25 +214,6 @@ fn lag_ms(job: &JobStatus, part: &PartitionStatus, pace: &Pace) -> Option<u64> {
         (lag, Some(read)) if read > 0.0 => Some((lag as f64 * 1e3 / read) as u64),
         _ => None,
     }
-}
-
-/// An epoch in one line, as `kol-client checkpoints` has it: times are those of its slowest partition.
-fn epoch(manifest: &Manifest) -> Value {
-    let parts = || manifest.partitions.iter();
-    let most = |of: fn(&PartitionCheckpoint) -> u64| parts().map(of).max();
-    let files = || parts().flat_map(|part| &part.files);
-    json!({
-        "epoch": manifest.epoch,
-        "begun_ms": manifest.begun_ms,
-        "took_ms": manifest.took_ms,
-        "written_bytes": parts().map(|part| part.written_bytes).sum::<u64>(),
-        "state_bytes": files().map(|file| file.bytes).sum::<u64>(),
-        "files": files().count(),
-        "pause_us": most(|part| part.pause_us),
-        "durable_ms": most(|part| part.durable_ms),
-        "confirmed_ms": most(|part| part.confirmed_ms),
-        "origin": manifest.origin,
-    })
 }
 
 /// What is wrong now, what stops most first.

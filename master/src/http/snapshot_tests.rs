@@ -1,6 +1,4 @@
-use kol_common::proto::{
-    PartitionCounters, PartitionReport, Placement, SourcePartition, StateFile,
-};
+use kol_common::proto::{PartitionCounters, PartitionReport, Placement, SourcePartition};
 
 use super::*;
 
@@ -87,6 +85,9 @@ fn a_lost_executor_is_a_problem_until_another_one_has_registered_since() {
         ["EXECUTOR_LOST"],
         "the newer one is lost since {new:?} came"
     );
+    let earlier = executor("d", Lost, 1_000, 15_000);
+    let two = of(vec![lost.clone(), new.clone(), earlier]);
+    assert_eq!(codes(&two), ["EXECUTOR_LOST"], "one came for two");
     let newer = executor("e", Alive, 99_000, 0);
     let second = executor("d", Lost, 1_000, 5_000);
     assert_eq!(codes(&of(vec![lost.clone(), new, second, newer])), [""; 0]);
@@ -173,7 +174,7 @@ fn pace_and_lag_in_time_are_measured_and_null_where_they_are_not_known() {
     );
     let lag = |owner, end| {
         let seen = at(4, owner, end);
-        let shown = detail(&seen.jobs[0], &ListCheckpointsReply::default(), &pace);
+        let shown = detail(&seen.jobs[0], &[], &ListCheckpointsReply::default(), &pace);
         let part = &shown["partition_list"][0];
         assert_eq!(part["lag_ms"], shown["lag_ms"], "{shown}");
         assert_eq!(part["since_ms"], 77);
@@ -217,35 +218,32 @@ fn jobs_that_are_over_are_shown_up_to_a_number_and_live_ones_all() {
 }
 
 #[test]
-fn an_epoch_has_the_times_of_its_slowest_partition_and_the_bytes_of_all() {
-    let part = |ms, bytes| PartitionCheckpoint {
-        durable_ms: ms,
-        confirmed_ms: ms * 10,
-        pause_us: ms + 1,
-        written_bytes: bytes,
-        files: vec![StateFile {
-            bytes: bytes * 3,
-            ..StateFile::default()
-        }],
-        ..PartitionCheckpoint::default()
+fn a_job_shows_in_what_its_spec_differs_from_the_one_before_of_that_name() {
+    let submitted = |id: &str, name: &str, window: u64| {
+        let mut spec = crate::testing::spec(name);
+        spec.scoring.window = Millis(window);
+        JobStatus {
+            job_id: id.into(),
+            spec_json: serde_json::to_string(&spec).unwrap(),
+            ..job(name, JobState::Stopped)
+        }
     };
-    let manifest = Manifest {
-        epoch: 9,
-        took_ms: 44,
-        partitions: vec![part(5, 100), part(8, 10)],
-        ..Manifest::default()
-    };
-    let shown = epoch(&manifest);
-    for (key, value) in [
-        ("epoch", 9),
-        ("took_ms", 44),
-        ("durable_ms", 8),
-        ("confirmed_ms", 80),
-        ("pause_us", 9),
-        ("written_bytes", 110),
-        ("state_bytes", 330),
-        ("files", 2),
-    ] {
-        assert_eq!(shown[key], value, "{key} in {shown}");
+    let hour = 3_600_000;
+    let all = [
+        submitted("4", "a", 3 * hour),
+        submitted("3", "b", hour),
+        submitted("2", "a", 2 * hour),
+        submitted("1", "a", hour),
+    ];
+    let differences = |at: usize| before(&all[at], &all)["differences"].clone();
+    let from_to = |was, is| json!([format!("scoring.window was {was} and is now {is}")]);
+    assert_eq!(differences(0), from_to("2h", "3h"));
+    assert_eq!(differences(2), from_to("1h", "2h"));
+    assert_eq!(before(&all[0], &all)["job_id"], "2");
+    for first in [1, 3] {
+        assert_eq!(before(&all[first], &all), Value::Null);
     }
+    let mut foreign = all.clone();
+    foreign[2].spec_json = "{}".into();
+    assert_eq!(before(&foreign[0], &foreign)["differences"], Value::Null);
 }

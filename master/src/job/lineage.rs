@@ -104,6 +104,7 @@ pub fn inherited(state: &Manifest, partitions: &[PartitionRecord]) -> Vec<Partit
             pause_us: 0,
             durable_ms: 0,
             confirmed_ms: 0,
+            copied_ms: None,
             ..p.clone()
         })
     };

@@ -8,6 +8,7 @@
 )]
 
 mod generations;
+mod hosts;
 mod lineage;
 mod process;
 mod rpc;

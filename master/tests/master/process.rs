@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 async fn get(address: impl tokio::net::ToSocketAddrs, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let answered = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -92,6 +92,7 @@ impl Rig {
             secrets_dir: None,
             tls: None,
             insecure: false,
+            allow_hosts: Vec::new(),
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,
             log_level: None,

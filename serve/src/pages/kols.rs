@@ -1,7 +1,5 @@
 //! Creators of a platform, page by page.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +7,7 @@ use utoipa::ToSchema;
 use crate::creator::Creator;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Direction, KolId, OfPlatform, Paged, Params};
-use crate::serving::{Cost, Served, Serving, key};
+use crate::serving::{Call, Cost, Serving};
 
 /// A page of creators.
 #[derive(Serialize, ToSchema)]
@@ -35,14 +33,9 @@ struct Page {
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Paged>,
-) -> Response {
-    let key = key("kols", &wanted);
-    let read = page(&serving, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn list(call: Call, Params(wanted): Params<Paged>) -> Response {
+    let read = page(call.serving(), &wanted);
+    call.answer("kols", &wanted, Cost::Part, read).await
 }
 
 /// All that is known of a creator.
@@ -56,15 +49,11 @@ pub(super) async fn list(
         (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
     ))]
 pub(super) async fn one(
-    State(serving): Served,
-    request: HeaderMap,
+    call: Call,
     KolId(kol): KolId,
     Params(wanted): Params<OfPlatform>,
 ) -> Response {
-    let key = key("kol", &(&kol, &wanted));
-    let platform = serving.platform(&wanted.platform);
-    let read = serving.reader.creator(platform, &kol);
-    serving.answer(&request, key, Cost::Part, read).await
+    call.creator::<Creator>("kol", &kol, &wanted).await
 }
 
 async fn page(serving: &Serving, wanted: &Paged) -> Result<Page, Problem> {

@@ -1,7 +1,5 @@
 //! Scores of creators whose names are known.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Number;
@@ -11,7 +9,7 @@ use crate::creator::Creator;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Compared, KolId, OfPlatform, Params};
 use crate::reader::Reader;
-use crate::serving::{Cost, Served, key};
+use crate::serving::{Call, Cost};
 
 /// The score of a creator.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +26,19 @@ struct Score {
     /// When the score was written, ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
+}
+
+impl From<Creator> for Score {
+    fn from(creator: Creator) -> Self {
+        Self {
+            kol_id: creator.kol_id,
+            platform: creator.platform,
+            trending_score: creator.trending_score,
+            trending_label: creator.trending_label,
+            source: "redis",
+            updated_at: creator.updated_at,
+        }
+    }
 }
 
 /// The score of a creator, and where it is going.
@@ -51,6 +62,20 @@ struct Trend {
     /// When the score was written, ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
+}
+
+impl From<Creator> for Trend {
+    fn from(creator: Creator) -> Self {
+        Self {
+            kol_id: creator.kol_id,
+            platform: creator.platform,
+            trending_score: creator.trending_score,
+            trending_label: creator.trending_label,
+            velocity: creator.velocity,
+            momentum: creator.momentum,
+            updated_at: creator.updated_at,
+        }
+    }
 }
 
 /// Creators side by side.
@@ -101,25 +126,11 @@ struct Side {
         (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
     ))]
 pub(super) async fn score(
-    State(serving): Served,
-    request: HeaderMap,
+    call: Call,
     KolId(kol): KolId,
     Params(wanted): Params<OfPlatform>,
 ) -> Response {
-    let key = key("score", &(&kol, &wanted));
-    let platform = serving.platform(&wanted.platform);
-    let read = async {
-        let creator = serving.reader.creator(platform, &kol).await?;
-        Ok(Score {
-            kol_id: creator.kol_id,
-            platform: creator.platform,
-            trending_score: creator.trending_score,
-            trending_label: creator.trending_label,
-            source: "redis",
-            updated_at: creator.updated_at,
-        })
-    };
-    serving.answer(&request, key, Cost::Part, read).await
+    call.creator::<Score>("score", &kol, &wanted).await
 }
 
 /// The score of a creator, with velocity and momentum.
@@ -133,26 +144,11 @@ pub(super) async fn score(
         (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
     ))]
 pub(super) async fn trending(
-    State(serving): Served,
-    request: HeaderMap,
+    call: Call,
     KolId(kol): KolId,
     Params(wanted): Params<OfPlatform>,
 ) -> Response {
-    let key = key("trend", &(&kol, &wanted));
-    let platform = serving.platform(&wanted.platform);
-    let read = async {
-        let creator = serving.reader.creator(platform, &kol).await?;
-        Ok(Trend {
-            kol_id: creator.kol_id,
-            platform: creator.platform,
-            trending_score: creator.trending_score,
-            trending_label: creator.trending_label,
-            velocity: creator.velocity,
-            momentum: creator.momentum,
-            updated_at: creator.updated_at,
-        })
-    };
-    serving.answer(&request, key, Cost::Part, read).await
+    call.creator::<Trend>("trend", &kol, &wanted).await
 }
 
 /// Up to ten creators side by side.
@@ -162,15 +158,10 @@ pub(super) async fn trending(
     (status = BAD_REQUEST, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn compare(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Compared>,
-) -> Response {
-    let key = key("compare", &wanted);
-    let platform = serving.platform(&wanted.platform);
-    let read = comparison(&serving.reader, platform, wanted.kols());
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn compare(call: Call, Params(wanted): Params<Compared>) -> Response {
+    let platform = call.platform(&wanted.platform);
+    let read = comparison(call.reader(), platform, wanted.kols());
+    call.answer("compare", &wanted, Cost::Part, read).await
 }
 
 async fn comparison(

@@ -1,7 +1,5 @@
 //! Creators by a part of their names. Only the first of a ranking are looked at.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,7 +8,7 @@ use crate::creator::Row;
 use crate::names::Place;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Params, Search, Suggest};
-use crate::serving::{Cost, Served, Serving, key};
+use crate::serving::{Call, Cost, Serving};
 
 /// Creators that were found.
 #[derive(Serialize, ToSchema)]
@@ -47,14 +45,9 @@ struct Suggestions {
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn search(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Search>,
-) -> Response {
-    let key = key("search", &wanted);
-    let read = found(&serving, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn search(call: Call, Params(wanted): Params<Search>) -> Response {
+    let read = found(call.serving(), &wanted);
+    call.answer("search", &wanted, Cost::Part, read).await
 }
 
 /// Names of creators that begin so.
@@ -65,14 +58,9 @@ pub(super) async fn search(
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn suggest(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Suggest>,
-) -> Response {
-    let key = key("suggest", &wanted);
-    let read = suggestions(&serving, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn suggest(call: Call, Params(wanted): Params<Suggest>) -> Response {
+    let read = suggestions(call.serving(), &wanted);
+    call.answer("suggest", &wanted, Cost::Part, read).await
 }
 
 async fn found(serving: &Serving, wanted: &Search) -> Result<Found, Problem> {

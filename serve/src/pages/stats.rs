@@ -1,7 +1,5 @@
 //! Rankings as a whole.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Number;
@@ -10,7 +8,7 @@ use utoipa::ToSchema;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Nothing, OfPlatform, Params};
 use crate::reader::Reader;
-use crate::serving::{Cost, Served, key};
+use crate::serving::{Call, Cost};
 use crate::shown;
 
 /// The scores of a ranking.
@@ -89,15 +87,10 @@ struct Overview {
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn of_ranking(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<OfPlatform>,
-) -> Response {
-    let key = key("of_ranking", &wanted);
-    let platform = serving.platform(&wanted.platform);
-    let read = scores(&serving.reader, platform);
-    serving.answer(&request, key, Cost::Whole, read).await
+pub(super) async fn of_ranking(call: Call, Params(wanted): Params<OfPlatform>) -> Response {
+    let platform = call.platform(&wanted.platform);
+    let read = scores(call.reader(), platform);
+    call.answer("of_ranking", &wanted, Cost::Whole, read).await
 }
 
 /// The platforms there are.
@@ -106,14 +99,9 @@ pub(super) async fn of_ranking(
     (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn platforms(
-    State(serving): Served,
-    request: HeaderMap,
-    _: Params<Nothing>,
-) -> Response {
-    let read = all_platforms(&serving.reader);
-    let key = key("platforms", &());
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn platforms(call: Call, _: Params<Nothing>) -> Response {
+    let read = all_platforms(call.reader());
+    call.answer("platforms", &(), Cost::Part, read).await
 }
 
 /// How much there is, and how new it is.
@@ -122,14 +110,9 @@ pub(super) async fn platforms(
     (status = NOT_MODIFIED, description = "As the ETag in If-None-Match says."),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn stats(
-    State(serving): Served,
-    request: HeaderMap,
-    _: Params<Nothing>,
-) -> Response {
-    let read = overview(&serving.reader);
-    let key = key("stats", &());
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn stats(call: Call, _: Params<Nothing>) -> Response {
+    let read = overview(call.reader());
+    call.answer("stats", &(), Cost::Part, read).await
 }
 
 async fn scores(reader: &Reader, platform: &str) -> Result<Scores, Problem> {

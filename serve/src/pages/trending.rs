@@ -1,7 +1,5 @@
 //! Lists of a ranking.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,7 +8,7 @@ use crate::creator::{Creator, Row};
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Listing, Params, Ranged};
 use crate::reader::{EXAMINED, Range, Reader};
-use crate::serving::{Cost, Served, Serving, key};
+use crate::serving::{Call, Cost, Serving};
 
 /// A part of a ranking.
 #[derive(Serialize, ToSchema)]
@@ -52,14 +50,9 @@ struct InRange {
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn trending(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Listing>,
-) -> Response {
-    let key = key("trending", &wanted);
-    let read = ranking::<Row>(&serving, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn trending(call: Call, Params(wanted): Params<Listing>) -> Response {
+    let read = ranking::<Row>(call.serving(), &wanted);
+    call.answer("trending", &wanted, Cost::Part, read).await
 }
 
 /// The ranking of a platform with all that is known of each creator.
@@ -70,14 +63,9 @@ pub(super) async fn trending(
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn detailed(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Listing>,
-) -> Response {
-    let key = key("detailed", &wanted);
-    let read = ranking::<Creator>(&serving, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+pub(super) async fn detailed(call: Call, Params(wanted): Params<Listing>) -> Response {
+    let read = ranking::<Creator>(call.serving(), &wanted);
+    call.answer("detailed", &wanted, Cost::Part, read).await
 }
 
 /// Creators that are viral.
@@ -88,8 +76,8 @@ pub(super) async fn detailed(
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn viral(serving: Served, request: HeaderMap, wanted: Params<Ranged>) -> Response {
-    ranged(serving, request, wanted, Range::Viral).await
+pub(super) async fn viral(call: Call, wanted: Params<Ranged>) -> Response {
+    ranged(call, wanted, Range::Viral).await
 }
 
 /// Creators that are hot, or viral.
@@ -100,8 +88,8 @@ pub(super) async fn viral(serving: Served, request: HeaderMap, wanted: Params<Ra
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn hot(serving: Served, request: HeaderMap, wanted: Params<Ranged>) -> Response {
-    ranged(serving, request, wanted, Range::Hot).await
+pub(super) async fn hot(call: Call, wanted: Params<Ranged>) -> Response {
+    ranged(call, wanted, Range::Hot).await
 }
 
 /// Creators that are warm or hot, with their momentum.
@@ -112,12 +100,8 @@ pub(super) async fn hot(serving: Served, request: HeaderMap, wanted: Params<Rang
     (status = NOT_FOUND, body = ProblemJson, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = ProblemJson, content_type = "application/problem+json"),
 ))]
-pub(super) async fn rising(
-    serving: Served,
-    request: HeaderMap,
-    wanted: Params<Ranged>,
-) -> Response {
-    ranged(serving, request, wanted, Range::Rising).await
+pub(super) async fn rising(call: Call, wanted: Params<Ranged>) -> Response {
+    ranged(call, wanted, Range::Rising).await
 }
 
 /// A part of a ranking as it is requested.
@@ -157,16 +141,11 @@ fn fits(creator: &Creator, wanted: &Listing) -> bool {
     has_label && creator.events() >= wanted.min_events.unwrap_or_default()
 }
 
-async fn ranged(
-    State(serving): Served,
-    request: HeaderMap,
-    Params(wanted): Params<Ranged>,
-    range: Range,
-) -> Response {
-    let key = key("range", &(range, &wanted));
-    let platform = serving.platform(&wanted.platform);
-    let read = in_range(&serving.reader, platform, range, &wanted);
-    serving.answer(&request, key, Cost::Part, read).await
+async fn ranged(call: Call, Params(wanted): Params<Ranged>, range: Range) -> Response {
+    let platform = call.platform(&wanted.platform);
+    let read = in_range(call.reader(), platform, range, &wanted);
+    call.answer("range", &(range, &wanted), Cost::Part, read)
+        .await
 }
 
 async fn in_range(

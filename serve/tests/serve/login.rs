@@ -47,9 +47,50 @@ async fn without_a_token_no_path_but_health_answers() {
         assert_eq!(status(Some("kol_x")).await, refused, "{path}");
         assert_ne!(status(Some(&token)).await, 401, "{path}");
     }
+    // The files of the dashboard have no data: they are the same for everybody.
+    for (path, _, content) in kol_serve::files() {
+        let answer = client.get(format!("{place}{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let policy = &answer.headers()["content-security-policy"];
+        let policy = policy.to_str().unwrap().to_owned();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.text().await.unwrap(), content, "{path}");
+    }
     let health = client.get(format!("{place}/healthz")).send().await.unwrap();
     let health = health.text().await.unwrap();
     assert!(!health.contains("version"), "{health}");
+}
+
+#[tokio::test]
+async fn without_a_login_no_path_answers_who_names_another_host() {
+    let redis = written();
+    let mut options = options(redis.url());
+    let names = ["kol.corp".to_owned()];
+    options.protection = Protection::default().allow_hosts(&names).unwrap();
+    let api = Api::with(options).await;
+    let paths = openapi().paths.paths.into_keys();
+    let paths = paths.chain(kol_serve::files().map(|(path, ..)| path.to_owned()));
+    for path in paths.chain(["/openapi.json".to_owned(), "/nowhere".to_owned()]) {
+        let path = path.replace("{kol_id}", "ann");
+        for stranger in ["evil.example", "localhost.evil.example:8000"] {
+            let got = api.request("GET", &path, &[("host", stranger)]).await;
+            assert_eq!(got.problem(), (421, "HOST_UNKNOWN".into()), "{path}");
+            assert!(got.text.contains(stranger), "{}", got.text);
+            assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
+        }
+        // The stream would last.
+        if path.ends_with("/stream") {
+            continue;
+        }
+        for known in ["localhost", "127.0.0.1:8000", "[::1]", "KOL.corp:80"] {
+            let got = api.request("GET", &path, &[("host", known)]).await;
+            assert_ne!(got.status, 421, "{path} as {known}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod away;
 mod bounds;
+mod dashboard;
 mod examples;
 mod lists;
 mod login;

@@ -60,6 +60,11 @@ impl Writer {
         }
     }
 
+    /// The same owner, after so many flushes.
+    pub fn again(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
+    }
+
     /// Writes shares in a flush of their own.
     pub fn flush(&mut self, open: &mut Connection, shares: &[Share<'_>]) {
         for script in script::all() {
@@ -181,7 +186,11 @@ pub struct Got {
 
 impl Api {
     pub async fn start(url: String) -> Self {
-        let server = Server::start(options(url)).await.unwrap();
+        Self::with(options(url)).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let server = Server::start(options).await.unwrap();
         let client = caller().build().unwrap();
         Self { server, client }
     }

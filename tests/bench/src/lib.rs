@@ -65,6 +65,8 @@ pub struct Plan {
     pub rate: u64,
     /// Single events whose way to Redis is timed.
     pub samples: usize,
+    /// Length of a run of requests at one rate.
+    pub serving: Duration,
 }
 
 /// Eight days of history, ending a minute ago.

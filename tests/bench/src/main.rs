@@ -39,6 +39,9 @@ struct Args {
     /// Single events whose way to Redis is timed.
     #[arg(long, default_value_t = 200)]
     samples: usize,
+    /// Length of a run of requests at one rate.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    serving: Duration,
     /// Creators of the checkpoint.
     #[arg(long, default_value_t = 1_000_000)]
     checkpoint_kols: u64,
@@ -66,6 +69,7 @@ fn main() {
         steady: args.steady,
         rate: args.rate,
         samples: args.samples,
+        serving: args.serving,
     };
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o == name);
     let mut report = Report::new(Machine::this());
@@ -104,7 +108,7 @@ fn main() {
         hostile(&plan);
     }
     if wanted("serve") {
-        serve();
+        serve(&plan, &mut report);
     }
     report.write(&args.json);
 }

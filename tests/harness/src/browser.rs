@@ -17,6 +17,8 @@ use tokio::runtime::Runtime;
 use super::{Process, free_port, root, wait_for};
 
 const START: Duration = Duration::from_secs(30);
+/// Widths of screens that pages are looked at with.
+const WIDTHS: [(&str, u32); 2] = [("wide", 1280), ("phone", 390)];
 /// It ends with chromedriver, whatever ends that.
 const BROWSER: &str = "#!/bin/sh\nexec setpriv --pdeathsig KILL chromium \"$@\"\n";
 
@@ -133,6 +135,31 @@ impl Browser {
     /// Writes a picture of the screen, PNG.
     pub fn screenshot(&self, path: &Path) {
         self.done(async |driver| driver.screenshot(path).await);
+    }
+
+    /// Pictures of what is open at two widths and in both themes, in `target/page`; nothing there may keep people out, or
+    /// be wider than the screen.
+    pub fn look_at(&self, view: &str) {
+        let folder = root().join("target/page");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for (width_name, width) in WIDTHS {
+            for (theme, is_dark) in [("light", false), ("dark", true)] {
+                self.looks(width, 900, is_dark);
+                let script = "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth]";
+                let size = self.run(script, &[]);
+                let [height, wide] = [0, 1].map(|at| size[at].as_u64().unwrap_or_default());
+                self.looks(width, height.clamp(900, 6_000) as u32, is_dark);
+                self.screenshot(&folder.join(format!("{view}-{width_name}-{theme}.png")));
+                assert!(
+                    wide <= u64::from(width),
+                    "{view} is wider than {width}: {size}"
+                );
+                let faults = self.faults().unwrap_or_default();
+                let what = format!("{view} {width_name} {theme}");
+                assert!(faults.is_empty(), "{what}: {faults:#?}");
+            }
+        }
+        self.looks(1280, 900, false);
     }
 
     fn tools(&self, method: &str, parameters: Value) {

@@ -14,7 +14,7 @@ pub fn page(address: &str, path: &str) -> String {
         limits(&stream, Some(LIMIT)).expect("a deadline");
     }
     // Of this version an answer ends with its connection, and has no chunks.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("a request");
     let mut page = String::new();
     let read = stream.read_to_string(&mut page);

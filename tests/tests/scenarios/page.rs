@@ -3,38 +3,10 @@
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobStatus;
-use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, root, wait_for};
+use kol_harness::{Browser, Cluster, Etcd, Process, Scene, binary, client, wait_for};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
-const WIDTHS: [(&str, u32); 2] = [("wide", 1280), ("phone", 390)];
-
-/// Pictures of what is open at two widths and in both themes, in `target/page`; nothing there may keep people out.
-fn look_at(browser: &Browser, view: &str) {
-    let folder = root().join("target/page");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (width_name, width) in WIDTHS {
-        for (theme, is_dark) in [("light", false), ("dark", true)] {
-            browser.looks(width, 900, is_dark);
-            let script = "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth]";
-            let size = browser.run(script, &[]);
-            let height = size[0].as_u64().unwrap().clamp(900, 6_000);
-            browser.looks(width, height as u32, is_dark);
-            let picture = folder.join(format!("{view}-{width_name}-{theme}.png"));
-            browser.screenshot(&picture);
-            assert!(
-                size[1].as_u64().unwrap() <= u64::from(width),
-                "{view} is wider than {width}: {size}"
-            );
-            let faults = browser.faults().unwrap_or_default();
-            assert!(
-                faults.is_empty(),
-                "{view} {width_name} {theme}: {faults:#?}"
-            );
-        }
-    }
-    browser.looks(1280, 900, false);
-}
 
 fn without_problems(browser: &Browser) {
     browser.wait_text("#wrong", "Nothing is wrong", LIMIT);
@@ -57,7 +29,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
         executors.contains("executor-0") && executors.contains("executor-1"),
         "{executors}"
     );
-    look_at(&browser, "overview");
+    browser.look_at("overview");
 
     scene.kill(0);
     let killed = Instant::now();
@@ -65,7 +37,7 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     println!("on the page {:?} after the kill: {shown}", killed.elapsed());
     browser.wait_text("#executors", "lost", LIMIT);
     browser.wait_text("#problems", "EXECUTOR_LOST", LIMIT);
-    look_at(&browser, "problem");
+    browser.look_at("problem");
     scene.cluster.add_executor();
     without_problems(&browser);
     assert_eq!(browser.text("#problems"), "");
@@ -89,7 +61,9 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
     }
     let spec = browser.run("return document.querySelector('#spec').textContent", &[]);
     assert!(spec.as_str().unwrap().contains("\"scenario\""), "{spec}");
-    let curves = "return document.querySelectorAll('.plot canvas').length";
+    let changed = browser.text("#changed");
+    assert!(changed.contains("No job of this name"), "{changed}");
+    let curves = "return document.querySelectorAll('#job .plot canvas').length";
     wait_for("four plots", LIMIT, || {
         let drawn = browser.run(curves, &[]);
         if drawn == 4 {
@@ -97,8 +71,52 @@ fn an_executor_that_is_killed_is_on_the_page_within_five_seconds_and_gone_when_a
         }
         Err(drawn.to_string())
     });
-    look_at(&browser, "job");
+    browser.look_at("job");
+    the_first_of_the_ranking(&scene, &browser);
     scene.ends_as_the_fold();
+}
+
+/// The ranking on the page of the job leads to the page of its first creator, which shows what `explain` does.
+fn the_first_of_the_ranking(scene: &Scene, browser: &Browser) {
+    let ranking = scene.cluster.client(&["top", "-n", "20", "-o", "json"]);
+    let ranking = ranking.json();
+    let rows = ranking.as_array().unwrap();
+    let kols = rows.iter().map(|row| row["kol"].as_str().unwrap());
+    let script =
+        "return [...document.querySelectorAll('#ranking tbody th')].map((cell) => cell.innerText)";
+    wait_for("the ranking on the page", LIMIT, || {
+        let shown = browser.run(script, &[]);
+        if shown == json!(kols.clone().collect::<Vec<_>>()) {
+            return Ok(());
+        }
+        Err(format!("{shown}"))
+    });
+    browser.run("document.querySelector('#ranking tbody a').click()", &[]);
+    let first = rows[0]["kol"].as_str().unwrap();
+    browser.wait_text("#creator-name", first, LIMIT);
+    browser.wait_text("#terms", "raw", LIMIT);
+    let explained = scene.cluster.client(&["explain", first, "-o", "json"]);
+    let explained = explained.json();
+    for term in [
+        "velocity",
+        "previous_velocity",
+        "baseline",
+        "market",
+        "momentum",
+        "raw_score",
+    ] {
+        let value = format!("{:.4}", explained[term].as_f64().unwrap());
+        browser.wait_text("#terms", &value, LIMIT);
+    }
+    let curve = "return document.querySelector('#plot-velocity').getAttribute('aria-label')";
+    let curve = browser.run(curve, &[]).to_string();
+    let newest = format!("velocity {:.2}", explained["velocity"].as_f64().unwrap());
+    assert!(curve.contains(&newest), "{newest} in {curve}");
+    let readings = "return document.querySelectorAll('#readings tbody tr').length";
+    let kept = explained["readings"].as_array().map(Vec::len);
+    assert_eq!(browser.run(readings, &[]), json!(kept));
+    assert!(kept > Some(0), "{explained}");
+    browser.look_at("creator");
 }
 
 #[test]
@@ -116,6 +134,7 @@ fn redis_away_is_a_problem_on_the_page_in_the_words_of_status() {
     scene.redis.down();
     scene.topic.produce(&scene.second);
     browser.wait_text("#problems", "SINK_", LIMIT);
+    browser.wait_text("#ranking-note", "SINK_", LIMIT);
     wait_for("all that status says", LIMIT, || {
         let status = scene.cluster.try_status(&scene.job).unwrap();
         let shown = browser.text("#problems");
@@ -129,6 +148,7 @@ fn redis_away_is_a_problem_on_the_page_in_the_words_of_status() {
     });
     scene.redis.up();
     without_problems(&browser);
+    browser.wait_text("#ranking-note", "Redis was written", LIMIT);
     scene.ends_as_the_fold();
 }
 
@@ -145,6 +165,9 @@ const HOSTILE: &str = r#"
   const original = window.fetch;
   window.fetch = async (...request) => {
     const response = await original(...request);
+    if (response.headers.get("content-type").includes("json")) {
+      return new Response(JSON.stringify(poison(await response.json(), "")), response);
+    }
     let left = "";
     const rewrite = new TransformStream({
       transform(text, to) {
@@ -190,6 +213,15 @@ fn names_and_reasons_that_are_markup_are_shown_and_do_not_run() {
         browser.wait_text("#job", markup, LIMIT);
         harmless();
     }
+    browser.open(&format!("http://{}/#/job/scenario", scene.cluster.http()));
+    browser.wait_text("#ranking", markup, LIMIT);
+    harmless();
+    let first = scene.cluster.client(&["top", "-n", "1", "-o", "json"]);
+    let first = first.json()[0]["kol"].as_str().unwrap().to_owned();
+    let creator = format!("scenario/creator/tiktok/{first}");
+    browser.open(&format!("http://{}/#/job/{creator}", scene.cluster.http()));
+    browser.wait_text("#readings", markup, LIMIT);
+    harmless();
     scene.cluster.assert_no_complaints();
 }
 
@@ -254,7 +286,7 @@ fn with_login_the_page_wants_a_token_and_shows_nothing_without() {
     browser.looks(1280, 900, false);
     browser.open(&format!("https://{address}/"));
     browser.wait_text("#login", "Token", LIMIT);
-    look_at(&browser, "login");
+    browser.look_at("login");
     let hidden = "return document.querySelector('#content').checkVisibility()";
     assert_eq!(browser.run(hidden, &[]), false);
     let enter = |token: &str| {

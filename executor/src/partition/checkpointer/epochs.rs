@@ -131,9 +131,18 @@ impl Epochs {
         }
     }
 
+    /// All that the epoch's file is to hold was copied.
+    pub fn copied(&mut self, now: Instant) {
+        if let Some(open) = &mut self.open {
+            let took = now.duration_since(open.begun).as_millis() as u64;
+            open.checkpoint.copied_ms.get_or_insert(took);
+        }
+    }
+
     /// Nothing changed: the files of the parent are those of this epoch too.
     pub fn unchanged(&mut self, now: Instant) {
         let files = self.chain.clone();
+        self.copied(now);
         self.durable(now, files, 0);
     }
 
@@ -255,6 +264,22 @@ mod tests {
             (paths(&fourth), fourth.written_bytes),
             (vec!["base", "c"], 0)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_epoch_says_how_long_it_copied_wrote_and_waited_for_redis() {
+        let mut epochs = Epochs::default();
+        let begun = Instant::now();
+        epochs.open(begun, 1, PartitionCheckpoint::default());
+        let after = |ms| begun + std::time::Duration::from_millis(ms);
+        epochs.copied(after(3));
+        epochs.copied(after(4));
+        epochs.written(after(7), Capture::Base, file("base", 1));
+        epochs.letters_arrived();
+        epochs.confirmed(after(9), Passed::default());
+        let checkpoint = epochs.acknowledge().unwrap();
+        assert_eq!(checkpoint.copied_ms, Some(3));
+        assert_eq!((checkpoint.durable_ms, checkpoint.confirmed_ms), (7, 9));
     }
 
     #[test]

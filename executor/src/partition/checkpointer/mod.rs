@@ -201,6 +201,7 @@ impl Checkpointer {
         }
         if !more {
             file.copying = !file.writer.end();
+            self.epochs.copied(Instant::now());
         }
         self.note_pause(begun);
     }

@@ -7,6 +7,9 @@ const known = (value) => value !== null && value !== undefined;
 /** 1234567 → "1,234,567". */
 export const count = (value) => known(value) ? Math.round(value).toLocaleString("en-US") : UNKNOWN;
 
+/** With so many decimals. */
+export const decimal = (value, places = 2) => known(value) ? value.toFixed(places) : UNKNOWN;
+
 /** Events a second. */
 export const rate = (value) => {
   if (!known(value)) return UNKNOWN;

@@ -27,26 +27,53 @@ export const create = (name, className) => {
   return element;
 };
 
-/** A hash that leads to a job. */
-export const toJob = (name) => `#/job/${encodeURIComponent(name)}`;
+/** Radio buttons, one for each name; `take` is called with the name that was chosen. */
+export const choose = (fieldset, group, names, chosen, take) => {
+  const legend = fieldset.firstElementChild;
+  if (fieldset.dataset.names !== JSON.stringify(names)) {
+    fieldset.dataset.names = JSON.stringify(names);
+    fieldset.replaceChildren(legend, ...names.map((name) => {
+      const label = create("label");
+      const input = create("input");
+      Object.assign(input, { type: "radio", name: group, value: name });
+      input.addEventListener("change", () => take(name));
+      label.append(input, name);
+      return label;
+    }));
+  }
+  for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === chosen;
+};
+
+/** Names and values, as the definition list of a view. */
+export const showFacts = (list, facts) => {
+  repeat(list, facts, () => {
+    const fact = create("div");
+    fact.append(create("dt"), create("dd"));
+    return fact;
+  }, (fact, [name, value]) => {
+    say(fact.firstElementChild, name);
+    say(fact.lastElementChild, value);
+    fact.lastElementChild.classList.toggle("unknown", value === "unknown");
+  });
+};
 
 /**
- * What stands in a cell: text, or { text, kind, title, job, share }. `kind` is a CSS class, `job` a link to it, `share` a bar
- * from 0 to 1.
+ * What stands in a cell: text, or { text, kind, title, href, share }. `kind` is a CSS class, `href` where it leads, `share` a
+ * bar from 0 to 1.
  */
 const fillCell = (cell, what, label) => {
-  const { text, kind, title, job, share } = typeof what === "object" ? what : { text: what };
+  const { text, kind, title, href, share } = typeof what === "object" ? what : { text: what };
   if (cell.dataset.label !== label) cell.dataset.label = label;
   attribute(cell, "title", title);
   const className = `${kind ?? ""}${text === "unknown" ? " unknown" : ""}`.trim();
   if (cell.className !== className) cell.className = className;
-  const wanted = job !== undefined ? "A" : "SPAN";
+  const wanted = href !== undefined ? "A" : "SPAN";
   let inner = cell.firstElementChild;
   if (inner?.tagName !== wanted) {
     inner = create(wanted);
     cell.replaceChildren(inner);
   }
-  if (job !== undefined) attribute(inner, "href", toJob(job));
+  if (href !== undefined) attribute(inner, "href", href);
   say(inner, text);
   let bar = cell.querySelector("meter");
   if (share === undefined) {

@@ -1,0 +1,68 @@
+// The view of one creator.
+
+import { byId, say, showFacts } from "./dom.js";
+import { Plot, TIME } from "./plots.js";
+import { Poll } from "./poll.js";
+import { count, decimal, moment } from "./words.js";
+
+const EVERY_MS = 2_000;
+const HISTORY = 900; // Points of the curve: half an hour.
+
+export class Creator {
+  #plot;
+  #poll;
+  #scores = [[], []];
+
+  /** `on.answered(answer)` or `on.failed(reason, status)` is called for each answer. */
+  constructor(on) {
+    this.#plot = new Plot("plot-score", "Score", ["score"], (value) => decimal(value), TIME);
+    this.#poll = new Poll(EVERY_MS, {
+      answer: (creator) => {
+        on.answered(creator);
+        this.#show(creator);
+      },
+      failed: (reason, status) => {
+        if (status !== 404) return on.failed(reason, status);
+        byId("content").hidden = false;
+        say(byId("creator-note"), reason);
+      },
+    });
+  }
+
+  /** This one from now on. */
+  open({ platform, kol }) {
+    this.#scores = [[], []];
+    byId("creator").classList.add("missing");
+    say(byId("creator-name"), kol);
+    say(byId("creator-score"), "");
+    say(byId("creator-note"), "");
+    this.#poll.open(`/api/v1/kols/${encodeURIComponent(kol)}?platform=${encodeURIComponent(platform)}`);
+  }
+
+  close() {
+    this.#poll.close();
+  }
+
+  #show(creator) {
+    byId("creator").classList.remove("missing");
+    say(byId("creator-name"), creator.kol_id);
+    say(byId("creator-score"), `${decimal(creator.trending_score)} ${creator.trending_label ?? ""}`);
+    say(byId("creator-note"), `On ${creator.platform}, written at ${moment(Date.parse(creator.updated_at))}.`);
+    showFacts(byId("creator-facts"), [
+      ["Rank", count(creator.rank)],
+      ["Velocity, a minute", decimal(creator.velocity)],
+      ["Momentum", decimal(creator.momentum)],
+      ["Growth, against its own baseline", decimal(creator.personal_growth)],
+      ["Position, against the market", decimal(creator.market_position)],
+      ["Raw score", decimal(creator.raw_score)],
+      ["Engagements", count(creator.total_engagement)],
+      ["Events", count(creator.event_count)],
+      ["Window end", moment(Date.parse(creator.window_end))],
+    ]);
+    const [times, scores] = this.#scores;
+    times.push(Date.now() / 1_000);
+    scores.push(creator.trending_score ?? null);
+    for (const column of this.#scores) if (column.length > HISTORY) column.shift();
+    this.#plot.show([times, scores]);
+  }
+}

@@ -1,0 +1,187 @@
+//! The dashboard in a real browser.
+
+use std::time::Duration;
+
+use kol_common::Millis;
+use kol_common::net::authority::{Authority, write_secret};
+use kol_common::net::{Protection, Role, new_token};
+use kol_harness::{Browser, wait_for};
+use kol_serve::{Options, Server};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::{Writer, options, written};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// Markup that would run, a formula for a spreadsheet, and what separates cells and parts of a path.
+const HOSTILE: &str = "=1+1,\"/<img src=x onerror=\"window.owned=true\">";
+
+/// A server beside the browser, which waits by itself.
+fn serving(options: Options) -> (Runtime, Server) {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start(options)).unwrap();
+    (runtime, server)
+}
+
+/// Texts of the first cells of a table.
+fn names(browser: &Browser, table: &str) -> Value {
+    let script = format!(
+        "return [...document.querySelectorAll('{table} tbody th')].map((cell) => cell.innerText)"
+    );
+    browser.run(&script, &[])
+}
+
+fn wait_names(browser: &Browser, table: &str, expected: &[&str]) {
+    wait_for(table, LIMIT, || {
+        let shown = names(browser, table);
+        if shown == json!(expected) {
+            return Ok(());
+        }
+        Err(shown.to_string())
+    });
+}
+
+fn type_in(browser: &Browser, text: &str) {
+    let script = "const field = document.querySelector('#sought'); field.value = arguments[0];
+                  field.dispatchEvent(new Event('input'))";
+    browser.run(script, &[json!(text)]);
+}
+
+#[test]
+fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_file() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let mut redis = written();
+    let mut open = redis.connect();
+    Writer::new(2).flush(&mut open, &[("tiktok", HOSTILE, 15_000.0, 9_000.0, 4)]);
+    let (_runtime, server) = serving(options(redis.url()));
+    browser.looks(1280, 900, false);
+    browser.open(&format!("http://{}/", server.address()));
+    let ranked = ["ann", "bob", "ann.b", "cleo", HOSTILE, "dora", "eve/é"];
+    wait_names(&browser, "#ranking", &ranked);
+    wait_names(&browser, "#rising", &["ann.b", HOSTILE]);
+    let facts = browser.wait_text("#facts", "Mean score", LIMIT);
+    assert!(facts.contains("Creators\n7"), "{facts}");
+    let images = "return [window.owned ?? false, document.images.length]";
+    assert_eq!(browser.run(images, &[]), json!([false, 0]));
+
+    type_in(&browser, "ANN");
+    wait_names(&browser, "#found-table", &["ann", "ann.b"]);
+    browser.look_at("dashboard");
+    type_in(&browser, "");
+
+    // Somebody overtakes bob, and a new one is the last.
+    let changes = [
+        ("tiktok", "ann.b", 27_000.0, 20_000.0, 12),
+        ("tiktok", "fay", 700.0, 700.0, 1),
+    ];
+    Writer::new(0).again(1).flush(&mut open, &changes);
+    let ranked = [
+        "ann", "ann.b", "bob", "cleo", HOSTILE, "dora", "eve/é", "fay",
+    ];
+    wait_names(&browser, "#ranking", &ranked);
+    let shown = browser.text("#ranking");
+    assert!(
+        ["▲ 1", "▼ 1", "new"]
+            .iter()
+            .all(|change| shown.contains(change)),
+        "{shown}"
+    );
+
+    the_file(&browser, &ranked);
+    the_other_platform_and_a_creator(&browser);
+
+    redis.down();
+    browser.wait_text("#stale", "Redis cannot be read", LIMIT);
+    redis.up();
+    // It came back empty.
+    let new = [("tiktok", "new", 1.0, 1.0, 1)];
+    Writer::new(0).flush(&mut redis.connect(), &new);
+    wait_names(&browser, "#ranking", &["new"]);
+    wait_for("nothing stale", LIMIT, || match browser.text("#stale") {
+        shown if shown.is_empty() => Ok(()),
+        shown => Err(shown),
+    });
+}
+
+/// What is saved is the ranking, and a name is neither a formula nor several cells.
+fn the_file(browser: &Browser, ranked: &[&str]) {
+    let click = "URL.createObjectURL = (file) => { window.saved = file; return 'blob:none'; };
+                 document.querySelector('#download').click()";
+    browser.run(click, &[]);
+    let read = "const done = arguments[arguments.length - 1]; window.saved.text().then(done)";
+    let file = browser.run_until_called(read);
+    let lines: Vec<&str> = file.as_str().unwrap().lines().collect();
+    assert!(
+        lines[0].contains("rank,kol_id,platform,trending_score"),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 1 + ranked.len());
+    assert!(
+        lines[1].starts_with("1,ann,tiktok,84.13,Viral,"),
+        "{lines:?}"
+    );
+    let name = format!("5,\"'{}\",tiktok,", HOSTILE.replace('"', "\"\""));
+    assert!(lines[5].starts_with(&name), "{lines:?}");
+}
+
+fn the_other_platform_and_a_creator(browser: &Browser) {
+    let choose = "document.querySelector('#platforms input[value=youtube]').click()";
+    browser.run(choose, &[]);
+    wait_names(browser, "#ranking", &["zoe"]);
+    let shown = browser.text("#ranking");
+    assert!(!shown.contains("new"), "{shown}");
+    browser.run(
+        "document.querySelector('#platforms input[value=tiktok]').click()",
+        &[],
+    );
+    browser.wait_text("#ranking", "eve/é", LIMIT);
+    let hostile = "[...document.querySelectorAll('#ranking a')].find((a) => a.innerText.startsWith('=')).click()";
+    browser.run(hostile, &[]);
+    browser.wait_text("#creator-name", HOSTILE, LIMIT);
+    let facts = browser.wait_text("#creator-facts", "Momentum", LIMIT);
+    assert!(facts.contains("Rank\n5"), "{facts}");
+    browser.wait_text("#creator-note", "On tiktok", LIMIT);
+    browser.look_at("dashboard-creator");
+    let owned = "return [window.owned ?? false, document.images.length]";
+    assert_eq!(browser.run(owned, &[]), json!([false, 0]));
+    browser.run("location.hash = '#/kol/tiktok/nobody'", &[]);
+    browser.wait_text("#creator-note", "KOL_NOT_FOUND", LIMIT);
+    browser.run("location.hash = '#/'", &[]);
+    browser.wait_text("#ranking", "ann", LIMIT);
+}
+
+#[test]
+fn with_login_the_dashboard_wants_a_token_and_shows_nothing_without() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::generate(Millis::now()).unwrap();
+    let day = Duration::from_secs(86_400);
+    let equipped = authority.equip(folder.path(), &["localhost"], Millis::now(), day);
+    equipped.unwrap();
+    let (token, line) = new_token("dashboard", Role::Viewer).unwrap();
+    write_secret(&folder.path().join("tokens"), &line).unwrap();
+    let redis = written();
+    let protection = Protection::new(Some(folder.path()), false).unwrap();
+    let (_runtime, server) = serving(Options {
+        protection,
+        ..options(redis.url())
+    });
+    browser.open(&format!("https://localhost:{}/", server.address().port()));
+    browser.wait_text("#login", "Token", LIMIT);
+    let hidden = "return document.querySelector('#content').checkVisibility()";
+    assert_eq!(browser.run(hidden, &[]), false);
+    let enter = |token: &str| {
+        let script = "document.querySelector('#token').value = arguments[0];
+                      document.querySelector('#login button').click()";
+        browser.run(script, &[json!(token)]);
+    };
+    enter("kol_wrong");
+    browser.wait_text("#refused", "token", LIMIT);
+    assert_eq!(browser.run(hidden, &[]), false);
+    enter(&token);
+    browser.wait_text("#ranking", "ann", LIMIT);
+}
