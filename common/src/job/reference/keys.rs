@@ -1,10 +1,10 @@
 //! The table of all keys.
 
-use super::Kind::{
+use super::kind::Kind::{
     Choice, Duration, DurationOrOff, Flag, Number, Offsets, Path, Properties, Secret, Text, Texts,
     Whole,
 };
-use super::{Key, Kind};
+use super::kind::{Key, Kind};
 
 const fn key(section: &'static str, name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key {

@@ -1,7 +1,9 @@
 //! The reference page of a job spec, Markdown.
 
+use super::keys::KEYS;
+use super::kind::{Key, Kind};
 use super::schema::defaults;
-use super::{KEYS, Key, Kind, SECTIONS};
+use super::sections::SECTIONS;
 use crate::KolError;
 use crate::event::Field;
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{KEYS, Key, Kind, SECTIONS};
+use super::keys::KEYS;
+use super::kind::{Key, Kind};
+use super::sections::SECTIONS;
 use crate::KolError;
 use crate::job::parse;
 
