@@ -198,6 +198,8 @@ mod tests {
             "autoscale-advice",
             "top",
             "explain kol",
+            "explain kol job",
+            "top job -n 1",
         ] {
             let parsed = parses(&format!("kol-client {reads}"));
             assert!(parsed.is_ok(), "{reads}: {parsed:?}");
@@ -216,6 +218,12 @@ mod tests {
             let named = parses(format!("kol-client {command} a {flags}").trim_end());
             assert!(named.is_ok(), "{changes}: {named:?}");
         }
+    }
+
+    #[test]
+    fn a_ranking_of_no_creators_is_no_ranking() {
+        let refused = Cli::try_parse_from("kol-client top -n 0".split(' ')).unwrap_err();
+        assert_eq!(refused.kind(), clap::error::ErrorKind::ValueValidation);
     }
 
     /// Files of the repository, from its root.

@@ -164,6 +164,8 @@ fn why(error: &tonic::transport::Error) -> String {
 mod tests {
     use kol_common::Millis;
     use kol_common::net::authority::Authority;
+    use kol_common::proto::ListJobsRequest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -188,6 +190,43 @@ mod tests {
         let short = ctx("127.0.0.1:9").jobs().await.err().unwrap();
         assert_eq!(short.code, "MASTER_UNREACHABLE", "{short}");
         assert!(short.message.contains("http://127.0.0.1:9"), "{short}");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_does_not_speak_grpc_is_named_with_the_one_that_does() {
+        let pages = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = pages.local_addr().unwrap();
+        let serve = async {
+            let mut opened = Vec::new();
+            while let Ok((mut stream, _)) = pages.accept().await {
+                // As an HTTP/1 server answers what is no request.
+                let mut preface = [0; 24];
+                let _gone = stream.read(&mut preface).await;
+                let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+                let _gone = stream.write_all(answer).await;
+                opened.push(stream);
+            }
+        };
+        let ctx = Context {
+            master: format!("http://{address}"),
+            output: OutputFormat::Text,
+            tls: None,
+            stores: Stores::of_this_machine(),
+        };
+        let call = async {
+            let mut jobs = ctx.jobs().await?;
+            let listed = jobs.list_jobs(ListJobsRequest {}).await;
+            anyhow::Ok(listed.map(|_| ())?)
+        };
+        let failed = tokio::select! {
+            () = serve => unreachable!("it serves until it is dropped"),
+            answer = call => answer.unwrap_err(),
+        };
+        let (_, code) = crate::exit::describe(&failed);
+        let text = crate::exit::sentence(&failed);
+        assert_eq!(code, 4, "{text}");
+        assert!(text.starts_with("MASTER_CONNECTION: "), "{text}");
+        assert!(text.contains("7077"), "{text}");
     }
 
     #[tokio::test]

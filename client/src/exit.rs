@@ -99,7 +99,8 @@ pub(crate) fn describe(error: &anyhow::Error) -> (ErrorInfo, u8) {
     let info = if let Some(own) = error.downcast_ref::<KolError>() {
         own.to_info()
     } else if let Some(status) = error.downcast_ref::<tonic::Status>() {
-        info_of(status).unwrap_or_else(|| of_transport(status).to_info())
+        let own = || transport(status).unwrap_or_else(|| of_code(status));
+        info_of(status).unwrap_or_else(|| own().to_info())
     } else if let Some(io) = error.downcast_ref::<io::Error>() {
         KolError::internal("OUTPUT", io.to_string()).to_info()
     } else {
@@ -114,8 +115,21 @@ pub(crate) fn describe(error: &anyhow::Error) -> (ErrorInfo, u8) {
     (info, code)
 }
 
-/// The error of a status that the transport made, not the master.
-fn of_transport(status: &tonic::Status) -> KolError {
+/// A connection that failed while it was used; what is wrong with it stands behind "transport error".
+fn transport(status: &tonic::Status) -> Option<KolError> {
+    let error = std::error::Error::source(status)?;
+    error.downcast_ref::<tonic::transport::Error>()?;
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let why = chain.last().map(ToString::to_string).unwrap_or_default();
+    let what = format!("the connection to the master failed: {why}");
+    Some(KolError::external("MASTER_CONNECTION", what).help(
+        "Is that its gRPC port (7077)? The one of its page (4040) takes no commands. If it is, kol-master or a proxy has \
+         ended the connection: try again, and look at its log.",
+    ))
+}
+
+/// The error of any other status that the master did not make.
+fn of_code(status: &tonic::Status) -> KolError {
     let what = status.message();
     match status.code() {
         tonic::Code::Unavailable => KolError::external("MASTER_UNREACHABLE", what),

@@ -13,8 +13,8 @@ use crate::print;
 /// Arguments of `kol-client convert-spark`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// PySpark or Scala source, spark-submit line, properties file, compose file or SparkApplication;
-    /// several may be given, later ones count more.
+    /// PySpark or Scala source, notebook, Airflow's DAG, spark-submit line, properties file, compose file or
+    /// SparkApplication; several may be given, later ones count more.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Take only this stream of a job that reads several, counted from 1; may be repeated.

@@ -16,12 +16,15 @@ use crate::render::{self, age, grouped};
 pub struct Args {
     /// The creator, as the ranking spells it.
     kol: String,
+    /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(add = complete::jobs())]
+    job: Option<String>,
     /// Platform; the job's default platform when left out.
     #[arg(long, default_value = "", add = complete::platforms())]
     platform: String,
-    /// Job id or name; when left out the only one that runs, or the newest where none does.
-    #[arg(long, add = complete::jobs())]
-    job: Option<String>,
+    /// As scripts have written it.
+    #[arg(long = "job", hide = true, value_name = "JOB", conflicts_with = "job")]
+    named: Option<String>,
 }
 
 /// Recomputes the score from the slots that executors report, and prints every term.
@@ -30,7 +33,7 @@ pub struct Args {
 /// No such creator or job.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let request = ExplainRequest {
-        job: chosen::name(ctx, args.job).await?,
+        job: chosen::name(ctx, args.job.or(args.named)).await?,
         platform: args.platform,
         kol: args.kol,
     };

@@ -22,12 +22,7 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Redis to read, with its login; that of the spec when left out.
-    #[arg(
-        long,
-        env = "KOL_REDIS",
-        hide_env_values = true,
-        required_unless_present = "spec"
-    )]
+    #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
     redis: Option<String>,
     /// The spec of the job that writes there, TOML: needed where it has keys, labels or a default platform of its own, and
     /// for a Redis Cluster.
@@ -73,6 +68,11 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 }
 
 fn options(args: Args, ctx: &Context) -> Result<Options, KolError> {
+    if args.redis.is_none() && args.spec.is_none() {
+        return Err(KolError::user("CONFIG_INVALID", "no Redis to read is given").help(
+            "Give --redis URL (KOL_REDIS), or --spec FILE: the spec of the job that writes there.",
+        ));
+    }
     let (sink, scoring) = match &args.spec {
         Some(file) => {
             let text = read_spec(file, &[])?;
@@ -110,4 +110,31 @@ fn options(args: Args, ctx: &Context) -> Result<Options, KolError> {
         labels: scoring.labels,
         default_platform: scoring.default_platform,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn without_a_redis_both_ways_to_name_one_are_said() {
+        let cli = Cli::try_parse_from(["kol-client", "serve"]).unwrap();
+        let ctx = crate::Context {
+            master: cli.master,
+            output: cli.output,
+            tls: None,
+            stores: kol_common::checkpoint::Stores::of_this_machine(),
+        };
+        let Command::Serve(args) = cli.command else {
+            unreachable!()
+        };
+        let error = super::options(args, &ctx).err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("--redis") && text.contains("--spec"),
+            "{text}"
+        );
+    }
 }

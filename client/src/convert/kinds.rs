@@ -13,6 +13,10 @@ pub enum Kind {
     Properties,
     /// Files of docker-compose or Kubernetes.
     Yaml,
+    /// Notebooks of Jupyter.
+    Notebook,
+    /// What has no front-end.
+    Other,
 }
 
 /// By the file's extension; by its content if that says nothing.
@@ -21,13 +25,31 @@ pub fn kind(name: &str, text: &str) -> Kind {
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
         "py" | "pyspark" => Kind::Python,
+        "ipynb" => Kind::Notebook,
         "scala" | "sc" => Kind::Scala,
         "sh" | "bash" | "env" => Kind::Shell,
+        "conf" if is_hocon(text) => Kind::Other,
         "properties" | "conf" => Kind::Properties,
         "yml" | "yaml" => Kind::Yaml,
+        "ini" | "cfg" | "json" | "toml" | "xml" | "hocon" | "kt" | "sql" | "r" | "md" | "tf"
+        | "tpl" | "j2" => Kind::Other,
         _ if file.starts_with(".env") => Kind::Shell,
+        _ if file.starts_with("Dockerfile") => Kind::Other,
         _ => by_content(text),
     }
+}
+
+/// Whether a file holds nothing but variables: `.env`, `prod.env`.
+pub fn is_env_file(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.ends_with(".env") || file.starts_with(".env")
+}
+
+/// Whether a `.conf` file is one of Typesafe's configuration and not of Spark.
+fn is_hocon(text: &str) -> bool {
+    let lines = text.lines().map(str::trim);
+    let mut live = lines.filter(|line| !line.starts_with(['#', '/']));
+    live.any(|line| line.ends_with('{') || line.starts_with("include "))
 }
 
 fn by_content(text: &str) -> Kind {
@@ -76,6 +98,10 @@ mod tests {
             (".env", "", Kind::Shell),
             (".env.production", "", Kind::Shell),
             ("spark-defaults.conf", "", Kind::Properties),
+            ("application.conf", "kafka {\n  topic = t\n}\n", Kind::Other),
+            ("app.ini", "", Kind::Other),
+            ("Dockerfile", "", Kind::Other),
+            ("job.ipynb", "", Kind::Notebook),
             ("compose.yaml", "", Kind::Yaml),
             ("job", "#!/usr/bin/env python3\n", Kind::Python),
             ("job", "#!/bin/sh\n", Kind::Shell),

@@ -74,13 +74,14 @@ fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
     let mut facts = Facts::default();
     let mut programs: Vec<Program> = Vec::new();
     for input in inputs {
+        let name = input.name.rsplit('/').next().unwrap_or_default();
         if matches!(
             kinds::kind(&input.name, &input.text),
             kinds::Kind::Python | kinds::Kind::Scala
         ) {
-            let name = input.name.rsplit('/').next().unwrap_or_default();
             facts.sources.push(name.to_owned());
         }
+        facts.files.push(name.to_owned());
     }
     for input in inputs {
         if input.text.len() > MAX_FILE {
@@ -91,6 +92,7 @@ fn convert_all(inputs: &[Input], streams: &[usize]) -> Result<Converted, KolErro
         }
         read(input, &mut facts, &mut programs)?;
     }
+    find::commands::commands(&programs, &mut facts);
     facts.start();
     find::find(&programs, &mut facts);
     if facts.is_empty() {
@@ -119,7 +121,26 @@ fn read(input: &Input, facts: &mut Facts, programs: &mut Vec<Program>) -> Result
         KolError::user("FILE_TOO_COMPLEX", what).help("Give the part of it that sets the job up.")
     };
     let program = match kinds::kind(name, text) {
+        kinds::Kind::Python if text.contains("%run") => {
+            front::python::read(name, &front::notebook::plain(text)).ok_or_else(too_long)?
+        }
         kinds::Kind::Python => front::python::read(name, text).ok_or_else(too_long)?,
+        kinds::Kind::Notebook => match front::notebook::source(text) {
+            Some((source, true)) => front::scala::read(name, &source).ok_or_else(too_long)?,
+            Some((source, false)) => front::python::read(name, &source).ok_or_else(too_long)?,
+            None => {
+                facts.note(format!(
+                    "{name}: this is no notebook: what it says is not read"
+                ));
+                return Ok(());
+            }
+        },
+        kinds::Kind::Other => {
+            facts.note(format!(
+                "{name}: files of this kind are not read: what it says is not carried over"
+            ));
+            return Ok(());
+        }
         kinds::Kind::Scala => front::scala::read(name, text).ok_or_else(too_long)?,
         kinds::Kind::Shell => {
             let is_read = front::shell::read(name, text, 1, facts);

@@ -35,6 +35,8 @@ pub struct Text {
     pub pieces: Vec<Piece>,
     /// The expression that it is the value of, for messages.
     pub source: String,
+    /// It may be any number of words: what a shell expands without quotes.
+    pub splits: bool,
 }
 
 impl Text {
@@ -44,6 +46,7 @@ impl Text {
         Self {
             source: text.clone(),
             pieces: vec![Piece::Known(text)],
+            splits: false,
         }
     }
 
@@ -53,7 +56,64 @@ impl Text {
         Self {
             pieces: vec![Piece::Unknown(source.clone())],
             source,
+            splits: false,
         }
+    }
+
+    /// Words that only the run knows, any number of them.
+    pub fn words(source: impl Into<String>) -> Self {
+        Self {
+            splits: true,
+            ..Self::unknown(source)
+        }
+    }
+
+    /// What is known of its beginning.
+    pub fn head(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Known(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Both sides of the first `at`, if what stands before it is known.
+    pub fn split(&self, at: char) -> Option<(String, Self)> {
+        let (key, value) = self.head().split_once(at)?;
+        let rest = self.pieces.get(1..).unwrap_or_default();
+        let mut pieces = Vec::new();
+        if !value.is_empty() || rest.is_empty() {
+            pieces.push(Piece::Known(value.to_owned()));
+        }
+        pieces.extend(rest.iter().cloned());
+        let source = self.source.split_once(at).map_or("", |(_, v)| v).to_owned();
+        let splits = false;
+        let value = Self {
+            pieces,
+            source,
+            splits,
+        };
+        Some((key.to_owned(), value))
+    }
+
+    /// Itself; not known where a template has a hole: `{{ … }}`.
+    pub fn filled(mut self) -> Self {
+        let mut pieces = Vec::new();
+        for piece in self.pieces {
+            let Piece::Known(text) = &piece else {
+                pieces.push(piece);
+                continue;
+            };
+            let mut rest = text.as_str();
+            while let Some((before, inside)) = rest.split_once("{{") {
+                let (inside, after) = inside.split_once("}}").unwrap_or((inside, ""));
+                pieces.push(Piece::Known(before.to_owned()));
+                pieces.push(Piece::Unknown(format!("{{{{{inside}}}}}")));
+                rest = after;
+            }
+            pieces.push(Piece::Known(rest.to_owned()));
+        }
+        self.pieces = pieces;
+        self
     }
 
     /// The text, if all of it is known.
@@ -68,12 +128,19 @@ impl Text {
     }
 
     /// What is known of it, with a NUL for each part that only the run knows.
-    fn with_gaps(&self) -> String {
+    pub fn with_gaps(&self) -> String {
         let known = self.pieces.iter().map(|piece| match piece {
             Piece::Known(text) => text.as_str(),
             Piece::Unknown(_) => "\0",
         });
         known.collect()
+    }
+
+    /// Whether it reads as a number.
+    pub fn is_number(&self) -> bool {
+        let is_digit = |b: u8| b.is_ascii_digit() || b == b'.';
+        self.value()
+            .is_some_and(|v| !v.is_empty() && v.bytes().all(is_digit))
     }
 
     /// The first expression in it that only the run knows.
@@ -198,22 +265,41 @@ pub struct Facts {
     pub streams: Vec<Stream>,
     /// Redis connections in the order of the files.
     pub redis: Vec<RedisUse>,
-    /// Database that a client of Redis selects.
-    pub selected: Option<Setting>,
+    /// Databases that clients of Redis select.
+    pub selected: Vec<Setting>,
+    /// Passwords that clients of Redis log in with after they are made.
+    pub logins: Vec<Setting>,
+    /// What the old job does to columns and keys, and what does that here.
+    pub habits: Vec<Habit>,
     /// `checkpointLocation` of queries.
     pub checkpoints: Vec<Setting>,
     /// Windows, watermarks, triggers and the like.
     pub timing: Vec<Setting>,
     /// What people should know, with file and line.
     pub notes: Vec<String>,
+    /// Names of all files, without folders.
+    pub files: Vec<String>,
     /// Names of the sources among the files, without folders.
     pub sources: Vec<String>,
     /// The environment around containers: what scripts and `.env` files set.
     pub outside: BTreeMap<String, Text>,
     /// What containers set, with the one that did.
     pub containers: BTreeMap<String, (String, Text)>,
+    /// What ConfigMaps hold, by `name/key`.
+    pub config_maps: BTreeMap<String, Text>,
     /// Commands that start Spark.
     pub commands: Vec<Command>,
+}
+
+/// Something that the old job does and that no setting here repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Habit {
+    /// What it does, on one line.
+    pub what: String,
+    /// What does that here.
+    pub here: String,
+    /// Where it stands.
+    pub origin: Origin,
 }
 
 /// A command that starts Spark.
@@ -243,6 +329,7 @@ impl Facts {
         let all = own.into_iter().flat_map(Settings::values);
         all.chain(streams)
             .chain(redis)
+            .chain(&self.logins)
             .flat_map(|setting| of_setting(&setting.key, &setting.value.with_gaps()))
             .collect()
     }

@@ -39,6 +39,8 @@ pub struct Scope {
     pub rest: Option<String>,
     /// Names of the classes that a class extends.
     pub bases: Vec<String>,
+    /// Decorators of a function or class, with their position in the file's order.
+    pub decorators: Vec<(usize, Expr)>,
     /// What the function returns, with its position in the file's order.
     pub returns: Vec<(usize, Expr)>,
 }
@@ -184,6 +186,7 @@ impl Program {
                 params: Vec::new(),
                 rest: None,
                 bases: Vec::new(),
+                decorators: Vec::new(),
                 returns: Vec::new(),
             }],
             ..Self::default()
@@ -199,8 +202,13 @@ impl Program {
                 .iter()
                 .map(move |(order, expr)| (scope, *order, expr))
         });
+        let decorating = self.scopes.iter().flat_map(|s| {
+            let around = s.parent.unwrap_or(0);
+            let all = s.decorators.iter();
+            all.map(move |(order, expr)| (around, *order, expr))
+        });
         let alone = self.statements.iter().map(|s| (s.scope, s.order, &s.expr));
-        bound.chain(returned).chain(alone)
+        bound.chain(returned).chain(decorating).chain(alone)
     }
 
     /// The source of an expression.

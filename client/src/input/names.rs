@@ -108,6 +108,7 @@ fn known(field: Field) -> &'static [&'static str] {
             "comments",
             "videocomments",
             "replycount",
+            "replies",
             "commentcountraw",
             "videocommentsraw",
         ],
@@ -275,6 +276,8 @@ mod tests {
 
     #[test]
     fn an_envelope_is_looked_into_and_the_image_after_the_change_is_meant() {
+        let text = r#"{"replies":3,"retweets":4}"#;
+        assert_eq!(first(text, Field::Comments).as_deref(), Some("replies"));
         let text = r#"{"payload":{"before":{"user_name":"a"},"after":{"user_name":"a"}}}"#;
         let found = first(text, Field::Username);
         assert_eq!(found.as_deref(), Some("payload.after.user_name"));

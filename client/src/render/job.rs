@@ -150,9 +150,9 @@ pub fn state(job: &JobStatus) -> String {
 /// Whether it keeps up with its input.
 fn live(job: &JobStatus) -> &'static str {
     match (job.live, job.caught_up) {
-        (_, true) => "yes, and everything is in Redis",
+        (true, true) => "yes, and everything is in Redis",
         (true, false) => "yes",
-        (false, false) => "not yet",
+        (false, _) => "not yet",
     }
 }
 
@@ -267,6 +267,21 @@ mod tests {
             "{stopping}"
         );
         assert!(stopping.contains("live        not yet"), "{stopping}");
+    }
+
+    #[test]
+    fn what_is_not_live_is_not_called_so_although_all_that_was_known_is_in_redis() {
+        let text = |live, caught_up| {
+            let job = JobStatus {
+                live,
+                caught_up,
+                ..JobStatus::default()
+            };
+            super::live(&job)
+        };
+        assert_eq!(text(true, true), "yes, and everything is in Redis");
+        assert_eq!(text(true, false), "yes");
+        assert_eq!(text(false, true), "not yet");
     }
 
     #[test]

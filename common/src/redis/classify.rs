@@ -95,7 +95,8 @@ fn by_words(error: &RedisError) -> Meaning {
 const UNREACHABLE: Meaning = Meaning {
     code: UNREACHABLE_CODE,
     what: "Redis cannot be reached",
-    help: "Start Redis or correct sink.url; scoring continues in memory and is written when Redis is back.",
+    help: "Start Redis or correct its URL (sink.url, --redis); a job that runs continues in memory and writes when Redis \
+           is back.",
     reconnect: true,
 };
 const AUTH: Meaning = Meaning {

@@ -40,7 +40,7 @@ impl Controller {
         };
         let snapshot = Snapshot {
             manifest: Some(manifest),
-            spec_json: job.spec_json(),
+            spec_json: job.header().spec_json(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         self.clean_up(id, Chore::Manifest(id.clone(), Box::new(snapshot)));

@@ -9,7 +9,6 @@ use kol_common::{JobId, KolError, SavepointId};
 
 use super::state::{Awaited, Controller};
 use crate::checkpoint::keeper::Chore;
-use crate::job::Job;
 
 impl Controller {
     /// All partitions have written their state, or the savepoint failed.
@@ -23,7 +22,7 @@ impl Controller {
             return;
         };
         let folder = awaited.folder.clone();
-        let spec_json = self.jobs.get(job).map(Job::spec_json);
+        let spec_json = self.jobs.get(job).map(|job| job.header().spec_json());
         let spec_json = spec_json
             .ok_or_else(|| KolError::internal("SAVEPOINT_FAILED", "its job no longer exists"));
         let (manifest, spec_json) = match saved.and_then(|manifest| Ok((manifest, spec_json?))) {

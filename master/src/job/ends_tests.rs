@@ -22,14 +22,21 @@ fn reading(position: u64, end: Option<u64>) -> Rig {
 }
 
 fn report(rig: &mut Rig, position: u64, end_offset: Option<u64>) {
-    let report = PartitionReport {
+    send(rig, report_of(position, end_offset));
+}
+
+fn report_of(position: u64, end_offset: Option<u64>) -> PartitionReport {
+    PartitionReport {
         partition: Some((&name()).into()),
         assignment_epoch: 1,
         state: PartitionState::Running as i32,
         position,
         end_offset,
         ..PartitionReport::default()
-    };
+    }
+}
+
+fn send(rig: &mut Rig, report: PartitionReport) {
     let reports = Reports {
         reports: vec![report],
     };
@@ -138,4 +145,52 @@ fn a_job_that_is_over_has_no_lag_and_its_partitions_do_not_run() {
         (job.lag_records, partition.lag_records, partition.state()),
         (None, None, PartitionState::Over)
     );
+}
+
+#[test]
+fn a_job_is_not_live_while_kafka_does_not_say_where_the_log_ends() {
+    let mut rig = reading(100, Some(100));
+    for _ in 0..4 {
+        rig.after(500);
+        report(&mut rig, 100, Some(100));
+    }
+    let (job, _) = status(&rig);
+    assert!(job.live && job.caught_up);
+    // Its owner continues to report what it knew of the end; looks of the master fail.
+    let (known_at, away) = (rig.now, "SOURCE_UNREACHABLE");
+    while rig.now < known_at + 42_000 {
+        rig.after(500);
+        rig.event(Event::Ends(Err(KolError::external(away, "away"))));
+        report_end_of(&mut rig, known_at);
+    }
+    let (job, _) = status(&rig);
+    assert_eq!(job.lag_records, None);
+    assert!(job.caught_up, "as far as anybody knew");
+    assert!(!job.live);
+}
+
+/// The owner reports the end that it learned at this time.
+fn report_end_of(rig: &mut Rig, known_at: u64) {
+    let report = PartitionReport {
+        end_age_ms: rig.now - known_at,
+        ..report_of(100, Some(100))
+    };
+    send(rig, report);
+}
+
+#[test]
+fn a_job_without_partitions_is_never_live() {
+    let mut rig = Rig::starting(&[1]);
+    for _ in 0..20 {
+        rig.after(500);
+    }
+    let status = rig.job.status(Millis(rig.now), &rig.fleet);
+    assert_eq!((status.live, status.lag_records), (false, None));
+    rig.event(super::testing::found(1));
+    report(&mut rig, 100, Some(100));
+    for _ in 0..4 {
+        rig.after(500);
+    }
+    let (status, _) = self::status(&rig);
+    assert!(status.live, "its one partition is read");
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. The input is measured by how the ends of all logs grow.
 //! 2. A job keeps up while its lag is at most what comes in between two flushes, and while that is reported, and [`FEW`] more;
-//!    all its partitions have an owner that answers; and Redis is not later than the spec allows.
+//!    all its partitions have an owner that answers; and Redis is not later than the spec allows. Of a job without
+//!    partitions, which has not begun, the lag is not known.
 //! 3. It is live once that was so for [`ENTER`], and no longer once it was not for [`LEAVE`]. As long as it is live, twice
 //!    the lag is allowed. So neither a flush nor a move shows, and what stays shows soon.
 
@@ -10,6 +11,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kol_common::Millis;
+use kol_common::job::SinkSpec;
+
+use super::ends::{Ends, is_served};
+use super::fleet::Fleet;
+use super::ownership::Partitions;
+use super::partition::Partition;
+use crate::checkpoint::Coordinator;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -33,6 +41,30 @@ pub(super) struct Look {
     pub(super) is_served: bool,
     /// Time between two flushes.
     pub(super) interval: Millis,
+}
+
+impl Look {
+    /// How far a job is behind its input. One without partitions has not begun: of that nothing is known.
+    pub(super) fn of(
+        now: Millis,
+        sink: &SinkSpec,
+        (partitions, ends, epochs): (&Partitions, &Ends, &Coordinator),
+        fleet: &Fleet,
+    ) -> Self {
+        let all = || partitions.iter();
+        let late = |p: &Partition| {
+            let report = p.current_report();
+            report.is_some_and(|r| r.staleness_ms > sink.max_staleness.0)
+        };
+        let has_begun = !partitions.is_empty();
+        let lag: Option<u64> = all().map(|p| ends.lag(now, p, epochs)).sum();
+        Self {
+            lag: lag.filter(|_| has_begun),
+            ends: all().map(|p| Some(ends.end(now, p)?.1)).sum(),
+            is_served: all().all(|p| is_served(p, fleet) && !late(p)),
+            interval: sink.flush_interval,
+        }
+    }
 }
 
 /// See the module.

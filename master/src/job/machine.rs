@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
-use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{Assign, JobStatus, Manifest, PartitionReport, Prepare, RevokeMode};
+use kol_common::proto::{JobStatus, Manifest, PartitionReport, RevokeMode};
 use kol_common::{ExecutorId, KolError, Millis};
 
 use super::discovery::Found;
 use super::effect::{Effect, Event, Input};
-use super::ends::{Ends, is_served};
+use super::ends::Ends;
 use super::epochs::{Epochs, JobParts, LastEpoch};
 use super::fleet::Fleet;
 use super::live::{Live, Look};
@@ -105,11 +104,6 @@ impl Job {
         !self.partitions.is_empty()
     }
 
-    /// The spec for executors.
-    pub fn spec_json(&self) -> String {
-        serde_json::to_string(&self.record.spec).unwrap_or_default()
-    }
-
     /// How many partitions an executor has of this job.
     pub fn held_by(&self, executor: &ExecutorId) -> usize {
         self.partitions.held_by(executor)
@@ -150,7 +144,7 @@ impl Job {
             fleet,
         };
         JobStatus {
-            spec_json: self.spec_json(),
+            spec_json: self.record.spec_json(),
             ..view.status(now)
         }
     }
@@ -370,7 +364,9 @@ impl Job {
         }
         self.ends.tick(now, &self.partitions, fleet, out);
         if self.live.is_due(now) {
-            let look = self.look(now, fleet);
+            let sink = &self.record.spec.sink;
+            let known = (&self.partitions, &self.ends, self.epochs.coordinator());
+            let look = Look::of(now, sink, known, fleet);
             self.live.look(now, &look);
         }
         self.share(now, fleet, out);
@@ -387,28 +383,8 @@ impl Job {
         let places = places(&self.record, &self.partitions, epochs);
         let clocks = (now, self.wall);
         let orders = (self.partitions).place(clocks, fleet, epochs, &places, out);
-        // The driver knows what is left out in both.
-        for (executor, partitions) in orders.assignments {
-            let message = Assign {
-                job_id: self.record.id.to_string(),
-                generation: self.record.generation,
-                spec_json: self.spec_json(),
-                partitions,
-                tick: tick(&self.record, &self.measure),
-                ..Assign::default()
-            };
-            out.push(Effect::Send(executor, ToExecutor::Assign(message)));
-        }
-        for (executor, partitions) in orders.preparations {
-            let message = Prepare {
-                job_id: self.record.id.to_string(),
-                generation: self.record.generation,
-                spec_json: self.spec_json(),
-                partitions,
-                ..Prepare::default()
-            };
-            out.push(Effect::Send(executor, ToExecutor::Prepare(message)));
-        }
+        let tick = tick(&self.record, &self.partitions, &self.measure);
+        orders.send(&self.record, tick.as_ref(), out);
     }
 
     fn take_back_all(&mut self, now: Millis, end: End, fleet: &Fleet, out: &mut Vec<Effect>) {
@@ -432,23 +408,6 @@ impl Job {
         out.push(Effect::Persist);
     }
 
-    /// How far it is behind its input.
-    fn look(&self, now: Millis, fleet: &Fleet) -> Look {
-        let sink = &self.record.spec.sink;
-        let epochs = self.epochs.coordinator();
-        let all = || self.partitions.iter();
-        let late = |p: &Partition| {
-            let report = p.current_report();
-            report.is_some_and(|r| r.staleness_ms > sink.max_staleness.0)
-        };
-        Look {
-            lag: all().map(|p| self.ends.lag(now, p, epochs)).sum(),
-            ends: all().map(|p| Some(self.ends.end(now, p)?.1)).sum(),
-            is_served: all().all(|p| is_served(p, fleet) && !late(p)),
-            interval: sink.flush_interval,
-        }
-    }
-
     /// Advances clock and market, and sends the executors what changed.
     fn share(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         let round = self.partitions.round();
@@ -459,7 +418,7 @@ impl Job {
                 out.push(Effect::Persist);
             }
         }
-        let tick = tick(&self.record, &self.measure);
+        let tick = tick(&self.record, &self.partitions, &self.measure);
         self.share.send(now, tick, &self.partitions, fleet, out);
     }
 }

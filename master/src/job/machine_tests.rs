@@ -1,13 +1,14 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    ExecutorState, JobState, PartitionReport, PartitionState, Reports, RevokeMode, RunningPartition,
+    Confirmed, ExecutorState, JobState, PartitionReport, PartitionState, Reports, RevokeMode,
+    RunningPartition,
 };
 use kol_common::{KolError, Millis, SourcePartition};
 
 use super::effect::Event;
 use super::machine::Job;
-use super::testing::{DRAIN, Rig, assigned, executor, fleet, found, revoked, set};
+use super::testing::{DRAIN, Out, Rig, assigned, executor, fleet, found, revoked, set};
 use crate::cluster::Callers;
 
 #[test]
@@ -24,6 +25,13 @@ fn a_job_starts_when_its_topics_are_known_and_assigns_after_persisting() {
 fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again() {
     let mut rig = Rig::starting(&[1]);
     rig.tick();
+    assert_eq!(
+        rig.state(),
+        (
+            JobState::Starting,
+            "it looks up its topics in Kafka (localhost:9092) and its keys in Redis".into()
+        )
+    );
     let error = KolError::external("TOPIC_NOT_FOUND", "topic `t` does not exist");
     rig.event(Event::Discovered(Err(error), None));
     assert_eq!(
@@ -199,8 +207,8 @@ fn a_new_leader_waits_less_for_an_owner_that_is_silent_while_others_call() {
 }
 
 #[test]
-fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
-    let (rig, first) = Rig::running(&[1], 1);
+fn after_a_restart_clock_and_number_of_partitions_are_sent_even_while_the_market_is_not_known() {
+    let (rig, first) = Rig::running(&[1], 3);
     let mut record = rig.job.record();
     record.clock = Some(Millis(7));
     let mut restarted = Rig {
@@ -217,10 +225,41 @@ fn after_a_restart_the_clock_is_sent_even_while_the_market_is_not_known() {
     });
     let out = restarted.event(Event::Connected(executor(1), claims.collect()));
     let tick = out.sends.iter().find_map(|(_, message)| match message {
-        ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version)),
+        ToExecutor::Tick(tick) => Some((tick.clock_ms, tick.market_version, tick.partitions)),
         _ => None,
     });
-    assert_eq!(tick, Some((Some(7), 0)));
+    assert_eq!(tick, Some((Some(7), 0, 3)));
+}
+
+#[test]
+fn executors_of_a_job_without_events_learn_that_its_rankings_are_shown() {
+    let (mut rig, first) = Rig::running(&[1], 1);
+    let told = |out: &Out| {
+        let mut ticks = out.sends.iter().filter_map(|(_, message)| match message {
+            ToExecutor::Tick(tick) => Some((tick.rankings_shown, tick.clock_ms)),
+            _ => None,
+        });
+        ticks.next_back()
+    };
+    assert_eq!(told(&first), None, "nothing is to be said yet");
+    let report = PartitionReport {
+        partition: Some((&SourcePartition::new("t", 0)).into()),
+        assignment_epoch: assigned(&first)[0].2,
+        state: PartitionState::Running as i32,
+        position: 100,
+        end_offset: Some(100),
+        confirmed: Some(Confirmed {
+            position: 100,
+            ..Confirmed::default()
+        }),
+        ..PartitionReport::default()
+    };
+    let reports = FromExecutor::Reports(Reports {
+        reports: vec![report],
+    });
+    let out = rig.event(Event::Received(executor(1), reports));
+    assert!(rig.job.record().shown);
+    assert_eq!(told(&out), Some((true, None)));
 }
 
 #[test]

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::proto::{ExecutorState, PartitionAssignment, Preparation, RevokeMode};
+use kol_common::proto::master_message::Body as ToExecutor;
+use kol_common::proto::{
+    Assign, ExecutorState, JobTick, PartitionAssignment, Preparation, Prepare, RevokeMode,
+};
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::{Cause, Placed};
@@ -14,7 +17,7 @@ use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placing::note_why_it_leaves;
 use super::preparing::{Circumstances, Move, discard};
-use super::record::LastOwner;
+use super::record::{JobRecord, LastOwner};
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -29,9 +32,37 @@ const OTHERS_LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     /// Partitions that it runs from now on.
-    pub(super) assignments: BTreeMap<ExecutorId, Vec<PartitionAssignment>>,
+    assignments: BTreeMap<ExecutorId, Vec<PartitionAssignment>>,
     /// States that it reads ahead.
-    pub(super) preparations: BTreeMap<ExecutorId, Vec<Preparation>>,
+    preparations: BTreeMap<ExecutorId, Vec<Preparation>>,
+}
+
+impl Orders {
+    /// As messages to the executors of this job.
+    pub(super) fn send(self, record: &JobRecord, tick: Option<&JobTick>, out: &mut Vec<Effect>) {
+        // The driver knows what is left out in both.
+        for (executor, partitions) in self.assignments {
+            let message = Assign {
+                job_id: record.id.to_string(),
+                generation: record.generation,
+                spec_json: record.spec_json(),
+                partitions,
+                tick: tick.cloned(),
+                ..Assign::default()
+            };
+            out.push(Effect::Send(executor, ToExecutor::Assign(message)));
+        }
+        for (executor, partitions) in self.preparations {
+            let message = Prepare {
+                job_id: record.id.to_string(),
+                generation: record.generation,
+                spec_json: record.spec_json(),
+                partitions,
+                ..Prepare::default()
+            };
+            out.push(Effect::Send(executor, ToExecutor::Prepare(message)));
+        }
+    }
 }
 
 /// What a move depends on.

@@ -243,6 +243,11 @@ impl JobRecord {
         }
     }
 
+    /// The spec for executors.
+    pub fn spec_json(&self) -> String {
+        serde_json::to_string(&self.spec).unwrap_or_default()
+    }
+
     /// Whether it still has something to do.
     pub fn is_live(&self) -> bool {
         !matches!(self.phase, Phase::Over(_))

@@ -50,10 +50,18 @@ impl Share {
     }
 }
 
-/// What all partitions share; `None` before the first event. After a restart of this master the market is
-/// not known until all have reported at the job's clock: so that goes out first.
-pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
-    let clock = measure.clock()?;
+/// What all partitions share; `None` before the first event, unless rankings may be shown already: where nothing is to
+/// be read those of the generation before give way, too. After a restart of this master the market is not known until
+/// all have reported at the job's clock: so that goes out first.
+pub(super) fn tick(
+    record: &JobRecord,
+    partitions: &Partitions,
+    measure: &Measure,
+) -> Option<JobTick> {
+    let clock = measure.clock();
+    if clock.is_none() && !record.shown {
+        return None;
+    }
     let (market_version, market) = if measure.is_known() {
         (measure.version(), measure.market_wire())
     } else {
@@ -62,11 +70,11 @@ pub(super) fn tick(record: &JobRecord, measure: &Measure) -> Option<JobTick> {
     Some(JobTick {
         job_id: record.id.to_string(),
         generation: record.generation,
-        clock_ms: Some(clock.0),
+        clock_ms: clock.map(|t| t.0),
         newest_event_ms: measure.newest_event().map(|t| t.0),
         market_version,
         market,
         rankings_shown: record.shown,
-        partitions: record.partitions.len() as u32,
+        partitions: partitions.len() as u32,
     })
 }

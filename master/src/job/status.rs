@@ -88,7 +88,7 @@ impl View<'_> {
             staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
             totals: Some(totals),
             caught_up,
-            live: (self.live || caught_up) && self.record.is_live(),
+            live: self.is_live(now, caught_up),
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
@@ -108,6 +108,12 @@ impl View<'_> {
             // The controller knows it.
             scaling: None,
         }
+    }
+
+    /// A log whose end nobody has seen for long may have grown, whatever was read of it.
+    fn is_live(&self, now: Millis, caught_up: bool) -> bool {
+        let nothing_left = caught_up && self.lag(now).is_some();
+        (self.live || nothing_left) && self.record.is_live()
     }
 
     fn entries(&self, now: Millis) -> Vec<proto::PartitionStatus> {
@@ -205,7 +211,10 @@ impl View<'_> {
             Phase::Starting => {
                 let waits = self.record.follows.as_ref();
                 let waits = waits.map(|before| format!("it begins when {} has ended", before.id));
-                (JobState::Starting, waits.or(first).unwrap_or_default())
+                (
+                    JobState::Starting,
+                    waits.or(first).unwrap_or_else(|| self.first_look()),
+                )
             }
             Phase::Running => match first {
                 Some(problem) => (JobState::Degraded, problem),
@@ -216,6 +225,12 @@ impl View<'_> {
             Phase::Over(End::Stopped) => (JobState::Stopped, why),
             Phase::Over(End::Cancelled) => (JobState::Cancelled, why),
         }
+    }
+
+    /// What a job does before its first look has ended, which waits for servers that do not answer.
+    fn first_look(&self) -> String {
+        let kafka = &self.record.spec.source.kafka().bootstrap;
+        format!("it looks up its topics in Kafka ({kafka}) and its keys in Redis")
     }
 
     /// What is wrong now: what stops most first, each once.

@@ -1,7 +1,7 @@
 //! What a person should know about a job's input although the job runs as specified.
 
 use kol_common::event::{Lack, Reject};
-use kol_common::job::{Counters, JobSpec};
+use kol_common::job::{Counters, JobSpec, ScoringSpec};
 use kol_common::proto::{PartitionCounters, PartitionReport};
 use kol_common::{Millis, SourcePartition};
 
@@ -22,7 +22,7 @@ pub fn warnings<'a>(
     let mut all = vec![lost(totals), new_logs(totals), ahead(spec, totals)];
     if spec.scoring.counters == Counters::Cumulative {
         let gaps = reports.filter_map(|r| r.median_gap_ms).collect();
-        all.extend([keys(overlap), spacing(gaps, spec.scoring.window)]);
+        all.extend([keys(overlap), spacing(gaps, &spec.scoring)]);
     }
     all.into_iter().flatten().chain(lacking(totals)).collect()
 }
@@ -164,13 +164,16 @@ fn lacking(totals: &PartitionCounters) -> impl Iterator<Item = String> {
 }
 
 /// The middle one of the partitions' medians stands for the job.
-fn spacing(mut gaps: Vec<u64>, window: Millis) -> Option<String> {
+fn spacing(mut gaps: Vec<u64>, scoring: &ScoringSpec) -> Option<String> {
+    let (window, slide) = (scoring.window, scoring.slide);
     gaps.sort_unstable();
     let median = Millis(*gaps.get(gaps.len() / 2)?);
     (median > window).then(|| {
+        // A whole number of slides makes a window.
+        let fits = Millis(median.0.next_multiple_of(slide.0.max(1)));
         format!(
-            "half of the readings of a video are further apart ({median}) than the window \
-             ({window}): gains are spread thin; set [scoring] window to {median} or more"
+            "half of the readings of a video are further apart (about {fits}) than the window \
+             ({window}): gains are spread thin; set [scoring] window to {fits} or more"
         )
     })
 }
@@ -303,6 +306,10 @@ mod tests {
         let reports = [gap(day + 1), gap(day * 2), gap(1)];
         let warned = warnings(&spec("a"), &nothing, &Overlap::default(), reports.iter());
         assert!(warned[0].contains("further apart"), "{warned:?}");
+        let odd = [gap(100_663_296)];
+        let warned = warnings(&spec("a"), &nothing, &Overlap::default(), odd.iter());
+        let whole = "(about 1day 4h) than the window (1day): gains are spread thin; set [scoring] window to 1day 4h or more";
+        assert!(warned[0].contains(whole), "{warned:?}");
         let fine = [gap(day)];
         assert!(warnings(&spec("a"), &nothing, &Overlap::default(), fine.iter()).is_empty());
     }

@@ -12,6 +12,7 @@ use kol_client::generate::{Generator, Options};
 use kol_common::Millis;
 use kol_common::event::Decoder;
 
+use super::INTERRUPTED;
 use super::log::Log;
 
 /// Creators of the made-up world, and videos of each that are being read.
@@ -29,7 +30,7 @@ const FILE_LENGTH: Duration = Duration::from_secs(120);
 const TICK: Duration = Duration::from_millis(10);
 
 /// Eight days up to now, at full speed.
-pub(super) fn history(log: &mut Log) -> anyhow::Result<Generator> {
+pub(super) fn history(log: &mut Log, interrupted: &AtomicBool) -> anyhow::Result<Generator> {
     let events = KOLS * VIDEOS * READINGS_A_DAY * HISTORY.as_secs() / 86_400;
     let start = Millis(Millis::now().0.saturating_sub(HISTORY.as_millis() as u64));
     let mut generator = Generator::new(Options {
@@ -43,6 +44,7 @@ pub(super) fn history(log: &mut Log) -> anyhow::Result<Generator> {
     });
     let mut value = Vec::new();
     for _ in 0..events {
+        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), INTERRUPTED);
         let now = generator.now();
         let meta = generator.next_into(&mut value);
         log.write(&Generator::username(meta.kol), &value, now)?;

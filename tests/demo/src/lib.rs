@@ -1,16 +1,20 @@
 //! `make demo`: a whole cluster on this machine with an embedded broker, made-up creators or a file,
 //! and the ranking as dashboards see it. Everything it starts ends with it.
 
+mod ending;
 mod feed;
 mod log;
 mod losses;
+mod outage;
+mod patience;
 mod progress;
 mod ranking;
 mod screen;
 mod show;
+mod stage;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,14 +25,19 @@ use kol_common::redis::ranking::Ranked;
 
 use kol_harness::{Cluster, Job, Kafka, RedisServer, compare, compare_market};
 
+pub use ending::{Ending, run_to_the_end};
 use feed::{Feed, LIVE_RATE, Readings};
 use log::{Log, TOPIC};
-use show::{End, Show};
+use show::Show;
+use stage::Stage;
 
 /// How long the live part is calm before the planted video takes off.
 const CALM: Duration = Duration::from_secs(3);
-const LIMIT: Duration = Duration::from_secs(60);
 const SHOWN: u64 = 10;
+/// Name of the job.
+const NAME: &str = "kol-trending";
+/// The error of whatever ends because it was interrupted.
+const INTERRUPTED: &str = "interrupted";
 
 /// What to show.
 #[derive(Clone, Debug, Default)]
@@ -42,42 +51,42 @@ pub struct Options {
 /// Shows the whole; answers whether Redis was equal to the fold at the end.
 ///
 /// # Errors
-/// A part does not start, the file cannot be read, the terminal is gone.
+/// A part does not start or ends by itself, the file cannot be read, the terminal is gone, `interrupted` is set; a key may
+/// set it, too.
 pub fn run(options: &Options, interrupted: &AtomicBool) -> anyhow::Result<bool> {
     let readings = options.input.as_deref().map(feed::read_file).transpose()?;
     println!("Starting an embedded Kafka broker, Redis, one kol-master and two kol-executors.");
     let kafka = Kafka::embedded();
     let redis = RedisServer::start();
-    let mut cluster = Cluster::start(2);
     let spec = spec(readings.as_ref(), &kafka, &redis);
     let scoring = parse(&spec, "demo")
         .map_err(|e| anyhow::anyhow!("{e}"))?
         .spec
         .scoring;
+    let mut stage = Stage {
+        cluster: Cluster::start(2),
+        interrupted,
+    };
     let log = Log::create(&kafka, &scoring)?;
     let (job, feed, followed) = match readings {
-        Some(readings) => replay(&cluster, spec, log, readings)?,
-        None => live(&cluster, spec, log, &redis)?,
+        Some(readings) => replay(&mut stage, spec, log, readings)?,
+        None => live(&mut stage, spec, log, &redis)?,
     };
-    let mut show = Show::new(&mut cluster, &redis, &job, followed.clone());
-    let end = show.run(&feed, options.length, interrupted)?;
+    let mut show = Show::new(&mut stage, &redis, &job, followed.clone());
+    show.run(&feed, options.length)?;
     drop(show);
     let log = feed.stop()?;
-    if end == End::Interrupted || interrupted.load(Ordering::Relaxed) {
-        println!("Interrupted: everything is stopped.");
-        return Ok(true);
-    }
-    finish(&cluster, &redis, &job, &log, followed)
+    finish(&mut stage, &redis, &job, &log, followed)
 }
 
 /// History first, then live.
 fn live(
-    cluster: &Cluster,
+    stage: &mut Stage<'_>,
     spec: String,
     mut log: Log,
     redis: &RedisServer,
 ) -> anyhow::Result<(String, Feed, Option<Ranked>)> {
-    let generator = feed::history(&mut log)?;
+    let generator = feed::history(&mut log, stage.interrupted)?;
     log.assert_whole()?;
     println!(
         "Eight days of history of {} creators are in the topic: {} events. Submitting the job.",
@@ -85,8 +94,8 @@ fn live(
         grouped(log.written())
     );
     let begun = Instant::now();
-    let job = submit(cluster, spec)?;
-    let status = cluster.wait_caught_up(&job, log.written(), LIMIT);
+    let job = stage.submit(spec)?;
+    let status = stage.caught_up(&job, log.written())?;
     let took = begun.elapsed().as_secs_f64();
     println!(
         "Read, scored and in Redis {took:.1} s later: {} events/s, {} creators.",
@@ -108,7 +117,7 @@ fn live(
 
 /// A file at a speed that takes about two minutes.
 fn replay(
-    cluster: &Cluster,
+    stage: &mut Stage<'_>,
     spec: String,
     log: Log,
     readings: Readings,
@@ -119,12 +128,8 @@ fn replay(
         humantime::format_duration(Duration::from_secs(readings.spacing.as_secs())),
         window(&readings).0
     );
-    let job = submit(cluster, spec)?;
+    let job = stage.submit(spec)?;
     Ok((job, Feed::replay(log, readings), None))
-}
-
-fn submit(cluster: &Cluster, spec: String) -> anyhow::Result<String> {
-    Ok(cluster.try_submit(spec)?.job_id)
 }
 
 /// Window and slide: gains are differences of two readings, so a window shorter than the time
@@ -146,7 +151,7 @@ fn spec(readings: Option<&Readings>, kafka: &Kafka, redis: &RedisServer) -> Stri
         format!("window = \"{window}\"\nslide = \"{slide}\"")
     });
     let job = Job {
-        name: "kol-trending".into(),
+        name: NAME.into(),
         // The embedded broker lets a fetch that found nothing wait so long although records come
         // meanwhile; Kafka answers at once.
         source: "properties = { \"fetch.wait.max.ms\" = 10 }".into(),
@@ -157,13 +162,13 @@ fn spec(readings: Option<&Readings>, kafka: &Kafka, redis: &RedisServer) -> Stri
 
 /// The last ranking, and whether it is what the fold says.
 fn finish(
-    cluster: &Cluster,
+    stage: &mut Stage<'_>,
     redis: &RedisServer,
     job: &str,
     log: &Log,
     followed: Option<Ranked>,
 ) -> anyhow::Result<bool> {
-    let status = cluster.wait_caught_up(job, log.written(), LIMIT);
+    let status = stage.caught_up(job, log.written())?;
     let mut connection = redis.connect();
     println!(
         "\n{}",

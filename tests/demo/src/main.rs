@@ -1,5 +1,6 @@
 //! `make demo`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use kol_demo::{Options, run};
+use kol_demo::{Ending, Options, run, run_to_the_end};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Shows a whole cluster at work on this machine: embedded Kafka broker, Redis, one master, two
 /// executors and live events. Ends with everything it started.
@@ -29,11 +31,32 @@ fn main() -> anyhow::Result<ExitCode> {
         length: args.seconds.map(Duration::from_secs),
         input: args.input,
     };
-    let equal = run(&options, &interrupted)?;
-    Ok(if equal {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    // What a panic says is printed as a sentence; who debugs the demo wants all of it.
+    if std::env::var("RUST_BACKTRACE").as_deref() != Ok("full") {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
+    let folder = tempfile::tempdir()?;
+    tempfile::env::override_temp_dir(folder.path())
+        .map_err(|_| anyhow::anyhow!("another folder is used already"))?;
+    let flag = Arc::clone(&interrupted);
+    let ending = run_to_the_end(move || run(&options, &flag), &interrupted);
+    if ending == Ending::Left {
+        if std::io::stdout().is_terminal() {
+            ratatui::restore();
+        }
+        kol_harness::remove_when_we_end(folder.path());
+    }
+    Ok(match ending {
+        Ending::Equal => ExitCode::SUCCESS,
+        Ending::Different => ExitCode::FAILURE,
+        Ending::Interrupted | Ending::Left => {
+            println!("Interrupted: everything is stopped.");
+            ExitCode::SUCCESS
+        }
+        Ending::Failed(sentence) => {
+            eprintln!("The demo ended: {sentence}. Everything is stopped.");
+            ExitCode::FAILURE
+        }
     })
 }
 
@@ -42,15 +65,15 @@ fn watch_signals(interrupted: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    drop(entered);
     let signalled = Arc::clone(interrupted);
     std::thread::spawn(move || {
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-                return;
-            };
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
             signalled.store(true, Ordering::Relaxed);

@@ -19,6 +19,8 @@ pub(super) struct Frame {
     pub(super) rate: u64,
     /// Records not read yet.
     pub(super) lag: u64,
+    /// The master does not answer: neither of them is known.
+    pub(super) is_silent: bool,
     /// Age of the newest event when it appears in Redis.
     pub(super) latency: Option<u64>,
     /// `executor-0 32 partitions`.
@@ -40,7 +42,9 @@ pub(super) struct Frame {
 pub(super) enum Wish {
     /// Kill an executor.
     Kill,
-    /// Start one more.
+    /// Kill the master.
+    KillMaster,
+    /// Start one more executor.
     Add,
     /// Delete everything in Redis.
     Empty,
@@ -112,6 +116,7 @@ impl Screen {
                 Some(Wish::Interrupt)
             }
             KeyCode::Char('k') => Some(Wish::Kill),
+            KeyCode::Char('m') => Some(Wish::KillMaster),
             KeyCode::Char('a') => Some(Wish::Add),
             KeyCode::Char('e') => Some(Wish::Empty),
             KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
@@ -174,11 +179,18 @@ fn summary(frame: &Frame) -> String {
     let leader = frame.rows.first().map_or_else(String::new, |row| {
         format!("; first: {} {:.2}", row.kol, row.score)
     });
+    let reading = if frame.is_silent {
+        "kol-master does not answer".to_owned()
+    } else {
+        format!(
+            "{} events/s, lag {}",
+            grouped(frame.rate),
+            grouped(frame.lag)
+        )
+    };
     format!(
-        "{:>4} s  {} events/s, lag {}{latency}{followed}{leader}",
-        frame.elapsed.as_secs(),
-        grouped(frame.rate),
-        grouped(frame.lag)
+        "{:>4} s  {reading}{latency}{followed}{leader}",
+        frame.elapsed.as_secs()
     )
 }
 
@@ -186,13 +198,17 @@ fn page(frame: &Frame) -> Text<'static> {
     let latency = frame
         .latency
         .map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let (reading, state) = if frame.is_silent {
+        ("kol-master does not answer".to_owned(), "")
+    } else {
+        let (rate, lag) = (grouped(frame.rate), grouped(frame.lag));
+        let reading = format!("{rate} events/s   lag {lag} records");
+        (reading, frame.state.as_str())
+    };
     let mut lines = vec![
         Line::from("Who is trending on TikTok right now").bold(),
         Line::from(format!(
-            "{} events/s   lag {} records   an event is in Redis after {latency}   {}",
-            grouped(frame.rate),
-            grouped(frame.lag),
-            frame.state
+            "{reading}   an event is in Redis after {latency}   {state}"
         )),
         Line::from(frame.executors.join("   ")),
         Line::default(),
@@ -227,7 +243,12 @@ fn page(frame: &Frame) -> Text<'static> {
     lines.push(Line::default());
     lines.extend(frame.messages.iter().map(|m| Line::from(m.clone())));
     lines.push(Line::default());
-    lines.push(Line::from("k kills an executor   a adds one   e empties Redis   q ends").dim());
+    lines.push(
+        Line::from(
+            "k kills an executor   a adds one   m kills the master   e empties Redis   q ends",
+        )
+        .dim(),
+    );
     Text::from(lines)
 }
 

@@ -1,39 +1,35 @@
 //! The live part: what is on the screen, and what the keys do.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kol_common::proto::JobStatus;
 use kol_common::redis::ranking::Ranked;
 use kol_common::view::job_state;
 
-use kol_harness::{Cluster, RedisServer};
+use anyhow::Context as _;
+use kol_harness::RedisServer;
 
-use super::SHOWN;
 use super::feed::Feed;
 use super::losses::Losses;
+use super::outage::Outage;
 use super::progress::Progress;
 use super::ranking::{self, Freshness};
 use super::screen::{Frame, Screen, Wish};
+use super::stage::Stage;
+use super::{INTERRUPTED, SHOWN};
 
 /// Time between two looks at the job.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long a look waits for the master.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How many of the last messages stay on the screen.
 const MESSAGES: usize = 5;
 
-/// Why the live part is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// Its time is up, its input has ended, or a person has seen enough.
-    Over,
-    /// At once, please.
-    Interrupted,
-}
-
 /// The cluster on stage.
-pub(super) struct Show<'a> {
-    cluster: &'a mut Cluster,
+pub(super) struct Show<'a, 'i> {
+    stage: &'a mut Stage<'i>,
     redis: &'a RedisServer,
     job: &'a str,
     followed: Option<Ranked>,
@@ -41,18 +37,22 @@ pub(super) struct Show<'a> {
     messages: VecDeque<String>,
     progress: Progress,
     losses: Losses,
+    outage: Outage,
+    /// What the master said last, and whether that is all there is to know: it does not answer now.
+    status: Option<JobStatus>,
+    is_silent: bool,
 }
 
-impl<'a> Show<'a> {
+impl<'a, 'i> Show<'a, 'i> {
     /// `followed` is the creator to keep an eye on.
     pub(super) fn new(
-        cluster: &'a mut Cluster,
+        stage: &'a mut Stage<'i>,
         redis: &'a RedisServer,
         job: &'a str,
         followed: Option<Ranked>,
     ) -> Self {
         Self {
-            cluster,
+            stage,
             redis,
             job,
             followed,
@@ -60,16 +60,14 @@ impl<'a> Show<'a> {
             messages: VecDeque::new(),
             progress: Progress::default(),
             losses: Losses::default(),
+            outage: Outage::default(),
+            status: None,
+            is_silent: false,
         }
     }
 
-    /// Shows frame after frame.
-    pub(super) fn run(
-        &mut self,
-        feed: &Feed,
-        length: Option<Duration>,
-        interrupted: &AtomicBool,
-    ) -> anyhow::Result<End> {
+    /// Shows frame after frame, until its time is up, its input has ended, or a person has seen enough.
+    pub(super) fn run(&mut self, feed: &Feed, length: Option<Duration>) -> anyhow::Result<()> {
         // Events of a file are years old: only made-up ones tell how far Redis is behind.
         let freshness = self
             .followed
@@ -77,55 +75,69 @@ impl<'a> Show<'a> {
             .then(|| Freshness::watch(self.redis));
         let mut redis = self.redis.connect();
         let mut screen = Screen::open()?;
-        let mut status = self.look(feed, &screen)?;
+        self.look(feed, &screen);
         let (mut look_at, mut due) = (Instant::now() + LOOK, Instant::now() + screen.interval());
         loop {
-            if interrupted.load(Ordering::Relaxed) {
-                return Ok(End::Interrupted);
-            }
+            self.stage.ensure_wanted()?;
             let over = length.is_some_and(|length| self.begun.elapsed() >= length);
             if over || feed.ended() {
-                return Ok(End::Over);
+                return Ok(());
             }
             match screen.wait(look_at.saturating_duration_since(Instant::now()))? {
-                Some(Wish::Quit) => return Ok(End::Over),
-                Some(Wish::Interrupt) => return Ok(End::Interrupted),
+                Some(Wish::Quit) => return Ok(()),
+                Some(Wish::Interrupt) => {
+                    self.stage.interrupted.store(true, Ordering::Relaxed);
+                    anyhow::bail!(INTERRUPTED);
+                }
                 Some(wish) => self.grant(wish, &mut redis),
                 None => {}
             }
             if Instant::now() >= look_at {
-                status = self.look(feed, &screen)?;
+                self.look(feed, &screen);
                 look_at = Instant::now() + LOOK;
             }
             if Instant::now() >= due {
                 let latency = freshness.as_ref().and_then(Freshness::median);
-                let frame = self.frame(&status, &mut redis, latency)?;
+                let frame = self.frame(&mut redis, latency);
+                let frame = frame.context("Redis does not answer any more")?;
                 screen.show(&frame)?;
                 due = Instant::now() + screen.interval();
             }
         }
     }
 
-    /// Looks at the job, and tells what happened to executors.
-    fn look(&mut self, feed: &Feed, screen: &Screen) -> anyhow::Result<JobStatus> {
-        let status = self.cluster.try_status(self.job)?;
+    /// Looks at the job, tells what happened to its processes, and starts a master again that has ended.
+    fn look(&mut self, feed: &Feed, screen: &Screen) {
         let now = self.begun.elapsed();
-        self.progress.look(now, feed.written(), &status.partitions);
-        let executors = self.cluster.executors.iter_mut();
-        let executors: Vec<_> = executors.map(|p| (p.name().to_owned(), p.runs())).collect();
-        for text in self.losses.look(now, &executors, &status) {
+        let cluster = &mut self.stage.cluster;
+        let mut said = Vec::new();
+        if !cluster.master.runs() {
+            said.extend(self.outage.ended(now));
+        }
+        if self.outage.begin_start(now) {
+            cluster.restart_master();
+        }
+        let status = cluster.try_status_within(self.job, ANSWER).ok();
+        self.is_silent = status.is_none();
+        if let Some(status) = status {
+            self.progress.look(now, feed.written(), &status.partitions);
+            let executors = cluster.executors.iter_mut();
+            let executors: Vec<_> = executors.map(|p| (p.name().to_owned(), p.runs())).collect();
+            said.extend(self.outage.look(now, &status));
+            said.extend(self.losses.look(now, &executors, &status));
+            self.status = Some(status);
+        }
+        for text in said {
             let text = self.note(&text);
             screen.tell(&text);
         }
-        Ok(status)
     }
 
     fn frame(
         &mut self,
-        status: &JobStatus,
         redis: &mut redis::Connection,
         latency: Option<u64>,
-    ) -> anyhow::Result<Frame> {
+    ) -> redis::RedisResult<Frame> {
         self.followed = match &self.followed {
             Some(row) => ranking::row(redis, &row.kol)?.or_else(|| Some(row.clone())),
             None => None,
@@ -134,9 +146,12 @@ impl<'a> Show<'a> {
             elapsed: self.begun.elapsed(),
             rate: self.progress.rate(),
             lag: self.progress.lag(),
+            is_silent: self.is_silent,
             latency,
-            executors: executors(status),
-            state: format!("{} {}", job_state(status.state()), status.reason),
+            executors: self.status.as_ref().map(executors).unwrap_or_default(),
+            state: self.status.as_ref().map_or_else(String::new, |status| {
+                format!("{} {}", job_state(status.state()), status.reason)
+            }),
             size: ranking::size(redis)?,
             rows: ranking::top(redis, SHOWN)?,
             followed: self.followed.clone(),
@@ -157,8 +172,12 @@ impl<'a> Show<'a> {
     fn grant(&mut self, wish: Wish, redis: &mut redis::Connection) {
         let text = match wish {
             Wish::Kill => self.kill(),
+            Wish::KillMaster => {
+                self.stage.cluster.master.kill();
+                "killed kol-master with SIGKILL".into()
+            }
             Wish::Add => {
-                let number = self.cluster.add_executor();
+                let number = self.stage.cluster.add_executor();
                 format!("started executor-{number}: it is given partitions of the others")
             }
             Wish::Empty => match redis::cmd("FLUSHALL").exec(redis) {
@@ -171,7 +190,7 @@ impl<'a> Show<'a> {
     }
 
     fn kill(&mut self) -> String {
-        let executors = self.cluster.executors.iter_mut();
+        let executors = self.stage.cluster.executors.iter_mut();
         let mut running = executors.filter_map(|p| p.runs().then_some(p));
         let (victim, another) = (running.next(), running.next().is_some());
         match victim {

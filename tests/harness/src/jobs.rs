@@ -86,12 +86,19 @@ impl Cluster {
 
     /// A job's status; an error while the master is away.
     pub fn try_status(&self, job: &str) -> Result<JobStatus, tonic::Status> {
-        let job = JobRef {
-            job: job.to_owned(),
-        };
+        self.runtime.block_on(get_job(&self.grpc, job))
+    }
+
+    /// The same; an error, too, once the master has not answered for that long.
+    pub fn try_status_within(
+        &self,
+        job: &str,
+        limit: Duration,
+    ) -> Result<JobStatus, tonic::Status> {
+        let silent = |_| tonic::Status::deadline_exceeded("the master does not answer");
         self.runtime.block_on(async {
-            let mut client = connect(&self.grpc).await?;
-            Ok(client.get_job(job).await?.into_inner())
+            let status = tokio::time::timeout(limit, get_job(&self.grpc, job)).await;
+            status.map_err(silent)?
         })
     }
 
@@ -181,6 +188,13 @@ pub(super) fn explain(status: &JobStatus) -> String {
         status.totals,
         status.problems
     )
+}
+
+async fn get_job(grpc: &str, job: &str) -> Result<JobStatus, tonic::Status> {
+    let job = JobRef {
+        job: job.to_owned(),
+    };
+    Ok(connect(grpc).await?.get_job(job).await?.into_inner())
 }
 
 pub(super) async fn connect(grpc: &str) -> Result<JobServiceClient<Channel>, tonic::Status> {

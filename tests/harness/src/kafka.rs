@@ -317,7 +317,7 @@ fn first_batch_at(segment: &[u8], from: u64) -> Option<(usize, u64)> {
 
 /// A broker that is shared is never dropped, and its folder would stay: a shell waits for the end of this
 /// process, however that comes, and removes it.
-fn remove_when_we_end(folder: &Path) {
+pub fn remove_when_we_end(folder: &Path) {
     let shell = Command::new("sh")
         .args(["-c", "cat; sleep 2; rm -rf \"$0\""])
         .arg(folder)

@@ -46,7 +46,7 @@ pub use data::{Key, generated, real_or_generated};
 pub use docker::Docker;
 pub use etcd::Etcd;
 pub use jobs::{Job, scoring};
-pub use kafka::{Kafka, kafka_libs};
+pub use kafka::{Kafka, kafka_libs, remove_when_we_end};
 pub use law::fold_of;
 pub use logs::unexpected;
 pub use mounts::{IN_OWN_NAMESPACE, hide_from, may_mount, mount, seen_by, show_to};
@@ -62,6 +62,7 @@ pub use topic::{Letter, Topic};
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The repository's root.
@@ -75,12 +76,21 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound address").port()
 }
 
+/// Nobody is waited for any more.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Has whoever waits, now or later, panic: what was started then ends, and its folders are removed.
+pub fn give_up_waiting() {
+    GIVEN_UP.store(true, Ordering::Relaxed);
+}
+
 /// Waits until `probe` answers, and panics with `what` and the last excuse after `limit`.
 pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         match probe() {
             Ok(value) => return value,
+            Err(_) if GIVEN_UP.load(Ordering::Relaxed) => panic!("gave up waiting for {what}"),
             Err(excuse) if Instant::now() > deadline => {
                 panic!("waited {limit:?} for {what}: {excuse}")
             }

@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kol_harness::{Key, Process, binary, real_or_generated};
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
+/// From Ctrl-C to the end; a second of it is for machines that are busy with other tests.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// A demo whose every folder is below one of its own.
 struct Demo {
@@ -28,18 +30,45 @@ impl Demo {
         Self { folder, process }
     }
 
-    /// Kills an executor of it, as a person does who finds its process.
+    /// Kills an executor of it.
     fn kill(&self, host: &str) {
-        let own = processes_in(self.folder.path());
-        let is_it = |process: &&PathBuf| {
-            let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
-            let mut words = line.split(|byte| *byte == 0);
+        self.kill_process(|words| {
+            let mut words = words.split(|byte| *byte == 0);
             words.any(|word| word == b"--host") && words.next() == Some(host.as_bytes())
-        };
-        let process = own.iter().find(is_it).expect("a process of that host");
+        });
+    }
+
+    /// Kills its master.
+    fn kill_master(&self) {
+        self.kill_process(|words| {
+            let program = words.split(|byte| *byte == 0).next();
+            program.is_some_and(|program| program.ends_with(b"/kol-master"))
+        });
+    }
+
+    /// Kills a process of it, as a person does who finds it by its command line.
+    fn kill_process(&self, is_meant: impl Fn(&[u8]) -> bool) {
+        let own = processes_in(self.folder.path());
+        let line = |process: &PathBuf| std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let process = own.iter().find(|process| is_meant(&line(process)));
+        let process = process.expect("a process with that command line");
         let id = process.file_name().unwrap();
         let killed = Command::new("kill").arg("-KILL").arg(id).status();
         assert!(killed.unwrap().success());
+    }
+
+    /// Ctrl-C; answers what it printed until it ended, which is at once.
+    fn interrupt(self) -> String {
+        self.process.signal("INT");
+        let begun = Instant::now();
+        let text = self.end();
+        let took = begun.elapsed();
+        assert!(took < AT_ONCE, "{took:?} until the end: {text}");
+        assert!(
+            text.ends_with("Interrupted: everything is stopped.\n"),
+            "{text}"
+        );
+        text
     }
 
     /// Waits for its end; answers what it printed.
@@ -95,16 +124,23 @@ fn a_planted_video_climbs_the_ranking_and_all_creators_equal_the_fold() {
 #[test]
 fn who_watches_reads_that_an_executor_was_lost_that_its_partitions_moved_and_that_all_is_well() {
     let mut demo = Demo::start(&["--seconds", "25"]);
-    demo.process.wait_line("Continuing live", 0, LIMIT);
+    // It has looked who has which partitions by then.
+    demo.process.wait_line("events/s, lag", 0, LIMIT);
     demo.kill("executor-1");
-    let text = demo.end();
-    let mut rest = text.as_str();
-    for next in [
-        "  executor-1 was lost with 32 partitions: others take them over within seconds",
-        "  the 32 partitions of executor-1 moved to executor-0 after ",
-        "  all is well again ",
-        "creators equal the fold.",
-    ] {
+    are_said_in_order(
+        &demo.end(),
+        &[
+            "  executor-1 was lost with 32 partitions: others take them over within seconds",
+            "  the 32 partitions of executor-1 moved to executor-0 after ",
+            "  all is well again ",
+            "creators equal the fold.",
+        ],
+    );
+}
+
+fn are_said_in_order(text: &str, all: &[&str]) {
+    let mut rest = text;
+    for next in all {
         let at = rest.find(next);
         let at = at.unwrap_or_else(|| panic!("no `{next}` in {text}"));
         rest = &rest[at..];
@@ -112,15 +148,50 @@ fn who_watches_reads_that_an_executor_was_lost_that_its_partitions_moved_and_tha
 }
 
 #[test]
-fn an_interrupted_demo_stops_everything_it_started() {
-    let mut demo = Demo::start(&[]);
-    demo.process.wait_line("Continuing live", 0, LIMIT);
-    demo.process.signal("INT");
-    let text = demo.end();
-    assert!(
-        text.contains("Interrupted: everything is stopped."),
-        "{text}"
+fn a_master_that_is_killed_is_started_again_while_executors_continue() {
+    let mut demo = Demo::start(&["--seconds", "20"]);
+    demo.process.wait_line("events/s, lag", 0, LIMIT);
+    demo.kill_master();
+    are_said_in_order(
+        &demo.end(),
+        &[
+            "  kol-master was lost: executors continue without it; it is started again in 5 s",
+            "kol-master does not answer, Redis ",
+            "  kol-master is back after ",
+            "and each partition is still where it was",
+            "creators equal the fold.",
+        ],
     );
+}
+
+#[test]
+fn a_master_that_is_killed_before_the_screen_opens_is_started_again() {
+    let mut demo = Demo::start(&["--seconds", "5"]);
+    demo.process.wait_line("Submitting the job.", 0, LIMIT);
+    demo.kill_master();
+    are_said_in_order(
+        &demo.end(),
+        &[
+            "kol-master was lost, and is started again",
+            "Read, scored and in Redis",
+            "creators equal the fold.",
+        ],
+    );
+}
+
+#[test]
+fn an_interrupted_demo_stops_everything_it_started_at_once_whatever_it_does() {
+    for moment in [
+        "Starting an embedded",
+        "Submitting the job.",
+        "Continuing live",
+        "events/s, lag",
+    ] {
+        let mut demo = Demo::start(&[]);
+        demo.process.wait_line(moment, 0, LIMIT);
+        let text = demo.interrupt();
+        assert!(!text.contains("Error"), "{text}");
+    }
 }
 
 #[test]

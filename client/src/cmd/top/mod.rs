@@ -38,13 +38,16 @@ const ELSEWHERE: u64 = 10;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
-    #[arg(long, add = complete::jobs())]
+    #[arg(add = complete::jobs())]
     job: Option<String>,
+    /// The same, as `explain` has it.
+    #[arg(long = "job", hide = true, value_name = "JOB", conflicts_with = "job", add = complete::jobs())]
+    named: Option<String>,
     /// Platform whose ranking is shown; the job's default platform when left out.
     #[arg(long, add = complete::platforms())]
     platform: Option<String>,
     /// Number of creators [default: 100 on a terminal, which scrolls, otherwise 10].
-    #[arg(short)]
+    #[arg(short, value_parser = clap::value_parser!(u64).range(1..))]
     n: Option<u64>,
     /// Redis to read; that of the job when left out.
     #[arg(long, env = "KOL_REDIS", hide_env_values = true)]
@@ -61,7 +64,8 @@ pub struct Args {
 ///
 /// # Errors
 /// No job, or several, say which Redis to read. Printed once: it cannot be reached.
-pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
+pub async fn run(mut args: Args, ctx: &Context) -> anyhow::Result<()> {
+    args.job = args.job.or(args.named.take());
     let job = job_of(&args, ctx).await?;
     let wanted = wanted(&args, job.as_ref())?;
     let on_terminal = std::io::stdout().is_terminal() && !ctx.json();

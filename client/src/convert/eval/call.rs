@@ -5,6 +5,9 @@ use super::{Evaluator, Place, Value};
 use crate::convert::model::Text;
 use crate::convert::syntax::{Argument, Expr, Kind};
 
+/// Longest chain of functions that pass the words of the command line on.
+const MAX_CALLERS: usize = 8;
+
 impl Evaluator<'_> {
     /// The result of a call, if it is known.
     pub(super) fn call(
@@ -18,10 +21,13 @@ impl Evaluator<'_> {
             return self.looked_up(&name, expr, arguments, place);
         }
         let name = callee.last_name()?;
-        if let Kind::Member(base, _) = &callee.kind
-            && let Some(value) = self.method(base, name, arguments, place)
-        {
-            return Some(value);
+        if let Kind::Member(base, _) = &callee.kind {
+            if let Some(value) = self.parsed(name, arguments, place) {
+                return Some(value);
+            }
+            if let Some(value) = self.method(base, name, arguments, place) {
+                return Some(value);
+            }
         }
         if let Some(value) = self.built_in(name, arguments, place) {
             return Some(value);
@@ -42,7 +48,7 @@ impl Evaluator<'_> {
                     .value()?;
                 map.get(&key)
             }
-            _ if callee.path().as_deref() == Some("args") => {
+            _ if self.is_command_line(callee, place, MAX_CALLERS) => {
                 let at = self
                     .eval(&arguments.first()?.value, place)
                     .to_text()
@@ -84,8 +90,19 @@ impl Evaluator<'_> {
             "getOrElse" | "orElse" | "getOrDefault" | "get" | "pop" if !arguments.is_empty() => {
                 self.with_default(base, name, arguments, place)
             }
+            "strip" | "rstrip" | "lstrip" if !arguments.is_empty() => {
+                let text = self.eval(base, place).to_text().value()?;
+                let ends = self.eval(&arguments.first()?.value, place);
+                Some(Value::Text(Text::known(stripped(
+                    name,
+                    &text,
+                    &ends.to_text().value()?,
+                ))))
+            }
             "strip" | "trim" | "rstrip" | "lstrip" | "lower" | "toLowerCase" | "upper"
-            | "toUpperCase" | "stripMargin" | "toString" | "get_secret_value" => {
+            | "toUpperCase" | "stripMargin" | "toString" | "get_secret_value"
+                if arguments.is_empty() =>
+            {
                 let text = self.eval(base, place).to_text().value()?;
                 Some(Value::Text(Text::known(cleaned(name, &text))))
             }
@@ -101,7 +118,10 @@ impl Evaluator<'_> {
                     .iter()
                     .map(|a| self.eval(&a.value, place))
                     .collect();
-                Some(Value::joined(parts.iter(), "/"))
+                // A part that is absolute replaces those before it.
+                let absolute = |part: &Value| part.to_text().head().starts_with('/');
+                let is_one = parts.iter().skip(1).any(absolute);
+                (!is_one).then(|| Value::joined(parts.iter(), "/"))
             }
             "mkString" => match (self.eval(base, place), arguments) {
                 (Value::List(items), [separator]) => {
@@ -112,15 +132,19 @@ impl Evaluator<'_> {
             },
             "split" => {
                 let text = self.eval(base, place).to_text().value()?;
-                let separator = self
-                    .eval(&arguments.first()?.value, place)
-                    .to_text()
-                    .value()?;
+                let [separator] = arguments else { return None };
+                let separator = self.eval(&separator.value, place).to_text().value()?;
+                // Scala takes it as a regular expression.
+                let special = |c: char| ".|*+?^$()[]{}\\".contains(c);
+                if separator.is_empty() || (self.is_scala(place) && separator.contains(special)) {
+                    return None;
+                }
                 let parts = text.split(separator.as_str()).take(1_000);
                 Some(Value::List(
                     parts.map(|p| Value::Text(Text::known(p))).collect(),
                 ))
             }
+            "format" if self.is_scala(place) || arguments.iter().any(|a| a.spread) => None,
             "format" => {
                 let template = self.eval(base, place).to_text().value()?;
                 self.formatted(&template, arguments, place)
@@ -164,9 +188,9 @@ impl Evaluator<'_> {
                 }
             }
             (value, [default]) if name != "get" && name != "pop" => match value {
-                Value::Null => Some(self.eval(&default.value, place)),
+                Value::Null => Some(self.fallback(base, &default.value, None, notes, place)),
                 value if value.is_known() => Some(value),
-                value => Some(self.fallback(base, &default.value, value, notes, place)),
+                value => Some(self.fallback(base, &default.value, Some(value), notes, place)),
             },
             _ => None,
         }
@@ -200,8 +224,8 @@ impl Evaluator<'_> {
     fn built_in(&mut self, name: &str, arguments: &[Argument], place: Place) -> Option<Value> {
         let first = arguments.first().map(|a| &a.value);
         match name {
-            "str" | "String" | "int" | "bool" | "Some" | "Option" | "tuple" | "SecretStr"
-            | "mapAsJavaMap" => Some(self.eval(first?, place)),
+            "vars" | "str" | "String" | "int" | "bool" | "Some" | "Option" | "tuple"
+            | "SecretStr" | "mapAsJavaMap" => Some(self.eval(first?, place)),
             "list" | "set" => Some(self.eval(first?, place)),
             "Seq" | "List" | "Array" | "Set" | "Vector" => {
                 let items = arguments.iter().map(|a| self.eval(&a.value, place));
@@ -262,6 +286,16 @@ impl Evaluator<'_> {
         }
         parts.push(Value::Text(Text::known(rest)));
         Some(Value::joined(parts.iter(), ""))
+    }
+}
+
+/// `"a/".rstrip("/")`: characters are stripped, not texts.
+fn stripped(method: &str, text: &str, ends: &str) -> String {
+    let is_end = |c: char| ends.contains(c);
+    match method {
+        "rstrip" => text.trim_end_matches(is_end).to_owned(),
+        "lstrip" => text.trim_start_matches(is_end).to_owned(),
+        _ => text.trim_matches(is_end).to_owned(),
     }
 }
 

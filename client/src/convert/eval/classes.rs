@@ -35,7 +35,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn class_at(&self, name: &str, own: usize) -> Option<(usize, usize)> {
+    pub(super) fn class_at(&self, name: &str, own: usize) -> Option<(usize, usize)> {
         let mut found = Vec::new();
         for (index, program) in self.world.programs.iter().enumerate() {
             for (scope, s) in program.scopes.iter().enumerate() {
@@ -137,6 +137,9 @@ impl Evaluator<'_> {
     ) -> Option<Value> {
         let source = self.world.programs.get(program)?;
         let class = source.scopes.get(scope)?;
+        if self.is_validated(program, scope, name) {
+            return Some(doubted(name));
+        }
         let init = constructor(source, scope);
         if init.is_none()
             && let Some(fields) = fields
@@ -159,7 +162,19 @@ impl Evaluator<'_> {
         self.frames.extend(frame);
         let value = self.field_of_class(program, scope, name);
         self.frames.truncate(frames);
-        if value.is_some() {
+        if let Some(lookup) = self.variable_of(program, scope, name)
+            && !self.is_function_of(program, scope, name)
+        {
+            let place = Place {
+                program,
+                scope,
+                order: usize::MAX,
+            };
+            let value = self.looked_up_field(name, lookup, value, place);
+            if value.is_some() {
+                return value;
+            }
+        } else if value.is_some() {
             return value;
         }
         if let Some((_, default)) = class.params.iter().find(|(n, _)| n == name) {
@@ -191,6 +206,16 @@ impl Evaluator<'_> {
             .flatten();
         self.depth -= 1;
         value
+    }
+
+    /// Whether a class has a function of this name: a property, or a method.
+    fn is_function_of(&self, program: usize, scope: usize, name: &str) -> bool {
+        let source = self.world.programs.get(program);
+        source.is_some_and(|p| {
+            p.scopes
+                .iter()
+                .any(|s| s.parent == Some(scope) && s.kind == ScopeKind::Function && s.name == name)
+        })
     }
 
     /// What the body, the constructor and the methods of a class assign to a field: which methods were

@@ -1,11 +1,8 @@
 //! Follows names to where they are assigned.
 
-use super::{Evaluator, Frame, Place, Value};
+use super::{Evaluator, Place, Value};
 use crate::convert::model::Text;
 use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, Scope, ScopeKind};
-
-/// Most calls of a function that are looked at.
-const MAX_CALLS: usize = 32;
 
 impl Evaluator<'_> {
     /// What a name is at this place.
@@ -86,7 +83,7 @@ impl Evaluator<'_> {
         scope: usize,
         place: Place,
     ) -> Value {
-        let is_whole = matches!(value, Value::Text(_) | Value::Null);
+        let is_whole = matches!(value, Value::Text(_) | Value::Null | Value::Parsed { .. });
         // An imported name is a copy: what it stands for is that of its module.
         let is_import = |b: &Binding| {
             b.scope == scope && b.name == name && matches!(b.value.kind, Kind::Import(..))
@@ -107,189 +104,6 @@ impl Evaluator<'_> {
         };
         let mut stars = program.stars.iter();
         stars.any(|(at, order, module)| *at == scope && *order > since && may_set(module))
-    }
-
-    /// A parameter: what the call gives it, or all calls in the file, or its default.
-    pub(super) fn parameter(
-        &mut self,
-        program: &Program,
-        scope: usize,
-        name: &str,
-        default: Option<&Expr>,
-        place: Place,
-    ) -> Option<Value> {
-        let of_call = |f: &&Frame| f.program == place.program && f.scope == scope;
-        let frame = self.frames.iter().rev().find(of_call);
-        let of_frame = frame.map(|f| f.values.iter().find(|(n, _)| n == name));
-        if let Some(Some((_, value))) = of_frame {
-            return Some(value.clone());
-        }
-        let is_called = of_frame.is_some();
-        if !is_called && self.is_extended(place.program, scope) {
-            // What the classes that extend this one pass on is not followed.
-            return None;
-        }
-        let mut values = Vec::new();
-        if !is_called {
-            for frame in self.frames_of(place.program, scope) {
-                let given = frame.values.into_iter().find(|(n, _)| n == name);
-                values.push(given.map(|(_, value)| value));
-            }
-        }
-        if values.iter().all(Option::is_none) {
-            let default = default?;
-            let value = self.eval(
-                default,
-                Place {
-                    scope: 0,
-                    order: usize::MAX,
-                    ..place
-                },
-            );
-            if let Some(text) = value.to_text().value()
-                && !crate::convert::secrets::is_secret(name)
-            {
-                let function = program.scopes.get(scope).map_or("", |s| s.name.as_str());
-                let note = format!(
-                    "{}:{}: {function} is not called with {name}: its default \"{}\" is taken",
-                    program.file,
-                    default.line,
-                    crate::convert::secrets::shown(&text)
-                );
-                self.notes.push(note);
-            }
-            return Some(value);
-        }
-        let there = Place {
-            scope: 0,
-            order: usize::MAX,
-            ..place
-        };
-        let values = values.into_iter().map(|given| match (given, default) {
-            (Some(value), _) => Some(value),
-            (None, Some(default)) => Some(self.eval(default, there)),
-            (None, None) => None,
-        });
-        Value::agreed(values.collect::<Option<Vec<_>>>()?)
-    }
-
-    /// The parameters of a function for each of its calls in the file.
-    pub fn frames_of(&mut self, program: usize, scope: usize) -> Vec<Frame> {
-        let Some(source) = self.world.programs.get(program) else {
-            return Vec::new();
-        };
-        let Some(function) = source.scopes.get(scope).filter(|s| !s.params.is_empty()) else {
-            return Vec::new();
-        };
-        // A constructor is called by the name of its class.
-        let class = function.parent.and_then(|p| source.scopes.get(p));
-        let name = match (function.name.as_str(), class) {
-            ("__init__", Some(class)) => class.name.as_str(),
-            (name, _) => name,
-        };
-        let mut calls: Vec<(Place, &[Argument])> = Vec::new();
-        for (index, caller) in self.world.programs.iter().enumerate() {
-            self.work += caller.source.len();
-            for (at, order, expr) in caller.expressions() {
-                // Recursion says nothing about the first call.
-                if (index, at) != (program, scope) {
-                    let place = Place {
-                        program: index,
-                        scope: at,
-                        order,
-                    };
-                    find_calls(expr, name, &mut |arguments| calls.push((place, arguments)));
-                }
-            }
-        }
-        calls.truncate(MAX_CALLS);
-        let bound = calls.into_iter().map(|(place, arguments)| {
-            let values = self.bind(function, arguments, place);
-            Frame {
-                program,
-                scope,
-                values,
-            }
-        });
-        bound.collect()
-    }
-
-    /// Gives parameters the values of a call's arguments; `self` and the like take none.
-    pub(super) fn bind(
-        &mut self,
-        of: &Scope,
-        arguments: &[Argument],
-        place: Place,
-    ) -> Vec<(String, Value)> {
-        self.bound(of, arguments, place).0
-    }
-
-    /// Also answers an argument of which it is not known which parameter it gives.
-    pub(super) fn bound(
-        &mut self,
-        of: &Scope,
-        arguments: &[Argument],
-        place: Place,
-    ) -> (Vec<(String, Value)>, Option<Value>) {
-        let mut names = of
-            .params
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| !matches!(name.as_str(), "self" | "cls"));
-        let mut values: Vec<(String, Value)> = Vec::new();
-        // Arguments that give parameters which are not known: any of those not given by name.
-        let mut hidden = None;
-        for argument in arguments {
-            let source = self.source(&argument.value, place);
-            let value = self.eval(&argument.value, place).or_source(&source);
-            match (argument.spread, value) {
-                (true, Value::Map(entries)) => {
-                    for entry in entries {
-                        match entry.key {
-                            Some(key) => values.push((key, entry.value)),
-                            None => hidden = Some(entry.value),
-                        }
-                    }
-                }
-                (true, Value::List(items)) => {
-                    for item in items {
-                        match names.next() {
-                            Some(name) => values.push((name.clone(), item)),
-                            None => hidden = Some(item),
-                        }
-                    }
-                }
-                (true, value) => hidden = Some(value),
-                (false, value) => match argument.name.as_ref().or_else(|| names.next()) {
-                    Some(name) => values.push((name.clone(), value)),
-                    None => hidden = Some(value),
-                },
-            }
-        }
-        let is_param = |name: &String| of.params.iter().any(|(param, _)| param == name);
-        if let Some(hidden) = &hidden {
-            let mut map = Value::Map(Vec::new());
-            map.insert(None, hidden.clone(), 0);
-            for (param, _) in &of.params {
-                if !values.iter().any(|(name, _)| name == param) {
-                    values.extend(map.get(param).map(|value| (param.clone(), value)));
-                }
-            }
-        }
-        let Some(rest) = &of.rest else {
-            return (values, hidden);
-        };
-        let (mut values, others): (Vec<_>, Vec<_>) =
-            values.into_iter().partition(|(name, _)| is_param(name));
-        let mut map = Value::Map(Vec::new());
-        if let Some(hidden) = &hidden {
-            map.insert(None, hidden.clone(), 0);
-        }
-        for (name, value) in others {
-            map.insert(Some(name), value, 0);
-        }
-        values.push((rest.clone(), map));
-        (values, hidden)
     }
 
     /// Scala's `def topic = "x"` in this scope.
@@ -395,9 +209,8 @@ impl Evaluator<'_> {
                 fields,
             }) => self.field(program, scope, fields.as_deref(), name),
             Some(map @ Value::Map(_)) => map.get(name),
-            _ => self
-                .of_module(base, name, place)
-                .or_else(|| self.flag(name, place)),
+            Some(Value::Parsed { program, words }) => self.flag(name, program, words.as_deref()),
+            _ => self.of_module(base, name, place),
         };
         value.unwrap_or(unknown)
     }

@@ -5,9 +5,13 @@
 //! |---|---|
 //! | `value` | what an expression can turn out to be |
 //! | `lookup` | follows names to where they are assigned |
+//! | `parameters` | what calls give the parameters of a function |
 //! | `outcome` | what assignments make of a name |
-//! | `outside` | environment, and arguments of the application |
+//! | `outside` | environment |
+//! | `flags` | what the words after the application give its arguments |
+//! | `words` | how parsers of command lines read them |
 //! | `classes` | members of objects, with the classes that override them |
+//! | `settings` | classes that read the environment |
 //! | `doubts` | what may have been changed where it is not followed |
 //! | `place` | a position in a source |
 //! | `call` | functions and methods whose result is known |
@@ -15,11 +19,17 @@
 mod call;
 mod classes;
 mod doubts;
+mod flags;
 mod lookup;
 mod outcome;
 mod outside;
+mod parameters;
 mod place;
+mod settings;
 mod value;
+mod words;
+
+use std::collections::BTreeMap;
 
 use super::model::{Origin, Setting, Settings, Text};
 use super::secrets::{is_secret, shown};
@@ -62,6 +72,8 @@ pub struct Frame {
 pub struct Evaluator<'a> {
     world: World<'a>,
     doubts: doubts::Doubts,
+    /// What each program calls what it imports: module, and name in it.
+    imports: Vec<BTreeMap<&'a str, (&'a str, &'a str)>>,
     frames: Vec<Frame>,
     steps: usize,
     work: usize,
@@ -72,9 +84,18 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Nothing is assumed yet.
     pub fn new(world: World<'a>) -> Self {
+        let imports = world.programs.iter().map(|program| {
+            let all = program.bindings.iter();
+            all.filter_map(|b| match &b.value.kind {
+                Kind::Import(module, name) => Some((&*b.name, (&**module, &**name))),
+                _ => None,
+            })
+            .collect()
+        });
         Self {
             world,
             doubts: doubts::Doubts::new(world.programs),
+            imports: imports.collect(),
             frames: Vec::new(),
             steps: 0,
             work: 0,
@@ -181,9 +202,9 @@ impl<'a> Evaluator<'a> {
             Kind::Either(first, second) => {
                 let notes = self.notes.len();
                 match self.eval(first, place) {
-                    Value::Null => self.eval(second, place),
+                    value if value.is_nothing() => self.fallback(first, second, None, notes, place),
                     value if value.is_known() => value,
-                    value => self.fallback(first, second, value, notes, place),
+                    value => self.fallback(first, second, Some(value), notes, place),
                 }
             }
             Kind::Choice(all) => {
@@ -194,23 +215,27 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// `first or second` where only the run knows the first: an environment variable that no file sets
-    /// is taken as not set.
+    /// `first or second`. Where only the run knows the first: an environment variable that no file sets is
+    /// taken as not set.
     fn fallback(
         &mut self,
         first: &Expr,
         second: &Expr,
-        value: Value,
+        unknown: Option<Value>,
         notes: usize,
         place: Place,
     ) -> Value {
-        let Some(name) = self.environment_name(first, place) else {
-            return value;
-        };
-        self.notes.truncate(notes);
-        let default = self.eval(second, place);
-        self.note_default(&name, &default, first, place);
-        default
+        let name = self.environment_name(first, place);
+        match (name, unknown) {
+            (None, Some(value)) => value,
+            (None, None) => self.eval(second, place),
+            (Some(name), _) => {
+                self.notes.truncate(notes);
+                let default = self.eval(second, place);
+                self.note_default(&name, &default, first, place);
+                default
+            }
+        }
     }
 
     fn pairs(&mut self, pairs: &[(Option<Expr>, Expr)], place: Place) -> Value {
@@ -240,21 +265,43 @@ impl<'a> Evaluator<'a> {
                 .unwrap_or_else(|| self.unknown(expr, place));
         }
         let key = self.eval(key, place).to_text().value();
-        if base.path().as_deref() == Some("sys.argv") {
+        if self.full_path(base, place).as_deref() == Some("sys.argv") {
             let at = key.and_then(|k| k.parse::<usize>().ok());
             return self
                 .argument(at.and_then(|at| at.checked_sub(1)))
                 .unwrap_or_else(|| self.unknown(expr, place));
         }
         let base = self.eval(base, place);
-        key.and_then(|key| base.get(&key))
-            .unwrap_or_else(|| self.unknown(expr, place))
+        let value = match (&base, key) {
+            (Value::Parsed { program, words }, Some(key)) => {
+                self.flag(&key, *program, words.as_deref())
+            }
+            (_, key) => key.and_then(|key| base.get(&key)),
+        };
+        value.unwrap_or_else(|| self.unknown(expr, place))
     }
 
-    /// A positional argument of the application.
+    /// A word that the application was started with, if it is known which one it is.
     fn argument(&mut self, at: Option<usize>) -> Option<Value> {
-        let text = self.world.arguments.get(at?)?;
-        Some(Value::Text(text.clone()))
+        let words = self.world.arguments.get(..=at?)?;
+        let is_certain = !words.iter().any(|word| word.splits);
+        words
+            .last()
+            .filter(|_| is_certain)
+            .map(|word| Value::Text(word.clone()))
+    }
+
+    /// The path of an expression, by the names that imported modules have themselves.
+    pub fn full_path(&self, expr: &Expr, place: Place) -> Option<String> {
+        let path = expr.path()?;
+        let (first, rest) = path.split_once('.').unwrap_or((&path, ""));
+        let imports = self.imports.get(place.program)?;
+        let Some((module, name)) = imports.get(first) else {
+            return Some(path);
+        };
+        let parts = [*module, *name, rest].into_iter();
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        Some(parts.join("."))
     }
 
     fn note_default(&mut self, name: &str, default: &Value, expr: &Expr, place: Place) {
@@ -283,6 +330,12 @@ impl<'a> Evaluator<'a> {
             .chars()
             .take(1_000)
             .collect()
+    }
+
+    fn is_scala(&self, place: Place) -> bool {
+        use crate::convert::kinds::{Kind, kind};
+        self.program(place)
+            .is_some_and(|p| kind(&p.file, &p.source) == Kind::Scala)
     }
 
     fn program(&self, place: Place) -> Option<&'a Program> {

@@ -1,9 +1,8 @@
-//! What comes from outside of a source: its environment, and the arguments it was started with.
+//! What comes from outside of a source: its environment.
 
-use super::lookup::{at, find_calls};
+use super::lookup::{at, doubted};
 use super::{Evaluator, Place, Value};
-use crate::convert::model::Text;
-use crate::convert::syntax::{Argument, Change, Expr, Kind};
+use crate::convert::syntax::{Binding, Change, Expr, Kind};
 
 /// Paths that read the environment when they are called or indexed with a name.
 const ENVIRONMENT: [&str; 20] = [
@@ -29,78 +28,7 @@ const ENVIRONMENT: [&str; 20] = [
     "envOrElse",
 ];
 
-/// The flags that an argument of a parser is declared with: `-t`, `--topic`.
-fn flags(arguments: &[Argument]) -> impl Iterator<Item = &str> {
-    arguments.iter().filter_map(|a| match &a.value.kind {
-        Kind::Literal(flag) if a.name.is_none() => Some(flag.as_str()),
-        _ => None,
-    })
-}
-
 impl Evaluator<'_> {
-    /// `args.topic` where the file declares `--topic`: what the application was started with, or the
-    /// declared default.
-    pub(super) fn flag(&mut self, name: &str, place: Place) -> Option<Value> {
-        let program = self.program(place)?;
-        self.work += program.source.len();
-        let mut found: Option<(usize, usize, &[Argument])> = None;
-        for (scope, order, expr) in program.expressions() {
-            find_calls(expr, "add_argument", &mut |arguments| {
-                let dest = arguments.iter().find(|a| a.name.as_deref() == Some("dest"));
-                let declared = match dest.map(|a| &a.value.kind) {
-                    Some(Kind::Literal(dest)) => dest == name,
-                    _ => flags(arguments)
-                        .any(|flag| flag.trim_start_matches('-').replace('-', "_") == name),
-                };
-                if declared {
-                    found = Some((scope, order, arguments));
-                }
-            });
-        }
-        let (scope, order, arguments) = found?;
-        if let Some(given) = self.given_flag(arguments) {
-            return Some(given);
-        }
-        let default = arguments
-            .iter()
-            .find(|a| a.name.as_deref() == Some("default"))?;
-        let value = self.eval(
-            &default.value,
-            Place {
-                scope,
-                order,
-                ..place
-            },
-        );
-        self.note_default(
-            &format!("--{}", name.replace('_', "-")),
-            &value,
-            &default.value,
-            place,
-        );
-        Some(value)
-    }
-
-    /// `--name value`, `--name=value` or `-n value` among the application's arguments.
-    fn given_flag(&self, declared: &[Argument]) -> Option<Value> {
-        let mut arguments = self.world.arguments.iter();
-        while let Some(argument) = arguments.next() {
-            let Some(word) = argument.value().filter(|word| word.starts_with('-')) else {
-                continue;
-            };
-            let (flag, value) = word
-                .split_once('=')
-                .map_or((&word[..], None), |(f, v)| (f, Some(v)));
-            if flags(declared).any(|declared| declared == flag) {
-                return match value {
-                    Some(value) => Some(Value::Text(Text::known(value))),
-                    None => arguments.next().cloned().map(Value::Text),
-                };
-            }
-        }
-        None
-    }
-
     /// The variable that an expression reads from the environment.
     pub fn environment_name(&mut self, expr: &Expr, place: Place) -> Option<String> {
         let (callee, name) = match &expr.kind {
@@ -109,7 +37,7 @@ impl Evaluator<'_> {
             Kind::Member(base, get) if get == "get" => return self.environment_name(base, place),
             _ => return None,
         };
-        match callee.path() {
+        match self.full_path(callee, place) {
             Some(path) if ENVIRONMENT.contains(&path.as_str()) => {
                 self.eval(name, place).to_text().value()
             }
@@ -131,33 +59,51 @@ impl Evaluator<'_> {
         }
     }
 
-    /// A variable that one of the files sets, or this source itself.
+    /// A variable that this source itself sets, or one of the other files.
     pub(super) fn environment(&mut self, name: &str, place: Place) -> Option<Value> {
-        if let Some(setting) = self.world.environment.get(name) {
-            return Some(Value::Text(setting.value.clone()));
-        }
+        let around = self.world.environment.get(name);
+        let around = around.map(|setting| Value::Text(setting.value.clone()));
         let program = self.program(place)?;
-        let is_it = |key: &Expr| matches!(&key.kind, Kind::Literal(k) if k == name);
-        let mut own = program
-            .bindings
-            .iter()
-            .rev()
-            .filter(|b| b.name == "os.environ");
-        let (binding, value) = own.find_map(|b| match (&b.change, &b.value.kind) {
-            (Change::Insert(key), _) if is_it(key) => Some((b, &b.value)),
-            (Change::Merge, Kind::Map(pairs)) => {
-                // `update({"X": "y"})` holds a map of its own.
-                let mut own = pairs
-                    .iter()
-                    .chain(pairs.iter().flat_map(|(_, v)| match &v.kind {
-                        Kind::Map(inner) => &inner[..],
-                        _ => &[],
-                    }));
-                let found = own.find(|(key, _)| key.as_ref().is_some_and(is_it));
-                found.map(|(_, value)| (b, value))
-            }
-            _ => None,
-        })?;
-        Some(self.eval(value, at(binding, place)))
+        let is_before = |b: &&Binding| b.scope != place.scope || b.order < place.order;
+        let own = program.bindings.iter().filter(|b| b.name == "os.environ");
+        let own: Vec<(&Binding, &Expr)> = own
+            .filter(is_before)
+            .filter_map(|b| Some((b, set_in_environment(b, name)?)))
+            .collect();
+        if own.is_empty() {
+            return around;
+        }
+        let certain = own.iter().rposition(|(b, _)| !b.conditional);
+        let mut values = Vec::new();
+        for (binding, value) in &own[certain.unwrap_or(0)..] {
+            values.push(self.eval(value, at(binding, place)));
+        }
+        // What only a branch sets may be what there is around it.
+        if certain.is_none() {
+            values.push(around.unwrap_or(Value::Null));
+        }
+        match &values[..] {
+            [only] => Some(only.clone()),
+            _ => Some(Value::agreed(values).unwrap_or_else(|| doubted(name))),
+        }
+    }
+}
+
+/// What `os.environ["X"] = "y"` or `os.environ.update({"X": "y"})` sets a variable to.
+fn set_in_environment<'p>(binding: &'p Binding, name: &str) -> Option<&'p Expr> {
+    let is_it = |key: &Expr| matches!(&key.kind, Kind::Literal(k) if k == name);
+    match (&binding.change, &binding.value.kind) {
+        (Change::Insert(key), _) if is_it(key) => Some(&binding.value),
+        (Change::Merge, Kind::Map(pairs)) => {
+            // `update({"X": "y"})` holds a map of its own.
+            let inner = pairs.iter().flat_map(|(_, v)| match &v.kind {
+                Kind::Map(inner) => &inner[..],
+                _ => &[],
+            });
+            let mut all = pairs.iter().chain(inner);
+            let found = all.find(|(key, _)| key.as_ref().is_some_and(is_it));
+            found.map(|(_, value)| value)
+        }
+        _ => None,
     }
 }

@@ -23,6 +23,13 @@ pub enum Value {
         /// Values given to its constructor; `None` for the class itself.
         fields: Option<Vec<Entry>>,
     },
+    /// What a parser of this program made of these words, or of those that the application was started with.
+    Parsed {
+        /// Index of the program.
+        program: usize,
+        /// The words, if the source names them.
+        words: Option<Vec<Text>>,
+    },
     /// No value: `None`, `null`.
     Null,
 }
@@ -48,7 +55,9 @@ impl Value {
                 _ => Text::default(),
             },
             Self::Null => Text::unknown("None"),
-            Self::Map(_) | Self::Object { .. } => Text::unknown("a value with parts"),
+            Self::Map(_) | Self::Object { .. } | Self::Parsed { .. } => {
+                Text::unknown("a value with parts")
+            }
         }
     }
 
@@ -71,12 +80,20 @@ impl Value {
                 Piece::Known(text) | Piece::Unknown(text) => text.as_str(),
             })
             .collect();
-        Self::Text(Text { pieces, source })
+        Self::Text(Text {
+            pieces,
+            source,
+            splits: false,
+        })
     }
 
     /// `self + other`.
     pub fn plus(self, other: Self) -> Self {
         match (self, other) {
+            // Numbers are added, and what `1 + 1` is in a source is not its text.
+            (Self::Text(a), Self::Text(b)) if a.is_number() && b.is_number() => {
+                Self::Text(Text::unknown(format!("{} + {}", a.source, b.source)))
+            }
             (Self::List(mut a), Self::List(b)) => {
                 a.extend(b);
                 a.truncate(MAX_ENTRIES);
@@ -101,6 +118,17 @@ impl Value {
         (first.is_known() && values.all(|other| other == first)).then_some(first)
     }
 
+    /// Whether Python takes it for nothing: `None`, an empty text, list or dictionary.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.value().is_some_and(|v| v.is_empty()),
+            Self::List(items) => items.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+            Self::Object { .. } | Self::Parsed { .. } => false,
+        }
+    }
+
     /// Whether nothing in it is left to the run.
     pub fn is_known(&self) -> bool {
         match self {
@@ -109,7 +137,7 @@ impl Value {
             Self::Map(entries) => entries
                 .iter()
                 .all(|e| e.key.is_some() && e.value.is_known()),
-            Self::Object { .. } => true,
+            Self::Object { .. } | Self::Parsed { .. } => true,
             Self::Null => false,
         }
     }
@@ -129,7 +157,7 @@ impl Value {
                 fields: Some(entries),
                 ..
             } => entries.iter().map(|e| e.value.len() + 16).sum(),
-            Self::Object { .. } | Self::Null => 0,
+            Self::Object { .. } | Self::Parsed { .. } | Self::Null => 0,
         }
     }
 
@@ -163,7 +191,7 @@ impl Value {
                 }
             }
             (Self::Text(text), _) if text.value().is_none() => {}
-            (Self::Text(_) | Self::Object { .. } | Self::Null, _) => {
+            (Self::Text(_) | Self::Object { .. } | Self::Parsed { .. } | Self::Null, _) => {
                 *self = value.laid_over("a value");
             }
         }
@@ -253,7 +281,7 @@ impl Value {
                 .map(|e| Some((e.key.clone()?, e.value.to_json()?)))
                 .collect::<Option<serde_json::Map<_, _>>>()?
                 .into(),
-            Self::Object { .. } | Self::Null => return None,
+            Self::Object { .. } | Self::Parsed { .. } | Self::Null => return None,
         })
     }
 }

@@ -4,12 +4,16 @@
 //! |---|---|
 //! | `streams` | chains of calls from `readStream` to `load` |
 //! | `redis` | clients of Redis |
+//! | `habits` | columns and keys |
+//! | `commands` | commands that sources start |
 
+pub mod commands;
+mod habits;
 mod redis;
 mod streams;
 
 use super::eval::{Evaluator, Place, World};
-use super::model::{Facts, Setting};
+use super::model::{Facts, Setting, Text};
 use super::names;
 use super::syntax::{Argument, Change, Expr, Kind, Program};
 
@@ -66,10 +70,18 @@ impl<'a> Finder<'a, '_> {
         match (name, &arguments[..]) {
             ("appName" | "setAppName", [app, ..]) => {
                 let setting = self.eval.setting("spark.app.name", &app.value, place);
-                self.facts.app_name.get_or_insert(setting);
+                let before = self.facts.app_name.take();
+                self.facts.app_name = Some(differing(before, setting));
             }
-            ("config" | "set" | "setIfMissing", [key, value, ..]) if key.name.is_none() => {
+            ("config" | "set", [key, value, ..]) if key.name.is_none() => {
                 self.spark_setting(&key.value, &value.value, place);
+            }
+            ("setIfMissing", [key, value, ..]) => {
+                let key_text = self.eval.eval(&key.value, place).to_text().value();
+                let is_set = key_text.is_some_and(|key| self.facts.spark.contains_key(&key));
+                if !is_set {
+                    self.spark_setting(&key.value, &value.value, place);
+                }
             }
             ("config" | "setAll", [all, ..]) => self.spark_settings(&all.value, place),
             ("option", [key, value]) => self.checkpoint(&key.value, &value.value, place),
@@ -79,10 +91,6 @@ impl<'a> Finder<'a, '_> {
                 self.window(&window.value, rest.first(), place);
             }
             ("trigger", [trigger, ..]) => self.trigger(trigger, place),
-            ("select", [db]) if matches!(&db.value.kind, Kind::Atom(n) if n.parse::<u16>().is_ok()) =>
-            {
-                self.facts.selected = Some(self.eval.setting("db", &db.value, place));
-            }
             ("createDirectStream" | "createStream", _) => {
                 let origin = self.eval.origin(expr, place);
                 self.facts.note(format!(
@@ -93,6 +101,8 @@ impl<'a> Finder<'a, '_> {
         }
         self.start_option(name, arguments, place);
         self.redis_client(expr, callee, name, arguments, place);
+        self.redis_login(callee, name, arguments, place);
+        self.habit(expr, callee, name, arguments, place);
         self.lookup(expr, place);
     }
 
@@ -101,10 +111,24 @@ impl<'a> Finder<'a, '_> {
             return;
         };
         self.eval.take_notes();
-        if key.starts_with("spark.") && self.facts.spark.len() < MAX_FACTS {
+        if key.starts_with("spark.") {
             let setting = self.eval.setting(&key, value, place);
-            self.facts.spark.insert(key, setting);
+            self.keep_spark_setting(key, setting);
         }
+    }
+
+    /// What a source sets counts more than a command; of two that differ, it is not known which is executed.
+    fn keep_spark_setting(&mut self, key: String, setting: Setting) {
+        if self.facts.spark.len() >= MAX_FACTS {
+            return;
+        }
+        let is_of_source = |before: &Setting| {
+            let mut programs = self.world.programs.iter();
+            programs.any(|p| p.file == before.origin.file)
+        };
+        let before = self.facts.spark.get(&key).cloned();
+        let before = before.filter(is_of_source);
+        self.facts.spark.insert(key, differing(before, setting));
     }
 
     /// `config(map={…})`, `setAll([("a", "b")])`.
@@ -112,8 +136,8 @@ impl<'a> Finder<'a, '_> {
         let mut map = super::eval::Value::Map(Vec::new());
         map.merge(self.eval.eval(all, place));
         for (key, setting) in self.entries(&map, all, place) {
-            if key.starts_with("spark.") && self.facts.spark.len() < MAX_FACTS {
-                self.facts.spark.insert(key, setting);
+            if key.starts_with("spark.") {
+                self.keep_spark_setting(key, setting);
             }
         }
     }
@@ -254,4 +278,16 @@ impl<'a> Finder<'a, '_> {
             }
         }
     }
+}
+
+/// A setting that there was before with another value: which one counts is not known.
+fn differing(before: Option<Setting>, mut setting: Setting) -> Setting {
+    if let Some(before) = before.filter(|before| before.value != setting.value) {
+        let question = format!(
+            "{}, which {} and {} set differently",
+            setting.key, before.origin, setting.origin
+        );
+        setting.value = Text::unknown(question);
+    }
+    setting
 }

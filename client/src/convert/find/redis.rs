@@ -2,11 +2,11 @@
 
 use super::{Finder, MAX_FACTS};
 use crate::convert::eval::{Place, Value};
-use crate::convert::model::{RedisUse, Setting, Settings};
+use crate::convert::model::{RedisUse, Setting, Settings, Text};
 use crate::convert::syntax::{Argument, Expr, Kind};
 
 /// Constructors that take host, port and database, and the names of their positions.
-const CLIENTS: [(&str, &[&str]); 14] = [
+const CLIENTS: [(&str, &[&str]); 17] = [
     ("Redis", &["host", "port", "db", "password"]),
     ("StrictRedis", &["host", "port", "db", "password"]),
     ("ConnectionPool", &[]),
@@ -19,11 +19,23 @@ const CLIENTS: [(&str, &[&str]); 14] = [
         &["config", "host", "port", "timeout", "password", "db"],
     ),
     ("JedisPooled", &["host", "port"]),
+    ("JedisCluster", &[]),
+    ("JedisSentinelPool", &[]),
+    ("JedisSentineled", &[]),
     ("HostAndPort", &["host", "port"]),
     ("RedisClient", &["host", "port", "db", "password"]),
     ("RedisClientPool", &["host", "port", "db", "password"]),
     ("RedisConfig", &["host", "port"]),
     ("RedisEndpoint", &["host", "port", "password", "db"]),
+];
+
+/// Those that find several servers, which is more than a host and a port.
+const MANY: [&str; 5] = [
+    "RedisCluster",
+    "Sentinel",
+    "JedisCluster",
+    "JedisSentinelPool",
+    "JedisSentineled",
 ];
 
 impl<'a> Finder<'a, '_> {
@@ -38,11 +50,18 @@ impl<'a> Finder<'a, '_> {
         if self.facts.redis.len() >= MAX_FACTS {
             return;
         }
-        let path = callee.path().unwrap_or_default().to_lowercase();
+        let path = self.eval.full_path(callee, place).unwrap_or_default();
+        // `from redis import Redis as R`
+        let name = match &callee.kind {
+            Kind::Name(_) => path.rsplit('.').next().unwrap_or(name),
+            _ => name,
+        };
         if matches!(name, "from_url" | "create")
-            && (path.contains("redis") || path.contains("connectionpool"))
+            && let Some(url) = arguments.first()
         {
-            if let Some(url) = arguments.first() {
+            let path = path.to_lowercase();
+            let of_client = path.contains("redis") || path.contains("connectionpool");
+            if of_client || self.is_url(&url.value, place) {
                 self.keep_url(&url.value, arguments, expr, place);
             }
             return;
@@ -64,12 +83,8 @@ impl<'a> Finder<'a, '_> {
             Some(Kind::Literal(_)) if positions.first() == Some(&"config") => &positions[1..],
             _ => *positions,
         };
-        let first = arguments.first().map(|a| self.eval.eval(&a.value, place));
-        if let Some(Value::Text(text)) = &first
-            && text
-                .value()
-                .is_some_and(|t| t.starts_with("redis://") || t.starts_with("rediss://"))
-            && let Some(url) = arguments.first()
+        if let Some(url) = arguments.first()
+            && self.is_url(&url.value, place)
         {
             return self.keep_url(&url.value, arguments, expr, place);
         }
@@ -108,8 +123,8 @@ impl<'a> Finder<'a, '_> {
             }
         }
         // Several servers, or what finds them, are more than host and port.
-        let is_many = matches!(name, "RedisCluster" | "Sentinel");
-        if (is_many || elsewhere.is_some()) && !options.contains_key("host") {
+        let is_many = MANY.contains(&name);
+        if is_many || (elsewhere.is_some() && !options.contains_key("host")) {
             let servers = self.eval.unknown(expr, place);
             let setting = self.eval.setting_of("host", &servers, expr, place);
             options.insert("host".into(), setting);
@@ -123,16 +138,97 @@ impl<'a> Finder<'a, '_> {
         }
     }
 
-    /// `jedis.select(3)`: the database of connections that name none.
-    pub(super) fn selected(&mut self) {
-        let Some(db) = self.facts.selected.clone() else {
+    fn is_url(&mut self, expr: &'a Expr, place: Place) -> bool {
+        let text = self.eval.eval(expr, place).to_text();
+        self.eval.take_notes();
+        ["redis://", "rediss://"]
+            .iter()
+            .any(|scheme| text.head().starts_with(scheme))
+    }
+
+    /// `jedis.auth("…")`, `jedis.select(3)`, `r.execute_command("SELECT", 3)`.
+    pub(super) fn redis_login(
+        &mut self,
+        callee: &'a Expr,
+        name: &str,
+        arguments: &'a [Argument],
+        place: Place,
+    ) {
+        let Kind::Member(client, _) = &callee.kind else {
             return;
         };
+        let command = match (name, arguments) {
+            ("execute_command" | "sendCommand", [command, ..]) => match &command.value.kind {
+                Kind::Literal(command) => command.to_lowercase(),
+                _ => return,
+            },
+            _ => name.to_owned(),
+        };
+        let is_client = name == "execute_command" || self.is_client(client, place);
+        if !is_client || self.facts.logins.len() + self.facts.selected.len() >= MAX_FACTS {
+            return;
+        }
+        let Some(last) = arguments.last() else { return };
+        match command.as_str() {
+            "auth" | "withPassword" | "setPassword" => {
+                if let [user, _] = arguments {
+                    let user = self.eval.setting("username", &user.value, place);
+                    self.facts.logins.push(user);
+                }
+                let setting = self.eval.setting("password", &last.value, place);
+                self.facts.logins.push(setting);
+            }
+            "select" => {
+                let setting = self.eval.setting("db", &last.value, place);
+                self.facts.selected.push(setting);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a name stands for a client of Redis: by what it is assigned, or by what it is called.
+    fn is_client(&self, expr: &Expr, place: Place) -> bool {
+        let speaks = |name: &str| {
+            let name = name.to_lowercase();
+            name.contains("redis") || name.contains("jedis")
+        };
+        if expr.last_name().is_some_and(speaks) {
+            return true;
+        }
+        let makes = |e: &Expr| match &e.kind {
+            Kind::Call(callee, _) => callee.last_name().is_some_and(|name| {
+                name == "getResource" || CLIENTS.iter().any(|(client, _)| *client == name)
+            }),
+            _ => false,
+        };
+        let Some(path) = expr.path() else {
+            return makes(expr);
+        };
+        let program = self.world.programs.get(place.program);
+        program.is_some_and(|p| p.bindings.iter().any(|b| b.name == path && makes(&b.value)))
+    }
+
+    /// What clients do after they are made: the database that they select, the password that they give.
+    pub(super) fn selected(&mut self) {
+        let selected = self.facts.selected.first().cloned().map(|mut first| {
+            if self
+                .facts
+                .selected
+                .iter()
+                .any(|other| other.value != first.value)
+            {
+                first.value = Text::unknown("db, of which clients select several");
+            }
+            first
+        });
         for redis in &mut self.facts.redis {
-            redis
-                .options
-                .entry("db".into())
-                .or_insert_with(|| db.clone());
+            if let Some(db) = &selected {
+                redis.options.insert("selected".into(), db.clone());
+            }
+            for login in &self.facts.logins {
+                let own = redis.options.entry(login.key.clone());
+                own.or_insert_with(|| login.clone());
+            }
         }
     }
 
@@ -172,6 +268,11 @@ impl<'a> Finder<'a, '_> {
                 _ => {}
             }
             at = inner;
+        }
+        if is_redis && let Some(table) = options.get("table") {
+            let what = format!("hashes of the table {}", table.value.question());
+            let here = "here they are trending:{platform}:{kol}; sink.keys.hash names another";
+            self.keep_habit(what, here.to_owned(), callee, place);
         }
         if is_redis && let Some(host) = options.get("host") {
             let origin = host.origin.clone();

@@ -37,47 +37,120 @@ const PROGRAMS: [&str; 6] = [
     "spark-shell",
 ];
 
-/// Keeps what a command says if it starts a Spark job somewhere in its words.
-pub fn read(words: &[Text], origin: &Origin, facts: &mut Facts) {
-    let program = words.iter().position(|word| {
-        word.value().is_some_and(|word| {
-            let name = word.rsplit('/').next().unwrap_or_default();
-            PROGRAMS.contains(&name)
-        })
-    });
-    let Some(program) = program else { return };
-    variables(&words[..program], origin, facts);
-    options(&words[program + 1..], origin, facts);
+/// Programs that start a source without Spark's own.
+const INTERPRETERS: [&str; 3] = ["python", "python3", "python3.11"];
+
+/// Whether a command starts a Spark job somewhere in its words.
+pub fn starts_spark(words: &[Text], facts: &Facts) -> bool {
+    program(words, facts).is_some()
+}
+
+/// Where the program stands that starts the job.
+fn program(words: &[Text], facts: &Facts) -> Option<usize> {
+    let name = |word: &Text| {
+        let word = word.value()?;
+        Some(word.rsplit('/').next().unwrap_or_default().to_owned())
+    };
+    let is = |all: &[&str], word: &Text| name(word).is_some_and(|name| all.contains(&&*name));
+    if let Some(at) = words.iter().position(|word| is(&PROGRAMS, word)) {
+        return Some(at);
+    }
+    // `python job.py`, where job.py is one of the files.
+    let at = words.iter().position(|word| is(&INTERPRETERS, word))?;
+    let mut rest = words[at + 1..]
+        .iter()
+        .filter(|w| !w.head().starts_with('-'));
+    let application = rest.next().and_then(name)?;
+    let is_given = |source: &String| {
+        *source == application || source.strip_suffix(".py") == application.rsplit('.').next()
+    };
+    facts.sources.iter().any(is_given).then_some(at)
+}
+
+/// Keeps what a command says if it starts a Spark job somewhere in its words. `own` are the variables that are
+/// set for it alone.
+pub fn read(words: &[Text], own: Vec<(String, Text)>, origin: &Origin, facts: &mut Facts) {
+    let Some(program) = program(words, facts) else {
+        return;
+    };
+    let mut command = Command {
+        origin: origin.clone(),
+        settings: own,
+        application: None,
+    };
+    command.settings.extend(variables(&words[..program]));
+    let name = words.get(program).and_then(Text::value).unwrap_or_default();
+    match name
+        .rsplit('/')
+        .next()
+        .is_some_and(|n| n.starts_with("python"))
+    {
+        true => interpreted(&words[program + 1..], &mut command),
+        false => options(&words[program + 1..], &mut command, facts),
+    }
+    facts.commands.push(command);
 }
 
 /// `env X=1`, `docker run -e X=1` before the program.
-fn variables(words: &[Text], origin: &Origin, facts: &mut Facts) {
-    for word in words {
-        if let Some((name, value)) = split(word, '=') {
-            let name = name.strip_prefix("--env=").unwrap_or(&name).to_owned();
-            facts.property(&name, value, origin.clone());
-        }
-    }
+fn variables(words: &[Text]) -> impl Iterator<Item = (String, Text)> {
+    let pairs = words.iter().filter_map(|word| word.split('='));
+    pairs.map(|(name, value)| {
+        let short = name.strip_prefix("-e").filter(|name| !name.is_empty());
+        let name = name.strip_prefix("--env=").or(short).unwrap_or(&name);
+        (name.to_owned(), value)
+    })
+}
+
+/// What Python starts, and its arguments.
+fn interpreted(words: &[Text], command: &mut Command) {
+    let is_option = |word: &Text| word.head().starts_with('-');
+    let at = words.iter().position(|word| !is_option(word));
+    command.application = at.and_then(|at| {
+        let (application, arguments) = words.get(at..)?.split_first()?;
+        // `python -m package.job`
+        let is_module = words[..at]
+            .iter()
+            .any(|w| w.value().as_deref() == Some("-m"));
+        let name = match (is_module, application.value()) {
+            (true, Some(name)) => Text::known(format!(
+                "{}.py",
+                name.rsplit('.').next().unwrap_or_default()
+            )),
+            _ => application.clone(),
+        };
+        Some((name, arguments.to_vec()))
+    });
 }
 
 /// Options up to the application, and then its arguments.
-fn options(words: &[Text], origin: &Origin, facts: &mut Facts) {
+fn options(words: &[Text], command: &mut Command, facts: &mut Facts) {
     let mut words = words.iter();
-    let mut command = Command {
-        origin: origin.clone(),
-        settings: Vec::new(),
-        application: None,
-    };
+    let mut is_open = false;
     while let Some(word) = words.next() {
         let Some(text) = word.value() else {
-            // `--conf "$X"=…` does not begin with a known text: options can follow.
-            if let Some((_, value)) = split(word, '=').filter(|(f, _)| f == "--conf") {
-                command.settings.extend(conf(&value));
+            match word.split('=') {
+                // `--conf=…$X` and `--name=$X` begin with a known text.
+                Some((flag, value)) if flag.starts_with('-') => {
+                    option(&flag, value, command, facts);
+                }
+                // Whether it is an option or what is started is not known.
+                _ if word.splits => is_open = true,
+                _ => {
+                    command.application = Some((word.clone(), words.cloned().collect()));
+                    break;
+                }
             }
             continue;
         };
         if !text.starts_with('-') {
-            command.application = Some((word.clone(), words.cloned().collect()));
+            let is_file = [".py", ".jar", ".zip", ".R", "-shell"]
+                .iter()
+                .any(|end| text.ends_with(end));
+            let arguments = match is_open && !is_file {
+                true => vec![Text::words("the words of this command")],
+                false => words.cloned().collect(),
+            };
+            command.application = Some((word.clone(), arguments));
             break;
         }
         if ALONE.contains(&text.as_str()) {
@@ -90,23 +163,25 @@ fn options(words: &[Text], origin: &Origin, facts: &mut Facts) {
         let Some(value) = own.or_else(|| words.next().cloned()) else {
             break;
         };
-        if matches!(flag.as_str(), "--conf" | "-c") {
-            command.settings.extend(conf(&value));
-        } else if flag == "--properties-file" {
-            let note = format!(
-                "{origin}: give the file of --properties-file as well: {}",
-                value.question()
-            );
-            facts.note(note);
-        } else if let Some((_, key)) = SETTINGS.iter().find(|(name, _)| *name == flag) {
-            command.settings.push(((*key).to_owned(), value));
-        }
+        option(&flag, value, command, facts);
     }
-    facts.commands.push(command);
+}
+
+fn option(flag: &str, value: Text, command: &mut Command, facts: &mut Facts) {
+    if matches!(flag, "--conf" | "-c") {
+        command.settings.extend(conf(&value));
+    } else if flag == "--properties-file" {
+        let (origin, file) = (&command.origin, value.question());
+        let note = format!("{origin}: give the file of --properties-file as well: {file}");
+        facts.note(note);
+    } else if let Some((_, key)) = SETTINGS.iter().find(|(name, _)| *name == flag) {
+        command.settings.push(((*key).to_owned(), value));
+    }
 }
 
 fn conf(pair: &Text) -> Option<(String, Text)> {
-    split(pair, '=').map(|(key, value)| (key.trim().to_owned(), value))
+    pair.split('=')
+        .map(|(key, value)| (key.trim().to_owned(), value))
 }
 
 impl Facts {
@@ -152,6 +227,11 @@ impl Facts {
             }
         }
         for (key, (value, origin)) in set {
+            let lacks = |command: &&Command| command.settings.iter().all(|(own, _)| own != key);
+            let value = match chosen.iter().find(lacks) {
+                Some(other) => differ(key, origin, &other.origin),
+                None => value,
+            };
             self.property(key, value, origin.clone());
         }
         let mut arguments: Option<(Vec<Text>, &Origin)> = None;
@@ -168,10 +248,21 @@ impl Facts {
                 arguments = Some((own.clone(), origin));
                 continue;
             };
-            known.resize_with(known.len().max(own.len()), Text::default);
-            for (number, argument) in known.iter_mut().enumerate() {
-                if own.get(number) != Some(argument) {
-                    *argument = differ(&format!("argument {}", number + 1), at, origin);
+            for number in 0..known.len().max(own.len()) {
+                let ask = differ(&format!("argument {}", number + 1), at, origin);
+                let is_value = |word: &Text| !word.splits && !word.head().starts_with('-');
+                match (known.get_mut(number), own.get(number)) {
+                    (Some(one), Some(other)) if one == other => {}
+                    (Some(one), Some(other)) if is_value(one) && is_value(other) => *one = ask,
+                    // From here on which word means what is not known.
+                    _ => {
+                        known.truncate(number);
+                        known.push(Text {
+                            splits: true,
+                            ..ask
+                        });
+                        break;
+                    }
                 }
             }
         }
@@ -189,21 +280,4 @@ impl Facts {
         let own = own.map(|(name, setting)| (name.clone(), setting.value.clone()));
         self.outside.extend(own);
     }
-}
-
-/// Splits a text whose beginning is known.
-pub fn split(text: &Text, at: char) -> Option<(String, Text)> {
-    use crate::convert::model::Piece;
-    let (first, rest) = text.pieces.split_first()?;
-    let Piece::Known(first) = first else {
-        return None;
-    };
-    let (key, value) = first.split_once(at)?;
-    let mut pieces = Vec::new();
-    if !value.is_empty() || rest.is_empty() {
-        pieces.push(Piece::Known(value.to_owned()));
-    }
-    pieces.extend(rest.iter().cloned());
-    let source = text.source.split_once(at).map_or("", |(_, v)| v).to_owned();
-    Some((key.to_owned(), Text { pieces, source }))
 }

@@ -129,6 +129,34 @@ impl Node {
         }
     }
 
+    /// What kind of object of Kubernetes it is.
+    pub(super) fn kind(&self) -> &str {
+        let kind = self.get("kind").and_then(Node::scalar);
+        kind.map_or("", |(kind, _)| kind)
+    }
+
+    /// The name of such an object, and its line.
+    pub(super) fn name(&self) -> Option<(&str, usize)> {
+        self.get("metadata")?.get("name")?.scalar()
+    }
+
+    /// Whether it is an application of Spark's operator.
+    pub(super) fn is_application(&self) -> bool {
+        matches!(
+            self.kind(),
+            "SparkApplication" | "ScheduledSparkApplication"
+        )
+    }
+
+    /// Line of the first value in it.
+    pub(super) fn line(&self) -> usize {
+        match self {
+            Self::Scalar(_, line) => *line,
+            Self::List(items) => items.first().map_or(1, Self::line),
+            Self::Map(pairs) => pairs.first().map_or(1, |(_, value)| value.line()),
+        }
+    }
+
     pub(super) fn scalar(&self) -> Option<(&str, usize)> {
         match self {
             Self::Scalar(text, line) => Some((text, *line)),

@@ -30,7 +30,12 @@ pub fn read(file: &str, source: &str, facts: &mut Facts) {
             file: file.to_owned(),
             line: number + 1,
         };
-        facts.property(&key, Text::known(value.trim_end()), origin);
+        // `${env:X}` is filled in by Spark.
+        let value = match value.contains("${") {
+            true => Text::unknown(value.trim_end()),
+            false => Text::known(value.trim_end()),
+        };
+        facts.property(&key, value, origin);
     }
 }
 
@@ -74,17 +79,32 @@ impl Facts {
         .iter()
         .find_map(|prefix| key.strip_prefix(prefix));
         if let Some(name) = driver {
-            self.environment.insert(
-                name.to_owned(),
-                Setting {
-                    key: name.to_owned(),
-                    ..setting
-                },
-            );
+            self.variable(name, setting.value, setting.origin);
         } else if key.starts_with("spark.") {
             self.spark.insert(key.to_owned(), setting);
         } else if is_variable(key) {
             self.environment.insert(key.to_owned(), setting);
         }
+    }
+
+    /// Keeps an environment variable, in whatever case it is written.
+    pub fn variable(&mut self, name: &str, value: Text, origin: Origin) {
+        let setting = Setting {
+            key: name.to_owned(),
+            value,
+            origin,
+            notes: Vec::new(),
+        };
+        let own = self.environment.get(name);
+        let own =
+            own.filter(|own| self.containers.contains_key(name) && own.value != setting.value);
+        if let Some(own) = own {
+            let (at, origin) = (&own.origin, &setting.origin);
+            let note = format!(
+                "{origin}: {name} is what its container sets in {at}, not what stands here"
+            );
+            return self.note(note);
+        }
+        self.environment.insert(name.to_owned(), setting);
     }
 }

@@ -4,6 +4,7 @@ mod changes;
 pub mod command_line;
 mod documents;
 pub mod java_properties;
+pub mod notebook;
 pub mod python;
 pub mod scala;
 pub mod shell;

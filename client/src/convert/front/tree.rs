@@ -132,10 +132,15 @@ impl Builder {
 
     /// Walks through statements.
     pub(super) fn block(&mut self, node: Node<'_>) {
-        let statement = self.words.statement;
         for child in children(node) {
-            self.deeper(|b| statement(b, child));
+            self.one(child);
         }
+    }
+
+    /// Notes what one statement does.
+    pub(super) fn one(&mut self, node: Node<'_>) {
+        let statement = self.words.statement;
+        self.deeper(|b| statement(b, node));
     }
 
     /// Walks through the body of a class or function.
@@ -208,6 +213,7 @@ impl Builder {
             params,
             rest: None,
             bases: Vec::new(),
+            decorators: Vec::new(),
             returns: Vec::new(),
         });
         self.scope = self.program.scopes.len() - 1;
@@ -230,6 +236,17 @@ impl Builder {
     pub(super) fn bases(&mut self, bases: Vec<String>) {
         if let Some(scope) = self.program.scopes.get_mut(self.scope) {
             scope.bases = bases;
+        }
+    }
+
+    /// The decorators of this function or class.
+    pub(super) fn decorators(&mut self, decorators: Vec<Expr>) {
+        for decorator in decorators {
+            self.order += 1;
+            let order = self.order;
+            if let Some(scope) = self.program.scopes.get_mut(self.scope) {
+                scope.decorators.push((order, decorator));
+            }
         }
     }
 

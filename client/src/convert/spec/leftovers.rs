@@ -129,15 +129,22 @@ pub fn write(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) {
         }
     }
     all.extend(&facts.timing);
-    if all.is_empty() {
+    if all.is_empty() && facts.habits.is_empty() {
         return;
     }
     draft.line("\n# Not carried over:");
     for setting in all.iter().take(MOST) {
         draft.comment(&format!("  {}", entry(setting)));
     }
-    if all.len() > MOST {
-        draft.comment(&format!("  and {} more", all.len() - MOST));
+    for habit in facts.habits.iter().take(MOST) {
+        draft.comment(&format!(
+            "  {}: {} ({})",
+            habit.what, habit.here, habit.origin
+        ));
+    }
+    let more = all.len().saturating_sub(MOST) + facts.habits.len().saturating_sub(MOST);
+    if more > 0 {
+        draft.comment(&format!("  and {more} more"));
     }
 }
 

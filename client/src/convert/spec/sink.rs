@@ -195,15 +195,27 @@ fn of_parts(options: &Settings) -> Filling {
         .get("username")
         .map(|s| s.value.clone())
         .filter(|user| !user.is_empty());
-    let is_tls = options
-        .get("ssl")
-        .and_then(|s| s.value.value())
-        .is_some_and(|v| v.eq_ignore_ascii_case("true"));
-    let known = [Some(&host), Some(&port), Some(&db), user.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(|text| text.value().ok_or_else(|| text.question()))
-        .collect::<Result<Vec<_>, _>>();
+    let db = match options.get("selected") {
+        // What a client selects later counts.
+        Some(selected) if !options.contains_key("db") => selected.value.clone(),
+        Some(selected) if selected.value != db => Text::unknown("db, which is selected again"),
+        _ => db,
+    };
+    let ssl = options.get("ssl").map(|s| s.value.clone());
+    let is_tls = ssl.as_ref().and_then(Text::value);
+    let is_tls = is_tls.is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let unknown_tls = ssl.as_ref().filter(|ssl| ssl.value().is_none());
+    let known = [
+        unknown_tls,
+        Some(&host),
+        Some(&port),
+        Some(&db),
+        user.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|text| text.value().ok_or_else(|| text.question()))
+    .collect::<Result<Vec<_>, _>>();
     match known {
         Err(question) => Filling::Missing(format!("redis://host:port/db of {question}")),
         Ok(parts) => {
@@ -270,13 +282,22 @@ fn of_url(text: &Text, options: &Settings) -> (Filling, bool) {
     let (server, db) = place.split_once('/').unwrap_or((place, ""));
     // What stands in the query counts more than the path, and the path more than an argument.
     let of_query = query.split('&').find_map(|part| part.strip_prefix("db="));
-    let given = options
-        .get("db")
-        .map(|s| s.value.value().unwrap_or_else(|| s.value.question()));
+    let of = |key: &str| {
+        let given = options.get(key);
+        given.map(|s| s.value.value().unwrap_or_else(|| s.value.question()))
+    };
+    let (given, selected) = (of("db"), of("selected"));
     let db = match (of_query, db) {
         (Some(db), _) => db,
         (None, "") => given.as_deref().unwrap_or(""),
         (None, db) => db,
+    };
+    // What a client selects later counts; that it selects another one is worth a look.
+    let both = format!("{db} and then {}", selected.as_deref().unwrap_or(""));
+    let db = match selected.as_deref() {
+        Some(selected) if db.is_empty() => selected,
+        Some(selected) if selected != db => &both,
+        _ => db,
     };
     let (host, port) = match server.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),

@@ -19,11 +19,23 @@ pub struct Chosen<'f> {
 }
 
 impl Chosen<'_> {
-    /// Options by name; they agree in what says how to reach the cluster.
+    /// Options by name; one of Kafka's client that the streams do not agree in is not known.
     pub fn options(&self) -> Settings {
         let mut all = Settings::new();
         for stream in self.streams.iter().rev() {
             all.extend(stream.options.clone());
+        }
+        for (key, setting) in &mut all {
+            let each = self.each(key);
+            let is_agreed = each.len() == self.streams.len()
+                && each.iter().all(|other| other.value == setting.value);
+            if key.starts_with("kafka.") && key != "kafka.bootstrap.servers" && !is_agreed {
+                let ask = format!(
+                    "{}, in which the streams of the old job differ",
+                    setting.key
+                );
+                setting.value = Text::unknown(ask);
+            }
         }
         all
     }
@@ -310,7 +322,8 @@ fn write_topics(topics: Topics, start: &Start, draft: &mut Draft) {
 }
 
 fn group(facts: &Facts, chosen: &Chosen<'_>, draft: &mut Draft) {
-    let given = chosen.each("kafka.group.id").into_iter().next();
+    let options = chosen.options();
+    let given = options.get("kafka.group.id");
     match given.or_else(|| from_environment(facts, &names::GROUPS)) {
         Some(setting) => {
             draft.assumed(setting);

@@ -139,3 +139,126 @@ fn brokers_with_holes_are_requested() {
         requests(&converted(&[("job.py", &job)]), "bootstrap", odd);
     }
 }
+
+#[test]
+fn texts_that_methods_change_are_what_they_become() {
+    for (before, topic, is) in [
+        ("", "\"dev.t.\".rstrip(\".\")", Some("dev.t")),
+        ("", "\"/t/\".strip(\"/\")", Some("t")),
+        ("", "\"a:b:c\".split(\":\")[1]", Some("b")),
+        ("", "\"a:b:c\".split(\":\", 1)[1]", None),
+        ("", "\"{}\".format(*[\"a\"])", None),
+        ("n = 1", "\"v\" + str(n + 1)", None),
+        ("n = 1", "\"v\" + str(n)", Some("v1")),
+    ] {
+        let files = [("job.py", &with(before, topic)[..])];
+        match is {
+            Some(is) => assert_eq!(spec(&files).source.topics(), [is], "{topic}"),
+            None => requests(&converted(&files), "topics", "FILL-IN"),
+        }
+    }
+    let scala = |topic: &str| {
+        format!(
+            "object J {{ val d = spark.readStream.format(\"kafka\").option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", {topic}).load() }}"
+        )
+    };
+    for topic in [
+        "\"a.b\".split(\".\").mkString(\",\")",
+        "\"t\".split(\"\\\\|\")(0)",
+        "\"v%d\".format(3)",
+    ] {
+        requests(
+            &converted(&[("J.scala", &scala(topic))]),
+            "topics",
+            "FILL-IN",
+        );
+    }
+}
+
+#[test]
+fn a_function_of_scala_has_all_of_its_results() {
+    let job = |body: &str| {
+        format!(
+            "object J {{ def t(e: String): String = {{ {body} }}\n val d = spark.readStream.format(\"kafka\")\
+             .option(\"kafka.bootstrap.servers\", \"k:9092\").option(\"subscribe\", t(\"x\")).load() }}"
+        )
+    };
+    let early =
+        "if (e == \"a\") return \"test\"\n e match { case \"p\" => \"prod\"; case _ => \"dev\" }";
+    requests(
+        &converted(&[("J.scala", &job(early))]),
+        "topics",
+        "t(\"x\")",
+    );
+    assert_eq!(
+        spec(&[("J.scala", &job("\"live\""))]).source.topics(),
+        ["live"]
+    );
+}
+
+#[test]
+fn settings_of_spark_that_a_source_sets_twice_are_requested() {
+    let builder = |name: &str, host: &str| {
+        let before = format!(
+            "b = SparkSession.builder.appName(\"a\").config(\"spark.redis.host\", \"r\")\nif x:\n    b = b.appName(\"{name}\").config(\"spark.redis.host\", \"{host}\")"
+        );
+        with(&before, "\"t\"").replace(".appName(\"old\")", "")
+    };
+    let open = converted(&[("job.py", &builder("b", "other"))]);
+    requests(&open, "url", "set differently");
+    requests(&open, "name", "set differently");
+    let same = spec(&[("job.py", &builder("a", "r"))]);
+    assert_eq!(same.sink.url, "redis://r:6379/0");
+}
+
+#[test]
+fn what_streams_of_one_cluster_set_differently_is_requested() {
+    let stream = |topic: &str, more: &str| {
+        format!("df = {READER}.option(\"subscribe\", \"{topic}\"){more}.load()\n")
+    };
+    let group = |name: &str| format!(".option(\"kafka.group.id\", \"{name}\")");
+    let open = stream("a", &group("g")) + &stream("b", &group("h"));
+    requests(&converted(&[("job.py", &open)]), "group_id", "differ");
+    let isolation = ".option(\"kafka.isolation.level\", \"read_committed\")";
+    let open = stream("a", isolation) + &stream("b", "");
+    requests(
+        &converted(&[("job.py", &open)]),
+        "\"isolation.level\"",
+        "differ",
+    );
+    let agreed = stream("a", &group("g")) + &stream("b", &group("g"));
+    assert_eq!(spec(&[("job.py", &agreed)]).source.kafka().group_id, "g");
+}
+
+#[test]
+fn a_default_behind_or_is_said() {
+    for topic in [
+        "os.environ.get(\"T\", None) or \"d\"",
+        "os.getenv(\"T\", \"\") or \"d\"",
+        "os.getenv(\"T\") or \"d\"",
+    ] {
+        let files = [("job.py", &with("", topic)[..])];
+        assert_eq!(spec(&files).source.topics(), ["d"], "{topic}");
+        let said = converted(&files).notes.join("\n");
+        assert!(
+            said.contains("T is not set in the files given: its default \"d\""),
+            "{said}"
+        );
+    }
+    let given = [
+        (".env", "T=e\n"),
+        ("job.py", &with("", "os.getenv(\"T\", \"\") or \"d\"")[..]),
+    ];
+    assert_eq!(spec(&given).source.topics(), ["e"]);
+}
+
+#[test]
+fn a_setting_that_may_be_missing_does_not_replace_that_of_a_command() {
+    let job = with("conf.setIfMissing(\"spark.redis.host\", \"dev\")", "\"t\"");
+    assert_eq!(spec(&[("job.py", &job)]).sink.url, "redis://dev:6379/0");
+    let run = "spark-submit --conf spark.redis.host=live job.py\n";
+    assert_eq!(
+        spec(&[("job.py", &job), ("run.sh", run)]).sink.url,
+        "redis://live:6379/0"
+    );
+}

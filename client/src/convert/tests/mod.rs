@@ -1,14 +1,19 @@
 //! What becomes of old jobs. Every job here is made up; its habits are those of public ones.
 
+mod arguments;
 mod changes;
 mod doubts;
+mod habits;
 mod hostile;
 mod login;
+mod operators;
 mod others;
 mod overlays;
 mod python;
 mod scala;
 mod scopes;
+mod scripts;
+mod settings;
 mod several;
 mod streams;
 

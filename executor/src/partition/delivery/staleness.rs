@@ -5,6 +5,13 @@ use std::time::Duration;
 use kol_common::{KolError, Millis};
 use tokio::time::Instant;
 
+/// What to do where Redis is what limits.
+const OVERLOADED: &str = "More changes arrive than Redis may take: give Redis a faster processor, keep other clients off it, \
+                          divide the platforms between jobs with a Redis each, or raise sink.max_staleness.";
+/// What to do where Redis has time to spare.
+const STARVED: &str = "The executor gets too little processor time, or Redis does not answer it: see what else runs on its \
+                       host, give it more cores, or add executors; look whether Redis answers there (redis-cli --latency).";
+
 /// See the module.
 #[derive(Debug)]
 pub struct Staleness {
@@ -39,21 +46,27 @@ impl Staleness {
             return None;
         }
         let (busy, share) = load;
+        // Less than half of what this executor may take of it: something else keeps changes from Redis.
+        let idle = busy.is_some_and(|busy| busy < share / 2.0);
         // Rounded, so that the problem of one Redis is one problem, and the same a second later.
         let percent = |part: f64| format!("{:.0} %", (10.0 * part).round() * 10.0);
         let busy = busy.map_or_else(String::new, |busy| {
             format!(": its processor is {} busy", percent(busy))
         });
         let what = format!(
-            "Redis lacks changes that are older than sink.max_staleness ({}){busy}; an executor takes at most {} of its \
-             time",
-            self.most,
-            percent(share),
+            "Redis lacks changes that are older than sink.max_staleness ({}){busy}",
+            self.most
         );
-        Some(KolError::external("SINK_STALE", what).help(
-            "More changes arrive than Redis may take: give Redis a faster processor, keep other clients off it, divide the \
-             platforms between jobs with a Redis each, or raise sink.max_staleness.",
-        ))
+        Some(if idle {
+            let what = format!("{what}, so it is not what is slow");
+            KolError::external("SINK_STALE", what).help(STARVED)
+        } else {
+            let what = format!(
+                "{what}; an executor takes at most {} of its time",
+                percent(share)
+            );
+            KolError::external("SINK_STALE", what).help(OVERLOADED)
+        })
     }
 }
 
@@ -74,6 +87,15 @@ mod tests {
         assert_eq!(problem.code, "SINK_STALE");
         for text in ["max_staleness (30s)", "90 % busy", "at most 20 % of"] {
             assert!(problem.message.contains(text), "{problem}");
+        }
+        assert!(problem.help.contains("give Redis a faster processor"));
+        // What an executor may take of it is not used either.
+        for (busy, share) in [(0.0, 0.5), (0.2, 0.5), (0.02, 0.05)] {
+            let problem = staleness.problem((Some(busy), share)).unwrap();
+            assert_eq!(problem.code, "SINK_STALE");
+            assert!(!problem.help.contains("faster"), "{problem}");
+            assert!(problem.help.contains("executor"), "{problem}");
+            assert!(problem.message.contains("is not what is slow"), "{problem}");
         }
         staleness.look(at(32), None);
         assert_eq!(

@@ -175,3 +175,24 @@ fn a_platform_that_only_the_generation_before_had_leaves_redis() {
     cluster.assert_equals_fold_of(&next, &rest, redis, LIMIT);
     scene.cluster.assert_no_complaints();
 }
+
+#[test]
+fn a_generation_without_any_event_takes_the_ranking_down() {
+    let (scene, job) = Scene::half_way(2);
+    let shown = || {
+        let hashes = scene.redis.cli("KEYS trending:tiktok:*");
+        let ranking = scene.redis.cli("ZCARD ranking:tiktok:trending");
+        (ranking.trim().to_owned(), hashes.split_whitespace().count())
+    };
+    assert_ne!(shown().0, "0");
+    let last = scene.first.iter().filter_map(|r| r.timestamp_ms).max();
+    let after = kol_common::Millis(last.unwrap() + 60_000).iso();
+    let next = scene.next(&["rewind", &job, "--to-timestamp", &after]);
+    wait_for("the ranking to be empty", LIMIT, || match shown() {
+        (ranking, 0) if ranking == "0" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let status = scene.cluster.try_status(&next).unwrap();
+    assert_eq!(status.totals.map(|totals| totals.events), Some(0));
+    scene.cluster.assert_no_complaints();
+}

@@ -1,9 +1,15 @@
 //! YAML: docker-compose files and Kubernetes objects, above all `SparkApplication`. The walker knows
 //! keys, not schemas: environment, commands and Spark's settings are found wherever they stand.
+//!
+//! | file | does |
+//! |---|---|
+//! | `kubernetes` | what kinds of objects say by themselves |
+
+mod kubernetes;
 
 use super::documents::{Node, documents};
-use super::{command_line, java_properties, shell};
-use crate::convert::model::{Facts, Origin, Setting, Text};
+use super::{command_line, shell};
+use crate::convert::model::{Facts, Origin, Text};
 use crate::convert::secrets::is_secret;
 
 /// Keeps what all documents of a file say.
@@ -11,14 +17,30 @@ use crate::convert::secrets::is_secret;
 /// # Errors
 /// Line and reason: it is not YAML, or too large.
 pub fn read(file: &str, source: &str, facts: &mut Facts) -> Result<(), (usize, String)> {
-    for document in documents(source)? {
+    let mut all = documents(source)?;
+    // What is set for a container itself counts more than what it is given as a whole.
+    all.sort_by_key(|document| !matches!(document.kind(), "ConfigMap" | "Secret"));
+    let is_ours = |document: &Node| facts.sources.iter().any(|source| document.names(source));
+    let is_one_ours = all.iter().any(|d| d.is_application() && is_ours(d));
+    let others: Vec<bool> = all
+        .iter()
+        .map(|d| is_one_ours && d.is_application() && !is_ours(d))
+        .collect();
+    for (document, is_other) in all.iter().zip(others) {
         let mut walker = Walker {
             file,
             facts,
             is_object: false,
             container: None,
         };
-        walker.document(&document);
+        if is_other {
+            let origin = walker.origin(document.line());
+            walker.facts.note(format!(
+                "{origin}: this SparkApplication starts none of the files given: it is left out"
+            ));
+        } else {
+            walker.document(document);
+        }
     }
     Ok(())
 }
@@ -41,92 +63,25 @@ impl Walker<'_> {
     }
 
     fn document(&mut self, document: &Node) {
-        let kind = document
-            .get("kind")
-            .and_then(Node::scalar)
-            .map_or("", |(kind, _)| kind);
         self.is_object = document.get("apiVersion").is_some();
-        match kind {
-            "SparkApplication" | "ScheduledSparkApplication" => self.application(document),
-            "Secret" => self.secret(document),
-            "ConfigMap" => self.config_map(document),
+        match document.kind() {
+            _ if document.is_application() => {
+                self.application(document);
+                // What several of them set differently is not known.
+                let of = document.name().map_or("", |(name, _)| name);
+                self.container = Some(format!("SparkApplication {of}"));
+            }
+            "Secret" => return self.secret(document),
+            "ConfigMap" => return self.config_map(document),
             _ => {}
         }
         self.walk(document);
     }
 
-    fn application(&mut self, document: &Node) {
-        if let Some((name, line)) = document
-            .get("metadata")
-            .and_then(|m| m.get("name"))
-            .and_then(Node::scalar)
-        {
-            self.facts.object_name = Some(Setting {
-                key: "metadata.name".into(),
-                value: Text::known(name),
-                origin: self.origin(line),
-                notes: Vec::new(),
-            });
-        }
-        let Some(spec) = document.get("spec") else {
-            return;
-        };
-        let spec = spec.get("template").unwrap_or(spec);
-        for (part, key, setting) in [
-            ("executor", "instances", "spark.executor.instances"),
-            ("executor", "memory", "spark.executor.memory"),
-            ("executor", "cores", "spark.executor.cores"),
-            ("driver", "memory", "spark.driver.memory"),
-            ("driver", "cores", "spark.driver.cores"),
-        ] {
-            if let Some((value, line)) = spec
-                .get(part)
-                .and_then(|p| p.get(key))
-                .and_then(Node::scalar)
-            {
-                let origin = self.origin(line);
-                self.facts.property(setting, Text::known(value), origin);
-            }
-        }
-        if let Some(Node::List(arguments)) = spec.get("arguments") {
-            let arguments = arguments.iter().filter_map(Node::scalar);
-            self.facts.arguments = arguments.map(|(text, _)| Text::known(text)).collect();
-        }
-    }
-
-    /// Names of secrets are known, their values are not looked at.
-    fn secret(&mut self, document: &Node) {
-        for part in ["data", "stringData"] {
-            if let Some(Node::Map(pairs)) = document.get(part) {
-                for (name, value) in pairs {
-                    let line = value.scalar().map_or(0, |(_, line)| line);
-                    let origin = self.origin(line);
-                    self.facts
-                        .property(name, Text::unknown(format!("the secret {name}")), origin);
-                }
-            }
-        }
-    }
-
-    fn config_map(&mut self, document: &Node) {
-        let Some(Node::Map(pairs)) = document.get("data") else {
-            return;
-        };
-        for (name, value) in pairs {
-            let Some((text, line)) = value.scalar() else {
-                continue;
-            };
-            if text.contains('\n') && (name.ends_with(".conf") || name.ends_with(".properties")) {
-                java_properties::read(self.file, text, self.facts);
-            } else {
-                let origin = self.origin(line);
-                self.facts.property(name, Text::known(text), origin);
-            }
-        }
-    }
-
     fn walk(&mut self, node: &Node) {
         match node {
+            // `run: spark-submit …` of a pipeline.
+            Node::Scalar(text, line) if text.contains("spark-submit ") => self.script(text, *line),
             Node::Scalar(..) => {}
             Node::List(items) => items.iter().for_each(|item| self.walk(item)),
             Node::Map(pairs) => {
@@ -134,6 +89,7 @@ impl Walker<'_> {
                     match key.as_str() {
                         "environment" | "env" | "envVars" | "env_vars" => self.environment(value),
                         "sparkConf" | "spark_conf" | "conf" => self.settings(value),
+                        "env_file" => self.named_files(value),
                         "services" => self.services(value),
                         "containers" | "initContainers" => self.pod(value),
                         "command" | "entrypoint" | "args" => {}
@@ -141,6 +97,27 @@ impl Walker<'_> {
                     }
                 }
                 self.command(node);
+            }
+        }
+    }
+
+    /// `env_file: [prod.env]`
+    fn named_files(&mut self, files: &Node) {
+        match files {
+            Node::Scalar(file, line) => {
+                let name = file.rsplit('/').next().unwrap_or(file);
+                if !self.facts.files.iter().any(|given| given == name) {
+                    let origin = self.origin(*line);
+                    let file = crate::convert::secrets::shown(file);
+                    let note = format!("{origin}: {file} is read here: give it as well");
+                    self.facts.note(note);
+                }
+            }
+            Node::List(files) => files.iter().for_each(|file| self.named_files(file)),
+            Node::Map(_) => {
+                if let Some(file) = files.get("path") {
+                    self.named_files(file);
+                }
             }
         }
     }
@@ -213,8 +190,11 @@ impl Walker<'_> {
                         match item.get("value").and_then(Node::scalar) {
                             Some((value, line)) => self.variable(name, value, line),
                             None if item.get("valueFrom").is_some() => {
-                                let value = Text::unknown(format!("${name}, from valueFrom"));
-                                self.of_container(name, value, line);
+                                let known = item.get("valueFrom").and_then(|v| self.referred(v));
+                                let value = known.unwrap_or_else(|| {
+                                    Text::unknown(format!("${name}, from valueFrom"))
+                                });
+                                self.of_owner("", name, value, line);
                             }
                             None => {}
                         }
@@ -232,13 +212,14 @@ impl Walker<'_> {
         if is_secret(name) {
             self.facts.notes.truncate(notes);
         }
-        self.of_container(name, value, line);
+        self.of_owner("", name, value, line);
     }
 
-    /// A setting of the container that is read; one that two containers set differently is not known.
-    fn of_container(&mut self, name: &str, mut value: Text, line: usize) {
+    /// A setting of the container that is read; one that two containers, or two ConfigMaps, set differently is
+    /// not known.
+    fn of_owner(&mut self, kind: &str, name: &str, mut value: Text, line: usize) {
         if let Some(own) = &self.container {
-            let first = self.facts.containers.entry(name.to_owned());
+            let first = self.facts.containers.entry(format!("{kind}{name}"));
             let (other, before) = first.or_insert_with(|| (own.clone(), value.clone()));
             if other != own && *before != value {
                 value = Text::unknown(format!("{name}, which {other} and {own} set differently"));
@@ -261,6 +242,9 @@ impl Walker<'_> {
 
     /// Replaces `${NAME:-default}` in compose files, and `$(NAME)` in objects of Kubernetes.
     fn interpolated(&mut self, text: &str, line: usize) -> Text {
+        if text.contains("{{") {
+            return Text::unknown(text);
+        }
         if self.is_object {
             return match text.contains("$(") {
                 true => self.referring(text),
@@ -365,7 +349,7 @@ impl Walker<'_> {
             .iter()
             .map(|(word, line)| self.interpolated(word, *line))
             .collect();
-        command_line::read(&words, &origin, self.facts);
+        command_line::read(&words, Vec::new(), &origin, self.facts);
     }
 
     fn script(&mut self, text: &str, line: usize) {
@@ -374,7 +358,7 @@ impl Walker<'_> {
         } else {
             text.replace("$$", "$")
         };
-        if !shell::read(self.file, &text, line, self.facts) {
+        if !shell::read_parts(self.file, &Text::known(text), line, self.facts) {
             self.facts.note(format!(
                 "{}:{line}: this command takes too long to read",
                 self.file

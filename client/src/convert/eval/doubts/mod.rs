@@ -1,64 +1,18 @@
 //! What may have been changed where it is not followed: from another scope, by another name, by a
 //! function that it was passed to. Computed once over all files; a lookup of any of these is unknown.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Place;
-use crate::convert::syntax::{Argument, Binding, Change, Expr, Kind, Program, ScopeKind};
+use crate::convert::syntax::{Binding, Change, Expr, Kind, Program, ScopeKind};
 
 /// A name of a scope: program, scope, dotted name.
 type Name = (usize, usize, String);
 
 /// Most rounds in which functions pass on what they were passed.
 const MAX_ROUNDS: usize = 8;
-
-/// Methods that change what they are called on.
-const CHANGING: [&str; 20] = [
-    "update",
-    "setdefault",
-    "put",
-    "putIfAbsent",
-    "putAll",
-    "append",
-    "appendAll",
-    "extend",
-    "insert",
-    "clear",
-    "popitem",
-    "add",
-    "addAll",
-    "addOne",
-    "remove",
-    "getOrElseUpdate",
-    "load",
-    "__setitem__",
-    "read_dict",
-    "merge_from_dict",
-];
-
-/// Functions that read what they are passed.
-const READING: [&str; 20] = [
-    "print",
-    "println",
-    "pprint",
-    "debug",
-    "info",
-    "warn",
-    "warning",
-    "error",
-    "exception",
-    "log",
-    "dump",
-    "dumps",
-    "option",
-    "options",
-    "start",
-    "load",
-    "save",
-    "awaitTermination",
-    "exit",
-    "run",
-];
 
 /// What may have been changed where it is not followed.
 #[derive(Debug, Default)]
@@ -79,6 +33,12 @@ pub(super) struct Doubts {
     programs: BTreeSet<usize>,
     /// Functions that change what they are passed.
     changing: BTreeSet<String>,
+    /// Functions and classes that a library calls with the words of the command line.
+    entries: BTreeSet<String>,
+    /// A library calls any function so.
+    are_all_entries: bool,
+    /// Functions that are passed to others, which call them.
+    passed_on: BTreeSet<String>,
     /// Names that belong to a scope, with what was imported under them and where they are last set.
     declared: BTreeMap<Name, (Option<String>, usize)>,
 }
@@ -185,6 +145,16 @@ impl Doubts {
             all.iter()
                 .any(|(at, order)| *at != place.scope || *order < place.order)
         })
+    }
+
+    /// Whether a library calls a function or class of this name with the words of the command line.
+    pub(super) fn is_entry(&self, name: &str) -> bool {
+        self.are_all_entries || self.entries.contains(name)
+    }
+
+    /// Whether a function is passed to another one, which may call it with anything.
+    pub(super) fn is_passed_on(&self, name: &str) -> bool {
+        self.passed_on.contains(name)
     }
 
     /// Whether a map, list or object of this name, in whatever scope, may have been changed.
@@ -332,116 +302,6 @@ impl Doubts {
             .entry(name)
             .or_default()
             .push((at.scope, at.order));
-    }
-
-    /// `settings()["topic"] = …`, `globals()["TOPIC"] = …`.
-    fn unfollowed(&mut self, programs: &[Program], index: usize, target: &Expr) {
-        if let Kind::Member(_, leaf) = &target.kind {
-            self.anywhere.insert(leaf.clone());
-        }
-        target.walk(&mut |e| {
-            let Kind::Call(callee, _) = &e.kind else {
-                return;
-            };
-            match callee.last_name() {
-                Some("globals" | "locals") => {
-                    self.programs.insert(index);
-                }
-                Some("vars") => {
-                    self.programs.insert(index);
-                    self.all_fields = true;
-                }
-                Some(name) => self.returned(programs, name),
-                None => {}
-            }
-        });
-    }
-
-    /// What a function returns is changed.
-    fn returned(&mut self, programs: &[Program], function: &str) {
-        for program in programs {
-            let all = program.scopes.iter().filter(|s| s.name == function);
-            for (_, expr) in all.flat_map(|s| &s.returns) {
-                let mut of = Vec::new();
-                same(expr, &mut of);
-                let leaf = |path: &String| path.rsplit('.').next().map(str::to_owned);
-                self.loose.extend(of.iter().filter_map(leaf));
-            }
-        }
-    }
-
-    fn expression(&mut self, programs: &[Program], expr: &Expr, place: Place) {
-        let Kind::Call(callee, arguments) = &expr.kind else {
-            return;
-        };
-        match callee.last_name() {
-            Some("exec" | "execfile" | "run_path" | "reload") => {
-                self.programs.insert(place.program);
-            }
-            Some("setattr" | "__setattr__") => match named(arguments) {
-                Some(name) => {
-                    self.anywhere.insert(name.to_owned());
-                }
-                None => self.all_fields = true,
-            },
-            Some(method) if CHANGING.contains(&method) => {
-                let Kind::Member(base, _) = &callee.kind else {
-                    return;
-                };
-                match (base.root_path(), programs.get(place.program)) {
-                    (Some(name), Some(program)) => self.change(program, &name, place),
-                    _ => self.unfollowed(programs, place.program, base),
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What is passed to a function that changes it.
-    fn passed(&mut self, program: &Program, expr: &Expr, place: Place) {
-        if let Kind::Call(callee, arguments) = &expr.kind
-            && callee
-                .last_name()
-                .is_some_and(|name| self.changing.contains(name))
-        {
-            self.change_all(program, arguments, place);
-        }
-    }
-
-    /// What is passed to a function that is not in the files, and whose result nobody uses.
-    fn passed_out(
-        &mut self,
-        defined: &BTreeSet<&str>,
-        program: &Program,
-        expr: &Expr,
-        place: Place,
-    ) {
-        let Kind::Call(callee, arguments) = &expr.kind else {
-            return;
-        };
-        let Some(name) = callee.last_name() else {
-            return;
-        };
-        if !READING.contains(&name) && !defined.contains(name) {
-            self.change_all(program, arguments, place);
-        }
-    }
-
-    fn change_all(&mut self, program: &Program, arguments: &[Argument], place: Place) {
-        for argument in arguments.iter().filter(|a| !a.spread) {
-            if let Some(name) = argument.value.root_path() {
-                self.change(program, &name, place);
-            }
-        }
-    }
-}
-
-/// The field that `setattr(object, field, value)` sets, in front of the value.
-fn named(arguments: &[Argument]) -> Option<&str> {
-    let at = arguments.len().checked_sub(2)?;
-    match &arguments.get(at)?.value.kind {
-        Kind::Literal(text) => Some(text),
-        _ => None,
     }
 }
 
