@@ -76,7 +76,7 @@ impl Access {
             .help("Write --master https://HOST:7077, or leave --tls out.")),
             _ => net::endpoint(master).map_err(|e| {
                 KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
-                    .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
+                    .help("Give --master like 127.0.0.1:7077, several separated by commas.")
             }),
         }
     }

@@ -2,23 +2,25 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
 
 use crate::cmd;
-use crate::context::{Context, OutputFormat};
+use crate::context::{Context, MASTER, OutputFormat};
+use crate::examples;
 
 /// Submits and watches jobs on a KOL cluster.
 #[derive(Debug, Parser)]
 #[command(name = "kol-client", version, about, after_help = crate::exit::HELP)]
 pub struct Cli {
-    /// URL of the master; of several masters all, separated by commas: the leader is found among them.
+    /// Address of the master, as HOST:PORT or a URL; of several masters all, separated by commas: the leader is found
+    /// among them.
     #[arg(
         long,
         global = true,
         env = "KOL_MASTER",
-        default_value = "http://127.0.0.1:7077"
+        default_value = MASTER
     )]
     pub master: String,
     /// Folder with ca.crt and token, for a master with https.
@@ -42,56 +44,85 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Submit a job spec; submitting the same one again changes nothing.
+    #[command(after_help = examples::SUBMIT)]
     Submit(cmd::submit::Args),
     /// List jobs, newest first.
+    #[command(after_help = examples::JOBS)]
     Jobs(cmd::jobs::Args),
     /// Show one job; can wait for a state.
+    #[command(after_help = examples::STATUS)]
     Status(cmd::status::Args),
     /// Stop a job: no more input, everything confirmed by Redis, a last checkpoint.
+    #[command(after_help = examples::STOP)]
     Stop(cmd::stop::Args),
     /// Cancel a job at once.
+    #[command(after_help = examples::CANCEL)]
     Cancel(cmd::cancel::Args),
     /// List executors, also those that were lost in the last minutes.
+    #[command(after_help = examples::EXECUTORS)]
     Executors(cmd::executors::Args),
     /// Move all partitions of an executor to others, before it is stopped or its host is.
+    #[command(after_help = examples::DRAIN)]
     Drain(cmd::drain::Args),
     /// List the checkpoints of a job that are kept, with what they cost, and its savepoints.
+    #[command(after_help = examples::CHECKPOINTS)]
     Checkpoints(cmd::checkpoints::Args),
     /// Save the whole state of a running job in a folder of its own, from which another job can start.
+    #[command(after_help = examples::SAVEPOINT)]
     Savepoint(cmd::savepoint::Args),
     /// Restart a job from an earlier point.
+    #[command(after_help = examples::REWIND)]
     Rewind(cmd::rewind::Args),
     /// Restart the job that had this name before, with its spec.
+    #[command(after_help = examples::ROLLBACK)]
     Rollback(cmd::rollback::Args),
     /// Inspect or verify state files without a cluster.
+    #[command(after_help = examples::STATE)]
     State(cmd::state::Args),
     /// List the partitions of a job.
+    #[command(after_help = examples::PARTITIONS)]
     Partitions(cmd::partitions::Args),
     /// Say how many executors a job wants now, by its lag and by how busy they are.
+    #[command(after_help = examples::AUTOSCALE_ADVICE)]
     AutoscaleAdvice(cmd::autoscale_advice::Args),
     /// Say how large a cluster must be: executors, memory, partitions, Redis.
+    #[command(after_help = examples::PLAN)]
     Plan(cmd::plan::Args),
     /// Show every term of a creator's score and what it was made of.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(cmd::explain::Args),
     /// Show the live ranking.
+    #[command(after_help = examples::TOP)]
     Top(cmd::top::Args),
     /// Serve rankings and creators over HTTP, from Redis alone.
+    #[command(after_help = examples::SERVE)]
     Serve(cmd::serve::Args),
     /// Check a job spec; with --connect also whether Kafka, topics and Redis can be reached.
+    #[command(after_help = examples::CHECK)]
     Check(cmd::check::Args),
+    /// Print the JSON Schema of a job spec, or its reference page.
+    #[command(after_help = examples::SCHEMA)]
+    Schema(cmd::schema::Args),
     /// Show records of a topic, raw beside decoded.
+    #[command(after_help = examples::PEEK)]
     Peek(cmd::peek::Args),
     /// Write a file of events to a topic.
+    #[command(after_help = examples::REPLAY)]
     Replay(cmd::replay::Args),
     /// Generate realistic events.
+    #[command(after_help = examples::GENERATE)]
     Generate(cmd::generate::Args),
     /// Turn the settings of a Spark job into a job spec.
+    #[command(after_help = examples::CONVERT_SPARK)]
     ConvertSpark(cmd::convert_spark::Args),
     /// Make certificates and tokens for a cluster.
+    #[command(after_help = examples::CERTS)]
     Certs(cmd::certs::Args),
     /// Check whether a process is well, by its page /healthz or /readyz.
+    #[command(after_help = examples::HEALTH)]
     Health(cmd::health::Args),
     /// Print completions for a shell.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(cmd::completions::Args),
 }
 
@@ -132,22 +163,22 @@ impl Cli {
             Command::Top(args) => cmd::top::run(args, &ctx).await,
             Command::Serve(args) => cmd::serve::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,
+            Command::Schema(args) => Ok(cmd::schema::run(&args)?),
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
             Command::Certs(args) => cmd::certs::run(args, &ctx),
             Command::Health(args) => cmd::health::run(args, &ctx).await,
-            Command::Completions(args) => {
-                cmd::completions::run(args, Self::command());
-                Ok(())
-            }
+            Command::Completions(args) => Ok(cmd::completions::run(args)?),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
@@ -232,6 +263,8 @@ mod tests {
             "ARCHITECTURE.md",
             "CONTRIBUTING.md",
             "docs/errors.md",
+            "docs/job-spec.md",
+            "docs/json.md",
             "docs/serving.md",
             "docs/operations/README.md",
             "docs/operations/containers.md",

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
-use kol_common::net::tls_failure;
+use kol_common::net::{tls_failure, with_schemes};
 use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
 use tonic::Code;
@@ -32,7 +32,7 @@ pub enum OutputFormat {
 /// Made once from the global arguments; commands borrow it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// URL of the master, or of several, separated by commas.
+    /// Address of the master, with or without a scheme, or of several, separated by commas.
     pub master: String,
     /// How results are printed, from `--output`.
     pub output: OutputFormat,
@@ -41,6 +41,9 @@ pub struct Context {
     /// Opens the locations of state files.
     pub stores: Stores,
 }
+
+/// The master of a cluster on this machine.
+pub const MASTER: &str = "http://127.0.0.1:7077";
 
 /// Longest time to connect, and for one response.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -63,7 +66,8 @@ impl Context {
     pub async fn jobs_within(&self, answer: Duration) -> Result<Jobs, KolError> {
         let access = self.tls.as_deref().map(Access::read).transpose()?;
         let access = access.unwrap_or_default();
-        let masters: Vec<&str> = self.master.split(',').map(str::trim).collect();
+        let masters = with_schemes(&self.master, self.tls.is_some());
+        let masters: Vec<&str> = masters.split(',').collect();
         let [master] = masters[..] else {
             return leader_among(&masters, &access, answer).await;
         };
@@ -183,6 +187,9 @@ mod tests {
         );
         let wrong = ctx("http://127.0.0.1:9,").jobs().await.err().unwrap();
         assert_eq!(wrong.code, "MASTER_URL");
+        let short = ctx("127.0.0.1:9").jobs().await.err().unwrap();
+        assert_eq!(short.code, "MASTER_UNREACHABLE", "{short}");
+        assert!(short.message.contains("http://127.0.0.1:9"), "{short}");
     }
 
     #[tokio::test]
@@ -215,7 +222,8 @@ mod tests {
             () = serve => unreachable!("it serves until it is dropped"),
             answer = call => answer.unwrap_err(),
         };
-        let (text, code) = crate::exit::describe(&failed);
+        let (_, code) = crate::exit::describe(&failed);
+        let text = crate::exit::sentence(&failed);
         assert_eq!(code, 4, "{text}");
         assert!(text.starts_with("MASTER_CONNECTION: "), "{text}");
         assert!(text.contains("7077"), "{text}");

@@ -1,12 +1,15 @@
 //! Exit codes, and how errors are printed.
 
-use std::io::ErrorKind;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use kol_common::KolError;
-use kol_common::error::{Shown, is_not_found};
+use kol_common::error::{Shown, info_of, is_not_found};
 use kol_common::proto::{ErrorDomain, ErrorInfo};
+use kol_common::view::problem_json;
 
+use crate::context::OutputFormat;
 use crate::print;
 
 /// Listed in `kol-client --help`.
@@ -14,6 +17,8 @@ pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or j
 found, 4 master, Kafka or Redis cannot be reached, or a state file is damaged, 5 a wait timed out, 6 the job failed, 130 and 143 \
 ended by SIGINT and SIGTERM";
 
+/// Wrong usage, as clap has it.
+const USAGE: u8 = 2;
 /// Ended by SIGINT: 128 and its number, as shells have it.
 pub const INTERRUPTED: i32 = 130;
 /// Ended by SIGTERM: 128 and its number.
@@ -30,50 +35,84 @@ pub enum Ended {
     JobFailed(String),
 }
 
-/// Prints an error as it should read, and chooses the exit code.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+/// Prints an error in the form that answers have, on standard error in any case, and chooses the exit code.
+pub fn report(error: &anyhow::Error, output: OutputFormat) -> ExitCode {
     // Who reads the output has enough of it, as `head` has.
-    let io = error.downcast_ref::<std::io::Error>();
+    let io = error.downcast_ref::<io::Error>();
     if io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    let (text, code) = describe(error);
-    print::note(&text);
+    let (problem, code) = describe(error);
+    show(&problem, output);
     ExitCode::from(code)
 }
 
-pub(crate) fn describe(error: &anyhow::Error) -> (String, u8) {
-    if let Some(ended) = error.downcast_ref::<Ended>() {
-        let code = match ended {
-            Ended::TimedOut(_) => 5,
-            Ended::JobFailed(_) => 6,
-        };
-        return (ended.to_string(), code);
+/// Prints what is wrong with a command line, or the help that it wanted, as clap does; as JSON where it wants that.
+pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if !error.use_stderr() || !wants_json(arguments) {
+        let _nobody_reads = error.print();
+        return ExitCode::from(u8::from(error.use_stderr()) * USAGE);
     }
-    if let Some(own) = error.downcast_ref::<KolError>() {
-        return describe_info(&own.to_info());
-    }
-    if let Some(status) = error.downcast_ref::<tonic::Status>() {
-        return describe_status(status);
-    }
-    (format!("{error:#}"), 1)
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (what, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let error = KolError::user("USAGE", what.trim()).help(help.trim());
+    show(&error.to_info(), OutputFormat::Json);
+    ExitCode::from(USAGE)
 }
 
-fn describe_status(status: &tonic::Status) -> (String, u8) {
-    if let Some(info) = kol_common::error::info_of(status) {
-        return describe_info(&info);
+/// Whether a command line that cannot be read wants its answer as JSON.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<_> = arguments
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let flag = |word: &str| matches!(word, "-o" | "--output");
+    let together = ["-ojson", "-o=json", "--output=json"];
+    words
+        .windows(2)
+        .any(|two| flag(&two[0]) && two[1] == "json")
+        || words.iter().any(|word| together.contains(&word.as_str()))
+}
+
+fn show(problem: &ErrorInfo, output: OutputFormat) {
+    match output {
+        OutputFormat::Text => print::note(&Shown(problem).to_string()),
+        OutputFormat::Json => print::json_note(&problem_json(problem)),
     }
-    if let Some(own) = transport(status) {
-        return describe_info(&own.to_info());
+}
+
+/// An error as it should read, whatever it was.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    Shown(&describe(error).0).to_string()
+}
+
+/// The error as it travels, whatever it was, and its exit code.
+pub(crate) fn describe(error: &anyhow::Error) -> (ErrorInfo, u8) {
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        let what = ended.to_string();
+        let (error, code) = match ended {
+            Ended::TimedOut(_) => (KolError::external("WAIT_TIMED_OUT", what), 5),
+            Ended::JobFailed(_) => (KolError::external("JOB_FAILED", what).terminal(), 6),
+        };
+        return (error.to_info(), code);
     }
-    // From the transport, not from the master.
-    let code = match status.code() {
-        tonic::Code::NotFound => 3,
-        tonic::Code::InvalidArgument => 2,
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => 4,
-        _ => 1,
+    let info = if let Some(own) = error.downcast_ref::<KolError>() {
+        own.to_info()
+    } else if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        let own = || transport(status).unwrap_or_else(|| of_code(status));
+        info_of(status).unwrap_or_else(|| own().to_info())
+    } else if let Some(io) = error.downcast_ref::<io::Error>() {
+        KolError::internal("OUTPUT", io.to_string()).to_info()
+    } else {
+        KolError::internal("CLIENT", format!("{error:#}")).to_info()
     };
-    (status.message().to_owned(), code)
+    let code = match info.domain() {
+        _ if is_not_found(&info.code) => 3,
+        ErrorDomain::User => USAGE,
+        ErrorDomain::External => 4,
+        ErrorDomain::Internal | ErrorDomain::Unspecified => 1,
+    };
+    (info, code)
 }
 
 /// A connection that failed while it was used; what is wrong with it stands behind "transport error".
@@ -89,14 +128,17 @@ fn transport(status: &tonic::Status) -> Option<KolError> {
     ))
 }
 
-fn describe_info(info: &ErrorInfo) -> (String, u8) {
-    let code = match info.domain() {
-        _ if is_not_found(&info.code) => 3,
-        ErrorDomain::User => 2,
-        ErrorDomain::External => 4,
-        ErrorDomain::Internal | ErrorDomain::Unspecified => 1,
-    };
-    (Shown(info).to_string(), code)
+/// The error of any other status that the master did not make.
+fn of_code(status: &tonic::Status) -> KolError {
+    let what = status.message();
+    match status.code() {
+        tonic::Code::Unavailable => KolError::external("MASTER_UNREACHABLE", what),
+        tonic::Code::DeadlineExceeded => KolError::external("MASTER_BUSY", what),
+        tonic::Code::InvalidArgument | tonic::Code::NotFound => {
+            KolError::user("MASTER_ANSWER", what)
+        }
+        _ => KolError::internal("MASTER_ANSWER", what),
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +167,41 @@ mod tests {
     #[test]
     fn an_error_of_the_master_reads_like_one_of_our_own() {
         let error = KolError::user("SPEC_INVALID", "two problems").help("Mend them.");
-        let text = describe(&anyhow::Error::from(error.to_status())).0;
-        assert_eq!(text, error.to_string());
+        let info = describe(&anyhow::Error::from(error.to_status())).0;
+        assert_eq!(info, error.to_info());
+    }
+
+    #[test]
+    fn every_error_has_a_code_whatever_it_was() {
+        let code = |error: anyhow::Error| describe(&error).0.code;
+        assert_eq!(code(Ended::TimedOut("x".into()).into()), "WAIT_TIMED_OUT");
+        assert_eq!(code(Ended::JobFailed("x".into()).into()), "JOB_FAILED");
+        let away = tonic::Status::unavailable("transport error");
+        assert_eq!(code(away.into()), "MASTER_UNREACHABLE");
+        assert_eq!(
+            code(tonic::Status::unimplemented("x").into()),
+            "MASTER_ANSWER"
+        );
+        assert_eq!(code(io::Error::other("no space left").into()), "OUTPUT");
+        assert_eq!(code(anyhow::anyhow!("x")), "CLIENT");
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_in_the_form_that_it_wants() {
+        let wants = |line: &str| wants_json(line.split(' ').map(OsString::from));
+        for json in [
+            "kol-client jbos -o json",
+            "kol-client --output=json jbos",
+            "kol-client -ojson",
+        ] {
+            assert!(wants(json), "{json}");
+        }
+        for text in [
+            "kol-client jbos -o text",
+            "kol-client jbos json",
+            "kol-client -o",
+        ] {
+            assert!(!wants(text), "{text}");
+        }
     }
 }

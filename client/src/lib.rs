@@ -6,11 +6,15 @@
 mod access;
 pub mod cli;
 pub mod cmd;
+pub mod complete;
 pub mod context;
 pub mod convert;
+mod examples;
 pub mod exit;
 pub mod generate;
 pub mod input;
+#[cfg(test)]
+mod json_tests;
 pub mod plan;
 pub mod print;
 pub mod producer;

@@ -2,14 +2,20 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use kol_client::cli::Cli;
-use kol_client::exit;
+use kol_client::{complete, exit};
+use kol_common::KolError;
 use kol_common::actor::Group;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    complete::answer(Cli::command);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error, std::env::args_os()),
+    };
+    let output = cli.output;
     kol_common::telemetry::init_logging(cli.log_format, cli.log_level.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -22,11 +28,11 @@ fn main() -> ExitCode {
             }
             cli.run().await
         }),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(KolError::external("RUNTIME", error.to_string()).into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&error),
+        Err(error) => exit::report(&error, output),
     }
 }
 

@@ -63,6 +63,11 @@ pub fn note(text: &str) {
     let _nobody_reads = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// The same as a JSON value on a line.
+pub fn json_note(value: &Value) {
+    let _nobody_reads = writeln!(std::io::stderr().lock(), "{}", json_text(value));
+}
+
 /// The characters behind ASCII in JSON stand in texts, where their escapes mean the same.
 fn json_text(value: &Value) -> String {
     visible(&value.to_string()).into_owned()

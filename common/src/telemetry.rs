@@ -1,9 +1,11 @@
 //! Logs, set up once per process.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::KolError;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub fn init_logging(format: LogFormat, level: Option<&str>) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would panic where nobody reads standard error.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A second call (two roles in one process) keeps the first logger.
     let _already_set = match format {
@@ -48,8 +52,22 @@ pub fn init_logging(format: LogFormat, level: Option<&str>) {
     }
 }
 
-/// The line on standard output that says that a process serves, with its addresses: for people, or as JSON.
-pub fn ready(format: LogFormat, process: &str, addresses: &[(&str, SocketAddr)]) -> String {
+/// Says on standard output that a process serves, with its addresses: for people, or as JSON. It serves also where nobody
+/// reads that.
+pub fn announce(format: LogFormat, process: &str, addresses: &[(&str, SocketAddr)]) {
+    let _nobody_reads = writeln!(
+        std::io::stdout().lock(),
+        "{}",
+        ready(format, process, addresses)
+    );
+}
+
+/// Says on standard error, where nothing is logged yet, why a process cannot start.
+pub fn refuse(process: &str, error: &KolError) {
+    let _nobody_reads = writeln!(std::io::stderr().lock(), "{process}: {error}");
+}
+
+fn ready(format: LogFormat, process: &str, addresses: &[(&str, SocketAddr)]) -> String {
     match format {
         LogFormat::Text => {
             let addresses = addresses.iter();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Parser;
 use kol_common::KolError;
+use kol_common::net::with_schemes;
 use kol_common::process::this_machine;
 use kol_common::telemetry::LogFormat;
 use serde::Deserialize;
@@ -25,8 +26,8 @@ pub struct Flags {
     /// Configuration file (TOML).
     #[arg(long, env = "KOL_EXECUTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// URL of the master's gRPC server; of several masters all, separated by commas: the leader is found among them
-    /// [default: http://127.0.0.1:7077].
+    /// Address of the master's gRPC server, as HOST:PORT or a URL; of several masters all, separated by commas: the leader
+    /// is found among them [default: http://127.0.0.1:7077].
     #[arg(long, env = "KOL_MASTER", value_name = "URLS")]
     master: Option<String>,
     /// Address of the admin server (health, metrics); port 0 takes a free one [default: 127.0.0.1:0].
@@ -157,11 +158,13 @@ impl Config {
             humantime::parse_duration,
         )?;
         let log_format = key("log_format", file.log_format, str::parse)?;
+        let tls = flags.tls.or(file.tls);
         let master = flags.master.or(file.master);
+        let master = master.unwrap_or_else(|| "http://127.0.0.1:7077".to_owned());
         Ok(Self {
-            master: master.unwrap_or_else(|| "http://127.0.0.1:7077".to_owned()),
+            master: with_schemes(&master, tls.is_some()),
             http: flags.http.or(file.http).unwrap_or_else(local),
-            tls: flags.tls.or(file.tls),
+            tls,
             insecure: flags.insecure || file.insecure,
             allow_hosts: [flags.allow_host, file.allow_host]
                 .into_iter()
@@ -270,6 +273,15 @@ mod tests {
         assert_eq!(config.memory, ByteSize::gib(1));
         assert_eq!(config.master, "http://127.0.0.1:7077");
         assert!(!config.insecure);
+    }
+
+    #[test]
+    fn a_master_is_reached_over_tls_where_the_executor_has_certificates() {
+        let plain = load("", &["--master", "127.0.0.1:7077"]).unwrap();
+        assert_eq!(plain.master, "http://127.0.0.1:7077");
+        let listed = "master = \"kol-1:7077, kol-2:7077\"\ntls = \"certs/executor\"";
+        let secured = load(listed, &[]).unwrap();
+        assert_eq!(secured.master, "https://kol-1:7077,https://kol-2:7077");
     }
 
     #[test]

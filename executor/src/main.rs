@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let config = match Config::load(Flags::parse()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("kol-executor: {error}");
+            telemetry::refuse("kol-executor", &error);
             return ExitCode::FAILURE;
         }
     };

@@ -166,6 +166,7 @@ impl Roots {
         for place in absent {
             if self.open(&place).await.is_ok() {
                 tracing::info!(
+                    code = "ROOT_PRESENT",
                     location = place.location,
                     "the checkpoint folder is there again"
                 );

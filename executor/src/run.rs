@@ -9,6 +9,7 @@ use kol_common::checkpoint::Stores;
 use kol_common::net::{Protection, protect, serve_http};
 use kol_common::process::{Process as _, ThisProcess};
 use kol_common::secrets::Secrets;
+use kol_common::telemetry::announce;
 use kol_common::{Incarnation, KolError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,15 +92,15 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         reports,
     };
     let addresses = [("http", http_address)];
-    println!(
-        "{}",
-        kol_common::telemetry::ready(config.log_format, "kol-executor", &addresses)
-    );
+    announce(config.log_format, "kol-executor", &addresses);
     let drained = live(route, identity, options, ready).await?;
     servers.drain(SHUTDOWN).await;
     logs.ended(SHUTDOWN).await;
     match drained {
-        Drained::InTime => tracing::info!("all partitions were given back: bye"),
+        Drained::InTime => tracing::info!(
+            code = "EXECUTOR_ENDED",
+            "all partitions were given back: bye"
+        ),
         Drained::Aborted => tracing::warn!(
             code = "DRAIN_TIMEOUT",
             "ended before all partitions were given back: bye"
@@ -170,8 +171,8 @@ fn leave_on_signals() -> Result<CancellationToken, KolError> {
     let _runs_by_itself = Group::new("signals").spawn("signals", async move {
         tokio::select! {
             biased;
-            _ = terminate.recv() => tracing::info!("SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("SIGINT"),
+            _ = terminate.recv() => tracing::info!(code = "SIGNAL", "SIGTERM"),
+            _ = interrupt.recv() => tracing::info!(code = "SIGNAL", "SIGINT"),
         }
         leave.cancel();
         Ok(())

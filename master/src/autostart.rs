@@ -48,9 +48,11 @@ pub async fn submit_all(
         let mut owned = Vec::new();
         for file in files {
             match submit(&file, controller, admission, meta).await {
-                Ok(outcome) => tracing::info!(file = %file.display(), ?outcome, "autostart"),
+                Ok(outcome) => {
+                    tracing::info!(code = "AUTOSTARTED", file = %file.display(), ?outcome, "autostart")
+                }
                 Err(error) if error.code == KEYS_OWNED && attempt < ATTEMPTS => {
-                    tracing::info!(file = %file.display(), %error, "a spec of the autostart folder waits for its keys");
+                    tracing::info!(code = "AUTOSTART_WAITS", file = %file.display(), %error, "a spec of the autostart folder waits for its keys");
                     owned.push(file);
                 }
                 Err(error) => {

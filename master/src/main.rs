@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let config = match Config::load(&Flags::parse()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("kol-master: {error}");
+            telemetry::refuse("kol-master", &error);
             return ExitCode::FAILURE;
         }
     };

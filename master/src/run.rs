@@ -12,7 +12,7 @@ use kol_common::net::{self, Protection, accept, serve_http};
 use kol_common::proto::cluster_service_server::ClusterServiceServer;
 use kol_common::proto::job_service_server::JobServiceServer;
 use kol_common::secrets::Secrets;
-use kol_common::telemetry::ready;
+use kol_common::telemetry::announce;
 use kol_common::{KolError, world};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -351,7 +351,7 @@ async fn past(config: &Config) -> Option<Arc<dyn Past>> {
         Ok(file) => Some(Arc::new(file)),
         Err(error) => {
             let folder = config.state_dir.display();
-            tracing::info!(%folder, %error, "the lease of this master is not kept: if it is killed, the lease has to expire");
+            tracing::info!(code = "LEASE_NOT_KEPT", %folder, %error, "the lease of this master is not kept: if it is killed, the lease has to expire");
             None
         }
     }
@@ -380,17 +380,21 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let mut master = Master::start(&config).await?;
     let addresses = [("grpc", master.grpc), ("http", master.http)];
-    println!("{}", ready(config.log_format, "kol-master", &addresses));
+    announce(config.log_format, "kol-master", &addresses);
     let signal = tokio::select! {
         biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
         error = master.failed() => return Err(error),
     };
-    tracing::info!(signal, "ending; executors continue without this master");
+    tracing::info!(
+        code = "SIGNAL",
+        signal,
+        "ending; executors continue without this master"
+    );
     match master.stop(config.drain_timeout).await {
-        Drained::InTime => tracing::info!("bye"),
-        Drained::Aborted => tracing::info!("bye; open connections were cut"),
+        Drained::InTime => tracing::info!(code = "MASTER_ENDED", "bye"),
+        Drained::Aborted => tracing::info!(code = "MASTER_ENDED", "bye; open connections were cut"),
     }
     Ok(())
 }

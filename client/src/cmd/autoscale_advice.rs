@@ -6,6 +6,7 @@ use kol_common::view;
 
 use super::chosen;
 use crate::Context;
+use crate::complete;
 use crate::print;
 use crate::render;
 
@@ -13,6 +14,7 @@ use crate::render;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(add = complete::jobs())]
     job: Option<String>,
 }
 

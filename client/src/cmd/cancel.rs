@@ -4,12 +4,14 @@ use kol_common::proto::JobRef;
 use kol_common::view;
 
 use crate::Context;
+use crate::complete;
 use crate::print;
 
 /// Arguments of `kol-client cancel`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
+    #[arg(add = complete::jobs())]
     job: String,
 }
 

@@ -8,8 +8,9 @@ use kol_common::job::{Counters, JobSpec, SinkSpec, parse};
 use kol_common::kafka::{client_config, consumer, failure};
 use kol_common::redis::{connect, eviction, rights_problem, server_info, version};
 use kol_common::secrets::Secrets;
+use kol_common::view::problem_json;
 use rdkafka::consumer::Consumer as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Context;
 use crate::input::cluster::Cluster;
@@ -33,9 +34,9 @@ pub struct Args {
     /// Also connect to Kafka and Redis, and look at the topics and their newest records.
     #[arg(long)]
     connect: bool,
-    /// Also print the spec as it will run, with every default filled in. Secrets stay references.
-    #[arg(long)]
-    defaults: bool,
+    /// Also print the spec as it will run, with every default filled in and what each key is for. Secrets stay references.
+    #[arg(long, alias = "defaults")]
+    show: bool,
     /// Folder of `file:` secrets.
     #[arg(long, env = "KOL_SECRETS_DIR")]
     secrets_dir: Option<PathBuf>,
@@ -78,19 +79,12 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let found = findings.iter().flat_map(|f| &f.warnings);
     let warnings: Vec<String> = parsed.warnings.iter().chain(found).cloned().collect();
     if ctx.json() {
-        let views: Vec<_> = findings
-            .iter()
-            .map(|f| match &f.outcome {
-                Ok(text) => json!({"what": f.what, "ok": true, "found": text}),
-                Err(e) => json!({"what": f.what, "ok": false, "found": e.to_string()}),
-            })
-            .collect();
-        let mut view = json!({"findings": views, "warnings": warnings});
-        if args.defaults {
-            view["spec"] = serde_json::to_value(&parsed.spec)?;
-        }
-        print::json(&view)?;
-    } else if args.defaults {
+        let spec = args
+            .show
+            .then(|| serde_json::to_value(&parsed.spec))
+            .transpose()?;
+        print::json(&as_json(&findings, &warnings, spec))?;
+    } else if args.show {
         print::text(&with_spec(&as_text(&findings, &warnings), &parsed.spec)?)?;
     } else {
         print::text(&as_text(&findings, &warnings))?;
@@ -109,6 +103,17 @@ pub(crate) fn as_text(findings: &[Finding], warnings: &[String]) -> String {
     let warnings = warnings.iter().map(|warning| format!("warning  {warning}"));
     let all = findings.chain(warnings);
     all.map(|text| print::paragraph(&text) + "\n").collect()
+}
+
+pub(crate) fn as_json(findings: &[Finding], warnings: &[String], spec: Option<Value>) -> Value {
+    let views = findings.iter().map(|f| match &f.outcome {
+        Ok(text) => json!({"what": f.what, "ok": true, "found": text, "problem": null}),
+        Err(e) => {
+            let problem = problem_json(&e.to_info());
+            json!({"what": f.what, "ok": false, "found": e.to_string(), "problem": problem})
+        }
+    });
+    json!({"findings": Value::from_iter(views), "warnings": warnings, "spec": spec})
 }
 
 /// A spec file: what was found is in its comments.

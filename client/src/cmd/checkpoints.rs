@@ -1,11 +1,12 @@
 //! `checkpoints [JOB]`.
 
-use kol_common::proto::JobRef;
+use kol_common::proto::{JobRef, ListCheckpointsReply};
 use kol_common::view;
 use serde_json::{Value, json};
 
 use super::chosen;
 use crate::Context;
+use crate::complete;
 use crate::print;
 use crate::render;
 
@@ -13,6 +14,7 @@ use crate::render;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(add = complete::jobs())]
     job: Option<String>,
 }
 
@@ -26,14 +28,19 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let mut jobs = ctx.jobs().await?;
     let kept = jobs.list_checkpoints(request).await?.into_inner();
     if ctx.json() {
-        let views = kept.checkpoints.iter().map(view::checkpoint_json);
-        let checkpoints = Value::from_iter(views);
-        let savepoints = Value::from_iter(kept.savepoints.iter().map(view::savepoint_json));
-        print::json(
-            &json!({"location": kept.location, "checkpoints": checkpoints, "savepoints": savepoints}),
-        )?;
+        print::json(&as_json(&kept))?;
     } else {
         print::text(&render::checkpoint::list(&kept))?;
     }
     Ok(())
+}
+
+pub(crate) fn as_json(kept: &ListCheckpointsReply) -> Value {
+    let checkpoints = kept.checkpoints.iter().map(view::checkpoint_json);
+    let savepoints = kept.savepoints.iter().map(view::savepoint_json);
+    json!({
+        "location": kept.location,
+        "checkpoints": Value::from_iter(checkpoints),
+        "savepoints": Value::from_iter(savepoints),
+    })
 }

@@ -27,6 +27,29 @@ pub(super) async fn status(ctx: &Context, given: Option<&str>) -> anyhow::Result
     Ok(choose(jobs.into_inner().jobs, given)?)
 }
 
+/// The job to show after the one with the id `shown`: the same while it is not over, then the one that runs.
+///
+/// # Errors
+/// No master answers, or it no longer knows any such job.
+pub(super) async fn next(
+    ctx: &Context,
+    given: Option<&str>,
+    shown: &str,
+) -> anyhow::Result<JobStatus> {
+    let jobs = ctx.jobs().await?.list_jobs(ListJobsRequest {}).await?;
+    Ok(follow(jobs.into_inner().jobs, given, shown)?)
+}
+
+fn follow(jobs: Vec<JobStatus>, given: Option<&str>, shown: &str) -> Result<JobStatus, KolError> {
+    let same = jobs.iter().find(|job| job.job_id == shown).cloned();
+    match (same, choose(jobs, given)) {
+        (Some(same), _) if !is_over(same.state()) => Ok(same),
+        (Some(same), Ok(next)) if is_over(next.state()) => Ok(same),
+        (Some(same), Err(_)) => Ok(same),
+        (_, next) => next,
+    }
+}
+
 /// `jobs` has the newest first: of several of a name that one counts.
 fn choose(jobs: Vec<JobStatus>, name: Option<&str>) -> Result<JobStatus, KolError> {
     if let Some(name) = name {
@@ -94,5 +117,25 @@ mod tests {
         ];
         assert_eq!(chosen(&jobs, None), Err("JOB_AMBIGUOUS"));
         assert_eq!(chosen(&jobs, Some("a")), Ok("job_1".into()));
+    }
+
+    #[test]
+    fn a_job_is_shown_until_it_is_over_and_then_the_one_that_runs() {
+        let (old, new) = (
+            job("a", "job_1", JobState::Running),
+            job("b", "job_2", JobState::Running),
+        );
+        let over = job("a", "job_1", JobState::Stopped);
+        let next = |jobs: &[JobStatus], given: Option<&str>| {
+            follow(jobs.to_vec(), given, "job_1").map(|job| job.job_id)
+        };
+        assert_eq!(next(&[new.clone(), old], None), Ok("job_1".into()));
+        assert_eq!(next(&[new.clone(), over.clone()], None), Ok("job_2".into()));
+        assert_eq!(
+            next(&[new.clone(), over.clone()], Some("a")),
+            Ok("job_1".into())
+        );
+        assert_eq!(next(&[over], None), Ok("job_1".into()));
+        assert_eq!(next(&[new], None), Ok("job_2".into()), "it was forgotten");
     }
 }

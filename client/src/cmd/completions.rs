@@ -1,5 +1,7 @@
 //! `completions SHELL`.
 
+use crate::{complete, print};
+
 /// Arguments of `kol-client completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -8,11 +10,9 @@ pub struct Args {
 }
 
 /// Prints the script with which a shell completes this command line.
-pub fn run(args: Args, mut command: clap::Command) {
-    clap_complete::generate(
-        args.shell,
-        &mut command,
-        "kol-client",
-        &mut std::io::stdout(),
-    );
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn run(args: Args) -> std::io::Result<()> {
+    print::text(&complete::script(args.shell)?)
 }

@@ -4,12 +4,13 @@ use kol_common::proto::DrainRequest;
 use kol_common::view;
 
 use crate::Context;
-use crate::{print, render};
+use crate::{complete, print, render};
 
 /// Arguments of `kol-client drain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the executor, or its host if no other one is there; `executors` lists them.
+    #[arg(add = complete::executors())]
     executor: String,
     /// It may have partitions again.
     #[arg(long)]

@@ -7,6 +7,7 @@ use kol_common::view::{Score, explanation_json};
 
 use super::chosen;
 use crate::Context;
+use crate::complete;
 use crate::print::{self, visible};
 use crate::render::{self, age, grouped};
 
@@ -16,9 +17,10 @@ pub struct Args {
     /// The creator, as the ranking spells it.
     kol: String,
     /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(add = complete::jobs())]
     job: Option<String>,
     /// Platform; the job's default platform when left out.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", add = complete::platforms())]
     platform: String,
     /// As scripts have written it.
     #[arg(long = "job", hide = true, value_name = "JOB", conflicts_with = "job")]

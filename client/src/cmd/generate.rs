@@ -5,11 +5,12 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use kol_common::{KolError, Millis};
-use serde_json::json;
 
+use super::written::written_json;
 use crate::Context;
 use crate::generate::{Generator, Options};
 use crate::input::cluster::ClusterArgs;
+use crate::input::topic;
 use crate::print;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
@@ -53,6 +54,9 @@ pub struct Args {
     /// Topic, with --to kafka.
     #[arg(long, default_value = "kol.videos.raw")]
     topic: String,
+    /// Create the topic if it does not exist, as large as the broker makes them.
+    #[arg(long)]
+    create_topic: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// What the record keys are, with --to kafka.
@@ -153,7 +157,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let (events, took) = made?;
     let rate = (events as f64 / took.as_secs_f64().max(1e-9)) as u64;
     if to_kafka && as_json {
-        print::json(&json!({"records": events, "seconds": took.as_secs_f64()}))?;
+        print::json(&written_json(events, events, took, &[]))?;
     } else if to_kafka {
         print::line(&format!(
             "{} events in {:.1} s ({} a second)",
@@ -169,10 +173,11 @@ fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
     let begun = Instant::now();
     let mut generator = Generator::new(options(args)?);
     let mut output = match args.to {
-        Target::Kafka => Output::Kafka(
-            TopicWriter::to(&args.cluster.open()?, &args.topic)?,
-            args.key,
-        ),
+        Target::Kafka => {
+            let cluster = args.cluster.open()?;
+            topic::find(&cluster, &args.topic, args.create_topic)?;
+            Output::Kafka(TopicWriter::to(&cluster, &args.topic)?, args.key)
+        }
         Target::Stdout => Output::Stdout(std::io::BufWriter::new(std::io::stdout())),
     };
     let (mut events, mut value) = (0, Vec::with_capacity(1_024));

@@ -21,12 +21,14 @@ pub mod replay;
 pub mod rewind;
 pub mod rollback;
 pub mod savepoint;
+pub mod schema;
 pub mod serve;
 pub mod state;
 pub mod status;
 pub mod stop;
 pub mod submit;
 pub mod top;
+pub(crate) mod written;
 
 /// Parses `key=value` of `--set`.
 fn key_value(text: &str) -> Result<(String, String), String> {

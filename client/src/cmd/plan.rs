@@ -4,7 +4,7 @@ use kol_common::sizing::{EVENT_BYTES, FIGURES, MEASURED_ON};
 use serde_json::{Value, json};
 
 use crate::Context;
-use crate::plan::{Demand, Executor, Limit, Needs, TIERS, Tier, needs, reaches};
+use crate::plan::{Demand, Executor, Limit, TIERS, Tier, needs, reaches};
 use crate::print;
 use crate::render;
 
@@ -58,18 +58,24 @@ impl Args {
 /// # Errors
 /// Standard output is closed or full.
 pub fn run(args: &Args, ctx: &Context) -> anyhow::Result<()> {
-    let (demand, executor) = (args.demand(), args.executor());
-    let needs = needs(&demand, &executor);
-    let tiers = TIERS.map(|tier| (tier, reaches(tier.executors, &tier.executor(), &demand)));
     if ctx.json() {
-        print::json(&as_json(&demand, &needs, &tiers))?;
-    } else {
-        print::text(&render::plan::text(&demand, &executor, &needs, &tiers))?;
+        return Ok(print::json(&as_json(args))?);
     }
+    let (demand, executor) = (args.demand(), args.executor());
+    let (needs, tiers) = (needs(&demand, &executor), tiers(&demand));
+    print::text(&render::plan::text(&demand, &executor, &needs, &tiers))?;
     Ok(())
 }
 
-fn as_json(demand: &Demand, needs: &Needs, tiers: &[(Tier, Limit)]) -> Value {
+/// What each tier reaches.
+fn tiers(demand: &Demand) -> [(Tier, Limit); TIERS.len()] {
+    TIERS.map(|tier| (tier, reaches(tier.executors, &tier.executor(), demand)))
+}
+
+pub(crate) fn as_json(args: &Args) -> Value {
+    let demand = args.demand();
+    let needs = needs(&demand, &args.executor());
+    let tiers = tiers(&demand);
     let tier = |(tier, reaches): &(Tier, Limit)| {
         json!({
             "name": tier.name,

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use kol_common::event::{Decoder, Event, Explode};
 use kol_common::{KolError, Millis};
-use serde_json::json;
 
+use super::written::written_json;
 use crate::Context;
 use crate::input::bytes::Record;
 use crate::input::cluster::{Cluster, ClusterArgs};
 use crate::input::file::Records;
 use crate::input::survey::{Proposal, Survey, Tally};
+use crate::input::topic;
 use crate::print;
 use crate::producer::{KeyBy, TopicWriter};
 use crate::render::grouped;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Topic to write to.
     #[arg(long)]
     topic: String,
+    /// Create the topic if it does not exist, as large as the broker makes them.
+    #[arg(long)]
+    create_topic: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Path of the array in a document whose elements are the records, e.g. items. By default
@@ -88,13 +92,9 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let rate = sent.records as f64 / took.as_secs_f64().max(1e-9);
     if as_json {
         let rejected = sent.tally.rejected().into_iter();
-        let rejected: Vec<_> = rejected
-            .map(|(reject, count)| json!({"reason": reject.as_str(), "records": count}))
-            .collect();
-        print::json(
-            &json!({"records": sent.records, "usable": sent.usable, "seconds": took.as_secs_f64(),
-                "records_per_second": rate, "rejected": rejected}),
-        )?;
+        let rejected = rejected.map(|(reject, count)| (reject.as_str(), count));
+        let rejected = rejected.collect::<Vec<_>>();
+        print::json(&written_json(sent.records, sent.usable, took, &rejected))?;
     } else {
         print::line(&format!(
             "{} records in {:.1} s ({} a second), {} usable",
@@ -139,7 +139,7 @@ fn replay(args: &Args) -> Result<(Sent, Duration), KolError> {
         let begun = sent.tally.events;
         let writer = match &mut writer {
             Some(writer) => writer,
-            none => none.insert(TopicWriter::to(&cluster, &args.topic)?),
+            none => none.insert(open(args, &cluster)?),
         };
         let mut pace = Pace::new(args.speed);
         for record in waiting.into_iter().map(Ok).chain(records) {
@@ -152,11 +152,16 @@ fn replay(args: &Args) -> Result<(Sent, Duration), KolError> {
     }
     let writer = match writer {
         Some(writer) => writer,
-        None => TopicWriter::to(&cluster, &args.topic)?,
+        None => open(args, &cluster)?,
     };
     let (records, took) = writer.finish()?;
     sent.records = records;
     Ok((sent, took))
+}
+
+fn open(args: &Args, cluster: &Cluster) -> Result<TopicWriter, KolError> {
+    topic::find(cluster, &args.topic, args.create_topic)?;
+    TopicWriter::to(cluster, &args.topic)
 }
 
 /// Documents are taken apart here, unless a path of the job looks at the document as a whole.

@@ -9,11 +9,13 @@ use kol_common::proto::rewind_request::To;
 
 use super::submit;
 use crate::Context;
+use crate::complete;
 
 /// Arguments of `kol-client rewind`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
+    #[arg(add = complete::jobs())]
     job: String,
     #[command(flatten)]
     to: Target,
@@ -36,7 +38,8 @@ struct Target {
     /// A checkpoint that is kept; `checkpoints JOB` lists them.
     #[arg(long, value_name = "N")]
     to_epoch: Option<u64>,
-    /// The first record of each partition at or after this time (ISO 8601), without state.
+    /// The newest checkpoint that is kept of before this time (ISO 8601); without one, the first record of each partition at
+    /// or after it, without state.
     #[arg(long, value_name = "TIME", value_parser = time)]
     to_timestamp: Option<Millis>,
     /// The oldest record of each partition, without state.

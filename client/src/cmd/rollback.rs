@@ -6,11 +6,13 @@ use kol_common::proto::JobRef;
 
 use super::submit;
 use crate::Context;
+use crate::complete;
 
 /// Arguments of `kol-client rollback`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
+    #[arg(add = complete::jobs())]
     job: String,
     /// Wait until the job runs.
     #[arg(long)]

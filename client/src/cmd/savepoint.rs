@@ -6,7 +6,7 @@ use kol_common::proto::{SavepointRef, SavepointRequest};
 use kol_common::view;
 
 use crate::print::visible;
-use crate::{Context, print, render};
+use crate::{Context, complete, print, render};
 
 /// Longest wait for a savepoint: the master gives up sooner, by `checkpoint.timeout`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name.
-    #[arg(required_unless_present = "delete")]
+    #[arg(required_unless_present = "delete", add = complete::jobs())]
     job: Option<String>,
     /// Location below which the savepoint goes, as file:///PATH or s3://BUCKET/PATH; by default the
     /// job's own.

@@ -99,13 +99,7 @@ fn show(location: &str, snapshot: &Snapshot, ctx: &Context) -> std::io::Result<(
     let none = Manifest::default();
     let manifest = snapshot.manifest.as_ref().unwrap_or(&none);
     if ctx.json() {
-        let mut view = view::checkpoint_json(manifest);
-        view["location"] = json!(location);
-        view["job_id"] = json!(manifest.job_id);
-        view["job_name"] = json!(manifest.job_name);
-        view["version"] = json!(snapshot.version);
-        view["spec"] = serde_json::from_str(&snapshot.spec_json).unwrap_or(Value::Null);
-        print::json(&view)?;
+        print::json(&snapshot_json(location, snapshot, manifest))?;
     } else {
         print::text(&render::state::details(location, snapshot, manifest))?;
     }
@@ -117,15 +111,7 @@ fn list(found: &[(String, Snapshot)], ctx: &Context) -> std::io::Result<()> {
         .iter()
         .filter_map(|(folder, s)| Some((folder.as_str(), s.manifest.as_ref()?)));
     if ctx.json() {
-        let views = manifests.map(|(folder, m)| {
-            json!({
-                "location": folder,
-                "job_id": m.job_id,
-                "job_name": m.job_name,
-                "epoch": m.epoch,
-                "begun_ms": m.begun_ms,
-            })
-        });
+        let views = manifests.map(|(folder, m)| folder_json(folder, m));
         print::json(&Value::from_iter(views))?;
     } else {
         print::text(&render::state::list(manifests))?;
@@ -135,18 +121,7 @@ fn list(found: &[(String, Snapshot)], ctx: &Context) -> std::io::Result<()> {
 
 fn report(location: &str, verified: &[Verified], ctx: &Context) -> anyhow::Result<()> {
     if ctx.json() {
-        let views = verified.iter().map(|v| {
-            json!({
-                "topic": v.partition.topic,
-                "partition": v.partition.partition,
-                "files": v.files,
-                "bytes": v.bytes,
-                "kols": v.kols,
-                "entities": v.entities,
-                "damage": v.damage.as_ref().map(|e| &e.message),
-            })
-        });
-        print::json(&Value::from_iter(views))?;
+        print::json(&Value::from_iter(verified.iter().map(verified_json)))?;
     } else {
         print::text(&render::state::verified(verified))?;
     }
@@ -161,4 +136,39 @@ fn report(location: &str, verified: &[Verified], ctx: &Context) -> anyhow::Resul
     Err(KolError::external(DAMAGED, what)
         .help("Use another savepoint, or start without state from the log.")
         .into())
+}
+
+/// A folder with its spec.
+pub(crate) fn snapshot_json(location: &str, snapshot: &Snapshot, manifest: &Manifest) -> Value {
+    let mut view = view::checkpoint_json(manifest);
+    view["location"] = json!(location);
+    view["job_id"] = json!(manifest.job_id);
+    view["job_name"] = json!(manifest.job_name);
+    view["version"] = json!(snapshot.version);
+    view["spec"] = serde_json::from_str(&snapshot.spec_json).unwrap_or(Value::Null);
+    view
+}
+
+/// A folder in a list.
+pub(crate) fn folder_json(folder: &str, manifest: &Manifest) -> Value {
+    json!({
+        "location": folder,
+        "job_id": manifest.job_id,
+        "job_name": manifest.job_name,
+        "epoch": manifest.epoch,
+        "begun_ms": manifest.begun_ms,
+    })
+}
+
+/// What became of a partition's files.
+pub(crate) fn verified_json(verified: &Verified) -> Value {
+    json!({
+        "topic": verified.partition.topic,
+        "partition": verified.partition.partition,
+        "files": verified.files,
+        "bytes": verified.bytes,
+        "kols": verified.kols,
+        "entities": verified.entities,
+        "damage": verified.damage.as_ref().map(|e| &e.message),
+    })
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::chosen;
 use crate::Context;
+use crate::complete;
 use crate::exit::Ended;
 use crate::print;
 use crate::render;
@@ -20,6 +21,7 @@ const POLL: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Job id or name; when left out the only one that runs, or the newest where none does.
+    #[arg(add = complete::jobs())]
     job: Option<String>,
     /// Wait until the job has reached this state.
     #[arg(long, value_enum)]
@@ -84,13 +86,7 @@ pub(super) async fn wait(
             match wait.look(status) {
                 Verdict::Reached => return answer,
                 Verdict::Never => {
-                    let text = format!(
-                        "job {} is {}: {}",
-                        status.name,
-                        view::job_state(status.state()),
-                        status.reason
-                    );
-                    return Err(Ended::JobFailed(text).into());
+                    return Err(Ended::JobFailed(with_reason(status)).into());
                 }
                 Verdict::NotYet => {}
             }
@@ -103,6 +99,12 @@ pub(super) async fn wait(
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// The state of a job and why it is in it.
+pub(super) fn with_reason(status: &JobStatus) -> String {
+    let state = view::job_state(status.state());
+    format!("job {} is {state}: {}", status.name, status.reason)
 }
 
 fn may_recover(error: &anyhow::Error) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::job::parse;
 use kol_common::proto::{SubmitOutcome, SubmitReply, SubmitRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::status::{self, Until};
 use crate::Context;
@@ -79,9 +79,7 @@ pub(super) async fn report(
         SubmitOutcome::Created | SubmitOutcome::Unspecified => "created",
     };
     if ctx.json() {
-        print::json(
-            &json!({"job_id": reply.job_id, "outcome": outcome, "origin": reply.origin, "warnings": reply.warnings}),
-        )?;
+        print::json(&as_json(outcome, reply))?;
     } else {
         print::text(&as_text(outcome, reply))?;
     }
@@ -89,6 +87,15 @@ pub(super) async fn report(
         status::wait(ctx, &reply.job_id, Until::Running, timeout).await?;
     }
     Ok(())
+}
+
+pub(crate) fn as_json(outcome: &str, reply: &SubmitReply) -> Value {
+    json!({
+        "job_id": reply.job_id,
+        "outcome": outcome,
+        "origin": reply.origin,
+        "warnings": reply.warnings,
+    })
 }
 
 /// The outcome of a submission, for people.

@@ -1,5 +1,5 @@
 //! Events as people have them: the way into a cluster ([`cluster`]), the newest records of a topic
-//! ([`newest`]), files ([`file`], [`bytes`], [`spec`]), which names in them mean what ([`names`], [`survey`]), and whether videos
+//! ([`newest`]), a topic to write to ([`topic`]), files ([`file`], [`bytes`], [`spec`]), which names in them mean what ([`names`], [`survey`]), and whether videos
 //! stay in one partition ([`split`]).
 
 pub mod bytes;
@@ -10,3 +10,4 @@ pub mod newest;
 pub mod spec;
 pub mod split;
 pub mod survey;
+pub mod topic;

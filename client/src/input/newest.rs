@@ -9,9 +9,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::cluster::Cluster;
-
-/// Longest time for one request to the broker, and for records to arrive.
-const ANSWER: Duration = Duration::from_secs(5);
+use super::topic::{ANSWER, partitions};
 
 /// Which end of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -78,24 +76,6 @@ pub fn read(
     }
     records.sort_by_key(|r| (r.partition, r.offset));
     Ok(records)
-}
-
-fn partitions(consumer: &Consumer, cluster: &Cluster, topic: &str) -> Result<Vec<i32>, KolError> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), ANSWER)
-        .map_err(|e| failure(consumer, &e))?;
-    let found = metadata.topics().first();
-    let partitions: Vec<i32> = found
-        .map_or(&[][..], |t| t.partitions())
-        .iter()
-        .map(|p| p.id())
-        .collect();
-    if partitions.is_empty() {
-        let bootstrap = &cluster.source.bootstrap;
-        let what = format!("there is no topic {topic} on {bootstrap}");
-        return Err(KolError::user("TOPIC_NOT_FOUND", what));
-    }
-    Ok(partitions)
 }
 
 type Counts = BTreeMap<i32, i64>;

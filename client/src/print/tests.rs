@@ -217,7 +217,7 @@ fn outputs(name: &str) -> Vec<(&'static str, String)> {
         anyhow::Error::from(exit::Ended::JobFailed(name.into())),
         anyhow::anyhow!("{name}"),
     ];
-    let failures = failures.iter().map(|e| paragraph(&exit::describe(e).0));
+    let failures = failures.iter().map(|e| paragraph(&exit::sentence(e)));
     vec![
         ("jobs", render::job::list(std::slice::from_ref(&job))),
         ("status", render::job::details(&job)),

@@ -20,6 +20,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
         "JOB",
         "NAME",
         "STATE",
+        "AGE",
         "PARTITIONS",
         "EXECUTORS",
         "LAG",
@@ -31,6 +32,7 @@ pub fn list(jobs: &[JobStatus]) -> String {
             job.job_id.clone(),
             job.name.clone(),
             job_state(job.state()).to_owned(),
+            age(job.wall_ms.saturating_sub(job.submitted_ms)),
             job.partition_count.to_string(),
             job.executors.to_string(),
             known(job.lag_records),
@@ -214,7 +216,12 @@ mod tests {
             text.contains("problem     SINK_UNREACHABLE: Redis cannot be reached. Start Redis.\n")
         );
         assert!(text.contains("warning     gains are wrong\n"));
-        assert!(list(&[job]).contains("degraded"));
+        let of_old = JobStatus {
+            submitted_ms: 1_000,
+            wall_ms: 7_201_000,
+            ..job
+        };
+        assert!(list(&[of_old]).contains("degraded  2.0 h"));
         assert!(list(&[]).contains("submit"));
     }
 

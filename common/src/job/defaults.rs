@@ -14,6 +14,9 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+/// An epoch a minute of an hour, and an epoch an hour of a day.
+const RETAIN_MINUTES: u64 = 60;
+const RETAIN_HOURS: u64 = 24;
 
 impl ScoringSpec {
     /// The defaults of `docs/protocol/scoring.md`: they follow the counters, because public crawls read a
@@ -82,6 +85,14 @@ pub(super) fn is_max_staleness(most: &Millis) -> bool {
     *most == max_staleness()
 }
 
+pub(super) fn is_retain_minutes(minutes: &u64) -> bool {
+    *minutes == RETAIN_MINUTES
+}
+
+pub(super) fn is_retain_hours(hours: &u64) -> bool {
+    *hours == RETAIN_HOURS
+}
+
 impl Default for KafkaSource {
     fn default() -> Self {
         Self {
@@ -142,6 +153,8 @@ impl Default for CheckpointSpec {
             min_pause: Millis(0),
             max_failures: 3,
             retain: 3,
+            retain_minutes: RETAIN_MINUTES,
+            retain_hours: RETAIN_HOURS,
         }
     }
 }

@@ -6,6 +6,7 @@ mod keys;
 mod parse;
 mod policy;
 mod redis_url;
+pub mod reference;
 mod references;
 mod source;
 mod spec;

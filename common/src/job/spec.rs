@@ -288,8 +288,15 @@ pub struct CheckpointSpec {
     pub min_pause: Millis,
     /// Epochs that fail in a row before the job says loudly that something is wrong.
     pub max_failures: u64,
-    /// Committed epochs that are kept.
+    /// Committed epochs that are kept in any case: the newest.
     pub retain: u64,
+    /// Of each of the last so many minutes one epoch is kept, too. Not written while it is the default: the version before
+    /// does not know it.
+    #[serde(skip_serializing_if = "super::defaults::is_retain_minutes")]
+    pub retain_minutes: u64,
+    /// The same of hours.
+    #[serde(skip_serializing_if = "super::defaults::is_retain_hours")]
+    pub retain_hours: u64,
 }
 
 /// Where a secret is kept: it is read where it is used, and never travels or prints.

@@ -1,17 +1,19 @@
-//! A spec as a spec file with every default written out: what is read from it is the same spec. Secrets stand in it as
-//! the references that they are in every spec.
+//! A spec as a spec file with every default written out, and what each key is for: what is read from it is the same spec.
+//! Secrets stand in it as the references that they are in every spec.
 
 use std::fmt::Display;
 
 use serde::Serialize;
 use toml::Value;
 
+use super::reference::{about, about_section};
 use super::spec::{CheckpointSpec, KafkaSource, ScoringSpec, SinkSpec, StartingOffsets};
 use super::{JobSpec, KeyTemplates, SecretRef, SentinelLogin, SinkTls, SourceSpec};
+use crate::event::Field;
 use crate::{KolError, Millis};
 
 impl JobSpec {
-    /// The spec as TOML. Keys that are not set, and have no default, are left out.
+    /// The spec as TOML. Keys that are not set, and have no default, are in comments.
     ///
     /// # Errors
     /// A value cannot be written as TOML: a bug.
@@ -31,22 +33,40 @@ impl JobSpec {
         self::scoring(&mut text, scoring)?;
         self::sink(&mut text, sink)?;
         self::checkpoint(&mut text, checkpoint);
-        Ok(text.0)
+        Ok(text.lines)
     }
 }
 
 /// Lines of TOML.
 #[derive(Default)]
-struct Text(String);
+struct Text {
+    lines: String,
+    /// The table that they are in.
+    section: &'static str,
+}
 
 impl Text {
-    fn section(&mut self, name: &str) {
-        self.0.push_str(&format!("\n[{name}]\n"));
+    fn section(&mut self, name: &'static str) {
+        self.section = name;
+        let about = about_section(name);
+        self.lines.push_str(&format!("\n# {about}\n[{name}]\n"));
     }
 
     /// `value` is TOML already.
     fn line(&mut self, key: &str, value: impl Display) {
-        self.0.push_str(&format!("{key} = {value}\n"));
+        self.comment(key);
+        self.lines.push_str(&format!("{key} = {value}\n"));
+    }
+
+    /// A key that has no value; `what` says what holds then.
+    fn unset(&mut self, key: &str, what: impl Display) {
+        self.comment(key);
+        self.lines.push_str(&format!("#{key}: {what}\n"));
+    }
+
+    fn comment(&mut self, key: &str) {
+        let about = about(self.section, key);
+        self.lines.push_str(&format!("# {about}\n"));
     }
 
     fn time(&mut self, key: &str, time: Millis) {
@@ -61,8 +81,9 @@ impl Text {
     }
 
     fn text_if_set(&mut self, key: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.line(key, quoted(text));
+        match text {
+            Some(text) => self.line(key, quoted(text)),
+            None => self.unset(key, "not set"),
         }
     }
 
@@ -70,7 +91,7 @@ impl Text {
         self.text_if_set(key, secret.map(|secret| secret.0.as_str()));
     }
 
-    fn numbers(&mut self, section: &str, numbers: &[(&str, f64)]) {
+    fn numbers(&mut self, section: &'static str, numbers: &[(&str, f64)]) {
         self.section(section);
         for (key, number) in numbers {
             self.line(key, format_args!("{number:?}"));
@@ -122,21 +143,24 @@ fn kafka(text: &mut Text, source: &KafkaSource) -> Result<(), KolError> {
     text.line("dead_letter_late", dead_letter_late);
     text.time("max_ahead", *max_ahead);
     text.text_if_set("shape", shape.map(|shape| shape.as_str()));
-    if let Some(explode) = explode {
-        text.line("explode", quoted(&explode.to_string()));
-    }
+    text.text_if_set(
+        "explode",
+        explode.as_ref().map(ToString::to_string).as_deref(),
+    );
     text.line("username_case", word(username_case)?);
-    if !fields.is_empty() {
-        text.section("source.fields");
+    text.section("source.fields");
+    for field in Field::ALL {
+        let paths = list(source.paths(field).iter().map(|path| path.as_str()));
+        if fields.contains_key(&field) {
+            text.line(field.as_str(), paths);
+        } else {
+            text.unset(field.as_str(), paths);
+        }
     }
-    for (field, paths) in fields {
-        text.line(field.as_str(), list(paths.iter().map(|path| path.as_str())));
-    }
-    if !properties.is_empty() {
-        text.section("source.properties");
-    }
+    text.section("source.properties");
     for (key, value) in properties {
-        text.line(&quoted(key), quoted(value));
+        text.lines
+            .push_str(&format!("{} = {}\n", quoted(key), quoted(value)));
     }
     Ok(())
 }
@@ -231,19 +255,15 @@ fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
     text.time_or_off("ttl", *ttl);
     text.line("legacy_hashes", legacy_hashes);
     text.line("flip", word(flip)?);
-    if *tls != SinkTls::default() {
-        let SinkTls { ca, cert, key } = tls;
-        text.section("sink.tls");
-        for (name, secret) in [("ca", ca), ("cert", cert), ("key", key)] {
-            text.secret_if_set(name, secret.as_ref());
-        }
+    let SinkTls { ca, cert, key } = tls;
+    text.section("sink.tls");
+    for (name, secret) in [("ca", ca), ("cert", cert), ("key", key)] {
+        text.secret_if_set(name, secret.as_ref());
     }
-    if *sentinel != SentinelLogin::default() {
-        let SentinelLogin { username, password } = sentinel;
-        text.section("sink.sentinel");
-        text.text_if_set("username", username.as_deref());
-        text.secret_if_set("password", password.as_ref());
-    }
+    let SentinelLogin { username, password } = sentinel;
+    text.section("sink.sentinel");
+    text.text_if_set("username", username.as_deref());
+    text.secret_if_set("password", password.as_ref());
     let KeyTemplates {
         ranking,
         hash,
@@ -274,11 +294,12 @@ fn checkpoint(text: &mut Text, spec: &CheckpointSpec) {
         min_pause,
         max_failures,
         retain,
+        retain_minutes,
+        retain_hours,
     } = spec;
     text.section("checkpoint");
     if location.is_empty() {
-        text.0
-            .push_str("# location: that of the master, its --checkpoint-root\n");
+        text.unset("location", "the --checkpoint-root of the master");
     } else {
         text.line("location", quoted(location));
     }
@@ -287,4 +308,6 @@ fn checkpoint(text: &mut Text, spec: &CheckpointSpec) {
     text.time("min_pause", *min_pause);
     text.line("max_failures", max_failures);
     text.line("retain", retain);
+    text.line("retain_minutes", retain_minutes);
+    text.line("retain_hours", retain_hours);
 }

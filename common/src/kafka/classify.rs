@@ -37,11 +37,10 @@ pub fn classify(error: &KafkaError) -> KolError {
                 "Start the brokers or correct source.bootstrap; reading then resumes by itself.",
             )
         }
-        E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition => KolError::external(
-            "SOURCE_TOPIC_NOT_FOUND",
-            detail("no such topic or partition"),
-        )
-        .help("Create the topic or correct source.topics; the job then starts by itself."),
+        E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition => {
+            KolError::external("TOPIC_NOT_FOUND", detail("no such topic or partition"))
+                .help("Create the topic or correct source.topics; the job then starts by itself.")
+        }
         E::Authentication | E::SaslAuthenticationFailed | E::SecurityDisabled => {
             KolError::external("SOURCE_AUTH", detail("Kafka refuses the login"))
                 .help("Check source.properties (security.protocol, sasl.*) and the secrets.")
@@ -79,7 +78,7 @@ mod tests {
         let topic = classify(&KafkaError::MetadataFetch(
             RDKafkaErrorCode::UnknownTopicOrPartition,
         ));
-        assert_eq!(topic.code, "SOURCE_TOPIC_NOT_FOUND");
+        assert_eq!(topic.code, "TOPIC_NOT_FOUND");
         let config = classify(&KafkaError::Nul(
             std::ffi::CString::new(b"a\0b".to_vec()).unwrap_err(),
         ));

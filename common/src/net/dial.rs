@@ -97,13 +97,29 @@ impl Dialer {
 /// connection that it gets does that itself.
 ///
 /// # Errors
-/// It is not a URL.
-pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
-    let plain = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => format!("http://{rest}"),
-        _ => url.to_owned(),
-    };
-    Endpoint::from_shared(plain)
+/// Why it is not the URL of such a server.
+pub fn endpoint(url: &str) -> Result<Endpoint, String> {
+    let (scheme, place) = url.split_once("://").unwrap_or(("", url));
+    if !["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return Err("it begins neither with http:// nor with https://".to_owned());
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{place}"));
+    endpoint.map_err(|e| e.to_string())
+}
+
+/// The URLs of a list that is separated by commas, each with its scheme: `host:port` alone is over TLS where the process
+/// has certificates for that, and not otherwise.
+pub fn with_schemes(urls: &str, over_tls: bool) -> String {
+    let scheme = if over_tls { "https" } else { "http" };
+    let urls = urls.split(',').map(str::trim).map(|url| match url {
+        "" => String::new(),
+        url if url.contains("://") => url.to_owned(),
+        place => format!("{scheme}://{place}"),
+    });
+    urls.collect::<Vec<_>>().join(",")
 }
 
 impl Service<Uri> for Dialer {
@@ -117,5 +133,36 @@ impl Service<Uri> for Dialer {
 
     fn call(&mut self, url: Uri) -> Self::Future {
         Box::pin(self.clone().open(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_needs_no_scheme_in_its_address() {
+        let listed = "kol-1:7077, https://kol-2:7077,http://kol-3:7077";
+        let plain = "http://kol-1:7077,https://kol-2:7077,http://kol-3:7077";
+        assert_eq!(with_schemes(listed, false), plain);
+        assert_eq!(with_schemes("kol-1:7077", true), "https://kol-1:7077");
+        // What is missing stays missing: who calls it says so.
+        assert_eq!(with_schemes("kol-1:7077,", false), "http://kol-1:7077,");
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_server_is_refused_and_not_called_forever() {
+        for url in ["https://kol-1:7077", "HTTP://kol-1:7077"] {
+            endpoint(url).unwrap();
+        }
+        for url in [
+            "kol-1:7077",
+            "ftp://kol-1:7077",
+            "",
+            "http://",
+            "http://no where",
+        ] {
+            assert!(endpoint(url).is_err(), "{url}");
+        }
     }
 }

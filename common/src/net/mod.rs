@@ -29,7 +29,7 @@ mod trust;
 
 pub use connection::{Connection, Peer};
 pub use credentials::{Credentials, EXECUTOR};
-pub use dial::{Dialer, endpoint};
+pub use dial::{Dialer, endpoint, with_schemes};
 pub use health::check_health;
 pub use http::{is_open_to_all, open_to_all, protect, serve_http};
 pub use listener::{Limits, accept};

@@ -66,12 +66,18 @@ pub fn job_json(job: &JobStatus) -> Value {
     })
 }
 
-/// A partition of a job.
+/// A partition of a job. What only its owner knows is null while no owner has reported.
 pub fn partition_json(partition: &PartitionStatus) -> Value {
+    let unreported = || {
+        let mut view = report_json(&PartitionReport::default());
+        let values = view.as_object_mut().into_iter().flat_map(Map::values_mut);
+        values.for_each(|value| *value = Value::Null);
+        view
+    };
     let mut view = partition
         .report
         .as_ref()
-        .map_or_else(|| json!({}), report_json);
+        .map_or_else(unreported, report_json);
     view["state"] = json!(partition_state(partition.state()));
     view["end_offset"] = json!(partition.end_offset);
     view["lag_records"] = json!(partition.lag_records);
@@ -323,5 +329,31 @@ pub fn partition_state(state: PartitionState) -> &'static str {
         PartitionState::Paused => "paused",
         PartitionState::Restoring => "restoring",
         PartitionState::Over => "over",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_nobody_has_reported_has_the_same_keys_and_claims_nothing() {
+        let keys = |partition: &PartitionStatus| {
+            let view = partition_json(partition);
+            view.as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let reported = PartitionStatus {
+            report: Some(PartitionReport::default()),
+            ..PartitionStatus::default()
+        };
+        let waiting = PartitionStatus::default();
+        assert_eq!(keys(&waiting), keys(&reported));
+        for name in ["position", "kols", "staleness_ms", "events_total"] {
+            assert_eq!(partition_json(&waiting)[name], Value::Null, "{name}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use kol_common::SourcePartition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Handover {
+    /// Name of the job, and the partition, for people.
+    of: (String, SourcePartition),
     begun: Instant,
     /// How long restoring took, and reaching what the owner before had read.
     restored: Duration,
@@ -26,7 +29,9 @@ pub(super) struct Handover {
 impl Handover {
     /// Of this assignment; `done` is dropped where nobody had the partition before.
     pub(super) fn new(assignment: &Assignment, done: oneshot::Sender<()>, now: Instant) -> Self {
+        let job = assignment.spec.name.clone();
         Self {
+            of: (job, assignment.partition.clone()),
             begun: now,
             restored: Duration::ZERO,
             read: None,
@@ -69,6 +74,9 @@ impl Handover {
             return None;
         }
         tracing::info!(
+            code = "PARTITION_CONTINUES",
+            job = self.of.0.as_str(),
+            partition = %self.of.1,
             before,
             position,
             restored_ms = self.restored.as_millis(),

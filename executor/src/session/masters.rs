@@ -163,7 +163,7 @@ pub(super) fn follows(status: &Status) -> bool {
 fn endpoint(master: &str) -> Result<Endpoint, KolError> {
     let endpoint = net::endpoint(master).map_err(|e| {
         KolError::user("MASTER_URL", format!("`{master}` is not a URL: {e}"))
-            .help("Give --master like http://127.0.0.1:7077, several separated by commas.")
+            .help("Give --master like 127.0.0.1:7077, several separated by commas.")
     })?;
     Ok(endpoint
         .connect_timeout(CONNECT)

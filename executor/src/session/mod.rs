@@ -130,7 +130,7 @@ pub async fn run(
                 %master, retry_in = ?pause, "the master ended the session: connecting again"
             ),
             Err(status) if follows(&status) => {
-                tracing::info!(%master, %status, retry_in = ?pause, "a master that does not lead");
+                tracing::info!(code = "SESSION_FOLLOWS", %master, %status, retry_in = ?pause, "a master that does not lead");
             }
             Err(status) => tracing::warn!(
                 code = "SESSION_LOST",
@@ -193,7 +193,7 @@ async fn session(
         if let Some(FromMaster::Welcome(w)) = &message.body {
             masters.welcomed();
             ready.send_replace(true);
-            tracing::info!(executor = %w.executor_id, "registered with the master");
+            tracing::info!(code = "SESSION_BEGINS", executor = %w.executor_id, "registered with the master");
         }
         supervisor
             .tell(SessionEvent::Message(Box::new(message)), HAND_OVER)

@@ -175,7 +175,9 @@ fn note(job: &str, trouble: &mut Trouble, operation: Operation, error: Option<&K
         (Some(Line::Begins), Some(error)) => {
             tracing::warn!(code = "SINK_PAUSED", job, %error, "Redis does not take writes: scoring continues in memory");
         }
-        (Some(Line::Ends), _) => tracing::info!(job, "Redis takes writes again"),
+        (Some(Line::Ends), _) => {
+            tracing::info!(code = "SINK_RESUMED", job, "Redis takes writes again")
+        }
         (Some(Line::Begins) | None, _) => {}
     }
 }

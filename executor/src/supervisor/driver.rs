@@ -123,6 +123,7 @@ impl Supervisor {
                 Some(event) = inbox.recv() => self.session(event),
                 _ = reports.tick() => self.report(),
                 _ = progress.tick(), if deadline.is_some() => tracing::info!(
+                    code = "LEAVING",
                     partitions = self.partitions.len(),
                     left = %self.left(),
                     "leaving: partitions are still to be given back"
@@ -161,7 +162,11 @@ impl Supervisor {
                 Some(FromMaster::Discard(discard)) => self.no_longer_wanted(discard),
                 Some(FromMaster::Drain(proto::Drain { draining })) => {
                     self.draining = draining;
-                    tracing::info!(draining, "a person moves the partitions away, or no longer");
+                    tracing::info!(
+                        code = "DRAINING",
+                        draining,
+                        "a person moves the partitions away, or no longer"
+                    );
                 }
                 Some(FromMaster::Tick(tick)) => {
                     let id = JobId::from_wire(tick.job_id.clone());
@@ -284,6 +289,7 @@ impl Supervisor {
             Ended::Released {
                 position, drained, ..
             } => tracing::info!(
+                code = "PARTITION_GIVEN_BACK",
                 job, job_id = %key.0, partition = %key.1, position, drained, "a partition was given back"
             ),
             Ended::Failed(error) => tracing::warn!(
@@ -291,6 +297,7 @@ impl Supervisor {
                 job, job_id = %key.0, partition = %key.1, %error, "a partition stopped"
             ),
             Ended::LostTail(tail) => tracing::info!(
+                code = "PARTITION_GOES_BACK",
                 job, job_id = %key.0, partition = %key.1, from = tail.from, to = tail.to,
                 "a partition was given back to go before the records that its log lost"
             ),

@@ -14,6 +14,7 @@ impl Supervisor {
     /// by themselves.
     pub(super) fn leave(&mut self) {
         tracing::info!(
+            code = "LEAVING",
             partitions = self.partitions.len(),
             "leaving: giving partitions back"
         );

@@ -79,6 +79,7 @@ impl Supervisor {
         let name = self.jobs.name_of(&key.0).to_owned();
         let start = || {
             tracing::info!(
+                code = "STATE_READ_AHEAD",
                 job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, files,
                 "the state of a partition is read ahead"
             );
@@ -92,6 +93,7 @@ impl Supervisor {
             let outcome = answer.await.ok()?;
             if let Err(error) = &outcome {
                 tracing::info!(
+                    code = "STATE_NOT_AHEAD",
                     job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, %error,
                     "a state cannot be read ahead"
                 );

@@ -37,6 +37,7 @@ impl Supervisor {
         let offset = assignment.resume_at.unwrap_or(offset);
         let files = state.map_or(0, |s| s.files.len());
         tracing::info!(
+            code = "PARTITION_STARTS",
             job = assignment.spec.name.as_str(), job_id = %key.0, partition = %key.1, offset, assignment_epoch, files,
             ahead = standby.is_some(), "a partition starts"
         );

@@ -24,6 +24,7 @@ use kol_common::{KolError, Millis};
 use super::effect::{Begin, Commit, Effect, Facts, Input, Notice, Orphans, Owner};
 use super::kept::Kept;
 use super::open::Open;
+use super::retention::Tiers;
 use super::savepoint::{Kind, Wishes};
 
 /// Numbers that are reserved at once.
@@ -341,11 +342,11 @@ impl Coordinator {
     fn keep(&mut self, now: Millis, manifest: Manifest, out: &mut Vec<Effect>) {
         self.committed = Some(now);
         self.committed_count += 1;
-        let retain = self.limits.retain as usize;
-        let released = self.kept.keep(manifest.clone(), retain);
+        let tiers = Tiers::new(&self.limits);
+        let released = self.kept.keep(manifest.clone(), &tiers);
         let due = self.committed_count % ORPHANS_EVERY == ORPHANS_FIRST;
         let orphans = due.then(|| Orphans {
-            before: self.kept.oldest(),
+            before: self.kept.oldest_of(tiers.newest),
             used: self.kept.used(),
         });
         out.push(Effect::Commit(Commit {

@@ -11,6 +11,8 @@ fn limits() -> CheckpointSpec {
     CheckpointSpec {
         timeout: Millis(5_000),
         retain: 2,
+        retain_minutes: 0,
+        retain_hours: 0,
         ..CheckpointSpec::default()
     }
 }

@@ -121,7 +121,7 @@ pub struct Commit {
 /// that are needed or still being written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphans {
-    /// The oldest kept epoch: files of epochs from here on are not looked at.
+    /// The oldest of the newest epochs, which are kept in any case: files of epochs from here on are not looked at.
     pub before: u64,
     /// Paths that kept epochs refer to.
     pub used: BTreeSet<String>,

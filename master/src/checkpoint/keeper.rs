@@ -93,7 +93,7 @@ async fn carry_out(
             let paths = files.into_iter().map(|(path, _)| path);
             let found: Vec<_> = paths.filter(|path| is_orphan(path, &orphans)).collect();
             if !found.is_empty() {
-                tracing::info!(%job, files = found.len(), "deleting orphans: state files that nothing refers to");
+                tracing::info!(code = "ORPHANS_DELETED", %job, files = found.len(), "deleting orphans: state files that nothing refers to");
             }
             found
         }

@@ -1,47 +1,64 @@
 //! The committed epochs of a job that are kept, and which files of state nothing refers to.
 //!
-//! 1. The newest are kept, as many as the spec says.
+//! 1. The newest are kept, as many as the spec says; of those before them the ones that `retention` chooses.
 //! 2. They may all stand on one base file. So for each partition the newest epoch with another base is
 //!    kept as well: a base that is torn costs what came after that epoch to be read again, and not the
 //!    whole log.
 //! 3. A file is garbage once no kept epoch refers to it. Files at other locations are never garbage here:
 //!    a job that resumes from another state does not own it.
+//! 4. What is kept takes at most [`FACTOR`] times as much as the newest epoch and [`ALWAYS`] bytes, and refers to at most
+//!    [`REFERENCES`] files: then those before the newest go first that the others stand in for.
 //!
 //! The parts of each epoch are sorted by ordinal here, whatever order they were stored in: at each step of a job every
 //! partition looks up its part in each kept epoch.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kol_common::proto::{Manifest, PartitionCheckpoint};
+use kol_common::proto::{Manifest, PartitionCheckpoint, StateFile};
+
+use super::retention::{Tiers, surplus, thinnest};
+
+/// How much all epochs may take, in sizes of the newest one.
+const FACTOR: u64 = 16;
+/// What they may take in any case, bytes.
+const ALWAYS: u64 = 256 << 20;
+/// Most references to files: manifests are kept in the state store and in memory.
+const REFERENCES: usize = 100_000;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Epochs that are kept whole, oldest first.
-    manifests: VecDeque<Manifest>,
-    /// Rule 2: those that are kept for some of their partitions only, oldest first.
-    older: Vec<Manifest>,
+    /// Oldest first. Those of rule 2 have only some of their partitions, and `older_chain` set.
+    epochs: VecDeque<Manifest>,
+    files: Files,
     /// State that proved damaged: ordinal and epoch.
     damaged: BTreeSet<(u32, u64)>,
     garbage: Vec<String>,
 }
 
+/// The files of the job that kept epochs refer to: how often, and their size in bytes.
+#[derive(Debug, Default)]
+struct Files {
+    all: BTreeMap<String, (usize, u64)>,
+    references: usize,
+    bytes: u64,
+}
+
 impl Kept {
-    /// Those of the store, oldest first.
-    pub(super) fn new(manifests: Vec<Manifest>) -> Self {
-        let sorted = manifests.into_iter().map(by_ordinal);
-        let (older, kept): (Vec<_>, Vec<_>) = sorted.partition(|m| m.older_chain);
-        Self {
-            manifests: kept.into(),
-            older,
-            damaged: BTreeSet::new(),
-            garbage: Vec::new(),
+    /// Those of the store.
+    pub(super) fn new(mut manifests: Vec<Manifest>) -> Self {
+        manifests.sort_by_key(|m| m.epoch);
+        let mut kept = Self::default();
+        for manifest in manifests.into_iter().map(by_ordinal) {
+            kept.files.refer(&manifest.partitions);
+            kept.epochs.push_back(manifest);
         }
+        kept
     }
 
     /// The newest epoch that is kept whole.
     pub(super) fn head(&self) -> Option<&Manifest> {
-        self.manifests.back()
+        self.iter().next()
     }
 
     /// Number of the newest; 0 without any.
@@ -49,14 +66,17 @@ impl Kept {
         self.head().map_or(0, |m| m.epoch)
     }
 
-    /// Number of the oldest that is kept whole; 0 without any.
-    pub(super) fn oldest(&self) -> u64 {
-        self.manifests.front().map_or(0, |m| m.epoch)
-    }
-
     /// Epochs that are kept whole, newest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Manifest> {
-        self.manifests.iter().rev()
+        self.epochs.iter().rev().filter(|m| !m.older_chain)
+    }
+
+    /// Number of the oldest of so many that are the newest; 0 without any.
+    pub(super) fn oldest_of(&self, newest: usize) -> u64 {
+        self.iter()
+            .take(newest.max(1))
+            .last()
+            .map_or(0, |m| m.epoch)
     }
 
     /// The states of a partition that are not known to be damaged, and their epochs; newest first.
@@ -64,8 +84,7 @@ impl Kept {
         &self,
         ordinal: u32,
     ) -> impl Iterator<Item = (u64, &PartitionCheckpoint)> + Clone {
-        let all = self.manifests.iter().rev().chain(self.older.iter().rev());
-        all.filter_map(move |manifest| {
+        self.epochs.iter().rev().filter_map(move |manifest| {
             let usable = !self.damaged.contains(&(ordinal, manifest.epoch));
             let part = part_of(manifest, ordinal);
             part.filter(|_| usable).map(|p| (manifest.epoch, p))
@@ -74,7 +93,7 @@ impl Kept {
 
     /// Whether a partition is part of kept epochs, and its state in all of them is known to be damaged.
     pub(super) fn is_lost(&self, ordinal: u32) -> bool {
-        let mut all = self.iter().chain(&self.older);
+        let mut all = self.epochs.iter();
         all.any(|m| part_of(m, ordinal).is_some()) && self.usable(ordinal).next().is_none()
     }
 
@@ -83,55 +102,105 @@ impl Kept {
         self.damaged.insert((ordinal, epoch));
     }
 
-    /// Makes an epoch the newest, and releases the oldest.
-    pub(super) fn keep(&mut self, manifest: Manifest, retain: usize) -> Released {
-        self.manifests.push_back(by_ordinal(manifest));
+    /// Makes an epoch the newest, and releases those that are no longer kept.
+    pub(super) fn keep(&mut self, manifest: Manifest, tiers: &Tiers) -> Released {
+        let manifest = by_ordinal(manifest);
+        self.files.refer(&manifest.partitions);
+        self.epochs.push_back(manifest);
+        let mut changed = BTreeSet::new();
+        while let Some(epoch) = self.next_surplus(tiers) {
+            self.reduce(epoch);
+            changed.insert(epoch);
+            // What is kept must be known before another one goes.
+            self.settle_chains(tiers.newest, &mut changed);
+        }
+        self.settle_chains(tiers.newest, &mut changed);
         let mut released = Released::default();
-        while self.manifests.len() > retain.max(1) {
-            if let (Some(gone), Some(next)) = (self.manifests.pop_front(), self.manifests.front()) {
-                let (needed, unneeded) = last_of_a_chain(gone, next);
-                self.supersede(needed, &mut released);
-                self.discard(&unneeded);
+        for manifest in self.epochs.iter().filter(|m| changed.contains(&m.epoch)) {
+            match manifest.partitions.is_empty() {
+                true => released.forgotten.push(manifest.epoch),
+                false => released.reduced.push(manifest.clone()),
             }
         }
-        let oldest = self.older.first().map_or(self.oldest(), |m| m.epoch);
+        self.epochs
+            .retain(|m| !m.partitions.is_empty() || !m.older_chain);
+        let oldest = self.epochs.front().map_or(0, |m| m.epoch);
         self.damaged.retain(|(_, epoch)| *epoch >= oldest);
         released
     }
 
-    /// These partitions need this epoch; what was kept for them before is no longer needed.
-    fn supersede(&mut self, needed: Manifest, released: &mut Released) {
-        let ordinals: BTreeSet<u32> = needed.partitions.iter().map(|p| p.ordinal).collect();
-        let mut unneeded = Vec::new();
-        for older in &mut self.older {
-            let before = older.partitions.len();
-            let parts = std::mem::take(&mut older.partitions).into_iter();
-            let (gone, still): (Vec<_>, Vec<_>) =
-                parts.partition(|p| ordinals.contains(&p.ordinal));
-            older.partitions = still;
-            unneeded.extend(gone);
-            if older.partitions.is_empty() {
-                released.forgotten.push(older.epoch);
-            } else if older.partitions.len() < before {
-                released.reduced.push(older.clone());
-            }
-        }
-        self.older.retain(|m| !m.partitions.is_empty());
-        if ordinals.is_empty() {
-            released.forgotten.push(needed.epoch);
-        } else {
-            released.reduced.push(needed.clone());
-            self.older.push(needed);
-        }
-        self.discard(&unneeded);
+    /// An epoch that is kept whole, and need not be.
+    fn next_surplus(&self, tiers: &Tiers) -> Option<u64> {
+        let whole: Vec<&Manifest> = self.epochs.iter().filter(|m| !m.older_chain).collect();
+        let made: Vec<u64> = whole.iter().map(|m| m.begun_ms).collect();
+        let older = &whole[..whole.len().saturating_sub(tiers.newest)];
+        // State of elsewhere is another job's, or a savepoint that a person may want to delete.
+        let of_others = |m: &&Manifest| m.partitions.iter().any(|p| !p.location.is_empty());
+        let elsewhere = older.iter().position(of_others);
+        let at = elsewhere.or_else(|| surplus(&made, tiers)).or_else(|| {
+            let newest = files_here(&whole.last()?.partitions)
+                .map(|f| f.bytes)
+                .sum::<u64>();
+            let most = (FACTOR * newest).max(ALWAYS);
+            let too_much = self.files.bytes > most || self.files.references > REFERENCES;
+            thinnest(&made, tiers.newest).filter(|_| too_much)
+        })?;
+        whole.get(at).map(|m| m.epoch)
     }
 
-    /// These parts of epochs are not kept: their files are garbage, but for those that kept ones refer to.
+    /// An epoch is no longer kept whole.
+    fn reduce(&mut self, epoch: u64) {
+        let reduced = self.epochs.iter_mut().filter(|m| m.epoch == epoch);
+        reduced.for_each(|m| m.older_chain = true);
+    }
+
+    /// Rule 2: of epochs that are not kept whole, drops the partitions that have a newer one with another base than
+    /// those that are kept in any case, or never had one.
+    fn settle_chains(&mut self, newest: usize, changed: &mut BTreeSet<u64>) {
+        let recent = self.oldest_of(newest);
+        let Some(recent) = self.epochs.iter().find(|m| m.epoch == recent) else {
+            return;
+        };
+        let base = |p: &PartitionCheckpoint| p.files.first().map(|f| f.path.clone());
+        let of_recent = recent.partitions.iter().map(|p| (p.ordinal, base(p)));
+        let mut searched: BTreeMap<u32, Option<String>> = of_recent.collect();
+        let first_recent = recent.epoch;
+        let mut dropped = Vec::new();
+        for manifest in self
+            .epochs
+            .iter_mut()
+            .rev()
+            .filter(|m| m.epoch < first_recent)
+        {
+            let parts = std::mem::take(&mut manifest.partitions);
+            for part in parts {
+                let has_state = part.location.is_empty() && !part.files.is_empty();
+                let of_recent = searched.get(&part.ordinal);
+                let is_other = has_state && of_recent.is_some_and(|recent| *recent != base(&part));
+                if is_other {
+                    searched.remove(&part.ordinal);
+                }
+                if is_other || !manifest.older_chain {
+                    manifest.partitions.push(part);
+                } else {
+                    changed.insert(manifest.epoch);
+                    dropped.push(part);
+                }
+            }
+        }
+        let mut unused = self.files.release(&dropped);
+        unused.sort_unstable();
+        self.garbage.extend(unused);
+    }
+
+    /// These parts of an epoch were never kept: their files are garbage, but for those that kept ones refer to.
     pub(super) fn discard(&mut self, parts: &[PartitionCheckpoint]) {
-        let used = self.used();
-        let files: BTreeSet<String> = files_here(parts).filter(|p| !used.contains(p)).collect();
-        let new = files.into_iter().filter(|p| !self.garbage.contains(p));
-        let new: Vec<_> = new.collect();
+        let files: BTreeSet<&str> = files_here(parts).map(|f| f.path.as_str()).collect();
+        let unused = files
+            .into_iter()
+            .filter(|path| !self.files.all.contains_key(*path));
+        let new = unused.filter(|path| !self.garbage.iter().any(|known| known == path));
+        let new: Vec<_> = new.map(str::to_owned).collect();
         self.garbage.extend(new);
     }
 
@@ -142,8 +211,40 @@ impl Kept {
 
     /// Files that kept epochs refer to.
     pub(super) fn used(&self) -> BTreeSet<String> {
-        let all = self.manifests.iter().chain(&self.older);
-        all.flat_map(|m| files_here(&m.partitions)).collect()
+        self.files.all.keys().cloned().collect()
+    }
+}
+
+impl Files {
+    /// Parts of an epoch are kept.
+    fn refer(&mut self, parts: &[PartitionCheckpoint]) {
+        for file in files_here(parts) {
+            self.references += 1;
+            if let Some((count, _)) = self.all.get_mut(&file.path) {
+                *count += 1;
+            } else {
+                self.bytes += file.bytes;
+                self.all.insert(file.path.clone(), (1, file.bytes));
+            }
+        }
+    }
+
+    /// Parts of an epoch are no longer kept; answers with the files that nothing refers to now.
+    fn release(&mut self, parts: &[PartitionCheckpoint]) -> Vec<String> {
+        let mut unused = Vec::new();
+        for file in files_here(parts) {
+            let Some((count, bytes)) = self.all.get_mut(&file.path) else {
+                continue;
+            };
+            self.references -= 1;
+            *count -= 1;
+            if *count == 0 {
+                self.bytes -= *bytes;
+                self.all.remove(&file.path);
+                unused.push(file.path.clone());
+            }
+        }
+        unused
     }
 }
 
@@ -170,66 +271,12 @@ pub(super) struct Released {
     pub(super) reduced: Vec<Manifest>,
 }
 
-/// An epoch with the partitions only that have another base in the one after it, and the rest.
-fn last_of_a_chain(mut epoch: Manifest, next: &Manifest) -> (Manifest, Vec<PartitionCheckpoint>) {
-    let base = |p: &PartitionCheckpoint| p.files.first().map(|f| f.path.clone());
-    let is_last = |p: &PartitionCheckpoint| {
-        let after = part_of(next, p.ordinal);
-        let has_state = p.location.is_empty() && !p.files.is_empty();
-        has_state && after.is_some_and(|after| base(after) != base(p))
-    };
-    let parts = std::mem::take(&mut epoch.partitions).into_iter();
-    let (last, rest) = parts.partition(is_last);
-    epoch.partitions = last;
-    epoch.older_chain = true;
-    (epoch, rest)
-}
-
-/// Paths of state files at the checkpoint location of the job.
-fn files_here(parts: &[PartitionCheckpoint]) -> impl Iterator<Item = String> {
+/// State files at the checkpoint location of the job.
+fn files_here(parts: &[PartitionCheckpoint]) -> impl Iterator<Item = &StateFile> {
     let here = parts.iter().filter(|p| p.location.is_empty());
-    here.flat_map(|p| &p.files).map(|f| f.path.clone())
+    here.flat_map(|p| &p.files)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn epoch(epoch: u64, older_chain: bool, ordinals: &[u32]) -> Manifest {
-        let part = |ordinal: &u32| PartitionCheckpoint {
-            ordinal: *ordinal,
-            ..PartitionCheckpoint::default()
-        };
-        Manifest {
-            epoch,
-            older_chain,
-            partitions: ordinals.iter().map(part).collect(),
-            ..Manifest::default()
-        }
-    }
-
-    #[test]
-    fn each_part_of_an_epoch_is_found_whatever_order_they_were_stored_in() {
-        let stored = vec![epoch(3, true, &[4, 1]), epoch(7, false, &[2, 4, 0, 3, 1])];
-        let mut kept = Kept::new(stored);
-        kept.keep(epoch(8, false, &[4, 3, 2, 0]), 2);
-        for (ordinal, epochs) in [
-            (0, vec![8, 7]),
-            (1, vec![7, 3]),
-            (2, vec![8, 7]),
-            (3, vec![8, 7]),
-            (4, vec![8, 7, 3]),
-        ] {
-            let found: Vec<_> = kept.usable(ordinal).collect();
-            assert!(found.iter().all(|(_, part)| part.ordinal == ordinal));
-            let found: Vec<u64> = found.iter().map(|(epoch, _)| *epoch).collect();
-            assert_eq!(found, epochs, "{ordinal}");
-            assert!(!kept.is_lost(ordinal));
-            for epoch in epochs {
-                kept.mark_damaged(ordinal, epoch);
-            }
-            assert!(kept.is_lost(ordinal), "{ordinal}");
-        }
-        assert!(!kept.is_lost(5), "it has no part");
-    }
-}
+#[path = "kept_tests.rs"]
+mod tests;

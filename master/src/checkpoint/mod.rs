@@ -1,6 +1,7 @@
 //! Checkpoints of jobs: when epochs begin, which of them are committed ([`coordinator`]), savepoints
-//! (`savepoint`), what is written and deleted beside them ([`keeper`]), what is forgotten ([`deletion`]), what tells
-//! roots from their copies ([`renewals`]), and the offsets that lag tools read ([`group_offsets`]).
+//! (`savepoint`), which are kept (`kept`, `retention`), what is written and deleted beside them ([`keeper`]), what is
+//! forgotten ([`deletion`]), what tells roots from their copies ([`renewals`]), and the offsets that lag tools read
+//! ([`group_offsets`]).
 
 pub mod coordinator;
 pub mod deletion;
@@ -10,6 +11,7 @@ pub mod keeper;
 mod kept;
 mod open;
 pub mod renewals;
+mod retention;
 mod savepoint;
 
 pub use coordinator::Coordinator;

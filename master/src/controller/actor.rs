@@ -34,7 +34,11 @@ pub async fn start(
     tasks: &Group,
 ) -> Result<(Handle, Task), KolError> {
     let (store, stored) = JobStore::load(meta).await?;
-    tracing::info!(jobs = stored.len(), "the state store is open");
+    tracing::info!(
+        code = "STATE_STORE_OPEN",
+        jobs = stored.len(),
+        "the state store is open"
+    );
     let (address, inbox) = mailbox("controller", INBOX);
     let clock = Clock::start();
     let handle = Handle::new(address, clock, store.term());

@@ -25,7 +25,7 @@ impl Controller {
         stream: Stream,
     ) -> Result<(), KolError> {
         let id = Members::id_of(&register.incarnation);
-        tracing::info!(executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
+        tracing::info!(code = "EXECUTOR_REGISTERED", executor = %id, host = %register.host, running = register.running.len(), "an executor registered");
         self.streams.insert(id.clone(), (session, stream));
         // Before anything is placed.
         self.note_unseen(now, id.clone(), register.unseen_roots.clone());
@@ -212,14 +212,14 @@ impl Controller {
                 // The stream it had before was dropped when this one took its place.
                 Effect::Connected { .. } => {}
                 Effect::Recovered(id) => {
-                    tracing::info!(executor = %id, "an executor is heard again")
+                    tracing::info!(code = "EXECUTOR_HEARD", executor = %id, "an executor is heard again")
                 }
                 Effect::Drain(id, draining) => {
-                    tracing::info!(executor = %id, draining, "a person moves the partitions of an executor away, or no longer");
+                    tracing::info!(code = "EXECUTOR_DRAINS", executor = %id, draining, "a person moves the partitions of an executor away, or no longer");
                     self.send(&id, ToExecutor::Drain(Drain { draining }));
                 }
                 Effect::Leaving(id) => {
-                    tracing::info!(executor = %id, "an executor leaves: its partitions move to others");
+                    tracing::info!(code = "EXECUTOR_LEAVES", executor = %id, "an executor leaves: its partitions move to others");
                 }
                 Effect::Suspected(id) => {
                     tracing::warn!(code = "EXECUTOR_SUSPECT", executor = %id, "an executor is silent or cut off: it keeps its partitions for now");
@@ -228,7 +228,7 @@ impl Controller {
                     self.streams.remove(&id);
                     self.unseen.remove(&id);
                     self.store.set_drains(&id, None).await?;
-                    tracing::info!(executor = %id, "an executor left");
+                    tracing::info!(code = "EXECUTOR_LEFT", executor = %id, "an executor left");
                 }
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);

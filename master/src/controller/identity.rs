@@ -22,7 +22,7 @@ pub async fn adopt(meta: &LeaderStore, stores: &Stores, root: &str) -> Result<()
     match marker::cluster_of(stores, root).await {
         Ok(None) => Ok(()),
         Ok(Some(cluster)) => {
-            tracing::info!(%cluster, root, "the state store is new, and the checkpoint root is marked: continuing as its cluster");
+            tracing::info!(code = "CLUSTER_KNOWN", %cluster, root, "the state store is new, and the checkpoint root is marked: continuing as its cluster");
             put_cluster(meta, &cluster).await
         }
         Err(error) => {

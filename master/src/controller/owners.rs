@@ -58,7 +58,7 @@ impl Controller {
         let _runs_by_itself = self.tasks.spawn("release", async move {
             let removed = tokio::time::timeout(RELEASE, remove(&spec, &id, &outside)).await;
             if !matches!(removed, Ok(Ok(()))) {
-                tracing::info!(job = %id, "the owner records of the job could not be removed: they count for a minute");
+                tracing::info!(code = "OWNER_RECORDS_STAY", job = %id, "the owner records of the job could not be removed: they count for a minute");
             }
             Ok(())
         });

@@ -178,9 +178,9 @@ async fn a_submission_that_is_refused_changes_nothing() {
 #[tokio::test]
 async fn a_replacement_whose_topics_or_redis_cannot_be_used_does_not_end_the_job_that_runs() {
     let running = [read("job_1", RUNNING)];
-    let missing = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
+    let missing = KolError::external("TOPIC_NOT_FOUND", "topic `t` does not exist");
     for (brokers_fail, code) in [
-        (Some(missing), "SOURCE_TOPIC_NOT_THERE"),
+        (Some(missing), "TOPIC_NOT_FOUND"),
         (Some(away()), "SOURCE_UNREACHABLE"),
         // Nothing listens where its Redis should be.
         (None, UNREACHABLE_CODE),

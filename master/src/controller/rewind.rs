@@ -67,9 +67,14 @@ impl Controller {
                     epoch: Some(epoch),
                 }
             }
-            Some(To::TimestampMs(time)) => {
-                Origin::Offsets(StartingOffsets::Timestamp(Millis(time)))
-            }
+            // The state of then, as far as one is kept; otherwise the log of then.
+            Some(To::TimestampMs(time)) => match job.checkpoints().find(|m| m.begun_ms <= time) {
+                Some(of_then) => Origin::Job {
+                    id: id.clone(),
+                    epoch: Some(of_then.epoch),
+                },
+                None => Origin::Offsets(StartingOffsets::Timestamp(Millis(time))),
+            },
             Some(To::Earliest(_)) => Origin::Offsets(StartingOffsets::Earliest),
             None => {
                 let what = "the request does not say where to rewind to";

@@ -98,7 +98,7 @@ impl Controller {
             }
         };
         self.store.keep_savepoint(&savepoint).await?;
-        tracing::info!(job = savepoint.job_id, savepoint = %id, location = savepoint.location, "a savepoint is complete");
+        tracing::info!(code = "SAVEPOINT_COMPLETE", job = savepoint.job_id, savepoint = %id, location = savepoint.location, "a savepoint is complete");
         let Some(awaited) = self.awaited.remove(id) else {
             return Ok(());
         };
@@ -241,7 +241,7 @@ impl Controller {
 }
 
 fn runs_on(job: &str) {
-    tracing::info!(%job, "nobody waits for the end of this job any longer: it runs on");
+    tracing::info!(code = "STOP_WITHDRAWN", %job, "nobody waits for the end of this job any longer: it runs on");
 }
 
 fn not_over(job: &Job) -> Result<(), KolError> {

@@ -59,7 +59,7 @@ impl Controller {
         let (after, reason) = (record.phase, &record.reason);
         if before != after {
             let (job, from, to) = (record.spec.name.as_str(), before.word(), after.word());
-            tracing::info!(job, job_id = %id, from, to, reason, "the job's phase changed");
+            tracing::info!(code = "JOB_PHASE", job, job_id = %id, from, to, reason, "the job's phase changed");
             if matches!(after, Phase::Over(_)) {
                 let name = record.spec.name.clone();
                 self.group_offsets.remove(id);
@@ -108,11 +108,11 @@ impl Controller {
             }
             Effect::Notice(Notice::Recovered(failures)) => {
                 let job = self.name_of(id);
-                tracing::info!(job, job_id = %id, failures, "epochs are committed again");
+                tracing::info!(code = "EPOCHS_RESUMED", job, job_id = %id, failures, "epochs are committed again");
             }
             Effect::Absent(executor) => {
                 let job = self.name_of(id);
-                tracing::info!(job, job_id = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
+                tracing::info!(code = "OWNER_ABSENT", job, job_id = %id, %executor, "an owner of before this master led has not come: its partitions move to others");
             }
         }
     }
@@ -130,7 +130,7 @@ impl Controller {
             cause,
         } = resumed;
         let job = self.name_of(id);
-        tracing::info!(job, job_id = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
+        tracing::info!(code = "PARTITION_RESUMED", job, job_id = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
         crate::metrics::resumed(job, resumed);
     }
 

@@ -117,7 +117,7 @@ impl Controller {
         record.take_over = next.take_over;
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
-        tracing::info!(job = %id, %name, origin, "a job was submitted");
+        tracing::info!(code = "JOB_SUBMITTED", job = name.as_str(), job_id = %id, origin, "a job was submitted");
         let job = Job::new(record, vec![], now, self.options.drain);
         self.jobs.insert(id.clone(), job);
         self.forget_oldest(now).await?;

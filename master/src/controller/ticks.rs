@@ -56,7 +56,10 @@ impl Controller {
         let disagreement = self.clocks_disagree();
         match (&disagreement, self.clocks_differ) {
             (Some(what), false) => tracing::warn!(code = "CLOCKS_DIFFER", "{what}"),
-            (None, true) => tracing::info!("the wall clocks of all hosts agree again"),
+            (None, true) => tracing::info!(
+                code = "CLOCKS_AGREE",
+                "the wall clocks of all hosts agree again"
+            ),
             _ => {}
         }
         self.clocks_differ = disagreement.is_some();

@@ -69,7 +69,10 @@ impl Candidate {
         if let Some(lease) = lease
             && self.resign(lease).await.is_ok()
         {
-            tracing::info!("the lease of the process before this one was ended");
+            tracing::info!(
+                code = "LEASE_ENDED",
+                "the lease of the process before this one was ended"
+            );
         }
     }
 

@@ -135,7 +135,7 @@ impl Driver {
             }
         } else if !self.said.is_empty() {
             self.said.clear();
-            tracing::info!("etcd answers again");
+            tracing::info!(code = "ELECTION_RESUMED", "etcd answers again");
         }
         match answer {
             Completed::Input(input) => input,
@@ -171,7 +171,7 @@ impl Driver {
                 }
             }
             Effect::Follow(leader) => {
-                tracing::info!(?leader, "this master follows");
+                tracing::info!(code = "MASTER_FOLLOWING", ?leader, "this master follows");
                 self.tell(News::Follows(leader)).await;
             }
         }
@@ -181,7 +181,11 @@ impl Driver {
         let Some((lease, elected)) = self.won.take() else {
             return;
         };
-        tracing::info!(term = elected.term(), "this master leads");
+        tracing::info!(
+            code = "MASTER_LEADING",
+            term = elected.term(),
+            "this master leads"
+        );
         let (over, left) = (CancellationToken::new(), CancellationToken::new());
         self.held = Some(Held {
             lease,

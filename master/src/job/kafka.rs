@@ -276,7 +276,7 @@ fn offset(from_broker: i64) -> u64 {
 
 fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
     KolError::external(
-        "SOURCE_TOPIC_NOT_THERE",
+        "TOPIC_NOT_FOUND",
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
     .help("Create it, or correct [source] topics; a job that waits for it then starts by itself.")

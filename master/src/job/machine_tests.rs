@@ -32,7 +32,7 @@ fn a_missing_topic_keeps_the_job_starting_with_the_reason_and_is_looked_up_again
             "it looks up its topics in Kafka (localhost:9092) and its keys in Redis".into()
         )
     );
-    let error = KolError::external("SOURCE_TOPIC_NOT_THERE", "topic `t` does not exist");
+    let error = KolError::external("TOPIC_NOT_FOUND", "topic `t` does not exist");
     rig.event(Event::Discovered(Err(error), None));
     assert_eq!(
         rig.state(),

@@ -196,6 +196,7 @@ impl Audit {
         let subject = self.subject.0.get().map_or(NOBODY, String::as_str);
         tracing::info!(
             target: "audit",
+            code = "AUDIT",
             who, role, peer, method = self.method, subject, outcome = ?outcome,
             "a request to change something"
         );

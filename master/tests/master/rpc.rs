@@ -115,7 +115,7 @@ async fn a_topic_that_is_not_there_keeps_the_job_starting_until_it_is() {
     submit(&mut client, &rig.spec("a")).await.unwrap();
     let status = wait_for(&mut client, "a", |s| !s.problems.is_empty()).await;
     assert_eq!(status.state(), JobState::Starting);
-    assert_eq!(status.problems[0].code, "SOURCE_TOPIC_NOT_THERE");
+    assert_eq!(status.problems[0].code, "TOPIC_NOT_FOUND");
     rig.kafka.create_topic("events", 3, 1).unwrap();
     let status = wait_for(&mut client, "a", |s| s.partition_count == 3).await;
     assert_eq!(status.problems[0].code, "NO_EXECUTOR");

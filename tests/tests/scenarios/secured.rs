@@ -57,7 +57,7 @@ fn log_in_by_a_spec(cluster: &Cluster, secured: &Secured, spec: &str) {
     assert!(shown.done().contains("by_spec"), "{shown:?}");
 }
 
-/// Without a spec nobody is let in: a writer says so when its first record was refused, half a minute later.
+/// Without a spec nobody is let in.
 fn is_refused_without_a_spec(cluster: &Cluster, secured: &Secured) {
     for command in [
         &["peek", "by-spec", "-n", "1"][..],

@@ -52,6 +52,17 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
         "checkpoint.retain",
         "keep between 1 and 1000 epochs",
     );
+    for (key, kept, most) in [
+        (
+            "checkpoint.retain_minutes",
+            checkpoint.retain_minutes,
+            1_440,
+        ),
+        ("checkpoint.retain_hours", checkpoint.retain_hours, 720),
+    ] {
+        let message = format!("keep one of each of at most {most}");
+        c.require(kept <= most, key, &message);
+    }
     c.require(
         checkpoint.max_failures >= 1,
         "checkpoint.max_failures",

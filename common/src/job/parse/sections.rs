@@ -288,6 +288,8 @@ fn checkpoint(s: &Section<'_, '_>) -> CheckpointSpec {
         min_pause: s.duration("min_pause").unwrap_or(d.min_pause),
         max_failures: s.whole("max_failures").unwrap_or(d.max_failures),
         retain: s.whole("retain").unwrap_or(d.retain),
+        retain_minutes: s.whole("retain_minutes").unwrap_or(d.retain_minutes),
+        retain_hours: s.whole("retain_hours").unwrap_or(d.retain_hours),
     };
     s.end();
     spec

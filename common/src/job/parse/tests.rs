@@ -89,6 +89,8 @@ const EVERY_KEY: &str = r#"
     min_pause = "500ms"
     max_failures = 5
     retain = 10
+    retain_minutes = 5
+    retain_hours = 6
 "#;
 
 #[test]

@@ -54,7 +54,8 @@ pub fn recover(assignment: &Assignment, evidence: &Evidence) -> Result<Resume, K
     if assignment.spec.source.on_data_loss() == OnDataLoss::Fail {
         return Err(error.help(help(decision)));
     }
-    tracing::warn!(code, %error, next, "the log is not what it was");
+    let (job, partition) = (assignment.spec.name.as_str(), &assignment.partition);
+    tracing::warn!(code, job, %partition, %error, next, "the log is not what it was");
     Ok(decision)
 }
 

@@ -96,6 +96,7 @@ impl Readers {
         let each = self.room.each();
         if each < newest.each {
             tracing::info!(
+                code = "KAFKA_CLIENT_SHARED",
                 %partition,
                 kib = each >> 10,
                 "more partitions share the room for fetched records: a new Kafka client with less for each"

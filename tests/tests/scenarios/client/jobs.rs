@@ -1,6 +1,6 @@
 //! The life of a job: submit, watch, explain, stop, cancel.
 
-use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated, wait_for};
+use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, client, generated, wait_for};
 use serde_json::json;
 
 use super::{DAYS, LIMIT, write_spec};
@@ -269,7 +269,20 @@ fn what_is_not_there_has_an_exit_code_and_says_what_to_do() {
     );
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = cluster.client(&["completions", shell]);
-        assert!(script.done().contains("convert-spark"), "{shell}");
+        let calls = ["KOL_COMPLETE", "kol-client"];
+        assert!(
+            calls.iter().all(|word| script.done().contains(word)),
+            "{shell}"
+        );
+        let answer = client(
+            cluster.folder(),
+            &["--", "kol-client", "conv"],
+            &[("KOL_COMPLETE", shell), ("_CLAP_COMPLETE_INDEX", "1")],
+        );
+        assert!(
+            answer.done().contains("convert-spark"),
+            "{shell}: {answer:?}"
+        );
     }
     cluster.assert_no_complaints();
 }

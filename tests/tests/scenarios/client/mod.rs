@@ -1,6 +1,7 @@
 //! kol-client against a real cluster, as people and scripts use it.
 
 mod jobs;
+mod line;
 mod secrets;
 mod specs;
 mod topics;

@@ -16,7 +16,7 @@ fn a_topic_or_a_broker_that_is_not_there_is_named_and_the_job_starts_when_the_to
     let redis = RedisServer::start();
     let cluster = Cluster::start(1);
     let id = cluster.submit(&job("early", DAYS), &topic, &redis);
-    let problem = wait_problem(&cluster, &id, "SOURCE_TOPIC_NOT_THERE");
+    let problem = wait_problem(&cluster, &id, "TOPIC_NOT_FOUND");
     assert!(problem.message.contains(&topic.name), "{problem:?}");
     assert!(problem.help.contains("starts by itself"), "{problem:?}");
     let text = cluster.client(&["status", &id]);
