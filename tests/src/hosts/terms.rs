@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
+/// What a master logs when it begins to lead.
+const BEGINS: &str = "code=\"MASTER_LEADING\"";
 /// What a leader logs when its term is over.
 const ENDS: [&str; 3] = [
     "LEADERSHIP_LOST",
     "LEADING_FAILED",
-    "ending; executors continue without this master",
+    "code=\"SIGNAL\"",
 ];
 
 /// A term of a master.
@@ -30,7 +32,8 @@ pub fn terms(host: usize, log: &str) -> Vec<Term> {
         let Some(time) = time else {
             continue;
         };
-        if let Some((_, term)) = line.split_once("this master leads term=") {
+        let begins = line.contains(BEGINS);
+        if let Some((_, term)) = line.split_once(" term=").filter(|_| begins) {
             let term = term.split_whitespace().next().and_then(|t| t.parse().ok());
             terms.extend(term.map(|term| Term {
                 host,
@@ -82,12 +85,12 @@ mod tests {
     fn terms_are_read_from_what_masters_log() {
         let first = log(&[
             (1, "this master follows leader=None"),
-            (2, "this master leads term=7"),
+            (2, "this master leads code=\"MASTER_LEADING\" term=7"),
             (
                 9,
                 "this master steps down code=\"LEADERSHIP_LOST\" why=\"the lease\"",
             ),
-            (20, "this master leads term=31"),
+            (20, "this master leads code=\"MASTER_LEADING\" term=31"),
         ]);
         let terms = terms(0, &first);
         let numbers: Vec<_> = terms.iter().map(|t| (t.term, t.until.is_some())).collect();
@@ -100,18 +103,36 @@ mod tests {
     fn two_who_lead_at_one_time_or_in_one_term_are_a_split() {
         let ended = terms(
             0,
-            &log(&[(2, "this master leads term=7"), (9, "LEADERSHIP_LOST")]),
+            &log(&[
+                (2, "this master leads code=\"MASTER_LEADING\" term=7"),
+                (9, "LEADERSHIP_LOST"),
+            ]),
         );
-        let after = terms(1, &log(&[(11, "this master leads term=8")]));
-        let meanwhile = terms(1, &log(&[(5, "this master leads term=8")]));
-        let same = terms(1, &log(&[(11, "this master leads term=7")]));
-        let older = terms(1, &log(&[(11, "this master leads term=6")]));
+        let after = terms(
+            1,
+            &log(&[(11, "this master leads code=\"MASTER_LEADING\" term=8")]),
+        );
+        let meanwhile = terms(
+            1,
+            &log(&[(5, "this master leads code=\"MASTER_LEADING\" term=8")]),
+        );
+        let same = terms(
+            1,
+            &log(&[(11, "this master leads code=\"MASTER_LEADING\" term=7")]),
+        );
+        let older = terms(
+            1,
+            &log(&[(11, "this master leads code=\"MASTER_LEADING\" term=6")]),
+        );
         let split = |others: &[Term]| splits(&[&ended[..], others].concat()).len();
         assert_eq!(split(&after), 0);
         assert_eq!(split(&meanwhile), 1);
         assert_eq!(split(&same), 1);
         assert_eq!(split(&older), 1);
-        let lasting = terms(0, &log(&[(2, "this master leads term=7")]));
+        let lasting = terms(
+            0,
+            &log(&[(2, "this master leads code=\"MASTER_LEADING\" term=7")]),
+        );
         assert_eq!(splits(&[&lasting[..], &after].concat()).len(), 1);
     }
 }
