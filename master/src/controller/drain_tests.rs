@@ -51,14 +51,33 @@ async fn an_executor_that_never_heard_that_it_drains_hears_it_from_the_next_mast
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_executor_that_one_master_has_lost_still_drains_under_the_next_one() {
+    let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
+    let first = Group::new("first");
+    let (handle, _outgoing) = begin(&meta, &first).await;
+    handle.drain("host-a".into(), true).await.unwrap();
+    // The network is cut, and the master calls it lost.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    first.drain(Duration::from_secs(5)).await;
+
+    let second = Group::new("second");
+    let (handle, _outgoing) = begin(&meta, &second).await;
+    assert!(handle.executors().await.unwrap()[0].draining);
+    second.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_said_of_an_executor_is_forgotten_once_it_is_gone() {
     let meta = LeaderStore::alone(EmbeddedStore::in_memory().unwrap());
     let first = Group::new("first");
     let (handle, _outgoing) = begin(&meta, &first).await;
     handle.drain("host-a".into(), true).await.unwrap();
     assert_eq!(on_record(&meta).await, 1);
-    // It is silent, and lost.
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    // It is silent, and lost: it may return to another master.
+    let limits = options().limits;
+    tokio::time::sleep(limits.remember / 2).await;
+    assert_eq!(on_record(&meta).await, 1);
+    tokio::time::sleep(limits.remember).await;
     assert_eq!(on_record(&meta).await, 0);
     first.drain(Duration::from_secs(5)).await;
 
@@ -67,7 +86,7 @@ async fn what_was_said_of_an_executor_is_forgotten_once_it_is_gone() {
     handle.drain("host-a".into(), true).await.unwrap();
     second.drain(Duration::from_secs(5)).await;
     // Under the next master it never comes.
-    let (last, limits) = (Group::new("last"), options().limits);
+    let last = Group::new("last");
     let _nobody_comes = start(meta.clone(), options(), &last).await.unwrap();
     tokio::time::sleep(limits.remember / 2).await;
     assert_eq!(on_record(&meta).await, 1);

@@ -155,7 +155,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Long after this term began: what is on record of executors that never came is of processes that have ended.
+    /// Long after this term began: what is on record of executors that never came, or were lost so long ago that they are
+    /// forgotten, is of processes that have ended.
     ///
     /// # Errors
     /// The store does not take writes.
@@ -233,7 +234,7 @@ impl Controller {
                 Effect::Lost(id, _) => {
                     self.streams.remove(&id);
                     self.unseen.remove(&id);
-                    self.store.set_drains(&id, None).await?;
+                    // That it drains stays on record: it may return, to another master, too.
                     tracing::warn!(code = "EXECUTOR_LOST", executor = %id, "an executor is lost: its partitions move to others");
                 }
             }

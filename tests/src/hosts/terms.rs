@@ -5,11 +5,7 @@ use jiff::Timestamp;
 /// What a master logs when it begins to lead.
 const BEGINS: &str = "code=\"MASTER_LEADING\"";
 /// What a leader logs when its term is over.
-const ENDS: [&str; 3] = [
-    "LEADERSHIP_LOST",
-    "LEADING_FAILED",
-    "code=\"SIGNAL\"",
-];
+const ENDS: [&str; 3] = ["LEADERSHIP_LOST", "LEADING_FAILED", "code=\"SIGNAL\""];
 
 /// A term of a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
