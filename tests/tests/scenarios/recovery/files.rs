@@ -1,5 +1,7 @@
 //! State files that are damaged, lost or left over.
 
+use std::collections::BTreeSet;
+
 use kol_common::proto::{JobState, JobStatus};
 use kol_harness::wait_for;
 
@@ -76,9 +78,21 @@ fn state_files_that_were_left_behind_are_deleted_and_no_other() {
     let answer = scene
         .cluster
         .client(&["checkpoints", &scene.job, "-o", "json"]);
-    let kept = answer.json()["checkpoints"].as_array().unwrap().len();
-    // The newest three, and the first of each minute that the scenario took.
-    assert!((3..=6).contains(&kept), "{kept}");
+    let kept = answer.json();
+    let kept = kept["checkpoints"].as_array().unwrap();
+    let (newest, older) = kept.split_at(3);
+    for pair in newest.windows(2) {
+        assert_eq!(
+            pair[0]["parent"], pair[1]["epoch"],
+            "as many as the spec says"
+        );
+    }
+    // Of those before them the oldest of each minute is kept.
+    let minutes = older
+        .iter()
+        .map(|e| e["begun_ms"].as_u64().unwrap() / 60_000);
+    let minutes: BTreeSet<u64> = minutes.collect();
+    assert_eq!(minutes.len(), older.len(), "{older:?}");
     kill(&mut scene, 0);
     let executor = scene.cluster.add_executor();
     let status = scene.ends_as_the_fold();
