@@ -230,13 +230,9 @@ fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_do
     let topic = Arc::new(Topic::create(Kafka::shared(), "moves", PARTITIONS));
     let redis = RedisServer::start();
     let patience = format!("{}s", world.limit().as_secs());
-    let mut cluster = Cluster::start_with(
-        1,
-        &[
-            ("KOL_EXECUTOR_DRAIN_TIMEOUT", &patience),
-            ("KOL_EXECUTOR_MEMORY", &world.memory()),
-        ],
-    );
+    let mut cluster = Cluster::start_with(0, &[("KOL_EXECUTOR_DRAIN_TIMEOUT", &patience)]);
+    cluster.set_memory(&world.memory());
+    cluster.add_executor();
     let job = Job::replay("window = \"24h\"\nslide = \"1h\"");
     let job = cluster.submit(&job, &topic, &redis);
     let readings = world.readings();
