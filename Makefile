@@ -48,8 +48,8 @@ moves: setup build ## Executors come and go under load with a large state: how l
 compose-check: setup build ## deploy/docker-compose.yml in a dockerd of its own (root): executors come and go, containers die, Redis against the fold
 	$(CARGO) test -p kol-tests --profile $(PROFILE) --test scenarios compose:: -- --nocapture --test-threads=1
 
-bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port, serving (ONLY="drain merges" chooses)
-	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(ONLY)
+bench: setup build ## Figures of this machine: merges, latency, drain, checkpoint, steady load, strangers at every port, serving (ONLY="drain merges" chooses, KEEP=1 puts them into the documentation)
+	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(if $(KEEP),--keep) $(ONLY)
 
 bench-guard: ## Instructions of decoding, state and flushes on fixed input (callgrind) against tests/bench-parts/figures.toml (UPDATE=1 replaces them)
 	tests/setup.sh guard
@@ -57,7 +57,7 @@ bench-guard: ## Instructions of decoding, state and flushes on fixed input (call
 
 bench-spark: setup build ## The same rankings by Spark 3.5.1 beside ours, of the same topic (tests/bench/spark/job.py)
 	tests/setup.sh spark
-	$(CARGO) run -p kol-bench --profile $(PROFILE) -- spark
+	$(CARGO) run -p kol-bench --profile $(PROFILE) -- $(if $(KEEP),--keep) spark
 
 chaos: setup build ## Faults on real processes while events flow, then Redis against the fold (ROUNDS=, SEED=, ONLY=text)
 	$(CARGO) run -p kol-tests --profile $(PROFILE) --bin kol-chaos -- $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")

@@ -16,6 +16,7 @@ use kol_executor::state::{Capture, Restorer, State};
 use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
+use super::figures::{Report, Section};
 use super::{Plan, percentile};
 
 const VIDEOS: u64 = 20;
@@ -27,8 +28,8 @@ const WORKERS: usize = 2;
 const STEP: usize = 1_000;
 const START: u64 = 1_750_000_000_000;
 
-/// Prints the figures.
-pub fn checkpoint(plan: &Plan) {
+/// Shows the figures.
+pub fn checkpoint(plan: &Plan, report: &mut Report) {
     let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
     let scoring = Arc::new(Scoring::new(&spec));
     let kols = plan.checkpoint_kols / PARTITIONS;
@@ -82,46 +83,57 @@ pub fn checkpoint(plan: &Plan) {
         futures::future::join_all(all).await.into_iter().sum()
     });
     let took = begun.elapsed();
-    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
-    println!(
-        "checkpoint: {} creators with {VIDEOS} videos each in {PARTITIONS} partitions, 5 % changed, {ROUNDS} epochs",
-        kols * PARTITIONS
-    );
-    println!(
-        "  copied, packed and durable   median {:.0} ms, p99 {:.0} ms",
-        percentile(&times, 0.5).as_secs_f64() * 1e3,
-        percentile(&times, 0.99).as_secs_f64() * 1e3
-    );
-    println!(
-        "  longest pause                {:.2} ms of work, {:.2} ms by the clock while {} threads want the cores",
-        pause.work.as_secs_f64() * 1e3,
-        pause.clock.as_secs_f64() * 1e3,
+    let creators = kols * PARTITIONS;
+    assert_eq!(restored, creators);
+    let each = written / ROUNDS;
+    let about = format!(
+        "{creators} creators with {VIDEOS} videos each in {PARTITIONS} partitions, 5 % changed, {ROUNDS} epochs; \
+         the state is read back from a base and {ROUNDS} files for each partition; pauses while {} threads want the cores",
         PARTITIONS as usize + WORKERS
     );
-    println!(
-        "  bytes                        {:.1} MiB an epoch, {:.1} % of the full {:.0} MiB",
-        mib(written / ROUNDS),
-        100.0 * (written / ROUNDS) as f64 / full as f64,
-        mib(full)
+    let mut section = Section::new("checkpoint", about);
+    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    section.note(
+        "an epoch",
+        &[
+            ("p50 ms", ms(percentile(&times, 0.5))),
+            ("p99 ms", ms(percentile(&times, 0.99))),
+            ("MiB", mib(each)),
+            ("% of the full state", 100.0 * each as f64 / full as f64),
+            (
+                "bytes a changed video",
+                (each / (kols / 20 * PARTITIONS * VIDEOS)) as f64,
+            ),
+        ],
     );
-    println!(
-        "  everything read back         {:.1} s: {restored} creators, a base and {ROUNDS} files for each partition",
-        took.as_secs_f64()
+    section.note(
+        "the full state",
+        &[
+            ("MiB", mib(full)),
+            ("written s", base.time.as_secs_f64()),
+            ("read back s", took.as_secs_f64()),
+        ],
     );
-    println!("  memory                       {:.0} MiB", mib(memory));
-    println!(
-        "  of that, state               {} bytes a creator with its {VIDEOS} videos, {} with one",
-        in_memory / (kols * PARTITIONS),
-        with_one / kols
+    section.note(
+        "longest pause",
+        &[
+            ("of work ms", ms(pause.work)),
+            ("by the clock ms", ms(pause.clock)),
+        ],
     );
-    println!(
-        "  bytes a video                {} of an epoch for one that changed",
-        written / ROUNDS / (kols / 20 * PARTITIONS * VIDEOS)
+    section.note(
+        "memory",
+        &[
+            ("MiB", mib(memory)),
+            (
+                "bytes a creator with 20 videos",
+                (in_memory / creators) as f64,
+            ),
+            ("bytes a creator with 1", (with_one / kols) as f64),
+        ],
     );
-    println!(
-        "  base written                 {:.1} s",
-        base.time.as_secs_f64()
-    );
+    report.add(section);
 }
 
 /// One reading of each of so many videos of these creators.

@@ -30,7 +30,11 @@ const JOBS: [(&str, &str); 2] = [(OURS, ""), DELTA];
 
 /// Shows the figures; the highest rate of events of crawls that one executor took in, by the median.
 pub fn drain(plan: &Plan, report: &mut Report) -> f64 {
-    let rates = [Input::Crawls, Input::Generated].map(|input| {
+    let inputs = [
+        ("drain", Input::Crawls),
+        ("drain, generated", Input::Generated),
+    ];
+    let rates = inputs.map(|(name, input)| {
         let filled = Filled::with(input, PARTITIONS, plan.events, plan.kols);
         let about = format!(
             "{} events of {} creators as of {}, {} bytes with the key, {PARTITIONS} partitions, {} rounds",
@@ -40,7 +44,7 @@ pub fn drain(plan: &Plan, report: &mut Report) -> f64 {
             filled.each(),
             plan.rounds
         );
-        let mut section = Section::new("drain", about);
+        let mut section = Section::new(name, about);
         for _ in 0..plan.rounds {
             round(&filled, &mut section);
         }

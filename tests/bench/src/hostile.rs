@@ -1,6 +1,5 @@
 //! A job under steady load, alone and with strangers at every port: they may cost it neither its rate nor memory.
 
-use std::fmt;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use kol_common::proto::{JobRef, JobStatus, ListJobsRequest};
 use kol_harness::{Cluster, Job, Kafka, Process, RedisServer, Topic};
 use tokio::runtime::Runtime;
 
+use super::figures::{Report, Section};
 use super::steady::produce;
 use super::{Plan, cpu};
 
@@ -21,9 +21,11 @@ const BEFORE: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_millis(500);
 const START: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(120);
+/// The row of what matters.
+const WITH: &str = "with strangers";
 
-/// Prints what a job does before, while and after strangers are there.
-pub fn hostile(plan: &Plan) {
+/// Shows what a job does before, while and after strangers are there.
+pub fn hostile(plan: &Plan, report: &mut Report) {
     let topic = Topic::create(Kafka::shared(), "bench-hostile", 4);
     let redis = RedisServer::start();
     let mut cluster = Cluster::start(1);
@@ -31,11 +33,12 @@ pub fn hostile(plan: &Plan) {
     let admin = cluster.executors[0].wait_line("kol-executor ready", 0, START);
     let admin = admin.split_once("http=").unwrap().1.trim().to_owned();
     let ports = [cluster.grpc().to_owned(), cluster.http().to_owned(), admin];
-    println!(
-        "hostile: {} events/s, {STRANGERS} strangers at each of {} ports",
+    let about = format!(
+        "{} events/s, {STRANGERS} strangers at each of {} ports of master and executor, {PHASE:?} each",
         plan.rate,
         ports.len()
     );
+    let mut section = Section::new("hostile", about);
     let (bootstrap, name) = (topic.kafka().bootstrap().to_owned(), topic.name.clone());
     let producing = Plan {
         steady: BEFORE + PHASE * 3 + EVERY * 8,
@@ -45,13 +48,13 @@ pub fn hostile(plan: &Plan) {
     let mut look = Look::at(&cluster, &job);
     std::thread::sleep(BEFORE);
     let before = look.phase();
-    println!("  alone          {before}");
+    before.note("alone", &mut section);
     let strangers = ports.each_ref().map(|port| strangers(&cluster, port));
     let newcomer = newcomer(cluster.grpc().to_owned());
     let meanwhile = look.phase();
-    println!("  with strangers {meanwhile}");
+    meanwhile.note(WITH, &mut section);
     let waited = newcomer.join().unwrap();
-    println!("    a client that comes then is answered after {waited:?}");
+    section.note(WITH, &[("new client answered s", waited.as_secs_f64())]);
     for mut process in strangers {
         let log = process.log();
         let counts = log.lines().last().unwrap_or_default().to_owned();
@@ -59,11 +62,12 @@ pub fn hostile(plan: &Plan) {
         process.kill();
     }
     let after = look.phase();
-    println!("  alone again    {after}");
+    after.note("alone again", &mut section);
     let alone = (before.rate + after.rate) / 2.0;
-    println!("  ratio          {:>8.3}", meanwhile.rate / alone);
+    section.note(WITH, &[("× rate alone", meanwhile.rate / alone)]);
     let written = producer.join().unwrap();
     cluster.wait_caught_up(&job, written, LIMIT);
+    report.add(section);
 }
 
 fn strangers(cluster: &Cluster, port: &str) -> Process {
@@ -120,22 +124,22 @@ struct Phase {
     used: [(f64, u64); 2],
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:>8.0} events/s  lag at most {:>8}",
-            self.rate, self.lag
-        )?;
-        for (name, (share, memory)) in ["executor", "master"].iter().zip(self.used) {
-            write!(
-                f,
-                "  {name} {:>4.0} % {:>4} MiB",
-                100.0 * share,
-                memory >> 20
-            )?;
+impl Phase {
+    fn note(&self, row: &str, section: &mut Section) {
+        section.note(
+            row,
+            &[("events/s", self.rate), ("most lag", self.lag as f64)],
+        );
+        let names = [
+            ("executor % of a core", "executor MiB"),
+            ("master % of a core", "master MiB"),
+        ];
+        for ((share, memory), (used, bytes)) in names.into_iter().zip(self.used) {
+            section.note(
+                row,
+                &[(share, 100.0 * used), (memory, (bytes >> 20) as f64)],
+            );
         }
-        Ok(())
     }
 }
 

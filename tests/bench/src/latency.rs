@@ -7,13 +7,14 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use redis::Commands as _;
 
+use super::figures::{Report, Section};
 use super::{Plan, percentile};
 use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Prints the figures.
-pub fn latency(plan: &Plan) {
+/// Shows the figures.
+pub fn latency(plan: &Plan, report: &mut Report) {
     let topic = Topic::create(Kafka::shared(), "bench-latency", 4);
     let redis = RedisServer::start();
     let cluster = Cluster::start(1);
@@ -35,16 +36,15 @@ pub fn latency(plan: &Plan) {
         })
         .collect();
     samples.sort();
-    println!(
-        "latency: one event while everything is idle, until its creator is in Redis ({} times, flush interval 100 ms)",
+    let about = format!(
+        "one event while everything is idle, until its creator is in Redis, {} times; flush interval 100 ms",
         samples.len()
     );
-    for (name, share) in [("median", 0.5), ("p99", 0.99), ("worst", 1.0)] {
-        println!(
-            "  {name:<8} {:>7.1} ms",
-            percentile(&samples, share).as_secs_f64() * 1e3
-        );
-    }
+    let mut section = Section::new("latency", about);
+    let ms = |share| percentile(&samples, share).as_secs_f64() * 1e3;
+    let figures = [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)];
+    section.note("one event", &figures.map(|(name, share)| (name, ms(share))));
+    report.add(section);
 }
 
 fn one(

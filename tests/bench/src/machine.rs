@@ -5,10 +5,10 @@ use std::process::Command;
 
 use kol_common::Millis;
 use kol_harness::{RedisServer, kafka_libs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// See the module.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Machine {
     processor: String,
     cores: usize,
@@ -18,7 +18,7 @@ pub struct Machine {
     load: f64,
     commit: String,
     toolchain: String,
-    profile: &'static str,
+    profile: String,
     kafka: String,
     librdkafka: String,
     redis: String,
@@ -32,7 +32,7 @@ impl Machine {
             processor: line_of("/proc/cpuinfo", "model name"),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_mib: number(&line_of("/proc/meminfo", "MemTotal")) / 1_024,
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: kernel(),
             load: read("/proc/loadavg")
                 .split(' ')
                 .next()
@@ -41,15 +41,26 @@ impl Machine {
             commit: commit(),
             toolchain: toolchain(),
             profile: if cfg!(debug_assertions) {
-                "dev"
+                "dev".to_owned()
             } else {
-                "release"
+                "release".to_owned()
             },
             kafka: kafka(),
             librdkafka: rdkafka::util::get_rdkafka_version().1,
             redis: redis(),
             begun: Millis::now().iso(),
         }
+    }
+}
+
+impl Machine {
+    /// In a line, as pages show it.
+    pub(crate) fn in_short(&self) -> String {
+        let (day, _) = self.begun.split_once('T').unwrap_or_default();
+        format!(
+            "{day}, commit {}, {}, {} cores, load {}, Kafka {}, Redis {}",
+            self.commit, self.processor, self.cores, self.load, self.kafka, self.redis
+        )
     }
 }
 
@@ -80,6 +91,13 @@ fn line_of(file: &str, key: &str) -> String {
     of_key
         .next()
         .map_or_else(String::new, |(_, value)| value.trim().to_owned())
+}
+
+/// Its version, without what a distribution added.
+fn kernel() -> String {
+    let release = read("/proc/sys/kernel/osrelease");
+    let version = release.trim().split('-').next();
+    version.unwrap_or_default().to_owned()
 }
 
 fn number(text: &str) -> u64 {

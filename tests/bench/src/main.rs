@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use kol_bench::{
-    Machine, Plan, Report, checkpoint, drain, flood, growth, hostile, idle, latency, loaded,
-    merges, serve, spark, steady,
+    Machine, Plan, Report, checkpoint, drain, flood, growth, hostile, idle, kept, latency, loaded,
+    merges, serve, spark, steady, write_pages,
 };
 
 /// Measures the system on this machine.
@@ -27,9 +27,12 @@ struct Args {
     /// The highest rate, events a second; what `drain` measures when left out.
     #[arg(long)]
     maximum: Option<f64>,
-    /// Where the figures go as JSON; plots go beside it.
+    /// Where the figures go as JSON, in place of those of the same parts; plots go beside it.
     #[arg(long, default_value = "target/bench/figures.json")]
     json: PathBuf,
+    /// The figures are those that the documentation shows: they go where it has them, and into its pages.
+    #[arg(long, conflicts_with = "json")]
+    keep: bool,
     /// Length of the steady run.
     #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
     steady: Duration,
@@ -51,7 +54,7 @@ struct Args {
     /// How many they are.
     #[arg(long, hide = true, default_value_t = 0)]
     strangers: usize,
-    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile, serve; and spark, only when it is named.
+    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile, serve; spark, only when it is named; pages: none of them.
     only: Vec<String>,
 }
 
@@ -72,12 +75,17 @@ fn main() {
         serving: args.serving,
     };
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o == name);
-    let mut report = Report::new(Machine::this());
+    let beside = args.json.parent().unwrap_or(".".as_ref()).to_owned();
+    let (json, plots) = match args.keep {
+        true => kept(),
+        false => (args.json, beside),
+    };
+    let mut report = Report::new(Machine::this(), json.clone());
     if wanted("merges") {
-        merges();
+        merges(&mut report);
     }
     if wanted("latency") {
-        latency(&plan);
+        latency(&plan, &mut report);
     }
     // What shares are of is measured where it is not given.
     let drains = wanted("drain") || (wanted("loaded") && args.maximum.is_none());
@@ -86,11 +94,7 @@ fn main() {
         loaded(&plan, maximum, &mut report);
     }
     if wanted("growth") {
-        growth(
-            &plan,
-            &mut report,
-            args.json.parent().unwrap_or(".".as_ref()),
-        );
+        growth(&plan, &mut report, &plots);
     }
     if args.only.iter().any(|only| only == "spark") {
         spark(&plan, &mut report);
@@ -99,16 +103,19 @@ fn main() {
         idle(&mut report);
     }
     if wanted("checkpoint") {
-        checkpoint(&plan);
+        checkpoint(&plan, &mut report);
     }
     if wanted("steady") {
-        steady(&plan);
+        steady(&plan, &mut report);
     }
     if wanted("hostile") {
-        hostile(&plan);
+        hostile(&plan, &mut report);
     }
     if wanted("serve") {
         serve(&plan, &mut report);
     }
-    report.write(&args.json);
+    println!("all figures: {}", json.display());
+    if args.keep {
+        write_pages();
+    }
 }

@@ -13,6 +13,8 @@ use redis::{Cmd, Pipeline};
 
 use kol_harness::RedisServer;
 
+use super::figures::{Report, Section};
+
 const KOLS: usize = 100_000;
 const CALLS_A_PIPELINE: usize = 40;
 /// The first one makes the keys, and is not counted.
@@ -22,6 +24,10 @@ const MARKET: Market = Market {
     mean: 4.73,
     version: 1,
 };
+
+/// Names of figures.
+const COST: &str = "µs of Redis a creator";
+const MEMORY: &str = "bytes of Redis a creator";
 
 /// How creators are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +64,8 @@ impl Way {
     }
 }
 
-/// Prints the figures.
-pub fn merges() {
+/// Shows the figures.
+pub fn merges(report: &mut Report) {
     let redis = RedisServer::start();
     let mut connection = redis.connect();
     for script in script::all() {
@@ -67,55 +73,46 @@ pub fn merges() {
     }
     let names: Vec<String> = (0..KOLS).map(|i| format!("creator_{i:06}")).collect();
     let mut writer = Writer::new();
-    let mut costs = Way::ALL.map(|_| Vec::new());
-    let mut bytes = 0;
+    let about = format!(
+        "{KOLS} creators of one Redis, {KOLS_A_CALL} a call, {} rounds in turn",
+        ROUNDS - 1
+    );
+    let mut section = Section::new("merges", about);
     for round in 0..ROUNDS {
-        for (way, costs) in Way::ALL.into_iter().zip(&mut costs) {
+        let costs = Way::ALL.map(|way| {
             let calls = writer.calls(way, &names, round);
             writer.reset_fence(&mut connection);
             let (before, memory) = (worked(&mut connection), used_memory(&mut connection));
             send(&mut connection, &calls);
             let cost = worked(&mut connection) - before;
-            if round > 0 {
-                costs.push(cost.as_secs_f64() * 1e6 / KOLS as f64);
-            } else if way == Way::Merge {
-                bytes = used_memory(&mut connection).saturating_sub(memory);
+            if round == 0 && way == Way::Merge {
+                let bytes = used_memory(&mut connection).saturating_sub(memory);
+                section.note(way.says(), &[(MEMORY, (bytes / KOLS as u64) as f64)]);
             }
+            cost.as_secs_f64() * 1e6 / KOLS as f64
+        });
+        if round > 0 {
+            note(costs, &mut section);
         }
     }
-    print(costs, bytes);
+    report.add(section);
 }
 
-fn print(costs: [Vec<f64>; Way::ALL.len()], bytes: u64) {
-    println!(
-        "merges into one Redis: {KOLS} creators, {KOLS_A_CALL} a call, {} rounds in turn; µs of Redis' processor a creator",
-        ROUNDS - 1
-    );
-    let mut medians = Vec::new();
-    for (way, mut costs) in Way::ALL.into_iter().zip(costs) {
-        costs.sort_by(f64::total_cmp);
-        let (least, median) = (costs[0], costs[costs.len() / 2]);
-        let most = costs[costs.len() - 1];
-        println!(
-            "  {:<28}{median:>8.2}   ({least:.2} to {most:.2})",
-            way.says()
-        );
-        medians.push(median);
+/// Adds the costs of a round, with ratios to the floors of the same round.
+fn note(costs: [f64; Way::ALL.len()], section: &mut Section) {
+    let of = |way: Way| costs[Way::ALL.iter().position(|w| *w == way).unwrap()];
+    for (way, cost) in Way::ALL.into_iter().zip(costs) {
+        section.note(way.says(), &[(COST, cost)]);
+        if let Way::Merge | Way::Multi = way {
+            section.note(way.says(), &[("× floor", cost / of(Way::Floor))]);
+        }
+        if let Way::Merge | Way::Whole = way {
+            section.note(
+                way.says(),
+                &[("× floor of all fields", cost / of(Way::FloorOfAll))],
+            );
+        }
     }
-    let of = |way: Way| medians[Way::ALL.iter().position(|w| *w == way).unwrap()];
-    for (one, other) in [
-        (Way::Merge, Way::Floor),
-        (Way::Whole, Way::FloorOfAll),
-        (Way::Merge, Way::FloorOfAll),
-        (Way::Multi, Way::Floor),
-    ] {
-        let ratio = of(one) / of(other);
-        println!("  {ratio:>6.2} × {}: {}", other.says(), one.says());
-    }
-    println!(
-        "  memory of Redis{:>10} bytes a creator",
-        bytes / KOLS as u64
-    );
 }
 
 /// Writes a ranking of the platform tiktok, as a job does; answers how many creators it has.

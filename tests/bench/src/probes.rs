@@ -82,8 +82,9 @@ impl Probes {
             if due >= self.lasts {
                 break;
             }
-            while self.begun.elapsed() < due {
-                self.producer.poll((due - self.begun.elapsed()).min(EVERY));
+            // It may become due between two looks at the clock.
+            while let Some(left) = due.checked_sub(self.begun.elapsed()) {
+                self.producer.poll(left.min(EVERY));
             }
             self.one(u64::from(number), due);
             number += 1;

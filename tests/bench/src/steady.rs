@@ -7,21 +7,23 @@ use kol_client::generate::Generator;
 use kol_client::producer::TopicWriter;
 use kol_common::Millis;
 
+use super::figures::{Report, Section};
 use super::{Plan, cpu, history, percentile};
 use kol_harness::{Cluster, Job, Kafka, RedisServer, Topic};
 
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Prints a line every ten seconds, and a summary.
-pub fn steady(plan: &Plan) {
+/// Prints a line every ten seconds, and shows the figures.
+pub fn steady(plan: &Plan, report: &mut Report) {
     let topic = Topic::create(Kafka::shared(), "bench-steady", 4);
     let redis = RedisServer::start();
     let cluster = Cluster::start(1);
     let job = cluster.submit(&Job::replay(""), &topic, &redis);
-    println!(
-        "steady: {} events/s for {:?}, 1 executor",
-        plan.rate, plan.steady
+    let about = format!(
+        "{} events/s of {} creators for {:?}, 1 executor; figures of epochs are those of each of their partitions",
+        plan.rate, plan.kols, plan.steady
     );
+    println!("steady: {about}");
     let (bootstrap, name) = (topic.kafka().bootstrap().to_owned(), topic.name.clone());
     let plan_there = plan.clone();
     let producer = std::thread::spawn(move || produce(&bootstrap, &name, &plan_there));
@@ -49,19 +51,28 @@ pub fn steady(plan: &Plan) {
     }
     let written = producer.join().unwrap();
     cluster.wait_caught_up(&job, written, Duration::from_secs(60));
-    println!(
-        "  all {written} events confirmed; memory {} MiB after the first minute, {} MiB at the end; worst lag after it {worst_lag} records",
-        after_minute.unwrap_or_default(),
-        cluster.executors[0].rss() >> 20
-    );
     let status = cluster.try_status(&job).unwrap();
     let events = written.max(1) as f64;
-    println!(
-        "  {:.0} ns of a core an event with its part of merges, {:.2} merges an event: less what `drain` says of an event it is a merge",
-        (cpu(pid) - before).as_secs_f64() * 1e9 / events,
-        status.totals.unwrap_or_default().merges as f64 / events
+    let merges = status.totals.unwrap_or_default().merges as f64;
+    let mut section = Section::new("steady", about);
+    section.note(
+        "executor",
+        &[
+            (
+                "ns an event, merges included",
+                (cpu(pid) - before).as_secs_f64() * 1e9 / events,
+            ),
+            ("merges an event", merges / events),
+            (
+                "MiB after a minute",
+                after_minute.unwrap_or_default() as f64,
+            ),
+            ("MiB at the end", (cluster.executors[0].rss() >> 20) as f64),
+            ("most lag after a minute", worst_lag as f64),
+        ],
     );
-    epochs.print(plan.rate);
+    epochs.note(plan.rate, &mut section);
+    report.add(section);
 }
 
 /// What epochs took, by their numbers; of each partition: until its file was durable, until Redis had
@@ -98,20 +109,19 @@ impl Epochs {
         }
     }
 
-    fn print(&self, rate: u64) {
+    fn note(&self, rate: u64, section: &mut Section) {
         // Of epochs that follow each other, what the later one wrote of the events between them.
         let pairs = self.written.iter().zip(self.written.iter().skip(1));
         let follow = pairs.filter(|((one, _), (next, _))| *one + 1 == **next);
         let (bytes, ms) = follow.fold((0, 0), |(bytes, ms), ((_, one), (_, next))| {
             (bytes + next.0, ms + next.1.saturating_sub(one.1))
         });
-        println!(
-            "  an epoch writes {:.1} bytes an event",
-            bytes as f64 * 1e3 / (ms.max(1) * rate) as f64
-        );
-        println!(
-            "  {} epochs looked at, in each of their partitions:",
-            self.took.len()
+        section.note(
+            "an epoch",
+            &[(
+                "bytes an event",
+                bytes as f64 * 1e3 / (ms.max(1) * rate) as f64,
+            )],
         );
         let names = [
             "state file durable",
@@ -119,20 +129,12 @@ impl Epochs {
             "pause of reading",
         ];
         for (place, name) in names.into_iter().enumerate() {
-            let mut all: Vec<_> = self
-                .took
-                .values()
-                .flatten()
-                .map(|took| took[place])
-                .collect();
+            let of_epochs = self.took.values().flatten().map(|took| took[place]);
+            let mut all: Vec<_> = of_epochs.collect();
             all.sort();
-            let [median, high, most] = [0.5, 0.99, 1.0].map(|share| percentile(&all, share));
-            println!(
-                "    {name:<20} median {:>7.2} ms, p99 {:>7.2} ms, longest {:>7.2} ms",
-                median.as_secs_f64() * 1e3,
-                high.as_secs_f64() * 1e3,
-                most.as_secs_f64() * 1e3
-            );
+            let ms = |share| percentile(&all, share).as_secs_f64() * 1e3;
+            let figures = [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)];
+            section.note(name, &figures.map(|(figure, share)| (figure, ms(share))));
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 const FLUSH_KOLS: usize = 4_096;
 /// Slots looked at for rescoring in one flush.
 const PASS_SLOTS: usize = 100_000;
+/// KOLs that one flush rescores: changes of this partition, and flushes of others, wait for no more than these.
+const PASS_KOLS: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Fill {
     early: Early,
     /// Far behind the head of the log a KOL waits in line for so long: what happens to it meanwhile goes out together.
     patience: Duration,
+    /// More was due than the flush under way could take.
+    cut_short: bool,
 }
 
 /// How far all slots were looked at for rescoring, at this window end and market version.
@@ -74,6 +78,7 @@ impl Fill {
             line: Line::default(),
             early: Early::new(now),
             patience,
+            cut_short: false,
         }
     }
 
@@ -181,6 +186,7 @@ impl Fill {
         }
         if scope == Scope::Everything {
             let stop = state.bound().min(self.pass.next + PASS_SLOTS);
+            let limit = limit.min(self.ledger.in_flight() + PASS_KOLS);
             while self.pass.next < stop && self.ledger.in_flight() < limit {
                 let kol = self.pass.next as KolIndex;
                 self.pass.next += 1;
@@ -193,6 +199,8 @@ impl Fill {
         for platform in 0..self.chunks.len() {
             self.encode(state, platform, calls);
         }
+        let rescores = scope == Scope::Everything && self.pass.next < state.bound();
+        self.cut_short = due > 0 || rescores;
         state.waiting(Consumer::Delivery) == 0 && self.pass.next >= state.bound()
     }
 
@@ -305,6 +313,11 @@ impl Fill {
     /// Whether a KOL's index must stay as it is: Redis has it, may have it, or is being sent it.
     pub fn holds(&self, kol: KolIndex) -> bool {
         self.ledger.holds(kol)
+    }
+
+    /// Whether more was due than the last flush could take.
+    pub fn was_cut_short(&self) -> bool {
+        self.cut_short
     }
 
     /// How many KOLs the flush under way has.

@@ -6,8 +6,8 @@
 //! 2. One flush at a time. Its sequence is larger than any before, also after a failure.
 //! 3. A flush that was cut short by its limit confirms nothing; one that took everything confirms
 //!    the position, window end and market version at which it was taken.
-//! 4. The next flush begins no sooner than the interval after the last one began; and with a turn, which keeps Redis
-//!    at most half busy with all partitions of this executor.
+//! 4. The next flush begins no sooner than the interval after the last one began, unless that could not take what was
+//!    due; and with a turn, which keeps Redis at most half busy with all partitions of this executor.
 //! 5. A failed flush is tried again after a back-off that doubles up to two seconds, with jitter. A fence that
 //!    Redis lost is claimed again, and everything sent again; so it is under a newer generation.
 
@@ -205,6 +205,11 @@ impl Flusher {
             }),
         });
         self.sequence
+    }
+
+    /// The flush that was confirmed could not take all that was due: the rest need not wait for the interval.
+    pub fn continue_at_once(&mut self, now: Instant) {
+        self.next_at = now;
     }
 
     /// There is no memory for a flush now.

@@ -105,6 +105,16 @@ fn flushes_begin_at_their_interval_and_at_once_where_redis_took_longer() {
 }
 
 #[test]
+fn what_a_flush_could_not_take_follows_at_once() {
+    let now = Instant::now();
+    let mut f = held(now, None);
+    f.begin(now, 5, None);
+    f.flushed(now + 10 * MS, &flushed());
+    f.continue_at_once(now + 10 * MS);
+    assert_eq!(f.next_at(), Some(now + 10 * MS));
+}
+
+#[test]
 fn a_flush_arrives_with_its_answer_whether_or_not_it_took_everything() {
     let now = Instant::now();
     let mut f = held(now, None);

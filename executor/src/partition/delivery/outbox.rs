@@ -422,6 +422,9 @@ impl Outbox {
                 self.latency.observe(latency.as_secs_f64());
             }
             self.merges += self.fill.confirm() as u64;
+            if self.fill.was_cut_short() {
+                self.flusher.continue_at_once(now);
+            }
         } else {
             self.fill.fail(state);
         }

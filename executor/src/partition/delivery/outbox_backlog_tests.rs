@@ -166,6 +166,25 @@ async fn a_partition_that_was_taken_over_sends_what_changed_at_once_and_rescores
 }
 
 #[tokio::test]
+async fn a_change_waits_for_no_more_than_a_part_of_those_that_a_moved_window_has_rescored() {
+    let mut backlog = Backlog::new(5_000, "");
+    backlog.read(Duration::from_millis(20), false);
+    backlog.rig.settle(backlog.position).await;
+    // A day later one creator has an event: all others lose what they had.
+    backlog.kols.truncate(1);
+    backlog.position += 3_600_000 * 24;
+    backlog.read(Duration::from_millis(20), false);
+    backlog.sent.clear();
+    for _ in 0..90 {
+        backlog.rig.now += Duration::from_millis(1);
+        backlog.step(Scope::Everything);
+    }
+    let flushes: Vec<usize> = backlog.sent.iter().map(|(_, kols)| *kols).collect();
+    assert_eq!(flushes.iter().sum::<usize>(), 5_000, "within one interval");
+    assert!(flushes.iter().all(|kols| *kols <= 1_025), "{flushes:?}");
+}
+
+#[tokio::test]
 async fn a_backlog_that_is_read_within_five_seconds_is_one_merge_for_each_creator() {
     let mut backlog = Backlog::new(40, "");
     backlog.rig.lowest = Some(100.0);
