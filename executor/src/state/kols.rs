@@ -27,7 +27,9 @@ pub struct Kols {
     heap: usize,
 }
 
+/// In this order, so that [`Kols::touch`] reads of each of its cache lines.
 #[derive(Debug)]
+#[repr(C)]
 struct Kol {
     /// Short ones lie here.
     name: CompactString,
@@ -115,6 +117,12 @@ impl Kols {
         self.index.find(hash, |kol| self.is(kol, platform, name))
     }
 
+    /// See [`Index::touch`].
+    #[inline]
+    pub(super) fn touch_index(&self, hash: u64) -> u8 {
+        self.index.touch(hash)
+    }
+
     /// See [`Index::guess`].
     #[inline]
     pub(super) fn guess(&self, hash: u64) -> Option<KolIndex> {
@@ -182,8 +190,16 @@ impl Kols {
         self.heap = self.heap + after - before;
     }
 
-    /// Has what an event of a KOL changes brought into the cache.
+    /// Has a KOL brought into the cache, up to what it takes of the heap.
+    #[inline]
     pub(super) fn touch(&self, index: KolIndex) -> u8 {
+        let kol = &self.list[index];
+        kol.name.len() as u8 ^ kol.slot.newest as u8 ^ kol.platform as u8
+    }
+
+    /// Has the panes of a KOL brought there, too.
+    #[inline]
+    pub(super) fn touch_panes(&self, index: KolIndex) -> u8 {
         self.list[index].slot.panes.touch()
     }
 

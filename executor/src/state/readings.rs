@@ -33,11 +33,22 @@ impl Readings {
         self.index.find(hash, |i| self.list[i].is_of(kol, entity))
     }
 
+    /// By what an entity of a KOL is found; `None` if it has no reading.
+    #[inline]
+    pub fn hash(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u64> {
+        Some(self.hasher.hash_one((kol, self.key(entity)?)))
+    }
+
+    /// See [`Index::touch`].
+    #[inline]
+    pub fn touch_index(&self, hash: u64) -> u8 {
+        self.index.touch(hash)
+    }
+
     /// See [`Index::guess`].
     #[inline]
-    pub fn guess(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u32> {
-        let entity = self.key(entity)?;
-        self.index.guess(self.hasher.hash_one((kol, entity)))
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        self.index.guess(hash)
     }
 
     /// Whether an index is that of the reading of an entity of a KOL.
@@ -136,6 +147,12 @@ impl Readings {
     /// One past the largest index in use.
     pub fn bound(&self) -> u32 {
         self.list.len() as u32
+    }
+
+    /// Has the reading at an index brought into the cache.
+    #[inline]
+    pub fn touch(&self, index: u32) -> u8 {
+        self.list[index].touch()
     }
 
     /// Appends the record of a reading as it stands.
