@@ -8,8 +8,6 @@
 //! Nothing is forgotten meanwhile: what was found stays where it is, and what was not found is looked up again, because
 //! an event before it may have brought it.
 
-use std::hint::black_box;
-
 use kol_common::Millis;
 use kol_common::event::Event;
 
@@ -108,17 +106,17 @@ impl State {
     }
 
     /// Finds what is known of the events that wait, and has what they will change brought into the cache. Each step
-    /// reads what the one before it has of all events on its way, and decides nothing by what it has brought itself: a
-    /// decision that was guessed wrong would be known only when that has arrived, and nothing after it would count.
+    /// reads what the one before it has of all events on its way: the indexes are looked at before the entries.
     fn look_up(&self, queue: &mut Queue) {
         let Queue { events, text } = queue;
-        let mut touched = 0;
         for event in &*events {
-            touched ^= self.kols.touch_index(event.hash);
+            self.kols.prefetch_index(event.hash);
         }
         for event in &mut *events {
             event.kol = self.kols.guess(event.hash);
-            touched ^= event.kol.map_or(0, |kol| self.kols.touch(kol));
+            if let Some(kol) = event.kol {
+                self.kols.prefetch(kol);
+            }
         }
         for event in &mut *events {
             let (platform, name) = (event.platform, event.name(text));
@@ -131,28 +129,28 @@ impl State {
             let Some(kol) = event.kol else {
                 continue;
             };
-            touched ^= self.kols.touch_panes(kol);
+            self.kols.prefetch_panes(kol);
             if self.scoring.cumulative() {
                 event.reading_hash = self.readings.hash(kol, event.entity(text));
-                let hash = event.reading_hash;
-                touched ^= hash.map_or(0, |hash| self.readings.touch_index(hash));
+                if let Some(hash) = event.reading_hash {
+                    self.readings.prefetch_index(hash);
+                }
             }
         }
         if self.scoring.cumulative() {
-            touched ^= self.look_up_readings(events, text);
+            self.look_up_readings(events, text);
         }
-        black_box(touched);
     }
 
     /// The same of the readings of KOLs that are known, whose places in the index are on their way.
-    fn look_up_readings(&self, events: &mut [Admitted], text: &str) -> u8 {
-        let mut touched = 0;
+    fn look_up_readings(&self, events: &mut [Admitted], text: &str) {
         for event in &mut *events {
             event.reading = event
                 .reading_hash
                 .and_then(|hash| self.readings.guess(hash));
-            let reading = event.reading;
-            touched ^= reading.map_or(0, |reading| self.readings.touch(reading));
+            if let Some(reading) = event.reading {
+                self.readings.prefetch(reading);
+            }
         }
         for event in events {
             if let (Some(kol), Some(reading)) = (event.kol, event.reading) {
@@ -162,7 +160,6 @@ impl State {
                 }
             }
         }
-        touched
     }
 }
 

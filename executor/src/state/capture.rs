@@ -1,11 +1,10 @@
 //! Copies of the state as it stands at a barrier, for a state file. See [`super::changes`].
 
 use std::borrow::Cow;
-use std::hint::black_box;
 
 use kol_common::checkpoint::{Head, KolRecord, Record};
 
-use super::{Capture, KolIndex, Kols, State};
+use super::{Capture, KolIndex, State};
 
 /// Bytes of a record in a file, about.
 const RECORD_BYTES: usize = 200;
@@ -56,20 +55,16 @@ impl State {
         while left > 0 {
             let some = &mut places[..left.min(TOGETHER)];
             let kols = taken(some, || self.changes.copy_next());
-            for touch in [Kols::touch, Kols::touch_panes] {
-                black_box(
-                    kols.iter()
-                        .fold(0, |all, kol| all ^ touch(&self.kols, *kol)),
-                );
-            }
+            kols.iter().for_each(|kol| self.kols.prefetch(*kol));
+            kols.iter().for_each(|kol| self.kols.prefetch_panes(*kol));
             kols.iter().for_each(|kol| self.copy_kol(*kol));
             left -= kols.len();
             if !kols.is_empty() {
                 continue;
             }
             let readings = taken(some, || self.readings.changes().copy_next());
-            let touch = |all, reading: &u32| all ^ self.readings.touch(*reading);
-            black_box(readings.iter().fold(0, touch));
+            let prefetch = |reading: &u32| self.readings.prefetch(*reading);
+            readings.iter().for_each(prefetch);
             for reading in readings.iter() {
                 self.readings.copy(*reading, &mut self.copies);
             }

@@ -7,6 +7,8 @@
 //! The index is made of parts, each of which grows on its own: a large one would hold reading up for hundreds of
 //! milliseconds while it looks all its entries up to find their new places.
 
+use super::prefetch::prefetch;
+
 /// Parts of an index. A part is chosen by bits that say neither in which of its buckets an entry lies nor its tag.
 const PARTS: usize = 64;
 const PART_SHIFT: u32 = 40;
@@ -66,10 +68,11 @@ impl Index {
 
     /// Has the place of a hash brought into the cache.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) -> u8 {
+    pub(super) fn prefetch(&self, hash: u64) {
         let part = &self.parts[part(hash)];
-        let bucket = part.buckets.get(part.home(hash));
-        bucket.map_or(FREE, |bucket| bucket.tags[0])
+        if let Some(bucket) = part.buckets.get(part.home(hash)) {
+            prefetch(bucket);
+        }
     }
 
     /// Enters an entry that is not there. `hash_of` is the hash of any entry that is.

@@ -11,6 +11,7 @@ use super::consumers::{KolIndex, Waiting};
 use super::index::Index;
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
+use super::prefetch::prefetch;
 use super::reading::MISSING;
 use super::seed::Seeded;
 use super::slab::Slab;
@@ -27,9 +28,7 @@ pub struct Kols {
     heap: usize,
 }
 
-/// In this order, so that [`Kols::touch`] reads of each of its cache lines.
 #[derive(Debug)]
-#[repr(C)]
 struct Kol {
     /// Short ones lie here.
     name: CompactString,
@@ -117,10 +116,10 @@ impl Kols {
         self.index.find(hash, |kol| self.is(kol, platform, name))
     }
 
-    /// See [`Index::touch`].
+    /// See [`Index::prefetch`].
     #[inline]
-    pub(super) fn touch_index(&self, hash: u64) -> u8 {
-        self.index.touch(hash)
+    pub(super) fn prefetch_index(&self, hash: u64) {
+        self.index.prefetch(hash);
     }
 
     /// See [`Index::guess`].
@@ -192,15 +191,14 @@ impl Kols {
 
     /// Has a KOL brought into the cache, up to what it takes of the heap.
     #[inline]
-    pub(super) fn touch(&self, index: KolIndex) -> u8 {
-        let kol = &self.list[index];
-        kol.name.len() as u8 ^ kol.slot.newest as u8 ^ kol.platform as u8
+    pub(super) fn prefetch(&self, index: KolIndex) {
+        prefetch(&self.list[index]);
     }
 
-    /// Has the panes of a KOL brought there, too.
+    /// Has the panes of a KOL that is in the cache brought there, too.
     #[inline]
-    pub(super) fn touch_panes(&self, index: KolIndex) -> u8 {
-        self.list[index].slot.panes.touch()
+    pub(super) fn prefetch_panes(&self, index: KolIndex) {
+        self.list[index].slot.panes.prefetch();
     }
 
     /// The name of a platform number.

@@ -54,12 +54,6 @@ impl Reading {
         Self::new(EntityKey::FREE, 0, 0, [MISSING; 4])
     }
 
-    /// Reads of both cache lines that it may lie in.
-    #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        self.entity.0 as u8 ^ self.counters[3][0]
-    }
-
     /// Event time of the newest reading, ms.
     pub fn time(&self) -> u64 {
         self.time & TIME

@@ -8,6 +8,7 @@ use super::changes::Changes;
 use super::consumers::KolIndex;
 use super::index::Index;
 use super::long_ids::LongIds;
+use super::prefetch::prefetch;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
 use super::seed::Seeded;
 use super::slab::Slab;
@@ -39,10 +40,10 @@ impl Readings {
         Some(self.hasher.hash_one((kol, self.key(entity)?)))
     }
 
-    /// See [`Index::touch`].
+    /// See [`Index::prefetch`].
     #[inline]
-    pub fn touch_index(&self, hash: u64) -> u8 {
-        self.index.touch(hash)
+    pub fn prefetch_index(&self, hash: u64) {
+        self.index.prefetch(hash);
     }
 
     /// See [`Index::guess`].
@@ -151,8 +152,8 @@ impl Readings {
 
     /// Has the reading at an index brought into the cache.
     #[inline]
-    pub fn touch(&self, index: u32) -> u8 {
-        self.list[index].touch()
+    pub fn prefetch(&self, index: u32) {
+        prefetch(&self.list[index]);
     }
 
     /// Appends the record of a reading as it stands.
