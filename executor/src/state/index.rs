@@ -112,16 +112,16 @@ impl Part {
         hash as usize & self.buckets.len().wrapping_sub(1)
     }
 
-    /// The buckets from that one on, each once.
+    /// The buckets that it may lie in, from that one on, each once.
     #[inline]
-    fn from_home(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+    fn way(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
         let (home, count) = (self.home(hash), self.buckets.len());
         (0..count).map(move |after| (home + after) & (count - 1))
     }
 
     #[inline]
     fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
-        for at in self.from_home(hash) {
+        for at in self.way(hash) {
             let bucket = &self.buckets[at];
             let mut places = bucket.with(tag(hash));
             while let Some(place) = first(places) {
@@ -140,7 +140,7 @@ impl Part {
 
     /// There is room.
     fn insert(&mut self, hash: u64, entry: u32) {
-        for at in self.from_home(hash) {
+        for at in self.way(hash) {
             let bucket = &mut self.buckets[at];
             if let Some(place) = first(bucket.with(FREE)) {
                 bucket.tags[place] = tag(hash);
@@ -154,12 +154,12 @@ impl Part {
 
     /// Whether it was there.
     fn remove(&mut self, hash: u64, entry: u32) -> bool {
-        for (steps, at) in self.from_home(hash).enumerate() {
+        for (steps, at) in self.way(hash).enumerate() {
             let bucket = &mut self.buckets[at];
             let is = |place: &usize| bucket.tags[*place] != FREE && bucket.entries[*place] == entry;
             if let Some(place) = (0..PLACES).find(is) {
                 bucket.tags[place] = FREE;
-                for passed in self.from_home(hash).take(steps) {
+                for passed in self.way(hash).take(steps) {
                     self.buckets[passed].passed -= 1;
                 }
                 self.len -= 1;
@@ -219,7 +219,7 @@ impl Bucket {
 fn equal(word: u64, byte: u8) -> u32 {
     const LOWEST: u64 = u64::from_le_bytes([0x01; 8]);
     const OTHERS: u64 = u64::from_le_bytes([0x7f; 8]);
-    let differences = word ^ LOWEST * u64::from(byte);
+    let differences = word ^ (LOWEST * u64::from(byte));
     // The highest bit of each byte that has any: nothing is carried over.
     let differ = ((differences & OTHERS) + OTHERS) | differences;
     let equal = (!differ >> 7) & LOWEST;
