@@ -16,6 +16,18 @@ const PART_SHIFT: u32 = 40;
 const PLACES: usize = 12;
 const MOST: usize = 10;
 
+/// A growing part has the entries of the bucket after so many others brought into the cache.
+const AHEAD: usize = 3;
+
+/// Where the entries are, with their keys.
+pub(super) trait Table {
+    /// The hash of the key of an entry that is in the index.
+    fn hash_of(&self, entry: u32) -> u64;
+
+    /// Has an entry brought into the cache.
+    fn prefetch(&self, entry: u32);
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -75,12 +87,12 @@ impl Index {
         }
     }
 
-    /// Enters an entry that is not there. `hash_of` is the hash of any entry that is.
-    pub(super) fn insert(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
+    /// Enters an entry that is not there into the index of a table.
+    pub(super) fn insert(&mut self, hash: u64, entry: u32, table: &impl Table) {
         let part = &mut self.parts[part(hash)];
         if part.len == MOST * part.buckets.len() {
             let before = part.buckets.len();
-            part.grow(hash_of);
+            part.grow(table);
             self.buckets += part.buckets.len() - before;
         }
         part.insert(hash, entry);
@@ -172,24 +184,18 @@ impl Part {
         false
     }
 
-    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
+    fn grow(&mut self, table: &impl Table) {
         let count = (2 * self.buckets.len()).max(1);
         let mut grown = Self {
             buckets: vec![Bucket::EMPTY; count].into(),
             len: 0,
         };
-        for bucket in &self.buckets {
-            // All hashes first: the processor does not wait for one entry before it looks at the next.
-            let mut hashes = [0; PLACES];
-            for (place, hash) in hashes.iter_mut().enumerate() {
-                if bucket.tags[place] != FREE {
-                    *hash = hash_of(bucket.entries[place]);
-                }
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            if let Some(later) = self.buckets.get(number + AHEAD) {
+                later.taken().for_each(|entry| table.prefetch(entry));
             }
-            for (place, hash) in hashes.into_iter().enumerate() {
-                if bucket.tags[place] != FREE {
-                    grown.insert(hash, bucket.entries[place]);
-                }
+            for entry in bucket.taken() {
+                grown.insert(table.hash_of(entry), entry);
             }
         }
         *self = grown;
@@ -202,6 +208,12 @@ impl Bucket {
         passed: 0,
         entries: [0; PLACES],
     };
+
+    /// The entries that it has.
+    fn taken(&self) -> impl Iterator<Item = u32> {
+        let places = self.tags.iter().zip(self.entries);
+        places.filter_map(|(tag, entry)| (*tag != FREE).then_some(entry))
+    }
 
     /// A bit for each place with this tag.
     #[inline]

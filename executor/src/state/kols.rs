@@ -8,7 +8,7 @@ use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
 use super::consumers::{KolIndex, Waiting};
-use super::index::Index;
+use super::index::{Index, Table};
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
 use super::prefetch::prefetch;
@@ -88,6 +88,17 @@ impl Kol {
             0
         };
         name + self.slot.panes.heap()
+    }
+}
+
+impl Table for (&Slab<Kol>, &Seeded) {
+    fn hash_of(&self, index: KolIndex) -> u64 {
+        let kol = &self.0[index];
+        self.1.hash_one((kol.platform, &*kol.name))
+    }
+
+    fn prefetch(&self, index: KolIndex) {
+        prefetch(&self.0[index]);
     }
 }
 
@@ -281,12 +292,8 @@ impl Kols {
     }
 
     fn enter(&mut self, hash: u64, index: KolIndex) {
-        let (list, hasher) = (&self.list, &self.hasher);
-        let hash_of = |kol| {
-            let kol: &Kol = &list[kol];
-            hasher.hash_one((kol.platform, &*kol.name))
-        };
-        self.index.insert(hash, index, hash_of);
+        let table = (&self.list, &self.hasher);
+        self.index.insert(hash, index, &table);
     }
 
     /// Makes an index free; answers the platform of the KOL that it had.

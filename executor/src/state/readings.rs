@@ -6,7 +6,7 @@ use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
 use super::consumers::KolIndex;
-use super::index::Index;
+use super::index::{Index, Table};
 use super::long_ids::LongIds;
 use super::prefetch::prefetch;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
@@ -23,6 +23,17 @@ pub struct Readings {
     long: LongIds,
     sweep_at: u32,
     changes: Changes,
+}
+
+impl Table for (&Slab<Reading>, &Seeded) {
+    fn hash_of(&self, index: u32) -> u64 {
+        let reading = &self.0[index];
+        self.1.hash_one((reading.kol, reading.entity))
+    }
+
+    fn prefetch(&self, index: u32) {
+        prefetch(&self.0[index]);
+    }
 }
 
 impl Readings {
@@ -117,12 +128,8 @@ impl Readings {
     }
 
     fn enter(&mut self, index: u32) {
-        let (list, hasher) = (&self.list, &self.hasher);
-        let hash = |index| {
-            let reading: &Reading = &list[index];
-            hasher.hash_one((reading.kol, reading.entity))
-        };
-        self.index.insert(hash(index), index, hash);
+        let table = (&self.list, &self.hasher);
+        self.index.insert(table.hash_of(index), index, &table);
     }
 
     /// Looks at the next `count` readings and drops those not newer than `dead_before`.
