@@ -6,6 +6,7 @@
 //! describe by its index in the partition's dense tables, so the newest record of an index wins, and
 //! reading the files in order gives the state back with the same indexes.
 
+mod encoding;
 pub mod frame;
 pub mod location;
 pub mod marker;

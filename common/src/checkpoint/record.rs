@@ -1,12 +1,13 @@
-//! The content of a state file, one record after the other (postcard encoding). Records are appended to,
+//! The content of a state file, one record after the other (postcard's encoding). Records are appended to,
 //! never changed: a new kind gets a new variant at the end, a changed one a new version of the file.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// One record of a state file: it replaces what an earlier one says of the same index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub enum Record<'a> {
     /// What concerns the partition as a whole; the first record of every file.
     #[serde(borrow)]
@@ -27,7 +28,8 @@ pub enum Record<'a> {
 }
 
 /// The partition as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct Head<'a> {
     /// Newest event time, ms.
     pub clock: Option<u64>,
@@ -41,7 +43,8 @@ pub struct Head<'a> {
 }
 
 /// A KOL: its name and its slot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct KolRecord<'a> {
     /// Its index in the partition's table of KOLs; used again once the KOL is gone.
     pub index: u32,
@@ -65,7 +68,8 @@ pub struct KolRecord<'a> {
 }
 
 /// A pane of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct Pane {
     /// Panes after the first of the ring.
     pub after_base: u32,
@@ -76,7 +80,8 @@ pub struct Pane {
 }
 
 /// The last reading of a video or a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct ReadingRecord<'a> {
     /// Its index in the partition's table of readings.
     pub index: u32,
@@ -92,7 +97,8 @@ pub struct ReadingRecord<'a> {
 }
 
 /// A reading of which some counters fell too far to be believed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub struct FallenRecord<'a> {
     /// The reading, with the counters that are believed.
     #[serde(borrow)]
@@ -102,7 +108,8 @@ pub struct FallenRecord<'a> {
 }
 
 /// The id of a video.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub enum VideoId<'a> {
     /// A decimal number in its one usual spelling.
     Number(u64),
@@ -121,13 +128,6 @@ impl Record<'_> {
             Self::FallenReading(record) => Some(record.reading.index),
             Self::NoKol(index) | Self::NoReading(index) => Some(*index),
         }
-    }
-
-    /// Appends the record to a chunk.
-    pub fn append(&self, chunk: &mut Vec<u8>) {
-        // Writing into a vector does not fail, and these types have no unknown lengths.
-        let written = postcard::to_io(self, &mut *chunk);
-        debug_assert!(written.is_ok(), "{:?}", written.err());
     }
 }
 

@@ -6,6 +6,7 @@
 //! covers `[p·slide, (p+1)·slide)`. A window end `T` is a pane number too: the window that ends at
 //! `T` holds the panes `[T−K, T)`. Engagement `E` is counted in millionths (`_e6`), as integers.
 
+mod decimals;
 mod market;
 mod merge;
 mod params;

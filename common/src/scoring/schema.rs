@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 
+use super::decimals;
 use super::market::Market;
 use super::merge::Sums;
 use super::params::Scoring;
@@ -77,15 +78,7 @@ pub struct Scored<'a> {
 impl Scored<'_> {
     /// The label: it goes by the score as it is shown.
     pub fn label(&self) -> &'static str {
-        self.label_by(&mut String::new())
-    }
-
-    /// The label, with room for the text of the score.
-    fn label_by(&self, text: &mut String) -> &'static str {
-        text.clear();
-        write(text, format_args!("{:.SCORE_DECIMALS$}", self.terms.score));
-        let shown = text.parse().unwrap_or(self.terms.score);
-        text.clear();
+        let shown = decimals::rounded(self.terms.score, SCORE_DECIMALS);
         self.scoring.label(shown)
     }
 }
@@ -126,10 +119,11 @@ impl Field {
     pub fn write(&self, scored: &Scored<'_>, out: &mut String) {
         out.clear();
         match self.shows {
-            Shows::Exact(number) => write(out, format_args!("{}", number(scored))),
-            Shows::Rounded(decimals, number) => {
-                write(out, format_args!("{:.decimals$}", number(scored)));
+            Shows::Exact(number) => {
+                // Writing to a String cannot fail.
+                let _infallible = write!(out, "{}", number(scored));
             }
+            Shows::Rounded(decimals, number) => decimals::push(out, number(scored), decimals),
             Shows::Text(text) => text(scored, out),
         }
     }
@@ -155,10 +149,7 @@ pub const FIELDS: &[Field] = &[
     },
     Field {
         name: "trending_label",
-        shows: Shows::Text(|k, out| {
-            let label = k.label_by(out);
-            out.push_str(label);
-        }),
+        shows: Shows::Text(|k, out| out.push_str(k.label())),
         changes: Changes::Often,
     },
     Field {
@@ -207,7 +198,7 @@ pub const FIELDS: &[Field] = &[
     },
     Field {
         name: "window_end",
-        shows: Shows::Text(|k, out| out.push_str(&k.scoring.time(k.sums.window_end).iso())),
+        shows: Shows::Text(|k, out| k.scoring.time(k.sums.window_end).push_iso(out)),
         changes: Changes::WithBaseline,
     },
 ];
@@ -247,11 +238,6 @@ pub fn hash_fields() -> impl Iterator<Item = &'static str> {
 
 /// Fields of a hash.
 pub const HASH_FIELDS: usize = FIELDS.len() + 4;
-
-fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _infallible = out.write_fmt(text);
-}
 
 #[cfg(test)]
 mod tests {

@@ -8,12 +8,9 @@
 //! Nothing is forgotten meanwhile: what was found stays where it is, and what was not found is looked up again, because
 //! an event before it may have brought it.
 
-use std::hint::black_box;
-
 use kol_common::Millis;
 use kol_common::event::Event;
 
-use super::consumers::KolIndex;
 use super::queue::{Admitted, Queue, Video};
 use super::reading::{Entity, MISSING};
 use super::{Applied, State};
@@ -83,6 +80,7 @@ impl State {
             counters: counters(event, has_readings),
             kol: None,
             reading: None,
+            reading_hash: None,
         });
         if queue.events.len() == TOGETHER {
             self.settle();
@@ -108,37 +106,60 @@ impl State {
     }
 
     /// Finds what is known of the events that wait, and has what they will change brought into the cache. Each step
-    /// waits for what the one before it has of all events on its way: the indexes are looked at before the entries.
+    /// reads what the one before it has of all events on its way: the indexes are looked at before the entries.
     fn look_up(&self, queue: &mut Queue) {
         let Queue { events, text } = queue;
+        for event in &*events {
+            self.kols.prefetch_index(event.hash);
+        }
         for event in &mut *events {
             event.kol = self.kols.guess(event.hash);
+            if let Some(kol) = event.kol {
+                self.kols.prefetch(kol);
+            }
         }
         for event in &mut *events {
             let (platform, name) = (event.platform, event.name(text));
-            let is = |kol: &KolIndex| self.kols.is(*kol, platform, name);
             event.kol = match event.kol {
-                Some(kol) if !is(&kol) => self.kols.lookup(event.hash, platform, name),
-                guess => guess,
-            };
-            let kol = event.kol.filter(|_| self.scoring.cumulative());
-            event.reading = kol.and_then(|kol| self.readings.guess(kol, event.entity(text)));
-        }
-        let mut touched = 0;
-        for event in events {
-            let Some(kol) = event.kol else {
-                continue;
-            };
-            touched ^= self.kols.touch(kol);
-            let entity = event.entity(text);
-            event.reading = match event.reading {
-                Some(reading) if !self.readings.is(reading, kol, entity) => {
-                    self.readings.find(kol, entity)
+                Some(kol) if !self.kols.is(kol, platform, name) => {
+                    self.kols.lookup(event.hash, platform, name)
                 }
                 guess => guess,
             };
+            let Some(kol) = event.kol else {
+                continue;
+            };
+            self.kols.prefetch_panes(kol);
+            if self.scoring.cumulative() {
+                event.reading_hash = self.readings.hash(kol, event.entity(text));
+                if let Some(hash) = event.reading_hash {
+                    self.readings.prefetch_index(hash);
+                }
+            }
         }
-        black_box(touched);
+        if self.scoring.cumulative() {
+            self.look_up_readings(events, text);
+        }
+    }
+
+    /// The same of the readings of KOLs that are known, whose places in the index are on their way.
+    fn look_up_readings(&self, events: &mut [Admitted], text: &str) {
+        for event in &mut *events {
+            event.reading = event
+                .reading_hash
+                .and_then(|hash| self.readings.guess(hash));
+            if let Some(reading) = event.reading {
+                self.readings.prefetch(reading);
+            }
+        }
+        for event in events {
+            if let (Some(kol), Some(reading)) = (event.kol, event.reading) {
+                let entity = event.entity(text);
+                if !self.readings.is(reading, kol, entity) {
+                    event.reading = self.readings.find(kol, entity);
+                }
+            }
+        }
     }
 }
 

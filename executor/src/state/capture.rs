@@ -8,6 +8,8 @@ use super::{Capture, KolIndex, State};
 
 /// Bytes of a record in a file, about.
 const RECORD_BYTES: usize = 200;
+/// Entries that are looked up together.
+const TOGETHER: usize = 32;
 
 impl State {
     /// Whether the next capture has to be of everything: the last one that was is not kept.
@@ -45,14 +47,29 @@ impl State {
         self.readings.changes().begin(what, bound);
     }
 
-    /// Copies up to `count` entries more; false when all are copied.
+    /// Copies up to `count` entries more; false when all are copied. They lie far apart: the processor does not wait for
+    /// one of them before it looks for the next.
     pub fn capture_some(&mut self, count: usize) -> bool {
-        for _ in 0..count {
-            if let Some(kol) = self.changes.copy_next() {
-                self.copy_kol(kol);
-            } else if let Some(reading) = self.readings.changes().copy_next() {
-                self.readings.copy(reading, &mut self.copies);
-            } else {
+        let mut left = count;
+        let mut places = [0; TOGETHER];
+        while left > 0 {
+            let some = &mut places[..left.min(TOGETHER)];
+            let kols = taken(some, || self.changes.copy_next());
+            kols.iter().for_each(|kol| self.kols.prefetch(*kol));
+            kols.iter().for_each(|kol| self.kols.prefetch_panes(*kol));
+            kols.iter().for_each(|kol| self.copy_kol(*kol));
+            left -= kols.len();
+            if !kols.is_empty() {
+                continue;
+            }
+            let readings = taken(some, || self.readings.changes().copy_next());
+            let prefetch = |reading: &u32| self.readings.prefetch(*reading);
+            readings.iter().for_each(prefetch);
+            for reading in readings.iter() {
+                self.readings.copy(*reading, &mut self.copies);
+            }
+            left -= readings.len();
+            if readings.is_empty() {
                 return false;
             }
         }
@@ -113,4 +130,17 @@ impl State {
         };
         Record::Kol(record).append(&mut self.copies);
     }
+}
+
+/// Fills places with what comes next: those that were filled.
+fn taken(places: &mut [u32], mut next: impl FnMut() -> Option<u32>) -> &mut [u32] {
+    let mut count = 0;
+    for place in &mut *places {
+        let Some(index) = next() else {
+            break;
+        };
+        *place = index;
+        count += 1;
+    }
+    &mut places[..count]
 }

@@ -8,9 +8,10 @@ use kol_common::Millis;
 use kol_common::job::ScoringSpec;
 
 use super::consumers::{KolIndex, Waiting};
-use super::index::Index;
+use super::index::{Index, Table};
 use super::panes::Panes;
 use super::platforms::{PlatformIndex, Platforms};
+use super::prefetch::prefetch;
 use super::reading::MISSING;
 use super::seed::Seeded;
 use super::slab::Slab;
@@ -90,6 +91,17 @@ impl Kol {
     }
 }
 
+impl Table for (&Slab<Kol>, &Seeded) {
+    fn hash_of(&self, index: KolIndex) -> u64 {
+        let kol = &self.0[index];
+        self.1.hash_one((kol.platform, &*kol.name))
+    }
+
+    fn prefetch(&self, index: KolIndex) {
+        prefetch(&self.0[index]);
+    }
+}
+
 impl Kols {
     /// Without a KOL, with the platforms that the spec names.
     pub fn new(spec: &ScoringSpec) -> Self {
@@ -113,6 +125,12 @@ impl Kols {
     #[inline]
     pub fn lookup(&self, hash: u64, platform: PlatformIndex, name: &str) -> Option<KolIndex> {
         self.index.find(hash, |kol| self.is(kol, platform, name))
+    }
+
+    /// See [`Index::prefetch`].
+    #[inline]
+    pub(super) fn prefetch_index(&self, hash: u64) {
+        self.index.prefetch(hash);
     }
 
     /// See [`Index::guess`].
@@ -182,9 +200,16 @@ impl Kols {
         self.heap = self.heap + after - before;
     }
 
-    /// Has what an event of a KOL changes brought into the cache.
-    pub(super) fn touch(&self, index: KolIndex) -> u8 {
-        self.list[index].slot.panes.touch()
+    /// Has a KOL brought into the cache, up to what it takes of the heap.
+    #[inline]
+    pub(super) fn prefetch(&self, index: KolIndex) {
+        prefetch(&self.list[index]);
+    }
+
+    /// Has the panes of a KOL that is in the cache brought there, too.
+    #[inline]
+    pub(super) fn prefetch_panes(&self, index: KolIndex) {
+        self.list[index].slot.panes.prefetch();
     }
 
     /// The name of a platform number.
@@ -267,12 +292,8 @@ impl Kols {
     }
 
     fn enter(&mut self, hash: u64, index: KolIndex) {
-        let (list, hasher) = (&self.list, &self.hasher);
-        let hash_of = |kol| {
-            let kol: &Kol = &list[kol];
-            hasher.hash_one((kol.platform, &*kol.name))
-        };
-        self.index.insert(hash, index, hash_of);
+        let table = (&self.list, &self.hasher);
+        self.index.insert(hash, index, &table);
     }
 
     /// Makes an index free; answers the platform of the KOL that it had.

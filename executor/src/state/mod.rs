@@ -9,7 +9,7 @@
 //! | `batch`, `queue`, `apply` | takes events, some together; what each adds |
 //! | `kols`, `platforms`, `readings`, `gaps` | the tables |
 //! | `panes`, `ring`, `reading`, `long_ids` | what lies in them, in few bytes |
-//! | `slab`, `index`, `seed` | how they are laid out, and how a key is found in them |
+//! | `slab`, `index`, `seed`, `prefetch` | how they are laid out, and how a key is found in them |
 //! | `consumers` | which KOLs changed, for each consumer |
 //! | `hot` | the creators with the most events |
 //! | `sample`, `spellings` | a few entities and creators, to compare with those of other partitions |
@@ -34,6 +34,7 @@ mod long_ids;
 mod market;
 mod panes;
 mod platforms;
+mod prefetch;
 mod queue;
 mod reading;
 mod readings;

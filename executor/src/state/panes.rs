@@ -177,10 +177,10 @@ impl Panes {
         self.ring.heap()
     }
 
-    /// See [`Ring::touch`].
+    /// See [`Ring::prefetch`].
     #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        self.ring.touch()
+    pub(super) fn prefetch(&self) {
+        self.ring.prefetch();
     }
 
     /// Which panes of the ring a range has.

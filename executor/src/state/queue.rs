@@ -31,6 +31,8 @@ pub(super) struct Admitted {
     /// Where its KOL and its reading are, if they are there already.
     pub(super) kol: Option<KolIndex>,
     pub(super) reading: Option<u32>,
+    /// See [`super::readings::Readings::hash`]; only while it is looked up.
+    pub(super) reading_hash: Option<u64>,
 }
 
 /// An [`Entity`] in the queue.

@@ -6,8 +6,9 @@ use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
 use super::consumers::KolIndex;
-use super::index::Index;
+use super::index::{Index, Table};
 use super::long_ids::LongIds;
+use super::prefetch::prefetch;
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
 use super::seed::Seeded;
 use super::slab::Slab;
@@ -24,6 +25,17 @@ pub struct Readings {
     changes: Changes,
 }
 
+impl Table for (&Slab<Reading>, &Seeded) {
+    fn hash_of(&self, index: u32) -> u64 {
+        let reading = &self.0[index];
+        self.1.hash_one((reading.kol, reading.entity))
+    }
+
+    fn prefetch(&self, index: u32) {
+        prefetch(&self.0[index]);
+    }
+}
+
 impl Readings {
     /// Index of the reading of an entity of a KOL, if there is one.
     #[inline]
@@ -33,11 +45,22 @@ impl Readings {
         self.index.find(hash, |i| self.list[i].is_of(kol, entity))
     }
 
+    /// By what an entity of a KOL is found; `None` if it has no reading.
+    #[inline]
+    pub fn hash(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u64> {
+        Some(self.hasher.hash_one((kol, self.key(entity)?)))
+    }
+
+    /// See [`Index::prefetch`].
+    #[inline]
+    pub fn prefetch_index(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
     /// See [`Index::guess`].
     #[inline]
-    pub fn guess(&self, kol: KolIndex, entity: Entity<'_>) -> Option<u32> {
-        let entity = self.key(entity)?;
-        self.index.guess(self.hasher.hash_one((kol, entity)))
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        self.index.guess(hash)
     }
 
     /// Whether an index is that of the reading of an entity of a KOL.
@@ -105,12 +128,8 @@ impl Readings {
     }
 
     fn enter(&mut self, index: u32) {
-        let (list, hasher) = (&self.list, &self.hasher);
-        let hash = |index| {
-            let reading: &Reading = &list[index];
-            hasher.hash_one((reading.kol, reading.entity))
-        };
-        self.index.insert(hash(index), index, hash);
+        let table = (&self.list, &self.hasher);
+        self.index.insert(table.hash_of(index), index, &table);
     }
 
     /// Looks at the next `count` readings and drops those not newer than `dead_before`.
@@ -136,6 +155,12 @@ impl Readings {
     /// One past the largest index in use.
     pub fn bound(&self) -> u32 {
         self.list.len() as u32
+    }
+
+    /// Has the reading at an index brought into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        prefetch(&self.list[index]);
     }
 
     /// Appends the record of a reading as it stands.

@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use super::prefetch::prefetch_bytes;
+
 /// Bytes that an engagement may have, and a number of events.
 const WIDTHS: [u8; 4] = [0, 4, 5, 8];
 const COUNT_WIDTHS: [u8; 2] = [1, 4];
@@ -199,10 +201,10 @@ impl Ring {
         }
     }
 
-    /// Reads a byte of each cache line, so that all of them are on their way while something else is done.
-    pub(super) fn touch(&self) -> u8 {
-        let lines = self.bytes.iter().step_by(64);
-        lines.fold(0, |all, byte| all ^ byte)
+    /// Has its numbers brought into the cache.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch_bytes(&self.bytes);
     }
 
     /// Where the panes of a range are, as far as there is room for them.

@@ -12,7 +12,7 @@ use kol_common::scoring::Slot as PackedSlot;
 
 use super::consumers::Consumer;
 use super::reading::{MISSING, Reading};
-use super::{KolIndex, PlatformIndex, Slot, State};
+use super::{KolIndex, Kols, PlatformIndex, Slot, State};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,17 @@ impl State {
         let kol = self.changed.pop(consumer)?;
         self.kols.slot_mut(kol).waiting.leave(consumer);
         Some(kol)
+    }
+
+    /// Has the first KOLs of a consumer's line brought into the cache, because their shares are wanted soon.
+    pub fn prefetch_changed(&self, consumer: Consumer, count: usize) {
+        for prefetch in [Kols::prefetch, Kols::prefetch_panes] {
+            for place in 0..count {
+                if let Some(kol) = self.changed.at(consumer, place) {
+                    prefetch(&self.kols, kol);
+                }
+            }
+        }
     }
 
     /// The KOL at this place of a consumer's line, from 0.

@@ -1,5 +1,6 @@
-//! In which order records have their keys: nearly all as the one before. So a key is first compared with the one that
-//! followed the key before it the last time; if it is that, nothing else of it need be looked at.
+//! In which order records have their keys: nearly all as one of the last. So a key is first compared with the two that
+//! followed the key before it the last time and before that; if it is one of them, nothing else of it need be looked at.
+//! Two, because a field has another name where its value is written in another way: `like_count`, `like_count_raw`.
 //!
 //! What was learned is a guess: it never changes what a record means. Several threads may learn at once.
 
@@ -32,8 +33,8 @@ pub(crate) struct Orders(Box<[Option<Box<Order>>]>);
 pub(super) struct Order {
     /// Those that mean something, by their own numbers, and then those that mean nothing, as they came.
     keys: [OnceLock<Opening>; REMEMBERED],
-    /// Which of them followed each the last time.
-    followers: [AtomicU8; 1 << Number::BITS],
+    /// Which of them followed each the last time, and which other one before that.
+    followers: [[AtomicU8; 2]; 1 << Number::BITS],
 }
 
 /// A key of a record.
@@ -126,14 +127,21 @@ impl Order {
     fn new() -> Self {
         Self {
             keys: [const { OnceLock::new() }; REMEMBERED],
-            followers: [const { AtomicU8::new(NONE) }; 1 << Number::BITS],
+            followers: [const { [const { AtomicU8::new(NONE) }; 2] }; 1 << Number::BITS],
         }
     }
 
-    /// The key that followed `last` the last time, if it stands at this place.
+    /// The one of the two keys that followed `last` lately that stands at this place.
     #[inline]
     pub fn guess(&self, last: Number, text: Text<'_>, at: usize) -> Option<Key> {
-        let number = self.followers[usize::from(last)].load(Ordering::Relaxed);
+        let [newest, other] = &self.followers[usize::from(last)];
+        self.key_at(newest, text, at)
+            .or_else(|| self.key_at(other, text, at))
+    }
+
+    #[inline]
+    fn key_at(&self, follower: &AtomicU8, text: Text<'_>, at: usize) -> Option<Key> {
+        let number = follower.load(Ordering::Relaxed);
         let opening = self.keys.get(usize::from(number))?.get()?;
         Some(Key {
             number,
@@ -149,7 +157,11 @@ impl Order {
     pub fn learn(&self, last: Number, opening: &[u8], known: Option<(usize, Target)>) -> Number {
         let number = self.number(opening, known);
         if let Some(number) = number {
-            self.followers[usize::from(last)].store(number, Ordering::Relaxed);
+            let [newest, other] = &self.followers[usize::from(last)];
+            let before = newest.swap(number, Ordering::Relaxed);
+            if before != number {
+                other.store(before, Ordering::Relaxed);
+            }
         }
         number.unwrap_or(NONE)
     }
@@ -186,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_guessed_where_it_followed_the_last_time_and_stands_there() {
+    fn a_key_is_guessed_where_it_followed_lately_and_stands_there() {
         let order = Order::new();
         let text = Text::new(r#"{"a":1,"long_name_of_a_key":2,"other_key":3}"#);
         assert_eq!(order.guess(NONE, text, 2), None);
@@ -200,6 +212,9 @@ mod tests {
         let third = order.learn(second, br#"other_key":"#, None);
         assert_eq!(order.guess(second, text, 31), key(third, SKIP, 42));
         assert_eq!(order.learn(first, br#"other_key":"#, None), third);
+        assert_eq!(order.guess(first, text, 31), key(third, SKIP, 42));
+        assert_eq!(order.guess(first, text, 8), key(second, SKIP, 28), "also");
+        order.learn(first, br#"a third":"#, None);
         assert_eq!(order.guess(first, text, 31), key(third, SKIP, 42));
         assert_eq!(order.guess(first, text, 8), None, "no longer");
         // Another way to write it is not learned: the first one stays.

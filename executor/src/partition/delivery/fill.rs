@@ -21,6 +21,8 @@ use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
 /// KOLs in one flush.
 const FLUSH_KOLS: usize = 4_096;
+/// KOLs that are brought into the cache together.
+const TOGETHER: usize = 32;
 /// Slots looked at for rescoring in one flush.
 const PASS_SLOTS: usize = 100_000;
 /// KOLs that one flush rescores: changes of this partition, and flushes of others, wait for no more than these.
@@ -167,6 +169,9 @@ impl Fill {
         }
         let mut due = self.due(now, state, scope);
         while due > 0 && self.ledger.in_flight() < limit {
+            if due.is_multiple_of(TOGETHER) {
+                state.prefetch_changed(Consumer::Delivery, TOGETHER);
+            }
             let Some(kol) = state.take_changed(Consumer::Delivery) else {
                 break;
             };

@@ -1,6 +1,7 @@
 //! From records to state: the per-event path of a partition, and the care of the state between batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kol_common::event::{Decoder, Event, Lack, Reject, effective_time};
 use kol_common::job::Profile;
@@ -17,6 +18,8 @@ use crate::state::{Applied, Batch, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
 const SWEEP: usize = 2_000;
+/// Least time from one pass over all slots for the market to the next.
+const MARKET_PASS: Duration = Duration::from_secs(1);
 
 /// Reads records into state and counts what became of them.
 #[derive(Debug)]
@@ -158,7 +161,7 @@ impl Intake {
     }
 
     /// When the window end moved, all slots are looked at; while it moves all the time (far behind)
-    /// that may take a tenth of the time at most.
+    /// that happens once a second, and may take a tenth of the time at most.
     fn refresh_market(&mut self, now: Instant) {
         let moved = self.state.market().0 != self.state.window_end();
         if moved && now < self.market_pass_at {
@@ -167,7 +170,8 @@ impl Intake {
         self.state.refresh_market();
         if moved {
             let done = Instant::now();
-            self.market_pass_at = done + 10 * done.duration_since(now);
+            let took = done.duration_since(now);
+            self.market_pass_at = now + (11 * took).max(MARKET_PASS);
         }
     }
 
