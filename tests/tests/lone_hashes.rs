@@ -62,7 +62,7 @@ impl Looker {
         };
         let request = |reply| SinkMessage::Hashes { request, reply };
         let answer = self.sink.ask(request, LIMIT).await;
-        answer.expect("an answer").expect("what was found")
+        answer.unwrap().unwrap()
     }
 
     /// The creators of all pieces, and how many pieces there were.
@@ -235,7 +235,8 @@ async fn keys_that_the_user_may_not_read_are_left_alone_and_without_scan_nothing
     redis.cli("ACL SETUSER kol -scan");
     // The connection stays: a new one would be waited for.
     for _ in 0..2 {
-        let KolError { code, message, .. } = looker.piece(Cursor::default()).await.refused.unwrap();
+        let refused = looker.piece(Cursor::default()).await.refused;
+        let KolError { code, message, .. } = *refused.unwrap();
         assert_eq!(code, "SINK_SCAN_REFUSED");
         assert!(message.contains("'scan'"), "{message}");
     }

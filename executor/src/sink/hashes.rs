@@ -34,7 +34,7 @@ pub(super) async fn hashes(
         Ok(piece) => piece,
         Err(error) if is_refused(&error) => {
             return Ok(Ok(Hashes {
-                refused: Some(refused(&classify(&error))),
+                refused: Some(Box::new(refused(&classify(&error)))),
                 took: begun.elapsed(),
                 ..Hashes::default()
             }));

@@ -320,7 +320,7 @@ pub struct Hashes {
     /// slots.
     pub lone: Vec<(String, String)>,
     /// Why Redis does not let the keys be looked through, if so.
-    pub refused: Option<KolError>,
+    pub refused: Option<Box<KolError>>,
     /// How long Redis took.
     pub took: Duration,
 }

@@ -130,7 +130,10 @@ fn they_leave_although_somebody_deletes_their_ranking_and_slots_and_hashes_of_ot
     scene.becomes_beside(&job, &log, &OTHERS.map(|(key, _)| key));
     let what = "the hashes that were removed are counted";
     scene.cluster.wait_status(&job, what, LIMIT, |status| {
-        status.totals.unwrap_or_default().repaired > 0
+        status
+            .totals
+            .as_ref()
+            .is_some_and(|totals| totals.repaired > 0)
     });
     scene.cluster.assert_no_complaints();
 }

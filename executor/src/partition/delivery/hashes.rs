@@ -32,7 +32,7 @@ pub struct LoneHashes {
     /// Found and not removed: platform and name.
     found: Vec<(String, String)>,
     in_flight: usize,
-    refused: Option<KolError>,
+    refused: Option<Box<KolError>>,
 }
 
 /// How far the look has come.
@@ -152,7 +152,7 @@ impl LoneHashes {
 
     /// Why such hashes may stay.
     pub fn problem(&self) -> Option<&KolError> {
-        self.refused.as_ref()
+        self.refused.as_deref()
     }
 }
 

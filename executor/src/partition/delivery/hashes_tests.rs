@@ -128,7 +128,7 @@ fn where_the_keys_may_not_be_looked_through_that_is_a_problem_until_they_may() {
     let mut hashes = due(now);
     let error = KolError::external("SINK_SCAN_REFUSED", "no");
     let refused = Hashes {
-        refused: Some(error.clone()),
+        refused: Some(Box::new(error.clone())),
         ..piece(None, &[])
     };
     hashes.read(now, Some(&refused), is_known);

@@ -393,7 +393,7 @@ async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended()
 async fn a_redis_that_does_not_let_its_keys_be_looked_through_is_a_problem_and_hinders_nothing() {
     let mut rig = Rig::new(assignment());
     let error = KolError::external("SINK_SCAN_REFUSED", "no");
-    rig.hashes.refused = Some(error.clone());
+    rig.hashes.refused = Some(Box::new(error.clone()));
     rig.state.apply(&of_platform("tiktok"), T0);
     rig.settle(1).await;
     assert_eq!((rig.flushes, rig.looks), (1, 1));
