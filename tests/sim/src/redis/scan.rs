@@ -41,7 +41,7 @@ pub fn scan<'k>(
     ]))
 }
 
-/// FNV-1a.
+/// The number by which a key is found: its FNV-1a hash.
 fn place(key: &[u8]) -> u64 {
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     key.iter().fold(0xcbf2_9ce4_8422_2325, mix).max(FIRST)
