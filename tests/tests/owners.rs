@@ -449,11 +449,11 @@ async fn rights_that_a_user_lacks_are_named_before_a_job_runs() {
     assert!(problem.message.ends_with("missing: +del"), "{problem}");
     assert_eq!(redis.cli("DBSIZE").trim(), "0", "the look leaves nothing");
 
-    redis.cli("ACL SETUSER kol -zadd -time resetkeys ~ranking:* ~trending:*");
+    redis.cli("ACL SETUSER kol -zadd -time -scan resetkeys ~ranking:* ~trending:*");
     let problem = rights_problem(&sink(&url), &mut open(&url).await).await;
     let problem = problem.unwrap().unwrap();
     assert_eq!(problem.code, "SINK_RIGHTS");
-    for right in ["+zadd", "+time", "~streaming:"] {
+    for right in ["+zadd", "+time", "+scan", "~streaming:"] {
         assert!(problem.message.contains(right), "{problem}");
         assert!(problem.help.contains(right), "{problem}");
     }

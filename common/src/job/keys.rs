@@ -45,6 +45,19 @@ impl KeyTemplates {
         fill(&self.hash, &[("{platform}", platform), ("{kol}", kol)])
     }
 
+    /// The pattern (`SCAN … MATCH`) of the hashes of all KOLs. Keys that are no such hash may match it, too: whether
+    /// one is, what it holds must say.
+    pub fn hash_pattern(&self) -> String {
+        let mut literal = String::with_capacity(self.hash.len());
+        for letter in self.hash.chars() {
+            if matches!(letter, '*' | '?' | '[' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(letter);
+        }
+        fill(&literal, &[("{platform}", "*"), ("{kol}", "*")])
+    }
+
     /// Legacy hash of a KOL of the default platform.
     pub fn legacy_key(&self, kol: &str) -> String {
         fill(&self.legacy_hash, &[("{kol}", kol)])
@@ -161,6 +174,22 @@ mod tests {
         sink.keys.legacy_hash = "{tag}:scores:{kol}".into();
         let beside = sink.owner_keys("kol");
         assert_eq!(beside[5], "streaming:{tag}:scores:*:owner");
+    }
+
+    #[test]
+    fn the_pattern_of_hashes_takes_what_stands_between_placeholders_literally() {
+        for (hash, pattern) in [
+            ("trending:{platform}:{kol}", "trending:*:*"),
+            ("{kols}:{kol}:of:{platform}", "{kols}:*:of:*"),
+            ("{{platform}}{kol}{", "{*}*{"),
+            (r"a*b?c[d]e\f:{platform}:{kol}", r"a\*b\?c\[d]e\\f:*:*"),
+        ] {
+            let keys = KeyTemplates {
+                hash: hash.into(),
+                ..KeyTemplates::default()
+            };
+            assert_eq!(keys.hash_pattern(), pattern, "{hash}");
+        }
     }
 
     #[test]

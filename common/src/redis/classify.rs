@@ -31,6 +31,11 @@ pub fn needs_reconnect(error: &RedisError) -> bool {
     meaning(error).reconnect
 }
 
+/// Whether Redis refuses a command as such: the user may not run it, or the server does not have it.
+pub fn is_refused(error: &RedisError) -> bool {
+    meaning(error).code == RIGHTS_MISSING || error.to_string().contains("unknown command")
+}
+
 /// The error for a server that hung up with these words.
 pub(super) fn denied(words: &str) -> KolError {
     let Meaning {
@@ -263,6 +268,7 @@ mod tests {
             let error = error(line);
             assert_eq!(classify(&error).code, code, "{line}");
             assert!(needs_reconnect(&error), "{line}");
+            assert_eq!(is_refused(&error), code == RIGHTS_MISSING, "{line}");
         }
         let reset = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         assert!(needs_reconnect(&reset));
@@ -292,6 +298,7 @@ mod tests {
             let error = error(line);
             assert_eq!(classify(&error).code, code, "{line}");
             assert!(!needs_reconnect(&error), "{line}");
+            assert_eq!(is_refused(&error), line.contains("unknown"), "{line}");
         }
     }
 }

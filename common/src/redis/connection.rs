@@ -2,7 +2,10 @@
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, from_redis_value};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{
+    Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Value, from_redis_value,
+};
 
 use super::classify;
 use crate::KolError;
@@ -85,4 +88,21 @@ pub(super) async fn info(open: &mut RedisConnection, section: &str) -> RedisResu
     };
     let texts = texts.into_iter().map(from_redis_value::<String>);
     texts.map(|text| text.map_err(RedisError::from)).collect()
+}
+
+/// Does a command without a key where this key is: on the server, or on the node of a Cluster that has its hash slot.
+pub(super) async fn beside<T: FromRedisValue>(
+    open: &mut RedisConnection,
+    key: &str,
+    command: Cmd,
+) -> RedisResult<T> {
+    match open {
+        RedisConnection::Server(server) => command.query_async(server).await,
+        RedisConnection::Cluster(cluster) => {
+            let route = Route::with_key(key, SlotAddr::Master);
+            let node = SingleNodeRoutingInfo::SpecificNode(route);
+            let answer = cluster.route_command(command, RoutingInfo::SingleNode(node));
+            Ok(from_redis_value(answer.await?)?)
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{RedisResult, from_redis_value};
+use redis::RedisResult;
 
 use super::RedisConnection;
+use super::connection::beside;
 
 /// How long the processor of the node that has this key has worked since it was started; `None` where it does not say.
 ///
@@ -16,15 +16,7 @@ pub async fn processor_time(
     key: &str,
 ) -> RedisResult<Option<Duration>> {
     let info = redis::cmd("INFO").arg("cpu").take();
-    let text: String = match open {
-        RedisConnection::Server(server) => info.query_async(server).await?,
-        RedisConnection::Cluster(cluster) => {
-            let route = Route::with_key(key, SlotAddr::Master);
-            let node = SingleNodeRoutingInfo::SpecificNode(route);
-            let answer = cluster.route_command(info, RoutingInfo::SingleNode(node));
-            from_redis_value(answer.await?)?
-        }
-    };
+    let text: String = beside(open, key, info).await?;
     Ok(time_of(&text))
 }
 

@@ -39,9 +39,12 @@ const COMMANDS: [(&str, &[&str]); 23] = [
     ("DEL", &[]),
 ];
 
+/// Looks through all keys: it has none of its own.
+const LOOK: &str = "SCAN";
+
 /// The commands on keys that the Redis user of a job must be able to run, in capitals.
 pub fn commands_needed() -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().map(|(name, _)| *name)
+    COMMANDS.iter().map(|(name, _)| *name).chain([LOOK])
 }
 
 /// The error with the rights that are missing, as `ACL SETUSER` takes them; as it is where none is found.
@@ -88,8 +91,10 @@ async fn missing(sink: &SinkSpec, open: &mut RedisConnection) -> RedisResult<Vec
     let mut load = redis::cmd("SCRIPT");
     load.arg("LOAD").arg("return 1");
     probes.push(("+script|load".into(), load));
-    // It has no key.
+    // These have no key.
     probes.push(("+time".into(), redis::cmd("TIME")));
+    let look = redis::cmd(LOOK).arg(0).arg("COUNT").arg(1).take();
+    probes.push((format!("+{}", LOOK.to_lowercase()), look));
     for (name, arguments) in COMMANDS {
         let mut command = redis::cmd(name);
         command.arg(&own);

@@ -229,6 +229,12 @@ pub const LEGACY_FIELDS: [&str; 6] = [
     "username",
 ];
 
+/// The fields of a hash that say whose it is.
+pub const IDENTITY: [&str; 3] = [KOL_ID, PLATFORM, GENERATION];
+
+/// The same of the old job's hash.
+pub const LEGACY_IDENTITY: [&str; 2] = ["username", PLATFORM];
+
 /// The fields of a hash in the order in which they are read back: [`FIELDS`] stand before the name, which may be any text.
 pub fn hash_fields() -> impl Iterator<Item = &'static str> {
     let before = [PLATFORM, GENERATION, UPDATED_AT].into_iter();

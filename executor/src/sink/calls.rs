@@ -122,6 +122,25 @@ in_order! {
     }
 }
 
+in_order! {
+    /// An argument of the removal of hashes that nothing names, behind whose keys, which are those of a merge, stand the
+    /// hashes of KOLs; then the name of each of them.
+    ForgetArgument {
+        /// Generation of the job.
+        Generation = "ARG_GENERATION",
+        /// Assignment epoch of the owner.
+        AssignmentEpoch = "ARG_ASSIGNMENT_EPOCH",
+        /// Sequence of the flush.
+        Sequence = "ARG_SEQUENCE",
+        /// Place in the flush, from 1.
+        Place = "ARG_PLACE",
+        /// Platform of the KOLs.
+        Platform = "ARG_PLATFORM",
+        /// How many KOLs there are.
+        Count = "ARG_COUNT",
+    }
+}
+
 /// The first lines of a script: its keys and arguments by name.
 pub(super) fn names(keys: &[&str], arguments: &[&str]) -> String {
     let mut lua = String::new();

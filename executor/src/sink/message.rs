@@ -5,7 +5,7 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::actor::Address;
 use kol_common::job::KeyTemplates;
-use kol_common::redis::RIGHTS_MISSING;
+use kol_common::redis::{Cursor, RIGHTS_MISSING};
 use redis::Cmd;
 use tokio::sync::oneshot;
 
@@ -52,6 +52,13 @@ pub enum SinkMessage {
         /// The KOLs in it that are for this partition to check.
         reply: oneshot::Sender<Result<Scanned, SinkError>>,
     },
+    /// Look for hashes of an older generation that nothing names, in a piece of all keys.
+    Hashes {
+        /// The piece, and whose hashes.
+        request: HashesRequest,
+        /// The hashes that were found.
+        reply: oneshot::Sender<Result<Hashes, SinkError>>,
+    },
     /// Compare what was sent with what is there.
     Compare {
         /// Key of the partition's fence record.
@@ -81,6 +88,8 @@ pub enum Operation {
     Look,
     /// Read a piece of a listing.
     Scan,
+    /// Look for hashes in a piece of all keys.
+    Hashes,
     /// Compare what was sent with what is there.
     Compare,
     /// Read where the visible top of rankings ends.
@@ -89,11 +98,12 @@ pub enum Operation {
 
 impl Operation {
     /// The one that matters most to a reader first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Flush,
         Self::Claim,
         Self::Look,
         Self::Scan,
+        Self::Hashes,
         Self::Compare,
         Self::Tops,
     ];
@@ -284,6 +294,33 @@ pub struct Scanned {
     pub kols: Vec<String>,
     /// The key of a wrong type because of which nothing more of the listing can be read.
     pub refused: Option<String>,
+    /// How long Redis took.
+    pub took: Duration,
+}
+
+/// A piece of all keys.
+#[derive(Clone, Debug)]
+pub struct HashesRequest {
+    /// Where to continue.
+    pub from: Cursor,
+    /// Keys of the job.
+    pub keys: KeyTemplates,
+    /// Key of the partition's fence record: the keys are looked for where it is.
+    pub fence: String,
+    /// Generation of the job.
+    pub generation: u64,
+}
+
+/// What a piece of all keys holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hashes {
+    /// Where to continue; `None` after the last piece.
+    pub next: Option<Cursor>,
+    /// The KOLs, with their platforms, whose hashes are of an older generation, and that are in no ranking and have no
+    /// slots.
+    pub lone: Vec<(String, String)>,
+    /// Why Redis does not let the keys be looked through, if so.
+    pub refused: Option<Box<KolError>>,
     /// How long Redis took.
     pub took: Duration,
 }

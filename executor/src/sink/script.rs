@@ -7,8 +7,8 @@ use kol_common::scoring::schema;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::calls::{
-    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, StampKey, list, names,
-    names_of_kols,
+    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, ForgetArgument, StampKey,
+    list, names, names_of_kols,
 };
 use super::merge_call::{self, Key};
 
@@ -20,6 +20,8 @@ pub static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(&BEGIN_SOURCE)
 pub static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_SOURCE));
 /// Ends a flush: see `lua/done.lua`.
 pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(&DONE_SOURCE));
+/// Removes hashes that nothing names: see `lua/forget.lua`.
+pub static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(&FORGET_SOURCE));
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
 pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
@@ -68,21 +70,35 @@ pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     );
     let stamps = StampKey::ALL.map(StampKey::lua);
     let keys = [&Key::ALL.map(Key::lua)[..], &stamps].concat();
-    let quoted =
-        |names: &mut dyn Iterator<Item = &'static str>| list(names.map(|name| format!("'{name}'")));
     // As arguments of a call: a table of them would be unpacked for each KOL.
     let source = source
-        .replace("HASH_FIELDS", &quoted(&mut schema::hash_fields()))
-        .replace(
-            "LEGACY_FIELDS",
-            &quoted(&mut schema::LEGACY_FIELDS.into_iter()),
-        );
+        .replace("HASH_FIELDS", &quoted(schema::hash_fields()))
+        .replace("LEGACY_FIELDS", &quoted(schema::LEGACY_FIELDS));
     names_of_kols(&keys, &arguments) + &source
 });
 
+/// Source of the forget script: the names of its keys and arguments, what scripts share, then `lua/forget.lua` with the
+/// fields that say whose a hash is in place of two words.
+pub static FORGET_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = ForgetArgument::ALL.map(ForgetArgument::lua);
+    let source = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/owner.lua"),
+        include_str!("lua/forget.lua")
+    );
+    let source = source
+        .replace("LEGACY_IDENTITY", &quoted(schema::LEGACY_IDENTITY))
+        .replace("IDENTITY", &quoted(schema::IDENTITY));
+    names_of_kols(&Key::ALL.map(Key::lua), &arguments) + &source
+});
+
+fn quoted(names: impl IntoIterator<Item = &'static str>) -> String {
+    list(names.into_iter().map(|name| format!("'{name}'")))
+}
+
 /// All of them, to load after Redis lost them.
-pub fn all() -> [&'static Script; 5] {
-    [&CLAIM, &BEGIN, &MERGE, &DONE, &COMPARE]
+pub fn all() -> [&'static Script; 6] {
+    [&CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE]
 }
 
 /// Loads all scripts if this error says that Redis has forgotten one. The request must be sent again.

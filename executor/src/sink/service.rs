@@ -22,6 +22,7 @@ use super::compare::compare;
 use super::connection::{Connection, Open};
 use super::fence::{claim, look};
 use super::flush::flush;
+use super::hashes::hashes;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::owner::Records;
 use super::probe::probe;
@@ -189,6 +190,7 @@ impl SinkMessage {
             Self::Look { .. } => Operation::Look,
             Self::Flush { .. } => Operation::Flush,
             Self::Scan { .. } => Operation::Scan,
+            Self::Hashes { .. } => Operation::Hashes,
             Self::Compare { .. } => Operation::Compare,
             Self::Tops { .. } => Operation::Tops,
         }
@@ -202,6 +204,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Look { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Flush { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Hashes { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Tops { reply, .. } => drop(reply.send(Err(error))),
     }
@@ -257,6 +260,12 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
         SinkMessage::Scan { request, reply } => {
             let scanned = timed(&turns, within(&closed, scan(&request, &mut open))).await;
             let (result, served) = settle(kind, number, scanned);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Hashes { request, reply } => {
+            let found = timed(&turns, within(&closed, hashes(&request, &mut open))).await;
+            let (result, served) = settle(kind, number, found);
             drop(reply.send(result));
             served
         }

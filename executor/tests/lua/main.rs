@@ -13,6 +13,7 @@
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
 //! | `comparison` | what a comparison finds |
+//! | `forgotten` | hashes that nothing names |
 //! | `rights` | which rights the Redis user needs |
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
@@ -22,6 +23,7 @@ mod database;
 mod fence;
 mod flip;
 mod flushes;
+mod forgotten;
 mod formula;
 mod refusals;
 mod rights;

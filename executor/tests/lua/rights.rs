@@ -39,6 +39,7 @@ fn commands() -> BTreeSet<&'static str> {
         script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE.as_str(),
         script::COMPARE_SOURCE.as_str(),
+        script::FORGET_SOURCE.as_str(),
     ];
     sources.into_iter().flat_map(commands_of).collect()
 }
@@ -79,6 +80,7 @@ fn story() -> Vec<redis::Cmd> {
     calls.push(second.merge("tiktok", true, &a));
     calls.push(second.merge("tiktok", true, &[("b", Outgoing::Remove)]));
     calls.push(second.merge("youtube", true, &[("b", Outgoing::Remove)]));
+    calls.push(second.forget(&["a"]));
     calls.push(second.compare("tiktok", &["a"]));
     calls.push(second.done());
     calls

@@ -152,6 +152,24 @@ impl Partition {
         self.encoder.call(&context, kols)
     }
 
+    /// The next call of the flush: removes the hashes of KOLs of tiktok that nothing names.
+    pub fn forget(&mut self, kols: &[&str]) -> Cmd {
+        self.merges += 1;
+        let context = CallContext {
+            scoring: &self.scoring,
+            fence: &self.fence,
+            sequence: self.sequence,
+            place: self.merges,
+            platform: "tiktok",
+            market: self.market.0,
+            market_version: self.market.1,
+            now: "now",
+            shown: true,
+        };
+        let kols: Vec<String> = kols.iter().map(|kol| (*kol).to_owned()).collect();
+        self.encoder.forget(&context, &kols)
+    }
+
     /// Ends the flush.
     pub fn done(&self) -> Cmd {
         let keys = [

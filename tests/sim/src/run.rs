@@ -84,6 +84,7 @@ pub fn run(masters: Masters, seed: u64, lines: bool) -> Outcome {
         Err(problems) => (problems, LIMIT),
     };
     problems.extend(scene.shared.redis.seen_going_back());
+    problems.extend(scene.shared.redis.of_others());
     problems.extend(scene.covered.problems().to_vec());
     problems.extend(scene.reign.problems().to_vec());
     problems.extend(scene.shared.drains.borrow().problems().to_vec());

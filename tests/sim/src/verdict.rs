@@ -69,7 +69,7 @@ pub fn of(shared: &Shared) -> Verdict {
     let db = shared.redis.db();
     let shown = Shown {
         rankings: db.rankings("ranking:"),
-        hashes: db.hashes("trending:"),
+        hashes: shared.redis.hashes(),
     };
     let mut differences = shown.differences(&view);
     differences.extend(compare_market(status, &view));

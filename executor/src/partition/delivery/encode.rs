@@ -8,7 +8,7 @@ use redis::Cmd;
 
 use super::readback::Readback;
 use super::strangers;
-use crate::sink::calls::{CompareArgument, StampKey};
+use crate::sink::calls::{CompareArgument, ForgetArgument, StampKey};
 use crate::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use crate::sink::{Fence, script};
 
@@ -81,19 +81,12 @@ impl Encoder {
     /// One merge call for up to [`KOLS_A_CALL`] KOLs of one platform; without any it only says whether
     /// the ranking may be shown.
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
-        let legacy = self.is_legacy(context.platform);
-        let keys = Key::ALL.len() + kols.len() * if legacy { 2 } else { 1 };
+        let keys = Key::ALL.len() + self.hashes_of(context.platform, kols.len());
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::MERGE.get_hash()).arg(keys);
         self.common_keys(context.fence, context.platform, &mut cmd);
-        for (kol, _) in kols {
-            cmd.arg(self.keys.hash_key(context.platform, kol));
-        }
-        if legacy {
-            for (kol, _) in kols {
-                cmd.arg(self.keys.legacy_key(kol));
-            }
-        }
+        let names = kols.iter().map(|(kol, _)| *kol);
+        self.hashes(context.platform, names, &mut cmd);
         self.kols.clear();
         self.scores.clear();
         for (kol, outgoing) in kols {
@@ -104,6 +97,31 @@ impl Encoder {
         for (kol, _) in kols {
             cmd.arg(kol);
         }
+        cmd
+    }
+
+    /// A call that removes the hashes of up to [`KOLS_A_CALL`] KOLs of one platform that only an older generation knew, if
+    /// nothing names them.
+    pub fn forget(&self, context: &CallContext<'_>, kols: &[String]) -> Cmd {
+        let CallContext {
+            fence, platform, ..
+        } = context;
+        let keys = Key::ALL.len() + self.hashes_of(platform, kols.len());
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(script::FORGET.get_hash()).arg(keys);
+        self.common_keys(fence, platform, &mut cmd);
+        self.hashes(platform, kols.iter().map(String::as_str), &mut cmd);
+        for argument in ForgetArgument::ALL {
+            match argument {
+                ForgetArgument::Generation => cmd.arg(fence.generation),
+                ForgetArgument::AssignmentEpoch => cmd.arg(fence.assignment_epoch),
+                ForgetArgument::Sequence => cmd.arg(context.sequence),
+                ForgetArgument::Place => cmd.arg(context.place),
+                ForgetArgument::Platform => cmd.arg(platform),
+                ForgetArgument::Count => cmd.arg(kols.len()),
+            };
+        }
+        cmd.arg(kols);
         cmd
     }
 
@@ -121,24 +139,16 @@ impl Encoder {
         platform: &str,
         kols: &[&str],
     ) -> Cmd {
-        let legacy = self.is_legacy(platform);
         let stamps = StampKey::ALL.map(|key| match key {
             StampKey::LastUpdate => &self.keys.last_update,
             StampKey::LastEvent => &self.keys.last_event,
         });
-        let keys = Key::ALL.len() + stamps.len() + kols.len() * if legacy { 2 } else { 1 };
+        let keys = Key::ALL.len() + stamps.len() + self.hashes_of(platform, kols.len());
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::COMPARE.get_hash()).arg(keys);
         self.common_keys(fence, platform, &mut cmd);
         cmd.arg(&stamps);
-        for kol in kols {
-            cmd.arg(self.keys.hash_key(platform, kol));
-        }
-        if legacy {
-            for kol in kols {
-                cmd.arg(self.keys.legacy_key(kol));
-            }
-        }
+        self.hashes(platform, kols.iter().copied(), &mut cmd);
         for argument in CompareArgument::ALL {
             match argument {
                 CompareArgument::Generation => cmd.arg(fence.generation),
@@ -198,6 +208,28 @@ impl Encoder {
                 Key::Platforms => cmd.arg(self.keys.platforms_key()),
                 Key::Slots => cmd.arg(self.keys.slots_key(platform)),
             };
+        }
+    }
+
+    /// How many hashes so many KOLs of a platform have, with their legacy hashes.
+    fn hashes_of(&self, platform: &str, kols: usize) -> usize {
+        kols * if self.is_legacy(platform) { 2 } else { 1 }
+    }
+
+    /// The keys of the hashes of KOLs, then those of their legacy hashes, if any.
+    fn hashes<'k>(
+        &self,
+        platform: &str,
+        kols: impl Iterator<Item = &'k str> + Clone,
+        cmd: &mut Cmd,
+    ) {
+        for kol in kols.clone() {
+            cmd.arg(self.keys.hash_key(platform, kol));
+        }
+        if self.is_legacy(platform) {
+            for kol in kols {
+                cmd.arg(self.keys.legacy_key(kol));
+            }
         }
     }
 

@@ -260,6 +260,12 @@ impl Fill {
         calls.merges.push(call);
     }
 
+    /// Removes hashes that only an older generation knew from Redis, if nothing names them there.
+    pub fn forget(&self, platform: &str, kols: &[String], calls: &mut Calls<'_>) {
+        let call = self.encoder.forget(&calls.context(platform), kols);
+        calls.merges.push(call);
+    }
+
     /// Whether KOLs are left that are worth sending at this window end and market version.
     pub fn is_wanted(&self, now: Instant, state: &State, scope: Scope, tick: &JobTick) -> bool {
         let rescore = scope == Scope::Everything && !self.is_rescored(state, tick);

@@ -1,6 +1,7 @@
 //! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
-//! in Redis. How a flush is filled: see `sending`.
+//! in Redis. How a flush is filled: see `sending`; what is done beside: see `keeping`.
 
+mod keeping;
 mod sending;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use super::room::Room;
 use super::shown;
 use super::staleness::Staleness;
 use super::turn::OwnTurn;
-use super::upkeep::{Allowed, Upkeep};
+use super::upkeep::Upkeep;
 use crate::memory::Memory;
 use crate::partition::message::Assignment;
 use crate::sink::{Fence, Flushed, Operation, Sink, Turns};
@@ -189,7 +190,8 @@ impl Outbox {
     pub fn problem(&self) -> Option<KolError> {
         let worst = self.problems.worst().cloned();
         let worst = worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()));
-        worst.or_else(|| self.staleness.problem(self.turn.load()))
+        let worst = worst.or_else(|| self.staleness.problem(self.turn.load()));
+        worst.or_else(|| self.upkeep.limit().cloned())
     }
 
     /// How old the oldest change is that Redis does not have.
@@ -254,16 +256,6 @@ impl Outbox {
         flush.into_iter().chain(upkeep).min()
     }
 
-    /// Comparisons once everything was sent; sweeps near the head of the log, and once everything is shown,
-    /// too: they must not take out what is only late to come.
-    fn allowed(&self, scope: Scope) -> Allowed {
-        let ready = self.flusher.is_ready() && self.flusher.confirmed().is_some();
-        Allowed {
-            sweep: ready && scope == Scope::Everything && self.rankings.are_shown(),
-            compare: ready,
-        }
-    }
-
     /// Starts what is due: a claim, a flush, a piece of a sweep, a comparison, or a look at the fence.
     pub fn step(
         &mut self,
@@ -300,22 +292,7 @@ impl Outbox {
         } else if self.flusher.next_at().is_some_and(is_due) {
             arrived = self.flush_in_turn(now, state, reached, tick);
         }
-        let allowed = self.allowed(reached.scope);
-        if self.requests.are_idle() && allowed.sweep {
-            let platforms = || self.rankings.platforms(state.platforms());
-            if let Some(piece) = self.upkeep.scan(now, platforms) {
-                self.requests.scan(piece);
-            }
-        }
-        if self.requests.are_idle() && allowed.compare {
-            let owner = (&self.fence, self.flusher.done());
-            let calls = self
-                .upkeep
-                .compare(now, tick.partitions, state, &self.fill, owner);
-            if !calls.is_empty() {
-                self.requests.compare(self.fence.key.clone(), calls);
-            }
-        }
+        self.keep_up(now, state, reached.scope, tick);
         let failed = self.problems.has(Operation::Tops);
         if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now, failed) {
             self.requests.tops(self.tops(state));
@@ -347,6 +324,10 @@ impl Outbox {
                 self.upkeep.scanned(now, state, &mut self.fill, piece);
                 Next::Continue
             }
+            Answer::Hashes(a) => {
+                self.upkeep.hashes_read(now, state, a.as_ref().ok());
+                Next::Continue
+            }
             Answer::Compare(a) => {
                 let found = a.as_ref().ok();
                 let (fill, fence) = (&mut self.fill, &self.fence);
@@ -370,6 +351,7 @@ impl Outbox {
             Answer::Claim(Err(_))
             | Answer::Look(_)
             | Answer::Scan(_)
+            | Answer::Hashes(_)
             | Answer::Compare(_)
             | Answer::Tops(_) => {}
         }

@@ -9,7 +9,7 @@ use kol_common::redis::RIGHTS_MISSING;
 
 use super::*;
 use crate::partition::testing::event;
-use crate::sink::{Claimed, Compared, Flushed, Found, Present, Scanned, SinkMessage};
+use crate::sink::{Claimed, Compared, Flushed, Found, Hashes, Present, Scanned, SinkMessage};
 use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
@@ -49,6 +49,9 @@ struct Rig {
     /// What the fence record says was shown, and the last record of that.
     shown: Option<(u64, u64)>,
     last: String,
+    /// What a look through all keys finds, and how often it was requested.
+    hashes: Hashes,
+    looks: usize,
     /// A comparison finds that `last_update` or `last_event` is gone.
     stamps_lost: bool,
     flushes: usize,
@@ -71,6 +74,8 @@ impl Rig {
             tops_refused: None,
             shown: None,
             last: String::new(),
+            hashes: Hashes::default(),
+            looks: 0,
             stamps_lost: false,
             flushes: 0,
         }
@@ -152,6 +157,10 @@ impl Rig {
             SinkMessage::Scan { request, reply } => {
                 self.swept.push(request.platform);
                 reply.send(Ok(Scanned::default())).unwrap();
+            }
+            SinkMessage::Hashes { reply, .. } => {
+                self.looks += 1;
+                reply.send(Ok(self.hashes.clone())).unwrap();
             }
             SinkMessage::Compare { reply, .. } => {
                 let compared = Compared {
@@ -378,6 +387,33 @@ async fn rankings_of_a_platform_without_events_flip_once_their_keys_are_mended()
     rig.settle(0).await;
     assert!(rig.outbox.rankings.are_shown());
     assert_eq!(rig.outbox.problem(), None);
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_let_its_keys_be_looked_through_is_a_problem_and_hinders_nothing() {
+    let mut rig = Rig::new(assignment());
+    let error = KolError::external("SINK_SCAN_REFUSED", "no");
+    rig.hashes.refused = Some(Box::new(error.clone()));
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle(1).await;
+    assert_eq!((rig.flushes, rig.looks), (1, 1));
+    assert_eq!(rig.outbox.problem(), Some(error));
+    assert!(rig.outbox.confirmed().is_some());
+    rig.hashes.refused = None;
+    for _ in 0..6 {
+        rig.settle(1).await;
+    }
+    assert_eq!((rig.outbox.problem(), rig.looks), (None, 2));
+}
+
+#[tokio::test]
+async fn what_a_look_through_all_keys_finds_is_removed_by_a_flush() {
+    let mut rig = Rig::new(assignment());
+    rig.hashes.lone = vec![("tiktok".into(), "left".into())];
+    rig.settle(0).await;
+    assert_eq!((rig.flushes, rig.looks), (1, 1));
+    rig.settle(0).await;
+    assert_eq!((rig.flushes, rig.looks), (1, 1), "nothing is left to do");
 }
 
 #[path = "outbox_backlog_tests.rs"]

@@ -7,8 +7,8 @@ use redis::Cmd;
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Compared, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink,
-    SinkError, SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Hashes, HashesRequest, Operation, ScanRequest,
+    Scanned, Sink, SinkError, SinkMessage,
 };
 
 /// See the module.
@@ -25,6 +25,7 @@ enum Pending {
     Look(oneshot::Receiver<Result<u64, SinkError>>),
     Flush(oneshot::Receiver<Result<Flushed, SinkError>>),
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
+    Hashes(oneshot::Receiver<Result<Hashes, SinkError>>),
     Compare(oneshot::Receiver<Result<Compared, SinkError>>),
     Tops(oneshot::Receiver<Result<Vec<Option<f64>>, SinkError>>),
 }
@@ -40,6 +41,8 @@ pub enum Answer {
     Flush(Result<Flushed, SinkError>),
     /// To a look at a ranking.
     Scan(Result<Scanned, SinkError>),
+    /// To a look for hashes that nothing names.
+    Hashes(Result<Hashes, SinkError>),
     /// To a comparison.
     Compare(Result<Compared, SinkError>),
     /// Where the visible tops of rankings end.
@@ -54,6 +57,7 @@ impl Answer {
             Self::Look(_) => Operation::Look,
             Self::Flush(_) => Operation::Flush,
             Self::Scan(_) => Operation::Scan,
+            Self::Hashes(_) => Operation::Hashes,
             Self::Compare(_) => Operation::Compare,
             Self::Tops(_) => Operation::Tops,
         }
@@ -66,6 +70,7 @@ impl Answer {
             Self::Look(a) => a.as_ref().err(),
             Self::Flush(a) => a.as_ref().err(),
             Self::Scan(a) => a.as_ref().err(),
+            Self::Hashes(a) => a.as_ref().err(),
             Self::Compare(a) => a.as_ref().err(),
             Self::Tops(a) => a.as_ref().err(),
         }
@@ -120,6 +125,13 @@ impl Requests {
         self.send(Pending::Scan(answer), message);
     }
 
+    /// Looks for hashes that nothing names, in a piece of all keys.
+    pub fn hashes(&mut self, request: HashesRequest) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Hashes { request, reply };
+        self.send(Pending::Hashes(answer), message);
+    }
+
     /// Compares what was sent with what is there.
     pub fn compare(&mut self, fence: String, calls: Vec<Cmd>) {
         let (reply, answer) = oneshot::channel();
@@ -146,6 +158,7 @@ impl Requests {
             Some(Pending::Look(rx)) => Answer::Look(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Flush(rx)) => Answer::Flush(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Hashes(rx)) => Answer::Hashes(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Tops(rx)) => Answer::Tops(rx.await.unwrap_or_else(|_| Err(gone()))),
         };

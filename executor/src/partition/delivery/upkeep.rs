@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::comparison::Comparison;
 use super::encode::KOLS_A_CALL;
 use super::fill::{Calls, Fill, Reconciled};
+use super::hashes::LoneHashes;
 use super::orphans::Orphans;
 use super::refusals::Refusals;
 use super::repairs::Repairs;
 use super::strangers::Strangers;
 use crate::partition::message::Assignment;
-use crate::sink::{Compared, Fence, Present, ScanRequest, Scanned};
+use crate::sink::{Compared, Fence, Hashes, HashesRequest, Present, ScanRequest, Scanned};
 use crate::state::{PlatformIndex, State};
 
 /// When a flush looks again at keys of a wrong type, although there may be nothing to send.
@@ -27,6 +28,7 @@ const RECHECK: Duration = Duration::from_secs(5);
 pub struct Upkeep {
     assignment: Arc<Assignment>,
     orphans: Orphans,
+    hashes: LoneHashes,
     comparison: Comparison,
     refusals: Refusals,
     repairs: Repairs,
@@ -34,6 +36,8 @@ pub struct Upkeep {
     /// Strangers to take out, by the names of their platforms, and how many of them the log has named.
     strange: Vec<(String, String)>,
     taken_out: Repairs,
+    /// Of hashes that nothing named.
+    forgotten: Repairs,
     /// When a flush must show whether keys that belong to no creator are right again.
     recheck_at: Option<Instant>,
     /// The flush under way is only for that: it has no merges.
@@ -54,12 +58,14 @@ impl Upkeep {
     pub fn new(assignment: Arc<Assignment>, now: Instant) -> Self {
         Self {
             orphans: Orphans::due(now),
+            hashes: LoneHashes::new(assignment.ordinal),
             comparison: Comparison::new(now),
             refusals: Refusals::default(),
             repairs: Repairs::default(),
             strangers: Strangers::new(assignment.ordinal),
             strange: Vec::new(),
             taken_out: Repairs::default(),
+            forgotten: Repairs::default(),
             recheck_at: None,
             only_rechecks: false,
             assignment,
@@ -84,11 +90,18 @@ impl Upkeep {
     /// Redis may have creators that it should not have: a sweep is due.
     pub fn sweep_again(&mut self, now: Instant) {
         self.orphans = Orphans::due(now);
+        self.hashes.start_over();
     }
 
-    /// Creators that Redis lost, or that somebody wrote over, and that were sent again, and strangers that were taken out.
+    /// Creators that Redis lost, or that somebody wrote over, and that were sent again; strangers that were taken out; and
+    /// hashes that nothing named.
     pub fn repaired(&self) -> u64 {
-        self.repairs.total() + self.taken_out.total()
+        self.repairs.total() + self.taken_out.total() + self.forgotten.total()
+    }
+
+    /// Why hashes that nothing names may stay.
+    pub fn limit(&self) -> Option<&KolError> {
+        self.hashes.problem()
     }
 
     /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
@@ -104,14 +117,15 @@ impl Upkeep {
 
     /// Whether creators wait to be taken out.
     pub fn has_orphans(&self) -> bool {
-        self.orphans.are_found() || !self.strange.is_empty()
+        self.orphans.are_found() || !self.strange.is_empty() || self.hashes.are_found()
     }
 
     /// When something is due.
     pub fn wake_at(&self, allowed: Allowed) -> Option<Instant> {
-        let sweep = self.orphans.next_at().filter(|_| allowed.sweep);
+        let sweeps = [self.orphans.next_at(), self.hashes.next_at()];
+        let sweeps = sweeps.into_iter().flatten().filter(|_| allowed.sweep);
         let compare = Some(self.comparison.next_at()).filter(|_| allowed.compare);
-        sweep.into_iter().chain(compare).min()
+        sweeps.chain(compare).min()
     }
 
     /// The piece of a listing to read now, if one is due; `platforms` is called only then.
@@ -125,6 +139,7 @@ impl Upkeep {
         let default = &spec.scoring.default_platform;
         let Some(place) = self.orphans.begin(&platforms(), default) else {
             self.orphans.ended(now);
+            self.hashes.listings_swept(now);
             return None;
         };
         Some(ScanRequest {
@@ -150,9 +165,37 @@ impl Upkeep {
         self.orphans.scanned(now, piece, is_orphan);
     }
 
+    /// Where to look now for hashes that nothing names, behind this fence, if that is due.
+    pub fn look_for_hashes(&mut self, now: Instant, fence: &Fence) -> Option<HashesRequest> {
+        Some(HashesRequest {
+            from: self.hashes.begin(now)?,
+            keys: self.assignment.spec.sink.keys.clone(),
+            fence: fence.key.clone(),
+            generation: fence.generation,
+        })
+    }
+
+    /// A piece of all keys was looked through, or could not be.
+    pub fn hashes_read(&mut self, now: Instant, state: &State, piece: Option<&Hashes>) {
+        let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
+        let found = self.hashes.read(now, piece, is_known);
+        if let Some(hashes) = self.forgotten.add(now, found as u64) {
+            tracing::warn!(
+                code = "HASHES_FORGOTTEN",
+                job = self.assignment.spec.name.as_str(),
+                partition = %self.assignment.partition,
+                hashes,
+                "hashes of an older generation are in no ranking and have no slots: removing them"
+            );
+        }
+    }
+
     /// Adds orphans that were found to a flush.
     pub fn remove(&mut self, state: &State, fill: &mut Fill, calls: &mut Calls<'_>) {
         let is_known = |platform: &str, kol: &str| state.find(platform, kol).is_some();
+        if let Some((platform, kols)) = self.hashes.take(KOLS_A_CALL, is_known) {
+            fill.forget(&platform, &kols, calls);
+        }
         if let Some((platform, kols)) = self.orphans.take(KOLS_A_CALL, is_known) {
             fill.remove(platform, kols, calls);
         }
@@ -231,6 +274,7 @@ impl Upkeep {
         }
         self.recheck(now, fill);
         self.orphans.removed(refused.is_some());
+        self.hashes.removed(refused.is_some());
     }
 
     /// The calls that compare the next slice, as one of so many partitions of the job, if one is due and there is anything to

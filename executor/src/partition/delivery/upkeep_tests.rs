@@ -67,3 +67,57 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
         Some(Arg::Simple(&b"stranger"[..]))
     );
 }
+
+#[test]
+fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
+    let assignment = Arc::new(Assignment::with_source(""));
+    let now = Instant::now();
+    let state = State::new(Arc::clone(&assignment.scoring));
+    let encoder = Encoder::new(&assignment.spec.sink, "tiktok", 0);
+    let mut fill = Fill::new(encoder, Duration::ZERO, now);
+    let fence = Fence {
+        key: "fence".into(),
+        generation: 7,
+        assignment_epoch: 1,
+    };
+    let scoring = Arc::clone(&assignment.scoring);
+    let mut upkeep = Upkeep::new(assignment, now);
+    let sweep_listings = |upkeep: &mut Upkeep, fill: &mut Fill| {
+        assert!(upkeep.look_for_hashes(now, &fence).is_none(), "later");
+        let mut state = State::new(Arc::clone(&scoring));
+        while upkeep.scan(now + RECHECK, Vec::new).is_some() {
+            upkeep.scanned(now, &mut state, fill, Some(&Scanned::default()));
+        }
+        upkeep.look_for_hashes(now + RECHECK, &fence).unwrap()
+    };
+    let request = sweep_listings(&mut upkeep, &mut fill);
+    assert_eq!((request.fence.as_str(), request.generation), ("fence", 7));
+    let found = Hashes {
+        lone: vec![("tiktok".into(), "left".into())],
+        ..Hashes::default()
+    };
+    upkeep.hashes_read(now, &state, Some(&found));
+    assert_eq!((upkeep.repaired(), upkeep.has_orphans()), (1, true));
+    for answered in [false, true] {
+        let mut calls = Calls {
+            scoring: &scoring,
+            fence: &fence,
+            tick: &JobTick::default(),
+            sequence: 1,
+            now: "now",
+            merges: Vec::new(),
+        };
+        upkeep.remove(&state, &mut fill, &mut calls);
+        let [call] = calls.merges.as_slice() else {
+            panic!("{} calls", calls.merges.len());
+        };
+        let words: Vec<_> = call.args_iter().collect();
+        let hash = crate::sink::script::FORGET.get_hash();
+        assert_eq!(words[1], Arg::Simple(hash.as_bytes()));
+        assert_eq!(words.last(), Some(&Arg::Simple(&b"left"[..])));
+        upkeep.flushed(now, &state, &fill, answered.then_some(&[]));
+    }
+    assert!(!upkeep.has_orphans());
+    upkeep.sweep_again(now);
+    sweep_listings(&mut upkeep, &mut fill);
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::scan;
 use crate::world::time;
 
 /// An answer, before it is written.
@@ -20,7 +21,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    fn text(text: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn text(text: impl Into<Vec<u8>>) -> Self {
         Self::Bulk(Some(text.into()))
     }
 }
@@ -94,6 +95,11 @@ impl Db {
                 return Ok(Reply::text(
                     "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n",
                 ));
+            }
+            ("SCAN", [cursor, options @ ..]) => {
+                let keys = self.keys.iter();
+                let hashes = keys.filter(|(_, value)| matches!(value, Value::Hash(_)));
+                return scan::scan(hashes.map(|(key, _)| key), cursor, options);
             }
             (_, [key, rest @ ..]) => (key, rest),
             _ => return Err(wrong_number()),

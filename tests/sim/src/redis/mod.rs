@@ -2,8 +2,10 @@
 //! can fail over, lose what is newest, freeze, and get a command twice.
 
 mod db;
+mod foreign;
 mod lua;
 mod resp;
+mod scan;
 mod structs;
 
 use std::cell::{Cell, RefCell};
@@ -81,13 +83,15 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// An empty one.
+    /// One that only others and an older generation of the job have written.
     ///
     /// # Errors
     /// Lua cannot be started.
     pub fn new() -> mlua::Result<Rc<Self>> {
+        let mut db = Db::default();
+        foreign::put(&mut db);
         Ok(Rc::new(Self {
-            scripts: Scripts::new(Rc::default())?,
+            scripts: Scripts::new(Rc::new(RefCell::new(db)))?,
             history: RefCell::default(),
             frozen_until: Cell::default(),
             repeats: Cell::default(),
@@ -102,6 +106,18 @@ impl Redis {
     /// What it holds.
     pub fn db(&self) -> Db {
         self.scripts.db().borrow().clone()
+    }
+
+    /// What it shows of the job's creators: hashes by their keys.
+    pub fn hashes(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut hashes = self.scripts.db().borrow().hashes("trending:");
+        hashes.retain(|key, _| !foreign::is_foreign(key));
+        hashes
+    }
+
+    /// How the hashes of others differ from what they were.
+    pub fn of_others(&self) -> Vec<String> {
+        foreign::differences(&self.scripts.db().borrow(), self.lost.get().is_some())
     }
 
     /// What a reader saw that it should not.

@@ -1,6 +1,6 @@
 //! The simulated Redis beside a real one: the same calls, the same answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::{Scoring, Slot};
@@ -211,6 +211,27 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .arg(["update", "event", "fence", "nothing"][random.random_range(0..4)])
                 .take();
         }
+        9 if random.random_ratio(1, 4) => {
+            let kols: Vec<_> = KOLS.iter().map(|kol| (*kol).to_owned()).collect();
+            let context = CallContext {
+                scoring,
+                fence: &fence,
+                sequence,
+                place: 1,
+                platform: "tiktok",
+                market: 0.0,
+                market_version: 1,
+                now: "2026-01-01T00:00:00.000Z",
+                shown: true,
+            };
+            return encoder.forget(&context, &kols);
+        }
+        10 if random.random_ratio(1, 20) => {
+            return redis::cmd("DEL")
+                .arg("ranking:tiktok:trending")
+                .arg("streaming:ranking:tiktok:trending:slots")
+                .take();
+        }
         9 => {
             let kols = KOLS.iter().filter(|_| random.random_bool(0.6)).copied();
             let kols: Vec<_> = kols.collect();
@@ -285,6 +306,7 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE.as_str(),
         script::COMPARE_SOURCE.as_str(),
+        script::FORGET_SOURCE.as_str(),
     ] {
         both.call(redis::cmd("SCRIPT").arg("LOAD").arg(source));
     }
@@ -307,5 +329,73 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
     }
     for word in ["OK", "FENCED", "NOFENCE", "BADKEY"] {
         assert!(answers.contains_key(word), "no {word} among {answers:?}");
+    }
+}
+
+/// What a look through all keys finds, in all its pieces; how many there were.
+fn scanned(pattern: &str, mut answer: impl FnMut(&Cmd) -> Reply) -> (BTreeSet<Vec<u8>>, usize) {
+    let (mut found, mut cursor, mut pieces) = (BTreeSet::new(), "0".to_owned(), 0);
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("MATCH").arg(pattern);
+        scan.arg("COUNT").arg(100).arg("TYPE").arg("hash");
+        let Reply::Array(parts) = answer(&scan) else {
+            panic!("{pattern}: no two parts");
+        };
+        let [Reply::Bulk(Some(next)), Reply::Array(keys)] = parts.as_slice() else {
+            panic!("{pattern}: {parts:?}");
+        };
+        for key in keys {
+            let Reply::Bulk(Some(key)) = key else {
+                panic!("{pattern}: {key:?}");
+            };
+            found.insert(key.clone());
+        }
+        pieces += 1;
+        cursor = String::from_utf8(next.clone()).unwrap();
+        if cursor == "0" {
+            return (found, pieces);
+        }
+    }
+}
+
+#[test]
+fn a_look_through_all_keys_finds_in_the_simulated_redis_what_it_finds_in_a_real_one() {
+    let server = RedisServer::start();
+    let mut real = server.connect();
+    let simulated = Scripts::new(std::rc::Rc::default()).unwrap();
+    let mut both = |command: &Cmd| {
+        let words = parse(&mut command.get_packed_command()).unwrap().unwrap();
+        let _done = simulated.answer(&words);
+        command.query::<Value>(&mut real).unwrap();
+    };
+    let tails = (0..300).map(|n| format!("tiktok:{n}"));
+    let tails = tails.chain(["a*b", "a\\b", "aab", "", "tiktok:"].map(str::to_owned));
+    for tail in tails {
+        both(
+            redis::cmd("HSET")
+                .arg(format!("trending:{tail}"))
+                .arg("f")
+                .arg("v"),
+        );
+        both(redis::cmd("HSET").arg(&tail).arg("f").arg("v"));
+        both(redis::cmd("SET").arg(format!("trending:x:{tail}")).arg("v"));
+    }
+    for (pattern, least) in [
+        ("trending:*:*", 300),
+        ("*", 600),
+        ("trending:a\\*b", 1),
+        ("trending:a*b", 3),
+        ("trending:a\\\\b", 1),
+        ("nothing", 0),
+    ] {
+        let (wanted, _) = scanned(pattern, |scan| of_real(scan.query(&mut real).unwrap()));
+        let (found, pieces) = scanned(pattern, |scan| {
+            let words = parse(&mut scan.get_packed_command()).unwrap().unwrap();
+            simulated.answer(&words)
+        });
+        assert_eq!(found, wanted, "{pattern}");
+        assert!(wanted.len() >= least, "{pattern}: {}", wanted.len());
+        assert!(pieces > 10, "{pattern}: {pieces} pieces");
     }
 }
