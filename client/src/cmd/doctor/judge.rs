@@ -6,7 +6,7 @@
 //!    executor has partitions of the job and does not complain: addresses and secrets of a job need not be valid here.
 //! 4. Nobody else looks at a job without an executor that answers: there, what this host sees counts.
 //! 5. That a secret is missing here never counts: it is not meant to be here.
-//! 6. A topic that Kafka says is missing counts wherever that was asked.
+//! 6. A topic that Kafka says is missing counts wherever that was seen.
 //! 7. The same said by several is one trouble with several places.
 
 use std::collections::BTreeMap;
@@ -181,10 +181,10 @@ impl Diagnosis {
         });
         let readings: Vec<_> = executors.chain(masters).collect();
         let Some(differ) = disagreement(readings.iter().copied()) else {
-            let hosts = readings.len() + 1;
+            let count = readings.len() + 1;
             return self.well(
                 Area::Clocks,
-                format!("{hosts} clocks"),
+                format!("of {count} processes"),
                 "within a minute of each other",
             );
         };
@@ -214,11 +214,16 @@ impl Diagnosis {
             // A job that waits for one has said so.
             0 if self.troubles.iter().any(|t| t.error.code == "NO_EXECUTOR") => {}
             0 => {
-                let error = KolError::external("NO_EXECUTOR", "no executor is registered")
+                let what = if executors.iter().any(is_present) {
+                    "no executor that is registered answers"
+                } else {
+                    "no executor is registered"
+                };
+                let error = KolError::external("NO_EXECUTOR", what)
                     .help("Start kol-executor --master URL.");
                 self.add(Area::Executors, error.to_info(), "the cluster".to_owned());
             }
-            count => self.well(Area::Executors, "executors", format!("{count} answer")),
+            count => self.well(Area::Executors, "of the cluster", format!("{count} answer")),
         }
     }
 
@@ -242,7 +247,7 @@ impl Diagnosis {
             self.add(area, problem.clone(), format!("{place}{more}"));
         }
         if job.problems.is_empty() {
-            self.well(Area::Job, place, job_state(job.state()));
+            self.well(Area::Job, &job.name, job_state(job.state()));
         }
     }
 

@@ -22,7 +22,7 @@ use crate::print;
 /// Arguments of `kol-client doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Job id or name; when left out all that run, and those that failed and were not submitted again.
+    /// Job id or name; when left out the newest that run or failed and were not submitted again, sixteen at most.
     #[arg(add = complete::jobs())]
     job: Option<String>,
     /// A job spec, whose Kafka, Redis and checkpoint root are looked at from here while no master knows the job.

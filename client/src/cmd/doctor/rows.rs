@@ -16,6 +16,11 @@ pub(super) fn row(code: &str) -> Option<Row> {
     let begin = format!("| `{code}` | ");
     let row = TABLE.lines().find_map(|line| line.strip_prefix(&begin))?;
     let (means, remedy) = row.strip_suffix(" |")?.split_once(" | ")?;
+    // Where it appears, in italics, comes before what it means.
+    let (_, means) = means
+        .strip_prefix('*')
+        .and_then(|m| m.split_once("* "))
+        .unwrap_or(("", means));
     Some(Row { means, remedy })
 }
 
@@ -28,6 +33,11 @@ mod tests {
         let found = row("SINK_UNREACHABLE").unwrap();
         assert_eq!(found.means, "Redis cannot be reached.");
         assert_eq!(found.remedy, "Start Redis, or correct `sink.url`.");
+        let of_a_line = row("EXECUTOR_LOST").unwrap();
+        assert!(
+            of_a_line.means.starts_with("An executor is gone"),
+            "{of_a_line:?}"
+        );
         assert_eq!(row("SINK_UNREACHABL"), None);
         assert_eq!(row(""), None);
     }

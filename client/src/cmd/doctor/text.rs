@@ -23,9 +23,7 @@ pub(super) fn as_text(found: &Diagnosis) -> String {
     for note in &found.notes {
         let (places, error) = (note.places.join("; "), &note.error);
         let what = format!("{}: {}", error.code, error.message);
-        lines.push(format!(
-            "note   {places}: {what}; the job does not complain"
-        ));
+        lines.push(format!("note   {places}: {what}; only this host says so"));
     }
     for well in &found.well {
         let (area, what, found) = (well.area.word(), &well.what, &well.found);
@@ -50,7 +48,7 @@ fn facts(trouble: &Trouble) -> impl Iterator<Item = (&'static str, String)> {
     known.filter_map(|(name, value)| Some((name, value?)))
 }
 
-/// For scripts.
+/// The same for scripts, as docs/json.md shows it.
 pub(crate) fn as_json(found: &Diagnosis) -> Value {
     let troubles = |all: &[Trouble]| all.iter().map(trouble_json).collect::<Vec<_>>();
     let well = found

@@ -23,7 +23,7 @@ pub(super) const RECORD_OVERHEAD: u64 = 400;
 pub(super) struct Recipe {
     pub(super) source: KafkaSource,
     pub(super) secrets: Secrets,
-    /// Its name.
+    /// Name of the job, which brokers and the log show.
     pub(super) job: String,
 }
 
