@@ -61,6 +61,7 @@ fn allow(scene: &mut Scene) {
         ("CHECKPOINT_STORE", "the root was moved away"),
         ("EPOCH_ABORTED", "the root was moved away"),
         ("ROOT_ABSENT", "the root was moved away"),
+        ("PARTITION_ENDED", "the root was moved away"),
         ("SESSION_LOST", "the master was killed"),
         ("SESSION_ENDED", "the master was killed"),
     ] {
