@@ -118,6 +118,9 @@ pub enum Command {
     /// Make certificates and tokens for a cluster.
     #[command(after_help = examples::CERTS)]
     Certs(cmd::certs::Args),
+    /// Look at everything, and say what is wrong in the order in which to mend it.
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(cmd::doctor::Args),
     /// Check whether a process is well, by its page /healthz or /readyz.
     #[command(after_help = examples::HEALTH)]
     Health(cmd::health::Args),
@@ -169,6 +172,7 @@ impl Cli {
             Command::Generate(args) => cmd::generate::run(args, &ctx).await,
             Command::ConvertSpark(args) => cmd::convert_spark::run(args, &ctx).await,
             Command::Certs(args) => cmd::certs::run(args, &ctx),
+            Command::Doctor(args) => cmd::doctor::run(args, &ctx).await,
             Command::Health(args) => cmd::health::run(args, &ctx).await,
             Command::Completions(args) => Ok(cmd::completions::run(args)?),
         }
@@ -186,6 +190,8 @@ mod tests {
         Cli::command().debug_assert();
         let help = Cli::command().render_long_help().to_string();
         assert!(help.contains("5 a wait timed out"));
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("7 doctor found something wrong"));
     }
 
     #[test]
@@ -197,6 +203,7 @@ mod tests {
             "checkpoints",
             "autoscale-advice",
             "top",
+            "doctor",
             "explain kol",
             "explain kol job",
             "top job -n 1",
@@ -274,6 +281,7 @@ mod tests {
             "docs/operations/upgrade.md",
             "docs/operations/backup.md",
             "docs/operations/disaster.md",
+            "docs/operations/monitoring.md",
         ] {
             let text = file(path).replace("\\\n", " ");
             for begin in ["`kol-client ", "\nkol-client "] {

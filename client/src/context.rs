@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use kol_common::KolError;
 use kol_common::checkpoint::Stores;
 use kol_common::net::{tls_failure, with_schemes};
-use kol_common::proto::LeadershipRequest;
 use kol_common::proto::job_service_client::JobServiceClient;
-use tonic::Code;
+use kol_common::proto::{LeadershipReply, LeadershipRequest};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 use crate::access::{Access, Token};
 
@@ -64,8 +65,7 @@ impl Context {
     /// # Errors
     /// The master cannot be reached.
     pub async fn jobs_within(&self, answer: Duration) -> Result<Jobs, KolError> {
-        let access = self.tls.as_deref().map(Access::read).transpose()?;
-        let access = access.unwrap_or_default();
+        let access = self.access()?;
         let masters = with_schemes(&self.master, self.tls.is_some());
         let masters: Vec<&str> = masters.split(',').collect();
         let [master] = masters[..] else {
@@ -75,10 +75,46 @@ impl Context {
         connected.map_err(|error| unreachable(master, &why(&error)))
     }
 
+    /// All masters, each with what it answers to who leads; looked at side by side.
+    ///
+    /// # Errors
+    /// `--master` or `--tls` is wrong.
+    pub async fn masters(&self, answer: Duration) -> Result<Vec<Master>, KolError> {
+        let access = self.access()?;
+        let masters = with_schemes(&self.master, self.tls.is_some());
+        let masters = masters.split(',').map(str::trim);
+        let all = masters.map(|url| Ok((url, endpoint(url, &access, answer)?)));
+        let all: Vec<(&str, Endpoint)> = all.collect::<Result<_, KolError>>()?;
+        let calls = all.iter().map(|(url, endpoint)| async {
+            let answer = match look(endpoint, &access).await {
+                Ok((client, Ok(reply))) => Ok((client, reply)),
+                Ok((_, Err(refused))) => Err(refused.into()),
+                Err(why) => Err(unreachable(url, &why).into()),
+            };
+            let url = (*url).to_owned();
+            Master { url, answer }
+        });
+        Ok(join_all(calls).await)
+    }
+
+    fn access(&self) -> Result<Access, KolError> {
+        let access = self.tls.as_deref().map(Access::read).transpose()?;
+        Ok(access.unwrap_or_default())
+    }
+
     /// Whether to print JSON.
     pub fn json(&self) -> bool {
         self.output == OutputFormat::Json
     }
+}
+
+/// One of the masters of `--master`.
+#[derive(Debug)]
+pub struct Master {
+    /// As it is called.
+    pub url: String,
+    /// A client of it, and what it says of who leads; or why it does not answer.
+    pub answer: anyhow::Result<(Jobs, LeadershipReply)>,
 }
 
 /// The one of the masters that leads, or else the first that answered.
@@ -97,42 +133,40 @@ async fn leader_among(
     let (mut follower, mut reason) = (None, String::new());
     while let Some(seen) = calls.next().await {
         match seen {
-            Seen::Leads(client) => return Ok(client),
-            Seen::Follows(client) => {
+            Ok((client, Ok(reply))) if reply.leads => return Ok(client),
+            // One that refuses says so again to what is requested of it.
+            Ok((client, _)) => {
                 follower.get_or_insert(client);
             }
-            Seen::Unreachable(why) if why.is_empty() => {}
-            Seen::Unreachable(why) => reason = why,
+            Err(why) if why.is_empty() => {}
+            Err(why) => reason = why,
         }
     }
     follower.ok_or_else(|| unreachable(&masters.join(", "), &reason))
 }
 
-/// What a master among several is.
-enum Seen {
-    Leads(Jobs),
-    Follows(Jobs),
-    /// Why, where that can be said.
-    Unreachable(String),
-}
-
-async fn look(endpoint: &Endpoint, access: &Access) -> Seen {
-    let mut client = match connect(endpoint, access).await {
-        Ok(client) => client,
-        Err(error) => return Seen::Unreachable(why(&error)),
-    };
+/// A client of a master, and whether that one leads or what it refuses.
+///
+/// # Errors
+/// It cannot be reached: why, where that can be said.
+async fn look(
+    endpoint: &Endpoint,
+    access: &Access,
+) -> Result<(Jobs, Result<LeadershipReply, Status>), String> {
+    let connected = connect(endpoint, access).await;
+    let mut client = connected.map_err(|error| why(&error))?;
     let answer = client.leadership(LeadershipRequest {});
-    let leads = match tokio::time::timeout(CONNECT, answer).await {
-        Ok(Ok(reply)) => reply.into_inner().leads,
+    let answer = match tokio::time::timeout(CONNECT, answer).await {
+        Ok(Ok(reply)) => Ok(reply.into_inner()),
         // A version without elections: it is the only master.
-        Ok(Err(status)) => status.code() == Code::Unimplemented,
-        Err(_) => return Seen::Unreachable(String::new()),
+        Ok(Err(status)) if status.code() == Code::Unimplemented => Ok(LeadershipReply {
+            leads: true,
+            ..LeadershipReply::default()
+        }),
+        Ok(Err(status)) => Err(status),
+        Err(_) => return Err(String::new()),
     };
-    if leads {
-        Seen::Leads(client)
-    } else {
-        Seen::Follows(client)
-    }
+    Ok((client, answer))
 }
 
 fn endpoint(master: &str, access: &Access, answer: Duration) -> Result<Endpoint, KolError> {

@@ -53,6 +53,9 @@ examples! {
     CERTS: "certs init certs --host kol.example"
         "certs token certs --name ann --role viewer"
         "certs renew certs --revoke";
+    DOCTOR: "doctor"
+        "doctor kol-trending -o json"
+        "doctor --spec job.toml";
     HEALTH: "health http://127.0.0.1:4040/readyz";
     COMPLETIONS: "completions bash";
 }

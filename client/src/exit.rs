@@ -14,7 +14,8 @@ use crate::print;
 
 /// Listed in `kol-client --help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal error, 2 wrong usage or job spec, 3 not \
-found, 4 master, Kafka or Redis cannot be reached, or a state file is damaged, 5 a wait timed out, 6 the job failed, 130 and 143 \
+found, 4 master, Kafka or Redis cannot be reached, or a state file is damaged, 5 a wait timed out, 6 the job failed, \
+7 doctor found something wrong, 130 and 143 \
 ended by SIGINT and SIGTERM";
 
 /// Wrong usage, as clap has it.
@@ -33,6 +34,9 @@ pub enum Ended {
     /// The job failed while it was waited for.
     #[error("{0}")]
     JobFailed(String),
+    /// Something is wrong with what was looked at.
+    #[error("{0}")]
+    Unwell(String),
 }
 
 /// Prints an error in the form that answers have, on standard error in any case, and chooses the exit code.
@@ -93,6 +97,7 @@ pub(crate) fn describe(error: &anyhow::Error) -> (ErrorInfo, u8) {
         let (error, code) = match ended {
             Ended::TimedOut(_) => (KolError::external("WAIT_TIMED_OUT", what), 5),
             Ended::JobFailed(_) => (KolError::external("JOB_FAILED", what).terminal(), 6),
+            Ended::Unwell(_) => (KolError::external("CLUSTER_UNWELL", what).terminal(), 7),
         };
         return (error.to_info(), code);
     }
@@ -162,6 +167,7 @@ mod tests {
         );
         assert_eq!(code(Ended::TimedOut("x".into()).into()), 5);
         assert_eq!(code(Ended::JobFailed("x".into()).into()), 6);
+        assert_eq!(code(Ended::Unwell("x".into()).into()), 7);
     }
 
     #[test]

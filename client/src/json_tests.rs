@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use self::samples::{
     AT, JOB, executor, job, manifest, partition_status, problem, savepoint, scaling,
 };
-use crate::cmd::{check, checkpoints, peek, plan, state, stop, submit, top, written};
+use crate::cmd::{check, checkpoints, doctor, peek, plan, state, stop, submit, top, written};
 use crate::input::cluster::Cluster;
 use crate::input::newest::Sample;
 use crate::state::Verified;
@@ -33,7 +33,7 @@ changes its meaning. Times end in `_ms` and are milliseconds (since 1970 where t
 the beginning end in `_total`. What is not known is `null`, never 0. The HTTP API has the same objects.
 
 A command that fails prints a *problem* on standard error, which has a code of [errors.md](errors.md), and nothing on standard output, but
-for `check` and `state verify`, which say there what they found. The exit codes are in `kol-client --help`.
+for `check`, `doctor` and `state verify`, which say there what they found. The exit codes are in `kol-client --help`.
 
 Values below are made up. `client/src/json_tests.rs` compares this page with what is printed.
 ";
@@ -224,6 +224,13 @@ fn nouns() -> Vec<(&'static str, &'static str, Value)> {
             "certificates",
             "`certs`: where they were written.",
             json!({"folder": "certs"}),
+        ),
+        (
+            "diagnosis",
+            "`doctor`: `troubles` in the order in which to mend them, each with its row of [errors.md](errors.md); `notes` are what only \
+             its host cannot reach. `area` is one of `master`, `leader`, `versions`, `clocks`, `executors`, `checkpoints`, `kafka`, `redis`, \
+             `job` and `standby`.",
+            doctor::sample_json(problem()),
         ),
         (
             "health",

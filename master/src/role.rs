@@ -115,16 +115,20 @@ impl Roles {
 
     /// Who leads, as far as this master knows.
     pub fn leadership(&self) -> LeadershipReply {
+        let own = LeadershipReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            wall_ms: Millis::now().0,
+            ..LeadershipReply::default()
+        };
         match self.now() {
             Role::Leading { controller, .. } => LeadershipReply {
                 leads: true,
-                leader: String::new(),
                 term: controller.term(),
+                ..own
             },
             Role::Following { leader, .. } => LeadershipReply {
-                leads: false,
                 leader: leader.unwrap_or_default(),
-                term: 0,
+                ..own
             },
         }
     }

@@ -64,6 +64,43 @@ fn every_line_of_a_log_has_a_code() {
 }
 
 #[test]
+fn a_line_of_an_executor_about_a_partition_or_a_topic_has_the_name_of_its_job() {
+    let (mut found, mut without) = (0, Vec::new());
+    for (path, text) in sources() {
+        if !path.starts_with(root().join("executor")) {
+            continue;
+        }
+        for start in ["tracing::info!(", "tracing::warn!(", "tracing::error!("] {
+            for (at, _) in text.match_indices(start) {
+                let event = event(&text[at + start.len()..]);
+                if ["partition", "topic"]
+                    .iter()
+                    .any(|name| has_field(event, name))
+                {
+                    found += 1;
+                    if !has_field(event, "job") {
+                        without.push(format!("{}: {event}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found > 10, "found only {found} events");
+    assert!(without.is_empty(), "without `job`: {without:#?}");
+}
+
+#[test]
+fn fields_of_an_event_are_found() {
+    let event = r#"code = "A", %partition, job = spec.name, topic, "the place, offset = 3""#;
+    for name in ["code", "partition", "job", "topic"] {
+        assert!(has_field(event, name), "{name}");
+    }
+    for name in ["name", "part", "place", "offset", "A"] {
+        assert!(!has_field(event, name), "{name}");
+    }
+}
+
+#[test]
 fn codes_are_found_in_errors_events_and_constants() {
     let text = r#"
         KolError::user("A_B", "x"); KolError::external(
@@ -134,6 +171,19 @@ fn is_code(text: &str) -> bool {
 /// Whether an event has a code of its own: an error's says why something happened, not what.
 fn has_code(event: &str) -> bool {
     event.contains("code = ") || event.split([',', '(']).any(|field| field.trim() == "code")
+}
+
+/// Whether an event has a field of this name; its message, the last of what it has, is none.
+fn has_field(event: &str, name: &str) -> bool {
+    let event = event.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fields = event.trim_end_matches(',');
+    let fields = fields
+        .rsplit_once(", \"")
+        .map_or(fields, |(fields, _)| fields);
+    fields.split(',').any(|field| {
+        let field = field.split('=').next().unwrap_or(field);
+        field.trim().trim_start_matches(['%', '?']) == name
+    })
 }
 
 /// What is inside the parentheses of a macro.

@@ -1,9 +1,14 @@
-//! The pages of metrics: Prometheus' own tool finds no fault in them, and the documents name what there is.
+//! The pages of metrics: Prometheus' own tool finds no fault in them, and the documents name what there is. What is made of them for
+//! operators is in `monitoring`.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot continue should say where"
 )]
+
+#[path = "metrics/monitoring.rs"]
+mod monitoring;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -70,13 +75,20 @@ fn page_of_an_executor() -> String {
     kol_executor::telemetry::page(&[report], &Memory::new(1 << 30), 1_234)
 }
 
-#[test]
-fn promtool_finds_no_fault_in_the_pages() {
-    let found = Command::new("promtool").arg("--version").output();
-    if found.is_err() {
+/// Whether promtool can judge; says so where it cannot.
+fn has_promtool() -> bool {
+    let found = Command::new("promtool").arg("--version").output().is_ok();
+    if !found {
         eprintln!(
             "NOT TESTED WITH PROMTOOL: it is missing (run tests/setup.sh, or apt-get install prometheus)"
         );
+    }
+    found
+}
+
+#[test]
+fn promtool_finds_no_fault_in_the_pages() {
+    if !has_promtool() {
         return;
     }
     for page in [page_of_a_master(), page_of_an_executor()] {

@@ -46,9 +46,10 @@ pub struct Args {
 const SURVEYED: u64 = 100;
 
 /// One thing that was checked.
+#[derive(Debug)]
 pub(crate) struct Finding {
-    what: String,
-    outcome: Result<String, KolError>,
+    pub(super) what: String,
+    pub(super) outcome: Result<String, KolError>,
     /// What its owner should know although it works.
     warnings: Vec<String>,
 }
@@ -124,16 +125,31 @@ fn with_spec(findings: &str, spec: &JobSpec) -> Result<String, KolError> {
 
 async fn reach(spec: JobSpec, secrets: Secrets) -> Vec<Finding> {
     let redis = reach_redis(&spec, &secrets).await;
-    let kafka = tokio::task::spawn_blocking(move || reach_kafka(&spec, &secrets)).await;
-    let mut findings = kafka.unwrap_or_else(|e| {
-        let error = KolError::internal("CHECK", e.to_string());
-        vec![Finding::new("Kafka".into(), Err(error))]
-    });
+    let mut findings = reach_kafka(spec, secrets, Depth::Records).await;
     findings.push(redis);
     findings
 }
 
-async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Finding {
+/// How far a look at Kafka goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Whether it answers, and has the topics.
+    Topics,
+    /// Also what their newest records are made of.
+    Records,
+}
+
+/// What is found at the Kafka of a job.
+pub(super) async fn reach_kafka(spec: JobSpec, secrets: Secrets, depth: Depth) -> Vec<Finding> {
+    let found = tokio::task::spawn_blocking(move || look_at_kafka(&spec, &secrets, depth)).await;
+    found.unwrap_or_else(|e| {
+        let error = KolError::internal("CHECK", e.to_string());
+        vec![Finding::new("Kafka".into(), Err(error))]
+    })
+}
+
+/// What is found at the Redis of a job.
+pub(super) async fn reach_redis(spec: &JobSpec, secrets: &Secrets) -> Finding {
     let what = format!("Redis {}", spec.sink.url);
     match look_at_redis(&spec.sink, secrets).await {
         Ok((found, evicts)) => {
@@ -162,7 +178,7 @@ async fn look_at_redis(
     Ok((found, eviction(&mut open, sink.ttl.is_some()).await?))
 }
 
-fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
+fn look_at_kafka(spec: &JobSpec, secrets: &Secrets, depth: Depth) -> Vec<Finding> {
     let source = spec.source.kafka();
     let what = format!("Kafka {}", source.bootstrap);
     let client = client_config(source, secrets, "kol-client-check").and_then(consumer);
@@ -191,7 +207,7 @@ fn reach_kafka(spec: &JobSpec, secrets: &Secrets) -> Vec<Finding> {
             format!("topic {topic}"),
             partitions.ok_or_else(missing),
         ));
-        if is_read {
+        if is_read && depth == Depth::Records {
             findings.extend(look_into(spec, topic, secrets));
         }
     }

@@ -51,7 +51,10 @@ fn follow(jobs: Vec<JobStatus>, given: Option<&str>, shown: &str) -> Result<JobS
 }
 
 /// `jobs` has the newest first: of several of a name that one counts.
-fn choose(jobs: Vec<JobStatus>, name: Option<&str>) -> Result<JobStatus, KolError> {
+///
+/// # Errors
+/// There is none, or there are several.
+pub(super) fn choose(jobs: Vec<JobStatus>, name: Option<&str>) -> Result<JobStatus, KolError> {
     if let Some(name) = name {
         let is_it = |job: &JobStatus| job.job_id == name || job.name == name;
         return jobs.into_iter().find(is_it).ok_or_else(|| {

@@ -8,6 +8,7 @@ pub mod checkpoints;
 mod chosen;
 pub mod completions;
 pub mod convert_spark;
+pub mod doctor;
 pub mod drain;
 pub mod executors;
 pub mod explain;

@@ -1,11 +1,15 @@
 //! What people and scripts read: the wire types as JSON, with the same names in the HTTP API and in
 //! `kol-client -o json`.
 
+mod clocks;
 mod explanation;
+mod missing;
 
 use serde_json::{Map, Value, json};
 
+pub use clocks::{Reading, disagreement};
 pub use explanation::{Score, explanation_json};
+pub use missing::{heard, missing};
 
 use crate::event::Reject;
 use crate::proto::{

@@ -115,6 +115,7 @@ impl Parts {
         self.now += WAIT;
         let now = Millis(self.intake.state().clock().map_or(0, |clock| clock.0)).iso();
         let mut calls = Calls {
+            job: &self.assignment.spec.name,
             scoring: &self.assignment.scoring,
             fence: &self.fence,
             tick: &self.tick,

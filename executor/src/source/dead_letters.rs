@@ -26,7 +26,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The dead-letter topic of a job, as its partitions use it.
 #[derive(Clone, Debug)]
-pub struct DeadLetters(Arc<dyn DeadLetterTopic>);
+pub struct DeadLetters {
+    /// Name of the job.
+    job: Arc<str>,
+    topic: Arc<dyn DeadLetterTopic>,
+}
 
 /// Letters that wait, in order, and the memory that they take.
 #[derive(Debug, Default)]
@@ -58,19 +62,28 @@ impl Waiting {
 }
 
 impl DeadLetters {
-    /// Over this topic.
-    pub fn new(topic: Arc<dyn DeadLetterTopic>) -> Self {
-        Self(topic)
+    /// Of the job of this name, over this topic.
+    pub fn new(job: &str, topic: Arc<dyn DeadLetterTopic>) -> Self {
+        let job = job.into();
+        Self { job, topic }
     }
 
     /// Memory that those take which the topic took and did not settle, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.0.bytes()
+        self.topic.bytes()
     }
 
     /// Waits until the topic has what it took, or the deadline has passed.
     pub async fn flush(&self, deadline: Duration) {
-        self.0.flush(deadline).await;
+        if !self.topic.flush(deadline).await {
+            let (job, topic) = (&*self.job, self.topic.name());
+            tracing::warn!(
+                code = "DEAD_LETTERS_LOST",
+                job,
+                topic,
+                "some dead letters may not have been written"
+            );
+        }
     }
 }
 
@@ -145,7 +158,7 @@ impl Letters {
 
     fn offer(&self, number: u64, letter: &Letter) -> bool {
         let receipt = self.receipts.of(number);
-        let offered = self.topic.0.offer(&self.origin, letter, receipt);
+        let offered = self.topic.topic.offer(&self.origin, letter, receipt);
         matches!(offered, Offered::Taken)
     }
 
@@ -167,8 +180,9 @@ impl Letters {
             Fate::Refused(error) => {
                 self.outstanding.remove(&number);
                 self.refused += 1;
-                let (topic, partition) = (self.topic.0.name(), &self.origin);
-                tracing::warn!(code = "DEAD_LETTERS_LOST", %error, topic, %partition, "a dead letter was refused, however short");
+                let (topic, partition) = (self.topic.topic.name(), &self.origin);
+                let job = &*self.topic.job;
+                tracing::warn!(code = "DEAD_LETTERS_LOST", %error, job, topic, %partition, "a dead letter was refused, however short");
             }
         }
         if self.outstanding.is_empty() {
@@ -217,7 +231,7 @@ impl Letters {
     /// Why letters do not reach their topic, if so.
     pub fn problem(&self) -> Option<KolError> {
         let last = self.problem.as_ref()?;
-        let (count, topic) = (self.outstanding.len(), self.topic.0.name());
+        let (count, topic) = (self.outstanding.len(), self.topic.topic.name());
         let waits = if self.has_room() {
             "no epoch is committed"
         } else {

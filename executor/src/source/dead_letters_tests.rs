@@ -32,8 +32,8 @@ impl DeadLetterTopic for Narrow {
         0
     }
 
-    fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn flush(&self, _deadline: Duration) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(true))
     }
 }
 
@@ -41,7 +41,7 @@ impl Narrow {
     fn letters(room: usize) -> (Arc<Self>, Letters) {
         let topic = Arc::new(Self::default());
         *topic.room.lock().unwrap() = room;
-        let dead = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
+        let dead = DeadLetters::new("x", Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
         (topic, Letters::new(SourcePartition::new("t", 0), dead))
     }
 

@@ -171,7 +171,6 @@ impl Job {
             )
             .help("Run the same version of kol-master and kol-executor.")
         })?;
-        let client_id = format!("kol-executor-{}", spec.name);
         let secrets = &options.secrets;
         let redis = Arc::clone(&options.redis);
         let logs = &options.logs;
@@ -186,14 +185,14 @@ impl Job {
         };
         let owner = Some(owner).filter(|owner| !owner.store.as_str().is_empty());
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
-        let source = logs.open(&spec.source, secrets, &client_id)?;
+        let source = logs.open(&spec.source, secrets, &spec.name)?;
         let turns = nodes.turns(&spec.sink);
         let (sink, secrets) = (spec.sink.clone(), secrets.clone());
         Ok(Self {
             source,
             sink: sink::start(group, redis, sink, secrets, owner, turns.clone()),
             turns,
-            dead_letters: dead_letters.map(DeadLetters::new),
+            dead_letters: dead_letters.map(|topic| DeadLetters::new(&spec.name, topic)),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),
             spec: Arc::new(spec),

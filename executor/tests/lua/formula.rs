@@ -167,6 +167,7 @@ fn the_encoder_sends_what_the_script_reads() {
         assignment_epoch: 1,
     };
     let context = CallContext {
+        job: "x",
         scoring: &scoring,
         fence: &fence,
         sequence: 1,

@@ -139,6 +139,7 @@ impl Partition {
     pub fn merge(&mut self, platform: &str, shown: bool, kols: &[(&str, Outgoing)]) -> Cmd {
         self.merges += 1;
         let context = CallContext {
+            job: "x",
             scoring: &self.scoring,
             fence: &self.fence,
             sequence: self.sequence,

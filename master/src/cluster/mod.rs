@@ -1,7 +1,6 @@
 //! The executors of the cluster: who is there, and who may be called.
 
 mod callers;
-pub mod clocks;
 pub mod insecure;
 mod members;
 #[cfg(test)]

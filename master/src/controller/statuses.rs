@@ -1,12 +1,12 @@
 //! What people see.
 
 use kol_common::proto::{ExecutorStatus, JobStatus, ListCheckpointsReply};
+use kol_common::view::{Reading, disagreement};
 use kol_common::{JobId, KolError, Millis};
 
 use super::state::Controller;
 use crate::checkpoint::group_offsets::GroupOffsets;
 use crate::cluster::Member;
-use crate::cluster::clocks::{Reading, disagreement};
 use crate::cluster::insecure::insecure;
 use crate::job::{Job, clock_ahead};
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::JobSpec;
 use kol_common::proto::{
-    ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, LeadershipReply,
-    ListCheckpointsReply, PartitionStatus,
+    ErrorInfo, ExecutorStatus, JobState, JobStatus, LeadershipReply, ListCheckpointsReply,
+    PartitionStatus,
 };
 use kol_common::view::{
-    executor_json, is_over, job_json, partition_json, problem_json, savepoint_json,
+    executor_json, heard, is_over, job_json, missing, partition_json, problem_json, savepoint_json,
 };
 use kol_common::{KolError, Millis};
 use serde_json::{Value, json};
@@ -239,10 +239,13 @@ fn problems(seen: &Seen) -> Vec<Value> {
         failed.into_iter().chain(problems).collect::<Vec<_>>()
     });
     let executors = seen.executors.as_deref().unwrap_or_default();
-    failure
-        .chain(jobs)
-        .chain(missing(seen.wall, executors))
-        .collect()
+    let missing = missing(seen.wall, executors).into_iter();
+    let missing = missing.map(|(executor, error)| {
+        let mut shown = problem(&error.to_info(), None);
+        shown["since_ms"] = json!(heard(seen.wall, executor).0);
+        shown
+    });
+    failure.chain(jobs).chain(missing).collect()
 }
 
 fn problem(error: &ErrorInfo, job: Option<&str>) -> Value {
@@ -250,56 +253,6 @@ fn problem(error: &ErrorInfo, job: Option<&str>) -> Value {
     shown["job"] = json!(job);
     shown["since_ms"] = Value::Null;
     shown
-}
-
-/// Executors that are silent, and those that are lost until as many others have registered since.
-fn missing(wall: Millis, executors: &[ExecutorStatus]) -> Vec<Value> {
-    let silent = of(executors, ExecutorState::Suspect).map(|executor| {
-        let message = format!(
-            "executor {} on {} is silent or cut off; it keeps its partitions for now",
-            executor.executor_id, executor.host
-        );
-        let error = KolError::external("EXECUTOR_SUSPECT", message);
-        (
-            executor,
-            error.help("Look at the executor and the network."),
-        )
-    });
-    let mut newest_first: Vec<_> = of(executors, ExecutorState::Lost).collect();
-    newest_first.sort_by_key(|executor| std::cmp::Reverse(heard(wall, executor)));
-    // Each of those that came since replaces one.
-    let mut replaced = 0;
-    newest_first.retain(|lost| {
-        let since = heard(wall, lost).0;
-        let others = of(executors, ExecutorState::Alive);
-        let came = others.filter(|other| other.registered_ms >= since).count();
-        let is_replaced = came > replaced;
-        replaced += usize::from(is_replaced);
-        !is_replaced
-    });
-    let lost = newest_first.into_iter().map(|executor| {
-        let message = format!(
-            "executor {} on {} is gone; its partitions move to others",
-            executor.executor_id, executor.host
-        );
-        let error = KolError::external("EXECUTOR_LOST", message);
-        (executor, error.help("Start it again, or another one."))
-    });
-    let all = silent.chain(lost).map(|(executor, error)| {
-        let mut shown = problem(&error.to_info(), None);
-        shown["since_ms"] = json!(heard(wall, executor).0);
-        shown
-    });
-    all.collect()
-}
-
-fn of(executors: &[ExecutorStatus], state: ExecutorState) -> impl Iterator<Item = &ExecutorStatus> {
-    executors.iter().filter(move |e| e.state() == state)
-}
-
-/// When an executor was last heard, by the wall clock.
-fn heard(wall: Millis, executor: &ExecutorStatus) -> Millis {
-    wall.since(Millis(executor.heartbeat_age_ms))
 }
 
 /// What should be looked at, each once, with the jobs that say so.

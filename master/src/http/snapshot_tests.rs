@@ -1,4 +1,6 @@
-use kol_common::proto::{PartitionCounters, PartitionReport, Placement, SourcePartition};
+use kol_common::proto::{
+    ExecutorState, PartitionCounters, PartitionReport, Placement, SourcePartition,
+};
 
 use super::*;
 
@@ -197,7 +199,7 @@ fn a_master_that_follows_shows_who_leads_and_no_executors() {
         leadership: LeadershipReply {
             leads: false,
             leader: "https://other:7077".into(),
-            term: 0,
+            ..LeadershipReply::default()
         },
         ..Seen::default()
     };

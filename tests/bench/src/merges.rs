@@ -243,6 +243,7 @@ impl Writer {
 
     fn merge(&mut self, way: Way, kols: &[(&str, Slot)], round: u64, place: usize) -> Cmd {
         let context = CallContext {
+            job: "bench",
             scoring: &self.scoring,
             fence: &self.fence,
             sequence: 1,

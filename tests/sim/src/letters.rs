@@ -141,13 +141,14 @@ impl DeadLetterTopic for DeadLetters {
         0
     }
 
-    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
+    fn flush(&self, deadline: Duration) -> BoxFuture<'static, bool> {
         let letters = self.clone();
         Box::pin(async move {
             let end = Instant::now() + deadline;
             while letters.under_way() > 0 && Instant::now() < end {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            letters.under_way() == 0
         })
     }
 }

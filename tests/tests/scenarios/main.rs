@@ -13,6 +13,7 @@ mod client;
 mod clocks;
 mod compose;
 mod demo;
+mod doctor;
 mod faults;
 mod hosts;
 mod input;

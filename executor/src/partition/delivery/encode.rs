@@ -44,6 +44,8 @@ pub struct Encoder {
 /// What all KOLs of one merge call have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct CallContext<'a> {
+    /// Name of the job.
+    pub job: &'a str,
     /// Constants of the score.
     pub scoring: &'a Scoring,
     /// Fence of the partition.
@@ -296,6 +298,7 @@ impl Encoder {
         if !std::mem::replace(&mut self.warned, true) {
             tracing::error!(
                 code = "SCORE_NOT_FINITE",
+                job = context.job,
                 platform = context.platform,
                 kol,
                 partition = self.ordinal,
@@ -329,6 +332,7 @@ mod tests {
             assignment_epoch: 1,
         };
         let context = CallContext {
+            job: "x",
             scoring: &scoring,
             fence: &fence,
             sequence: 1,

@@ -55,6 +55,8 @@ struct Pass {
 /// What the merge calls of one flush have in common, and the calls.
 #[derive(Debug)]
 pub struct Calls<'a> {
+    /// Name of the job.
+    pub job: &'a str,
     /// Constants of the score.
     pub scoring: &'a Scoring,
     /// Fence of the partition.
@@ -351,6 +353,7 @@ impl Pass {
 impl Calls<'_> {
     fn context<'c>(&'c self, platform: &'c str) -> CallContext<'c> {
         CallContext {
+            job: self.job,
             scoring: self.scoring,
             fence: self.fence,
             sequence: self.sequence,

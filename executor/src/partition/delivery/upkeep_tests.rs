@@ -25,6 +25,7 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
     let tick = JobTick::default();
     let scoring = Arc::clone(&assignment.scoring);
     let mut calls = Calls {
+        job: "x",
         scoring: &scoring,
         fence: &fence,
         tick: &tick,

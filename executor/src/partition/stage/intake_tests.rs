@@ -30,8 +30,8 @@ impl DeadLetterTopic for Topic {
         0
     }
 
-    fn flush(&self, _deadline: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn flush(&self, _deadline: Duration) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(true))
     }
 }
 
@@ -39,7 +39,7 @@ impl DeadLetterTopic for Topic {
 fn intake(source: &str) -> (Intake, Arc<Topic>) {
     let assignment = Assignment::with_source(source);
     let topic = Arc::new(Topic::default());
-    let letters = DeadLetters::new(Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
+    let letters = DeadLetters::new("x", Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
     let intake = Intake::new(&assignment, Some(letters), Instant::now());
     (intake, topic)
 }

@@ -158,8 +158,8 @@ pub trait DeadLetterTopic: Debug + Send + Sync {
     /// Memory that those on their way take, in bytes, about.
     fn bytes(&self) -> u64;
 
-    /// Waits until everything that was taken is settled, or the deadline has passed.
-    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()>;
+    /// Waits until everything that was taken is settled, or the deadline has passed; whether it is.
+    fn flush(&self, deadline: Duration) -> BoxFuture<'static, bool>;
 }
 
 #[cfg(test)]

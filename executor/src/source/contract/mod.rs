@@ -27,16 +27,11 @@ pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, St
 /// Opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {
     /// Opens the log of one job without waiting for it: a log that cannot be reached is reported by
-    /// [`Log::problem`], not as an error here. `client_id` is what its servers log.
+    /// [`Log::problem`], not as an error here. `job` is its name, which its servers log.
     ///
     /// # Errors
     /// Properties that the client refuses, secrets that are missing.
-    fn open(
-        &self,
-        spec: &SourceSpec,
-        secrets: &Secrets,
-        client_id: &str,
-    ) -> Result<Source, KolError>;
+    fn open(&self, spec: &SourceSpec, secrets: &Secrets, job: &str) -> Result<Source, KolError>;
 
     /// Opens the place for records that cannot be used; `None` when the job wants none.
     ///

@@ -59,16 +59,11 @@ impl KafkaLogs {
 }
 
 impl Logs for KafkaLogs {
-    fn open(
-        &self,
-        spec: &SourceSpec,
-        secrets: &Secrets,
-        client_id: &str,
-    ) -> Result<Source, KolError> {
+    fn open(&self, spec: &SourceSpec, secrets: &Secrets, job: &str) -> Result<Source, KolError> {
         let recipe = Recipe {
             source: spec.kafka().clone(),
             secrets: secrets.clone(),
-            client_id: client_id.to_owned(),
+            job: job.to_owned(),
         };
         let clients = Clients::new(self.ends.clone());
         Ok(Arc::new(Kafka::start(recipe, clients, &self.memory)?))
@@ -244,7 +239,7 @@ mod tests {
                 ..KafkaSource::default()
             },
             secrets: Secrets::default(),
-            client_id: "test".into(),
+            job: "test".into(),
         };
         Kafka::start(recipe, Clients::default(), &Memory::new(512 << 20)).unwrap()
     }

@@ -247,13 +247,11 @@ impl DeadLetterTopic for Producer {
         self.deliveries.waiting.load(Ordering::Relaxed)
     }
 
-    fn flush(&self, deadline: Duration) -> BoxFuture<'static, ()> {
-        let (producer, topic) = (ThreadedProducer::clone(&self.producer), self.topic.clone());
+    fn flush(&self, deadline: Duration) -> BoxFuture<'static, bool> {
+        let producer = ThreadedProducer::clone(&self.producer);
         Box::pin(async move {
             let flushed = kol_common::world::blocking(move || producer.flush(deadline)).await;
-            if !matches!(flushed, Some(Ok(()))) {
-                tracing::warn!(code = "DEAD_LETTERS_LOST", %topic, "some dead letters may not have been written");
-            }
+            matches!(flushed, Some(Ok(())))
         })
     }
 }

@@ -23,7 +23,8 @@ pub(super) const RECORD_OVERHEAD: u64 = 400;
 pub(super) struct Recipe {
     pub(super) source: KafkaSource,
     pub(super) secrets: Secrets,
-    pub(super) client_id: String,
+    /// Name of the job, which brokers and the log show.
+    pub(super) job: String,
 }
 
 /// How long a fetch may wait at the broker for the first record. The client has one fetch a broker under way: when the
@@ -97,6 +98,7 @@ impl Readers {
         if each < newest.each {
             tracing::info!(
                 code = "KAFKA_CLIENT_SHARED",
+                job = self.recipe.job,
                 %partition,
                 kib = each >> 10,
                 "more partitions share the room for fetched records: a new Kafka client with less for each"
@@ -151,7 +153,8 @@ impl Recipe {
     }
 
     fn config(&self, each: u64, partitions: u64) -> Result<ClientConfig, KolError> {
-        let mut config = client_config(&self.source, &self.secrets, &self.client_id)?;
+        let client_id = format!("kol-executor-{}", self.job);
+        let mut config = client_config(&self.source, &self.secrets, &client_id)?;
         for (key, value) in [
             ("auto.offset.reset", "error"),
             ("enable.auto.commit", "false"),
@@ -200,7 +203,7 @@ mod tests {
         let mut recipe = Recipe {
             source: KafkaSource::default(),
             secrets: Secrets::default(),
-            client_id: "test".into(),
+            job: "test".into(),
         };
         let of = |recipe: &Recipe, key: &str| {
             let config = recipe.config(64 << 10, 250).unwrap();

@@ -23,12 +23,7 @@ use reader::Reader;
 use topic::TOPIC;
 
 impl Logs for MemoryLog {
-    fn open(
-        &self,
-        _spec: &SourceSpec,
-        _secrets: &Secrets,
-        _client_id: &str,
-    ) -> Result<Source, KolError> {
+    fn open(&self, _spec: &SourceSpec, _secrets: &Secrets, _job: &str) -> Result<Source, KolError> {
         Ok(Arc::new(Reader::new(self.clone())))
     }
 

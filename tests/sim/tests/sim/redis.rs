@@ -249,6 +249,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
                 .map(|kol| (kol, outgoing(random)))
                 .collect();
             let context = CallContext {
+                job: "x",
                 scoring,
                 fence: &fence,
                 sequence,

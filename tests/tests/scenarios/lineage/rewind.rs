@@ -4,26 +4,53 @@ use std::time::Instant;
 
 use super::*;
 
-#[test]
-fn a_job_is_rewound_to_an_epoch_to_a_time_and_to_the_beginning() {
-    let (scene, _) = Scene::half_way(2);
-    // Long enough to be there when it is requested.
+/// A job that keeps its epochs long enough to be there when they are requested.
+fn keeps_epochs(scene: &Scene) -> String {
     let keep = ["--set", "checkpoint.retain=1000", "--replace", "--wait"];
-    let job = scene.submit("", &keep).unwrap();
-    let epoch = || scene.client(&["checkpoints", "scenario"])["checkpoints"][0].clone();
-    let read = |epoch: &Value| -> usize {
-        let parts = epoch["partitions"].as_array().into_iter().flatten();
-        parts.map(|p| p["offset"].as_u64().unwrap() as usize).sum()
-    };
-    let kept = wait_for("an epoch of all", LIMIT, || {
-        let newest = epoch();
-        let own = newest["origin"] == "";
-        if own && read(&newest) == scene.first.len() {
-            Ok(newest)
+    scene.submit("", &keep).unwrap()
+}
+
+/// The newest epoch of its own that a job keeps, once it holds so many records.
+fn kept_epoch(scene: &Scene, records: usize) -> Value {
+    wait_for("an epoch of all", LIMIT, || {
+        let kept = scene.client(&["checkpoints", "scenario"])["checkpoints"].take();
+        let newest = &kept[0];
+        let parts = newest["partitions"].as_array().into_iter().flatten();
+        let read = parts.map(|p| p["offset"].as_u64().unwrap() as usize);
+        if newest["origin"] == "" && read.sum::<usize>() == records {
+            Ok(newest.clone())
         } else {
             Err(newest.to_string())
         }
-    });
+    })
+}
+
+#[test]
+fn a_time_means_the_newest_kept_epoch_of_before_it() {
+    let (scene, _) = Scene::half_way(2);
+    let job = keeps_epochs(&scene);
+    let kept = kept_epoch(&scene, scene.first.len());
+    scene.topic.produce(&scene.second);
+    kept_epoch(&scene, scene.first.len() + scene.second.len());
+    let begun = kept["begun_ms"].as_u64().unwrap();
+    let time = kol_common::Millis(begun).iso();
+    let next = scene.next(&["rewind", &job, "--to-timestamp", &time]);
+    let status = scene.is_the_fold(&next);
+    let origin = format!("epoch {} ", kept["epoch"]);
+    assert!(
+        status.origin.contains(&origin),
+        "{} for {origin}",
+        status.origin
+    );
+    assert_eq!(total(&scene.starts(&next)), scene.first.len());
+    scene.cluster.assert_no_complaints();
+}
+
+#[test]
+fn a_job_is_rewound_to_an_epoch_to_a_time_and_to_the_beginning() {
+    let (scene, _) = Scene::half_way(2);
+    let job = keeps_epochs(&scene);
+    let kept = kept_epoch(&scene, scene.first.len());
     scene.topic.produce(&scene.second);
     let number = kept["epoch"].to_string();
     let wrong = scene

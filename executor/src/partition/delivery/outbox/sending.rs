@@ -90,6 +90,7 @@ impl Outbox {
         let sequence = self.flusher.next_sequence();
         let now_text = Millis::now().iso();
         let mut calls = Calls {
+            job: &self.assignment.spec.name,
             scoring: &self.assignment.scoring,
             fence: &self.fence,
             tick,

@@ -1,7 +1,7 @@
 //! Whether the wall clocks of the hosts agree. Nothing that the master decides depends on them; what people
 //! read does, and events are judged by the newest of them.
 
-use kol_common::Millis;
+use crate::Millis;
 
 /// Difference between two hosts that is worth a warning, milliseconds.
 const TOLERATED: u64 = 60_000;
