@@ -13,10 +13,12 @@
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
 //! | `comparison` | what a comparison finds |
+//! | `alerts` | when an alert is noted |
 //! | `rights` | which rights the Redis user needs |
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod alerts;
 mod comparison;
 mod database;
 mod fence;

@@ -39,6 +39,7 @@ fn commands() -> BTreeSet<&'static str> {
         script::MERGE_SOURCE.as_str(),
         script::DONE_SOURCE.as_str(),
         script::COMPARE_SOURCE.as_str(),
+        script::ALERTS_SOURCE.as_str(),
     ];
     sources.into_iter().flat_map(commands_of).collect()
 }

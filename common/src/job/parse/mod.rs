@@ -6,6 +6,7 @@
 //! | `reader` | takes typed values out of tables, notes what is wrong, refuses unknown keys |
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
+//! | `alerts` | the keys of alerts, and whether they make sense |
 //! | `ambiguity` | whether one key template can give two creators one key |
 //! | `lengths` | whether its texts are as long as such texts are |
 //! | `overlap` | whether two key templates can become one key |
@@ -13,6 +14,7 @@
 //! | `place` | whether the Redis of a spec can be found, trusted, and holds its keys where they belong |
 //! | `properties` | which librdkafka properties a spec may set |
 
+mod alerts;
 mod ambiguity;
 mod checks;
 mod lengths;

@@ -13,7 +13,7 @@ pub use keys::KEYS;
 pub use kind::{Key, Kind};
 pub use page::page;
 pub use schema::schema;
-pub use sections::SECTIONS;
+pub use sections::{LISTS, SECTIONS};
 
 /// What the key of a table is for; nothing of a key that does not exist.
 pub fn about(section: &str, name: &str) -> &'static str {

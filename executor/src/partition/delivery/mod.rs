@@ -23,6 +23,7 @@
 //! | `turn` | the partition's turn to flush |
 //! | `room` | memory for the flush under way |
 //! | `encode` | from slots to merge calls |
+//! | `watch` | the calls that look at the rules of alerts |
 
 mod comparison;
 mod early;
@@ -47,6 +48,7 @@ mod staleness;
 mod strangers;
 mod turn;
 mod upkeep;
+pub mod watch;
 
 pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;

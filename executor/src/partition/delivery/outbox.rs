@@ -2,6 +2,7 @@
 //! in Redis. How a flush is filled: see `sending`.
 
 mod sending;
+mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use prometheus::Histogram;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::telling::Telling;
 use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
@@ -56,6 +58,7 @@ pub struct Outbox {
     latency: Histogram,
     /// KOLs that Redis has confirmed.
     merges: u64,
+    telling: Telling,
 }
 
 impl Outbox {
@@ -99,6 +102,7 @@ impl Outbox {
             room: Room::new(memory),
             latency: latency::of(&spec.name),
             merges: 0,
+            telling: Telling::default(),
             assignment,
         }
     }
@@ -363,6 +367,7 @@ impl Outbox {
         self.problems.answered(answer.operation(), answer.error());
         match answer {
             Answer::Claim(Ok(claimed)) => {
+                self.telling.follow(&self.fence);
                 self.rankings.claimed(&claimed.platforms);
                 self.upkeep.claimed(now, &self.fill, &claimed.refused);
             }
@@ -416,7 +421,8 @@ impl Outbox {
         self.upkeep.flushed(now, state, &self.fill, refused);
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
-        if flushed.is_some() {
+        if let Some(flushed) = flushed {
+            self.telling.noted(&flushed.noted);
             if let Some(since) = self.fill.in_flight_since() {
                 let latency = now.duration_since(since);
                 self.latency.observe(latency.as_secs_f64());

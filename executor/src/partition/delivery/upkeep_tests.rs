@@ -31,6 +31,7 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
         sequence: 1,
         now: "now",
         merges: Vec::new(),
+        alerts: Vec::new(),
     };
     fill.collect(begun, &mut state, Scope::Everything, 100, &mut calls);
     assert_eq!(fill.confirm(), 1, "Redis has it");
