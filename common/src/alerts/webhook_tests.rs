@@ -99,7 +99,7 @@ async fn what_will_never_be_taken_is_told_from_what_may_be_later() {
     for (status, is_final) in [
         ("400 Bad Request", true),
         ("404 Not Found", true),
-        ("422 Unprocessable Content", true),
+        ("422 Unprocessable Entity", true),
         ("401 Unauthorized", false),
         ("403 Forbidden", false),
         ("408 Request Timeout", false),
