@@ -1,6 +1,7 @@
 //! What each key of a job spec is for, in one table ([`KEYS`]): the comments of a spec that is written out, the JSON Schema for editors
 //! ([`schema`]) and the reference page ([`page`]) are made of it. The parser has its own list; a test compares all of them.
 
+mod alert_keys;
 mod keys;
 mod kind;
 mod page;

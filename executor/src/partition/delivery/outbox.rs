@@ -92,7 +92,7 @@ impl Outbox {
                 now,
             ),
             flusher: Flusher::new(limits, now),
-            log: name_of_log(assignment.topic_id, assignment.lineage),
+            log: shown::name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
@@ -112,7 +112,7 @@ impl Outbox {
     pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
         let slide = self.assignment.scoring.spec.slide.0.max(1);
         if let Ok(id) = Uuid::from_slice(&checkpoint.topic_id) {
-            self.log = name_of_log(Some(id), self.assignment.lineage);
+            self.log = shown::name_of_log(Some(id), self.assignment.lineage);
         }
         // Before the log lost its tail, Redis was sent what came of that.
         let current = checkpoint.lineage == self.assignment.lineage;
@@ -135,7 +135,7 @@ impl Outbox {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over(now);
         self.problems.nothing_to_write();
-        self.log = name_of_log(log_id, self.assignment.lineage);
+        self.log = shown::name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
         self.upkeep.start_over(now);
     }
@@ -224,7 +224,7 @@ impl Outbox {
     }
 
     fn arrived(&mut self) -> Option<Arrived> {
-        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
+        let level = self.flusher.is_claimed() && !self.is_holding();
         (level && self.fill.settle()).then(|| Arrived {
             sequence: self.flusher.done(),
             as_of: self
@@ -439,11 +439,6 @@ impl Outbox {
         self.upkeep.sweep_again(now);
         None
     }
-}
-
-/// What a fence record calls a log: by its topic, and how often it lost its tail.
-fn name_of_log(topic_id: Option<Uuid>, lineage: u64) -> String {
-    topic_id.map_or_else(String::new, |id| format!("{id}/{lineage}"))
 }
 
 #[cfg(test)]
