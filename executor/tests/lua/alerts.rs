@@ -48,7 +48,7 @@ fn show(open: &mut Connection, kol: &str, shown: Shown) {
         ("total_engagement", "12.5"),
     ];
     let key = format!("trending:tiktok:{kol}");
-    let _new: u64 = open.hset_multiple(key, &fields).unwrap();
+    let _ok: String = open.hset_multiple(key, &fields).unwrap();
 }
 
 fn look(open: &mut Connection, watch: &Watch, kols: &[&str]) -> String {
@@ -232,7 +232,7 @@ fn more_than_may_wait_are_counted_as_lost_and_a_key_of_a_wrong_type_is_named() {
     let text = format!("name = \"j\"\n{both}{RULES}");
     let watch = Watch::of(&parse(&text, "j").unwrap().spec, FENCE).unwrap();
     let full: Vec<(String, &str)> = (0..10_000).map(|n| (n.to_string(), "x")).collect();
-    let _new: u64 = open
+    let _ok: String = open
         .hset_multiple(pending_key(FENCE, "webhook"), &full)
         .unwrap();
     show(
