@@ -189,7 +189,7 @@ mod tests {
         all.add_partition_offset("alerts", 0, Offset::Beginning)
             .unwrap();
         reader.assign(&all).unwrap();
-        let record = tokio::task::spawn_blocking(move || {
+        let record = crate::world::blocking(move || {
             // What comes first may be news of the client.
             let polls = (0..30).map(|_| reader.poll(Duration::from_secs(1)));
             let record = polls.flatten().next().expect("a record");

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::actor::Group;
 use crate::job::SecretRef;
 
 /// Answers with these statuses, one after the other, then with 204; keeps what it was sent.
@@ -13,7 +14,8 @@ async fn server(statuses: &[&'static str]) -> (String, Arc<Mutex<Vec<String>>>) 
     let url = format!("http://{}/kol?x=1", listener.local_addr().unwrap());
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let (sent, mut statuses) = (Arc::clone(&seen), VecDeque::from(statuses.to_vec()));
-    tokio::spawn(async move {
+    let group = Group::new("hook");
+    drop(group.spawn("hook", async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 65_536];
             let mut length = 0;
@@ -37,7 +39,8 @@ async fn server(statuses: &[&'static str]) -> (String, Arc<Mutex<Vec<String>>>) 
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
-    });
+        Ok(())
+    }));
     (url, seen)
 }
 
