@@ -120,7 +120,7 @@ impl Alert {
         }
     }
 
-    /// As JSON.
+    /// As destinations get it.
     pub fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }

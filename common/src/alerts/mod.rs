@@ -29,7 +29,7 @@ use crate::secrets::Secrets;
 pub enum Kind {
     /// A topic of the job's Kafka cluster.
     Topic,
-    /// A URL.
+    /// A URL that is posted to.
     Webhook,
 }
 

@@ -98,7 +98,7 @@ async fn an_alert_is_posted_with_its_key_and_token_and_again_until_it_is_taken()
 }
 
 #[tokio::test]
-async fn what_will_never_be_taken_is_told_from_what_may_be_later() {
+async fn what_will_never_be_taken_differs_from_what_may_be_taken_later() {
     for (status, is_final) in [
         ("400 Bad Request", true),
         ("404 Not Found", true),

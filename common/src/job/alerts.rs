@@ -1,4 +1,4 @@
-//! The alerts of a job: what is told of creators, and where.
+//! The alerts of a job: of what they are raised, and where they go.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct AlertsSpec {
     pub rules: Vec<AlertRule>,
 }
 
-/// One rule.
+/// One of the rules of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlertRule {
@@ -34,7 +34,7 @@ pub struct AlertRule {
     pub when: Condition,
     /// The only platform that it is about, in lower case; `None` = all.
     pub platform: Option<String>,
-    /// Event time in which it is told once of a creator.
+    /// Event time in which it raises one alert about a creator.
     pub silence: Millis,
 }
 
@@ -97,7 +97,7 @@ impl fmt::Display for Condition {
 }
 
 impl AlertsSpec {
-    /// Whether nothing is told.
+    /// Whether no alert is raised.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

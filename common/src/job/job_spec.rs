@@ -23,7 +23,7 @@ pub struct JobSpec {
     pub sink: SinkSpec,
     /// Where and how often state is made durable.
     pub checkpoint: CheckpointSpec,
-    /// What is told of creators, and where. Not written while there is nothing: the version before does not know it.
+    /// Alerts about creators, and where they go. Not written while there is nothing: the version before does not know it.
     #[serde(default, skip_serializing_if = "AlertsSpec::is_empty")]
     pub alerts: AlertsSpec,
 }

@@ -26,7 +26,7 @@ pub const BEHIND: &str = "ALERTS_BEHIND";
 /// See the module.
 #[derive(Debug)]
 pub struct Backlog {
-    /// The destination.
+    /// Name of the destination.
     name: String,
     /// How many wait, by partition.
     waiting: BTreeMap<String, u64>,
@@ -44,7 +44,7 @@ pub enum Line {
 }
 
 impl Backlog {
-    /// Nothing waits.
+    /// Nothing waits so far.
     pub fn new(name: String) -> Self {
         let (first, most) = WAITS;
         Self {

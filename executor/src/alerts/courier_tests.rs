@@ -8,7 +8,7 @@ use kol_common::actor::{Group, Mailbox, mailbox};
 use super::*;
 use crate::alerts::Following;
 
-/// Answers deliveries as it was told, then takes everything.
+/// Answers the first deliveries with these, then takes everything.
 #[derive(Debug, Default)]
 struct Way {
     kind: Option<Kind>,

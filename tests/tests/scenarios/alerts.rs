@@ -129,7 +129,7 @@ fn expected(cluster: &Cluster, job: &str, topic: &Topic) -> BTreeSet<String> {
     fast.map(|((_, kol), _)| kol).collect()
 }
 
-/// The keys under which each creator was told of.
+/// The keys of the alerts about each creator.
 fn by_kol(sent: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, BTreeSet<String>> {
     let mut by_kol: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (key, kol) in sent {
@@ -207,7 +207,7 @@ fn each_alert_arrives_under_one_key_through_the_kill_of_an_executor() {
     });
     let (written, posted) = told;
     let several: Vec<_> = written.iter().filter(|(_, keys)| keys.len() != 1).collect();
-    assert!(several.is_empty(), "told of twice: {several:?}");
+    assert!(several.is_empty(), "more than one alert: {several:?}");
     assert_eq!(written.keys().cloned().collect::<BTreeSet<_>>(), expected);
     assert_eq!(
         posted, written,

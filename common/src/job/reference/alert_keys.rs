@@ -70,6 +70,6 @@ pub(super) const ALERTS: [Key; 11] = [
         "alerts.rules",
         "silence",
         Duration,
-        "Event time in which a creator is told of once by the rule, at most scoring.retire_after; 1h if it is left out.",
+        "Event time in which the rule raises one alert about a creator, at most scoring.retire_after; 1h if it is left out.",
     ),
 ];

@@ -54,11 +54,11 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("checkpoint", "Where and how often state is made durable."),
     (
         "alerts",
-        "What is told of creators, and where: see docs/alerts.md. Without rules there are none.",
+        "Alerts about creators, and where they go: see docs/alerts.md. Without rules there are none.",
     ),
     (
         "alerts.rules",
-        "A rule, with one condition: label, velocity_above, growth_above or score_above. It is told when that becomes true of a \
+        "A rule, with one condition: label, velocity_above, growth_above or score_above. An alert is raised when that becomes true of a \
          creator.",
     ),
 ];
