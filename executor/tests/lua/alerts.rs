@@ -20,7 +20,7 @@ const T0: u64 = 1_795_755_600_000;
 
 fn spec(rules: &str) -> JobSpec {
     let text = format!("name = \"j\"\n[alerts]\ntopic = \"a\"\n{rules}");
-    parse(&text, "j").unwrap_or_else(|e| panic!("{e}")).spec
+    parse(&text, "j").unwrap().spec
 }
 
 const RULES: &str = "[[alerts.rules]]\nname = \"hot\"\nlabel = \"Hot\"\nsilence = \"3h\"\n\

@@ -13,7 +13,7 @@ const MOST_RULES: usize = 32;
 const NAME: usize = 64;
 /// Longest URL of a webhook.
 const URL: usize = 2_048;
-/// Event time in which a rule tells of a creator once, unless it says otherwise.
+/// Event time in which a rule raises one alert about a creator, unless it says otherwise.
 const SILENCE: Millis = Millis(3_600_000);
 
 pub(super) fn alerts(s: &Section<'_, '_>) -> AlertsSpec {
