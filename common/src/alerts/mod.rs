@@ -4,17 +4,18 @@
 //! | file | does |
 //! |---|---|
 //! | `message` | what an alert says, and its idempotency key |
+//! | `destination` | where alerts go, and what becomes of one there |
 //! | `topic` | writes it to a topic |
 //! | `webhook` | posts it |
 
+mod destination;
 mod message;
 mod topic;
 mod webhook;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-
+pub use destination::{Destination, Failure, Kind};
 pub use message::{Alert, Raised};
 pub use topic::Topic;
 pub use webhook::Webhook;
@@ -23,46 +24,6 @@ use crate::KolError;
 use crate::job::JobSpec;
 use crate::kafka::Ends;
 use crate::secrets::Secrets;
-
-/// A kind of destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A topic of the job's Kafka cluster.
-    Topic,
-    /// A URL that is posted to.
-    Webhook,
-}
-
-impl Kind {
-    /// Its name, in keys of Redis and for people.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Topic => "topic",
-            Self::Webhook => "webhook",
-        }
-    }
-}
-
-/// Why an alert did not arrive.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    /// What went wrong.
-    pub error: KolError,
-    /// It will be refused whenever it is sent again.
-    pub is_final: bool,
-}
-
-/// Where alerts go.
-pub trait Destination: std::fmt::Debug + Send + Sync {
-    /// Which kind it is.
-    fn kind(&self) -> Kind;
-
-    /// What people know it by, without secrets.
-    fn name(&self) -> String;
-
-    /// Sends one alert, within a deadline of its own. What has failed may have arrived all the same.
-    fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), Failure>>;
-}
 
 /// The destinations of a job, each ready to be sent to.
 ///

@@ -11,7 +11,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
-use super::{Alert, Destination, Failure, Kind};
+use super::destination::{Destination, Failure, Kind};
+use super::message::Alert;
 use crate::KolError;
 use crate::job::KafkaSource;
 use crate::kafka::{Ends, Owned, Reasons, classify, client_config};

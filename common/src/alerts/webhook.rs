@@ -14,7 +14,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode, Url};
 
-use super::{Alert, Destination, Failure, Kind};
+use super::destination::{Destination, Failure, Kind};
+use super::message::Alert;
 use crate::KolError;
 use crate::job::AlertsSpec;
 use crate::job::alerts::webhook_host;

@@ -12,7 +12,7 @@ use kol_common::KolError;
 use kol_common::retry::Backoff;
 use tokio::time::Instant;
 
-pub use crate::sink::MOST_WAITING;
+use crate::sink::MOST_WAITING;
 
 /// The first wait after a failure, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));

@@ -12,7 +12,8 @@ use kol_common::job::pending_key;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backlog::{FAILING, Line};
-use super::{Alerts, counts};
+use super::counts;
+use super::handle::Alerts;
 use crate::sink::{Sink, SinkMessage, Waiting};
 
 /// How often it is looked whether anything waits.
@@ -52,7 +53,7 @@ impl Courier {
 
     /// Until the job has no partition here any more.
     pub(super) async fn run(mut self) {
-        let stop = self.alerts.0.stop.clone();
+        let stop = self.alerts.stopped().clone();
         let mut next = Instant::now();
         loop {
             tokio::select! {
@@ -146,7 +147,7 @@ impl Courier {
         let mut alerts: Vec<(String, Alert)> = Vec::new();
         for (field, text) in waiting.drain(..) {
             match serde_json::from_str::<Raised>(&text) {
-                Ok(raised) => alerts.push((field, raised.of_job(&self.alerts.0.job))),
+                Ok(raised) => alerts.push((field, raised.of_job(self.alerts.job()))),
                 Err(error) => {
                     self.give_up(&KolError::internal("ALERT_REFUSED", error.to_string()));
                     settled.push(field);
@@ -174,7 +175,7 @@ impl Courier {
                     is_final: true,
                 }) => self.give_up(&error),
                 Err(Failure { error, .. }) => {
-                    counts::failed(&self.alerts.0.job, self.kind());
+                    counts::failed(self.alerts.job(), self.kind());
                     if stuck.is_none() {
                         stuck = self.failed(error);
                     }
@@ -191,7 +192,7 @@ impl Courier {
     }
 
     fn arrived(&self) {
-        counts::delivered(&self.alerts.0.job, self.kind());
+        counts::delivered(self.alerts.job(), self.kind());
         let line = self
             .alerts
             .backlog(self.kind())
@@ -209,13 +210,13 @@ impl Courier {
 
     /// The destination will never take it.
     fn give_up(&self, error: &KolError) {
-        counts::lost(&self.alerts.0.job, self.kind(), 1);
-        let (job, to) = (self.alerts.0.job.as_str(), self.way.name());
+        counts::lost(self.alerts.job(), self.kind(), 1);
+        let (job, to) = (self.alerts.job(), self.way.name());
         tracing::warn!(code = "ALERT_REFUSED", job, to, %error, "an alert was refused for good, and is dropped");
     }
 
     fn log(&self, line: Option<Line>, error: Option<&KolError>) {
-        let (job, to) = (self.alerts.0.job.as_str(), self.way.name());
+        let (job, to) = (self.alerts.job(), self.way.name());
         match (line, error) {
             (Some(Line::Begins), Some(error)) => {
                 tracing::warn!(code = FAILING, job, to, %error, "alerts do not arrive: they wait in Redis");

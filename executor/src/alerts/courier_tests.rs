@@ -103,7 +103,7 @@ impl Rig {
             ..Way::default()
         });
         let ways: Vec<Arc<dyn Destination>> = vec![Arc::clone(&way) as _];
-        let alerts = Alerts::start(&group, "kol", ways, &sink);
+        let alerts = crate::alerts::start(&group, "kol", ways, &sink);
         Self {
             alerts,
             way,

@@ -7,130 +7,39 @@
 //! | file | does |
 //! |---|---|
 //! | `backlog` | what waits, what fails and what was lost, and when it is said: a machine |
+//! | `handle` | what partitions and those tasks share |
 //! | `courier` | the task of a destination |
 //! | `counts` | what is counted |
 
 mod backlog;
 mod counts;
 mod courier;
+mod handle;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use kol_common::KolError;
 use kol_common::actor::Group;
-use kol_common::alerts::{Destination, Kind};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use kol_common::alerts::Destination;
 
-use self::backlog::Backlog;
-pub use self::backlog::MOST_WAITING;
 pub use self::counts::{COUNTED, forget};
 use self::courier::Courier;
-use crate::sink::{Noted, Sink};
+pub use self::handle::{Alerts, Following};
+use crate::sink::Sink;
 
-/// The alerts of a job. Clones share everything.
-#[derive(Clone, Debug)]
-pub struct Alerts(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    job: String,
-    /// How many owners each fence record has here: two for a moment, when a partition comes back.
-    followed: Mutex<BTreeMap<String, usize>>,
-    backlogs: BTreeMap<Kind, Mutex<Backlog>>,
-    stop: CancellationToken,
-}
-
-/// Alerts of a partition are delivered until this is dropped.
-#[derive(Debug)]
-pub struct Following {
-    alerts: Alerts,
-    fence: String,
-}
-
-impl Alerts {
-    /// Starts to deliver to these destinations.
-    pub fn start(
-        group: &Group,
-        job: &str,
-        destinations: Vec<Arc<dyn Destination>>,
-        sink: &Sink,
-    ) -> Self {
-        let backlog =
-            |way: &Arc<dyn Destination>| (way.kind(), Mutex::new(Backlog::new(way.name())));
-        let alerts = Self(Arc::new(Shared {
-            job: job.to_owned(),
-            followed: Mutex::default(),
-            backlogs: destinations.iter().map(backlog).collect(),
-            stop: group.stop_token().child_token(),
-        }));
-        for way in destinations {
-            let courier = Courier::new(alerts.clone(), way, sink.clone());
-            let _runs_by_itself = group.spawn("alerts", async move {
-                courier.run().await;
-                Ok(())
-            });
-        }
-        alerts
+/// Starts to deliver the alerts of a job to these destinations.
+pub fn start(
+    group: &Group,
+    job: &str,
+    destinations: Vec<Arc<dyn Destination>>,
+    sink: &Sink,
+) -> Alerts {
+    let alerts = Alerts::new(job, &destinations, group.stop_token().child_token());
+    for way in destinations {
+        let courier = Courier::new(alerts.clone(), way, sink.clone());
+        let _runs_by_itself = group.spawn("alerts", async move {
+            courier.run().await;
+            Ok(())
+        });
     }
-
-    /// Delivers what waits for a partition, by the key of its fence record.
-    pub fn follow(&self, fence: &str) -> Following {
-        *self.followed().entry(fence.to_owned()).or_default() += 1;
-        Following {
-            alerts: self.clone(),
-            fence: fence.to_owned(),
-        }
-    }
-
-    /// A flush noted these.
-    pub fn noted(&self, noted: &Noted) {
-        counts::noted(&self.0.job, noted);
-        let now = Instant::now();
-        for (kind, lost) in [Kind::Topic, Kind::Webhook].into_iter().zip(noted.lost) {
-            if lost > 0
-                && let Some(mut backlog) = self.backlog(kind)
-            {
-                counts::lost(&self.0.job, kind, lost);
-                backlog.lost(now, lost);
-            }
-        }
-    }
-
-    /// Why alerts do not arrive, if so.
-    pub fn problem(&self) -> Option<KolError> {
-        let now = Instant::now();
-        let kinds = self.0.backlogs.keys();
-        kinds
-            .filter_map(|kind| self.backlog(*kind)?.problem(now))
-            .next()
-    }
-
-    /// No partition is left: what waits now is tried once more, within a deadline.
-    pub fn stop(&self) {
-        self.0.stop.cancel();
-    }
-
-    fn followed(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
-        let followed = self.0.followed.lock();
-        followed.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn backlog(&self, kind: Kind) -> Option<MutexGuard<'_, Backlog>> {
-        let backlog = self.0.backlogs.get(&kind)?;
-        Some(backlog.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let mut followed = self.alerts.followed();
-        if let Some(owners) = followed.get_mut(&self.fence) {
-            *owners -= 1;
-            if *owners == 0 {
-                followed.remove(&self.fence);
-            }
-        }
-    }
+    alerts
 }

@@ -200,7 +200,7 @@ impl Job {
         let sink = sink::start(group, redis, of_job, secrets, owner, turns.clone());
         let has_rules = !spec.alerts.rules.is_empty();
         Ok(Self {
-            alerts: has_rules.then(|| Alerts::start(group, &spec.name, ways, &sink)),
+            alerts: has_rules.then(|| alerts::start(group, &spec.name, ways, &sink)),
             source,
             sink,
             turns,

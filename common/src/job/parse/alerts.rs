@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::reader::{Section, finite};
+use super::names::{is_name, is_platform};
+use super::reader::{Problems, Section, finite};
 use crate::Millis;
 use crate::job::alerts::webhook_host;
 use crate::job::{AlertRule, AlertsSpec, Condition, JobSpec, Label, SecretRef};
@@ -72,7 +73,7 @@ fn rule(at: usize, s: &Section<'_, '_>) -> Option<AlertRule> {
     }
     match &name {
         None => s.problem(at, "name", "missing: every rule needs a name"),
-        Some(name) if !super::checks::is_name(name, NAME) => {
+        Some(name) if !is_name(name, NAME) => {
             let what = format!("use 1 to {NAME} letters, digits, `-`, `_` and `.`");
             s.problem(at, "name", what);
         }
@@ -87,7 +88,7 @@ fn rule(at: usize, s: &Section<'_, '_>) -> Option<AlertRule> {
 }
 
 /// Notes what does not fit the rest of the spec.
-pub(super) fn check(spec: &JobSpec, problems: &super::Problems) {
+pub(super) fn check(spec: &JobSpec, problems: &Problems) {
     let alerts = &spec.alerts;
     if alerts.is_empty() {
         return;
@@ -107,7 +108,7 @@ pub(super) fn check(spec: &JobSpec, problems: &super::Problems) {
     }
     if let Some(topic) = &alerts.topic {
         let source = spec.source.kafka();
-        if !super::checks::is_name(topic, 249) {
+        if !is_name(topic, 249) {
             problem(
                 "topic",
                 format!("`{topic}` is not a topic name: letters, digits, `.`, `_` and `-`"),
@@ -130,7 +131,7 @@ pub(super) fn check(spec: &JobSpec, problems: &super::Problems) {
             problem("rules.silence", what);
         }
         if let Some(platform) = &rule.platform
-            && !super::checks::is_platform(platform)
+            && !is_platform(platform)
         {
             let what = format!(
                 "of rule `{}`: use 1 to 64 lower-case letters, no `:`, no spaces around them",

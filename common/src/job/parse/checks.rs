@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::names::{is_name, is_platform};
 use super::reader::Problems;
 use super::{alerts, ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
@@ -284,22 +285,6 @@ impl Checks<'_> {
         ambiguity::check(s, self.problems);
         overlap::check(s, job, self.problems);
     }
-}
-
-/// Whether a platform is written as events have it.
-pub(super) fn is_platform(platform: &str) -> bool {
-    !platform.is_empty()
-        && platform.len() <= 64
-        && platform == crate::event::platform(platform.into())
-        && !platform.contains(':')
-}
-
-pub(super) fn is_name(text: &str, most: usize) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    !text.is_empty()
-        && text.len() <= most
-        && text.bytes().all(allowed)
-        && !matches!(text, "." | "..")
 }
 
 fn is_host_port(text: &str) -> bool {

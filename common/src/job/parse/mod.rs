@@ -8,6 +8,7 @@
 //! | `checks` | whether the values make sense together |
 //! | `alerts` | the keys of alerts, and whether they make sense |
 //! | `ambiguity` | whether one key template can give two creators one key |
+//! | `names` | what names may be made of |
 //! | `lengths` | whether its texts are as long as such texts are |
 //! | `overlap` | whether two key templates can become one key |
 //! | `pattern` | what can stand at each place of a key |
@@ -18,6 +19,7 @@ mod alerts;
 mod ambiguity;
 mod checks;
 mod lengths;
+mod names;
 mod overlap;
 mod overrides;
 mod pattern;

@@ -23,6 +23,7 @@
 //! | `turn` | the partition's turn to flush |
 //! | `room` | memory for the flush under way |
 //! | `encode` | from slots to merge calls |
+//! | `telling` | the alerts of the partition on their way |
 //! | `watch` | the calls that look at the rules of alerts |
 
 mod comparison;
@@ -46,6 +47,7 @@ mod room;
 mod shown;
 mod staleness;
 mod strangers;
+mod telling;
 mod turn;
 mod upkeep;
 pub mod watch;

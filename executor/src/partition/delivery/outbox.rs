@@ -1,8 +1,8 @@
 //! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
 //! in Redis. How a flush is filled: see `sending`.
 
+mod alerts;
 mod sending;
-mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use prometheus::Histogram;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::telling::Telling;
 use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
@@ -26,6 +25,7 @@ use super::requests::{Answer, Requests};
 use super::room::Room;
 use super::shown;
 use super::staleness::Staleness;
+use super::telling::Telling;
 use super::turn::OwnTurn;
 use super::upkeep::{Allowed, Upkeep};
 use crate::memory::Memory;

@@ -2,49 +2,47 @@
 
 use kol_common::KolError;
 
-use super::Outbox;
 use crate::alerts::{Alerts, Following};
-use crate::partition::delivery::watch::Watch;
 use crate::sink::{Fence, Noted};
 
 /// See the module; nothing of a job without rules.
 #[derive(Debug, Default)]
-pub(super) struct Telling {
+pub struct Telling {
     alerts: Option<Alerts>,
     /// From the claim on.
     following: Option<Following>,
 }
 
 impl Telling {
+    /// Delivered by these, if the job has rules.
+    pub fn new(alerts: Option<Alerts>) -> Self {
+        Self {
+            alerts,
+            following: None,
+        }
+    }
+
+    /// Whether the job has rules.
+    pub fn has_rules(&self) -> bool {
+        self.alerts.is_some()
+    }
+
     /// The partition is this executor's: whatever waits, also from before, is delivered.
-    pub(super) fn follow(&mut self, fence: &Fence) {
+    pub fn follow(&mut self, fence: &Fence) {
         if let (Some(alerts), None) = (&self.alerts, &self.following) {
             self.following = Some(alerts.follow(&fence.key));
         }
     }
 
     /// A flush noted these.
-    pub(super) fn noted(&self, noted: &Noted) {
+    pub fn noted(&self, noted: &Noted) {
         if let Some(alerts) = &self.alerts {
             alerts.noted(noted);
         }
     }
-}
-
-impl Outbox {
-    /// Has the job's rules looked at, and what comes of them delivered by these.
-    #[must_use]
-    pub fn with_alerts(mut self, alerts: Option<Alerts>) -> Self {
-        if alerts.is_some() {
-            let watch = Watch::of(&self.assignment.spec, &self.fence.key);
-            self.fill.watch(watch);
-        }
-        self.telling.alerts = alerts;
-        self
-    }
 
     /// Why alerts do not arrive, if so.
-    pub fn alerts_problem(&self) -> Option<KolError> {
-        self.telling.alerts.as_ref()?.problem()
+    pub fn problem(&self) -> Option<KolError> {
+        self.alerts.as_ref()?.problem()
     }
 }
