@@ -100,6 +100,9 @@ pub enum Command {
     /// Check a job spec; with --connect also whether Kafka, topics and Redis can be reached.
     #[command(after_help = examples::CHECK)]
     Check(cmd::check::Args),
+    /// Try out where the alerts of a job spec go.
+    #[command(after_help = examples::ALERTS)]
+    Alerts(cmd::alerts::Args),
     /// Print the JSON Schema of a job spec, or its reference page.
     #[command(after_help = examples::SCHEMA)]
     Schema(cmd::schema::Args),
@@ -166,6 +169,7 @@ impl Cli {
             Command::Top(args) => cmd::top::run(args, &ctx).await,
             Command::Serve(args) => cmd::serve::run(args, &ctx).await,
             Command::Check(args) => cmd::check::run(args, &ctx).await,
+            Command::Alerts(args) => cmd::alerts::run(args, &ctx).await,
             Command::Schema(args) => Ok(cmd::schema::run(&args)?),
             Command::Peek(args) => cmd::peek::run(args, &ctx).await,
             Command::Replay(args) => cmd::replay::run(args, &ctx).await,
@@ -269,6 +273,7 @@ mod tests {
             "README.md",
             "ARCHITECTURE.md",
             "CONTRIBUTING.md",
+            "docs/alerts.md",
             "docs/errors.md",
             "docs/job-spec.md",
             "docs/json.md",

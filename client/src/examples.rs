@@ -41,6 +41,8 @@ examples! {
         "serve --spec job.toml";
     CHECK: "check job.toml --connect"
         "check job.toml --show";
+    ALERTS: "alerts test job.toml"
+        "alerts test job.toml --rule viral --dry-run -o json";
     SCHEMA: "schema"
         "schema --markdown";
     PEEK: "peek kol.videos.raw --bootstrap localhost:9092"

@@ -6,6 +6,7 @@ mod samples;
 
 use std::time::Duration;
 
+use kol_common::alerts::Alert;
 use kol_common::ids::SourcePartition;
 use kol_common::job::{Counters, Profile, ScoringSpec};
 use kol_common::proto::{
@@ -20,7 +21,9 @@ use serde_json::{Value, json};
 use self::samples::{
     AT, JOB, executor, job, manifest, partition_status, problem, savepoint, scaling,
 };
-use crate::cmd::{check, checkpoints, doctor, peek, plan, state, stop, submit, top, written};
+use crate::cmd::{
+    alerts, check, checkpoints, doctor, peek, plan, state, stop, submit, top, written,
+};
 use crate::input::cluster::Cluster;
 use crate::input::newest::Sample;
 use crate::state::Verified;
@@ -109,6 +112,16 @@ fn plan() -> Value {
     plan::as_json(&line.args)
 }
 
+fn sent_alert() -> Value {
+    let rules = "name = \"kol-trending\"\n[alerts]\ntopic = \"kol-alerts\"\n[[alerts.rules]]\nname = \"viral\"\nlabel = \"Viral\"\n";
+    let spec = kol_common::job::parse(rules, "").unwrap().spec;
+    alerts::as_json(&alerts::Sent {
+        to: "topic kol-alerts".into(),
+        alert: Alert::test(&spec, &spec.alerts.rules[0], Millis(AT)),
+        outcome: Some(Ok(())),
+    })
+}
+
 /// Each noun: its name, which commands print it, and an example.
 fn nouns() -> Vec<(&'static str, &'static str, Value)> {
     let reply = SubmitReply {
@@ -182,6 +195,11 @@ fn nouns() -> Vec<(&'static str, &'static str, Value)> {
             "scaling",
             "`autoscale-advice`.",
             view::scaling_json(&scaling()),
+        ),
+        (
+            "sent alert",
+            "A list of them: `alerts test`. `alert` is what its destinations get; `sent` is false with `--dry-run`, too.",
+            sent_alert(),
         ),
         ("explanation", "`explain`.", explanation()),
         (

@@ -2,6 +2,7 @@
 //! decoding of creators' events, scoring, the actor kernel, back-off and telemetry.
 
 pub mod actor;
+pub mod alerts;
 pub mod checkpoint;
 pub mod error;
 pub mod event;

@@ -6,6 +6,7 @@
 //!
 //! Data flows one way; answers travel back by oneshot and watch channels.
 
+pub mod alerts;
 pub mod config;
 pub mod http;
 pub mod memory;

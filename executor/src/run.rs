@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kol_common::actor::{Drained, Group, mailbox};
 use kol_common::checkpoint::Stores;
+use kol_common::kafka::Ends;
 use kol_common::net::{Protection, protect, serve_http};
 use kol_common::process::{Process as _, ThisProcess};
 use kol_common::secrets::Secrets;
@@ -79,9 +80,11 @@ pub async fn run(config: Config) -> Result<(), KolError> {
         }),
     };
     let logs = KafkaLogs::new(memory.clone());
+    let ends = Ends::default();
     let options = Options {
         secrets: Secrets::new(config.secrets_dir.clone()),
         logs: Arc::new(logs.clone()),
+        ends: ends.clone(),
         redis: Arc::new(kol_common::redis::Network),
         stores: Stores::of_this_machine(),
         host: config.host.clone(),
@@ -96,6 +99,7 @@ pub async fn run(config: Config) -> Result<(), KolError> {
     let drained = live(route, identity, options, ready).await?;
     servers.drain(SHUTDOWN).await;
     logs.ended(SHUTDOWN).await;
+    let _in_time = ends.wait(SHUTDOWN).await;
     match drained {
         Drained::InTime => tracing::info!(
             code = "EXECUTOR_ENDED",

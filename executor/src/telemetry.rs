@@ -3,6 +3,7 @@
 use kol_common::metrics::{Family, Page};
 use kol_common::proto::PartitionReport;
 
+use crate::alerts;
 use crate::memory::Memory;
 use crate::partition::EVENT_TO_REDIS;
 use crate::sink::REDIS_ERRORS;
@@ -29,7 +30,15 @@ kol_common::families! {
 }
 
 /// What this process measures.
-pub const MEASURED: [Family; 2] = [EVENT_TO_REDIS, REDIS_ERRORS];
+pub const MEASURED: [Family; 7] = [
+    EVENT_TO_REDIS,
+    REDIS_ERRORS,
+    alerts::COUNTED[0],
+    alerts::COUNTED[1],
+    alerts::COUNTED[2],
+    alerts::COUNTED[3],
+    alerts::COUNTED[4],
+];
 
 /// The page of an executor with these partitions, and the processor time that it has used so far.
 pub fn page(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) -> String {

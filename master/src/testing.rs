@@ -11,6 +11,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
         source: SourceSpec::default(),
         scoring: ScoringSpec::defaults(Profile::Default, Counters::Cumulative),
         sink: SinkSpec::default(),
+        alerts: kol_common::job::AlertsSpec::default(),
         checkpoint: CheckpointSpec::default(),
     }
 }

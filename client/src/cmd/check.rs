@@ -195,11 +195,12 @@ fn look_at_kafka(spec: &JobSpec, secrets: &Secrets, depth: Depth) -> Vec<Finding
     };
     let brokers = format!("{} brokers", metadata.brokers().len());
     let mut findings = vec![Finding::new(what, Ok(brokers))];
-    for topic in source.topics.iter().chain(&source.dead_letter) {
+    let written = source.dead_letter.iter().chain(&spec.alerts.topic);
+    for topic in source.topics.iter().chain(written) {
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let missing = || {
             KolError::user("TOPIC_NOT_FOUND", "there is no such topic")
-                .help("Create it, or correct source.topics or source.dead_letter.")
+                .help("Create it, or correct source.topics, source.dead_letter or alerts.topic.")
         };
         let partitions = found.map(|t| format!("{} partitions", t.partitions().len()));
         let is_read = partitions.is_some() && source.topics.contains(topic);

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod alerts;
 pub mod autoscale_advice;
 pub mod cancel;
 pub mod certs;

@@ -4,6 +4,7 @@
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertsSpec;
 use super::source::SourceSpec;
 use super::spec::{CheckpointSpec, MAX_PANES, ScoringSpec, SinkSpec};
 
@@ -22,6 +23,9 @@ pub struct JobSpec {
     pub sink: SinkSpec,
     /// Where and how often state is made durable.
     pub checkpoint: CheckpointSpec,
+    /// Alerts about creators, and where they go. Not written while there is nothing: the version before does not know it.
+    #[serde(default, skip_serializing_if = "AlertsSpec::is_empty")]
+    pub alerts: AlertsSpec,
 }
 
 /// The scoring of a spec that was kept or sent: the parser does not look at it again, and what it divides by and makes

@@ -34,6 +34,12 @@ impl KeyTemplates {
         format!("streaming:{}:slots", self.ranking_key(platform))
     }
 
+    /// What rules know of the KOLs of a platform: a hash beside the ranking, with a field for each KOL that a rule has been
+    /// true of.
+    pub fn alerts_key(&self, platform: &str) -> String {
+        format!("streaming:{}:alerts", self.ranking_key(platform))
+    }
+
     /// All platforms that have a ranking, or one aside: a generation that has no event of one of them must take
     /// its ranking down.
     pub fn platforms_key(&self) -> String {
@@ -75,6 +81,11 @@ impl KeyTemplates {
             ],
         )
     }
+}
+
+/// Alerts of a partition that are not delivered yet, beside its fence record: a hash with a field for each.
+pub fn pending_key(fence: &str, destination: &str) -> String {
+    format!("streaming:{fence}:alerts:{destination}")
 }
 
 impl SinkSpec {

@@ -1,5 +1,6 @@
 //! The job spec: what a user submits.
 
+pub mod alerts;
 mod defaults;
 mod job_spec;
 mod keys;
@@ -14,7 +15,9 @@ mod text;
 #[cfg(test)]
 mod versions_tests;
 
+pub use alerts::{AlertRule, AlertsSpec, Condition, Label};
 pub use job_spec::JobSpec;
+pub use keys::pending_key;
 pub use parse::{ParsedSpec, SpecErrors, SpecProblem, parse, with_overrides};
 pub use policy::SpecPolicy;
 pub use redis_url::{RedisTopology, RedisUrl};

@@ -1,5 +1,6 @@
 //! Which values of a spec may refer to secrets, and where what they refer to would be sent.
 
+use super::alerts::webhook_host;
 use super::{JobSpec, KafkaSource, RedisUrl, SecretRef, SinkSpec};
 
 /// Properties of Kafka that are secrets.
@@ -115,7 +116,28 @@ pub fn references(spec: &JobSpec) -> Vec<Reference> {
         kind,
         hosts: servers.clone(),
     });
-    properties.chain(of_sink).collect()
+    let alerts = &spec.alerts;
+    let webhook = alerts
+        .webhook
+        .as_deref()
+        .and_then(|url| webhook_host(url).ok());
+    let of_alerts = [
+        (
+            "alerts.webhook_token",
+            &alerts.webhook_token,
+            Refers::Secret,
+        ),
+        ("alerts.webhook_ca", &alerts.webhook_ca, Refers::Certificate),
+    ];
+    let of_alerts = of_alerts.into_iter().filter_map(|(key, to, kind)| {
+        Some(Reference {
+            key: key.to_owned(),
+            to: to.clone()?,
+            kind,
+            hosts: webhook.iter().cloned().collect(),
+        })
+    });
+    properties.chain(of_sink).chain(of_alerts).collect()
 }
 
 #[cfg(test)]

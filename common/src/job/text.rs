@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use toml::Value;
 
+use super::alerts::{AlertRule, AlertsSpec, Condition};
 use super::reference::{about, about_section};
 use super::spec::{CheckpointSpec, KafkaSource, ScoringSpec, SinkSpec, StartingOffsets};
 use super::{JobSpec, KeyTemplates, SecretRef, SentinelLogin, SinkTls, SourceSpec};
@@ -24,6 +25,7 @@ impl JobSpec {
             scoring,
             sink,
             checkpoint,
+            alerts,
         } = self;
         let mut text = Text::default();
         text.line("name", quoted(name));
@@ -33,6 +35,7 @@ impl JobSpec {
         self::scoring(&mut text, scoring)?;
         self::sink(&mut text, sink)?;
         self::checkpoint(&mut text, checkpoint);
+        self::alerts(&mut text, alerts);
         Ok(text.lines)
     }
 }
@@ -50,6 +53,14 @@ impl Text {
         self.section = name;
         let about = about_section(name);
         self.lines.push_str(&format!("\n# {about}\n[{name}]\n"));
+    }
+
+    /// A table of a list of them; `begins` is what its line begins with.
+    fn item(&mut self, name: &'static str, begins: &str) {
+        self.section = name;
+        let about = about_section(name);
+        self.lines
+            .push_str(&format!("\n# {about}\n{begins}[[{name}]]\n"));
     }
 
     /// `value` is TOML already.
@@ -310,4 +321,59 @@ fn checkpoint(text: &mut Text, spec: &CheckpointSpec) {
     text.line("retain", retain);
     text.line("retain_minutes", retain_minutes);
     text.line("retain_hours", retain_hours);
+}
+
+fn alerts(text: &mut Text, spec: &AlertsSpec) {
+    let AlertsSpec {
+        topic,
+        webhook,
+        webhook_token,
+        webhook_ca,
+        rules,
+    } = spec;
+    text.section("alerts");
+    text.text_if_set("topic", topic.as_deref());
+    text.text_if_set("webhook", webhook.as_deref());
+    text.secret_if_set("webhook_token", webhook_token.as_ref());
+    text.secret_if_set("webhook_ca", webhook_ca.as_ref());
+    for one in rules {
+        text.item("alerts.rules", "");
+        rule(text, one);
+    }
+    if rules.is_empty() {
+        text.item("alerts.rules", "#");
+        for key in RULE {
+            text.unset(key, "not set");
+        }
+    }
+}
+
+/// The keys of a rule.
+const RULE: [&str; 7] = [
+    "name",
+    "label",
+    "velocity_above",
+    "growth_above",
+    "score_above",
+    "platform",
+    "silence",
+];
+
+fn rule(text: &mut Text, rule: &AlertRule) {
+    let AlertRule {
+        name,
+        when,
+        platform,
+        silence,
+    } = rule;
+    let (key, value) = match when {
+        Condition::Label(label) => ("label", quoted(label.as_str())),
+        Condition::VelocityAbove(least) => ("velocity_above", format!("{least:?}")),
+        Condition::GrowthAbove(least) => ("growth_above", format!("{least:?}")),
+        Condition::ScoreAbove(least) => ("score_above", format!("{least:?}")),
+    };
+    text.line("name", quoted(name));
+    text.line(key, value);
+    text.text_if_set("platform", platform.as_deref());
+    text.time("silence", *silence);
 }

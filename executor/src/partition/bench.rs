@@ -12,6 +12,7 @@ use kol_common::proto::{JobTick, PlatformMarket};
 use tokio::time::Instant;
 
 use super::delivery::encode::Encoder;
+use super::delivery::watch::Watch;
 use super::delivery::{Calls, Fill, Scope};
 use super::message::Assignment;
 use super::stage::Intake;
@@ -45,17 +46,17 @@ impl Parts {
         let spec = &assignment.spec;
         let platform = &spec.scoring.default_platform;
         let now = Instant::now() + AHEAD;
+        // Whoever waits is sent: how long that takes is for the clock, not for what is counted.
+        let encoder = Encoder::new(&spec.sink, platform, assignment.ordinal);
+        let mut fill = Fill::new(encoder, Duration::ZERO, now);
+        let key = spec.sink.keys.fence_key(&spec.name, &assignment.partition);
+        fill.watch(Watch::of(spec, &key));
         Self {
             decoder: Decoder::of(&spec.source, platform),
             intake: Intake::new(&assignment, None, now),
-            // Whoever waits is sent: how long that takes is for the clock, not for what is counted.
-            fill: Fill::new(
-                Encoder::new(&spec.sink, platform, assignment.ordinal),
-                Duration::ZERO,
-                now,
-            ),
+            fill,
             fence: Fence {
-                key: spec.sink.keys.fence_key(&spec.name, &assignment.partition),
+                key,
                 generation: assignment.generation,
                 assignment_epoch: assignment.assignment_epoch,
             },
@@ -122,6 +123,7 @@ impl Parts {
             sequence: self.sequence,
             now: &now,
             merges: Vec::new(),
+            alerts: Vec::new(),
         };
         let state = self.intake.state_mut();
         self.fill
@@ -131,7 +133,7 @@ impl Parts {
             false => Scope::Everything,
         };
         let complete = self.fill.collect(self.now, state, scope, room, &mut calls);
-        for call in calls.merges {
+        for call in calls.merges.into_iter().chain(calls.alerts) {
             call.write_packed_command(packed);
         }
         (self.fill.confirm(), complete)

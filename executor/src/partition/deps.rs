@@ -3,6 +3,7 @@
 use kol_common::actor::Group;
 
 use super::message::Ticks;
+use crate::alerts::Alerts;
 use crate::memory::Memory;
 use crate::present::Present;
 use crate::roots::Roots;
@@ -20,6 +21,8 @@ pub struct Deps {
     pub turns: Turns,
     /// Producer for records that cannot be used.
     pub dead_letters: Option<DeadLetters>,
+    /// Delivers alerts of a job with rules.
+    pub alerts: Option<Alerts>,
     /// Newest word of the master about the job.
     pub ticks: Ticks,
     /// By what event times are judged.

@@ -40,7 +40,7 @@ mod turn;
 
 pub use checkpointer::{Of, Restore, Standby};
 pub use delivery::latency::{EVENT_TO_REDIS, forget};
-pub use delivery::{encode, readback};
+pub use delivery::{encode, readback, watch};
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
 pub use start::{Started, start};

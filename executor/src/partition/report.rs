@@ -136,7 +136,8 @@ fn problem(parts: &Parts<'_>) -> Option<KolError> {
         .or_else(|| parts.outbox.problem())
         .or_else(|| parts.restore_problem.cloned())
         .or_else(|| parts.reader.problem())
-        .or_else(|| parts.intake.problem())?;
+        .or_else(|| parts.intake.problem())
+        .or_else(|| parts.outbox.alerts_problem())?;
     Some(
         problem
             .job(&parts.assignment.spec.name)

@@ -141,6 +141,53 @@ in_order! {
     }
 }
 
+in_order! {
+    /// A key of a look at the rules of alerts, behind which stand the hashes of KOLs.
+    AlertKey {
+        /// What rules know of the KOLs of the platform.
+        Known = "KEY_KNOWN",
+        /// Alerts of the partition that wait for the topic.
+        Topic = "KEY_TOPIC",
+        /// Alerts of the partition that wait for the webhook.
+        Webhook = "KEY_WEBHOOK",
+    }
+}
+
+in_order! {
+    /// An argument of a look at the rules of alerts, behind which stands the name of each KOL.
+    AlertArgument {
+        /// The rules: see `lua/alerts.lua`.
+        Rules = "ARG_RULES",
+        /// Platform of the KOLs.
+        Platform = "ARG_PLATFORM",
+        /// The time now, ISO 8601.
+        Now = "ARG_NOW",
+        /// How many KOLs there are.
+        Count = "ARG_COUNT",
+        /// "1": there is a topic.
+        Topic = "ARG_TOPIC",
+        /// "1": there is a webhook.
+        Webhook = "ARG_WEBHOOK",
+        /// Most alerts of a partition that wait for a destination.
+        Most = "ARG_MOST",
+        /// How long they wait, ms.
+        Keep = "ARG_KEEP",
+        /// How long what rules know is remembered after it changed last, ms.
+        Remember = "ARG_REMEMBER",
+    }
+}
+
+/// The fields of a hash that a look at rules reads, in the order of their places there, from 1.
+pub const ALERT_FIELDS: [&str; 7] = [
+    "window_end",
+    "trending_label",
+    "trending_score",
+    "velocity",
+    "personal_growth",
+    "event_count",
+    "total_engagement",
+];
+
 /// The first lines of a script: its keys and arguments by name.
 pub(super) fn names(keys: &[&str], arguments: &[&str]) -> String {
     let mut lua = String::new();

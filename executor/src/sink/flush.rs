@@ -5,24 +5,30 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::call::CallResult;
 use super::calls::{BeginArgument, DoneArgument, DoneKey};
-use super::message::{FlushRequest, Flushed, SinkError};
+use super::message::{FlushRequest, Flushed, Noted, SinkError};
 use super::script;
 
-/// Begin, merges and done in one pipeline: Redis runs them in this order, and each checks the fence
+/// Begin, merges, looks at rules, and done in one pipeline: Redis runs them in this order, and each checks the fence
 /// by itself.
 pub(super) async fn flush(
     request: FlushRequest,
     open: &mut RedisConnection,
 ) -> CallResult<Flushed> {
+    let first = 1 + request.merges.len();
+    let of_alerts = first..first + request.alerts.len();
     let replies: Vec<Value> = match pipeline(request).query_async(open).await {
         // Some of the scripts may have run: the flush must be sent again under a new sequence.
         Err(error) => return Err(script::load_forgotten(error, open).await),
         Ok(replies) => replies,
     };
     let mut flushed = Flushed::default();
-    for reply in replies {
+    for (at, reply) in replies.into_iter().enumerate() {
         let mut words = words(reply).into_iter();
-        match words.next().as_deref() {
+        let word = words.next();
+        if of_alerts.contains(&at) {
+            flushed.noted.add(&mut words);
+        }
+        match word.as_deref() {
             Some("OK") => {}
             Some("BADKEY") => flushed.refused.extend(words),
             Some("NOFENCE") => return Ok(Err(SinkError::Lost)),
@@ -30,6 +36,20 @@ pub(super) async fn flush(
         }
     }
     Ok(Ok(flushed))
+}
+
+impl Noted {
+    /// Adds what one look answered behind its first word.
+    fn add(&mut self, words: &mut impl Iterator<Item = String>) {
+        let rules = words.next().unwrap_or_default();
+        for (rule, count) in rules.split(' ').filter_map(|word| word.split_once('=')) {
+            *self.rules.entry(rule.to_owned()).or_default() += count.parse().unwrap_or(0);
+        }
+        let mut number = || words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        self.silenced += number();
+        self.lost[0] += number();
+        self.lost[1] += number();
+    }
 }
 
 /// A script answers with a word, or with a list of a word and keys.
@@ -42,10 +62,10 @@ fn words(reply: Value) -> Vec<String> {
 }
 
 fn pipeline(request: FlushRequest) -> Pipeline {
-    let mut pipe = Pipeline::with_capacity(request.merges.len() + 2);
+    let mut pipe = Pipeline::with_capacity(request.merges.len() + request.alerts.len() + 2);
     pipe.add_command(begin(&request));
     let done = done(&request);
-    for merge in request.merges {
+    for merge in request.merges.into_iter().chain(request.alerts) {
         pipe.add_command(merge);
     }
     pipe.add_command(done);

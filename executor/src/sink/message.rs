@@ -1,5 +1,6 @@
 //! What partitions and their sink say to each other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::KolError;
@@ -75,6 +76,15 @@ pub enum SinkMessage {
         /// For each of them, the score of the last that is visible; `None` where all of them are.
         reply: oneshot::Sender<Result<Vec<Option<f64>>, SinkError>>,
     },
+    /// Read alerts that wait for a destination.
+    Alerts {
+        /// Key of those of a partition.
+        pending: String,
+        /// Fields of those that arrived: they are taken out first.
+        settled: Vec<String>,
+        /// Some of the others.
+        reply: oneshot::Sender<Result<Waiting, SinkError>>,
+    },
 }
 
 /// A kind of request: what one kind proves about Redis, another does not.
@@ -94,6 +104,8 @@ pub enum Operation {
     Compare,
     /// Read where the visible top of rankings ends.
     Tops,
+    /// Read alerts that wait.
+    Alerts,
 }
 
 impl Operation {
@@ -106,6 +118,7 @@ impl Operation {
         Self::Hashes,
         Self::Compare,
         Self::Tops,
+        Self::Alerts,
     ];
 
     /// Whether one of this kind that succeeded proves that the other kind, which failed with this code, succeeds, too.
@@ -166,6 +179,8 @@ pub struct FlushRequest {
     pub last: String,
     /// Merge calls, by their places in the flush.
     pub merges: Vec<Cmd>,
+    /// Looks at the rules of alerts about the KOLs of the merges.
+    pub alerts: Vec<Cmd>,
     /// The turn that it takes.
     pub turn: Option<Turn>,
     /// Keys of `last_update` and `last_event`.
@@ -181,6 +196,31 @@ pub struct FlushRequest {
 pub struct Flushed {
     /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
     pub refused: Vec<String>,
+    /// Alerts that were noted.
+    pub noted: Noted,
+}
+
+/// What looks at the rules of alerts came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// How many alerts were noted, by rule.
+    pub rules: BTreeMap<String, u64>,
+    /// How many were not, because of one that was not long before.
+    pub silenced: u64,
+    /// How many could not be kept for the topic and for the webhook: too many wait.
+    pub lost: [u64; 2],
+}
+
+/// Most alerts of a partition that wait for a destination: more are not kept, and counted as lost.
+pub const MOST_WAITING: u64 = 10_000;
+
+/// Alerts that wait for a destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Some of them, each with its field in the hash.
+    pub alerts: Vec<(String, String)>,
+    /// How many there are.
+    pub all: u64,
 }
 
 /// What compare calls found.

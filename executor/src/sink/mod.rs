@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
-//! | `fence`, `flush`, `scan`, `hashes`, `compare`, `tops` | one kind of request each |
+//! | `fence`, `flush`, `scan`, `hashes`, `compare`, `tops`, `alerts` | one kind of request each |
 //! | `pace` | how much of Redis' time this executor takes, and who is next: a machine |
 //! | `turns` | turns to flush, by that pace |
 //! | `probe` | how busy Redis is, as it says itself |
@@ -14,6 +14,7 @@
 //! | `connection` | the connection, and when it is opened again |
 //! | `script`, `calls`, `merge_call` | the Lua scripts; keys and arguments of their calls by name |
 
+mod alerts;
 mod call;
 pub mod calls;
 pub mod compare;
@@ -35,7 +36,8 @@ mod turns;
 
 pub use message::{
     Claimed, Compared, Fence, FlushRequest, Flushed, Found, Hashes, HashesRequest, Listing,
-    Operation, Present, ScanRequest, Scanned, Sink, SinkError, SinkMessage, Values,
+    MOST_WAITING, Noted, Operation, Present, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
+    Values, Waiting,
 };
 pub use service::{REDIS_ERRORS, start};
 pub use turns::{Nodes, Turn, Turns, Wait};

@@ -7,8 +7,8 @@ use kol_common::scoring::schema;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::calls::{
-    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, ForgetArgument, StampKey,
-    list, names, names_of_kols,
+    ALERT_FIELDS, AlertArgument, AlertKey, BeginArgument, ClaimArgument, CompareArgument,
+    DoneArgument, DoneKey, ForgetArgument, StampKey, list, names, names_of_kols,
 };
 use super::merge_call::{self, Key};
 
@@ -25,6 +25,9 @@ pub static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(&FORGET_SOURC
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
 pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
+
+/// Looks at the rules of alerts: see `lua/alerts.lua`.
+pub static ALERTS: LazyLock<Script> = LazyLock::new(|| Script::new(&ALERTS_SOURCE));
 
 /// Source of the claim script: the names of its key and arguments, then `lua/claim.lua`.
 pub static CLAIM_SOURCE: LazyLock<String> = LazyLock::new(|| {
@@ -96,9 +99,24 @@ fn quoted(names: impl IntoIterator<Item = &'static str>) -> String {
     list(names.into_iter().map(|name| format!("'{name}'")))
 }
 
+/// Source of the script of alerts: the names of its keys and arguments, what scripts share, then `lua/alerts.lua` with the
+/// fields of hashes in place of a word, and how many they are in place of another.
+pub static ALERTS_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = AlertArgument::ALL.map(AlertArgument::lua);
+    let source = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/alerts.lua")
+    );
+    let fields = list(ALERT_FIELDS.iter().map(|name| format!("'{name}'")));
+    let source = source
+        .replace("HASH_FIELDS", &fields)
+        .replace("HASH_COUNT", &ALERT_FIELDS.len().to_string());
+    names_of_kols(&AlertKey::ALL.map(AlertKey::lua), &arguments) + &source
+});
+
 /// All of them, to load after Redis lost them.
-pub fn all() -> [&'static Script; 6] {
-    [&CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE]
+pub fn all() -> [&'static Script; 7] {
+    [&CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE, &ALERTS]
 }
 
 /// Loads all scripts if this error says that Redis has forgotten one. The request must be sent again.

@@ -17,6 +17,7 @@ use prometheus::IntCounterVec;
 use redis::RedisResult;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::alerts::alerts;
 use super::call::{CallResult, DEADLINE, Served, on_fence, settle, within};
 use super::compare::compare;
 use super::connection::{Connection, Open};
@@ -193,6 +194,7 @@ impl SinkMessage {
             Self::Hashes { .. } => Operation::Hashes,
             Self::Compare { .. } => Operation::Compare,
             Self::Tops { .. } => Operation::Tops,
+            Self::Alerts { .. } => Operation::Alerts,
         }
     }
 }
@@ -207,6 +209,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Hashes { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Tops { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Alerts { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -284,6 +287,17 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
         SinkMessage::Tops { rankings, reply } => {
             let found = timed(&turns, within(&closed, tops(&rankings, &mut open))).await;
             let (result, served) = settle(kind, number, found);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Alerts {
+            pending,
+            settled,
+            reply,
+        } => {
+            let read = alerts(&pending, &settled, &mut open);
+            let read = timed(&turns, within(&closed, read)).await;
+            let (result, served) = settle(kind, number, read);
             drop(reply.send(result));
             served
         }

@@ -15,6 +15,7 @@ use kol_common::{JobId, KolError, SourcePartition};
 use tokio::sync::watch;
 
 use super::options::Options;
+use crate::alerts::{self, Alerts};
 use crate::partition::{Deps, Master};
 use crate::present::Present;
 use crate::roots::Roots;
@@ -43,6 +44,7 @@ pub struct Job {
     sink: Sink,
     turns: Turns,
     dead_letters: Option<DeadLetters>,
+    alerts: Option<Alerts>,
     ticks: Ticks,
 }
 
@@ -137,6 +139,7 @@ impl Jobs {
             spec,
             source,
             dead_letters,
+            alerts,
             ..
         }) = self.jobs.remove(id)
         else {
@@ -144,9 +147,13 @@ impl Jobs {
         };
         if !self.jobs.values().any(|job| job.spec.name == spec.name) {
             crate::partition::forget(&spec.name);
+            alerts::forget(&spec);
         }
         let stopped = source.stop();
         let _runs_by_itself = group.spawn("close-job", async move {
+            if let Some(alerts) = alerts {
+                alerts.stop();
+            }
             if let Some(dead_letters) = dead_letters {
                 dead_letters.flush(DEAD_LETTER_FLUSH).await;
             }
@@ -187,10 +194,14 @@ impl Job {
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         let source = logs.open(&spec.source, secrets, &spec.name)?;
         let turns = nodes.turns(&spec.sink);
-        let (sink, secrets) = (spec.sink.clone(), secrets.clone());
+        let ways = kol_common::alerts::destinations(&spec, secrets, &options.ends)?;
+        let (of_job, secrets) = (spec.sink.clone(), secrets.clone());
+        let sink = sink::start(group, redis, of_job, secrets, owner, turns.clone());
+        let has_rules = !spec.alerts.rules.is_empty();
         Ok(Self {
+            alerts: has_rules.then(|| alerts::start(group, &spec.name, ways, &sink)),
             source,
-            sink: sink::start(group, redis, sink, secrets, owner, turns.clone()),
+            sink,
             turns,
             dead_letters: dead_letters.map(|topic| DeadLetters::new(&spec.name, topic)),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
@@ -222,6 +233,7 @@ impl Job {
             sink: self.sink.clone(),
             turns: self.turns.clone(),
             dead_letters: self.dead_letters.clone(),
+            alerts: self.alerts.clone(),
             ticks: self.ticks.subscribe(),
             present: present.clone(),
             memory: options.memory.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kol_common::checkpoint::Stores;
+use kol_common::kafka::Ends;
 use kol_common::process::Process;
 use kol_common::proto::PartitionReport;
 use kol_common::redis::Connect;
@@ -21,6 +22,8 @@ pub struct Options {
     pub secrets: Secrets,
     /// Opens the logs of jobs.
     pub logs: Arc<dyn Logs>,
+    /// Who ends the clients that write alerts.
+    pub ends: Ends,
     /// Opens connections to their Redis.
     pub redis: Arc<dyn Connect>,
     /// Opens the locations of their state files.

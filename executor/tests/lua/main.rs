@@ -13,11 +13,13 @@
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
 //! | `comparison` | what a comparison finds |
+//! | `alerts` | when an alert is noted |
 //! | `forgotten` | hashes that nothing names |
 //! | `rights` | which rights the Redis user needs |
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod alerts;
 mod comparison;
 mod database;
 mod fence;

@@ -40,6 +40,7 @@ fn commands() -> BTreeSet<&'static str> {
         script::DONE_SOURCE.as_str(),
         script::COMPARE_SOURCE.as_str(),
         script::FORGET_SOURCE.as_str(),
+        script::ALERTS_SOURCE.as_str(),
     ];
     sources.into_iter().flat_map(commands_of).collect()
 }

@@ -256,6 +256,7 @@ pub async fn executor(shared: Rc<Shared>, net: Net, name: &'static str) -> Resul
     let options = supervisor::Options {
         secrets: Secrets::default(),
         logs: Arc::new(shared.log.seen_by(name)),
+        ends: kol_common::kafka::Ends::default(),
         redis: Arc::new(net.clone()),
         stores: shared.stores(name),
         host: name.to_owned(),

@@ -7,6 +7,7 @@
     reason = "test support"
 )]
 
+mod alerts;
 mod builds;
 mod chaos;
 mod client;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::names::{is_name, is_platform};
 use super::reader::Problems;
-use super::{ambiguity, lengths, overlap, place};
+use super::{alerts, ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
 use crate::job::spec::MAX_PANES;
 use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
@@ -36,6 +37,7 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
     c.source(spec.source.kafka());
     c.scoring(&spec.scoring);
     c.sink(&spec.sink, &spec.name, &spec.scoring);
+    alerts::check(spec, problems);
     let checkpoint = &spec.checkpoint;
     let place = &checkpoint.location;
     c.require(
@@ -172,10 +174,7 @@ impl Checks<'_> {
         let named = s.platforms.iter().map(|p| ("scoring.platforms", p));
         for (key, platform) in named.chain([("scoring.default_platform", &s.default_platform)]) {
             self.require(
-                !platform.is_empty()
-                    && platform.len() <= 64
-                    && *platform == crate::event::platform(platform.into())
-                    && !platform.contains(':'),
+                is_platform(platform),
                 key,
                 "use 1 to 64 lower-case letters, no `:`, no spaces around them",
             );
@@ -286,14 +285,6 @@ impl Checks<'_> {
         ambiguity::check(s, self.problems);
         overlap::check(s, job, self.problems);
     }
-}
-
-fn is_name(text: &str, most: usize) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    !text.is_empty()
-        && text.len() <= most
-        && text.bytes().all(allowed)
-        && !matches!(text, "." | "..")
 }
 
 fn is_host_port(text: &str) -> bool {

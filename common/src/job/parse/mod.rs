@@ -6,16 +6,20 @@
 //! | `reader` | takes typed values out of tables, notes what is wrong, refuses unknown keys |
 //! | `sections` | which keys there are, and their defaults |
 //! | `checks` | whether the values make sense together |
+//! | `alerts` | the keys of alerts, and whether they make sense |
 //! | `ambiguity` | whether one key template can give two creators one key |
+//! | `names` | what names may be made of |
 //! | `lengths` | whether its texts are as long as such texts are |
 //! | `overlap` | whether two key templates can become one key |
 //! | `pattern` | what can stand at each place of a key |
 //! | `place` | whether the Redis of a spec can be found, trusted, and holds its keys where they belong |
 //! | `properties` | which librdkafka properties a spec may set |
 
+mod alerts;
 mod ambiguity;
 mod checks;
 mod lengths;
+mod names;
 mod overlap;
 mod overrides;
 mod pattern;

@@ -7,7 +7,7 @@
 use super::pattern::{Part, pattern};
 use super::place;
 use super::reader::Problems;
-use crate::job::SinkSpec;
+use crate::job::{SinkSpec, pending_key};
 
 /// A longer one is refused for its length.
 const LONGEST: usize = 1_024;
@@ -42,6 +42,7 @@ struct Family {
 /// Everything that the job writes, with what it writes beside it.
 fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
     const PLATFORM: &[&str] = &["{platform}"];
+    const PARTITION: &[&str] = &["{job}", "{topic}", "{partition}"];
     let keys = &sink.keys;
     let templates = place::templates(keys).into_iter();
     let templates = templates.filter(|(name, ..)| *name != "legacy_hash" || sink.legacy_hashes);
@@ -55,6 +56,16 @@ fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
         ("next ranking", next, PLATFORM),
         ("ranking before", before, PLATFORM),
         ("platforms of the rankings", keys.platforms_key(), &[]),
+        (
+            "alerts of a partition",
+            pending_key(&keys.fence, "topic"),
+            PARTITION,
+        ),
+        (
+            "what alerts know of a ranking",
+            keys.alerts_key(PLATFORM[0]),
+            PLATFORM,
+        ),
     ]);
     let owners = sink.owner_keys(job).into_iter();
     let owners = owners.chain(sink.holder_keys(job));

@@ -122,7 +122,9 @@ impl<'i, 'p> Section<'i, 'p> {
 
     /// The dotted name of a key of this table.
     pub(super) fn dotted(&self, key: &str) -> String {
-        if self.path.is_empty() {
+        if key.is_empty() {
+            self.path.clone()
+        } else if self.path.is_empty() {
             key.to_owned()
         } else {
             format!("{}.{key}", self.path)
@@ -167,7 +169,7 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     pub(super) fn number(&self, key: &'static str) -> Option<f64> {
-        self.value(key, number)
+        self.value(key, finite)
     }
 
     pub(super) fn duration(&self, key: &'static str) -> Option<Millis> {
@@ -240,6 +242,30 @@ impl<'i, 'p> Section<'i, 'p> {
             }
             None => Section::empty(path, self.problems),
         }
+    }
+
+    /// The tables of a list, each with the place where it begins; none if it is absent.
+    pub(super) fn sections(&self, key: &'static str) -> Vec<(usize, Section<'i, 'p>)> {
+        let path = self.dotted(key);
+        let (at, list) = match self.take(key) {
+            Some((at, DeValue::Array(list))) => (at, list),
+            Some((at, other)) => {
+                self.problem(at, key, expected("a list of tables", &other));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut sections = Vec::new();
+        for item in list {
+            let begins = item.span().start;
+            match item.into_inner() {
+                DeValue::Table(table) => {
+                    sections.push((begins, Section::new(path.clone(), table, self.problems)));
+                }
+                other => self.problem(at, key, expected("a list of tables", &other)),
+            }
+        }
+        sections
     }
 
     /// All remaining keys with text values.
@@ -321,7 +347,7 @@ pub(super) fn whole(value: &DeValue<'_>) -> Result<u64, String> {
         .map_err(|_| format!("`{}` is not a whole number from 0 on", integer.as_str()))
 }
 
-fn number(value: &DeValue<'_>) -> Result<f64, String> {
+pub(super) fn finite(value: &DeValue<'_>) -> Result<f64, String> {
     let text = match value {
         DeValue::Integer(i) if i.radix() == 10 => i.as_str(),
         DeValue::Float(f) => f.as_str(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::properties;
 use super::reader::{Section, text, whole};
+use super::{alerts, properties};
 use crate::event::{Field, FieldPaths, Shape, UsernameCase, parse_time};
 use crate::job::{
     CheckpointSpec, Counters, Flip, JobSpec, KafkaSource, KeyTemplates, OnDataLoss, Profile,
@@ -23,6 +23,7 @@ pub(super) fn job(root: &Section<'_, '_>) -> Option<JobSpec> {
     let scoring = scoring(&root.section("scoring"), source.kafka().shape);
     let sink = sink(&root.section("sink"));
     let checkpoint = checkpoint(&root.section("checkpoint"));
+    let alerts = alerts::alerts(&root.section("alerts"));
     root.end();
     Some(JobSpec {
         name: name?,
@@ -30,6 +31,7 @@ pub(super) fn job(root: &Section<'_, '_>) -> Option<JobSpec> {
         scoring,
         sink,
         checkpoint,
+        alerts,
     })
 }
 

@@ -91,6 +91,25 @@ const EVERY_KEY: &str = r#"
     retain = 10
     retain_minutes = 5
     retain_hours = 6
+    [alerts]
+    topic = "kol-alerts"
+    webhook = "https://hooks.example/kol"
+    webhook_token = "env:KOL_SECRET_HOOK"
+    webhook_ca = "file:hook.pem"
+    [[alerts.rules]]
+    name = "viral"
+    label = "Viral"
+    platform = "youtube"
+    silence = "2h"
+    [[alerts.rules]]
+    name = "fast"
+    velocity_above = 1e3
+    [[alerts.rules]]
+    name = "spike"
+    growth_above = 5
+    [[alerts.rules]]
+    name = "high"
+    score_above = 99.5
 "#;
 
 #[test]

@@ -1,19 +1,11 @@
 //! The table of all keys.
 
+use super::alert_keys::ALERTS;
 use super::kind::Kind::{
     Choice, Duration, DurationOrOff, Flag, Number, Offsets, Path, Properties, Secret, Text, Texts,
     Whole,
 };
-use super::kind::{Key, Kind};
-
-const fn key(section: &'static str, name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key {
-        section,
-        name,
-        kind,
-        about,
-    }
-}
+use super::kind::{Key, key};
 
 /// All keys, in the order in which they are written.
 pub const KEYS: &[Key] = &[
@@ -400,4 +392,15 @@ pub const KEYS: &[Key] = &[
         Whole,
         "The same of each of the last so many hours.",
     ),
+    ALERTS[0],
+    ALERTS[1],
+    ALERTS[2],
+    ALERTS[3],
+    ALERTS[4],
+    ALERTS[5],
+    ALERTS[6],
+    ALERTS[7],
+    ALERTS[8],
+    ALERTS[9],
+    ALERTS[10],
 ];

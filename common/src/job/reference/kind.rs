@@ -51,3 +51,18 @@ impl Key {
         parts.collect::<Vec<_>>().join(".")
     }
 }
+
+/// A key of a table.
+pub(super) const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        about,
+    }
+}

@@ -1,6 +1,7 @@
 //! What each key of a job spec is for, in one table ([`KEYS`]): the comments of a spec that is written out, the JSON Schema for editors
 //! ([`schema`]) and the reference page ([`page`]) are made of it. The parser has its own list; a test compares all of them.
 
+mod alert_keys;
 mod keys;
 mod kind;
 mod page;
@@ -13,7 +14,7 @@ pub use keys::KEYS;
 pub use kind::{Key, Kind};
 pub use page::page;
 pub use schema::schema;
-pub use sections::SECTIONS;
+pub use sections::{LISTS, SECTIONS};
 
 /// What the key of a table is for; nothing of a key that does not exist.
 pub fn about(section: &str, name: &str) -> &'static str {

@@ -3,7 +3,7 @@
 use super::keys::KEYS;
 use super::kind::{Key, Kind};
 use super::schema::defaults;
-use super::sections::SECTIONS;
+use super::sections::{LISTS, SECTIONS};
 use crate::KolError;
 use crate::event::Field;
 
@@ -28,6 +28,7 @@ pub fn page() -> Result<String, KolError> {
     for (section, about) in SECTIONS {
         let title = match *section {
             "" => "The job".to_owned(),
+            section if LISTS.contains(&section) => format!("`[[{section}]]`"),
             section => format!("`[{section}]`"),
         };
         page.push_str(&format!("\n## {title}\n\n{}\n\n", text(about)));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::KEYS;
 use super::kind::{Key, Kind};
-use super::sections::SECTIONS;
+use super::sections::{LISTS, SECTIONS};
 use crate::KolError;
 use crate::job::parse;
 
@@ -60,6 +60,10 @@ fn table(section: &str, defaults: &Value) -> Value {
     {
         let last = name.rsplit('.').next().unwrap_or(name);
         let mut inner = table(name, defaults.get(last).unwrap_or(&Value::Null));
+        if LISTS.contains(name) {
+            inner["required"] = json!(["name"]);
+            inner = json!({"type": "array", "items": inner});
+        }
         inner["description"] = (*about).into();
         properties.insert(last.to_owned(), inner);
     }

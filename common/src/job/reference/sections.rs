@@ -1,5 +1,8 @@
 //! The tables of a spec.
 
+/// Of these tables a spec has as many as it likes, each as `[[name]]`.
+pub const LISTS: &[&str] = &["alerts.rules"];
+
 /// All tables of a spec, in the order in which they are written, and what each is for.
 pub const SECTIONS: &[(&str, &str)] = &[
     ("", "The job."),
@@ -49,4 +52,13 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "Templates of the Redis keys that the job writes: {platform}, {kol}, {job}, {topic} and {partition} are filled in.",
     ),
     ("checkpoint", "Where and how often state is made durable."),
+    (
+        "alerts",
+        "Alerts about creators, and where they go: see docs/alerts.md. Without rules there are none.",
+    ),
+    (
+        "alerts.rules",
+        "A rule, with one condition: label, velocity_above, growth_above or score_above. An alert is raised when that becomes true of a \
+         creator.",
+    ),
 ];

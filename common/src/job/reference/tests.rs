@@ -13,6 +13,7 @@ const UNKNOWN: &str = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
 fn spec(section: &str, line: &str) -> String {
     match section {
         "" => format!("{line}\n"),
+        section if LISTS.contains(&section) => format!("name = \"a\"\n[[{section}]]\n{line}\n"),
         section => format!("name = \"a\"\n[{section}]\n{line}\n"),
     }
 }
@@ -118,6 +119,18 @@ fn the_words_of_a_choice_are_those_of_the_parser() {
     }
 }
 
+/// Where the schema has a key.
+fn pointer(key: &Key) -> String {
+    let items = if LISTS.contains(&key.section) {
+        "/items"
+    } else {
+        ""
+    };
+    let tables = key.section.split('.').filter(|part| !part.is_empty());
+    let tables: String = tables.map(|part| format!("/properties/{part}")).collect();
+    format!("{tables}{items}/properties/{}", key.name)
+}
+
 /// Dotted names of the keys of a JSON Schema, without those that only say where to start.
 fn keys_of_schema(schema: &serde_json::Value, path: &str, out: &mut BTreeSet<String>) {
     for (name, value) in schema["properties"].as_object().unwrap() {
@@ -126,6 +139,8 @@ fn keys_of_schema(schema: &serde_json::Value, path: &str, out: &mut BTreeSet<Str
         } else {
             format!("{path}.{name}")
         };
+        let is_list = LISTS.contains(&dotted.as_str());
+        let value = if is_list { &value["items"] } else { value };
         if value["type"] == "object" {
             keys_of_schema(value, &dotted, out);
         } else {
@@ -161,8 +176,8 @@ fn the_schema_the_page_and_a_spec_that_is_shown_have_the_same_keys_with_the_same
     }
     section = "";
     for line in shown.lines().filter(|line| !line.starts_with("# ")) {
-        if let Some(table) = line.strip_prefix('[') {
-            section = table.trim_end_matches(']');
+        if let Some(table) = line.trim_start_matches('#').strip_prefix('[') {
+            section = table.trim_matches(['[', ']']);
         } else if let Some((name, _)) = line.trim_start_matches('#').split_once([' ', ':']) {
             in_spec.insert(if section.is_empty() {
                 name.to_owned()
@@ -175,8 +190,7 @@ fn the_schema_the_page_and_a_spec_that_is_shown_have_the_same_keys_with_the_same
     assert_eq!(in_spec, table);
 
     for key in listed() {
-        let pointer = key.dotted().replace('.', "/properties/");
-        let of_schema = &schema.pointer(&format!("/properties/{pointer}")).unwrap()["description"];
+        let of_schema = &schema.pointer(&pointer(key)).unwrap()["description"];
         assert_eq!(of_schema, key.about);
         assert!(
             page.contains(&key.about.replace('|', "\\|")),
@@ -196,8 +210,7 @@ fn the_schema_the_page_and_a_spec_that_is_shown_have_the_same_keys_with_the_same
 fn the_defaults_of_the_schema_are_those_of_the_parser() {
     let schema = schema().unwrap();
     for key in listed() {
-        let pointer = key.dotted().replace('.', "/properties/");
-        let of_key = schema.pointer(&format!("/properties/{pointer}")).unwrap();
+        let of_key = schema.pointer(&pointer(key)).unwrap();
         let Some(default) = of_key.get("default") else {
             continue;
         };

@@ -85,7 +85,8 @@ impl Actor {
                 deps.turns,
                 deps.memory.clone(),
                 now,
-            ),
+            )
+            .with_alerts(deps.alerts),
             checkpointer: Checkpointer::new(
                 Arc::clone(&assignment),
                 deps.roots,

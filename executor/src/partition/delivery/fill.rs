@@ -16,6 +16,7 @@ use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use super::ledger::{Ledger, Sent};
 use super::line::Line;
 use super::outcome::Scope;
+use super::watch::Watch;
 use crate::sink::Fence;
 use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
@@ -32,6 +33,8 @@ const PASS_KOLS: usize = 1_024;
 #[derive(Debug)]
 pub struct Fill {
     encoder: Encoder,
+    /// Looks at the rules of alerts, if there are any.
+    watch: Option<Watch>,
     /// KOLs for the next merge call, by platform number.
     chunks: Vec<Vec<(KolIndex, Outgoing)>>,
     pass: Pass,
@@ -69,6 +72,8 @@ pub struct Calls<'a> {
     pub now: &'a str,
     /// The merge calls that are filled so far.
     pub merges: Vec<Cmd>,
+    /// Looks at the rules of alerts about their KOLs.
+    pub alerts: Vec<Cmd>,
 }
 
 impl Fill {
@@ -76,6 +81,7 @@ impl Fill {
     pub fn new(encoder: Encoder, patience: Duration, now: Instant) -> Self {
         Self {
             encoder,
+            watch: None,
             chunks: Vec::new(),
             pass: Pass::default(),
             ledger: Ledger::default(),
@@ -84,6 +90,11 @@ impl Fill {
             patience,
             cut_short: false,
         }
+    }
+
+    /// Has these rules looked at, of everybody who is sent.
+    pub fn watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
     }
 
     /// Starts from a restored state: of what Redis has, or of nothing, and then everything waits.
@@ -241,6 +252,11 @@ impl Fill {
             .collect();
         let call = self.encoder.call(&calls.context(name), &kols);
         calls.merges.push(call);
+        let names = kols.iter().map(|(kol, _)| *kol);
+        let watch = self.watch.as_ref();
+        calls
+            .alerts
+            .extend(watch.and_then(|watch| watch.call(name, calls.now, names)));
         for ((kol, _), score) in self.chunks[platform].drain(..).zip(self.encoder.scores()) {
             self.ledger.scored(kol, *score);
         }
@@ -260,6 +276,11 @@ impl Fill {
             .collect();
         let call = self.encoder.call(&calls.context(platform), &removals);
         calls.merges.push(call);
+        let names = orphans.iter().map(String::as_str);
+        let watch = self.watch.as_ref();
+        calls
+            .alerts
+            .extend(watch.and_then(|watch| watch.call(platform, calls.now, names)));
     }
 
     /// Removes hashes that only an older generation knew from Redis, if nothing names them there.

@@ -24,6 +24,8 @@
 //! | `turn` | the partition's turn to flush |
 //! | `room` | memory for the flush under way |
 //! | `encode` | from slots to merge calls |
+//! | `telling` | the alerts of the partition on their way |
+//! | `watch` | the calls that look at the rules of alerts |
 
 mod comparison;
 mod early;
@@ -47,8 +49,10 @@ mod room;
 mod shown;
 mod staleness;
 mod strangers;
+mod telling;
 mod turn;
 mod upkeep;
+pub mod watch;
 
 pub(super) use fill::{Calls, Fill};
 pub(super) use outbox::Outbox;

@@ -1,6 +1,7 @@
 //! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
 //! in Redis. How a flush is filled: see `sending`; what is done beside: see `keeping`.
 
+mod alerts;
 mod keeping;
 mod sending;
 
@@ -25,6 +26,7 @@ use super::requests::{Answer, Requests};
 use super::room::Room;
 use super::shown;
 use super::staleness::Staleness;
+use super::telling::Telling;
 use super::turn::OwnTurn;
 use super::upkeep::Upkeep;
 use crate::memory::Memory;
@@ -57,6 +59,7 @@ pub struct Outbox {
     latency: Histogram,
     /// KOLs that Redis has confirmed.
     merges: u64,
+    telling: Telling,
 }
 
 impl Outbox {
@@ -90,7 +93,7 @@ impl Outbox {
                 now,
             ),
             flusher: Flusher::new(limits, now),
-            log: name_of_log(assignment.topic_id, assignment.lineage),
+            log: shown::name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
@@ -100,6 +103,7 @@ impl Outbox {
             room: Room::new(memory),
             latency: latency::of(&spec.name),
             merges: 0,
+            telling: Telling::default(),
             assignment,
         }
     }
@@ -109,7 +113,7 @@ impl Outbox {
     pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
         let slide = self.assignment.scoring.spec.slide.0.max(1);
         if let Ok(id) = Uuid::from_slice(&checkpoint.topic_id) {
-            self.log = name_of_log(Some(id), self.assignment.lineage);
+            self.log = shown::name_of_log(Some(id), self.assignment.lineage);
         }
         // Before the log lost its tail, Redis was sent what came of that.
         let current = checkpoint.lineage == self.assignment.lineage;
@@ -132,7 +136,7 @@ impl Outbox {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over(now);
         self.problems.nothing_to_write();
-        self.log = name_of_log(log_id, self.assignment.lineage);
+        self.log = shown::name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
         self.upkeep.start_over(now);
     }
@@ -222,7 +226,7 @@ impl Outbox {
     }
 
     fn arrived(&mut self) -> Option<Arrived> {
-        let level = self.flusher.is_claimed() && self.flusher.holding().is_none();
+        let level = self.flusher.is_claimed() && !self.is_holding();
         (level && self.fill.settle()).then(|| Arrived {
             sequence: self.flusher.done(),
             as_of: self
@@ -344,6 +348,7 @@ impl Outbox {
         self.problems.answered(answer.operation(), answer.error());
         match answer {
             Answer::Claim(Ok(claimed)) => {
+                self.telling.follow(&self.fence);
                 self.rankings.claimed(&claimed.platforms);
                 self.upkeep.claimed(now, &self.fill, &claimed.refused);
             }
@@ -398,7 +403,8 @@ impl Outbox {
         self.upkeep.flushed(now, state, &self.fill, refused);
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
-        if flushed.is_some() {
+        if let Some(flushed) = flushed {
+            self.telling.noted(&flushed.noted);
             if let Some(since) = self.fill.in_flight_since() {
                 let latency = now.duration_since(since);
                 self.latency.observe(latency.as_secs_f64());
@@ -418,11 +424,6 @@ impl Outbox {
         self.upkeep.sweep_again(now);
         None
     }
-}
-
-/// What a fence record calls a log: by its topic, and how often it lost its tail.
-fn name_of_log(topic_id: Option<Uuid>, lineage: u64) -> String {
-    topic_id.map_or_else(String::new, |id| format!("{id}/{lineage}"))
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ impl Rig {
                 self.last = request.last;
                 let flushed = Flushed {
                     refused: self.refused.clone(),
+                    ..Flushed::default()
                 };
                 reply.send(Ok(flushed)).unwrap();
             }
@@ -169,6 +170,7 @@ impl Rig {
                 };
                 reply.send(Ok(compared)).unwrap();
             }
+            SinkMessage::Alerts { .. } => panic!("a partition leaves that to its couriers"),
             SinkMessage::Tops { rankings, reply } => {
                 let tops = match &self.tops_refused {
                     None => Ok(vec![self.lowest; rankings.len()]),

@@ -32,6 +32,7 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
         sequence: 1,
         now: "now",
         merges: Vec::new(),
+        alerts: Vec::new(),
     };
     fill.collect(begun, &mut state, Scope::Everything, 100, &mut calls);
     assert_eq!(fill.confirm(), 1, "Redis has it");
@@ -107,6 +108,7 @@ fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
             sequence: 1,
             now: "now",
             merges: Vec::new(),
+            alerts: Vec::new(),
         };
         upkeep.remove(&state, &mut fill, &mut calls);
         let [call] = calls.merges.as_slice() else {

@@ -97,6 +97,7 @@ impl Outbox {
             sequence,
             now: &now_text,
             merges: Vec::new(),
+            alerts: Vec::new(),
         };
         let room = reserved.kols();
         let complete = self
@@ -108,7 +109,7 @@ impl Outbox {
             }
         }
         self.upkeep.remove(state, &mut self.fill, &mut calls);
-        let merges = calls.merges;
+        let (merges, alerts) = (calls.merges, calls.alerts);
         let confirms = complete.then(|| self.confirms(state, reached, tick));
         let rechecks = self.upkeep.recheck_at().is_some_and(|at| now >= at);
         if merges.is_empty() && !rechecks {
@@ -126,6 +127,7 @@ impl Outbox {
             shown: (reached.position, state.window_end()),
             last: shown::text(&self.log, reached.last),
             merges,
+            alerts,
             turn,
             platforms: keys.platforms_key(),
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
