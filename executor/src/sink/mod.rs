@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
-//! | `fence`, `flush`, `scan`, `compare`, `tops` | one kind of request each |
+//! | `fence`, `flush`, `scan`, `compare`, `tops`, `history` | one kind of request each |
 //! | `pace` | how much of Redis' time this executor takes, and who is next: a machine |
 //! | `turns` | turns to flush, by that pace |
 //! | `probe` | how busy Redis is, as it says itself |
@@ -20,6 +20,7 @@ pub mod compare;
 mod connection;
 mod fence;
 mod flush;
+pub mod history;
 pub mod merge_call;
 mod message;
 mod owner;
@@ -33,8 +34,8 @@ mod trouble;
 mod turns;
 
 pub use message::{
-    Claimed, Compared, Fence, FlushRequest, Flushed, Found, Listing, Operation, Present,
-    ScanRequest, Scanned, Sink, SinkError, SinkMessage, Values,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Found, Kept, Listing, Operation, Present,
+    ScanRequest, Scanned, Sink, SinkError, SinkMessage, SnapshotRequest, Values,
 };
 pub use service::{REDIS_ERRORS, start};
 pub use turns::{Nodes, Turn, Turns, Wait};

@@ -7,8 +7,8 @@ use kol_common::scoring::schema;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::calls::{
-    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, StampKey, list, names,
-    names_of_kols,
+    BeginArgument, ClaimArgument, CompareArgument, DoneArgument, DoneKey, HistoryArgument,
+    HistoryKey, StampKey, list, names, names_of_kols, names_of_more,
 };
 use super::merge_call::{self, Key};
 
@@ -23,6 +23,8 @@ pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(&DONE_SOURCE));
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
 pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
+/// Keeps the first of a ranking: see `lua/history.lua`.
+pub static HISTORY: LazyLock<Script> = LazyLock::new(|| Script::new(&HISTORY_SOURCE));
 
 /// Source of the claim script: the names of its key and arguments, then `lua/claim.lua`.
 pub static CLAIM_SOURCE: LazyLock<String> = LazyLock::new(|| {
@@ -80,9 +82,19 @@ pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     names_of_kols(&keys, &arguments) + &source
 });
 
+/// Source of the history script: the names of its keys and arguments, what scripts share, then `lua/history.lua`.
+pub static HISTORY_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = HistoryArgument::ALL.map(HistoryArgument::lua);
+    let source = concat!(
+        include_str!("lua/owner.lua"),
+        include_str!("lua/history.lua")
+    );
+    names_of_more(&HistoryKey::ALL.map(HistoryKey::lua), &arguments) + source
+});
+
 /// All of them, to load after Redis lost them.
-pub fn all() -> [&'static Script; 5] {
-    [&CLAIM, &BEGIN, &MERGE, &DONE, &COMPARE]
+pub fn all() -> [&'static Script; 6] {
+    [&CLAIM, &BEGIN, &MERGE, &DONE, &COMPARE, &HISTORY]
 }
 
 /// Loads all scripts if this error says that Redis has forgotten one. The request must be sent again.

@@ -22,6 +22,7 @@ use super::compare::compare;
 use super::connection::{Connection, Open};
 use super::fence::{claim, look};
 use super::flush::flush;
+use super::history::snapshot;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::owner::Records;
 use super::probe::probe;
@@ -191,6 +192,7 @@ impl SinkMessage {
             Self::Scan { .. } => Operation::Scan,
             Self::Compare { .. } => Operation::Compare,
             Self::Tops { .. } => Operation::Tops,
+            Self::Snapshot { .. } => Operation::Snapshot,
         }
     }
 }
@@ -204,6 +206,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Scan { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Tops { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Snapshot { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -275,6 +278,15 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
         SinkMessage::Tops { rankings, reply } => {
             let found = timed(&turns, within(&closed, tops(&rankings, &mut open))).await;
             let (result, served) = settle(kind, number, found);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Snapshot { request, reply } => {
+            let kept = timed(&turns, within(&closed, snapshot(&request, &mut open))).await;
+            let kept = records
+                .explained(on_fence(kept, &request.fence.key), again)
+                .await;
+            let (result, served) = settle(kind, number, kept);
             drop(reply.send(result));
             served
         }

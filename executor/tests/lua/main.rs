@@ -12,6 +12,7 @@
 //! | `fence` | who may write |
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
+//! | `history` | what a snapshot of a ranking has |
 //! | `comparison` | what a comparison finds |
 //! | `rights` | which rights the Redis user needs |
 
@@ -23,6 +24,7 @@ mod fence;
 mod flip;
 mod flushes;
 mod formula;
+mod history;
 mod refusals;
 mod rights;
 mod server;

@@ -17,6 +17,7 @@
 //! | `refusals` | keys of a wrong type, and who is left out because of them |
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
+//! | `history` | when the rankings are kept as they are shown |
 //! | `strangers` | members of rankings that nobody sent |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
@@ -29,6 +30,7 @@ mod early;
 pub mod encode;
 mod fill;
 mod flush;
+mod history;
 pub mod latency;
 mod ledger;
 mod line;

@@ -1,13 +1,14 @@
 //! The partition's side of the sink: starts what is due, acts on the answers, and says what has arrived
 //! in Redis. How a flush is filled: see `sending`.
 
+mod keeping;
+mod report;
 mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::KolError;
-use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
+use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint};
 use prometheus::Histogram;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
+use super::history::History;
 use super::latency;
 use super::ledger::Sent;
 use super::outcome::{Arrived, News, Outcome, Reached, Scope};
@@ -48,6 +50,7 @@ pub struct Outbox {
     fill: Fill,
     rankings: Rankings,
     upkeep: Upkeep,
+    history: History,
     problems: Problems,
     staleness: Staleness,
     turn: OwnTurn,
@@ -89,10 +92,11 @@ impl Outbox {
                 now,
             ),
             flusher: Flusher::new(limits, now),
-            log: name_of_log(assignment.topic_id, assignment.lineage),
+            log: shown::name_of_log(assignment.topic_id, assignment.lineage),
             requests: Requests::new(assignment.job.clone(), sink),
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
+            history: History::new(&assignment, now),
             problems: Problems::default(),
             staleness: Staleness::new(spec.sink.max_staleness),
             turn: OwnTurn::new(turns, part_of_epoch),
@@ -108,7 +112,7 @@ impl Outbox {
     pub fn restored(&mut self, state: &mut State, checkpoint: &PartitionCheckpoint) {
         let slide = self.assignment.scoring.spec.slide.0.max(1);
         if let Ok(id) = Uuid::from_slice(&checkpoint.topic_id) {
-            self.log = name_of_log(Some(id), self.assignment.lineage);
+            self.log = shown::name_of_log(Some(id), self.assignment.lineage);
         }
         // Before the log lost its tail, Redis was sent what came of that.
         let current = checkpoint.lineage == self.assignment.lineage;
@@ -131,7 +135,7 @@ impl Outbox {
         self.rankings.dropped(dropped.platforms());
         self.fill.start_over(now);
         self.problems.nothing_to_write();
-        self.log = name_of_log(log_id, self.assignment.lineage);
+        self.log = shown::name_of_log(log_id, self.assignment.lineage);
         self.flusher.claim_again(now);
         self.upkeep.start_over(now);
     }
@@ -174,32 +178,6 @@ impl Outbox {
     /// Where the partition was when the newest flush began that has arrived in Redis.
     pub fn arrived_from(&self) -> Option<u64> {
         self.flusher.arrived()
-    }
-
-    /// Counters with the merges that Redis confirmed.
-    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
-        PartitionCounters {
-            merges: self.merges,
-            repaired: self.upkeep.repaired(),
-            ..counters
-        }
-    }
-
-    /// Why Redis does not take what it is sent, if so.
-    pub fn problem(&self) -> Option<KolError> {
-        let worst = self.problems.worst().cloned();
-        let worst = worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()));
-        worst.or_else(|| self.staleness.problem(self.turn.load()))
-    }
-
-    /// How old the oldest change is that Redis does not have.
-    pub fn staleness(&self) -> Duration {
-        self.staleness.age()
-    }
-
-    /// Creators that are left out because a key of theirs is of a wrong type.
-    pub fn left_out(&self) -> usize {
-        self.upkeep.left_out()
     }
 
     /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
@@ -316,6 +294,9 @@ impl Outbox {
                 self.requests.compare(self.fence.key.clone(), calls);
             }
         }
+        if self.requests.are_idle() && allowed.compare {
+            self.keep_rankings(now, state, reached.scope, tick);
+        }
         let failed = self.problems.has(Operation::Tops);
         if self.requests.are_idle() && tick.rankings_shown && self.fill.begin_sample(now, failed) {
             self.requests.tops(self.tops(state));
@@ -359,6 +340,10 @@ impl Outbox {
                 }
                 Next::Continue
             }
+            Answer::Snapshot(kept) => {
+                self.history.answered(now, kept.as_ref().ok());
+                self.flusher.compared(now, kept)
+            }
         };
         self.problems.answered(answer.operation(), answer.error());
         match answer {
@@ -371,7 +356,8 @@ impl Outbox {
             | Answer::Look(_)
             | Answer::Scan(_)
             | Answer::Compare(_)
-            | Answer::Tops(_) => {}
+            | Answer::Tops(_)
+            | Answer::Snapshot(_) => {}
         }
         let arrived = match next {
             Next::Stop => return Outcome::Fenced,
@@ -433,11 +419,6 @@ impl Outbox {
         self.upkeep.sweep_again(now);
         None
     }
-}
-
-/// What a fence record calls a log: by its topic, and how often it lost its tail.
-fn name_of_log(topic_id: Option<Uuid>, lineage: u64) -> String {
-    topic_id.map_or_else(String::new, |id| format!("{id}/{lineage}"))
 }
 
 #[cfg(test)]

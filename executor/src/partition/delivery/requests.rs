@@ -7,8 +7,8 @@ use redis::Cmd;
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Compared, Fence, FlushRequest, Flushed, Operation, ScanRequest, Scanned, Sink,
-    SinkError, SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Kept, Operation, ScanRequest, Scanned, Sink,
+    SinkError, SinkMessage, SnapshotRequest,
 };
 
 /// See the module.
@@ -27,6 +27,7 @@ enum Pending {
     Scan(oneshot::Receiver<Result<Scanned, SinkError>>),
     Compare(oneshot::Receiver<Result<Compared, SinkError>>),
     Tops(oneshot::Receiver<Result<Vec<Option<f64>>, SinkError>>),
+    Snapshot(oneshot::Receiver<Result<Kept, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -44,6 +45,8 @@ pub enum Answer {
     Compare(Result<Compared, SinkError>),
     /// Where the visible tops of rankings end.
     Tops(Result<Vec<Option<f64>>, SinkError>),
+    /// To snapshots of the rankings.
+    Snapshot(Result<Kept, SinkError>),
 }
 
 impl Answer {
@@ -56,6 +59,7 @@ impl Answer {
             Self::Scan(_) => Operation::Scan,
             Self::Compare(_) => Operation::Compare,
             Self::Tops(_) => Operation::Tops,
+            Self::Snapshot(_) => Operation::Snapshot,
         }
     }
 
@@ -68,6 +72,7 @@ impl Answer {
             Self::Scan(a) => a.as_ref().err(),
             Self::Compare(a) => a.as_ref().err(),
             Self::Tops(a) => a.as_ref().err(),
+            Self::Snapshot(a) => a.as_ref().err(),
         }
     }
 }
@@ -137,6 +142,13 @@ impl Requests {
         self.send(Pending::Tops(answer), SinkMessage::Tops { rankings, reply });
     }
 
+    /// Keeps the first of each ranking as it is shown now.
+    pub fn snapshot(&mut self, request: Box<SnapshotRequest>) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Snapshot { request, reply };
+        self.send(Pending::Snapshot(answer), message);
+    }
+
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
@@ -148,6 +160,9 @@ impl Requests {
             Some(Pending::Scan(rx)) => Answer::Scan(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Tops(rx)) => Answer::Tops(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Snapshot(rx)) => {
+                Answer::Snapshot(rx.await.unwrap_or_else(|_| Err(gone())))
+            }
         };
         self.pending = None;
         answer

@@ -5,9 +5,15 @@
 //! for another log.
 
 use kol_common::proto::RecordMark;
+use uuid::Uuid;
 
 /// Stands for a timestamp that the log does not keep.
 const NO_TIME: &str = "-";
+
+/// What a fence record calls a log: by its topic, and how often it lost its tail.
+pub fn name_of_log(topic_id: Option<Uuid>, lineage: u64) -> String {
+    topic_id.map_or_else(String::new, |id| format!("{id}/{lineage}"))
+}
 
 /// For the fence record; empty where the record or the log is not known.
 pub fn text(log: &str, last: Option<RecordMark>) -> String {
