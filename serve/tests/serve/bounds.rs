@@ -123,10 +123,13 @@ async fn equal_requests_cost_redis_one_read_and_no_answer_more_than_two_pipeline
             assert_eq!(answer["total"], 6);
         }
     }
-    let most = 1 + begun.elapsed().as_millis() as u64 / 250;
+    let passed = begun.elapsed().as_millis() as u64;
+    let most = 1 + passed / 250;
+    // Which earlier rankings are kept.
+    let looks = 1 + passed / 5_000;
     assert!(
-        calls("zrevrange") <= most,
-        "{} of {most}",
+        calls("zrevrange") <= most + looks,
+        "{} of {most} and {looks}",
         calls("zrevrange")
     );
     assert!(calls("hmget") <= 6 * most, "{}", calls("hmget"));
