@@ -149,6 +149,23 @@ fn nobody_but_the_owner_keeps_a_ranking_and_only_one_that_shows_its_generation()
 }
 
 #[test]
+fn a_call_that_comes_again_or_late_changes_nothing() {
+    let (_server, mut open, fence) = shown();
+    answer(&mut open, &keep(&fence, 5, &[]));
+    let read = |open: &mut Connection| snapshot(open, "2025-07-01T09:05:00.000Z/3");
+    let kept = read(&mut open);
+    run(&mut open, "ZADD ranking:tiktok:trending 99 new");
+    for minute in [5, 4] {
+        assert_eq!(answer(&mut open, &keep(&fence, minute, &[])), "OK");
+    }
+    assert_eq!(read(&mut open), kept);
+    assert_eq!(names(&mut open), "2025-07-01T09:05:00.000Z/3");
+    // One that a new beginning drops does not hinder what is written in its place.
+    assert_eq!(answer(&mut open, &keep(&fence, 4, &[5])), "OK");
+    assert_eq!(names(&mut open), "2025-07-01T09:04:00.000Z/3");
+}
+
+#[test]
 fn a_key_of_a_wrong_type_is_named_and_stays_as_it_is() {
     for key in [RANKING, HISTORY, SNAPSHOTS] {
         let (_server, mut open, fence) = shown();

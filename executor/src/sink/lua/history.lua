@@ -24,6 +24,17 @@ local members = redis.call('ZREVRANGE', KEY_RANKING, 0, ARG_PLACES - 1, 'WITHSCO
 if #members == 0 then
     return {'OK'}
 end
+-- Snapshots that no name leads to would never leave.
+if redis.call('EXISTS', KEY_HISTORY) == 0 then redis.call('UNLINK', KEY_SNAPSHOTS) end
+if #ARGV >= FIRST then
+    redis.call('HDEL', KEY_SNAPSHOTS, unpack(ARGV, FIRST))
+    redis.call('ZREM', KEY_HISTORY, unpack(ARGV, FIRST))
+end
+-- A call that comes again, or late, must not say that what is shown now was shown then.
+local newest = redis.call('ZREVRANGE', KEY_HISTORY, 0, 0, 'WITHSCORES')
+if newest[2] and tonumber(newest[2]) >= tonumber(ARG_AT) then
+    return {'OK'}
+end
 
 -- What JSON cannot have in a text as it is.
 local function escaped(character)
@@ -37,12 +48,6 @@ for i = 1, #members, 2 do
 end
 local snapshot = '{"window_end":"' .. ARG_WINDOW_END .. '","creators":[' .. table.concat(creators, ',') .. ']}'
 
--- Snapshots that no name leads to would never leave.
-if redis.call('EXISTS', KEY_HISTORY) == 0 then redis.call('UNLINK', KEY_SNAPSHOTS) end
-if #ARGV >= FIRST then
-    redis.call('HDEL', KEY_SNAPSHOTS, unpack(ARGV, FIRST))
-    redis.call('ZREM', KEY_HISTORY, unpack(ARGV, FIRST))
-end
 redis.call('HSET', KEY_SNAPSHOTS, ARG_NAME, snapshot)
 redis.call('ZADD', KEY_HISTORY, ARG_AT, ARG_NAME)
 redis.call('PEXPIRE', KEY_SNAPSHOTS, ARG_EXPIRY)
