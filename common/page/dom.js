@@ -58,11 +58,11 @@ export const showFacts = (list, facts) => {
 };
 
 /**
- * What stands in a cell: text, or { text, kind, title, href, share }. `kind` is a CSS class, `href` where it leads, `share` a
- * bar from 0 to 1.
+ * What stands in a cell: text, or { text, spoken, kind, title, href, share }. `spoken` is what is read aloud in place of the text,
+ * `kind` a CSS class, `href` where it leads, `share` a bar from 0 to 1.
  */
 const fillCell = (cell, what, label) => {
-  const { text, kind, title, href, share } = typeof what === "object" ? what : { text: what };
+  const { text, spoken, kind, title, href, share } = typeof what === "object" ? what : { text: what };
   if (cell.dataset.label !== label) cell.dataset.label = label;
   attribute(cell, "title", title);
   const className = `${kind ?? ""}${text === "unknown" ? " unknown" : ""}`.trim();
@@ -75,6 +75,13 @@ const fillCell = (cell, what, label) => {
   }
   if (href !== undefined) attribute(inner, "href", href);
   say(inner, text);
+  attribute(inner, "aria-hidden", spoken === undefined ? undefined : "true");
+  let words = cell.querySelector(".unseen");
+  if (spoken === undefined) words?.remove();
+  else {
+    if (!words) cell.append(words = create("span", "unseen"));
+    say(words, spoken);
+  }
   let bar = cell.querySelector("meter");
   if (share === undefined) {
     bar?.remove();

@@ -15,6 +15,12 @@ const INCREMENTS = {
   bytes: Array.from({ length: 50 }, (_, power) => 2 ** power),
   number: Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(),
 };
+INCREMENTS.place = INCREMENTS.number;
+
+/** Values on an axis: from 0 on; of places the first is the highest. */
+const scaleOf = (unit) => unit === "place"
+  ? { dir: -1, range: (_, __, last) => [0.5, Math.max(2, last) + 0.5] }
+  : { range: (_, __, max) => [0, Math.max(1, max * 1.1)] };
 
 /** What curves are over: seconds of the clock, or numbers of epochs. */
 export const TIME = { label: "at", isTime: true, show: (s) => moment(s * 1000) };
@@ -69,7 +75,7 @@ export class Plot {
       label,
       stroke: colour(COLOURS[at]),
       width: 2,
-      points: { show: !x.isTime, size: 5, fill: colour(COLOURS[at]) },
+      points: { show: !x.isTime || unit === "place", size: 5, fill: colour(COLOURS[at]) },
       fill: areParts ? colour(COLOURS[at]) : undefined,
       value: (_, __, of, place) => show(this.#parts[of].at(place ?? -1)),
     }));
@@ -81,7 +87,7 @@ export class Plot {
       height: HEIGHT,
       bands,
       cursor: { drag: { setScale: false } },
-      scales: { x: x.isTime ? { time: true, range: spanned } : { time: false }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
+      scales: { x: x.isTime ? { time: true, range: spanned } : { time: false }, y: scaleOf(unit) },
       axes: [
         { ...axis, size: 34, space: x.isTime ? 150 : 90, values: (_, values) => values.map(x.show) },
         { ...axis, size: 74, incrs: INCREMENTS[unit], values: (_, values) => values.map((value) => show(value)) },

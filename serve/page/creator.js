@@ -6,16 +6,22 @@ import { Poll } from "./poll.js";
 import { count, decimal, moment } from "./words.js";
 
 const EVERY_MS = 2_000;
+const RANKS_EVERY_MS = 10_000;
 const HISTORY = 900; // Points of the curve: half an hour.
 
 export class Creator {
   #plot;
   #poll;
+  #ranks;
+  #ranksPlot;
   #scores = [[], []];
 
   /** `on.answered(answer)` or `on.failed(reason, status)` is called for each answer. */
   constructor(on) {
     this.#plot = new Plot("plot-score", "Score", ["score"], (value) => decimal(value), TIME);
+    this.#ranksPlot = new Plot("plot-rank", "Rank", ["rank"], (value) => count(value), TIME, "place");
+    // One that is not known, or cannot be read, the other view says.
+    this.#ranks = new Poll(RANKS_EVERY_MS, { answer: (answer) => this.#showRanks(answer), failed: () => {} });
     this.#poll = new Poll(EVERY_MS, {
       answer: (creator) => {
         on.answered(creator);
@@ -36,11 +42,20 @@ export class Creator {
     say(byId("creator-name"), kol);
     say(byId("creator-score"), "");
     say(byId("creator-note"), "");
-    this.#poll.open(`/api/v1/kols/${encodeURIComponent(kol)}?platform=${encodeURIComponent(platform)}`);
+    byId("ranks").hidden = true;
+    const [path, of] = [`/api/v1/kols/${encodeURIComponent(kol)}`, `platform=${encodeURIComponent(platform)}`];
+    this.#poll.open(`${path}?${of}`);
+    this.#ranks.open(`${path}/history?${of}`);
   }
 
   close() {
     this.#poll.close();
+    this.#ranks.close();
+  }
+
+  #showRanks({ data }) {
+    byId("ranks").hidden = !data.some((point) => point.rank !== undefined);
+    this.#ranksPlot.show([data.map((point) => Date.parse(point.at) / 1_000), data.map((point) => point.rank ?? null)]);
   }
 
   #show(creator) {

@@ -2,7 +2,7 @@
 
 const COLUMNS = [
   "rank", "kol_id", "platform", "trending_score", "trending_label", "velocity", "momentum", "event_count", "total_engagement",
-  "updated_at",
+  "updated_at", "change_1h", "change_24h", "new_1h", "new_24h",
 ];
 
 /** Spreadsheets take such a text for a formula. */
@@ -11,7 +11,7 @@ const FORMULA = /^[=+\-@\t\r]/;
 /** A cell (RFC 4180). Numbers stay numbers, and texts become no formulas. */
 const cell = (value) => {
   if (value === undefined || value === null) return "";
-  if (typeof value === "number") return String(value);
+  if (typeof value !== "string") return String(value);
   const text = FORMULA.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };

@@ -1,14 +1,15 @@
 // The ranking of a platform, who rises in it, and who is looked for.
 
 import { save } from "./csv.js";
-import { Table, byId, say, showFacts } from "./dom.js";
+import { Table, byId, choose, say, showFacts } from "./dom.js";
 import { Poll } from "./poll.js";
-import { count, decimal, moment, plural } from "./words.js";
+import { UNKNOWN, count, decimal, moment, plural } from "./words.js";
 
 const EVERY_MS = 2_000;
 const FIRST = 200; // As many as one answer has.
 const RISING = 10;
 const TYPED_MS = 200;
+const SPANS = { "an hour ago": "1h", "a day ago": "24h" };
 
 /** A hash that leads to a creator. */
 const toCreator = (platform, kol) => `#/kol/${encodeURIComponent(platform)}/${encodeURIComponent(kol)}`;
@@ -18,33 +19,52 @@ const LABEL = ["Label", (r) => ({ text: r.trending_label ?? "unknown", kind: "la
 const SCORE = ["Score", (r) => decimal(r.trending_score), (r) => r.trending_score];
 const VELOCITY = ["Velocity", (r) => decimal(r.velocity), (r) => r.velocity];
 const MOMENTUM = ["Momentum", (r) => decimal(r.momentum), (r) => r.momentum];
+const RANK = ["Rank", (r) => count(r.rank), (r) => -r.rank];
+
+/** How a place has changed since then. */
+const changed = (since) => (row) => {
+  const span = SPANS[since];
+  const gained = row[`change_${span}`];
+  if (row[`new_${span}`]) return { text: "new", kind: "good", title: `was not among the first 1,000 ${since}` };
+  if (gained === undefined) return UNKNOWN;
+  if (gained === 0) return { text: "–", spoken: "unchanged", title: `was ${count(row.rank)} ${since}, too` };
+  const [arrow, way, kind] = gained > 0 ? ["▲", "up", "good"] : ["▼", "down", "bad"];
+  const places = Math.abs(gained);
+  return { text: `${arrow} ${count(places)}`, spoken: `${plural(places, "place")} ${way}`, kind, title: `was ${count(row.rank + gained)} ${since}` };
+};
+
+/** Columns with the changes since an hour and a day ago. New ones are more than all others, and unknown ones less. */
+const CHANGES = Object.entries(SPANS).map(([since, span]) =>
+  [`Since ${since}`, changed(since), (r) => r[`new_${span}`] ? Infinity : r[`change_${span}`] ?? -Infinity]);
+
+/** Rows of a list, as those of a detailed one. */
+const listed = (data, platform) => data.map((r) => ({ ...r, platform, trending_score: r.score, trending_label: r.label }));
 
 export class Rankings {
-  #began = new Map(); // Places when this page was opened, by platform.
   #finding;
   #found;
   #platform = null;
   #polls;
   #ranking;
+  #rises;
   #rising;
   #shown = [];
+  #since = Object.keys(SPANS)[0];
   #typed = 0;
 
   /** `on.answered(answer)` or `on.failed(reason, status)` is called for each answer. */
   constructor(on) {
     this.#ranking = new Table(byId("ranking"), "Ranking", [
       ["Creator", name],
-      ["Rank", (r) => count(r.rank), (r) => -r.rank],
-      ["Change", (r) => this.#change(r), (r) => this.#gained(r)],
-      SCORE, LABEL, VELOCITY, MOMENTUM,
+      RANK, ...CHANGES, SCORE, LABEL, VELOCITY, MOMENTUM,
       ["Events", (r) => count(r.event_count), (r) => r.event_count],
       ["Engagements", (r) => count(r.total_engagement), (r) => r.total_engagement],
     ], "No creator yet.");
     this.#rising = new Table(byId("rising"), "Rising fastest", [
-      ["Creator", name], MOMENTUM, VELOCITY, SCORE, ["Rank", (r) => count(r.rank)],
-    ], "Nobody rises at the moment.");
+      ["Creator", name], RANK, ...CHANGES, SCORE, LABEL, VELOCITY, MOMENTUM,
+    ], "Nobody has gained a place.");
     this.#found = new Table(byId("found-table"), "Creators that were found", [
-      ["Creator", name], ["Rank", (r) => count(r.rank)], SCORE, LABEL, VELOCITY, MOMENTUM,
+      ["Creator", name], RANK, ...CHANGES, SCORE, LABEL, VELOCITY, MOMENTUM,
     ], "Nobody.");
     const poll = (show) => new Poll(EVERY_MS, {
       answer: (answer) => {
@@ -55,6 +75,8 @@ export class Rankings {
     });
     this.#polls = { ranking: poll((answer) => this.#show(answer)), stats: poll((answer) => this.#facts(answer)) };
     this.#finding = poll((answer) => this.#showFound(answer));
+    // Whether what is shown is still true, the ranking says.
+    this.#rises = new Poll(EVERY_MS, { answer: (answer) => this.#showRising(answer), failed: on.failed });
     byId("search").addEventListener("submit", (event) => event.preventDefault());
     byId("sought").addEventListener("input", () => {
       clearTimeout(this.#typed);
@@ -69,35 +91,32 @@ export class Rankings {
     const of = encodeURIComponent(platform);
     this.#polls.ranking.open(`/api/v1/trending/detailed?platform=${of}&limit=${FIRST}`);
     this.#polls.stats.open(`/api/v1/trending/stats?platform=${of}`);
+    this.#rise(this.#since);
     this.#find();
   }
 
   close() {
-    for (const poll of [...Object.values(this.#polls), this.#finding]) poll.close();
+    for (const poll of [...Object.values(this.#polls), this.#finding, this.#rises]) poll.close();
   }
 
-  #show({ data, platform, total, updated_at: at }) {
+  #show({ data, total, updated_at: at }) {
     this.#shown = data;
-    if (!this.#began.has(platform)) this.#began.set(platform, { at: Date.now(), places: new Map(data.map((r) => [r.kol_id, r.rank])) });
     this.#ranking.show(data);
-    const rising = data.filter((r) => r.momentum > 0).sort((a, b) => b.momentum - a.momentum);
-    this.#rising.show(rising.slice(0, RISING));
-    say(byId("ranking-note"), `The first ${count(data.length)} of ${count(total)}, written at ${moment(Date.parse(at))}. `
-      + `Changes are those since ${moment(this.#began.get(platform).at)}, when this page was opened.`);
+    say(byId("ranking-note"), `The first ${count(data.length)} of ${count(total)}, written at ${moment(Date.parse(at))}.`);
   }
 
-  /** By how many places a creator rose since this page was opened; null for one that came since. */
-  #gained(row) {
-    const before = this.#began.get(row.platform)?.places.get(row.kol_id);
-    return before === undefined ? null : before - row.rank;
+  /** Those who rise since then, from now on. */
+  #rise(since) {
+    this.#since = since;
+    choose(byId("since"), "since", Object.keys(SPANS), since, (name) => this.#rise(name));
+    this.#rises.open(`/api/v1/trending/climbers?${new URLSearchParams({ platform: this.#platform, span: SPANS[since], limit: RISING })}`);
   }
 
-  #change(row) {
-    const gained = this.#gained(row);
-    if (gained === null) return { text: "new", kind: "good" };
-    if (gained === 0) return "–";
-    const text = `${gained > 0 ? "▲" : "▼"} ${Math.abs(gained)}`;
-    return { text, kind: gained > 0 ? "good" : "bad", title: `was ${row.rank + gained}` };
+  #showRising({ data, platform, total, since }) {
+    this.#rising.show(listed(data, platform));
+    say(byId("rising-note"), since === undefined
+      ? `No ranking of ${this.#since} is kept.`
+      : `${plural(total, "creator")} of the first 1,000 gained places since the ranking of ${moment(Date.parse(since))}.`);
   }
 
   #facts({ total, labels, mean_score: mean, max_score: most }) {
@@ -117,8 +136,7 @@ export class Rankings {
   }
 
   #showFound({ data, total, searched, platform }) {
-    const rows = data.map((r) => ({ ...r, platform, trending_score: r.score, trending_label: r.label }));
-    this.#found.show(rows);
+    this.#found.show(listed(data, platform));
     say(byId("found-note"), `${plural(total, "creator")} of the first ${count(searched)}.`);
   }
 }

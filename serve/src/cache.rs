@@ -113,6 +113,15 @@ impl<V: Clone> Cache<V> {
         }
     }
 
+    /// The value that was read last, however old it is; `None` also while it is being read.
+    pub(crate) fn last(&self, key: &str) -> Option<V> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = Arc::clone(&entries.get(key)?.slot);
+        drop(entries);
+        let state = slot.0.try_lock().ok()?;
+        state.value.as_ref().map(|(value, _)| value.clone())
+    }
+
     fn slot(&self, key: &str) -> Arc<Slot<V>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(key) {
@@ -239,6 +248,15 @@ mod tests {
         assert_eq!(get(&cache, "a", Err(gone)).await, None);
         advance(FRESH).await;
         assert_eq!(get(&cache, "a", Err(away())).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_last_is_known_however_old_it_is() {
+        let cache = Cache::new(LIMITS);
+        assert_eq!(cache.last("a"), None);
+        get(&cache, "a", Ok(7)).await;
+        advance(LIMITS.kept).await;
+        assert_eq!(cache.last("a"), Some(7));
     }
 
     #[tokio::test(start_paused = true)]

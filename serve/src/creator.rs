@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use crate::history::Changes;
 use crate::shown;
 
 /// Everything that is shown of a creator.
@@ -19,6 +20,8 @@ pub(crate) struct Creator {
     /// Place in the ranking, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) changes: Changes,
     /// 0 to 100, two decimals.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = f64)]
@@ -78,6 +81,8 @@ pub(crate) struct Row {
     /// Place in the ranking, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<u64>,
+    #[serde(flatten)]
+    changes: Changes,
     /// `Viral`, `Hot`, `Warm`, `Normal` or `Cold`.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
@@ -97,6 +102,7 @@ impl From<Creator> for Row {
             kol_id: creator.kol_id,
             score: creator.trending_score,
             rank: creator.rank,
+            changes: creator.changes,
             label: creator.trending_label,
             velocity: creator.velocity,
             momentum: creator.momentum,
@@ -141,6 +147,7 @@ impl Creator {
             kol_id: kol.to_owned(),
             platform: platform.to_owned(),
             rank: None,
+            changes: Changes::default(),
             trending_score: number("trending_score"),
             trending_label: text("trending_label"),
             velocity: number("velocity"),
@@ -178,6 +185,24 @@ impl Creator {
             }
         });
         rows.collect()
+    }
+
+    /// A creator as a snapshot of the ranking has it.
+    pub(crate) fn earlier(
+        platform: &str,
+        kol: &str,
+        place: u64,
+        score: f64,
+        label: &'static str,
+    ) -> Self {
+        Self {
+            kol_id: kol.to_owned(),
+            platform: platform.to_owned(),
+            rank: Some(place),
+            trending_score: shown::score(score),
+            trending_label: Some(label.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Events in its window; 0 where that is not known.

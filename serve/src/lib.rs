@@ -8,6 +8,7 @@
 //! | `cache` | answers that equal requests share for a moment |
 //! | `reader` | what is read: one or two pipelines for each answer |
 //! | `creator`, `shown`, `names` | what is read, as it is shown |
+//! | `history` | rankings as they were, and how places have changed |
 //! | `serving` | what all pages have: the reader, and what equal requests share |
 //! | `query` | parameters, and what they may be |
 //! | `answer`, `problem` | answers and errors as HTTP |
@@ -18,6 +19,7 @@ mod answer;
 mod cache;
 mod creator;
 mod dashboard;
+mod history;
 mod link;
 mod names;
 mod pages;

@@ -36,6 +36,18 @@ impl Names {
         self.all.len()
     }
 
+    /// Names of the first `count`, in their order.
+    pub(crate) fn first(&self, count: usize) -> impl Iterator<Item = &str> {
+        self.all.iter().take(count).map(|(kol, ..)| kol.as_str())
+    }
+
+    /// Place, from 1, name and score at a place.
+    pub(crate) fn at(&self, place: u64) -> Option<(u64, String, f64)> {
+        let at = usize::try_from(place.checked_sub(1)?).ok()?;
+        let (kol, _, score) = self.all.get(at)?;
+        Some((place, kol.clone(), *score))
+    }
+
     /// What they take of memory.
     pub(crate) fn weight(&self) -> usize {
         let bytes = |(kol, lower, _): &(String, String, f64)| {

@@ -3,7 +3,7 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kol_common::{Domain, KolError};
+use kol_common::{Domain, KolError, Millis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,6 +72,20 @@ impl Problem {
         let what = format!("there is no creator `{kol}` on the platform `{platform}`");
         let error = KolError::user("KOL_NOT_FOUND", what);
         let error = error.help("Look for it with /api/v1/search, or name its platform.");
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    /// The ranking of this time is not kept, only those from `begin` on, if any.
+    pub(crate) fn no_snapshot(platform: &str, begin: Option<Millis>) -> Self {
+        let what = match begin {
+            Some(begin) => format!(
+                "the ranking of `{platform}` is kept from {} on, not of that time",
+                begin.iso()
+            ),
+            None => format!("no earlier ranking of `{platform}` is kept"),
+        };
+        let error = KolError::user("SNAPSHOT_NOT_FOUND", what);
+        let error = error.help("How far back rankings are kept is sink.history of the job.");
         Self::new(StatusCode::NOT_FOUND, error)
     }
 

@@ -3,11 +3,13 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use kol_common::event::{MAX_ID, MAX_PLATFORM};
+use kol_common::Millis;
+use kol_common::event::{MAX_ID, MAX_PLATFORM, parse_time};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::history::Span;
 use crate::problem::Problem;
 
 /// Creators in one answer.
@@ -115,6 +117,16 @@ pub(crate) struct Listing {
     pub(crate) label: Option<Label>,
     /// Only creators with so many events in the window.
     pub(crate) min_events: Option<u64>,
+    /// The ranking as it was at this time of events, ISO 8601 or Unix time: as far as it is kept, with ranks, scores and
+    /// labels. Not of streams, and not with `min_events`.
+    pub(crate) at: Option<String>,
+}
+
+impl Listing {
+    /// The time of the ranking, if it is not the present one.
+    pub(crate) fn time(&self) -> Option<Millis> {
+        self.at.as_deref().and_then(parse_time)
+    }
 }
 
 impl Default for Listing {
@@ -126,6 +138,7 @@ impl Default for Listing {
             offset: 0,
             label: None,
             min_events: None,
+            at: None,
         }
     }
 }
@@ -134,7 +147,40 @@ impl Bounded for Listing {
     fn check(&self) -> Result<(), Problem> {
         check_platform(&self.platform)?;
         check_number("limit", self.limit, 1, LIMIT)?;
-        check_number("offset", self.offset, 0, LAST)
+        check_number("offset", self.offset, 0, LAST)?;
+        check_at(self)
+    }
+}
+
+/// Of who has gained most places.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Climbing {
+    /// Platform; that of the job's spec, or `tiktok`, when left out.
+    pub(crate) platform: Option<String>,
+    /// Since when: an hour or a day ago.
+    #[param(default = "1h")]
+    pub(crate) span: Span,
+    /// Creators at most.
+    #[param(default = 10, minimum = 1, maximum = 200)]
+    pub(crate) limit: u64,
+}
+
+impl Default for Climbing {
+    fn default() -> Self {
+        Self {
+            platform: None,
+            span: Span::Hour,
+            limit: 10,
+        }
+    }
+}
+
+impl Bounded for Climbing {
+    fn check(&self) -> Result<(), Problem> {
+        check_platform(&self.platform)?;
+        check_number("limit", self.limit, 1, LIMIT)
     }
 }
 
@@ -352,6 +398,20 @@ fn check_number(name: &str, number: u64, least: u64, most: u64) -> Result<(), Pr
     }
     let what = format!("{name} is from {least} to {most}, not {number}");
     Err(Problem::invalid(what))
+}
+
+fn check_at(wanted: &Listing) -> Result<(), Problem> {
+    if wanted.at.is_some() && wanted.time().is_none() {
+        return Err(Problem::invalid(
+            "at is a time, such as 2025-07-01T09:00:00Z",
+        ));
+    }
+    if wanted.at.is_some() && wanted.min_events.is_some() {
+        return Err(Problem::invalid(
+            "min_events does not go with at: earlier rankings have no events",
+        ));
+    }
+    Ok(())
 }
 
 fn check_text(name: &str, text: &str) -> Result<(), Problem> {

@@ -1,5 +1,7 @@
 //! What is read of Redis: each answer takes one pipeline, or two where the second depends on the first.
 
+mod earlier;
+
 use kol_common::job::{KeyTemplates, Labels};
 use kol_common::redis::ranking::{Members, members};
 use redis::{Cmd, Pipeline};
@@ -80,6 +82,11 @@ pub(crate) struct Summary {
 }
 
 impl Reader {
+    /// From which score on a creator has which label.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
     pub(crate) fn new(link: Link, keys: KeyTemplates, labels: Labels) -> Self {
         Self { link, keys, labels }
     }

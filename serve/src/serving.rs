@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::answer::Answer;
 use crate::cache::{Cache, Limits, Shared};
 use crate::creator::Creator;
+use crate::history::History;
 use crate::link::Link;
 use crate::names::Names;
 use crate::problem::Problem;
@@ -36,6 +37,13 @@ const NAMES: Limits = Limits {
     kept: Duration::ZERO,
 };
 
+/// Platforms of whose rankings the history is held. An old one is better than none.
+const HISTORIES: Limits = Limits {
+    entries: 64,
+    bytes: 128 << 20,
+    kept: Duration::from_secs(300),
+};
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Serving {
@@ -44,6 +52,7 @@ pub(crate) struct Serving {
     default_platform: String,
     answers: Cache<Answer>,
     names: Cache<Arc<Names>>,
+    histories: Cache<Arc<History>>,
     /// Without a login everybody may know which version this is.
     pub(crate) shows_version: bool,
 }
@@ -78,6 +87,7 @@ impl Serving {
             default_platform,
             answers: Cache::new(ANSWERS),
             names: Cache::new(NAMES),
+            histories: Cache::new(HISTORIES),
             shows_version,
         }
     }
@@ -125,6 +135,38 @@ impl Serving {
         match self.names.get(key, FRESH_WHOLE, read).await? {
             Shared::Fresh(names) | Shared::Stale(names, _) => Ok(names),
         }
+    }
+
+    /// The ranking of a platform as it was: empty where nothing is kept of it. Only snapshots that were not there before
+    /// are read.
+    pub(crate) async fn history(&self, platform: &str) -> Result<Arc<History>, Problem> {
+        let key = platform.to_owned();
+        let before = self.histories.last(&key);
+        let read = async {
+            let history = Arc::new(self.reader.history(platform, before.as_deref()).await?);
+            let weight = history.weight();
+            Ok((history, weight))
+        };
+        match self.histories.get(key, FRESH_WHOLE, read).await? {
+            Shared::Fresh(history) | Shared::Stale(history, _) => Ok(history),
+        }
+    }
+
+    /// The same creators with how their places have changed, as far as that is known: what keeps the history from being read
+    /// keeps nobody from the ranking.
+    pub(crate) async fn with_changes(
+        &self,
+        platform: &str,
+        mut creators: Vec<Creator>,
+    ) -> Vec<Creator> {
+        if let Ok(history) = self.history(platform).await {
+            for creator in &mut creators {
+                if let Some(place) = creator.rank {
+                    creator.changes = history.changes(&creator.kol_id, place);
+                }
+            }
+        }
+        creators
     }
 }
 
@@ -190,6 +232,9 @@ impl Call {
         let platform = self.platform(&wanted.platform);
         let read = async {
             let creator = self.reader().creator(platform, kol).await?;
+            let creators = self.serving.with_changes(platform, vec![creator]).await;
+            let creator = creators.into_iter().next();
+            let creator = creator.ok_or_else(|| Problem::no_creator(platform, kol))?;
             Ok(T::from(creator))
         };
         self.answer(page, &(kol, wanted), Cost::Part, read).await

@@ -85,6 +85,14 @@ pub(super) fn is_max_staleness(most: &Millis) -> bool {
     *most == max_staleness()
 }
 
+pub(super) fn history() -> Option<Millis> {
+    Some(Millis(DAY))
+}
+
+pub(super) fn is_history(reach: &Option<Millis>) -> bool {
+    *reach == history()
+}
+
 pub(super) fn is_retain_minutes(minutes: &u64) -> bool {
     *minutes == RETAIN_MINUTES
 }
@@ -124,6 +132,7 @@ impl Default for SinkSpec {
             flush_interval: Millis(100),
             max_staleness: max_staleness(),
             ttl: None,
+            history: history(),
             legacy_hashes: false,
             flip: Flip::default(),
             keys: KeyTemplates::default(),

@@ -40,6 +40,16 @@ impl KeyTemplates {
         format!("streaming:{}:alerts", self.ranking_key(platform))
     }
 
+    /// Which snapshots of the ranking of a platform are kept: a sorted set of their names by time.
+    pub fn history_key(&self, platform: &str) -> String {
+        format!("streaming:{}:history", self.ranking_key(platform))
+    }
+
+    /// The snapshots themselves: a hash with one field for each.
+    pub fn snapshots_key(&self, platform: &str) -> String {
+        format!("streaming:{}:snapshots", self.ranking_key(platform))
+    }
+
     /// All platforms that have a ranking, or one aside: a generation that has no event of one of them must take
     /// its ranking down.
     pub fn platforms_key(&self) -> String {
@@ -157,6 +167,14 @@ mod tests {
         assert_eq!(
             keys.slots_key("tiktok"),
             "streaming:ranking:tiktok:trending:slots"
+        );
+        assert_eq!(
+            keys.history_key("tiktok"),
+            "streaming:ranking:tiktok:trending:history"
+        );
+        assert_eq!(
+            keys.snapshots_key("tiktok"),
+            "streaming:ranking:tiktok:trending:snapshots"
         );
         assert_eq!(
             keys.platforms_key(),

@@ -212,6 +212,13 @@ pub struct SinkSpec {
     pub max_staleness: Millis,
     /// Expiry of hashes; `None` = they leave at retirement only.
     pub ttl: Option<Millis>,
+    /// How far back rankings are kept as they were shown; `None` = not at all. Not written while it is the default: the
+    /// version before does not know it.
+    #[serde(
+        default = "super::defaults::history",
+        skip_serializing_if = "super::defaults::is_history"
+    )]
+    pub history: Option<Millis>,
     /// Also write `streaming_scores:{kol}` for the default platform.
     pub legacy_hashes: bool,
     /// When the rankings of a new generation take the place of those that are shown.

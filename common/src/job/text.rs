@@ -254,6 +254,7 @@ fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
         flush_interval,
         max_staleness,
         ttl,
+        history,
         legacy_hashes,
         flip,
         keys,
@@ -264,6 +265,7 @@ fn sink(text: &mut Text, spec: &SinkSpec) -> Result<(), KolError> {
     text.time("flush_interval", *flush_interval);
     text.time("max_staleness", *max_staleness);
     text.time_or_off("ttl", *ttl);
+    text.time_or_off("history", *history);
     text.line("legacy_hashes", legacy_hashes);
     text.line("flip", word(flip)?);
     let SinkTls { ca, cert, key } = tls;

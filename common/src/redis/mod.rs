@@ -6,6 +6,7 @@ mod connection;
 mod eviction;
 mod farewell;
 mod guard;
+pub mod history;
 mod key_type;
 mod keyspace;
 pub mod owner;

@@ -2,7 +2,7 @@
 
 use super::merge::Sums;
 use super::params::Scoring;
-use crate::job::Profile;
+use crate::job::{Labels, Profile};
 
 /// Baseline and market of the old job: constants, whatever happened.
 const SPARK_CONSTANT: f64 = 100.0;
@@ -122,12 +122,18 @@ impl Scoring {
 
     /// The label of a score that was rounded to two decimals.
     pub fn label(&self, rounded_score: f64) -> &'static str {
-        let labels = &self.spec.labels;
+        self.spec.labels.of(rounded_score)
+    }
+}
+
+impl Labels {
+    /// The label of a score that was rounded to two decimals.
+    pub fn of(&self, rounded_score: f64) -> &'static str {
         match rounded_score {
-            s if s >= labels.viral => "Viral",
-            s if s >= labels.hot => "Hot",
-            s if s >= labels.warm => "Warm",
-            s if s >= labels.normal => "Normal",
+            s if s >= self.viral => "Viral",
+            s if s >= self.hot => "Hot",
+            s if s >= self.warm => "Warm",
+            s if s >= self.normal => "Normal",
             _ => "Cold",
         }
     }

@@ -177,6 +177,42 @@ in_order! {
     }
 }
 
+in_order! {
+    /// A key of a snapshot.
+    HistoryKey {
+        /// Fence record of the partition.
+        Fence = "KEY_FENCE",
+        /// Which generation the ranking is of.
+        Record = "KEY_RECORD",
+        /// Ranking of the platform.
+        Ranking = "KEY_RANKING",
+        /// Names of the snapshots that are kept.
+        History = "KEY_HISTORY",
+        /// The snapshots.
+        Snapshots = "KEY_SNAPSHOTS",
+    }
+}
+
+in_order! {
+    /// An argument of a snapshot; behind them stand the names of those that are dropped.
+    HistoryArgument {
+        /// Generation of the job.
+        Generation = "ARG_GENERATION",
+        /// Assignment epoch of the owner.
+        AssignmentEpoch = "ARG_ASSIGNMENT_EPOCH",
+        /// Name of the snapshot.
+        Name = "ARG_NAME",
+        /// Its time, ms.
+        At = "ARG_AT",
+        /// Window end of the ranking, ISO 8601.
+        WindowEnd = "ARG_WINDOW_END",
+        /// Creators that are kept.
+        Places = "ARG_PLACES",
+        /// When everything expires, ms.
+        Expiry = "ARG_EXPIRY",
+    }
+}
+
 /// The fields of a hash that a look at rules reads, in the order of their places there, from 1.
 pub const ALERT_FIELDS: [&str; 7] = [
     "window_end",
@@ -201,6 +237,12 @@ pub(super) fn names_of_kols(keys: &[&str], arguments: &[&str]) -> String {
     let (first_hash, first) = (keys.len() + 1, arguments.len() + 1);
     let lua = names(keys, arguments);
     lua + &format!("local FIRST_HASH, FIRST = {first_hash}, {first}\n")
+}
+
+/// The same of a script that has arguments without a name behind those.
+pub(super) fn names_of_more(keys: &[&str], arguments: &[&str]) -> String {
+    let first = arguments.len() + 1;
+    names(keys, arguments) + &format!("local FIRST = {first}\n")
 }
 
 pub(super) fn locals<S: AsRef<str>>(

@@ -35,8 +35,7 @@ pub(super) async fn claim(
         Some("RAISED") => true,
         _ => return Ok(Err(SinkError::Fenced)),
     };
-    let (mut platforms, refused) = members(platforms, open).await?;
-    keep(&mut platforms, first);
+    let (platforms, refused) = platforms_in(platforms, first, MOST_PLATFORMS, open).await?;
     Ok(Ok(Claimed {
         begun: number(1).unwrap_or(0),
         done: number(2).unwrap_or(0),
@@ -48,15 +47,27 @@ pub(super) async fn claim(
     }))
 }
 
+/// The platforms in the set of all, as far as they are read; and the key of the set, if it is of a wrong type.
+pub(super) async fn platforms_in(
+    key: &str,
+    first: &[String],
+    most: usize,
+    open: &mut RedisConnection,
+) -> RedisResult<(Vec<String>, Vec<String>)> {
+    let (mut platforms, refused) = members(key, open).await?;
+    keep(&mut platforms, first, most);
+    Ok((platforms, refused))
+}
+
 /// Keeps the platforms that are read: of more, whose names are invented, those that come `first`, and then by name.
 /// Those of a partition's own creators are known without Redis.
-fn keep(platforms: &mut Vec<String>, first: &[String]) {
+fn keep(platforms: &mut Vec<String>, first: &[String], most: usize) {
     // Redis has them in no order.
     platforms.sort_unstable_by(|a, b| {
         let others = (!first.contains(a)).cmp(&!first.contains(b));
         others.then_with(|| a.cmp(b))
     });
-    platforms.truncate(MOST_PLATFORMS);
+    platforms.truncate(most);
 }
 
 /// The members of a set; none, and its key, if it is of another type.
@@ -95,7 +106,7 @@ mod tests {
         let invented = (0..MOST_PLATFORMS).map(|i| format!("a{i:04}"));
         let first = ["youtube".to_owned(), "tiktok".to_owned()];
         let mut platforms: Vec<_> = invented.chain(first.clone()).collect();
-        keep(&mut platforms, &first);
+        keep(&mut platforms, &first, MOST_PLATFORMS);
         assert_eq!(platforms.len(), MOST_PLATFORMS);
         assert_eq!(platforms[..3], ["tiktok", "youtube", "a0000"]);
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kol_common::KolError;
 use kol_common::actor::Address;
 use kol_common::job::KeyTemplates;
+use kol_common::redis::history::Rules;
 use kol_common::redis::{Cursor, RIGHTS_MISSING};
+use kol_common::{KolError, Millis};
 use redis::Cmd;
 use tokio::sync::oneshot;
 
@@ -85,6 +86,13 @@ pub enum SinkMessage {
         /// Some of the others.
         reply: oneshot::Sender<Result<Waiting, SinkError>>,
     },
+    /// Keep the first of each ranking as it is shown now.
+    Snapshot {
+        /// Which, and what else is kept.
+        request: Box<SnapshotRequest>,
+        /// That it is done.
+        reply: oneshot::Sender<Result<Kept, SinkError>>,
+    },
 }
 
 /// A kind of request: what one kind proves about Redis, another does not.
@@ -106,6 +114,8 @@ pub enum Operation {
     Tops,
     /// Read alerts that wait.
     Alerts,
+    /// Keep the first of each ranking.
+    Snapshot,
 }
 
 impl Operation {
@@ -119,6 +129,7 @@ impl Operation {
         Self::Compare,
         Self::Tops,
         Self::Alerts,
+        Self::Snapshot,
     ];
 
     /// Whether one of this kind that succeeded proves that the other kind, which failed with this code, succeeds, too.
@@ -189,6 +200,30 @@ pub struct FlushRequest {
     pub platforms: String,
     /// The time now and the newest event time (may be empty), ISO 8601.
     pub times: (String, String),
+}
+
+/// Snapshots of the rankings of a job.
+#[derive(Clone, Debug)]
+pub struct SnapshotRequest {
+    /// The fence of the partition that writes them.
+    pub fence: Fence,
+    /// The keys of the job.
+    pub keys: KeyTemplates,
+    /// The platforms of which snapshots are kept however many others there are.
+    pub first: Vec<String>,
+    /// Of which time they are.
+    pub at: Millis,
+    /// Window end of the rankings.
+    pub window_end: Millis,
+    /// How long they are kept.
+    pub rules: Rules,
+}
+
+/// Snapshots that Redis has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Keys that are of a wrong type: of their platforms nothing was kept.
+    pub refused: Vec<String>,
 }
 
 /// A flush that Redis did.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
-//! | `fence`, `flush`, `scan`, `hashes`, `compare`, `tops`, `alerts` | one kind of request each |
+//! | `fence`, `flush`, `scan`, `hashes`, `compare`, `tops`, `alerts`, `history` | one kind of request each |
 //! | `pace` | how much of Redis' time this executor takes, and who is next: a machine |
 //! | `turns` | turns to flush, by that pace |
 //! | `probe` | how busy Redis is, as it says itself |
@@ -22,6 +22,7 @@ mod connection;
 mod fence;
 mod flush;
 mod hashes;
+pub mod history;
 pub mod merge_call;
 mod message;
 mod owner;
@@ -35,9 +36,9 @@ mod trouble;
 mod turns;
 
 pub use message::{
-    Claimed, Compared, Fence, FlushRequest, Flushed, Found, Hashes, HashesRequest, Listing,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Found, Hashes, HashesRequest, Kept, Listing,
     MOST_WAITING, Noted, Operation, Present, ScanRequest, Scanned, Sink, SinkError, SinkMessage,
-    Values, Waiting,
+    SnapshotRequest, Values, Waiting,
 };
 pub use service::{REDIS_ERRORS, start};
 pub use turns::{Nodes, Turn, Turns, Wait};

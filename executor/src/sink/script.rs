@@ -8,7 +8,8 @@ use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::calls::{
     ALERT_FIELDS, AlertArgument, AlertKey, BeginArgument, ClaimArgument, CompareArgument,
-    DoneArgument, DoneKey, ForgetArgument, StampKey, list, names, names_of_kols,
+    DoneArgument, DoneKey, ForgetArgument, HistoryArgument, HistoryKey, StampKey, list, names,
+    names_of_kols, names_of_more,
 };
 use super::merge_call::{self, Key};
 
@@ -25,6 +26,8 @@ pub static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(&FORGET_SOURC
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
 pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
+/// Keeps the first of a ranking: see `lua/history.lua`.
+pub static HISTORY: LazyLock<Script> = LazyLock::new(|| Script::new(&HISTORY_SOURCE));
 
 /// Looks at the rules of alerts: see `lua/alerts.lua`.
 pub static ALERTS: LazyLock<Script> = LazyLock::new(|| Script::new(&ALERTS_SOURCE));
@@ -114,9 +117,21 @@ pub static ALERTS_SOURCE: LazyLock<String> = LazyLock::new(|| {
     names_of_kols(&AlertKey::ALL.map(AlertKey::lua), &arguments) + &source
 });
 
+/// Source of the history script: the names of its keys and arguments, what scripts share, then `lua/history.lua`.
+pub static HISTORY_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let arguments = HistoryArgument::ALL.map(HistoryArgument::lua);
+    let source = concat!(
+        include_str!("lua/owner.lua"),
+        include_str!("lua/history.lua")
+    );
+    names_of_more(&HistoryKey::ALL.map(HistoryKey::lua), &arguments) + source
+});
+
 /// All of them, to load after Redis lost them.
-pub fn all() -> [&'static Script; 7] {
-    [&CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE, &ALERTS]
+pub fn all() -> [&'static Script; 8] {
+    [
+        &CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE, &ALERTS, &HISTORY,
+    ]
 }
 
 /// Loads all scripts if this error says that Redis has forgotten one. The request must be sent again.

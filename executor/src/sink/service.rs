@@ -24,6 +24,7 @@ use super::connection::{Connection, Open};
 use super::fence::{claim, look};
 use super::flush::flush;
 use super::hashes::hashes;
+use super::history::snapshot;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::owner::Records;
 use super::probe::probe;
@@ -195,6 +196,7 @@ impl SinkMessage {
             Self::Compare { .. } => Operation::Compare,
             Self::Tops { .. } => Operation::Tops,
             Self::Alerts { .. } => Operation::Alerts,
+            Self::Snapshot { .. } => Operation::Snapshot,
         }
     }
 }
@@ -210,6 +212,7 @@ fn refuse(message: SinkMessage, error: SinkError) {
         SinkMessage::Compare { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Tops { reply, .. } => drop(reply.send(Err(error))),
         SinkMessage::Alerts { reply, .. } => drop(reply.send(Err(error))),
+        SinkMessage::Snapshot { reply, .. } => drop(reply.send(Err(error))),
     }
 }
 
@@ -298,6 +301,15 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
             let read = alerts(&pending, &settled, &mut open);
             let read = timed(&turns, within(&closed, read)).await;
             let (result, served) = settle(kind, number, read);
+            drop(reply.send(result));
+            served
+        }
+        SinkMessage::Snapshot { request, reply } => {
+            let kept = timed(&turns, within(&closed, snapshot(&request, &mut open))).await;
+            let kept = records
+                .explained(on_fence(kept, &request.fence.key), again)
+                .await;
+            let (result, served) = settle(kind, number, kept);
             drop(reply.send(result));
             served
         }

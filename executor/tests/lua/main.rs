@@ -12,6 +12,7 @@
 //! | `fence` | who may write |
 //! | `flushes` | what counts as done |
 //! | `refusals` | keys of a wrong type |
+//! | `history` | what a snapshot of a ranking has |
 //! | `comparison` | what a comparison finds |
 //! | `alerts` | when an alert is noted |
 //! | `forgotten` | hashes that nothing names |
@@ -27,6 +28,7 @@ mod flip;
 mod flushes;
 mod forgotten;
 mod formula;
+mod history;
 mod refusals;
 mod rights;
 mod server;

@@ -8,10 +8,11 @@ use kol_executor::partition::encode::Outgoing;
 use kol_executor::sink::script;
 
 use crate::database::one;
+use crate::history::keep;
 use crate::server::{Partition, Server, answer, run};
 
 /// What scripts say in capitals beside the commands that they run.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 8] = [
     "OK",
     "NOFENCE",
     "FENCED",
@@ -19,6 +20,7 @@ const WORDS: [&str; 7] = [
     "CLAIMED",
     "RAISED",
     "WRONGTYPE",
+    "WITHSCORES",
 ];
 
 /// The commands that a script runs: whatever it quotes in capitals, wherever it puts a command together.
@@ -41,6 +43,7 @@ fn commands() -> BTreeSet<&'static str> {
         script::COMPARE_SOURCE.as_str(),
         script::FORGET_SOURCE.as_str(),
         script::ALERTS_SOURCE.as_str(),
+        script::HISTORY_SOURCE.as_str(),
     ];
     sources.into_iter().flat_map(commands_of).collect()
 }
@@ -68,7 +71,7 @@ fn every_command_of_a_script_is_among_the_rights_that_are_looked_for_and_that_th
 }
 
 /// What partitions of two generations send so that every command is run: the first waits for its ranking to be
-/// shown, the second does not, removes a creator, and the last one of a platform, and compares.
+/// shown, the second does not, removes a creator, and the last one of a platform, compares, and keeps the ranking twice.
 fn story() -> Vec<redis::Cmd> {
     let a = [("a", Outgoing::Put(one(0, 1)))];
     let mut first = Partition::new(1);
@@ -83,6 +86,8 @@ fn story() -> Vec<redis::Cmd> {
     calls.push(second.merge("youtube", true, &[("b", Outgoing::Remove)]));
     calls.push(second.forget(&["a"]));
     calls.push(second.compare("tiktok", &["a"]));
+    calls.push(keep(&second.fence, 0, &[]));
+    calls.push(keep(&second.fence, 1, &[0]));
     calls.push(second.done());
     calls
 }

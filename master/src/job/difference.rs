@@ -5,7 +5,7 @@ use kol_common::job::{JobSpec, SinkSpec};
 use serde_json::Value;
 
 /// Keys whose numbers are milliseconds: shown as `24h`.
-const TIMES: [&str; 11] = [
+const TIMES: [&str; 12] = [
     "window",
     "slide",
     "lateness",
@@ -16,6 +16,7 @@ const TIMES: [&str; 11] = [
     "flush_interval",
     "max_staleness",
     "ttl",
+    "history",
     "interval",
 ];
 

@@ -64,7 +64,7 @@ async fn page(serving: &Serving, wanted: &Paged) -> Result<Page, Problem> {
         Direction::Asc => serving.reader.last(platform, first, size).await?,
     };
     Ok(Page {
-        data: part.creators,
+        data: serving.with_changes(platform, part.creators).await,
         platform: platform.to_owned(),
         total: part.total,
         page: wanted.page,

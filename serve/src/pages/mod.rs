@@ -1,6 +1,8 @@
 //! One function for each path. A path that is added here is in `/openapi.json`, and protected.
 
+mod climbers;
 mod health;
+mod history;
 mod kols;
 mod scores;
 mod search;
@@ -64,6 +66,7 @@ fn paths() -> OpenApiRouter<Arc<Serving>> {
         .routes(routes!(trending::hot))
         .routes(routes!(trending::rising))
         .routes(routes!(trending::detailed))
+        .routes(routes!(climbers::climbers))
         .routes(routes!(stream::stream))
         .routes(routes!(stats::of_ranking))
         .routes(routes!(stats::platforms))
@@ -73,6 +76,7 @@ fn paths() -> OpenApiRouter<Arc<Serving>> {
         .routes(routes!(scores::trending))
         .routes(routes!(kols::list))
         .routes(routes!(kols::one))
+        .routes(routes!(history::history))
         .routes(routes!(search::search))
         .routes(routes!(search::suggest))
 }

@@ -69,6 +69,7 @@ async fn found(serving: &Serving, wanted: &Search) -> Result<Found, Problem> {
     let limit = wanted.limit as usize;
     let (found, total) = names.find(&wanted.q, Place::Anywhere, limit);
     let creators = serving.reader.named(platform, found).await?;
+    let creators = serving.with_changes(platform, creators).await;
     Ok(Found {
         data: creators.into_iter().map(Row::from).collect(),
         query: wanted.q.clone(),

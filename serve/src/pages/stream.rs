@@ -40,6 +40,9 @@ pub(super) async fn stream(
     State(serving): Served,
     Params(wanted): Params<Listing>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    if wanted.at.is_some() {
+        return Err(Problem::invalid("a stream shows what is now: leave at out"));
+    }
     let first = look(&serving, &wanted).await?;
     let watch = Watch {
         serving,

@@ -1,13 +1,14 @@
 //! Lists of a ranking.
 
 use axum::response::Response;
+use kol_common::Millis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::creator::{Creator, Row};
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Listing, Params, Ranged};
-use crate::reader::{EXAMINED, Range, Reader};
+use crate::reader::{EXAMINED, Range};
 use crate::serving::{Call, Cost, Serving};
 
 /// A part of a ranking.
@@ -24,9 +25,18 @@ pub(super) struct Ranking<T> {
     /// so that a list may be short, or empty, and yet continue.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_offset: Option<u64>,
-    /// When Redis was last written, ISO 8601.
+    /// When Redis was last written, ISO 8601; absent of an earlier ranking.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
+    /// Of which time an earlier ranking is, ISO 8601: the newest one that is kept and not after the time of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    /// Window end of an earlier ranking, ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_end: Option<String>,
+    /// Generation of the job that showed an earlier ranking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
 }
 
 /// Creators of a range of scores.
@@ -109,13 +119,56 @@ pub(super) async fn ranking<T: From<Creator>>(
     serving: &Serving,
     wanted: &Listing,
 ) -> Result<Ranking<T>, Problem> {
+    if let Some(time) = wanted.time() {
+        return earlier(serving, wanted, time).await;
+    }
     let platform = serving.platform(&wanted.platform);
     let filters = wanted.label.is_some() || wanted.min_events.is_some();
     let examined = if filters { EXAMINED } else { wanted.limit };
     let part = serving.reader.part(platform, wanted.offset, examined);
     let part = part.await?;
+    let creators = serving.with_changes(platform, part.creators).await;
+    let ranking = listed(platform, wanted, creators.into_iter(), part.total);
+    Ok(Ranking {
+        updated_at: part.updated,
+        ..ranking
+    })
+}
+
+/// The same as it was at this time.
+async fn earlier<T: From<Creator>>(
+    serving: &Serving,
+    wanted: &Listing,
+    time: Millis,
+) -> Result<Ranking<T>, Problem> {
+    let platform = serving.platform(&wanted.platform);
+    let history = serving.history(platform).await?;
+    let moment = history.at(time);
+    let moment = moment.ok_or_else(|| Problem::no_snapshot(platform, history.begin()))?;
+    let labels = serving.reader.labels();
+    let places = (1..).zip(&moment.creators);
+    let places = places.skip(usize::try_from(wanted.offset).unwrap_or(usize::MAX));
+    let creators = places.map(|(place, (kol, score))| {
+        Creator::earlier(platform, kol, place, *score, labels.of(*score))
+    });
+    let ranking = listed(platform, wanted, creators, moment.creators.len() as u64);
+    Ok(Ranking {
+        at: Some(moment.name.at.iso()),
+        window_end: Some(moment.window_end.clone()),
+        generation: Some(moment.name.generation),
+        ..ranking
+    })
+}
+
+/// Those that fit, of creators from the offset on.
+fn listed<T: From<Creator>>(
+    platform: &str,
+    wanted: &Listing,
+    creators: impl Iterator<Item = Creator>,
+    total: u64,
+) -> Ranking<T> {
     let (mut data, mut seen) = (Vec::new(), 0);
-    for creator in part.creators {
+    for creator in creators {
         if data.len() as u64 == wanted.limit {
             break;
         }
@@ -125,14 +178,17 @@ pub(super) async fn ranking<T: From<Creator>>(
         }
     }
     let next = wanted.offset + seen;
-    Ok(Ranking {
+    Ranking {
         data,
         metric: "trending",
         platform: platform.to_owned(),
-        total: part.total,
-        next_offset: (seen > 0 && next < part.total).then_some(next),
-        updated_at: part.updated,
-    })
+        total,
+        next_offset: (seen > 0 && next < total).then_some(next),
+        updated_at: None,
+        at: None,
+        window_end: None,
+        generation: None,
+    }
 }
 
 fn fits(creator: &Creator, wanted: &Listing) -> bool {
@@ -143,21 +199,24 @@ fn fits(creator: &Creator, wanted: &Listing) -> bool {
 
 async fn ranged(call: Call, Params(wanted): Params<Ranged>, range: Range) -> Response {
     let platform = call.platform(&wanted.platform);
-    let read = in_range(call.reader(), platform, range, &wanted);
+    let read = in_range(call.serving(), platform, range, &wanted);
     call.answer("range", &(range, &wanted), Cost::Part, read)
         .await
 }
 
 async fn in_range(
-    reader: &Reader,
+    serving: &Serving,
     platform: &str,
     range: Range,
     wanted: &Ranged,
 ) -> Result<InRange, Problem> {
-    let part = reader.range(platform, range, wanted.offset, wanted.limit);
+    let part = serving
+        .reader
+        .range(platform, range, wanted.offset, wanted.limit);
     let part = part.await?;
+    let creators = serving.with_changes(platform, part.creators).await;
     Ok(InRange {
-        data: part.creators.into_iter().map(Row::from).collect(),
+        data: creators.into_iter().map(Row::from).collect(),
         platform: platform.to_owned(),
         total: part.total,
         updated_at: part.updated,

@@ -10,7 +10,7 @@ use kol_serve::{Options, Server};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Writer, options, written};
+use crate::support::{Writer, options, remember, written};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Markup that would run, a formula for a spreadsheet, and what separates cells and parts of a path.
@@ -55,12 +55,24 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
     let mut redis = written();
     let mut open = redis.connect();
     Writer::new(2).flush(&mut open, &[("tiktok", HOSTILE, 15_000.0, 9_000.0, 4)]);
+    remember_places(&mut open);
     let (_runtime, server) = serving(options(redis.url()));
     browser.looks(1280, 900, false);
     browser.open(&format!("http://{}/", server.address()));
     let ranked = ["ann", "bob", "ann.b", "cleo", HOSTILE, "dora", "eve/é"];
     wait_names(&browser, "#ranking", &ranked);
-    wait_names(&browser, "#rising", &["ann.b", HOSTILE]);
+    wait_names(&browser, "#rising", &[HOSTILE, "bob"]);
+    browser.wait_text("#rising-note", "2 creators", LIMIT);
+    let shown = browser.text("#ranking");
+    for change in ["▲ 1", "▼ 1", "–", "new"] {
+        assert!(shown.contains(change), "{change}: {shown}");
+    }
+    let spoken = "return [...document.querySelectorAll('#ranking tbody tr')].map((row) => row.cells[2].textContent)";
+    let spoken = browser.run(spoken, &[]);
+    assert_eq!(
+        spoken[1], "▲ 11 place up",
+        "the arrow is hidden from readers"
+    );
     let facts = browser.wait_text("#facts", "Mean score", LIMIT);
     assert!(facts.contains("Creators\n7"), "{facts}");
     let images = "return [window.owned ?? false, document.images.length]";
@@ -81,13 +93,10 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
         "ann", "ann.b", "bob", "cleo", HOSTILE, "dora", "eve/é", "fay",
     ];
     wait_names(&browser, "#ranking", &ranked);
-    let shown = browser.text("#ranking");
-    assert!(
-        ["▲ 1", "▼ 1", "new"]
-            .iter()
-            .all(|change| shown.contains(change)),
-        "{shown}"
-    );
+    let day = "document.querySelector('#since input[value=\"a day ago\"]').click()";
+    browser.run(day, &[]);
+    browser.wait_text("#rising-note", "gained places since", LIMIT);
+    wait_names(&browser, "#rising", &["ann", "ann.b", "cleo"]);
 
     the_file(&browser, &ranked);
     the_other_platform_and_a_creator(&browser);
@@ -103,6 +112,32 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
         shown if shown.is_empty() => Ok(()),
         shown => Err(shown),
     });
+}
+
+/// Rankings of each hour of a day and of the last one, in which everybody was in another place.
+fn remember_places(open: &mut redis::Connection) {
+    let day = [
+        ("bob", 90.0),
+        ("ann", 80.0),
+        ("ann.b", 70.0),
+        ("cleo", 60.0),
+    ];
+    for hour in 8..=23 {
+        let [first, second, third, fourth] = day;
+        let third = if hour % 2 == 0 {
+            [third, (HOSTILE, 65.0)]
+        } else {
+            [(HOSTILE, 72.0), third]
+        };
+        let creators = [first, second, third[0], third[1], fourth];
+        let at = format!("2025-06-30T{hour:02}:00:00.000Z");
+        remember(open, "tiktok", &at, &creators);
+    }
+    let names = ["ann", "ann.b", "bob", "cleo", "dora", "eve/é"];
+    let hour = names.map(|kol| (kol, 50.0));
+    for at in ["07:55", "08:55"] {
+        remember(open, "tiktok", &format!("2025-07-01T{at}:00.000Z"), &hour);
+    }
 }
 
 /// What is saved is the ranking, and a name is neither a formula nor several cells.

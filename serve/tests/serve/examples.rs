@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Api, written};
+use crate::support::{Api, remembered};
 
 const PAGE: &str = include_str!("../../../docs/serving.md");
 const PLACE: &str = "http://127.0.0.1:8000";
@@ -36,7 +36,7 @@ fn hide(answer: &mut Value, shown: &Value) {
 
 #[tokio::test]
 async fn every_example_is_answered_as_it_stands_in_the_documents() {
-    let redis = written();
+    let redis = remembered();
     let api = Api::start(redis.url()).await;
     let examples = examples();
     assert!(examples.len() > 15, "{}", examples.len());
@@ -49,7 +49,7 @@ async fn every_example_is_answered_as_it_stands_in_the_documents() {
 
 #[tokio::test]
 async fn the_document_the_table_and_the_description_have_the_same_paths() {
-    let redis = written();
+    let redis = remembered();
     let api = Api::start(redis.url()).await;
     let described = api.json("/openapi.json").await;
     let described = described["paths"].as_object().unwrap();
@@ -83,7 +83,7 @@ async fn the_document_the_table_and_the_description_have_the_same_paths() {
 
 #[tokio::test]
 async fn the_parameters_of_the_table_are_those_that_are_described() {
-    let redis = written();
+    let redis = remembered();
     let api = Api::start(redis.url()).await;
     let described = api.json("/openapi.json").await;
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `/"));

@@ -9,6 +9,7 @@
 mod away;
 mod bounds;
 mod dashboard;
+mod earlier;
 mod examples;
 mod lists;
 mod login;

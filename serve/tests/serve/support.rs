@@ -145,6 +145,52 @@ pub fn written() -> RedisServer {
     redis
 }
 
+/// Keeps a ranking as it was at this time, as generation 1 shows it.
+pub fn remember(open: &mut Connection, platform: &str, at: &str, creators: &[(&str, f64)]) {
+    let name = format!("{at}/1");
+    let snapshot = serde_json::json!({"window_end": at, "creators": creators}).to_string();
+    let beside = |what: &str| format!("streaming:ranking:{platform}:trending:{what}");
+    let mut write = redis::pipe();
+    write.cmd("HSET").arg(beside("snapshots")).arg(&name);
+    write.arg(snapshot).ignore();
+    let at = kol_common::event::parse_time(at).unwrap();
+    write.cmd("ZADD").arg(beside("history")).arg(at.0);
+    write.arg(name).ignore();
+    write.exec(open).unwrap();
+}
+
+/// A Redis with the creators of the examples, and with those of another platform, whose rankings of an hour and a day ago
+/// are kept.
+pub fn remembered() -> RedisServer {
+    let redis = written();
+    let mut open = redis.connect();
+    let shares = [
+        ("instagram", "gus", 34_233.2, 107_197.4, 35),
+        ("instagram", "hal", 20_000.0, 10_000.0, 9),
+        ("instagram", "ida", 14_400.0, 14_400.0, 4),
+        ("instagram", "jo", 7_200.0, 7_200.0, 3),
+    ];
+    Writer::new(2).flush(&mut open, &shares);
+    let kept = [
+        (
+            "2025-06-30T08:00:00.000Z",
+            &[("jo", 88.2), ("gus", 61.5)][..],
+        ),
+        (
+            "2025-07-01T07:55:00.000Z",
+            &[("ida", 71.28), ("hal", 64.55), ("gus", 44.02)],
+        ),
+        (
+            "2025-07-01T08:55:00.000Z",
+            &[("gus", 84.13), ("ida", 64.55), ("hal", 60.11), ("jo", 34.9)],
+        ),
+    ];
+    for (at, creators) in kept {
+        remember(&mut open, "instagram", at, creators);
+    }
+    redis
+}
+
 /// What a server that reads this URL is started with.
 pub fn options(url: String) -> Options {
     let scoring = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);

@@ -5,10 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use kol_fold::Record;
 use kol_harness::{
     Cluster, Job, Kafka, Key, Process, RedisCluster, Topic, binary, fold_of, generated, scoring,
+    wait_for,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::topology::{TAG, TAGGED};
 
@@ -81,6 +83,11 @@ fn what_a_job_writes_into_a_redis_cluster_is_served_as_the_fold_has_it() {
             assert!(shown.labels.contains(&label), "{row} {:?}", shown.labels);
         }
     }
+    rankings_are_kept_as_they_were(&topic, address, |events| {
+        cluster.wait_caught_up(&id, events, LIMIT);
+        let owner = redis.owner_now("{kols}:ranking:tiktok:trending");
+        cluster.assert_equals_fold_below(TAG, &id, &topic.read(), owner, LIMIT);
+    });
     process.signal("TERM");
     assert_eq!(
         process.wait_exit(LIMIT).code(),
@@ -89,6 +96,83 @@ fn what_a_job_writes_into_a_redis_cluster_is_served_as_the_fold_has_it() {
         process.log()
     );
     cluster.assert_no_complaints();
+}
+
+/// So many minutes into the first of July, which the last event is just before of; times of snapshots are every fifth.
+fn july(minute: u64) -> u64 {
+    1_751_328_000_000 + minute * 60_000
+}
+
+/// A video of the last creator has so many likes then.
+fn reading(minute: u64, likes: u64) -> Record {
+    let event = json!({
+        "event_time": kol_common::Millis(july(minute)).iso(),
+        "username": "kol_59",
+        "video_id": "99",
+        "like_count": likes,
+    });
+    Record {
+        timestamp_ms: Some(july(minute)),
+        key: Some(b"kol_59".to_vec()),
+        value: Some(event.to_string().into_bytes()),
+        ..Record::default()
+    }
+}
+
+/// Waits until the ranking of this minute is kept, and answers it.
+fn wait_kept(address: &str, minute: u64) -> Value {
+    let at = kol_common::Millis(july(minute)).iso();
+    wait_for("a snapshot", LIMIT, || {
+        let points = get(address, "/api/v1/kols/kol_0/history");
+        let points = points["data"].as_array().unwrap();
+        match points.last() {
+            Some(point) if point["at"] == at.as_str() => Ok(()),
+            other => Err(format!("{at}, not {other:?}")),
+        }
+    });
+    get(address, &format!("/api/v1/trending?limit=200&at={at}"))
+}
+
+/// What both an earlier ranking and the present one have of creators.
+fn places(ranking: &Value) -> Vec<[&Value; 4]> {
+    let rows = ranking["data"].as_array().unwrap().iter();
+    rows.map(|row| ["kol_id", "rank", "score", "label"].map(|name| &row[name]))
+        .collect()
+}
+
+fn rankings_are_kept_as_they_were(topic: &Topic, address: &str, settles: impl Fn(u64)) {
+    // The window moves, then nothing changes any more.
+    topic.produce(&[reading(1, 0)]);
+    wait_kept(address, 0);
+    settles(u64::from(EVENTS) + 1);
+    topic.produce(&[reading(7, 0)]);
+    let kept = wait_kept(address, 5);
+    let present = get(address, "/api/v1/trending?limit=200");
+    assert_eq!(places(&kept), places(&present));
+    assert_eq!(kept["generation"], 1);
+    assert_eq!(kept["window_end"], "2025-07-01T01:00:00.000Z");
+    let before = kept["data"].as_array().unwrap();
+    let before = before.iter().find(|row| row["kol_id"] == "kol_59").unwrap();
+    let before = before["rank"].as_i64().unwrap();
+    assert!(before > 1, "it is to rise");
+
+    topic.produce(&[reading(67, 900_000_000)]);
+    wait_kept(address, 65);
+    let climber = wait_for("the climber", LIMIT, || {
+        let climbers = get(address, "/api/v1/trending/climbers?limit=200");
+        let mut rows = climbers["data"].as_array().unwrap().iter();
+        let first = rows.find(|row| row["rank"] == 1 && row["kol_id"] == "kol_59");
+        first.cloned().ok_or_else(|| climbers.to_string())
+    });
+    assert_eq!(climber["change_1h"], before - 1, "{climber}");
+    let row = &get(address, "/api/v1/trending?limit=1")["data"][0];
+    assert_eq!(row["kol_id"], "kol_59");
+    assert_eq!(row["change_1h"], climber["change_1h"], "{row}");
+    let then = get(
+        address,
+        "/api/v1/trending?limit=200&at=2025-07-01T01:04:59Z",
+    );
+    assert_eq!(places(&then), places(&kept), "the one that was valid then");
 }
 
 /// Names, and how many creators they have.

@@ -256,6 +256,9 @@ impl Checks<'_> {
         place::check(s, job, self.problems);
         self.within("sink.flush_interval", s.flush_interval, 10, 60_000);
         self.within("sink.max_staleness", s.max_staleness, 1_000, 86_400_000);
+        if let Some(history) = s.history {
+            self.within("sink.history", history, 3_600_000, 604_800_000);
+        }
         if let Some(ttl) = s.ttl {
             self.require(
                 ttl.0 >= 2 * scoring.retire_after.0,

@@ -52,6 +52,16 @@ fn written(sink: &SinkSpec, job: &str) -> Vec<Family> {
     let [generation, next, before] = keys.flip_keys(PLATFORM[0]);
     all.extend([
         ("slots of a ranking", keys.slots_key(PLATFORM[0]), PLATFORM),
+        (
+            "history of a ranking",
+            keys.history_key(PLATFORM[0]),
+            PLATFORM,
+        ),
+        (
+            "snapshots of a ranking",
+            keys.snapshots_key(PLATFORM[0]),
+            PLATFORM,
+        ),
         ("generation of a ranking", generation, PLATFORM),
         ("next ranking", next, PLATFORM),
         ("ranking before", before, PLATFORM),
@@ -145,6 +155,14 @@ mod tests {
             (
                 "last_update = \"streaming:ranking:x:trending:before\"",
                 ["last_update (`", "ranking before (`"],
+            ),
+            (
+                "last_update = \"streaming:ranking:x:trending:history\"",
+                ["last_update (`", "history of a ranking (`"],
+            ),
+            (
+                "last_event = \"streaming:ranking:x:trending:snapshots\"",
+                ["last_event (`", "snapshots of a ranking (`"],
             ),
             (
                 "last_event = \"streaming:ranking:*:trending:platforms\"",

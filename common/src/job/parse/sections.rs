@@ -232,6 +232,7 @@ fn sink(s: &Section<'_, '_>) -> SinkSpec {
         flush_interval: s.duration("flush_interval").unwrap_or(d.flush_interval),
         max_staleness: s.duration("max_staleness").unwrap_or(d.max_staleness),
         ttl: s.duration_or_off("ttl").flatten(),
+        history: s.duration_or_off("history").unwrap_or(d.history),
         legacy_hashes: s.flag("legacy_hashes").unwrap_or(d.legacy_hashes),
         flip: s
             .choice(

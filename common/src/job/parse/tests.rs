@@ -81,6 +81,7 @@ const EVERY_KEY: &str = r#"
     url = "rediss://user@redis:6380/2"
     password = "file:redis"
     ttl = "30d"
+    history = "2d"
     legacy_hashes = true
     [checkpoint]
     location = "file:///srv/kol"
@@ -141,6 +142,7 @@ fn every_key_is_read() {
         (90.0, 60.0)
     );
     assert!(spec.sink.legacy_hashes);
+    assert_eq!(spec.sink.history, Some(Millis(2 * 86_400_000)));
     let checkpoint = &spec.checkpoint;
     assert_eq!(checkpoint.timeout, Millis(120_000));
     assert_eq!((checkpoint.max_failures, checkpoint.retain), (5, 10));

@@ -281,6 +281,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "sink",
+        "history",
+        DurationOrOff,
+        "How far back rankings are kept as they were shown, for changes of ranks: one hour to seven days.",
+    ),
+    key(
+        "sink",
         "legacy_hashes",
         Flag,
         "Also write the hashes of the old job, for the default platform.",

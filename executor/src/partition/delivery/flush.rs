@@ -17,7 +17,7 @@ use kol_common::proto::Confirmed;
 use kol_common::retry::Backoff;
 use tokio::time::Instant;
 
-use crate::sink::{Claimed, Compared, Flushed, SinkError};
+use crate::sink::{Claimed, Flushed, SinkError};
 
 /// Pace of the flushes.
 #[derive(Clone, Copy, Debug)]
@@ -304,8 +304,8 @@ impl Flusher {
         }
     }
 
-    /// The answer to a comparison.
-    pub fn compared(&mut self, now: Instant, answer: &Result<Compared, SinkError>) -> Next {
+    /// The answer to a comparison, or to snapshots of the rankings.
+    pub fn compared<T>(&mut self, now: Instant, answer: &Result<T, SinkError>) -> Next {
         match answer {
             Err(SinkError::Fenced | SinkError::TakenOver(_)) => Next::Stop,
             Err(SinkError::Lost) => {

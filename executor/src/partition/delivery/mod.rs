@@ -18,6 +18,7 @@
 //! | `rankings` | which rankings there are, and whether they may be shown |
 //! | `orphans` | KOLs that Redis has and the state does not |
 //! | `hashes` | hashes in Redis that only an older generation knew and that nothing names |
+//! | `history` | when the rankings are kept as they are shown |
 //! | `strangers` | members of rankings that nobody sent |
 //! | `problems` | what is wrong with Redis, by the kind of operation |
 //! | `requests` | the request to the sink that is under way |
@@ -33,6 +34,7 @@ pub mod encode;
 mod fill;
 mod flush;
 mod hashes;
+mod history;
 pub mod latency;
 mod ledger;
 mod line;

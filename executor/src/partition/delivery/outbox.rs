@@ -3,13 +3,13 @@
 
 mod alerts;
 mod keeping;
+mod report;
 mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::KolError;
-use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint, PartitionCounters};
+use kol_common::proto::{Confirmed, JobTick, PartitionCheckpoint};
 use prometheus::Histogram;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::encode::Encoder;
 use super::fill::Fill;
 use super::flush::{FlushLimits, Flusher, Next};
+use super::history::History;
 use super::latency;
 use super::ledger::Sent;
 use super::outcome::{Arrived, News, Outcome, Reached, Scope};
@@ -51,6 +52,7 @@ pub struct Outbox {
     fill: Fill,
     rankings: Rankings,
     upkeep: Upkeep,
+    history: History,
     problems: Problems,
     staleness: Staleness,
     turn: OwnTurn,
@@ -97,6 +99,7 @@ impl Outbox {
             requests: Requests::new(assignment.job.clone(), sink),
             rankings: Rankings::new(now),
             upkeep: Upkeep::new(Arc::clone(&assignment), now),
+            history: History::new(&assignment, now),
             problems: Problems::default(),
             staleness: Staleness::new(spec.sink.max_staleness),
             turn: OwnTurn::new(turns, part_of_epoch),
@@ -179,33 +182,6 @@ impl Outbox {
     /// Where the partition was when the newest flush began that has arrived in Redis.
     pub fn arrived_from(&self) -> Option<u64> {
         self.flusher.arrived()
-    }
-
-    /// Counters with the merges that Redis confirmed.
-    pub fn counted(&self, counters: PartitionCounters) -> PartitionCounters {
-        PartitionCounters {
-            merges: self.merges,
-            repaired: self.upkeep.repaired(),
-            ..counters
-        }
-    }
-
-    /// Why Redis does not take what it is sent, if so.
-    pub fn problem(&self) -> Option<KolError> {
-        let worst = self.problems.worst().cloned();
-        let worst = worst.or_else(|| self.upkeep.problem(self.rankings.hindered_by()));
-        let worst = worst.or_else(|| self.staleness.problem(self.turn.load()));
-        worst.or_else(|| self.upkeep.limit().cloned())
-    }
-
-    /// How old the oldest change is that Redis does not have.
-    pub fn staleness(&self) -> Duration {
-        self.staleness.age()
-    }
-
-    /// Creators that are left out because a key of theirs is of a wrong type.
-    pub fn left_out(&self) -> usize {
-        self.upkeep.left_out()
     }
 
     /// Whether the state must not forget a KOL: Redis has it, may have it, or is being sent it.
@@ -344,6 +320,10 @@ impl Outbox {
                 }
                 Next::Continue
             }
+            Answer::Snapshot(kept) => {
+                self.history.answered(now, kept.as_ref().ok());
+                self.flusher.compared(now, kept)
+            }
         };
         self.problems.answered(answer.operation(), answer.error());
         match answer {
@@ -358,7 +338,8 @@ impl Outbox {
             | Answer::Scan(_)
             | Answer::Hashes(_)
             | Answer::Compare(_)
-            | Answer::Tops(_) => {}
+            | Answer::Tops(_)
+            | Answer::Snapshot(_) => {}
         }
         let arrived = match next {
             Next::Stop => return Outcome::Fenced,

@@ -1,15 +1,15 @@
 use std::borrow::Cow;
 
 use futures::FutureExt as _;
-use kol_common::Millis;
 use kol_common::actor::{Mailbox, mailbox};
 use kol_common::event::Event;
 use kol_common::proto::{AsOf, RecordMark};
 use kol_common::redis::RIGHTS_MISSING;
+use kol_common::{KolError, Millis};
 
 use super::*;
 use crate::partition::testing::event;
-use crate::sink::{Claimed, Compared, Flushed, Found, Hashes, Present, Scanned, SinkMessage};
+use crate::sink::{Claimed, Compared, Flushed, Found, Hashes, Kept, Present, Scanned, SinkMessage};
 use crate::state::Consumer;
 
 const T0: Millis = Millis(485_000 * 3_600_000);
@@ -55,6 +55,8 @@ struct Rig {
     /// A comparison finds that `last_update` or `last_event` is gone.
     stamps_lost: bool,
     flushes: usize,
+    /// Times of the snapshots that were taken.
+    snapshots: Vec<Millis>,
 }
 
 impl Rig {
@@ -78,6 +80,7 @@ impl Rig {
             looks: 0,
             stamps_lost: false,
             flushes: 0,
+            snapshots: Vec::new(),
         }
     }
 
@@ -177,6 +180,10 @@ impl Rig {
                     Some(error) => Err(error.clone().into()),
                 };
                 reply.send(tops).unwrap();
+            }
+            SinkMessage::Snapshot { request, reply } => {
+                self.snapshots.push(request.at);
+                reply.send(Ok(Kept::default())).unwrap();
             }
         }
     }
@@ -416,6 +423,21 @@ async fn what_a_look_through_all_keys_finds_is_removed_by_a_flush() {
     assert_eq!((rig.flushes, rig.looks), (1, 1));
     rig.settle(0).await;
     assert_eq!((rig.flushes, rig.looks), (1, 1), "nothing is left to do");
+}
+
+#[tokio::test]
+async fn rankings_are_kept_near_the_head_of_the_log_once_for_each_step_of_the_clock() {
+    let mut rig = Rig::new(assignment());
+    rig.state.apply(&of_platform("tiktok"), T0);
+    rig.settle_in(1, Scope::WhatWaited).await;
+    assert_eq!(rig.snapshots, [], "what is shown is of another time");
+    rig.settle(1).await;
+    rig.settle(1).await;
+    assert_eq!(rig.snapshots, [T0]);
+    let later = Millis(T0.0 + 700_000);
+    rig.state.apply(&of_platform("tiktok"), later);
+    rig.settle(2).await;
+    assert_eq!(rig.snapshots, [T0, Millis(T0.0 + 600_000)]);
 }
 
 #[path = "outbox_backlog_tests.rs"]

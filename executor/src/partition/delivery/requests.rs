@@ -7,8 +7,8 @@ use redis::Cmd;
 use tokio::sync::oneshot;
 
 use crate::sink::{
-    Claimed, Compared, Fence, FlushRequest, Flushed, Hashes, HashesRequest, Operation, ScanRequest,
-    Scanned, Sink, SinkError, SinkMessage,
+    Claimed, Compared, Fence, FlushRequest, Flushed, Hashes, HashesRequest, Kept, Operation,
+    ScanRequest, Scanned, Sink, SinkError, SinkMessage, SnapshotRequest,
 };
 
 /// See the module.
@@ -28,6 +28,7 @@ enum Pending {
     Hashes(oneshot::Receiver<Result<Hashes, SinkError>>),
     Compare(oneshot::Receiver<Result<Compared, SinkError>>),
     Tops(oneshot::Receiver<Result<Vec<Option<f64>>, SinkError>>),
+    Snapshot(oneshot::Receiver<Result<Kept, SinkError>>),
 }
 
 /// An answer of the sink.
@@ -47,6 +48,8 @@ pub enum Answer {
     Compare(Result<Compared, SinkError>),
     /// Where the visible tops of rankings end.
     Tops(Result<Vec<Option<f64>>, SinkError>),
+    /// To snapshots of the rankings.
+    Snapshot(Result<Kept, SinkError>),
 }
 
 impl Answer {
@@ -60,6 +63,7 @@ impl Answer {
             Self::Hashes(_) => Operation::Hashes,
             Self::Compare(_) => Operation::Compare,
             Self::Tops(_) => Operation::Tops,
+            Self::Snapshot(_) => Operation::Snapshot,
         }
     }
 
@@ -73,6 +77,7 @@ impl Answer {
             Self::Hashes(a) => a.as_ref().err(),
             Self::Compare(a) => a.as_ref().err(),
             Self::Tops(a) => a.as_ref().err(),
+            Self::Snapshot(a) => a.as_ref().err(),
         }
     }
 }
@@ -149,6 +154,13 @@ impl Requests {
         self.send(Pending::Tops(answer), SinkMessage::Tops { rankings, reply });
     }
 
+    /// Keeps the first of each ranking as it is shown now.
+    pub fn snapshot(&mut self, request: Box<SnapshotRequest>) {
+        let (reply, answer) = oneshot::channel();
+        let message = SinkMessage::Snapshot { request, reply };
+        self.send(Pending::Snapshot(answer), message);
+    }
+
     /// Waits for the sink's answer; forever while nothing is under way.
     pub async fn answer(&mut self) -> Answer {
         let gone = || SinkError::from(KolError::external("SINK_BUSY", "the sink is busy"));
@@ -161,6 +173,9 @@ impl Requests {
             Some(Pending::Hashes(rx)) => Answer::Hashes(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Compare(rx)) => Answer::Compare(rx.await.unwrap_or_else(|_| Err(gone()))),
             Some(Pending::Tops(rx)) => Answer::Tops(rx.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Pending::Snapshot(rx)) => {
+                Answer::Snapshot(rx.await.unwrap_or_else(|_| Err(gone())))
+            }
         };
         self.pending = None;
         answer

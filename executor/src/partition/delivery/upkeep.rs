@@ -104,10 +104,10 @@ impl Upkeep {
         self.hashes.problem()
     }
 
-    /// Keys of a wrong type, if there are such; `flip` is one because of which an older ranking is shown.
-    pub fn problem(&self, flip: Option<&String>) -> Option<KolError> {
-        self.refusals
-            .problem(flip.into_iter().chain(self.orphans.skipped()))
+    /// Keys of a wrong type, if there are such; `others` are those because of which an older ranking is shown, or none is
+    /// kept as it was.
+    pub fn problem<'k>(&'k self, others: impl Iterator<Item = &'k String>) -> Option<KolError> {
+        self.refusals.problem(others.chain(self.orphans.skipped()))
     }
 
     /// Creators that are left out because a key of theirs is of a wrong type.
