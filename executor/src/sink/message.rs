@@ -120,7 +120,7 @@ pub enum Operation {
 
 impl Operation {
     /// The one that matters most to a reader first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Flush,
         Self::Claim,
         Self::Look,

@@ -157,6 +157,7 @@ impl Partition {
     pub fn forget(&mut self, kols: &[&str]) -> Cmd {
         self.merges += 1;
         let context = CallContext {
+            job: "x",
             scoring: &self.scoring,
             fence: &self.fence,
             sequence: self.sequence,

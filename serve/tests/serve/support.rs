@@ -106,6 +106,7 @@ impl Writer {
             ..Slot::default()
         };
         let context = CallContext {
+            job: "x",
             scoring: &self.scoring,
             fence: &self.fence,
             sequence: self.sequence,

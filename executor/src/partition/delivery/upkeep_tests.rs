@@ -102,6 +102,7 @@ fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
     assert_eq!((upkeep.repaired(), upkeep.has_orphans()), (1, true));
     for answered in [false, true] {
         let mut calls = Calls {
+            job: "x",
             scoring: &scoring,
             fence: &fence,
             tick: &JobTick::default(),

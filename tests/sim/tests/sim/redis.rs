@@ -214,6 +214,7 @@ fn calls(random: &mut StdRng, scoring: &Scoring, encoder: &mut Encoder) -> Cmd {
         9 if random.random_ratio(1, 4) => {
             let kols: Vec<_> = KOLS.iter().map(|kol| (*kol).to_owned()).collect();
             let context = CallContext {
+                job: "x",
                 scoring,
                 fence: &fence,
                 sequence,
