@@ -8,7 +8,7 @@ use kol_common::alerts::{Destination, Kind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backlog::Backlog;
+use super::backlog::{BEHIND, Backlog};
 use super::counts;
 use crate::sink::Noted;
 
@@ -77,7 +77,16 @@ impl Alerts {
                 && let Some(mut backlog) = self.backlog(kind)
             {
                 counts::lost(&self.0.job, kind, lost);
-                backlog.lost(now, lost);
+                if backlog.lost(now, lost).is_some() {
+                    let (job, to) = (self.job(), kind.as_str());
+                    tracing::warn!(
+                        code = BEHIND,
+                        job,
+                        to,
+                        lost,
+                        "alerts are lost: too many of a partition wait"
+                    );
+                }
             }
         }
     }
