@@ -232,6 +232,7 @@ mod tests {
     use kol_common::proto::{PartitionCounters, ScalingAdvice};
 
     use super::*;
+    use crate::job::Steps;
 
     fn status(name: &str, state: JobState, wanted: Option<u32>) -> JobStatus {
         let advice = |wanted| ScalingAdvice {
@@ -315,6 +316,7 @@ mod tests {
             &Resumed {
                 partition: kol_common::SourcePartition::new("t", 0),
                 paused: kol_common::Millis(5),
+                steps: Steps::default(),
                 cause: CAUSES[0],
             },
         );

@@ -22,7 +22,7 @@ use kol_common::proto::{
 };
 use kol_common::{Millis, SourcePartition};
 use kol_executor::memory::Memory;
-use kol_master::job::Resumed;
+use kol_master::job::{Resumed, Steps};
 use kol_master::metrics::Cluster;
 
 fn counters() -> PartitionCounters {
@@ -54,6 +54,7 @@ fn page_of_a_master() -> String {
     let resumed = Resumed {
         partition: SourcePartition::new("t", 0),
         paused: Millis(250),
+        steps: Steps::default(),
         cause: "lost",
     };
     kol_master::metrics::resumed(&job.name, &resumed);

@@ -19,8 +19,11 @@ pub(super) struct Handover {
     /// Name of the job, and the partition, for people.
     of: (String, SourcePartition),
     begun: Instant,
-    /// How long restoring took, and reaching what the owner before had read.
+    /// Offset of the first record that is read.
+    from: u64,
+    /// How long restoring took, claiming the fence, and reaching what the owner before had read.
     restored: Duration,
+    claimed: Option<Duration>,
     read: Option<Duration>,
     /// Where the owner before stopped reading, and who waits for the end of the hand-over; `None` once it is over.
     open: Option<(u64, oneshot::Sender<()>)>,
@@ -30,10 +33,14 @@ impl Handover {
     /// Of this assignment; `done` is dropped where nobody had the partition before.
     pub(super) fn new(assignment: &Assignment, done: oneshot::Sender<()>, now: Instant) -> Self {
         let job = assignment.spec.name.clone();
+        let state = assignment.restore.as_ref();
+        let from = state.map_or(assignment.offset, |state| state.offset);
         Self {
             of: (job, assignment.partition.clone()),
             begun: now,
+            from: assignment.resume_at.unwrap_or(from),
             restored: Duration::ZERO,
+            claimed: None,
             read: None,
             open: assignment.read_before.map(|position| (position, done)),
         }
@@ -42,6 +49,11 @@ impl Handover {
     /// The state is there.
     pub(super) fn restored(&mut self, now: Instant) {
         self.restored = now.duration_since(self.begun);
+    }
+
+    /// The fence is claimed.
+    pub(super) fn claimed(&mut self, now: Instant) {
+        self.claimed.get_or_insert(now.duration_since(self.begun));
     }
 
     /// What is worth sending at this position until it is over; `None` when it is, or takes too long for that.
@@ -79,7 +91,9 @@ impl Handover {
             partition = %self.of.1,
             before,
             position,
+            again = before.saturating_sub(self.from),
             restored_ms = self.restored.as_millis(),
+            claimed_ms = self.claimed.map(|took| took.as_millis()),
             read_ms = read.as_millis(),
             arrived_ms = took.as_millis(),
             "a partition continues where its owner before stopped"

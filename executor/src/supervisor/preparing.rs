@@ -86,17 +86,25 @@ impl Supervisor {
             Standby::start(&self.group, Restore::new(roots, of, memory))
         };
         let (ready, answer) = oneshot::channel();
-        let standby = self.ahead.renew(Instant::now(), &key, start);
+        let ordered = Instant::now();
+        let standby = self.ahead.renew(ordered, &key, start);
         standby.order(state, ready);
         self.replies.push(Box::pin(async move {
             // Dropped: a newer one came, or nobody wants it any more.
             let outcome = answer.await.ok()?;
-            if let Err(error) = &outcome {
-                tracing::info!(
+            match &outcome {
+                Ok(()) => {
+                    let took_ms = ordered.elapsed().as_millis();
+                    tracing::debug!(
+                        job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, files, took_ms,
+                        "the state of a partition was read ahead"
+                    );
+                }
+                Err(error) => tracing::info!(
                     code = "STATE_NOT_AHEAD",
                     job = name.as_str(), job_id = %key.0, partition = %key.1, epoch, %error,
                     "a state cannot be read ahead"
-                );
+                ),
             }
             Some(prepared(&key, epoch, outcome))
         }));

@@ -3,7 +3,9 @@
 //! 1. One epoch is open at a time. It begins when the interval since the last one began has passed and
 //!    every partition has an owner that can take part; the barrier names the last committed epoch as
 //!    its parent. A committed epoch is followed by a rest three times as long as it took: while a
-//!    backlog is read everything changes all the time, and copying it must not take all the time.
+//!    backlog is read everything changes all the time, and copying it must not take all the time. Where
+//!    a partition waits for an epoch to move, the rest is as long as it took, and the interval a second
+//!    at most.
 //! 2. It is complete when every partition has acknowledged it under the assignment that it had when
 //!    the epoch began. Then it is committed: one transaction, which the driver makes durable before it
 //!    does anything else.
@@ -29,8 +31,11 @@ use super::savepoint::{Kind, Wishes};
 
 /// Numbers that are reserved at once.
 const RESERVE: u64 = 1_000;
-/// Rest after a committed epoch, for each millisecond that it took.
+/// Rest after a committed epoch, for each millisecond that it took; and where a partition waits to move.
 const REST: u64 = 3;
+const SHORT_REST: u64 = 1;
+/// The interval at most where a partition waits to move.
+const SHORT_INTERVAL: Millis = Millis(1_000);
 /// Orphans are looked for once in so many epochs, and soon after a start.
 const ORPHANS_EVERY: u64 = 600;
 const ORPHANS_FIRST: u64 = 10;
@@ -47,8 +52,8 @@ pub struct Coordinator {
     begun: Millis,
     /// When the last epoch was committed or aborted.
     ended: Millis,
-    /// Least time from `ended` to the next epoch.
-    rest: Millis,
+    /// How long the last epoch took, if it was committed.
+    took: Millis,
     committed: Option<Millis>,
     committed_count: u64,
     aborted_count: u64,
@@ -82,7 +87,7 @@ impl Coordinator {
             open: None,
             begun: now,
             ended: now,
-            rest: Millis(0),
+            took: Millis(0),
             committed_count: 0,
             aborted_count: 0,
             failures: 0,
@@ -211,12 +216,21 @@ impl Coordinator {
         }
         self.wishes.drop_late(now, out);
         let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
-        let due = self.begun.0 + self.limits.interval.0;
-        let rested = self.ended.0 + self.limits.min_pause.max(self.rest).0;
-        let kind = self.wishes.due(now.0 >= due.max(rested));
+        let moves = owners.iter().any(|o| o.moves);
+        let kind = self.wishes.due(now >= self.due(moves));
         if let Some(kind) = kind.filter(|_| ready) {
             self.begin(now, kind, owners, out);
         }
+    }
+
+    /// When the next epoch is due; `moves`: a partition waits for it to move.
+    fn due(&self, moves: bool) -> Millis {
+        let (interval, rest) = match moves {
+            true => (self.limits.interval.min(SHORT_INTERVAL), SHORT_REST),
+            false => (self.limits.interval, REST),
+        };
+        let rest = self.limits.min_pause.max(Millis(rest * self.took.0));
+        Millis((self.begun.0 + interval.0).max(self.ended.0 + rest.0))
     }
 
     fn begin(&mut self, now: Millis, kind: Kind, owners: &[Owner<'_>], out: &mut Vec<Effect>) {
@@ -287,7 +301,7 @@ impl Coordinator {
     fn abort(&mut self, now: Millis, out: &mut Vec<Effect>) {
         let Some(open) = self.open.take() else { return };
         self.ended = now;
-        self.rest = Millis(0);
+        self.took = Millis(0);
         self.aborted_count += 1;
         self.kept.discard(&open.into_parts());
         self.delete_garbage(out);
@@ -319,10 +333,10 @@ impl Coordinator {
         let kind = open.kind;
         let manifest = open.into_manifest(now, self.kept.newest(), facts);
         if kind == Kind::Savepoint {
-            self.rest = Millis(0);
+            self.took = Millis(0);
             return self.wishes.settle(Ok(manifest), out);
         }
-        self.rest = Millis(REST * manifest.took_ms);
+        self.took = Millis(manifest.took_ms);
         if self.failures > 0 {
             out.push(Effect::Notice(Notice::Recovered(self.failures)));
         }

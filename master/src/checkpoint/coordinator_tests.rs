@@ -57,17 +57,24 @@ impl Rig {
 
     /// Time passes; each partition has an owner under one of these assignment epochs.
     fn step(&mut self, now: u64, assignments: &[u64]) -> Option<Begin> {
-        self.step_with(now, assignments, u32::MAX)
+        self.step_with(now, assignments, u32::MAX, None)
     }
 
-    /// The same, but for one owner that cannot take part.
-    fn step_with(&mut self, now: u64, assignments: &[u64], unready: u32) -> Option<Begin> {
+    /// The same, but for one owner that cannot take part, and one that waits for an epoch to move.
+    fn step_with(
+        &mut self,
+        now: u64,
+        assignments: &[u64],
+        unready: u32,
+        moves: Option<u32>,
+    ) -> Option<Begin> {
         let names = self.names.clone();
         let owner = |(ordinal, assignment_epoch): (u32, &u64)| Owner {
             partition: &names[ordinal as usize],
             ordinal,
             assignment_epoch: *assignment_epoch,
             ready: ordinal != unready,
+            moves: Some(ordinal) == moves,
         };
         let owners: Vec<_> = (0..).zip(assignments).map(owner).collect();
         self.handle(now, Input::Tick(&owners)).0
@@ -123,7 +130,11 @@ fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowle
     let mut rig = Rig::new();
     let two = [4, 7];
     assert_eq!(rig.step(999, &two), None, "the interval");
-    assert_eq!(rig.step_with(2_000, &two, 1), None, "one has not claimed");
+    assert_eq!(
+        rig.step_with(2_000, &two, 1, None),
+        None,
+        "one has not claimed"
+    );
     let begin = rig.step(2_000, &two).unwrap();
     assert_eq!((begin.epoch, begin.parent), (1, 0));
     assert_eq!(rig.step(4_000, &two), None, "one at a time");
@@ -138,6 +149,24 @@ fn an_epoch_begins_when_all_can_take_part_and_is_complete_when_all_have_acknowle
     assert_eq!(rig.step(9_999, &two), None, "a rest by what it took");
     let begin = rig.step(10_000, &two).unwrap();
     assert_eq!((begin.epoch, begin.parent), (2, 1));
+}
+
+#[test]
+fn where_a_partition_waits_to_move_an_epoch_rests_no_longer_than_the_one_before_took() {
+    let moves = |rig: &mut Rig, now| rig.step_with(now, &[1], u32::MAX, Some(0));
+    let limits = CheckpointSpec {
+        interval: Millis(30_000),
+        timeout: Millis(60_000),
+        ..limits()
+    };
+    let mut rig = Rig::with(Coordinator::new(limits, vec![], 0, Millis(0), false));
+    assert_eq!(moves(&mut rig, 999), None, "a second in any case");
+    let begin = moves(&mut rig, 1_000).unwrap();
+    rig.ack(9_000, begin.epoch, part(0, 1, &["a"])).unwrap();
+    assert_eq!(rig.step(16_999, &[1]), None);
+    assert_eq!(moves(&mut rig, 16_999), None, "8 s are not over");
+    assert_eq!(rig.step(17_000, &[1]), None, "nobody waits");
+    assert!(moves(&mut rig, 17_000).is_some());
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Owner<'a> {
     pub assignment_epoch: u64,
     /// Whether the owner answers and has claimed the partition.
     pub ready: bool,
+    /// Whether it is to move, and pauses for less long if an epoch comes first.
+    pub moves: bool,
 }
 
 /// What a manifest says besides its partitions.

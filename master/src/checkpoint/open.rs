@@ -130,6 +130,7 @@ mod tests {
             ordinal,
             assignment_epoch,
             ready: true,
+            moves: false,
         }
     }
 

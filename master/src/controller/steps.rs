@@ -127,10 +127,11 @@ impl Controller {
         let Resumed {
             partition,
             paused,
+            steps,
             cause,
         } = resumed;
         let job = self.name_of(id);
-        tracing::info!(code = "PARTITION_RESUMED", job, job_id = %id, %partition, paused_ms = paused.0, cause, "a partition that changed hands is processed again");
+        tracing::info!(code = "PARTITION_RESUMED", job, job_id = %id, %partition, paused_ms = paused.0, assigned_ms = steps.assigned.0, read_again = steps.again, cause, "a partition that changed hands is processed again");
         crate::metrics::resumed(job, resumed);
     }
 

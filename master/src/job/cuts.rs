@@ -66,6 +66,13 @@ pub struct Restart {
     pub resume_at: Option<u64>,
 }
 
+impl Restart {
+    /// The offset of the first record that is read.
+    pub fn begins_at(&self) -> u64 {
+        self.resume_at.unwrap_or(self.checkpoint.offset)
+    }
+}
+
 impl Cuts {
     /// The present lineage.
     pub fn lineage(&self) -> u64 {

@@ -7,6 +7,7 @@ use kol_common::{ExecutorId, KolError, Millis, SavepointId, SourcePartition};
 
 use super::discovery::{Found, LogEnds};
 use super::fleet::Fleet;
+use super::pause::Steps;
 use super::record::{End, Predecessor};
 use super::tenure::Owned;
 use crate::checkpoint::{Commit, Notice};
@@ -84,6 +85,8 @@ pub struct Resumed {
     pub partition: SourcePartition,
     /// How long it paused.
     pub paused: Millis,
+    /// What that was made of.
+    pub steps: Steps,
     /// Why it changed hands: the word of a [`Cause`](super::cause::Cause).
     pub cause: &'static str,
 }

@@ -179,6 +179,21 @@ fn report_end_of(rig: &mut Rig, known_at: u64) {
 }
 
 #[test]
+fn a_job_is_not_live_from_the_moment_at_which_the_owner_of_a_partition_does_not_answer() {
+    let mut rig = reading(100, Some(100));
+    for _ in 0..4 {
+        rig.after(500);
+        report(&mut rig, 100, Some(100));
+    }
+    assert!(status(&rig).0.live);
+    // Also before the next look.
+    set(&mut rig.fleet, 1, ExecutorState::Suspect);
+    let (job, partition) = status(&rig);
+    assert_eq!(partition.state(), PartitionState::Waiting);
+    assert!(!job.live, "beside {:?}", job.state());
+}
+
+#[test]
 fn a_job_without_partitions_is_never_live() {
     let mut rig = Rig::starting(&[1]);
     for _ in 0..20 {

@@ -13,6 +13,7 @@ use super::measure::Measure;
 use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, Phase};
+use super::standby::Standby;
 use crate::checkpoint::{self, Coordinator, Facts, Input, Owner};
 
 /// The epochs of a job, and the end of the wait for its last one.
@@ -322,5 +323,6 @@ fn owner<'a>(partition: &'a Partition, fleet: &Fleet) -> Owner<'a> {
         ordinal: partition.record.ordinal,
         assignment_epoch: partition.record.assignment_epoch,
         ready: held && serves,
+        moves: partition.standby.as_ref().is_some_and(Standby::needs_epoch),
     }
 }

@@ -6,6 +6,7 @@
 //!    partitions, which has not begun, the lag is not known.
 //! 3. It is live once that was so for [`ENTER`], and no longer once it was not for [`LEAVE`]. As long as it is live, twice
 //!    the lag is allowed. So neither a flush nor a move shows, and what stays shows soon.
+//! 4. Without an owner that answers for each partition it is not live, from then on: a move leaves none without one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -37,8 +38,10 @@ pub(super) struct Look {
     pub(super) lag: Option<u64>,
     /// The sum of the ends of all logs; `None` while one is not known.
     pub(super) ends: Option<u64>,
-    /// All partitions have an owner that answers, and Redis is not late.
+    /// All partitions have an owner that answers.
     pub(super) is_served: bool,
+    /// Redis is later than the spec allows.
+    pub(super) is_late: bool,
     /// Time between two flushes.
     pub(super) interval: Millis,
 }
@@ -61,7 +64,8 @@ impl Look {
         Self {
             lag: lag.filter(|_| has_begun),
             ends: all().map(|p| Some(ends.end(now, p)?.1)).sum(),
-            is_served: all().all(|p| is_served(p, fleet) && !late(p)),
+            is_served: all().all(|p| is_served(p, fleet)),
+            is_late: all().any(late),
             interval: sink.flush_interval,
         }
     }
@@ -95,7 +99,11 @@ impl Live {
         let per_second = self.measure(now, look.ends);
         let comes_in = per_second * (look.interval.0 + Millis::from(REPORTS).0) / 1_000;
         let allowed = (comes_in + FEW) * if self.is { 2 } else { 1 };
-        let keeps_up = look.is_served && look.lag.is_some_and(|lag| lag <= allowed);
+        if !look.is_served {
+            (self.is, self.differs) = (false, None);
+            return;
+        }
+        let keeps_up = !look.is_late && look.lag.is_some_and(|lag| lag <= allowed);
         if keeps_up == self.is {
             self.differs = None;
             return;
@@ -154,6 +162,7 @@ mod tests {
                     lag,
                     ends: lag.map(|_| self.ends),
                     is_served: true,
+                    is_late: false,
                     interval: Millis(1_000),
                 };
                 self.live.look(Millis(self.now), &look);
@@ -192,20 +201,34 @@ mod tests {
         }
     }
 
+    /// One that has read everything is looked at: whether its partitions have owners, and Redis is late.
+    fn look(rig: &mut Rig, is_served: bool, is_late: bool) -> bool {
+        rig.now += 500;
+        let look = Look {
+            lag: Some(0),
+            ends: Some(0),
+            is_served,
+            is_late,
+            interval: Millis(1_000),
+        };
+        rig.live.look(Millis(rig.now), &look);
+        rig.live.is()
+    }
+
     #[test]
-    fn a_partition_without_an_owner_or_a_redis_that_is_late_is_not_live() {
+    fn a_redis_that_is_late_for_seconds_is_not_live() {
         let mut rig = Rig::default();
         rig.looks(0, [Some(0); 10]);
-        for _ in 0..12 {
-            rig.now += 500;
-            let look = Look {
-                lag: Some(0),
-                ends: Some(0),
-                is_served: false,
-                interval: Millis(1_000),
-            };
-            rig.live.look(Millis(rig.now), &look);
-        }
-        assert!(!rig.live.is());
+        let looks: Vec<_> = (0..12).map(|_| look(&mut rig, true, true)).collect();
+        assert_eq!(looks.iter().rposition(|live| *live), Some(9), "for 5 s");
+    }
+
+    #[test]
+    fn a_job_with_a_partition_without_an_owner_is_not_live_at_once_and_live_again_after_a_second() {
+        let mut rig = Rig::default();
+        rig.looks(0, [Some(0); 10]);
+        assert!(!look(&mut rig, false, false));
+        let looks = [(); 3].map(|()| look(&mut rig, true, false));
+        assert_eq!(looks, [false, false, true]);
     }
 }

@@ -53,6 +53,7 @@ pub use load::Load;
 pub use machine::Job;
 pub use origin::Origin;
 pub use ownership::revoke_claim;
+pub use pause::Steps;
 pub use placement::Site;
 pub use record::{End, JobRecord, Phase, Predecessor};
 pub(crate) use warnings::clock_ahead;

@@ -11,13 +11,15 @@ use kol_common::proto::{
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::{Cause, Placed};
+use super::cuts::Restart;
 use super::effect::Effect;
 use super::fleet::{Executor, Fleet, Place, is_callable};
 use super::ownership::{Partitions, revoke};
 use super::partition::{Hold, Partition};
 use super::placing::note_why_it_leaves;
-use super::preparing::{Circumstances, Move, discard};
+use super::preparing::{Move, discard};
 use super::record::{JobRecord, LastOwner};
+use super::standby::Circumstances;
 use crate::checkpoint::Coordinator;
 
 /// What an executor may take longer than its drain timeout to answer, and how long it has to answer
@@ -118,7 +120,7 @@ impl Partitions {
                         .standby
                         .take_if(|standby| standby.executor() == id);
                     discard(&self.job, partition, fleet, out);
-                    let assignment = assign(partition, id, executor, epochs, wall);
+                    let assignment = assign(partition, id, executor, epochs, (now, wall));
                     let assignments = &mut orders.assignments;
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
@@ -165,12 +167,13 @@ impl Partitions {
             discard(&self.job, partition, fleet, out);
         }
         let owner = partition.hold.executor().and_then(|owner| fleet.get(owner));
+        let misses = owner.is_some_and(|owner| owner.misses(around.places).is_some());
+        let leaves = owner.is_some_and(|owner| owner.state == ExecutorState::Leaving);
         let circumstances = Circumstances {
             now: around.now,
             prepares: fleet.get(target).is_some_and(|e| e.prepares),
-            urgent: owner.is_some_and(|owner| {
-                owner.state == ExecutorState::Leaving || owner.misses(around.places).is_some()
-            }),
+            urgent: leaves || misses,
+            no_epochs: misses,
             ends_soon: owner
                 .and_then(|owner| owner.drains_at)
                 .is_some_and(|at| around.now >= at),
@@ -284,7 +287,7 @@ fn assign(
     id: &ExecutorId,
     executor: &Executor,
     epochs: &Coordinator,
-    wall: Millis,
+    (now, wall): (Millis, Millis),
 ) -> PartitionAssignment {
     let ordinal = partition.record.ordinal;
     // What it starts from.
@@ -308,6 +311,10 @@ fn assign(
         host: executor.site.host.clone(),
     });
     partition.is_adopted = false;
+    let from = state
+        .as_ref()
+        .map_or(partition.record.start_offset, Restart::begins_at);
+    let read_before = partition.pauses.assigned(now, from);
     partition.hold = Hold::Held {
         executor: id.clone(),
     };
@@ -325,6 +332,6 @@ fn assign(
         restore: state.map(|state| state.checkpoint),
         kept,
         whole_log: unused || epochs.is_lost(ordinal),
-        read_before: partition.pauses.read_before(),
+        read_before,
     }
 }

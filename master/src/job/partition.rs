@@ -136,6 +136,7 @@ impl Partition {
         Resumed {
             partition: self.record.partition.clone(),
             paused,
+            steps: self.pauses.steps(),
             cause: placed.map_or(UNKNOWN, |placed| placed.cause.word()),
         }
     }

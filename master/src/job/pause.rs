@@ -17,6 +17,7 @@ use kol_common::proto::PartitionReport;
 pub struct Pauses {
     open: Option<Pause>,
     last: Option<Millis>,
+    steps: Steps,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,15 @@ struct Pause {
     since: Millis,
     /// Where the owner before had read to.
     read_to: u64,
+}
+
+/// What a pause was made of, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// From its beginning until the next owner was assigned; the rest is that one's.
+    pub assigned: Millis,
+    /// Records that the next owner read again.
+    pub again: u64,
 }
 
 impl Pauses {
@@ -37,6 +47,22 @@ impl Pauses {
     /// Where an owner before had read to, while nobody has got that far since.
     pub fn read_before(&self) -> Option<u64> {
         self.open.map(|pause| pause.read_to)
+    }
+
+    /// The next owner is assigned, and begins to read at this offset. Where an owner before had read to, while nobody has got
+    /// that far since.
+    pub fn assigned(&mut self, now: Millis, from: u64) -> Option<u64> {
+        let Pause { since, read_to } = self.open?;
+        self.steps = Steps {
+            assigned: now.since(since),
+            again: read_to.saturating_sub(from),
+        };
+        Some(read_to)
+    }
+
+    /// What the newest pause was made of.
+    pub fn steps(&self) -> Steps {
+        self.steps
     }
 
     /// Its owner reports; how long it paused, if that is over now.

@@ -159,6 +159,10 @@ fn a_move_is_timed_from_when_its_owner_stopped_until_redis_has_all_that_one_had_
     let resumed = Resumed {
         partition: SourcePartition::new("t", 0),
         paused: Millis(500),
+        steps: Steps {
+            assigned: Millis(300),
+            again: 0,
+        },
         cause: "balance",
     };
     assert_eq!(out.resumed, [resumed]);

@@ -4,9 +4,11 @@
 //!    forgotten with a new stream of that executor.
 //! 2. It is sent the newest usable epoch of the partition, each newer one, and every 10 s the same one again: otherwise
 //!    it drops what it read.
-//! 3. The owner is revoked at once when the next one has read the newest of them. An epoch that is open then may end
-//!    first, if it takes no longer than 3 s: with it less is read again. It may take 15 s where that is much.
-//! 4. A state that cannot be read, or not within 2 min, stays where it is and is tried again after 10 s. An owner that must
+//! 3. The owner is revoked at once when the next one has read the newest of them, and little would be read again. An epoch
+//!    that is open then may end first, if it takes no longer than 3 s.
+//! 4. Where much would be read again, the move waits for one newer epoch, for up to a minute. That epoch begins soon, however
+//!    long the one before took. Nothing is waited for once the owner ends soon, or where it cannot take part in epochs.
+//! 5. A state that cannot be read, or not within 2 min, stays where it is and is tried again after 10 s. An owner that must
 //!    not keep it drains; so does one without a committed epoch, one whose next owner reads nothing ahead, and one that
 //!    leaves, soon before it ends.
 
@@ -19,7 +21,7 @@ use super::effect::Effect;
 use super::fleet::{Fleet, is_callable};
 use super::ownership::{Partitions, is_named};
 use super::partition::Partition;
-use super::standby::{Standby, may_try_again};
+use super::standby::{Circumstances, Standby, may_try_again};
 
 /// What becomes of a partition that should be elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +34,13 @@ pub(super) enum Move {
     Drain,
 }
 
-/// How things are when a partition should move.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
-    pub(super) now: Millis,
-    /// The next owner reads states ahead.
-    pub(super) prepares: bool,
-    /// Its owner must not keep it: it leaves, or does not see its state files.
-    pub(super) urgent: bool,
-    /// Its owner ends soon, whoever is prepared.
-    pub(super) ends_soon: bool,
-    /// An epoch is open.
-    pub(super) epoch_is_open: bool,
-}
-
 impl Partition {
+    /// How far it was read, by this owner or one before.
+    fn read_to(&self) -> u64 {
+        let position = self.current_report().map(|report| report.position);
+        position.max(self.pauses.read_before()).unwrap_or_default()
+    }
+
     /// One step of a move to another executor, and the state that it is to be sent, if any: of the newest usable one.
     pub(super) fn step(
         &mut self,
@@ -64,8 +58,7 @@ impl Partition {
             }
             self.unprepared = None;
         }
-        let position = self.current_report().map_or(0, |report| report.position);
-        let again = position.saturating_sub(newest.checkpoint.offset);
+        let again = self.read_to().saturating_sub(newest.begins_at());
         let standby = self.standby.as_mut().filter(|s| s.executor() == target);
         let is_due = match standby {
             Some(standby) if standby.is_late(c.now) => {
@@ -83,9 +76,8 @@ impl Partition {
             epoch: newest.epoch,
             state: Some(newest.checkpoint),
         });
-        let standby = self.standby.as_ref();
-        let ready = standby.is_some_and(|s| s.is_ready(c.now, c.epoch_is_open, again));
-        let next = match ready {
+        let standby = self.standby.as_mut();
+        let next = match standby.is_some_and(|s| s.takes_over(c, again)) {
             true => Move::HandOver,
             false if c.ends_soon => Move::Drain,
             false => Move::Later,

@@ -1,7 +1,7 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
 use kol_common::proto::{
-    ExecutorState, PartitionReport, PartitionState, Prepared, Reports, RevokeMode,
+    ExecutorState, PartitionReport, PartitionState, Prepared, Reports, RevokeMode, UnseenRoot,
 };
 use kol_common::{ExecutorId, KolError, Millis, SourcePartition};
 
@@ -132,11 +132,8 @@ fn a_move_waits_for_an_open_epoch_but_not_for_long() {
     assert_eq!(revoked(&rig.after(100)).len(), 1);
 }
 
-#[test]
-fn a_move_waits_longer_for_an_epoch_without_which_much_would_be_read_again() {
-    let (mut rig, first) = with_an_epoch();
-    rig.fleet = fleet(&[1, 2]);
-    rig.tick();
+/// Partition 0 of executor 1 reads on: its next owner would read more again than takes no time.
+fn read_much(rig: &mut Rig) {
     let report = PartitionReport {
         partition: Some((&SourcePartition::new("t", 0)).into()),
         assignment_epoch: 1,
@@ -148,10 +145,93 @@ fn a_move_waits_longer_for_an_epoch_without_which_much_would_be_read_again() {
         reports: vec![report],
     });
     rig.event(Event::Received(executor(1), reports));
-    begin_epoch(&mut rig);
+}
+
+/// The next owner of partition 0 has read the newest state, but much came since.
+fn with_much_to_read_again() -> (Rig, u64) {
+    let (mut rig, first) = with_an_epoch();
+    rig.fleet = fleet(&[1, 2]);
+    rig.tick();
+    read_much(&mut rig);
+    (rig, first)
+}
+
+#[test]
+fn where_much_would_be_read_again_a_move_waits_for_one_newer_epoch_whether_it_is_open_or_not() {
+    let (mut rig, first) = with_much_to_read_again();
+    assert!(revoked(&ready(&mut rig, 2, 0, first)).is_empty());
+    let second = begin_epoch(&mut rig);
+    assert!(
+        revoked(&commit(&mut rig, second)).is_empty(),
+        "not read yet"
+    );
+    assert_eq!(revoked(&ready(&mut rig, 2, 0, second)).len(), 1);
+}
+
+#[test]
+fn a_move_waits_for_a_newer_epoch_a_minute_at_most() {
+    let (mut rig, first) = with_much_to_read_again();
     ready(&mut rig, 2, 0, first);
-    assert!(revoked(&rig.after(14_900)).is_empty());
+    assert!(revoked(&rig.after(59_900)).is_empty());
     assert_eq!(revoked(&rig.after(100)).len(), 1);
+}
+
+#[test]
+fn a_move_waits_for_no_epoch_where_its_owner_cannot_take_part_in_one() {
+    let (mut rig, first) = with_much_to_read_again();
+    let root = UnseenRoot {
+        location: rig.job.header().spec.checkpoint.location.clone(),
+        ..UnseenRoot::default()
+    };
+    rig.fleet.get_mut(&executor(1)).unwrap().unseen.push(root);
+    // Others may not see it either: that takes a moment.
+    rig.after(5_000);
+    assert_eq!(revoked(&ready(&mut rig, 2, 0, first)).len(), 1);
+}
+
+#[test]
+fn a_move_waits_for_no_epoch_once_its_owner_ends_soon() {
+    let (mut rig, first) = with_much_to_read_again();
+    set(&mut rig.fleet, 1, ExecutorState::Leaving);
+    rig.fleet.get_mut(&executor(1)).unwrap().drains_at = Some(Millis(rig.now + 7_000));
+    assert!(revoked(&ready(&mut rig, 2, 0, first)).is_empty());
+    rig.after(6_900);
+    let requested = revoked(&rig.after(100));
+    let revoke = requested
+        .iter()
+        .find(|(_, r)| r.partition.as_ref().unwrap().partition == 0);
+    assert_eq!(revoke.unwrap().1.mode(), RevokeMode::Now);
+}
+
+#[test]
+fn an_epoch_that_a_move_waits_for_begins_soon_however_long_the_one_before_took() {
+    let (mut rig, _) = with_an_epoch();
+    let epoch = begin_epoch(&mut rig);
+    rig.after(4_000);
+    commit(&mut rig, epoch);
+    rig.fleet = fleet(&[1, 2]);
+    rig.tick();
+    read_much(&mut rig);
+    assert!(barriers(&rig.after(4_000)).is_empty(), "it reads the state");
+    assert_eq!(barriers(&ready(&mut rig, 2, 0, epoch)).len(), 1);
+}
+
+#[test]
+fn what_an_owner_before_had_read_is_read_again_by_who_takes_over_from_one_that_did_not_get_so_far()
+{
+    let (mut rig, epoch) = with_much_to_read_again();
+    ready(&mut rig, 2, 0, epoch);
+    let requested = revoked(&rig.after(60_000));
+    let out = rig.release(1, &requested[0].1, false);
+    assert_eq!(assigned(&out)[0].0, executor(2));
+    // It has reported nothing yet when a person drains it.
+    rig.fleet = fleet(&[1, 2, 3]);
+    rig.fleet.get_mut(&executor(2)).unwrap().draining = true;
+    let prepared = preparations(&rig.tick());
+    let to = prepared.iter().find(|(_, number, _)| *number == 0);
+    let (to, _, epoch) = to.cloned().unwrap();
+    let by = if to == executor(1) { 1 } else { 3 };
+    assert!(revoked(&ready(&mut rig, by, 0, epoch)).is_empty());
 }
 
 #[test]

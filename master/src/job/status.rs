@@ -68,7 +68,8 @@ impl View<'_> {
         }
         all_warnings.extend(lost_tails(self.partitions.iter().map(|p| &p.record)));
         // What an owner reported that no longer answers may have become wrong.
-        let caught_up = self.unserved().is_none() && caught_up(self.measure, scoring, &round);
+        let served = self.unserved().is_none();
+        let caught_up = served && caught_up(self.measure, scoring, &round);
         let overlap = Overlap::of(self.reports(), scoring.window);
         let spec = &self.record.spec;
         all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
@@ -88,7 +89,7 @@ impl View<'_> {
             staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
             totals: Some(totals),
             caught_up,
-            live: self.is_live(now, caught_up),
+            live: served && self.is_live(now, caught_up),
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
@@ -110,7 +111,7 @@ impl View<'_> {
         }
     }
 
-    /// A log whose end nobody has seen for long may have grown, whatever was read of it.
+    /// Of one whose partitions have owners. A log whose end nobody has seen for long may have grown, whatever was read of it.
     fn is_live(&self, now: Millis, caught_up: bool) -> bool {
         let nothing_left = caught_up && self.lag(now).is_some();
         (self.live || nothing_left) && self.record.is_live()

@@ -224,6 +224,16 @@ fn starts(cluster: &Cluster) -> (usize, usize) {
     (ahead, lines.len() - ahead)
 }
 
+/// The most records that a partition read again that changed hands.
+fn most_again(cluster: &Cluster) -> Option<u64> {
+    let log = cluster.master.log();
+    let again = log.lines().filter_map(|line| {
+        let (_, number) = line.split_once("read_again=")?;
+        number.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    again.max()
+}
+
 #[test]
 fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_doubled() {
     let world = World::of_this_run();
@@ -282,10 +292,12 @@ fn executors_come_and_go_under_load_with_a_large_state_and_nothing_is_lost_or_do
 
     let (ahead, cold) = starts(&cluster);
     println!(
-        "{} creators, {} videos each: {}; {ahead} starts with a state read ahead, {cold} without",
+        "{} creators, {} videos each: {}; {:?} records read again at most; {ahead} starts with a state read ahead, {cold} \
+         without",
         world.kols,
         world.videos,
         spread(&mut watch.all_moves),
+        most_again(&cluster),
     );
     assert!(
         cold <= PARTITIONS as usize,

@@ -269,6 +269,7 @@ impl Actor {
                 arrived,
             } => {
                 self.arrived(now, arrived);
+                self.handover.claimed(now);
                 self.reader.compare_with(now, last);
                 if let Some(window_end) = shown {
                     // The job clock is at least what Redis was shown.
