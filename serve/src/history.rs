@@ -71,7 +71,7 @@ pub(crate) enum Change {
     Gained(i64),
     /// It was not among the creators that were kept then, and would be now. It has come from behind them, or from nowhere.
     New(i64),
-    /// Not known.
+    /// None is kept of that time, or the creator is behind all that were kept then.
     Unknown,
 }
 

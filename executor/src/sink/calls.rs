@@ -188,7 +188,7 @@ in_order! {
         Ranking = "KEY_RANKING",
         /// Names of the snapshots that are kept.
         History = "KEY_HISTORY",
-        /// The snapshots.
+        /// Each of them as JSON, by its name.
         Snapshots = "KEY_SNAPSHOTS",
     }
 }

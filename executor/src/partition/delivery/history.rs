@@ -122,11 +122,13 @@ mod tests {
 
     #[test]
     fn nothing_is_due_without_a_clock_on_another_partition_and_where_it_is_off() {
-        let now = Instant::now();
         let day = Some(Millis(86_400_000));
-        assert_eq!(due(&mut of(0, day), now, None), None);
-        assert_eq!(due(&mut of(1, day), now, after(1)), None);
-        assert_eq!(due(&mut of(0, None), now, after(1)), None);
+        let [mut keeper, mut other, mut off] = [of(0, day), of(1, day), of(0, None)];
+        let now = Instant::now();
+        assert_eq!(due(&mut keeper, now, None), None);
+        assert_eq!(due(&mut other, now, after(1)), None);
+        assert_eq!(due(&mut off, now, after(1)), None);
+        assert_eq!(due(&mut keeper, now, after(1)), Some(1));
     }
 
     #[test]

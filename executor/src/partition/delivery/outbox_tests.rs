@@ -429,13 +429,13 @@ async fn what_a_look_through_all_keys_finds_is_removed_by_a_flush() {
 async fn rankings_are_kept_near_the_head_of_the_log_once_for_each_step_of_the_clock() {
     let mut rig = Rig::new(assignment());
     rig.state.apply(&of_platform("tiktok"), T0);
-    rig.settle_in(1, Scope::WhatWaited).await;
-    assert_eq!(rig.snapshots, [], "what is shown is of another time");
     rig.settle(1).await;
     rig.settle(1).await;
     assert_eq!(rig.snapshots, [T0]);
     let later = Millis(T0.0 + 700_000);
     rig.state.apply(&of_platform("tiktok"), later);
+    rig.settle_in(2, Scope::WhatWaited).await;
+    assert_eq!(rig.snapshots, [T0], "what is shown is of another time");
     rig.settle(2).await;
     assert_eq!(rig.snapshots, [T0, Millis(T0.0 + 600_000)]);
 }
