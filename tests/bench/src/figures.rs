@@ -114,7 +114,7 @@ impl Section {
         &mut figures[at].1
     }
 
-    /// Its name.
+    /// What `make bench` calls it, and a mark on a page.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -18,8 +18,9 @@ use crate::state::{Applied, Batch, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
 const SWEEP: usize = 2_000;
-/// Least time from one pass over all slots for the market to the next.
+/// Least time from one pass over all slots for the market to the next, and which part of a slide that is at most.
 const MARKET_PASS: Duration = Duration::from_secs(1);
+const PART_OF_SLIDE: u32 = 20;
 
 /// Reads records into state and counts what became of them.
 #[derive(Debug)]
@@ -161,7 +162,8 @@ impl Intake {
     }
 
     /// When the window end moved, all slots are looked at; while it moves all the time (far behind)
-    /// that happens once a second, and may take a tenth of the time at most.
+    /// that happens once a second, and may take a tenth of the time at most. A window that moves with the time, by
+    /// short slides, waits for no more than a part of one: the market in use is that of its end.
     fn refresh_market(&mut self, now: Instant) {
         let moved = self.state.market().0 != self.state.window_end();
         if moved && now < self.market_pass_at {
@@ -171,7 +173,9 @@ impl Intake {
         if moved {
             let done = Instant::now();
             let took = done.duration_since(now);
-            self.market_pass_at = now + (11 * took).max(MARKET_PASS);
+            let slide = Duration::from_millis(self.scoring.time(1).0);
+            let least = MARKET_PASS.min(slide / PART_OF_SLIDE);
+            self.market_pass_at = now + (11 * took).max(least);
         }
     }
 

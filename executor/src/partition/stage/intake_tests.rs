@@ -59,6 +59,30 @@ fn take(intake: &mut Intake, values: &[(&str, u64)]) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_market_follows_a_window_that_moves_with_the_time_and_once_a_second_one_that_moves_all_the_time()
+ {
+    for (slide, passes) in [("1s", 10), ("1h", 2)] {
+        let window = slide.replace('1', "24");
+        let window = format!("window = \"{window}\"\nslide = \"{slide}\"");
+        let (mut intake, _) = intake(&format!("topics = [\"t\"]\n[scoring]\n{window}"));
+        let event = r#"{"username":"a","like_count":1}"#;
+        take(&mut intake, &[(event, PRESENT.0)]);
+        let slide = intake.scoring.time(1);
+        let mut seen = 0;
+        for slides in 1..=10 {
+            intake.raise_clock(Millis(PRESENT.0 + slides * slide.0));
+            // A window of an hour moves ten times within the second here, as in a backlog.
+            let step = Duration::from_millis(slide.0).min(Duration::from_millis(150));
+            tokio::time::advance(step).await;
+            intake.tend(Instant::now(), |_| true);
+            let state = intake.state();
+            seen += usize::from(state.market().0 == state.window_end());
+        }
+        assert_eq!(seen, passes, "{slide:?}");
+    }
+}
+
 #[test]
 fn an_event_from_the_future_moves_no_clock_and_is_counted_and_rejected() {
     let in_2100 = 4_102_444_800_000;
