@@ -155,10 +155,10 @@ fn filled(page: &str, figures: &[Measured]) -> String {
         let (name, from_block) = from_mark.split_once(" -->").expect("the end of a mark");
         let (_, after) = from_block
             .split_once(END)
-            .unwrap_or_else(|| panic!("no end of figures after {name}"));
+            .expect("the end of figures behind each mark");
         let block = match name {
             IN_SHORT => in_short(figures),
-            name => table(of(figures, name).unwrap_or_else(|| panic!("no figures of {name}"))),
+            name => table(of(figures, name).expect(name)),
         };
         let _infallible = write!(text, "{before}{BEGIN}{name} -->\n{block}{END}");
         rest = after;
