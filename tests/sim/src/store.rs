@@ -234,14 +234,13 @@ impl ObjectStore for FlakyStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        // What is being written ends where it began, although the folders are no longer mounted there.
+        let seen = Arc::clone(self.seen());
         self.suffer().await?;
         if self.fails_once(location) {
             return Err(failure());
         }
-        let written = self
-            .seen()
-            .put_opts(location, payload.clone(), opts)
-            .await?;
+        let written = seen.put_opts(location, payload.clone(), opts).await?;
         if location.filename() == Some(MANIFEST) {
             lock(&self.manifests).push(payload);
         }
@@ -253,8 +252,9 @@ impl ObjectStore for FlakyStore {
         location: &Place,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        let seen = Arc::clone(self.seen());
         self.suffer().await?;
-        self.seen().put_multipart_opts(location, opts).await
+        seen.put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Place, options: GetOptions) -> Result<GetResult> {
