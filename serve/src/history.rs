@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
+/// Bytes that each shared name has beside itself.
+const COUNTS: usize = 2 * size_of::<usize>();
 
 /// A ranking at one time, as far as it is kept.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Moment {
     pub(crate) window_end: String,
     /// Names and scores, the highest first.
     pub(crate) creators: Vec<(Arc<str>, f64)>,
+    /// Who is not among those may have been among the first all the same.
+    is_cut: bool,
 }
 
 /// All that is kept of a ranking.
@@ -105,6 +109,7 @@ impl Moment {
             name,
             window_end: snapshot.window_end,
             creators: creators.collect(),
+            is_cut: snapshot.cut,
         }
     }
 
@@ -122,8 +127,10 @@ impl Moment {
         Some((place, *score))
     }
 
+    /// Without names, which it may share.
     fn weight(&self) -> usize {
-        self.creators.len() * size_of::<(Arc<str>, f64)>() + self.window_end.len()
+        let creators = self.creators.len() * size_of::<(Arc<str>, f64)>();
+        size_of::<Self>() + creators + self.window_end.len()
     }
 }
 
@@ -136,10 +143,18 @@ impl Places {
         }
     }
 
+    /// Without names and the moment, which others have, too.
+    fn weight(&self) -> usize {
+        // Nodes of the tree are partly empty.
+        self.by_name.len() * size_of::<(Arc<str>, u64)>() * 3 / 2
+    }
+
     fn change(&self, kol: &str, place: u64) -> Change {
         let count = self.moment.creators.len();
         match self.by_name.get(kol) {
             Some(before) => Change::Gained(*before as i64 - place as i64),
+            // It may have been there, and not have fitted.
+            None if self.moment.is_cut => Change::Unknown,
             // One that is behind all that were kept may have been there then, too.
             None if count == PLACES && place > PLACES as u64 => Change::Unknown,
             None => Change::New((count as i64 + 1 - place as i64).max(0)),
@@ -228,12 +243,19 @@ impl History {
         gained.into_iter().map(|(_, place)| place).collect()
     }
 
-    /// What it takes of memory, about.
+    /// What it takes of memory, about: each name counts once, also where several moments share it.
     pub(crate) fn weight(&self) -> usize {
-        let places = [&self.hour, &self.day].into_iter().flatten();
-        let places = places.map(|places| places.moment.weight());
+        let names = self.moments.iter().flat_map(|moment| &moment.creators);
+        let mut names: Vec<(*const u8, usize)> = names
+            .map(|(kol, _)| (kol.as_ptr(), COUNTS + kol.len()))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let names = names.into_iter().map(|(_, bytes)| bytes);
         let moments = self.moments.iter().map(|moment| moment.weight());
-        moments.chain(places).sum()
+        let places = [&self.hour, &self.day].into_iter().flatten();
+        let places = places.map(Places::weight);
+        names.chain(moments).chain(places).sum()
     }
 
     fn places(&self, span: Span) -> Option<&Places> {
@@ -277,6 +299,7 @@ mod tests {
         let snapshot = Snapshot {
             window_end: String::new(),
             creators: creators.collect(),
+            cut: false,
         };
         Arc::new(Moment::new(name, snapshot, None))
     }
@@ -333,6 +356,28 @@ mod tests {
     }
 
     #[test]
+    fn whether_one_is_new_that_a_snapshot_cut_short_does_not_have_is_not_known() {
+        let name = Name {
+            at: Millis(T0),
+            generation: 1,
+        };
+        let snapshot = Snapshot {
+            window_end: String::new(),
+            creators: vec![("a".to_owned(), 1.0), ("b".to_owned(), 1.0)],
+            cut: true,
+        };
+        let cut = Arc::new(Moment::new(name, snapshot, None));
+        let history = History::new(vec![cut, moment(60, &["a"])], None);
+        for place in [1, 2, 3] {
+            let change = history.change(Span::Hour, "x", place);
+            assert_eq!(change, Change::Unknown, "{place}");
+        }
+        assert_eq!(history.change(Span::Hour, "b", 1), Change::Gained(1));
+        let climbers = history.climbers(Span::Hour, ["x", "b", "a"].into_iter());
+        assert_eq!(climbers, [0_u64; 0]);
+    }
+
+    #[test]
     fn who_gained_most_places_comes_first_and_new_ones_come_from_behind_the_last() {
         let moments = vec![moment(0, &["a", "b", "c", "d"]), moment(60, &["a"])];
         let history = History::new(moments, None);
@@ -341,6 +386,41 @@ mod tests {
         // x by 3, c by 2; y is where it came from.
         assert_eq!(climbers(Span::Hour), [2, 1]);
         assert_eq!(climbers(Span::Day), [0_u64; 0], "nothing is known");
+    }
+
+    #[test]
+    fn what_a_history_weighs_has_each_name_once_however_many_snapshots_have_it_and_its_places() {
+        let long = |number: usize| format!("{number}{}", "x".repeat(9_999));
+        let names: Vec<String> = (0..9).map(long).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let first = moment(0, &names);
+        let second = Arc::new(Moment::new(
+            Name {
+                at: Millis(T0 + MINUTE),
+                generation: 1,
+            },
+            Snapshot {
+                window_end: String::new(),
+                creators: names.iter().map(|kol| ((*kol).to_owned(), 2.0)).collect(),
+                cut: false,
+            },
+            Some(&first),
+        ));
+        let weight = |moments: &[&Arc<Moment>]| {
+            History::new(moments.iter().map(|m| Arc::clone(m)).collect(), None).weight()
+        };
+        let (one, both) = (weight(&[&first]), weight(&[&first, &second]));
+        assert!((90_000..91_000).contains(&one), "{one}");
+        assert!((1..1_000).contains(&(both - one)), "{one} {both}");
+        let equal = moment(60, &names);
+        let others = weight(&[&equal]);
+        let compared = weight(&[&first, &equal]);
+        // The places of an hour ago share the names, too.
+        let places = (compared - one).checked_sub(others);
+        assert!(
+            places.is_some_and(|places| (9 * 24..1_000).contains(&places)),
+            "{places:?}"
+        );
     }
 
     #[test]
