@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
+/// Bytes that each shared name has beside itself.
+const COUNTS: usize = 2 * size_of::<usize>();
 
 /// A ranking at one time, as far as it is kept.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Moment {
     pub(crate) window_end: String,
     /// Names and scores, the highest first.
     pub(crate) creators: Vec<(Arc<str>, f64)>,
+    /// Who is not among those may have been among the first all the same.
+    is_cut: bool,
 }
 
 /// All that is kept of a ranking.
@@ -105,6 +109,7 @@ impl Moment {
             name,
             window_end: snapshot.window_end,
             creators: creators.collect(),
+            is_cut: snapshot.cut,
         }
     }
 
@@ -122,8 +127,10 @@ impl Moment {
         Some((place, *score))
     }
 
+    /// Without names, which it may share.
     fn weight(&self) -> usize {
-        self.creators.len() * size_of::<(Arc<str>, f64)>() + self.window_end.len()
+        let creators = self.creators.len() * size_of::<(Arc<str>, f64)>();
+        size_of::<Self>() + creators + self.window_end.len()
     }
 }
 
@@ -136,10 +143,18 @@ impl Places {
         }
     }
 
+    /// Without names and the moment, which others have, too.
+    fn weight(&self) -> usize {
+        // Nodes of the tree are partly empty.
+        self.by_name.len() * size_of::<(Arc<str>, u64)>() * 3 / 2
+    }
+
     fn change(&self, kol: &str, place: u64) -> Change {
         let count = self.moment.creators.len();
         match self.by_name.get(kol) {
             Some(before) => Change::Gained(*before as i64 - place as i64),
+            // It may have been there, and not have fitted.
+            None if self.moment.is_cut => Change::Unknown,
             // One that is behind all that were kept may have been there then, too.
             None if count == PLACES && place > PLACES as u64 => Change::Unknown,
             None => Change::New((count as i64 + 1 - place as i64).max(0)),
@@ -228,12 +243,19 @@ impl History {
         gained.into_iter().map(|(_, place)| place).collect()
     }
 
-    /// What it takes of memory, about.
+    /// What it takes of memory, about: each name counts once, also where several moments share it.
     pub(crate) fn weight(&self) -> usize {
-        let places = [&self.hour, &self.day].into_iter().flatten();
-        let places = places.map(|places| places.moment.weight());
+        let names = self.moments.iter().flat_map(|moment| &moment.creators);
+        let mut names: Vec<(*const u8, usize)> = names
+            .map(|(kol, _)| (kol.as_ptr(), COUNTS + kol.len()))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let names = names.into_iter().map(|(_, bytes)| bytes);
         let moments = self.moments.iter().map(|moment| moment.weight());
-        moments.chain(places).sum()
+        let places = [&self.hour, &self.day].into_iter().flatten();
+        let places = places.map(Places::weight);
+        names.chain(moments).chain(places).sum()
     }
 
     fn places(&self, span: Span) -> Option<&Places> {
@@ -263,111 +285,5 @@ fn at(moments: &[Arc<Moment>], time: Millis) -> Option<&Arc<Moment>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const T0: u64 = 500_000 * HOUR;
-
-    fn moment(minutes: u64, kols: &[&str]) -> Arc<Moment> {
-        let name = Name {
-            at: Millis(T0 + minutes * MINUTE),
-            generation: 1,
-        };
-        let creators = kols.iter().map(|kol| ((*kol).to_owned(), 1.0));
-        let snapshot = Snapshot {
-            window_end: String::new(),
-            creators: creators.collect(),
-        };
-        Arc::new(Moment::new(name, snapshot, None))
-    }
-
-    fn event(minutes: u64) -> Option<Millis> {
-        Some(Millis(T0 + minutes * MINUTE))
-    }
-
-    fn since(history: &History, span: Span) -> Option<u64> {
-        let since = history.since(span)?;
-        Some((since.0 - T0) / MINUTE)
-    }
-
-    fn numbered(numbers: std::ops::Range<usize>) -> Vec<String> {
-        numbers.map(|number| format!("k{number}")).collect()
-    }
-
-    #[test]
-    fn places_are_compared_with_the_newest_snapshot_that_is_old_enough_and_not_much_older() {
-        let moments = || [0, 55, 60, 65].map(|m| moment(m, &["a"])).to_vec();
-        let history = |newest| History::new(moments(), newest);
-        assert_eq!(since(&history(None), Span::Hour), Some(0));
-        assert_eq!(since(&history(event(119)), Span::Hour), Some(55));
-        assert_eq!(since(&history(event(120)), Span::Hour), Some(60));
-        let unknown = history(event(65 + 60 + 11));
-        assert_eq!(since(&unknown, Span::Hour), None, "nobody knows that hour");
-        assert_eq!(unknown.changes("a", 1), Changes::default());
-        assert_eq!(since(&history(event(24 * 60 + 70)), Span::Day), Some(65));
-        assert_eq!(since(&history(event(26 * 60 + 16)), Span::Day), None);
-        assert_eq!(since(&history(event(23 * 60)), Span::Day), None);
-    }
-
-    #[test]
-    fn a_change_is_the_places_gained_or_that_a_creator_is_new() {
-        let moments = vec![moment(0, &["a", "b", "c"]), moment(60, &["a"])];
-        let history = History::new(moments, None);
-        let changes = |kol, place| serde_json::to_value(history.changes(kol, place)).unwrap();
-        assert_eq!(changes("c", 1), serde_json::json!({"change_1h": 2}));
-        assert_eq!(changes("a", 3), serde_json::json!({"change_1h": -2}));
-        assert_eq!(changes("b", 2), serde_json::json!({"change_1h": 0}));
-        assert_eq!(changes("d", 4), serde_json::json!({"new_1h": true}));
-    }
-
-    #[test]
-    fn whether_one_behind_all_that_are_kept_is_new_is_not_known() {
-        let names = numbered(0..PLACES);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let history = History::new(vec![moment(0, &names), moment(60, &["a"])], None);
-        let change = |place| history.change(Span::Hour, "x", place);
-        assert_eq!(change(1_000), Change::New(1));
-        assert_eq!(change(1_001), Change::Unknown);
-        let known = history.change(Span::Hour, "k999", 1_500);
-        assert_eq!(known, Change::Gained(-500));
-    }
-
-    #[test]
-    fn who_gained_most_places_comes_first_and_new_ones_come_from_behind_the_last() {
-        let moments = vec![moment(0, &["a", "b", "c", "d"]), moment(60, &["a"])];
-        let history = History::new(moments, None);
-        let now = ["c", "x", "a", "d", "b", "y"];
-        let climbers = |span| history.climbers(span, now.into_iter());
-        // x by 3, c by 2; y is where it came from.
-        assert_eq!(climbers(Span::Hour), [2, 1]);
-        assert_eq!(climbers(Span::Day), [0_u64; 0], "nothing is known");
-    }
-
-    #[test]
-    fn the_ranking_of_a_time_is_the_newest_that_is_not_after_it() {
-        let history = History::new(vec![moment(60, &["b"]), moment(0, &["a"])], None);
-        let at = |minutes| {
-            let moment = history.at(Millis(T0 + minutes * MINUTE))?;
-            Some(moment.creators[0].0.to_string())
-        };
-        assert_eq!(at(0).as_deref(), Some("a"));
-        assert_eq!(at(59).as_deref(), Some("a"));
-        assert_eq!(at(60).as_deref(), Some("b"));
-        assert_eq!(at(9_999).as_deref(), Some("b"));
-        assert_eq!(history.at(Millis(T0 - 1)).map(|_| ()), None);
-        assert_eq!(history.begin(), Some(Millis(T0)));
-        assert_eq!(History::default().begin(), None);
-    }
-
-    #[test]
-    fn a_creator_has_a_place_only_where_it_was_among_those_that_were_kept() {
-        let moments = vec![moment(0, &["a", "b"]), moment(60, &["a"])];
-        let history = History::new(moments, None);
-        let places: Vec<_> = history
-            .of("b")
-            .into_iter()
-            .map(|(_, place)| place)
-            .collect();
-        assert_eq!(places, [Some((2, 1.0)), None]);
-    }
-}
+#[path = "history_tests.rs"]
+mod tests;

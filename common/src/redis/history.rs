@@ -4,7 +4,8 @@
 //! Beside each ranking lie a sorted set, with the name of each snapshot by its time in milliseconds, and a hash with the
 //! snapshots by name. Times are those of events: a snapshot is of the moment at which the job clock passed a multiple of
 //! the step. A snapshot is JSON: `{"window_end":"2025-07-01T09:00:00.000Z","creators":[["ann",84.13],["bob",71.28]]}`, the
-//! highest score first.
+//! highest score first. Where names are so long that it would have too many bytes, it has `"cut":true` and those of the first
+//! that fit.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +18,8 @@ use crate::time::Millis;
 
 /// Creators of a snapshot, at most: the first of the ranking.
 pub const PLACES: usize = 1_000;
+/// Bytes of a snapshot, at most: of longer names it has fewer creators.
+pub const MOST_BYTES: usize = 256 * 1024;
 /// Snapshots of a ranking that are looked at; those that are kept are fewer.
 pub const MOST: usize = 500;
 /// The shortest and the longest time between two snapshots.
@@ -109,6 +112,9 @@ pub struct Snapshot {
     pub window_end: String,
     /// Names and scores, with two decimals; the highest first.
     pub creators: Vec<(String, f64)>,
+    /// Of the first of the ranking it has only those that fit.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 impl Snapshot {
@@ -235,6 +241,7 @@ mod tests {
             known.creators,
             [("a\"".to_owned(), 84.13), ("b".to_owned(), 1.0)]
         );
+        assert!(!known.cut);
         for text in ["", "{}", "[]", r#"{"window_end":"x","creators":[["a"]]}"#] {
             assert_eq!(read(text), None, "{text}");
         }

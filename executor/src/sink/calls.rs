@@ -208,6 +208,8 @@ in_order! {
         WindowEnd = "ARG_WINDOW_END",
         /// Creators that are kept.
         Places = "ARG_PLACES",
+        /// Bytes of a snapshot, at most.
+        Bytes = "ARG_BYTES",
         /// When everything expires, ms.
         Expiry = "ARG_EXPIRY",
     }

@@ -1,5 +1,7 @@
 //! Sends one flush.
 
+use std::ops::Range;
+
 use kol_common::redis::RedisConnection;
 use redis::{Cmd, Pipeline, Value};
 
@@ -16,26 +18,45 @@ pub(super) async fn flush(
 ) -> CallResult<Flushed> {
     let first = 1 + request.merges.len();
     let of_alerts = first..first + request.alerts.len();
+    let recheck = request.recheck.clone();
     let replies: Vec<Value> = match pipeline(request).query_async(open).await {
         // Some of the scripts may have run: the flush must be sent again under a new sequence.
         Err(error) => return Err(script::load_forgotten(error, open).await),
         Ok(replies) => replies,
     };
-    let mut flushed = Flushed::default();
-    for (at, reply) in replies.into_iter().enumerate() {
-        let mut words = words(reply).into_iter();
-        let word = words.next();
-        if of_alerts.contains(&at) {
-            flushed.noted.add(&mut words);
+    let replies = replies.into_iter().map(words);
+    Ok(Flushed::of(replies, &of_alerts, &recheck))
+}
+
+impl Flushed {
+    /// From the words of all replies, of which some are of looks at rules; `recheck`: hashes of alerts to look at again.
+    fn of(
+        replies: impl Iterator<Item = Vec<String>>,
+        of_alerts: &Range<usize>,
+        recheck: &[String],
+    ) -> Result<Self, SinkError> {
+        let mut flushed = Self::default();
+        for (at, words) in replies.enumerate() {
+            let mut words = words.into_iter();
+            let word = words.next();
+            let looks = of_alerts.contains(&at);
+            if looks {
+                flushed.noted.add(&mut words);
+            }
+            match word.as_deref() {
+                Some("OK") => {}
+                Some("BADKEY") => {
+                    let (alerts, others): (Vec<_>, Vec<_>) =
+                        words.partition(|key| looks || recheck.contains(key));
+                    flushed.refused_alerts.extend(alerts);
+                    flushed.refused.extend(others);
+                }
+                Some("NOFENCE") => return Err(SinkError::Lost),
+                _ => return Err(SinkError::Fenced),
+            }
         }
-        match word.as_deref() {
-            Some("OK") => {}
-            Some("BADKEY") => flushed.refused.extend(words),
-            Some("NOFENCE") => return Ok(Err(SinkError::Lost)),
-            _ => return Ok(Err(SinkError::Fenced)),
-        }
+        Ok(flushed)
     }
-    Ok(Ok(flushed))
 }
 
 impl Noted {
@@ -93,7 +114,8 @@ fn begin(request: &FlushRequest) -> Cmd {
 fn done(request: &FlushRequest) -> Cmd {
     let fence = &request.fence;
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(script::DONE.get_hash()).arg(DoneKey::ALL.len());
+    cmd.arg(script::DONE.get_hash())
+        .arg(DoneKey::ALL.len() + request.recheck.len());
     for key in DoneKey::ALL {
         match key {
             DoneKey::Fence => cmd.arg(&fence.key),
@@ -102,6 +124,7 @@ fn done(request: &FlushRequest) -> Cmd {
             DoneKey::Platforms => cmd.arg(&request.platforms),
         };
     }
+    cmd.arg(&request.recheck);
     for argument in DoneArgument::ALL {
         match argument {
             DoneArgument::Generation => cmd.arg(fence.generation),
@@ -113,4 +136,24 @@ fn done(request: &FlushRequest) -> Cmd {
         };
     }
     cmd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_only_alerts_meet_are_told_from_those_that_merges_meet() {
+        let replies = [
+            "OK",
+            "BADKEY ranking",
+            "BADKEY hot=2 1 0 0 known",
+            "BADKEY last_event topic",
+        ];
+        let replies = replies.map(|reply| reply.split(' ').map(str::to_owned).collect());
+        let flushed = Flushed::of(replies.into_iter(), &(2..3), &["topic".to_owned()]).unwrap();
+        assert_eq!(flushed.refused, ["ranking", "last_event"]);
+        assert_eq!(flushed.refused_alerts, ["known", "topic"]);
+        assert_eq!((flushed.noted.rules["hot"], flushed.noted.silenced), (2, 1));
+    }
 }

@@ -2,7 +2,7 @@
 //! script does it behind the fence.
 
 use kol_common::job::KeyTemplates;
-use kol_common::redis::history::{MOST, Name, PLACES};
+use kol_common::redis::history::{MOST, MOST_BYTES, Name, PLACES};
 use kol_common::redis::{RedisConnection, is_wrong_type};
 use redis::{Cmd, RedisResult};
 
@@ -87,6 +87,7 @@ pub fn call(request: &SnapshotRequest, platform: &str, name: Name, dropped: &[Na
             HistoryArgument::At => call.arg(name.at.0),
             HistoryArgument::WindowEnd => call.arg(request.window_end.iso()),
             HistoryArgument::Places => call.arg(PLACES),
+            HistoryArgument::Bytes => call.arg(MOST_BYTES),
             HistoryArgument::Expiry => call.arg(request.rules.expiry().0),
         };
     }

@@ -192,6 +192,8 @@ pub struct FlushRequest {
     pub merges: Vec<Cmd>,
     /// Looks at the rules of alerts about the KOLs of the merges.
     pub alerts: Vec<Cmd>,
+    /// Hashes of alerts that were of a wrong type: the end of the flush looks at them again.
+    pub recheck: Vec<String>,
     /// The turn that it takes.
     pub turn: Option<Turn>,
     /// Keys of `last_update` and `last_event`.
@@ -231,6 +233,8 @@ pub struct Kept {
 pub struct Flushed {
     /// Keys that are of a wrong type. What belongs to them was left out, and they are as they were.
     pub refused: Vec<String>,
+    /// The same of hashes of alerts, and of those to look at again that still are.
+    pub refused_alerts: Vec<String>,
     /// Alerts that were noted.
     pub noted: Noted,
 }

@@ -62,7 +62,9 @@ pub static DONE_SOURCE: LazyLock<String> = LazyLock::new(|| {
         include_str!("lua/owner.lua"),
         include_str!("lua/done.lua")
     );
-    names(&DoneKey::ALL.map(DoneKey::lua), &arguments) + source
+    let first_hash = DoneKey::ALL.len() + 1;
+    let names = names(&DoneKey::ALL.map(DoneKey::lua), &arguments);
+    names + &format!("local FIRST_HASH = {first_hash}\n") + source
 });
 
 /// Source of the compare script: the names of its keys and arguments, what scripts share, then `lua/compare.lua` with

@@ -2,7 +2,7 @@
 
 use kol_common::Millis;
 use kol_common::job::KeyTemplates;
-use kol_common::redis::history::{Name, PLACES, Rules, Snapshot};
+use kol_common::redis::history::{MOST_BYTES, Name, PLACES, Rules, Snapshot};
 use kol_executor::sink::{Fence, SnapshotRequest, history};
 use redis::{Cmd, Connection};
 
@@ -69,7 +69,7 @@ fn snapshot(open: &mut Connection, name: &str) -> Option<Snapshot> {
 #[test]
 fn a_snapshot_is_the_ranking_of_that_moment_in_its_order_whatever_the_names() {
     let (_server, mut open, fence) = shown();
-    let odd = "a\"b\\c\u{7f}\n/é\0x";
+    let odd = "a\"b\\c\u{7f}\n/é\0x\u{1f980}\u{2028}";
     let added = redis::cmd("ZADD")
         .arg(RANKING)
         .arg(99.5)
@@ -90,6 +90,7 @@ fn a_snapshot_is_the_ranking_of_that_moment_in_its_order_whatever_the_names() {
     assert_eq!(kept.creators, rounded.collect::<Vec<_>>());
     assert_eq!(kept.creators[0], (odd.to_owned(), 99.5));
     assert_eq!(kept.window_end, "2025-07-01T10:00:00.000Z");
+    assert!(!kept.cut);
     for key in [HISTORY, SNAPSHOTS] {
         let expiry: u64 = redis::cmd("PTTL").arg(key).query(&mut open).unwrap();
         assert!((25 * HOUR..=26 * HOUR).contains(&expiry), "{key} {expiry}");
@@ -122,6 +123,32 @@ fn a_snapshot_has_the_first_thousand_and_those_that_are_dropped_leave_with_it() 
     let kept = snapshot(&mut open, last).unwrap();
     assert_eq!(kept.creators.len(), PLACES);
     assert_eq!(kept.creators[0].0, "kol1999");
+}
+
+#[test]
+fn a_snapshot_of_hostile_names_has_the_first_that_fit_and_says_that_it_is_cut() {
+    let (_server, mut open, fence) = shown();
+    let mut many = redis::cmd("ZADD");
+    many.arg(RANKING);
+    let name = |number: usize| format!("{number}/\"{}", "\u{1}".repeat(1_000));
+    for number in 1_000..2_000 {
+        many.arg(number).arg(name(number));
+    }
+    many.exec(&mut open).unwrap();
+    assert_eq!(answer(&mut open, &keep(&fence, 0, &[])), "OK");
+    let field = "2025-07-01T09:00:00.000Z/3";
+    let mut length = redis::cmd("HSTRLEN");
+    let length: usize = length.arg(SNAPSHOTS).arg(field).query(&mut open).unwrap();
+    // A name takes six kilobytes there.
+    assert!(
+        length > MOST_BYTES - 7_000 && length <= MOST_BYTES,
+        "{length}"
+    );
+    let kept = snapshot(&mut open, field).unwrap();
+    assert!(kept.cut);
+    let first = (1_000..2_000).rev().take(kept.creators.len());
+    let first: Vec<_> = first.map(|n| (name(n), n as f64)).collect();
+    assert_eq!(kept.creators, first, "{} creators", first.len());
 }
 
 #[test]

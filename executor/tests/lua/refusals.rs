@@ -84,3 +84,27 @@ fn a_flush_names_the_keys_of_a_wrong_type_that_no_merge_may_meet_until_they_are_
     run(&mut open, &format!("DEL {platforms}"));
     assert_eq!(flush(&mut open), "OK");
 }
+
+#[test]
+fn a_flush_looks_again_at_hashes_of_alerts_whatever_else_it_has() {
+    let server = Server::start();
+    let mut open = server.connect();
+    let (known, topic) = (
+        "streaming:ranking:tiktok:trending:alerts",
+        "streaming:fence:j:t:0:alerts:topic",
+    );
+    let mut partition = Partition::new(1);
+    assert_eq!(answer(&mut open, &partition.claim()), "CLAIMED 0 0   ");
+    let mut flush = |open: &mut redis::Connection| {
+        assert_eq!(answer(open, &partition.begin()), "OK");
+        answer(open, &partition.done_and_recheck(&[known, topic]))
+    };
+    run(&mut open, &format!("SET {known} x"));
+    run(&mut open, &format!("SET {topic} x"));
+    assert_eq!(flush(&mut open), format!("BADKEY {known} {topic}"));
+    run(&mut open, &format!("DEL {known}"));
+    assert_eq!(flush(&mut open), format!("BADKEY {topic}"));
+    run(&mut open, &format!("DEL {topic}"));
+    run(&mut open, &format!("HSET {topic} a b"));
+    assert_eq!(flush(&mut open), "OK");
+}

@@ -174,11 +174,17 @@ impl Partition {
 
     /// Ends the flush.
     pub fn done(&self) -> Cmd {
+        self.done_and_recheck(&[])
+    }
+
+    /// The end of a flush that looks at these hashes of alerts again.
+    pub fn done_and_recheck(&self, hashes: &[&str]) -> Cmd {
         let keys = [
             "streaming:last_update",
             "streaming:last_event",
             "streaming:ranking:*:trending:platforms",
         ];
+        let keys = [&keys, hashes].concat();
         let mut command = self.on_fence(&script::DONE, &keys);
         command.arg(self.sequence).arg("now").arg("now");
         command.arg(self.merges);

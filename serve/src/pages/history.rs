@@ -24,7 +24,7 @@ struct Places {
 struct Point {
     /// Of which time the ranking was, ISO 8601.
     at: String,
-    /// Place from 1; absent where it was not among the first 1,000.
+    /// Place from 1; absent where it was not among the first 1,000, or not among those that fit into the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<u64>,
     /// 0 to 100, two decimals; absent with the rank.

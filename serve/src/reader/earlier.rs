@@ -9,7 +9,7 @@ use super::Reader;
 use crate::history::{History, Moment};
 use crate::problem::Problem;
 
-/// Snapshots that are read at once: each has up to some ten kilobytes.
+/// Snapshots that are read at once: most have some ten kilobytes, none more than 256.
 const AT_ONCE: usize = 16;
 
 impl Reader {

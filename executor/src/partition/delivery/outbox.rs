@@ -381,7 +381,7 @@ impl Outbox {
     fn flushed(&mut self, now: Instant, state: &mut State, flushed: Option<&Flushed>) {
         self.room.release();
         let refused = flushed.map(|flushed| &*flushed.refused);
-        self.upkeep.flushed(now, state, &self.fill, refused);
+        self.upkeep.flushed(now, state, &self.fill, flushed);
         let keys = &self.assignment.spec.sink.keys;
         self.rankings.flushed(now, keys, refused);
         if let Some(flushed) = flushed {

@@ -40,9 +40,10 @@ struct Rig {
     swept: Vec<String>,
     /// The logs that the fence was claimed for.
     claims: Vec<String>,
-    /// Platforms that Redis has rankings of, and keys that it refuses.
+    /// Platforms that Redis has rankings of, keys that it refuses, and one that it refuses where a flush meets it.
     platforms: Vec<String>,
     refused: Vec<String>,
+    refused_alerts: Option<String>,
     /// Where the visible tops of rankings end, and why Redis does not say so.
     lowest: Option<f64>,
     tops_refused: Option<KolError>,
@@ -72,6 +73,7 @@ impl Rig {
             claims: Vec::new(),
             platforms: Vec::new(),
             refused: Vec::new(),
+            refused_alerts: None,
             lowest: None,
             tops_refused: None,
             shown: None,
@@ -152,8 +154,11 @@ impl Rig {
             SinkMessage::Flush { request, reply } => {
                 self.flushes += 1;
                 self.last = request.last;
+                let meets =
+                    |key: &&String| !request.merges.is_empty() || request.recheck.contains(key);
                 let flushed = Flushed {
                     refused: self.refused.clone(),
+                    refused_alerts: self.refused_alerts.iter().filter(meets).cloned().collect(),
                     ..Flushed::default()
                 };
                 reply.send(Ok(flushed)).unwrap();
@@ -353,22 +358,6 @@ async fn what_was_being_compared_for_the_old_log_is_not_looked_up_in_the_new_one
 }
 
 #[tokio::test]
-async fn a_key_that_only_a_flush_meets_is_no_problem_once_it_is_mended_although_nothing_is_to_send()
-{
-    let mut rig = Rig::new(assignment());
-    rig.refused = vec!["streaming:last_event".into()];
-    rig.settle(0).await;
-    assert!(rig.outbox.problem().is_some());
-    assert!((1..=3).contains(&rig.flushes), "{} in 10 s", rig.flushes);
-    rig.refused.clear();
-    rig.settle(0).await;
-    assert_eq!(rig.outbox.problem(), None);
-    let flushes = rig.flushes;
-    rig.settle(0).await;
-    assert_eq!(rig.flushes, flushes, "nothing is to send");
-}
-
-#[tokio::test]
 async fn times_that_redis_lost_are_written_again_although_nothing_is_to_send() {
     let mut rig = Rig::new(assignment());
     rig.state.apply(&of_platform("tiktok"), T0);
@@ -442,3 +431,6 @@ async fn rankings_are_kept_near_the_head_of_the_log_once_for_each_step_of_the_cl
 
 #[path = "outbox_backlog_tests.rs"]
 mod backlog;
+
+#[path = "outbox_refusals_tests.rs"]
+mod refusals;

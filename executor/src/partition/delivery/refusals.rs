@@ -23,12 +23,15 @@ pub struct Refusals {
     platforms: BTreeMap<PlatformIndex, BTreeSet<String>>,
     /// Keys that belong to no platform.
     others: BTreeSet<String>,
+    /// Hashes of alerts. No comparison looks at them.
+    alerts: BTreeSet<String>,
 }
 
 impl Refusals {
     /// Whether there are none.
     pub fn are_none(&self) -> bool {
-        self.kols.is_empty() && self.platforms.is_empty() && self.others.is_empty()
+        let shared = self.others.is_empty() && self.alerts.is_empty();
+        self.kols.is_empty() && self.platforms.is_empty() && shared
     }
 
     /// How many creators are left out.
@@ -74,15 +77,26 @@ impl Refusals {
         self.others.extend(keys.iter().cloned());
     }
 
+    /// A flush was answered, which looked at all hashes of `alerts`, with these of a wrong type.
+    pub fn set_alerts(&mut self, keys: &[String]) {
+        self.alerts = keys.iter().cloned().collect();
+    }
+
+    /// Hashes of alerts that are of a wrong type: each flush looks at them.
+    pub fn alerts(&self) -> impl Iterator<Item = &String> {
+        self.alerts.iter()
+    }
+
     /// Whether there are keys that a flush without merges looks at.
     pub fn need_recheck(&self, looked_at: impl Fn(&str) -> bool) -> bool {
-        self.others.iter().any(|key| looked_at(key))
+        !self.alerts.is_empty() || self.others.iter().any(|key| looked_at(key))
     }
 
     /// What an operator reads; `more` are keys because of which an older ranking is still shown, or a listing was
     /// not read.
     pub fn problem<'k>(&'k self, more: impl Iterator<Item = &'k String>) -> Option<KolError> {
-        let shared = self.platforms.values().flatten().chain(&self.others);
+        let shared = self.platforms.values().flatten();
+        let shared = shared.chain(&self.others).chain(&self.alerts);
         let shared: BTreeSet<&str> = shared.chain(more).map(String::as_str).collect();
         let creators = self.kols.len();
         let left_out = match (shared.is_empty(), creators) {

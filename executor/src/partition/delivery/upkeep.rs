@@ -17,7 +17,7 @@ use super::refusals::Refusals;
 use super::repairs::Repairs;
 use super::strangers::Strangers;
 use crate::partition::message::Assignment;
-use crate::sink::{Compared, Fence, Hashes, HashesRequest, Present, ScanRequest, Scanned};
+use crate::sink::{Compared, Fence, Flushed, Hashes, HashesRequest, Present, ScanRequest, Scanned};
 use crate::state::{PlatformIndex, State};
 
 /// When a flush looks again at keys of a wrong type, although there may be nothing to send.
@@ -254,27 +254,28 @@ impl Upkeep {
         self.recheck_at
     }
 
+    /// Hashes of alerts that a flush looks at again.
+    pub fn to_recheck(&self) -> Vec<String> {
+        self.refusals.alerts().cloned().collect()
+    }
+
     /// A flush is sent, with so many merges.
     pub fn sent(&mut self, merges: usize) {
         self.only_rechecks = merges == 0;
     }
 
     /// The flush under way was answered: with these keys of a wrong type, or not as it should.
-    pub fn flushed(
-        &mut self,
-        now: Instant,
-        state: &State,
-        fill: &Fill,
-        refused: Option<&[String]>,
-    ) {
-        match refused {
-            None => {}
-            Some(keys) if self.only_rechecks => fill.rechecked(keys, &mut self.refusals),
-            Some(keys) => fill.refused(state, keys, &mut self.refusals),
+    pub fn flushed(&mut self, now: Instant, state: &State, fill: &Fill, flushed: Option<&Flushed>) {
+        if let Some(flushed) = flushed {
+            match &*flushed.refused {
+                keys if self.only_rechecks => fill.rechecked(keys, &mut self.refusals),
+                keys => fill.refused(state, keys, &mut self.refusals),
+            }
+            self.refusals.set_alerts(&flushed.refused_alerts);
         }
         self.recheck(now, fill);
-        self.orphans.removed(refused.is_some());
-        self.hashes.removed(refused.is_some());
+        self.orphans.removed(flushed.is_some());
+        self.hashes.removed(flushed.is_some());
     }
 
     /// The calls that compare the next slice, as one of so many partitions of the job, if one is due and there is anything to

@@ -119,7 +119,8 @@ fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
         let hash = crate::sink::script::FORGET.get_hash();
         assert_eq!(words[1], Arg::Simple(hash.as_bytes()));
         assert_eq!(words.last(), Some(&Arg::Simple(&b"left"[..])));
-        upkeep.flushed(now, &state, &fill, answered.then_some(&[]));
+        let flushed = Flushed::default();
+        upkeep.flushed(now, &state, &fill, answered.then_some(&flushed));
     }
     assert!(!upkeep.has_orphans());
     upkeep.sweep_again(now);

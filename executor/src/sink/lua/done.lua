@@ -1,11 +1,12 @@
 -- Ends a flush: everything it sent is in Redis.
 -- Before these lines stand the names of keys (KEY_…) and arguments (ARG_…), which sink/calls.rs gives,
--- errors.lua and owner.lua.
+-- errors.lua and owner.lua. Behind those keys, from FIRST_HASH, stand hashes of alerts that were of a wrong type: looks at rules may not
+-- meet them for long.
 --
 -- Where a merge failed the flush does not end: its caller has the error of the merge. Where all merges answered
 -- and yet not all are on record, Redis lost some.
 --
--- Answers  {'OK'}, {'NOFENCE'} or {'FENCED'}; or 'BADKEY' and those of last_event and platforms that are of a wrong
+-- Answers  {'OK'}, {'NOFENCE'} or {'FENCED'}; or 'BADKEY' and those of last_event, platforms and these hashes that are of a wrong
 --          type: they stay as they are
 local f = redis.call('HMGET', KEY_FENCE, 'gen', 'ae', 'begun', 'ran')
 local state = owner_state(f, {ARG_GENERATION, ARG_ASSIGNMENT_EPOCH, ARG_SEQUENCE})
@@ -29,5 +30,12 @@ local platforms = redis.call('TYPE', KEY_PLATFORMS).ok
 if platforms ~= 'set' and platforms ~= 'none' then
     answer[1] = 'BADKEY'
     answer[#answer + 1] = KEY_PLATFORMS
+end
+for i = FIRST_HASH, #KEYS do
+    local is = redis.call('TYPE', KEYS[i]).ok
+    if is ~= 'hash' and is ~= 'none' then
+        answer[1] = 'BADKEY'
+        answer[#answer + 1] = KEYS[i]
+    end
 end
 return answer

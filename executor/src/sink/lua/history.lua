@@ -1,4 +1,5 @@
--- Keeps the first of a ranking as it is shown at this moment, and drops snapshots that are not kept any longer.
+-- Keeps the first of a ranking as it is shown at this moment, and drops snapshots that are not kept any longer. Whoever does
+-- not fit into the bytes of a snapshot is not in it, nor is anybody behind: then it says that it is cut.
 -- Before these lines stand the names of keys (KEY_…) and arguments (ARG_…), which sink/calls.rs gives,
 -- and owner.lua. Behind the arguments stand the names of the snapshots that are dropped.
 --
@@ -36,17 +37,20 @@ if newest[2] and tonumber(newest[2]) >= tonumber(ARG_AT) then
     return {'OK'}
 end
 
--- What JSON cannot have in a text as it is.
-local function escaped(character)
-    return string.format('\\u%04x', string.byte(character))
-end
-
+local before, after, after_cut = '{"window_end":"' .. ARG_WINDOW_END .. '","creators":[', ']}', '],"cut":true}'
+local room = ARG_BYTES - #before - #after_cut
 local creators = {}
 for i = 1, #members, 2 do
-    local kol = string.gsub(members[i], '[%c"\\]', escaped)
-    creators[#creators + 1] = string.format('["%s",%.2f]', kol, members[i + 1])
+    -- An escaped character takes up to six bytes.
+    local creator = '[' .. cjson.encode(members[i]) .. string.format(',%.2f]', members[i + 1])
+    room = room - #creator - 1
+    if room < 0 then
+        after = after_cut
+        break
+    end
+    creators[#creators + 1] = creator
 end
-local snapshot = '{"window_end":"' .. ARG_WINDOW_END .. '","creators":[' .. table.concat(creators, ',') .. ']}'
+local snapshot = before .. table.concat(creators, ',') .. after
 
 redis.call('HSET', KEY_SNAPSHOTS, ARG_NAME, snapshot)
 redis.call('ZADD', KEY_HISTORY, ARG_AT, ARG_NAME)

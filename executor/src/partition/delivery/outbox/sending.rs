@@ -128,6 +128,7 @@ impl Outbox {
             last: shown::text(&self.log, reached.last),
             merges,
             alerts,
+            recheck: self.upkeep.to_recheck(),
             turn,
             platforms: keys.platforms_key(),
             stamps: (keys.last_update.clone(), keys.last_event.clone()),
