@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::{is_name, is_platform};
+use super::place::check_reference;
 use super::reader::{Problems, Section, finite};
 use crate::Millis;
 use crate::job::alerts::webhook_host;
@@ -168,11 +169,14 @@ fn webhook(alerts: &AlertsSpec, problem: &impl Fn(&str, String)) {
         ("webhook_token", &alerts.webhook_token),
         ("webhook_ca", &alerts.webhook_ca),
     ] {
-        if reference
-            .as_ref()
-            .is_some_and(|reference| reference.0.len() > 255)
-        {
+        let Some(SecretRef(text)) = reference else {
+            continue;
+        };
+        if text.len() > 255 {
             problem(key, "longer than 255 bytes".into());
+        }
+        if let Err(why) = check_reference(text) {
+            problem(key, why.into());
         }
     }
 }
@@ -312,6 +316,25 @@ mod tests {
         let many: String = (0..33).map(rule).collect();
         let many = problems(&format!("name = \"a\"\n[alerts]\ntopic = \"t\"\n{many}"));
         assert!(many[0].1.contains("more than 32 rules"), "{many:?}");
+    }
+
+    #[test]
+    fn a_secret_of_a_webhook_in_the_clear_is_refused_with_its_line_and_not_shown() {
+        for (key, reference) in [
+            ("webhook_token", "env:KOL_SECRET_HOOK"),
+            ("webhook_ca", "file:ca.pem"),
+        ] {
+            let with_ca = GOOD.replace(
+                "[[alerts.rules]]\nname = \"viral\"",
+                "webhook_ca = \"file:ca.pem\"\n[[alerts.rules]]\nname = \"viral\"",
+            );
+            assert!(parse(&with_ca, "a").is_ok());
+            let found = problems(&with_ca.replace(reference, "s3cret-in-the-clear"));
+            let line = with_ca.lines().position(|line| line.starts_with(key));
+            let what =
+                format!("alerts.{key}: must be a reference: env:KOL_SECRET_NAME or file:NAME");
+            assert_eq!(found, [(line.map(|line| line + 1), what)]);
+        }
     }
 
     #[test]
