@@ -17,6 +17,7 @@ const NAME: usize = 64;
 const URL: usize = 2_048;
 /// Event time in which a rule raises one alert about a creator, unless it says otherwise.
 const SILENCE: Millis = Millis(3_600_000);
+const DAY: Millis = Millis(86_400_000);
 
 pub(super) fn alerts(s: &Section<'_, '_>) -> AlertsSpec {
     let spec = AlertsSpec {
@@ -127,9 +128,10 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) {
         if rule.silence > spec.scoring.retire_after {
             let what = format!(
                 "{} of rule `{}` is longer than scoring.retire_after: a creator that has left is forgotten",
-                rule.silence, rule.name
+                in_days(rule.silence),
+                rule.name
             );
-            problem("rules.silence", what);
+            problems.of_item("alerts.rules", &rule.name, "silence", what);
         }
         if let Some(platform) = &rule.platform
             && !is_platform(platform)
@@ -138,8 +140,16 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) {
                 "of rule `{}`: use 1 to 64 lower-case letters, no `:`, no spaces around them",
                 rule.name
             );
-            problem("rules.platform", what);
+            problems.of_item("alerts.rules", &rule.name, "platform", what);
         }
+    }
+}
+
+/// Whole days as people write them: not in months, whose length nobody expects.
+fn in_days(length: Millis) -> String {
+    match length.0 % DAY.0 {
+        0 => format!("{}d", length.0 / DAY.0),
+        _ => length.to_string(),
     }
 }
 
@@ -335,6 +345,20 @@ mod tests {
                 format!("alerts.{key}: must be a reference: env:KOL_SECRET_NAME or file:NAME");
             assert_eq!(found, [(line.map(|line| line + 1), what)]);
         }
+    }
+
+    #[test]
+    fn a_silence_that_is_too_long_is_named_as_it_is_written_with_the_line_of_its_key() {
+        let found = problems(&GOOD.replace("silence = \"10m\"", "silence = \"90d\""));
+        let line = 1 + GOOD
+            .lines()
+            .position(|line| line.starts_with("silence"))
+            .unwrap();
+        let [(at, what)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(*at, Some(line), "{what}");
+        assert!(what.contains("90d of rule `fast` is longer"), "{what}");
     }
 
     #[test]
