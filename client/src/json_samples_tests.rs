@@ -53,10 +53,10 @@ pub(super) fn scaling() -> ScalingAdvice {
         executors: 2,
         reason: "the lag grows".into(),
         lag_records: 120_000,
-        lag_per_second: 1_500,
-        read_per_second: 20_000,
-        cores_permille: 995,
-        memory_permille: 310,
+        lag_per_second: Some(1_500),
+        read_per_second: Some(20_000),
+        cores_permille: Some(995),
+        memory_permille: Some(310),
     }
 }
 

@@ -115,21 +115,15 @@ impl Advisor {
     /// Sets the advice, by rule 4.
     fn advise(&mut self, sample: &Sample, trend: Option<Trend>, reason: String) {
         let most = self.needs.iter().map(|(_, needed)| *needed).max();
-        let trend = trend.unwrap_or(Trend {
-            read: 0,
-            slope: 0,
-            cores: 0,
-            memory: 0,
-        });
         self.advice = ScalingAdvice {
             wanted: most.unwrap_or_default().max(1),
             executors: sample.executors,
             reason,
             lag_records: sample.lag,
-            lag_per_second: trend.slope,
-            read_per_second: trend.read,
-            cores_permille: trend.cores as u32,
-            memory_permille: trend.memory as u32,
+            lag_per_second: trend.map(|trend| trend.slope),
+            read_per_second: trend.map(|trend| trend.read),
+            cores_permille: trend.map(|trend| trend.cores as u32),
+            memory_permille: trend.map(|trend| trend.memory as u32),
         };
     }
 

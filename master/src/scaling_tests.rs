@@ -62,6 +62,17 @@ fn as_many_as_there_are_until_a_minute_is_known_and_while_they_are_enough() {
     let mut cluster = Cluster::new(3, 1_700);
     assert_eq!(cluster.run(30), 3);
     assert_eq!(cluster.reason(), "less than a minute is known");
+    let seen = |cluster: &Cluster| {
+        let advice = cluster.advisor.advice();
+        let of_records = (advice.lag_per_second, advice.read_per_second);
+        (of_records, advice.cores_permille, advice.memory_permille)
+    };
+    assert_eq!(seen(&cluster), ((None, None), None, None), "not 0");
+    cluster.run(60);
+    assert_eq!(
+        seen(&cluster),
+        ((Some(0), Some(1_700)), Some(566), Some(99))
+    );
     assert_eq!(cluster.run(2_000), 3, "{}", cluster.reason());
 }
 

@@ -113,6 +113,8 @@ export class Rankings {
   }
 
   #showRising({ data, platform, total, since }) {
+    // Without a ranking of then nobody knows who gained a place.
+    byId("rising").hidden = since === undefined;
     this.#rising.show(listed(data, platform));
     say(byId("rising-note"), since === undefined
       ? `No ranking of ${this.#since} is kept.`

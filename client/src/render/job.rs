@@ -110,9 +110,27 @@ pub fn details(job: &JobStatus) -> String {
 
 /// How many executors it wants, with what that comes from.
 pub fn scaling(advice: &ScalingAdvice) -> String {
-    let percent = |permille: u32| format!("{:.1} %", f64::from(permille) / 10.0);
-    let grows = advice.lag_per_second;
-    let sign = if grows < 0 { "-" } else { "+" };
+    let unknown = || "unknown".to_owned();
+    let percent = |permille: Option<u32>| {
+        let known = permille.map(|permille| format!("{:.1} %", f64::from(permille) / 10.0));
+        known.unwrap_or_else(unknown)
+    };
+    let grows = advice.lag_per_second.map(|grows| {
+        let sign = if grows < 0 { "-" } else { "+" };
+        format!(", {sign}{} a second", grouped(grows.unsigned_abs()))
+    });
+    let read = advice.read_per_second.map_or_else(
+        || "; how many are read is unknown".to_owned(),
+        |read| format!("; {} a second are read", grouped(read)),
+    );
+    let used = match (advice.cores_permille, advice.memory_permille) {
+        (None, None) => unknown(),
+        (cores, memory) => format!(
+            "{} of all cores, {} of all memory",
+            percent(cores),
+            percent(memory)
+        ),
+    };
     facts(&[
         (
             "wanted",
@@ -125,20 +143,12 @@ pub fn scaling(advice: &ScalingAdvice) -> String {
         (
             "lag",
             format!(
-                "{} records, {sign}{} a second; {} a second are read",
+                "{} records{}{read}",
                 grouped(advice.lag_records),
-                grouped(grows.unsigned_abs()),
-                grouped(advice.read_per_second),
+                grows.unwrap_or_default(),
             ),
         ),
-        (
-            "used",
-            format!(
-                "{} of all cores, {} of all memory",
-                percent(advice.cores_permille),
-                percent(advice.memory_permille)
-            ),
-        ),
+        ("used", used),
     ])
 }
 
@@ -232,16 +242,33 @@ mod tests {
             executors: 2,
             reason: "cores are busy".into(),
             lag_records: 120_000,
-            lag_per_second: -1_500,
-            read_per_second: 2_000,
-            cores_permille: 995,
-            memory_permille: 100,
+            lag_per_second: Some(-1_500),
+            read_per_second: Some(2_000),
+            cores_permille: Some(995),
+            memory_permille: Some(100),
         });
         for line in [
             "wanted      5 executors; there are 2\n",
             "because     cores are busy\n",
             "lag         120,000 records, -1,500 a second; 2,000 a second are read\n",
             "used        99.5 % of all cores, 10.0 % of all memory\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn advice_before_a_minute_is_known_shows_nothing_as_0() {
+        let text = scaling(&ScalingAdvice {
+            wanted: 2,
+            executors: 2,
+            reason: "less than a minute is known".into(),
+            lag_records: 40,
+            ..ScalingAdvice::default()
+        });
+        for line in [
+            "lag         40 records; how many are read is unknown\n",
+            "used        unknown\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

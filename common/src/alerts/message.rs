@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Millis;
 use crate::job::{AlertRule, JobSpec};
 
 /// Bytes of a key's hash that are written: enough that no two alerts of a job have one.
 const KEY_BYTES: usize = 16;
+/// Below it every whole number is exact: 2 to the power of 53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// An alert as it waits in Redis, written by the script that raised it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,8 +68,10 @@ pub struct Alert {
     /// Velocity, as a multiple of the creator's own baseline.
     pub personal_growth: f64,
     /// Events in the window.
+    #[serde(serialize_with = "plain")]
     pub event_count: f64,
     /// Engagement in the window.
+    #[serde(serialize_with = "plain")]
     pub total_engagement: f64,
 }
 
@@ -124,6 +128,15 @@ impl Alert {
     pub fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// A count: a whole number has no decimal places.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn plain<S: Serializer>(number: &f64, out: S) -> Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        return out.serialize_i64(*number as i64);
+    }
+    out.serialize_f64(*number)
 }
 
 /// The idempotency key of an alert: a hash, since a name may be long, or not be one that a header can have.
@@ -203,7 +216,9 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_slice(&raised().of_job("kol").json()).unwrap();
         assert_eq!(json["trending_score"], 83.2);
-        assert_eq!(json["event_count"], 7.0);
+        let text = String::from_utf8(raised().of_job("kol").json()).unwrap();
+        assert!(text.contains("\"event_count\":7,"), "{text}");
+        assert!(text.contains("\"total_engagement\":1000.5}"), "{text}");
         assert_eq!(json["kol"], "Nguyễn");
         assert_eq!(json["test"], false);
     }

@@ -84,10 +84,20 @@ impl Topic {
             }
             Err((error, _)) => Err(Failure {
                 is_final: is_too_large(&error),
-                error: self.reasons.classify(&error),
+                error: of_alerts(&self.name, self.reasons.classify(&error)),
             }),
         }
     }
+}
+
+/// What a job reads it needs to run; its alerts wait.
+fn of_alerts(topic: &str, error: KolError) -> KolError {
+    if error.code != "TOPIC_NOT_FOUND" {
+        return error;
+    }
+    let what = format!("there is no topic `{topic}` for alerts");
+    KolError::external("TOPIC_NOT_FOUND", what)
+        .help("Create the topic or correct alerts.topic; alerts wait until then, and the job runs.")
 }
 
 fn is_too_large(error: &KafkaError) -> bool {
@@ -166,6 +176,19 @@ mod tests {
         let config = config(&source("127.0.0.1:1"), &Secrets::default()).unwrap();
         assert_eq!(config.get("acks"), Some("all"));
         assert_eq!(config.get("enable.idempotence"), Some("true"));
+    }
+
+    #[test]
+    fn a_topic_of_alerts_that_is_missing_is_named_with_its_own_key() {
+        let missing = KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopic);
+        let error = of_alerts("kol-alerts", classify(&missing));
+        assert_eq!(error.code, "TOPIC_NOT_FOUND");
+        let text = error.to_string();
+        assert!(text.contains("`kol-alerts`"), "{text}");
+        assert!(
+            text.contains("correct alerts.topic") && !text.contains("source.topics"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kol_common::job::JobSpec;
 use kol_common::proto::{
     ErrorInfo, ExecutorStatus, JobState, JobStatus, LeadershipReply, ListCheckpointsReply,
-    PartitionStatus,
+    PartitionState, PartitionStatus,
 };
 use kol_common::view::{
     executor_json, heard, is_over, job_json, missing, partition_json, problem_json, savepoint_json,
@@ -83,7 +83,9 @@ pub(super) fn counters(seen: &Seen) -> BTreeMap<Counter, u64> {
 }
 
 fn of_partition(job: &JobStatus, part: &PartitionStatus) -> Vec<(Counter, u64)> {
-    let Some(report) = &part.report else {
+    let report = part.report.as_ref();
+    // One that restores does not know what was read before.
+    let Some(report) = report.filter(|r| r.state() != PartitionState::Restoring) else {
         return Vec::new();
     };
     let events = report

@@ -3,7 +3,8 @@
 //! 1. The owner of a partition reports the end of its log. While no executor that answers has it, or its owner does not
 //!    know the end, this master looks it up itself, at once and then each [`EVERY`].
 //! 2. The end that was looked up last counts, and for [`COUNTS`]: then it is not known. What is not known is never 0.
-//! 3. A partition is read up to where its newest report says; without one up to its newest checkpoint, or not at all.
+//! 3. A partition is read up to where its newest report says; without one, and while it restores, up to its newest
+//!    checkpoint, or not at all.
 //! 4. A log that ends before that is another one: nothing of it is read.
 
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ impl Ends {
         epochs: &Coordinator,
     ) -> Option<u64> {
         let (at, end) = self.end(now, partition)?;
-        let Some(report) = &partition.report else {
+        let Some(report) = partition.known() else {
             let checkpoint = epochs.usable(partition.record.ordinal).next();
             let read = checkpoint.map_or(partition.record.start_offset, |(_, c)| c.offset);
             return Some(end.checked_sub(read).unwrap_or(end));

@@ -1,6 +1,7 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::{
-    ExecutorState, JobStatus, PartitionReport, PartitionState, PartitionStatus, Reports,
+    ExecutorState, JobStatus, PartitionCheckpoint, PartitionCounters, PartitionReport,
+    PartitionState, PartitionStatus, Reports,
 };
 use kol_common::{KolError, Millis, SourcePartition};
 
@@ -121,6 +122,36 @@ fn without_a_report_a_partition_is_read_up_to_where_it_starts() {
     assert_eq!(lag(&rig), None);
     rig.event(found(170));
     assert_eq!(lag(&rig), Some(70), "it starts at 100");
+}
+
+#[test]
+fn a_partition_that_is_restoring_counts_as_it_was_in_its_newest_checkpoint() {
+    let mut rig = reading(1_000, Some(1_000));
+    let epoch = super::testing::barriers(&rig.after(1_000))[0].epoch;
+    let counters = PartitionCounters {
+        events: 800,
+        ..PartitionCounters::default()
+    };
+    let checkpoint = PartitionCheckpoint {
+        offset: 900,
+        kols: 30,
+        counters: Some(counters),
+        ..super::testing::checkpoint(0, 900)
+    };
+    rig.ack_with(epoch, checkpoint);
+    // Its next owner does not know yet what the state says.
+    let restoring = PartitionReport {
+        state: PartitionState::Restoring as i32,
+        counters: Some(PartitionCounters::default()),
+        ..report_of(0, Some(1_000))
+    };
+    send(&mut rig, restoring);
+    assert_eq!(lag(&rig), Some(100), "not the whole log");
+    let (job, _) = status(&rig);
+    let events = job.totals.map(|totals| totals.events);
+    assert_eq!((job.kols, events), (30, Some(800)));
+    report(&mut rig, 950, Some(1_000));
+    assert_eq!(lag(&rig), Some(50));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kol_common::proto::{ErrorInfo, LostTail, PartitionCheckpoint, PartitionReport, RevokeMode};
+use kol_common::proto::{
+    ErrorInfo, LostTail, PartitionCheckpoint, PartitionReport, PartitionState, RevokeMode,
+};
 use kol_common::{ExecutorId, Millis};
 
 use super::cause::{Cause, UNKNOWN};
@@ -128,6 +130,12 @@ impl Partition {
         self.report.as_ref().filter(|r| {
             r.assignment_epoch == self.record.assignment_epoch && self.hold.executor().is_some()
         })
+    }
+
+    /// The newest report of what was read and counted: one that restores does not know that yet.
+    pub fn known(&self) -> Option<&PartitionReport> {
+        let report = self.report.as_ref();
+        report.filter(|report| report.state() != PartitionState::Restoring)
     }
 
     /// What is to be said of a pause that is over.

@@ -163,10 +163,10 @@ impl View<'_> {
         self.partitions.iter().filter_map(|p| p.report.as_ref())
     }
 
-    /// Counters and KOLs of each partition: as its owner reports them, or without an owner, as they were in the
-    /// last epoch.
+    /// Counters and KOLs of each partition: as its owner reports them, or without an owner and while that one restores,
+    /// as they were in the last epoch.
     fn counted(&self) -> impl Iterator<Item = (Option<PartitionCounters>, u64)> {
-        self.partitions.iter().filter_map(|p| match &p.report {
+        self.partitions.iter().filter_map(|p| match p.known() {
             Some(report) => Some((report.counters.clone(), report.kols)),
             None => {
                 let (_, checkpoint) = self.epochs.usable(p.record.ordinal).next()?;

@@ -207,14 +207,11 @@ impl Rig {
 
     /// The same of one that is at an offset.
     pub(super) fn ack_at(&mut self, epoch: u64, number: u32, offset: u64) -> Out {
-        let checkpoint = PartitionCheckpoint {
-            partition: Some((&SourcePartition::new("t", number)).into()),
-            ordinal: number,
-            assignment_epoch: 1,
-            offset,
-            topic_id: TOPIC.as_bytes().to_vec(),
-            ..PartitionCheckpoint::default()
-        };
+        self.ack_with(epoch, checkpoint(number, offset))
+    }
+
+    /// The same with all that its checkpoint says.
+    pub(super) fn ack_with(&mut self, epoch: u64, checkpoint: PartitionCheckpoint) -> Out {
         let ack = BarrierAck {
             job_id: "job_1".into(),
             epoch,
@@ -236,6 +233,18 @@ impl Rig {
             executor(by),
             FromExecutor::PartitionFailed(failed),
         ))
+    }
+}
+
+/// Of the first owner of a partition that has read to this offset.
+pub(super) fn checkpoint(number: u32, offset: u64) -> PartitionCheckpoint {
+    PartitionCheckpoint {
+        partition: Some((&SourcePartition::new("t", number)).into()),
+        ordinal: number,
+        assignment_epoch: 1,
+        offset,
+        topic_id: TOPIC.as_bytes().to_vec(),
+        ..PartitionCheckpoint::default()
     }
 }
 

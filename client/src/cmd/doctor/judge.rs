@@ -7,12 +7,15 @@
 //! 4. Nobody else looks at a job without an executor that answers: there, what this host sees counts.
 //! 5. That a secret is missing here never counts: it is not meant to be here.
 //! 6. A topic that Kafka says is missing counts wherever that was seen.
-//! 7. The same said by several is one trouble with several places.
+//! 7. The same said by several is one trouble with several places, and what is said of one Redis is, whatever database.
+//! 8. That this host cannot reach Redis counts once changes of the job wait longer than is usual: its executors may not have
+//!    noticed yet.
 
 use std::collections::BTreeMap;
 
 use kol_common::KolError;
 use kol_common::Millis;
+use kol_common::job::{JobSpec, servers_of};
 use kol_common::proto::{
     ErrorInfo, ExecutorState, ExecutorStatus, JobState, JobStatus, LeadershipReply, PartitionState,
 };
@@ -23,6 +26,8 @@ use super::evidence::{Evidence, Look};
 
 /// Names that a list of versions has of each.
 const NAMED: usize = 3;
+/// How long changes wait at most while Redis takes them.
+const USUAL: Millis = Millis(5_000);
 
 /// What is wrong, and what is not.
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ pub(crate) struct Diagnosis {
 pub(super) struct Trouble {
     pub(super) area: Area,
     pub(super) error: ErrorInfo,
+    /// `host:port` of the Redis that it is about; empty for everything else.
+    pub(super) servers: Vec<String>,
     /// Where it is, as far as that is known.
     pub(super) places: Vec<String>,
 }
@@ -64,6 +71,14 @@ pub(super) fn diagnose(seen: &Evidence) -> Diagnosis {
         let job = seen.jobs.iter().find(|job| job.name == look.job);
         found.look(look, job);
     }
+    // What is a note for one job may be a trouble of another.
+    for note in std::mem::take(&mut found.notes) {
+        let mut known = found.troubles.iter_mut();
+        match known.find(|known| known.is_of_look(&note)) {
+            Some(known) => known.join(note),
+            None => found.notes.push(note),
+        }
+    }
     found.troubles.sort_by_key(|trouble| trouble.area);
     found.well.sort_by_key(|well| well.area);
     found
@@ -72,20 +87,15 @@ pub(super) fn diagnose(seen: &Evidence) -> Diagnosis {
 impl Diagnosis {
     /// One more trouble, or one more place of a known one.
     fn add(&mut self, area: Area, error: ErrorInfo, place: String) {
-        let known = self.troubles.iter_mut().find(|known| {
-            known.area == area
-                && known.error.code == error.code
-                && known.error.message == error.message
-        });
-        match known {
-            Some(known) if known.places.contains(&place) => {}
-            Some(known) => known.places.push(place),
-            None => self.troubles.push(Trouble {
+        add(
+            &mut self.troubles,
+            Trouble {
                 area,
                 error,
+                servers: Vec::new(),
                 places: vec![place],
-            }),
-        }
+            },
+        );
     }
 
     fn well(&mut self, area: Area, what: impl Into<String>, found: impl Into<String>) {
@@ -244,7 +254,17 @@ impl Diagnosis {
                 .flatten()
                 .collect::<String>();
             let area = Area::of(&problem.code);
-            self.add(area, problem.clone(), format!("{place}{more}"));
+            let servers = match area {
+                Area::Redis => servers(job),
+                _ => Vec::new(),
+            };
+            let trouble = Trouble {
+                area,
+                error: problem.clone(),
+                servers,
+                places: vec![format!("{place}{more}")],
+            };
+            add(&mut self.troubles, trouble);
         }
         if job.problems.is_empty() {
             self.well(Area::Job, &job.name, job_state(job.state()));
@@ -257,26 +277,74 @@ impl Diagnosis {
             Err(error) => error,
         };
         let place = format!("{}, seen from this host", look.what);
-        let known = self.troubles.iter_mut();
-        let mut known = known.filter(|t| t.area == look.area && t.error.code == error.code);
-        if let Some(known) = known.next() {
-            if !known.places.contains(&place) {
-                known.places.push(place);
-            }
-            return;
+        let trouble = Trouble {
+            area: look.area,
+            error: error.clone(),
+            servers: match look.area {
+                Area::Redis => job.map(servers).unwrap_or_default(),
+                _ => Vec::new(),
+            },
+            places: vec![place],
+        };
+        let mut known = self.troubles.iter_mut();
+        if let Some(known) = known.find(|known| known.is_of_look(&trouble)) {
+            return known.join(trouble);
         }
         let is_ours = error.code.starts_with("SECRET_");
         let is_fact = error.code == "TOPIC_NOT_FOUND";
-        if is_ours || (job.is_some_and(is_served) && !is_fact) {
-            self.notes.push(Trouble {
-                area: look.area,
-                error: error.clone(),
-                places: vec![place],
-            });
+        let is_felt =
+            look.area == Area::Redis && job.is_some_and(|job| Millis(job.staleness_ms) > USUAL);
+        if is_ours || (job.is_some_and(is_served) && !is_fact && !is_felt) {
+            add(&mut self.notes, trouble);
         } else {
-            self.add(look.area, error.clone(), place);
+            add(&mut self.troubles, trouble);
         }
     }
+}
+
+impl Trouble {
+    /// Whether both are one.
+    fn is(&self, other: &Self) -> bool {
+        let same = if self.servers.is_empty() || other.servers.is_empty() {
+            self.error.message == other.error.message
+        } else {
+            self.servers == other.servers
+        };
+        self.is_like(other) && same
+    }
+
+    /// Whether it is what a look from here found: that has words of its own.
+    fn is_of_look(&self, look: &Self) -> bool {
+        let other_server =
+            !self.servers.is_empty() && !look.servers.is_empty() && self.servers != look.servers;
+        self.is_like(look) && !other_server
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.area == other.area && self.error.code == other.error.code
+    }
+
+    /// Adds where else it is.
+    fn join(&mut self, other: Self) {
+        for place in other.places {
+            if !self.places.contains(&place) {
+                self.places.push(place);
+            }
+        }
+    }
+}
+
+fn add(all: &mut Vec<Trouble>, trouble: Trouble) {
+    match all.iter_mut().find(|known| known.is(&trouble)) {
+        Some(known) => known.join(trouble),
+        None => all.push(trouble),
+    }
+}
+
+/// `host:port` of the Redis of a job; none where its spec is not known.
+fn servers(job: &JobStatus) -> Vec<String> {
+    let spec: Option<JobSpec> = serde_json::from_str(&job.spec_json).ok();
+    spec.map(|spec| servers_of(&spec.sink)).unwrap_or_default()
 }
 
 fn role(reply: &LeadershipReply) -> String {
@@ -327,6 +395,7 @@ pub(super) fn sample(problem: KolError) -> Diagnosis {
     let trouble = |area, place: &str| Trouble {
         area,
         error: problem.to_info(),
+        servers: Vec::new(),
         places: vec![place.to_owned()],
     };
     let mut found = Diagnosis::default();

@@ -226,6 +226,56 @@ fn what_only_this_host_cannot_reach_is_a_note_while_the_job_is_served_and_does_n
 }
 
 #[test]
+fn a_redis_that_this_host_cannot_reach_is_a_trouble_once_changes_have_waited_for_seconds() {
+    let mut seen = healthy();
+    seen.looks = vec![look(Area::Redis, Err("SINK_UNREACHABLE"))];
+    let (none, one) = (Vec::<String>::new(), vec!["SINK_UNREACHABLE".to_owned()]);
+    seen.jobs[0].staleness_ms = 2_000;
+    assert_eq!(codes(&seen), (none.clone(), one.clone()), "as usual");
+    seen.jobs[0].staleness_ms = 8_100;
+    assert_eq!(codes(&seen), (one, none.clone()));
+    seen.looks = vec![look(Area::Kafka, Err("SOURCE_UNREACHABLE"))];
+    let kafka = codes(&seen);
+    assert_eq!(kafka, (none, vec!["SOURCE_UNREACHABLE".to_owned()]));
+}
+
+#[test]
+fn one_redis_is_one_trouble_however_many_jobs_and_databases_it_has() {
+    let on = |name: &str, url: &str| {
+        let spec = format!("name = \"{name}\"\n[sink]\nurl = \"{url}\"\n");
+        let spec = kol_common::job::parse(&spec, "a").unwrap().spec;
+        let mut job = job(PartitionState::Running, &["SINK_UNREACHABLE"]);
+        job.problems[0].message = format!("{url} does not answer");
+        job.name = name.to_owned();
+        job.spec_json = serde_json::to_string(&spec).unwrap();
+        job
+    };
+    let mut seen = healthy();
+    seen.looks.clear();
+    seen.jobs = vec![on("a", "redis://r:6379/0"), on("b", "redis://r:6379/1")];
+    assert_eq!(troubles(&seen), ["SINK_UNREACHABLE"]);
+    seen.jobs.push(on("c", "redis://other:6379/1"));
+    assert_eq!(troubles(&seen), ["SINK_UNREACHABLE"; 2]);
+    // What only this host says.
+    seen.jobs.iter_mut().for_each(|job| job.problems.clear());
+    let looks = ["a", "b", "c"].map(|name| Look {
+        job: name.into(),
+        what: format!("Redis of {name}"),
+        ..look(Area::Redis, Err("SINK_UNREACHABLE"))
+    });
+    seen.looks = looks.into();
+    let two = ["SINK_UNREACHABLE"; 2].map(str::to_owned).to_vec();
+    assert_eq!(codes(&seen), (Vec::new(), two));
+    seen.jobs[1].staleness_ms = 8_100;
+    let one = vec!["SINK_UNREACHABLE".to_owned()];
+    assert_eq!(
+        codes(&seen),
+        (one.clone(), one),
+        "the other Redis is a note"
+    );
+}
+
+#[test]
 fn one_trouble_that_several_see_has_the_place_of_each() {
     let mut seen = healthy();
     seen.jobs = vec![job(PartitionState::Running, &["SINK_UNREACHABLE"]); 2];

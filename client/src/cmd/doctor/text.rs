@@ -87,6 +87,7 @@ mod tests {
         Trouble {
             area: Area::Redis,
             error: error.help(help).to_info(),
+            servers: Vec::new(),
             places: vec!["job a".into(), "Redis b, seen from this host".into()],
         }
     }

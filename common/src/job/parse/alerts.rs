@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::{is_name, is_platform};
+use super::place::check_reference;
 use super::reader::{Problems, Section, finite};
 use crate::Millis;
 use crate::job::alerts::webhook_host;
@@ -16,6 +17,7 @@ const NAME: usize = 64;
 const URL: usize = 2_048;
 /// Event time in which a rule raises one alert about a creator, unless it says otherwise.
 const SILENCE: Millis = Millis(3_600_000);
+const DAY: Millis = Millis(86_400_000);
 
 pub(super) fn alerts(s: &Section<'_, '_>) -> AlertsSpec {
     let spec = AlertsSpec {
@@ -126,9 +128,10 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) {
         if rule.silence > spec.scoring.retire_after {
             let what = format!(
                 "{} of rule `{}` is longer than scoring.retire_after: a creator that has left is forgotten",
-                rule.silence, rule.name
+                in_days(rule.silence),
+                rule.name
             );
-            problem("rules.silence", what);
+            problems.of_item("alerts.rules", &rule.name, "silence", what);
         }
         if let Some(platform) = &rule.platform
             && !is_platform(platform)
@@ -137,8 +140,16 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) {
                 "of rule `{}`: use 1 to 64 lower-case letters, no `:`, no spaces around them",
                 rule.name
             );
-            problem("rules.platform", what);
+            problems.of_item("alerts.rules", &rule.name, "platform", what);
         }
+    }
+}
+
+/// Whole days as people write them: not in months, whose length nobody expects.
+fn in_days(length: Millis) -> String {
+    match length.0 % DAY.0 {
+        0 => format!("{}d", length.0 / DAY.0),
+        _ => length.to_string(),
     }
 }
 
@@ -168,11 +179,14 @@ fn webhook(alerts: &AlertsSpec, problem: &impl Fn(&str, String)) {
         ("webhook_token", &alerts.webhook_token),
         ("webhook_ca", &alerts.webhook_ca),
     ] {
-        if reference
-            .as_ref()
-            .is_some_and(|reference| reference.0.len() > 255)
-        {
+        let Some(SecretRef(text)) = reference else {
+            continue;
+        };
+        if text.len() > 255 {
             problem(key, "longer than 255 bytes".into());
+        }
+        if let Err(why) = check_reference(text) {
+            problem(key, why.into());
         }
     }
 }
@@ -312,6 +326,39 @@ mod tests {
         let many: String = (0..33).map(rule).collect();
         let many = problems(&format!("name = \"a\"\n[alerts]\ntopic = \"t\"\n{many}"));
         assert!(many[0].1.contains("more than 32 rules"), "{many:?}");
+    }
+
+    #[test]
+    fn a_secret_of_a_webhook_in_the_clear_is_refused_with_its_line_and_not_shown() {
+        for (key, reference) in [
+            ("webhook_token", "env:KOL_SECRET_HOOK"),
+            ("webhook_ca", "file:ca.pem"),
+        ] {
+            let with_ca = GOOD.replace(
+                "[[alerts.rules]]\nname = \"viral\"",
+                "webhook_ca = \"file:ca.pem\"\n[[alerts.rules]]\nname = \"viral\"",
+            );
+            assert!(parse(&with_ca, "a").is_ok());
+            let found = problems(&with_ca.replace(reference, "s3cret-in-the-clear"));
+            let line = with_ca.lines().position(|line| line.starts_with(key));
+            let what =
+                format!("alerts.{key}: must be a reference: env:KOL_SECRET_NAME or file:NAME");
+            assert_eq!(found, [(line.map(|line| line + 1), what)]);
+        }
+    }
+
+    #[test]
+    fn a_silence_that_is_too_long_is_named_as_it_is_written_with_the_line_of_its_key() {
+        let found = problems(&GOOD.replace("silence = \"10m\"", "silence = \"90d\""));
+        let line = 1 + GOOD
+            .lines()
+            .position(|line| line.starts_with("silence"))
+            .unwrap();
+        let [(at, what)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(*at, Some(line), "{what}");
+        assert!(what.contains("90d of rule `fast` is longer"), "{what}");
     }
 
     #[test]

@@ -6,14 +6,25 @@ use crate::job::{KeyTemplates, RedisTopology, RedisUrl, SecretRef, SinkSpec};
 /// Notes problems. `job` is the name of the job.
 pub(super) fn check(sink: &SinkSpec, job: &str, problems: &Problems) {
     for (key, SecretRef(text), _) in sink.references() {
-        if !text.starts_with("env:KOL_SECRET_") && !text.starts_with("file:") {
-            problems.of_key(key, "must be a reference: env:KOL_SECRET_NAME or file:NAME");
+        if let Err(why) = check_reference(text) {
+            problems.of_key(key, why);
         }
     }
     match sink.url.parse::<RedisUrl>() {
         Ok(url) => check_url(&url, sink, job, problems),
         Err(why) => problems.of_key("sink.url", why),
     }
+}
+
+/// Whether a text may refer to a secret or a certificate.
+///
+/// # Errors
+/// What to write. It never shows the text, which may be the secret.
+pub(super) fn check_reference(text: &str) -> Result<(), &'static str> {
+    if text.starts_with("env:KOL_SECRET_") || text.starts_with("file:") {
+        return Ok(());
+    }
+    Err("must be a reference: env:KOL_SECRET_NAME or file:NAME")
 }
 
 fn check_url(url: &RedisUrl, sink: &SinkSpec, job: &str, problems: &Problems) {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_spanned::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use crate::event::{FieldPath, MAX_ALTERNATIVES};
 use crate::time::Millis;
@@ -66,17 +66,23 @@ impl Problems {
     /// Notes a problem of a key after reading; its line, or that of the table around it, is known from
     /// the text.
     pub(super) fn of_key(&self, key: &str, message: impl Into<String>) {
-        let mut known = key;
-        let at = loop {
-            if let Some(at) = self.keys.get(known) {
-                break Some(*at);
+        self.add(self.place(key), key, message);
+    }
+
+    /// The same of a key of a table in a list, which has this name.
+    pub(super) fn of_item(&self, list: &str, name: &str, key: &str, message: impl Into<String>) {
+        let at = self.place(&format!("{list}.{name}.{key}"));
+        self.add(at, &format!("{list}.{key}"), message);
+    }
+
+    /// Where a key stands, or the nearest table around it.
+    fn place(&self, mut key: &str) -> Option<usize> {
+        loop {
+            if let Some(at) = self.keys.get(key) {
+                return Some(*at);
             }
-            match known.rsplit_once('.') {
-                Some((table, _)) => known = table,
-                None => break None,
-            }
-        };
-        self.add(at, key, message);
+            key = key.rsplit_once('.')?.0;
+        }
     }
 }
 
@@ -313,8 +319,24 @@ fn note_places(path: &str, table: &DeTable<'_>, places: &mut BTreeMap<String, us
             format!("{path}.{}", key.as_ref())
         };
         places.insert(dotted.clone(), key.span().start);
-        if let DeValue::Table(inner) = value.as_ref() {
-            note_places(&dotted, inner, places);
+        match value.as_ref() {
+            DeValue::Table(inner) => note_places(&dotted, inner, places),
+            DeValue::Array(list) => note_items(&dotted, list, places),
+            _ => {}
+        }
+    }
+}
+
+/// The same in a list, for its tables that have a name.
+fn note_items(path: &str, list: &DeArray<'_>, places: &mut BTreeMap<String, usize>) {
+    for item in list.iter() {
+        let DeValue::Table(table) = item.as_ref() else {
+            continue;
+        };
+        if let Some(DeValue::String(name)) = table.get("name").map(|name| name.as_ref()) {
+            let path = format!("{path}.{name}");
+            places.insert(path.clone(), item.span().start);
+            note_places(&path, table, places);
         }
     }
 }
