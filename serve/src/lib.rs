@@ -29,6 +29,7 @@ mod reader;
 mod server;
 mod serving;
 mod shown;
+mod words;
 
 pub use dashboard::files;
 pub use pages::openapi;

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::history::Span;
 use crate::problem::Problem;
+use crate::words::plain;
 
 /// Creators in one answer.
 const LIMIT: u64 = 200;
@@ -45,35 +46,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequestParts<S> for Para
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = Query::from_request_parts(parts, state).await;
-        let Query(params): Query<T> = read.map_err(|e| Problem::invalid(words(&e.body_text())))?;
+        let Query(params): Query<T> = read.map_err(|e| Problem::invalid(plain(&e.body_text())))?;
         params.check()?;
         Ok(Self(params))
     }
-}
-
-/// What is wrong with parameters, in words of people who write them. What is not known stays as it is.
-fn words(refused: &str) -> String {
-    let what = refused.strip_prefix("Failed to deserialize query string: ");
-    let what = what.unwrap_or(refused);
-    let (name, why) = what.split_once(": ").unwrap_or(("", what));
-    let is_number = [
-        "invalid digit found in string",
-        "cannot parse integer from empty string",
-        "number too large to fit in target type",
-    ];
-    if is_number.contains(&why) {
-        return format!("{name} is a whole number from 0 on, of at most 19 digits");
-    }
-    for (theirs, ours) in [
-        ("unknown field ", "there is no parameter "),
-        ("missing field ", "missing parameter "),
-        ("duplicate field ", "given twice: parameter "),
-    ] {
-        if let Some(rest) = why.strip_prefix(theirs) {
-            return format!("{ours}{rest}");
-        }
-    }
-    what.replacen("unknown variant ", "there is no value ", 1)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for KolId {
@@ -467,41 +443,5 @@ fn check_kol(kol: &str) -> Result<(), Problem> {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::http::Request;
-
-    use super::*;
-
-    async fn refused(query: &str) -> String {
-        let request = Request::builder()
-            .uri(format!("/?{query}"))
-            .body(())
-            .unwrap();
-        let (mut parts, ()) = request.into_parts();
-        let read = Params::<Listing>::from_request_parts(&mut parts, &()).await;
-        format!("{:?}", read.unwrap_err())
-    }
-
-    #[tokio::test]
-    async fn a_parameter_that_cannot_be_read_is_refused_in_plain_words() {
-        for (query, what) in [
-            ("offset=x", "\"offset is a whole number from 0 on"),
-            ("offset=", "\"offset is a whole number from 0 on"),
-            ("offset=-1", "\"offset is a whole number from 0 on"),
-            (
-                "offset=99999999999999999999",
-                "\"offset is a whole number from 0 on",
-            ),
-            ("no=1", "\"there is no parameter `no`, expected one of"),
-            ("offset=1&offset=2", "\"given twice: parameter `offset`"),
-            ("metric=x", "\"metric: there is no value `x`, expected"),
-        ] {
-            let text = refused(query).await;
-            assert!(text.contains(what), "{query}: {text}");
-            assert!(
-                !text.contains("deserialize") && !text.contains("digit found"),
-                "{text}"
-            );
-        }
-    }
-}
+#[path = "query_tests.rs"]
+mod tests;
