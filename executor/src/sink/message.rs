@@ -83,6 +83,8 @@ pub enum SinkMessage {
         pending: String,
         /// Fields of those that arrived: they are taken out first.
         settled: Vec<String>,
+        /// Where reading continues; `None`: only how many there are is read.
+        from: Option<u64>,
         /// Some of the others.
         reply: oneshot::Sender<Result<Waiting, SinkError>>,
     },
@@ -256,6 +258,10 @@ pub struct Waiting {
     pub alerts: Vec<(String, String)>,
     /// How many there are.
     pub all: u64,
+    /// Where reading continues: 0 at the end.
+    pub next: u64,
+    /// Their key is of a wrong type: nothing is read, and it is as it was.
+    pub is_refused: bool,
 }
 
 /// What compare calls found.
