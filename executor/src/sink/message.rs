@@ -248,7 +248,8 @@ pub struct Noted {
     pub lost: [u64; 2],
 }
 
-/// Most alerts of a partition that wait for a destination: more are not kept, and counted as lost.
+/// Most alerts of a partition that wait for a destination, a tenth of it where one takes more than 1,024 bytes: more are not
+/// kept, and counted as lost.
 pub const MOST_WAITING: u64 = 10_000;
 
 /// Alerts that wait for a destination.
