@@ -70,7 +70,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let ways = ways(&Arc::new(spec), &Secrets::new(test.secrets_dir), &ends);
     let sent = if test.dry_run {
         let both = alerts.iter().flat_map(|alert| {
-            let of = |way: &Box<dyn Way>| Sent {
+            let of = |way: &Arc<dyn Way>| Sent {
                 to: way.name(),
                 alert: alert.clone(),
                 outcome: None,
@@ -121,8 +121,8 @@ fn alerts_of(spec: &JobSpec, named: &[String], now: Millis) -> Result<Vec<Alert>
     Ok(wanted.map(|rule| Alert::test(spec, rule, now)).collect())
 }
 
-async fn send(ways: &[Box<dyn Way>], alerts: &[Alert]) -> Result<Vec<Sent>, KolError> {
-    let open = |way: &Box<dyn Way>| Ok((way.name(), way.open()?));
+async fn send(ways: &[Arc<dyn Way>], alerts: &[Alert]) -> Result<Vec<Sent>, KolError> {
+    let open = |way: &Arc<dyn Way>| Ok((way.name(), way.open()?));
     let open: Vec<_> = ways.iter().map(open).collect::<Result<_, KolError>>()?;
     let mut sent = Vec::new();
     for alert in alerts {

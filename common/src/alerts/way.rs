@@ -11,17 +11,17 @@ use crate::kafka::Ends;
 use crate::secrets::Secrets;
 
 /// Those of a job. Nothing is opened, and no secret read.
-pub fn ways(spec: &Arc<JobSpec>, secrets: &Secrets, ends: &Ends) -> Vec<Box<dyn Way>> {
-    let mut all: Vec<Box<dyn Way>> = Vec::new();
+pub fn ways(spec: &Arc<JobSpec>, secrets: &Secrets, ends: &Ends) -> Vec<Arc<dyn Way>> {
+    let mut all: Vec<Arc<dyn Way>> = Vec::new();
     if spec.alerts.topic.is_some() {
-        all.push(Box::new(ToTopic {
+        all.push(Arc::new(ToTopic {
             spec: Arc::clone(spec),
             secrets: secrets.clone(),
             ends: ends.clone(),
         }));
     }
     if spec.alerts.webhook.is_some() {
-        all.push(Box::new(ToWebhook {
+        all.push(Arc::new(ToWebhook {
             spec: Arc::clone(spec),
             secrets: secrets.clone(),
         }));

@@ -33,7 +33,7 @@ const POSTS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Courier {
     alerts: Alerts,
-    way: Box<dyn Way>,
+    way: Arc<dyn Way>,
     /// Where it leads to, while nothing says that it must be opened again.
     open: Option<Arc<dyn Destination>>,
     sink: Sink,
@@ -50,7 +50,7 @@ pub(super) struct Courier {
 struct NoRedis;
 
 impl Courier {
-    pub(super) fn new(alerts: Alerts, way: Box<dyn Way>, sink: Sink) -> Self {
+    pub(super) fn new(alerts: Alerts, way: Arc<dyn Way>, sink: Sink) -> Self {
         Self {
             alerts,
             way,
@@ -122,7 +122,7 @@ impl Courier {
                 continue;
             }
             if self.turn(&fence, open.as_ref()).await.is_err() {
-                return WITHOUT_REDIS;
+                return self.schedule.end().max(WITHOUT_REDIS);
             }
             if open.is_some() && !self.schedule.may_send() {
                 break;
@@ -265,7 +265,10 @@ impl Courier {
                 let held = self.schedule.held();
                 self.note(|backlog| backlog.arrived(held));
             }
-            Err(Failure { error, means }) if means == Means::Never => {
+            Err(Failure {
+                error,
+                means: Means::Never,
+            }) => {
                 self.schedule.dropped(fence, &field);
                 self.give_up(fence, field, &error);
             }

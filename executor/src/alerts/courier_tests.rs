@@ -156,7 +156,7 @@ impl Rig {
             Ok(())
         }));
         let hook = Arc::new(hook);
-        let ways: Vec<Box<dyn Way>> = vec![Box::new(ToHook(Arc::clone(&hook)))];
+        let ways: Vec<Arc<dyn Way>> = vec![Arc::new(ToHook(Arc::clone(&hook)))];
         let alerts = crate::alerts::start(&group, "kol", ways, &sink);
         Self {
             alerts,

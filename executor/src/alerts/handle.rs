@@ -34,8 +34,8 @@ pub struct Following {
 
 impl Alerts {
     /// Of a job with these destinations.
-    pub(super) fn new(job: &str, ways: &[Box<dyn Way>], stop: CancellationToken) -> Self {
-        let backlog = |way: &Box<dyn Way>| (way.kind(), Mutex::new(Backlog::new(way.name())));
+    pub(super) fn new(job: &str, ways: &[Arc<dyn Way>], stop: CancellationToken) -> Self {
+        let backlog = |way: &Arc<dyn Way>| (way.kind(), Mutex::new(Backlog::new(way.name())));
         Self(Arc::new(Shared {
             job: job.to_owned(),
             followed: Mutex::default(),

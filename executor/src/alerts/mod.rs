@@ -18,6 +18,8 @@ mod courier;
 mod handle;
 mod schedule;
 
+use std::sync::Arc;
+
 use kol_common::actor::Group;
 use kol_common::alerts::Way;
 
@@ -27,7 +29,7 @@ pub use self::handle::{Alerts, Following};
 use crate::sink::Sink;
 
 /// Starts to deliver the alerts of a job to these destinations. One that cannot be opened is tried again; nothing else waits for it.
-pub fn start(group: &Group, job: &str, ways: Vec<Box<dyn Way>>, sink: &Sink) -> Alerts {
+pub fn start(group: &Group, job: &str, ways: Vec<Arc<dyn Way>>, sink: &Sink) -> Alerts {
     let alerts = Alerts::new(job, &ways, group.stop_token().child_token());
     for way in ways {
         counts::begin(job, way.kind());
