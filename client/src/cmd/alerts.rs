@@ -1,9 +1,10 @@
 //! `alerts test FILE`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kol_common::alerts::{Alert, destinations};
+use kol_common::alerts::{Alert, Way, ways};
 use kol_common::job::{JobSpec, parse};
 use kol_common::kafka::Ends;
 use kol_common::secrets::Secrets;
@@ -66,19 +67,19 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let spec = parse(&text, &origin).map_err(KolError::from)?.spec;
     let alerts = alerts_of(&spec, &test.rules, Millis::now())?;
     let ends = Ends::default();
+    let ways = ways(&Arc::new(spec), &Secrets::new(test.secrets_dir), &ends);
     let sent = if test.dry_run {
-        let names = destinations_of(&spec);
         let both = alerts.iter().flat_map(|alert| {
-            let of = |to: &String| Sent {
-                to: to.clone(),
+            let of = |way: &Arc<dyn Way>| Sent {
+                to: way.name(),
                 alert: alert.clone(),
                 outcome: None,
             };
-            names.iter().map(of)
+            ways.iter().map(of)
         });
         both.collect()
     } else {
-        send(&spec, &alerts, &Secrets::new(test.secrets_dir), &ends).await?
+        send(&ways, &alerts).await?
     };
     let _in_time = ends.wait(END).await;
     if ctx.json() {
@@ -120,32 +121,15 @@ fn alerts_of(spec: &JobSpec, named: &[String], now: Millis) -> Result<Vec<Alert>
     Ok(wanted.map(|rule| Alert::test(spec, rule, now)).collect())
 }
 
-/// What the destinations of a spec are called, without opening them.
-fn destinations_of(spec: &JobSpec) -> Vec<String> {
-    let topic = spec
-        .alerts
-        .topic
-        .as_ref()
-        .map(|name| format!("topic {name}"));
-    let host = |url: &String| kol_common::job::alerts::webhook_host(url).ok();
-    let webhook = spec.alerts.webhook.as_ref().and_then(host);
-    let webhook = webhook.map(|host| format!("webhook at {host}"));
-    topic.into_iter().chain(webhook).collect()
-}
-
-async fn send(
-    spec: &JobSpec,
-    alerts: &[Alert],
-    secrets: &Secrets,
-    ends: &Ends,
-) -> Result<Vec<Sent>, KolError> {
-    let ways = destinations(spec, secrets, ends)?;
+async fn send(ways: &[Arc<dyn Way>], alerts: &[Alert]) -> Result<Vec<Sent>, KolError> {
+    let open = |way: &Arc<dyn Way>| Ok((way.name(), way.open()?));
+    let open: Vec<_> = ways.iter().map(open).collect::<Result<_, KolError>>()?;
     let mut sent = Vec::new();
     for alert in alerts {
-        for way in &ways {
-            let outcome = way.deliver(alert.clone()).await;
+        for (to, destination) in &open {
+            let outcome = destination.deliver(alert.clone()).await;
             sent.push(Sent {
-                to: way.name(),
+                to: to.clone(),
                 alert: alert.clone(),
                 outcome: Some(outcome.map_err(|failure| failure.error)),
             });
@@ -202,10 +186,6 @@ mod tests {
             alerts[0].key, later[0].key,
             "each test is an alert of its own"
         );
-        assert_eq!(
-            destinations_of(&spec()),
-            ["topic kol-alerts", "webhook at hooks.example:443"]
-        );
     }
 
     #[test]
@@ -229,9 +209,8 @@ mod tests {
         spec.alerts.webhook = Some("http://127.0.0.1:1/".into());
         let alerts = alerts_of(&spec, &["viral".into()], Millis(0)).unwrap();
         let secrets = Secrets::new(Some(dir.path().to_owned()));
-        let sent = send(&spec, &alerts, &secrets, &Ends::default())
-            .await
-            .unwrap();
+        let ways = ways(&Arc::new(spec), &secrets, &Ends::default());
+        let sent = send(&ways, &alerts).await.unwrap();
         let [one] = &sent[..] else {
             panic!("one rule, one destination")
         };

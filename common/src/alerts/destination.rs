@@ -1,5 +1,7 @@
 //! Where alerts go, and what becomes of one there.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 
 use super::message::Alert;
@@ -29,18 +31,40 @@ impl Kind {
 pub struct Failure {
     /// What went wrong.
     pub error: KolError,
-    /// It will be refused whenever it is sent again.
-    pub is_final: bool,
+    /// What that means for this alert and for others.
+    pub means: Means,
 }
 
-/// Where alerts go.
+/// What a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// The alert will be refused whenever it is sent again.
+    Never,
+    /// The destination answers, and does not take this alert now. It may take others.
+    NotNow,
+    /// The destination takes nothing now.
+    Down,
+    /// The login was refused: another secret is needed.
+    Login,
+}
+
+/// Where alerts go, once it is open.
 pub trait Destination: std::fmt::Debug + Send + Sync {
-    /// Which kind it is.
-    fn kind(&self) -> Kind;
-
-    /// What people know it by, without secrets.
-    fn name(&self) -> String;
-
     /// Sends one alert, within a deadline of its own. What has failed may have arrived all the same.
     fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), Failure>>;
+}
+
+/// The way to a destination. It can be opened again, with the secrets and certificates of then.
+pub trait Way: std::fmt::Debug + Send + Sync {
+    /// Which kind of destination it leads to.
+    fn kind(&self) -> Kind;
+
+    /// What people know the destination by, without secrets.
+    fn name(&self) -> String;
+
+    /// The destination, ready to be sent to.
+    ///
+    /// # Errors
+    /// A secret is missing or may not be sent there, a certificate cannot be read, or a client refuses its settings.
+    fn open(&self) -> Result<Arc<dyn Destination>, KolError>;
 }

@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
-use super::destination::{Destination, Failure, Kind};
+use super::destination::{Destination, Failure, Means};
 use super::message::Alert;
 use crate::KolError;
 use crate::job::KafkaSource;
@@ -83,7 +83,10 @@ impl Topic {
                 Ok(())
             }
             Err((error, _)) => Err(Failure {
-                is_final: is_too_large(&error),
+                means: match is_too_large(&error) {
+                    true => Means::Never,
+                    false => Means::Down,
+                },
                 error: of_alerts(&self.name, self.reasons.classify(&error)),
             }),
         }
@@ -122,14 +125,6 @@ fn config(source: &KafkaSource, secrets: &Secrets) -> Result<ClientConfig, KolEr
 }
 
 impl Destination for Topic {
-    fn kind(&self) -> Kind {
-        Kind::Topic
-    }
-
-    fn name(&self) -> String {
-        format!("topic {}", self.name)
-    }
-
     fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), Failure>> {
         self.send(alert).boxed()
     }

@@ -2,8 +2,8 @@
 //!
 //! - It is posted only to the host of the URL, which must be in the list beside the token: a redirect is not followed, and no
 //!   proxy of the environment is used.
-//! - Status 2xx: it arrived. 401, 403, 408, 425, 429, 5xx and no answer: to be sent again. Any other status, also a redirect: it
-//!   will never be taken.
+//! - Status 2xx: it arrived. 408, 425, 5xx: to be sent again, others may be taken meanwhile. 401, 403: the token is read again
+//!   first. 429 and no answer: nothing is taken now. Any other status, also a redirect: it will never be taken.
 //! - What the answer says is not read.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode, Url};
 
-use super::destination::{Destination, Failure, Kind};
+use super::destination::{Destination, Failure, Means};
 use super::message::Alert;
 use crate::KolError;
 use crate::job::AlertsSpec;
@@ -88,7 +88,7 @@ impl Webhook {
             Ok(answer) => judge(&self.host, answer.status()),
             Err(error) => Err(Failure {
                 error: failed(&self.host, &deepest(&error.without_url())),
-                is_final: false,
+                means: Means::Down,
             }),
         }
     }
@@ -99,17 +99,16 @@ fn judge(host: &str, status: StatusCode) -> Result<(), Failure> {
     if status.is_success() {
         return Ok(());
     }
-    let later = [
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::TOO_EARLY,
-        StatusCode::TOO_MANY_REQUESTS,
-    ];
-    // A login that is refused is put right by a person: nothing is dropped meanwhile.
-    let login = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
-    Err(Failure {
-        error: failed(host, &format!("answered {status}")),
-        is_final: !(status.is_server_error() || later.contains(&status) || login.contains(&status)),
-    })
+    let means = match status {
+        // A login that is refused is put right by a person: nothing is dropped meanwhile.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Means::Login,
+        StatusCode::TOO_MANY_REQUESTS => Means::Down,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Means::NotNow,
+        _ if status.is_server_error() => Means::NotNow,
+        _ => Means::Never,
+    };
+    let error = failed(host, &format!("answered {status}"));
+    Err(Failure { error, means })
 }
 
 fn failed(host: &str, why: &str) -> KolError {
@@ -126,14 +125,6 @@ fn deepest(error: &dyn std::error::Error) -> String {
 }
 
 impl Destination for Webhook {
-    fn kind(&self) -> Kind {
-        Kind::Webhook
-    }
-
-    fn name(&self) -> String {
-        format!("webhook at {}", self.host)
-    }
-
     fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), Failure>> {
         self.post(alert).boxed()
     }

@@ -76,7 +76,7 @@ async fn an_alert_is_posted_with_its_key_and_token_and_again_until_it_is_taken()
     let webhook = Webhook::open(&url, &spec(), &secrets).unwrap();
     for _ in 0..2 {
         let failure = webhook.deliver(alert()).await.unwrap_err();
-        assert!(!failure.is_final, "{failure:?}");
+        assert_ne!(failure.means, Means::Never, "{failure:?}");
         assert!(failure.error.message.contains("127.0.0.1"), "{failure:?}");
     }
     webhook.deliver(alert()).await.unwrap();
@@ -98,22 +98,24 @@ async fn an_alert_is_posted_with_its_key_and_token_and_again_until_it_is_taken()
 }
 
 #[tokio::test]
-async fn what_will_never_be_taken_differs_from_what_may_be_taken_later() {
-    for (status, is_final) in [
-        ("400 Bad Request", true),
-        ("404 Not Found", true),
-        ("422 Unprocessable Entity", true),
-        ("401 Unauthorized", false),
-        ("403 Forbidden", false),
-        ("408 Request Timeout", false),
-        ("500 Internal Server Error", false),
-        ("302 Found", true),
+async fn a_status_says_whether_the_alert_the_login_or_the_destination_is_the_reason() {
+    for (status, means) in [
+        ("400 Bad Request", Means::Never),
+        ("404 Not Found", Means::Never),
+        ("422 Unprocessable Entity", Means::Never),
+        ("401 Unauthorized", Means::Login),
+        ("403 Forbidden", Means::Login),
+        ("408 Request Timeout", Means::NotNow),
+        ("500 Internal Server Error", Means::NotNow),
+        ("429 Too Many Requests", Means::Down),
+        ("503 Service Unavailable", Means::NotNow),
+        ("302 Found", Means::Never),
     ] {
         let (url, seen) = server(&[status]).await;
         let (_dir, secrets) = secrets(None);
         let webhook = Webhook::open(&url, &spec(), &secrets).unwrap();
         let failure = webhook.deliver(alert()).await.unwrap_err();
-        assert_eq!(failure.is_final, is_final, "{status}");
+        assert_eq!(failure.means, means, "{status}");
         assert!(failure.error.message.contains(status), "{failure:?}");
         assert_eq!(seen.lock().unwrap().len(), 1, "no redirect is followed");
     }
@@ -127,7 +129,7 @@ async fn a_webhook_that_nobody_answers_at_fails_without_showing_token_or_path() 
     let (_dir, secrets) = secrets(None);
     let webhook = Webhook::open(&url, &spec(), &secrets).unwrap();
     let failure = webhook.deliver(alert()).await.unwrap_err();
-    assert!(!failure.is_final);
+    assert_eq!(failure.means, Means::Down);
     let shown = format!("{} {webhook:?} {failure:?}", failure.error);
     assert!(!shown.contains("t0ken"), "{shown}");
     assert!(

@@ -1,27 +1,27 @@
 //! What waits for a destination, what fails there and what was lost: a machine without I/O. Rules:
 //!
-//! 1. A failure is a problem until an alert arrives, or none waits. It says how many wait.
-//! 2. A destination that failed is tried again after a wait that doubles up to half a minute, with jitter.
-//! 3. At most [`MOST_WAITING`] alerts of a partition wait. More are lost; that is said for a while after the last of them.
-//! 4. The log has a line when that they fail begins and one when it ends, and one when alerts begin to be lost.
+//! 1. A failure is a problem until an alert arrives and none is held back that failed, or none waits. It says how many wait.
+//! 2. A destination that cannot be opened is a problem until it is open, whether alerts wait or not.
+//! 3. At most [`MOST_WAITING`](crate::sink::MOST_WAITING) alerts of a partition wait. More are lost; that is said for a while after the last of them.
+//! 4. That alerts were refused for good is said for a while after the last of them.
+//! 5. A key of a wrong type is a problem until its partition can be read.
+//! 6. The log has a line when that they fail begins and one when it ends, and one when alerts begin to be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::KolError;
-use kol_common::retry::Backoff;
 use tokio::time::Instant;
 
-use crate::sink::MOST_WAITING;
-
-/// The first wait after a failure, and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How long it is said that alerts were lost.
+/// How long it is said that alerts were lost or refused.
 const SAID: Duration = Duration::from_secs(300);
 /// Alerts wait, and do not arrive.
 pub const FAILING: &str = "ALERTS_FAILING";
 /// So many wait that more are lost.
 pub const BEHIND: &str = "ALERTS_BEHIND";
+
+/// The destination has refused some for good.
+pub const REFUSED: &str = "ALERTS_REFUSED";
 
 /// See the module.
 #[derive(Debug)]
@@ -30,10 +30,16 @@ pub struct Backlog {
     name: String,
     /// How many wait, by partition.
     waiting: BTreeMap<String, u64>,
+    /// Why the destination cannot be opened.
+    closed: Option<KolError>,
+    /// Why one did not arrive.
     failing: Option<KolError>,
-    backoff: Backoff,
+    /// Keys of a wrong type, by partition.
+    keys: BTreeMap<String, KolError>,
     /// How many were lost, and when the last of them was.
     lost: Option<(u64, Instant)>,
+    /// How many were refused for good, when the last of them was, and why.
+    refused: Option<(u64, Instant, KolError)>,
 }
 
 /// What the log should say.
@@ -46,13 +52,14 @@ pub enum Line {
 impl Backlog {
     /// Nothing waits so far.
     pub fn new(name: String) -> Self {
-        let (first, most) = WAITS;
         Self {
             name,
             waiting: BTreeMap::new(),
+            closed: None,
             failing: None,
-            backoff: Backoff::new(first, most),
+            keys: BTreeMap::new(),
             lost: None,
+            refused: None,
         }
     }
 
@@ -63,29 +70,73 @@ impl Backlog {
         } else {
             self.waiting.insert(partition.to_owned(), count);
         }
-        self.ends_if(self.waiting.is_empty())
+        let is_empty = self.waiting.is_empty();
+        self.change(|backlog| {
+            if is_empty {
+                backlog.failing = None;
+            }
+        })
     }
 
     /// The partition is another executor's.
     pub fn forget(&mut self, partition: &str) -> Option<Line> {
+        self.keys.remove(partition);
         self.waits(partition, 0)
     }
 
-    /// An alert arrived.
-    pub fn arrived(&mut self) -> Option<Line> {
-        self.backoff.succeeded();
-        self.ends_if(true)
+    /// What waits for a partition cannot be read, because of a key of a wrong type; `None`: it can.
+    pub fn key(&mut self, partition: &str, error: Option<KolError>) {
+        match error {
+            Some(error) => self.keys.insert(partition.to_owned(), error),
+            None => self.keys.remove(partition),
+        };
     }
 
-    fn ends_if(&mut self, ends: bool) -> Option<Line> {
-        let ended = ends && self.failing.take().is_some();
-        ended.then_some(Line::Ends)
+    /// The destination cannot be opened.
+    pub fn closed(&mut self, error: KolError) -> Option<Line> {
+        self.change(|backlog| backlog.closed = Some(error))
     }
 
-    /// An alert did not arrive: how long to wait before the next.
-    pub fn failed(&mut self, error: KolError) -> (Duration, Option<Line>) {
-        let begins = self.failing.replace(error).is_none();
-        (self.backoff.failed(), begins.then_some(Line::Begins))
+    /// The destination is open. What waits has not arrived by that.
+    pub fn opened(&mut self) -> Option<Line> {
+        self.change(|backlog| {
+            let why = backlog.closed.take();
+            if !backlog.waiting.is_empty() {
+                backlog.failing = backlog.failing.take().or(why);
+            }
+        })
+    }
+
+    /// An alert arrived, and so many are held back that did not.
+    pub fn arrived(&mut self, held: usize) -> Option<Line> {
+        self.change(|backlog| {
+            if held == 0 {
+                backlog.failing = None;
+            }
+        })
+    }
+
+    /// An alert did not arrive.
+    pub fn failed(&mut self, error: KolError) -> Option<Line> {
+        self.change(|backlog| backlog.failing = Some(error))
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Self)) -> Option<Line> {
+        let fails = |backlog: &Self| backlog.closed.is_some() || backlog.failing.is_some();
+        let before = fails(self);
+        change(self);
+        match (before, fails(self)) {
+            (false, true) => Some(Line::Begins),
+            (true, false) => Some(Line::Ends),
+            _ => None,
+        }
+    }
+
+    /// An alert was refused for good.
+    pub fn refused(&mut self, now: Instant, error: KolError) {
+        let before = self.refused.take().filter(|(_, at, _)| now < *at + SAID);
+        let sum = before.map_or(0, |(sum, ..)| sum) + 1;
+        self.refused = Some((sum, now, error));
     }
 
     /// So many alerts found no room.
@@ -98,22 +149,55 @@ impl Backlog {
 
     /// What an operator reads.
     pub fn problem(&self, now: Instant) -> Option<KolError> {
-        let waiting: u64 = self.waiting.values().sum();
-        let name = &self.name;
-        let why = self.failing.as_ref().map(|error| format!(": {error}"));
-        let why = why.unwrap_or_default();
-        if let Some((lost, _)) = self.lost.filter(|(_, at)| now < *at + SAID) {
-            let what = format!(
-                "{lost} alerts for {name} were lost: {MOST_WAITING} of a partition wait already, {waiting} of this executor{why}"
-            );
-            return Some(KolError::external(BEHIND, what).help(
-                "Mend the destination: what waits is sent then. Fewer alerts come of narrower rules, or a longer silence.",
-            ));
+        self.lost_problem(now)
+            .or_else(|| self.failing_problem())
+            .or_else(|| self.keys.values().next().cloned())
+            .or_else(|| self.refused_problem(now))
+    }
+
+    fn why(&self) -> Option<&KolError> {
+        self.closed.as_ref().or(self.failing.as_ref())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.waiting.values().sum()
+    }
+
+    fn lost_problem(&self, now: Instant) -> Option<KolError> {
+        let (lost, _) = self.lost.filter(|(_, at)| now < *at + SAID)?;
+        let why = self.why().map(|error| format!(": {error}"));
+        let (name, waiting, why) = (&self.name, self.waiting(), why.unwrap_or_default());
+        let what = format!(
+            "{lost} alerts for {name} were lost: as many of a partition wait as may, {waiting} of this executor{why}"
+        );
+        Some(KolError::external(BEHIND, what).help(
+            "Mend the destination: what waits is sent then. Fewer alerts come of narrower rules, or a longer silence.",
+        ))
+    }
+
+    fn failing_problem(&self) -> Option<KolError> {
+        let error = self.why()?;
+        let what = format!("{} alerts wait for {}: {error}", self.waiting(), self.name);
+        let help = match &self.closed {
+            Some(closed) if !closed.help.is_empty() => closed.help.clone(),
+            _ => "Mend the destination: they are sent again by themselves. Try it out with kol-client alerts test FILE."
+                .to_owned(),
+        };
+        Some(KolError::external(FAILING, what).help(help))
+    }
+
+    fn refused_problem(&self, now: Instant) -> Option<KolError> {
+        let (sum, at, error) = self.refused.as_ref()?;
+        if now >= *at + SAID {
+            return None;
         }
-        self.failing.as_ref()?;
-        let what = format!("{waiting} alerts wait for {name}{why}");
-        Some(KolError::external(FAILING, what).help(
-            "Mend the destination: they are sent again by themselves. Try it out with kol-client alerts test FILE.",
+        let what = format!(
+            "{sum} alerts for {} were refused for good, and are dropped: {error}",
+            self.name
+        );
+        Some(KolError::external(REFUSED, what).help(
+            "Correct alerts.webhook or alerts.topic, or what answers there: the next alerts arrive then. \
+             Try it out with kol-client alerts test FILE.",
         ))
     }
 }
@@ -132,8 +216,8 @@ mod tests {
         let mut backlog = Backlog::new("webhook at x:1".into());
         assert_eq!(backlog.waits("a", 3), None);
         assert_eq!(backlog.problem(now), None, "they are on their way");
-        assert_eq!(backlog.failed(refused()).1, Some(Line::Begins));
-        assert_eq!(backlog.failed(refused()).1, None);
+        assert_eq!(backlog.failed(refused()), Some(Line::Begins));
+        assert_eq!(backlog.failed(refused()), None);
         let problem = backlog.problem(now).unwrap();
         assert_eq!(problem.code, FAILING);
         assert!(
@@ -141,11 +225,13 @@ mod tests {
             "{problem}"
         );
         assert!(problem.message.contains("answered 503"), "{problem}");
-        assert_eq!(backlog.arrived(), Some(Line::Ends));
-        assert_eq!(backlog.arrived(), None);
+        assert_eq!(backlog.arrived(1), None, "another one is held back");
+        assert!(backlog.problem(now).is_some());
+        assert_eq!(backlog.arrived(0), Some(Line::Ends));
+        assert_eq!(backlog.arrived(0), None);
         assert_eq!(backlog.problem(now), None);
 
-        backlog.failed(refused());
+        assert_eq!(backlog.failed(refused()), Some(Line::Begins));
         assert_eq!(backlog.waits("b", 1), None);
         assert_eq!(backlog.forget("a"), None);
         assert_eq!(backlog.waits("b", 0), Some(Line::Ends));
@@ -153,17 +239,65 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_tried_again_after_waits_that_grow_to_half_a_minute() {
-        let mut backlog = Backlog::new("topic t".into());
-        let waits: Vec<Duration> = (0..10).map(|_| backlog.failed(refused()).0).collect();
-        assert!(waits[0] <= Duration::from_secs(1), "{waits:?}");
-        assert!(waits[9] >= Duration::from_secs(15), "{waits:?}");
-        assert!(
-            waits.iter().all(|wait| *wait <= Duration::from_secs(30)),
-            "{waits:?}"
+    fn a_destination_that_cannot_be_opened_is_a_problem_also_while_nothing_waits() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new("webhook at x:1".into());
+        let missing = || KolError::user("SECRET_MISSING", "no token").help("Provide it.");
+        assert_eq!(backlog.closed(missing()), Some(Line::Begins));
+        assert_eq!(backlog.waits("a", 0), None);
+        let problem = backlog.problem(now).unwrap();
+        assert_eq!(
+            (problem.code, problem.help.as_str()),
+            (FAILING, "Provide it.")
         );
-        backlog.arrived();
-        assert!(backlog.failed(refused()).0 <= Duration::from_secs(1));
+        assert!(problem.message.contains("no token"), "{problem}");
+        assert_eq!(backlog.opened(), Some(Line::Ends));
+        assert_eq!(backlog.problem(now), None);
+
+        backlog.closed(missing());
+        backlog.waits("a", 2);
+        assert_eq!(backlog.opened(), None, "nothing has arrived so far");
+        assert_eq!(backlog.problem(now).unwrap().code, FAILING);
+        assert_eq!(backlog.arrived(0), Some(Line::Ends));
+    }
+
+    #[test]
+    fn that_alerts_were_refused_for_good_is_said_for_a_while_with_the_answer() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new("webhook at x:1".into());
+        backlog.refused(now, KolError::external("ALERT_WEBHOOK", "answered 400"));
+        backlog.refused(
+            now + SAID / 2,
+            KolError::external("ALERT_WEBHOOK", "answered 404"),
+        );
+        let problem = backlog.problem(now + SAID).unwrap();
+        assert_eq!(problem.code, REFUSED);
+        assert!(
+            problem.message.starts_with("2 alerts for webhook at x:1"),
+            "{problem}"
+        );
+        assert!(problem.message.contains("answered 404"), "{problem}");
+        assert!(problem.help.contains("alerts.webhook"), "{problem}");
+        assert_eq!(backlog.problem(now + 2 * SAID), None);
+        backlog.refused(now + 2 * SAID, refused());
+        let problem = backlog.problem(now + 2 * SAID).unwrap();
+        assert!(problem.message.starts_with("1 alerts"), "{problem}");
+    }
+
+    #[test]
+    fn a_key_of_a_wrong_type_is_a_problem_until_its_partition_is_read_or_gone() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new("topic t".into());
+        let key = || KolError::external("SINK_KEY_TYPE", "the Redis key k");
+        backlog.key("a", Some(key()));
+        assert_eq!(backlog.problem(now).unwrap().code, "SINK_KEY_TYPE");
+        backlog.key("b", None);
+        assert!(backlog.problem(now).is_some());
+        backlog.key("a", None);
+        assert_eq!(backlog.problem(now), None);
+        backlog.key("a", Some(key()));
+        backlog.forget("a");
+        assert_eq!(backlog.problem(now), None);
     }
 
     #[test]

@@ -39,6 +39,13 @@ static ARRIVED: LazyLock<IntCounterVec> = LazyLock::new(|| DELIVERED.counters(&[
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| FAILED.counters(&["job_name", "to"]));
 static GONE: LazyLock<IntCounterVec> = LazyLock::new(|| LOST.counters(&["job_name", "to"]));
 
+/// The destination of a job is there, so that the first alert that is lost is seen as a change of its counter.
+pub(super) fn begin(job: &str, to: Kind) {
+    for counters in [&ARRIVED, &REFUSED, &GONE] {
+        counters.with_label_values(&[job, to.as_str()]).inc_by(0);
+    }
+}
+
 /// A flush noted these.
 pub(super) fn noted(job: &str, noted: &Noted) {
     for (rule, count) in &noted.rules {

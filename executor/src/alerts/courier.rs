@@ -1,59 +1,83 @@
-//! The task of a destination: reads what waits, delivers it, takes it out. One that fails is tried again later; nothing else
-//! waits for that.
+//! The task of a destination: opens it, reads what waits, delivers it, takes it out. What fails is tried again later, as
+//! `schedule` says; nothing else waits for that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kol_common::KolError;
-use kol_common::alerts::{Alert, Destination, Failure, Kind, Raised};
+use kol_common::alerts::{Alert, Destination, Failure, Kind, Means, Raised, Way};
 use kol_common::job::pending_key;
-use tokio::time::{Instant, sleep_until, timeout};
+use kol_common::redis::wrong_type;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use super::backlog::{FAILING, Line};
+use super::backlog::{Backlog, FAILING, Line};
 use super::counts;
 use super::handle::Alerts;
+use super::schedule::Schedule;
 use crate::sink::{Sink, SinkMessage, Waiting};
 
-/// How often it is looked whether anything waits.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait where Redis does not say what waits.
+const WITHOUT_REDIS: Duration = Duration::from_millis(500);
 /// Longest time that Redis may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long what waits may take when the job ends here.
 const LAST: Duration = Duration::from_secs(5);
+/// Requests to a webhook at a time.
+const POSTS: usize = 4;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Courier {
     alerts: Alerts,
-    way: Arc<dyn Destination>,
+    way: Arc<dyn Way>,
+    /// Where it leads to, while nothing says that it must be opened again.
+    open: Option<Arc<dyn Destination>>,
     sink: Sink,
+    schedule: Schedule,
     /// Fence records of the partitions that were looked at last.
     known: BTreeSet<String>,
+    /// What is delivered or dropped, and not taken out yet: fields by partition, a piece of each at most.
+    settled: BTreeMap<String, Vec<String>>,
+    /// The job ends here: partitions are gone, and what waits is tried once more.
+    is_ending: bool,
 }
 
-/// Nothing more can be delivered now.
-enum Stuck {
-    /// The destination failed: the wait before the next attempt.
-    Destination(Duration),
-    /// Redis does not say what waits: partitions report that.
-    Redis,
-}
+/// Redis does not say what waits: partitions report that.
+struct NoRedis;
 
 impl Courier {
-    pub(super) fn new(alerts: Alerts, way: Arc<dyn Destination>, sink: Sink) -> Self {
+    pub(super) fn new(alerts: Alerts, way: Arc<dyn Way>, sink: Sink) -> Self {
         Self {
             alerts,
             way,
+            open: None,
             sink,
+            schedule: Schedule::new(),
             known: BTreeSet::new(),
+            settled: BTreeMap::new(),
+            is_ending: false,
         }
     }
 
     /// Until the job has no partition here any more.
     pub(super) async fn run(mut self) {
         let stop = self.alerts.stopped().clone();
+        let over = async {
+            stop.cancelled().await;
+            sleep(LAST).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.rounds(&stop) => {}
+            () = over => {}
+        }
+    }
+
+    async fn rounds(&mut self, stop: &CancellationToken) {
         let mut next = Instant::now();
         loop {
             tokio::select! {
@@ -62,24 +86,20 @@ impl Courier {
                 () = sleep_until(next) => {}
             }
             self.look_who_is_followed();
-            next = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                wait = self.round() => Instant::now() + wait,
-            };
+            // What is on its way is waited for, also when the job ends: it would be sent twice.
+            next = Instant::now() + self.round().await;
         }
         // Partitions that are gone by now noted their last alerts a moment ago.
-        let _in_time = timeout(LAST, self.round()).await;
+        self.is_ending = true;
+        self.schedule.last_round();
+        while self.round().await.is_zero() {}
     }
 
     fn look_who_is_followed(&mut self) {
         let followed: BTreeSet<String> = self.alerts.followed().keys().cloned().collect();
         for gone in self.known.difference(&followed) {
-            let line = self
-                .alerts
-                .backlog(self.kind())
-                .and_then(|mut backlog| backlog.forget(gone));
-            self.log(line, None);
+            self.settled.remove(gone);
+            self.note(|backlog| backlog.forget(gone));
         }
         self.known = followed;
     }
@@ -88,131 +108,208 @@ impl Courier {
         self.way.kind()
     }
 
-    /// Delivers what waits for all partitions: how long to wait before the next round.
+    /// Whether alerts of a partition are still this executor's to deliver.
+    fn is_followed(&self, fence: &str) -> bool {
+        self.is_ending || self.alerts.followed().contains_key(fence)
+    }
+
+    /// One piece of what waits for each partition: how long to wait before the next round.
     async fn round(&mut self) -> Duration {
-        for fence in self.known.clone() {
-            match self.drain(&fence).await {
-                Ok(()) => {}
-                Err(Stuck::Destination(wait)) => return wait,
-                Err(Stuck::Redis) => break,
+        let turns = self.schedule.begin(&self.known, Instant::now());
+        let open = self.opened();
+        for fence in turns {
+            if !self.is_followed(&fence) {
+                continue;
+            }
+            if self.turn(&fence, open.as_ref()).await.is_err() {
+                return self.schedule.end().max(WITHOUT_REDIS);
+            }
+            if open.is_some() && !self.schedule.may_send() {
+                break;
             }
         }
-        LOOK_EVERY
+        self.schedule.end()
     }
 
-    /// Delivers what waits for a partition until nothing does.
-    async fn drain(&self, fence: &str) -> Result<(), Stuck> {
+    /// The destination, opened if it is not.
+    fn opened(&mut self) -> Option<Arc<dyn Destination>> {
+        if self.open.is_none() {
+            match self.way.open() {
+                Ok(open) => {
+                    self.open = Some(open);
+                    self.note(Backlog::opened);
+                }
+                Err(error) => {
+                    self.schedule.closed();
+                    let line = self.backlog(|backlog| backlog.closed(error.clone()));
+                    self.log(line, Some(&error));
+                }
+            }
+        }
+        self.open.clone()
+    }
+
+    /// Delivers a piece of what waits for a partition. Without a destination it only looks how much that is.
+    async fn turn(
+        &mut self,
+        fence: &str,
+        open: Option<&Arc<dyn Destination>>,
+    ) -> Result<(), NoRedis> {
+        let Some(open) = open else {
+            return self.read(fence, None).await.map(drop);
+        };
+        let from = self.schedule.turn(fence);
+        let waiting = self.read(fence, Some(from)).await?;
+        if waiting.alerts.is_empty() {
+            self.schedule.whole(fence, waiting.next);
+            return Ok(());
+        }
+        if self.deliver(fence, open, waiting.alerts).await {
+            self.schedule.whole(fence, waiting.next);
+        }
+        if self.settled.contains_key(fence) {
+            self.read(fence, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes out what is settled, and reads some of what waits, if that is wanted: from a cursor on.
+    async fn read(&mut self, fence: &str, from: Option<u64>) -> Result<Waiting, NoRedis> {
         let pending = pending_key(fence, self.kind().as_str());
-        let mut settled = Vec::new();
-        loop {
-            let waiting = self.read(&pending, std::mem::take(&mut settled)).await?;
-            self.waits(fence, waiting.all);
-            if waiting.alerts.is_empty() {
-                return Ok(());
-            }
-            let (done, stuck) = self.deliver(waiting.alerts).await;
-            if let Some(stuck) = stuck {
-                let left = self.read(&pending, done).await?;
-                self.waits(fence, left.all);
-                return Err(stuck);
-            }
-            settled = done;
-        }
-    }
-
-    fn waits(&self, fence: &str, count: u64) {
-        let line = self
-            .alerts
-            .backlog(self.kind())
-            .and_then(|mut backlog| backlog.waits(fence, count));
-        self.log(line, None);
-    }
-
-    /// Takes out what is settled, and reads some of what waits.
-    async fn read(&self, pending: &str, settled: Vec<String>) -> Result<Waiting, Stuck> {
+        let settled = self.settled.remove(fence).unwrap_or_default();
         let message = |reply| SinkMessage::Alerts {
-            pending: pending.to_owned(),
-            settled,
+            pending: pending.clone(),
+            settled: settled.clone(),
+            from,
             reply,
         };
-        match self.sink.ask(message, ANSWER).await {
-            Ok(Ok(waiting)) => Ok(waiting),
-            Ok(Err(_)) | Err(_) => Err(Stuck::Redis),
+        let Ok(Ok(waiting)) = self.sink.ask(message, ANSWER).await else {
+            if !settled.is_empty() {
+                self.settled.insert(fence.to_owned(), settled);
+            }
+            return Err(NoRedis);
+        };
+        let refused = waiting.is_refused.then(|| {
+            let without = "alerts of its partition do not arrive until it is gone";
+            wrong_type(&pending, without)
+        });
+        let all = waiting.all;
+        self.note(|backlog| {
+            backlog.key(fence, refused);
+            backlog.waits(fence, all)
+        });
+        Ok(waiting)
+    }
+
+    /// Delivers those alerts of a piece that are due, the oldest first. Whether it came to the end of them.
+    async fn deliver(
+        &mut self,
+        fence: &str,
+        open: &Arc<dyn Destination>,
+        piece: Vec<(String, String)>,
+    ) -> bool {
+        let due = self.due(fence, piece);
+        let at_once = match self.kind() {
+            Kind::Topic => due.len(),
+            Kind::Webhook => POSTS,
+        };
+        let mut due = due.into_iter().peekable();
+        let mut sends = FuturesUnordered::new();
+        loop {
+            while sends.len() < at_once && self.may_send(fence) {
+                let Some((field, alert)) = due.next() else {
+                    break;
+                };
+                sends.push(async move { (field, open.deliver(alert).await) });
+            }
+            let Some((field, sent)) = sends.next().await else {
+                return due.peek().is_none();
+            };
+            self.outcome(fence, field, sent);
         }
     }
 
-    /// Delivers alerts, the oldest first: the fields of those that are settled, and why the others are not.
-    async fn deliver(&self, mut waiting: Vec<(String, String)>) -> (Vec<String>, Option<Stuck>) {
-        let mut settled = Vec::new();
-        let mut alerts: Vec<(String, Alert)> = Vec::new();
-        for (field, text) in waiting.drain(..) {
+    fn may_send(&self, fence: &str) -> bool {
+        let goes_on = self.is_ending || !self.alerts.stopped().is_cancelled();
+        goes_on && self.schedule.may_send() && self.is_followed(fence)
+    }
+
+    /// The alerts of a piece that may be sent now, the oldest first. What is no alert is dropped.
+    fn due(&mut self, fence: &str, piece: Vec<(String, String)>) -> Vec<(String, Alert)> {
+        let now = Instant::now();
+        let mut due: Vec<(String, Alert)> = Vec::new();
+        for (field, text) in piece {
             match serde_json::from_str::<Raised>(&text) {
-                Ok(raised) => alerts.push((field, raised.of_job(self.alerts.job()))),
+                Ok(raised) if self.schedule.is_due(fence, &field, now) => {
+                    due.push((field, raised.of_job(self.alerts.job())));
+                }
+                Ok(_) => {}
                 Err(error) => {
-                    self.give_up(&KolError::internal("ALERT_REFUSED", error.to_string()));
-                    settled.push(field);
+                    let what = format!("what waits in Redis is no alert: {error}");
+                    self.give_up(fence, field, &KolError::internal("ALERT_REFUSED", what));
                 }
             }
         }
-        alerts.sort_by(|(_, a), (_, b)| {
+        due.sort_by(|(_, a), (_, b)| {
             (&a.window_end, &a.raised_at).cmp(&(&b.window_end, &b.raised_at))
         });
-        let at_once = match self.kind() {
-            Kind::Topic => alerts.len().max(1),
-            Kind::Webhook => 4,
-        };
-        let sends = alerts.into_iter().map(|(field, alert)| async move {
-            let sent = self.way.deliver(alert).await;
-            (field, sent)
-        });
-        let mut sends = futures::stream::iter(sends).buffer_unordered(at_once);
-        let mut stuck = None;
-        while let Some((field, sent)) = sends.next().await {
-            match sent {
-                Ok(()) => self.arrived(),
-                Err(Failure {
-                    error,
-                    is_final: true,
-                }) => self.give_up(&error),
-                Err(Failure { error, .. }) => {
-                    counts::failed(self.alerts.job(), self.kind());
-                    if stuck.is_none() {
-                        stuck = self.failed(error);
-                    }
-                    // What is on its way to a topic arrives, or fails, all the same: it is worth waiting for.
-                    if self.kind() == Kind::Webhook {
-                        break;
-                    }
-                    continue;
-                }
+        due
+    }
+
+    fn outcome(&mut self, fence: &str, field: String, sent: Result<(), Failure>) {
+        match sent {
+            Ok(()) => {
+                counts::delivered(self.alerts.job(), self.kind());
+                self.schedule.arrived(fence, &field);
+                self.settle(fence, field);
+                let held = self.schedule.held();
+                self.note(|backlog| backlog.arrived(held));
             }
-            settled.push(field);
+            Err(Failure {
+                error,
+                means: Means::Never,
+            }) => {
+                self.schedule.dropped(fence, &field);
+                self.give_up(fence, field, &error);
+            }
+            Err(Failure { error, means }) => {
+                counts::failed(self.alerts.job(), self.kind());
+                self.schedule.failed(fence, &field, means, Instant::now());
+                if means == Means::Login {
+                    // The secret may be another by now.
+                    self.open = None;
+                }
+                let line = self.backlog(|backlog| backlog.failed(error.clone()));
+                self.log(line, Some(&error));
+            }
         }
-        (settled, stuck)
     }
 
-    fn arrived(&self) {
-        counts::delivered(self.alerts.job(), self.kind());
-        let line = self
-            .alerts
-            .backlog(self.kind())
-            .and_then(|mut backlog| backlog.arrived());
-        self.log(line, None);
-    }
-
-    fn failed(&self, error: KolError) -> Option<Stuck> {
-        let mut backlog = self.alerts.backlog(self.kind())?;
-        let (wait, line) = backlog.failed(error.clone());
-        drop(backlog);
-        self.log(line, Some(&error));
-        Some(Stuck::Destination(wait))
+    fn settle(&mut self, fence: &str, field: String) {
+        let settled = self.settled.entry(fence.to_owned()).or_default();
+        settled.push(field);
     }
 
     /// The destination will never take it.
-    fn give_up(&self, error: &KolError) {
+    fn give_up(&mut self, fence: &str, field: String, error: &KolError) {
+        self.settle(fence, field);
         counts::lost(self.alerts.job(), self.kind(), 1);
         let (job, to) = (self.alerts.job(), self.way.name());
         tracing::warn!(code = "ALERT_REFUSED", job, to, %error, "an alert was refused for good, and is dropped");
+        self.note(|backlog| {
+            backlog.refused(Instant::now(), error.clone());
+            None
+        });
+    }
+
+    fn backlog(&self, change: impl FnOnce(&mut Backlog) -> Option<Line>) -> Option<Line> {
+        let mut backlog = self.alerts.backlog(self.kind())?;
+        change(&mut backlog)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Backlog) -> Option<Line>) {
+        let line = self.backlog(change);
+        self.log(line, None);
     }
 
     fn log(&self, line: Option<Line>, error: Option<&KolError>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kol_common::KolError;
-use kol_common::alerts::{Destination, Kind};
+use kol_common::alerts::{Kind, Way};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,17 +34,12 @@ pub struct Following {
 
 impl Alerts {
     /// Of a job with these destinations.
-    pub(super) fn new(
-        job: &str,
-        destinations: &[Arc<dyn Destination>],
-        stop: CancellationToken,
-    ) -> Self {
-        let backlog =
-            |way: &Arc<dyn Destination>| (way.kind(), Mutex::new(Backlog::new(way.name())));
+    pub(super) fn new(job: &str, ways: &[Arc<dyn Way>], stop: CancellationToken) -> Self {
+        let backlog = |way: &Arc<dyn Way>| (way.kind(), Mutex::new(Backlog::new(way.name())));
         Self(Arc::new(Shared {
             job: job.to_owned(),
             followed: Mutex::default(),
-            backlogs: destinations.iter().map(backlog).collect(),
+            backlogs: ways.iter().map(backlog).collect(),
             stop,
         }))
     }

@@ -9,32 +9,30 @@
 //! | `backlog` | what waits, what fails and what was lost, and when it is said: a machine |
 //! | `handle` | what partitions and those tasks share |
 //! | `courier` | the task of a destination |
+//! | `schedule` | which alerts it is sent, in which order, and when again: a machine |
 //! | `counts` | what is counted |
 
 mod backlog;
 mod counts;
 mod courier;
 mod handle;
+mod schedule;
 
 use std::sync::Arc;
 
 use kol_common::actor::Group;
-use kol_common::alerts::Destination;
+use kol_common::alerts::Way;
 
 pub use self::counts::{COUNTED, forget};
 use self::courier::Courier;
 pub use self::handle::{Alerts, Following};
 use crate::sink::Sink;
 
-/// Starts to deliver the alerts of a job to these destinations.
-pub fn start(
-    group: &Group,
-    job: &str,
-    destinations: Vec<Arc<dyn Destination>>,
-    sink: &Sink,
-) -> Alerts {
-    let alerts = Alerts::new(job, &destinations, group.stop_token().child_token());
-    for way in destinations {
+/// Starts to deliver the alerts of a job to these destinations. One that cannot be opened is tried again; nothing else waits for it.
+pub fn start(group: &Group, job: &str, ways: Vec<Arc<dyn Way>>, sink: &Sink) -> Alerts {
+    let alerts = Alerts::new(job, &ways, group.stop_token().child_token());
+    for way in ways {
+        counts::begin(job, way.kind());
         let courier = Courier::new(alerts.clone(), way, sink.clone());
         let _runs_by_itself = group.spawn("alerts", async move {
             courier.run().await;

@@ -83,6 +83,8 @@ pub enum SinkMessage {
         pending: String,
         /// Fields of those that arrived: they are taken out first.
         settled: Vec<String>,
+        /// Where reading continues; `None`: only how many there are is read.
+        from: Option<u64>,
         /// Some of the others.
         reply: oneshot::Sender<Result<Waiting, SinkError>>,
     },
@@ -250,7 +252,8 @@ pub struct Noted {
     pub lost: [u64; 2],
 }
 
-/// Most alerts of a partition that wait for a destination: more are not kept, and counted as lost.
+/// Most alerts of a partition that wait for a destination, a tenth of it where one takes more than 1,024 bytes: more are not
+/// kept, and counted as lost.
 pub const MOST_WAITING: u64 = 10_000;
 
 /// Alerts that wait for a destination.
@@ -260,6 +263,10 @@ pub struct Waiting {
     pub alerts: Vec<(String, String)>,
     /// How many there are.
     pub all: u64,
+    /// Where reading continues: 0 at the end.
+    pub next: u64,
+    /// Their key is of a wrong type: nothing is read, and it is as it was.
+    pub is_refused: bool,
 }
 
 /// What compare calls found.

@@ -296,9 +296,10 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
         SinkMessage::Alerts {
             pending,
             settled,
+            from,
             reply,
         } => {
-            let read = alerts(&pending, &settled, &mut open);
+            let read = alerts(&pending, &settled, from, &mut open);
             let read = timed(&turns, within(&closed, read)).await;
             let (result, served) = settle(kind, number, read);
             drop(reply.send(result));

@@ -363,3 +363,20 @@ async fn a_listing_of_a_wrong_type_ends_and_is_named() {
         assert_eq!((scanned.cursor, scanned.refused.as_deref()), (0, Some(key)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn alerts_behind_a_key_of_a_wrong_type_are_said_to_be_refused_and_are_no_failure_of_redis() {
+    let name = Name::of(&[WRONG_TYPE]);
+    let sink = sink(&name);
+    for (settled, from) in [(vec!["a".to_owned()], None), (Vec::new(), Some(0))] {
+        let message = |reply| SinkMessage::Alerts {
+            pending: "pending".into(),
+            settled,
+            from,
+            reply,
+        };
+        let read = sink.ask(message, LOOK).await.expect("an answer").unwrap();
+        assert!(read.is_refused && read.alerts.is_empty(), "{read:?}");
+        assert_eq!((read.all, read.next), (0, 0));
+    }
+}

@@ -194,7 +194,8 @@ impl Job {
         let dead_letters = logs.dead_letters(&spec.source, secrets)?;
         let source = logs.open(&spec.source, secrets, &spec.name)?;
         let turns = nodes.turns(&spec.sink);
-        let ways = kol_common::alerts::destinations(&spec, secrets, &options.ends)?;
+        let spec = Arc::new(spec);
+        let ways = kol_common::alerts::ways(&spec, secrets, &options.ends);
         let (of_job, secrets) = (spec.sink.clone(), secrets.clone());
         let sink = sink::start(group, redis, of_job, secrets, owner, turns.clone());
         let has_rules = !spec.alerts.rules.is_empty();
@@ -206,7 +207,7 @@ impl Job {
             dead_letters: dead_letters.map(|topic| DeadLetters::new(&spec.name, topic)),
             scoring: Arc::new(Scoring::new(&spec.scoring)),
             ticks: Ticks::default(),
-            spec: Arc::new(spec),
+            spec,
         })
     }
 

@@ -247,6 +247,25 @@ fn more_than_may_wait_are_counted_as_lost_and_a_key_of_a_wrong_type_is_named() {
     assert_eq!(look(&mut open, &watch, &["a"]), "OK hot=1 0 0 1");
     assert_eq!(pending(&mut open).len(), 1, "the topic has room");
 
+    // A tenth, of alerts that take much room.
+    let long = "x".repeat(1_000);
+    for (waiting, said) in [(1_000, "OK hot=1 0 0 1"), (999, "OK hot=1 0 0 0")] {
+        flush_all(&mut open);
+        let _ok: String = open
+            .hset_multiple(pending_key(FENCE, "webhook"), &full[..waiting])
+            .unwrap();
+        show(
+            &mut open,
+            &long,
+            Shown {
+                label: "Hot",
+                velocity: 0.0,
+                hour: 0,
+            },
+        );
+        assert_eq!(look(&mut open, &watch, &[&long]), said);
+    }
+
     flush_all(&mut open);
     for key in [KNOWN, &pending_key(FENCE, "topic")] {
         flush_all(&mut open);

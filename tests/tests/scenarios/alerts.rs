@@ -282,3 +282,40 @@ fn a_webhook_that_refuses_everything_is_a_problem_of_the_job_and_holds_up_nothin
         .filter(|record| record.key.as_deref() == Some(key.as_bytes()));
     assert_eq!(tests.count(), 1);
 }
+
+#[test]
+fn an_executor_without_the_token_of_a_webhook_runs_the_job_and_says_what_is_missing() {
+    let kafka = Kafka::shared();
+    let (topic, alerts) = (
+        Topic::create(kafka, "events", 1),
+        Topic::create(kafka, "alerts", 1),
+    );
+    let (redis, hook) = (RedisServer::start(), Hook::start(0));
+    let mut cluster = Cluster::start(1);
+    cluster.allow("ALERTS_FAILING", "there is no token");
+    let job = Job {
+        sink: format!(
+            "[alerts]\ntopic = \"{}\"\nwebhook = \"{}\"\n{RULES}",
+            alerts.name, hook.url
+        ),
+        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    cluster.wait_status(&id, "the status names the secret", LIMIT, |status| {
+        let mut problems = status.problems.iter();
+        problems.any(|p| p.code == "ALERTS_FAILING" && p.message.contains("KOL_SECRET_HOOK"))
+    });
+    let records: Vec<Record> = readings().into_iter().flatten().collect();
+    topic.produce(&records);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    wait_for("the topic to have all", LIMIT, || {
+        let (written, expected) = (
+            written(&alerts).len(),
+            expected(&cluster, &id, &topic).len(),
+        );
+        let all = written == expected && expected > 100;
+        all.then_some(()).ok_or(format!("{written} of {expected}"))
+    });
+    assert!(hook.posted.lock().unwrap().is_empty(), "without a token");
+    cluster.assert_no_complaints();
+}

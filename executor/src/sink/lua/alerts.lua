@@ -44,6 +44,8 @@ for name, field, how, what, silence in string.gmatch(ARG_RULES, '([^\t]*)\t(%d+)
 end
 
 local count, most = tonumber(ARG_COUNT), tonumber(ARG_MOST)
+-- Field and text of an alert, in bytes, are below this, unless its creator has a long name: of those a tenth may wait.
+local LONG = 1024
 local silenced, lost = 0, {0, 0}
 local keys = {}
 
@@ -76,8 +78,9 @@ local function note(place, pending, field, text)
     if pending == '' then
         return
     end
+    local room = #field + #text > LONG and most / 10 or most
     local waiting = redis.pcall('HLEN', pending)
-    if refused(waiting, pending) or waiting >= most then
+    if refused(waiting, pending) or waiting >= room then
         lost[place] = lost[place] + 1
         return
     end
