@@ -230,8 +230,8 @@ impl Courier {
     }
 
     fn may_send(&self, fence: &str) -> bool {
-        let goes_on = self.is_ending || !self.alerts.stopped().is_cancelled();
-        goes_on && self.schedule.may_send() && self.is_followed(fence)
+        let continues = self.is_ending || !self.alerts.stopped().is_cancelled();
+        continues && self.schedule.may_send() && self.is_followed(fence)
     }
 
     /// The alerts of a piece that may be sent now, the oldest first. What is no alert is dropped.
