@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_only_alerts_meet_are_told_from_those_that_merges_meet() {
+    fn keys_that_only_alerts_meet_are_apart_from_those_that_merges_meet() {
         let replies = [
             "OK",
             "BADKEY ranking",
