@@ -103,7 +103,7 @@ impl Parts {
     pub fn tend(&mut self) {
         self.now += HOUSEKEEPING;
         let fill = &self.fill;
-        self.intake.tend(self.now, |kol| !fill.holds(kol));
+        self.intake.tend(self.now, true, |kol| !fill.holds(kol));
     }
 
     /// A flush of at most so many creators, as an executor sends it that is near the head of the log or far `behind`:

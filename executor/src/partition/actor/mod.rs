@@ -391,7 +391,8 @@ impl Actor {
             self.outbox.give_up_hold(now, shown);
         }
         let outbox = &self.outbox;
-        self.intake.tend(now, |kol| !outbox.holds(kol));
+        let is_behind = self.reader.is_behind();
+        self.intake.tend(now, is_behind, |kol| !outbox.holds(kol));
         self.tend_letters(now);
         self.turn.weigh(&self.intake, &self.outbox);
         self.turn.take(now, &mut self.reader)?;

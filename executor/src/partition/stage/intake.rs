@@ -18,9 +18,8 @@ use crate::state::{Applied, Batch, KolIndex, State};
 
 /// Readings and slots looked at in one sweep.
 const SWEEP: usize = 2_000;
-/// Least time from one pass over all slots for the market to the next, and which part of a slide that is at most.
+/// Least time from one pass over all slots for the market to the next, far behind the head of the log.
 const MARKET_PASS: Duration = Duration::from_secs(1);
-const PART_OF_SLIDE: u32 = 20;
 
 /// Reads records into state and counts what became of them.
 #[derive(Debug)]
@@ -34,8 +33,8 @@ pub struct Intake {
     /// Counted since the start of the generation.
     counters: PartitionCounters,
     lacks: Lacks,
-    /// When the next pass over all slots for the market may begin.
-    market_pass_at: Instant,
+    /// When the last pass over all slots for the market began, and how long it took.
+    market_pass: Option<(Instant, Duration)>,
 }
 
 /// Longest name and key that are shown of an event, in characters.
@@ -87,7 +86,7 @@ impl Intake {
             partition: assignment.partition.clone(),
             counters: PartitionCounters::default(),
             lacks: Lacks::default(),
-            market_pass_at: now,
+            market_pass: None,
             scoring: Arc::clone(&assignment.scoring),
         }
     }
@@ -154,28 +153,29 @@ impl Intake {
     }
 
     /// Now and then: sends what waits, drops what can never count again, and brings the market sums up to
-    /// date. `may_forget`: see [`State::sweep`].
-    pub fn tend(&mut self, now: Instant, may_forget: impl Fn(KolIndex) -> bool) {
+    /// date. `is_behind`: so much is left to read that they are soon others. `may_forget`: see [`State::sweep`].
+    pub fn tend(&mut self, now: Instant, is_behind: bool, may_forget: impl Fn(KolIndex) -> bool) {
         self.state.sweep(SWEEP, may_forget);
         self.state.sample_some(SWEEP);
-        self.refresh_market(now);
+        self.refresh_market(now, is_behind);
     }
 
-    /// When the window end moved, all slots are looked at; while it moves all the time (far behind)
-    /// that happens once a second, and may take a tenth of the time at most. A window that moves with the time, by
-    /// short slides, waits for no more than a part of one: the market in use is that of its end.
-    fn refresh_market(&mut self, now: Instant) {
+    /// When the window end moved, all slots are looked at; while it moves all the time that may take a tenth of the time,
+    /// and happens far behind only once a second.
+    fn refresh_market(&mut self, now: Instant, is_behind: bool) {
         let moved = self.state.market().0 != self.state.window_end();
-        if moved && now < self.market_pass_at {
+        let least = if is_behind {
+            MARKET_PASS
+        } else {
+            Duration::ZERO
+        };
+        let is_early = |(begun, took): (Instant, Duration)| now < begun + (11 * took).max(least);
+        if moved && self.market_pass.is_some_and(is_early) {
             return;
         }
         self.state.refresh_market();
         if moved {
-            let done = Instant::now();
-            let took = done.duration_since(now);
-            let slide = Duration::from_millis(self.scoring.time(1).0);
-            let least = MARKET_PASS.min(slide / PART_OF_SLIDE);
-            self.market_pass_at = now + (11 * took).max(least);
+            self.market_pass = Some((now, now.elapsed()));
         }
     }
 
