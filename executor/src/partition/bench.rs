@@ -53,7 +53,7 @@ impl Parts {
         fill.watch(Watch::of(spec, &key));
         Self {
             decoder: Decoder::of(&spec.source, platform),
-            intake: Intake::new(&assignment, None, now),
+            intake: Intake::new(&assignment, None),
             fill,
             fence: Fence {
                 key,

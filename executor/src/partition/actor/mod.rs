@@ -78,7 +78,7 @@ impl Actor {
         let now = Instant::now();
         Self {
             reader: Reader::new(Arc::clone(&assignment), deps.source, now),
-            intake: Intake::new(&assignment, deps.dead_letters, now),
+            intake: Intake::new(&assignment, deps.dead_letters),
             outbox: Outbox::new(
                 Arc::clone(&assignment),
                 deps.sink,

@@ -72,7 +72,7 @@ pub struct Records<'i> {
 
 impl Intake {
     /// With an empty state.
-    pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>, now: Instant) -> Self {
+    pub fn new(assignment: &Assignment, dead_letters: Option<DeadLetters>) -> Self {
         let spec = &assignment.spec;
         Self {
             decoder: Decoder::of(&spec.source, &spec.scoring.default_platform),

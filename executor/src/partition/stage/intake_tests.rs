@@ -40,7 +40,7 @@ fn intake(source: &str) -> (Intake, Arc<Topic>) {
     let assignment = Assignment::with_source(source);
     let topic = Arc::new(Topic::default());
     let letters = DeadLetters::new("x", Arc::clone(&topic) as Arc<dyn DeadLetterTopic>);
-    let intake = Intake::new(&assignment, Some(letters), Instant::now());
+    let intake = Intake::new(&assignment, Some(letters));
     (intake, topic)
 }
 
