@@ -108,6 +108,12 @@ fn judge(host: &str, status: StatusCode) -> Result<(), Failure> {
         _ => Means::Never,
     };
     let error = failed(host, &format!("answered {status}"));
+    let error = match means {
+        Means::Never => error.help(
+            "Correct alerts.webhook, or what answers there: an alert that is answered so is dropped.",
+        ),
+        Means::NotNow | Means::Down | Means::Login => error,
+    };
     Err(Failure { error, means })
 }
 

@@ -117,6 +117,8 @@ async fn a_status_says_whether_the_alert_the_login_or_the_destination_is_the_rea
         let failure = webhook.deliver(alert()).await.unwrap_err();
         assert_eq!(failure.means, means, "{status}");
         assert!(failure.error.message.contains(status), "{failure:?}");
+        let is_sent_again = failure.error.help.contains("sent again");
+        assert_eq!(is_sent_again, means != Means::Never, "{failure:?}");
         assert_eq!(seen.lock().unwrap().len(), 1, "no redirect is followed");
     }
 }

@@ -148,6 +148,18 @@ fn written(alerts: &Topic) -> BTreeMap<String, BTreeSet<String>> {
     )
 }
 
+/// A job with the rules, whose alerts go to both.
+fn job(alerts: &Topic, hook: &Hook) -> Job {
+    let sink = format!(
+        "[alerts]\ntopic = \"{}\"\nwebhook = \"{}\"\n{RULES}",
+        alerts.name, hook.url
+    );
+    Job {
+        sink,
+        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+    }
+}
+
 #[test]
 fn each_alert_arrives_under_one_key_through_the_kill_of_an_executor() {
     let kafka = Kafka::shared();
@@ -161,13 +173,7 @@ fn each_alert_arrives_under_one_key_through_the_kill_of_an_executor() {
     for code in ["EXECUTOR_SUSPECT", "EXECUTOR_LOST"] {
         cluster.allow(code, "an executor was killed");
     }
-    let job = Job {
-        sink: format!(
-            "[alerts]\ntopic = \"{}\"\nwebhook = \"{}\"\n{RULES}",
-            alerts.name, hook.url
-        ),
-        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
-    };
+    let job = job(&alerts, &hook);
     let id = cluster.submit(&job, &topic, &redis);
     let hours = readings();
     for records in &hours[..3] {
@@ -234,13 +240,7 @@ fn a_webhook_that_refuses_everything_is_a_problem_of_the_job_and_holds_up_nothin
     let (redis, hook) = (RedisServer::start(), Hook::start(usize::MAX));
     let mut cluster = Cluster::start_with(1, &[("KOL_SECRET_HOOK", "t0ken")]);
     cluster.allow("ALERTS_FAILING", "the webhook refuses everything");
-    let job = Job {
-        sink: format!(
-            "[alerts]\ntopic = \"{}\"\nwebhook = \"{}\"\n{RULES}",
-            alerts.name, hook.url
-        ),
-        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
-    };
+    let job = job(&alerts, &hook);
     let id = cluster.submit(&job, &topic, &redis);
     let records: Vec<Record> = readings().into_iter().flatten().collect();
     topic.produce(&records);
@@ -293,13 +293,7 @@ fn an_executor_without_the_token_of_a_webhook_runs_the_job_and_says_what_is_miss
     let (redis, hook) = (RedisServer::start(), Hook::start(0));
     let mut cluster = Cluster::start(1);
     cluster.allow("ALERTS_FAILING", "there is no token");
-    let job = Job {
-        sink: format!(
-            "[alerts]\ntopic = \"{}\"\nwebhook = \"{}\"\n{RULES}",
-            alerts.name, hook.url
-        ),
-        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
-    };
+    let job = job(&alerts, &hook);
     let id = cluster.submit(&job, &topic, &redis);
     cluster.wait_status(&id, "the status names the secret", LIMIT, |status| {
         let mut problems = status.problems.iter();
