@@ -36,6 +36,7 @@ fn a_paused_executor_does_not_hide_what_is_not_read_and_a_job_that_is_over_has_n
         ("SESSION_LOST", "it was given up"),
         ("FENCED", "its partitions were given up"),
         ("EPOCH_ABORTED", "it is paused"),
+        ("SINK_PAUSED", "what it had sent had no answer meanwhile"),
     ] {
         scene.cluster.allow(code, reason);
     }

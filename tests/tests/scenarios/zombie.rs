@@ -60,6 +60,10 @@ fn a_zombie_that_slept_through_three_reassignments_never_changes_redis() {
             "it was given up, and then the master was killed",
         ),
         ("FENCED", "the zombie was refused"),
+        (
+            "SINK_PAUSED",
+            "what the zombie had sent had no answer while it slept",
+        ),
     ] {
         cluster.allow(code, reason);
     }
