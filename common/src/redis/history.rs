@@ -61,6 +61,13 @@ pub struct Rules {
     kept: u64,
 }
 
+/// By how much a snapshot may be older than the time over which places are compared: as far as snapshots are apart then, and
+/// some more.
+pub const fn slack(within: Millis) -> Millis {
+    const MORE: u64 = 2 * MOST_STEP;
+    Millis(if within.0 <= HOUR { MORE } else { HOUR + MORE })
+}
+
 impl Rules {
     /// Of a job whose window advances by `slide`, and whose rankings are to be known for as long as `history`. One more hour
     /// is kept, so that there is a snapshot that is at least as old as that.
