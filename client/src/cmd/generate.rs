@@ -166,7 +166,7 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 /// The topic of events that name none.
 const TOPIC: &str = "kol.videos.raw";
 
-/// What is asked for must be possible, and none of it may go unheard.
+/// What the arguments want must be possible, and none of them may be ignored.
 fn check(args: &Args) -> Result<(), KolError> {
     if args.key == KeyBy::VideoId {
         let problem = "generated events are keyed by username or not at all";
