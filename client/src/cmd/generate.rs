@@ -166,14 +166,14 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
 /// The topic of events that name none.
 const TOPIC: &str = "kol.videos.raw";
 
-/// What the arguments want must be possible, and none of them may be ignored.
+/// What the arguments want must be possible, and a topic that is named is written to.
 fn check(args: &Args) -> Result<(), KolError> {
     if args.key == KeyBy::VideoId {
         let problem = "generated events are keyed by username or not at all";
         return Err(KolError::user("KEY", problem));
     }
     if args.to == Target::Stdout && (args.topic.is_some() || args.create_topic) {
-        let problem = "a topic is named, but events go to standard output: add --to kafka, or leave the topic out";
+        let problem = "--topic and --create-topic are for --to kafka, and these events go to standard output: add it, or leave them out";
         return Err(KolError::user("TOPIC_UNUSED", problem));
     }
     Ok(())

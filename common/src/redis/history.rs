@@ -253,4 +253,17 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn rules_of_alerts_name_no_more_places_and_no_shorter_times_than_snapshots_have() {
+        let is_right = |places: usize, within: u64| {
+            let spec = format!(
+                "name = \"j\"\n[alerts]\ntopic = \"a\"\n[[alerts.rules]]\nname = \"up\"\n\
+                 rank_rises = {places}\nwithin = \"{within}ms\"\n"
+            );
+            crate::job::parse(&spec, "j").is_ok()
+        };
+        assert!(is_right(PLACES, LEAST_STEP));
+        assert!(!is_right(PLACES + 1, LEAST_STEP) && !is_right(PLACES, LEAST_STEP - 1));
+    }
 }
