@@ -48,7 +48,8 @@ export class Curves {
     const known = this.#known(kol);
     if (known.length < 2) return UNKNOWN;
     const [first, last, least, most] = [known[0], known.at(-1), Math.min(...known), Math.max(...known)];
-    const [begin, length] = [this.#times[0], this.#times.at(-1) - this.#times[0]];
+    // Two generations may have shown rankings of one time.
+    const [begin, length] = [this.#times[0], this.#times.at(-1) - this.#times[0] || 1];
     const height = (score) => most > least ? (score - least) / (most - least) : 0.5;
     const curve = this.#lines.get(kol).map((score, at) => score === null ? null : [(this.#times[at] - begin) / length, height(score)]);
     const spoken = `from ${decimal(first)} to ${decimal(last)}`;

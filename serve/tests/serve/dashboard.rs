@@ -63,9 +63,8 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
     wait_names(&browser, "#ranking", &ranked);
     wait_names(&browser, "#rising", &[HOSTILE, "bob"]);
     browser.wait_text("#rising-note", "2 creators", LIMIT);
-    let shown = browser.text("#ranking");
     for change in ["▲ 1", "▼ 1", "–", "new"] {
-        assert!(shown.contains(change), "{change}: {shown}");
+        browser.wait_text("#ranking", change, LIMIT);
     }
     let curve = browser.wait_text("#ranking tbody tr:nth-child(2)", "from ", LIMIT);
     assert!(curve.contains("from 90.00 to 50.00"), "{curve}");
