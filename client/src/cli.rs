@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use futures::future::LocalBoxFuture;
 use kol_common::checkpoint::Stores;
 use kol_common::telemetry::LogFormat;
 
@@ -138,11 +139,15 @@ impl Cli {
         matches!(self.command, Command::Serve(_))
     }
 
-    /// Runs the command.
+    /// Runs the command. Boxed, so that what it awaits is compiled here and not in each program that calls it.
     ///
     /// # Errors
     /// Whatever the command reports; see [`crate::exit`].
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> LocalBoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.run_here())
+    }
+
+    async fn run_here(self) -> anyhow::Result<()> {
         let ctx = Context {
             master: self.master,
             tls: self.tls,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kol_common::actor::{Drained, Group, mailbox};
 use kol_common::checkpoint::Stores;
 use kol_common::kafka::Ends;
@@ -29,11 +30,16 @@ const INBOX: usize = 256;
 /// How long the servers may take to end after the partitions have.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT, then gives the partitions back.
+/// Runs until SIGTERM or SIGINT, then gives the partitions back. Boxed, so that what it awaits is compiled here and not
+/// in each program that calls it.
 ///
 /// # Errors
 /// What keeps it from starting: an address in use, a malformed master URL.
-pub async fn run(config: Config) -> Result<(), KolError> {
+pub fn run(config: Config) -> BoxFuture<'static, Result<(), KolError>> {
+    Box::pin(until_a_signal(config))
+}
+
+async fn until_a_signal(config: Config) -> Result<(), KolError> {
     let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
     let protection = protection.allow_hosts(&config.allow_hosts)?;
     protection.check_address("--http", config.http)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use kol_common::actor::{Drained, Group, Task};
 use kol_common::checkpoint::Stores;
 use kol_common::job::SpecPolicy;
@@ -370,11 +371,16 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<(TcpListener, SocketAdd
     Ok((listener, bound))
 }
 
-/// Runs until SIGTERM or SIGINT. Prints one line when it serves.
+/// Runs until SIGTERM or SIGINT. Prints one line when it serves. Boxed, so that what it awaits is compiled here and not
+/// in each program that calls it.
 ///
 /// # Errors
 /// What keeps it from starting, or from continuing.
-pub async fn run(config: Config) -> Result<(), KolError> {
+pub fn run(config: Config) -> BoxFuture<'static, Result<(), KolError>> {
+    Box::pin(until_a_signal(config))
+}
+
+async fn until_a_signal(config: Config) -> Result<(), KolError> {
     let fail = |e: std::io::Error| KolError::internal("SIGNALS", e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use kol_harness::{Key, Process, binary, real_or_generated};
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(120);
+/// A machine that is busy with other tests takes minutes for the history of eight days.
+const LIMIT: Duration = Duration::from_secs(400);
 /// From Ctrl-C to the end; a second of it is for machines that are busy with other tests.
 const AT_ONCE: Duration = Duration::from_secs(3);
 

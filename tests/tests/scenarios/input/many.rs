@@ -13,7 +13,7 @@ const MANY: usize = 1_000_000;
 /// Likes repeat after so many creators: they have the market of all.
 const SAMPLE: usize = 1_000;
 /// A busy machine takes its time: what is tried here is memory.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(600);
 /// What the harness allows an executor, and what is too little for a million with their readings.
 const MEMORY: u64 = 512 << 20;
 const LITTLE: u64 = 256 << 20;
