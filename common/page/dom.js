@@ -57,12 +57,36 @@ export const showFacts = (list, facts) => {
   });
 };
 
+const SVG = "http://www.w3.org/2000/svg";
+const [WIDE, HIGH, MARGIN] = [100, 24, 2];
+
+/** A line through points, from 0 to 1 to the right and upwards; null: a gap. */
+const drawCurve = (cell, points) => {
+  let drawing = cell.querySelector("svg");
+  if (points === undefined) {
+    drawing?.remove();
+    return;
+  }
+  if (!drawing) {
+    drawing = document.createElementNS(SVG, "svg");
+    attribute(drawing, "class", "curve");
+    attribute(drawing, "viewBox", `0 0 ${WIDE} ${HIGH}`);
+    attribute(drawing, "aria-hidden", "true");
+    drawing.append(document.createElementNS(SVG, "path"));
+    cell.append(drawing);
+  }
+  const place = ([x, y]) => `${(MARGIN + x * (WIDE - 2 * MARGIN)).toFixed(1)} ${(HIGH - MARGIN - y * (HIGH - 2 * MARGIN)).toFixed(1)}`;
+  // One without neighbours is a dot.
+  const steps = points.map((point, at) => point && (points[at - 1] ? `L${place(point)}` : `M${place(point)}h0`));
+  attribute(drawing.firstElementChild, "d", steps.filter(Boolean).join(""));
+};
+
 /**
- * What stands in a cell: text, or { text, spoken, kind, title, href, share }. `spoken` is what is read aloud in place of the text,
- * `kind` a CSS class, `href` where it leads, `share` a bar from 0 to 1.
+ * What stands in a cell: text, or { text, spoken, kind, title, href, share, curve }. `spoken` is what is read aloud in place of the
+ * text, `kind` a CSS class, `href` where it leads, `share` a bar from 0 to 1, `curve` the points of a line.
  */
 const fillCell = (cell, what, label) => {
-  const { text, spoken, kind, title, href, share } = typeof what === "object" ? what : { text: what };
+  const { text, spoken, kind, title, href, share, curve } = typeof what === "object" ? what : { text: what };
   if (cell.dataset.label !== label) cell.dataset.label = label;
   attribute(cell, "title", title);
   const className = `${kind ?? ""}${text === "unknown" ? " unknown" : ""}`.trim();
@@ -82,6 +106,7 @@ const fillCell = (cell, what, label) => {
     if (!words) cell.append(words = create("span", "unseen"));
     say(words, spoken);
   }
+  drawCurve(cell, curve);
   let bar = cell.querySelector("meter");
   if (share === undefined) {
     bar?.remove();

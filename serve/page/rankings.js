@@ -1,6 +1,7 @@
 // The ranking of a platform, who rises in it, and who is looked for.
 
 import { save } from "./csv.js";
+import { Curves } from "./curves.js";
 import { Table, byId, choose, say, showFacts } from "./dom.js";
 import { Poll } from "./poll.js";
 import { UNKNOWN, count, decimal, moment, plural } from "./words.js";
@@ -25,7 +26,7 @@ const RANK = ["Rank", (r) => count(r.rank), (r) => -r.rank];
 const changed = (since) => (row) => {
   const span = SPANS[since];
   const gained = row[`change_${span}`];
-  if (row[`new_${span}`]) return { text: "new", kind: "good", title: `was not among the first 1,000 ${since}` };
+  if (row[`new_${span}`]) return { text: "new", kind: "good", title: `was not in the ranking that is kept of ${since}` };
   if (gained === undefined) return UNKNOWN;
   if (gained === 0) return { text: "–", spoken: "unchanged", title: `was ${count(row.rank)} ${since}, too` };
   const [arrow, way, kind] = gained > 0 ? ["▲", "up", "good"] : ["▼", "down", "bad"];
@@ -41,6 +42,7 @@ const CHANGES = Object.entries(SPANS).map(([since, span]) =>
 const listed = (data, platform) => data.map((r) => ({ ...r, platform, trending_score: r.score, trending_label: r.label }));
 
 export class Rankings {
+  #curves = new Curves({ changed: () => this.#ranking.show(this.#shown) });
   #finding;
   #found;
   #platform = null;
@@ -56,7 +58,9 @@ export class Rankings {
   constructor(on) {
     this.#ranking = new Table(byId("ranking"), "Ranking", [
       ["Creator", name],
-      RANK, ...CHANGES, SCORE, LABEL, VELOCITY, MOMENTUM,
+      RANK, ...CHANGES, SCORE,
+      ["Score, last day", (r) => this.#curves.cell(r.kol_id), (r) => this.#curves.change(r.kol_id) ?? -Infinity],
+      LABEL, VELOCITY, MOMENTUM,
       ["Events", (r) => count(r.event_count), (r) => r.event_count],
       ["Engagements", (r) => count(r.total_engagement), (r) => r.total_engagement],
     ], "No creator yet.");
@@ -91,12 +95,14 @@ export class Rankings {
     const of = encodeURIComponent(platform);
     this.#polls.ranking.open(`/api/v1/trending/detailed?platform=${of}&limit=${FIRST}`);
     this.#polls.stats.open(`/api/v1/trending/stats?platform=${of}`);
+    this.#shown = [];
+    this.#curves.open(platform, FIRST);
     this.#rise(this.#since);
     this.#find();
   }
 
   close() {
-    for (const poll of [...Object.values(this.#polls), this.#finding, this.#rises]) poll.close();
+    for (const poll of [...Object.values(this.#polls), this.#curves, this.#finding, this.#rises]) poll.close();
   }
 
   #show({ data, total, updated_at: at }) {
@@ -112,13 +118,13 @@ export class Rankings {
     this.#rises.open(`/api/v1/trending/climbers?${new URLSearchParams({ platform: this.#platform, span: SPANS[since], limit: RISING })}`);
   }
 
-  #showRising({ data, platform, total, since }) {
+  #showRising({ data, platform, total, searched, since }) {
     // Without a ranking of then nobody knows who gained a place.
     byId("rising").hidden = since === undefined;
     this.#rising.show(listed(data, platform));
     say(byId("rising-note"), since === undefined
       ? `No ranking of ${this.#since} is kept.`
-      : `${plural(total, "creator")} of the first 1,000 gained places since the ranking of ${moment(Date.parse(since))}.`);
+      : `${plural(total, "creator")} of the first ${count(searched)} gained places since the ranking of ${moment(Date.parse(since))}.`);
   }
 
   #facts({ total, labels, mean_score: mean, max_score: most }) {

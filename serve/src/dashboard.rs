@@ -7,7 +7,7 @@ pub fn files() -> impl Iterator<Item = File> {
     OWN.into_iter().chain(SHARED)
 }
 
-const OWN: [File; 6] = [
+const OWN: [File; 7] = [
     ("/", HTML, include_str!("../page/index.html")),
     ("/page/app.js", SCRIPT, include_str!("../page/app.js")),
     (
@@ -16,6 +16,7 @@ const OWN: [File; 6] = [
         include_str!("../page/creator.js"),
     ),
     ("/page/csv.js", SCRIPT, include_str!("../page/csv.js")),
+    ("/page/curves.js", SCRIPT, include_str!("../page/curves.js")),
     (
         "/page/rankings.js",
         SCRIPT,

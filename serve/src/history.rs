@@ -1,6 +1,6 @@
 //! A ranking as it was: the snapshots that the job keeps, which places creators had, and how many they gained since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kol_common::Millis;
@@ -42,6 +42,15 @@ struct Places {
     by_name: BTreeMap<Arc<str>, u64>,
 }
 
+/// Scores over the day before the newest moment.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Curves {
+    /// The oldest first: of each hour its first moment, and the newest one.
+    pub(crate) times: Vec<Millis>,
+    /// For each creator its score at each of these times, where it is kept.
+    pub(crate) scores: Vec<Vec<Option<f64>>>,
+}
+
 /// Since when changes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub(crate) enum Span {
@@ -77,13 +86,13 @@ pub(crate) struct Changes {
     /// Places gained since an hour ago; below 0 they were lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     change_1h: Option<i64>,
-    /// An hour ago it was not among the first 1,000.
+    /// An hour ago it was not in the ranking, or behind its first 1,000.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     new_1h: bool,
     /// Places gained since a day ago; below 0 they were lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     change_24h: Option<i64>,
-    /// A day ago it was not among the first 1,000.
+    /// A day ago it was not in the ranking, or behind its first 1,000.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     new_24h: bool,
 }
@@ -214,6 +223,44 @@ impl History {
     pub(crate) fn of(&self, kol: &str) -> Vec<(Name, Option<(u64, f64)>)> {
         let all = self.moments.iter();
         all.map(|moment| (moment.name, moment.find(kol))).collect()
+    }
+
+    /// The scores of these creators over the last day.
+    pub(crate) fn curves<'k>(&self, kols: impl Iterator<Item = &'k str>) -> Curves {
+        let lines: HashMap<&str, usize> = kols.zip(0..).collect();
+        let moments = self.day();
+        let mut scores = vec![vec![None; moments.len()]; lines.len()];
+        for (column, moment) in moments.iter().enumerate() {
+            for (kol, score) in &moment.creators {
+                if let Some(line) = lines.get(&**kol) {
+                    scores[*line][column] = Some(*score);
+                }
+            }
+        }
+        Curves {
+            times: moments.iter().map(|moment| moment.name.at).collect(),
+            scores,
+        }
+    }
+
+    /// The first moment of each hour of the last day, and the newest one.
+    fn day(&self) -> Vec<&Moment> {
+        let Some(newest) = self.moments.last() else {
+            return Vec::new();
+        };
+        let begin = newest.name.at.0.saturating_sub(Span::Day.length());
+        let from = self.moments.partition_point(|m| m.name.at.0 < begin);
+        let mut day: Vec<&Moment> = Vec::new();
+        for moment in &self.moments[from..] {
+            let hour = |moment: &Moment| moment.name.at.0 / HOUR;
+            if day.last().is_none_or(|last| hour(last) < hour(moment)) {
+                day.push(moment);
+            }
+        }
+        if day.last().is_none_or(|last| last.name != newest.name) {
+            day.push(newest);
+        }
+        day
     }
 
     /// The places of those of these, the first of the ranking in its order, who have gained places: who gained most comes

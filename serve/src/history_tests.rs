@@ -162,3 +162,17 @@ fn a_creator_has_a_place_only_where_it_was_among_those_that_were_kept() {
         .collect();
     assert_eq!(places, [Some((2, 1.0)), None]);
 }
+
+#[test]
+fn a_curve_has_the_first_moment_of_each_hour_of_the_last_day_and_the_newest() {
+    let minutes = [0, 30, 59, 60, 24 * 60 + 50, 24 * 60 + 55, 25 * 60 - 1];
+    let moments = minutes.map(|m| moment(m, &["a"])).to_vec();
+    let curves = History::new(moments, None).curves(["a", "x"].into_iter());
+    let times: Vec<u64> = curves.times.iter().map(|t| (t.0 - T0) / MINUTE).collect();
+    assert_eq!(times, [59, 60, 24 * 60 + 50, 25 * 60 - 1]);
+    assert_eq!(curves.scores, [vec![Some(1.0); 4], vec![None; 4]]);
+    let one = History::new(vec![moment(7, &["a"])], None);
+    assert_eq!(one.curves(["a"].into_iter()).scores, [[Some(1.0)]]);
+    let none = History::default().curves(["a"].into_iter());
+    assert_eq!((none.times, none.scores), (vec![], vec![vec![]]));
+}

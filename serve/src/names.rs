@@ -36,9 +36,11 @@ impl Names {
         self.all.len()
     }
 
-    /// Names of the first `count`, in their order.
-    pub(crate) fn first(&self, count: usize) -> impl Iterator<Item = &str> {
-        self.all.iter().take(count).map(|(kol, ..)| kol.as_str())
+    /// Names from an offset on, in their order.
+    pub(crate) fn part(&self, offset: u64, count: u64) -> impl Iterator<Item = &str> + Clone {
+        let [offset, count] = [offset, count].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let part = self.all.iter().skip(offset).take(count);
+        part.map(|(kol, ..)| kol.as_str())
     }
 
     /// Place, from 1, name and score at a place.

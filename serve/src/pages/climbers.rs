@@ -21,8 +21,10 @@ struct Climbers {
     /// With the ranking of which time it is compared, ISO 8601; absent where none is kept that is as old as that.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
-    /// Creators among the first 1,000 that have gained a place, also those that are not listed.
+    /// Those of them that have gained a place, also those that are not listed.
     total: usize,
+    /// Creators that were looked at: the first 1,000 of the ranking.
+    searched: usize,
     /// When Redis was last written, ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
@@ -45,9 +47,10 @@ async fn climbing(serving: &Serving, wanted: &Climbing) -> Result<Climbers, Prob
     let platform = serving.platform(&wanted.platform);
     let names = serving.names(platform).await?;
     let history = serving.history(platform).await?;
-    let places = history.climbers(wanted.span, names.first(PLACES));
-    let first = places.iter().take(wanted.limit as usize);
-    let found = first.filter_map(|place| names.at(*place)).collect();
+    let first = || names.part(0, PLACES as u64);
+    let places = history.climbers(wanted.span, first());
+    let listed = places.iter().take(wanted.limit as usize);
+    let found = listed.filter_map(|place| names.at(*place)).collect();
     let creators = serving.reader.named(platform, found).await?;
     let creators = serving.with_changes(platform, creators).await;
     Ok(Climbers {
@@ -56,6 +59,7 @@ async fn climbing(serving: &Serving, wanted: &Climbing) -> Result<Climbers, Prob
         span: wanted.span,
         since: history.since(wanted.span).map(|since| since.iso()),
         total: places.len(),
+        searched: first().count(),
         updated_at: names.updated.clone(),
     })
 }

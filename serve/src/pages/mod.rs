@@ -1,6 +1,7 @@
 //! One function for each path. A path that is added here is in `/openapi.json`, and protected.
 
 mod climbers;
+mod curves;
 mod health;
 mod history;
 mod kols;
@@ -67,6 +68,7 @@ fn paths() -> OpenApiRouter<Arc<Serving>> {
         .routes(routes!(trending::rising))
         .routes(routes!(trending::detailed))
         .routes(routes!(climbers::climbers))
+        .routes(routes!(curves::curves))
         .routes(routes!(stream::stream))
         .routes(routes!(stats::of_ranking))
         .routes(routes!(stats::platforms))

@@ -6,10 +6,10 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::creator::Creator;
+use crate::history::Changes;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Compared, KolId, OfPlatform, Params};
-use crate::reader::Reader;
-use crate::serving::{Call, Cost};
+use crate::serving::{Call, Cost, Serving};
 
 /// The score of a creator.
 #[derive(Serialize, ToSchema)]
@@ -99,6 +99,8 @@ struct Side {
     /// Place in the ranking, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<u64>,
+    #[serde(flatten)]
+    changes: Changes,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = f64)]
     trending_score: Option<Number>,
@@ -160,18 +162,24 @@ pub(super) async fn trending(
 ))]
 pub(super) async fn compare(call: Call, Params(wanted): Params<Compared>) -> Response {
     let platform = call.platform(&wanted.platform);
-    let read = comparison(call.reader(), platform, wanted.kols());
+    let read = comparison(call.serving(), platform, wanted.kols());
     call.answer("compare", &wanted, Cost::Part, read).await
 }
 
 async fn comparison(
-    reader: &Reader,
+    serving: &Serving,
     platform: &str,
     kols: Vec<String>,
 ) -> Result<Comparison, Problem> {
-    let found = reader.creators(platform, &kols).await?;
-    let sides = kols.into_iter().zip(found);
-    let sides: Vec<Side> = sides.map(|(kol, found)| side(kol, found)).collect();
+    let found = serving.reader.creators(platform, &kols).await?;
+    let known = found.into_iter().flatten().collect();
+    let known = serving.with_changes(platform, known).await;
+    let mut known = known.into_iter().peekable();
+    let sides = kols.into_iter().map(|kol| {
+        let found = known.next_if(|creator| creator.kol_id == kol);
+        side(kol, found)
+    });
+    let sides: Vec<Side> = sides.collect();
     Ok(Comparison {
         platform: platform.to_owned(),
         total: sides.len(),
@@ -187,6 +195,7 @@ fn side(kol: String, found: Option<Creator>) -> Side {
         kol_id: kol,
         available,
         rank: creator.rank,
+        changes: creator.changes,
         trending_score: creator.trending_score,
         trending_label: creator.trending_label,
         velocity: creator.velocity,

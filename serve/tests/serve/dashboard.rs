@@ -67,6 +67,15 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
     for change in ["▲ 1", "▼ 1", "–", "new"] {
         assert!(shown.contains(change), "{change}: {shown}");
     }
+    let curve = browser.wait_text("#ranking tbody tr:nth-child(2)", "from ", LIMIT);
+    assert!(curve.contains("from 90.00 to 50.00"), "{curve}");
+    let drawn = "return document.querySelector('#ranking tbody tr:nth-child(2) svg path').getAttribute('d')";
+    let drawn = browser.run(drawn, &[]);
+    let drawn = drawn.as_str().unwrap();
+    assert!(
+        drawn.starts_with("M2.0 2.0h0L") && drawn.ends_with("L98.0 22.0"),
+        "{drawn}"
+    );
     let spoken = "return [...document.querySelectorAll('#ranking tbody tr')].map((row) => row.cells[2].textContent)";
     let spoken = browser.run(spoken, &[]);
     assert_eq!(

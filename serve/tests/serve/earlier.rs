@@ -80,11 +80,57 @@ async fn climbers_are_those_who_gained_since_an_hour_or_a_day_ago() {
     let path = "/api/v1/trending/climbers?platform=instagram";
     let hour = api.json(path).await;
     assert_eq!((kols(&hour), &hour["total"]), (vec!["gus"], &json!(1)));
+    assert_eq!(hour["searched"], 4);
     assert_eq!(hour["since"], "2025-07-01T07:55:00.000Z");
     let day = api.json(&format!("{path}&span=24h")).await;
     assert_eq!(kols(&day), ["gus", "hal"], "one is new");
     let none = api.json("/api/v1/trending/climbers").await;
     assert_eq!((&none["data"], none.get("since")), (&json!([]), None));
+}
+
+#[tokio::test]
+async fn curves_have_a_score_for_each_hour_and_the_newest_ranking_in_the_order_of_the_present_one()
+{
+    let redis = remembered();
+    let api = Api::start(redis.url()).await;
+    let path = "/api/v1/trending/curves?platform=instagram";
+    let all = api.json(path).await;
+    let times = ["2025-07-01T07:55:00.000Z", "2025-07-01T08:55:00.000Z"];
+    assert_eq!(all["times"], json!(times), "more than a day ago");
+    let expected = json!([
+        {"kol_id": "gus", "scores": [44.02, 84.13]},
+        {"kol_id": "hal", "scores": [64.55, 60.11]},
+        {"kol_id": "ida", "scores": [71.28, 64.55]},
+        {"kol_id": "jo", "scores": [null, 34.9]},
+    ]);
+    assert_eq!(all["data"], expected);
+    let part = api.json(&format!("{path}&offset=1&limit=2")).await;
+    assert_eq!(kols(&part), ["hal", "ida"]);
+    let none = api.json("/api/v1/trending/curves").await;
+    assert_eq!(none["times"], json!([]));
+    assert_eq!(none["data"][0], json!({"kol_id": "ann", "scores": []}));
+    let nobody = api.fails("/api/v1/trending/curves?platform=x").await;
+    assert_eq!(nobody, (404, "PLATFORM_NOT_FOUND".into()));
+    let many = api.fails("/api/v1/trending/curves?limit=201").await;
+    assert_eq!(many.0, 400);
+}
+
+#[tokio::test]
+async fn creators_side_by_side_say_how_many_places_they_gained() {
+    let redis = remembered();
+    let api = Api::start(redis.url()).await;
+    let path = "/api/v1/scores/compare?platform=instagram&kol_ids=jo,nobody,gus";
+    let sides = &api.json(path).await["comparisons"];
+    assert_eq!(
+        (&sides[0]["kol_id"], &sides[0]["new_1h"]),
+        (&json!("jo"), &json!(true))
+    );
+    assert_eq!(sides[0]["change_24h"], -3);
+    assert_eq!(sides[1], json!({"kol_id": "nobody", "available": false}));
+    assert_eq!(
+        (&sides[2]["kol_id"], &sides[2]["change_1h"]),
+        (&json!("gus"), &json!(2))
+    );
 }
 
 #[tokio::test]
