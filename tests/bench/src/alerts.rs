@@ -2,7 +2,7 @@
 //! call has a creator from the top of the ranking, so each call reads what rules about ranks look at.
 
 use kol_common::Millis;
-use kol_common::job::{JobSpec, parse};
+use kol_common::job::{SinkSpec, parse};
 use kol_common::redis::history::{Name, PLACES};
 use kol_executor::partition::encode::KOLS_A_CALL;
 use kol_executor::partition::watch::{Moment, Watch};
@@ -72,7 +72,7 @@ fn watch_of(rule: &str) -> Watch {
     let spec = format!(
         "name = \"bench\"\n[alerts]\ntopic = \"alerts\"\n[[alerts.rules]]\nname = \"r\"\n{rule}\n"
     );
-    let spec: JobSpec = parse(&spec, "bench").unwrap().spec;
+    let spec: SinkSpec = parse(&spec, "bench").unwrap().spec;
     Watch::of(&spec, "fence").unwrap()
 }
 
@@ -96,7 +96,7 @@ fn flush(connection: &mut Connection, calls: usize) -> Vec<String> {
 
 /// Keeps the ranking as it is for the one of an hour ago. So nobody has gained a place, and all who could have are looked up.
 fn keep_ranking(connection: &mut Connection) {
-    let keys = JobSpec::default().sink.keys;
+    let keys = SinkSpec::default().keys;
     let [record, ..] = keys.flip_keys(PLATFORM);
     let () = connection.set(&record, "1 live").unwrap();
     let ranking = keys.ranking_key(PLATFORM);

@@ -415,7 +415,7 @@ fn a_job_of_profiles_raises_an_alert_about_who_gains_many_times_the_usual_follow
     cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
     let told = wait_for("the alert", LIMIT, || {
         let told = alerts.read();
-        (!told.is_empty()).then_some(told).ok_or("none")
+        (!told.is_empty()).then_some(told).ok_or("none".to_owned())
     });
     let [alert] = &told[..] else {
         panic!("{told:?}");

@@ -22,7 +22,7 @@ struct Submitted {
 impl Submitted {
     /// Submits it as a person does.
     fn to(cluster: &Cluster) -> Self {
-        let topic = Topic::create(Kafka::shared(), "traces", PARTITIONS as i32);
+        let topic = Topic::create(Kafka::shared(), "traces", PARTITIONS as u32);
         topic.produce(&generated(Key::Username, 20, EVENTS, 3));
         let redis = RedisServer::start();
         let spec = Job::replay("window = \"24h\"\nslide = \"1h\"");
