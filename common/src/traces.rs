@@ -1,5 +1,5 @@
 //! Traces, as OpenTelemetry has them: how a submitted job came to run, across processes. Nothing is recorded unless a process
-//! is told where to send them, and never anything for an event.
+//! knows where to send them, and never anything for an event.
 //!
 //! A span says which other one it belongs to by a text: `traceparent` of the W3C's Trace Context
 //! (<https://www.w3.org/TR/trace-context/>). Spans are sent over OTLP/gRPC. The variables `OTEL_…` that the OpenTelemetry SDK
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_collector_nothing_is_recorded_and_nobody_is_told() {
+    fn without_a_collector_nothing_is_recorded() {
         Traces::start("test", None).unwrap().end();
         Traces::start("test", Some("")).unwrap().end();
         let span = Span::begin("x", SpanKind::Internal, "", []);

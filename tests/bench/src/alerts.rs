@@ -2,7 +2,7 @@
 //! call has a creator from the top of the ranking, so each call reads what rules about ranks look at.
 
 use kol_common::Millis;
-use kol_common::job::{SinkSpec, parse};
+use kol_common::job::{JobSpec, SinkSpec, parse};
 use kol_common::redis::history::{Name, PLACES};
 use kol_executor::partition::encode::KOLS_A_CALL;
 use kol_executor::partition::watch::{Moment, Watch};
@@ -72,7 +72,7 @@ fn watch_of(rule: &str) -> Watch {
     let spec = format!(
         "name = \"bench\"\n[alerts]\ntopic = \"alerts\"\n[[alerts.rules]]\nname = \"r\"\n{rule}\n"
     );
-    let spec: SinkSpec = parse(&spec, "bench").unwrap().spec;
+    let spec: JobSpec = parse(&spec, "bench").unwrap().spec;
     Watch::of(&spec, "fence").unwrap()
 }
 

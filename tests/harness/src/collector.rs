@@ -71,7 +71,7 @@ impl Collector {
         }
     }
 
-    /// What processes are told.
+    /// The endpoint that processes send to.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -15,6 +15,7 @@ const SECRET: &str = "s3cret-of-the-trace";
 
 /// A job of a topic, its file, and what it writes to.
 struct Submitted {
+    id: String,
     topic: Topic,
     redis: RedisServer,
 }
@@ -29,8 +30,8 @@ impl Submitted {
         let spec = spec.toml(topic.kafka().bootstrap(), &[&topic.name], &redis.url());
         std::fs::write(cluster.folder().join("job.toml"), spec).unwrap();
         let run = cluster.client(&["submit", "job.toml", "--wait"]);
-        run.done();
-        Self { topic, redis }
+        let id = run.done().split_whitespace().nth(1).unwrap().to_owned();
+        Self { id, topic, redis }
     }
 }
 
@@ -96,9 +97,8 @@ fn a_collector_that_does_not_answer_holds_up_nothing_and_is_said_once() {
     let mut cluster = Cluster::start_with(1, &environment);
     cluster.allow("TRACES_NOT_SENT", "nobody listens there");
     let job = Submitted::to(&cluster);
-    let id = &cluster.client(&["status", "-o", "json", "kol"]).json()["job_id"];
-    cluster.wait_caught_up(id.as_str().unwrap(), EVENTS.into(), LIMIT);
-    cluster.assert_equals_fold(id.as_str().unwrap(), &job.topic, &job.redis, LIMIT);
+    cluster.wait_caught_up(&job.id, EVENTS.into(), LIMIT);
+    cluster.assert_equals_fold(&job.id, &job.topic, &job.redis, LIMIT);
     cluster.master.wait_code("TRACES_NOT_SENT", 0, LIMIT);
     cluster.executors[0].wait_code("TRACES_NOT_SENT", 0, LIMIT);
     let said = |log: String| log.matches("TRACES_NOT_SENT").count();
