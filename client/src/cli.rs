@@ -36,6 +36,14 @@ pub struct Cli {
     /// What is logged, as `info` or `warn,kol_executor::sink=debug` [default: info].
     #[arg(long, env = "KOL_LOG", value_name = "FILTER", global = true)]
     pub log_level: Option<String>,
+    /// Send a trace of the submission to this collector of OpenTelemetry, over OTLP/gRPC, as http://127.0.0.1:4317.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL",
+        global = true
+    )]
+    pub otlp_endpoint: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -7,6 +7,8 @@ use kol_client::cli::Cli;
 use kol_client::{complete, exit};
 use kol_common::KolError;
 use kol_common::actor::Group;
+use kol_common::traces::Traces;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -22,18 +24,26 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            if !cli.ends_by_itself() {
-                end_on_signals()?;
-            }
-            cli.run().await
-        }),
+        Ok(runtime) => run(&runtime, cli),
         Err(error) => Err(KolError::external("RUNTIME", error.to_string()).into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, output),
     }
+}
+
+fn run(runtime: &Runtime, cli: Cli) -> anyhow::Result<()> {
+    let _inside = runtime.enter();
+    let traces = Traces::start("kol-client", cli.otlp_endpoint.as_deref())?;
+    let outcome = runtime.block_on(async {
+        if !cli.ends_by_itself() {
+            end_on_signals()?;
+        }
+        cli.run().await
+    });
+    traces.end();
+    outcome
 }
 
 /// Ends the process as a shell expects it. As the first process of a container it would otherwise

@@ -1,5 +1,5 @@
 //! What two or more of the KOL binaries need: words (ids, time, errors), protos, the job spec, the
-//! decoding of creators' events, scoring, the actor kernel, back-off and telemetry.
+//! decoding of creators' events, scoring, the actor kernel, back-off, logs and traces.
 
 pub mod actor;
 pub mod alerts;
@@ -20,6 +20,7 @@ pub mod secrets;
 pub mod sizing;
 pub mod telemetry;
 pub mod time;
+pub mod traces;
 pub mod view;
 pub mod world;
 

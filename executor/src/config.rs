@@ -76,6 +76,10 @@ pub struct Flags {
     /// What is logged, as `info` or `warn,kol_executor::sink=debug` [default: info].
     #[arg(long, env = "KOL_LOG", value_name = "FILTER")]
     log_level: Option<String>,
+    /// Sends traces of how jobs come to run to this collector of OpenTelemetry, over OTLP/gRPC, as http://127.0.0.1:4317
+    /// [default: none are recorded].
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
 }
 
 /// The file as it is written: every key may be left out, and one that is unknown is refused. Sizes, times and
@@ -97,6 +101,7 @@ struct File {
     zone: Option<String>,
     log_format: Option<String>,
     log_level: Option<String>,
+    otlp_endpoint: Option<String>,
 }
 
 /// The configuration of one executor.
@@ -128,6 +133,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, if not the default.
     pub log_level: Option<String>,
+    /// Where traces go, if any are recorded.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl File {
@@ -181,6 +188,7 @@ impl Config {
             zone: flags.zone.or(file.zone).unwrap_or_default(),
             log_format: flags.log_format.or(log_format).unwrap_or_default(),
             log_level: flags.log_level.or(file.log_level),
+            otlp_endpoint: flags.otlp_endpoint.or(file.otlp_endpoint),
         })
     }
 

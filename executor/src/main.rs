@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use kol_common::traces::Traces;
 use kol_common::{KolError, telemetry};
 use kol_executor::config::{Config, Flags};
 
@@ -21,7 +22,14 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| KolError::internal("RUNTIME", e.to_string()));
-    match runtime.and_then(|runtime| runtime.block_on(kol_executor::run::run(config))) {
+    let outcome = runtime.and_then(|runtime| {
+        let _inside = runtime.enter();
+        let traces = Traces::start("kol-executor", config.otlp_endpoint.as_deref())?;
+        let outcome = runtime.block_on(kol_executor::run::run(config));
+        traces.end();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(code = "EXECUTOR_FAILED", %error, "kol-executor cannot run");

@@ -107,6 +107,7 @@ async fn submit(
         begin: Begin::Resume,
         replace: false,
         take_over: false,
+        traceparent: String::new(),
     };
     let reply = controller.submit(submission).await?;
     meta.commit(Transaction {

@@ -90,6 +90,11 @@ pub struct Flags {
     #[arg(long, env = "KOL_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_level: Option<String>,
+    /// Sends traces of how jobs come to run to this collector of OpenTelemetry, over OTLP/gRPC, as http://127.0.0.1:4317
+    /// [default: none are recorded].
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_endpoint: Option<String>,
 }
 
 /// The configuration of one master.
@@ -123,6 +128,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, if not the default.
     pub log_level: Option<String>,
+    /// Where traces go, if any are recorded.
+    pub otlp_endpoint: Option<String>,
     /// Folder of job specs that are submitted at start.
     pub autostart: Option<PathBuf>,
 }
@@ -151,6 +158,7 @@ struct Raw {
     drain_timeout: String,
     log_format: String,
     log_level: Option<String>,
+    otlp_endpoint: Option<String>,
     jobs: RawJobs,
 }
 
@@ -201,6 +209,7 @@ impl Default for Raw {
             drain_timeout: "10s".into(),
             log_format: "text".into(),
             log_level: None,
+            otlp_endpoint: None,
             jobs: RawJobs::default(),
         }
     }
@@ -208,7 +217,7 @@ impl Default for Raw {
 
 /// The variables that are read. Others with the same prefix belong to others: Kubernetes sets
 /// `KOL_MASTER_PORT` and more for a service that is called kol-master.
-const VARIABLES: [&str; 21] = [
+const VARIABLES: [&str; 22] = [
     "listen",
     "http",
     "host",
@@ -229,6 +238,7 @@ const VARIABLES: [&str; 21] = [
     "drain_timeout",
     "log_format",
     "log_level",
+    "otlp_endpoint",
     "jobs_autostart",
 ];
 
@@ -288,6 +298,7 @@ impl Config {
                 .map_err(|e| wrong(format!("drain_timeout `{}`: {e}", raw.drain_timeout)))?,
             log_format: raw.log_format.parse().map_err(wrong)?,
             log_level: raw.log_level,
+            otlp_endpoint: raw.otlp_endpoint,
             autostart: raw.jobs.autostart,
         })
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use kol_common::traces::Traces;
 use kol_common::{KolError, telemetry};
 use kol_master::config::{Config, Flags};
 
@@ -22,7 +23,14 @@ fn main() -> ExitCode {
     let runtime =
         tokio::runtime::Runtime::new().map_err(|e| KolError::internal("RUNTIME", e.to_string()));
     let outcome = runtime.and_then(|runtime| {
-        let outcome = runtime.block_on(kol_master::run::run(config));
+        let inside = runtime.enter();
+        let started = Traces::start("kol-master", config.otlp_endpoint.as_deref());
+        drop(inside);
+        let outcome = started.and_then(|traces| {
+            let outcome = runtime.block_on(kol_master::run::run(config));
+            traces.end();
+            outcome
+        });
         runtime.shutdown_timeout(LAST_CALLS);
         outcome
     });

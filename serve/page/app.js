@@ -8,19 +8,25 @@ import { Rankings } from "./rankings.js";
 import { age, moment } from "./words.js";
 
 const EVERY_MS = 5_000;
+const OLD_MS = 3_600_000; // Whose newest event is older shows what was, however newly it was written.
 
 let platforms = [];
-let platform = null; // Whose ranking is shown.
+let platform = null; // Whose ranking is wanted.
+let shown = null; // Whose ranking is looked up.
 let looked = null; // The creator whose view is open: { platform, kol }.
+let newest = null; // Time of the newest event, ms.
 
 /** What a view was answered: `at` is when Redis was written, `stale` says that it cannot be read now. */
 const answered = ({ stale, updated_at: at }) => {
   byId("content").hidden = false;
   byId("login").hidden = true;
-  byId("stale").hidden = !stale;
+  const isOld = newest !== null && Date.now() - newest > OLD_MS;
+  byId("stale").hidden = !stale && !isOld;
   if (stale) say(byId("stale"), `Redis cannot be read at the moment. What is shown was written at ${moment(Date.parse(at))}.`);
-  say(byId("connection"), stale ? "old" : `live, written ${age(Date.now() - Date.parse(at))} ago`);
-  byId("connection").className = stale ? "bad" : "good";
+  else if (isOld) say(byId("stale"), `The newest event is of ${moment(newest)}, and so is what is shown: no newer one has come, or older ones are still being read.`);
+  const written = `written ${age(Date.now() - Date.parse(at))} ago`;
+  say(byId("connection"), stale ? "old" : isOld ? `old events, ${written}` : `live, ${written}`);
+  byId("connection").className = stale ? "bad" : isOld ? "quiet" : "good";
 };
 
 const failed = (reason, status) => {
@@ -41,16 +47,38 @@ const failed = (reason, status) => {
 const on = { answered, failed };
 const rankings = new Rankings(on);
 const creator = new Creator(on);
+const show = (name) => {
+  if (shown !== name) rankings.open(shown = name);
+};
 const known = new Poll(EVERY_MS, {
   answer: ({ data }) => {
     platforms = data.map((one) => one.platform);
     byId("platforms").hidden = platforms.length < 2;
-    if (!platforms.includes(platform) && platforms.length > 0) rankings.open(platform = platforms[0]);
-    choose(byId("platforms"), "platform", platforms, platform, (name) => rankings.open(platform = name));
+    if (!platforms.includes(platform)) platform = platforms[0] ?? null;
+    if (platform !== null) show(platform);
+    choose(byId("platforms"), "platform", platforms, platform, (name) => {
+      // So that the address can be sent to others; nothing else changes with it.
+      history.replaceState(null, "", `#/platform/${encodeURIComponent(name)}`);
+      show(platform = name);
+    });
     byId("content").hidden = false;
   },
   failed,
 });
+const overview = new Poll(EVERY_MS, {
+  answer: ({ last_event_at: at }) => { newest = at === undefined ? null : Date.parse(at); },
+  failed,
+});
+
+/** The platform that the URL names, if it does. */
+const namedPlatform = () => {
+  const of = location.hash.match(/^#\/platform\/([^/]+)$/)?.[1];
+  try {
+    return of === undefined ? null : decodeURIComponent(of);
+  } catch {
+    return null; // Not one that this page made.
+  }
+};
 
 /** What the URL names: a creator, or the rankings. */
 const named = () => {
@@ -65,7 +93,9 @@ const named = () => {
 
 const closeAll = () => {
   known.close();
+  overview.close();
   rankings.close();
+  shown = null;
   creator.close();
 };
 
@@ -78,10 +108,12 @@ const route = () => {
   say(byId("crumb"), looked === null ? "" : ` / ${looked.kol}`);
   document.title = looked === null ? "Trending creators" : `${looked.kol} · Trending creators`;
   byId("home").toggleAttribute("aria-current", looked === null);
+  overview.open("/api/v1/stats");
+  platform = namedPlatform() ?? platform;
   if (looked !== null) creator.open(looked);
   else {
     known.open("/api/v1/trending/platforms");
-    if (platform !== null) rankings.open(platform);
+    if (platforms.includes(platform)) show(platform);
   }
 };
 

@@ -172,11 +172,32 @@ fn check(args: &Args) -> Result<(), KolError> {
         let problem = "generated events are keyed by username or not at all";
         return Err(KolError::user("KEY", problem));
     }
-    if args.to == Target::Stdout && (args.topic.is_some() || args.create_topic) {
-        let problem = "--topic and --create-topic are for --to kafka, and these events go to standard output: add it, or leave them out";
+    let unused: Vec<&str> = match args.to {
+        Target::Kafka => Vec::new(),
+        Target::Stdout => of_kafka(args)
+            .filter_map(|(flag, is_given)| is_given.then_some(flag))
+            .collect(),
+    };
+    if !unused.is_empty() {
+        let flags = unused.join(" and ");
+        let problem = format!(
+            "{flags}: only for --to kafka, and these events go to standard output: add that, or leave {flags} out"
+        );
         return Err(KolError::user("TOPIC_UNUSED", problem));
     }
     Ok(())
+}
+
+/// Flags that say what is written where in Kafka, and whether they were given. Variables of the environment are for all commands.
+fn of_kafka(args: &Args) -> impl Iterator<Item = (&'static str, bool)> {
+    [
+        ("--topic", args.topic.is_some()),
+        ("--create-topic", args.create_topic),
+        ("--bootstrap", args.cluster.has_bootstrap()),
+        ("--spec", args.cluster.has_spec()),
+        ("--key", args.key != KeyBy::default()),
+    ]
+    .into_iter()
 }
 
 fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
@@ -274,8 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_without_kafka_is_refused_and_not_ignored() {
-        for line in [&["--topic", "t"][..], &["--create-topic"]] {
+    fn what_is_for_kafka_is_refused_without_it_and_not_ignored() {
+        for line in [
+            &["--topic", "t"][..],
+            &["--create-topic"],
+            &["--bootstrap", "k:1"],
+            &["--spec", "job.toml"],
+            &["--key", "none"],
+        ] {
             assert_eq!(code(line).as_deref(), Some("TOPIC_UNUSED"), "{line:?}");
             let with = [line, &["--to", "kafka"]].concat();
             assert_eq!(code(&with), None, "{with:?}");

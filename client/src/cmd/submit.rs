@@ -6,6 +6,7 @@ use std::time::Duration;
 use kol_common::KolError;
 use kol_common::job::parse;
 use kol_common::proto::{SubmitOutcome, SubmitReply, SubmitRequest};
+use kol_common::traces::{Span, SpanKind, TRACEPARENT};
 use serde_json::{Value, json};
 
 use super::status::{self, Until};
@@ -60,9 +61,21 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
         discard_state: args.discard_state,
         take_over: args.take_over,
     };
-    let reply = ctx.jobs().await?.submit(request).await?.into_inner();
+    let reply = traced(ctx, request).await?;
     let wait = args.wait.then_some(args.timeout);
     report(ctx, &reply, wait).await
+}
+
+/// Submits, as a span that the job's beginning belongs to.
+async fn traced(ctx: &Context, request: SubmitRequest) -> anyhow::Result<SubmitReply> {
+    let span = Span::begin("submit", SpanKind::Client, "", []);
+    let mut request = tonic::Request::new(request);
+    if let Ok(traceparent) = span.traceparent().parse() {
+        request.metadata_mut().insert(TRACEPARENT, traceparent);
+    }
+    let reply = ctx.jobs().await?.submit(request).await;
+    let reply = reply.inspect_err(|status| span.fail(status.code().description()))?;
+    Ok(reply.into_inner())
 }
 
 /// Prints the outcome of a submission, and waits until the job runs.

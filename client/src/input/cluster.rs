@@ -34,6 +34,16 @@ pub struct Cluster {
 }
 
 impl ClusterArgs {
+    /// Whether a flag says which brokers.
+    pub fn has_bootstrap(&self) -> bool {
+        self.bootstrap.is_some() && self.bootstrap != std::env::var("KOL_BOOTSTRAP").ok()
+    }
+
+    /// Whether a spec was given.
+    pub fn has_spec(&self) -> bool {
+        self.spec.is_some()
+    }
+
     /// Reads the spec, if one was given.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub enum Means {
     NotNow,
     /// The destination takes nothing now.
     Down,
-    /// The login was refused: another secret is needed.
+    /// The login or the certificate was refused: another secret is needed, and the destination is opened again.
     Login,
 }
 

@@ -82,13 +82,13 @@ impl Topic {
                 self.reasons.clear();
                 Ok(())
             }
-            Err((error, _)) => Err(Failure {
-                means: match is_too_large(&error) {
-                    true => Means::Never,
-                    false => Means::Down,
-                },
-                error: of_alerts(&self.name, self.reasons.classify(&error)),
-            }),
+            Err((error, _)) => {
+                let why = self.reasons.classify(&error);
+                Err(Failure {
+                    means: means(&error, &why),
+                    error: of_alerts(&self.name, why),
+                })
+            }
         }
     }
 }
@@ -103,8 +103,14 @@ fn of_alerts(topic: &str, error: KolError) -> KolError {
         .help("Create the topic or correct alerts.topic; alerts wait until then, and the job runs.")
 }
 
-fn is_too_large(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+/// What a failure means, with its reason. A client keeps the secrets and certificates that it was opened with.
+fn means(error: &KafkaError, why: &KolError) -> Means {
+    let is_too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+    match why.code {
+        _ if is_too_large => Means::Never,
+        "SOURCE_AUTH" | "SOURCE_TLS" => Means::Login,
+        _ => Means::Down,
+    }
 }
 
 /// Says more than the spec may: that an alert arrived must be true, and what became of it known in time.
@@ -186,6 +192,26 @@ mod tests {
             text.contains("correct alerts.topic") && !text.contains("source.topics"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_login_that_kafka_refuses_needs_another_secret_and_nothing_else_does() {
+        let failed = |code| KafkaError::MessageProduction(code);
+        let timed_out = failed(RDKafkaErrorCode::MessageTimedOut);
+        for (code, expected) in [
+            ("SOURCE_AUTH", Means::Login),
+            ("SOURCE_TLS", Means::Login),
+            ("SOURCE_DENIED", Means::Down),
+            ("SOURCE_UNREACHABLE", Means::Down),
+            ("TOPIC_NOT_FOUND", Means::Down),
+        ] {
+            let why = KolError::external(code, "");
+            assert_eq!(means(&timed_out, &why), expected, "{code}");
+        }
+        let too_large = failed(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert_eq!(means(&too_large, &classify(&too_large)), Means::Never);
+        let refused = failed(RDKafkaErrorCode::Authentication);
+        assert_eq!(means(&refused, &classify(&refused)), Means::Login);
     }
 
     #[tokio::test]

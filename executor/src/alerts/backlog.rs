@@ -147,12 +147,16 @@ impl Backlog {
         before.is_none().then_some(Line::Begins)
     }
 
-    /// What an operator reads.
-    pub fn problem(&self, now: Instant) -> Option<KolError> {
-        self.lost_problem(now)
-            .or_else(|| self.failing_problem())
-            .or_else(|| self.keys.values().next().cloned())
-            .or_else(|| self.refused_problem(now))
+    /// What an operator reads, the worst first. Of keys of a wrong type the first one is named.
+    pub fn problems(&self, now: Instant) -> Vec<KolError> {
+        let key = self.keys.values().next().cloned();
+        let all = [
+            self.lost_problem(now),
+            self.failing_problem(),
+            key,
+            self.refused_problem(now),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     fn why(&self) -> Option<&KolError> {
@@ -206,6 +210,10 @@ impl Backlog {
 mod tests {
     use super::*;
 
+    fn first_problem(backlog: &Backlog, now: Instant) -> Option<KolError> {
+        backlog.problems(now).into_iter().next()
+    }
+
     fn refused() -> KolError {
         KolError::external("ALERT_WEBHOOK", "answered 503")
     }
@@ -215,10 +223,10 @@ mod tests {
         let now = Instant::now();
         let mut backlog = Backlog::new("webhook at x:1".into());
         assert_eq!(backlog.waits("a", 3), None);
-        assert_eq!(backlog.problem(now), None, "they are on their way");
+        assert_eq!(first_problem(&backlog, now), None, "they are on their way");
         assert_eq!(backlog.failed(refused()), Some(Line::Begins));
         assert_eq!(backlog.failed(refused()), None);
-        let problem = backlog.problem(now).unwrap();
+        let problem = first_problem(&backlog, now).unwrap();
         assert_eq!(problem.code, FAILING);
         assert!(
             problem.message.contains("3 alerts wait for webhook at x:1"),
@@ -226,16 +234,16 @@ mod tests {
         );
         assert!(problem.message.contains("answered 503"), "{problem}");
         assert_eq!(backlog.arrived(1), None, "another one is held back");
-        assert!(backlog.problem(now).is_some());
+        assert!(first_problem(&backlog, now).is_some());
         assert_eq!(backlog.arrived(0), Some(Line::Ends));
         assert_eq!(backlog.arrived(0), None);
-        assert_eq!(backlog.problem(now), None);
+        assert_eq!(first_problem(&backlog, now), None);
 
         assert_eq!(backlog.failed(refused()), Some(Line::Begins));
         assert_eq!(backlog.waits("b", 1), None);
         assert_eq!(backlog.forget("a"), None);
         assert_eq!(backlog.waits("b", 0), Some(Line::Ends));
-        assert_eq!(backlog.problem(now), None);
+        assert_eq!(first_problem(&backlog, now), None);
     }
 
     #[test]
@@ -245,19 +253,19 @@ mod tests {
         let missing = || KolError::user("SECRET_MISSING", "no token").help("Provide it.");
         assert_eq!(backlog.closed(missing()), Some(Line::Begins));
         assert_eq!(backlog.waits("a", 0), None);
-        let problem = backlog.problem(now).unwrap();
+        let problem = first_problem(&backlog, now).unwrap();
         assert_eq!(
             (problem.code, problem.help.as_str()),
             (FAILING, "Provide it.")
         );
         assert!(problem.message.contains("no token"), "{problem}");
         assert_eq!(backlog.opened(), Some(Line::Ends));
-        assert_eq!(backlog.problem(now), None);
+        assert_eq!(first_problem(&backlog, now), None);
 
         backlog.closed(missing());
         backlog.waits("a", 2);
         assert_eq!(backlog.opened(), None, "nothing has arrived so far");
-        assert_eq!(backlog.problem(now).unwrap().code, FAILING);
+        assert_eq!(first_problem(&backlog, now).unwrap().code, FAILING);
         assert_eq!(backlog.arrived(0), Some(Line::Ends));
     }
 
@@ -270,7 +278,7 @@ mod tests {
             now + SAID / 2,
             KolError::external("ALERT_WEBHOOK", "answered 404"),
         );
-        let problem = backlog.problem(now + SAID).unwrap();
+        let problem = first_problem(&backlog, now + SAID).unwrap();
         assert_eq!(problem.code, REFUSED);
         assert!(
             problem.message.starts_with("2 alerts for webhook at x:1"),
@@ -278,9 +286,9 @@ mod tests {
         );
         assert!(problem.message.contains("answered 404"), "{problem}");
         assert!(problem.help.contains("alerts.webhook"), "{problem}");
-        assert_eq!(backlog.problem(now + 2 * SAID), None);
+        assert_eq!(first_problem(&backlog, now + 2 * SAID), None);
         backlog.refused(now + 2 * SAID, refused());
-        let problem = backlog.problem(now + 2 * SAID).unwrap();
+        let problem = first_problem(&backlog, now + 2 * SAID).unwrap();
         assert!(problem.message.starts_with("1 alerts"), "{problem}");
     }
 
@@ -290,14 +298,14 @@ mod tests {
         let mut backlog = Backlog::new("topic t".into());
         let key = || KolError::external("SINK_KEY_TYPE", "the Redis key k");
         backlog.key("a", Some(key()));
-        assert_eq!(backlog.problem(now).unwrap().code, "SINK_KEY_TYPE");
+        assert_eq!(first_problem(&backlog, now).unwrap().code, "SINK_KEY_TYPE");
         backlog.key("b", None);
-        assert!(backlog.problem(now).is_some());
+        assert!(first_problem(&backlog, now).is_some());
         backlog.key("a", None);
-        assert_eq!(backlog.problem(now), None);
+        assert_eq!(first_problem(&backlog, now), None);
         backlog.key("a", Some(key()));
         backlog.forget("a");
-        assert_eq!(backlog.problem(now), None);
+        assert_eq!(first_problem(&backlog, now), None);
     }
 
     #[test]
@@ -306,7 +314,7 @@ mod tests {
         let mut backlog = Backlog::new("topic t".into());
         assert_eq!(backlog.lost(now, 2), Some(Line::Begins));
         assert_eq!(backlog.lost(now + SAID / 2, 3), None);
-        let problem = backlog.problem(now + SAID).unwrap();
+        let problem = first_problem(&backlog, now + SAID).unwrap();
         assert_eq!(problem.code, BEHIND);
         assert!(
             problem
@@ -314,7 +322,23 @@ mod tests {
                 .starts_with("5 alerts for topic t were lost"),
             "{problem}"
         );
-        assert_eq!(backlog.problem(now + 2 * SAID), None);
+        assert_eq!(first_problem(&backlog, now + 2 * SAID), None);
         assert_eq!(backlog.lost(now + 2 * SAID, 1), Some(Line::Begins));
+    }
+
+    #[test]
+    fn what_is_wrong_at_the_same_time_is_all_said_the_worst_first() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new("webhook at x:1".into());
+        backlog.waits("a", 2);
+        backlog.refused(now, refused());
+        backlog.key(
+            "b",
+            Some(KolError::external("SINK_KEY_TYPE", "the Redis key k")),
+        );
+        backlog.failed(refused());
+        backlog.lost(now, 1);
+        let codes: Vec<_> = backlog.problems(now).iter().map(|e| e.code).collect();
+        assert_eq!(codes, [BEHIND, FAILING, "SINK_KEY_TYPE", REFUSED]);
     }
 }

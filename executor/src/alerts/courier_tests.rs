@@ -223,7 +223,7 @@ async fn what_fails_waits_is_a_problem_and_is_sent_again() {
     rig.waits("f", &["a", "b"]);
     let _following = rig.follow("f");
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let problem = rig.alerts.problem().unwrap();
+    let problem = rig.alerts.problems().remove(0);
     assert_eq!(problem.code, FAILING);
     assert!(
         problem.message.contains("2 alerts wait for way"),
@@ -236,7 +236,7 @@ async fn what_fails_waits_is_a_problem_and_is_sent_again() {
         (took, rig.left()),
         (["a", "b"].map(String::from).to_vec(), 0)
     );
-    assert_eq!(rig.alerts.problem(), None);
+    assert_eq!(rig.alerts.problems(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,9 +252,9 @@ async fn what_is_refused_for_good_is_dropped_and_holds_up_no_other() {
     let _following = rig.follow("f");
     tokio::time::sleep(SOON).await;
     assert_eq!((rig.took(), rig.left()), (vec!["b".to_owned()], 0));
-    assert_eq!(rig.alerts.problem().unwrap().code, "ALERTS_REFUSED");
+    assert_eq!(rig.alerts.problems().remove(0).code, "ALERTS_REFUSED");
     tokio::time::sleep(Duration::from_secs(300)).await;
-    assert_eq!(rig.alerts.problem(), None);
+    assert_eq!(rig.alerts.problems(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,12 +295,12 @@ async fn a_destination_that_cannot_be_opened_is_a_problem_and_is_opened_later() 
     rig.waits("f", &["a"]);
     let _following = rig.follow("f");
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let problem = rig.alerts.problem().unwrap();
+    let problem = rig.alerts.problems().remove(0);
     assert_eq!(problem.code, FAILING);
     assert!(problem.message.contains("no token"), "{problem}");
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!((rig.took(), rig.left()), (vec!["a".to_owned()], 0));
-    assert_eq!(rig.alerts.problem(), None);
+    assert_eq!(rig.alerts.problems(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,13 +376,13 @@ async fn a_key_of_a_wrong_type_is_named_and_holds_up_no_other_partition() {
     let _following = (rig.follow("f0"), rig.follow("f1"));
     tokio::time::sleep(SOON).await;
     assert_eq!(rig.took(), ["b"]);
-    let problem = rig.alerts.problem().unwrap();
+    let problem = rig.alerts.problems().remove(0);
     assert_eq!(problem.code, "SINK_KEY_TYPE");
     assert!(problem.message.contains(&key), "{problem}");
     wrong(&rig, false);
     tokio::time::sleep(SOON).await;
     assert_eq!((rig.took().len(), rig.left()), (2, 0));
-    assert_eq!(rig.alerts.problem(), None);
+    assert_eq!(rig.alerts.problems(), []);
 }
 
 #[tokio::test(start_paused = true)]

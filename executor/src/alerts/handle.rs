@@ -87,12 +87,14 @@ impl Alerts {
     }
 
     /// Why alerts do not arrive, if so.
-    pub fn problem(&self) -> Option<KolError> {
+    pub fn problems(&self) -> Vec<KolError> {
         let now = Instant::now();
-        let kinds = self.0.backlogs.keys();
-        kinds
-            .filter_map(|kind| self.backlog(*kind)?.problem(now))
-            .next()
+        let all = self
+            .0
+            .backlogs
+            .keys()
+            .filter_map(|kind| self.backlog(*kind));
+        all.flat_map(|backlog| backlog.problems(now)).collect()
     }
 
     /// No partition is left: what waits now is tried once more, within a deadline.

@@ -91,6 +91,8 @@ pub struct Assignment {
     pub read_before: Option<u64>,
     /// Whose job it is.
     pub master: Master,
+    /// What the trace of its start belongs to; empty without one.
+    pub traceparent: String,
 }
 
 /// The master that runs a job.
@@ -133,6 +135,7 @@ impl Assignment {
                 store: StoreId::generate(),
                 host: String::new(),
             },
+            traceparent: String::new(),
         }
     }
 

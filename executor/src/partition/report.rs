@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use kol_common::checkpoint::NO_ROOM;
-use kol_common::proto::{self, Barrier, PartitionCheckpoint, PartitionReport, PartitionState};
+use kol_common::proto::{
+    self, Barrier, ErrorInfo, PartitionCheckpoint, PartitionReport, PartitionState,
+};
 use kol_common::{KolError, Millis};
 
 use super::delivery::Outbox;
@@ -11,6 +13,9 @@ use super::message::Assignment;
 use super::reader::Reader;
 use super::stage::Intake;
 use crate::memory::Memory;
+
+/// Problems of one report besides the first.
+const MORE_PROBLEMS: usize = 4;
 
 /// The parts that a report is of.
 pub(super) struct Parts<'a> {
@@ -39,6 +44,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
     let (market_at, market) = state.market();
     let (kols, entities, bytes) = state.size();
     let platforms = state.platforms().iter().zip(market);
+    let mut problems = problems(parts);
     PartitionReport {
         job_id: assignment.job.as_str().to_owned(),
         job_name: assignment.spec.name.clone(),
@@ -74,7 +80,8 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
         hottest: state.hottest(),
         // The actor measures them.
         rates: None,
-        problem: problem(parts).map(|e| e.to_info()),
+        problem: problems.next(),
+        more_problems: problems.take(MORE_PROBLEMS).collect(),
         topic_id: reader
             .log_id()
             .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
@@ -129,20 +136,23 @@ fn partition_state(parts: &Parts<'_>) -> PartitionState {
     }
 }
 
-fn problem(parts: &Parts<'_>) -> Option<KolError> {
-    let problem = parts
+/// What keeps the partition from its work, of which one thing is mostly the reason of another, and what keeps alerts from
+/// arriving.
+fn problems(parts: &Parts<'_>) -> impl Iterator<Item = ErrorInfo> {
+    let work = parts
         .full
         .cloned()
         .or_else(|| parts.outbox.problem())
         .or_else(|| parts.restore_problem.cloned())
         .or_else(|| parts.reader.problem())
-        .or_else(|| parts.intake.problem())
-        .or_else(|| parts.outbox.alerts_problem())?;
-    Some(
-        problem
-            .job(&parts.assignment.spec.name)
-            .partition(&parts.assignment.partition),
-    )
+        .or_else(|| parts.intake.problem());
+    let assignment = parts.assignment;
+    work.into_iter()
+        .chain(parts.outbox.alerts_problems())
+        .map(|problem| {
+            let problem = problem.job(&assignment.spec.name);
+            problem.partition(&assignment.partition).to_info()
+        })
 }
 
 /// Why nothing is read now, if memory is full.

@@ -245,6 +245,7 @@ impl Supervisor {
                 whole_log: p.whole_log,
                 read_before: p.read_before,
                 master: master.clone(),
+                traceparent: assign.traceparent.clone(),
             };
             self.assigned.insert(key.clone(), Arc::new(assignment));
             let event = Event::Assign {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use kol_common::KolError;
 use kol_common::actor::Exit;
 use kol_common::proto;
+use kol_common::proto::PartitionState;
 use kol_common::proto::executor_message::Body;
+use kol_common::traces::{Span, SpanKind};
 use tokio::sync::{oneshot, watch};
 
 use super::driver::Supervisor;
 use super::machine::Key;
-use crate::partition::{self, Ended, Started};
+use crate::partition::{self, Assignment, Ended, Started};
 
 impl Supervisor {
     /// The machine says so.
@@ -36,6 +38,7 @@ impl Supervisor {
         let offset = state.map_or(assignment.offset, |s| s.offset);
         let offset = assignment.resume_at.unwrap_or(offset);
         let files = state.map_or(0, |s| s.files.len());
+        let span = trace(&assignment);
         tracing::info!(
             code = "PARTITION_STARTS",
             job = assignment.spec.name.as_str(), job_id = %key.0, partition = %key.1, offset, assignment_epoch, files,
@@ -47,6 +50,10 @@ impl Supervisor {
             ended,
             caught_up,
         } = partition::start(&self.group, assignment, deps, standby);
+        if span.is_recorded() {
+            let running = until_running(span, partition.report.clone());
+            let _runs_by_itself = self.group.spawn("trace", running);
+        }
         let report = report_when(caught_up, partition.report.clone());
         self.replies.push(Box::pin(report));
         self.partitions.insert(key.clone(), partition);
@@ -58,6 +65,33 @@ impl Supervisor {
             (key, how)
         }));
     }
+}
+
+/// A span of its start.
+fn trace(assignment: &Assignment) -> Span {
+    let about = [
+        ("kol.job", assignment.spec.name.clone()),
+        ("kol.job_id", assignment.job.to_string()),
+        ("kol.partition", assignment.partition.to_string()),
+        (
+            "kol.assignment_epoch",
+            assignment.assignment_epoch.to_string(),
+        ),
+    ];
+    let kind = SpanKind::Consumer;
+    Span::begin("start partition", kind, &assignment.traceparent, about)
+}
+
+/// The span ends when the partition runs, or when it ends before that.
+async fn until_running(
+    span: Span,
+    mut report: watch::Receiver<proto::PartitionReport>,
+) -> Result<(), KolError> {
+    let runs = |report: &proto::PartitionReport| report.state() == PartitionState::Running;
+    if report.wait_for(runs).await.is_err() {
+        span.fail("it ended before it ran");
+    }
+    Ok(())
 }
 
 /// The report of a partition at that moment: the next round of reports may be a while away.

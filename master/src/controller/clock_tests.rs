@@ -257,6 +257,7 @@ async fn the_newest_job_of_a_name_is_the_last_one_also_when_the_clock_was_set_ba
         begin: Begin::Resume,
         replace: true,
         take_over: false,
+        traceparent: String::new(),
     };
     let second = handle.submit(submission).await.unwrap().job_id;
     assert_ne!(first, second);

@@ -22,6 +22,7 @@
 
 mod actor;
 mod attempts;
+mod begins;
 mod clock;
 mod committed;
 mod deletions;

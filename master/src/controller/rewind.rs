@@ -132,6 +132,7 @@ impl Controller {
                 id: id.clone(),
                 end,
             }),
+            traceparent: String::new(),
         })
     }
 }

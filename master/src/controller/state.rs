@@ -11,6 +11,7 @@ use kol_common::{ExecutorId, JobId, KolError, Millis, SavepointId};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::attempts::Attempts;
+use super::begins::Begins;
 use super::clock::Clock;
 use super::handle::Handle;
 use super::message::{Ending, Reply, Stream};
@@ -96,6 +97,8 @@ pub(super) struct Controller {
     pub(super) unseen: BTreeMap<ExecutorId, (Millis, Vec<UnseenRoot>)>,
     /// The same of those that see another folder in their place, and do not know.
     pub(super) misled: Misled,
+    /// Traces of jobs that begin.
+    pub(super) begins: Begins,
     /// Stamps of checkpoint roots that executors are not held to yet.
     pub(super) renewals: Renewals,
 }
@@ -132,6 +135,7 @@ impl Controller {
             keeper: Keeper::start(&tasks, stores, store.cluster().clone()),
             store,
             attempts: Attempts::new(now),
+            begins: Begins::default(),
             advisors: BTreeMap::new(),
             problems: BTreeMap::new(),
             unseen: BTreeMap::new(),

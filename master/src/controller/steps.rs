@@ -62,6 +62,7 @@ impl Controller {
             tracing::info!(code = "JOB_PHASE", job, job_id = %id, from, to, reason, "the job's phase changed");
             if matches!(after, Phase::Over(_)) {
                 let name = record.spec.name.clone();
+                self.begins.over(id, reason);
                 self.group_offsets.remove(id);
                 self.release(id);
                 let mut live = self.jobs.values().map(Job::header).filter(|j| j.is_live());
@@ -77,6 +78,7 @@ impl Controller {
         match effect {
             Effect::Persist => {}
             Effect::Commit(commit) => {
+                self.begins.committed(id);
                 crate::metrics::committed(&commit.manifest.job_name, &commit.manifest);
                 self.publish_offsets(id, &commit.manifest);
                 self.publish_manifest(id, commit.manifest);
@@ -88,6 +90,7 @@ impl Controller {
                 assign.cluster_id = self.store.cluster().to_string();
                 assign.store_id = self.store.id().to_string();
                 assign.master_host.clone_from(&self.options.host);
+                assign.traceparent = self.begins.traceparent(id);
                 self.send(&executor, ToExecutor::Assign(assign));
             }
             Effect::Send(executor, ToExecutor::Prepare(mut prepare)) => {

@@ -15,6 +15,8 @@ pub struct Submission {
     pub replace: bool,
     /// It takes its keys in Redis from whoever has them.
     pub take_over: bool,
+    /// What the trace of its beginning belongs to; empty without one.
+    pub traceparent: String,
 }
 
 /// Where a submitted job begins.

@@ -35,6 +35,8 @@ pub(super) struct Next {
     pub(super) take_over: bool,
     /// It follows this live job, which ends like this.
     pub(super) follows: Option<Predecessor>,
+    /// What the trace of its beginning belongs to.
+    pub(super) traceparent: String,
 }
 
 impl Controller {
@@ -118,6 +120,7 @@ impl Controller {
         self.store.save(Some(&record), None).await?;
         let (name, origin) = (&record.spec.name, record.origin.to_string());
         tracing::info!(code = "JOB_SUBMITTED", job = name.as_str(), job_id = %id, origin, "a job was submitted");
+        self.begins.begin(&id, name, &next.traceparent);
         let job = Job::new(record, vec![], now, self.options.drain);
         self.jobs.insert(id.clone(), job);
         self.forget_oldest(now).await?;
@@ -138,6 +141,7 @@ impl Controller {
             begin,
             replace,
             take_over,
+            traceparent,
         } = submission;
         let before = self.of_name(&spec.name).next();
         // Not always the newest: one that never began may be over before the one that it superseded.
@@ -182,6 +186,7 @@ impl Controller {
                 id: id.clone(),
                 end: End::Stopped,
             }),
+            traceparent,
         })))
     }
 

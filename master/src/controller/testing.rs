@@ -155,6 +155,7 @@ pub(super) fn submission(name: &str, replace: bool, begin: Begin) -> Submission 
         begin,
         replace,
         take_over: false,
+        traceparent: String::new(),
     }
 }
 

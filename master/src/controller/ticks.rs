@@ -144,7 +144,9 @@ fn log_problem(job: &JobStatus, line: &Line) {
                 .partitions
                 .iter()
                 .find(|p| p.partition.as_ref() == partition);
+            // Whoever reads the log tells by this target that the code is that of a problem of a job, which its status has, too.
             tracing::warn!(
+                target: "kol_master::job_problem",
                 code = problem.code.as_str(),
                 job = name,
                 job_id,

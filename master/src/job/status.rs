@@ -251,12 +251,18 @@ impl View<'_> {
         let places = places(self.record, self.partitions, self.epochs);
         let unseen = self.fleet.values().filter(|e| e.callable());
         let unseen = unseen.filter_map(|e| Some(misses(e, e.misses(&places)?)));
-        let reported = self.partitions.iter().filter_map(|p| {
-            let mut problem = p.current_report()?.problem.clone()?;
-            problem
-                .partition
-                .get_or_insert((&p.record.partition).into());
-            Some(problem)
+        let reported = self.partitions.iter().flat_map(|p| {
+            let all = p
+                .current_report()
+                .into_iter()
+                .flat_map(|report| report.problem.iter().chain(&report.more_problems));
+            all.map(|problem| {
+                let mut problem = problem.clone();
+                problem
+                    .partition
+                    .get_or_insert((&p.record.partition).into());
+                problem
+            })
         });
         let discovery = self.lookup_problem.map(KolError::to_info);
         let found = first

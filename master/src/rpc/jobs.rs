@@ -10,6 +10,7 @@ use kol_common::proto::{
     ListJobsReply, ListJobsRequest, RewindRequest, Savepoint, SavepointRef, SavepointRequest,
     StopReply, StopRequest, SubmitReply, SubmitRequest,
 };
+use kol_common::traces::{Span, SpanKind, TRACEPARENT};
 use tonic::{Request, Response, Status};
 
 use super::auth::Subject;
@@ -95,6 +96,9 @@ impl JobService for JobRpc {
         let named = request.get_ref();
         are_short([&*named.origin, &named.from_savepoint])?;
         let controller = self.leader()?;
+        let parent = request.metadata().get(TRACEPARENT);
+        let parent = parent.and_then(|text| text.to_str().ok());
+        let span = Span::begin("accept", SpanKind::Server, parent.unwrap_or_default(), []);
         let request = request.into_inner();
         if request.spec_toml.len() > MAX_SPEC {
             return Err(Status::invalid_argument("a spec of more than 1 MiB"));
@@ -109,8 +113,10 @@ impl JobService for JobRpc {
             warnings: parsed.warnings,
             replace: request.replace,
             take_over: request.take_over,
+            traceparent: span.traceparent(),
         };
-        answer(controller.submit(submission).await)
+        let reply = controller.submit(submission).await;
+        answer(reply.inspect_err(|error| span.fail(error.code)))
     }
 
     async fn list_jobs(

@@ -96,6 +96,7 @@ impl Rig {
             drain_timeout: Duration::from_secs(2),
             log_format: LogFormat::Text,
             log_level: None,
+            otlp_endpoint: None,
             autostart: None,
         }
     }

@@ -7,6 +7,7 @@ use kol_common::net::authority::{Authority, write_secret};
 use kol_common::net::{Protection, Role, new_token};
 use kol_harness::{Browser, wait_for};
 use kol_serve::{Options, Server};
+use redis::Commands as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -63,6 +64,23 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
     wait_names(&browser, "#ranking", &ranked);
     wait_names(&browser, "#rising", &[HOSTILE, "bob"]);
     browser.wait_text("#rising-note", "2 creators", LIMIT);
+    // Of last year, however newly it was written.
+    browser.wait_text("#stale", "The newest event is of 2025", LIMIT);
+    browser.wait_text("#connection", "old events", LIMIT);
+    let now = Millis::now().iso();
+    let () = open.set("streaming:last_event", now).unwrap();
+    browser.wait_text("#connection", "live", LIMIT);
+    wait_for("nothing stale", LIMIT, || {
+        let shown = browser.run(
+            "return document.querySelector('#stale').checkVisibility()",
+            &[],
+        );
+        if shown == false {
+            Ok(())
+        } else {
+            Err(shown.to_string())
+        }
+    });
     for change in ["▲ 1", "▼ 1", "–", "new"] {
         browser.wait_text("#ranking", change, LIMIT);
     }
@@ -116,10 +134,7 @@ fn the_dashboard_shows_the_ranking_its_changes_who_rises_who_is_sought_and_a_fil
     let new = [("tiktok", "new", 1.0, 1.0, 1)];
     Writer::new(0).flush(&mut redis.connect(), &new);
     wait_names(&browser, "#ranking", &["new"]);
-    wait_for("nothing stale", LIMIT, || match browser.text("#stale") {
-        shown if shown.is_empty() => Ok(()),
-        shown => Err(shown),
-    });
+    browser.wait_text("#stale", "The newest event is of 2025", LIMIT);
 }
 
 /// Rankings of each hour of a day and of the last one, in which everybody was in another place.
@@ -172,6 +187,11 @@ fn the_file(browser: &Browser, ranked: &[&str]) {
 fn the_other_platform_and_a_creator(browser: &Browser) {
     let choose = "document.querySelector('#platforms input[value=youtube]').click()";
     browser.run(choose, &[]);
+    wait_names(browser, "#ranking", &["zoe"]);
+    // Whoever is sent the address sees the same.
+    let hash = browser.run("return location.hash", &[]);
+    assert_eq!(hash, "#/platform/youtube");
+    browser.run("location.reload()", &[]);
     wait_names(browser, "#ranking", &["zoe"]);
     let shown = browser.text("#ranking");
     assert!(!shown.contains("new"), "{shown}");

@@ -7,6 +7,7 @@
     reason = "a benchmark that cannot continue should say where and end"
 )]
 
+mod alerts;
 mod bare;
 mod checkpoint;
 mod drain;
@@ -29,6 +30,7 @@ mod steady;
 
 use std::time::Duration;
 
+pub use alerts::alerts;
 pub use checkpoint::checkpoint;
 pub use drain::drain;
 pub use figures::Report;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use kol_bench::{
-    Machine, Plan, Report, checkpoint, drain, flood, growth, hostile, idle, kept, latency, loaded,
-    merges, serve, spark, steady, write_pages,
+    Machine, Plan, Report, alerts, checkpoint, drain, flood, growth, hostile, idle, kept, latency,
+    loaded, merges, serve, spark, steady, write_pages,
 };
 
 /// Measures the system on this machine.
@@ -54,7 +54,7 @@ struct Args {
     /// How many they are.
     #[arg(long, hide = true, default_value_t = 0)]
     strangers: usize,
-    /// Only these: merges, latency, drain, loaded, growth, idle, checkpoint, steady, hostile, serve; spark, only when it is named; pages: none of them.
+    /// Only these: merges, alerts, latency, drain, loaded, growth, idle, checkpoint, steady, hostile, serve; spark, only when it is named; pages: none of them.
     only: Vec<String>,
 }
 
@@ -83,6 +83,9 @@ fn main() {
     let mut report = Report::new(Machine::this(), json.clone());
     if wanted("merges") {
         merges(&mut report);
+    }
+    if wanted("alerts") {
+        alerts(&mut report);
     }
     if wanted("latency") {
         latency(&plan, &mut report);

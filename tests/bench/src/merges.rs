@@ -134,7 +134,7 @@ fn used_memory(connection: &mut redis::Connection) -> u64 {
 }
 
 /// How long the thread of Redis that executes commands has worked.
-fn worked(connection: &mut redis::Connection) -> Duration {
+pub(super) fn worked(connection: &mut redis::Connection) -> Duration {
     let system = info(connection, "cpu", "used_cpu_sys_main_thread:");
     let user = info(connection, "cpu", "used_cpu_user_main_thread:");
     Duration::from_secs_f64(system + user)
@@ -147,7 +147,8 @@ fn info(connection: &mut redis::Connection, section: &str, name: &str) -> f64 {
         .unwrap_or_default()
 }
 
-fn send(connection: &mut redis::Connection, calls: &[Vec<Cmd>]) {
+/// Sends the calls; all must have been taken.
+pub(super) fn send(connection: &mut redis::Connection, calls: &[Vec<Cmd>]) {
     for chunk in calls.chunks(CALLS_A_PIPELINE) {
         let mut pipe = Pipeline::new();
         for call in chunk.iter().flatten() {
@@ -165,14 +166,15 @@ fn send(connection: &mut redis::Connection, calls: &[Vec<Cmd>]) {
     }
 }
 
-struct Writer {
+/// Makes the calls.
+pub(super) struct Writer {
     scoring: Scoring,
     encoder: Encoder,
     fence: Fence,
 }
 
 impl Writer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
         Self {
             scoring: Scoring::new(&spec),
@@ -186,7 +188,7 @@ impl Writer {
     }
 
     /// No merge of the flush has run.
-    fn reset_fence(&self, connection: &mut redis::Connection) {
+    pub(super) fn reset_fence(&self, connection: &mut redis::Connection) {
         redis::cmd("HSET")
             .arg(&self.fence.key)
             .arg(&["gen", "1", "ae", "1", "begun", "1", "ran", "0"])
@@ -205,6 +207,11 @@ impl Writer {
             first_pane: 485_000,
             ..Slot::default()
         }
+    }
+
+    /// The merges of a later round for these creators, by hundreds.
+    pub(super) fn changes(&mut self, names: &[String], round: u64) -> Vec<Vec<Cmd>> {
+        self.calls(Way::Merge, names, round)
     }
 
     /// The calls for all creators, by hundreds.

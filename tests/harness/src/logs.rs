@@ -1,7 +1,7 @@
 //! What servers complain about.
 
 /// What the master logs when a job has a problem: the status of the job has it too, and scenarios ask for that.
-const PROBLEM: &str = ": the job has a problem ";
+const PROBLEM: &str = " WARN kol_master::job_problem: ";
 
 /// WARN and ERROR lines of a log that none of `allowed` (code, reason) explains. A line has the code of
 /// its event, and those of the errors in it.
@@ -34,6 +34,7 @@ mod tests {
                    t  WARN the disk is slow code=\"DISK_SLOW\"\n\
                    t ERROR it failed error=DISK_FULL: no space code=\"WRITE\"\n\
                    t  WARN it came back error=Some(ErrorInfo { code: \"DISK_GONE\" })\n\
+                   t  WARN kol_master::job_problem: a job's status has it, too code=\"LATE\"\n\
                    thread 'x' panicked";
         let left = |code: &str| unexpected(log, &[(code, "it is")]).len();
         for code in ["DISK_SLOW", "DISK_FULL", "WRITE", "DISK_GONE"] {

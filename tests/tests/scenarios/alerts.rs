@@ -373,3 +373,58 @@ fn who_rises_to_the_first_place_within_an_hour_raises_alerts_about_ranks() {
     assert!((101..=KOLS).contains(&before), "{before}");
     cluster.assert_no_complaints();
 }
+
+/// A reading of the profile of a creator, a day after the other.
+fn profile(day: u64, number: u64, followers: u64) -> Record {
+    let at = START + day * 24 * HOUR + number * 1_000;
+    let (kol, time) = (format!("kol_{number}"), Millis(at).iso());
+    let event =
+        format!(r#"{{"event_time":"{time}","username":"{kol}","followers_count":{followers}}}"#);
+    Record {
+        timestamp_ms: Some(at),
+        key: Some(kol.into()),
+        value: Some(event.into()),
+        ..Record::default()
+    }
+}
+
+#[test]
+fn a_job_of_profiles_raises_an_alert_about_who_gains_many_times_the_usual_followers() {
+    const USUAL: u64 = 14_400;
+    let kafka = Kafka::shared();
+    let (topic, alerts) = (
+        Topic::create(kafka, "profiles", 2),
+        Topic::create(kafka, "alerts", 1),
+    );
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(1);
+    let job = Job {
+        sink: format!(
+            "[alerts]\ntopic = \"{}\"\n[[alerts.rules]]\nname = \"spike\"\ngrowth_above = 5\n",
+            alerts.name
+        ),
+        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    let days = (0..12)
+        .flat_map(|day| (0..20).map(move |number| profile(day, number, 100_000 + day * USUAL)));
+    topic.produce(&days.collect::<Vec<_>>());
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    assert_eq!(alerts.read(), [], "everybody gains as many as ever");
+    topic.produce(&[profile(12, 3, 100_000 + 11 * USUAL + 20 * USUAL)]);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    let told = wait_for("the alert", LIMIT, || {
+        let told = alerts.read();
+        (!told.is_empty()).then_some(told).ok_or("none".to_owned())
+    });
+    let [alert] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let alert: serde_json::Value = serde_json::from_slice(alert.value.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        (&alert["rule"], &alert["kol"]),
+        (&"spike".into(), &"kol_3".into())
+    );
+    assert!(alert["personal_growth"].as_f64().unwrap() > 5.0, "{alert}");
+    cluster.assert_no_complaints();
+}

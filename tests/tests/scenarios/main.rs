@@ -37,4 +37,5 @@ mod secured_masters;
 mod serving;
 mod streaming;
 mod topology;
+mod traces;
 mod zombie;

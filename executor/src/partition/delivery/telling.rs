@@ -42,7 +42,10 @@ impl Telling {
     }
 
     /// Why alerts do not arrive, if so.
-    pub fn problem(&self) -> Option<KolError> {
-        self.alerts.as_ref()?.problem()
+    pub fn problems(&self) -> Vec<KolError> {
+        self.alerts
+            .as_ref()
+            .map(Alerts::problems)
+            .unwrap_or_default()
     }
 }

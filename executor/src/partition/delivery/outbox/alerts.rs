@@ -20,7 +20,7 @@ impl Outbox {
     }
 
     /// Why alerts do not arrive, if so.
-    pub fn alerts_problem(&self) -> Option<KolError> {
-        self.telling.problem()
+    pub fn alerts_problems(&self) -> Vec<KolError> {
+        self.telling.problems()
     }
 }
