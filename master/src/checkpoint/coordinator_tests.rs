@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{PartitionCheckpoint, StateFile};
-use kol_common::{KolError, Millis, SourcePartition};
+use kol_common::{KolError, Millis, SavepointId, SourcePartition};
 use proptest::prelude::*;
 
 use super::{Begin, Commit, Coordinator, Effect, Facts, Input, Notice, Owner};
@@ -497,7 +497,7 @@ fn an_epoch_is_not_put_off_after_an_abort_or_a_start_nor_where_somebody_wants_it
 
     let mut saved = idle();
     let request = Input::Savepoint {
-        id: "s".to_owned().into(),
+        id: SavepointId::from_wire("s".to_owned()),
         folder: "file:///s".to_owned(),
     };
     saved.handle(2_000, request);
