@@ -293,3 +293,54 @@ fn an_answer_that_was_not_given_for_long_puts_the_next_turn_off_for_a_second_onl
     let due = Turned::At(answered + 2 * MOST);
     assert_eq!(pace.begin(answered + MOST, ticket), due);
 }
+
+#[test]
+fn time_in_which_requests_wait_for_other_things_than_redis_is_not_time_that_redis_is_busy() {
+    // Requests are under way for as long as they may, and Redis' processor works for this part of that.
+    let settles = |part: f64| {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let (mut worked, mut used) = (0.0, 0.0);
+        for second in 0..60 {
+            let share = pace.share;
+            pace.under_way = Duration::from_secs_f64(share);
+            used = share * part;
+            worked += used;
+            pace.looked(start + Duration::from_secs(second), worked);
+        }
+        (pace.share, used, pace.load().1)
+    };
+    for (part, share) in [
+        (1.0, HALF),
+        (0.9, HALF / 0.9),
+        (0.7, HALF / 0.7),
+        (0.2, WIDEST),
+    ] {
+        let (settled, used, shown) = settles(part);
+        assert!((settled - share).abs() < 0.01, "{part}: {settled}");
+        assert!(used < 0.51, "{part}: Redis' processor is {used} busy");
+        assert!((shown - HALF).abs() < 0.01, "{shown}");
+    }
+}
+
+#[test]
+fn a_share_above_a_half_ends_with_what_it_came_of() {
+    let start = Instant::now();
+    let at = |second| start + Duration::from_secs(second);
+    let wide = || {
+        let mut pace = Pace::new(start);
+        for second in 0..30 {
+            pace.under_way = Duration::from_millis(500);
+            pace.looked(at(second), second as f64 * 0.1);
+        }
+        assert!((pace.share - WIDEST).abs() < 0.01);
+        pace
+    };
+    let mut rests = wide();
+    rests.looked(at(30), 3.0);
+    assert!((rests.share - HALF).abs() < 0.01, "nothing was under way");
+    let mut shared = wide();
+    shared.under_way = Duration::from_millis(900);
+    shared.looked(at(30), 3.9);
+    assert!(shared.share < 0.7, "others use it: {}", shared.share);
+}

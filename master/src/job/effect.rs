@@ -48,6 +48,13 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Not where reports say that nothing has changed: what follows from that can wait until time passes.
+    pub(super) fn has_news(&self) -> bool {
+        !matches!(self, Self::Received(_, FromExecutor::Reports(r)) if r.reports.is_empty())
+    }
+}
+
 /// What is to be done.
 ///
 /// Rule for the driver: once the step is over, what [`Effect::Persist`] and [`Effect::Commit`] want is made
