@@ -156,7 +156,7 @@ impl Job {
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
         let Input { event, fleet, wall } = input;
         let has_news = event.has_news();
-        if has_news && !matches!(event, Event::Tick) {
+        if event.is_of_placing() {
             self.settled.stir();
         }
         self.wall = wall;
