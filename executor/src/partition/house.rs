@@ -44,7 +44,7 @@ impl House {
         self.at
     }
 
-    /// Something happened.
+    /// Records, an answer, a command or another window came: it is due soon.
     pub(super) fn stir(&mut self, now: Instant) {
         self.stirred = now;
         self.at = self.at.min(now + EVERY);
