@@ -38,9 +38,9 @@ const SHORT_REST: u64 = 1;
 const SHORT_INTERVAL: Millis = Millis(1_000);
 /// The interval at least while nothing changes: each minute has an epoch to be kept.
 const UNCHANGED_INTERVAL: Millis = Millis(30_000);
-/// Orphans are looked for once in so many epochs, and soon after a start.
-const ORPHANS_EVERY: u64 = 600;
-const ORPHANS_FIRST: u64 = 10;
+/// Orphans are looked for with an epoch after so long, and soon after a start.
+const ORPHANS_EVERY: Millis = Millis(600_000);
+const ORPHANS_FIRST: Millis = Millis(10_000);
 /// See the module.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -58,6 +58,8 @@ pub struct Coordinator {
     took: Millis,
     /// Whether the last epoch is the committed one: not once it was aborted, and not after a start.
     says_all: bool,
+    /// When the next epoch looks for orphans.
+    orphans_at: Millis,
     committed: Option<Millis>,
     committed_count: u64,
     aborted_count: u64,
@@ -93,6 +95,7 @@ impl Coordinator {
             ended: now,
             took: Millis(0),
             says_all: false,
+            orphans_at: Millis(now.0 + ORPHANS_FIRST.0),
             committed_count: 0,
             aborted_count: 0,
             failures: 0,
@@ -374,7 +377,10 @@ impl Coordinator {
         self.committed_count += 1;
         let tiers = Tiers::new(&self.limits);
         let released = self.kept.keep(manifest.clone(), &tiers);
-        let due = self.committed_count % ORPHANS_EVERY == ORPHANS_FIRST;
+        let due = now >= self.orphans_at;
+        if due {
+            self.orphans_at = Millis(now.0 + ORPHANS_EVERY.0);
+        }
         let orphans = due.then(|| Orphans {
             before: self.kept.oldest_of(tiers.newest),
             used: self.kept.used(),

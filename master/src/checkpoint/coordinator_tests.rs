@@ -519,3 +519,20 @@ fn an_epoch_is_not_put_off_after_an_abort_or_a_start_nor_where_somebody_wants_it
     ));
     assert!(started.step_unchanged(41_000, [true; 2], false).is_some());
 }
+
+#[test]
+fn orphans_are_looked_for_soon_after_a_start_and_then_each_ten_minutes_however_seldom_epochs_come()
+{
+    let mut rig = Rig::new();
+    let mut looked = |now| {
+        let begin = rig.step_unchanged(now, [true; 2], false).unwrap();
+        rig.ack(now, begin.epoch, part(0, 1, &[]));
+        let commit = rig.ack(now, begin.epoch, part(1, 1, &[])).unwrap();
+        commit.orphans.is_some()
+    };
+    assert!(!looked(1_000), "it may have just been written");
+    assert!(looked(31_000));
+    let later = (1..=20).map(|minute| 31_000 + minute * 30_000);
+    let at: Vec<_> = later.filter(|now| looked(*now)).collect();
+    assert_eq!(at, [631_000]);
+}
