@@ -7,10 +7,7 @@
 //!    interval between flushes becomes longer where there is more to send, or Redis is slower.
 //! 3. Our share is a half. It falls while Redis says that its processor is more than half busy, because others use it
 //!    as well, and rises again slowly: executors that know nothing of each other come to equal shares.
-//! 4. Where hosts are busy, requests wait for processors, and not for Redis. So while requests of ours are under way for a
-//!    larger part of the time than Redis' processor works, for us and for all others, our share is as much larger than a
-//!    half, up to [`WIDEST`]: its processor is half busy by then, at most.
-//! 5. An urgent turn is before all others, and its share is at least a half whatever others use: an epoch must settle before
+//! 4. An urgent turn is before all others, and its share is a half whatever others use: an epoch must settle before
 //!    its deadline, and a partition that was taken over pauses until its first flush has arrived.
 
 use std::collections::VecDeque;
@@ -20,10 +17,6 @@ use tokio::time::Instant;
 
 /// The most of Redis' time that we take.
 pub const HALF: f64 = 0.5;
-/// The largest share, however little Redis' processor works meanwhile.
-const WIDEST: f64 = 0.9;
-/// What is under way for less than this part of the time says nothing of what it waits for.
-const TELLS: f64 = 0.25;
 /// The least share, whatever others use.
 const LEAST: f64 = 0.05;
 /// Redis' processor is too busy from here on: a half, and what measuring it may err by.
@@ -64,8 +57,6 @@ pub struct Pace {
     requests: Requests,
     way: Way,
     share: f64,
-    /// How long requests of ours were under way since the last look at Redis' processor.
-    under_way: Duration,
     /// The last look at Redis' processor: when, and the seconds that it had worked.
     looked: Option<(Instant, f64)>,
     /// What part of the time it worked between the last two looks.
@@ -122,7 +113,6 @@ impl Pace {
                 before: None,
             },
             share: HALF,
-            under_way: Duration::ZERO,
             looked: None,
             busy: None,
         }
@@ -173,10 +163,7 @@ impl Pace {
         if place.ticket != ticket {
             return Turned::Later;
         }
-        let share = match place.urgent {
-            true => self.share.max(HALF),
-            false => self.share,
-        };
+        let share = if place.urgent { HALF } else { self.share };
         let due = self.account.due_at(share);
         if now < due {
             return Turned::At(due);
@@ -209,7 +196,6 @@ impl Pace {
         requests.counted = now;
         let took = now.duration_since(since);
         let cost = took.saturating_sub(way).min(MOST);
-        self.under_way += cost;
         self.account.charge(since, cost, self.share);
     }
 
@@ -239,7 +225,6 @@ impl Pace {
             return;
         }
         self.looked = Some((now, worked));
-        let under_way = std::mem::take(&mut self.under_way).div_duration_f64(passed);
         // Less than before: it was started again.
         if worked < before {
             return;
@@ -249,22 +234,14 @@ impl Pace {
         self.share = if busy > TOO_BUSY {
             (self.share * FALL).max(LEAST)
         } else {
-            (self.share + RISE).min(most(under_way, busy))
+            (self.share + RISE).min(HALF)
         };
     }
 
-    /// What part of the time Redis' processor worked, as it says itself, and our share of that.
+    /// What part of the time Redis' processor worked, as it says itself, and our share of the time.
     pub fn load(&self) -> (Option<f64>, f64) {
-        (self.busy, self.share.min(HALF))
+        (self.busy, self.share)
     }
-}
-
-/// Our share at most, by rule 4: where requests were under way for this part of the time, and Redis' processor worked for that.
-fn most(under_way: f64, busy: f64) -> f64 {
-    if under_way < TELLS {
-        return HALF;
-    }
-    (HALF * under_way / busy.max(f64::EPSILON)).clamp(HALF, WIDEST)
 }
 
 impl Account {

@@ -166,7 +166,7 @@ pub trait Queue: Debug + Send + Sync {
     /// of the new connection.
     fn is_reconnected(&self) -> bool;
 
-    /// Whether it may take more memory than there is for it by now, or is read in a way for more or for less than comes: then
-    /// the partition should be opened again ([`Log::seek`]).
+    /// Whether it may take more memory than there is for it by now: then the partition should be opened again
+    /// ([`Log::seek`]).
     fn is_outgrown(&self) -> bool;
 }

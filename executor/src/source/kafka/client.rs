@@ -105,32 +105,6 @@ impl Kafka {
         })
     }
 
-    /// Reads a partition with the patient client, or with an eager one.
-    fn read(
-        &self,
-        partition: &SourcePartition,
-        from: Place,
-        patient: bool,
-    ) -> Result<PartitionQueue, KolError> {
-        let (reader, wants_patience) = self.readers.open(partition, patient)?;
-        let room = Arc::clone(self.readers.room());
-        let mut queue = KafkaQueue::open(&reader, wants_patience, room, partition)?;
-        let list = list_of(partition, Offset::Offset(from.offset.cast_signed()))?;
-        let client = &reader.client;
-        client
-            .assign(&list)
-            .map_err(|e| classify(&e).partition(partition))?;
-        self.probed.watch(partition);
-        if let Some(epoch) = from.leader_epoch.filter(|_| from.offset > 0) {
-            let (gate, client) = (queue.gate(), Arc::clone(client));
-            let position = with_epoch(list, epoch);
-            // Beside the loop of the partition: polled once, which starts it; the gate shows its end.
-            let work = world::blocking(move || validate(&client, &position, &gate));
-            let _runs_by_itself = work.now_or_never();
-        }
-        Ok(Box::new(queue))
-    }
-
     fn unassign(&self, partition: &SourcePartition) {
         if let Ok(list) = list_of(partition, Offset::Invalid)
             && let Some(client) = self.readers.close(partition)
@@ -147,19 +121,22 @@ impl Log for Kafka {
             // Its last reader ended without closing it, by a panic.
             self.close(partition);
         }
-        self.read(partition, from, false)
-    }
-
-    fn seek(&self, partition: &SourcePartition, from: Place) -> Result<PartitionQueue, KolError> {
-        let (patient, was_patient) = self.readers.wants_patience(partition);
-        if patient == was_patient {
-            // It may be another log.
-            self.close(partition);
-        } else {
-            // Its end stays known: it may be one of many that move to another client at a time.
-            self.unassign(partition);
+        let reader = self.readers.open(partition)?;
+        let mut queue = KafkaQueue::open(&reader, Arc::clone(self.readers.room()), partition)?;
+        let list = list_of(partition, Offset::Offset(from.offset.cast_signed()))?;
+        let client = &reader.client;
+        client
+            .assign(&list)
+            .map_err(|e| classify(&e).partition(partition))?;
+        self.probed.watch(partition);
+        if let Some(epoch) = from.leader_epoch.filter(|_| from.offset > 0) {
+            let (gate, client) = (queue.gate(), Arc::clone(client));
+            let position = with_epoch(list, epoch);
+            // Beside the loop of the partition: polled once, which starts it; the gate shows its end.
+            let work = world::blocking(move || validate(&client, &position, &gate));
+            let _runs_by_itself = work.now_or_never();
         }
-        self.read(partition, from, patient)
+        Ok(Box::new(queue))
     }
 
     /// The client's own pause keeps what was fetched, whose memory is what others wait for.
@@ -250,8 +227,6 @@ fn with_epoch(list: TopicPartitionList, leader_epoch: i32) -> TopicPartitionList
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use kol_common::job::KafkaSource;
 
     use super::*;
@@ -281,7 +256,7 @@ mod tests {
         assert!(first.is_outgrown());
         let moved = log.seek(&partition(0), Place::at(0)).unwrap();
         assert!(!moved.is_outgrown());
-        let (second, _) = log.readers.open(&partition(1), false).unwrap();
+        let second = log.readers.open(&partition(1)).unwrap();
         let newest = log.readers.newest();
         assert!(Arc::ptr_eq(&second.client, &newest), "both have one client");
         assert_eq!(second.each, 64 << 10);
@@ -318,30 +293,6 @@ mod tests {
         let unreachable = KolError::external("SOURCE_UNREACHABLE", "");
         // What it reports is known.
         until(|| newest.context().why(&unreachable).is_some()).await;
-    }
-
-    #[tokio::test]
-    async fn a_partition_moves_to_the_patient_client_and_back_and_its_end_stays_requested() {
-        let log = unreachable_log();
-        let partition = SourcePartition::new("t", 0);
-        let wants = |patience| {
-            let held = log.readers.held(&partition);
-            held.1.store(patience, Ordering::Relaxed);
-        };
-        let client = || log.readers.held(&partition).0;
-        log.open(&partition, Place::at(0)).unwrap();
-        assert!(Arc::ptr_eq(&client(), &log.readers.newest()));
-        wants(true);
-        let queue = log.seek(&partition, Place::at(0)).unwrap();
-        assert!(log.probed.is_watched(&partition));
-        assert!(!queue.is_outgrown());
-        let patient = client();
-        assert!(!Arc::ptr_eq(&patient, &log.readers.newest()));
-        log.seek(&partition, Place::at(0)).unwrap();
-        assert!(Arc::ptr_eq(&patient, &client()), "the same one");
-        wants(false);
-        log.seek(&partition, Place::at(0)).unwrap();
-        assert!(Arc::ptr_eq(&client(), &log.readers.newest()));
     }
 
     #[tokio::test]

@@ -92,9 +92,8 @@ impl Inner {
         let reader = Reader {
             client: Arc::clone(client),
             each: room.each(),
-            patient: false,
         };
-        let mut queue = KafkaQueue::open(&reader, Arc::default(), Arc::clone(room), partition)?;
+        let mut queue = KafkaQueue::open(&reader, Arc::clone(room), partition)?;
         let list = list_of(partition, Offset::Offset(offset.cast_signed()))?;
         let place = |error| classify(&error).partition(partition);
         client.assign(&list).map_err(place)?;

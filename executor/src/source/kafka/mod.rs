@@ -10,7 +10,6 @@
 //! | `consumer` | one client, and how often it connected to each broker |
 //! | `clients` | who owns clients, serves them and ends them |
 //! | `readers` | the clients that partitions are read with, by the room there is |
-//! | `rest` | which of them a partition is read with: a machine |
 //! | `probe` | the thread that requests where logs end and which topics they are |
 //! | `lookup` | what stands at some offsets of a log, beside those who read it |
 //! | `queue`, `messages` | records on their way out of librdkafka |
@@ -25,6 +24,5 @@ mod messages;
 mod probe;
 mod queue;
 mod readers;
-mod rest;
 
 pub use client::KafkaLogs;

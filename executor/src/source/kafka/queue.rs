@@ -7,13 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kol_common::{KolError, SourcePartition};
 use rdkafka::bindings as ffi;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::clients::Client;
 use super::consumer::Before;
 use super::messages::Messages;
 use super::readers::{RECORD_OVERHEAD, Reader};
-use super::rest::Rest;
 use crate::memory::Queues;
 use crate::source::contract::{Batch, Queue};
 
@@ -26,8 +24,6 @@ pub struct KafkaQueue {
     room: Arc<Queues>,
     /// Size of a record, with what the client keeps besides, as the last batch had it.
     record: u64,
-    /// With which client it should be read.
-    rest: Rest,
     /// Whether records may be taken.
     open: Arc<AtomicBool>,
     /// The client's connections when it was opened, and the broker that gave the last record.
@@ -53,7 +49,6 @@ impl KafkaQueue {
     /// assigned, so that none of its records can get there.
     pub(super) fn open(
         reader: &Reader,
-        wants_patience: Arc<AtomicBool>,
         room: Arc<Queues>,
         partition: &SourcePartition,
     ) -> Result<Self, KolError> {
@@ -87,12 +82,6 @@ impl KafkaQueue {
             each: reader.each,
             room,
             record: RECORD_OVERHEAD,
-            rest: Rest::new(
-                Instant::now(),
-                partition.partition,
-                reader.patient,
-                wants_patience,
-            ),
             open: Arc::new(AtomicBool::new(true)),
             before: client.connections().now(),
             broker: None,
@@ -150,7 +139,6 @@ impl Queue for KafkaQueue {
             }
             self.broker = messages.broker().or(self.broker);
         });
-        self.rest.took(Instant::now(), batch.len(), limit);
     }
 
     fn bytes(&self) -> u64 {
@@ -166,7 +154,7 @@ impl Queue for KafkaQueue {
     }
 
     fn is_outgrown(&self) -> bool {
-        self.room.each() < self.each || self.rest.is_misplaced()
+        self.room.each() < self.each
     }
 }
 

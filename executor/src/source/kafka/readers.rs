@@ -1,9 +1,7 @@
 //! The clients that partitions are read with. The room for what a client fetches ahead is fixed when it is created:
 //! when there is less room by then, the next partition that opens gets a new client, and the others move to it, each
-//! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends when the last has left. Partitions in which
-//! nothing happens have a client of their own: see `rest`.
+//! when it notices ([`KafkaQueue`](super::queue::KafkaQueue)). The old client ends when the last has left.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,9 +35,6 @@ fn wait(partitions: u64) -> Duration {
     Duration::from_micros(100 * partitions).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
-/// How long a fetch of the patient client may wait. For as long nothing is seen of a partition that comes to it meanwhile.
-const PATIENT_WAIT: Duration = Duration::from_millis(500);
-
 /// Bounds of [`wait`].
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -53,33 +48,22 @@ pub(super) struct Readers {
     owner: Arc<Clients>,
     room: Arc<Queues>,
     newest: Mutex<Reader>,
-    /// The patient client, once one was needed.
-    patient: Mutex<Option<Reader>>,
-    /// How each partition is read.
-    held: DashMap<SourcePartition, Held>,
+    /// With which client each partition is read.
+    clients: DashMap<SourcePartition, Arc<Client>>,
 }
 
-/// How a partition is read.
-struct Held {
-    client: Arc<Client>,
-    patient: bool,
-    /// It should be read with the patient client.
-    wants_patience: Arc<AtomicBool>,
-}
-
-/// A client, how many bytes of records it may hold of each partition, and whether it is the patient one.
+/// A client, and how many bytes of records it may hold of each partition.
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) client: Arc<Client>,
     pub(super) each: u64,
-    pub(super) patient: bool,
 }
 
 impl std::fmt::Debug for Readers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Readers")
             .field("room", &self.room)
-            .field("partitions", &self.held.len())
+            .field("partitions", &self.clients.len())
             .finish_non_exhaustive()
     }
 }
@@ -94,53 +78,21 @@ impl Readers {
         owner: Arc<Clients>,
         room: Arc<Queues>,
     ) -> Result<Self, KolError> {
-        let newest = recipe.reader(&owner, room.each(), wait(room.partitions()))?;
+        let newest = recipe.reader(&owner, room.each(), room.partitions())?;
         Ok(Self {
             recipe,
             owner,
             newest: Mutex::new(newest),
-            patient: Mutex::default(),
-            held: DashMap::new(),
+            clients: DashMap::new(),
             room,
         })
     }
 
-    /// The client for a partition that opens, the patient one or an eager one; and where its queue says which it should be.
+    /// The client for a partition that opens.
     ///
     /// # Errors
     /// As [`Readers::start`].
-    pub(super) fn open(
-        &self,
-        partition: &SourcePartition,
-        patient: bool,
-    ) -> Result<(Reader, Arc<AtomicBool>), KolError> {
-        let reader = match patient {
-            true => self.patient()?,
-            false => self.eager(partition)?,
-        };
-        let wants_patience = Arc::new(AtomicBool::new(patient));
-        let held = Held {
-            client: Arc::clone(&reader.client),
-            patient,
-            wants_patience: Arc::clone(&wants_patience),
-        };
-        self.held.insert(partition.clone(), held);
-        Ok((reader, wants_patience))
-    }
-
-    fn patient(&self) -> Result<Reader, KolError> {
-        let mut patient = self.patient.lock().unwrap_or_else(PoisonError::into_inner);
-        let each = self.room.each();
-        if let Some(reader) = patient.as_ref().filter(|reader| reader.each <= each) {
-            return Ok(reader.clone());
-        }
-        let mut reader = self.recipe.reader(&self.owner, each, PATIENT_WAIT)?;
-        reader.patient = true;
-        *patient = Some(reader.clone());
-        Ok(reader)
-    }
-
-    fn eager(&self, partition: &SourcePartition) -> Result<Reader, KolError> {
+    pub(super) fn open(&self, partition: &SourcePartition) -> Result<Reader, KolError> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let each = self.room.each();
         if each < newest.each {
@@ -151,33 +103,23 @@ impl Readers {
                 kib = each >> 10,
                 "more partitions share the room for fetched records: a new Kafka client with less for each"
             );
-            let wait = wait(self.room.partitions());
-            *newest = self.recipe.reader(&self.owner, each, wait)?;
+            *newest = self
+                .recipe
+                .reader(&self.owner, each, self.room.partitions())?;
         }
+        self.clients
+            .insert(partition.clone(), Arc::clone(&newest.client));
         Ok(newest.clone())
     }
 
     /// Whether a partition is read.
     pub(super) fn has(&self, partition: &SourcePartition) -> bool {
-        self.held.contains_key(partition)
-    }
-
-    /// Whether a partition that is read should be read with the patient client, and whether it is.
-    pub(super) fn wants_patience(&self, partition: &SourcePartition) -> (bool, bool) {
-        let held = self.held.get(partition);
-        let wants = |held: &Held| held.wants_patience.load(Ordering::Relaxed);
-        held.map_or((false, false), |held| (wants(&held), held.patient))
-    }
-
-    #[cfg(test)]
-    pub(super) fn held(&self, partition: &SourcePartition) -> (Arc<Client>, Arc<AtomicBool>) {
-        let held = self.held.get(partition).unwrap();
-        (Arc::clone(&held.client), Arc::clone(&held.wants_patience))
+        self.clients.contains_key(partition)
     }
 
     /// The client that a partition was read with until now.
     pub(super) fn close(&self, partition: &SourcePartition) -> Option<Arc<Client>> {
-        self.held.remove(partition).map(|(_, held)| held.client)
+        self.clients.remove(partition).map(|(_, client)| client)
     }
 
     /// The client that partitions which open get.
@@ -192,7 +134,7 @@ impl Readers {
     /// As [`Readers::start`].
     pub(super) fn apart(&self) -> Result<Arc<Client>, KolError> {
         self.recipe
-            .reader(&self.owner, FEW, wait(1))
+            .reader(&self.owner, FEW, 1)
             .map(|reader| reader.client)
     }
 
@@ -203,15 +145,14 @@ impl Readers {
 }
 
 impl Recipe {
-    fn reader(&self, owner: &Clients, each: u64, wait: Duration) -> Result<Reader, KolError> {
+    fn reader(&self, owner: &Clients, each: u64, partitions: u64) -> Result<Reader, KolError> {
         Ok(Reader {
-            client: owner.create(self.config(each, wait)?)?,
+            client: owner.create(self.config(each, partitions)?)?,
             each,
-            patient: false,
         })
     }
 
-    fn config(&self, each: u64, wait: Duration) -> Result<ClientConfig, KolError> {
+    fn config(&self, each: u64, partitions: u64) -> Result<ClientConfig, KolError> {
         let client_id = format!("kol-executor-{}", self.job);
         let mut config = client_config(&self.source, &self.secrets, &client_id)?;
         for (key, value) in [
@@ -227,7 +168,7 @@ impl Recipe {
         let records = (each / RECORD_OVERHEAD).clamp(64, 50_000).to_string();
         let fetch = each.min(4 << 20).to_string();
         let response = (4 * each).clamp(1 << 20, 50 << 20).to_string();
-        let wait = wait.as_millis().to_string();
+        let wait = wait(partitions).as_millis().to_string();
         for (key, value) in [
             ("queued.max.messages.kbytes", &*queue),
             ("queued.min.messages", &*records),
@@ -265,7 +206,7 @@ mod tests {
             job: "test".into(),
         };
         let of = |recipe: &Recipe, key: &str| {
-            let config = recipe.config(64 << 10, wait(250)).unwrap();
+            let config = recipe.config(64 << 10, 250).unwrap();
             config.get(key).unwrap().to_owned()
         };
         assert_eq!(of(&recipe, "queued.max.messages.kbytes"), "64");
