@@ -17,7 +17,7 @@ use crate::telemetry;
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// Newest reports of all partitions.
-    pub reports: watch::Receiver<Vec<PartitionReport>>,
+    pub reports: watch::Receiver<Vec<Arc<PartitionReport>>>,
     /// Memory of the process, and what it knows about itself.
     pub memory: Memory,
     /// See `memory`.
@@ -63,7 +63,12 @@ async fn metrics(State(pages): State<Pages>) -> String {
 
 async fn partitions(State(pages): State<Pages>) -> Json<Vec<serde_json::Value>> {
     let reports = pages.reports.borrow().clone();
-    Json(reports.iter().map(kol_common::view::report_json).collect())
+    Json(
+        reports
+            .iter()
+            .map(|r| kol_common::view::report_json(r))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

@@ -24,6 +24,11 @@ impl Present {
         }
     }
 
+    /// When the process began to know it.
+    pub fn origin(&self) -> Instant {
+        self.began
+    }
+
     /// The master's wall clock shows `wall`. The newest word counts, not the largest: a clock that was ahead
     /// may have been corrected. A master that says nothing of it (0) is ignored.
     pub fn heard(&self, now: Instant, wall: Millis) {

@@ -1,5 +1,7 @@
 //! The executor's metrics, for Prometheus: `kol_executor_*` and `kol_partition_*`. docs/operations/metrics.md lists them.
 
+use std::borrow::Borrow;
+
 use kol_common::metrics::{Family, Page};
 use kol_common::proto::PartitionReport;
 
@@ -41,7 +43,8 @@ pub const MEASURED: [Family; 7] = [
 ];
 
 /// The page of an executor with these partitions, and the processor time that it has used so far.
-pub fn page(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) -> String {
+pub fn page(reports: &[impl Borrow<PartitionReport>], memory: &Memory, cpu_ms: u64) -> String {
+    let reports: Vec<&PartitionReport> = reports.iter().map(Borrow::borrow).collect();
     let mut page = Page::new(env!("CARGO_PKG_VERSION"));
     for (family, value) in [
         (&RESIDENT, memory.resident() as f64),
@@ -53,10 +56,10 @@ pub fn page(reports: &[PartitionReport], memory: &Memory, cpu_ms: u64) -> String
     }
     for (at, report) in reports.iter().enumerate() {
         // A job that takes the place of another of its name, and has the partition already, comes later.
-        let same = |other: &&PartitionReport| {
+        let same = |other: &PartitionReport| {
             (&other.job_name, &other.partition) == (&report.job_name, &report.partition)
         };
-        if !reports[at + 1..].iter().any(|other| same(&other)) {
+        if !reports[at + 1..].iter().any(|other| same(other)) {
             partition(&mut page, report);
         }
     }

@@ -20,7 +20,7 @@ use crate::sink::Fence;
 use crate::source::Batch;
 
 /// Time between two calls of [`Parts::tend`], as the actor keeps house.
-const HOUSEKEEPING: Duration = Duration::from_millis(200);
+const HOUSEKEEPING: Duration = super::house::EVERY;
 /// How long those who changed have waited at a flush: longer than any has to.
 const WAIT: Duration = Duration::from_secs(10);
 /// How far its clock is ahead of the machine's: what is counted does not depend on how fast that is.
@@ -103,7 +103,7 @@ impl Parts {
     pub fn tend(&mut self) {
         self.now += HOUSEKEEPING;
         let fill = &self.fill;
-        self.intake.tend(self.now, true, |kol| !fill.holds(kol));
+        self.intake.tend(self.now, 1, true, |kol| !fill.holds(kol));
     }
 
     /// A flush of at most so many creators, as an executor sends it that is near the head of the log or far `behind`:

@@ -198,7 +198,7 @@ pub struct Partition {
     /// Where its commands go.
     pub address: Address<Command>,
     /// Its newest report.
-    pub report: watch::Receiver<PartitionReport>,
+    pub report: watch::Receiver<Arc<PartitionReport>>,
     /// Ends it at once.
     pub stop_now: CancellationToken,
 }

@@ -10,6 +10,7 @@
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `turn` | memory that a partition takes, and whose turn it is to fetch |
 //! | `handover` | when a partition is where its owner before stopped |
+//! | `house` | when a partition looks after itself: a machine |
 //! | `fullness` | how long people are shown that memory is full |
 //! | `explain` | answers what the partition knows of a KOL, in slices |
 //! | `report`, `meter` | what a partition says of itself, and what it takes in a second |
@@ -28,6 +29,7 @@ mod deps;
 mod explain;
 mod fullness;
 mod handover;
+mod house;
 mod message;
 mod meter;
 mod reader;

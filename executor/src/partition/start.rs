@@ -38,7 +38,7 @@ pub fn start(
 ) -> Started {
     let (caught_up, caught_up_out) = oneshot::channel();
     let (address, inbox) = mailbox("partition", COMMANDS);
-    let (report, report_out) = watch::channel(PartitionReport::default());
+    let (report, report_out) = watch::channel(Arc::new(PartitionReport::default()));
     let (ended, ended_out) = oneshot::channel();
     let stop_now = CancellationToken::new();
     let token = stop_now.clone();

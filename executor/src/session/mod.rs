@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 mod dial;
 mod masters;
 
-/// Messages to the master that may wait.
-const OUTGOING: usize = 256;
+/// Messages to the master that may wait: all partitions acknowledge an epoch at about the same time, and a master on a busy
+/// host reads that later.
+const OUTGOING: usize = 4_096;
 /// Longest time to be welcomed, and to hand an event to the supervisor.
 const WELCOME: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(5);

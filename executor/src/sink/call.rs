@@ -10,6 +10,7 @@ use redis::RedisError;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Operation, SinkError};
+use super::turns::Turns;
 
 /// Longest time one request may take in Redis.
 pub(super) const DEADLINE: Duration = Duration::from_secs(15);
@@ -39,6 +40,19 @@ pub(super) async fn within<T>(
         () = tokio::time::sleep(DEADLINE) => ErrorKind::TimedOut,
     };
     Err(RedisError::from(std::io::Error::from(kind)))
+}
+
+/// A call whose time Redis was busy with us. One that failed says nothing of that.
+pub(super) async fn timed<T>(
+    turns: &Turns,
+    call: impl Future<Output = CallResult<T>>,
+) -> CallResult<T> {
+    let request = turns.request();
+    let called = call.await;
+    if called.is_ok() {
+        request.answered();
+    }
+    called
 }
 
 /// A call whose scripts met a key of a wrong type where they do not look for that: only at the fence record. The

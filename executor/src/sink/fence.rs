@@ -1,7 +1,7 @@
 //! The fence record of a partition: claiming it, and looking whether it is still there.
 
 use kol_common::redis::{RedisConnection, is_wrong_type};
-use redis::RedisResult;
+use redis::{Cmd, RedisResult};
 
 use super::call::CallResult;
 use super::calls::ClaimArgument;
@@ -80,21 +80,26 @@ async fn members(key: &str, open: &mut RedisConnection) -> RedisResult<(Vec<Stri
     }
 }
 
+/// Generation, assignment epoch and `seq_done` of a fence record.
+pub(super) type Record = (Option<u64>, Option<u64>, Option<u64>);
+
+/// Reads a record.
+pub(super) fn record(fence: &Fence) -> Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(&fence.key).arg(&["gen", "ae", "done"]);
+    command
+}
+
 /// The `seq_done` on record, if the fence is still this owner's.
-pub(super) async fn look(fence: &Fence, open: &mut RedisConnection) -> CallResult<u64> {
-    let (generation, assignment_epoch, done): (Option<u64>, Option<u64>, Option<u64>) =
-        redis::cmd("HMGET")
-            .arg(&fence.key)
-            .arg(&["gen", "ae", "done"])
-            .query_async(open)
-            .await?;
+pub(super) fn judge(fence: &Fence, record: Record) -> Result<u64, SinkError> {
+    let (generation, assignment_epoch, done) = record;
     let held = (generation.unwrap_or(0), assignment_epoch.unwrap_or(0));
     let ours = (fence.generation, fence.assignment_epoch);
-    Ok(match held.cmp(&ours) {
+    match held.cmp(&ours) {
         std::cmp::Ordering::Less => Err(SinkError::Lost),
         std::cmp::Ordering::Equal => Ok(done.unwrap_or(0)),
         std::cmp::Ordering::Greater => Err(SinkError::Fenced),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | `message` | what partitions and sink say to each other |
 //! | `service` | the loop |
 //! | `fence`, `flush`, `scan`, `hashes`, `compare`, `tops`, `alerts`, `history` | one kind of request each |
+//! | `looks` | looks at the fences of several partitions, together |
 //! | `pace` | how much of Redis' time this executor takes, and who is next: a machine |
 //! | `turns` | turns to flush, by that pace |
 //! | `probe` | how busy Redis is, as it says itself |
@@ -23,6 +24,7 @@ mod fence;
 mod flush;
 mod hashes;
 pub mod history;
+mod looks;
 pub mod merge_call;
 mod message;
 mod owner;

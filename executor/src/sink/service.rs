@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use kol_common::KolError;
 use kol_common::actor::{Group, Mailbox, mailbox};
 use kol_common::job::SinkSpec;
@@ -18,13 +18,14 @@ use redis::RedisResult;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::alerts::alerts;
-use super::call::{CallResult, DEADLINE, Served, on_fence, settle, within};
+use super::call::{DEADLINE, Served, on_fence, settle, timed, within};
 use super::compare::compare;
 use super::connection::{Connection, Open};
-use super::fence::{claim, look};
+use super::fence::claim;
 use super::flush::flush;
 use super::hashes::hashes;
 use super::history::snapshot;
+use super::looks;
 use super::message::{Operation, Sink, SinkError, SinkMessage};
 use super::owner::Records;
 use super::probe::probe;
@@ -99,6 +100,8 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
     let mut taken: Option<KolError> = None;
     let mut in_progress: FuturesUnordered<BoxFuture<'static, Served>> = FuturesUnordered::new();
     let mut trouble = Trouble::default();
+    // What came behind looks that go out together.
+    let mut held: Option<SinkMessage> = None;
     // Whoever comes first does not wait for that; why it fails, the first request says.
     let _fails = connection.get().await;
     loop {
@@ -135,7 +138,7 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
                     probing.push(Box::pin(probe(shared.turns.clone(), shared.key.clone(), open)));
                 }
             }
-            message = inbox.recv(), if in_progress.len() < IN_PROGRESS => {
+            message = next(&mut held, &mut inbox), if in_progress.len() < IN_PROGRESS => {
                 let Some(message) = message else { break };
                 if let Some(why) = &taken {
                     refuse(message, SinkError::TakenOver(why.clone()));
@@ -143,8 +146,15 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
                 }
                 match connection.get().await {
                     Ok(open) => {
-                        let serve = serve(message, open, shared.clone());
-                        in_progress.push(Box::pin(serve));
+                        let shared = shared.clone();
+                        in_progress.push(match message {
+                            SinkMessage::Look { fence, reply } => {
+                                let (looks, other) = looks::gather((fence, reply), &mut inbox);
+                                held = other;
+                                looks::serve(looks, open, shared.records, shared.turns).boxed()
+                            }
+                            message => serve(message, open, shared).boxed(),
+                        });
                     }
                     Err(error) => {
                         note(&shared.job, &mut trouble, message.operation(), Some(&error));
@@ -155,6 +165,17 @@ async fn run(mut connection: Connection, shared: Shared, mut inbox: Mailbox<Sink
         }
     }
     while in_progress.next().await.is_some() {}
+}
+
+/// The message that is served next.
+async fn next(
+    held: &mut Option<SinkMessage>,
+    inbox: &mut Mailbox<SinkMessage>,
+) -> Option<SinkMessage> {
+    match held.take() {
+        Some(message) => Some(message),
+        None => inbox.recv().await,
+    }
 }
 
 fn every(period: Duration) -> Interval {
@@ -247,11 +268,12 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
             served
         }
         SinkMessage::Look { fence, reply } => {
-            let looked = timed(&turns, within(&closed, look(&fence, &mut open))).await;
-            let looked = records.explained(on_fence(looked, &fence.key), again).await;
-            let (result, served) = settle(kind, number, looked);
-            drop(reply.send(result));
-            served
+            let open = Open {
+                number,
+                redis: open,
+                closed,
+            };
+            looks::serve(vec![(fence, reply)], open, records, turns).await
         }
         SinkMessage::Flush { mut request, reply } => {
             let (fence, turn) = (request.fence.key.clone(), request.turn.take());
@@ -315,16 +337,6 @@ async fn serve(message: SinkMessage, open: Open, shared: Shared) -> Served {
             served
         }
     }
-}
-
-/// A call whose time Redis was busy with us. One that failed says nothing of that.
-async fn timed<T>(turns: &Turns, call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
-    let request = turns.request();
-    let called = call.await;
-    if called.is_ok() {
-        request.answered();
-    }
-    called
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::ahead::{Ahead, Wanted};
 use super::jobs::Jobs;
 use super::machine::{Effect, Event, Key, Machine};
+use super::news::News;
 use super::options::Options;
 use super::requests;
 use crate::memory::{Share, Use};
@@ -58,6 +59,7 @@ pub struct Supervisor {
     /// Memory of the dead letters that producers hold.
     pub(super) letters: Share,
     pub(super) round: u32,
+    pub(super) news: News,
 }
 
 impl Supervisor {
@@ -81,6 +83,7 @@ impl Supervisor {
             master: None,
             present: Present::new(Instant::now()),
             round: 0,
+            news: News::default(),
         }
     }
 
@@ -117,7 +120,7 @@ impl Supervisor {
                 }
                 Some(reply) = self.replies.next(), if !self.replies.is_empty() => {
                     if let Some(reply) = reply {
-                        self.send(reply);
+                        self.answer(reply);
                     }
                 }
                 Some(event) = inbox.recv() => self.session(event),
@@ -143,6 +146,7 @@ impl Supervisor {
                     draining: self.draining,
                 });
                 self.master = Some(sender);
+                self.news.begin();
                 if self.options.leave.is_cancelled() {
                     // The master of the new session does not know yet, and would assign partitions.
                     self.send_leaving();
@@ -180,6 +184,7 @@ impl Supervisor {
                 }
                 Some(FromMaster::Welcome(welcome)) => {
                     self.present.heard(Instant::now(), Millis(welcome.wall_ms));
+                    self.news.welcomed(welcome.takes_unchanged);
                     // A master of the previous version says nothing of them, and renews none.
                     self.roots.hold_to(Vec::new());
                 }
@@ -304,6 +309,7 @@ impl Supervisor {
             ),
         }
         self.partitions.remove(&key);
+        self.news.forget(&key);
         let id = key.0.clone();
         let ended = key.clone();
         let now = Instant::now();

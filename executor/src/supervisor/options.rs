@@ -39,5 +39,5 @@ pub struct Options {
     /// Cancelled by SIGTERM.
     pub leave: CancellationToken,
     /// Where the reports of all partitions are published.
-    pub reports: watch::Sender<Vec<PartitionReport>>,
+    pub reports: watch::Sender<Vec<Arc<PartitionReport>>>,
 }

@@ -1,8 +1,8 @@
 //! What the supervisor sends by itself: reports, heartbeats, and which checkpoint roots it does not see.
 
-use kol_common::Millis;
 use kol_common::proto;
 use kol_common::proto::executor_message::Body;
+use kol_common::{JobId, Millis, SourcePartition};
 use tokio::time::Instant;
 
 use super::driver::Supervisor;
@@ -19,22 +19,11 @@ impl Supervisor {
         self.letters.set(self.jobs.letters_bytes());
         self.options.memory.tend();
         let cpu_ms = process.cpu_ms();
-        let mut reports: Vec<_> = self
-            .partitions
-            .values()
-            .map(|p| p.report.borrow().clone())
-            .filter(|r| r.assignment_epoch > 0)
-            .collect();
-        self.options.reports.send_replace(reports.clone());
-        if self.round != 0 {
-            // They change slowly, and are most of a report.
-            for report in &mut reports {
-                report.sample.clear();
-                report.spellings.clear();
-            }
-        }
-        if !reports.is_empty() {
-            self.send(Body::Reports(proto::Reports { reports }));
+        self.read_reports();
+        if self.master.is_some()
+            && let Some(reports) = self.news.round(Instant::now(), self.round == 0)
+        {
+            self.send(Body::Reports(reports));
         }
         self.send_unseen();
         self.round = (self.round + 1) % REPORTS_A_HEARTBEAT;
@@ -47,6 +36,35 @@ impl Supervisor {
                 wall_ms: Millis::now().0,
             }));
         }
+    }
+
+    /// Takes what partitions reported since the last round.
+    fn read_reports(&mut self) {
+        let now = Instant::now();
+        for (key, partition) in &mut self.partitions {
+            // One whose actor has ended says nothing new.
+            if partition.report.has_changed().unwrap_or(false) {
+                let report = partition.report.borrow_and_update();
+                self.news.reported(now, key, &report);
+            }
+        }
+        if let Some(all) = self.news.all() {
+            self.options.reports.send_replace(all);
+        }
+    }
+
+    /// Sends an answer. What it says of a partition is not what the newest round said.
+    pub(super) fn answer(&mut self, reply: Body) {
+        if let Body::Reports(apart) = &reply {
+            for report in &apart.reports {
+                if let Some(partition) = &report.partition {
+                    let partition = SourcePartition::from(partition.clone());
+                    let job = JobId::from_wire(report.job_id.clone());
+                    self.news.sent_apart(&(job, partition));
+                }
+            }
+        }
+        self.send(reply);
     }
 
     /// Says which checkpoint roots are not there, if that is news.

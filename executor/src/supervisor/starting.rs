@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::driver::Supervisor;
 use super::machine::Key;
+use super::news::without_sample;
 use crate::partition::{self, Assignment, Ended, Started};
 
 impl Supervisor {
@@ -97,14 +98,13 @@ async fn until_running(
 /// The report of a partition at that moment: the next round of reports may be a while away.
 async fn report_when(
     comes: oneshot::Receiver<()>,
-    report: watch::Receiver<proto::PartitionReport>,
+    report: watch::Receiver<Arc<proto::PartitionReport>>,
 ) -> Option<Body> {
     comes.await.ok()?;
-    let mut report = report.borrow().clone();
-    report.sample.clear();
-    report.spellings.clear();
+    let report = without_sample(&report.borrow());
     Some(Body::Reports(proto::Reports {
         reports: vec![report],
+        unchanged: None,
     }))
 }
 

@@ -5,7 +5,7 @@
 //!    its parent. A committed epoch is followed by a rest three times as long as it took: while a
 //!    backlog is read everything changes all the time, and copying it must not take all the time. Where
 //!    a partition waits for an epoch to move, the rest is as long as it took, and the interval a second
-//!    at most.
+//!    at most. An epoch that would say the same as the last one, which was committed, is put off: see `unchanged`.
 //! 2. It is complete when every partition has acknowledged it under the assignment that it had when
 //!    the epoch began. Then it is committed: one transaction, which the driver makes durable before it
 //!    does anything else.
@@ -36,9 +36,11 @@ const REST: u64 = 3;
 const SHORT_REST: u64 = 1;
 /// The interval at most where a partition waits to move.
 const SHORT_INTERVAL: Millis = Millis(1_000);
-/// Orphans are looked for once in so many epochs, and soon after a start.
-const ORPHANS_EVERY: u64 = 600;
-const ORPHANS_FIRST: u64 = 10;
+/// The interval at least while nothing changes: each minute has an epoch to be kept.
+const UNCHANGED_INTERVAL: Millis = Millis(30_000);
+/// Orphans are looked for with an epoch after so long, and soon after a start.
+const ORPHANS_EVERY: Millis = Millis(600_000);
+const ORPHANS_FIRST: Millis = Millis(10_000);
 /// See the module.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -54,6 +56,10 @@ pub struct Coordinator {
     ended: Millis,
     /// How long the last epoch took, if it was committed.
     took: Millis,
+    /// Whether the last epoch is the committed one: not once it was aborted, and not after a start.
+    says_all: bool,
+    /// When the next epoch looks for orphans.
+    orphans_at: Millis,
     committed: Option<Millis>,
     committed_count: u64,
     aborted_count: u64,
@@ -88,6 +94,8 @@ impl Coordinator {
             begun: now,
             ended: now,
             took: Millis(0),
+            says_all: false,
+            orphans_at: Millis(now.0 + ORPHANS_FIRST.0),
             committed_count: 0,
             aborted_count: 0,
             failures: 0,
@@ -191,6 +199,12 @@ impl Coordinator {
         self.kept.usable(ordinal)
     }
 
+    /// What the last committed epoch has of a partition, unless that is known to be damaged.
+    pub fn last_part(&self, ordinal: u32) -> Option<&PartitionCheckpoint> {
+        let (epoch, part) = self.usable(ordinal).next()?;
+        (epoch == self.kept.newest()).then_some(part)
+    }
+
     /// Whether a partition has state in committed epochs, and none of it can be read.
     pub fn is_lost(&self, ordinal: u32) -> bool {
         self.kept.is_lost(ordinal)
@@ -216,18 +230,21 @@ impl Coordinator {
         }
         self.wishes.drop_late(now, out);
         let ready = !owners.is_empty() && owners.iter().all(|o| o.ready);
-        let moves = owners.iter().any(|o| o.moves);
-        let kind = self.wishes.due(now >= self.due(moves));
+        let kind = self.wishes.due(now >= self.due(owners));
         if let Some(kind) = kind.filter(|_| ready) {
             self.begin(now, kind, owners, out);
         }
     }
 
-    /// When the next epoch is due; `moves`: a partition waits for it to move.
-    fn due(&self, moves: bool) -> Millis {
-        let (interval, rest) = match moves {
-            true => (self.limits.interval.min(SHORT_INTERVAL), SHORT_REST),
-            false => (self.limits.interval, REST),
+    /// When the next epoch is due.
+    fn due(&self, owners: &[Owner<'_>]) -> Millis {
+        let usual = self.limits.interval;
+        let (interval, rest) = if owners.iter().any(|o| o.moves) {
+            (usual.min(SHORT_INTERVAL), SHORT_REST)
+        } else if self.says_all && owners.iter().all(|o| o.unchanged) {
+            (usual.max(UNCHANGED_INTERVAL), REST)
+        } else {
+            (usual, REST)
         };
         let rest = self.limits.min_pause.max(Millis(rest * self.took.0));
         Millis((self.begun.0 + interval.0).max(self.ended.0 + rest.0))
@@ -302,6 +319,7 @@ impl Coordinator {
         let Some(open) = self.open.take() else { return };
         self.ended = now;
         self.took = Millis(0);
+        self.says_all = false;
         self.aborted_count += 1;
         self.kept.discard(&open.into_parts());
         self.delete_garbage(out);
@@ -337,6 +355,7 @@ impl Coordinator {
             return self.wishes.settle(Ok(manifest), out);
         }
         self.took = Millis(manifest.took_ms);
+        self.says_all = true;
         if self.failures > 0 {
             out.push(Effect::Notice(Notice::Recovered(self.failures)));
         }
@@ -358,7 +377,10 @@ impl Coordinator {
         self.committed_count += 1;
         let tiers = Tiers::new(&self.limits);
         let released = self.kept.keep(manifest.clone(), &tiers);
-        let due = self.committed_count % ORPHANS_EVERY == ORPHANS_FIRST;
+        let due = now >= self.orphans_at;
+        if due {
+            self.orphans_at = Millis(now.0 + ORPHANS_EVERY.0);
+        }
         let orphans = due.then(|| Orphans {
             before: self.kept.oldest_of(tiers.newest),
             used: self.kept.used(),

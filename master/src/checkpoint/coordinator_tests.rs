@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::job::CheckpointSpec;
 use kol_common::proto::{PartitionCheckpoint, StateFile};
-use kol_common::{KolError, Millis, SourcePartition};
+use kol_common::{KolError, Millis, SavepointId, SourcePartition};
 use proptest::prelude::*;
 
 use super::{Begin, Commit, Coordinator, Effect, Facts, Input, Notice, Owner};
@@ -60,6 +60,28 @@ impl Rig {
         self.step_with(now, assignments, u32::MAX, None)
     }
 
+    /// Time passes, of two partitions; the last epoch has all of those that are `unchanged`.
+    fn step_unchanged(&mut self, now: u64, unchanged: [bool; 2], moves: bool) -> Option<Begin> {
+        let names = self.names.clone();
+        let owner = |(ordinal, unchanged)| Owner {
+            partition: &names[ordinal as usize],
+            ordinal,
+            assignment_epoch: 1,
+            ready: true,
+            moves,
+            unchanged,
+        };
+        let owners: Vec<_> = (0..).zip(unchanged).map(owner).collect();
+        self.handle(now, Input::Tick(&owners)).0
+    }
+
+    /// Commits the epoch of two partitions that begins now.
+    fn commit_unchanged(&mut self, now: u64) {
+        let begin = self.step_unchanged(now, [true; 2], false).unwrap();
+        self.ack(now, begin.epoch, part(0, 1, &[]));
+        self.ack(now, begin.epoch, part(1, 1, &[])).unwrap();
+    }
+
     /// The same, but for one owner that cannot take part, and one that waits for an epoch to move.
     fn step_with(
         &mut self,
@@ -75,6 +97,7 @@ impl Rig {
             assignment_epoch: *assignment_epoch,
             ready: ordinal != unready,
             moves: Some(ordinal) == moves,
+            unchanged: false,
         };
         let owners: Vec<_> = (0..).zip(assignments).map(owner).collect();
         self.handle(now, Input::Tick(&owners)).0
@@ -427,4 +450,89 @@ proptest! {
         }
         prop_assert!(world.head > before);
     }
+}
+
+#[test]
+fn an_epoch_that_would_say_the_same_is_put_off_until_something_changes_and_for_half_a_minute_at_most()
+ {
+    let mut rig = Rig::new();
+    rig.commit_unchanged(1_000);
+    assert_eq!(rig.step_unchanged(30_999, [true; 2], false), None);
+    rig.commit_unchanged(31_000);
+    assert_eq!(rig.step_unchanged(33_000, [true; 2], false), None);
+    let begin = rig.step_unchanged(33_000, [true, false], false);
+    assert!(begin.is_some(), "one partition has changed");
+}
+
+#[test]
+fn an_interval_that_is_longer_than_half_a_minute_is_kept_while_nothing_changes() {
+    let limits = CheckpointSpec {
+        interval: Millis(60_000),
+        ..limits()
+    };
+    let mut rig = Rig::with(Coordinator::new(limits, vec![], 0, Millis(0), false));
+    rig.commit_unchanged(60_000);
+    assert_eq!(rig.step_unchanged(119_999, [true; 2], false), None);
+    assert!(rig.step_unchanged(120_000, [true; 2], false).is_some());
+}
+
+#[test]
+fn an_epoch_is_not_put_off_after_an_abort_or_a_start_nor_where_somebody_wants_it() {
+    let idle = || {
+        let mut rig = Rig::new();
+        rig.commit_unchanged(1_000);
+        rig
+    };
+    let mut moving = idle();
+    assert!(moving.step_unchanged(2_000, [true; 2], true).is_some());
+
+    let mut stopped = idle();
+    stopped.handle(2_000, Input::Finish);
+    assert!(
+        stopped
+            .step_unchanged(2_000, [true; 2], false)
+            .unwrap()
+            .last
+    );
+
+    let mut saved = idle();
+    let request = Input::Savepoint {
+        id: SavepointId::from_wire("s".to_owned()),
+        folder: "file:///s".to_owned(),
+    };
+    saved.handle(2_000, request);
+    let begin = saved.step_unchanged(2_000, [true; 2], false).unwrap();
+    assert!(begin.savepoint.is_some());
+
+    let mut failed = idle();
+    let begin = failed.step_unchanged(31_000, [true; 2], false).unwrap();
+    failed.fail(31_000, begin.epoch, 0, 1, KolError::internal("X", "x"));
+    assert!(failed.step_unchanged(32_000, [true; 2], false).is_some());
+
+    let head = failed.c.head().cloned().unwrap();
+    let mut started = Rig::with(Coordinator::new(
+        limits(),
+        vec![head],
+        9,
+        Millis(40_000),
+        false,
+    ));
+    assert!(started.step_unchanged(41_000, [true; 2], false).is_some());
+}
+
+#[test]
+fn orphans_are_looked_for_soon_after_a_start_and_then_each_ten_minutes_however_seldom_epochs_come()
+{
+    let mut rig = Rig::new();
+    let mut looked = |now| {
+        let begin = rig.step_unchanged(now, [true; 2], false).unwrap();
+        rig.ack(now, begin.epoch, part(0, 1, &[]));
+        let commit = rig.ack(now, begin.epoch, part(1, 1, &[])).unwrap();
+        commit.orphans.is_some()
+    };
+    assert!(!looked(1_000), "it may have just been written");
+    assert!(looked(31_000));
+    let later = (1..=20).map(|minute| 31_000 + minute * 30_000);
+    let at: Vec<_> = later.filter(|now| looked(*now)).collect();
+    assert_eq!(at, [631_000]);
 }

@@ -18,6 +18,8 @@ pub struct Owner<'a> {
     pub ready: bool,
     /// Whether it is to move, and pauses for less long if an epoch comes first.
     pub moves: bool,
+    /// Whether the last committed epoch has all of it.
+    pub unchanged: bool,
 }
 
 /// What a manifest says besides its partitions.

@@ -131,6 +131,7 @@ mod tests {
             assignment_epoch,
             ready: true,
             moves: false,
+            unchanged: false,
         }
     }
 

@@ -112,7 +112,10 @@ async fn running_job(
         ..PartitionReport::default()
     };
     let reports = vec![report];
-    let reports = FromExecutor::Reports(Reports { reports });
+    let reports = FromExecutor::Reports(Reports {
+        reports,
+        unchanged: None,
+    });
     handle.received(SESSION, reports).await.unwrap();
     (handle, outgoing)
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::master_message::Body as ToExecutor;
-use kol_common::proto::{Drain, ExecutorStatus, HeartbeatReply, Register, UnseenRoot, Welcome};
+use kol_common::proto::{
+    Drain, ExecutorStatus, HeartbeatReply, Register, Reports, UnseenRoot, Welcome,
+};
 use kol_common::{ExecutorId, JobId, KolError, Millis};
 
 use super::message::{ReadAt, Reply, Stream};
@@ -37,6 +39,7 @@ impl Controller {
                 heartbeat_ms: Millis::from(limits.heartbeat).0,
                 lease_ms: Millis::from(limits.lease).0,
                 wall_ms: Millis::now().0,
+                takes_unchanged: true,
             }),
         );
         self.send_stamps(&id);
@@ -83,17 +86,9 @@ impl Controller {
         self.member(read.at, input).await?;
         match body {
             FromExecutor::Reports(reports) => {
-                let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
-                for report in reports.reports {
-                    by_job
-                        .entry(report.job_id.clone())
-                        .or_default()
-                        .push(report);
-                }
-                for (job, reports) in by_job {
-                    let body = FromExecutor::Reports(kol_common::proto::Reports { reports });
-                    let event = Event::Received(id.clone(), body);
-                    self.step(now, &JobId::from_wire(job), event).await?;
+                for (job, reports) in self.by_job(reports) {
+                    let event = Event::Received(id.clone(), FromExecutor::Reports(reports));
+                    self.step(now, &job, event).await?;
                 }
             }
             FromExecutor::Released(ref released) => {
@@ -126,6 +121,25 @@ impl Controller {
             FromExecutor::Register(_) | FromExecutor::Leaving(_) => {}
         }
         Ok(())
+    }
+
+    /// The reports of each job, and of all live ones if something is said of the partitions that are not named.
+    fn by_job(&self, reports: Reports) -> BTreeMap<JobId, Reports> {
+        let unchanged = reports.unchanged;
+        let of_job = || Reports {
+            reports: Vec::new(),
+            unchanged,
+        };
+        let mut by_job = BTreeMap::new();
+        if unchanged.is_some() {
+            by_job.extend(self.live().into_iter().map(|job| (job, of_job())));
+        }
+        for report in reports.reports {
+            let job = JobId::from_wire(report.job_id.clone());
+            let of_job = by_job.entry(job).or_insert_with(of_job);
+            of_job.reports.push(report);
+        }
+        by_job
     }
 
     /// A person moves the partitions of an executor away, or no longer.

@@ -48,6 +48,19 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Whether something may have to be placed anew: what epochs come to matters only to what is moving.
+    pub(super) fn is_of_placing(&self) -> bool {
+        let is_ack = matches!(self, Self::Received(_, FromExecutor::BarrierAck(_)));
+        self.has_news() && !is_ack && !matches!(self, Self::Tick)
+    }
+
+    /// Not where reports say that nothing has changed: what follows from that can wait until time passes.
+    pub(super) fn has_news(&self) -> bool {
+        !matches!(self, Self::Received(_, FromExecutor::Reports(r)) if r.reports.is_empty())
+    }
+}
+
 /// What is to be done.
 ///
 /// Rule for the driver: once the step is over, what [`Effect::Persist`] and [`Effect::Commit`] want is made

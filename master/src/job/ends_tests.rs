@@ -1,7 +1,7 @@
 use kol_common::proto::executor_message::Body as FromExecutor;
 use kol_common::proto::{
     ExecutorState, JobStatus, PartitionCheckpoint, PartitionCounters, PartitionReport,
-    PartitionState, PartitionStatus, Reports,
+    PartitionState, PartitionStatus, Reports, Unchanged,
 };
 use kol_common::{KolError, Millis, SourcePartition};
 
@@ -40,6 +40,7 @@ fn report_of(position: u64, end_offset: Option<u64>) -> PartitionReport {
 fn send(rig: &mut Rig, report: PartitionReport) {
     let reports = Reports {
         reports: vec![report],
+        unchanged: None,
     };
     rig.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
 }
@@ -98,6 +99,45 @@ fn the_master_looks_up_the_ends_of_logs_that_no_executor_that_answers_reads() {
     report(&mut rig, 240, Some(260));
     assert_eq!(lag(&rig), Some(20), "what its owner knows is newer");
     assert_eq!(rig.after(2_000).ends, []);
+}
+
+/// An executor says that what it does not name is unchanged, with ends of logs that are at most so old.
+fn unchanged(rig: &mut Rig, by: u8, end_age_ms: u64) -> Vec<SourcePartition> {
+    let reports = Reports {
+        reports: Vec::new(),
+        unchanged: Some(Unchanged { end_age_ms }),
+    };
+    rig.event(Event::Received(
+        executor(by),
+        FromExecutor::Reports(reports),
+    ));
+    rig.tick().ends
+}
+
+#[test]
+fn an_end_that_its_owner_says_is_unchanged_is_as_new_as_it_says() {
+    let mut rig = reading(100, Some(160));
+    for _ in 0..30 {
+        rig.now += 1_000;
+        assert_eq!(unchanged(&mut rig, 1, 3_000), []);
+        assert_eq!(lag(&rig), Some(60));
+    }
+    assert_eq!(unchanged(&mut rig, 1, 5_001), [name()], "that is too old");
+    rig.event(Event::Ends(Ok(Vec::new())));
+    assert_eq!(unchanged(&mut rig, 1, 10_001), []);
+    assert_eq!(lag(&rig), None);
+}
+
+#[test]
+fn what_another_executor_says_or_who_has_not_reported_renews_nothing() {
+    let mut rig = reading(100, Some(160));
+    rig.now += 5_001;
+    assert_eq!(unchanged(&mut rig, 2, 0), [name()], "it does not have it");
+    let (mut rig, _) = Rig::running(&[1], 1);
+    rig.event(Event::Ends(Ok(Vec::new())));
+    rig.now += 2_000;
+    assert_eq!(unchanged(&mut rig, 1, 0), [name()], "nothing is known");
+    assert_eq!(lag(&rig), None);
 }
 
 #[test]

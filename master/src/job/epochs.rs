@@ -14,7 +14,7 @@ use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
 use super::record::{End, JobRecord, Phase};
 use super::standby::Standby;
-use crate::checkpoint::{self, Coordinator, Facts, Input, Owner};
+use crate::checkpoint::{self, Coordinator, Facts, Input, Owner, is_unchanged};
 
 /// The epochs of a job, and the end of the wait for its last one.
 #[derive(Debug)]
@@ -127,7 +127,9 @@ impl Epochs {
         out: &mut Vec<Effect>,
     ) {
         if self.is_active(job.record) {
-            let owners: Vec<_> = job.partitions.iter().map(|p| owner(p, fleet)).collect();
+            let epochs = &self.coordinator;
+            let all = job.partitions.iter();
+            let owners: Vec<_> = all.map(|p| owner(p, fleet, epochs)).collect();
             self.step(now, Input::Tick(&owners), job, out);
         } else {
             self.step(now, Input::End, job, out);
@@ -302,12 +304,13 @@ fn begin_epoch(
 }
 
 /// Whether a partition can take part: its owner answers, and has claimed it.
-fn owner<'a>(partition: &'a Partition, fleet: &Fleet) -> Owner<'a> {
+fn owner<'a>(partition: &'a Partition, fleet: &Fleet, epochs: &Coordinator) -> Owner<'a> {
     let held = match &partition.hold {
         Hold::Held { executor } => is_callable(fleet, executor),
         Hold::Free { .. } | Hold::Awaited { .. } | Hold::Releasing { .. } => false,
     };
-    let state = partition.current_report().map(|r| r.state());
+    let report = partition.current_report();
+    let state = report.map(|r| r.state());
     let serves = matches!(
         state,
         Some(
@@ -324,5 +327,9 @@ fn owner<'a>(partition: &'a Partition, fleet: &Fleet) -> Owner<'a> {
         assignment_epoch: partition.record.assignment_epoch,
         ready: held && serves,
         moves: partition.standby.as_ref().is_some_and(Standby::needs_epoch),
+        unchanged: report.is_some_and(|report| {
+            let part = epochs.last_part(partition.record.ordinal);
+            part.is_some_and(|part| is_unchanged(report, part))
+        }),
     }
 }

@@ -219,7 +219,10 @@ impl World {
             ..PartitionReport::default()
         };
         let reports = runs.iter().map(report).collect();
-        let reports = FromExecutor::Reports(Reports { reports });
+        let reports = FromExecutor::Reports(Reports {
+            reports,
+            unchanged: None,
+        });
         self.event(Event::Received(executor(n), reports));
         for barrier in barriers {
             for (number, assignment_epoch) in &runs {

@@ -19,7 +19,13 @@ fn reports_log(assignment_epoch: u64, topic: Uuid, log_start: Option<u64>) -> Ev
         ..PartitionReport::default()
     };
     let reports = vec![report];
-    Event::Received(executor(1), FromExecutor::Reports(Reports { reports }))
+    Event::Received(
+        executor(1),
+        FromExecutor::Reports(Reports {
+            reports,
+            unchanged: None,
+        }),
+    )
 }
 
 #[test]

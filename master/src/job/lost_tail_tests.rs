@@ -201,7 +201,13 @@ fn a_job_is_shown_when_redis_has_what_is_left_of_a_log_that_lost_its_tail() {
     };
     let send = |report| {
         let reports = vec![report];
-        Event::Received(executor(1), FromExecutor::Reports(Reports { reports }))
+        Event::Received(
+            executor(1),
+            FromExecutor::Reports(Reports {
+                reports,
+                unchanged: None,
+            }),
+        )
     };
     rig.event(send(report(1, 190)));
     let next = assignment(&rig.event(lost_tail(1, 60, 190)));

@@ -26,6 +26,7 @@ use super::measure::Measure;
 use super::ownership::Partitions;
 use super::partition::Partition;
 use super::record::{End, JobRecord, Phase};
+use super::settled::Settled;
 use super::share::{Share, tick};
 use super::status::{View, places};
 use super::tenure::{Owned, Standing, Tenure};
@@ -46,6 +47,7 @@ pub struct Job {
     pub(super) outranked: bool,
     tenure: Tenure,
     share: Share,
+    settled: Settled,
     /// The wall clock at the newest step.
     wall: Millis,
 }
@@ -75,6 +77,7 @@ impl Job {
             outranked: false,
             tenure: Tenure::default(),
             share: Share::default(),
+            settled: Settled::default(),
             wall: now,
             record,
         }
@@ -152,6 +155,10 @@ impl Job {
     /// Takes what happened at `now`, and adds what is to be done to `out`, in its order.
     pub fn handle(&mut self, now: Millis, input: Input<'_>, out: &mut Vec<Effect>) {
         let Input { event, fleet, wall } = input;
+        let has_news = event.has_news();
+        if event.is_of_placing() {
+            self.settled.stir();
+        }
         self.wall = wall;
         match event {
             Event::Connected(executor, running) => {
@@ -178,7 +185,9 @@ impl Job {
             }
             Event::Tick => {}
         }
-        self.settle(now, fleet, out);
+        if has_news {
+            self.settle(now, fleet, out);
+        }
     }
 
     fn received(
@@ -196,6 +205,12 @@ impl Job {
         };
         match body {
             FromExecutor::Reports(reports) => {
+                if let Some(others) = reports.unchanged {
+                    let age = others.end_age_ms;
+                    for ordinal in self.partitions.unchanged(now, executor, age) {
+                        self.measure.unchanged(ordinal);
+                    }
+                }
                 for report in reports.reports {
                     self.reported(now, executor, report, out);
                 }
@@ -379,12 +394,17 @@ impl Job {
     }
 
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        if self.settled.is(now, fleet) {
+            return;
+        }
         let epochs = self.epochs.coordinator();
         let places = places(&self.record, &self.partitions, epochs);
         let clocks = (now, self.wall);
         let orders = (self.partitions).place(clocks, fleet, epochs, &places, out);
         let tick = tick(&self.record, &self.partitions, &self.measure);
         orders.send(&self.record, tick.as_ref(), out);
+        let all = self.partitions.are_placed();
+        self.settled.placed(now, fleet, all);
     }
 
     fn take_back_all(&mut self, now: Millis, end: End, fleet: &Fleet, out: &mut Vec<Effect>) {

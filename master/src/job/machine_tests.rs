@@ -256,6 +256,7 @@ fn executors_of_a_job_without_events_learn_that_its_rankings_are_shown() {
     };
     let reports = FromExecutor::Reports(Reports {
         reports: vec![report],
+        unchanged: None,
     });
     let out = rig.event(Event::Received(executor(1), reports));
     assert!(rig.job.record().shown);
@@ -289,6 +290,7 @@ fn totals_do_not_fall_while_a_partition_has_no_report_of_its_new_owner() {
     report.counters.get_or_insert_default().events = 70;
     let reports = Reports {
         reports: vec![report],
+        unchanged: None,
     };
     rig.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
     rig.fleet = fleet(&[2]);

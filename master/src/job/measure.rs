@@ -147,6 +147,11 @@ impl Measure {
         }
     }
 
+    /// A report of a partition's current assignment came in that says what the one before said.
+    pub fn unchanged(&mut self, ordinal: u32) {
+        self.fresh.insert(ordinal);
+    }
+
     /// Time passed, or reports came in: lets an idle clock advance and evaluates complete rounds.
     pub fn advance(&mut self, now: Millis, scoring: &ScoringSpec, round: &Round<'_>) {
         if let (Some(timeout), Some(newest)) = (scoring.idle_timeout, self.newest_event) {

@@ -226,3 +226,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_round_is_complete_with_those_that_are_unchanged() {
+    let mut measure = Measure::new(Millis(0), None);
+    let mut reports = [report(1, 1, HOUR, 100_000, 10), report(1, 2, HOUR, 0, 10)];
+    round(&mut measure, 0, &reports);
+    let before = tiktok(&measure);
+    reports[0] = report(2, 3, HOUR, 900_000, 10);
+    measure.reported(Millis(1), 0, &reports[0], &scoring());
+    look(&mut measure, 1, &scoring(), &reports);
+    assert_eq!(tiktok(&measure), before, "the other one may be older");
+    measure.unchanged(1);
+    look(&mut measure, 1, &scoring(), &reports);
+    assert_ne!(tiktok(&measure), before);
+}

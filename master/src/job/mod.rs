@@ -37,6 +37,7 @@ pub mod placement;
 mod placing;
 mod preparing;
 pub mod record;
+mod settled;
 mod share;
 mod spellings;
 mod standby;

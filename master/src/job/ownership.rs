@@ -207,6 +207,26 @@ impl Partitions {
         Some(partition)
     }
 
+    /// What an executor has and reported is as it reported it, with ends of logs that are that old at most; answers with the
+    /// ordinals.
+    pub(super) fn unchanged(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        end_age_ms: u64,
+    ) -> impl Iterator<Item = u32> {
+        let all = self.all.iter_mut();
+        all.filter_map(move |partition| {
+            let is_of = partition.hold.executor() == Some(executor);
+            let answers = is_of && !matches!(partition.hold, Hold::Awaited { .. });
+            partition.current_report().filter(|_| answers)?;
+            let report = partition.report.as_mut()?;
+            report.end_age_ms = end_age_ms;
+            partition.received = now;
+            Some(partition.record.ordinal)
+        })
+    }
+
     /// Takes or refuses what an executor says that it runs, by rule 4.
     pub(super) fn connected(
         &mut self,
@@ -302,7 +322,8 @@ pub fn revoke_claim(claim: &RunningPartition) -> ToExecutor {
 
 pub(super) fn is_named(partition: &Partition, name: &proto::SourcePartition) -> bool {
     let own = &partition.record.partition;
-    own.topic == name.topic && own.partition == name.partition
+    // Numbers differ much more often than topics do.
+    own.partition == name.partition && own.topic == name.topic
 }
 
 /// The partition an executor speaks of, if it has it under that assignment epoch.

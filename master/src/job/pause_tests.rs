@@ -89,6 +89,7 @@ fn report(rig: &mut Rig, by: u8, assignment_epoch: u64, report: PartitionReport)
     };
     let reports = Reports {
         reports: vec![report],
+        unchanged: None,
     };
     rig.event(Event::Received(
         executor(by),

@@ -38,6 +38,15 @@ impl Partitions {
         self.iter().all(is_known)
     }
 
+    /// Whether each is with the executor that should have it by the newest plan.
+    pub(super) fn are_placed(&self) -> bool {
+        let is_placed = |p: &Partition| {
+            let target = self.targets.get(&p.record.ordinal);
+            matches!(&p.hold, Hold::Held { executor } if target == Some(executor))
+        };
+        self.iter().all(is_placed)
+    }
+
     /// What they take of each executor, now or as soon as they are where they should be.
     pub(super) fn loads(&self) -> BTreeMap<ExecutorId, Load> {
         let mut loads: BTreeMap<ExecutorId, Load> = BTreeMap::new();

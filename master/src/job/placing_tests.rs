@@ -24,7 +24,10 @@ fn report(rig: &mut Rig, by: u8, number: u32, assignment_epoch: u64, events: u64
     let reports = vec![report];
     rig.event(Event::Received(
         executor(by),
-        FromExecutor::Reports(Reports { reports }),
+        FromExecutor::Reports(Reports {
+            reports,
+            unchanged: None,
+        }),
     ))
 }
 

@@ -143,6 +143,7 @@ fn read_much(rig: &mut Rig) {
     };
     let reports = FromExecutor::Reports(Reports {
         reports: vec![report],
+        unchanged: None,
     });
     rig.event(Event::Received(executor(1), reports));
 }

@@ -195,6 +195,7 @@ impl Rig {
             };
             let reports = Reports {
                 reports: vec![report],
+                unchanged: None,
             };
             self.event(Event::Received(executor(1), FromExecutor::Reports(reports)));
         }

@@ -241,6 +241,7 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
     let reports = |version| {
         FromExecutor::Reports(Reports {
             reports: vec![report(version)],
+            unchanged: None,
         })
     };
     executor.send(reports(0)).await;

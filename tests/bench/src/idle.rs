@@ -10,7 +10,7 @@ use super::figures::{Report, Section};
 
 const PARTITIONS: u32 = 1_000;
 /// Until everything that follows a start is done, and then what is measured.
-const SETTLE: Duration = Duration::from_secs(15);
+const SETTLE: Duration = Duration::from_secs(75);
 const MEASURED: Duration = Duration::from_secs(30);
 
 /// Shows the figures.

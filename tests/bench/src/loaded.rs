@@ -94,6 +94,8 @@ impl Load {
         let [executor, of_redis] = pids.map(cpu);
         let written = crowd.join().unwrap() + probes.join().unwrap();
         let ages = ages.join().unwrap();
+        let slowest = ages.last().map_or(Duration::ZERO, |(_, at)| *at);
+        let ages: Vec<_> = ages.into_iter().map(|(age, _)| age).collect();
         cluster.wait_caught_up(&job, written, LIMIT);
         let share = |now: Duration, before: Duration| {
             100.0 * (now - before).as_secs_f64() / lasted.as_secs_f64()
@@ -107,6 +109,7 @@ impl Load {
                 ("p99 ms", age(0.99)),
                 ("p99.9 ms", age(0.999)),
                 ("max ms", age(1.0)),
+                ("that was after s", slowest.as_secs_f64()),
                 ("executor % of a core", share(executor, before[0])),
                 ("Redis % of a core", share(of_redis, before[1])),
                 ("most lag", lag as f64),

@@ -132,8 +132,9 @@ impl Reader {
         }
     }
 
-    /// Looks until all were seen: the ages of those that were due after a time, sorted.
-    pub fn read(mut self, sent: &Receiver<Sent>, after: Instant) -> Vec<Duration> {
+    /// Looks until all were seen: the ages of those that were due after a time, sorted, each with how long after that it was
+    /// due.
+    pub fn read(mut self, sent: &Receiver<Sent>, after: Instant) -> Vec<(Duration, Duration)> {
         let mut ages = Vec::new();
         let mut last = None;
         loop {
@@ -162,7 +163,7 @@ impl Reader {
     }
 
     /// Looks for the oldest of each partition; whether one is there.
-    fn look(&mut self, after: Instant, ages: &mut Vec<Duration>) -> bool {
+    fn look(&mut self, after: Instant, ages: &mut Vec<(Duration, Duration)>) -> bool {
         let mut pipe = Pipeline::new();
         let waiting = self
             .awaited
@@ -186,7 +187,7 @@ impl Reader {
             if let Some(seen) = awaited.pop_front()
                 && seen.due >= after
             {
-                ages.push(now - seen.due);
+                ages.push((now - seen.due, seen.due - after));
             }
         }
         any

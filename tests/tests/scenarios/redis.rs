@@ -258,11 +258,14 @@ fn a_key_of_a_wrong_type_is_named_and_holds_up_neither_epochs_nor_anybody_else()
     let what = "the status names the key";
     scene.cluster.wait_status(&job, what, LIMIT, named);
     let epoch = |status: &kol_common::proto::JobStatus| status.checkpoint.map_or(0, |c| c.epoch);
-    let first = epoch(&scene.cluster.try_status(&job).unwrap());
-    let what = "three more epochs, while the key is still named";
-    scene.cluster.wait_status(&job, what, LIMIT, |status| {
-        named(status) && epoch(status) >= first + 3
-    });
+    let what = "three more epochs, each of a record more, while the key is still named";
+    for record in &records[..3] {
+        let before = epoch(&scene.cluster.try_status(&job).unwrap());
+        scene.topic.produce(std::slice::from_ref(record));
+        scene.cluster.wait_status(&job, what, LIMIT, |status| {
+            named(status) && epoch(status) > before
+        });
+    }
     let shown = scene.redis.cli("ZCARD ranking:tiktok:trending");
     assert_eq!(shown.trim(), "59", "everybody else");
     assert_eq!(scene.redis.cli("GET trending:tiktok:kol_3").trim(), "mine");

@@ -76,7 +76,7 @@ fn masters_lead_over_tls_and_login_and_keep_doing_so_while_both_change() {
     let from = cluster.master.log().len();
     client(folder.path(), &["certs", "renew", "certs"], &[]).done();
     cluster.master.wait_code("CERTS_READ", from, LIMIT);
-    topic.produce(&records[1_500..]);
+    topic.produce(&records[1_500..2_500]);
     epoch = epoch_after(&cluster, &job, epoch);
     assert_eq!(
         cluster.leadership(cluster.grpc()).unwrap().term,
@@ -87,6 +87,7 @@ fn masters_lead_over_tls_and_login_and_keep_doing_so_while_both_change() {
     // Without the user nothing can be written: the leader says so and gives up, and no other leads.
     let from = cluster.master.log().len();
     etcd.ctl(&["user", "delete", "kol"]);
+    topic.produce(&records[2_500..]);
     cluster.master.wait_code("ETCD_AUTH", from, GIVES_UP);
     wait_for("the leader to give up", GIVES_UP, || {
         let reply = cluster

@@ -359,7 +359,7 @@ pub const KEYS: &[Key] = &[
         "checkpoint",
         "interval",
         Duration,
-        "Time between two barriers.",
+        "Time between two barriers; while nothing changes that is 30 s at least.",
     ),
     key(
         "checkpoint",

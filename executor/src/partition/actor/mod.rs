@@ -1,9 +1,9 @@
 //! The loop of a partition. It owns the parts, and passes on what one of them means for another.
 
+mod keeping;
 mod starting;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kol_common::actor::Mailbox;
 use kol_common::proto::{AsOf, Barrier, JobTick, PartitionReport};
@@ -20,17 +20,15 @@ use crate::partition::deps::Deps;
 use crate::partition::explain::Explain;
 use crate::partition::fullness::Fullness;
 use crate::partition::handover::Handover;
+use crate::partition::house::House;
 use crate::partition::message::{Assignment, BarrierAnswer, Command, Ended, Ticks};
 use crate::partition::meter::Meter;
 use crate::partition::reader::{BATCH, News, Reader, Recovered};
-use crate::partition::report::{Parts, checkpoint, memory_limit, report};
+use crate::partition::report::checkpoint;
 use crate::partition::stage::Intake;
 use crate::partition::turn::Turn;
 use crate::present::Present;
 use crate::source::Batch;
-
-/// How often the report is renewed and old state swept.
-const HOUSEKEEPING: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub(super) struct Actor {
@@ -53,11 +51,11 @@ pub(super) struct Actor {
     turn: Turn,
     fullness: Fullness,
     meter: Meter,
-    report: watch::Sender<PartitionReport>,
+    report: watch::Sender<Arc<PartitionReport>>,
     handover: Handover,
     /// Since when nothing more is read.
     stopped: Option<Instant>,
-    housekeeping_at: Instant,
+    house: House,
 }
 
 /// A state that nobody needs any more, and the memory that it takes.
@@ -72,7 +70,7 @@ impl Actor {
         deps: Deps,
         standby: Option<Standby>,
         inbox: Mailbox<Command>,
-        (report, caught_up): (watch::Sender<PartitionReport>, oneshot::Sender<()>),
+        (report, caught_up): (watch::Sender<Arc<PartitionReport>>, oneshot::Sender<()>),
         stop_now: CancellationToken,
     ) -> Self {
         let now = Instant::now();
@@ -99,13 +97,13 @@ impl Actor {
             restore_problem: None,
             ticks: deps.ticks,
             tick: Arc::new(JobTick::default()),
+            house: House::new(deps.present.origin(), assignment.ordinal, now),
             present: deps.present,
             turn: Turn::new(deps.memory, now),
             fullness: Fullness::default(),
             meter: Meter::default(),
             handover: Handover::new(&assignment, caught_up, now),
             stopped: None,
-            housekeeping_at: now,
             assignment,
             inbox,
             report,
@@ -149,7 +147,7 @@ impl Actor {
         let mut batch = Batch::with_capacity(BATCH);
         loop {
             let now = Instant::now();
-            if now >= self.housekeeping_at
+            if now >= self.house.at()
                 && let Err(error) = self.keep_house(now)
             {
                 return Ended::Failed(error);
@@ -190,6 +188,7 @@ impl Actor {
     }
 
     fn command(&mut self, command: Command) {
+        self.house.stir(Instant::now());
         match command {
             Command::Drain => {
                 self.stopped.get_or_insert_with(Instant::now);
@@ -208,9 +207,14 @@ impl Actor {
     }
 
     fn take_tick(&mut self) {
-        self.tick = Arc::clone(&self.ticks.borrow_and_update());
+        let tick = Arc::clone(&self.ticks.borrow_and_update());
+        let before = (self.intake.state().window_end(), self.tick.market_version);
+        self.tick = tick;
         if let Some(clock) = self.tick.clock_ms {
             self.intake.raise_clock(Millis(clock));
+        }
+        if before != (self.intake.state().window_end(), self.tick.market_version) {
+            self.house.stir(Instant::now());
         }
     }
 
@@ -259,6 +263,9 @@ impl Actor {
 
     fn answered(&mut self, answer: &Answer) -> Result<(), Ended> {
         let now = Instant::now();
+        if !matches!(answer, Answer::Look(_)) {
+            self.house.stir(now);
+        }
         let state = self.intake.state_mut();
         match self.outbox.answered(now, state, answer) {
             Outcome::Fenced => return Err(Ended::Failed(fenced(&self.assignment, answer.error()))),
@@ -313,13 +320,14 @@ impl Actor {
         [flush, pace, work]
             .into_iter()
             .flatten()
-            .fold(self.housekeeping_at, Instant::min)
+            .fold(self.house.at(), Instant::min)
     }
 
     fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), Ended> {
         let now = Instant::now();
         match news {
             News::Records => {
+                let before = self.reader.position();
                 let intake = &mut self.intake;
                 let latest = intake.latest(self.present.at(now, Millis::now()));
                 let mut records = intake.records(latest);
@@ -328,6 +336,9 @@ impl Actor {
                 read.map_err(Ended::Failed)?;
                 // Before the next batch: many partitions may grow at once.
                 self.turn.weigh(&self.intake, &self.outbox);
+                if self.reader.position() != before {
+                    self.house.stir(now);
+                }
             }
             News::Range(range) => match self.reader.recover(now, range).map_err(Ended::Failed)? {
                 Recovered::SameLog => {}
@@ -378,50 +389,6 @@ impl Actor {
         if let Some(done) = self.handover.ends(now, position, arrived) {
             self.show_report();
             let _nobody_waits = done.send(());
-        }
-    }
-
-    fn keep_house(&mut self, now: Instant) -> Result<(), KolError> {
-        self.housekeeping_at = now + HOUSEKEEPING;
-        self.reader.look(now)?;
-        let end = self.reader.end().map(|log| log.end);
-        if let Some(shown) = end.and_then(|end| self.outbox.shown_beyond(end))
-            && !self.reader.doubt_below(now, shown)
-        {
-            self.outbox.give_up_hold(now, shown);
-        }
-        let outbox = &self.outbox;
-        let is_behind = self.reader.is_behind();
-        self.intake.tend(now, is_behind, |kol| !outbox.holds(kol));
-        self.tend_letters(now);
-        self.turn.weigh(&self.intake, &self.outbox);
-        self.turn.take(now, &mut self.reader)?;
-        self.show_report();
-        Ok(())
-    }
-
-    fn show_report(&mut self) {
-        let now = Instant::now();
-        let full = memory_limit(&self.parts());
-        self.fullness.look(now, full);
-        let stall = self.reader.longest_stall(now);
-        let mut report = report(&self.parts(), stall);
-        if let Some(counters) = &report.counters {
-            self.meter.look(now, counters);
-        }
-        report.rates = self.meter.rates();
-        self.report.send_replace(report);
-    }
-
-    fn parts(&self) -> Parts<'_> {
-        Parts {
-            assignment: &self.assignment,
-            memory: self.turn.memory(),
-            reader: &self.reader,
-            intake: &self.intake,
-            outbox: &self.outbox,
-            full: self.fullness.problem(),
-            restore_problem: self.restore_problem.as_ref(),
         }
     }
 }

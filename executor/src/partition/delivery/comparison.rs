@@ -40,6 +40,8 @@ pub struct Comparison {
     partitions: u32,
     /// What is being compared, by platform.
     slice: Vec<Piece>,
+    /// There was nothing to compare.
+    is_empty: bool,
 }
 
 impl Comparison {
@@ -50,12 +52,18 @@ impl Comparison {
             next: 0,
             partitions: 1,
             slice: Vec::new(),
+            is_empty: false,
         }
     }
 
     /// When the next slice may be compared.
     pub fn next_at(&self) -> Instant {
         self.next_at
+    }
+
+    /// When that is worth a wake-up: not where there was nothing to compare.
+    pub fn wake_at(&self) -> Option<Instant> {
+        (!self.is_empty).then_some(self.next_at)
     }
 
     /// Begins a slice, as one of so many partitions of the job. `bound` is above every index; `sent` says of a KOL that
@@ -103,6 +111,7 @@ impl Comparison {
         let parts = PARTS.max(PARTS_OF_JOB.saturating_mul(self.partitions));
         let rest = |took: Duration| took.saturating_mul(parts - 1).min(LONGEST);
         self.next_at = now + took.map_or(EVERY.1, |took| pace.max(rest(took)));
+        self.is_empty = self.slice.is_empty();
         std::mem::take(&mut self.slice)
     }
 }
@@ -113,6 +122,19 @@ mod tests {
 
     fn all(_: KolIndex) -> Option<(PlatformIndex, Option<Slot>)> {
         Some((0, None))
+    }
+
+    #[test]
+    fn nothing_is_woken_to_compare_nothing() {
+        let now = Instant::now();
+        let mut comparison = Comparison::new(now);
+        assert!(comparison.wake_at().is_some(), "that is not known yet");
+        comparison.begin(1, 10, |_| None);
+        comparison.ended(now, None, 0);
+        assert_eq!(comparison.wake_at(), None);
+        comparison.begin(1, 10, all);
+        comparison.ended(now, Some(Duration::ZERO), 10);
+        assert_eq!(comparison.wake_at(), Some(comparison.next_at()));
     }
 
     /// What a slice took of a real Redis with a million creators: 6.16 µs for each.

@@ -30,8 +30,8 @@ pub struct FlushLimits {
 const NO_ROOM: Duration = Duration::from_millis(50);
 /// Bounds of the back-off after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often the fence record is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the fence record is looked at: by a partition that looks after itself once a second, each time.
+const LOOK_EVERY: Duration = Duration::from_millis(900);
 
 /// See the module.
 #[derive(Debug)]

@@ -174,6 +174,12 @@ impl Outbox {
         self.flusher.holding().is_some()
     }
 
+    /// Whether Redis has confirmed everything, as far as is known.
+    pub fn is_settled(&self, state: &State) -> bool {
+        let level = self.is_claimed() && !self.is_holding() && self.confirmed().is_some();
+        level && self.fill.waits_for_nothing(state) && !self.upkeep.has_orphans()
+    }
+
     /// What Redis has confirmed.
     pub fn confirmed(&self) -> Option<Confirmed> {
         self.flusher.confirmed()

@@ -124,7 +124,7 @@ impl Upkeep {
     pub fn wake_at(&self, allowed: Allowed) -> Option<Instant> {
         let sweeps = [self.orphans.next_at(), self.hashes.next_at()];
         let sweeps = sweeps.into_iter().flatten().filter(|_| allowed.sweep);
-        let compare = Some(self.comparison.next_at()).filter(|_| allowed.compare);
+        let compare = self.comparison.wake_at().filter(|_| allowed.compare);
         sweeps.chain(compare).min()
     }
 

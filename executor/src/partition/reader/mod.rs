@@ -300,6 +300,16 @@ impl Reader {
         self.log_start
     }
 
+    /// Whether records are awaited, of a log that nothing speaks against.
+    pub fn is_settled(&self) -> bool {
+        match &self.phase {
+            Phase::Reading(reading) => {
+                reading.begun && matches!(reading.log, Log::Trusted) && self.before.is_none()
+            }
+            Phase::Closed | Phase::Waiting | Phase::Halted | Phase::Draining => false,
+        }
+    }
+
     /// Whether nothing is open yet.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)

@@ -152,11 +152,18 @@ impl Intake {
         self.state.raise_clock(clock);
     }
 
-    /// Now and then: sends what waits, drops what can never count again, and brings the market sums up to
-    /// date. `is_behind`: so much is left to read that they are soon others. `may_forget`: see [`State::sweep`].
-    pub fn tend(&mut self, now: Instant, is_behind: bool, may_forget: impl Fn(KolIndex) -> bool) {
-        self.state.sweep(SWEEP, may_forget);
-        self.state.sample_some(SWEEP);
+    /// Now and then: drops what can never count again, and brings the market sums up to date. `times`: how often that
+    /// was due since. `is_behind`: so much is left to read that the sums are soon others. `may_forget`: see [`State::sweep`].
+    pub fn tend(
+        &mut self,
+        now: Instant,
+        times: u32,
+        is_behind: bool,
+        may_forget: impl Fn(KolIndex) -> bool,
+    ) {
+        let some = SWEEP * times as usize;
+        self.state.sweep(some, may_forget);
+        self.state.sample_some(some);
         self.refresh_market(now, is_behind);
     }
 

@@ -71,7 +71,7 @@ async fn the_market_follows_a_window_that_moves_and_far_behind_once_a_second() {
         let mut seen = 0;
         for slides in 1..=10 {
             intake.raise_clock(Millis(PRESENT.0 + slides * slide.0));
-            intake.tend(Instant::now(), is_behind, |_| true);
+            intake.tend(Instant::now(), 1, is_behind, |_| true);
             let state = intake.state();
             seen += usize::from(state.market().0 == state.window_end());
             tokio::time::advance(Duration::from_millis(150)).await;

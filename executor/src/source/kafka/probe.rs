@@ -21,8 +21,12 @@ use super::clients::{Client, Clients};
 use super::consumer::Consumer;
 use crate::source::contract::{Identity, LogEnd};
 
-/// How often the ends of the logs are requested.
+/// How often the clients are served, and the ends of a few logs requested.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How often the ends of many logs are requested, at least.
+const SELDOMEST: Duration = Duration::from_secs(2);
+/// Ends in one request: the client searches its list for each of them, from the beginning.
+const FEW: usize = 128;
 /// How often the ids of the topics are requested.
 const IDENTITY_EVERY: Duration = Duration::from_secs(2);
 /// How long one request may take.
@@ -97,12 +101,15 @@ impl Probed {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the ends are to be requested, so long after they were.
+    fn are_due(&self, passed: Duration) -> bool {
+        let is_unknown = || self.ends.iter().any(|end| end.is_none());
+        !self.ends.is_empty() && (passed >= pause(self.ends.len()) || is_unknown())
+    }
+
     /// Requests the ends of the partitions, and serves the clients.
     fn request_ends(&self) {
         let partitions: BTreeSet<_> = self.ends.iter().map(|end| end.key().clone()).collect();
-        if partitions.is_empty() {
-            return self.clients.serve();
-        }
         let requested = Instant::now();
         let problem = match ends(&self.client, &partitions) {
             Ok((found, problem)) => {
@@ -156,10 +163,28 @@ impl Probed {
     }
 }
 
+/// How often the ends of so many logs are requested: brokers and client work on each, also where nothing happens.
+fn pause(logs: usize) -> Duration {
+    let pause = Duration::from_millis(2).saturating_mul(u32::try_from(logs).unwrap_or(u32::MAX));
+    pause.clamp(PROBE_EVERY, SELDOMEST)
+}
+
 type Ends = (Vec<(SourcePartition, u64)>, Option<KolError>);
 
-/// The ends that are known, and why others are not.
+/// The ends that are known, and why others are not. Requested a few at a time.
 fn ends(client: &Consumer, partitions: &BTreeSet<SourcePartition>) -> Result<Ends, KolError> {
+    let partitions: Vec<_> = partitions.iter().collect();
+    let mut found = Vec::with_capacity(partitions.len());
+    let mut problem = None;
+    for few in partitions.chunks(FEW) {
+        let (of_few, why) = ends_of(client, few)?;
+        found.extend(of_few);
+        problem = why.or(problem);
+    }
+    Ok((found, problem))
+}
+
+fn ends_of(client: &Consumer, partitions: &[&SourcePartition]) -> Result<Ends, KolError> {
     let mut request = TopicPartitionList::new();
     for p in partitions {
         // In this request, the "timestamp" -1 stands for the end of the log.
@@ -210,9 +235,16 @@ impl Probe {
             .spawn(move || {
                 let _dropped_at_the_end = ends;
                 let mut identity_at = Instant::now();
+                let mut requested: Option<Instant> = None;
                 loop {
                     let begun = Instant::now();
-                    probed.request_ends();
+                    let passed = requested.map_or(Duration::MAX, |at| begun.duration_since(at));
+                    if probed.are_due(passed) {
+                        requested = Some(begun);
+                        probed.request_ends();
+                    } else {
+                        probed.clients.serve();
+                    }
                     if probed.request_identities(begun >= identity_at) {
                         identity_at = begun + IDENTITY_EVERY;
                     }
@@ -247,5 +279,23 @@ impl Probe {
                 tracing::error!(code = "TASK_PANICKED", "the Kafka probe thread panicked");
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_more_logs_are_requested_less_often_and_each_two_seconds_at_least() {
+        for (logs, ms) in [
+            (1, 500),
+            (250, 500),
+            (500, 1_000),
+            (1_000, 2_000),
+            (50_000, 2_000),
+        ] {
+            assert_eq!(pause(logs), Duration::from_millis(ms), "{logs} logs");
+        }
     }
 }

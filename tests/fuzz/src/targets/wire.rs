@@ -10,7 +10,7 @@ use kol_common::proto::{
     Assign, BarrierAck, ExecutorMessage, ExecutorState, ExecutorStatus, Heartbeat, JobStatus,
     MasterMessage, PartitionAssignment, PartitionCheckpoint, PartitionFailed, PartitionReport,
     PartitionStatus, Preparation, Prepare, Prepared, Register, Released, Reports, RunningPartition,
-    SourcePartition as Source,
+    SourcePartition as Source, Unchanged,
 };
 use kol_common::scoring::Scoring;
 use kol_common::view::{executor_json, job_json, partition_json};
@@ -190,6 +190,7 @@ fn executor_messages() -> Vec<Vec<u8>> {
         }),
         FromExecutor::Reports(Reports {
             reports: (0..3).map(report).collect(),
+            unchanged: Some(Unchanged { end_age_ms: 700 }),
         }),
         FromExecutor::Released(Released {
             job_id: JOB.into(),

@@ -3,7 +3,7 @@
 use kol_common::proto::{JobState, JobStatus};
 use kol_harness::{Cluster, Job, Kafka, Key, RedisServer, Topic, generated};
 
-use super::{LIMIT, SCORING, Scene, knows_its_topic, scene_of};
+use super::{LIMIT, SCORING, Scene, knows_its_topic, scene_of, wait_epoch_of};
 
 /// Epochs come each second, also while the broker starts again: this one keeps those from before that.
 fn keeps_many_epochs() -> Job {
@@ -31,7 +31,10 @@ fn a_log_that_lost_its_tail_is_read_again_from_a_checkpoint_before_the_cut() {
 
 #[test]
 fn a_log_that_lost_more_than_all_kept_checkpoints_have_is_read_again_from_its_first_record() {
-    loses_its_tail(&Job::replay(SCORING));
+    loses_its_tail(&Job {
+        sink: "[checkpoint]\nretain = 1\nretain_minutes = 0\nretain_hours = 0".into(),
+        ..Job::replay(SCORING)
+    });
 }
 
 fn loses_its_tail(job: &Job) {
@@ -44,8 +47,7 @@ fn loses_its_tail(job: &Job) {
     // Creators that the log will not have: they must leave.
     scene.topic.produce(&records[1_000..1_400]);
     scene.cluster.wait_caught_up(&scene.job, 1_400, LIMIT);
-    wait_two_epochs(&scene);
-    wait_two_epochs(&scene);
+    wait_epoch_of(&scene, 1_400);
     let end = kafka.lose_tail(&scene.topic.name, 0, 1_000);
     assert_eq!(end, 1_000);
     scene.becomes(&scene.topic.read());
@@ -77,12 +79,7 @@ fn a_log_that_lost_its_tail_and_has_grown_past_the_position_again_is_noticed() {
     scene.topic.produce(&records[1_000..1_400]);
     scene.cluster.wait_caught_up(&scene.job, 1_400, LIMIT);
     // An epoch that has the records which will be lost, and then nobody who reads.
-    let all = |status: &kol_common::proto::JobStatus| status.checkpoint.unwrap().committed_count;
-    let before = all(&scene.cluster.try_status(&scene.job).unwrap());
-    let what = "two more checkpoints";
-    scene
-        .cluster
-        .wait_status(&scene.job, what, LIMIT, |status| all(status) >= before + 2);
+    wait_epoch_of(&scene, 1_400);
     scene.cluster.executors[0].kill();
     kafka.lose_tail(&scene.topic.name, 0, 1_000);
     kafka.lose_session();
@@ -97,15 +94,6 @@ fn a_log_that_lost_its_tail_and_has_grown_past_the_position_again_is_noticed() {
     scene.cluster.assert_no_complaints();
 }
 
-/// Waits for epochs that have everything that was read so far.
-fn wait_two_epochs(scene: &Scene) {
-    let count = |status: &JobStatus| status.checkpoint.unwrap().committed_count;
-    let before = count(&scene.cluster.try_status(&scene.job).unwrap());
-    let two_more = |status: &JobStatus| count(status) >= before + 2;
-    let what = "two more checkpoints";
-    scene.cluster.wait_status(&scene.job, what, LIMIT, two_more);
-}
-
 /// One broker loses power, and stays the leader. No leader epoch shows what it lost.
 #[test]
 fn a_log_that_has_grown_again_under_the_same_leader_epoch_is_known_by_its_last_record() {
@@ -118,7 +106,7 @@ fn a_log_that_has_grown_again_under_the_same_leader_epoch_is_known_by_its_last_r
     }
     scene.cluster.wait_caught_up(&scene.job, 1_000, LIMIT);
     knows_its_topic(&scene.cluster, &scene.job);
-    wait_two_epochs(&scene);
+    wait_epoch_of(&scene, 1_000);
     let lost = |scene: &Scene, range: &str| {
         let status = scene.cluster.try_status(&scene.job).unwrap();
         let loss = status.warnings.iter().find(|w| w.starts_with("DATA_LOSS"));
@@ -133,7 +121,7 @@ fn a_log_that_has_grown_again_under_the_same_leader_epoch_is_known_by_its_last_r
     scene.becomes(&scene.topic.read());
     lost(&scene, "offsets 1000 to 1399");
     // While nobody looks, behind an epoch that has what is lost.
-    wait_two_epochs(&scene);
+    wait_epoch_of(&scene, 2_200);
     scene.topic.produce(&records[2_600..3_000]);
     scene
         .cluster
@@ -141,7 +129,7 @@ fn a_log_that_has_grown_again_under_the_same_leader_epoch_is_known_by_its_last_r
             let reports = status.partitions.iter().filter_map(|p| p.report.as_ref());
             reports.map(|r| r.position).sum::<u64>() == 2_600
         });
-    wait_two_epochs(&scene);
+    wait_epoch_of(&scene, 2_600);
     scene.cluster.executors[0].kill();
     kafka.lose_tail(&scene.topic.name, 0, 2_200);
     scene.topic.produce(&records[3_000..]);

@@ -67,6 +67,20 @@ fn scene_of(job: &Job, kafka: &'static Kafka, partitions: u32, records: &[Record
     }
 }
 
+/// Waits for a checkpoint that has so many records.
+fn wait_epoch_of(scene: &Scene, records: usize) {
+    let what = format!("a checkpoint of {records} records");
+    kol_harness::wait_for(&what, LIMIT, || {
+        let arguments = ["checkpoints", &scene.job, "-o", "json"];
+        let newest = scene.cluster.client(&arguments).json()["checkpoints"][0].clone();
+        let parts = newest["partitions"].as_array().cloned().unwrap_or_default();
+        let offsets = parts.iter().filter_map(|p| p["offset"].as_u64());
+        (offsets.sum::<u64>() == records as u64)
+            .then_some(())
+            .ok_or_else(|| newest.to_string())
+    });
+}
+
 /// Waits for a checkpoint that has the id of the topic in all partitions.
 fn knows_its_topic(cluster: &Cluster, job: &str) {
     kol_harness::wait_for("a checkpoint that knows its topic", LIMIT, || {
