@@ -91,4 +91,5 @@ lint: ## Clippy on everything, warnings are errors; in the profile of the tests,
 
 deny: ## Licences, origins and duplicates of the dependencies (deny.toml)
 	tests/setup.sh deny
+	$(CARGO) fetch --locked
 	target/tools/cargo-deny/bin/cargo-deny --offline check licenses bans sources

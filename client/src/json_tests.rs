@@ -173,7 +173,7 @@ fn nouns() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "partition",
-            "A list of them: `partitions`. What only its owner knows is `null` while none has reported.",
+            "A list of them: `partitions`. What only its owner knows is `null` while none has reported, and `position` while its state is being restored.",
             view::partition_json(&partition_status()),
         ),
         (

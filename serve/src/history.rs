@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::redis::history::{Name, PLACES, Snapshot};
+use kol_common::redis::history::{Name, PLACES, Snapshot, slack};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -56,14 +56,6 @@ impl Span {
         match self {
             Self::Hour => HOUR,
             Self::Day => 24 * HOUR,
-        }
-    }
-
-    /// By how much a snapshot may be older than that: as far as snapshots are apart then, and some more.
-    fn slack(self) -> u64 {
-        match self {
-            Self::Hour => 10 * MINUTE,
-            Self::Day => HOUR + 10 * MINUTE,
         }
     }
 }
@@ -170,7 +162,7 @@ impl History {
         let before = |span: Span| {
             let wanted = newest.max(newest_event)?.0.checked_sub(span.length())?;
             let moment = at(&moments, Millis(wanted))?;
-            let is_near = wanted - moment.name.at.0 <= span.slack();
+            let is_near = wanted - moment.name.at.0 <= slack(Millis(span.length())).0;
             is_near.then(|| Places::of(moment))
         };
         Self {

@@ -51,9 +51,9 @@ pub struct Args {
     /// Where to write.
     #[arg(long, value_enum, default_value_t)]
     to: Target,
-    /// Topic, with --to kafka.
-    #[arg(long, default_value = "kol.videos.raw")]
-    topic: String,
+    /// Topic, with --to kafka; kol.videos.raw if it is left out.
+    #[arg(long)]
+    topic: Option<String>,
     /// Create the topic if it does not exist, as large as the broker makes them.
     #[arg(long)]
     create_topic: bool,
@@ -142,13 +142,7 @@ fn unwritten(error: &std::io::Error) -> KolError {
 /// Kafka does not take the records; standard output cannot be written.
 pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     let as_json = ctx.json();
-    if args.key == KeyBy::VideoId {
-        return Err(KolError::user(
-            "KEY",
-            "generated events are keyed by username or not at all",
-        )
-        .into());
-    }
+    check(&args)?;
     let to_kafka = args.to == Target::Kafka;
     let made = tokio::task::spawn_blocking(move || generate(&args)).await?;
     if made.as_ref().is_err_and(|error| error.code == CLOSED) {
@@ -169,14 +163,31 @@ pub async fn run(args: Args, ctx: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The topic of events that name none.
+const TOPIC: &str = "kol.videos.raw";
+
+/// What the arguments want must be possible, and a topic that is named is written to.
+fn check(args: &Args) -> Result<(), KolError> {
+    if args.key == KeyBy::VideoId {
+        let problem = "generated events are keyed by username or not at all";
+        return Err(KolError::user("KEY", problem));
+    }
+    if args.to == Target::Stdout && (args.topic.is_some() || args.create_topic) {
+        let problem = "--topic and --create-topic are for --to kafka, and these events go to standard output: add it, or leave them out";
+        return Err(KolError::user("TOPIC_UNUSED", problem));
+    }
+    Ok(())
+}
+
 fn generate(args: &Args) -> Result<(u64, Duration), KolError> {
     let begun = Instant::now();
     let mut generator = Generator::new(options(args)?);
     let mut output = match args.to {
         Target::Kafka => {
             let cluster = args.cluster.open()?;
-            topic::find(&cluster, &args.topic, args.create_topic)?;
-            Output::Kafka(TopicWriter::to(&cluster, &args.topic)?, args.key)
+            let topic = args.topic.as_deref().unwrap_or(TOPIC);
+            topic::find(&cluster, topic, args.create_topic)?;
+            Output::Kafka(TopicWriter::to(&cluster, topic)?, args.key)
         }
         Target::Stdout => Output::Stdout(std::io::BufWriter::new(std::io::stdout())),
     };
@@ -247,4 +258,28 @@ fn options(args: &Args) -> Result<Options, KolError> {
         delta: args.counters == CounterKind::Delta,
         viral: args.viral.map(|video| (video, now)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn code(line: &[&str]) -> Option<String> {
+        let command = Args::augment_args(clap::Command::new("generate").no_binary_name(true));
+        let found = command.try_get_matches_from(line).unwrap();
+        let args = Args::from_arg_matches(&found).unwrap();
+        check(&args).err().map(|error| error.code.to_string())
+    }
+
+    #[test]
+    fn a_topic_without_kafka_is_refused_and_not_ignored() {
+        for line in [&["--topic", "t"][..], &["--create-topic"]] {
+            assert_eq!(code(line).as_deref(), Some("TOPIC_UNUSED"), "{line:?}");
+            let with = [line, &["--to", "kafka"]].concat();
+            assert_eq!(code(&with), None, "{with:?}");
+        }
+        assert_eq!(code(&[]), None);
+    }
 }

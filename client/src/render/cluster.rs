@@ -60,12 +60,13 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
     ]);
     for p in partitions {
         let place = p.partition.clone().unwrap_or_default();
+        let position = p.report.as_ref().and_then(kol_common::view::position);
         let report = p.report.clone().unwrap_or_default();
         table.row([
             place.topic,
             place.partition.to_string(),
             partition_state(p.state()).to_owned(),
-            grouped(report.position),
+            known(position),
             known(p.lag_records),
             grouped(report.counters.as_ref().map_or(0, |c| c.events)),
             grouped(report.kols),

@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Millis;
-use crate::job::{AlertRule, JobSpec};
+use crate::job::{AlertRule, Condition, JobSpec};
 
 /// Bytes of a key's hash that are written: enough that no two alerts of a job have one.
 const KEY_BYTES: usize = 16;
@@ -38,6 +38,12 @@ pub struct Raised {
     pub event_count: String,
     /// See `trending_label`.
     pub total_engagement: String,
+    /// Of a rule about ranks: the place in the ranking, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u64>,
+    /// Of a rule about places gained: the place before, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank_before: Option<u64>,
 }
 
 /// An alert as its destinations get it, as JSON. `docs/alerts.md` describes its fields.
@@ -73,6 +79,12 @@ pub struct Alert {
     /// Engagement in the window.
     #[serde(serialize_with = "plain")]
     pub total_engagement: f64,
+    /// Of a rule about ranks: the place in the ranking, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u64>,
+    /// Of a rule about places gained: the place before, unless the creator was not in the ranking that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank_before: Option<u64>,
 }
 
 impl Raised {
@@ -90,6 +102,8 @@ impl Raised {
             personal_growth: number(&self.personal_growth),
             event_count: number(&self.event_count),
             total_engagement: number(&self.total_engagement),
+            rank: self.rank,
+            rank_before: self.rank_before,
             rule: self.rule,
             platform: self.platform,
             kol: self.kol,
@@ -105,6 +119,11 @@ impl Alert {
     pub fn test(spec: &JobSpec, rule: &AlertRule, now: Millis) -> Self {
         let platform = rule.platform.as_ref();
         let platform = platform.unwrap_or(&spec.scoring.default_platform);
+        let (rank, rank_before) = match rule.when {
+            Condition::RankAtMost(most) => (Some(most), None),
+            Condition::RankRises { places, .. } => (Some(1), Some(1 + places)),
+            _ => (None, None),
+        };
         let raised = Raised {
             rule: rule.name.clone(),
             platform: platform.clone(),
@@ -117,6 +136,8 @@ impl Alert {
             personal_growth: "6.7".into(),
             event_count: "8".into(),
             total_engagement: "9000".into(),
+            rank,
+            rank_before,
         };
         Self {
             test: true,
@@ -167,6 +188,8 @@ mod tests {
             personal_growth: "3.1000".into(),
             event_count: "7".into(),
             total_engagement: "1000.5".into(),
+            rank: None,
+            rank_before: None,
         }
     }
 
@@ -221,5 +244,18 @@ mod tests {
         assert!(text.contains("\"total_engagement\":1000.5}"), "{text}");
         assert_eq!(json["kol"], "Nguyễn");
         assert_eq!(json["test"], false);
+        assert_eq!(json.get("rank"), None);
+    }
+
+    #[test]
+    fn a_test_of_a_rule_about_ranks_has_a_rank_as_the_rule_wants_it() {
+        let spec = "name = \"j\"\n[alerts]\ntopic = \"t\"\n\
+            [[alerts.rules]]\nname = \"top\"\nrank_at_most = 10\n\
+            [[alerts.rules]]\nname = \"up\"\nrank_rises = 50\n";
+        let spec = crate::job::parse(spec, "j").unwrap().spec;
+        let tests = spec.alerts.rules.iter();
+        let tests = tests.map(|rule| Alert::test(&spec, rule, Millis(0)));
+        let ranks: Vec<_> = tests.map(|alert| (alert.rank, alert.rank_before)).collect();
+        assert_eq!(ranks, [(Some(10), None), (Some(1), Some(51))]);
     }
 }

@@ -162,6 +162,8 @@ mod tests {
             personal_growth: "1".into(),
             event_count: "1".into(),
             total_engagement: "1".into(),
+            rank: None,
+            rank_before: None,
         };
         raised.of_job("kol")
     }

@@ -50,6 +50,15 @@ pub enum Condition {
     GrowthAbove(f64),
     /// The score is above this.
     ScoreAbove(f64),
+    /// The place in the ranking, from 1, is at most this.
+    RankAtMost(u64),
+    /// Places were gained in the ranking.
+    RankRises {
+        /// At least so many.
+        places: u64,
+        /// Since then, in event time.
+        within: Millis,
+    },
 }
 
 /// A label that a creator can reach; below them all it is `Cold`.
@@ -92,6 +101,10 @@ impl fmt::Display for Condition {
             Self::VelocityAbove(least) => write!(f, "velocity above {least}"),
             Self::GrowthAbove(least) => write!(f, "growth above {least}"),
             Self::ScoreAbove(least) => write!(f, "score above {least}"),
+            Self::RankAtMost(most) => write!(f, "rank {most} reached"),
+            Self::RankRises { places, within } => {
+                write!(f, "{places} places gained within {within}")
+            }
         }
     }
 }

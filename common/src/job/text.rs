@@ -351,12 +351,15 @@ fn alerts(text: &mut Text, spec: &AlertsSpec) {
 }
 
 /// The keys of a rule.
-const RULE: [&str; 7] = [
+const RULE: [&str; 10] = [
     "name",
     "label",
     "velocity_above",
     "growth_above",
     "score_above",
+    "rank_at_most",
+    "rank_rises",
+    "within",
     "platform",
     "silence",
 ];
@@ -373,9 +376,14 @@ fn rule(text: &mut Text, rule: &AlertRule) {
         Condition::VelocityAbove(least) => ("velocity_above", format!("{least:?}")),
         Condition::GrowthAbove(least) => ("growth_above", format!("{least:?}")),
         Condition::ScoreAbove(least) => ("score_above", format!("{least:?}")),
+        Condition::RankAtMost(most) => ("rank_at_most", most.to_string()),
+        Condition::RankRises { places, .. } => ("rank_rises", places.to_string()),
     };
     text.line("name", quoted(name));
     text.line(key, value);
+    if let Condition::RankRises { within, .. } = when {
+        text.time("within", *within);
+    }
     text.text_if_set("platform", platform.as_deref());
     text.time("silence", *silence);
 }

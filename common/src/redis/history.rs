@@ -61,6 +61,13 @@ pub struct Rules {
     kept: u64,
 }
 
+/// By how much a snapshot may be older than the time over which places are compared: as far as snapshots are apart then, and
+/// some more.
+pub const fn slack(within: Millis) -> Millis {
+    const MORE: u64 = 2 * MOST_STEP;
+    Millis(if within.0 <= HOUR { MORE } else { HOUR + MORE })
+}
+
 impl Rules {
     /// Of a job whose window advances by `slide`, and whose rankings are to be known for as long as `history`. One more hour
     /// is kept, so that there is a snapshot that is at least as old as that.
@@ -245,5 +252,18 @@ mod tests {
         for text in ["", "{}", "[]", r#"{"window_end":"x","creators":[["a"]]}"#] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn rules_of_alerts_name_no_more_places_and_no_shorter_times_than_snapshots_have() {
+        let is_right = |places: usize, within: u64| {
+            let spec = format!(
+                "name = \"j\"\n[alerts]\ntopic = \"a\"\n[[alerts.rules]]\nname = \"up\"\n\
+                 rank_rises = {places}\nwithin = \"{within}ms\"\n"
+            );
+            crate::job::parse(&spec, "j").is_ok()
+        };
+        assert!(is_right(PLACES, LEAST_STEP));
+        assert!(!is_right(PLACES + 1, LEAST_STEP) && !is_right(PLACES, LEAST_STEP - 1));
     }
 }

@@ -117,10 +117,17 @@ fn placement_json(placement: &Placement) -> Value {
     })
 }
 
+/// How far a partition has read; none while its state is being restored.
+pub fn position(report: &PartitionReport) -> Option<u64> {
+    let is_known = report.state() != PartitionState::Restoring;
+    is_known.then_some(report.position)
+}
+
 /// A partition as its owner reports it.
 pub fn report_json(report: &PartitionReport) -> Value {
     let partition = report.partition.clone().unwrap_or_default();
     let counters = report.counters.clone().unwrap_or_default();
+    let position = position(report);
     json!({
         "job_id": report.job_id,
         "job_name": report.job_name,
@@ -128,9 +135,9 @@ pub fn report_json(report: &PartitionReport) -> Value {
         "partition": partition.partition,
         "assignment_epoch": report.assignment_epoch,
         "state": partition_state(report.state()),
-        "position": report.position,
+        "position": position,
         "end_offset": report.end_offset,
-        "lag_records": report.end_offset.map(|end| end.saturating_sub(report.position)),
+        "lag_records": report.end_offset.zip(position).map(|(end, position)| end.saturating_sub(position)),
         "clock_ms": report.clock_ms,
         "window_end_ms": report.window_end_ms,
         "confirmed_position": report.confirmed.map(|c| c.position),
@@ -358,6 +365,24 @@ mod tests {
         assert_eq!(keys(&waiting), keys(&reported));
         for name in ["position", "kols", "staleness_ms", "events_total"] {
             assert_eq!(partition_json(&waiting)[name], Value::Null, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_is_being_restored_has_no_position_and_no_lag_yet() {
+        let of = |state: PartitionState| {
+            let view = report_json(&PartitionReport {
+                state: state.into(),
+                position: 4,
+                end_offset: Some(9),
+                ..PartitionReport::default()
+            });
+            (view["position"].as_u64(), view["lag_records"].as_u64())
+        };
+        assert_eq!(of(PartitionState::Restoring), (None, None));
+        // Without Redis it reads all the same.
+        for state in [PartitionState::Running, PartitionState::Claiming] {
+            assert_eq!(of(state), (Some(4), Some(5)), "{state:?}");
         }
     }
 }

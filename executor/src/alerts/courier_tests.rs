@@ -82,6 +82,8 @@ fn alert(kol: &str) -> (String, String) {
         personal_growth: "1".into(),
         event_count: "1".into(),
         total_engagement: "1".into(),
+        rank: None,
+        rank_before: None,
     };
     let text = serde_json::to_string(&raised).unwrap();
     (format!("viral:{kol}"), text)

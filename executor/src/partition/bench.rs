@@ -123,6 +123,7 @@ impl Parts {
             sequence: self.sequence,
             now: &now,
             merges: Vec::new(),
+            clock: None,
             alerts: Vec::new(),
         };
         let state = self.intake.state_mut();

@@ -150,6 +150,14 @@ in_order! {
         Topic = "KEY_TOPIC",
         /// Alerts of the partition that wait for the webhook.
         Webhook = "KEY_WEBHOOK",
+        /// Which generation the ranking is of.
+        Record = "KEY_RECORD",
+        /// Ranking of the platform.
+        Ranking = "KEY_RANKING",
+        /// Names of the snapshots of it that are kept.
+        History = "KEY_HISTORY",
+        /// Each of them as JSON, by its name.
+        Snapshots = "KEY_SNAPSHOTS",
     }
 }
 
@@ -174,6 +182,12 @@ in_order! {
         Keep = "ARG_KEEP",
         /// How long what rules know is remembered after it changed last, ms.
         Remember = "ARG_REMEMBER",
+        /// Generation of the job.
+        Generation = "ARG_GENERATION",
+        /// Time of the newest event, ms; empty where there is none.
+        Clock = "ARG_CLOCK",
+        /// Creators of a snapshot, at most.
+        Places = "ARG_PLACES",
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kol_common::Millis;
 use kol_common::alerts::Raised;
 use kol_common::job::{JobSpec, parse, pending_key};
-use kol_executor::partition::watch::Watch;
+use kol_executor::partition::watch::{Moment, Watch};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::{Commands as _, Connection};
@@ -52,7 +52,12 @@ fn show(open: &mut Connection, kol: &str, shown: Shown) {
 }
 
 fn look(open: &mut Connection, watch: &Watch, kols: &[&str]) -> String {
-    let call = watch.call("tiktok", "now", kols.iter().copied()).unwrap();
+    let moment = Moment {
+        now: "now",
+        clock: None,
+        generation: 1,
+    };
+    let call = watch.call("tiktok", moment, kols.iter().copied()).unwrap();
     answer(open, &call)
 }
 

@@ -11,7 +11,8 @@ use crate::server::{Partition, Server, answer, run};
 const RANKING: &str = "ranking:tiktok:trending";
 const HISTORY: &str = "streaming:ranking:tiktok:trending:history";
 const SNAPSHOTS: &str = "streaming:ranking:tiktok:trending:snapshots";
-const T0: u64 = 1_751_360_400_000;
+/// When the first ranking is kept.
+pub const T0: u64 = 1_751_360_400_000;
 const HOUR: u64 = 3_600_000;
 
 /// The call of this partition at so many minutes, which drops snapshots of its generation.

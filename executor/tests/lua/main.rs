@@ -15,6 +15,7 @@
 //! | `history` | what a snapshot of a ranking has |
 //! | `comparison` | what a comparison finds |
 //! | `alerts` | when an alert is noted |
+//! | `ranks` | the same of rules about ranks |
 //! | `forgotten` | hashes that nothing names |
 //! | `rights` | which rights the Redis user needs |
 
@@ -29,6 +30,7 @@ mod flushes;
 mod forgotten;
 mod formula;
 mod history;
+mod ranks;
 mod refusals;
 mod rights;
 mod server;

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kol_common::Millis;
+use kol_common::job::parse;
 use kol_common::redis::{RIGHTS_MISSING, commands_needed};
 use kol_executor::partition::encode::Outgoing;
+use kol_executor::partition::watch::{Moment, Watch};
 use kol_executor::sink::script;
 
 use crate::database::one;
-use crate::history::keep;
+use crate::history::{T0, keep};
 use crate::server::{Partition, Server, answer, run};
 
 /// What scripts say in capitals beside the commands that they run.
@@ -71,7 +74,8 @@ fn every_command_of_a_script_is_among_the_rights_that_are_looked_for_and_that_th
 }
 
 /// What partitions of two generations send so that every command is run: the first waits for its ranking to be
-/// shown, the second does not, removes a creator, and the last one of a platform, compares, and keeps the ranking twice.
+/// shown, the second does not, removes a creator, and the last one of a platform, compares, keeps the ranking twice, and
+/// looks how far a creator has risen since.
 fn story() -> Vec<redis::Cmd> {
     let a = [("a", Outgoing::Put(one(0, 1)))];
     let mut first = Partition::new(1);
@@ -89,7 +93,21 @@ fn story() -> Vec<redis::Cmd> {
     calls.push(keep(&second.fence, 0, &[]));
     calls.push(keep(&second.fence, 1, &[0]));
     calls.push(second.done());
+    calls.push(rises(&second));
     calls
+}
+
+/// A rule that looks at the ranking as it was a minute after it was kept first.
+fn rises(partition: &Partition) -> redis::Cmd {
+    let spec = "name = \"j\"\n[alerts]\ntopic = \"a\"\n[[alerts.rules]]\nname = \"r\"\nrank_rises = 3\nwithin = \"1m\"\n";
+    let spec = parse(spec, "j").unwrap().spec;
+    let watch = Watch::of(&spec, &partition.fence.key).unwrap();
+    let moment = Moment {
+        now: "now",
+        clock: Some(Millis(T0 + 2 * 60_000)),
+        generation: 2,
+    };
+    watch.call("tiktok", moment, ["a"].into_iter()).unwrap()
 }
 
 #[test]

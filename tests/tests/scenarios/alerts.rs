@@ -86,28 +86,29 @@ fn kol_of(json: &[u8]) -> String {
     alert["kol"].as_str().unwrap().to_owned()
 }
 
+/// A reading of the video of a creator.
+fn reading(at: u64, number: u64, likes: u64) -> Record {
+    let (kol, time) = (format!("kol_{number}"), Millis(at).iso());
+    Record {
+        timestamp_ms: Some(at),
+        key: Some(kol.clone().into()),
+        value: Some(
+            format!(r#"{{"event_time":"{time}","username":"{kol}","video_id":"v_{kol}","like_count":{likes}}}"#)
+                .into(),
+        ),
+        ..Record::default()
+    }
+}
+
 /// A reading of each creator in each of six hours; those whose number is even gain more and more.
 fn readings() -> Vec<Vec<Record>> {
     let reading = |hour: u64, number: u64| {
-        let (kol, at) = (
-            format!("kol_{number}"),
-            START + hour * HOUR + number * 1_000,
-        );
         let likes = if number.is_multiple_of(2) {
             hour * (4_000 + number * 10)
         } else {
             hour * number
         };
-        let time = Millis(at).iso();
-        Record {
-            timestamp_ms: Some(at),
-            key: Some(kol.clone().into()),
-            value: Some(
-                format!(r#"{{"event_time":"{time}","username":"{kol}","video_id":"v_{kol}","like_count":{likes}}}"#)
-                    .into(),
-            ),
-            ..Record::default()
-        }
+        reading(START + hour * HOUR + number * 1_000, number, likes)
     };
     let hours = (0..6).map(|hour| (0..KOLS).map(|number| reading(hour, number)).collect());
     hours.collect()
@@ -311,5 +312,64 @@ fn an_executor_without_the_token_of_a_webhook_runs_the_job_and_says_what_is_miss
         all.then_some(()).ok_or(format!("{written} of {expected}"))
     });
     assert!(hook.posted.lock().unwrap().is_empty(), "without a token");
+    cluster.assert_no_complaints();
+}
+
+#[test]
+fn who_rises_to_the_first_place_within_an_hour_raises_alerts_about_ranks() {
+    let kafka = Kafka::shared();
+    let (topic, alerts) = (
+        Topic::create(kafka, "events", 4),
+        Topic::create(kafka, "alerts", 1),
+    );
+    let redis = RedisServer::start();
+    let cluster = Cluster::start(2);
+    let job = Job {
+        sink: format!(
+            "[alerts]\ntopic = \"{}\"\n\
+             [[alerts.rules]]\nname = \"first\"\nrank_at_most = 1\n\
+             [[alerts.rules]]\nname = \"up\"\nrank_rises = 100\nwithin = \"1h\"\n",
+            alerts.name
+        ),
+        ..Job::replay("window = \"24h\"\nslide = \"1h\"")
+    };
+    let id = cluster.submit(&job, &topic, &redis);
+    let mut hours = readings();
+    hours.truncate(5);
+    topic.produce(&hours.concat());
+    cluster.wait_caught_up(&id, 5 * KOLS, LIMIT);
+    // The clock is then at 6 min 39 s of the fifth hour, so that the ranking is kept as of its fifth minute.
+    let kept = Millis(START + 4 * HOUR + 300_000).iso();
+    wait_for("the ranking to be kept", LIMIT, || {
+        let all = redis.cli("HKEYS streaming:ranking:tiktok:trending:snapshots");
+        all.contains(&kept).then_some(()).ok_or(all)
+    });
+
+    topic.produce(&[reading(START + 5 * HOUR + 360_000, 1, 10_000_000)]);
+    cluster.assert_equals_fold(&id, &topic, &redis, LIMIT);
+    let of_riser = || -> Vec<serde_json::Value> {
+        let all = alerts.read().into_iter();
+        all.map(|record| serde_json::from_slice(&record.value.unwrap()).unwrap())
+            .filter(|alert: &serde_json::Value| alert["kol"] == "kol_1")
+            .collect()
+    };
+    let mut told = wait_for("both alerts", LIMIT, || {
+        let told = of_riser();
+        let some = format!("{told:?}");
+        (told.len() >= 2).then_some(told).ok_or(some)
+    });
+    told.sort_by_key(|alert| alert["rule"].to_string());
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        (&told[0]["rule"], &told[0]["rank"]),
+        (&"first".into(), &1.into())
+    );
+    assert_eq!(told[0].get("rank_before"), None);
+    assert_eq!(
+        (&told[1]["rule"], &told[1]["rank"]),
+        (&"up".into(), &1.into())
+    );
+    let before = told[1]["rank_before"].as_u64().unwrap();
+    assert!((101..=KOLS).contains(&before), "{before}");
     cluster.assert_no_complaints();
 }

@@ -82,7 +82,8 @@ fn longest_pause(http: String) -> Steady<Duration> {
 fn positions(address: &str) -> Vec<(String, u64)> {
     let reports = http::json(address, "/api/v1/partitions");
     let report = |report: &serde_json::Value| {
-        let position = report["position"].as_u64().unwrap();
+        // It is unknown while the state is being restored.
+        let position = report["position"].as_u64().unwrap_or_default();
         (report["partition"].to_string(), position)
     };
     reports.as_array().unwrap().iter().map(report).collect()

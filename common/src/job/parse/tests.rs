@@ -111,6 +111,13 @@ const EVERY_KEY: &str = r#"
     [[alerts.rules]]
     name = "high"
     score_above = 99.5
+    [[alerts.rules]]
+    name = "top"
+    rank_at_most = 10
+    [[alerts.rules]]
+    name = "climber"
+    rank_rises = 50
+    within = "2h"
 "#;
 
 #[test]

@@ -1,10 +1,10 @@
 //! The keys of alerts, which the table of all keys ends with.
 
-use super::kind::Kind::{Choice, Duration, Number, Secret, Text};
+use super::kind::Kind::{Choice, Duration, Number, Secret, Text, Whole};
 use super::kind::{Key, key};
 
 /// In the order in which they are written.
-pub(super) const ALERTS: [Key; 11] = [
+pub(super) const ALERTS: [Key; 14] = [
     key(
         "alerts",
         "topic",
@@ -59,6 +59,24 @@ pub(super) const ALERTS: [Key; 11] = [
         "score_above",
         Number,
         "The score is above this.",
+    ),
+    key(
+        "alerts.rules",
+        "rank_at_most",
+        Whole,
+        "The place in the ranking is at most this, 1 to 1000.",
+    ),
+    key(
+        "alerts.rules",
+        "rank_rises",
+        Whole,
+        "So many places were gained, 1 to 1000, against the ranking as it is kept by sink.history.",
+    ),
+    key(
+        "alerts.rules",
+        "within",
+        Duration,
+        "Event time over which places are counted, from 1m to sink.history; only with rank_rises; 1h if it is left out.",
     ),
     key(
         "alerts.rules",

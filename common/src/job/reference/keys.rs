@@ -409,4 +409,7 @@ pub const KEYS: &[Key] = &[
     ALERTS[8],
     ALERTS[9],
     ALERTS[10],
+    ALERTS[11],
+    ALERTS[12],
+    ALERTS[13],
 ];

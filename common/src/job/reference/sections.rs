@@ -58,7 +58,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "alerts.rules",
-        "A rule, with one condition: label, velocity_above, growth_above or score_above. An alert is raised when that becomes true of a \
-         creator.",
+        "A rule, with one condition: label, velocity_above, growth_above, score_above, rank_at_most or rank_rises. An alert is raised \
+         when that becomes true of a creator.",
     ),
 ];

@@ -5,6 +5,7 @@ mod differences;
 
 use std::time::Duration;
 
+use kol_common::Millis;
 use kol_common::proto::JobTick;
 use kol_common::scoring::{Scoring, merge};
 use redis::Cmd;
@@ -16,7 +17,7 @@ use super::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use super::ledger::{Ledger, Sent};
 use super::line::Line;
 use super::outcome::Scope;
-use super::watch::Watch;
+use super::watch::{Moment, Watch};
 use crate::sink::Fence;
 use crate::state::{Consumer, KolIndex, PlatformIndex, State};
 
@@ -70,6 +71,8 @@ pub struct Calls<'a> {
     pub sequence: u64,
     /// The time now, ISO 8601.
     pub now: &'a str,
+    /// Time of the newest event.
+    pub clock: Option<Millis>,
     /// The merge calls that are filled so far.
     pub merges: Vec<Cmd>,
     /// Looks at the rules of alerts about their KOLs.
@@ -253,10 +256,10 @@ impl Fill {
         let call = self.encoder.call(&calls.context(name), &kols);
         calls.merges.push(call);
         let names = kols.iter().map(|(kol, _)| *kol);
-        let watch = self.watch.as_ref();
+        let (watch, moment) = (self.watch.as_ref(), calls.moment());
         calls
             .alerts
-            .extend(watch.and_then(|watch| watch.call(name, calls.now, names)));
+            .extend(watch.and_then(|watch| watch.call(name, moment, names)));
         for ((kol, _), score) in self.chunks[platform].drain(..).zip(self.encoder.scores()) {
             self.ledger.scored(kol, *score);
         }
@@ -277,10 +280,10 @@ impl Fill {
         let call = self.encoder.call(&calls.context(platform), &removals);
         calls.merges.push(call);
         let names = orphans.iter().map(String::as_str);
-        let watch = self.watch.as_ref();
+        let (watch, moment) = (self.watch.as_ref(), calls.moment());
         calls
             .alerts
-            .extend(watch.and_then(|watch| watch.call(platform, calls.now, names)));
+            .extend(watch.and_then(|watch| watch.call(platform, moment, names)));
     }
 
     /// Removes hashes that only an older generation knew from Redis, if nothing names them there.
@@ -371,7 +374,16 @@ impl Pass {
     }
 }
 
-impl Calls<'_> {
+impl<'a> Calls<'a> {
+    /// As rules of alerts see it.
+    fn moment(&self) -> Moment<'a> {
+        Moment {
+            now: self.now,
+            clock: self.clock,
+            generation: self.fence.generation,
+        }
+    }
+
     fn context<'c>(&'c self, platform: &'c str) -> CallContext<'c> {
         CallContext {
             job: self.job,

@@ -32,6 +32,7 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
         sequence: 1,
         now: "now",
         merges: Vec::new(),
+        clock: None,
         alerts: Vec::new(),
     };
     fill.collect(begun, &mut state, Scope::Everything, 100, &mut calls);
@@ -109,6 +110,7 @@ fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
             sequence: 1,
             now: "now",
             merges: Vec::new(),
+            clock: None,
             alerts: Vec::new(),
         };
         upkeep.remove(&state, &mut fill, &mut calls);

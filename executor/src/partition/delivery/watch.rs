@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use kol_common::Millis;
 use kol_common::alerts::Kind;
 use kol_common::job::{AlertRule, AlertsSpec, Condition, JobSpec, KeyTemplates, pending_key};
+use kol_common::redis::history::{PLACES, slack};
 use redis::Cmd;
 
 use crate::sink::calls::{ALERT_FIELDS, AlertArgument, AlertKey};
@@ -23,6 +25,17 @@ pub struct Watch {
     pending: [String; 2],
 }
 
+/// When rules are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The time now, ISO 8601.
+    pub now: &'a str,
+    /// Time of the newest event.
+    pub clock: Option<Millis>,
+    /// Generation of the job: of the ranking of another one nothing is true.
+    pub generation: u64,
+}
+
 impl Watch {
     /// Of a partition with this fence record; `None` of a job without rules.
     pub fn of(spec: &JobSpec, fence: &str) -> Option<Self> {
@@ -38,7 +51,7 @@ impl Watch {
     pub fn call<'k>(
         &self,
         platform: &str,
-        now: &str,
+        moment: Moment<'_>,
         kols: impl ExactSizeIterator<Item = &'k str> + Clone,
     ) -> Option<Cmd> {
         let rules: String = self.alerts.rules_of(platform).map(line).collect();
@@ -48,11 +61,16 @@ impl Watch {
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script::ALERTS.get_hash());
         cmd.arg(AlertKey::ALL.len() + kols.len());
+        let [record, ..] = self.keys.flip_keys(platform);
         for key in AlertKey::ALL {
             match key {
                 AlertKey::Known => cmd.arg(self.keys.alerts_key(platform)),
                 AlertKey::Topic => cmd.arg(&self.pending[0]),
                 AlertKey::Webhook => cmd.arg(&self.pending[1]),
+                AlertKey::Record => cmd.arg(&record),
+                AlertKey::Ranking => cmd.arg(self.keys.ranking_key(platform)),
+                AlertKey::History => cmd.arg(self.keys.history_key(platform)),
+                AlertKey::Snapshots => cmd.arg(self.keys.snapshots_key(platform)),
             };
         }
         for kol in kols.clone() {
@@ -62,13 +80,18 @@ impl Watch {
             match argument {
                 AlertArgument::Rules => cmd.arg(&rules),
                 AlertArgument::Platform => cmd.arg(platform),
-                AlertArgument::Now => cmd.arg(now),
+                AlertArgument::Now => cmd.arg(moment.now),
                 AlertArgument::Count => cmd.arg(kols.len()),
                 AlertArgument::Topic => cmd.arg(u8::from(self.alerts.topic.is_some())),
                 AlertArgument::Webhook => cmd.arg(u8::from(self.alerts.webhook.is_some())),
                 AlertArgument::Most => cmd.arg(MOST_WAITING),
                 AlertArgument::Keep => cmd.arg(KEEP),
                 AlertArgument::Remember => cmd.arg(REMEMBER),
+                AlertArgument::Generation => cmd.arg(moment.generation),
+                AlertArgument::Clock => {
+                    cmd.arg(moment.clock.map_or_else(String::new, |at| at.0.to_string()))
+                }
+                AlertArgument::Places => cmd.arg(PLACES),
             };
         }
         for kol in kols {
@@ -88,6 +111,11 @@ fn line(rule: &AlertRule) -> String {
         Condition::VelocityAbove(least) => ("velocity", "above", least.to_string()),
         Condition::GrowthAbove(least) => ("personal_growth", "above", least.to_string()),
         Condition::ScoreAbove(least) => ("trending_score", "above", least.to_string()),
+        Condition::RankAtMost(most) => ("", "rank", most.to_string()),
+        Condition::RankRises { places, within } => {
+            let Millis(slack) = slack(within);
+            ("", "rises", format!("{places} {} {slack}", within.0))
+        }
     };
     let place = ALERT_FIELDS.iter().position(|name| *name == field);
     let place = place.map_or(0, |place| place + 1);

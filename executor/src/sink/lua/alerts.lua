@@ -12,8 +12,12 @@
 -- those keys stand the hashes of the KOLs (from FIRST_HASH), behind those arguments their names (from FIRST). One word is put
 -- in place of the fields of a hash that are read.
 --
--- ARG_RULES  a line for each rule of the platform: its name, the place of a field among those that are read, 'in' or 'above',
---            words or a number, and the silence in ms, with tabs between
+-- A rule about ranks looks at the ranking as it is shown, and rests while that is another generation's. Places gained are counted
+-- against the newest snapshot that is as old as the rule says, and not much older.
+--
+-- ARG_RULES  a line for each rule of the platform: its name, the place of a field among those that are read (0: none), what is
+--            looked for, and the silence in ms, with tabs between. Looked for is 'in' and words, 'above' and a number, 'rank' and
+--            the last place, or 'rises' and three numbers: places gained, since when, and how much older a snapshot may be (ms)
 -- Answers    {'OK', 'rule=noted …', silenced, lost to the topic, lost to the webhook}; where keys are of a wrong type 'BADKEY' in place of
 --            'OK', and the keys behind the numbers
 
@@ -38,9 +42,14 @@ end
 local rules = {}
 for name, field, how, what, silence in string.gmatch(ARG_RULES, '([^\t]*)\t(%d+)\t(%a+)\t([^\t]*)\t(%d+)\n') do
     rules[#rules + 1] = {
-        name = name, field = tonumber(field), words = how == 'in' and ' ' .. what .. ' ',
-        least = tonumber(what), silence = tonumber(silence), noted = 0,
+        name = name, field = tonumber(field), how = how, words = ' ' .. what .. ' ',
+        number = tonumber(what), silence = tonumber(silence), noted = 0,
     }
+    if how == 'rises' then
+        local gained, within, slack = string.match(what, '^(%d+) (%d+) (%d+)$')
+        rules[#rules].gained, rules[#rules].within = tonumber(gained), tonumber(within)
+        rules[#rules].slack = tonumber(slack)
+    end
 end
 
 local count, most = tonumber(ARG_COUNT), tonumber(ARG_MOST)
@@ -55,13 +64,105 @@ local function refused(reply, key)
     return is
 end
 
-local function holds(rule, values)
+-- How far down the ranking a rule can look: nothing is true of anybody behind that.
+local deepest = 0
+for i = 1, #rules do
+    local rule = rules[i]
+    local last = rule.how == 'rank' and rule.number or rule.how == 'rises' and ARG_PLACES + 1 - rule.gained or 0
+    deepest = math.max(deepest, last)
+end
+
+-- Places in the ranking from 1, by KOL; false: it is not this generation's, or cannot be read. Nil: it was not read.
+local places = nil
+
+-- The place of a KOL; false: it has none that a rule looks at; nil: that is not known.
+local function place_of(kol)
+    if places == nil then
+        local record = redis.pcall('GET', KEY_RECORD)
+        local is_shown = not refused(record, KEY_RECORD) and record == ARG_GENERATION .. ' live'
+        local first = is_shown and redis.pcall('ZREVRANGE', KEY_RANKING, 0, deepest - 1)
+        places = false
+        if first and not refused(first, KEY_RANKING) then
+            places = {}
+            for place, name in ipairs(first) do places[name] = place end
+        end
+    end
+    if places then
+        return places[kol] or false
+    end
+    return nil
+end
+
+-- Places by KOL, how many there are, and whether not all had room; false: what is there is no snapshot.
+local function read_snapshot(text)
+    local is, moment = pcall(function()
+        local snapshot = cjson.decode(text)
+        local by_kol = {}
+        for place, creator in ipairs(snapshot.creators) do by_kol[creator[1]] = place end
+        return {places = by_kol, count = #snapshot.creators, cut = snapshot.cut}
+    end)
+    return is and moment
+end
+
+-- Rankings as they were, by the time that places are counted over, and names and times (ms) of all that are kept, the newest first.
+local moments, kept_names = {}, nil
+
+-- The ranking as it was when the rule counts from; false where none is kept of then.
+local function ranking_before(rule)
+    local moment = moments[rule.within]
+    if moment == nil then
+        kept_names = kept_names or redis.pcall('ZREVRANGE', KEY_HISTORY, 0, -1, 'WITHSCORES')
+        moment = false
+        local wanted = ARG_CLOCK - rule.within
+        for i = 2, refused(kept_names, KEY_HISTORY) and 0 or #kept_names, 2 do
+            local at = tonumber(kept_names[i])
+            if at <= wanted then
+                local text = at >= wanted - rule.slack and redis.pcall('HGET', KEY_SNAPSHOTS, kept_names[i - 1])
+                moment = text and not refused(text, KEY_SNAPSHOTS) and read_snapshot(text)
+                break
+            end
+        end
+        moments[rule.within] = moment
+    end
+    return moment
+end
+
+-- Whether the KOL has gained enough, and the place before, if it had one.
+local function rises(rule, kol, place)
+    -- Nobody comes from further down than behind the last place that is kept.
+    if ARG_CLOCK == '' or place + rule.gained > ARG_PLACES + 1 then
+        return false
+    end
+    local moment = ranking_before(rule)
+    if not moment then
+        return false
+    end
+    local before = moment.places[kol]
+    if before then
+        return before - place >= rule.gained, before
+    end
+    -- One that is not there may not have fitted.
+    return not moment.cut and moment.count + 1 - place >= rule.gained
+end
+
+-- Whether a rule is true; nil: nobody can say. Of a rule about ranks also the place, and the one before.
+local function holds(rule, kol, values)
+    if rule.how == 'rank' or rule.how == 'rises' then
+        local place = place_of(kol)
+        if not place then
+            return place
+        elseif rule.how == 'rank' then
+            return place <= rule.number, place
+        end
+        local is, before = rises(rule, kol, place)
+        return is, place, before
+    end
     local value = values[rule.field]
-    if rule.words then
+    if rule.how == 'in' then
         return string.find(rule.words, ' ' .. value .. ' ', 1, true) ~= nil
     end
     local number = tonumber(value)
-    return number ~= nil and number > rule.least
+    return number ~= nil and number > rule.number
 end
 
 -- What is known of a KOL, by rule: whether it was true, and of which window end it was noted last (ms).
@@ -88,12 +189,13 @@ local function note(place, pending, field, text)
     redis.call('PEXPIRE', pending, ARG_KEEP)
 end
 
-local function raise(rule, kol, values)
+local function raise(rule, kol, values, place, before)
     rule.noted = rule.noted + 1
     local alert = {
         rule = rule.name, platform = ARG_PLATFORM, kol = kol, window_end = values[WINDOW_END], raised_at = ARG_NOW,
         trending_label = values[2], trending_score = values[3], velocity = values[4], personal_growth = values[5],
         event_count = values[6], total_engagement = values[7],
+        rank = place, rank_before = before,
     }
     -- A name may have any character, a rule has no colon.
     local field = rule.name .. ':' .. values[WINDOW_END] .. ':' .. ARG_PLATFORM .. ':' .. kol
@@ -107,9 +209,9 @@ local function look(kol, values, text)
     local known, changed, now = nil, false, nil
     for i = 1, #rules do
         local rule = rules[i]
-        local is = holds(rule, values)
+        local is, place, before = holds(rule, kol, values)
         -- Nearly everybody is known of nothing, and no rule is true of them.
-        if is or text then
+        if is ~= nil and (is or text) then
             known, now = known or read_known(text), now or ms_of(values[WINDOW_END]) or 0
             local last = known[rule.name]
             local rests = last and (now <= last.at or now < last.at + rule.silence)
@@ -119,7 +221,7 @@ local function look(kol, values, text)
                     silenced = silenced + 1
                     last.was = true
                 else
-                    raise(rule, kol, values)
+                    raise(rule, kol, values, place, before)
                     known[rule.name] = {was = true, at = now}
                 end
             elseif last and not is and (last.was or not rests) then

@@ -89,6 +89,7 @@ impl Outbox {
         };
         let sequence = self.flusher.next_sequence();
         let now_text = Millis::now().iso();
+        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let mut calls = Calls {
             job: &self.assignment.spec.name,
             scoring: &self.assignment.scoring,
@@ -96,6 +97,7 @@ impl Outbox {
             tick,
             sequence,
             now: &now_text,
+            clock: newest.map(Millis),
             merges: Vec::new(),
             alerts: Vec::new(),
         };
@@ -118,7 +120,6 @@ impl Outbox {
         }
         self.room.hold(reserved, self.fill.in_flight());
         self.upkeep.sent(merges.len());
-        let newest = tick.newest_event_ms.max(state.clock().map(|c| c.0));
         let keys = &self.assignment.spec.sink.keys;
         self.requests.flush(Box::new(FlushRequest {
             fence: self.fence.clone(),
