@@ -26,11 +26,7 @@ impl Supervisor {
         let opened = self.jobs.open(&key.0, &spec, writer, options, &self.group);
         let deps = match opened {
             Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
-            Err(error) => {
-                self.ends
-                    .push(Box::pin(async move { (key, Ended::Failed(error)) }));
-                return;
-            }
+            Err(error) => return self.cannot_start(key, error),
         };
         let state = assignment.restore.as_ref();
         let offset = state.map_or(assignment.offset, |s| s.offset);
@@ -41,12 +37,19 @@ impl Supervisor {
             job = assignment.spec.name.as_str(), job_id = %key.0, partition = %key.1, offset, assignment_epoch, files,
             ahead = standby.is_some(), "a partition starts"
         );
+        let started = match &assignment.rekeying {
+            Some(_) => partition::start_rekeying(&self.group, assignment, deps),
+            None => Ok(partition::start(&self.group, assignment, deps, standby)),
+        };
         let Started {
             partition,
             mut task,
             ended,
             caught_up,
-        } = partition::start(&self.group, assignment, deps, standby);
+        } = match started {
+            Ok(started) => started,
+            Err(error) => return self.cannot_start(key, error),
+        };
         let report = report_when(caught_up, partition.report.clone());
         self.replies.push(Box::pin(report));
         self.partitions.insert(key.clone(), partition);
@@ -57,6 +60,13 @@ impl Supervisor {
             };
             (key, how)
         }));
+    }
+}
+
+impl Supervisor {
+    fn cannot_start(&self, key: Key, error: KolError) {
+        self.ends
+            .push(Box::pin(async move { (key, Ended::Failed(error)) }));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::memory::Queues;
 pub(super) const RECORD_OVERHEAD: u64 = 400;
 
 /// How a job's clients are made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recipe {
     pub(super) source: KafkaSource,
     pub(super) secrets: Secrets,
