@@ -175,6 +175,7 @@ mod tests {
             owner: None,
             placed: None,
             last: None,
+            has_position: false,
         }
     }
 

@@ -37,6 +37,7 @@ pub mod placement;
 mod placing;
 mod preparing;
 pub mod record;
+pub mod rekeying;
 mod share;
 mod spellings;
 mod standby;
@@ -56,6 +57,7 @@ pub use ownership::revoke_claim;
 pub use pause::Steps;
 pub use placement::Site;
 pub use record::{End, JobRecord, Phase, Predecessor};
+pub use rekeying::{Internal, RekeyRecord};
 pub(crate) use warnings::clock_ahead;
 
 #[cfg(test)]
@@ -76,6 +78,8 @@ mod machine_tests;
 mod measure_tests;
 #[cfg(test)]
 mod placing_tests;
+#[cfg(test)]
+mod rekeying_tests;
 #[cfg(test)]
 mod roots_tests;
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! Jobs with a stage that re-keys their input.
