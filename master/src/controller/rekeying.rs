@@ -1,10 +1,11 @@
 //! The internal topic that a job wants, and which one is its own.
 
-use kol_common::JobId;
 use kol_common::job::JobSpec;
+use kol_common::{JobId, KolError};
 
 use super::state::Controller;
 use crate::job::discovery::{QueryRekeying, Wanted};
+use crate::job::internal::same_partitions;
 use crate::job::rekeying::RekeyRecord;
 use crate::job::{Job, Phase};
 
@@ -33,6 +34,22 @@ impl Controller {
             stored,
             known,
             offsets,
+        })
+    }
+
+    /// Refuses another number of partitions for the internal topic than it has.
+    pub(super) fn partitions_fit(&self, spec: &JobSpec) -> Result<(), KolError> {
+        let Some(wanted) = wanted(spec) else {
+            return Ok(());
+        };
+        let of_name = self.jobs.values().rev();
+        let mut stored = of_name
+            .filter(|job| job.header().spec.name == spec.name)
+            .filter_map(Job::internal)
+            .filter(|internal| internal.topic == wanted.topic);
+        let stored = stored.next();
+        stored.map_or(Ok(()), |stored| {
+            same_partitions(stored, wanted.partitions).map_err(|e| e.job(&spec.name))
         })
     }
 

@@ -168,6 +168,7 @@ impl Controller {
         }
         let replaced = live.map(|(id, _)| id);
         self.keys_are_free(&spec, replaced)?;
+        self.partitions_fit(&spec)?;
         let origin = match begin {
             Begin::WithoutState => Origin::Spec,
             Begin::Folder(location) => Origin::Savepoint { location },

@@ -1,5 +1,5 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, `kafka` and `tenure`, which query Kafka and Redis.
+//! nothing here waits, except `discovery`, `kafka`, `internal_topic` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
 //! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, `lookup`, `ends` and `live` own their
@@ -18,6 +18,8 @@ mod failures;
 mod fleet;
 mod generations;
 mod hot;
+pub mod internal;
+mod internal_topic;
 pub mod kafka;
 mod left;
 pub mod lineage;
