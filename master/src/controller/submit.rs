@@ -22,6 +22,10 @@ use crate::job::lineage::fits;
 use crate::job::tenure::{Owned, keys_taken, look};
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
 
+/// Whether executors can run the first stage of a job that re-keys its input: `docs/protocol/rekeying.md`. Unit tests of the master
+/// have executors that can.
+const REKEYS: bool = cfg!(test);
+
 /// A job that is about to be created.
 pub(super) struct Next {
     pub(super) spec: JobSpec,
@@ -139,6 +143,7 @@ impl Controller {
             replace,
             take_over,
         } = submission;
+        can_rekey(&spec)?;
         let before = self.of_name(&spec.name).next();
         // Not always the newest: one that never began may be over before the one that it superseded.
         let live = self
@@ -163,6 +168,7 @@ impl Controller {
         }
         let replaced = live.map(|(id, _)| id);
         self.keys_are_free(&spec, replaced)?;
+        self.partitions_fit(&spec)?;
         let origin = match begin {
             Begin::WithoutState => Origin::Spec,
             Begin::Folder(location) => Origin::Savepoint { location },
@@ -243,6 +249,17 @@ impl Controller {
         }
         last_state(id, job, spec)
     }
+}
+
+/// Refuses a stage that no executor of this version runs.
+fn can_rekey(spec: &JobSpec) -> Result<(), KolError> {
+    if REKEYS || spec.rekey().is_none() {
+        return Ok(());
+    }
+    let what = "executors of this version do not run the stage that source.rekey names";
+    Err(KolError::user("REKEY_UNSUPPORTED", what)
+        .job(&spec.name)
+        .help("Leave source.rekey out, and key the topics by creator."))
 }
 
 enum Admitted {
