@@ -27,6 +27,8 @@ use crate::source::{Batch, Committed, Refusal, Route, Source, Transactions};
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
 /// Records taken between two looks at what is on its way: they may be as large as Kafka allows.
 const BATCH: usize = 256;
+/// Time between two looks whether records on their way have arrived, while there is no room for more.
+const ROOM_AGAIN: Duration = Duration::from_millis(5);
 /// Part of the process's memory that records on their way may take, and the bounds of a partition's share.
 const PART: u64 = 16;
 const SHARE: (u64, u64) = (256 << 10, 8 << 20);
@@ -136,10 +138,15 @@ impl Actor {
                 self.show_report();
                 return ended;
             }
-            let reads = self.reads();
+            let has_room = self.transactions.bytes() < self.most;
+            let reads = has_room && self.reads();
+            let again = (!has_room).then(|| now + ROOM_AGAIN);
             let due = self.machine.wake_at().filter(|at| *at > now);
             let pace = self.reader.as_ref().and_then(Reader::ready_at);
-            let times = due.into_iter().chain(pace.filter(|at| *at > now));
+            let times = due
+                .into_iter()
+                .chain(pace.filter(|at| *at > now))
+                .chain(again);
             let wake = times.fold(self.housekeeping_at, Instant::min);
             tokio::select! {
                 biased;
@@ -158,10 +165,7 @@ impl Actor {
     }
 
     fn reads(&self) -> bool {
-        self.machine.reads()
-            && self.rekeyer.has_room()
-            && !self.turn.memory().is_full()
-            && self.transactions.bytes() < self.most
+        self.machine.reads() && self.rekeyer.has_room() && !self.turn.memory().is_full()
     }
 
     fn command(&mut self, command: Command) {
@@ -222,6 +226,7 @@ impl Actor {
         );
         reader.wait();
         self.reader = Some(reader);
+        self.housekeeping_at = Instant::now();
     }
 
     fn read(&mut self, news: News, batch: &mut Batch) -> Result<(), KolError> {

@@ -161,3 +161,7 @@ fn count(counters: &mut PartitionCounters, reason: Reject) {
         None => drop(counters.rejected.insert(reason.as_str().to_owned(), 1)),
     }
 }
+
+#[cfg(test)]
+#[path = "rekeyer_tests.rs"]
+mod tests;

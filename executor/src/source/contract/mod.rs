@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub use letters::{DeadLetterTopic, Fate, Letter, Offered, Receipt, Receipts, Rejected};
 
-pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, Storage};
+pub use batch::{Batch, CHUNK, Chunk, Entry, Headers, Mark, ReadError, Record, Records, Storage};
 pub use transactions::{Committed, Keyed, Refusal, Route, Transactions};
 
 /// Opens the logs of jobs.

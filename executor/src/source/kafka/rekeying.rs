@@ -335,8 +335,12 @@ impl Writer {
             return Ok(());
         };
         self.deliveries.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        self.checked(Err(error))
-            .map_err(|refusal| Refusal::Aborted(cause(refusal).offset(record.offset)))
+        match self.checked(Err(error)) {
+            Err(Refusal::Aborted(why) | Refusal::Again(why)) => {
+                Err(Refusal::Aborted(why.offset(record.offset)))
+            }
+            fenced => fenced,
+        }
     }
 
     /// Whatever may be tried again is, until Kafka itself would have given the transaction up.
@@ -392,14 +396,17 @@ impl Writer {
         let failed = &self.deliveries.failed;
         let delivery = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let why = delivery.unwrap_or_else(|| self.deliveries.reasons.classify(&error));
-        Err(refusal(&error, why.partition(&self.route.origin)))
+        let fatal = self.producer.client().fatal_error();
+        let code = fatal.map(|(code, _)| code).or(error.rdkafka_error_code());
+        Err(refusal(&error, code, why.partition(&self.route.origin)))
     }
 }
 
-fn refusal(error: &KafkaError, why: KolError) -> Refusal {
+/// What an error is: `code` is why the client can do nothing any more, if so.
+fn refusal(error: &KafkaError, code: Option<RDKafkaErrorCode>, why: KolError) -> Refusal {
     use RDKafkaErrorCode as E;
     let fenced = matches!(
-        error.rdkafka_error_code(),
+        code,
         Some(E::Fenced | E::ProducerFenced | E::InvalidProducerEpoch)
     );
     match error {
@@ -412,11 +419,6 @@ fn refusal(error: &KafkaError, why: KolError) -> Refusal {
         KafkaError::Flush(E::OperationTimedOut) => Refusal::Again(why),
         _ => Refusal::Aborted(why),
     }
-}
-
-fn cause(refusal: Refusal) -> KolError {
-    let (Refusal::Fenced(error) | Refusal::Aborted(error) | Refusal::Again(error)) = refusal;
-    error
 }
 
 fn foreign(topic: &str, wanted: Uuid, found: Option<Uuid>) -> KolError {
