@@ -25,6 +25,6 @@ pub use redis_url::{RedisTopology, RedisUrl};
 pub use references::{
     Reference, Refers, brokers_of, is_reference, property_refers, references, servers_of,
 };
-pub use rekey::RekeySpec;
+pub use rekey::{REKEYS, RekeySpec};
 pub use source::SourceSpec;
 pub use spec::*;

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::JobSpec;
 use crate::Millis;
 
+/// Whether executors run the first stage. Until they do, a job that wants it is refused at submit, and nobody is advised to
+/// want it: whoever builds it removes this.
+pub const REKEYS: bool = false;
+
 const DAY: u64 = 24 * 3_600_000;
 
 /// Where the first stage of a job writes.

@@ -1,7 +1,7 @@
 //! What a person should know about a job's input although the job runs as specified.
 
 use kol_common::event::{Lack, Reject};
-use kol_common::job::{Counters, JobSpec, ScoringSpec};
+use kol_common::job::{Counters, JobSpec, REKEYS, ScoringSpec};
 use kol_common::proto::{PartitionCounters, PartitionReport};
 use kol_common::{Millis, SourcePartition};
 
@@ -135,8 +135,18 @@ fn keys(overlap: &Overlap) -> Option<String> {
     Some(format!(
         "gains are wrong: readings of one video come through several partitions and are counted more than \
          once ({split} of {compared} videos that were compared, e.g. {video} through {one} and {other}): \
-         key the producers by username or video_id"
+         key the producers by username or video_id{}",
+        or_rekey(),
     ))
+}
+
+/// What helps where producers cannot be changed.
+fn or_rekey() -> &'static str {
+    if REKEYS || cfg!(test) {
+        ", or have the job do it: rekey = true in [source], submitted with --replace --discard-state"
+    } else {
+        ""
+    }
 }
 
 /// From one in a hundred of the newest events on.
