@@ -13,6 +13,7 @@ use kol_common::proto::{SubmitOutcome, SubmitReply};
 use kol_common::{JobId, KolError, Millis};
 
 use super::message::Reply;
+use super::rekeying::internal_topic_is_there;
 use super::replacement::could_run;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
@@ -21,10 +22,6 @@ use crate::job::difference::{differences, shared_key};
 use crate::job::lineage::fits;
 use crate::job::tenure::{Owned, keys_taken, look};
 use crate::job::{End, Job, JobRecord, Phase, Predecessor};
-
-/// Whether executors can run the first stage of a job that re-keys its input: `docs/protocol/rekeying.md`. Unit tests of the master
-/// have executors that can.
-const REKEYS: bool = cfg!(test);
 
 /// A job that is about to be created.
 pub(super) struct Next {
@@ -62,12 +59,15 @@ impl Controller {
             .and_then(|id| self.jobs.get(id))
             .filter(|job| job.has_read());
         let replacement = ends.map(|_| next.spec.clone());
+        let stage = self.stage_to_begin(&id, next);
+        let source = next.spec.source.clone();
         let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
         let _runs_by_itself = self.tasks.spawn("owners", async move {
             let owned = look(claim, submission.take_over, &outside);
+            let staged = internal_topic_is_there(owned, source, stage, &outside);
             let owned = match replacement {
-                Some(spec) => could_run(owned, &spec, &outside).await,
-                None => owned.await,
+                Some(spec) => could_run(staged, &spec, &outside).await,
+                None => staged.await,
             };
             handle.owners_looked(submission, owned, reply).await
         });
@@ -143,7 +143,6 @@ impl Controller {
             replace,
             take_over,
         } = submission;
-        can_rekey(&spec)?;
         let before = self.of_name(&spec.name).next();
         // Not always the newest: one that never began may be over before the one that it superseded.
         let live = self
@@ -249,17 +248,6 @@ impl Controller {
         }
         last_state(id, job, spec)
     }
-}
-
-/// Refuses a stage that no executor of this version runs.
-fn can_rekey(spec: &JobSpec) -> Result<(), KolError> {
-    if REKEYS || spec.rekey().is_none() {
-        return Ok(());
-    }
-    let what = "executors of this version do not run the stage that source.rekey names";
-    Err(KolError::user("REKEY_UNSUPPORTED", what)
-        .job(&spec.name)
-        .help("Leave source.rekey out, and key the topics by creator."))
 }
 
 enum Admitted {

@@ -93,7 +93,6 @@ pub struct PartitionRecord {
     pub has_position: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
