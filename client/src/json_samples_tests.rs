@@ -5,7 +5,8 @@ use kol_common::ids::SourcePartition;
 use kol_common::proto::{
     self, AheadEvent, CheckpointStatus, Confirmed, ExecutorStatus, HotKol, JobState, JobStatus,
     Manifest, PartitionCheckpoint, PartitionCounters, PartitionReport, PartitionState,
-    PartitionStatus, Placement, PlatformMarket, Rates, Savepoint, ScalingAdvice, StateFile,
+    PartitionStatus, Placement, PlatformMarket, Rates, RekeyStatus, Savepoint, ScalingAdvice,
+    StateFile,
 };
 
 pub(super) const JOB: &str = "job_01a20ff1a1c4733a9841ca3c84557311";
@@ -97,6 +98,11 @@ pub(super) fn job() -> JobStatus {
         ends_probed_ms: Some(AT),
         now_ms: AT,
         wall_ms: AT,
+        rekeying: Some(RekeyStatus {
+            topic: "kol-rekey.kol-trending".into(),
+            topic_id: "6f1b2f0e-7c55-4f0c-9a4e-6a1f0d9b1c22".into(),
+            lag_records: Some(20),
+        }),
         scaling: Some(scaling()),
         ..JobStatus::default()
     }

@@ -163,7 +163,8 @@ fn nouns() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "job",
-            "`status`, `cancel`; a list of them: `jobs`. `stop` has its `savepoint` (or `null`) beside it.",
+            "`status`, `cancel`; a list of them: `jobs`. `stop` has its `savepoint` (or `null`) beside it. `rekeying` is `null` for a job \
+             without `source.rekey`; its `lag_records` is the part of the lag that is before the internal topic.",
             stop::as_json(&job(), None),
         ),
         (
@@ -173,7 +174,7 @@ fn nouns() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "partition",
-            "A list of them: `partitions`. What only its owner knows is `null` while none has reported, and `position` while its state is being restored.",
+            "A list of them: `partitions`. `first_stage` is true of those that a job with `source.rekey` reads its input from. What only its owner knows is `null` while none has reported, and `position` while its state is being restored.",
             view::partition_json(&partition_status()),
         ),
         (

@@ -48,6 +48,7 @@ pub fn executors(executors: &[ExecutorStatus]) -> String {
 
 /// One line a partition, as its owner reports it.
 pub fn partitions(partitions: &[PartitionStatus]) -> String {
+    let staged = partitions.iter().any(|p| p.first_stage);
     let mut table = Table::new(&[
         "TOPIC",
         "PARTITION",
@@ -62,8 +63,13 @@ pub fn partitions(partitions: &[PartitionStatus]) -> String {
         let place = p.partition.clone().unwrap_or_default();
         let position = p.report.as_ref().and_then(kol_common::view::position);
         let report = p.report.clone().unwrap_or_default();
+        let stage = match (staged, p.first_stage) {
+            (false, _) => "",
+            (true, true) => " (first stage)",
+            (true, false) => " (scores)",
+        };
         table.row([
-            place.topic,
+            format!("{}{stage}", place.topic),
             place.partition.to_string(),
             partition_state(p.state()).to_owned(),
             known(position),

@@ -2,7 +2,7 @@
 
 use kol_common::Millis;
 use kol_common::error::Shown;
-use kol_common::proto::{JobStatus, ScalingAdvice};
+use kol_common::proto::{JobStatus, RekeyStatus, ScalingAdvice};
 use kol_common::view::{is_over, job_state};
 
 use super::{Table, age, bytes, facts, grouped, known};
@@ -62,6 +62,11 @@ pub fn details(job: &JobStatus) -> String {
     // Nobody reads for a job that is over.
     if !is_over(job.state()) {
         rows.push(("lag", records(job.lag_records)));
+        rows.extend(
+            job.rekeying
+                .as_ref()
+                .map(|stage| ("rekeying", rekeying(stage))),
+        );
         rows.push(("live", live(job).to_owned()));
         rows.push(("redis", freshness(job.staleness_ms)));
     }
@@ -164,6 +169,15 @@ fn live(job: &JobStatus) -> &'static str {
         (true, false) => "yes",
         (false, _) => "not yet",
     }
+}
+
+/// How much of the lag is before the internal topic.
+fn rekeying(stage: &RekeyStatus) -> String {
+    let waits = records(stage.lag_records);
+    format!(
+        "through topic {}: {waits} of the lag are not there yet",
+        stage.topic
+    )
 }
 
 /// How many records, if that is known.
@@ -272,6 +286,25 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_job_that_rekeys_says_how_much_of_its_lag_is_before_the_internal_topic() {
+        let job = JobStatus {
+            state: JobState::Running.into(),
+            lag_records: Some(12),
+            rekeying: Some(RekeyStatus {
+                topic: "kol-rekey.kol".into(),
+                lag_records: Some(5),
+                ..RekeyStatus::default()
+            }),
+            ..JobStatus::default()
+        };
+        let text = details(&job);
+        assert!(text.contains("lag         12 records\n"), "{text}");
+        let line =
+            "rekeying    through topic kol-rekey.kol: 5 records of the lag are not there yet\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -117,6 +117,7 @@ impl Default for KafkaSource {
             fields: FieldPaths::new(),
             explode: None,
             username_case: UsernameCase::default(),
+            rekey: None,
             properties: BTreeMap::new(),
         }
     }

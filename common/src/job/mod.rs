@@ -9,6 +9,7 @@ mod policy;
 mod redis_url;
 pub mod reference;
 mod references;
+mod rekey;
 mod source;
 mod spec;
 mod text;
@@ -24,5 +25,6 @@ pub use redis_url::{RedisTopology, RedisUrl};
 pub use references::{
     Reference, Refers, brokers_of, is_reference, property_refers, references, servers_of,
 };
+pub use rekey::RekeySpec;
 pub use source::SourceSpec;
 pub use spec::*;

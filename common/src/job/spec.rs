@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rekey::RekeySpec;
 use crate::event::{Explode, Field, FieldPath, FieldPaths, Shape, UsernameCase};
 use crate::time::Millis;
 
@@ -42,6 +43,10 @@ pub struct KafkaSource {
     /// Whether letters of usernames keep their case.
     #[serde(default)]
     pub username_case: UsernameCase,
+    /// A stage that keys the records by creator before they are scored. Not written while there is none: earlier versions
+    /// do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekey: Option<RekeySpec>,
     /// librdkafka properties from the allow-list; values may be secret references.
     pub properties: BTreeMap<String, String>,
 }

@@ -9,7 +9,7 @@ use toml::Value;
 use super::alerts::{AlertRule, AlertsSpec, Condition};
 use super::reference::{about, about_section};
 use super::spec::{CheckpointSpec, KafkaSource, ScoringSpec, SinkSpec, StartingOffsets};
-use super::{JobSpec, KeyTemplates, SecretRef, SentinelLogin, SinkTls, SourceSpec};
+use super::{JobSpec, KeyTemplates, RekeySpec, SecretRef, SentinelLogin, SinkTls, SourceSpec};
 use crate::event::Field;
 use crate::{KolError, Millis};
 
@@ -141,6 +141,7 @@ fn kafka(text: &mut Text, source: &KafkaSource) -> Result<(), KolError> {
         fields,
         explode,
         username_case,
+        rekey,
         properties,
     } = source;
     text.section("source");
@@ -159,6 +160,7 @@ fn kafka(text: &mut Text, source: &KafkaSource) -> Result<(), KolError> {
         explode.as_ref().map(ToString::to_string).as_deref(),
     );
     text.line("username_case", word(username_case)?);
+    text.line("rekey", self::rekey(rekey.as_ref()));
     text.section("source.fields");
     for field in Field::ALL {
         let paths = list(source.paths(field).iter().map(|path| path.as_str()));
@@ -174,6 +176,22 @@ fn kafka(text: &mut Text, source: &KafkaSource) -> Result<(), KolError> {
             .push_str(&format!("{} = {}\n", quoted(key), quoted(value)));
     }
     Ok(())
+}
+
+fn rekey(rekey: Option<&RekeySpec>) -> String {
+    let Some(rekey) = rekey else {
+        return "false".to_owned();
+    };
+    let RekeySpec {
+        partitions,
+        topic,
+        retention,
+    } = rekey;
+    let topic = topic
+        .as_ref()
+        .map(|topic| format!("topic = {}, ", quoted(topic)));
+    let (topic, retention) = (topic.unwrap_or_default(), quoted(&retention.to_string()));
+    format!("{{ partitions = {partitions}, {topic}retention = {retention} }}")
 }
 
 fn offsets(offsets: &StartingOffsets) -> String {

@@ -65,6 +65,11 @@ pub fn job_json(job: &JobStatus) -> Value {
         "now_ms": job.now_ms,
         "wall_ms": job.wall_ms,
         "ahead_total": totals.rejected.get(Reject::Ahead.as_str()).copied().unwrap_or_default(),
+        "rekeying": job.rekeying.as_ref().map(|r| json!({
+            "topic": r.topic,
+            "topic_id": r.topic_id,
+            "lag_records": r.lag_records,
+        })),
         "scaling": job.scaling.as_ref().map(scaling_json),
         "last_ahead": totals.last_ahead.as_ref().map(ahead_json),
     })
@@ -92,6 +97,7 @@ pub fn partition_json(partition: &PartitionStatus) -> Value {
     view["moving_to"] = json!(partition.moving_to);
     view["start_offset"] = json!(partition.start_offset);
     view["paused_ms"] = json!(partition.paused_ms);
+    view["first_stage"] = json!(partition.first_stage);
     view["placement"] = json!(partition.placement.as_ref().map(placement_json));
     if let Some(p) = &partition.partition {
         view["topic"] = json!(p.topic);

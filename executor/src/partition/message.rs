@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kol_common::actor::Address;
 use kol_common::job::JobSpec;
 use kol_common::proto::{
-    Barrier, JobTick, KeptEpoch, PartitionCheckpoint, PartitionReport, SlotDetail,
+    Barrier, JobTick, KeptEpoch, PartitionCheckpoint, PartitionReport, Rekeying, SlotDetail,
 };
 use kol_common::scoring::Scoring;
 use kol_common::{ClusterId, JobId, KolError, SourcePartition, StoreId};
@@ -89,6 +89,8 @@ pub struct Assignment {
     pub whole_log: bool,
     /// Where its owner before stopped reading, if nobody has got that far since.
     pub read_before: Option<u64>,
+    /// Where its records are written, if it is of the first stage of a job that re-keys: then it has no state.
+    pub rekeying: Option<Rekeying>,
     /// Whose job it is.
     pub master: Master,
     /// What the trace of its start belongs to; empty without one.
@@ -130,6 +132,7 @@ impl Assignment {
             resume_at: None,
             whole_log: false,
             read_before: None,
+            rekeying: None,
             master: Master {
                 cluster: ClusterId::generate(),
                 store: StoreId::generate(),

@@ -7,6 +7,7 @@
 //! | `stage` | takes the records: decodes them and applies them to the state |
 //! | `delivery` | sends what changed to the sink, and knows what has arrived in Redis |
 //! | `checkpointer` | captures the state at barriers, has it written, and restores it |
+//! | `rekey` | the other loop: a partition of the first stage of a job that re-keys, which has no state |
 //! | `actor` | the loop: control before acknowledgements before time before data |
 //! | `turn` | memory that a partition takes, and whose turn it is to fetch |
 //! | `handover` | when a partition is where its owner before stopped |
@@ -33,6 +34,7 @@ mod house;
 mod message;
 mod meter;
 mod reader;
+mod rekey;
 mod report;
 mod stage;
 mod start;
@@ -45,4 +47,4 @@ pub use delivery::latency::{EVENT_TO_REDIS, forget};
 pub use delivery::{encode, readback, watch};
 pub use deps::Deps;
 pub use message::{Assignment, Command, Ended, LostTail, Master, Partition, Ticks};
-pub use start::{Started, start};
+pub use start::{Started, start, start_rekeying};

@@ -86,6 +86,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
             .log_id()
             .map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
         log_start: reader.log_start(),
+        rekeying: None,
     }
 }
 

@@ -67,6 +67,12 @@ impl Turn {
         Ok(())
     }
 
+    /// Says how much memory a partition without a state takes: records that it writes, and dead letters.
+    pub(super) fn weigh_written(&mut self, records: u64, letters: u64) {
+        self.state.set(records);
+        self.letters.set(letters);
+    }
+
     /// Says how much memory the partition takes.
     pub(super) fn weigh(&mut self, intake: &Intake, outbox: &Outbox) {
         let (_, _, state) = intake.state().size();

@@ -158,7 +158,8 @@ impl Letters {
 
     fn offer(&self, number: u64, letter: &Letter) -> bool {
         let receipt = self.receipts.of(number);
-        let offered = self.topic.topic.offer(&self.origin, letter, receipt);
+        let origin = letter.origin.as_ref().unwrap_or(&self.origin);
+        let offered = self.topic.topic.offer(origin, letter, receipt);
         matches!(offered, Offered::Taken)
     }
 

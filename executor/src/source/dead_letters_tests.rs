@@ -58,6 +58,7 @@ impl Narrow {
 
 fn send(letters: &mut Letters, offset: u64) {
     letters.reject(&Rejected {
+        origin: None,
         offset,
         key: None,
         value: Some(b"?"),
@@ -95,6 +96,7 @@ fn letters_take_memory_here_while_they_wait_for_room_and_after_they_came_back() 
     send(&mut letters, 1);
     assert_eq!(letters.bytes(), 0, "the topic has it");
     letters.reject(&Rejected {
+        origin: None,
         offset: 2,
         key: Some(&[0; 1000]),
         value: Some(&[0; 5000]),
@@ -207,6 +209,7 @@ fn a_problem_ends_when_no_letter_is_left_that_could_not_be_written() {
 #[test]
 fn a_letter_is_shortened_by_halves_and_keeps_its_true_size() {
     let mut letter = Letter::of(&Rejected {
+        origin: None,
         offset: 0,
         key: Some(b"k"),
         value: Some(&[7; 5]),

@@ -11,9 +11,9 @@ mod dead_letters;
 mod kafka;
 
 pub use contract::{
-    Batch, CHUNK, Chunk, DeadLetterTopic, Entry, Fate, Identity, Letter, Log, LogEnd, Logs, Mark,
-    Offered, PartitionQueue, Place, Queue, ReadError, Receipt, Record, Records, Rejected, Source,
-    Storage,
+    Batch, CHUNK, Chunk, Committed, DeadLetterTopic, Entry, Fate, Headers, Identity, Keyed, Letter,
+    Log, LogEnd, Logs, Mark, Offered, PartitionQueue, Place, Queue, ReadError, Receipt, Record,
+    Records, Refusal, Rejected, Route, Source, Storage, Transactions,
 };
 pub use dead_letters::{DeadLetters, Letters};
 pub use kafka::KafkaLogs;

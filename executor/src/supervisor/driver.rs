@@ -200,7 +200,7 @@ impl Supervisor {
     fn explain(&mut self, query: proto::ExplainQuery) {
         if let Some(master) = self.master.clone() {
             let job = JobId::from_wire(query.job_id.clone());
-            let partitions = requests::addresses(&self.partitions, &job);
+            let partitions = requests::addresses(&self.partitions, &self.assigned, &job);
             let explain = requests::explain(query, partitions, master);
             let _runs_by_itself = self.group.spawn("explain", explain);
         }
@@ -249,6 +249,7 @@ impl Supervisor {
                 resume_at: p.resume_at,
                 whole_log: p.whole_log,
                 read_before: p.read_before,
+                rekeying: p.rekeying,
                 master: master.clone(),
                 traceparent: assign.traceparent.clone(),
             };

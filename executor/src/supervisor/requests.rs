@@ -31,7 +31,9 @@ pub(super) fn barrier(
     for (key, partition) in partitions {
         let assignment = assigned
             .get(key)
-            .filter(|a| a.job.as_str() == barrier.job_id && a.generation == barrier.generation);
+            .filter(|a| a.job.as_str() == barrier.job_id && a.generation == barrier.generation)
+            // The first stage has no state.
+            .filter(|a| a.rekeying.is_none());
         let Some(assignment) = assignment.map(Arc::clone) else {
             continue;
         };
@@ -53,12 +55,16 @@ pub(super) fn barrier(
     replies
 }
 
-/// The mailboxes of the partitions of a job.
+/// The mailboxes of the partitions of a job that have a state.
 pub(super) fn addresses(
     partitions: &BTreeMap<Key, Partition>,
+    assigned: &BTreeMap<Key, Arc<Assignment>>,
     job: &JobId,
 ) -> Vec<Address<Command>> {
-    let of_job = partitions.iter().filter(|((id, _), _)| id == job);
+    let has_state = |key: &Key| assigned.get(key).is_none_or(|a| a.rekeying.is_none());
+    let of_job = partitions
+        .iter()
+        .filter(|(key, _)| key.0 == *job && has_state(key));
     of_job
         .map(|(_, partition)| partition.address.clone())
         .collect()

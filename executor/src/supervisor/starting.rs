@@ -29,11 +29,7 @@ impl Supervisor {
         let opened = self.jobs.open(&key.0, &spec, writer, options, &self.group);
         let deps = match opened {
             Ok(job) => job.deps(&self.options, &self.present, &self.roots, &self.group),
-            Err(error) => {
-                self.ends
-                    .push(Box::pin(async move { (key, Ended::Failed(error)) }));
-                return;
-            }
+            Err(error) => return self.cannot_start(key, error),
         };
         let state = assignment.restore.as_ref();
         let offset = state.map_or(assignment.offset, |s| s.offset);
@@ -45,12 +41,19 @@ impl Supervisor {
             job = assignment.spec.name.as_str(), job_id = %key.0, partition = %key.1, offset, assignment_epoch, files,
             ahead = standby.is_some(), "a partition starts"
         );
+        let started = match &assignment.rekeying {
+            Some(_) => partition::start_rekeying(&self.group, assignment, deps),
+            None => Ok(partition::start(&self.group, assignment, deps, standby)),
+        };
         let Started {
             partition,
             mut task,
             ended,
             caught_up,
-        } = partition::start(&self.group, assignment, deps, standby);
+        } = match started {
+            Ok(started) => started,
+            Err(error) => return self.cannot_start(key, error),
+        };
         if span.is_recorded() {
             let running = until_running(span, partition.report.clone());
             let _runs_by_itself = self.group.spawn("trace", running);
@@ -86,13 +89,20 @@ fn trace(assignment: &Assignment) -> Span {
 /// The span ends when the partition runs, or when it ends before that.
 async fn until_running(
     span: Span,
-    mut report: watch::Receiver<proto::PartitionReport>,
+    mut report: watch::Receiver<Arc<proto::PartitionReport>>,
 ) -> Result<(), KolError> {
-    let runs = |report: &proto::PartitionReport| report.state() == PartitionState::Running;
+    let runs = |report: &Arc<proto::PartitionReport>| report.state() == PartitionState::Running;
     if report.wait_for(runs).await.is_err() {
         span.fail("it ended before it ran");
     }
     Ok(())
+}
+
+impl Supervisor {
+    fn cannot_start(&self, key: Key, error: KolError) {
+        self.ends
+            .push(Box::pin(async move { (key, Ended::Failed(error)) }));
+    }
 }
 
 /// The report of a partition at that moment: the next round of reports may be a while away.

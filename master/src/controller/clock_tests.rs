@@ -85,6 +85,7 @@ async fn running_job(
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
         last: None,
+        has_position: false,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

@@ -12,6 +12,7 @@
 //! | `steps`, `ticks` | one step of a job's machine; how time passes |
 //! | `executors` | what executors do |
 //! | `submit`, `rewind`, `savepoints` | what people want done |
+//! | `rekeying` | the internal topic of a job that re-keys its input |
 //! | `replacement` | whether a job that is to replace a running one could run |
 //! | `forget`, `deletions`, `attempts` | which jobs that are over are kept; files of what is forgotten |
 //! | `statuses`, `explain`, `questions` | what people want to know |
@@ -38,6 +39,7 @@ mod missed;
 mod owners;
 mod problems;
 mod questions;
+mod rekeying;
 mod replacement;
 mod rewind;
 mod saved;

@@ -39,6 +39,7 @@ async fn master(tasks: &Group) -> (Handle, String) {
         owner: None,
         placed: None,
         last: None,
+        has_position: false,
     }];
     let (mut store, _) = JobStore::load(meta.clone()).await.unwrap();
     store.save(Some(&record), None).await.unwrap();

@@ -153,6 +153,7 @@ impl Controller {
         let keys = self.claim(id, &record.spec, record.generation, None);
         let take_over = record.take_over;
         let outranked = job.outranked();
+        let rekeying = self.wanted_stage(id, job);
         let partitions = record.partitions.into_iter().filter(|_| !starts);
         let known = partitions.map(|p| p.partition).collect();
         let query = |start| Query {
@@ -160,6 +161,7 @@ impl Controller {
             known,
             generation: self.store.generation(),
             outranked,
+            rekeying,
             spec: record.spec,
         };
         let (id, outside, handle) = (

@@ -13,6 +13,7 @@ use kol_common::proto::{SubmitOutcome, SubmitReply};
 use kol_common::{JobId, KolError, Millis};
 
 use super::message::Reply;
+use super::rekeying::internal_topic_is_there;
 use super::replacement::could_run;
 use super::state::Controller;
 use super::submission::{Begin, Submission};
@@ -60,12 +61,15 @@ impl Controller {
             .and_then(|id| self.jobs.get(id))
             .filter(|job| job.has_read());
         let replacement = ends.map(|_| next.spec.clone());
+        let stage = self.stage_to_begin(&id, next);
+        let source = next.spec.source.clone();
         let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
         let _runs_by_itself = self.tasks.spawn("owners", async move {
             let owned = look(claim, submission.take_over, &outside);
+            let staged = internal_topic_is_there(owned, source, stage, &outside);
             let owned = match replacement {
-                Some(spec) => could_run(owned, &spec, &outside).await,
-                None => owned.await,
+                Some(spec) => could_run(staged, &spec, &outside).await,
+                None => staged.await,
             };
             handle.owners_looked(submission, owned, reply).await
         });
@@ -167,6 +171,7 @@ impl Controller {
         }
         let replaced = live.map(|(id, _)| id);
         self.keys_are_free(&spec, replaced)?;
+        self.partitions_fit(&spec)?;
         let origin = match begin {
             Begin::WithoutState => Origin::Spec,
             Begin::Folder(location) => Origin::Savepoint { location },

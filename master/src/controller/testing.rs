@@ -139,6 +139,7 @@ pub(super) fn read(id: &str, phase: Phase) -> JobRecord {
         owner: Some(Incarnation::from_wire("inc_1")),
         placed: None,
         last: None,
+        has_position: false,
         topic_id: None,
         cuts: Cuts::default(),
     }];

@@ -10,11 +10,13 @@ use kol_common::job::{JobSpec, SourceSpec, StartingOffsets};
 use kol_common::proto::Manifest;
 use kol_common::redis::Connect;
 use kol_common::secrets::Secrets;
-use kol_common::{KolError, SourcePartition};
+use kol_common::{KolError, Millis, SourcePartition};
 use uuid::Uuid;
 
 use super::generations::newest_in_redis;
 use super::lineage::{Start, fits, name_of, spec_of};
+use super::record::PartitionRecord;
+use super::rekeying::Internal;
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// What the master queries from the brokers of a job, and publishes there.
@@ -31,6 +33,21 @@ pub trait Brokers: std::fmt::Debug + Send + Sync {
         offsets: StartingOffsets,
         secrets: Secrets,
     ) -> BoxFuture<'static, Result<Starts, KolError>>;
+
+    /// The internal topic of a job that re-keys its input: created where there is none, unless the one that is `stored` is
+    /// needed.
+    ///
+    /// # Errors
+    /// `REKEY_TOPIC_FOREIGN`, `REKEY_PARTITIONS`, `REKEY_UNSUPPORTED`; it is gone, or the brokers do not answer or refuse.
+    fn internal_topic(
+        &self,
+        _source: SourceSpec,
+        _query: QueryRekeying,
+        _secrets: Secrets,
+    ) -> BoxFuture<'static, Result<Internal, KolError>> {
+        let what = "these brokers have no internal topics";
+        Box::pin(async move { Err(KolError::user("REKEY_UNSUPPORTED", what)) })
+    }
 
     /// Where the logs of these partitions end. Those of which the brokers do not say so are left out.
     ///
@@ -99,6 +116,45 @@ pub struct Query {
     pub generation: u64,
     /// Its own generation, if Redis refused it as older than another one.
     pub outranked: Option<u64>,
+    /// The first stage, if it re-keys its input.
+    pub rekeying: Option<QueryRekeying>,
+}
+
+/// The first stage that a job wants, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct QueryRekeying {
+    /// The internal topic that is wanted.
+    pub wanted: Wanted,
+    /// The one that the job, or the newest one of its name, has.
+    pub stored: Option<Internal>,
+    /// The partitions of the first stage of that one.
+    pub known: Vec<PartitionRecord>,
+    /// The job continues with a state that was made of the one that is stored: another one will not do.
+    pub must_be_stored: bool,
+    /// Where the first stage begins in partitions that are not known.
+    pub offsets: StartingOffsets,
+}
+
+/// What an internal topic is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// How long brokers keep its records.
+    pub retention: Millis,
+}
+
+/// The first stage as it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundRekeying {
+    /// The internal topic.
+    pub internal: Internal,
+    /// Partitions of the first stage of an earlier job that wrote there.
+    pub inherited: Vec<PartitionRecord>,
+    /// New ones.
+    pub partitions: Starts,
 }
 
 /// What was found.
@@ -111,6 +167,8 @@ pub struct Found {
     pub generation: Option<u64>,
     /// For a job that starts: the state that it begins with.
     pub state: Option<Box<Manifest>>,
+    /// The first stage of a job that re-keys its input: the other partitions are those of the internal topic.
+    pub rekeying: Option<FoundRekeying>,
 }
 
 /// Queries Kafka and, for a job that starts or was refused as older than another generation, Redis. Partitions that come later start at their beginning.
@@ -121,7 +179,15 @@ pub struct Found {
 pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError> {
     let starting = query.known.is_empty();
     let (offsets, state) = look_up(query.start, &query.spec, &outside.stores).await?;
-    let (source, secrets) = (query.spec.source.clone(), outside.secrets.clone());
+    let rekeying = match &query.rekeying {
+        Some(wanted) => Some(look_at_input(wanted, &query.spec, &outside).await?),
+        None => None,
+    };
+    let secrets = outside.secrets.clone();
+    let source = match &rekeying {
+        Some(found) => reading(&query.spec.source, &found.internal.topic),
+        None => query.spec.source.clone(),
+    };
     let starts = outside
         .brokers
         .starts(source, query.known.clone(), offsets, secrets);
@@ -141,7 +207,48 @@ pub async fn discover(query: Query, outside: Outside) -> Result<Found, KolError>
         partitions,
         generation,
         state,
+        rekeying,
     })
+}
+
+/// The first stage of a job: its internal topic, and what it reads.
+async fn look_at_input(
+    query: &QueryRekeying,
+    spec: &JobSpec,
+    outside: &Outside,
+) -> Result<FoundRekeying, KolError> {
+    let (source, secrets) = (spec.source.clone(), outside.secrets.clone());
+    let internal = outside
+        .brokers
+        .internal_topic(source.clone(), query.clone(), secrets.clone())
+        .await?;
+    // Positions belong to one internal topic: of another one nothing is read yet.
+    let same = query.stored.as_ref().is_some_and(|s| s.id == internal.id);
+    let inherited = if same {
+        query.known.clone()
+    } else {
+        Vec::new()
+    };
+    let known: Vec<_> = inherited.iter().map(|p| p.partition.clone()).collect();
+    let offsets = if known.is_empty() {
+        query.offsets.clone()
+    } else {
+        StartingOffsets::Earliest
+    };
+    let starts = outside.brokers.starts(source, known, offsets, secrets);
+    Ok(FoundRekeying {
+        internal,
+        inherited,
+        partitions: starts.await?,
+    })
+}
+
+/// The same source with another topic in place of its own.
+fn reading(source: &SourceSpec, topic: &str) -> SourceSpec {
+    let mut kafka = source.kafka().clone();
+    kafka.topics = vec![topic.to_owned()];
+    kafka.rekey = None;
+    kafka.into()
 }
 
 /// The offsets to start at, and the state.

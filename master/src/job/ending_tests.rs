@@ -153,6 +153,7 @@ fn a_job_that_follows_another_waits_for_it_and_resumes_from_its_state() {
             partitions: started(2, 100),
             generation: Some(9),
             state: Some(Box::new(state)),
+            rekeying: None,
         }),
         None,
     ));

@@ -4,7 +4,7 @@
 //!    know the end, this master looks it up itself, at once and then each [`EVERY`].
 //! 2. The end that was looked up last counts, and for [`COUNTS`]: then it is not known. What is not known is never 0.
 //! 3. A partition is read up to where its newest report says; without one, and while it restores, up to its newest
-//!    checkpoint, or not at all.
+//!    checkpoint, or not at all. One of a first stage that has a position in Kafka is not known to be read up to anywhere then.
 //! 4. A log that ends before that is another one: nothing of it is read.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use super::backoff::pause;
 use super::discovery::LogEnds;
 use super::effect::Effect;
 use super::fleet::{Fleet, is_callable};
-use super::ownership::Partitions;
 use super::partition::{Hold, Partition};
+use super::rekeying::Stages;
 use crate::checkpoint::Coordinator;
 
 /// Time between two looks.
@@ -54,7 +54,7 @@ impl Ends {
     pub(super) fn tick(
         &mut self,
         now: Millis,
-        partitions: &Partitions,
+        stages: Stages<'_>,
         fleet: &Fleet,
         out: &mut Vec<Effect>,
     ) {
@@ -66,7 +66,7 @@ impl Ends {
         }
         let fresh = |at: Millis| now.since(at) < Millis::from(COUNTS / 2);
         let reported = |p: &Partition| reported(p).is_some_and(|(at, _)| fresh(at));
-        let wanted = partitions
+        let wanted = stages
             .iter()
             .filter(|p| !(is_served(p, fleet) && reported(p)))
             .map(|p| p.record.partition.clone());
@@ -111,11 +111,15 @@ impl Ends {
         &self,
         now: Millis,
         partition: &Partition,
-        epochs: &Coordinator,
+        epochs: Option<&Coordinator>,
     ) -> Option<u64> {
         let (at, end) = self.end(now, partition)?;
         let Some(report) = partition.known() else {
-            let checkpoint = epochs.usable(partition.record.ordinal).next();
+            if partition.record.has_position {
+                // Kafka knows it, and its next owner says it.
+                return None;
+            }
+            let checkpoint = epochs.and_then(|e| e.usable(partition.record.ordinal).next());
             let read = checkpoint.map_or(partition.record.start_offset, |(_, c)| c.offset);
             return Some(end.checked_sub(read).unwrap_or(end));
         };

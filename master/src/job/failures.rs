@@ -105,7 +105,7 @@ impl Job {
         if generation > self.record.generation {
             self.record.generation = generation;
             self.record.shown = self.record.spec.sink.flip == Flip::AtOnce;
-            self.partitions.assign_again(now);
+            self.assign_again(now);
             out.push(Effect::Persist);
         }
     }

@@ -42,6 +42,7 @@ fn looked(generation: Option<u64>) -> Event {
         partitions: vec![],
         generation,
         state: None,
+        rekeying: None,
     };
     Event::Discovered(Ok(found), None)
 }

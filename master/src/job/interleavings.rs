@@ -98,6 +98,7 @@ impl World {
                 partitions: started(PARTITIONS, 0),
                 generation: Some(1),
                 state: None,
+                rekeying: None,
             }),
             None,
         ));

@@ -17,13 +17,19 @@ use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use super::discovery::{Brokers, LogEnds, Started, Starts};
+use super::discovery::{Brokers, LogEnds, QueryRekeying, Started, Starts};
+use super::internal::Existing;
+use super::internal_topic::find_or_create;
+use super::rekeying::Internal;
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Longest wait for the ids of topics: some brokers never answer this request.
 const IDS_ANSWER: Duration = Duration::from_secs(2);
+
+/// Code of an error about a topic that does not exist.
+const NOT_FOUND: &str = "TOPIC_NOT_FOUND";
 
 /// The brokers of Kafka.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +61,15 @@ impl Brokers for Kafka {
             let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
             world::blocking(query).await.ok_or_else(panicked)?
         })
+    }
+
+    fn internal_topic(
+        &self,
+        source: SourceSpec,
+        query: QueryRekeying,
+        secrets: Secrets,
+    ) -> BoxFuture<'static, Result<Internal, KolError>> {
+        Box::pin(find_or_create(source.kafka().clone(), query, secrets))
     }
 
     fn group_offsets(
@@ -129,6 +144,37 @@ fn query_ends(
         Some((SourcePartition::new(found.topic(), number), offset(end)))
     });
     Ok(ends.collect())
+}
+
+/// A topic as brokers describe it; `None` where there is none.
+///
+/// # Errors
+/// They do not answer, or refuse.
+pub(super) fn existing(
+    source: &KafkaSource,
+    topic: &str,
+    secrets: &Secrets,
+) -> Result<Option<Existing>, KolError> {
+    let consumer = consumer(client_config(source, secrets, "kol-master")?)?;
+    may_log_in(&consumer, source, secrets)?;
+    let numbers = match partitions_of(&consumer, source, topic) {
+        Ok(numbers) => numbers,
+        Err(error) if error.code == NOT_FOUND => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let ids = topic_ids(consumer.client(), &[topic.to_owned()], IDS_ANSWER)?;
+    let mut is_empty = true;
+    for number in &numbers {
+        let (low, high) = consumer
+            .fetch_watermarks(topic, broker_number(*number)?, ANSWER)
+            .map_err(|e| failure(&consumer, &e))?;
+        is_empty &= low == high;
+    }
+    Ok(Some(Existing {
+        id: ids.get(topic).copied(),
+        partitions: numbers.len() as u32,
+        is_empty,
+    }))
 }
 
 /// Whether the brokers may have the secrets of the source under the names that they give themselves: the requests
@@ -276,7 +322,7 @@ fn offset(from_broker: i64) -> u64 {
 
 fn no_such_topic(source: &KafkaSource, topic: &str) -> KolError {
     KolError::external(
-        "TOPIC_NOT_FOUND",
+        NOT_FOUND,
         format!("topic `{topic}` does not exist at {}", source.bootstrap),
     )
     .help("Create it, or correct [source] topics; a job that waits for it then starts by itself.")

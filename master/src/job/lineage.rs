@@ -137,12 +137,29 @@ pub fn spec_of(folder: &str, snapshot: &Snapshot) -> Result<JobSpec, KolError> {
 pub fn fits(old: &JobSpec, new: &JobSpec) -> Result<(), KolError> {
     let concerns = |difference: &String| IN_THE_STATE.iter().any(|k| difference.starts_with(k));
     let mut found: Vec<String> = differences(old, new).into_iter().filter(concerns).collect();
-    let gone = old
-        .source
-        .topics()
-        .iter()
-        .filter(|t| !new.source.topics().contains(t));
-    found.extend(gone.map(|topic| format!("source.topics had `{topic}` and no longer has it")));
+    let internal = |spec: &JobSpec| spec.rekey().map(|(_, topic)| topic);
+    match (internal(old), internal(new)) {
+        (None, None) => {
+            let gone = old.source.topics().iter();
+            let gone = gone.filter(|t| !new.source.topics().contains(t));
+            found.extend(
+                gone.map(|topic| format!("source.topics had `{topic}` and no longer has it")),
+            );
+        }
+        (before, after) if before != after => {
+            let which = |topic: Option<String>| match topic {
+                Some(topic) => format!("the internal topic `{topic}`"),
+                None => "source.topics".to_owned(),
+            };
+            found.push(format!(
+                "source.rekey: it is of {}, and {} would be scored",
+                which(before),
+                which(after)
+            ));
+        }
+        // What is scored is the same, whatever it is made of.
+        _ => {}
+    }
     if found.is_empty() {
         return Ok(());
     }
@@ -175,6 +192,7 @@ mod tests {
             owner: None,
             placed: None,
             last: None,
+            has_position: false,
         }
     }
 

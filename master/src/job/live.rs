@@ -16,8 +16,8 @@ use kol_common::job::SinkSpec;
 
 use super::ends::{Ends, is_served};
 use super::fleet::Fleet;
-use super::ownership::Partitions;
 use super::partition::Partition;
+use super::rekeying::Stages;
 use crate::checkpoint::Coordinator;
 
 /// How often it looks.
@@ -36,7 +36,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 pub(super) struct Look {
     /// Records that are not read; `None` while that is not known.
     pub(super) lag: Option<u64>,
-    /// The sum of the ends of all logs; `None` while one is not known.
+    /// The sum of the ends of all logs of the input; `None` while one is not known.
     pub(super) ends: Option<u64>,
     /// All partitions have an owner that answers.
     pub(super) is_served: bool,
@@ -51,19 +51,20 @@ impl Look {
     pub(super) fn of(
         now: Millis,
         sink: &SinkSpec,
-        (partitions, ends, epochs): (&Partitions, &Ends, &Coordinator),
+        (stages, ends, epochs): (Stages<'_>, &Ends, &Coordinator),
         fleet: &Fleet,
     ) -> Self {
-        let all = || partitions.iter();
+        let all = || stages.iter();
         let late = |p: &Partition| {
             let report = p.current_report();
             report.is_some_and(|r| r.staleness_ms > sink.max_staleness.0)
         };
-        let has_begun = !partitions.is_empty();
-        let lag: Option<u64> = all().map(|p| ends.lag(now, p, epochs)).sum();
+        let has_begun = all().next().is_some();
+        let states = stages.with_states(epochs);
+        let lag: Option<u64> = states.map(|(p, epochs)| ends.lag(now, p, epochs)).sum();
         Self {
             lag: lag.filter(|_| has_begun),
-            ends: all().map(|p| Some(ends.end(now, p)?.1)).sum(),
+            ends: stages.input().map(|p| Some(ends.end(now, p)?.1)).sum(),
             is_served: all().all(|p| is_served(p, fleet)),
             is_late: all().any(late),
             interval: sink.flush_interval,

@@ -16,6 +16,8 @@ use super::placement::Site;
 
 /// Error code of a partition that Redis refused.
 const FENCED: &str = "FENCED";
+/// Of one of the first stage of which Kafka has lost the position: whatever is read next may be doubled, or lost.
+const POSITION_LOST: &str = "REKEY_POSITION_LOST";
 
 /// What follows from a partition that failed.
 #[derive(Debug)]
@@ -99,7 +101,8 @@ impl Partitions {
                 text,
             };
         }
-        if let Some(lost) = &failed.lost_tail {
+        let scores = self.writes_to.is_none();
+        if let Some(lost) = failed.lost_tail.as_ref().filter(|_| scores) {
             partition.failure = Some(error);
             partition.fence(now);
             let ordinal = partition.record.ordinal;
@@ -108,7 +111,7 @@ impl Partitions {
                 lost: **lost,
             };
         }
-        if error.code == LOST && partition.record.cuts.is_whole() {
+        if scores && error.code == LOST && partition.record.cuts.is_whole() {
             partition.failure = Some(error);
             partition.fence(now);
             let ordinal = partition.record.ordinal;
@@ -123,11 +126,12 @@ impl Partitions {
         }
         let domain = error.domain();
         let is_outranked = error.code == FENCED;
+        let is_fatal = error.code == POSITION_LOST;
         // An executor or memory is missing, perhaps for hours: no reason to end what fits.
         let limited = error.code != NO_ROOM;
         let failures = partition.failed(now, site, error);
         partition.fence(now);
-        if domain == ErrorDomain::User {
+        if domain == ErrorDomain::User || is_fatal {
             return Failure::Fatal(text);
         }
         let name = &partition.record.partition;

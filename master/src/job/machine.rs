@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::proto::executor_message::Body as FromExecutor;
-use kol_common::proto::{JobStatus, Manifest, PartitionReport, RevokeMode};
+use kol_common::proto::{self, JobStatus, Manifest, PartitionReport, RevokeMode, RunningPartition};
 use kol_common::{ExecutorId, KolError, Millis};
 
-use super::discovery::Found;
+use super::discovery::{Found, FoundRekeying};
 use super::effect::{Effect, Event, Input};
 use super::ends::Ends;
 use super::epochs::{Epochs, JobParts, LastEpoch};
@@ -26,6 +26,7 @@ use super::measure::Measure;
 use super::ownership::Partitions;
 use super::partition::Partition;
 use super::record::{End, JobRecord, Phase};
+use super::rekeying::{FirstStage, Internal, RekeyRecord, Stages, beside};
 use super::settled::Settled;
 use super::share::{Share, tick};
 use super::status::{View, places};
@@ -38,6 +39,8 @@ pub struct Job {
     /// Without its partitions and clock: those are in the parts.
     pub(super) record: JobRecord,
     pub(super) partitions: Partitions,
+    /// The stage before, if it re-keys its input, once the internal topic is known.
+    first: Option<FirstStage>,
     measure: Measure,
     pub(super) epochs: Epochs,
     pub(super) lookup: Lookup,
@@ -63,12 +66,19 @@ impl Job {
     ) -> Self {
         record.upgrade();
         let partitions = std::mem::take(&mut record.partitions);
+        let first = record.rekeying.take();
+        let first = first.map(|first| FirstStage::restore(record.id.clone(), first, drain, now));
         let mut measure = Measure::new(now, record.clock);
         if let Some(head) = checkpoints.last() {
             measure.resume(head);
         }
+        let mut partitions = Partitions::restore(record.id.clone(), partitions, drain, now);
+        if record.spec.rekey().is_some() {
+            partitions.goals_from = None;
+        }
         Self {
-            partitions: Partitions::restore(record.id.clone(), partitions, drain, now),
+            partitions,
+            first,
             measure,
             epochs: Epochs::new(&record, checkpoints, drain, now),
             lookup: Lookup::new(now),
@@ -86,6 +96,9 @@ impl Job {
     /// This master begins to lead: owners on record have as long as that to say what they run.
     pub fn await_owners(&mut self, now: Millis, grace: &Grace) {
         self.partitions.await_owners(now, grace);
+        if let Some(first) = &mut self.first {
+            first.partitions.await_owners(now, grace);
+        }
     }
 
     /// What is to be persisted.
@@ -93,7 +106,33 @@ impl Job {
         JobRecord {
             clock: self.measure.clock(),
             partitions: self.partitions.records(),
+            rekeying: self.rekeying(),
             ..self.record.clone()
+        }
+    }
+
+    /// What is to be persisted of its first stage.
+    pub fn rekeying(&self) -> Option<RekeyRecord> {
+        self.first.as_ref().map(FirstStage::record)
+    }
+
+    /// The internal topic, once it is known.
+    pub fn internal(&self) -> Option<&Internal> {
+        self.first.as_ref().map(FirstStage::internal)
+    }
+
+    fn stages(&self) -> Stages<'_> {
+        Stages {
+            first: self.first.as_ref(),
+            second: &self.partitions,
+        }
+    }
+
+    /// The stage that a message about this partition is for.
+    fn stage_of(&mut self, name: Option<&proto::SourcePartition>) -> &mut Partitions {
+        match &mut self.first {
+            Some(first) if first.has(name) => &mut first.partitions,
+            _ => &mut self.partitions,
         }
     }
 
@@ -109,17 +148,29 @@ impl Job {
 
     /// How many partitions an executor has of this job.
     pub fn held_by(&self, executor: &ExecutorId) -> usize {
-        self.partitions.held_by(executor)
+        let stages = self.stages();
+        let first = stages.first.map_or(0, |f| f.partitions.held_by(executor));
+        first + self.partitions.held_by(executor)
     }
 
     /// What its partitions take of each executor, now or as soon as they are where they should be.
     pub fn loads(&self) -> BTreeMap<ExecutorId, Load> {
-        self.partitions.loads()
+        let mut loads = self.partitions.loads();
+        let first = self.first.as_ref().map(|f| f.partitions.loads());
+        for (executor, load) in first.unwrap_or_default() {
+            let sum = loads.entry(executor).or_default();
+            *sum = *sum + load;
+        }
+        loads
     }
 
     /// Executors that have at least one partition.
     pub fn executors(&self) -> Vec<ExecutorId> {
-        self.partitions.executors()
+        let first = self.first.as_ref().map(|f| f.partitions.executors());
+        let mut all = [self.partitions.executors(), first.unwrap_or_default()].concat();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Why no savepoint can be requested now, if none can.
@@ -138,6 +189,7 @@ impl Job {
         let view = View {
             record: &self.record,
             partitions: &self.partitions,
+            first: self.first.as_ref(),
             measure: &self.measure,
             epochs: self.epochs.coordinator(),
             lookup_problem: self.lookup.problem(),
@@ -162,9 +214,7 @@ impl Job {
         self.wall = wall;
         match event {
             Event::Connected(executor, running) => {
-                let generation = self.record.generation;
-                self.partitions
-                    .connected(now, &executor, &running, generation, out);
+                self.connected(now, &executor, running, out);
             }
             Event::Received(executor, body) => self.received(now, &executor, body, fleet, out),
             Event::Owned(owned) => self.owned(now, owned, out),
@@ -215,11 +265,15 @@ impl Job {
                     self.reported(now, executor, report, out);
                 }
             }
-            FromExecutor::Released(r) => self.partitions.released(now, executor, &r),
+            FromExecutor::Released(r) => {
+                let stage = self.stage_of(r.partition.as_ref());
+                stage.released(now, executor, &r);
+            }
             FromExecutor::Prepared(p) => self.partitions.prepared(now, executor, &p),
             FromExecutor::PartitionFailed(failed) => {
                 let site = fleet.get(executor).map(|e| e.site.clone());
-                let failure = self.partitions.failed(now, executor, site, &failed, out);
+                let stage = self.stage_of(failed.partition.as_ref());
+                let failure = stage.failed(now, executor, site, &failed, out);
                 self.partition_failed(now, failure, out);
             }
             FromExecutor::BarrierAck(ack) => {
@@ -238,6 +292,28 @@ impl Job {
         }
     }
 
+    fn connected(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        running: Vec<RunningPartition>,
+        out: &mut Vec<Effect>,
+    ) {
+        let generation = self.record.generation;
+        let is_first = |claim: &RunningPartition| {
+            let first = self.first.as_ref();
+            first.is_some_and(|first| first.has(claim.partition.as_ref()))
+        };
+        let (first, second): (Vec<_>, Vec<_>) = running.into_iter().partition(is_first);
+        self.partitions
+            .connected(now, executor, &second, generation, out);
+        if let Some(stage) = &mut self.first {
+            stage
+                .partitions
+                .connected(now, executor, &first, generation, out);
+        }
+    }
+
     fn reported(
         &mut self,
         now: Millis,
@@ -245,6 +321,13 @@ impl Job {
         report: PartitionReport,
         out: &mut Vec<Effect>,
     ) {
+        if let Some(first) = &mut self.first
+            && first.has(report.partition.as_ref())
+        {
+            // What it reads is not scored.
+            let _current = first.partitions.reported(now, executor, report, out);
+            return;
+        }
         let current = self.partitions.reported(now, executor, report, out);
         let Some(partition) = current else {
             return;
@@ -303,6 +386,9 @@ impl Job {
         if !matches!(self.record.phase, Phase::Starting | Phase::Running) {
             return;
         }
+        if let Some(found) = found.rekeying {
+            self.adopt_first(now, found, out);
+        }
         for partition in found.partitions {
             if self.partitions.add(now, partition) {
                 out.push(Effect::Persist);
@@ -324,6 +410,23 @@ impl Job {
                     wall: self.wall,
                 };
                 self.epochs.inherit(now, job, *state, out);
+            }
+        }
+    }
+
+    /// The first stage begins with what was found, or takes over what came to the input since.
+    fn adopt_first(&mut self, now: Millis, found: FoundRekeying, out: &mut Vec<Effect>) {
+        let (job, drain) = (self.record.id.clone(), self.partitions.drain);
+        let first = self.first.get_or_insert_with(|| {
+            let record = RekeyRecord {
+                internal: found.internal,
+                partitions: found.inherited,
+            };
+            FirstStage::restore(job, record, drain, now)
+        });
+        for partition in found.partitions {
+            if first.partitions.add(now, partition) {
+                out.push(Effect::Persist);
             }
         }
     }
@@ -362,25 +465,31 @@ impl Job {
             Phase::Starting => self.lookup.tick(now, out),
             Phase::Running => {
                 self.lookup.tick(now, out);
-                self.partitions.take_from_the_lost(now, fleet, out);
+                self.take_from_the_lost(now, fleet, out);
                 self.place(now, fleet, out);
+                self.place_first(now, fleet, out);
             }
             Phase::Ending(end) => {
-                self.partitions.take_from_the_lost(now, fleet, out);
+                self.take_from_the_lost(now, fleet, out);
+                let first_is_free = self.take_back_first(now, end, fleet, out);
                 match self.epochs.last(now, &self.partitions, fleet) {
                     LastEpoch::Awaited => self.place(now, fleet, out),
-                    LastEpoch::Settled => self.take_back_all(now, end, fleet, out),
+                    LastEpoch::Settled => self.take_back_all(now, end, first_is_free, fleet, out),
                     LastEpoch::Missed(reason) => {
                         self.record.reason = reason;
-                        self.take_back_all(now, end, fleet, out);
+                        self.take_back_all(now, end, first_is_free, fleet, out);
                     }
                 }
             }
         }
-        self.ends.tick(now, &self.partitions, fleet, out);
+        let stages = Stages {
+            first: self.first.as_ref(),
+            second: &self.partitions,
+        };
+        self.ends.tick(now, stages, fleet, out);
         if self.live.is_due(now) {
             let sink = &self.record.spec.sink;
-            let known = (&self.partitions, &self.ends, self.epochs.coordinator());
+            let known = (stages, &self.ends, self.epochs.coordinator());
             let look = Look::of(now, sink, known, fleet);
             self.live.look(now, &look);
         }
@@ -393,26 +502,71 @@ impl Job {
         self.epochs.tick(now, job, fleet, out);
     }
 
+    pub(super) fn assign_again(&mut self, now: Millis) {
+        self.partitions.assign_again(now);
+        if let Some(first) = &mut self.first {
+            first.partitions.assign_again(now);
+        }
+    }
+
+    fn take_from_the_lost(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        self.partitions.take_from_the_lost(now, fleet, out);
+        if let Some(first) = &mut self.first {
+            first.partitions.take_from_the_lost(now, fleet, out);
+        }
+    }
+
+    fn place_first(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        let Some(first) = &mut self.first else {
+            return;
+        };
+        let fleet = beside(fleet, &self.partitions.loads());
+        let (partitions, no_epochs) = first.parts();
+        // It has no state files that an executor would have to see.
+        let orders = partitions.place((now, self.wall), &fleet, no_epochs, &[], out);
+        let tick = tick(&self.record, &self.partitions, &self.measure);
+        orders.send(&self.record, tick.as_ref(), out);
+    }
+
+    /// The first stage of a job that ends stops at once: what it has not read, the next job reads. Answers whether all of it is
+    /// free.
+    fn take_back_first(
+        &mut self,
+        now: Millis,
+        end: End,
+        fleet: &Fleet,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let first = self.first.as_mut();
+        first.is_none_or(|f| f.partitions.take_back_all(now, way_to(end), fleet, out))
+    }
+
     fn place(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
         if self.settled.is(now, fleet) {
             return;
         }
+        let first = self.first.as_ref().map(|f| f.partitions.loads());
+        let beside = beside(fleet, &first.unwrap_or_default());
         let epochs = self.epochs.coordinator();
         let places = places(&self.record, &self.partitions, epochs);
         let clocks = (now, self.wall);
-        let orders = (self.partitions).place(clocks, fleet, epochs, &places, out);
+        let orders = (self.partitions).place(clocks, &beside, epochs, &places, out);
         let tick = tick(&self.record, &self.partitions, &self.measure);
         orders.send(&self.record, tick.as_ref(), out);
         let all = self.partitions.are_placed();
         self.settled.placed(now, fleet, all);
     }
 
-    fn take_back_all(&mut self, now: Millis, end: End, fleet: &Fleet, out: &mut Vec<Effect>) {
-        let wanted = match end {
-            End::Stopped => RevokeMode::Drain,
-            End::Cancelled | End::Failed => RevokeMode::Now,
-        };
-        if !self.partitions.take_back_all(now, wanted, fleet, out) {
+    fn take_back_all(
+        &mut self,
+        now: Millis,
+        end: End,
+        first_is_free: bool,
+        fleet: &Fleet,
+        out: &mut Vec<Effect>,
+    ) {
+        let second_is_free = (self.partitions).take_back_all(now, way_to(end), fleet, out);
+        if !(first_is_free && second_is_free) {
             return;
         }
         self.record.phase = Phase::Over(end);
@@ -430,15 +584,30 @@ impl Job {
 
     /// Advances clock and market, and sends the executors what changed.
     fn share(&mut self, now: Millis, fleet: &Fleet, out: &mut Vec<Effect>) {
+        if let Some(first) = &mut self.first {
+            first.look(now);
+        }
         let round = self.partitions.round();
         self.measure.advance(now, &self.record.spec.scoring, &round);
         if !self.record.shown && self.record.phase == Phase::Running {
-            self.record.shown = self.partitions.iter().all(Partition::is_level);
+            let level = self.first.as_ref().is_none_or(FirstStage::is_level);
+            if level && self.record.spec.rekey().is_some() {
+                self.partitions.goals_from.get_or_insert(now);
+            }
+            self.record.shown = level && self.partitions.iter().all(Partition::is_level);
             if self.record.shown {
                 out.push(Effect::Persist);
             }
         }
         let tick = tick(&self.record, &self.partitions, &self.measure);
         self.share.send(now, tick, &self.partitions, fleet, out);
+    }
+}
+
+/// How partitions are taken back for this end.
+fn way_to(end: End) -> RevokeMode {
+    match end {
+        End::Stopped => RevokeMode::Drain,
+        End::Cancelled | End::Failed => RevokeMode::Now,
     }
 }

@@ -1,5 +1,5 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, `kafka` and `tenure`, which query Kafka and Redis.
+//! nothing here waits, except `discovery`, `kafka`, `internal_topic` and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
 //! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, `lookup`, `ends` and `live` own their
@@ -18,6 +18,8 @@ mod failures;
 mod fleet;
 mod generations;
 mod hot;
+pub mod internal;
+mod internal_topic;
 pub mod kafka;
 mod left;
 pub mod lineage;
@@ -37,6 +39,7 @@ pub mod placement;
 mod placing;
 mod preparing;
 pub mod record;
+pub mod rekeying;
 mod settled;
 mod share;
 mod spellings;
@@ -57,6 +60,7 @@ pub use ownership::revoke_claim;
 pub use pause::Steps;
 pub use placement::Site;
 pub use record::{End, JobRecord, Phase, Predecessor};
+pub use rekeying::{Internal, RekeyRecord};
 pub(crate) use warnings::clock_ahead;
 
 #[cfg(test)]
@@ -77,6 +81,8 @@ mod machine_tests;
 mod measure_tests;
 #[cfg(test)]
 mod placing_tests;
+#[cfg(test)]
+mod rekeying_tests;
 #[cfg(test)]
 mod roots_tests;
 #[cfg(test)]

@@ -120,7 +120,11 @@ impl Partitions {
                         .standby
                         .take_if(|standby| standby.executor() == id);
                     discard(&self.job, partition, fleet, out);
-                    let assignment = assign(partition, id, executor, epochs, (now, wall));
+                    let writes_to = self.writes_to.as_ref();
+                    let assignment = PartitionAssignment {
+                        rekeying: writes_to.map(|to| to.rekeying(partition.record.has_position)),
+                        ..assign(partition, id, executor, epochs, (now, wall))
+                    };
                     let assignments = &mut orders.assignments;
                     assignments.entry(id.clone()).or_default().push(assignment);
                 }
@@ -333,5 +337,6 @@ fn assign(
         kept,
         whole_log: unused || epochs.is_lost(ordinal),
         read_before,
+        rekeying: None,
     }
 }

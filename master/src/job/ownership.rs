@@ -31,6 +31,7 @@ use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{Hold, Partition};
 use super::record::PartitionRecord;
+use super::rekeying::Internal;
 use crate::cluster::Grace;
 
 /// The partitions of a job, and who runs them.
@@ -45,6 +46,10 @@ pub(super) struct Partitions {
     pub(super) undrained: u64,
     /// Who should have them by the newest plan, by ordinal.
     pub(super) targets: BTreeMap<u32, ExecutorId>,
+    /// Where the first stage of a job that re-keys writes; `None` of partitions that are scored.
+    pub(super) writes_to: Option<Internal>,
+    /// Ends of logs that were looked up from then on are goals; `None` while none are.
+    pub(super) goals_from: Option<Millis>,
 }
 
 impl Partitions {
@@ -62,6 +67,8 @@ impl Partitions {
             all: records.into_iter().map(restore).collect(),
             undrained: 0,
             targets: BTreeMap::new(),
+            writes_to: None,
+            goals_from: Some(Millis(0)),
         }
     }
 
@@ -110,6 +117,7 @@ impl Partitions {
             owner: None,
             placed: None,
             last: None,
+            has_position: false,
         };
         self.all.push(Partition::restore(record, now));
         true
@@ -187,7 +195,10 @@ impl Partitions {
         if partition.learn(&report) {
             out.push(Effect::Persist);
         }
-        partition.goal = partition.goal.or(report.end_offset);
+        let probed = now.since(Millis(report.end_age_ms));
+        if self.goals_from.is_some_and(|from| probed >= from) {
+            partition.goal = partition.goal.or(report.end_offset);
+        }
         if let Some(paused) = partition.pauses.reported(now, &report) {
             out.push(Effect::Resumed(partition.resumed(paused)));
         }

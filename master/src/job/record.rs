@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::cause::Placed;
 use super::cuts::Cuts;
 use super::origin::Origin;
+use super::rekeying::RekeyRecord;
 
 /// The version that this program writes.
 pub const VERSION: u32 = 1;
@@ -87,6 +88,13 @@ pub struct PartitionRecord {
     /// The executor that it was assigned to last, also once it was taken back.
     #[serde(default)]
     pub last: Option<LastOwner>,
+    /// Of the first stage of a job that re-keys: Kafka has a position of it, or had one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_position: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Who had a partition last, as people find it.
@@ -101,14 +109,19 @@ pub struct LastOwner {
 impl PartitionRecord {
     /// Takes over what its owner has found out about its log; answers whether that is new.
     pub fn learn(&mut self, report: &PartitionReport) -> bool {
+        let has_position = report
+            .rekeying
+            .is_some_and(|rekeying| rekeying.has_position);
+        let positioned = has_position && !self.has_position;
+        self.has_position |= has_position;
         let Ok(topic_id) = Uuid::from_slice(&report.topic_id) else {
-            return false;
+            return positioned;
         };
         // An owner that was given an older state may not have seen yet that it is of another log.
         if self.topic_id == Some(topic_id)
             || (self.topic_id.is_some() && report.log_start.is_none())
         {
-            return false;
+            return positioned;
         }
         self.topic_id = Some(topic_id);
         self.start_offset = report.log_start.unwrap_or(self.start_offset);
@@ -210,6 +223,9 @@ pub struct JobRecord {
     pub take_over: bool,
     /// By ordinal: number i stands at index i.
     pub partitions: Vec<PartitionRecord>,
+    /// The first stage of a job that re-keys its input, once its internal topic is known: `partitions` are those of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekeying: Option<RekeyRecord>,
 }
 
 impl JobRecord {
@@ -230,6 +246,7 @@ impl JobRecord {
             shown: spec.sink.flip == Flip::AtOnce,
             take_over: false,
             partitions: Vec::new(),
+            rekeying: None,
             spec,
         }
     }

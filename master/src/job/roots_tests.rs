@@ -176,6 +176,7 @@ fn taken_over(start_offset: Option<u64>, topic: Uuid) -> Rig {
             partitions: vec![state],
             ..Manifest::default()
         })),
+        rekeying: None,
     };
     let out = rig.event(Event::Discovered(Ok(found), None));
     rig.report_all(&out);

@@ -20,6 +20,7 @@ use super::partition::Partition;
 use super::placement::Plan;
 use super::placing::explain;
 use super::record::{End, JobRecord, Phase};
+use super::rekeying::{FirstStage, Stages, beside};
 use super::spellings::differ_by_case;
 use super::warnings::{lost_tails, warnings};
 use crate::checkpoint::Coordinator;
@@ -31,6 +32,8 @@ const MOST_PROBLEMS: usize = 20;
 pub(super) struct View<'a> {
     pub(super) record: &'a JobRecord,
     pub(super) partitions: &'a Partitions,
+    /// The stage before, if it re-keys its input.
+    pub(super) first: Option<&'a FirstStage>,
     pub(super) measure: &'a Measure,
     pub(super) epochs: &'a Coordinator,
     /// Why the last look at Kafka and Redis failed.
@@ -53,7 +56,7 @@ impl View<'_> {
         let problems = self.problems();
         let received = |ordinal: u32| self.partitions.get(ordinal).map(|p| p.received);
         let running: BTreeSet<_> = self
-            .partitions
+            .stages()
             .iter()
             .filter_map(|p| p.hold.executor())
             .filter(|id| self.fleet.contains_key(*id))
@@ -66,10 +69,12 @@ impl View<'_> {
                 self.record.generation
             ));
         }
-        all_warnings.extend(lost_tails(self.partitions.iter().map(|p| &p.record)));
+        all_warnings.extend(lost_tails(self.stages().iter().map(|p| &p.record)));
         // What an owner reported that no longer answers may have become wrong.
         let served = self.unserved().is_none();
-        let caught_up = served && caught_up(self.measure, scoring, &round);
+        let probed = ends_probed(&round, received);
+        let fed = self.first.is_none_or(|first| first.was_done(probed));
+        let caught_up = served && fed && caught_up(self.measure, scoring, &round);
         let overlap = Overlap::of(self.reports(), scoring.window);
         let spec = &self.record.spec;
         all_warnings.extend(warnings(spec, &totals, &overlap, self.reports()));
@@ -83,7 +88,7 @@ impl View<'_> {
             generation: self.record.generation,
             submitted_ms: self.record.submitted.0,
             partitions: self.entries(now),
-            partition_count: self.partitions.len() as u64,
+            partition_count: self.stages().iter().count() as u64,
             executors: running.len() as u64,
             lag_records: self.lag(now),
             staleness_ms: self.reports().map(|r| r.staleness_ms).max().unwrap_or(0),
@@ -93,7 +98,7 @@ impl View<'_> {
             clock_ms: self.measure.clock().map(|t| t.0),
             window_end_ms: self.measure.window_end(scoring).map(|t| t.0),
             market: self.measure.market_wire(),
-            ends_probed_ms: ends_probed(&round, received).map(|t| t.0),
+            ends_probed_ms: probed.map(|t| t.0),
             now_ms: now.0,
             wall_ms: 0,
             problems,
@@ -106,6 +111,7 @@ impl View<'_> {
             origin: self.record.origin.to_string(),
             videos_compared: overlap.compared,
             videos_split: overlap.split,
+            rekeying: self.first.map(|first| self.rekeying(now, first)),
             // The controller knows it.
             scaling: None,
         }
@@ -117,17 +123,58 @@ impl View<'_> {
         (self.live || nothing_left) && self.record.is_live()
     }
 
+    fn stages(&self) -> Stages<'_> {
+        Stages {
+            first: self.first,
+            second: self.partitions,
+        }
+    }
+
+    fn rekeying(&self, now: Millis, first: &FirstStage) -> proto::RekeyStatus {
+        let internal = first.internal();
+        let lags = first.partitions.iter().map(|p| self.lag_of(now, p, None));
+        proto::RekeyStatus {
+            topic: internal.topic.clone(),
+            topic_id: internal.id.to_string(),
+            lag_records: lags.sum(),
+        }
+    }
+
+    /// Of both stages, those of the second one first.
     fn entries(&self, now: Millis) -> Vec<proto::PartitionStatus> {
         let places = places(self.record, self.partitions, self.epochs);
-        let plan = self.partitions.plan(now, self.fleet, &places);
+        let first = self.first.map(|first| &first.partitions);
+        let loads = first.map(Partitions::loads).unwrap_or_default();
+        let fleet = beside(self.fleet, &loads);
+        let plan = self.partitions.plan(now, &fleet, &places);
+        let mut all = self.entries_of(now, self.partitions, Some(self.epochs), &plan);
+        if let Some(first) = first {
+            let fleet = beside(self.fleet, &self.partitions.loads());
+            let plan = first.plan(now, &fleet, &[]);
+            let entries = self.entries_of(now, first, None, &plan).into_iter();
+            all.extend(entries.map(|entry| proto::PartitionStatus {
+                first_stage: true,
+                ..entry
+            }));
+        }
+        all
+    }
+
+    fn entries_of(
+        &self,
+        now: Millis,
+        partitions: &Partitions,
+        epochs: Option<&Coordinator>,
+        plan: &Plan,
+    ) -> Vec<proto::PartitionStatus> {
         let runs = self.record.phase == Phase::Running;
-        let all = self.partitions.iter().map(|p| {
-            let next = self.partitions.moving_to(p).filter(|_| runs);
+        let all = partitions.iter().map(|p| {
+            let next = partitions.moving_to(p).filter(|_| runs);
             proto::PartitionStatus {
                 state: self.partition_state(p) as i32,
                 end_offset: self.ends.end(now, p).map(|(_, end)| end),
-                lag_records: self.lag_of(now, p),
-                ..entry(p, next, self.fleet, &plan)
+                lag_records: self.lag_of(now, p, epochs),
+                ..entry(p, next, self.fleet, plan)
             }
         });
         all.collect()
@@ -150,13 +197,19 @@ impl View<'_> {
         if self.partitions.is_empty() {
             return None;
         }
-        self.partitions.iter().map(|p| self.lag_of(now, p)).sum()
+        let all = self.stages().with_states(self.epochs);
+        all.map(|(p, epochs)| self.lag_of(now, p, epochs)).sum()
     }
 
     /// Nothing is read for a job that is over.
-    fn lag_of(&self, now: Millis, partition: &Partition) -> Option<u64> {
+    fn lag_of(
+        &self,
+        now: Millis,
+        partition: &Partition,
+        epochs: Option<&Coordinator>,
+    ) -> Option<u64> {
         let over = matches!(self.record.phase, Phase::Over(_));
-        self.ends.lag(now, partition, self.epochs).filter(|_| !over)
+        self.ends.lag(now, partition, epochs).filter(|_| !over)
     }
 
     fn reports(&self) -> impl Iterator<Item = &PartitionReport> {
@@ -185,24 +238,27 @@ impl View<'_> {
                 .sum(),
             ..PartitionCounters::default()
         };
-        counters.fold(none, |sum, c| PartitionCounters {
-            events: sum.events + c.events,
-            late: sum.late + c.late,
-            dead_letter: sum.dead_letter + c.dead_letter,
-            lost: sum.lost + c.lost,
-            bytes: sum.bytes + c.bytes,
-            merges: sum.merges + c.merges,
-            repaired: sum.repaired + c.repaired,
-            new_logs: sum.new_logs + c.new_logs,
-            rejected: added(sum.rejected, c.rejected),
-            time_unreadable: sum.time_unreadable + c.time_unreadable,
-            without_counters: sum.without_counters + c.without_counters,
-            last_ahead: newest(sum.last_ahead, c.last_ahead),
-            truncated: sum.truncated,
-            recent: sum.recent + c.recent,
-            lacks: joined(sum.lacks, c.lacks),
-            dead_letters_written: sum.dead_letters_written + c.dead_letters_written,
-        })
+        let first = self.first.into_iter().flat_map(FirstStage::counters);
+        counters
+            .chain(first)
+            .fold(none, |sum, c| PartitionCounters {
+                events: sum.events + c.events,
+                late: sum.late + c.late,
+                dead_letter: sum.dead_letter + c.dead_letter,
+                lost: sum.lost + c.lost,
+                bytes: sum.bytes + c.bytes,
+                merges: sum.merges + c.merges,
+                repaired: sum.repaired + c.repaired,
+                new_logs: sum.new_logs + c.new_logs,
+                rejected: added(sum.rejected, c.rejected),
+                time_unreadable: sum.time_unreadable + c.time_unreadable,
+                without_counters: sum.without_counters + c.without_counters,
+                last_ahead: newest(sum.last_ahead, c.last_ahead),
+                truncated: sum.truncated,
+                recent: sum.recent + c.recent,
+                lacks: joined(sum.lacks, c.lacks),
+                dead_letters_written: sum.dead_letters_written + c.dead_letters_written,
+            })
     }
 
     fn state(&self, problems: &[ErrorInfo]) -> (JobState, String) {
@@ -247,11 +303,11 @@ impl View<'_> {
         } else {
             (unserved, None)
         };
-        let failures = self.partitions.iter().filter_map(|p| p.failure.clone());
+        let failures = self.stages().iter().filter_map(|p| p.failure.clone());
         let places = places(self.record, self.partitions, self.epochs);
         let unseen = self.fleet.values().filter(|e| e.callable());
         let unseen = unseen.filter_map(|e| Some(misses(e, e.misses(&places)?)));
-        let reported = self.partitions.iter().flat_map(|p| {
+        let reported = self.stages().iter().flat_map(|p| {
             let all = p
                 .current_report()
                 .into_iter()
@@ -294,11 +350,11 @@ impl View<'_> {
             return None;
         }
         let unserved = |p: &&Partition| !is_served(p, self.fleet);
-        let count = self.partitions.iter().filter(unserved).count();
+        let count = self.stages().iter().filter(unserved).count();
         if count == 0 {
             return None;
         }
-        let all = self.partitions.len();
+        let all = self.stages().iter().count();
         let hosts = self.fleet.values().map(|e| e.site.host.as_str());
         let error = if self.fleet.values().any(Executor::callable) {
             KolError::external(

@@ -74,6 +74,7 @@ pub(super) fn found(partitions: u32) -> Event {
             partitions: started(partitions, 100),
             generation: Some(4),
             state: None,
+            rekeying: None,
         }),
         None,
     )

@@ -135,7 +135,8 @@ fn keys(overlap: &Overlap) -> Option<String> {
     Some(format!(
         "gains are wrong: readings of one video come through several partitions and are counted more than \
          once ({split} of {compared} videos that were compared, e.g. {video} through {one} and {other}): \
-         key the producers by username or video_id"
+         key the producers by username or video_id, or have the job do it: rekey = true in [source], submitted \
+         with --replace --discard-state"
     ))
 }
 

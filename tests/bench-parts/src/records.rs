@@ -60,6 +60,7 @@ impl Records {
             key: Some(&self.bytes[before..begin]),
             value: Some(&self.bytes[begin..end]),
             timestamp: Some(self.timestamp),
+            headers: None,
         }
     }
 }

@@ -29,6 +29,7 @@ mod page;
 mod placement;
 mod recovery;
 mod redis;
+mod rekeying;
 mod replay;
 mod s3;
 mod safe;

@@ -36,6 +36,7 @@ pub(super) fn check(spec: &JobSpec, problems: &Problems) -> Vec<String> {
     lengths::check(spec, problems);
     c.source(spec.source.kafka());
     c.scoring(&spec.scoring);
+    c.rekey(spec);
     c.sink(&spec.sink, &spec.name, &spec.scoring);
     alerts::check(spec, problems);
     let checkpoint = &spec.checkpoint;
@@ -132,6 +133,37 @@ impl Checks<'_> {
             "must not be empty",
         );
         self.within("source.max_ahead", s.max_ahead, 0, 7 * 86_400_000);
+    }
+
+    fn rekey(&self, spec: &JobSpec) {
+        let Some((rekey, topic)) = spec.rekey() else {
+            return;
+        };
+        let source = spec.source.kafka();
+        self.require(
+            source.explode.is_none(),
+            "source.rekey",
+            "a record that holds events of several creators has no one key: it cannot be combined with source.explode",
+        );
+        let key = match rekey.topic {
+            Some(_) => "source.rekey.topic",
+            None => "source.rekey",
+        };
+        let message = format!("`{topic}` is not a topic name: letters, digits, `.`, `_` and `-`");
+        self.require(is_name(&topic, 249), key, &message);
+        let others = source.topics.iter().chain(&source.dead_letter);
+        let mut others = others.chain(&spec.alerts.topic);
+        let message = format!(
+            "the internal topic `{topic}` is one that the job reads or writes already: give it a name of its own with topic"
+        );
+        self.require(!others.any(|other| *other == topic), key, &message);
+        let century = 100 * 365 * 86_400_000;
+        self.within(
+            "source.rekey.retention",
+            rekey.retention,
+            3_600_000,
+            century,
+        );
     }
 
     fn scoring(&mut self, s: &ScoringSpec) {

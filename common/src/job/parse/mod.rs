@@ -122,4 +122,6 @@ impl From<SpecErrors> for KolError {
 }
 
 #[cfg(test)]
+mod rekey_tests;
+#[cfg(test)]
 mod tests;

@@ -250,6 +250,26 @@ impl<'i, 'p> Section<'i, 'p> {
         }
     }
 
+    /// A table that a flag may stand for: `true` is an empty one, `false` is none.
+    pub(super) fn switch(&self, key: &'static str) -> Option<Section<'i, 'p>> {
+        let path = self.dotted(key);
+        match self.take(key)? {
+            (_, DeValue::Boolean(on)) => on.then(|| Section::empty(path, self.problems)),
+            (_, DeValue::Table(table)) => Some(Section::new(path, table, self.problems)),
+            (at, other) => {
+                self.problem(at, key, expected("true, false or a table", &other));
+                None
+            }
+        }
+    }
+
+    /// A key that may not be there.
+    pub(super) fn refuse(&self, key: &str, why: &str) {
+        if let Some((at, _)) = self.values.borrow_mut().remove(key) {
+            self.problem(at, key, why);
+        }
+    }
+
     /// The tables of a list, each with the place where it begins; none if it is absent.
     pub(super) fn sections(&self, key: &'static str) -> Vec<(usize, Section<'i, 'p>)> {
         let path = self.dotted(key);

@@ -9,8 +9,12 @@ use super::{alerts, properties};
 use crate::event::{Field, FieldPaths, Shape, UsernameCase, parse_time};
 use crate::job::{
     CheckpointSpec, Counters, Flip, JobSpec, KafkaSource, KeyTemplates, OnDataLoss, Profile,
-    ScoringSpec, SecretRef, SentinelLogin, SinkSpec, SinkTls, SourceSpec, StartingOffsets,
+    RekeySpec, ScoringSpec, SecretRef, SentinelLogin, SinkSpec, SinkTls, SourceSpec,
+    StartingOffsets,
 };
+
+/// Most partitions of an internal topic.
+const MOST_REKEYED: u32 = 10_000;
 
 /// The whole spec; `None` if it has no name.
 pub(super) fn job(root: &Section<'_, '_>) -> Option<JobSpec> {
@@ -68,10 +72,34 @@ fn source(s: &Section<'_, '_>) -> SourceSpec {
                 &[("keep", UsernameCase::Keep), ("lower", UsernameCase::Lower)],
             )
             .unwrap_or(d.username_case),
+        rekey: s.switch("rekey").map(|s| rekey(&s)),
         properties: properties(&s.section("properties")),
     };
     s.end();
     spec.into()
+}
+
+/// Keys that the stage will have, and does not have yet.
+const REKEY_LATER: [&str; 2] = ["by", "align"];
+
+fn rekey(s: &Section<'_, '_>) -> RekeySpec {
+    let d = RekeySpec::default();
+    let partitions = s.value("partitions", |v| {
+        let number = u32::try_from(whole(v)?).unwrap_or(u32::MAX);
+        let fits = (1..=MOST_REKEYED).contains(&number);
+        fits.then_some(number)
+            .ok_or_else(|| format!("write a number from 1 to {MOST_REKEYED}"))
+    });
+    let spec = RekeySpec {
+        partitions: partitions.unwrap_or(d.partitions),
+        topic: s.text("topic"),
+        retention: s.duration("retention").unwrap_or(d.retention),
+    };
+    for key in REKEY_LATER {
+        s.refuse(key, "is not there yet: leave it out");
+    }
+    s.end();
+    spec
 }
 
 fn fields(s: &Section<'_, '_>) -> FieldPaths {

@@ -389,7 +389,19 @@ fn a_spec_that_is_written_with_its_defaults_is_read_as_the_same_spec() {
         sentinel = { username = "u\"'\\", password = "env:KOL_SECRET_S" }
         keys = { ranking = "a:{platform}", hash = "h:{platform}:{kol}" }
     "#;
-    for text in ["name = \"kol\"", EVERY_KEY, OTHERS] {
+    const REKEYED: &str = r#"
+        name = "kol"
+        [source]
+        rekey = { partitions = 7, topic = "kol-inner", retention = "2d" }
+    "#;
+    const REKEYED_BY_DEFAULTS: &str = "name = \"kol\"\n[source]\nrekey = true";
+    for text in [
+        "name = \"kol\"",
+        EVERY_KEY,
+        OTHERS,
+        REKEYED,
+        REKEYED_BY_DEFAULTS,
+    ] {
         let spec = ok(text);
         let written = spec.to_toml().unwrap();
         assert_eq!(ok(&written), spec, "{written}");

@@ -2,8 +2,8 @@
 
 use super::alert_keys::ALERTS;
 use super::kind::Kind::{
-    Choice, Duration, DurationOrOff, Flag, Number, Offsets, Path, Properties, Secret, Text, Texts,
-    Whole,
+    Choice, Duration, DurationOrOff, Flag, Number, Offsets, Path, Properties, Rekey, Secret, Text,
+    Texts, Whole,
 };
 use super::kind::{Key, key};
 
@@ -95,6 +95,14 @@ pub const KEYS: &[Key] = &[
         "username_case",
         Choice(&["keep", "lower"]),
         "Whether letters of usernames keep their case, or Ann and ann are one creator.",
+    ),
+    key(
+        "source",
+        "rekey",
+        Rekey,
+        "A stage before the scores that writes all records to an internal topic, keyed by creator: for topics whose records are \
+        not. true, or { partitions = 32, topic = \"kol-rekey.JOB\", retention = \"7d\" }, with the partitions of that topic, its \
+        name, and how long brokers keep its records: see docs/protocol/rekeying.md.",
     ),
     key(
         "source.fields",

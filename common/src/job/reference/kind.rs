@@ -38,6 +38,8 @@ pub enum Kind {
     Secret,
     /// Where to start to read.
     Offsets,
+    /// The stage that re-keys the input: a flag or a table.
+    Rekey,
     /// Texts under names that are not listed here.
     Properties,
 }

@@ -84,6 +84,7 @@ fn kind(kind: Kind) -> String {
         Kind::Path => "path, or a list of them",
         Kind::Secret => "reference to a secret",
         Kind::Offsets => "text or table",
+        Kind::Rekey => "`true`, `false` or a table",
         Kind::Properties => "text, number or flag",
         Kind::Choice(words) => {
             let words = words.iter().map(|word| format!("`{word}`"));

@@ -109,6 +109,18 @@ fn of_kind(kind: Kind) -> Value {
                 "additionalProperties": false,
             },
         ]}),
+        Kind::Rekey => json!({"anyOf": [
+            of_kind(Kind::Flag),
+            {
+                "type": "object",
+                "properties": {
+                    "partitions": {"type": "integer", "minimum": 1, "maximum": 10_000},
+                    "topic": text,
+                    "retention": of_kind(Kind::Duration),
+                },
+                "additionalProperties": false,
+            },
+        ]}),
         Kind::Properties => json!({"type": ["string", "integer", "boolean"]}),
     }
 }

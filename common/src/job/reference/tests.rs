@@ -85,6 +85,7 @@ fn the_parser_takes_what_the_table_says_and_nothing_of_another_kind() {
             Kind::Path => ("[\"a.b\", \"c\"]", "[1]"),
             Kind::Secret => ("\"env:KOL_SECRET_A\"", "1"),
             Kind::Offsets => ("{ partitions = { \"0\" = 1 } }", "\"newest\""),
+            Kind::Rekey => ("{ partitions = 7 }", "\"yes\""),
             Kind::Properties => unreachable!(),
         };
         let expected = |message: &String| {

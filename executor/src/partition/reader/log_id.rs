@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::source::Identity;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LogId {
     /// Answers to earlier queries are not of the log that is read now.
     since: Instant,

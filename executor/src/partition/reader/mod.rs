@@ -30,7 +30,7 @@ use kol_common::proto::{PartitionCheckpoint, PartitionCounters, RecordMark};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::log_id::LogId;
+pub use self::log_id::LogId;
 use self::pace::Pace;
 pub use self::phase::News;
 use self::phase::{Arrivals, Doubt, Log, Phase, Reading};

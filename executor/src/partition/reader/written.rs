@@ -70,6 +70,7 @@ pub(super) fn record(offset: u64, value: &str) -> Record<'_> {
         key: None,
         value: Some(value.as_bytes()),
         timestamp: None,
+        headers: None,
     }
 }
 

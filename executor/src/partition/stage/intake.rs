@@ -82,7 +82,8 @@ impl Intake {
                 max_ahead: spec.source.max_ahead(),
             },
             state: State::new(Arc::clone(&assignment.scoring)),
-            letters: Letters::new(assignment.partition.clone(), dead_letters),
+            letters: Letters::new(assignment.partition.clone(), dead_letters)
+                .of_copies(spec.rekey().is_some()),
             partition: assignment.partition.clone(),
             counters: PartitionCounters::default(),
             lacks: Lacks::default(),

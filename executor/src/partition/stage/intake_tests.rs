@@ -54,6 +54,7 @@ fn take(intake: &mut Intake, values: &[(&str, u64)]) {
             key: Some(b"a"),
             value: Some(value.as_bytes()),
             timestamp: Some(Millis(*timestamp)),
+            headers: None,
         };
         records.take(&record);
     }
@@ -147,6 +148,7 @@ fn a_large_key_is_copied_for_few_parts_of_its_record() {
         key: Some(&key),
         value: Some(value),
         timestamp: Some(PRESENT),
+        headers: None,
     };
     let latest = intake.latest(PRESENT);
     intake.records(latest).take(&record);

@@ -20,6 +20,8 @@ const MOST_KEYS: usize = 16 << 10;
 pub struct Letters {
     origin: SourcePartition,
     letters: Option<source::Letters>,
+    /// Its records were made of others, which their letters name.
+    copies: bool,
 }
 
 /// What letters the parts of one record have so far.
@@ -53,7 +55,18 @@ impl Letters {
     /// Of one partition.
     pub fn new(origin: SourcePartition, topic: Option<DeadLetters>) -> Self {
         let letters = topic.map(|topic| source::Letters::new(origin.clone(), topic));
-        Self { origin, letters }
+        Self {
+            origin,
+            letters,
+            copies: false,
+        }
+    }
+
+    /// Its records were made of others, if so: letters name those.
+    #[must_use]
+    pub fn of_copies(mut self, copies: bool) -> Self {
+        self.copies = copies;
+        self
     }
 
     /// The partition whose records they are.
@@ -72,8 +85,10 @@ impl Letters {
         if let Some(letters) = &mut self.letters
             && let Some(value) = of_record.next(record, part)
         {
+            let origin = self.copies.then(|| record.origin()).flatten();
             letters.reject(&Rejected {
-                offset: record.offset,
+                origin: origin.as_ref().map(|(partition, _)| partition),
+                offset: origin.as_ref().map_or(record.offset, |(_, offset)| *offset),
                 key: record.key,
                 value,
                 reason,

@@ -2,10 +2,11 @@
 //! the storage once every [`CHUNK`] records, never for each.
 
 use std::any::Any;
+use std::ffi::CStr;
 use std::fmt::Debug;
 
 use kol_common::proto::RecordMark;
-use kol_common::{KolError, Millis};
+use kol_common::{KolError, Millis, SourcePartition};
 
 /// Entries of a batch that are read from its storage at once.
 pub const CHUNK: usize = 16;
@@ -21,9 +22,25 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// When it was appended or created, whichever the log keeps; `None` if it keeps neither.
     pub timestamp: Option<Millis>,
+    /// Its headers; `None`: it has none.
+    pub headers: Option<&'a dyn Headers>,
+}
+
+/// Headers of a record. Most are never looked at.
+pub trait Headers: Debug + Sync {
+    /// The value of the last header of this name.
+    fn value(&self, name: &CStr) -> Option<&[u8]>;
 }
 
 impl Record<'_> {
+    /// Where the record was that this one was made of, as the first stage of a job that re-keys notes it.
+    pub fn origin(&self) -> Option<(SourcePartition, u64)> {
+        let text = |name| std::str::from_utf8(self.headers?.value(name)?).ok();
+        let partition = text(c"kol-partition")?.parse().ok()?;
+        let offset = text(c"kol-offset")?.parse().ok()?;
+        Some((SourcePartition::new(text(c"kol-topic")?, partition), offset))
+    }
+
     /// What tells it from another record at the same offset.
     pub fn mark(&self) -> RecordMark {
         let part = |crc, bytes: Option<&[u8]>| {
@@ -264,6 +281,7 @@ mod tests {
             key: None,
             value: None,
             timestamp: None,
+            headers: None,
         })
     }
 
@@ -349,6 +367,7 @@ mod tests {
                 key: key.map(str::as_bytes),
                 value: value.map(str::as_bytes),
                 timestamp: Some(Millis(time)),
+                headers: None,
             };
             record.mark()
         };

@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 /// A record that cannot be used.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejected<'a> {
+    /// The partition that it is named after; `None`: the one that is read.
+    pub origin: Option<&'a SourcePartition>,
     /// Offset of the record in its partition.
     pub offset: u64,
     /// Its key as it came.
@@ -25,6 +27,8 @@ pub struct Rejected<'a> {
 /// The same with its content, while it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
+    /// The partition that it is named after; `None`: the one that is read.
+    pub origin: Option<SourcePartition>,
     /// Offset of the record in its partition.
     pub offset: u64,
     /// Its key; none where even that is too large for the topic.
@@ -41,6 +45,7 @@ impl Letter {
     /// A copy of a record.
     pub fn of(rejected: &Rejected<'_>) -> Self {
         Self {
+            origin: rejected.origin.cloned(),
             offset: rejected.offset,
             key: rejected.key.map(<[u8]>::to_vec),
             value: rejected.value.map(<[u8]>::to_vec),

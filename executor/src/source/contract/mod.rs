@@ -7,6 +7,7 @@
 
 mod batch;
 mod letters;
+mod transactions;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use uuid::Uuid;
 
 pub use letters::{DeadLetterTopic, Fate, Letter, Offered, Receipt, Receipts, Rejected};
 
-pub use batch::{Batch, CHUNK, Chunk, Entry, Mark, ReadError, Record, Records, Storage};
+pub use batch::{Batch, CHUNK, Chunk, Entry, Headers, Mark, ReadError, Record, Records, Storage};
+pub use transactions::{Committed, Keyed, Refusal, Route, Transactions};
 
 /// Opens the logs of jobs.
 pub trait Logs: Debug + Send + Sync {
@@ -90,6 +92,18 @@ pub trait Log: Debug + Send + Sync {
         partition: &SourcePartition,
         offsets: Vec<u64>,
     ) -> BoxFuture<'static, Result<Vec<Option<RecordMark>>, KolError>>;
+
+    /// Who writes what is read of a partition to another topic, exactly once.
+    ///
+    /// # Errors
+    /// The client refuses; `REKEY_UNSUPPORTED` where logs have no transactions.
+    fn transactions(&self, route: Route) -> Result<Arc<dyn Transactions>, KolError> {
+        let what = format!(
+            "this log has no transactions: {} cannot be re-keyed",
+            route.origin
+        );
+        Err(KolError::user("REKEY_UNSUPPORTED", what))
+    }
 
     /// Why the log cannot be read, if it cannot.
     fn problem(&self) -> Option<KolError>;

@@ -19,9 +19,11 @@ use super::lookup::Lookup;
 use super::probe::{Probe, Probed};
 use super::queue::{Gate, KafkaQueue};
 use super::readers::{Readers, Recipe};
+use super::rekeying::Rekeying;
 use crate::memory::Memory;
 use crate::source::contract::{
-    DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Source,
+    DeadLetterTopic, Identity, Log, LogEnd, Logs, PartitionQueue, Place, Route, Source,
+    Transactions,
 };
 
 /// How long one seek may take, and the wait before the next one.
@@ -66,7 +68,8 @@ impl Logs for KafkaLogs {
             job: job.to_owned(),
         };
         let clients = Clients::new(self.ends.clone());
-        Ok(Arc::new(Kafka::start(recipe, clients, &self.memory)?))
+        let ends = self.ends.clone();
+        Ok(Arc::new(Kafka::start(recipe, clients, ends, &self.memory)?))
     }
 
     fn dead_letters(
@@ -87,11 +90,18 @@ struct Kafka {
     probe: Probe,
     readers: Arc<Readers>,
     lookup: Lookup,
+    rekeying: Rekeying,
 }
 
 impl Kafka {
     /// See [`Logs::open`].
-    fn start(recipe: Recipe, clients: Clients, memory: &Memory) -> Result<Self, KolError> {
+    fn start(
+        recipe: Recipe,
+        clients: Clients,
+        ends: Ends,
+        memory: &Memory,
+    ) -> Result<Self, KolError> {
+        let rekeying = Rekeying::new(recipe.clone(), ends);
         let clients = Arc::new(clients);
         let readers = Readers::start(recipe, Arc::clone(&clients), Arc::clone(memory.queues()))?;
         let readers = Arc::new(readers);
@@ -102,6 +112,7 @@ impl Kafka {
             probed,
             readers,
             lookup,
+            rekeying,
         })
     }
 
@@ -189,6 +200,10 @@ impl Log for Kafka {
         self.lookup.records(partition.clone(), offsets)
     }
 
+    fn transactions(&self, route: Route) -> Result<Arc<dyn Transactions>, KolError> {
+        self.rekeying.open(route)
+    }
+
     fn problem(&self) -> Option<KolError> {
         self.probed.problem()
     }
@@ -241,7 +256,13 @@ mod tests {
             secrets: Secrets::default(),
             job: "test".into(),
         };
-        Kafka::start(recipe, Clients::default(), &Memory::new(512 << 20)).unwrap()
+        Kafka::start(
+            recipe,
+            Clients::default(),
+            Ends::default(),
+            &Memory::new(512 << 20),
+        )
+        .unwrap()
     }
 
     #[tokio::test]

@@ -51,6 +51,7 @@ const QUEUE: (u64, u64) = (LARGEST + (1 << 20), 64 << 20);
 #[derive(Debug)]
 pub(super) struct Ticket {
     receipt: Receipt,
+    origin: Option<SourcePartition>,
     offset: u64,
     size: Option<usize>,
     reason: Reject,
@@ -60,6 +61,7 @@ impl Ticket {
     fn of(letter: &Letter, receipt: Receipt) -> Self {
         Self {
             receipt,
+            origin: letter.origin.clone(),
             offset: letter.offset,
             size: letter.size,
             reason: letter.reason,
@@ -69,6 +71,7 @@ impl Ticket {
     /// The client failed with `error`, for the reason `why`.
     fn failed(self, error: &KafkaError, why: KolError, key: Option<&[u8]>, value: Option<&[u8]>) {
         let mut letter = Letter {
+            origin: self.origin,
             offset: self.offset,
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
@@ -263,6 +266,7 @@ mod tests {
 
     fn letter(value: &[u8]) -> Letter {
         Letter::of(&Rejected {
+            origin: None,
             offset: 7,
             key: Some(b"k"),
             value: Some(value),

@@ -9,7 +9,7 @@ use rdkafka::bindings as ffi;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
 
-use crate::source::contract::{Chunk, Entry, Mark, ReadError, Record, Storage};
+use crate::source::contract::{Chunk, Entry, Headers, Mark, ReadError, Record, Storage};
 
 /// Messages that librdkafka handed over.
 #[derive(Debug, Default)]
@@ -97,6 +97,40 @@ impl Drop for Messages {
     }
 }
 
+/// A message whose headers may be looked at.
+#[derive(Debug)]
+#[repr(transparent)]
+struct Message(RDKafkaMessage);
+
+// SAFETY: librdkafka allows a message to be read by any thread; the batch that has it is read by one at a time.
+unsafe impl Sync for Message {}
+
+impl Message {
+    fn of(message: &RDKafkaMessage) -> &Self {
+        // SAFETY: it has the layout of what it wraps, and lives as long.
+        unsafe { &*std::ptr::from_ref(message).cast() }
+    }
+}
+
+impl Headers for Message {
+    fn value(&self, name: &CStr) -> Option<&[u8]> {
+        let no_error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let (mut headers, mut value, mut size) = (std::ptr::null_mut(), std::ptr::null(), 0);
+        // SAFETY: the message is alive; headers and value belong to it, and the name ends with a zero.
+        unsafe {
+            if ffi::rd_kafka_message_headers(&raw const self.0, &raw mut headers) != no_error {
+                return None;
+            }
+            let (value_to, size_to) = (&raw mut value, &raw mut size);
+            let found = ffi::rd_kafka_header_get_last(headers, name.as_ptr(), value_to, size_to);
+            if found != no_error {
+                return None;
+            }
+            bytes(value.cast(), size)
+        }
+    }
+}
+
 /// # Safety
 /// librdkafka owns what the message points to for `'a`.
 unsafe fn entry(message: &RDKafkaMessage) -> Entry<'_> {
@@ -119,6 +153,7 @@ unsafe fn entry(message: &RDKafkaMessage) -> Entry<'_> {
         // SAFETY: as above.
         value: unsafe { bytes(message.payload.cast(), message.len) },
         timestamp: u64::try_from(timestamp).ok().map(Millis),
+        headers: Some(Message::of(message)),
     })
 }
 

@@ -14,6 +14,7 @@
 //! | `lookup` | what stands at some offsets of a log, beside those who read it |
 //! | `queue`, `messages` | records on their way out of librdkafka |
 //! | `dead_letter_topic` | the producer of dead letters |
+//! | `rekeying` | the transactional producers of a job that re-keys |
 
 mod client;
 mod clients;
@@ -24,5 +25,6 @@ mod messages;
 mod probe;
 mod queue;
 mod readers;
+mod rekeying;
 
 pub use client::KafkaLogs;

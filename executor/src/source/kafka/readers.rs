@@ -19,7 +19,7 @@ use crate::memory::Queues;
 pub(super) const RECORD_OVERHEAD: u64 = 400;
 
 /// How a job's clients are made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recipe {
     pub(super) source: KafkaSource,
     pub(super) secrets: Secrets,
@@ -163,6 +163,10 @@ impl Recipe {
         ] {
             config.set(key, value);
         }
+        if self.source.rekey.is_some() {
+            // Of the internal topic nothing may be read that a dead owner had not committed.
+            config.set("isolation.level", "read_committed");
+        }
         let queue = (each >> 10).to_string();
         // The overhead of small records must not be more than the records may be.
         let records = (each / RECORD_OVERHEAD).clamp(64, 50_000).to_string();
@@ -196,6 +200,24 @@ mod tests {
         for (partitions, ms) in [(1, 10), (100, 10), (256, 25), (1_000, 100), (100_000, 100)] {
             assert_eq!(wait(partitions).as_millis(), ms, "{partitions} partitions");
         }
+    }
+
+    #[test]
+    fn a_job_that_re_keys_reads_committed_records_only_whatever_the_spec_says() {
+        let mut recipe = Recipe {
+            source: KafkaSource::default(),
+            secrets: Secrets::default(),
+            job: "test".into(),
+        };
+        let properties = &mut recipe.source.properties;
+        properties.insert("isolation.level".into(), "read_uncommitted".into());
+        let level = |recipe: &Recipe| {
+            let config = recipe.config(64 << 10, 1).unwrap();
+            config.get("isolation.level").map(str::to_owned)
+        };
+        assert_eq!(level(&recipe).as_deref(), Some("read_uncommitted"));
+        recipe.source.rekey = Some(kol_common::job::RekeySpec::default());
+        assert_eq!(level(&recipe).as_deref(), Some("read_committed"));
     }
 
     #[test]

@@ -92,6 +92,7 @@ pub fn running(record: JobRecord) -> (Job, usize) {
         topic_id: None,
     };
     let found = Found {
+        rekeying: None,
         partitions: (0..3).map(started).collect(),
         generation: Some(4),
         state: None,

@@ -28,6 +28,7 @@ impl Stored {
             key: None,
             value: Some(&self.value),
             timestamp: Some(self.timestamp),
+            headers: None,
         }
     }
 }
