@@ -102,7 +102,10 @@ fn report(topic: &str, number: u32, position: u64, end: u64) -> PartitionReport 
 }
 
 fn send(rig: &mut Rig, reports: Vec<PartitionReport>) -> Out {
-    let reports = FromExecutor::Reports(Reports { reports });
+    let reports = FromExecutor::Reports(Reports {
+        reports,
+        ..Reports::default()
+    });
     rig.event(Event::Received(executor(1), reports))
 }
 
