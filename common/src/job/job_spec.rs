@@ -5,6 +5,7 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertsSpec;
+use super::rekey::RekeySpec;
 use super::source::SourceSpec;
 use super::spec::{CheckpointSpec, MAX_PANES, ScoringSpec, SinkSpec};
 
@@ -26,6 +27,14 @@ pub struct JobSpec {
     /// Alerts about creators, and where they go. Not written while there is nothing: the version before does not know it.
     #[serde(default, skip_serializing_if = "AlertsSpec::is_empty")]
     pub alerts: AlertsSpec,
+}
+
+impl JobSpec {
+    /// The stage that re-keys the input, with the name of the internal topic; `None` for a job without one.
+    pub fn rekey(&self) -> Option<(&RekeySpec, String)> {
+        let rekey = self.source.kafka().rekey.as_ref()?;
+        Some((rekey, rekey.topic_of(&self.name)))
+    }
 }
 
 /// The scoring of a spec that was kept or sent: the parser does not look at it again, and what it divides by and makes

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::JobSpec;
 use crate::Millis;
 
 const DAY: u64 = 24 * 3_600_000;
@@ -34,13 +33,5 @@ impl RekeySpec {
     pub fn topic_of(&self, job: &str) -> String {
         let own = self.topic.clone();
         own.unwrap_or_else(|| format!("kol-rekey.{job}"))
-    }
-}
-
-impl JobSpec {
-    /// The stage that re-keys the input, with the name of the internal topic; `None` for a job without one.
-    pub fn rekey(&self) -> Option<(&RekeySpec, String)> {
-        let rekey = self.source.kafka().rekey.as_ref()?;
-        Some((rekey, rekey.topic_of(&self.name)))
     }
 }

@@ -138,7 +138,7 @@ pub struct QueryRekeying {
 /// What an internal topic is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its name.
+    /// Name of the topic.
     pub topic: String,
     /// How many partitions it has.
     pub partitions: u32,
@@ -153,7 +153,7 @@ pub struct FoundRekeying {
     pub internal: Internal,
     /// Partitions of the first stage of an earlier job that wrote there.
     pub inherited: Vec<PartitionRecord>,
-    /// New ones.
+    /// Partitions that no earlier job had.
     pub partitions: Starts,
 }
 

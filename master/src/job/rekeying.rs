@@ -2,7 +2,7 @@
 //!
 //! 1. Its partitions are owned as those of the second stage (`ownership`), with ordinals of their own. They have no state: so
 //!    nothing of them is checkpointed, and they move by a drain.
-//! 2. Once a partition is known to have a position in Kafka, that is durable before anybody is told; an owner that finds
+//! 2. Once a partition is known to have a position in Kafka, that is durable before anybody hears of it; an owner that finds
 //!    none then must not begin.
 //! 3. What the rankings of a new generation must show is what the input had when the first stage first saw its ends, and what
 //!    the internal topic had once all of that was committed there.
@@ -29,7 +29,7 @@ use crate::checkpoint::Coordinator;
 /// The internal topic of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Internal {
-    /// Its name.
+    /// Name of the internal topic.
     pub topic: String,
     /// Its id: another topic of that name is not this job's.
     pub id: Uuid,

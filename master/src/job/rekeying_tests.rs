@@ -151,7 +151,7 @@ fn both_stages_are_assigned_with_ordinals_of_their_own_and_only_the_first_says_w
 }
 
 #[test]
-fn a_position_in_kafka_is_durable_before_anybody_is_told_and_the_next_owner_is_told_of_it() {
+fn a_position_in_kafka_is_durable_before_anybody_hears_of_it_and_the_next_owner_learns_it() {
     let (mut rig, _) = running(&[1]);
     assert!(!send(&mut rig, vec![report("t", 0, 0, 5)]).persist);
     assert!(send(&mut rig, vec![report("t", 0, 5, 5)]).persist);

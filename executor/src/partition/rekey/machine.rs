@@ -78,7 +78,7 @@ pub enum Message {
     CutOff(u64),
     /// Time has passed. Whether the dead letters of what was read have arrived.
     Tick {
-        /// They have.
+        /// All dead letters so far are in their topic.
         letters_arrived: bool,
     },
     /// Commit what was read, and end.
@@ -337,7 +337,7 @@ impl Machine {
         self.end(self.released(drained, stopped), out);
     }
 
-    /// What is said at the end of an owner that was told to stop.
+    /// What is said at the end of an owner that stops on request.
     pub fn released(&self, drained: bool, stopped: Instant) -> Ended {
         Ended::Released {
             position: self.reported(),

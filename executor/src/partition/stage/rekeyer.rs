@@ -25,7 +25,7 @@ pub struct Rekeyer {
     taken: Taken,
 }
 
-/// What was taken since that was last asked.
+/// What was taken since that was last looked up.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Records that were written or rejected.

@@ -83,7 +83,7 @@ fn creators_are_spread_as_the_contract_says() {
 }
 
 #[test]
-fn records_go_on_as_they_came_under_the_key_of_their_creator_and_others_are_counted() {
+fn records_pass_as_they_came_under_the_key_of_their_creator_and_others_are_counted() {
     let ann = r#"{"username": "@ann ", "platform": "TikTok"}"#;
     let (mut rekeyer, fake) = takes(&[ann, "{", r#"{"username":"ann"}"#], None);
     let written = fake.written.lock().unwrap().clone();

@@ -20,7 +20,7 @@ pub struct Route {
     pub origin: SourcePartition,
     /// The topic that is written to.
     pub topic: String,
-    /// Its id.
+    /// Id that the brokers gave the topic.
     pub topic_id: Uuid,
 }
 

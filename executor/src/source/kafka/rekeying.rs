@@ -41,7 +41,7 @@ pub(super) struct Rekeying {
     recipe: Recipe,
     ends: Ends,
     calls: Arc<Semaphore>,
-    /// Of the group that was asked for last: a job has one.
+    /// Of the group that was requested last: a job has one.
     positions: Mutex<Option<(String, Arc<Positions>)>>,
 }
 
