@@ -68,7 +68,7 @@ impl Controller {
             let owned = look(claim, submission.take_over, &outside);
             let staged = internal_topic_is_there(owned, source, stage, &outside);
             let owned = match replacement {
-                Some(spec) => could_run(staged, &spec, &outside).await,
+                Some(spec) => Box::pin(could_run(staged, &spec, &outside)).await,
                 None => staged.await,
             };
             handle.owners_looked(submission, owned, reply).await

@@ -242,7 +242,6 @@ fn owners_of_both_stages_are_adopted_by_a_master_that_was_started_again() {
         partition: Some((&SourcePartition::new(topic, number)).into()),
         assignment_epoch: 1,
         generation: 4,
-        ..RunningPartition::default()
     };
     let mut claims = vec![claim("t", 0), claim("t", 1), claim(INNER, 0)];
     claims.push(RunningPartition {
