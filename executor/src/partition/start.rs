@@ -40,7 +40,7 @@ pub fn start_rekeying(
     deps: Deps,
 ) -> Result<Started, KolError> {
     let (address, inbox) = mailbox("partition", COMMANDS);
-    let (report, report_out) = watch::channel(PartitionReport::default());
+    let (report, report_out) = watch::channel(Arc::new(PartitionReport::default()));
     let (ended, ended_out) = oneshot::channel();
     let (_never, caught_up) = oneshot::channel();
     let stop_now = CancellationToken::new();

@@ -171,6 +171,7 @@ fn is_same(a: &PartitionReport, b: &PartitionReport) -> bool {
         state_bytes,
         median_gap_ms,
         problem,
+        more_problems,
         stall_ms,
         staleness_ms,
         job_name,
@@ -181,6 +182,7 @@ fn is_same(a: &PartitionReport, b: &PartitionReport) -> bool {
         spellings: _,
         rates,
         hottest,
+        rekeying,
     } = a;
     *position == b.position
         && *state == b.state
@@ -202,6 +204,8 @@ fn is_same(a: &PartitionReport, b: &PartitionReport) -> bool {
         && *counters == b.counters
         && *market == b.market
         && *problem == b.problem
+        && *more_problems == b.more_problems
+        && *rekeying == b.rekeying
         && *hottest == b.hottest
         && *topic_id == b.topic_id
         && *partition == b.partition

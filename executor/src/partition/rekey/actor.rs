@@ -49,7 +49,7 @@ pub struct Actor {
     call: Option<BoxFuture<'static, Message>>,
     ended: Option<Ended>,
     inbox: Mailbox<Command>,
-    report: watch::Sender<PartitionReport>,
+    report: watch::Sender<Arc<PartitionReport>>,
     stop_now: CancellationToken,
     housekeeping_at: Instant,
 }
@@ -63,7 +63,7 @@ impl Actor {
         assignment: Arc<Assignment>,
         deps: Deps,
         inbox: Mailbox<Command>,
-        report: watch::Sender<PartitionReport>,
+        report: watch::Sender<Arc<PartitionReport>>,
         stop_now: CancellationToken,
     ) -> Result<Self, KolError> {
         let now = Instant::now();
@@ -308,7 +308,7 @@ impl Actor {
             end: self.source.end(&self.assignment.partition),
             log: self.source.problem(),
         };
-        self.report.send_replace(report(&parts));
+        self.report.send_replace(Arc::new(report(&parts)));
     }
 }
 
