@@ -133,6 +133,8 @@ fn scoring(s: &Section<'_, '_>, shape: Option<Shape>) -> ScoringSpec {
             "profile",
             &[
                 ("default", Profile::Default),
+                ("biggest", Profile::Default),
+                ("rising", Profile::Rising),
                 ("spark-compat", Profile::SparkCompat),
             ],
         )
