@@ -48,9 +48,11 @@ impl Contents {
         match record {
             Record::Head(_) => {}
             Record::Kol(kol) => drop(self.kols.insert(kol.index)),
+            Record::CarriedKol(carried) => drop(self.kols.insert(carried.kol.index)),
             Record::NoKol(index) => drop(self.kols.remove(index)),
             Record::Reading(reading) => drop(self.readings.insert(reading.index)),
             Record::FallenReading(fallen) => drop(self.readings.insert(fallen.reading.index)),
+            Record::CarriedReading(it) => drop(self.readings.insert(it.reading.reading.index)),
             Record::NoReading(index) => drop(self.readings.remove(index)),
         }
     }

@@ -78,12 +78,23 @@ export class Creator {
 
 const number = (value) => value === null ? "–" : count(value);
 
+const termsOfRising = (found, term) => [
+  term("v", found.velocity, "velocity: engagements a minute in the window, with what is provisional"),
+  term("provisional", found.provisional, "the part of v that assumes newest rates to go on"),
+  term("b", found.usual, found.newcomer === 1 ? "none: a newcomer, whose history is shorter than three windows" : "usual: its own baseline"),
+  term("c", found.market, "the platform's median, at least 10 engagements a window"),
+  term("g", found.growth, found.newcomer === 1 ? "growth: 0 of a newcomer" : "growth: log2((v + c) / (b + c)), doublings"),
+  term("s", found.rising, "rising: g + 0.2 × log2(1 + v / c)"),
+  term("score", found.trending_score, "a curve through (−0.5, 25), (0.6, 40), (1.3, 60), (2, 80)"),
+];
+
 /** A window: whole days, hours or minutes. */
 const span = (ms) => ms % DAY_MS === 0 ? `${ms / DAY_MS} d` : age(ms);
 
 /** The formula with its numbers, in the order in which they follow from each other. */
 const terms = (found) => {
   const term = (name, value, what) => ({ name, value: decimal(value, TERMS), what });
+  if (found.rising !== undefined) return termsOfRising(found, term);
   const { weights, curve } = found;
   const [growth, position, momentum] = [found.personal_growth, found.market_position, found.momentum]
     .map((value) => decimal(value, TERMS));

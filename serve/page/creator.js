@@ -68,8 +68,7 @@ export class Creator {
       ["Velocity, a minute", decimal(creator.velocity)],
       ["Momentum", decimal(creator.momentum)],
       ["Growth, against its own baseline", decimal(creator.personal_growth)],
-      ["Position, against the market", decimal(creator.market_position)],
-      ["Raw score", decimal(creator.raw_score)],
+      ...ofProfile(creator),
       ["Engagements", count(creator.total_engagement)],
       ["Events", count(creator.event_count)],
       ["Window end", moment(Date.parse(creator.window_end))],
@@ -81,3 +80,14 @@ export class Creator {
     this.#plot.show([times, scores]);
   }
 }
+
+/** What only some profiles of scoring have. */
+const ofProfile = (creator) => creator.rising === undefined ? [
+  ["Position, against the market", decimal(creator.market_position)],
+  ["Raw score", decimal(creator.raw_score)],
+] : [
+  ["Doublings over what is usual", creator.newcomer === 1 ? "a newcomer" : decimal(creator.growth)],
+  ["Usual velocity", creator.newcomer === 1 ? "not known yet" : decimal(creator.usual)],
+  ["Of the velocity provisional", decimal(creator.provisional)],
+  ["Rising", decimal(creator.rising)],
+];

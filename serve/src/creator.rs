@@ -1,7 +1,7 @@
 //! A creator, as its hash and the ranking have it. What they do not have is absent.
 
 use kol_common::redis::ranking::Members;
-use kol_common::scoring::schema::{FIELDS, KOL_ID, PLATFORM, UPDATED_AT};
+use kol_common::scoring::schema::{KOL_ID, PLATFORM, UPDATED_AT, all_names};
 use redis::Cmd;
 use serde::Serialize;
 use serde_json::Number;
@@ -53,6 +53,26 @@ pub(crate) struct Creator {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = f64)]
     pub(crate) baseline: Option<Number>,
+    /// Profile `rising`: what the score follows from, growth and a fifth of the size in the market; doublings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    pub(crate) rising: Option<Number>,
+    /// Profile `rising`: doublings of velocity over what is usual; 0 of a newcomer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    pub(crate) growth: Option<Number>,
+    /// Profile `rising`: usual velocity, engagements a minute; 0 of a newcomer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    pub(crate) usual: Option<Number>,
+    /// Profile `rising`: the part of velocity that newest rates amount to, carried on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64)]
+    pub(crate) provisional: Option<Number>,
+    /// Profile `rising`: 1 while too little is known of the creator to say what is usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
+    pub(crate) newcomer: Option<Number>,
     /// Events in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64)]
@@ -124,8 +144,9 @@ pub(crate) fn hash(key: String) -> Cmd {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let of_score = FIELDS.iter().map(|field| field.name);
-    [KOL_ID, PLATFORM, UPDATED_AT].into_iter().chain(of_score)
+    [KOL_ID, PLATFORM, UPDATED_AT]
+        .into_iter()
+        .chain(all_names())
 }
 
 impl Creator {
@@ -156,6 +177,11 @@ impl Creator {
             market_position: number("market_position"),
             raw_score: number("raw_score"),
             baseline: number("baseline"),
+            rising: number("rising"),
+            growth: number("growth"),
+            usual: number("usual"),
+            provisional: number("provisional"),
+            newcomer: number("newcomer"),
             event_count: number("event_count"),
             total_engagement: number("total_engagement"),
             window_end: text("window_end"),
@@ -226,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_field_of_the_score_is_shown_under_its_name() {
-        let mut known: Vec<(&str, String)> = FIELDS.iter().map(|f| (f.name, "1".into())).collect();
+        let mut known: Vec<(&str, String)> = all_names().map(|name| (name, "1".into())).collect();
         known.push((UPDATED_AT, "1".into()));
         known.push((KOL_ID, "a".into()));
         known.push((PLATFORM, "tiktok".into()));

@@ -5,7 +5,7 @@
 //! By hand, because at each barrier everything that changed is written: room is made once for a record, and its numbers
 //! are put into it without another look.
 
-use super::record::{Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
+use super::record::{Head, KolRecord, Pane, ReadingRecord, Record, SuspectRecord, VideoId};
 
 /// Most bytes of a whole number of 64 and of 32 bits.
 const LONG: usize = 10;
@@ -36,12 +36,25 @@ fn longest(record: &Record<'_>) -> usize {
             let platforms = head.platforms.iter().map(|name| text(name));
             platforms.sum::<usize>() + head.gaps.len() * (SHORT + LONG)
         }
-        Record::Kol(kol) => text(&kol.name) + kol.panes.len() * (SHORT + LONG + SHORT),
+        Record::Kol(kol) => longest_kol(kol),
+        Record::CarriedKol(record) => {
+            let rises = record.suspects.iter().map(|s| s.rises.len());
+            longest_kol(&record.kol)
+                + 3 * LONG
+                + record.panes.len() * (SHORT + LONG)
+                + record.suspects.len() * 5 * LONG
+                + rises.sum::<usize>() * 4 * LONG
+        }
         Record::Reading(reading) => longest_video(reading),
         Record::FallenReading(record) => longest_video(&record.reading),
+        Record::CarriedReading(record) => longest_video(&record.reading.reading) + 2 * LONG,
         Record::NoKol(_) | Record::NoReading(_) => 0,
     };
     FIXED + listed
+}
+
+fn longest_kol(kol: &KolRecord<'_>) -> usize {
+    LONG + kol.name.len() + kol.panes.len() * (SHORT + LONG + SHORT)
 }
 
 fn longest_video(reading: &ReadingRecord<'_>) -> usize {
@@ -85,6 +98,41 @@ impl Room<'_> {
                 self.reading(&record.reading);
                 self.byte(record.fallen);
             }
+            Record::CarriedKol(record) => {
+                self.byte(6);
+                self.kol(&record.kol);
+                self.number(record.base);
+                self.number(record.panes.len() as u64);
+                for pane in record.panes.iter() {
+                    self.number(pane.after_base.into());
+                    self.number(pane.engagement_e6);
+                }
+                self.number(record.suspects.len() as u64);
+                for suspect in record.suspects.iter() {
+                    self.suspect(suspect);
+                }
+            }
+            Record::CarriedReading(record) => {
+                self.byte(7);
+                self.reading(&record.reading.reading);
+                self.byte(record.reading.fallen);
+                self.number(record.gain);
+                self.number(record.span);
+            }
+        }
+    }
+
+    fn suspect(&mut self, suspect: &SuspectRecord) {
+        self.number(suspect.reading.into());
+        self.number(suspect.gain);
+        self.number(suspect.since);
+        self.number(suspect.time);
+        self.number(suspect.rises.len() as u64);
+        for rise in &suspect.rises {
+            self.byte(rise.counter);
+            self.number(rise.gain);
+            self.number(rise.before);
+            self.number(rise.top);
         }
     }
 
@@ -188,7 +236,9 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::record::FallenRecord;
+    use super::super::record::{
+        CarriedKolRecord, CarriedPane, CarriedRecord, FallenRecord, RiseRecord,
+    };
     use super::*;
 
     /// Numbers of all lengths.
@@ -215,7 +265,7 @@ mod tests {
         )
     }
 
-    fn kol() -> impl Strategy<Value = Record<'static>> {
+    fn kol() -> impl Strategy<Value = KolRecord<'static>> {
         let pane =
             (small(), number(), small()).prop_map(|(after_base, engagement_e6, events)| Pane {
                 after_base,
@@ -226,7 +276,7 @@ mod tests {
         let numbers = (small(), small(), number(), number(), number());
         (numbers, sums, ".{0,300}", vec(pane, 0..60)).prop_map(|(numbers, sums, name, panes)| {
             let (index, platform, first, newest, base) = numbers;
-            Record::Kol(KolRecord {
+            KolRecord {
                 index,
                 platform,
                 name: name.into(),
@@ -236,7 +286,7 @@ mod tests {
                 baseline_e6: sums.0,
                 baseline_events: sums.1,
                 panes: panes.into(),
-            })
+            }
         })
     }
 
@@ -258,10 +308,56 @@ mod tests {
         )
     }
 
+    fn carried_kol() -> impl Strategy<Value = Record<'static>> {
+        let pane = (small(), number()).prop_map(|(after_base, engagement_e6)| CarriedPane {
+            after_base,
+            engagement_e6,
+        });
+        let parts = (kol(), number(), vec(pane, 0..60), vec(suspect(), 0..4));
+        parts.prop_map(|(kol, base, panes, suspects)| {
+            Record::CarriedKol(CarriedKolRecord {
+                kol,
+                base,
+                panes: panes.into(),
+                suspects: suspects.into(),
+            })
+        })
+    }
+
+    fn suspect() -> impl Strategy<Value = SuspectRecord> {
+        let rise = (any::<u8>(), number(), number(), number());
+        let rise = rise.prop_map(|(counter, gain, before, top)| RiseRecord {
+            counter,
+            gain,
+            before,
+            top,
+        });
+        let parts = (small(), number(), number(), number(), vec(rise, 0..4));
+        parts.prop_map(|(reading, gain, since, time, rises)| SuspectRecord {
+            reading,
+            gain,
+            since,
+            time,
+            rises,
+        })
+    }
+
+    fn carried_reading() -> impl Strategy<Value = Record<'static>> {
+        (reading(), any::<u8>(), number(), number()).prop_map(|(reading, fallen, gain, span)| {
+            Record::CarriedReading(CarriedRecord {
+                reading: FallenRecord { reading, fallen },
+                gain,
+                span,
+            })
+        })
+    }
+
     fn record() -> impl Strategy<Value = Record<'static>> {
         prop_oneof![
             head(),
-            kol(),
+            kol().prop_map(Record::Kol),
+            carried_kol(),
+            carried_reading(),
             reading().prop_map(Record::Reading),
             (reading(), any::<u8>()).prop_map(|(reading, fallen)| Record::FallenReading(
                 FallenRecord { reading, fallen }

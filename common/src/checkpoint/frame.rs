@@ -1,4 +1,5 @@
-//! The container of a state file, version 2 (version 1 had one kind of record less):
+//! The container of a state file, version 2 (version 1 had one kind of record less), or 3 of jobs that carry rates on:
+//! they have kinds of records that no program knows which knows no such jobs.
 //!
 //! ```text
 //! file    = header frame* trailer
@@ -11,8 +12,11 @@
 //! says is believed before its checksum was seen to hold, and no frame makes a reader reserve more
 //! than [`MAX_RAW`], nor more than its block can hold.
 
-/// Version that is written.
-pub const VERSION: u16 = 2;
+/// Newest version that is read; written where rates are carried on. No two versions differ in one bit alone (there is no 3): a
+/// flipped one is noticed.
+pub const VERSION: u16 = 4;
+/// Version that is written elsewhere.
+pub const PLAIN_VERSION: u16 = 2;
 /// Largest frame, before compression. A writer ends a frame at the first record that passes
 /// [`FRAME_RAW`]; one record is bounded by the largest Kafka record.
 pub const MAX_RAW: usize = 128 << 20;
@@ -48,16 +52,28 @@ pub enum Damage {
 }
 
 /// Puts frames around chunks of records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder {
+    version: u16,
     frames: u32,
 }
 
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::of(PLAIN_VERSION)
+    }
+}
+
 impl Encoder {
+    /// Of a file of this version.
+    pub fn of(version: u16) -> Self {
+        Self { version, frames: 0 }
+    }
+
     /// The first bytes of a file.
     pub fn header(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.version.to_le_bytes());
         out.extend_from_slice(&[0; 2]);
     }
 
@@ -114,13 +130,13 @@ impl<'a> Decoder<'a> {
             return Err(Damage::NotAStateFile);
         }
         match u16::from_le_bytes([header[8], header[9]]) {
-            1..=VERSION => Ok(Self {
+            1 | PLAIN_VERSION | VERSION => Ok(Self {
                 file,
                 at: HEADER,
                 frames: 0,
                 over: false,
             }),
-            0 => Err(Damage::NotAStateFile),
+            0 | 3 => Err(Damage::NotAStateFile),
             newer => Err(Damage::Newer(newer)),
         }
     }

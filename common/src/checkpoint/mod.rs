@@ -18,7 +18,10 @@ pub mod store;
 mod stores;
 
 pub use location::Location;
-pub use record::{FallenRecord, Head, KolRecord, Pane, ReadingRecord, Record, VideoId};
+pub use record::{
+    CarriedKolRecord, CarriedPane, CarriedRecord, FallenRecord, Head, KolRecord, Pane,
+    ReadingRecord, Record, RiseRecord, SuspectRecord, VideoId,
+};
 pub use store::{ABSENT, DAMAGED, LOST, NO_ROOM, Store, UNAVAILABLE, Upload};
 pub use stores::{Backend, Stores};
 

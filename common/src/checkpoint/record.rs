@@ -25,6 +25,12 @@ pub enum Record<'a> {
     /// A reading of which some counters fell too far to be believed. Since version 2.
     #[serde(borrow)]
     FallenReading(FallenRecord<'a>),
+    /// A KOL whose readings have rates that are carried on. Since version 4.
+    #[serde(borrow)]
+    CarriedKol(CarriedKolRecord<'a>),
+    /// A reading whose rate is carried on. Since version 4.
+    #[serde(borrow)]
+    CarriedReading(CarriedRecord<'a>),
 }
 
 /// The partition as a whole.
@@ -107,6 +113,74 @@ pub struct FallenRecord<'a> {
     pub fallen: u8,
 }
 
+/// A KOL whose readings have rates that are carried on.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct CarriedKolRecord<'a> {
+    /// The KOL with what it gained.
+    #[serde(borrow)]
+    pub kol: KolRecord<'a>,
+    /// The pane from which on sums are kept of what is carried on.
+    pub base: u64,
+    /// Those that are not empty.
+    pub panes: Cow<'a, [CarriedPane]>,
+    /// Gains of readings of which a counter rose so far that its next reading decides.
+    pub suspects: Cow<'a, [SuspectRecord]>,
+}
+
+/// What a reading gained of which counters rose so far that their next reading decides.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct SuspectRecord {
+    /// Index of the reading.
+    pub reading: u32,
+    /// All that it gained and that was not taken back.
+    pub gain: u64,
+    /// From when on that arose.
+    pub since: u64,
+    /// Time of the reading that brought it.
+    pub time: u64,
+    /// The counters, at least one.
+    pub rises: Vec<RiseRecord>,
+}
+
+/// A counter that rose so far that its next reading decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct RiseRecord {
+    /// Its place among the counters.
+    pub counter: u8,
+    /// What it gained.
+    pub gain: u64,
+    /// The value of the counter before.
+    pub before: u64,
+    /// The value that it rose to.
+    pub top: u64,
+}
+
+/// What is carried on in a pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct CarriedPane {
+    /// Panes after the first.
+    pub after_base: u32,
+    /// Engagement that is carried into the pane, in millionths.
+    pub engagement_e6: u64,
+}
+
+/// A reading whose rate is carried on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct CarriedRecord<'a> {
+    /// The reading, with the counters that fell.
+    #[serde(borrow)]
+    pub reading: FallenRecord<'a>,
+    /// What it gained.
+    pub gain: u64,
+    /// The milliseconds over which that arose.
+    pub span: u64,
+}
+
 /// The id of a video.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
@@ -125,7 +199,9 @@ impl Record<'_> {
             Self::Head(_) => None,
             Self::Kol(kol) => Some(kol.index),
             Self::Reading(reading) => Some(reading.index),
+            Self::CarriedKol(record) => Some(record.kol.index),
             Self::FallenReading(record) => Some(record.reading.index),
+            Self::CarriedReading(record) => Some(record.reading.reading.index),
             Self::NoKol(index) | Self::NoReading(index) => Some(*index),
         }
     }

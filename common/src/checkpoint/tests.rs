@@ -67,11 +67,13 @@ fn a_file_of_a_newer_version_says_so() {
 }
 
 #[test]
-fn a_file_of_the_version_before_is_read() {
+fn a_file_of_the_version_before_and_one_with_rates_that_are_carried_on_are_read() {
     let mut file = file_of(&[vec![1, 2]]);
-    assert_eq!(file[8..10], super::frame::VERSION.to_le_bytes());
-    file[8..10].copy_from_slice(&1_u16.to_le_bytes());
-    assert_eq!(read(&file), Ok(vec![vec![1, 2]]));
+    assert_eq!(file[8..10], super::frame::PLAIN_VERSION.to_le_bytes());
+    for version in [1, super::frame::VERSION] {
+        file[8..10].copy_from_slice(&version.to_le_bytes());
+        assert_eq!(read(&file), Ok(vec![vec![1, 2]]));
+    }
 }
 
 /// A file with one frame, whose header says that its chunk has `raw` bytes, and whose checksum holds.

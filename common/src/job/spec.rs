@@ -81,6 +81,8 @@ pub enum OnDataLoss {
 pub enum Profile {
     /// Gains, personal baseline, market mean and momentum.
     Default,
+    /// Growth over one's own baseline on a logarithmic scale, with the newest rates carried on, against the market's median.
+    Rising,
     /// What the old Spark job computed: it exists to prove parity.
     SparkCompat,
 }
@@ -317,6 +319,8 @@ pub struct CheckpointSpec {
 pub struct SecretRef(pub String);
 
 /// Length of one second, minute, hour and day.
+/// Longest time that the profile `rising` carries a rate on, ms.
+pub const CARRIED_ON: u64 = 48 * 3_600_000;
 /// Most panes in a window: a week of minutes. Each KOL keeps two windows of panes.
 pub(super) const MAX_PANES: u64 = 10_080;
 

@@ -15,6 +15,8 @@ pub struct Sums {
     pub window_end: u64,
     /// `E`: engagement of the window, millionths.
     pub engagement_e6: f64,
+    /// `P`: what the newest rates amount to in the window, carried on; millionths.
+    pub provisional_e6: f64,
     /// `n`: events of the window.
     pub events: f64,
     /// `E'`: engagement of the window before, millionths.
@@ -40,6 +42,7 @@ pub fn merge(scoring: &Scoring, slots: &[Slot]) -> Sums {
     for slot in slots {
         let decay = scoring.decay((window_end - slot.window_end) as f64);
         sums.engagement_e6 += slot.engagement_e6;
+        sums.provisional_e6 += slot.provisional_e6;
         sums.events += f64::from(slot.events);
         sums.previous_engagement_e6 += slot.previous_engagement_e6;
         sums.previous_events += f64::from(slot.previous_events);

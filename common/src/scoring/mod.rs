@@ -15,12 +15,12 @@ mod score;
 mod slot;
 mod spread;
 
-pub use market::{Market, MarketSum, velocity_e4};
+pub use market::{Histogram, Market, MarketSum, velocity_e4};
 pub use merge::{Sums, merge};
 pub use params::Scoring;
 pub use score::Terms;
 pub use slot::{
-    PackError, Packed, SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION, Slot, SlotField,
-    pack_market, pack_slots, unpack_market, unpack_slots,
+    PackError, Packed, SLOTS_HEADER, Slot, SlotField, SlotLayout, pack_market, pack_slots,
+    unpack_market, unpack_slots,
 };
-pub use spread::{Share, spread};
+pub use spread::{CARRIED_ON, Share, carry_on, spread};

@@ -1,5 +1,7 @@
 //! The constants of a job's score, ready for use.
 
+use super::slot::SlotLayout;
+use super::spread::CARRIED_ON;
 use crate::job::{Counters, Profile, ScoringSpec};
 use crate::time::Millis;
 
@@ -68,12 +70,33 @@ impl Scoring {
 
     /// Whether the market takes part: everywhere but in the old job's formula.
     pub fn uses_market(&self) -> bool {
-        self.spec.profile == Profile::Default
+        self.spec.profile != Profile::SparkCompat
     }
 
-    /// The window end at which a slot became empty: two windows after its newest event's pane.
+    /// Whether the rates of the newest readings are carried on.
+    pub fn carries_on(&self) -> bool {
+        self.spec.profile == Profile::Rising && self.cumulative()
+    }
+
+    /// How many panes beyond that of a reading its rate is carried on to, at most.
+    pub fn ahead(&self) -> u64 {
+        CARRIED_ON.div_ceil(self.spec.slide.0) + 1
+    }
+
+    /// How slots of the job lie packed.
+    pub fn layout(&self) -> &'static SlotLayout {
+        SlotLayout::of(self.spec.profile)
+    }
+
+    /// The window end from which on a slot is empty: two windows after its newest event's pane, and where rates are carried
+    /// on, one window after the last pane to which that event's can be.
     pub fn empty_from(&self, newest: Millis) -> u64 {
-        self.pane(newest) + 1 + 2 * self.panes
+        let counted = self.pane(newest) + 1 + 2 * self.panes;
+        if !self.carries_on() {
+            return counted;
+        }
+        let last = self.pane(Millis(newest.0 + CARRIED_ON - 1));
+        counted.max(last + 1 + self.panes)
     }
 
     /// Whether a slot has left the sums and Redis at window end `T`.

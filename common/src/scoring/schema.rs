@@ -1,7 +1,7 @@
 //! What a merge carries: the constants of the score and the fields of a KOL's hash, in one table each.
 //! The executor sends by them, the Lua function in Redis reads and writes by them (its first lines are
 //! generated from them), `kol-client explain` shows by them, and tests compare by them. The numbers of a
-//! slot have a table of their own: [`super::SLOT_LAYOUT`].
+//! slot have a table of their own: [`super::SlotLayout`].
 //!
 //! A new term of the score is computed in [`Terms`] and in the Lua function, and has one line here for
 //! each constant that it needs and one for the field that shows it.
@@ -79,7 +79,7 @@ impl Scored<'_> {
     /// The label: it goes by the score as it is shown.
     pub fn label(&self) -> &'static str {
         let shown = decimals::rounded(self.terms.score, SCORE_DECIMALS);
-        self.scoring.label(shown)
+        self.scoring.label(shown, self.terms.newcomer)
     }
 }
 
@@ -203,6 +203,63 @@ pub const FIELDS: &[Field] = &[
     },
 ];
 
+/// The same of the profile `rising`: those of [`FIELDS`] that mean the same there, and its own.
+pub const RISING_FIELDS: &[Field] = &[
+    FIELDS[0],
+    FIELDS[1],
+    Field {
+        name: "rising",
+        shows: Shows::Rounded(4, |k| k.terms.raw),
+        changes: Changes::Often,
+    },
+    Field {
+        name: "growth",
+        shows: Shows::Rounded(4, |k| k.terms.growth),
+        changes: Changes::Often,
+    },
+    Field {
+        // Zero of a newcomer.
+        name: "usual",
+        shows: Shows::Rounded(4, |k| match k.terms.own_baseline {
+            true => k.terms.baseline,
+            false => 0.0,
+        }),
+        changes: Changes::WithBaseline,
+    },
+    Field {
+        name: "provisional",
+        shows: Shows::Rounded(2, |k| k.terms.provisional),
+        changes: Changes::Often,
+    },
+    Field {
+        name: "newcomer",
+        shows: Shows::Rounded(0, |k| f64::from(u8::from(k.terms.newcomer))),
+        changes: Changes::WithBaseline,
+    },
+    FIELDS[2],
+    FIELDS[3],
+    FIELDS[4],
+    FIELDS[7],
+    FIELDS[8],
+    FIELDS[9],
+    FIELDS[10],
+];
+
+/// The fields that jobs of a profile have.
+pub const fn fields(profile: Profile) -> &'static [Field] {
+    match profile {
+        Profile::Default | Profile::SparkCompat => FIELDS,
+        Profile::Rising => RISING_FIELDS,
+    }
+}
+
+/// The names of all fields that any profile has, each once.
+pub fn all_names() -> impl Iterator<Item = &'static str> {
+    let of_rising = RISING_FIELDS.iter().map(|field| field.name);
+    let others = of_rising.filter(|name| FIELDS.iter().all(|field| field.name != *name));
+    FIELDS.iter().map(|field| field.name).chain(others)
+}
+
 /// Fields of the hash that say whose it is.
 pub const KOL_ID: &str = "kol_id";
 /// Field of a creator's hash, as [`KOL_ID`]: its platform.
@@ -235,10 +292,10 @@ pub const IDENTITY: [&str; 3] = [KOL_ID, PLATFORM, GENERATION];
 /// The same of the old job's hash.
 pub const LEGACY_IDENTITY: [&str; 2] = ["username", PLATFORM];
 
-/// The fields of a hash in the order in which they are read back: [`FIELDS`] stand before the name, which may be any text.
-pub fn hash_fields() -> impl Iterator<Item = &'static str> {
+/// The fields of a hash in the order in which they are read back: those of [`fields`] stand before the name, which may be any text.
+pub fn hash_fields(profile: Profile) -> impl Iterator<Item = &'static str> {
     let before = [PLATFORM, GENERATION, UPDATED_AT].into_iter();
-    let fields = before.chain(FIELDS.iter().map(|field| field.name));
+    let fields = before.chain(fields(profile).iter().map(|field| field.name));
     fields.chain([KOL_ID])
 }
 
@@ -295,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_name_is_used_twice() {
-        let fields = FIELDS.iter().map(|field| field.name);
+        let fields = all_names();
         let others = [
             RANK.name, KOL_ID, PLATFORM, UPDATED_AT, GENERATION, OLD_SLOTS, OLD_MARKET,
         ];

@@ -26,8 +26,14 @@ pub struct Terms {
     pub personal_growth: f64,
     /// `v / max(m, floor)`.
     pub market_position: f64,
-    /// The weighted sum.
+    /// The weighted sum; of the profile `rising` its `s`.
     pub raw: f64,
+    /// `g` of the profile `rising`: doublings over what is usual. 0 for a newcomer.
+    pub growth: f64,
+    /// The part of `v` that is carried on.
+    pub provisional: f64,
+    /// Whether the profile `rising` knows too little of it to say what is usual.
+    pub newcomer: bool,
     /// 0 to 100, not rounded.
     pub score: f64,
 }
@@ -47,6 +53,9 @@ impl Terms {
             personal_growth,
             market_position,
             raw,
+            growth,
+            provisional,
+            newcomer: _,
             score,
         } = *self;
         let all = [
@@ -58,21 +67,44 @@ impl Terms {
             personal_growth,
             market_position,
             raw,
+            growth,
+            provisional,
             score,
         ];
         all.iter().all(|term| term.is_finite())
     }
 }
 
+/// Smallest measure of the profile `rising`, engagements a window.
+const LEAST: f64 = 10.0;
+/// How much the size of a creator counts beside its growth.
+const SIZE: f64 = 0.2;
+/// From `s` of the profile `rising` to a score: linear between these points, and exponential outside of them.
+const CURVE: [(f64, f64); 4] = [(-0.5, 25.0), (0.6, 40.0), (1.3, 60.0), (2.0, 80.0)];
+
+fn rising_score(s: f64) -> f64 {
+    if s <= CURVE[0].0 {
+        return 25.0 * (s + 0.5).exp2();
+    }
+    let within = CURVE.windows(2).find_map(|points| {
+        let &[(from, low), (to, high)] = points else {
+            return None;
+        };
+        (s <= to).then(|| low + (high - low) * (s - from) / (to - from))
+    });
+    within.unwrap_or_else(|| 100.0 - 20.0 * (2.0 - s).exp2())
+}
+
 impl Scoring {
     /// Scores sums with market measure `market`.
     pub fn score(&self, sums: &Sums, market: f64) -> Terms {
         let spec = &self.spec;
-        let velocity = self.velocity(sums.engagement_e6, sums.events);
+        let velocity = self.velocity(sums.engagement_e6 + sums.provisional_e6, sums.events);
         let previous_velocity = self.velocity(sums.previous_engagement_e6, sums.previous_events);
         let (baseline, own_baseline, market, momentum) = match spec.profile {
             Profile::SparkCompat => (SPARK_CONSTANT, true, SPARK_CONSTANT, 0.0),
-            Profile::Default => {
+            Profile::Default | Profile::Rising => {
+                let market = self.market_of(market);
                 let own = self.own_baseline(sums);
                 let momentum =
                     (velocity - previous_velocity) / previous_velocity.max(spec.floors.velocity);
@@ -86,10 +118,23 @@ impl Scoring {
         };
         let personal_growth = velocity / baseline.max(spec.floors.baseline);
         let market_position = velocity / market.max(spec.floors.market);
-        let raw = spec.weights.personal * personal_growth
-            + spec.weights.market * market_position
-            + spec.weights.momentum * (1.0 + momentum);
-        let score = 100.0 / (1.0 + (-spec.curve.steepness * (raw - spec.curve.midpoint)).exp());
+        let is_rising = spec.profile == Profile::Rising;
+        let newcomer = is_rising && !own_baseline;
+        let growth = if is_rising && own_baseline {
+            ((velocity + market) / (baseline + market)).log2()
+        } else {
+            0.0
+        };
+        let (raw, score) = if is_rising {
+            let s = growth + SIZE * (1.0 + velocity / market).log2();
+            (s, rising_score(s))
+        } else {
+            let raw = spec.weights.personal * personal_growth
+                + spec.weights.market * market_position
+                + spec.weights.momentum * (1.0 + momentum);
+            let exponent = -spec.curve.steepness * (raw - spec.curve.midpoint);
+            (raw, 100.0 / (1.0 + exponent.exp()))
+        };
         Terms {
             velocity,
             previous_velocity,
@@ -100,7 +145,19 @@ impl Scoring {
             personal_growth,
             market_position,
             raw,
+            growth,
+            provisional: sums.provisional_e6 / 1e6 / self.window_minutes,
+            newcomer,
             score,
+        }
+    }
+
+    /// The measure by which a creator is scored, of that of its platform: of the profile `rising` at least ten engagements a
+    /// window.
+    fn market_of(&self, market: f64) -> f64 {
+        match self.spec.profile {
+            Profile::Rising => market.max(LEAST / self.window_minutes),
+            _ => market,
         }
     }
 
@@ -120,9 +177,12 @@ impl Scoring {
         ))
     }
 
-    /// The label of a score that was rounded to two decimals.
-    pub fn label(&self, rounded_score: f64) -> &'static str {
-        self.spec.labels.of(rounded_score)
+    /// The label of a score that was rounded to two decimals. A newcomer's is Warm at most.
+    pub fn label(&self, rounded_score: f64, newcomer: bool) -> &'static str {
+        match self.spec.labels.of(rounded_score) {
+            "Viral" | "Hot" if newcomer => "Warm",
+            label => label,
+        }
     }
 }
 
@@ -187,10 +247,14 @@ mod tests {
                 previous_events: events[1].into(),
                 baseline_engagement_e6: engagement[1] as f64,
                 baseline_events: events[1].into(),
+                provisional_e6: engagement[1] as f64,
             };
-            let terms = scoring.score(&sums, market);
-            proptest::prop_assert!(terms.are_finite(), "{terms:?}");
-            proptest::prop_assert!((0.0..=100.0).contains(&terms.score));
+            for profile in [Profile::Default, Profile::Rising] {
+                scoring.spec.profile = profile;
+                let terms = scoring.score(&sums, market);
+                proptest::prop_assert!(terms.are_finite(), "{terms:?}");
+                proptest::prop_assert!((0.0..=100.0).contains(&terms.score));
+            }
         }
     }
 
@@ -238,11 +302,50 @@ mod tests {
     }
 
     #[test]
+    fn the_curve_of_rising_has_no_step_and_goes_through_its_points() {
+        for (s, score) in CURVE {
+            assert!((rising_score(s) - score).abs() < 1e-12, "{s}");
+            assert!((rising_score(s + 1e-9) - score).abs() < 1e-6, "{s}");
+        }
+        assert_eq!((rising_score(-1.5), rising_score(3.0)), (12.5, 90.0));
+        assert!((rising_score(0.95) - 50.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_newcomer_has_no_growth_and_is_warm_at_most() {
+        let spec = ScoringSpec::defaults(Profile::Rising, Counters::Cumulative);
+        let scoring = Scoring::new(&spec);
+        // 1440 engagements, and as many carried on; a usual of half an engagement a minute.
+        let sums = Sums {
+            window_end: 1_000,
+            first_pane: 1_000 - 48 - 72,
+            engagement_e6: 1_440e6,
+            provisional_e6: 1_440e6,
+            baseline_engagement_e6: 30e6 * (1.0 - scoring.decay(72.0)),
+            ..Sums::default()
+        };
+        let known = scoring.score(&sums, 1.0);
+        assert_eq!((known.velocity, known.provisional), (2.0, 1.0));
+        assert!((known.growth - 1.0).abs() < 1e-12 && !known.newcomer);
+        assert!((known.raw - (1.0 + 0.2 * 3_f64.log2())).abs() < 1e-12);
+        let newer = Sums {
+            first_pane: sums.first_pane + 1,
+            ..sums
+        };
+        let newcomer = scoring.score(&newer, 1.0);
+        assert!(newcomer.newcomer && newcomer.growth == 0.0);
+        let floor = scoring.score(&sums, 0.0).market;
+        assert_eq!(floor, 10.0 / 1_440.0);
+        assert_eq!(scoring.label(99.0, true), "Warm");
+        assert_eq!(scoring.label(30.0, true), "Normal");
+    }
+
+    #[test]
     fn the_label_goes_by_the_rounded_score() {
         let scoring = cumulative();
-        assert_eq!(scoring.label(80.0), "Viral");
-        assert_eq!(scoring.label(79.99), "Hot");
-        assert_eq!(scoring.label(25.0), "Normal");
-        assert_eq!(scoring.label(24.99), "Cold");
+        assert_eq!(scoring.label(80.0, false), "Viral");
+        assert_eq!(scoring.label(79.99, false), "Hot");
+        assert_eq!(scoring.label(25.0, false), "Normal");
+        assert_eq!(scoring.label(24.99, false), "Cold");
     }
 }

@@ -2,15 +2,28 @@
 //! the slots of a KOL lie beside the ranking.
 //!
 //! Layout, little endian: one version byte; the market measure by which the KOL was scored, as its version
-//! and its value, both doubles; then one record for each slot, as [`SLOT_LAYOUT`] says. All slots of a KOL
+//! and its value, both doubles; then one record for each slot, as a [`SlotLayout`] says. All slots of a KOL
 //! are of one generation, and the measure is of that one too.
 
 use std::ops::Range;
 
 use super::market::Market;
+use crate::job::Profile;
 
-/// Version of the packed form: a new one whenever [`SLOT_LAYOUT`] changes.
-pub const SLOTS_VERSION: u8 = 2;
+/// How the slots of a job lie packed: it follows from the profile, so that a program which knows no other profile reads what
+/// it knows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SlotLayout {
+    /// Version of the packed form: a new one whenever `fields` change.
+    pub version: u8,
+    /// The numbers of a slot, in order.
+    pub fields: &'static [SlotField],
+    /// Bytes of one slot.
+    pub bytes: usize,
+    /// Whether there is room for what rates amount to that are carried on.
+    carries_on: bool,
+}
+
 /// Bytes before the first slot.
 pub const SLOTS_HEADER: usize = 1 + 8 + 8;
 
@@ -54,27 +67,31 @@ impl Packed {
     }
 }
 
-/// Packing and unpacking follow from one list of fields.
+/// Packing and unpacking follow from one list of fields for each layout; numbers that one lacks are zero.
 macro_rules! slot_layout {
-    ($($field:ident: $number:ident,)*) => {
-        /// The numbers of a packed slot, in order.
-        pub const SLOT_LAYOUT: &[SlotField] = &[
-            $(SlotField { name: stringify!($field), number: Packed::$number },)*
-        ];
-
-        /// Bytes of one packed slot, without the version byte.
-        pub const SLOT_BYTES: usize = 0 $(+ Packed::$number.bytes())*;
+    ($layout:ident, $pack:ident, $unpack:ident, $version:literal, $carries_on:literal:
+     $($field:ident: $number:ident,)*) => {
+        impl SlotLayout {
+            /// See [`SlotLayout::of`].
+            pub const $layout: Self = Self {
+                version: $version,
+                fields: &[$(SlotField { name: stringify!($field), number: Packed::$number },)*],
+                bytes: 0 $(+ Packed::$number.bytes())*,
+                carries_on: $carries_on,
+            };
+        }
 
         impl Slot {
-            /// Appends the packed form.
-            pub fn pack_into(&self, out: &mut Vec<u8>) {
+            fn $pack(&self, out: &mut Vec<u8>) {
                 $(slot_layout!(@pack out, $number, self.$field);)*
             }
 
-            fn unpack(bytes: &[u8; SLOT_BYTES]) -> Self {
+            #[allow(clippy::needless_update, reason = "a layout may have all numbers")]
+            fn $unpack(bytes: &[u8; SlotLayout::$layout.bytes]) -> Self {
                 let mut at = 0;
                 Self {
                     $($field: slot_layout!(@unpack $number, next(bytes, &mut at)),)*
+                    ..Self::default()
                 }
             }
         }
@@ -91,6 +108,7 @@ macro_rules! slot_layout {
 }
 
 slot_layout! {
+    PLAIN, pack_plain, unpack_plain, 2, false:
     partition: U32,
     generation: U32,
     window_end: U40,
@@ -103,7 +121,43 @@ slot_layout! {
     first_pane: U40,
 }
 
-fn next<const N: usize>(bytes: &[u8; SLOT_BYTES], at: &mut usize) -> [u8; N] {
+slot_layout! {
+    CARRIED_ON, pack_carried_on, unpack_carried_on, 3, true:
+    partition: U32,
+    generation: U32,
+    window_end: U40,
+    engagement_e6: F64,
+    events: U32,
+    previous_engagement_e6: F64,
+    previous_events: U32,
+    provisional_e6: F64,
+    baseline_engagement_e6: F64,
+    baseline_events: F64,
+    first_pane: U40,
+}
+
+impl SlotLayout {
+    /// That of the jobs of a profile.
+    pub const fn of(profile: Profile) -> &'static Self {
+        match profile {
+            Profile::Default | Profile::SparkCompat => &Self::PLAIN,
+            Profile::Rising => &Self::CARRIED_ON,
+        }
+    }
+
+    /// Bytes of what is counted in the two windows up to the window end.
+    pub const fn counted(&self) -> Range<usize> {
+        let carried_on = if self.carries_on { 8 } else { 0 };
+        13..37 + carried_on
+    }
+
+    /// Bytes of the baseline sums and the first pane.
+    pub const fn baseline(&self) -> Range<usize> {
+        self.counted().end..self.bytes
+    }
+}
+
+fn next<const N: usize>(bytes: &[u8], at: &mut usize) -> [u8; N] {
     let from = *at;
     *at += N;
     std::array::from_fn(|i| bytes[from + i])
@@ -121,10 +175,15 @@ impl Slot {
     pub const TAG: Range<usize> = 0..8;
     /// Bytes of the window end.
     pub const WINDOW_END: Range<usize> = 8..13;
-    /// Bytes of what is counted in the two windows up to it.
-    pub const COUNTED: Range<usize> = 13..37;
-    /// Bytes of the baseline sums and the first pane.
-    pub const BASELINE: Range<usize> = 37..SLOT_BYTES;
+
+    /// Appends the packed form.
+    pub fn pack_into(&self, layout: &SlotLayout, out: &mut Vec<u8>) {
+        if layout.carries_on {
+            self.pack_carried_on(out);
+        } else {
+            self.pack_plain(out);
+        }
+    }
 }
 
 /// One partition's share of a KOL, as of window end `T`.
@@ -144,6 +203,8 @@ pub struct Slot {
     pub previous_engagement_e6: f64,
     /// `n'`: events of the window before.
     pub previous_events: u32,
+    /// `P`: what the newest rates amount to in the window, carried on; millionths. Zero where the profile has no such sum.
+    pub provisional_e6: f64,
     /// `B_E`: decayed sum over older panes, millionths.
     pub baseline_engagement_e6: f64,
     /// `B_n`: decayed events of older panes.
@@ -156,7 +217,7 @@ pub struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackError {
     /// Written by another version of this system.
-    #[error("slots have format version {0}, this program reads version {SLOTS_VERSION}")]
+    #[error("slots have format version {0}, this program reads versions 2 and 3")]
     Version(u8),
     /// Not a whole number of slots.
     #[error("slots of {0} bytes are not whole")]
@@ -164,12 +225,12 @@ pub enum PackError {
 }
 
 /// The packed slots of a KOL, and the measure by which it was scored.
-pub fn pack_slots(market: &Market, slots: &[Slot]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(SLOTS_HEADER + slots.len() * SLOT_BYTES);
-    out.push(SLOTS_VERSION);
+pub fn pack_slots(layout: &SlotLayout, market: &Market, slots: &[Slot]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(SLOTS_HEADER + slots.len() * layout.bytes);
+    out.push(layout.version);
     out.extend_from_slice(&pack_market(market));
     for slot in slots {
-        slot.pack_into(&mut out);
+        slot.pack_into(layout, &mut out);
     }
     out
 }
@@ -200,15 +261,25 @@ pub fn unpack_market(packed: &[u8]) -> Option<Market> {
 /// Another version, or a length that no whole number of slots has.
 pub fn unpack_slots(packed: &[u8]) -> Result<Vec<Slot>, PackError> {
     let version = *packed.first().ok_or(PackError::Length(0))?;
-    if version != SLOTS_VERSION {
-        return Err(PackError::Version(version));
-    }
     let whole = PackError::Length(packed.len());
-    let (slots, rest) = packed.get(SLOTS_HEADER..).ok_or(whole)?.as_chunks();
-    if !rest.is_empty() {
-        return Err(whole);
+    let slots = packed.get(SLOTS_HEADER..).ok_or(whole);
+    match version {
+        PLAIN => all_of(slots?, Slot::unpack_plain).ok_or(whole),
+        CARRIED_ON => all_of(slots?, Slot::unpack_carried_on).ok_or(whole),
+        other => Err(PackError::Version(other)),
     }
-    Ok(slots.iter().map(Slot::unpack).collect())
+}
+
+const PLAIN: u8 = SlotLayout::PLAIN.version;
+const CARRIED_ON: u8 = SlotLayout::CARRIED_ON.version;
+
+/// Slots of so many bytes each; `None`: they are not whole.
+fn all_of<const BYTES: usize>(
+    packed: &[u8],
+    unpack: fn(&[u8; BYTES]) -> Slot,
+) -> Option<Vec<Slot>> {
+    let (slots, rest) = packed.as_chunks();
+    rest.is_empty().then(|| slots.iter().map(unpack).collect())
 }
 
 #[cfg(test)]
@@ -217,22 +288,24 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_slot_begin_where_its_numbers_do() {
-        let begin = |name: &str| -> usize {
-            let before = SLOT_LAYOUT.iter().take_while(|field| field.name != name);
-            before.map(|field| field.number.bytes()).sum()
-        };
-        let parts = [
-            ("partition", Slot::TAG),
-            ("window_end", Slot::WINDOW_END),
-            ("engagement_e6", Slot::COUNTED),
-            ("baseline_engagement_e6", Slot::BASELINE),
-        ];
-        let mut end = 0;
-        for (first, part) in parts {
-            assert_eq!((begin(first), end), (part.start, part.start), "{first}");
-            end = part.end;
+        for layout in [SlotLayout::PLAIN, SlotLayout::CARRIED_ON] {
+            let begin = |name: &str| -> usize {
+                let before = layout.fields.iter().take_while(|field| field.name != name);
+                before.map(|field| field.number.bytes()).sum()
+            };
+            let parts = [
+                ("partition", Slot::TAG),
+                ("window_end", Slot::WINDOW_END),
+                ("engagement_e6", layout.counted()),
+                ("baseline_engagement_e6", layout.baseline()),
+            ];
+            let mut end = 0;
+            for (first, part) in parts {
+                assert_eq!((begin(first), end), (part.start, part.start), "{first}");
+                end = part.end;
+            }
+            assert_eq!(end, layout.bytes);
         }
-        assert_eq!(end, SLOT_BYTES);
     }
 
     #[test]
@@ -248,12 +321,13 @@ mod tests {
             baseline_engagement_e6: 1e-3,
             baseline_events: 0.5,
             first_pane: 485_000,
+            provisional_e6: 0.0,
         };
         let market = Market {
             mean: 4.73,
             version: 9,
         };
-        let packed = pack_slots(&market, &[slot, Slot::default()]);
+        let packed = pack_slots(&SlotLayout::PLAIN, &market, &[slot, Slot::default()]);
         assert_eq!(packed.len(), 17 + 2 * 58);
         assert_eq!(
             packed[1..17],
@@ -264,5 +338,12 @@ mod tests {
         assert_eq!(unpack_slots(&packed), Ok(vec![slot, Slot::default()]));
         assert_eq!(unpack_slots(&packed[..60]), Err(PackError::Length(60)));
         assert_eq!(unpack_slots(&[9]), Err(PackError::Version(9)));
+        let carried_on = Slot {
+            provisional_e6: 7.5,
+            ..slot
+        };
+        let packed = pack_slots(&SlotLayout::CARRIED_ON, &market, &[carried_on]);
+        assert_eq!(packed.len(), 17 + 66);
+        assert_eq!(unpack_slots(&packed), Ok(vec![carried_on]));
     }
 }

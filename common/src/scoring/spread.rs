@@ -1,5 +1,9 @@
 //! How a gain is spread over the time in which it arose.
 
+use std::ops::Range;
+
+pub use crate::job::CARRIED_ON;
+
 /// What the panes of one gain receive, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -18,20 +22,26 @@ pub struct Share {
 /// That all whole panes get the same makes their part of the baseline a geometric sum, however long
 /// the gap is. `gain` is at most 3·10¹² (three counters of at most 10¹²), so a share fits 64 bits.
 pub fn spread(gain: u64, last: u64, now: u64, slide: u64) -> [Share; 3] {
-    let none = Share {
-        from: 0,
-        to: 0,
-        each_e6: 0,
-    };
-    if now <= last || gain == 0 {
+    spread_at((gain, now.saturating_sub(last)), last..now, slide)
+}
+
+/// The rate of a gain that arose over `span` milliseconds up to `time`, carried on for as long, at most [`CARRIED_ON`].
+pub fn carry_on(gain: u64, span: u64, time: u64, slide: u64) -> [Share; 3] {
+    spread_at((gain, span), time..time + span.min(CARRIED_ON), slide)
+}
+
+/// What a rate, as a gain and the milliseconds in which it arose, amounts to in the panes of a time that is not longer: each
+/// part is rounded down but the last pane's, which gets what is missing to the whole.
+fn spread_at((gain, span): (u64, u64), time: Range<u64>, slide: u64) -> [Share; 3] {
+    let none = share(0, 0, 0);
+    if time.is_empty() || gain == 0 {
         return [none; 3];
     }
-    let total = u128::from(gain) * 1_000_000;
-    let span = u128::from(now - last);
-    let first = last / slide;
-    let end = (now - 1) / slide;
-    let part = |ms: u64| total * u128::from(ms) / span;
-    let mut rest = total;
+    let part = |ms: u64| u128::from(gain) * 1_000_000 * u128::from(ms) / u128::from(span);
+    let first = time.start / slide;
+    let end = (time.end - 1) / slide;
+    let last = time.start;
+    let mut rest = part(time.end - time.start);
     let mut head = none;
     let mut whole_from = first;
     if first < end && !last.is_multiple_of(slide) {
@@ -85,6 +95,16 @@ mod tests {
         assert_eq!(head.each_e6, 0);
         assert_eq!(middle, share(0, 1, 500_000));
         assert_eq!(tail, share(1, 2, 500_000));
+    }
+
+    #[test]
+    fn a_rate_is_carried_on_for_as_long_as_it_was_seen_and_for_two_days_at_most() {
+        let hour = 3_600_000;
+        assert_eq!(carry_on(7, 90, 100, 60), spread(7, 100, 190, 60));
+        let [head, middle, tail] = carry_on(96, 96 * hour, hour / 2, hour);
+        assert_eq!(head, share(0, 1, 500_000));
+        assert_eq!(middle, share(1, 48, 1_000_000));
+        assert_eq!(tail, share(48, 49, 500_000));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::KolError;
 use crate::job::JobSpec;
 use crate::proto::{Explanation, PaneDetail, ReadingDetail, SlotDetail};
-use crate::scoring::schema::{FIELDS, Scored, Shows};
+use crate::scoring::schema::{Scored, Shows, fields};
 use crate::scoring::{Scoring, Slot, Sums, Terms, merge};
 
 /// See the module.
@@ -58,6 +58,7 @@ fn packed(scoring: &Scoring, slot: &SlotDetail) -> Slot {
         baseline_engagement_e6: slot.baseline_engagement_e6,
         baseline_events: slot.baseline_events,
         first_pane: slot.first_event_ms / scoring.spec.slide.0,
+        provisional_e6: slot.provisional_e6 as f64,
     }
 }
 
@@ -87,7 +88,7 @@ pub fn explanation_json(found: &Explanation, scored: &Scored<'_>) -> Value {
         "readings": readings.map(reading_json).collect::<Vec<_>>(),
         "now_ms": found.now_ms,
     });
-    for field in FIELDS {
+    for field in fields(spec.profile) {
         explanation[field.name] = match field.shows {
             Shows::Exact(number) | Shows::Rounded(_, number) => number(scored).into(),
             Shows::Text(_) => {
@@ -103,11 +104,17 @@ pub fn explanation_json(found: &Explanation, scored: &Scored<'_>) -> Value {
 }
 
 fn reading_json(reading: &ReadingDetail) -> Value {
-    json!({
+    let mut json = json!({
         "video_id": reading.video_id, "time_ms": reading.time_ms, "likes": reading.likes,
         "comments": reading.comments, "shares": reading.shares, "views": reading.views,
         "followers": reading.followers,
-    })
+    });
+    // Of jobs that carry rates on.
+    if let Some(gained) = reading.gained {
+        json["gained"] = gained.into();
+        json["carried_on_to_ms"] = reading.carried_on_to_ms.into();
+    }
+    json
 }
 
 /// The velocity as of each window end whose window is still kept as panes: the newest one is that of the score. None where
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn every_field_of_the_score_is_shown() {
         let shown = explained([&[(1, 720)], &[]]);
-        for field in FIELDS {
+        for field in fields(Profile::Default) {
             assert!(!shown[field.name].is_null(), "{}: {shown}", field.name);
         }
     }

@@ -47,7 +47,7 @@ impl Parts {
         let platform = &spec.scoring.default_platform;
         let now = Instant::now() + AHEAD;
         // Whoever waits is sent: how long that takes is for the clock, not for what is counted.
-        let encoder = Encoder::new(&spec.sink, platform, assignment.ordinal);
+        let encoder = Encoder::new(&spec.sink, &spec.scoring, assignment.ordinal);
         let mut fill = Fill::new(encoder, Duration::ZERO, now);
         let key = spec.sink.keys.fence_key(&spec.name, &assignment.partition);
         fill.watch(Watch::of(spec, &key));

@@ -63,6 +63,7 @@ pub(super) fn report(parts: &Parts<'_>, stall: Duration) -> PartitionReport {
                 platform: platform.to_string(),
                 velocity_sum_e4: sum.velocity_e4,
                 slots: sum.slots,
+                bins: sum.histogram.bins().collect(),
             })
             .collect(),
         confirmed: outbox.confirmed(),

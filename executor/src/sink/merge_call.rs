@@ -8,9 +8,9 @@
 //! - arguments: those of [`Argument`], then the name of each KOL. What is sent of the KOLs beside is packed into
 //!   two arguments ([`Kols`]): a script reads one long string faster than Redis many short ones.
 
-use kol_common::scoring::schema::{self, CONSTANTS, Changes, FIELDS, Field, RANK, Shows};
-use kol_common::scoring::{Market, Scoring, Slot};
-use kol_common::scoring::{SLOT_BYTES, SLOT_LAYOUT, SLOTS_HEADER, SLOTS_VERSION};
+use kol_common::job::Profile;
+use kol_common::scoring::schema::{self, CONSTANTS, Changes, Field, RANK, Shows};
+use kol_common::scoring::{Market, SLOTS_HEADER, Scoring, Slot, SlotLayout};
 
 use super::calls::{in_order, list, locals, names_of_kols, push};
 
@@ -94,16 +94,27 @@ impl Kind {
 }
 
 /// What is sent of the KOLs of a call, beside their names: a byte for each of them, and for each that is not removed
-/// its slot without the tag, and the texts of [`RANK`] and [`FIELDS`]; those that change seldom together, as one.
+/// its slot without the tag, and the texts of [`RANK`] and [`schema::fields`]; those that change seldom together, as one.
 /// Before each text stand two bytes for its length, little endian.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kols {
+    profile: Profile,
     kinds: Vec<u8>,
     packed: Vec<u8>,
     text: String,
 }
 
 impl Kols {
+    /// None of a job of this profile.
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            kinds: Vec::new(),
+            packed: Vec::new(),
+            text: String::new(),
+        }
+    }
+
     /// Takes all KOLs out, for the next call.
     pub fn clear(&mut self) {
         self.kinds.clear();
@@ -119,9 +130,9 @@ impl Kols {
     pub fn put(&mut self, kind: Kind, slot: &Slot, mut write: impl FnMut(&Field, &mut String)) {
         self.kinds.push(kind.code().0);
         let begin = self.packed.len();
-        slot.pack_into(&mut self.packed);
+        slot.pack_into(SlotLayout::of(self.profile), &mut self.packed);
         self.packed.drain(begin..begin + TAG_BYTES);
-        for field in std::iter::once(&RANK).chain(fields(Changes::Often)) {
+        for field in std::iter::once(&RANK).chain(fields(self.profile, Changes::Often)) {
             self.text.clear();
             write(field, &mut self.text);
             let at = self.begin_text();
@@ -129,7 +140,7 @@ impl Kols {
             self.end_text(at);
         }
         let all = self.begin_text();
-        for field in fields(Changes::WithBaseline) {
+        for field in fields(self.profile, Changes::WithBaseline) {
             self.text.clear();
             write(field, &mut self.text);
             let at = self.begin_text();
@@ -173,8 +184,10 @@ pub fn tag(ordinal: u32, generation: u32) -> [u8; TAG_BYTES] {
 }
 
 /// The fields that change so.
-fn fields(changes: Changes) -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(move |field| field.changes == changes)
+fn fields(profile: Profile, changes: Changes) -> impl Iterator<Item = &'static Field> {
+    schema::fields(profile)
+        .iter()
+        .filter(move |field| field.changes == changes)
 }
 
 /// The constants of the score as one argument: numbers with blanks between.
@@ -190,18 +203,18 @@ pub fn constants(scoring: &Scoring, market: &Market) -> String {
     text
 }
 
-/// The merge script: what it calls by name, then `shared`, which has words in place of lists.
-pub(super) fn script(shared: &str) -> String {
-    preamble() + &with_lists(shared)
+/// The merge script of a profile: what it calls by name, then `shared`, which has words in place of lists.
+pub(super) fn script(profile: Profile, shared: &str) -> String {
+    preamble(profile) + &with_lists(profile, shared)
 }
 
 /// The first lines of the merge script: what it calls by name.
-fn preamble() -> String {
+fn preamble(profile: Profile) -> String {
     let mut lua = names_of_kols(&Key::ALL.map(Key::lua), &Argument::ALL.map(Argument::lua));
     for (code, name) in Kind::ALL.map(Kind::code) {
         push(&mut lua, format_args!("local {name} = {code}\n"));
     }
-    slots(&mut lua);
+    slots(profile, &mut lua);
     let constants = CONSTANTS.iter().zip(1..);
     let constants = constants.map(|(constant, at)| format!("{} = n[{at}]", constant.name));
     function(
@@ -209,29 +222,33 @@ fn preamble() -> String {
         "constants_of(n)",
         &format!("{{{}}}", list(constants)),
     );
-    texts(&mut lua);
+    texts(profile, &mut lua);
     old_slots(&mut lua);
     lua
 }
 
 /// Layout of a slot, the places of its numbers and parts, and the layouts of what is sent of a KOL.
-fn slots(lua: &mut String) {
-    let layout: String = SLOT_LAYOUT.iter().map(|field| field.number.lua()).collect();
+fn slots(profile: Profile, lua: &mut String) {
+    let packed = SlotLayout::of(profile);
+    let layout: String = packed.fields.iter().map(|f| f.number.lua()).collect();
+    let (bytes, version) = (packed.bytes, packed.version);
     push(
         lua,
         format_args!(
-            "local SLOT, SLOT_BYTES, SLOTS_HEADER = '<{layout}', {SLOT_BYTES}, {SLOTS_HEADER}\n\
-             local SLOTS_VERSION, OLD_SLOTS_VERSION = {SLOTS_VERSION}, {}\n",
+            "local SLOT, SLOT_BYTES, SLOTS_HEADER = '<{layout}', {bytes}, {SLOTS_HEADER}\n\
+             local SLOTS_VERSION, OLD_SLOTS_VERSION = {version}, {}\n",
             schema::OLD_SLOTS_VERSION
         ),
     );
-    let names = SLOT_LAYOUT.iter().map(|f| capitals("SLOT_", f.name));
+    // Not every layout has it.
+    lua.push_str("local SLOT_PROVISIONAL_E6\n");
+    let names = packed.fields.iter().map(|f| capitals("SLOT_", f.name));
     locals(lua, &names.collect::<Vec<_>>(), |at| at.to_string());
     let window_end = Slot::WINDOW_END.len();
-    let (counted, baseline) = (Slot::COUNTED.len(), Slot::BASELINE.len());
+    let (counted, baseline) = (packed.counted().len(), packed.baseline().len());
     // The rank, those that change often, and the others as one.
-    let texts = "Hc0".repeat(1 + fields(Changes::Often).count() + 1);
-    let seldom = "Hc0".repeat(fields(Changes::WithBaseline).count());
+    let texts = "Hc0".repeat(1 + fields(profile, Changes::Often).count() + 1);
+    let seldom = "Hc0".repeat(fields(profile, Changes::WithBaseline).count());
     push(
         lua,
         format_args!(
@@ -243,7 +260,7 @@ fn slots(lua: &mut String) {
     for (name, part) in [
         ("TAG", Slot::TAG),
         ("WINDOW_END", Slot::WINDOW_END),
-        ("BASELINE", Slot::BASELINE),
+        ("BASELINE", packed.baseline()),
     ] {
         let (from, to) = (SLOTS_HEADER + part.start + 1, SLOTS_HEADER + part.end);
         push(
@@ -254,12 +271,12 @@ fn slots(lua: &mut String) {
 }
 
 /// How texts are made from numbers: the rank, those that change seldom, and those that change often.
-fn texts(lua: &mut String) {
+fn texts(profile: Profile, lua: &mut String) {
     let decimals = schema::SCORE_DECIMALS;
     push(lua, format_args!("local SCORE_FORMAT = '%.{decimals}f'\n"));
     let values = std::iter::once(&RANK);
-    let values = values.chain(fields(Changes::WithBaseline));
-    let values = values.chain(fields(Changes::Often));
+    let values = values.chain(fields(profile, Changes::WithBaseline));
+    let values = values.chain(fields(profile, Changes::Often));
     let texts = values.map(|Field { name, shows, .. }| match shows {
         Shows::Exact(_) => format!("string.format('%.17g', v.{name})"),
         Shows::Rounded(decimals, _) => format!("string.format('%.{decimals}f', v.{name})"),
@@ -278,11 +295,11 @@ fn old_slots(lua: &mut String) {
 }
 
 /// Puts the lists of texts and fields into a script, see `lua/merge.lua`.
-fn with_lists(source: &str) -> String {
+fn with_lists(profile: Profile, source: &str) -> String {
     let mut source = source.to_owned();
     for (word, changes) in [("OFTEN", Changes::Often), ("SELDOM", Changes::WithBaseline)] {
-        let texts = list(fields(changes).map(|field| field.name.to_owned()));
-        let pairs = list(fields(changes).map(|field| format!("'{0}', {0}", field.name)));
+        let texts = list(fields(profile, changes).map(|field| field.name.to_owned()));
+        let pairs = list(fields(profile, changes).map(|field| format!("'{0}', {0}", field.name)));
         source = source.replace(&format!("{word}_TEXTS"), &texts);
         source = source.replace(&format!("{word}_FIELDS"), &pairs);
     }

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use kol_common::job::KeyTemplates;
     use kol_common::scoring::Market;
-    use kol_common::scoring::{Slot, pack_slots};
+    use kol_common::scoring::{Slot, SlotLayout, pack_slots};
 
     fn slots(of: &[(u32, u32)]) -> Vec<u8> {
         let slot = |(partition, generation): &(u32, u32)| Slot {
@@ -117,7 +117,11 @@ mod tests {
             generation: *generation,
             ..Slot::default()
         };
-        pack_slots(&Market::default(), &of.iter().map(slot).collect::<Vec<_>>())
+        pack_slots(
+            &SlotLayout::PLAIN,
+            &Market::default(),
+            &of.iter().map(slot).collect::<Vec<_>>(),
+        )
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use kol_common::job::Profile;
 use kol_common::redis::RedisConnection;
 use kol_common::scoring::schema;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
@@ -17,20 +18,48 @@ use super::merge_call::{self, Key};
 pub static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(&CLAIM_SOURCE));
 /// Begins a flush: see `lua/begin.lua`.
 pub static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(&BEGIN_SOURCE));
-/// Merges slots: see `lua/merge.lua`.
-pub static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_SOURCE));
+/// Merges slots of the profiles `default` and `spark-compat`: see `lua/merge.lua`.
+static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_SOURCE));
+/// The same of the profile `rising`.
+static MERGE_RISING: LazyLock<Script> = LazyLock::new(|| Script::new(&MERGE_RISING_SOURCE));
 /// Ends a flush: see `lua/done.lua`.
 pub static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(&DONE_SOURCE));
 /// Removes hashes that nothing names: see `lua/forget.lua`.
 pub static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(&FORGET_SOURCE));
 
 /// Compares what was sent with what is there: see `lua/compare.lua`.
-pub static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
+static COMPARE: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_SOURCE));
+/// The same of the profile `rising`.
+static COMPARE_RISING: LazyLock<Script> = LazyLock::new(|| Script::new(&COMPARE_RISING_SOURCE));
 /// Keeps the first of a ranking: see `lua/history.lua`.
 pub static HISTORY: LazyLock<Script> = LazyLock::new(|| Script::new(&HISTORY_SOURCE));
 
 /// Looks at the rules of alerts: see `lua/alerts.lua`.
 pub static ALERTS: LazyLock<Script> = LazyLock::new(|| Script::new(&ALERTS_SOURCE));
+
+/// What merges slots of a profile.
+pub fn merge(profile: Profile) -> &'static Script {
+    match profile {
+        Profile::Default | Profile::SparkCompat => &MERGE,
+        Profile::Rising => &MERGE_RISING,
+    }
+}
+
+/// Source of what merges slots of a profile.
+pub fn merge_source(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Default | Profile::SparkCompat => &MERGE_SOURCE,
+        Profile::Rising => &MERGE_RISING_SOURCE,
+    }
+}
+
+/// What compares what was sent by a profile.
+pub fn compare(profile: Profile) -> &'static Script {
+    match profile {
+        Profile::Default | Profile::SparkCompat => &COMPARE,
+        Profile::Rising => &COMPARE_RISING,
+    }
+}
 
 /// Source of the claim script: the names of its key and arguments, then `lua/claim.lua`.
 pub static CLAIM_SOURCE: LazyLock<String> = LazyLock::new(|| {
@@ -50,9 +79,21 @@ pub static MERGE_SOURCE: LazyLock<String> = LazyLock::new(|| {
         include_str!("lua/errors.lua"),
         include_str!("lua/owner.lua"),
         include_str!("lua/score.lua"),
+        include_str!("lua/biggest.lua"),
         include_str!("lua/merge.lua")
     );
-    merge_call::script(shared)
+    merge_call::script(Profile::Default, shared)
+});
+/// The same of the profile `rising`.
+pub static MERGE_RISING_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let shared = concat!(
+        include_str!("lua/errors.lua"),
+        include_str!("lua/owner.lua"),
+        include_str!("lua/score.lua"),
+        include_str!("lua/rising.lua"),
+        include_str!("lua/merge.lua")
+    );
+    merge_call::script(Profile::Rising, shared)
 });
 /// Source of the done script: the names of its keys and arguments, what scripts share, then `lua/done.lua`.
 pub static DONE_SOURCE: LazyLock<String> = LazyLock::new(|| {
@@ -69,7 +110,12 @@ pub static DONE_SOURCE: LazyLock<String> = LazyLock::new(|| {
 
 /// Source of the compare script: the names of its keys and arguments, what scripts share, then `lua/compare.lua` with
 /// the fields of hashes in place of two words.
-pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
+pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| compare_source(Profile::Default));
+/// The same of the profile `rising`.
+pub static COMPARE_RISING_SOURCE: LazyLock<String> =
+    LazyLock::new(|| compare_source(Profile::Rising));
+
+fn compare_source(profile: Profile) -> String {
     let arguments = CompareArgument::ALL.map(CompareArgument::lua);
     let source = concat!(
         include_str!("lua/errors.lua"),
@@ -80,10 +126,10 @@ pub static COMPARE_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let keys = [&Key::ALL.map(Key::lua)[..], &stamps].concat();
     // As arguments of a call: a table of them would be unpacked for each KOL.
     let source = source
-        .replace("HASH_FIELDS", &quoted(schema::hash_fields()))
+        .replace("HASH_FIELDS", &quoted(schema::hash_fields(profile)))
         .replace("LEGACY_FIELDS", &quoted(schema::LEGACY_FIELDS));
     names_of_kols(&keys, &arguments) + &source
-});
+}
 
 /// Source of the forget script: the names of its keys and arguments, what scripts share, then `lua/forget.lua` with the
 /// fields that say whose a hash is in place of two words.
@@ -130,9 +176,18 @@ pub static HISTORY_SOURCE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// All of them, to load after Redis lost them.
-pub fn all() -> [&'static Script; 8] {
+pub fn all() -> [&'static Script; 10] {
     [
-        &CLAIM, &BEGIN, &MERGE, &FORGET, &DONE, &COMPARE, &ALERTS, &HISTORY,
+        &CLAIM,
+        &BEGIN,
+        &MERGE,
+        &MERGE_RISING,
+        &FORGET,
+        &DONE,
+        &COMPARE,
+        &COMPARE_RISING,
+        &ALERTS,
+        &HISTORY,
     ]
 }
 

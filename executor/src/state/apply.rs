@@ -3,29 +3,49 @@
 use std::ops::Range;
 
 use kol_common::checkpoint::Record;
-use kol_common::scoring::spread;
+use kol_common::scoring::Scoring;
 
 use super::State;
 use super::consumers::{Consumer, KolIndex};
 use super::gaps::Gaps;
+use super::kols::Slot;
 use super::panes::{PaneRules, Panes};
 use super::queue::Admitted;
+use super::rates::Rate;
 use super::reading::{Entity, MISSING};
 use super::readings::Readings;
+use super::rises::{Spread, rises};
 
-/// What a slot gained.
+/// What a reading says.
 #[derive(Clone, Copy, Debug)]
 struct Gain {
-    engagements: u64,
-    /// It arose from here to the time of the event.
-    since: u64,
+    /// What its slot gained.
+    gained: Spread,
+    /// Whether that lies beside the panes, until the next reading decides about it.
+    is_suspect: bool,
+    /// The rate that was carried on until now, and since when.
+    ended: (Rate, u64),
 }
 
 impl Gain {
-    const NONE: Self = Self {
-        engagements: 0,
-        since: 0,
-    };
+    /// Nothing was gained up to this time.
+    fn none(time: u64) -> Self {
+        Self::of(0, time, time)
+    }
+
+    fn of(gain: u64, since: u64, time: u64) -> Self {
+        Self {
+            gained: Spread { gain, since, time },
+            is_suspect: false,
+            ended: (Rate::NONE, 0),
+        }
+    }
+
+    /// The rate that it says.
+    fn rate(self) -> Rate {
+        let Spread { gain, since, time } = self.gained;
+        Rate::new(gain, time - since)
+    }
 }
 
 /// What a reading changes beside its slot.
@@ -33,7 +53,9 @@ struct Books<'s> {
     readings: &'s mut Readings,
     gaps: &'s mut Gaps,
     copies: &'s mut Vec<u8>,
+    settled: &'s mut Vec<Spread>,
     ttl: u64,
+    carries_on: bool,
 }
 
 impl State {
@@ -45,34 +67,51 @@ impl State {
         let spec = &self.scoring.spec;
         let slot = self.kols.slot_mut(kol);
         slot.panes.advance(&self.rules, event.window_end);
+        let before = slot.heap();
+        let undecided = slot
+            .carried
+            .as_ref()
+            .is_some_and(|c| !c.suspects.is_empty());
         let (engagement_e6, gain) = if self.scoring.cumulative() {
             let mut books = Books {
                 readings: &mut self.readings,
                 gaps: &mut self.gaps,
                 copies: &mut self.copies,
+                settled: &mut self.settled,
                 ttl: spec.entity_ttl.0,
+                carries_on: self.scoring.carries_on(),
             };
-            let Some(gain) = books.read(kol, slot.first, event, event.entity(text)) else {
+            let Some(gain) = books.read(kol, slot, event, event.entity(text)) else {
                 return;
             };
             (0, gain)
         } else {
-            (total(event.counters).saturating_mul(1_000_000), Gain::NONE)
+            let total = total(event.counters).saturating_mul(1_000_000);
+            (total, Gain::none(event.time))
         };
         slot.first = slot.first.min(event.time);
         slot.newest = slot.newest.max(event.time);
         for consumer in Consumer::OF_EVENTS {
             self.changed.note(consumer, kol, &mut slot.waiting);
         }
-        let before = slot.panes.heap();
-        let touched = add(
+        let mut touched = add(
             &mut slot.panes,
             &self.rules,
             event.time,
             engagement_e6,
             gain,
         );
-        let after = slot.panes.heap();
+        if self.scoring.carries_on() {
+            for gained in self.settled.drain(..) {
+                slot.panes.spread(&self.rules, gained);
+            }
+            let carried = carry_on(slot, &self.scoring, event, gain);
+            touched = touched.start.min(carried.start)..touched.end.max(carried.end);
+            if undecided {
+                touched.start = 0;
+            }
+        }
+        let after = slot.heap();
         // When the window end moves, all slots are added up again.
         if touched.start < market.end && market.start < touched.end {
             self.changed.note(Consumer::Market, kol, &mut slot.waiting);
@@ -97,7 +136,7 @@ impl State {
         if slot.newest + self.scoring.spec.entity_ttl.0 < event.oldest {
             (slot.first, slot.newest) = (u64::MAX, 0);
             self.changed.note(Consumer::Market, kol, &mut slot.waiting);
-            self.kols.set_panes(kol, Panes::default());
+            self.kols.set_panes(kol, Panes::default(), None);
         }
         kol
     }
@@ -108,7 +147,7 @@ impl Books<'_> {
     fn read(
         &mut self,
         kol: KolIndex,
-        first_event: u64,
+        slot: &mut Slot,
         event: &Admitted,
         entity: Entity<'_>,
     ) -> Option<Gain> {
@@ -117,37 +156,96 @@ impl Books<'_> {
         let last = known.or_else(|| self.readings.find(kol, entity));
         let counts = last.filter(|i| self.readings.get(*i).time() + self.ttl >= event.oldest);
         let Some(index) = counts else {
-            self.begin(kol, event, entity, last);
-            return Some(self.gain_of_new(first_event, event, entity));
+            let gain = self.gain_of_new(slot.first, event, entity);
+            let index = self.begin(kol, event, entity, last);
+            self.release(kol, slot, index, event.oldest);
+            self.carry_on(index, gain.rate());
+            return Some(gain);
         };
         let since = self.readings.get(index).time();
         if time <= since {
-            return (time < since).then_some(Gain::NONE);
+            return (time < since).then(|| Gain::none(time));
         }
         let span = time - since;
-        let last = self.readings.change(index, self.copies);
-        last.set_time(time);
-        if span > self.ttl {
+        let ended = (self.readings.rate(index), since);
+        let mut gain = if span > self.ttl {
+            let last = self.readings.change(index, self.copies);
+            last.set_time(time);
             last.begin(event.counters);
-            return Some(Gain::NONE);
-        }
-        // Views are kept, not counted; a profile has one counter.
-        let gains = last.advance(event.counters);
-        self.gaps.add(span);
-        Some(Gain {
-            engagements: gains[..3].iter().sum(),
-            since,
-        })
+            self.release(kol, slot, index, event.oldest);
+            Gain::none(time)
+        } else {
+            self.gaps.add(span);
+            self.advance(slot, index, (since, time), event.counters)
+        };
+        gain.ended = ended;
+        self.carry_on(index, gain.rate());
+        Some(gain)
     }
 
-    /// Keeps a first reading. `place` is that of one that no longer counts.
-    fn begin(&mut self, kol: KolIndex, event: &Admitted, entity: Entity<'_>, place: Option<u32>) {
+    /// A newer reading of an entity: what it gained since the one before.
+    fn advance(
+        &mut self,
+        slot: &mut Slot,
+        index: u32,
+        (since, time): (u64, u64),
+        counters: [u64; 4],
+    ) -> Gain {
+        let last = self.readings.change(index, self.copies);
+        last.set_time(time);
+        if let Some(carried) = &mut slot.carried {
+            (carried.suspects).decide(index, counters, last, self.settled);
+        }
+        let before = last.counters();
+        let gains = last.advance(counters);
+        // Views are kept, not counted; a profile has one counter.
+        let mut gain = Gain::of(gains[..3].iter().sum(), since, time);
+        if self.carries_on {
+            let rises = rises(before, counters, gains);
+            if !rises.is_empty() {
+                let carried = slot.carried.get_or_insert_default();
+                carried.suspects.add(index, gain.gained, rises);
+                gain.is_suspect = true;
+            }
+        }
+        gain
+    }
+
+    /// A reading that begins anew decides about nothing, and neither do those of this slot that no longer count.
+    fn release(&mut self, kol: KolIndex, slot: &mut Slot, begun: u32, oldest: u64) {
+        let Some(carried) = &mut slot.carried else {
+            return;
+        };
+        let (readings, ttl) = (&*self.readings, self.ttl);
+        let is_over = |index: u32| {
+            let reading = readings.get(index);
+            index == begun || reading.kol != kol || reading.time() + ttl < oldest
+        };
+        carried.suspects.release(is_over, self.settled);
+    }
+
+    /// Keeps the rate of a reading.
+    fn carry_on(&mut self, index: u32, rate: Rate) {
+        if self.carries_on {
+            self.readings.set_rate(index, rate);
+        }
+    }
+
+    /// Keeps a first reading; answers its index. `place` is that of one that no longer counts.
+    fn begin(
+        &mut self,
+        kol: KolIndex,
+        event: &Admitted,
+        entity: Entity<'_>,
+        place: Option<u32>,
+    ) -> u32 {
         let (time, counters) = (event.time, event.counters);
         match place {
             Some(index) => {
                 let last = self.readings.change(index, self.copies);
                 last.set_time(time);
                 last.begin(counters);
+                index
             }
             None => (self.readings).insert(kol, entity, time, counters, self.copies),
         }
@@ -162,12 +260,9 @@ impl Books<'_> {
         // Where it is not known, it is later than any time.
         let is_new = entity != Entity::Profile && made < time && made >= first_event;
         if !is_new || time - made > self.ttl {
-            return Gain::NONE;
+            return Gain::none(time);
         }
-        Gain {
-            engagements: total(event.counters),
-            since: made,
-        }
+        Gain::of(total(event.counters), made, time)
     }
 }
 
@@ -183,15 +278,32 @@ fn add(
     let slide = rules.slide();
     let pane = time / slide;
     panes.add(rules, pane..pane + 1, engagement_e6, 1);
-    if gain.engagements == 0 {
+    if gain.gained.gain == 0 {
         return pane..pane + 1;
     }
-    for share in spread(gain.engagements, gain.since, time, slide) {
-        if share.each_e6 > 0 {
-            panes.add(rules, share.from..share.to, share.each_e6, 0);
-        }
+    if !gain.is_suspect {
+        panes.spread(rules, gain.gained);
     }
-    gain.since / slide..pane + 1
+    gain.gained.since / slide..pane + 1
+}
+
+/// Takes what was carried on of an entity out of its slot, and carries on what it gained now: which panes that has.
+fn carry_on(slot: &mut Slot, scoring: &Scoring, event: &Admitted, gain: Gain) -> Range<u64> {
+    let slide = scoring.spec.slide.0;
+    let pane = event.time / slide;
+    let (ended, since) = gain.ended;
+    let begun = gain.rate();
+    if let Some(carried) = &mut slot.carried {
+        carried.advance(scoring, event.window_end);
+        carried.take(scoring, ended, since);
+    }
+    if !begun.is_none() {
+        let carried = slot.carried.get_or_insert_default();
+        carried.advance(scoring, event.window_end);
+        carried.add(scoring, begun, event.time);
+    }
+    let from = if ended.is_none() { pane } else { since / slide };
+    from..pane + scoring.ahead() + 1
 }
 
 /// What is counted: views are not.

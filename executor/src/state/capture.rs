@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use kol_common::checkpoint::{Head, KolRecord, Record};
+use kol_common::checkpoint::frame::{PLAIN_VERSION, VERSION};
+use kol_common::checkpoint::{CarriedKolRecord, Head, KolRecord, Record};
 
 use super::{Capture, KolIndex, State};
 
@@ -23,6 +24,15 @@ impl State {
         match what {
             Capture::Base | Capture::Savepoint => all,
             Capture::Changes => all.min(self.uncaptured() * RECORD_BYTES),
+        }
+    }
+
+    /// Version of the files that its captures make.
+    pub fn file_version(&self) -> u16 {
+        if self.scoring.carries_on() {
+            VERSION
+        } else {
+            PLAIN_VERSION
         }
     }
 
@@ -128,7 +138,17 @@ impl State {
             baseline_events,
             panes: Cow::Borrowed(&self.panes_copied),
         };
-        Record::Kol(record).append(&mut self.copies);
+        let Some(carried) = &slot.carried else {
+            return Record::Kol(record).append(&mut self.copies);
+        };
+        let base = carried.copy(&mut self.carried_copied);
+        let record = CarriedKolRecord {
+            kol: record,
+            base,
+            panes: Cow::Borrowed(&self.carried_copied),
+            suspects: carried.suspects.copy().into(),
+        };
+        Record::CarriedKol(record).append(&mut self.copies);
     }
 }
 

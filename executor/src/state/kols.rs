@@ -1,18 +1,23 @@
 //! The KOLs of a partition: each has a dense index from when it is first seen, and its name and its slot lie together,
 //! so that an event of it looks at one place.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use compact_str::CompactString;
 use kol_common::Millis;
 use kol_common::job::ScoringSpec;
+use kol_common::scoring::Scoring;
 
 use super::consumers::{KolIndex, Waiting};
 use super::index::{Index, Table};
-use super::panes::Panes;
+use super::panes::{PaneRules, Panes};
 use super::platforms::{PlatformIndex, Platforms};
 use super::prefetch::prefetch;
+use super::rates::Carried;
 use super::reading::MISSING;
+use super::rises::Suspects;
 use super::seed::Seeded;
 use super::slab::Slab;
 
@@ -49,6 +54,8 @@ pub(super) struct Slot {
     /// Its velocity in the market sums, in 1/10000; [`MISSING`] when it is not part of them.
     pub(super) market_e4: u64,
     pub(super) panes: Panes,
+    /// What is carried on of its newest readings, if anything is.
+    pub(super) carried: Option<Box<Carried>>,
     /// Consumers that have not taken its newest change.
     pub(super) waiting: Waiting,
 }
@@ -61,6 +68,7 @@ impl Slot {
             newest: 0,
             market_e4: MISSING,
             panes: Panes::default(),
+            carried: None,
             waiting: Waiting::NOWHERE,
         }
     }
@@ -68,6 +76,27 @@ impl Slot {
     /// Whether it never had an event.
     pub(super) fn is_silent(&self) -> bool {
         self.newest == 0 && self.first == u64::MAX
+    }
+
+    /// Bytes of the heap that its panes take, about.
+    pub(super) fn heap(&self) -> usize {
+        self.panes.heap() + self.carried.as_ref().map_or(0, |carried| carried.heap())
+    }
+
+    /// Its panes with all that it gained: some of that may lie beside them.
+    pub(super) fn all_panes(&self, rules: &PaneRules) -> Cow<'_, Panes> {
+        let suspects = self.carried.as_ref().map(|carried| &carried.suspects);
+        let mut all = Cow::Borrowed(&self.panes);
+        for gained in suspects.into_iter().flat_map(Suspects::gained) {
+            all.to_mut().spread(rules, gained);
+        }
+        all
+    }
+
+    /// What is carried on in a range of panes, in millionths.
+    pub(super) fn carried_in(&self, scoring: &Scoring, panes: Range<u64>) -> u64 {
+        let carried = self.carried.as_ref();
+        carried.map_or(0, |carried| carried.sum(scoring, panes))
     }
 }
 
@@ -87,7 +116,7 @@ impl Kol {
         } else {
             0
         };
-        name + self.slot.panes.heap()
+        name + self.slot.heap()
     }
 }
 
@@ -188,10 +217,17 @@ impl Kols {
     }
 
     /// Puts other panes into a slot.
-    pub(super) fn set_panes(&mut self, index: KolIndex, panes: Panes) {
-        let after = panes.heap();
-        let before = std::mem::replace(&mut self.list[index].slot.panes, panes);
-        self.resized(before.heap(), after);
+    pub(super) fn set_panes(
+        &mut self,
+        index: KolIndex,
+        panes: Panes,
+        carried: Option<Box<Carried>>,
+    ) {
+        let slot = &mut self.list[index].slot;
+        let before = slot.heap();
+        (slot.panes, slot.carried) = (panes, carried);
+        let after = slot.heap();
+        self.resized(before, after);
     }
 
     /// The panes of a slot took so many bytes of the heap, and take so many now.
@@ -358,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_creator_fills_less_than_two_cache_lines_and_what_it_takes_beside_is_counted() {
-        assert!(size_of::<Kol>() <= 112, "{}", size_of::<Kol>());
+        assert!(size_of::<Kol>() <= 120, "{}", size_of::<Kol>());
         let mut kols = Kols::default();
         let empty = kols.heap;
         intern(&mut kols, "tiktok", "twenty_four_bytes_long_a");

@@ -34,7 +34,7 @@ impl State {
         while let Some(kol) = self.take_changed(Consumer::Market) {
             let old = std::mem::replace(&mut self.kols.slot_mut(kol).market_e4, MISSING);
             if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
-                self.market[platform as usize].remove(old);
+                self.market[platform as usize].remove(self.scoring.spec.profile, old);
             }
             self.add_to_market(kol);
         }
@@ -45,16 +45,18 @@ impl State {
         let Some((platform, slot)) = self.kols.slot_of(kol) else {
             return;
         };
-        let sum = slot.panes.sum(&self.rules, panes);
-        if sum.is_empty() {
+        let sum = (slot.all_panes(&self.rules)).sum(&self.rules, panes.clone());
+        let carried = slot.carried_in(&self.scoring, panes);
+        if sum.is_empty() && carried == 0 {
             return;
         }
-        let velocity = self
-            .scoring
-            .velocity(sum.engagement_e6 as f64, f64::from(sum.events));
+        let velocity = self.scoring.velocity(
+            sum.engagement_e6 as f64 + carried as f64,
+            f64::from(sum.events),
+        );
         let rounded = velocity_e4(velocity);
         slot.market_e4 = rounded;
-        self.market[platform as usize].add(rounded);
+        self.market[platform as usize].add(self.scoring.spec.profile, rounded);
     }
 
     /// The panes that the market sums at a window end are of.

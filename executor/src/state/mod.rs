@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `batch`, `queue`, `apply` | takes events, some together; what each adds |
 //! | `kols`, `platforms`, `readings`, `gaps` | the tables |
-//! | `panes`, `ring`, `reading`, `long_ids` | what lies in them, in few bytes |
+//! | `panes`, `ring`, `rates`, `rises`, `reading`, `long_ids` | what lies in them, in few bytes |
 //! | `slab`, `index`, `seed`, `prefetch` | how they are laid out, and how a key is found in them |
 //! | `consumers` | which KOLs changed, for each consumer |
 //! | `hot` | the creators with the most events |
@@ -36,10 +36,12 @@ mod panes;
 mod platforms;
 mod prefetch;
 mod queue;
+mod rates;
 mod reading;
 mod readings;
 mod restore;
 mod ring;
+mod rises;
 mod sample;
 mod seed;
 mod shares;
@@ -49,7 +51,7 @@ mod spellings;
 use std::sync::Arc;
 
 use kol_common::Millis;
-use kol_common::checkpoint::Pane;
+use kol_common::checkpoint::{CarriedPane, Pane};
 use kol_common::proto::{HotKol, Sighting, Spelling};
 use kol_common::scoring::{MarketSum, Scoring};
 
@@ -67,6 +69,7 @@ use queue::Queue;
 use reading::MISSING;
 use readings::Readings;
 pub use restore::Restorer;
+use rises::Spread;
 use sample::Sampler;
 pub use shares::Phase;
 use spellings::Spellings;
@@ -97,6 +100,9 @@ pub struct State {
     /// Records of the capture under way that were not fetched yet.
     copies: Vec<u8>,
     panes_copied: Vec<Pane>,
+    carried_copied: Vec<CarriedPane>,
+    /// What an event settles; empty between events.
+    settled: Vec<Spread>,
 }
 
 /// What became of an event.
@@ -133,6 +139,8 @@ impl State {
             changes: Changes::default(),
             copies: Vec::new(),
             panes_copied: Vec::new(),
+            carried_copied: Vec::new(),
+            settled: Vec::new(),
         }
     }
 
@@ -232,5 +240,7 @@ impl State {
 
 #[cfg(test)]
 mod cases_tests;
+#[cfg(test)]
+mod rising_tests;
 #[cfg(test)]
 mod tests;

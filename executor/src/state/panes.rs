@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use kol_common::checkpoint::{KolRecord, Pane};
-use kol_common::scoring::Scoring;
+use kol_common::scoring::{Scoring, spread};
 
 pub use super::ring::RangeSum;
 use super::ring::Ring;
+use super::rises::Spread;
 
 /// Decays that are computed once.
 const DECAYS: u64 = 1_024;
@@ -91,6 +92,17 @@ impl Panes {
         let ring = self.of_ring(&panes, rules.kept);
         self.ring
             .add(ring, engagement_e6, events, rules.kept as usize);
+    }
+
+    /// Adds a gain to the panes of the time in which it arose.
+    #[inline]
+    pub(super) fn spread(&mut self, rules: &PaneRules, gained: Spread) {
+        let Spread { gain, since, time } = gained;
+        for share in spread(gain, since, time, rules.slide()) {
+            if share.each_e6 > 0 {
+                self.add(rules, share.from..share.to, share.each_e6, 0);
+            }
+        }
     }
 
     /// Adds to those panes of a range that are older than the ring.

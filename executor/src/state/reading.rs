@@ -84,6 +84,13 @@ impl Reading {
         self.set_fallen(0);
     }
 
+    /// A counter has the value that it had before, which nothing speaks against.
+    pub(super) fn put_back(&mut self, counter: usize, before: u64) {
+        self.counters[counter] = packed(before);
+        let fallen = self.fallen() & !(1 << counter);
+        self.set_fallen(fallen);
+    }
+
     /// Takes the counters of a newer reading over: what each gained.
     ///
     /// A counter below half of its last value is not believed, as if it were missing, unless the

@@ -2,13 +2,14 @@
 
 use std::hash::BuildHasher as _;
 
-use kol_common::checkpoint::{FallenRecord, ReadingRecord, Record, VideoId};
+use kol_common::checkpoint::{CarriedRecord, FallenRecord, ReadingRecord, Record, VideoId};
 
 use super::changes::Changes;
 use super::consumers::KolIndex;
 use super::index::{Index, Table};
 use super::long_ids::LongIds;
 use super::prefetch::prefetch;
+use super::rates::{Rate, Rates};
 use super::reading::{Entity, EntityKey, Kind, MISSING, Reading};
 use super::seed::Seeded;
 use super::slab::Slab;
@@ -22,6 +23,7 @@ pub struct Readings {
     free: Vec<u32>,
     long: LongIds,
     sweep_at: u32,
+    rates: Rates,
     changes: Changes,
 }
 
@@ -94,7 +96,17 @@ impl Readings {
         &mut self.list[index]
     }
 
-    /// Adds the first reading of an entity that `find` did not find.
+    /// The rate that is carried on from the reading at an index.
+    pub fn rate(&self, index: u32) -> Rate {
+        self.rates.get(index)
+    }
+
+    /// Has a rate carried on from the reading at an index, which is about to change, or was just put there.
+    pub fn set_rate(&mut self, index: u32, rate: Rate) {
+        self.rates.set(index, rate);
+    }
+
+    /// Adds the first reading of an entity that `find` did not find; answers its index.
     pub fn insert(
         &mut self,
         kol: KolIndex,
@@ -102,7 +114,7 @@ impl Readings {
         time: u64,
         counters: [u64; 4],
         copies: &mut Vec<u8>,
-    ) {
+    ) -> u32 {
         let reading = Reading::new(self.hold(entity), kol, time, counters);
         let index = match self.free.pop() {
             Some(index) => {
@@ -116,6 +128,7 @@ impl Readings {
             Record::NoReading(index).append(copies);
         }
         self.enter(index);
+        index
     }
 
     /// The key of an entity that gets a reading.
@@ -184,7 +197,16 @@ impl Readings {
             time: reading.time(),
             counters: reading.counters().map(|c| (c != MISSING).then_some(c)),
         };
+        let rate = self.rates.get(index);
         let record = match reading.fallen() {
+            fallen if !rate.is_none() => Record::CarriedReading(CarriedRecord {
+                reading: FallenRecord {
+                    reading: record,
+                    fallen,
+                },
+                gain: rate.gain(),
+                span: rate.span(),
+            }),
             0 => Record::Reading(record),
             fallen => Record::FallenReading(FallenRecord {
                 reading: record,
@@ -195,7 +217,7 @@ impl Readings {
     }
 
     /// Puts what a record says in its place.
-    pub fn restore(&mut self, index: u32, record: Option<(&ReadingRecord<'_>, u8)>) {
+    pub fn restore(&mut self, index: u32, record: Option<(&ReadingRecord<'_>, u8, Rate)>) {
         let first = self.bound();
         self.list.extend_to(index as usize + 1, Reading::free);
         // Free until a record says otherwise.
@@ -204,7 +226,7 @@ impl Readings {
         if !before.is_free() {
             self.remove(index, before);
         }
-        let Some((record, fallen)) = record else {
+        let Some((record, fallen, rate)) = record else {
             return;
         };
         let number;
@@ -221,6 +243,7 @@ impl Readings {
         let mut reading = Reading::new(entity, record.kol, record.time, counters);
         reading.set_fallen(fallen);
         self.list[index] = reading;
+        self.rates.set(index, rate);
         self.enter(index);
     }
 
@@ -236,12 +259,12 @@ impl Readings {
         &self,
         kol: KolIndex,
         indexes: std::ops::Range<usize>,
-    ) -> impl Iterator<Item = (String, &Reading)> {
+    ) -> impl Iterator<Item = (String, &Reading, Rate)> {
         let end = indexes.end.min(self.list.len());
         (indexes.start.min(end)..end)
-            .map(|index| &self.list[index as u32])
-            .filter(move |r| r.kol == kol && !r.is_free())
-            .map(|r| (self.text(r.entity), r))
+            .map(|index| (&self.list[index as u32], self.rates.get(index as u32)))
+            .filter(move |(r, _)| r.kol == kol && !r.is_free())
+            .map(|(r, rate)| (self.text(r.entity), r, rate))
     }
 
     /// What the reading at an index is of; `None` where there is none.
@@ -270,6 +293,7 @@ impl Readings {
     pub fn bytes(&self) -> usize {
         self.list.bytes()
             + self.index.bytes()
+            + self.rates.bytes()
             + self.changes.bytes()
             + self.free.capacity() * size_of::<u32>()
             + self.long.bytes()
@@ -281,6 +305,7 @@ impl Readings {
         if let Kind::Long(number) = reading.entity.kind() {
             self.long.release(number);
         }
+        self.rates.set(index, Rate::default());
         self.list[index].entity = EntityKey::FREE;
         self.free.push(index);
     }

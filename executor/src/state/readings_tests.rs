@@ -83,7 +83,7 @@ fn every_shape_of_id_is_an_entity_of_its_own() {
         let found = readings.find(1, Entity::of(Some(id))).unwrap();
         assert_eq!(readings.get(found).time(), 10 + i as u64);
     }
-    let mut texts: Vec<_> = readings.of_kol(1, 0..99).map(|(id, _)| id).collect();
+    let mut texts: Vec<_> = readings.of_kol(1, 0..99).map(|(id, ..)| id).collect();
     texts.sort();
     let mut expected: Vec<_> = IDS.iter().map(|s| (*s).to_owned()).collect();
     expected.push(String::new());

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use kol_common::Millis;
 use kol_common::checkpoint::frame::{Damage, Decoder};
 use kol_common::checkpoint::record::records;
-use kol_common::checkpoint::{ReadingRecord, Record};
+use kol_common::checkpoint::{KolRecord, ReadingRecord, Record, SuspectRecord};
 use kol_common::event::MAX_COUNTER;
 use kol_common::scoring::Scoring;
 
 use super::State;
 use super::gaps::Gaps;
 use super::panes::Panes;
+use super::rates::{Carried, Rate};
 
 /// Largest time and largest number of a pane: what is computed with them does not overflow.
 const LATEST: u64 = 1 << 53;
@@ -84,28 +85,44 @@ impl Restorer {
                 state.gaps = Gaps::restore(&head.gaps);
                 self.platforms = head.platforms.iter().map(|p| (&**p).into()).collect();
             }
-            Record::Kol(kol) => {
-                let Some(panes) = Panes::restored(&state.rules, kol) else {
+            Record::Kol(kol) => return self.kol(kol, None),
+            Record::CarriedKol(record) => {
+                let Some(carried) = Carried::restored(&state.scoring, record) else {
                     return Err(Damage::Undecodable(self.frame));
                 };
-                let name = (kol.platform, &*kol.name);
-                state.kols.restore(kol.index, Some(name));
-                state.kols.set_panes(kol.index, panes);
-                let slot = state.kols.slot_mut(kol.index);
-                (slot.first, slot.newest) = (kol.first, kol.newest);
+                return self.kol(&record.kol, Some(Box::new(carried)));
             }
             Record::NoKol(index) => state.kols.restore(*index, None),
             Record::Reading(reading) => {
-                state.readings.restore(reading.index, Some((reading, 0)));
+                let record = (reading, 0, Rate::default());
+                state.readings.restore(reading.index, Some(record));
             }
             Record::FallenReading(record) => {
                 let (reading, fallen) = (&record.reading, record.fallen);
-                state
-                    .readings
-                    .restore(reading.index, Some((reading, fallen)));
+                let record = (reading, fallen, Rate::default());
+                state.readings.restore(reading.index, Some(record));
+            }
+            Record::CarriedReading(record) => {
+                let (reading, fallen) = (&record.reading.reading, record.reading.fallen);
+                let rate = Rate::new(record.gain, record.span);
+                let record = (reading, fallen, rate);
+                state.readings.restore(reading.index, Some(record));
             }
             Record::NoReading(index) => state.readings.restore(*index, None),
         }
+        Ok(())
+    }
+
+    fn kol(&mut self, kol: &KolRecord<'_>, carried: Option<Box<Carried>>) -> Result<(), Damage> {
+        let state = &mut self.state;
+        let Some(panes) = Panes::restored(&state.rules, kol) else {
+            return Err(Damage::Undecodable(self.frame));
+        };
+        let name = (kol.platform, &*kol.name);
+        state.kols.restore(kol.index, Some(name));
+        state.kols.set_panes(kol.index, panes, carried);
+        let slot = state.kols.slot_mut(kol.index);
+        (slot.first, slot.newest) = (kol.first, kol.newest);
         Ok(())
     }
 
@@ -133,11 +150,33 @@ impl Restorer {
 fn is_plausible(record: &Record<'_>) -> bool {
     match record {
         Record::Head(head) => head.clock.unwrap_or(0).max(head.window_end) <= LATEST,
-        Record::Kol(kol) => kol.newest.max(kol.base) <= LATEST && kol.platform != u32::MAX,
+        Record::Kol(kol) => is_plausible_kol(kol),
+        Record::CarriedKol(record) => {
+            record.base <= LATEST
+                && is_plausible_kol(&record.kol)
+                && record.suspects.iter().all(is_plausible_suspect)
+        }
+        Record::CarriedReading(record) => {
+            record.gain > 0 && record.span > 0 && is_plausible_reading(&record.reading.reading)
+        }
         Record::Reading(reading) => is_plausible_reading(reading),
         Record::FallenReading(record) => is_plausible_reading(&record.reading),
         Record::NoKol(_) | Record::NoReading(_) => true,
     }
+}
+
+fn is_plausible_kol(kol: &KolRecord<'_>) -> bool {
+    kol.newest.max(kol.base) <= LATEST && kol.platform != u32::MAX
+}
+
+fn is_plausible_suspect(suspect: &SuspectRecord) -> bool {
+    let of_rises = suspect.rises.iter().map(|rise| u128::from(rise.gain));
+    let counters = suspect.rises.iter().map(|rise| rise.counter);
+    suspect.since < suspect.time
+        && suspect.time <= LATEST
+        && suspect.gain <= 3 * MAX_COUNTER
+        && of_rises.sum::<u128>() <= suspect.gain.into()
+        && counters.max().is_some_and(|counter| counter < 3)
 }
 
 fn is_plausible_reading(reading: &ReadingRecord<'_>) -> bool {
@@ -171,7 +210,11 @@ mod tests {
     const T0: u64 = 485_000 * HOUR;
 
     fn scoring() -> Arc<Scoring> {
-        let mut spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
+        scoring_of(Profile::Default)
+    }
+
+    fn scoring_of(profile: Profile) -> Arc<Scoring> {
+        let mut spec = ScoringSpec::defaults(profile, Counters::Cumulative);
         // Short enough for entries to be forgotten, and their places used again.
         spec.entity_ttl = Millis(24 * HOUR);
         spec.lateness = Millis(48 * HOUR);
@@ -263,8 +306,10 @@ mod tests {
         fn a_restored_state_is_what_it_was_at_the_barrier_and_takes_further_events_alike(
             events in prop::collection::vec((any::<u64>(), 0..90 * 60_000u64), 20..160),
             barriers in prop::collection::vec((5..40usize, any::<bool>(), any::<bool>()), 1..6),
+            is_rising in any::<bool>(),
         ) {
-            let scoring = scoring();
+            let profile = if is_rising { Profile::Rising } else { Profile::Default };
+            let scoring = scoring_of(profile);
             let mut state = State::new(Arc::clone(&scoring));
             let (mut files, mut time) = (Vec::new(), T0);
             let mut left = events.into_iter();

@@ -105,6 +105,22 @@ impl Ring {
             .to_le_bytes();
     }
 
+    /// Takes from each pane of a range what was added to it.
+    pub(super) fn take(&mut self, panes: Range<usize>, engagement_e6: u64) {
+        let places = self.places(&panes);
+        if places.is_empty() {
+            return;
+        }
+        let width = self.width;
+        let (engagements, _) = self.parts_mut();
+        match width {
+            4 => take_from::<4>(engagements, places, engagement_e6),
+            5 => take_from::<5>(engagements, places, engagement_e6),
+            8 => take_from::<8>(engagements, places, engagement_e6),
+            _ => {}
+        }
+    }
+
     /// Sums the panes of a range.
     pub(super) fn sum(&self, panes: Range<usize>) -> RangeSum {
         let places = self.places(&panes);
@@ -368,6 +384,13 @@ fn add_to_words(bytes: &mut [u8], places: Range<usize>, more: u64) -> usize {
         *number = u32::from_le_bytes(*number).wrapping_sub(word).to_le_bytes();
     }
     add_to::<4>(bytes, places, more, false)
+}
+
+fn take_from<const WIDTH: usize>(bytes: &mut [u8], places: Range<usize>, less: u64) {
+    for number in &mut bytes.as_chunks_mut::<WIDTH>().0[places] {
+        let left = read(number).saturating_sub(less);
+        number.copy_from_slice(&left.to_le_bytes()[..WIDTH]);
+    }
 }
 
 #[inline]

@@ -8,9 +8,10 @@
 
 use kol_common::Millis;
 use kol_common::proto;
-use kol_common::scoring::Slot as PackedSlot;
+use kol_common::scoring::{CARRIED_ON, Slot as PackedSlot};
 
 use super::consumers::Consumer;
+use super::rates::Rate;
 use super::reading::{MISSING, Reading};
 use super::{KolIndex, Kols, PlatformIndex, Slot, State};
 
@@ -147,11 +148,13 @@ impl State {
     /// which the slot is empty.
     fn packed(&self, slot: &Slot, at: u64) -> PackedSlot {
         let (rules, panes) = (&self.rules, self.scoring.panes);
+        let all = slot.all_panes(rules);
         let first_kept = at.saturating_sub(2 * panes);
         let begin = at.saturating_sub(panes);
-        let window = slot.panes.sum(rules, begin..at);
-        let previous = slot.panes.sum(rules, first_kept..begin);
-        let (baseline_e6, baseline_events) = slot.panes.baseline(rules, first_kept);
+        let window = all.sum(rules, begin..at);
+        let carried = slot.carried_in(&self.scoring, begin..at);
+        let previous = all.sum(rules, first_kept..begin);
+        let (baseline_e6, baseline_events) = all.baseline(rules, first_kept);
         PackedSlot {
             partition: 0,
             generation: 0,
@@ -160,6 +163,7 @@ impl State {
             events: window.events,
             previous_engagement_e6: previous.engagement_e6 as f64,
             previous_events: previous.events,
+            provisional_e6: carried as f64,
             baseline_engagement_e6: baseline_e6,
             baseline_events,
             first_pane: slot.first / self.scoring.spec.slide.0,
@@ -174,7 +178,7 @@ impl State {
         indexes: std::ops::Range<usize>,
     ) -> impl Iterator<Item = proto::ReadingDetail> {
         let readings = self.readings.of_kol(kol, indexes);
-        readings.map(|(video_id, reading)| reading_detail(video_id, reading))
+        readings.map(|(video_id, reading, rate)| reading_detail(video_id, reading, rate))
     }
 
     /// One past the largest index of a reading.
@@ -189,7 +193,7 @@ impl State {
         let at = self.window_end.min(self.scoring.empty_from(newest));
         let packed = self.packed(slot, at);
         let mut panes = Vec::new();
-        let (base, ..) = slot.panes.copy(&mut panes);
+        let (base, ..) = slot.all_panes(&self.rules).copy(&mut panes);
         let panes = panes.iter().map(|pane| proto::PaneDetail {
             begin_ms: self.scoring.time(base + u64::from(pane.after_base)).0,
             engagement_e6: pane.engagement_e6,
@@ -207,14 +211,16 @@ impl State {
             newest_event_ms: slot.newest,
             retired: self.scoring.retired(newest, self.window_end),
             panes: panes.collect(),
+            provisional_e6: packed.provisional_e6 as u64,
             ..Default::default()
         })
     }
 }
 
-fn reading_detail(video_id: String, reading: &Reading) -> proto::ReadingDetail {
+fn reading_detail(video_id: String, reading: &Reading, rate: Rate) -> proto::ReadingDetail {
     let [a, b, c, d] = reading.counters().map(|c| (c != MISSING).then_some(c));
     let profile = video_id.is_empty();
+    let carried_on = !rate.is_none();
     proto::ReadingDetail {
         video_id,
         time_ms: reading.time(),
@@ -223,5 +229,7 @@ fn reading_detail(video_id: String, reading: &Reading) -> proto::ReadingDetail {
         shares: c,
         views: d,
         followers: a.filter(|_| profile),
+        gained: carried_on.then(|| rate.gain()),
+        carried_on_to_ms: carried_on.then(|| reading.time() + rate.span().min(CARRIED_ON)),
     }
 }

@@ -1,7 +1,7 @@
 //! A table in place of the database, and calls of the scripts over it.
 
 use kol_common::job::{Counters, Profile, ScoringSpec};
-use kol_common::scoring::{Market, Scoring, Slot, pack_market, pack_slots};
+use kol_common::scoring::{Market, Scoring, Slot, SlotLayout, pack_market, pack_slots};
 use kol_executor::sink::merge_call::{self, Argument, Key, Kind, Kols};
 use kol_executor::sink::script;
 use mlua::{Function, Lua, Table, Value};
@@ -102,18 +102,28 @@ pub fn keys() -> Vec<&'static str> {
 pub struct Redis {
     pub lua: Lua,
     pub merge: Function,
+    profile: Profile,
 }
 
 impl Redis {
     pub fn new() -> Self {
+        Self::of(Profile::Default)
+    }
+
+    /// With the script of a profile.
+    pub fn of(profile: Profile) -> Self {
         let lua = Lua::new();
         structs::add(&lua).unwrap();
         lua.load(REDIS).exec().unwrap();
         let merge = lua
-            .load(script::MERGE_SOURCE.as_str())
+            .load(script::merge_source(profile))
             .into_function()
             .unwrap();
-        Self { lua, merge }
+        Self {
+            lua,
+            merge,
+            profile,
+        }
     }
 
     pub fn db(&self) -> Table {
@@ -132,7 +142,9 @@ impl Redis {
         let kinds = self.lua.create_table().unwrap();
         self.lua.globals().set("kinds", kinds).unwrap();
         if !slots.is_empty() {
-            self.set_field("slots", "a", &pack_slots(&Market::default(), slots));
+            let layout = SlotLayout::of(self.profile);
+            let packed = pack_slots(layout, &Market::default(), slots);
+            self.set_field("slots", "a", &packed);
         }
     }
 
@@ -196,7 +208,7 @@ impl Redis {
         (slots, (text, kind)): (&[Option<&Slot>], (&str, Kind)),
         partition: u32,
     ) -> String {
-        let mut kols = Kols::default();
+        let mut kols = Kols::new(self.profile);
         for slot in slots {
             match slot {
                 Some(slot) => kols.put(kind, slot, |_, out| out.push_str(text)),

@@ -1,7 +1,7 @@
 //! Lua and Rust score alike.
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
-use kol_common::scoring::schema::{FIELDS, Field, RANK, Scored, Shows};
+use kol_common::scoring::schema::{FIELDS, Field, RANK, Scored, Shows, fields};
 use kol_common::scoring::{Scoring, Slot, merge, unpack_slots};
 use kol_executor::partition::encode::{CallContext, Encoder, Outgoing};
 use kol_executor::sink::Fence;
@@ -11,16 +11,19 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::database::{Redis, keys, one, scoring};
 
-/// Slot sets tried for each of the three formulas: more than a million in all in an optimised build.
+/// Slot sets tried for each of the four formulas: more than a million in all in an optimised build, or as many as
+/// `PROPTEST_CASES` says.
 fn cases() -> u32 {
-    if cfg!(debug_assertions) {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    let usual = if cfg!(debug_assertions) {
         20_000
     } else {
-        340_000
-    }
+        260_000
+    };
+    wanted.and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-fn slot(partition: u32) -> impl Strategy<Value = Slot> {
+fn slot(partition: u32, profile: Profile) -> impl Strategy<Value = Slot> {
     let engagement = || prop_oneof![Just(0.0), (0u64..1_000_000_000_000).prop_map(|e| e as f64)];
     let tuple = (
         480_000u64..480_060,
@@ -31,8 +34,10 @@ fn slot(partition: u32) -> impl Strategy<Value = Slot> {
         0.0f64..1e12,
         0.0f64..1e3,
         479_000u64..480_050,
+        engagement(),
     );
-    tuple.prop_map(move |(t, e, n, pe, pn, be, bn, first)| Slot {
+    let carries_on = profile == Profile::Rising;
+    tuple.prop_map(move |(t, e, n, pe, pn, be, bn, first, p)| Slot {
         partition,
         generation: 1,
         window_end: t,
@@ -42,12 +47,16 @@ fn slot(partition: u32) -> impl Strategy<Value = Slot> {
         previous_events: pn,
         baseline_engagement_e6: be,
         baseline_events: bn,
+        provisional_e6: if carries_on { p } else { 0.0 },
         first_pane: first.min(t - 1),
     })
 }
 
-fn slots() -> impl Strategy<Value = Vec<Slot>> {
-    (1u32..=5).prop_flat_map(|n| (0..n).map(slot).collect::<Vec<_>>())
+fn slots(profile: Profile) -> impl Strategy<Value = Vec<Slot>> {
+    (1u32..=5).prop_flat_map(move |n| {
+        let slots = (0..n).map(|partition| slot(partition, profile));
+        slots.collect::<Vec<_>>()
+    })
 }
 
 /// Whether both show the same number, or the number behind them lies on a rounding edge.
@@ -81,14 +90,14 @@ fn agree(redis: &Redis, scoring: &Scoring, slots: &[Slot], market: f64) {
         terms: &terms,
     };
     let mut ours = String::new();
-    for field in FIELDS {
+    for field in fields(scoring.spec.profile) {
         field.write(&scored, &mut ours);
         let theirs = redis.field(field.name);
         if field.name == "trending_label" {
             // It goes by the score that is shown beside it, which may lie on an edge.
             let shown = redis.field("trending_score").parse().unwrap();
             ours.clear();
-            ours.push_str(scoring.label(shown));
+            ours.push_str(scoring.label(shown, terms.newcomer));
         }
         assert!(
             shows_the_same(field, &scored, &ours, &theirs),
@@ -127,7 +136,7 @@ fn try_many(profile: Profile, counters: Counters) {
     let spec = ScoringSpec::defaults(profile, counters);
     let raised = prop::array::uniform16(prop_oneof![Just(0.0), 0.0f64..1.0]);
     let raised = prop_oneof![Just([0.0; 16]), raised];
-    let redis = Redis::new();
+    let redis = Redis::of(profile);
     let config = Config {
         cases: cases(),
         failure_persistence: None,
@@ -135,11 +144,14 @@ fn try_many(profile: Profile, counters: Counters) {
     };
     let market = prop_oneof![Just(0.0), 0.0f64..10_000.0];
     TestRunner::new(config)
-        .run(&(slots(), market, raised), |(slots, market, raised)| {
-            let scoring = Scoring::new(&with_constants(&spec, &raised));
-            agree(&redis, &scoring, &slots, market);
-            Ok(())
-        })
+        .run(
+            &(slots(profile), market, raised),
+            |(slots, market, raised)| {
+                let scoring = Scoring::new(&with_constants(&spec, &raised));
+                agree(&redis, &scoring, &slots, market);
+                Ok(())
+            },
+        )
         .unwrap();
 }
 
@@ -156,6 +168,11 @@ fn lua_and_rust_agree_on_random_slot_sets_of_delta_jobs() {
 #[test]
 fn lua_and_rust_agree_on_random_slot_sets_of_the_old_formula() {
     try_many(Profile::SparkCompat, Counters::Delta);
+}
+
+#[test]
+fn lua_and_rust_agree_on_random_slot_sets_of_rising_creators() {
+    try_many(Profile::Rising, Counters::Cumulative);
 }
 
 #[test]
@@ -178,7 +195,7 @@ fn the_encoder_sends_what_the_script_reads() {
         now: "now",
         shown: true,
     };
-    let mut encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
+    let mut encoder = Encoder::new(&SinkSpec::default(), &scoring.spec, 0);
     let cmd = encoder.call(&context, &[("a", Outgoing::Put(one(0, 1)))]);
     let args: Vec<Vec<u8>> = cmd
         .args_iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kol_common::Millis;
-use kol_common::job::parse;
+use kol_common::job::{Profile, parse};
 use kol_common::redis::{RIGHTS_MISSING, commands_needed};
 use kol_executor::partition::encode::Outgoing;
 use kol_executor::partition::watch::{Moment, Watch};
@@ -41,9 +41,11 @@ fn commands() -> BTreeSet<&'static str> {
     let sources = [
         script::CLAIM_SOURCE.as_str(),
         script::BEGIN_SOURCE.as_str(),
-        script::MERGE_SOURCE.as_str(),
+        script::merge_source(Profile::Default),
+        script::merge_source(Profile::Rising),
         script::DONE_SOURCE.as_str(),
         script::COMPARE_SOURCE.as_str(),
+        script::COMPARE_RISING_SOURCE.as_str(),
         script::FORGET_SOURCE.as_str(),
         script::ALERTS_SOURCE.as_str(),
         script::HISTORY_SOURCE.as_str(),

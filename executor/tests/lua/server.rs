@@ -92,7 +92,7 @@ impl Partition {
         };
         Self {
             scoring: scoring(),
-            encoder: Encoder::new(&sink, "tiktok", ordinal),
+            encoder: Encoder::new(&sink, &scoring().spec, ordinal),
             fence: Fence {
                 key: format!("streaming:fence:j:t:{ordinal}"),
                 generation,

@@ -1,7 +1,8 @@
 //! What a merge does with slots.
 
+use kol_common::job::Profile;
 use kol_common::scoring::schema::{FIELDS, HASH_FIELDS, OLD_MARKET, OLD_SLOTS, OLD_SLOTS_VERSION};
-use kol_common::scoring::{Slot, unpack_slots};
+use kol_common::scoring::{Slot, SlotLayout, unpack_slots};
 use mlua::Table;
 
 use crate::database::{Redis, members, one, scoring};
@@ -136,7 +137,7 @@ fn slots_of_an_earlier_version_are_read_once_and_removed_from_the_hash() {
         let redis = Redis::new();
         redis.prepare(&[]);
         let mut packed = vec![OLD_SLOTS_VERSION];
-        one(0, 1).pack_into(&mut packed);
+        one(0, 1).pack_into(SlotLayout::of(Profile::Default), &mut packed);
         redis.set_field("hash", OLD_SLOTS, &packed);
         redis.set_field("hash", OLD_MARKET, market.as_bytes());
         redis

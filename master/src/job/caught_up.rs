@@ -28,7 +28,7 @@ pub fn caught_up(measure: &Measure, scoring: &ScoringSpec, round: &Round<'_>) ->
         return false;
     }
     scoring.profile == Profile::SparkCompat
-        || exact_market(Some(t), round).as_ref() == Some(measure.market())
+        || exact_market(Some(t), scoring.profile, round).as_ref() == Some(measure.market())
 }
 
 fn read_to_the_end(report: &PartitionReport) -> bool {
@@ -81,6 +81,7 @@ mod tests {
                 platform: "tiktok".into(),
                 velocity_sum_e4: 20_000,
                 slots: 2,
+                ..MarketPartial::default()
             }],
             confirmed: Some(Confirmed {
                 position: 7,

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kol_common::Millis;
 use kol_common::job::{Profile, ScoringSpec};
 use kol_common::proto::{Manifest, PartitionReport, PartitionState, PlatformMarket};
-use kol_common::scoring::MarketSum;
+use kol_common::scoring::{Histogram, MarketSum};
 
 /// Distance from the measure in use, relative to it, at which it is replaced.
 const DRIFT: f64 = 0.01;
@@ -168,7 +168,7 @@ impl Measure {
             return;
         }
         let t = self.window_end(scoring);
-        let Some(exact) = exact_market(t, round) else {
+        let Some(exact) = exact_market(t, scoring.profile, round) else {
             return;
         };
         let positions: BTreeMap<u32, u64> = round
@@ -198,7 +198,7 @@ pub fn window_end(clock: Millis, slide: Millis) -> Millis {
 
 /// The measure of one round; `None` when a partition is not at window end `t` or is not level with
 /// what Redis shows.
-pub fn exact_market(t: Option<Millis>, round: &Round<'_>) -> Option<Market> {
+pub fn exact_market(t: Option<Millis>, profile: Profile, round: &Round<'_>) -> Option<Market> {
     let mut sums: BTreeMap<&str, MarketSum> = BTreeMap::new();
     for report in round.values() {
         let report = (*report)?;
@@ -218,12 +218,17 @@ pub fn exact_market(t: Option<Millis>, round: &Round<'_>) -> Option<Market> {
             let share = MarketSum {
                 velocity_e4: partial.velocity_sum_e4,
                 slots: partial.slots,
+                histogram: Histogram::of(partial.bins.iter().map(|(bin, count)| (*bin, *count))),
             };
-            sums.entry(&partial.platform).or_default().merge(share);
+            sums.entry(&partial.platform).or_default().merge(&share);
         }
     }
     let means = sums.into_iter().filter(|(_, sum)| sum.slots > 0);
-    Some(means.map(|(p, sum)| (p.to_owned(), sum.mean())).collect())
+    Some(
+        means
+            .map(|(p, sum)| (p.to_owned(), sum.measure(profile)))
+            .collect(),
+    )
 }
 
 /// Whether any platform's measure is further from the one in use than it may be.

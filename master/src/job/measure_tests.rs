@@ -24,6 +24,7 @@ fn report(position: u64, clock: u64, end: u64, sum: u64, slots: u64) -> Partitio
             platform: "tiktok".into(),
             velocity_sum_e4: sum,
             slots,
+            ..MarketPartial::default()
         }],
         ..PartitionReport::default()
     }

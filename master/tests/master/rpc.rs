@@ -229,6 +229,7 @@ async fn reports_make_clock_market_and_caught_up_and_a_stop_drains() {
             platform: "tiktok".into(),
             velocity_sum_e4: 30_000,
             slots: 2,
+            ..MarketPartial::default()
         }],
         confirmed: Some(Confirmed {
             position: 5,

@@ -50,7 +50,7 @@ impl Writer {
         let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
         Self {
             scoring: Scoring::new(&spec),
-            encoder: Encoder::new(&SinkSpec::default(), "tiktok", ordinal),
+            encoder: Encoder::new(&SinkSpec::default(), &spec, ordinal),
             fence: Fence {
                 key: format!("streaming:fence:kol:t:{ordinal}"),
                 generation: 1,

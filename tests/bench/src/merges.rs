@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kol_common::job::{Counters, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::schema::{Changes, FIELDS, Field, RANK, Scored};
-use kol_common::scoring::{Market, Scoring, Slot, merge, pack_slots};
+use kol_common::scoring::{Market, Scoring, Slot, SlotLayout, merge, pack_slots};
 use kol_executor::partition::encode::{CallContext, Encoder, KOLS_A_CALL, Outgoing};
 use kol_executor::sink::{Fence, script};
 use redis::{Cmd, Pipeline};
@@ -178,7 +178,7 @@ impl Writer {
         let spec = ScoringSpec::defaults(Profile::Default, Counters::Cumulative);
         Self {
             scoring: Scoring::new(&spec),
-            encoder: Encoder::new(&SinkSpec::default(), "tiktok", 0),
+            encoder: Encoder::new(&SinkSpec::default(), &spec, 0),
             fence: Fence {
                 key: "fence".into(),
                 generation: 1,
@@ -302,7 +302,11 @@ impl Writer {
             calls.push(hash);
             RANK.write(&scored, &mut text);
             ranking.arg(&text).arg(name);
-            slots.arg(name).arg(pack_slots(&MARKET, &[*slot]));
+            slots.arg(name).arg(pack_slots(
+                SlotLayout::of(Profile::Default),
+                &MARKET,
+                &[*slot],
+            ));
         }
         calls.extend([slots, ranking]);
         calls

@@ -21,6 +21,8 @@ mod cases;
 #[cfg(test)]
 mod input_tests;
 #[cfg(test)]
+mod rising_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -188,7 +190,7 @@ impl Fold {
     /// The event's own time when the record's does not contradict it, else the record's.
     fn event_time(&self, event: &Decoded, record: &Record) -> Option<u64> {
         let own = match self.spec.profile {
-            Profile::Default => event.time,
+            Profile::Default | Profile::Rising => event.time,
             Profile::SparkCompat => None,
         };
         let kafka = record.timestamp_ms.filter(|at| self.is_sensible(*at));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use kol_common::Millis;
-use kol_common::job::ScoringSpec;
+use kol_common::job::{Profile, ScoringSpec};
 
-use super::score::{self, Panes};
+use super::score::{self, Panes, Terms};
 use super::{Counts, Fold, Kol};
 
 /// Distance from a rounding edge, relative to the number, within which either side is right.
@@ -27,6 +27,8 @@ pub struct View {
 /// One KOL's ranking entry and hash.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KolView {
+    /// By which its hash has fields.
+    pub profile: Profile,
     /// Not rounded, as in the ranking.
     pub score: f64,
     /// Labels that may be shown: two when the score lies on an edge.
@@ -93,8 +95,10 @@ impl Fold {
             let panes = Panes::of(slot, &self.spec);
             let window = panes.window(end - 2, score::panes(&self.spec));
             let platform = velocities.entry(kol.0.clone()).or_default();
-            if window.0 > 0.0 || window.1 > 0.0 {
-                platform.push(score::velocity(window, &self.spec));
+            let assumed = panes.assumed(end - 2, score::panes(&self.spec));
+            if window.0 > 0.0 || window.1 > 0.0 || assumed > 0.0 {
+                let counted = (window.0 + assumed, window.1);
+                platform.push(score::velocity(counted, &self.spec));
             }
             if !self.has_left(*partition, kol, end_ms) {
                 live.entry(kol.clone()).or_default().push(panes);
@@ -102,7 +106,10 @@ impl Fold {
         }
         let market: BTreeMap<_, _> = velocities
             .into_iter()
-            .map(|(platform, velocities)| (platform, score::mean(&velocities)))
+            .map(|(platform, velocities)| match self.spec.profile {
+                Profile::Rising => (platform, score::median(&velocities)),
+                Profile::Default | Profile::SparkCompat => (platform, score::mean(&velocities)),
+            })
             .collect();
         let kols = live
             .into_iter()
@@ -124,40 +131,58 @@ impl Fold {
 /// Scores one KOL from its slots that are not retired.
 fn kol_view(slots: &[Panes], end: i64, market: f64, spec: &ScoringSpec) -> KolView {
     let slots: Vec<&Panes> = slots.iter().collect();
-    let k = score::panes(spec);
-    let mut end = end;
-    let mut sums = score::sums(&slots, end, spec);
-    let nothing = (0.0, 0.0);
-    if sums.current == nothing && sums.previous == nothing {
-        // An empty slot was sent once, as of the end of its last pane and two windows: so it stays.
-        end = slots
-            .iter()
-            .map(|s| s.newest + 1 + 2 * k)
-            .max()
-            .unwrap_or(end);
-        sums = score::sums(&slots, end, spec);
-    }
+    // Empty slots were sent once, as of the window end at which the last of them became so: so it stays.
+    let empty_from = slots.iter().map(|s| s.empty_from).max();
+    let end = empty_from.map_or(end, |empty| empty.min(end));
+    let sums = score::sums(&slots, end, spec);
     let terms = score::score(&sums, market, spec);
-    let number = |value: f64, decimals: usize| Number { value, decimals };
     let mut labels: Vec<&'static str> = [0.0, EDGE, -EDGE]
         .iter()
         .map(|by| score::label(terms.score + by, spec))
+        .map(|label| match label {
+            "Viral" | "Hot" if terms.newcomer => "Warm",
+            label => label,
+        })
         .collect();
     labels.dedup();
     KolView {
+        profile: spec.profile,
         score: terms.score,
         labels,
-        numbers: vec![
-            ("trending_score", number(terms.score, 2)),
-            ("velocity", number(terms.velocity, 2)),
-            ("momentum", number(terms.momentum, 2)),
-            ("personal_growth", number(terms.personal_growth, 2)),
-            ("market_position", number(terms.market_position, 2)),
-            ("raw_score", number(terms.raw, 4)),
-            ("baseline", number(terms.shown_baseline, 2)),
-            ("event_count", number(sums.current.1, 0)),
-            ("total_engagement", number(sums.current.0 / 1e6, 0)),
-        ],
+        numbers: numbers(&terms, sums.current, spec.profile),
         window_end: Millis(end as u64 * spec.slide.0).iso(),
     }
+}
+
+/// The numbers in the hash.
+fn numbers(
+    terms: &Terms,
+    (engagement, events): (f64, f64),
+    profile: Profile,
+) -> Vec<(&'static str, Number)> {
+    let number = |value: f64, decimals: usize| Number { value, decimals };
+    let newcomer = if terms.newcomer { 1.0 } else { 0.0 };
+    let of_profile = match profile {
+        Profile::Default | Profile::SparkCompat => vec![
+            ("market_position", number(terms.market_position, 2)),
+            ("raw_score", number(terms.raw, 4)),
+        ],
+        Profile::Rising => vec![
+            ("rising", number(terms.raw, 4)),
+            ("growth", number(terms.growth, 4)),
+            ("usual", number(terms.shown_baseline, 4)),
+            ("provisional", number(terms.provisional, 2)),
+            ("newcomer", number(newcomer, 0)),
+        ],
+    };
+    let of_all = vec![
+        ("trending_score", number(terms.score, 2)),
+        ("velocity", number(terms.velocity, 2)),
+        ("momentum", number(terms.momentum, 2)),
+        ("personal_growth", number(terms.personal_growth, 2)),
+        ("baseline", number(terms.shown_baseline, 2)),
+        ("event_count", number(events, 0)),
+        ("total_engagement", number(engagement / 1e6, 0)),
+    ];
+    of_all.into_iter().chain(of_profile).collect()
 }

@@ -160,7 +160,7 @@ fn hash(
         }
     };
     // The names are the product's; what they must show, the fold says by itself.
-    for field in schema::FIELDS {
+    for field in schema::fields(expected.profile) {
         let number = expected.numbers.iter().find(|(n, _)| *n == field.name);
         match (field.name, number) {
             (name, Some((_, number))) => check(name, number.text(), &|is| number.accepts(is)),
@@ -178,8 +178,9 @@ fn hash(
     }
     check(schema::KOL_ID, kol.to_owned(), &|is| is == kol);
     check(schema::PLATFORM, platform.to_owned(), &|is| is == platform);
+    let known = schema::fields(expected.profile);
     let of_fold = expected.numbers.iter().map(|(name, _)| *name);
-    let missing = of_fold.filter(|name| !schema::FIELDS.iter().any(|f| f.name == *name));
+    let missing = of_fold.filter(|name| !known.iter().any(|f| f.name == *name));
     let missing: Vec<_> = missing
         .map(|name| format!("{name} is only in the fold"))
         .collect();

@@ -28,7 +28,7 @@ pub fn fold_of(scoring: &ScoringSpec, log: &[Record]) -> View {
 /// Fails where Redis differs from this view of a job that is caught up.
 fn assert_equal(prefix: &str, status: &JobStatus, view: &View, redis: &RedisServer) {
     let mut differences = compare_below(&mut redis.connect(), prefix, view);
-    if scoring(status).profile == kol_common::job::Profile::Default {
+    if scoring(status).profile != kol_common::job::Profile::SparkCompat {
         differences.extend(compare_market(status, view));
     }
     let first: Vec<_> = differences.iter().take(20).collect();

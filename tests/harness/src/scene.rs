@@ -31,12 +31,17 @@ pub struct Scene {
 impl Scene {
     /// A job whose first half is read and confirmed by Redis.
     pub fn half_way(cluster: Cluster, name: &str, partitions: u32) -> Self {
+        Self::half_way_of(&Self::job(), cluster, name, partitions)
+    }
+
+    /// The same, of this job.
+    pub fn half_way_of(job: &Job, cluster: Cluster, name: &str, partitions: u32) -> Self {
         let topic = Topic::create(Kafka::shared(), name, partitions);
         let mut first = generated(Key::Username, 300, 20_000, 21);
         let second = first.split_off(first.len() / 2);
         topic.produce(&first);
         let redis = RedisServer::start();
-        let job = cluster.submit(&Self::job(), &topic, &redis);
+        let job = cluster.submit(job, &topic, &redis);
         cluster.wait_caught_up(&job, first.len() as u64, LIMIT);
         Self {
             cluster,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::Millis;
 use kol_common::checkpoint::snapshot;
-use kol_common::job::JobSpec;
+use kol_common::job::{JobSpec, Profile};
 use kol_common::proto::{Manifest, PartitionCheckpoint};
 use kol_common::scoring::{Slot, unpack_slots};
 
@@ -72,6 +72,8 @@ impl Covered {
             })
             .map(|p| (p.ordinal, p))
             .collect();
+        // What came later may have taken a rise back.
+        let gains_stay = spec.scoring.profile != Profile::Rising;
         for (key, packed, _) in redis.db().slots() {
             let key = String::from_utf8_lossy(&key);
             let Some((platform, kol)) = key
@@ -84,7 +86,7 @@ impl Covered {
             for slot in unpack_slots(packed).unwrap_or_default() {
                 let same = u64::from(slot.generation) == manifest.generation;
                 if let Some(part) = confirmed.get(&slot.partition).filter(|_| same) {
-                    self.compare(&kol, &slot, manifest.epoch, part);
+                    self.compare((&kol, &slot), manifest.epoch, part, gains_stay);
                 }
             }
         }
@@ -121,13 +123,19 @@ impl Covered {
         self.fold = Some((manifest.job_id.clone(), fold));
     }
 
-    fn compare(&mut self, kol: &Kol, slot: &Slot, epoch: u64, part: &PartitionCheckpoint) {
+    fn compare(
+        &mut self,
+        (kol, slot): (&Kol, &Slot),
+        epoch: u64,
+        part: &PartitionCheckpoint,
+        gains_stay: bool,
+    ) {
         let end = part.confirmed_as_of.map_or(0, |as_of| as_of.window_end_ms);
         let fold = self.fold.as_ref().map(|(_, fold)| fold);
         let fold = fold.filter(|fold| !fold.has_left(slot.partition, kol, end));
         let covered = fold.and_then(|fold| fold.window_of(slot.partition, kol, slot.window_end));
         if let Some((engagement, events)) = covered
-            && (slot.engagement_e6 < engagement || f64::from(slot.events) < events)
+            && ((gains_stay && slot.engagement_e6 < engagement) || f64::from(slot.events) < events)
         {
             self.problem(format!(
                 "epoch {epoch} covers {events} events and {engagement} of {kol:?}, and Redis has {slot:?}"

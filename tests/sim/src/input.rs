@@ -28,6 +28,8 @@ pub struct Feed {
     next: Millis,
     /// Whether events count what is new, rather than what there ever was.
     delta: bool,
+    /// Whether gains are scored by the profile `rising`.
+    rising: bool,
     /// Whether windows are so short that most creators are silent for more than two of them: Redis is sent
     /// of these once, and nothing later makes good what it loses then.
     short: bool,
@@ -43,6 +45,7 @@ impl Feed {
             random: StdRng::seed_from_u64(seed),
             next: start,
             delta: seed.is_multiple_of(2),
+            rising: !seed.is_multiple_of(2) && seed.is_multiple_of(3),
             short: seed % 4 < 2,
             cools: seed.is_multiple_of(5),
             letters: seed % 8 < 4,
@@ -56,7 +59,9 @@ impl Feed {
         } else {
             "lateness = \"10s\"\n"
         };
-        let windows = if self.short {
+        let windows = if self.rising {
+            "profile = \"rising\"\nwindow = \"6s\"\nslide = \"3s\"\nretire_after = \"12s\"\n"
+        } else if self.short {
             "window = \"2s\"\nslide = \"1s\"\nretire_after = \"20s\"\n"
         } else {
             "window = \"6s\"\nslide = \"2s\"\nretire_after = \"12s\"\n"

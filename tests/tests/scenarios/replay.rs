@@ -20,6 +20,14 @@ const SPARK: Way = (
     "spark-compat",
     "profile = \"spark-compat\"\ncounters = \"delta\"\nwindow = \"5m\"\nslide = \"1m\"",
 );
+const RISING: Way = (
+    "rising",
+    "profile = \"rising\"\nwindow = \"24h\"\nslide = \"1h\"",
+);
+const RISING_MINUTES: Way = (
+    "rising-5m",
+    "profile = \"rising\"\nwindow = \"5m\"\nslide = \"1m\"",
+);
 const KEYS: [Key; 3] = [Key::Username, Key::VideoId, Key::None];
 
 /// Fills one topic and replays it into a Redis of its own for each way of scoring.
@@ -52,31 +60,33 @@ fn warns_about_keys(cluster: &Cluster, job: &str) {
 
 #[test]
 fn one_partition_by_creator_equals_the_fold_in_every_way_of_scoring() {
-    replay(Key::Username, 1, 1, &[DAYS, MINUTES, DELTA, SPARK]);
+    let ways = [DAYS, MINUTES, DELTA, SPARK, RISING, RISING_MINUTES];
+    replay(Key::Username, 1, 1, &ways);
 }
 
 #[test]
 fn four_partitions_by_video_on_two_executors_equal_the_fold() {
-    replay(Key::VideoId, 4, 2, &[DAYS, MINUTES, DELTA, SPARK]);
+    replay(Key::VideoId, 4, 2, &[DAYS, MINUTES, DELTA, SPARK, RISING]);
 }
 
 #[test]
 fn thirty_two_partitions_without_keys_on_four_executors_equal_the_fold() {
-    replay(Key::None, 32, 4, &[DAYS, DELTA, SPARK]);
+    replay(Key::None, 32, 4, &[DAYS, DELTA, SPARK, RISING]);
 }
 
 #[test]
 fn thirty_two_partitions_by_creator_on_two_executors_equal_the_fold() {
-    replay(Key::Username, 32, 2, &[DAYS]);
+    replay(Key::Username, 32, 2, &[DAYS, RISING]);
 }
 
 #[test]
-#[ignore = "all 108 combinations: `make matrix`"]
+#[ignore = "all 135 combinations: `make matrix`"]
 fn every_combination_equals_the_fold() {
     for key in KEYS {
         for partitions in [1, 4, 32] {
             for executors in [1, 2, 4] {
-                replay(key, partitions, executors, &[DAYS, MINUTES, DELTA, SPARK]);
+                let ways = [DAYS, MINUTES, DELTA, SPARK, RISING];
+                replay(key, partitions, executors, &ways);
             }
         }
     }

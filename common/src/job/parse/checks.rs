@@ -7,7 +7,7 @@ use super::reader::Problems;
 use super::{alerts, ambiguity, lengths, overlap, place};
 use crate::checkpoint::{Location, location};
 use crate::job::spec::MAX_PANES;
-use crate::job::{Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
+use crate::job::{CARRIED_ON, Counters, JobSpec, KafkaSource, Profile, ScoringSpec, SinkSpec};
 use crate::time::Millis;
 
 /// Constants of the score lie within these, so that no score can be infinite or undefined: a velocity
@@ -269,6 +269,12 @@ impl Checks<'_> {
             return;
         }
         let panes = window / slide;
+        let ahead = CARRIED_ON.div_ceil(slide);
+        self.require(
+            s.profile != Profile::Rising || panes.saturating_add(ahead + 3) <= u16::MAX.into(),
+            "scoring.slide",
+            &format!("{ahead} panes ahead, as profile rising carries rates on for two days, are too many: use a longer slide"),
+        );
         self.require(
             panes <= MAX_PANES,
             "scoring.slide",

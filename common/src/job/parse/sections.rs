@@ -161,6 +161,8 @@ fn scoring(s: &Section<'_, '_>, shape: Option<Shape>) -> ScoringSpec {
             "profile",
             &[
                 ("default", Profile::Default),
+                ("biggest", Profile::Default),
+                ("rising", Profile::Rising),
                 ("spark-compat", Profile::SparkCompat),
             ],
         )
@@ -173,7 +175,7 @@ fn scoring(s: &Section<'_, '_>, shape: Option<Shape>) -> ScoringSpec {
         ],
     );
     let counters = counters.unwrap_or(match profile {
-        Profile::Default => Counters::Cumulative,
+        Profile::Default | Profile::Rising => Counters::Cumulative,
         Profile::SparkCompat => Counters::Delta,
     });
     let mut d = ScoringSpec::defaults(profile, counters);

@@ -153,8 +153,9 @@ pub const KEYS: &[Key] = &[
     key(
         "scoring",
         "profile",
-        Choice(&["default", "spark-compat"]),
-        "The formula; spark-compat is what the old Spark job computed, for comparison.",
+        Choice(&["default", "biggest", "rising", "spark-compat"]),
+        "The formula: who gains most (default, or biggest, its other name), whose gains rise most above what is usual for \
+        them (rising), or what the old Spark job computed, for comparison.",
     ),
     key(
         "scoring",

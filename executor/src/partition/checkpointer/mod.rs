@@ -153,12 +153,13 @@ impl Checkpointer {
         } else {
             let bytes = state.capture_bytes(wanted) as u64;
             state.begin_capture(wanted);
+            let version = state.file_version();
             let (place, path) = self.place_of_file(barrier);
             let room = writer::room(self.memory.clone(), bytes);
             let roots = self.roots.clone();
             self.file = Some(File {
                 wanted,
-                writer: Writer::start(&self.files, room, roots, place, path),
+                writer: Writer::start(&self.files, room, roots, place, path, version),
                 copying: true,
             });
         }

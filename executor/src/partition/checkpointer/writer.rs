@@ -44,13 +44,14 @@ enum Chunk {
 }
 
 impl Writer {
-    /// Starts a file at `path` in a place, once there is `room`.
+    /// Starts a file of this version at `path` in a place, once there is `room`.
     pub fn start(
         group: &Group,
         room: BoxFuture<'static, Share>,
         roots: Roots,
         place: Place,
         path: String,
+        version: u16,
     ) -> Self {
         let (chunks, inbox) = actor::mailbox("state file", WAITING);
         let (mut reply, result) = oneshot::channel();
@@ -64,7 +65,7 @@ impl Writer {
                 share = room => share,
             };
             begins.store(true, Ordering::Relaxed);
-            let written = write(&roots, &place, path, inbox).await;
+            let written = write(&roots, &place, (path, version), inbox).await;
             let _nobody_waits = reply.send(written);
             Ok(())
         });
@@ -114,11 +115,11 @@ impl Writer {
 async fn write(
     roots: &Roots,
     place: &Place,
-    path: String,
+    (path, version): (String, u16),
     mut chunks: actor::Mailbox<Chunk>,
 ) -> Result<StateFile, KolError> {
     let mut upload = roots.open(place).await?.create(path);
-    let filled = match fill(&mut upload, &mut chunks).await {
+    let filled = match fill(&mut upload, Encoder::of(version), &mut chunks).await {
         // A small file is created only when it is finished.
         Ok(()) => roots.open(place).await.map(drop),
         Err(error) => Err(error),
@@ -133,8 +134,11 @@ async fn write(
     Ok(file)
 }
 
-async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result<(), KolError> {
-    let mut encoder = Encoder::default();
+async fn fill(
+    upload: &mut Upload,
+    mut encoder: Encoder,
+    chunks: &mut actor::Mailbox<Chunk>,
+) -> Result<(), KolError> {
     let mut packed = Vec::new();
     encoder.header(&mut packed);
     loop {
@@ -159,6 +163,7 @@ async fn fill(upload: &mut Upload, chunks: &mut actor::Mailbox<Chunk>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use kol_common::checkpoint::frame::PLAIN_VERSION;
     use kol_common::checkpoint::marker::CLUSTER_FILE;
     use kol_common::checkpoint::{ABSENT, Stores};
     use kol_common::{ClusterId, world};
@@ -178,7 +183,14 @@ mod tests {
         let group = Group::new("test");
         let path = || format!("job_1/0/{}.state", world::random_id());
         let room = || room(Memory::new(1 << 30), 100);
-        let mut writer = Writer::start(&group, room(), roots.clone(), place.clone(), path());
+        let mut writer = Writer::start(
+            &group,
+            room(),
+            roots.clone(),
+            place.clone(),
+            path(),
+            PLAIN_VERSION,
+        );
         while !writer.has_room() {
             tokio::task::yield_now().await;
         }
@@ -186,7 +198,7 @@ mod tests {
         assert!(writer.end());
         writer.result().await.unwrap();
 
-        let mut writer = Writer::start(&group, room(), roots, place, path());
+        let mut writer = Writer::start(&group, room(), roots, place, path(), PLAIN_VERSION);
         writer.records(vec![1; 100]).unwrap();
         // It looked at the root, and began: what was handed over is taken.
         while writer.chunks.room() < WAITING {

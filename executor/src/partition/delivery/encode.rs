@@ -1,6 +1,6 @@
 //! From slots to merge calls.
 
-use kol_common::job::{KeyTemplates, SinkSpec};
+use kol_common::job::{KeyTemplates, Profile, ScoringSpec, SinkSpec};
 use kol_common::scoring::Market;
 use kol_common::scoring::schema::Scored;
 use kol_common::scoring::{Scoring, Slot, merge, pack_market};
@@ -34,6 +34,7 @@ pub struct Encoder {
     ttl_ms: u64,
     legacy_platform: Option<String>,
     ordinal: u32,
+    profile: Profile,
     kols: Kols,
     /// Of the KOLs of the last merge call, in its order; not a number where one is taken out.
     scores: Vec<f64>,
@@ -68,13 +69,14 @@ pub struct CallContext<'a> {
 
 impl Encoder {
     /// For the partition with this ordinal in its job.
-    pub fn new(sink: &SinkSpec, default_platform: &str, ordinal: u32) -> Self {
+    pub fn new(sink: &SinkSpec, scoring: &ScoringSpec, ordinal: u32) -> Self {
         Self {
             keys: sink.keys.clone(),
             ttl_ms: sink.ttl.map_or(0, |t| t.0),
-            legacy_platform: sink.legacy_hashes.then(|| default_platform.to_owned()),
+            legacy_platform: sink.legacy_hashes.then(|| scoring.default_platform.clone()),
             ordinal,
-            kols: Kols::default(),
+            profile: scoring.profile,
+            kols: Kols::new(scoring.profile),
             scores: Vec::new(),
             warned: false,
         }
@@ -85,7 +87,8 @@ impl Encoder {
     pub fn call(&mut self, context: &CallContext<'_>, kols: &[(&str, Outgoing)]) -> Cmd {
         let keys = Key::ALL.len() + self.hashes_of(context.platform, kols.len());
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script::MERGE.get_hash()).arg(keys);
+        cmd.arg(script::merge(context.scoring.spec.profile).get_hash())
+            .arg(keys);
         self.common_keys(context.fence, context.platform, &mut cmd);
         let names = kols.iter().map(|(kol, _)| *kol);
         self.hashes(context.platform, names, &mut cmd);
@@ -147,7 +150,7 @@ impl Encoder {
         });
         let keys = Key::ALL.len() + stamps.len() + self.hashes_of(platform, kols.len());
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script::COMPARE.get_hash()).arg(keys);
+        cmd.arg(script::compare(self.profile).get_hash()).arg(keys);
         self.common_keys(fence, platform, &mut cmd);
         cmd.arg(&stamps);
         self.hashes(platform, kols.iter().copied(), &mut cmd);
@@ -354,8 +357,9 @@ mod tests {
             baseline_engagement_e6: 0.0,
             baseline_events: 0.0,
             first_pane: 99,
+            provisional_e6: 0.0,
         };
-        let mut encoder = Encoder::new(&spec.sink, "tiktok", 0);
+        let mut encoder = Encoder::new(&spec.sink, &spec.scoring, 0);
         let call = encoder.call(&context, &[("ann", Outgoing::Put(slot))]);
         let all: Vec<Vec<u8>> = call
             .args_iter()

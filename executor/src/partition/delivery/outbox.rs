@@ -86,11 +86,7 @@ impl Outbox {
                 assignment_epoch: assignment.assignment_epoch,
             },
             fill: Fill::new(
-                Encoder::new(
-                    &spec.sink,
-                    &spec.scoring.default_platform,
-                    assignment.ordinal,
-                ),
+                Encoder::new(&spec.sink, &spec.scoring, assignment.ordinal),
                 patience,
                 now,
             ),

@@ -9,7 +9,8 @@
 //! 4. Where another partition's slot is not of this owner's generation, or gives no score, that is not this partition's to
 //!    repair: its merge would be refused.
 
-use kol_common::scoring::schema::{FIELDS, Field, LEGACY_FIELDS, Scored, Shows, hash_fields};
+use kol_common::job::Profile;
+use kol_common::scoring::schema::{self, Field, LEGACY_FIELDS, Scored, Shows, hash_fields};
 use kol_common::scoring::{Scoring, Slot, merge, unpack_market, unpack_slots};
 
 use crate::sink::Found;
@@ -81,7 +82,7 @@ impl<'a> Readback<'a> {
             sums: &sums,
             terms: &terms,
         };
-        let hash = self.texts(found.hash.as_deref(), hash_fields().count());
+        let hash = self.texts(found.hash.as_deref(), hash_fields(self.profile()).count());
         let copy = self.texts(found.copy.as_deref(), LEGACY_FIELDS.len());
         found.score.is_some_and(|score| is_near(score, terms.score))
             && self.is_hash(kol, &scored, &hash)
@@ -121,11 +122,12 @@ impl<'a> Readback<'a> {
         let [generation, _updated_at, fields @ .., id] = hash else {
             return false;
         };
-        let score = value(hash, SCORE);
+        let known = schema::fields(self.profile());
+        let score = self.value(hash, SCORE);
         *id == kol
             && *generation == self.generation_text
-            && fields.len() == FIELDS.len()
-            && (FIELDS.iter().zip(fields))
+            && fields.len() == known.len()
+            && (known.iter().zip(fields))
                 .all(|(field, text)| self.shows(field, scored, text, score))
     }
 
@@ -140,7 +142,8 @@ impl<'a> Readback<'a> {
             // It goes by the score that stands beside it.
             Shows::Text(_) if field.name == LABEL => {
                 let score = score.parse();
-                score.is_ok_and(|score| self.scoring.label(score) == text)
+                let newcomer = scored.terms.newcomer;
+                score.is_ok_and(|score| self.scoring.label(score, newcomer) == text)
             }
             Shows::Text(_) | Shows::Exact(_) => false,
         }
@@ -154,29 +157,33 @@ impl<'a> Readback<'a> {
         let [_updated_at, score, label, again, of] = copy else {
             return false;
         };
-        let shown = (value(hash, SCORE), value(hash, LABEL));
+        let shown = (self.value(hash, SCORE), self.value(hash, LABEL));
         *of == kol && (*score, *label) == shown && again == score
     }
-}
 
-/// The value of a field of a hash, of those behind the platform.
-fn value<'h>(hash: &[&'h str], name: &str) -> &'h str {
-    let mut values = hash_fields().skip(1).zip(hash);
-    values
-        .find(|(field, _)| *field == name)
-        .map_or("", |(_, text)| text)
+    /// The value of a field of a hash, of those behind the platform.
+    fn value<'h>(&self, hash: &[&'h str], name: &str) -> &'h str {
+        let mut values = hash_fields(self.profile()).skip(1).zip(hash);
+        values
+            .find(|(field, _)| *field == name)
+            .map_or("", |(_, text)| text)
+    }
+
+    fn profile(&self) -> Profile {
+        self.scoring.spec.profile
+    }
 }
 
 /// Whether a slot is the one that was sent. Sums of old panes depend in their last bits on when those were added up.
 fn is_same(slot: &Slot, sent: &Slot) -> bool {
     let counted = |s: &Slot| {
-        let both = (s.engagement_e6, s.previous_engagement_e6);
+        let sums = (s.engagement_e6, s.previous_engagement_e6, s.provisional_e6);
         (
             s.window_end,
             s.first_pane,
             s.events,
             s.previous_events,
-            both,
+            sums,
         )
     };
     counted(slot) == counted(sent)

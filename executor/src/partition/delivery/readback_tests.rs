@@ -1,6 +1,6 @@
 use kol_common::job::{Counters, Profile, ScoringSpec};
-use kol_common::scoring::schema::RANK;
-use kol_common::scoring::{Market, Sums, Terms, pack_slots};
+use kol_common::scoring::schema::{FIELDS, RANK};
+use kol_common::scoring::{Market, SlotLayout, Sums, Terms, pack_slots};
 
 use super::*;
 use crate::sink::Values;
@@ -30,6 +30,7 @@ fn slot(partition: u32) -> Slot {
         baseline_engagement_e6: 12_345.678_9,
         baseline_events: 0.25,
         first_pane: 479_000,
+        provisional_e6: 0.0,
     }
 }
 
@@ -58,7 +59,7 @@ pub(in crate::partition::delivery) fn merged(slots: &[Slot]) -> Found {
     let copy = format!("tiktok\0now\0{score}\0{label}\0{score}\0ann");
     Found {
         score: value(&RANK).parse().ok(),
-        slots: Some(pack_slots(&MARKET, slots)),
+        slots: Some(pack_slots(&SlotLayout::PLAIN, &MARKET, slots)),
         hash: Some(hash.into()),
         copy: Some(copy.into()),
     }
@@ -94,7 +95,7 @@ fn what_a_merge_leaves_behind_is_as_it_was_sent_whoever_merged_last() {
 fn whatever_value_of_a_creator_somebody_writes_over_or_takes_out_is_found() {
     let own = slot(0);
     let found = merged(&[own]);
-    let sizes = [hash_fields().count(), LEGACY_FIELDS.len()];
+    let sizes = [hash_fields(Profile::Default).count(), LEGACY_FIELDS.len()];
     for (of_copy, size) in [(false, sizes[0]), (true, sizes[1])] {
         for place in 0..size {
             for text in [Some("0"), Some("0.00"), Some("bob"), Some(""), None] {
@@ -198,9 +199,10 @@ fn a_slot_of_another_partition_that_somebody_wrote_over_shows_in_what_follows_fr
         events: 900,
         ..slot(1)
     };
-    found.slots = Some(pack_slots(&MARKET, &[forged, own]));
+    found.slots = Some(pack_slots(&SlotLayout::PLAIN, &MARKET, &[forged, own]));
     assert!(!is_as_sent(Some(&own), &found));
     found.slots = Some(pack_slots(
+        &SlotLayout::PLAIN,
         &Market {
             mean: 9.0,
             ..MARKET

@@ -15,7 +15,7 @@ fn a_member_of_a_ranking_that_nobody_sent_is_taken_out_after_more_than_a_round_a
     let begun = Instant::now();
     let mut state = State::new(Arc::clone(&assignment.scoring));
     state.apply(&event("ann"), T0);
-    let encoder = Encoder::new(&assignment.spec.sink, "tiktok", 0);
+    let encoder = Encoder::new(&assignment.spec.sink, &assignment.spec.scoring, 0);
     let mut fill = Fill::new(encoder, Duration::ZERO, begun);
     let fence = Fence {
         key: "fence".into(),
@@ -76,7 +76,7 @@ fn hashes_that_nothing_names_are_removed_by_a_flush_and_counted() {
     let assignment = Arc::new(Assignment::with_source(""));
     let now = Instant::now();
     let state = State::new(Arc::clone(&assignment.scoring));
-    let encoder = Encoder::new(&assignment.spec.sink, "tiktok", 0);
+    let encoder = Encoder::new(&assignment.spec.sink, &assignment.spec.scoring, 0);
     let mut fill = Fill::new(encoder, Duration::ZERO, now);
     let fence = Fence {
         key: "fence".into(),

@@ -1,5 +1,5 @@
--- The score of a KOL with several slots, by the formula of kol_common::scoring. Stands before merge.lua, behind
--- the lines that name constants, arguments and numbers of a slot.
+-- What the formulas of all profiles have in common (kol_common::scoring), for a KOL with several slots. Stands before
+-- biggest.lua or rising.lua, behind the lines that name constants, arguments and numbers of a slot.
 
 local constants
 
@@ -46,7 +46,7 @@ end
 -- Adds slots up: the newest window end wins; a slot that is behind counts as it stands, its baseline
 -- decayed by the distance.
 local function add_up(c, slots)
-    local s = {t = 0, e = 0, n = 0, pe = 0, pn = 0, be = 0, bn = 0, first = math.huge}
+    local s = {t = 0, e = 0, n = 0, pe = 0, pn = 0, be = 0, bn = 0, p = 0, first = math.huge}
     for i = 1, #slots do
         s.t = math.max(s.t, slots[i][SLOT_WINDOW_END])
     end
@@ -55,6 +55,7 @@ local function add_up(c, slots)
         local decay = math.exp(c.ln_keep * (s.t - x[SLOT_WINDOW_END]))
         s.e, s.n = s.e + x[SLOT_ENGAGEMENT_E6], s.n + x[SLOT_EVENTS]
         s.pe, s.pn = s.pe + x[SLOT_PREVIOUS_ENGAGEMENT_E6], s.pn + x[SLOT_PREVIOUS_EVENTS]
+        if SLOT_PROVISIONAL_E6 then s.p = s.p + x[SLOT_PROVISIONAL_E6] end
         s.be = s.be + x[SLOT_BASELINE_ENGAGEMENT_E6] * decay
         s.bn = s.bn + x[SLOT_BASELINE_EVENTS] * decay
         s.first = math.min(s.first, x[SLOT_FIRST_PANE])
@@ -74,31 +75,12 @@ local function label(c, score)
     return 'Cold'
 end
 
--- The values that the executor sends for a KOL with one slot, computed from several.
-local function score(c, s, market)
-    local v, pv = velocity(c, s.e, s.n), velocity(c, s.pe, s.pn)
-    local baseline, own = nil, 0
-    local momentum = clamp((v - pv) / math.max(pv, c.floor_velocity), c.momentum_min, c.momentum_max)
+-- The velocity that is usual for a KOL, by its own history; nil while that is shorter than three windows.
+local function own_baseline(c, s)
     local history = math.max(s.t - 2 * c.panes, 0) - s.first
-    if c.is_spark == 1 then
-        market, baseline, own, momentum = 100, 100, 100, 0
-    elseif history >= 3 * c.panes then
-        local factor = c.panes / (1 - math.exp(c.ln_keep * history))
-        baseline = velocity(c, factor * s.be, factor * s.bn)
-        own = baseline
-    else
-        baseline = market
+    if history < 3 * c.panes then
+        return nil
     end
-    local growth = v / math.max(baseline, c.floor_baseline)
-    local position = v / math.max(market, c.floor_market)
-    local raw = c.weight_personal * growth + c.weight_market * position
-        + c.weight_momentum * (1 + momentum)
-    local total = 100 / (1 + math.exp(-c.steepness * (raw - c.midpoint)))
-    return texts_of({
-        rank = total, trending_score = total,
-        trending_label = label(c, tonumber(string.format(SCORE_FORMAT, total))),
-        velocity = v, momentum = momentum, personal_growth = growth, market_position = position,
-        raw_score = raw, baseline = own, event_count = s.n, total_engagement = s.e / 1e6,
-        window_end = iso(s.t * c.slide_ms),
-    })
+    local factor = c.panes / (1 - math.exp(c.ln_keep * history))
+    return velocity(c, factor * s.be, factor * s.bn)
 end

@@ -4,7 +4,7 @@ use kol_common::event::{
     Decoder, Explode, Field, FieldPath, Layout, UsernameCase, parse_time, read_at,
     read_counter_text, readable,
 };
-use kol_common::scoring::{Market, Slot, pack_slots, unpack_slots};
+use kol_common::scoring::{Market, Slot, SlotLayout, pack_slots, unpack_slots};
 
 use super::{Target, bits, shown};
 
@@ -216,6 +216,7 @@ fn packed() -> Vec<Vec<u8>> {
     };
     let of = |count: u32| {
         pack_slots(
+            &SlotLayout::PLAIN,
             &Market::default(),
             &(0..count).map(slot).collect::<Vec<_>>(),
         )

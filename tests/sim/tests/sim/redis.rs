@@ -317,7 +317,7 @@ fn the_simulated_redis_answers_every_call_as_a_real_one_does() {
         Counters::Cumulative,
     ));
     let mut encoders: Vec<_> = (0..3)
-        .map(|slot| Encoder::new(&SinkSpec::default(), "tiktok", slot))
+        .map(|slot| Encoder::new(&SinkSpec::default(), &scoring.spec, slot))
         .collect();
     let mut random = StdRng::seed_from_u64(11);
     let mut answers = BTreeMap::new();

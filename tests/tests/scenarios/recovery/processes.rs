@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kol_harness::{RedisServer, wait_for};
+use kol_harness::{Cluster, Job, RedisServer, Scene, wait_for};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -71,6 +71,17 @@ fn partitions_of_a_killed_executor_resume_from_the_last_checkpoint() {
     assert_eq!(starts.len(), 2, "only those of the dead one: {starts:?}");
     let least = scene.first.len() as u64 / 4 / 2;
     assert!(starts.iter().all(|offset| *offset > least), "{starts:?}");
+}
+
+#[test]
+fn what_is_provisional_and_not_decided_yet_comes_back_from_the_last_checkpoint() {
+    let job = Job::replay("profile = \"rising\"\nwindow = \"24h\"\nslide = \"1h\"");
+    let mut scene = Scene::half_way_of(&job, Cluster::start(2), "rising", 4);
+    scene.wait_checkpoint(scene.first.len() as u64);
+    kill(&mut scene, 0);
+    scene.topic.produce(&scene.second);
+    let status = scene.ends_as_the_fold();
+    scene.counted_once(&status);
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Sent {
     fn new() -> Self {
         let mut state = State::new(Arc::new(scoring()));
         state.apply(&event("ann"), T0);
-        let encoder = Encoder::new(&SinkSpec::default(), "tiktok", 0);
+        let encoder = Encoder::new(&SinkSpec::default(), &scoring().spec, 0);
         let mut fill = Fill::new(encoder, Duration::ZERO, Instant::now());
         let kol = state.take_changed(Consumer::Delivery).unwrap();
         let slot = state.share(kol).unwrap();
