@@ -48,38 +48,36 @@ impl Gain {
     }
 }
 
-/// What a reading changes beside its slot.
-struct Books<'s> {
+/// What a reading changes beside its slot. `CARRIES_ON`: whether rates of readings are carried on; jobs that carry none
+/// on have code of their own, which does not look for any.
+struct Books<'s, const CARRIES_ON: bool> {
     readings: &'s mut Readings,
     gaps: &'s mut Gaps,
     copies: &'s mut Vec<u8>,
     settled: &'s mut Vec<Spread>,
     ttl: u64,
-    carries_on: bool,
 }
 
 impl State {
-    /// Applies an event whose turn it is. `text` is what it refers to.
-    pub(super) fn apply_admitted(&mut self, event: &Admitted, text: &str) {
+    /// Applies an event whose turn it is. `text` is what it refers to; `CARRIES_ON` is [`Scoring::carries_on`].
+    #[inline]
+    pub(super) fn apply_admitted<const CARRIES_ON: bool>(&mut self, event: &Admitted, text: &str) {
         let kol = self.kol_of(event, event.name(text));
         self.hot.event(kol);
         let market = self.market_panes(event.window_end);
         let spec = &self.scoring.spec;
         let slot = self.kols.slot_mut(kol);
         slot.panes.advance(&self.rules, event.window_end);
-        let before = slot.heap();
-        let undecided = slot
-            .carried
-            .as_ref()
-            .is_some_and(|c| !c.suspects.is_empty());
+        let before = slot.heap_if::<CARRIES_ON>();
+        let carried = slot.carried.as_ref().filter(|_| CARRIES_ON);
+        let undecided = carried.is_some_and(|c| !c.suspects.is_empty());
         let (engagement_e6, gain) = if self.scoring.cumulative() {
-            let mut books = Books {
+            let mut books = Books::<CARRIES_ON> {
                 readings: &mut self.readings,
                 gaps: &mut self.gaps,
                 copies: &mut self.copies,
                 settled: &mut self.settled,
                 ttl: spec.entity_ttl.0,
-                carries_on: self.scoring.carries_on(),
             };
             let Some(gain) = books.read(kol, slot, event, event.entity(text)) else {
                 return;
@@ -101,7 +99,7 @@ impl State {
             engagement_e6,
             gain,
         );
-        if self.scoring.carries_on() {
+        if CARRIES_ON {
             for gained in self.settled.drain(..) {
                 slot.panes.spread(&self.rules, gained);
             }
@@ -111,7 +109,7 @@ impl State {
                 touched.start = 0;
             }
         }
-        let after = slot.heap();
+        let after = slot.heap_if::<CARRIES_ON>();
         // When the window end moves, all slots are added up again.
         if touched.start < market.end && market.start < touched.end {
             self.changed.note(Consumer::Market, kol, &mut slot.waiting);
@@ -142,7 +140,7 @@ impl State {
     }
 }
 
-impl Books<'_> {
+impl<const CARRIES_ON: bool> Books<'_, CARRIES_ON> {
     /// A reading of lifetime counters: what it gained. `None`: it has no effect.
     fn read(
         &mut self,
@@ -167,7 +165,11 @@ impl Books<'_> {
             return (time < since).then(|| Gain::none(time));
         }
         let span = time - since;
-        let ended = (self.readings.rate(index), since);
+        let ended = if CARRIES_ON {
+            (self.readings.rate(index), since)
+        } else {
+            (Rate::NONE, 0)
+        };
         let mut gain = if span > self.ttl {
             let last = self.readings.change(index, self.copies);
             last.set_time(time);
@@ -193,14 +195,14 @@ impl Books<'_> {
     ) -> Gain {
         let last = self.readings.change(index, self.copies);
         last.set_time(time);
-        if let Some(carried) = &mut slot.carried {
+        if let Some(carried) = slot.carried.as_mut().filter(|_| CARRIES_ON) {
             (carried.suspects).decide(index, counters, last, self.settled);
         }
         let before = last.counters();
         let gains = last.advance(counters);
         // Views are kept, not counted; a profile has one counter.
         let mut gain = Gain::of(gains[..3].iter().sum(), since, time);
-        if self.carries_on {
+        if CARRIES_ON {
             let rises = rises(before, counters, gains);
             if !rises.is_empty() {
                 let carried = slot.carried.get_or_insert_default();
@@ -213,7 +215,7 @@ impl Books<'_> {
 
     /// A reading that begins anew decides about nothing, and neither do those of this slot that no longer count.
     fn release(&mut self, kol: KolIndex, slot: &mut Slot, begun: u32, oldest: u64) {
-        let Some(carried) = &mut slot.carried else {
+        let Some(carried) = slot.carried.as_mut().filter(|_| CARRIES_ON) else {
             return;
         };
         let (readings, ttl) = (&*self.readings, self.ttl);
@@ -226,7 +228,7 @@ impl Books<'_> {
 
     /// Keeps the rate of a reading.
     fn carry_on(&mut self, index: u32, rate: Rate) {
-        if self.carries_on {
+        if CARRIES_ON {
             self.readings.set_rate(index, rate);
         }
     }

@@ -97,12 +97,20 @@ impl State {
         if queue.events.len() > 1 {
             self.look_up(&mut queue);
         }
-        for event in &queue.events {
-            self.apply_admitted(event, &queue.text);
+        if self.scoring.carries_on() {
+            self.apply_all::<true>(&queue);
+        } else {
+            self.apply_all::<false>(&queue);
         }
         queue.events.clear();
         queue.text.clear();
         self.queue = queue;
+    }
+
+    fn apply_all<const CARRIES_ON: bool>(&mut self, queue: &Queue) {
+        for event in &queue.events {
+            self.apply_admitted::<CARRIES_ON>(event, &queue.text);
+        }
     }
 
     /// Finds what is known of the events that wait, and has what they will change brought into the cache. Each step

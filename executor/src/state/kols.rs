@@ -80,7 +80,14 @@ impl Slot {
 
     /// Bytes of the heap that its panes take, about.
     pub(super) fn heap(&self) -> usize {
-        self.panes.heap() + self.carried.as_ref().map_or(0, |carried| carried.heap())
+        self.heap_if::<true>()
+    }
+
+    /// The same, where it is known whether anything is carried on.
+    #[inline]
+    pub(super) fn heap_if<const CARRIES_ON: bool>(&self) -> usize {
+        let carried = self.carried.as_ref().filter(|_| CARRIES_ON);
+        self.panes.heap() + carried.map_or(0, |carried| carried.heap())
     }
 
     /// Its panes with all that it gained: some of that may lie beside them.

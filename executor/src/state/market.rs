@@ -19,15 +19,27 @@ impl State {
         }
         self.market
             .resize(self.kols.platforms().len(), MarketSum::default());
-        if self.market_at != self.window_end {
+        let moved = self.market_at != self.window_end;
+        if moved {
             self.market.fill(MarketSum::default());
             self.market_at = self.window_end;
             self.changed.clear(Consumer::Market);
+        }
+        if self.scoring.carries_on() {
+            self.bring_up_to_date::<true>(moved);
+        } else {
+            self.bring_up_to_date::<false>(moved);
+        }
+    }
+
+    /// `CARRIES_ON` is that of the scoring: jobs that carry nothing on do not look for it in each slot.
+    fn bring_up_to_date<const CARRIES_ON: bool>(&mut self, moved: bool) {
+        if moved {
             for kol in 0..self.kols.bound() as KolIndex {
                 let slot = self.kols.slot_mut(kol);
                 slot.waiting.leave(Consumer::Market);
                 slot.market_e4 = MISSING;
-                self.add_to_market(kol);
+                self.add_to_market::<CARRIES_ON>(kol);
             }
             return;
         }
@@ -36,17 +48,22 @@ impl State {
             if let (true, Some((platform, _))) = (old != MISSING, self.kols.name(kol)) {
                 self.market[platform as usize].remove(self.scoring.spec.profile, old);
             }
-            self.add_to_market(kol);
+            self.add_to_market::<CARRIES_ON>(kol);
         }
     }
 
-    fn add_to_market(&mut self, kol: KolIndex) {
+    #[inline]
+    fn add_to_market<const CARRIES_ON: bool>(&mut self, kol: KolIndex) {
         let panes = self.market_panes(self.window_end);
         let Some((platform, slot)) = self.kols.slot_of(kol) else {
             return;
         };
-        let sum = (slot.all_panes(&self.rules)).sum(&self.rules, panes.clone());
-        let carried = slot.carried_in(&self.scoring, panes);
+        let (sum, carried) = if CARRIES_ON {
+            let sum = (slot.all_panes(&self.rules)).sum(&self.rules, panes.clone());
+            (sum, slot.carried_in(&self.scoring, panes))
+        } else {
+            (slot.panes.sum(&self.rules, panes), 0)
+        };
         if sum.is_empty() && carried == 0 {
             return;
         }

@@ -1,5 +1,5 @@
-//! The scripts of the product, run as Redis runs them: Lua 5.1 with `redis.call`, `redis.pcall` and
-//! the `struct` library.
+//! The scripts of the product, run as Redis runs them: Lua 5.1 with `redis.call`, `redis.pcall`, and the libraries
+//! `struct` and `cjson`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaString, Table, Value, Variadic};
 
 use super::db::{Db, Reply};
-use super::structs;
+use super::{json, structs};
 
 /// Scripts that were loaded, over a database.
 pub struct Scripts {
@@ -35,6 +35,7 @@ impl Scripts {
         }
         lua.globals().set("redis", redis)?;
         structs::add(&lua)?;
+        json::add(&lua)?;
         Ok(Self {
             lua,
             db,

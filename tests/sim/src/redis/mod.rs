@@ -3,6 +3,7 @@
 
 mod db;
 mod foreign;
+mod json;
 mod lua;
 mod resp;
 mod scan;
