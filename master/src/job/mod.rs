@@ -1,10 +1,11 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
 //! nothing here waits, except `discovery`, `kafka`, `internal_topic` and `tenure`, which query Kafka and Redis.
 //!
-//! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches: its parts
+//! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches, with `adopting` and `settling`: its parts
 //! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, `lookup`, `ends` and `live` own their
-//! state, and `status` is what people see of them.
+//! state, and `status` with `problems` is what people see of them.
 
+mod adopting;
 mod backoff;
 pub mod caught_up;
 mod cause;
@@ -38,9 +39,11 @@ mod pause;
 pub mod placement;
 mod placing;
 mod preparing;
+mod problems;
 pub mod record;
 pub mod rekeying;
 mod settled;
+mod settling;
 mod share;
 mod spellings;
 mod standby;

@@ -27,6 +27,9 @@ mod tests {
             let encode: mlua::Function = lua.load("return cjson.encode").eval().unwrap();
             encode.call(text).unwrap()
         };
-        assert_eq!(encoded("a/\"b\"\\\n\u{1}é\u{7f}"), r#""a\/\"b\"\\\n\u0001é\u007f""#);
+        assert_eq!(
+            encoded("a/\"b\"\\\n\u{1}é\u{7f}"),
+            r#""a\/\"b\"\\\n\u0001é\u007f""#
+        );
     }
 }
