@@ -136,6 +136,7 @@ export class Job {
       ["Events/s", rate(job.events_per_second)],
       ["Lag", count(job.lag_records)],
       ["Lag in time", age(job.lag_ms)],
+      ...job.rekeying ? [["Re-keyed through", job.rekeying.topic], ["Lag before that topic", count(job.rekeying.lag_records)]] : [],
       ["Redis behind", age(job.staleness_ms)],
     ];
     const markets = Object.entries(job.market).map(([platform, mean]) => `${platform} ${mean}`);

@@ -234,7 +234,9 @@ fn look_into(spec: &JobSpec, topic: &str, secrets: &Secrets) -> Option<Finding> 
     }
     let mut finding = Finding::new(what, usable(&survey.tally));
     let cumulative = spec.scoring.counters == Counters::Cumulative;
-    let split = cumulative.then(|| split::warning(&cluster, &samples));
+    // A stage before the scores brings readings of one video together.
+    let as_read = cumulative && spec.rekey().is_none();
+    let split = as_read.then(|| split::warning(&cluster, &samples));
     let warnings = survey.warnings().into_iter().chain(split.flatten());
     let of_topic = |warning| format!("topic {topic}: {warning}");
     finding.warnings.extend(warnings.map(of_topic));

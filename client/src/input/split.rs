@@ -33,7 +33,8 @@ pub fn warning(cluster: &Cluster, samples: &[Sample]) -> Option<String> {
         format!(
             "gains will be wrong: readings of one video come through several partitions and are counted \
              more than once ({count} of {all} videos, e.g. video {video} of {platform}/{kol} through \
-             partitions {one} and {other}): key the producers by username or video_id"
+             partitions {one} and {other}): key the producers by username or video_id, or have the job do it: \
+             rekey = true in [source]"
         )
     })
 }
@@ -71,5 +72,6 @@ mod tests {
         assert!(warning.contains("1 of 2 videos"), "{warning}");
         let example = "video 1 of tiktok/mia through partitions 0 and 2";
         assert!(warning.contains(example), "{warning}");
+        assert!(warning.ends_with("rekey = true in [source]"), "{warning}");
     }
 }
