@@ -121,11 +121,20 @@ async fn until_a_signal(config: Config) -> Result<(), KolError> {
 }
 
 /// What an executor does between its start and its end, its admin server aside. `ready` tells whether
-/// the master knows it now.
+/// the master knows it now. Boxed, as [`run`] is.
 ///
 /// # Errors
 /// The master's URL is malformed.
-pub async fn live(
+pub fn live(
+    route: Route,
+    identity: Identity,
+    options: Options,
+    ready: watch::Sender<bool>,
+) -> BoxFuture<'static, Result<Drained, KolError>> {
+    Box::pin(live_here(route, identity, options, ready))
+}
+
+async fn live_here(
     route: Route,
     identity: Identity,
     options: Options,

@@ -126,11 +126,18 @@ pub struct Core {
 }
 
 impl Core {
-    /// Loads the jobs of the store and starts the controller.
+    /// Loads the jobs of the store and starts the controller. Boxed, as [`run`] is.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(meta: LeaderStore, options: Options) -> Result<Self, KolError> {
+    pub fn start(
+        meta: LeaderStore,
+        options: Options,
+    ) -> BoxFuture<'static, Result<Self, KolError>> {
+        Box::pin(Self::start_here(meta, options))
+    }
+
+    async fn start_here(meta: LeaderStore, options: Options) -> Result<Self, KolError> {
         let tasks = Group::new("master");
         let stores = options.outside.stores.clone();
         let secrets = options.outside.secrets.clone();
@@ -252,11 +259,15 @@ impl Core {
 }
 
 impl Master {
-    /// Opens the store, starts the controller and serves.
+    /// Opens the store, starts the controller and serves. Boxed, as [`run`] is.
     ///
     /// # Errors
     /// An address in use; a state folder that cannot be written, or that another master uses.
-    pub async fn start(config: &Config) -> Result<Self, KolError> {
+    pub fn start(config: &Config) -> BoxFuture<'_, Result<Self, KolError>> {
+        Box::pin(Self::start_here(config))
+    }
+
+    async fn start_here(config: &Config) -> Result<Self, KolError> {
         let protection = Protection::new(config.tls.as_deref(), config.insecure)?;
         let protection = protection.allow_hosts(&config.allow_hosts)?;
         protection.check_address("--listen", config.listen)?;
