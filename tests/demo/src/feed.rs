@@ -13,7 +13,7 @@ use kol_common::Millis;
 use kol_common::event::Decoder;
 
 use super::INTERRUPTED;
-use super::log::Log;
+use super::log::{HISTORY, LIVE, Log};
 
 /// Creators of the made-up world, and videos of each that are being read.
 pub(super) const KOLS: u64 = 2_000;
@@ -43,6 +43,7 @@ pub(super) fn history(log: &mut Log, interrupted: &AtomicBool) -> anyhow::Result
         viral: None,
     });
     let mut value = Vec::new();
+    log.set_linger(&HISTORY)?;
     for _ in 0..events {
         anyhow::ensure!(!interrupted.load(Ordering::Relaxed), INTERRUPTED);
         let now = generator.now();
@@ -50,6 +51,7 @@ pub(super) fn history(log: &mut Log, interrupted: &AtomicBool) -> anyhow::Result
         log.write(&Generator::username(meta.kol), &value, now)?;
     }
     log.flush()?;
+    log.set_linger(&LIVE)?;
     Ok(generator)
 }
 

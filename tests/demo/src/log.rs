@@ -19,6 +19,13 @@ pub(super) const TOPIC: &str = "kol.videos.raw";
 /// The embedded broker keeps 5 MiB of each partition: many partitions keep the whole demo.
 pub(super) const PARTITIONS: u32 = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The embedded broker answers a fetch with one batch of a partition, and looks for it from the first one on. So history is
+/// written in few large batches: many small ones take minutes to read on a busy machine.
+pub(super) const HISTORY: Linger = Linger("1000");
+pub(super) const LIVE: Linger = Linger("20");
+
+/// How long records wait for others that fill a batch, in milliseconds.
+pub(super) struct Linger(&'static str);
 
 /// A topic whose every record the fold has seen.
 pub(super) struct Log {
@@ -32,13 +39,8 @@ impl Log {
     /// Makes the topic.
     pub(super) fn create(kafka: &Kafka, scoring: &ScoringSpec) -> anyhow::Result<Self> {
         kafka.create_embedded(TOPIC, PARTITIONS);
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", kafka.bootstrap())
-            .set("compression.type", "lz4")
-            .set("linger.ms", "20")
-            .create()?;
         Ok(Self {
-            producer,
+            producer: producer(kafka.bootstrap(), &LIVE)?,
             bootstrap: kafka.bootstrap().to_owned(),
             fold: Fold::new(scoring),
             written: 0,
@@ -74,6 +76,12 @@ impl Log {
             std::thread::sleep(Duration::from_millis(5));
             message = back;
         }
+        Ok(())
+    }
+
+    /// Has the following records wait so long. The broker must have everything before.
+    pub(super) fn set_linger(&mut self, linger: &Linger) -> anyhow::Result<()> {
+        self.producer = producer(&self.bootstrap, linger)?;
         Ok(())
     }
 
@@ -118,6 +126,19 @@ impl Log {
         }
         Ok(None)
     }
+}
+
+fn producer(
+    bootstrap: &str,
+    linger: &Linger,
+) -> anyhow::Result<ThreadedProducer<DefaultProducerContext>> {
+    let producer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("compression.type", "lz4")
+        .set("queue.buffering.max.messages", "1000000")
+        .set("linger.ms", linger.0)
+        .create()?;
+    Ok(producer)
 }
 
 /// All readings of one creator go through one partition.
