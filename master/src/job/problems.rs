@@ -73,7 +73,7 @@ impl View<'_> {
     }
 
     /// Partitions without an owner that answers.
-    fn unserved(&self) -> Option<ErrorInfo> {
+    pub(super) fn unserved(&self) -> Option<ErrorInfo> {
         if self.record.phase != Phase::Running {
             return None;
         }

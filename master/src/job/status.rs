@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kol_common::proto::{
-    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport,
-    PartitionState, UnseenRoot,
+    self, AheadEvent, ErrorInfo, JobState, Lack, PartitionCounters, PartitionReport, PartitionState,
 };
-use kol_common::redis::RIGHTS_MISSING;
 use kol_common::{ExecutorId, KolError, Millis};
 
 use super::caught_up::{caught_up, ends_probed};
 use super::ends::{Ends, is_served};
-use super::fleet::{Executor, Fleet, Place};
+use super::fleet::Fleet;
 use super::hot::hot_partitions;
 use super::measure::Measure;
 use super::overlap::Overlap;
@@ -19,6 +17,7 @@ use super::ownership::Partitions;
 use super::partition::Partition;
 use super::placement::Plan;
 use super::placing::explain;
+use super::problems::places;
 use super::record::{End, JobRecord, Phase};
 use super::rekeying::{FirstStage, Stages, beside};
 use super::spellings::differ_by_case;

@@ -13,7 +13,7 @@ use kol_common::Millis;
 use kol_common::event::Decoder;
 
 use super::INTERRUPTED;
-use super::log::{HISTORY, LIVE, Log};
+use super::log::{AT_ONCE, LARGE_BATCHES, Log};
 
 /// Creators of the made-up world, and videos of each that are being read.
 pub(super) const KOLS: u64 = 2_000;
@@ -43,7 +43,7 @@ pub(super) fn history(log: &mut Log, interrupted: &AtomicBool) -> anyhow::Result
         viral: None,
     });
     let mut value = Vec::new();
-    log.set_linger(&HISTORY)?;
+    log.set_linger(&LARGE_BATCHES)?;
     for _ in 0..events {
         anyhow::ensure!(!interrupted.load(Ordering::Relaxed), INTERRUPTED);
         let now = generator.now();
@@ -51,7 +51,7 @@ pub(super) fn history(log: &mut Log, interrupted: &AtomicBool) -> anyhow::Result
         log.write(&Generator::username(meta.kol), &value, now)?;
     }
     log.flush()?;
-    log.set_linger(&LIVE)?;
+    log.set_linger(&AT_ONCE)?;
     Ok(generator)
 }
 

@@ -21,8 +21,8 @@ pub(super) const PARTITIONS: u32 = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The embedded broker answers a fetch with one batch of a partition, and looks for it from the first one on. So history is
 /// written in few large batches: many small ones take minutes to read on a busy machine.
-pub(super) const HISTORY: Linger = Linger("1000");
-pub(super) const LIVE: Linger = Linger("20");
+pub(super) const LARGE_BATCHES: Linger = Linger("1000");
+pub(super) const AT_ONCE: Linger = Linger("20");
 
 /// How long records wait for others that fill a batch, in milliseconds.
 pub(super) struct Linger(&'static str);
@@ -40,7 +40,7 @@ impl Log {
     pub(super) fn create(kafka: &Kafka, scoring: &ScoringSpec) -> anyhow::Result<Self> {
         kafka.create_embedded(TOPIC, PARTITIONS);
         Ok(Self {
-            producer: producer(kafka.bootstrap(), &LIVE)?,
+            producer: producer(kafka.bootstrap(), &AT_ONCE)?,
             bootstrap: kafka.bootstrap().to_owned(),
             fold: Fold::new(scoring),
             written: 0,
