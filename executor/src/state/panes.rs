@@ -95,7 +95,7 @@ impl Panes {
     }
 
     /// Adds a gain to the panes of the time in which it arose.
-    #[inline]
+    #[inline(always)]
     pub(super) fn spread(&mut self, rules: &PaneRules, gained: Spread) {
         let Spread { gain, since, time } = gained;
         for share in spread(gain, since, time, rules.slide()) {

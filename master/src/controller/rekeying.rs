@@ -6,10 +6,9 @@ use std::time::Duration;
 use kol_common::{JobId, KolError};
 
 use super::state::Controller;
-use super::submit::Next;
 use crate::job::discovery::{Outside, QueryRekeying, Wanted};
 use crate::job::internal::same_partitions;
-use crate::job::rekeying::RekeyRecord;
+use crate::job::record::RekeyRecord;
 use crate::job::tenure::Owned;
 use crate::job::{Job, Phase};
 
@@ -28,9 +27,14 @@ impl Controller {
         self.stage(id, &record.spec, own, needs_it)
     }
 
-    /// The same of a job that is to be created under this id.
-    pub(super) fn stage_to_begin(&self, id: &JobId, next: &Next) -> Option<QueryRekeying> {
-        self.stage(id, &next.spec, None, !next.origin.is_the_log())
+    /// The same of a job that is to be created under this id. `resumes`: it begins with a state.
+    pub(super) fn stage_to_begin(
+        &self,
+        id: &JobId,
+        spec: &JobSpec,
+        resumes: bool,
+    ) -> Option<QueryRekeying> {
+        self.stage(id, spec, None, resumes)
     }
 
     fn stage(

@@ -61,7 +61,7 @@ impl Controller {
             .and_then(|id| self.jobs.get(id))
             .filter(|job| job.has_read());
         let replacement = ends.map(|_| next.spec.clone());
-        let stage = self.stage_to_begin(&id, next);
+        let stage = self.stage_to_begin(&id, &next.spec, !next.origin.is_the_log());
         let source = next.spec.source.clone();
         let (outside, handle) = (self.options.outside.clone(), self.handle.clone());
         let _runs_by_itself = self.tasks.spawn("owners", async move {

@@ -6,8 +6,8 @@ use super::discovery::{Found, FoundRekeying};
 use super::effect::Effect;
 use super::epochs::JobParts;
 use super::machine::Job;
-use super::record::{End, Phase};
-use super::rekeying::{FirstStage, RekeyRecord};
+use super::record::{End, Phase, RekeyRecord};
+use super::rekeying::FirstStage;
 
 impl Job {
     /// A root that is not there is a problem of a job that runs, and its new partitions are taken all the same.

@@ -15,8 +15,7 @@ use uuid::Uuid;
 
 use super::generations::newest_in_redis;
 use super::lineage::{Start, fits, name_of, spec_of};
-use super::record::PartitionRecord;
-use super::rekeying::Internal;
+use super::record::{Internal, PartitionRecord};
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// What the master queries from the brokers of a job, and publishes there.

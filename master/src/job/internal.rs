@@ -10,7 +10,7 @@ use kol_common::KolError;
 use uuid::Uuid;
 
 use super::discovery::{QueryRekeying, Wanted};
-use super::rekeying::Internal;
+use super::record::Internal;
 
 /// A topic of the wanted name, as brokers describe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

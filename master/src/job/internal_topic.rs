@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::discovery::{QueryRekeying, Wanted};
 use super::internal::{Existing, Verdict, judge};
 use super::kafka::existing;
-use super::rekeying::Internal;
+use super::record::Internal;
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::discovery::{Brokers, LogEnds, QueryRekeying, Started, Starts};
 use super::internal::Existing;
 use super::internal_topic::find_or_create;
-use super::rekeying::Internal;
+use super::record::Internal;
 use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// Longest wait for one answer of a broker.

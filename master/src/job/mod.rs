@@ -62,8 +62,7 @@ pub use origin::Origin;
 pub use ownership::revoke_claim;
 pub use pause::Steps;
 pub use placement::Site;
-pub use record::{End, JobRecord, Phase, Predecessor};
-pub use rekeying::{Internal, RekeyRecord};
+pub use record::{End, Internal, JobRecord, Phase, Predecessor, RekeyRecord};
 pub(crate) use warnings::clock_ahead;
 
 #[cfg(test)]

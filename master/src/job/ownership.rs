@@ -30,8 +30,7 @@ use super::effect::Effect;
 use super::lineage::name_of;
 use super::measure::Round;
 use super::partition::{Hold, Partition};
-use super::record::PartitionRecord;
-use super::rekeying::Internal;
+use super::record::{Internal, PartitionRecord};
 use crate::cluster::Grace;
 
 /// The partitions of a job, and who runs them.

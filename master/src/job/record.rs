@@ -2,7 +2,7 @@
 //! version of this program too.
 
 use kol_common::job::{Flip, JobSpec};
-use kol_common::proto::{LostTail, PartitionCheckpoint, PartitionReport};
+use kol_common::proto::{LostTail, PartitionCheckpoint, PartitionReport, Rekeying};
 use kol_common::{ExecutorId, Incarnation, JobId, Millis, SourcePartition};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::cause::Placed;
 use super::cuts::Cuts;
 use super::origin::Origin;
-use super::rekeying::RekeyRecord;
 
 /// The version that this program writes.
 pub const VERSION: u32 = 1;
@@ -269,4 +268,36 @@ impl JobRecord {
     pub fn is_live(&self) -> bool {
         !matches!(self.phase, Phase::Over(_))
     }
+}
+
+/// The internal topic of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Internal {
+    /// Name of the internal topic.
+    pub topic: String,
+    /// Its id: another topic of that name is not this job's.
+    pub id: Uuid,
+    /// How many partitions creators are spread over.
+    pub partitions: u32,
+}
+
+impl Internal {
+    /// For the owner of a partition of the first stage.
+    pub fn rekeying(&self, has_position: bool) -> Rekeying {
+        Rekeying {
+            topic: self.topic.clone(),
+            topic_id: self.id.as_bytes().to_vec(),
+            partitions: self.partitions,
+            has_position,
+        }
+    }
+}
+
+/// What is persisted of a first stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RekeyRecord {
+    /// Where it writes.
+    pub internal: Internal,
+    /// By ordinal, which counts within this stage.
+    pub partitions: Vec<PartitionRecord>,
 }

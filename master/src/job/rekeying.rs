@@ -14,49 +14,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kol_common::job::CheckpointSpec;
-use kol_common::proto::{PartitionCounters, PartitionReport, PartitionState, Rekeying};
+use kol_common::proto::{PartitionCounters, PartitionReport, PartitionState};
 use kol_common::{ExecutorId, JobId, Millis, proto};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::fleet::Fleet;
 use super::load::Load;
 use super::ownership::{Partitions, is_named};
 use super::partition::Partition;
-use super::record::PartitionRecord;
+use super::record::{Internal, RekeyRecord};
 use crate::checkpoint::Coordinator;
-
-/// The internal topic of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Internal {
-    /// Name of the internal topic.
-    pub topic: String,
-    /// Its id: another topic of that name is not this job's.
-    pub id: Uuid,
-    /// How many partitions creators are spread over.
-    pub partitions: u32,
-}
-
-impl Internal {
-    /// For the owner of a partition of the first stage.
-    pub fn rekeying(&self, has_position: bool) -> Rekeying {
-        Rekeying {
-            topic: self.topic.clone(),
-            topic_id: self.id.as_bytes().to_vec(),
-            partitions: self.partitions,
-            has_position,
-        }
-    }
-}
-
-/// What is persisted of a first stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RekeyRecord {
-    /// Where it writes.
-    pub internal: Internal,
-    /// By ordinal, which counts within this stage.
-    pub partitions: Vec<PartitionRecord>,
-}
 
 /// The first stage of a job.
 #[derive(Debug)]

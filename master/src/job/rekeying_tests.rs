@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::discovery::{Found, FoundRekeying, Started};
 use super::effect::Event;
 use super::machine::Job;
+use super::record::Internal;
 use super::record::{End, JobRecord, Phase};
-use super::rekeying::Internal;
 use super::testing::{DRAIN, Out, Rig, barriers, executor, fleet, member, revoked, set};
 
 const INNER: &str = "kol-rekey.a";
