@@ -131,6 +131,8 @@ impl TopicWriter {
         let producer = config
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "20")
+            // Records without a key go to a partition at random each, not all of a while to one.
+            .set("sticky.partitioning.linger.ms", "0")
             .set("compression.type", "lz4")
             // What is too large, the topic decides.
             .set("message.max.bytes", "100000000")

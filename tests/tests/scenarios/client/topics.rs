@@ -54,6 +54,27 @@ fn a_packed_file_is_replayed_under_the_keys_that_were_requested_and_can_be_looke
     }
 }
 
+#[test]
+fn records_without_a_key_are_spread_over_all_partitions_however_fast_they_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let kafka = Kafka::shared();
+    let topic = Topic::create(kafka, "spread", 4);
+    let target = ["--topic", &topic.name, "--bootstrap", kafka.bootstrap()];
+    let generate = [
+        "generate", "--to", "kafka", "--count", "8000", "--key", "none",
+    ];
+    alone(folder.path(), &[&generate[..], &target].concat()).done();
+    let mut counts = [0; 4];
+    for record in topic.read() {
+        counts[record.partition as usize] += 1;
+    }
+    assert_eq!(counts.iter().sum::<usize>(), 8_000);
+    assert!(
+        counts.iter().all(|count| (1_600..2_400).contains(count)),
+        "{counts:?}"
+    );
+}
+
 fn shows_raw_beside_decoded(folder: &std::path::Path, topic: &Topic) {
     let bootstrap = topic.kafka().bootstrap();
     let peek = ["peek", &topic.name, "--bootstrap", bootstrap];
