@@ -3,25 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use kol_common::actor::Group;
-use kol_common::job::{KafkaSource, SourceSpec, StartingOffsets};
+use kol_common::job::{KafkaSource, StartingOffsets};
 use kol_common::kafka::{
     Consumer, check_brokers, client_config, consumer, failure, shows_secrets, topic_ids,
 };
 use kol_common::secrets::Secrets;
-use kol_common::{KolError, Millis, SourcePartition, world};
+use kol_common::{KolError, Millis, SourcePartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use super::discovery::{Brokers, LogEnds, QueryRekeying, Started, Starts};
+use super::discovery::{LogEnds, Started, Starts};
 use super::internal::Existing;
-use super::internal_topic::find_or_create;
-use super::record::Internal;
-use crate::checkpoint::group_offsets::GroupOffsets;
 
 /// Longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -31,58 +26,8 @@ const IDS_ANSWER: Duration = Duration::from_secs(2);
 /// Code of an error about a topic that does not exist.
 const NOT_FOUND: &str = "TOPIC_NOT_FOUND";
 
-/// The brokers of Kafka.
-#[derive(Clone, Copy, Debug)]
-pub struct Kafka;
-
-impl Brokers for Kafka {
-    fn starts(
-        &self,
-        source: SourceSpec,
-        known: Vec<SourcePartition>,
-        offsets: StartingOffsets,
-        secrets: Secrets,
-    ) -> BoxFuture<'static, Result<Starts, KolError>> {
-        Box::pin(async move {
-            let query = move || query_kafka(source.kafka(), &known, &offsets, &secrets);
-            let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
-            world::blocking(query).await.ok_or_else(panicked)?
-        })
-    }
-
-    fn ends(
-        &self,
-        source: SourceSpec,
-        partitions: Vec<SourcePartition>,
-        secrets: Secrets,
-    ) -> BoxFuture<'static, Result<LogEnds, KolError>> {
-        Box::pin(async move {
-            let query = move || query_ends(source.kafka(), &partitions, &secrets);
-            let panicked = || KolError::internal("DISCOVERY", "the query of Kafka panicked");
-            world::blocking(query).await.ok_or_else(panicked)?
-        })
-    }
-
-    fn internal_topic(
-        &self,
-        source: SourceSpec,
-        query: QueryRekeying,
-        secrets: Secrets,
-    ) -> BoxFuture<'static, Result<Internal, KolError>> {
-        Box::pin(find_or_create(source.kafka().clone(), query, secrets))
-    }
-
-    fn group_offsets(
-        &self,
-        source: &SourceSpec,
-        secrets: &Secrets,
-        tasks: &Group,
-    ) -> Result<GroupOffsets, KolError> {
-        GroupOffsets::start(source.kafka(), secrets, tasks)
-    }
-}
-
-fn query_kafka(
+/// Partitions that are not known, with where they start; looks up the ids of their topics first.
+pub(super) fn query_kafka(
     source: &KafkaSource,
     known: &[SourcePartition],
     offsets: &StartingOffsets,
@@ -118,7 +63,7 @@ fn query_kafka(
 }
 
 /// All ends in one request.
-fn query_ends(
+pub(super) fn query_ends(
     source: &KafkaSource,
     partitions: &[SourcePartition],
     secrets: &Secrets,

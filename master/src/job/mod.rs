@@ -1,5 +1,5 @@
 //! One job: its life cycle, who runs its partitions, and what they share. Everything here decides;
-//! nothing here waits, except `discovery`, `kafka`, `internal_topic` and `tenure`, which query Kafka and Redis.
+//! nothing here waits, except `discovery`, `brokers` with `kafka` and `internal_topic`, and `tenure`, which query Kafka and Redis.
 //!
 //! The machine is [`Job`]; `effect` says what goes in and what comes out. It only dispatches, with `adopting` and `settling`: its parts
 //! `ownership` with `placing`, `moves`, `preparing` and `losses`, `epochs`, `measure` with `share`, `lookup`, `ends` and `live` own their
@@ -7,6 +7,7 @@
 
 mod adopting;
 mod backoff;
+pub mod brokers;
 pub mod caught_up;
 mod cause;
 pub mod cuts;
@@ -21,7 +22,7 @@ mod generations;
 mod hot;
 pub mod internal;
 mod internal_topic;
-pub mod kafka;
+mod kafka;
 mod left;
 pub mod lineage;
 mod live;
@@ -37,6 +38,7 @@ mod ownership;
 pub mod partition;
 mod pause;
 pub mod placement;
+mod places;
 mod placing;
 mod preparing;
 mod problems;

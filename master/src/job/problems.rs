@@ -7,12 +7,11 @@ use kol_common::proto::{ErrorInfo, UnseenRoot};
 use kol_common::redis::RIGHTS_MISSING;
 
 use super::ends::is_served;
-use super::fleet::{Executor, Place};
-use super::ownership::Partitions;
+use super::fleet::Executor;
 use super::partition::Partition;
-use super::record::{JobRecord, Phase};
+use super::places::places;
+use super::record::Phase;
 use super::status::View;
-use crate::checkpoint::Coordinator;
 
 /// Problems shown of one job: one broken Redis makes one for each partition.
 const MOST_PROBLEMS: usize = 20;
@@ -104,28 +103,6 @@ impl View<'_> {
         };
         Some(error.job(&self.record.spec.name).to_info())
     }
-}
-
-/// Where the state files of a job are: its checkpoint root, and what it resumes from.
-pub(super) fn places<'a>(
-    record: &'a JobRecord,
-    partitions: &Partitions,
-    epochs: &'a Coordinator,
-) -> Vec<Place<'a>> {
-    let records = partitions.iter().map(|p| &p.record);
-    let states = records.filter_map(|p| p.cuts.choose(epochs.usable(p.ordinal)));
-    let elsewhere = states.map(|(_, checkpoint)| Place {
-        location: &checkpoint.location,
-        folder: "",
-    });
-    let mut places = vec![Place {
-        location: &record.spec.checkpoint.location,
-        folder: record.id.as_str(),
-    }];
-    places.extend(elsewhere.filter(|place| !place.location.is_empty()));
-    places.sort_unstable();
-    places.dedup();
-    places
 }
 
 /// An executor that does not see one of these places.

@@ -10,7 +10,7 @@ use super::fleet::Fleet;
 use super::live::Look;
 use super::machine::Job;
 use super::partition::Partition;
-use super::problems::places;
+use super::places::places;
 use super::record::{End, Phase};
 use super::rekeying::{FirstStage, Stages, beside};
 use super::share::tick;
