@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Iterated in one order, whatever was counted first.
         .btree_map("kol.v1.PartitionCounters.rejected")
         .btree_map("kol.v1.PartitionCounters.lacks")
+        .btree_map("kol.v1.MarketPartial.bins")
         // Far larger than the other messages that travel beside it.
         .boxed("kol.v1.ExecutorMessage.body.barrier_ack")
         .boxed("kol.v1.PartitionFailed.lost_tail")
